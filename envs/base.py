@@ -1,0 +1,212 @@
+"""The contract of a suite: what an episode is, and what a world must do to play one.
+
+Everything here is a frozen value or a protocol class; nothing imports a simulator. A worker needs only
+numpy, msgpack, this module and the suite it serves, so the syntax stays within Python 3.10.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol as Interface
+
+import numpy as np
+
+from .protocols import Protocol
+
+Array = np.ndarray
+
+
+class SuiteError(Exception):
+    """A suite cannot be used as asked; the message says why and what to type next."""
+
+
+class WorldError(RuntimeError):
+    """The simulator left the range in which its numbers mean anything (NaN, explosion)."""
+
+
+class PremiseError(WorldError):
+    """A freshly reset world does not stand as its task says; its episodes must not be scored."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeSpec:
+    """One episode, fully named. Same spec and same policy: same result, bit for bit."""
+
+    suite: str
+    """Suite name, e.g. `libero_goal`."""
+    task_id: int
+    """Index of the task within the suite."""
+    init_state: int
+    """Index of the initial state within the task."""
+    seed: int
+    """Repetition; draws what the initial state leaves open (fixture poses, policy noise)."""
+    protocol: str
+    """Name of the evaluation protocol, e.g. `libero/openvla`."""
+    variant: str = ""
+    """Configuration within the task, for suites that have several (empty otherwise)."""
+
+    @property
+    def scene(self) -> str:
+        """The part of the key that decides the scene: everything but the protocol."""
+        variant = f"/{self.variant}" if self.variant else ""
+        return f"{self.suite}/task{self.task_id}{variant}/init{self.init_state}/seed{self.seed}"
+
+    @property
+    def key(self) -> str:
+        """Stable, readable identity: equal keys are the same episode."""
+        return f"{self.scene}@{self.protocol}"
+
+    def entropy(self, stream: str, *, decision: int = 0) -> np.random.SeedSequence:
+        """Randomness of this episode for one named use; never shared between uses or episodes.
+
+        Depends on the scene, not on the protocol, so that protocols are compared on equal scenes.
+        """
+        digest = hashlib.sha256(f"{self.scene}#{stream}".encode()).digest()
+        words = np.frombuffer(digest[:16], dtype="<u4")
+        return np.random.SeedSequence([*map(int, words), decision])
+
+    @property
+    def world_seed(self) -> int:
+        """32-bit seed for simulators that draw from one global generator at reset."""
+        return int(self.entropy("world").generate_state(1)[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task of a suite."""
+
+    id: int
+    name: str
+    instruction: str
+    init_states: int
+    """Number of stored initial states."""
+    seeded: bool
+    """Whether a seed changes this task's scene (fixtures placed at reset)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a policy wants to be shown at each decision. Worlds compute nothing else."""
+
+    cameras: tuple[str, ...] = ()
+    """Any of `primary` (third person) and `wrist`."""
+    image_size: int | None = None
+    """Side of the square pictures in pixels; None takes the protocol's."""
+    proprio: bool = False
+    """Robot state; see the suite's page for keys, units and frames."""
+    privileged: bool = False
+    """Full simulator state (scripted experts only; recorded, and marked in tables)."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a world shows at a decision."""
+
+    images: Mapping[str, Array] = field(default_factory=dict)
+    """Camera name -> H x W x 3 uint8, oriented as the protocol says (published: turned by 180 degrees)."""
+    proprio: Mapping[str, Array] = field(default_factory=dict)
+    """Name -> float64 vector."""
+    privileged: Mapping[str, Any] = field(default_factory=dict)
+    """Msgpack-able tree of numbers, strings and arrays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """What a reset leaves for the record."""
+
+    states: Array
+    """[1 + settling steps, state size] float64: after the initial state is set, then after each settling step."""
+    fixtures: Mapping[str, Sequence[float]]
+    """Fixture name -> x y z, qw qx qy qz in the world frame (m), as drawn for this episode."""
+    warnings: tuple[str, ...] = ()
+    """Premises that hold only barely, for the record."""
+    render_s: float = 0.0
+    """Seconds of the reset spent on pictures."""
+
+
+class World(Interface):
+    """A simulator in one process: plays any episode of its family, one at a time.
+
+    `reset` leaves nothing of the episode before. Pictures are made only where `look` is true.
+    """
+
+    action_size: int
+
+    def reset(self, spec: EpisodeSpec, protocol: Protocol, needs: Needs) -> Reset:
+        """Set the scene, settle it, look once. Raises PremiseError where the scene is not the task's."""
+        ...
+
+    def step(self, action: Array, *, look: bool) -> bool:
+        """Play one control step; with `look`, keep what the policy is to see afterwards.
+
+        Args:
+            action: [action_size] float64, finite, in the simulator's own units.
+            look: whether a decision follows this step.
+
+        Returns:
+            Whether the task's goal holds after this step.
+        """
+        ...
+
+    def view(self) -> View:
+        """What the last look (reset, or step with `look`) saw."""
+        ...
+
+    def state(self) -> Array:
+        """[state size] float64: the simulator's state after the last step."""
+        ...
+
+    def render_seconds(self) -> float:
+        """Seconds spent on pictures since the last reset."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AssetPack:
+    """Meshes and textures that a suite draws with."""
+
+    name: str
+    """`official`, `standin`, or the folder's own name for a path given by hand."""
+    path: str
+    fingerprint: str
+    """SHA-256 over the sorted (relative path, file digest) pairs, first 16 hex digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorldOptions:
+    """What a worker is told when it builds its world."""
+
+    assets: str
+    """Folder of the asset pack."""
+    gl: str
+    """`egl`, `osmesa`, or `none` for a world that never draws."""
+    cache: str
+    """Writable folder for compiled helpers and configuration."""
+
+
+class Suite(Interface):
+    """A named list of tasks. Light: importing and listing a suite never imports a simulator."""
+
+    name: str
+    family: str
+    """Suites of one family share worlds, protocols and assets (`libero`)."""
+    title: str
+    """Column title in the papers' tables, e.g. `Spatial`."""
+    tasks: tuple[Task, ...]
+    default_protocol: str
+
+    def resolve_assets(self, wanted: str) -> AssetPack:
+        """`auto`, `official`, `standin` or a folder -> the pack. Raises SuiteError with the command that helps."""
+        ...
+
+    def open_world(self, options: WorldOptions) -> World:
+        """Build the world (heavy imports happen here, in the worker)."""
+        ...
+
+    def versions(self) -> Mapping[str, str]:
+        """Distribution name -> installed version, for everything that can change a result."""
+        ...

@@ -1,0 +1,1 @@
+"""LIBERO on hf-libero, robosuite and MuJoCo."""

@@ -1,0 +1,73 @@
+"""Named things that can be looked up: suites, policies. Lazy, open to entry points, kind to typing errors."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import warnings
+from collections.abc import Callable, Iterable
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """` (did you mean a, b?)`, or nothing where no known name is near."""
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f" (did you mean {', '.join(close)}?)" if close else ""
+
+
+def load_object(path: str) -> Any:
+    """Import `package.module:attribute`. Raises ValueError for other spellings, ImportError naming what is missing."""
+    module, _, attribute = path.partition(":")
+    if not module or not attribute:
+        raise ValueError(f"{path!r} is not of the form package.module:Name")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except AttributeError:
+        raise ImportError(f"module {module} has no {attribute!r}") from None
+
+
+class Registry(Generic[T]):
+    """Name -> object, given directly, as `module:attribute` to import at first use, or by entry point.
+
+    An entry point that clashes with a built-in name is refused with both named; one that fails to import
+    becomes one warning and is left out, so that a broken plug-in never takes the tool down.
+    """
+
+    def __init__(self, kind: str, group: str, builtin: dict[str, str | T]) -> None:
+        self.kind = kind
+        self.group = group
+        self._known: dict[str, Callable[[], T]] = {}
+        self._scanned = False
+        for name, value in builtin.items():
+            self.add(name, value)
+
+    def add(self, name: str, value: str | T) -> None:
+        """Register one object. Raises ValueError for a name that is taken."""
+        if name in self._known:
+            raise ValueError(f"{self.kind} {name!r} is registered twice")
+        self._known[name] = (lambda: load_object(value)) if isinstance(value, str) else (lambda: value)
+
+    def _scan(self) -> None:
+        if self._scanned:
+            return
+        self._scanned = True
+        for point in entry_points(group=self.group):
+            if point.name in self._known:
+                warnings.warn(f"plug-in {point.value} wants the name of the built-in {self.kind} {point.name!r}; left out", stacklevel=3)
+            else:
+                self._known[point.name] = point.load
+
+    def names(self) -> tuple[str, ...]:
+        """All names, sorted."""
+        self._scan()
+        return tuple(sorted(self._known))
+
+    def get(self, name: str) -> T:
+        """The object of that name. Raises KeyError naming the nearest ones and the list command."""
+        self._scan()
+        if name not in self._known:
+            raise KeyError(f"unknown {self.kind} {name!r}{nearest(name, self._known)}; known: {', '.join(self.names())}")
+        return self._known[name]()

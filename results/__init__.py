@@ -1,0 +1,1 @@
+"""Episode records and their store, statistics, published numbers, tables."""

@@ -1,0 +1,80 @@
+"""What is kept of a run: one `EpisodeRecord` per finished episode, one `run.json` per run.
+
+The format is versioned, documented in docs/records.md and frozen by a test. It is plain JSON: reading it
+needs none of our code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+VERSION = 1
+"""Of the record format; readers accept every older one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpisodeRecord:
+    """One finished episode, one line of `episodes.jsonl`."""
+
+    version: int = VERSION
+    """Record format."""
+    key: str
+    """The episode's identity (`suite/task/init/seed@protocol`); unique within a run."""
+    suite: str
+    task: str
+    """Task name as the benchmark spells it."""
+    task_id: int
+    variant: str = ""
+    instruction: str
+    """As the policy was told."""
+    init_state: int
+    seed: int
+    protocol: str
+    policy: str
+    """Name the policy was run under."""
+    success: bool | None
+    """Whether the protocol's success rule held; null for an episode that ended in an error."""
+    success_any: bool | None = None
+    """Whether the goal held after any step at all."""
+    steps: int
+    """Control steps executed, settling excluded."""
+    decisions: int
+    """Times the policy was asked."""
+    chunk_status: Mapping[str, int] = field(default_factory=dict)
+    """Decisions by chunk status (`ok`, `malformed`, ...)."""
+    termination: str
+    """`success`, `budget` or `error`."""
+    error: str | None = None
+    """Phase and cause, where the termination is `error`; such an episode is in no success rate."""
+    attempts: int = 1
+    """Times the episode was started (more than one after a worker was lost)."""
+    assets: Mapping[str, str] = field(default_factory=dict)
+    """`pack` and `fingerprint` of meshes and textures."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Wall seconds in `reset`, `step`, `render`, `policy`, `total`."""
+    actions: str | None = None
+    """Path, inside the run's folder, of the executed actions: `.npy`, float64 [steps, action size]."""
+    fixtures: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Fixture -> x y z, qw qx qy qz drawn at reset (world frame, m)."""
+    warnings: Sequence[str] = ()
+    """Premises that held only barely."""
+    trajectory_sha256: str | None = None
+    """SHA-256 over the float64 little-endian simulator states: after the initial state is set, after each settling
+    step, after each control step."""
+    finished: str = ""
+    """UTC time of the end, ISO 8601. Not part of the result."""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able, in field order."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> EpisodeRecord:
+        """From one parsed line. Unknown fields (of a newer format) are dropped; missing ones raise ValueError."""
+        known = {k: v for k, v in values.items() if k in cls.__dataclass_fields__}
+        try:
+            return cls(**known)
+        except TypeError as error:
+            raise ValueError(f"not an episode record: {error}") from None

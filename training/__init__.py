@@ -1,0 +1,1 @@
+"""Training: the checkpoints under test. Empty until the recipes land."""
