@@ -1,0 +1,70 @@
+"""What can go wrong on a user's side, and the exit code of each. One sentence per error; the message says what, why, and what to type."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """How a command of ours ends."""
+
+    OK = 0
+    """All asked for was done."""
+    FINDINGS = 1
+    """Finished, and something is wrong: episodes that ended in errors, a verdict that failed."""
+    BAD_INPUT = 2
+    """The command cannot mean anything: unknown name, bad value, a folder in use."""
+    NOT_ABLE = 3
+    """This machine cannot do it yet: a dependency, assets, disk space or memory is missing."""
+    POLICY = 4
+    """The policy cannot be built, raised, or answered with something that is not an answer."""
+    INTERRUPTED = 130
+    """Stopped by Ctrl-C or SIGTERM; what had finished is kept."""
+
+
+class BenchError(Exception):
+    """Anything that a command reports in words instead of a traceback."""
+
+    exit_code = ExitCode.FINDINGS
+
+
+class InputError(BenchError):
+    """What was asked for makes no sense; the message names the nearest thing that does."""
+
+    exit_code = ExitCode.BAD_INPUT
+
+
+class NotAble(BenchError):
+    """Something is missing on this machine; the message holds the command that helps."""
+
+    exit_code = ExitCode.NOT_ABLE
+
+
+class PolicyFailed(BenchError):
+    """The policy raised or broke its contract."""
+
+    exit_code = ExitCode.POLICY
+
+
+class Interrupted(BenchError):
+    """The user stopped the command."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+def exit_code(error: BaseException) -> int | None:
+    """The documented exit code of an error; None for one that is a bug of ours and deserves a traceback."""
+    from ..envs.base import SuiteError
+    from ..policies.base import PolicyError
+    from ..results.store import StoreError, StoreLocked
+
+    table: list[tuple[type[BaseException], ExitCode]] = [
+        (StoreLocked, ExitCode.BAD_INPUT),
+        (StoreError, ExitCode.BAD_INPUT),
+        (SuiteError, ExitCode.NOT_ABLE),
+        (PolicyError, ExitCode.POLICY),
+        (KeyboardInterrupt, ExitCode.INTERRUPTED),
+    ]
+    if isinstance(error, BenchError):
+        return int(error.exit_code)
+    return next((int(code) for kind, code in table if isinstance(error, kind)), None)
