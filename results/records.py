@@ -6,9 +6,11 @@ needs none of our code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import msgspec
 
 VERSION = 1
 """Of the record format; readers accept every older one."""
@@ -56,9 +58,9 @@ class EpisodeRecord:
     """Wall seconds in `reset`, `step`, `render`, `policy`, `total`."""
     actions: str | None = None
     """Path, inside the run's folder, of the executed actions: `.npy`, float64 [steps, action size]."""
-    fixtures: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    fixtures: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Fixture -> x y z, qw qx qy qz drawn at reset (world frame, m)."""
-    warnings: Sequence[str] = ()
+    warnings: tuple[str, ...] = ()
     """Premises that held only barely."""
     trajectory_sha256: str | None = None
     """SHA-256 over the float64 little-endian simulator states: after the initial state is set, after each settling
@@ -72,9 +74,8 @@ class EpisodeRecord:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> EpisodeRecord:
-        """From one parsed line. Unknown fields (of a newer format) are dropped; missing ones raise ValueError."""
-        known = {k: v for k, v in values.items() if k in cls.__dataclass_fields__}
+        """From one parsed line. Unknown fields (of a newer format) are dropped; missing or mistyped ones raise ValueError."""
         try:
-            return cls(**known)
-        except TypeError as error:
+            return msgspec.convert(values, cls)
+        except msgspec.ValidationError as error:
             raise ValueError(f"not an episode record: {error}") from None

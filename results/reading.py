@@ -1,0 +1,139 @@
+"""Reading a run's folder: `run.json` and `episodes.jsonl`, without a lock and without losing a line silently."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .records import VERSION, EpisodeRecord
+
+RUN_FILE = "run.json"
+EPISODES_FILE = "episodes.jsonl"
+
+DECODER = msgspec.json.Decoder(EpisodeRecord)
+"""One line of `episodes.jsonl` -> its record, types checked."""
+
+
+class StoreError(Exception):
+    """A run's folder cannot be read or written as asked; the message says why and what to type next."""
+
+
+class StoreLocked(StoreError):
+    """Another process is writing to the run's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as read from its folder; reading takes no lock, so it may still be going on."""
+
+    folder: Path
+    run: Mapping[str, Any]
+    """Contents of `run.json`."""
+    records: tuple[EpisodeRecord, ...]
+    """In the order in which the episodes finished."""
+    notes: tuple[str, ...] = ()
+    """What was wrong with the files and left out (torn or corrupt lines, repeated keys)."""
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.folder.resolve().name
+
+
+def load_run(folder: Path | str) -> Run:
+    """The run in that folder, read without a lock. Raises StoreError where there is none."""
+    folder = Path(folder)
+    run = read_run_file(folder)
+    contents = read_episodes(folder)
+    return Run(folder, run, tuple(contents.records.values()), tuple(contents.notes))
+
+
+@dataclass(slots=True)
+class Contents:
+    """What an episodes file was found to hold."""
+
+    records: dict[str, EpisodeRecord] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    torn_at: int | None = None
+    """Byte at which an unfinished last line starts."""
+    unended: bool = False
+    """Whether the last line is whole but lacks its newline."""
+
+
+def read_run_file(folder: Path) -> dict[str, Any]:
+    """Contents of `run.json`. Raises StoreError where there is none."""
+    path = folder / RUN_FILE
+    try:
+        run = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreError(f"{folder} is not a run (no {RUN_FILE} in it); `nora-bench run --out {folder}` starts one") from None
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}; check its owner and mode with `ls -l {path}`") from None
+    except ValueError as error:
+        raise StoreError(f"{path} is not JSON: {error}; look at it with `python -m json.tool {path}`") from None
+    if not isinstance(run, dict):
+        raise StoreError(f"{path} holds no JSON object; look at it with `python -m json.tool {path}`")
+    return run
+
+
+def read_episodes(folder: Path) -> Contents:
+    """Contents of `episodes.jsonl`; empty where no episode has finished yet."""
+    path = folder / EPISODES_FILE
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return Contents()
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}; check its owner and mode with `ls -l {path}`") from None
+    contents = Contents()
+    with _no_garbage_collection():
+        _parse(data, path, contents)
+    return contents
+
+
+def _parse(data: bytes, path: Path, contents: Contents) -> None:
+    *lines, tail = data.split(b"\n")
+    newer = 0
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = DECODER.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            contents.notes.append(f"{path}: line {number} is not an episode record and was left out ({error})")
+            continue
+        newer = max(newer, record.version)
+        if contents.records.setdefault(record.key, record) is not record:
+            contents.notes.append(f"{path}: line {number} repeats episode {record.key}; the first one counts")
+    if newer > VERSION:
+        contents.notes.append(f"{path}: has records of format {newer}, newer than {VERSION}; unknown fields were left out")
+    if tail:
+        _parse_tail(tail, len(data), path, contents)
+
+
+def _parse_tail(tail: bytes, size: int, path: Path, contents: Contents) -> None:
+    try:
+        record = DECODER.decode(tail)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        contents.torn_at = size - len(tail)
+        contents.notes.append(f"{path}: the last line is unfinished ({len(tail)} bytes) and does not count")
+    else:
+        contents.unended = True
+        contents.records.setdefault(record.key, record)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Parsing makes a million objects that all stay: collecting among them would triple its time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
