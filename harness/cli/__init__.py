@@ -1,1 +1,123 @@
-"""The command line: one file per verb."""
+"""The command line: one file per verb.
+
+Each verb lives in `harness/cli/<verb>.py` and defines one function of that name, with typer annotations and a
+docstring that holds an example. A verb's module is imported when that verb is called, so that `--help` stays fast.
+Exit codes are listed in `harness/errors.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from ...envs.registry import nearest
+
+VERBS: dict[str, str] = {
+    "run": "Play episodes of a suite with a policy; keep every one.",
+    "table": "Success rates in the papers' layout, published rows beside them.",
+    "show": "Summarise a run: configuration, progress, errors, episodes.",
+    "replay": "Play a stored episode again, verify it, write its video.",
+    "parity": "Hold reference recordings against this machine.",
+    "list": "List suites, tasks, policies and protocols.",
+    "doctor": "Check this machine; say what mends each problem.",
+}
+"""Verb -> its line in `nora-bench --help`, in the order shown."""
+
+
+STYLE: dict[str, Any] = {
+    "rich_markup_mode": "markdown",
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+
+
+def build(verb: str) -> Any:
+    """The command of one verb, built from its function (imports the verb's module)."""
+    app = typer.Typer(add_completion=False, **STYLE)
+    app.command(verb)(getattr(import_module(f".{verb}", __name__), verb))
+    return typer.main.get_command(app)
+
+
+class Verbs(TyperGroup):
+    """The verbs of `VERBS`: listed from the table, imported only when one is called or completed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of the table."""
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The verb's line in the help; None for an unknown verb."""
+        return TyperCommand(cmd_name, help=VERBS[cmd_name], callback=None) if cmd_name in VERBS else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The verb itself. Unknown verbs end with the nearest names."""
+        verb = args[0]
+        if verb not in VERBS and not verb.startswith("-"):
+            ctx.fail(f"Unknown verb {verb!r}{nearest(verb, VERBS)}.")
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, listed and build(str(name)), rest
+
+
+app = typer.Typer(cls=Verbs, **STYLE)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"nora-bench {version('nora-bench')}")
+        raise typer.Exit
+
+
+@app.callback(no_args_is_help=True)
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", envvar="NORA_BENCH_DEBUG", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """How good is this robot policy? Plays LIBERO episodes, keeps every one, prints the papers' tables.
+
+    Example: `nora-bench run --suite libero_goal --policy zero --episodes 1`
+    """
+    if debug:
+        os.environ["NORA_BENCH_DEBUG"] = "1"
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process with a documented exit code."""
+    try:
+        app(args=args, prog_name="nora-bench")
+    except Exception as error:
+        if os.environ.get("NORA_BENCH_DEBUG", "0") not in ("", "0"):
+            raise
+        sys.exit(_explain(error))
+    finally:
+        _flush()
+
+
+def _explain(error: Exception) -> int:
+    """Print one message for the error; its exit code."""
+    from ...envs.base import SuiteError
+
+    code = getattr(error, "exit_code", 2 if isinstance(error, SuiteError | OSError) else None)
+    if code is None:
+        print(f"nora-bench: unexpected {type(error).__name__}: {error}", file=sys.stderr)
+        print("This is a bug. Set NORA_BENCH_DEBUG=1, run it again and report the traceback.", file=sys.stderr)
+        return 70
+    print(f"nora-bench: {error}", file=sys.stderr)
+    return code
+
+
+def _flush() -> None:
+    """Empty stdout now: a reader that has gone (`| head`) must not be reported at exit."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
