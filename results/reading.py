@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,45 +86,40 @@ def read_run_file(folder: Path) -> dict[str, Any]:
 def read_episodes(folder: Path) -> Contents:
     """Contents of `episodes.jsonl`; empty where no episode has finished yet."""
     path = folder / EPISODES_FILE
+    contents = Contents()
     try:
-        data = path.read_bytes()
+        with path.open("rb") as handle, _no_garbage_collection():
+            _parse(handle, path, contents)
     except FileNotFoundError:
         return Contents()
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}; check its owner and mode with `ls -l {path}`") from None
-    contents = Contents()
-    with _no_garbage_collection():
-        _parse(data, path, contents)
     return contents
 
 
-def _parse(data: bytes, path: Path, contents: Contents) -> None:
-    *lines, tail = data.split(b"\n")
-    newer = 0
+def _parse(lines: Iterable[bytes], path: Path, contents: Contents) -> None:
+    offset = newer = 0
     for number, line in enumerate(lines, start=1):
+        ended = line.endswith(b"\n")
         try:
             record = DECODER.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            contents.notes.append(f"{path}: line {number} is not an episode record and was left out ({error})")
-            continue
-        newer = max(newer, record.version)
-        if contents.records.setdefault(record.key, record) is not record:
-            contents.notes.append(f"{path}: line {number} repeats episode {record.key}; the first one counts")
+            contents.notes.append(f"{path}: line {number} {_fault(line, error, ended)}")
+            contents.torn_at = None if ended else offset
+        else:
+            newer = max(newer, record.version)
+            contents.unended = not ended
+            if contents.records.setdefault(record.key, record) is not record:
+                contents.notes.append(f"{path}: line {number} repeats episode {record.key}; the first one counts")
+        offset += len(line)
     if newer > VERSION:
         contents.notes.append(f"{path}: has records of format {newer}, newer than {VERSION}; unknown fields were left out")
-    if tail:
-        _parse_tail(tail, len(data), path, contents)
 
 
-def _parse_tail(tail: bytes, size: int, path: Path, contents: Contents) -> None:
-    try:
-        record = DECODER.decode(tail)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        contents.torn_at = size - len(tail)
-        contents.notes.append(f"{path}: the last line is unfinished ({len(tail)} bytes) and does not count")
-    else:
-        contents.unended = True
-        contents.records.setdefault(record.key, record)
+def _fault(line: bytes, error: Exception, ended: bool) -> str:
+    if ended:
+        return f"is not an episode record and was left out ({error})"
+    return f"is unfinished ({len(line)} bytes) and does not count; the next episode recorded takes its place"
 
 
 @contextmanager
