@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated, Any
@@ -29,6 +30,9 @@ VERBS: dict[str, str] = {
 }
 """Verb -> its line in `nora-bench --help`, in the order shown."""
 
+
+BUG = 70
+"""Exit code of an error that we did not foresee (EX_SOFTWARE); it comes with a traceback."""
 
 STYLE: dict[str, Any] = {
     "rich_markup_mode": "markdown",
@@ -95,24 +99,25 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         app(args=args, prog_name="nora-bench")
     except Exception as error:
-        if os.environ.get("NORA_BENCH_DEBUG", "0") not in ("", "0"):
-            raise
         sys.exit(_explain(error))
     finally:
         _flush()
 
 
 def _explain(error: Exception) -> int:
-    """Print one message for the error; its exit code."""
-    from ...envs.base import SuiteError
+    """Print one message for the error, a traceback for a bug or on demand; the exit code."""
+    from ..errors import ExitCode, exit_code
 
-    code = getattr(error, "exit_code", 2 if isinstance(error, SuiteError | OSError) else None)
+    code = exit_code(error)
+    if code is None and isinstance(error, OSError):
+        code = ExitCode.BAD_INPUT
+    if code is None or os.environ.get("NORA_BENCH_DEBUG", "0") not in ("", "0"):
+        traceback.print_exception(error)
     if code is None:
-        print(f"nora-bench: unexpected {type(error).__name__}: {error}", file=sys.stderr)
-        print("This is a bug. Set NORA_BENCH_DEBUG=1, run it again and report the traceback.", file=sys.stderr)
-        return 70
+        print("nora-bench: this is a bug; please report it with the lines above", file=sys.stderr)
+        return BUG
     print(f"nora-bench: {error}", file=sys.stderr)
-    return code
+    return int(code)
 
 
 def _flush() -> None:
