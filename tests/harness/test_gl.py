@@ -42,7 +42,7 @@ def test_the_backend_is_chosen_by_what_draws(monkeypatch, egl, osmesa, chosen):
 
 def test_without_any_backend_the_causes_and_the_cure_are_named(monkeypatch):
     answer(monkeypatch, egl=NO_EGL, osmesa=NO_MESA)
-    with pytest.raises(NotAble, match=r"no libEGL.*no libOSMesa.*doctor --fix"):
+    with pytest.raises(NotAble, match=r"no libOSMesa.*no libEGL.*doctor --fix"):
         gl.find_gl()
 
 
