@@ -1,0 +1,125 @@
+"""Where LIBERO's meshes and textures are: which pack a name stands for, and what identifies it.
+
+`official` is looked for, in this order, in `NORA_BENCH_LIBERO_ASSETS`, in nora-bench's cache (filled by
+`nora-bench assets fetch`), in LIBERO's own download cache and inside the package. A folder counts only when it
+holds every XML file that the suite's tasks load: an interrupted download is never taken for complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..base import AssetPack, SuiteError
+from ..paths import cache_home
+from .install import libero_root
+
+VARIABLE = "NORA_BENCH_LIBERO_ASSETS"
+
+XML_FILES = (
+    *(f"stable_hope_objects/{n}/{n}.xml" for n in ("alphabet_soup", "bbq_sauce", "butter", "chocolate_pudding", "cookies")),
+    *(f"stable_hope_objects/{n}/{n}.xml" for n in ("cream_cheese", "ketchup", "milk", "orange_juice", "salad_dressing")),
+    "stable_hope_objects/tomato_sauce/tomato_sauce.xml",
+    *(f"stable_scanned_objects/{n}/{n}.xml" for n in ("akita_black_bowl", "basket", "chefmate_8_frypan", "plate")),
+    "stable_scanned_objects/glazed_rim_porcelain_ramekin/glazed_rim_porcelain_ramekin.xml",
+    *(f"turbosquid_objects/{n}/{n}.xml" for n in ("black_book", "desk_caddy", "moka_pot", "porcelain_mug")),
+    *(f"turbosquid_objects/{n}/{n}.xml" for n in ("red_coffee_mug", "white_yellow_mug", "wine_bottle", "wine_rack")),
+    *(f"articulated_objects/{n}.xml" for n in ("flat_stove", "microwave", "white_cabinet", "wooden_cabinet")),
+    *(f"scenes/libero_{n}_base_style.xml" for n in ("floor", "kitchen_tabletop", "living_room_tabletop", "study", "tabletop")),
+)
+"""The XML files that the 40 tasks of the four 10-task suites load, relative to the pack's folder."""
+
+
+def cache_folder() -> Path:
+    """LIBERO's part of nora-bench's cache."""
+    return cache_home() / "libero"
+
+
+def missing_files(folder: Path) -> list[str]:
+    """XML files of the 40 tasks that `folder` lacks."""
+    return [name for name in XML_FILES if not (folder / name).is_file()]
+
+
+def resolve(wanted: str, suite: str) -> AssetPack:
+    """The pack that a name or folder stands for.
+
+    Args:
+        wanted: `auto` (official, else stand-ins), `official`, `standin`, or a folder laid out as LIBERO's `assets`.
+        suite: the suite to be played; stand-ins exist for the four 10-task suites only.
+
+    Raises:
+        SuiteError: nothing complete is there; the message says where it was looked for and what to type.
+    """
+    if wanted == "standin":
+        return _standin(suite)
+    if wanted in ("auto", "official"):
+        found = next((folder for folder in official_places() if folder.is_dir() and not missing_files(folder)), None)
+        if found:
+            return _pack("official", found)
+        if wanted == "auto" and suite != "libero_90":
+            return _standin(suite)
+        raise SuiteError(
+            "LIBERO's official meshes and textures are not on this machine (looked in "
+            f"{', '.join(map(str, official_places()))}). Type: nora-bench assets fetch, or pass --assets FOLDER"
+        )
+    return _pack_at(Path(wanted))
+
+
+def official_places() -> tuple[Path, ...]:
+    """Folders in which the official pack is looked for, first wins."""
+    named = os.environ.get(VARIABLE)
+    package = _package_assets()
+    return (
+        *((_inner(Path(named)),) if named else ()),
+        cache_folder() / "official" / "assets",
+        Path.home() / ".cache" / "libero" / "assets",
+        *((package,) if package else ()),
+    )
+
+
+def _package_assets() -> Path | None:
+    try:
+        return libero_root() / "assets"
+    except SuiteError:
+        return None
+
+
+def _inner(folder: Path) -> Path:
+    """A pack may be named by its `assets` folder or by the folder around it."""
+    return folder / "assets" if (folder / "assets" / "scenes").is_dir() else folder
+
+
+def _pack_at(folder: Path) -> AssetPack:
+    folder = _inner(folder.expanduser().resolve())
+    if not folder.is_dir():
+        raise SuiteError(f"asset folder {folder} does not exist. Pass --assets auto|official|standin or an existing folder")
+    missing = missing_files(folder)
+    if missing:
+        raise SuiteError(f"asset folder {folder} lacks {len(missing)} files that LIBERO's tasks load, the first is {missing[0]}")
+    return _pack("official" if folder in official_places() else folder.parent.name if folder.name == "assets" else folder.name, folder)
+
+
+def _standin(suite: str) -> AssetPack:
+    from . import standin
+
+    if suite == "libero_90":
+        raise SuiteError("there are no stand-in assets for libero_90. Type: nora-bench assets fetch, and pass --assets official")
+    return _pack("standin", standin.ensure(cache_folder()))
+
+
+def _pack(name: str, folder: Path) -> AssetPack:
+    return AssetPack(name=name, path=str(folder), fingerprint=fingerprint(folder))
+
+
+def fingerprint(folder: Path) -> str:
+    """First 16 hex digits of the SHA-256 over the sorted (relative path, SHA-256) pairs of all files."""
+    total = hashlib.sha256()
+    for path in _files(folder):
+        total.update(f"{path.relative_to(folder).as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return total.hexdigest()[:16]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return iter(sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")))

@@ -1,0 +1,108 @@
+"""Finds hf-libero and imports it without its habits: no question on stdin, no `~/.libero`, no chatter on stdout."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import os
+import sys
+import types
+import warnings
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ..base import SuiteError
+
+INSTALL = "pip install 'nora-bench[libero]' && pip install --no-deps hf-libero==0.1.4 bddl==1.0.1"
+MUJOCO_PINS = ("3.2.3", "3.2.7")
+"""Bit-identical physics; later versions change pictures (3.3.3) and contacts (3.4.0): docs/libero.md."""
+
+
+def libero_root() -> Path:
+    """Folder `libero/libero` of the installed hf-libero, found without importing it. Raises SuiteError."""
+    spec = importlib.util.find_spec("libero")
+    if spec is None or not spec.submodule_search_locations:
+        raise SuiteError(f"hf-libero is not installed. Type: {INSTALL}")
+    root = Path(next(iter(spec.submodule_search_locations))) / "libero"
+    if not (root / "bddl_files").is_dir():
+        raise SuiteError(f"the installed package `libero` at {root.parent} is not hf-libero. Type: {INSTALL}")
+    return root
+
+
+def check_versions() -> None:
+    """Raises SuiteError where the simulator is not the one that published numbers rest on."""
+    try:
+        mujoco = version("mujoco")
+    except PackageNotFoundError:
+        raise SuiteError(f"mujoco is not installed. Type: {INSTALL}") from None
+    if mujoco not in MUJOCO_PINS:
+        raise SuiteError(
+            f"MuJoCo {mujoco} gives other physics or pictures than {' or '.join(MUJOCO_PINS)}, on which LIBERO's published "
+            "numbers rest. Type: pip install mujoco==3.2.3 (Python 3.13: mujoco==3.2.7)"
+        )
+
+
+def import_libero(assets: Path, cache: Path, *, gl: str) -> None:
+    """Import LIBERO's environments so that they read `assets`; idempotent.
+
+    Must run before anything else imports mujoco's GL code: robosuite decides at import what draws.
+
+    Args:
+        assets: folder laid out as LIBERO's own `assets`.
+        cache: writable folder for LIBERO's configuration file and numba's compiled helpers.
+        gl: `egl`, `osmesa` or `none`; what the environment variables already say for mujoco.
+
+    Raises:
+        SuiteError: a package is missing or of another version.
+    """
+    check_versions()
+    root = libero_root()
+    if "libero.libero.envs" not in sys.modules:
+        _write_config(root, assets, cache / "libero-config")
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(cache / "numba"))
+        _choose_gl(gl)
+    with _quiet():
+        try:
+            import libero.libero as package
+            import libero.libero.envs.env_wrapper
+        except ImportError as error:
+            raise SuiteError(f"LIBERO cannot be imported ({error}). Type: {INSTALL}") from None
+    package._assets_path_cache = str(assets)
+
+
+def _write_config(root: Path, assets: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    keys = {
+        "benchmark_root": root,
+        "bddl_files": root / "bddl_files",
+        "init_states": root / "init_files",
+        "datasets": folder / "datasets",
+        "assets": assets,
+    }
+    scratch = folder / f"config.{os.getpid()}.tmp"
+    scratch.write_text("".join(f'{key}: "{value}"\n' for key, value in keys.items()), encoding="utf-8")
+    scratch.replace(folder / "config.yaml")
+    os.environ["LIBERO_CONFIG_PATH"] = str(folder)
+
+
+@contextlib.contextmanager
+def _quiet():  # noqa: ANN202
+    """Third-party notes at import: robosuite's macro hints, deprecation lines. Nothing of ours is hidden."""
+    logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _choose_gl(gl: str) -> None:
+    """Set what mujoco and robosuite read at import; with `none` they import where no GL library is installed."""
+    if gl != "none":
+        os.environ["MUJOCO_GL"] = os.environ["PYOPENGL_PLATFORM"] = gl
+        return
+    os.environ["MUJOCO_GL"] = "disable"
+    import mujoco  # noqa: F401  before robosuite overwrites the variable
+
+    stub = types.ModuleType("robosuite.renderers.context.egl_context")
+    stub.EGLGLContext = None  # type: ignore[attr-defined]
+    sys.modules.setdefault(stub.__name__, stub)

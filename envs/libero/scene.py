@@ -1,0 +1,119 @@
+"""One built LIBERO task: compiled once, reset and stepped many times.
+
+An episode is a pure function of (task, initial state, seed). What leaks between episodes in LIBERO is closed at
+`reset`: the fixtures' poses (drawn from numpy's global generator, seeded right before), the list of joint samplers
+(grows only at hard resets, which are never made), the gripper's running command and the controller (made anew), the
+sampling clock (see SAMPLE_SUBSTEP) and the solver's warm start (zeroed). docs/libero.md lists each with its test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from ..base import WorldError
+from .goal import Goal
+from .osc import SUBSTEPS, OscArm
+
+SAMPLE_SUBSTEP = 23
+"""Index of the physics substep of a control step after which LIBERO's observation is taken: joint values are one
+substep old when the policy sees them, poses and pictures two. It is where robosuite's sampling clock stands after the
+two forced updates of a reset and an initial state; a test runs that clock."""
+
+LIMIT = 1e6
+"""A joint position or velocity beyond this is an explosion, not a robot."""
+
+
+class Scene:
+    """A compiled task with its arm and goal; no pictures."""
+
+    def __init__(self, bddl_file: str) -> None:
+        """Build LIBERO's environment (seconds) without a renderer."""
+        from libero.libero.envs.env_wrapper import ControlEnv
+
+        with _global_generator_kept():
+            self.env = ControlEnv(
+                bddl_file_name=bddl_file,
+                has_offscreen_renderer=False,
+                use_camera_obs=False,
+                hard_reset=False,
+                camera_names=[],
+                camera_heights=[],
+                camera_widths=[],
+            )
+        self.inner: Any = self.env.env
+        self.robot: Any = self.inner.robots[0]
+        self.model: Any = self.inner.sim.model._model
+        self.data: Any = self.inner.sim.data._data
+        # Nothing reads the two force sensors, and their stage costs time in every substep.
+        self.model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_SENSOR
+        self.arm = OscArm(self.model, self.data, self.robot)
+        self.goal = Goal(self.inner, self.model, self.data)
+        self.fixtures: dict[str, int] = {
+            name: self.inner.obj_body_id[name] for name in self.inner.fixtures_dict if name in self.inner.obj_body_id
+        }
+
+    @property
+    def state_size(self) -> int:
+        """Length of a flattened simulator state: time, qpos, qvel."""
+        return 1 + self.model.nq + self.model.nv
+
+    def reset(self, seed: int) -> None:
+        """Draw and place everything with numpy's legacy seed, as `env.seed(seed); env.reset()` does in LIBERO."""
+        with _global_generator_kept():
+            np.random.seed(seed)
+            self.env.reset()
+        self.arm.reset(self.robot.controller)
+
+    def set_state(self, row: np.ndarray) -> None:
+        """Apply one stored initial state [time, qpos, qvel]; exactly once after `reset`."""
+        model, data = self.model, self.data
+        data.qacc_warmstart[:] = 0.0
+        data.time = row[0]
+        data.qpos[:] = row[1 : 1 + model.nq]
+        data.qvel[:] = row[1 + model.nq :]
+        mujoco.mj_forward(model, data)
+
+    def step(self, action: np.ndarray, look: Callable[[], None] | None = None) -> None:
+        """One control step of 25 substeps; `look` is called at the substep after which LIBERO samples.
+
+        Raises:
+            WorldError: a number in the state is not finite or absurdly large.
+        """
+        for substep in range(SUBSTEPS):
+            self.arm.substep(action, first=substep == 0)
+            if substep == SAMPLE_SUBSTEP and look is not None:
+                look()
+        self.check_finite()
+
+    def check_finite(self) -> None:
+        """Raises WorldError where the simulation has exploded (MuJoCo itself would silently reset the world)."""
+        worst = max(np.abs(self.data.qpos).max(), np.abs(self.data.qvel).max())
+        if not worst < LIMIT:
+            raise WorldError(f"the simulation became unstable at {self.data.time:.3f} s (largest number in its state: {worst})")
+
+    def state(self) -> np.ndarray:
+        """[state_size] float64: time, qpos, qvel."""
+        return np.concatenate([[self.data.time], self.data.qpos, self.data.qvel])
+
+    def refresh_looks(self) -> None:
+        """Let LIBERO update what only looks different (the stove's burner turns red while its knob is on)."""
+        self.inner._post_process()
+
+    def fixture_poses(self) -> dict[str, list[float]]:
+        """Fixture -> x y z, qw qx qy qz in the world frame (m), as drawn at the last reset."""
+        poses = np.concatenate([self.model.body_pos, self.model.body_quat], axis=1)
+        return {name: poses[body].tolist() for name, body in self.fixtures.items()}
+
+
+class _global_generator_kept:  # noqa: N801
+    """LIBERO draws from numpy's global generator; what is outside must not notice."""
+
+    def __enter__(self) -> None:
+        self.kept = np.random.get_state()
+
+    def __exit__(self, *_: object) -> None:
+        np.random.set_state(self.kept)

@@ -1,0 +1,89 @@
+"""The five LIBERO suites as data: tasks, instructions, protocol, assets. Imports no simulator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+
+from ..base import AssetPack, Task, World, WorldOptions
+
+INIT_STATES = 50
+"""Stored initial states per task (`.pruned_init`)."""
+
+DEPENDENCIES = ("mujoco", "robosuite", "hf-libero", "bddl", "numpy", "numba", "scipy")
+"""Distributions whose version can change a result."""
+
+TITLES = {
+    "libero_spatial": "Spatial",
+    "libero_object": "Object",
+    "libero_goal": "Goal",
+    "libero_10": "Long",
+    "libero_90": "LIBERO-90",
+}
+
+
+@cache
+def _table() -> dict[str, list[dict]]:
+    return json.loads(files(__package__).joinpath("tasks.json").read_text(encoding="utf-8"))
+
+
+def load_tasks(suite: str) -> tuple[Task, ...]:
+    """The tasks of one LIBERO suite in the benchmark's default order (`task_order_index` 0)."""
+    return tuple(Task(id=i, init_states=INIT_STATES, **row) for i, row in enumerate(_table()[suite]))
+
+
+@dataclass(frozen=True, slots=True)
+class LiberoSuite:
+    """One LIBERO suite. See `envs.base.Suite` for the contract."""
+
+    name: str
+    family: str = "libero"
+    default_protocol: str = "libero/openvla"
+
+    @property
+    def title(self) -> str:
+        return TITLES[self.name]
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return load_tasks(self.name)
+
+    @property
+    def cost(self) -> Mapping[str, float]:
+        """Rough figures for plans, of one core with software rendering at 256 px: seconds per control step, picture,
+        reset and task build; GiB per worker with pictures. Measured by tests/benchmarks/bench_libero.py."""
+        return {"step_s": 0.004, "picture_s": 0.09, "reset_s": 0.05, "build_s": 5.0, "worker_gib": 1.0}
+
+    def resolve_assets(self, wanted: str) -> AssetPack:
+        """The pack that `auto`, `official`, `standin` or a folder stands for."""
+        from .assets import resolve
+
+        return resolve(wanted, self.name)
+
+    def open_world(self, options: WorldOptions) -> World:
+        """A world for any LIBERO suite."""
+        from .world import LiberoWorld
+
+        return LiberoWorld(options)
+
+    def versions(self) -> Mapping[str, str]:
+        """Installed versions, `missing` where one is not installed."""
+        return {name: _version(name) for name in DEPENDENCIES}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "missing"
+
+
+libero_spatial = LiberoSuite("libero_spatial")
+libero_object = LiberoSuite("libero_object")
+libero_goal = LiberoSuite("libero_goal")
+libero_10 = LiberoSuite("libero_10")
+libero_90 = LiberoSuite("libero_90")

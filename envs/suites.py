@@ -1,0 +1,36 @@
+"""Where suites are found by name: built-in ones, plug-ins (entry points `nora_bench.suites`), import paths."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from .base import Suite
+from .registry import Registry, load_object
+
+LIBERO = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
+
+GROUPS: dict[str, tuple[str, ...]] = {"libero": LIBERO}
+"""Short names for several suites."""
+
+REGISTRY: Registry[Suite] = Registry(
+    "suite",
+    "nora_bench.suites",
+    {name: f"nora_bench.envs.libero.suite:{name}" for name in (*LIBERO, "libero_90")},
+)
+
+
+def get(name: str) -> Suite:
+    """The suite of that name, or at that `package.module:attribute`. Raises KeyError naming the nearest."""
+    if ":" in name:
+        return cast(Suite, load_object(name))
+    return REGISTRY.get(name)
+
+
+def names() -> tuple[str, ...]:
+    """All suite names, without groups."""
+    return REGISTRY.names()
+
+
+def expand(name: str) -> tuple[str, ...]:
+    """The suites that a name on the command line stands for."""
+    return GROUPS.get(name, (name,))
