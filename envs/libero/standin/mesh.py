@@ -218,7 +218,7 @@ def prism(outline: Sequence[tuple[float, float]], depth: float) -> Mesh:
     half = depth / 2
     sides = []
     for (y0, z0), (y1, z1) in zip(line[:-1], line[1:], strict=True):
-        sides.append(sheet(np.array([[[half, y0, z0], [half, y1, z1]], [[-half, y0, z0], [-half, y1, z1]]]))) 
+        sides.append(sheet(np.array([[[half, y0, z0], [half, y1, z1]], [[-half, y0, z0], [-half, y1, z1]]])))
     return join(*sides, _fan(line, half), _fan(line[::-1], -half))
 
 

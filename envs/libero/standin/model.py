@@ -56,7 +56,9 @@ def _document(name: str, model: Mapping[str, Any], look: Look, folder: PurePosix
 def _assets(look: Look, folder: PurePosixPath, *, scene: bool) -> ET.Element:
     assets = ET.Element("asset")
     if scene:
-        ET.SubElement(assets, "texture", type="skybox", builtin="gradient", rgb1=".9 .9 1", rgb2=".2 .3 .4", width="64", height="64")
+        ET.SubElement(
+            assets, "texture", type="skybox", builtin="gradient", rgb1=".9 .9 1", rgb2=".2 .3 .4", width="64", height="64"
+        )
     for name, file in look.styles.items():
         ET.SubElement(assets, "texture", name=name, type="2d", file=f"../textures/{file}")
     for name in look.textures:
@@ -89,7 +91,9 @@ def _element(item: Sequence[Any], look: Look) -> ET.Element:
             return body
         case ["box", contact, pos, quat, size, *rest]:
             place = {"pos": pos, "size": size} | ({"quat": quat} if quat else {})
-            return ET.Element("geom", {"type": "box", "group": "0"} | physics()["contact"][contact] | place | (rest[0] if rest else {}))
+            return ET.Element(
+                "geom", {"type": "box", "group": "0"} | physics()["contact"][contact] | place | (rest[0] if rest else {})
+            )
         case ["geom", contact, attributes]:
             return ET.Element("geom", {"group": "0"} | physics()["contact"][contact] | attributes)
         case ["drawn", part, attributes]:

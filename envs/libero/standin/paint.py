@@ -28,6 +28,8 @@ def png(pixels: Array) -> bytes:
 def _stored(data: bytes) -> bytes:
     """A zlib stream of stored blocks (RFC 1950, RFC 1951 3.2.4)."""
     blocks = [data[start : start + 0xFFFF] for start in range(0, len(data), 0xFFFF)]
-    heads = [struct.pack("<BHH", number == len(blocks) - 1, len(block), len(block) ^ 0xFFFF) for number, block in enumerate(blocks)]
+    heads = [
+        struct.pack("<BHH", number == len(blocks) - 1, len(block), len(block) ^ 0xFFFF) for number, block in enumerate(blocks)
+    ]
     body = b"".join(head + block for head, block in zip(heads, blocks, strict=True))
     return b"\x78\x01" + body + struct.pack(">I", zlib.adler32(data))
