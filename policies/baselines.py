@@ -1,0 +1,146 @@
+"""Policies without a model: `zero` stands still, `random` flails, `replay` plays recorded actions.
+
+They say what a score means: a task that `zero` or `random` solves is not a test. All act blindly and ask for no picture.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .base import ActionChunk, BasePolicy, Observation, PolicyContext, PolicyError
+
+
+class Zero(BasePolicy):
+    """Commands no motion. In LIBERO the hand stays where it is and the gripper as it is."""
+
+    def __init__(self, chunk: int = 1) -> None:
+        self.chunk = _positive(chunk)
+
+    def act_one(self, observation: Observation) -> ActionChunk:
+        return ActionChunk(np.zeros((self.chunk, self.context.action_size)))
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        return {**super().fingerprint(), "chunk": self.chunk}
+
+
+class Random(BasePolicy):
+    """Uniform actions in [-1, 1), drawn from the episode's own generator."""
+
+    stochastic = True
+
+    def __init__(self, chunk: int = 1) -> None:
+        self.chunk = _positive(chunk)
+
+    def act_one(self, observation: Observation) -> ActionChunk:
+        return ActionChunk(observation.rng().uniform(-1.0, 1.0, (self.chunk, self.context.action_size)))
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        return {**super().fingerprint(), "chunk": self.chunk}
+
+
+class Replay(BasePolicy):
+    """Plays recorded actions without looking: each episode's own from a run's folder, or one file for all.
+
+    Where a recording ends before the episode does, the rest is played as zeros with chunk status `cut`.
+    """
+
+    marks = ("replayed",)
+
+    def __init__(self, run: Path | None = None, file: Path | None = None) -> None:
+        if (run is None) == (file is None):
+            raise PolicyError("policy replay takes either run=FOLDER or file=ACTIONS.npy: add --policy-arg run=runs/NAME")
+        self.run = run
+        self.stochastic = run is not None
+        self._files = _recorded(run) if run else {}
+        self._single = _read_actions(file) if file else None
+        self._playing: dict[str, np.ndarray] = {}
+
+    def act_one(self, observation: Observation) -> ActionChunk:
+        rest = self._actions(observation.key)[observation.step :]
+        if len(rest) == 0:
+            return ActionChunk(np.zeros((1, self.context.action_size)), status="cut")
+        return ActionChunk(rest)
+
+    def forget(self, key: str) -> None:
+        self._playing.pop(key, None)
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        digest = hashlib.sha256()
+        if self._single is not None:
+            digest.update(self._single.tobytes())
+        for key, path in sorted(self._files.items()):
+            digest.update(f"{key} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+        return {**super().fingerprint(), "actions_sha256": digest.hexdigest()}
+
+    def start(self, context: PolicyContext) -> None:
+        super().start(context)
+        if self._single is not None:
+            _check_width(self._single, context, "the action file")
+
+    def _actions(self, key: str) -> np.ndarray:
+        if self._single is not None:
+            return self._single
+        if key not in self._playing:
+            if key not in self._files:
+                raise PolicyError(f"{self.run} holds no actions for {key}; play the run's own tasks, seeds and protocol")
+            self._playing[key] = _read_actions(self._files[key])
+            _check_width(self._playing[key], self.context, f"the recording of {key}")
+        return self._playing[key]
+
+
+def _positive(chunk: int) -> int:
+    if chunk < 1:
+        raise PolicyError(f"chunk must be at least 1, not {chunk}")
+    return chunk
+
+
+def _recorded(run: Path) -> dict[str, Path]:
+    """Episode key -> its action file, as the run's records name them."""
+    try:
+        lines = (run / "episodes.jsonl").read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise PolicyError(f"{run} is not a run that can be replayed: {error.strerror}: {run / 'episodes.jsonl'}") from None
+    return {record["key"]: _inside(run, record["actions"]) for record in map(_record, lines) if record.get("actions")}
+
+
+def _record(line: str) -> Mapping[str, Any]:
+    """One line's fields; nothing for a line that was torn when its writer was killed."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) and "key" in record else {}
+
+
+def _inside(run: Path, name: str) -> Path:
+    path = (run / name).resolve()
+    if not path.is_relative_to(run.resolve()):
+        raise PolicyError(f"{run / 'episodes.jsonl'} names an action file outside the run: {name}")
+    return path
+
+
+def _read_actions(path: Path) -> np.ndarray:
+    """[steps, action size] float64. Refuses files that would run code."""
+    try:
+        actions = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise PolicyError(f"{path} is not a .npy file of actions: {error}") from None
+    if (
+        not isinstance(actions, np.ndarray)
+        or actions.ndim != 2
+        or actions.dtype.kind not in "fiu"
+        or not np.isfinite(actions).all()
+    ):
+        raise PolicyError(f"{path} must hold finite numbers [steps, action size]")
+    return actions.astype(np.float64)
+
+
+def _check_width(actions: np.ndarray, context: PolicyContext, what: str) -> None:
+    if actions.shape[1] != context.action_size:
+        raise PolicyError(f"{what} has {actions.shape[1]} numbers per step, this world takes {context.action_size}")

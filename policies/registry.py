@@ -1,0 +1,117 @@
+"""From `--policy` and `--policy-arg` to a policy: built-in name, plug-in, or `package.module:Class`."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from ..envs.base import Needs
+from ..envs.registry import Registry, load_object, nearest
+from .arguments import convert
+from .base import Policy, PolicyError
+
+BASELINES = "nora_bench.policies.baselines"
+
+POLICIES: Registry[Callable[..., Policy]] = Registry(
+    "policy",
+    "nora_bench.policies",
+    {
+        "zero": f"{BASELINES}:Zero",
+        "random": f"{BASELINES}:Random",
+        "replay": f"{BASELINES}:Replay",
+    },
+)
+"""Name -> class or function that builds the policy. Plug-ins join by entry points of group `nora_bench.policies`."""
+
+
+class PolicyRequestError(PolicyError):
+    """No such policy, or not with such arguments; the message names the nearest ones."""
+
+
+def load(name_or_path: str, args: Mapping[str, str]) -> Policy:
+    """The policy of that name, or the class at `package.module:Class` (the working folder counts as a place to look).
+
+    Args:
+        name_or_path: what stands after `--policy`.
+        args: argument -> text; converted to the types that the constructor's annotations name.
+
+    Raises:
+        PolicyRequestError: unknown name, module, class or argument, or a text that is no such value.
+        PolicyError: the constructor raised, or what it built is not a policy.
+    """
+    factory = find(name_or_path)
+    values = _arguments(name_or_path, factory, args)
+    try:
+        policy = factory(**values)
+    except PolicyError:
+        raise
+    except Exception as error:
+        raise PolicyError(f"policy {name_or_path} cannot be built: {type(error).__name__}: {error}") from error
+    return _checked(name_or_path, policy)
+
+
+def find(name_or_path: str) -> Callable[..., Policy]:
+    """The class or function that builds the policy. Raises PolicyRequestError where there is none."""
+    if ":" not in name_or_path:
+        try:
+            return POLICIES.get(name_or_path)
+        except KeyError as error:
+            raise PolicyRequestError(f"{error.args[0]}; or name a class as package.module:Class") from None
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return load_object(name_or_path)
+    except (ImportError, ValueError) as error:
+        raise PolicyRequestError(f"policy {name_or_path!r} cannot be imported: {error}") from error
+
+
+def parameters(factory: Callable[..., Policy]) -> dict[str, inspect.Parameter]:
+    """Name -> parameter of what `--policy-arg` can set, annotations resolved."""
+    hints = _hints(factory)
+    listed = inspect.signature(factory).parameters
+    return {name: found.replace(annotation=hints.get(name, found.annotation)) for name, found in listed.items()}
+
+
+def _hints(factory: Callable[..., Policy]) -> dict[str, Any]:
+    try:
+        return get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
+    except (NameError, TypeError, AttributeError):
+        return {}
+
+
+def _arguments(policy: str, factory: Callable[..., Policy], args: Mapping[str, str]) -> dict[str, Any]:
+    known = parameters(factory)
+    named = {name: p for name, p in known.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    if not any(p.kind == p.VAR_KEYWORD for p in known.values()):
+        for name in args.keys() - named.keys():
+            takes = f"it takes {', '.join(named)}" if named else "it takes none"
+            raise PolicyRequestError(f"policy {policy} has no argument {name!r}{nearest(name, named)}; {takes}")
+    missing = [name for name, p in named.items() if p.default is p.empty and name not in args]
+    if missing:
+        given = " ".join(f"--policy-arg {name}=..." for name in missing)
+        raise PolicyRequestError(f"policy {policy} needs {', '.join(missing)}: add {given}")
+    return {name: _value(policy, name, text, known.get(name)) for name, text in args.items()}
+
+
+def _value(policy: str, name: str, text: str, parameter: inspect.Parameter | None) -> Any:
+    try:
+        return convert(text, parameter.annotation if parameter else str)
+    except ValueError as error:
+        raise PolicyRequestError(f"policy {policy}: argument {name}={text!r} is {error}") from None
+
+
+def _checked(name: str, policy: Any) -> Policy:
+    if not isinstance(getattr(policy, "needs", None), Needs):
+        raise PolicyError(f"{name} built a {type(policy).__name__} without `needs`; subclass nora_bench.policies.base:BasePolicy")
+    lacks = [
+        method for method in ("start", "act", "forget", "fingerprint", "close") if not callable(getattr(policy, method, None))
+    ]
+    lacks += [fact for fact in ("stochastic", "marks") if not hasattr(policy, fact)]
+    if lacks:
+        raise PolicyError(
+            f"{name} built a {type(policy).__name__} without {', '.join(lacks)}; subclass nora_bench.policies.base:BasePolicy"
+        )
+    return policy

@@ -1,0 +1,183 @@
+import json
+
+import numpy as np
+import pytest
+from nora_bench.envs import protocols
+from nora_bench.envs.base import EpisodeSpec, View
+from nora_bench.policies.base import ActionChunk, BasePolicy, Observation, PolicyContext, PolicyError
+from nora_bench.policies.baselines import Random, Replay, Zero
+from nora_bench.policies.checks import check_chunk, check_policy
+
+CONTEXT = PolicyContext(protocol=protocols.get("libero/openvla"), suites=("libero_goal",), action_size=7)
+
+
+def observation(task=0, seed=0, decision=0, step=0):
+    spec = EpisodeSpec("libero_goal", task, 0, seed, "libero/openvla")
+    return Observation(spec, decision, step, "do it", View())
+
+
+BATCH = [observation(0), observation(1), observation(0, seed=1)]
+
+
+def started(policy):
+    policy.start(CONTEXT)
+    return policy
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run's folder with the actions of two episodes; the third ended before its first step."""
+    (tmp_path / "actions").mkdir()
+    lines = []
+    for i, seen in enumerate(BATCH[:2]):
+        np.save(tmp_path / "actions" / f"{i}.npy", np.full((4, 7), float(i)))
+        lines.append({"key": seen.key, "actions": f"actions/{i}.npy"})
+    lines.append({"key": BATCH[2].key, "actions": None})
+    (tmp_path / "episodes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"key": "to')
+    return tmp_path
+
+
+@pytest.mark.parametrize("policy", [Zero, Random, lambda: Zero(chunk=3), lambda: Random(chunk=3)])
+def test_baselines_keep_the_contract(policy):
+    check_policy(policy, CONTEXT, BATCH)
+
+
+def test_replay_keeps_the_contract(run):
+    check_policy(lambda: Replay(run=run), CONTEXT, BATCH[:2])
+
+
+def test_zero_commands_nothing():
+    assert not started(Zero(chunk=2)).act([observation()])[0].actions.any()
+
+
+def test_random_fills_the_range_and_stays_in_it():
+    actions = started(Random(chunk=500)).act([observation()])[0].actions
+    assert actions.min() < -0.99
+    assert actions.max() > 0.99
+    assert np.abs(actions).max() <= 1
+
+
+@pytest.mark.parametrize("other", [{"seed": 1}, {"task": 1}, {"decision": 1}], ids=str)
+def test_random_differs_between_seeds_tasks_and_decisions(other):
+    policy = started(Random())
+    first, second = policy.act([observation(), observation(**other)])
+    assert not np.array_equal(first.actions, second.actions)
+
+
+def test_replay_plays_each_episode_its_own_actions(run):
+    first, second = started(Replay(run=run)).act(BATCH[:2])
+    assert (first.actions == 0).all()
+    assert (second.actions == 1).all()
+
+
+def test_replay_goes_on_where_the_episode_stands(run):
+    assert len(started(Replay(run=run)).act([observation(step=3)])[0].actions) == 1
+
+
+def test_replay_marks_what_lies_beyond_the_recording(run):
+    chunk = started(Replay(run=run)).act([observation(step=4)])[0]
+    assert chunk.status == "cut"
+    assert chunk.actions.tolist() == [[0.0] * 7]
+
+
+def test_replay_of_one_file_serves_every_episode(tmp_path):
+    np.save(tmp_path / "a.npy", np.ones((2, 7)))
+    chunks = started(Replay(file=tmp_path / "a.npy")).act(BATCH)
+    assert all((chunk.actions == 1).all() for chunk in chunks)
+
+
+def test_replay_names_the_episode_that_it_lacks(run):
+    with pytest.raises(PolicyError, match="libero_goal/task0/init0/seed1@libero/openvla"):
+        started(Replay(run=run)).act(BATCH)
+
+
+def test_replay_wants_one_source(tmp_path):
+    with pytest.raises(PolicyError, match="either run=FOLDER or file="):
+        Replay()
+
+
+def test_replay_refuses_pickled_files(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([{}]), allow_pickle=True)
+    with pytest.raises(PolicyError, match=r"not a \.npy file of actions"):
+        Replay(file=tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("bad", [np.ones(7), np.full((2, 7), np.nan), np.array([["a"]])], ids=["flat", "nan", "text"])
+def test_replay_refuses_what_are_no_actions(tmp_path, bad):
+    np.save(tmp_path / "a.npy", bad)
+    with pytest.raises(PolicyError, match="must hold finite numbers"):
+        Replay(file=tmp_path / "a.npy")
+
+
+def test_replay_refuses_actions_of_another_world(tmp_path):
+    np.save(tmp_path / "a.npy", np.ones((2, 8)))
+    with pytest.raises(PolicyError, match="8 numbers per step, this world takes 7"):
+        started(Replay(file=tmp_path / "a.npy"))
+
+
+def test_replay_reads_no_file_outside_the_run(run):
+    (run / "episodes.jsonl").write_text(json.dumps({"key": "k", "actions": "../secret.npy"}) + "\n")
+    with pytest.raises(PolicyError, match="outside the run"):
+        Replay(run=run)
+
+
+def test_replay_of_no_run_says_so(tmp_path):
+    with pytest.raises(PolicyError, match="not a run that can be replayed"):
+        Replay(run=tmp_path / "none")
+
+
+def test_replay_fingerprint_follows_the_actions(run):
+    before = Replay(run=run).fingerprint()
+    np.save(run / "actions" / "0.npy", np.zeros((5, 7)))
+    assert Replay(run=run).fingerprint() != before
+
+
+class Broken(BasePolicy):
+    def act_one(self, observation):
+        return ActionChunk(np.zeros((1, 7)))
+
+
+class SeesItsNeighbours(Broken):
+    def act(self, observations):
+        return [ActionChunk(np.full((1, 7), float(len(observations)))) for _ in observations]
+
+
+class OneForAll(Broken):
+    def act(self, observations):
+        return [self.act_one(observations[0])]
+
+
+class Secretive(Broken):
+    def fingerprint(self):
+        return {"weights": object()}
+
+
+class Unseeded(Broken):
+    def __init__(self):
+        self.value = np.random.default_rng().uniform()
+
+    def act_one(self, observation):
+        return ActionChunk(np.full((1, 7), self.value))
+
+
+@pytest.mark.parametrize(
+    ("policy", "broken"),
+    [
+        (SeesItsNeighbours, "depends on its neighbours"),
+        (OneForAll, "1 chunks to 3 observations"),
+        (Secretive, "fingerprint must be JSON-able"),
+        (Unseeded, "built alike answer differently"),
+    ],
+)
+def test_the_check_names_the_broken_promise(policy, broken):
+    with pytest.raises(PolicyError, match=broken):
+        check_policy(policy, CONTEXT, BATCH)
+
+
+@pytest.mark.parametrize(
+    "actions",
+    [np.zeros((0, 7)), np.zeros((1, 6)), np.zeros(7), np.full((1, 7), np.inf), np.zeros((1, 7), np.float32), [[0.0] * 7]],
+)
+def test_the_check_refuses_wrong_answers(actions):
+    with pytest.raises(PolicyError, match="actions must be"):
+        check_chunk(ActionChunk(actions), 7)

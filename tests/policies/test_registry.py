@@ -1,0 +1,137 @@
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from nora_bench.policies import registry
+from nora_bench.policies.arguments import convert
+from nora_bench.policies.base import BasePolicy, PolicyError
+from nora_bench.policies.registry import PolicyRequestError, load
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("5", int, 5),
+        ("0.5", float, 0.5),
+        ("5", str, "5"),
+        ("no", bool, False),
+        ("True", bool, True),
+        ("runs/a", Path, Path("runs/a")),
+        ("none", int | None, None),
+        ("3", int | None, 3),
+        ("a", int | str, "a"),
+        ("fast", Literal["fast", "slow"], "fast"),
+        ("red", Colour, Colour.RED),
+        ("1, 2", list[int], [1, 2]),
+        ("1,2,3", tuple[float, ...], (1.0, 2.0, 3.0)),
+        ("1,x", tuple[int, str], (1, "x")),
+        ("", list[str], []),
+    ],
+)
+def test_text_becomes_the_annotated_type(text, kind, value):
+    assert convert(text, kind) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "reason"),
+    [
+        ("five", int, "not an int"),
+        ("maybe", bool, "not one of true"),
+        ("medium", Literal["fast", "slow"], "not one of fast, slow"),
+        ("1,2,3", tuple[int, int], "not 2 comma-separated"),
+        ("x", dict[str, int], "cannot be given as text"),
+        ("x", int | None, "not an int"),
+    ],
+)
+def test_text_of_another_kind_is_refused(text, kind, reason):
+    with pytest.raises(ValueError, match=reason):
+        convert(text, kind)
+
+
+def test_a_built_in_policy_is_found_by_name():
+    assert type(load("zero", {"chunk": "8"})).__name__ == "Zero"
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "says"),
+    [
+        ("rnadom", {}, "did you mean random"),
+        ("zero", {"chunks": "8"}, "did you mean chunk"),
+        ("zero", {"chunk": "many"}, "chunk='many' is not an int"),
+        ("no_such_module:Policy", {}, "No module named 'no_such_module'"),
+        ("json:Policy", {}, "module json has no 'Policy'"),
+        ("json:", {}, "package.module:Name"),
+    ],
+)
+def test_a_request_that_means_nothing_says_what_would(name, args, says):
+    with pytest.raises(PolicyRequestError, match=says):
+        load(name, args)
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A module of the user's own, in the folder where the command is typed."""
+
+    def write(body):
+        (tmp_path / "my_policy.py").write_text(f"from nora_bench.policies.base import BasePolicy\n{body}")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        monkeypatch.delitem(sys.modules, "my_policy", raising=False)
+
+    return write
+
+
+def test_a_class_in_the_working_folder_is_found(mine):
+    mine("class Mine(BasePolicy):\n    def __init__(self, gain: float = 1.0): self.gain = gain")
+    assert load("my_policy:Mine", {"gain": "0.5"}).gain == 0.5  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_annotations_as_strings_are_understood(mine):
+    mine("class Mine(BasePolicy):\n    def __init__(self, gain: 'int' = 1): self.gain = gain")
+    assert load("my_policy:Mine", {"gain": "3"}).gain == 3  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_missing_argument_is_named(mine):
+    mine("class Mine(BasePolicy):\n    def __init__(self, weights: str): pass")
+    with pytest.raises(PolicyRequestError, match="--policy-arg weights="):
+        load("my_policy:Mine", {})
+
+
+def test_open_arguments_are_passed_as_text(mine):
+    mine("class Mine(BasePolicy):\n    def __init__(self, **options): self.options = options")
+    assert load("my_policy:Mine", {"a": "1"}).options == {"a": "1"}  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_constructor_that_raises_is_the_policys_failure(mine):
+    mine("class Mine(BasePolicy):\n    def __init__(self): raise RuntimeError('no weights')")
+    with pytest.raises(PolicyError, match="my_policy:Mine cannot be built: RuntimeError: no weights") as caught:
+        load("my_policy:Mine", {})
+    assert not isinstance(caught.value, PolicyRequestError)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [("class Mine: pass", "without `needs`"), ("class Mine:\n    needs = BasePolicy.needs", "without start, act, forget")],
+)
+def test_what_is_no_policy_is_refused(mine, body, says):
+    mine(body)
+    with pytest.raises(PolicyError, match=says):
+        load("my_policy:Mine", {})
+
+
+def test_a_plug_in_is_found_by_its_entry_point(tmp_path, monkeypatch):
+    folder = tmp_path / "plug_in-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: plug-in\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text("[nora_bench.policies]\ntheirs = plug_in:Theirs\n")
+    (tmp_path / "plug_in.py").write_text("from nora_bench.policies.base import BasePolicy\nclass Theirs(BasePolicy): pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    fresh = registry.Registry(registry.POLICIES.kind, registry.POLICIES.group, {})
+    monkeypatch.setattr(registry, "POLICIES", fresh)
+    assert isinstance(load("theirs", {}), BasePolicy)
