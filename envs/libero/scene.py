@@ -14,7 +14,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from ..base import WorldError
+from ..base import SuiteError, WorldError
 from .goal import Goal
 from .osc import SUBSTEPS, OscArm
 
@@ -55,6 +55,7 @@ class Scene:
         self.fixtures: dict[str, int] = {
             name: self.inner.obj_body_id[name] for name in self.inner.fixtures_dict if name in self.inner.obj_body_id
         }
+        self.compiled = {body: _compiled_pose(self.inner.model, self.model.body(body).name) for body in self.fixtures.values()}
 
     @property
     def state_size(self) -> int:
@@ -62,7 +63,10 @@ class Scene:
         return 1 + self.model.nq + self.model.nv
 
     def reset(self, seed: int) -> None:
-        """Draw and place everything with numpy's legacy seed, as `env.seed(seed); env.reset()` does in LIBERO."""
+        """Draw and place everything with numpy's legacy seed, as `env.seed(seed)` and a hard `env.reset()` do in LIBERO."""
+        # Placements inside fixtures look at where the fixture was before the draw: in a freshly compiled model.
+        for body, (position, rotation) in self.compiled.items():
+            self.model.body_pos[body], self.model.body_quat[body] = position, rotation
         with _global_generator_kept():
             np.random.seed(seed)
             self.env.reset()
@@ -99,6 +103,21 @@ class Scene:
         """[state_size] float64: time, qpos, qvel."""
         return np.concatenate([[self.data.time], self.data.qpos, self.data.qvel])
 
+    def robot_state(self) -> dict[str, np.ndarray]:
+        """The robot's part of LIBERO's observation, at this substep.
+
+        `eef_pos` [3] (m, grip site, world), `eef_quat` [4] (x y z w, hand body, world), `gripper_qpos` [2] (m),
+        `joint_pos` [7] (rad).
+        """
+        data, arm = self.data, self.arm
+        w, x, y, z = data.body(self.robot.robot_model.eef_name).xquat
+        return {
+            "eef_pos": data.site_xpos[arm.site].copy(),
+            "eef_quat": np.array([x, y, z, w]),
+            "gripper_qpos": data.qpos[self.robot._ref_gripper_joint_pos_indexes].copy(),
+            "joint_pos": data.qpos[arm.qpos].copy(),
+        }
+
     def refresh_looks(self) -> None:
         """Let LIBERO update what only looks different (the stove's burner turns red while its knob is on)."""
         self.inner._post_process()
@@ -107,6 +126,15 @@ class Scene:
         """Fixture -> x y z, qw qx qy qz in the world frame (m), as drawn at the last reset."""
         poses = np.concatenate([self.model.body_pos, self.model.body_quat], axis=1)
         return {name: poses[body].tolist() for name, body in self.fixtures.items()}
+
+
+def _compiled_pose(task_model: Any, body: str) -> tuple[np.ndarray, np.ndarray]:
+    """Position (m) and quaternion (w x y z) of a fixture as its XML says, which resets overwrite in the compiled model."""
+    element = task_model.worldbody.find(f".//body[@name='{body}']")
+    if element is None or set(element.attrib) & {"euler", "axisangle", "xyaxes", "zaxis"}:
+        raise SuiteError(f"the asset pack's XML does not say by pos and quat where {body} stands")
+    position = np.array((element.get("pos") or "0 0 0").split(), float)
+    return position, np.array((element.get("quat") or "1 0 0 0").split(), float)
 
 
 class _global_generator_kept:  # noqa: N801

@@ -146,22 +146,11 @@ class LiberoWorld:
         started = time.perf_counter()
         self._images = {camera: self._picture(camera) for camera in self._needs.cameras}
         self._render_s += time.perf_counter() - started
-        self._proprio = self._robot_state() if self._needs.proprio else {}
+        self._proprio = self._scene.robot_state() if self._needs.proprio else {}
 
     def _picture(self, camera: str) -> np.ndarray:
         image = self._renderer.picture(camera)
         return np.ascontiguousarray(image[::-1, ::-1]) if self._rotate else image
-
-    def _robot_state(self) -> dict[str, np.ndarray]:
-        """`eef_pos` (m, world), `eef_quat` (x y z w, hand body, world), `gripper_qpos` (m), `joint_pos` (rad)."""
-        data, robot, arm = self._scene.data, self._scene.robot, self._scene.arm
-        w, x, y, z = data.body(robot.robot_model.eef_name).xquat
-        return {
-            "eef_pos": data.site_xpos[arm.site].copy(),
-            "eef_quat": np.array([x, y, z, w]),
-            "gripper_qpos": data.qpos[robot._ref_gripper_joint_pos_indexes].copy(),
-            "joint_pos": data.qpos[arm.qpos].copy(),
-        }
 
 
 def _task_name(spec: EpisodeSpec) -> str:
