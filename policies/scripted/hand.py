@@ -1,0 +1,66 @@
+"""The Panda hand as a planner sees it: its shape, its reach, and how far it stays clear of a scene.
+
+Frame of the hand: the grip site. Its third axis is the approach, its first the closing axis (the fingers move along
+it); at reset the hand points down and closes along world y. Sizes from robosuite's Panda gripper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .geometry import Array, Boxes, Pose, clearance
+
+WIDEST = 0.08
+"""Distance between the pads of the open fingers, m."""
+TIP = 0.0093
+"""The fingers end this far beyond the grip site, m."""
+PALM = 0.031
+"""The hand's body begins this far behind the grip site, m."""
+WRIST, ELBOW_OFFSET, SHOULDER_HEIGHT = 0.204, 0.088, 0.333
+"""Grip site to wrist, wrist axis to forearm axis, shoulder over the robot's base, m."""
+COMFORTABLE_REACH, LONGEST_REACH = 0.63, 0.68
+"""Shoulder to wrist: at 0.69 m joint 4 is at its limit, m."""
+
+
+def _box(x: tuple[float, float], y: float, z: tuple[float, float]) -> tuple[Array, Array]:
+    center = np.array([sum(x) / 2, 0.0, sum(z) / 2])
+    return center, np.array([(x[1] - x[0]) / 2, y, (z[1] - z[0]) / 2])
+
+
+def _shape(opening: float) -> list[tuple[Array, Array]]:
+    inner, outer = opening / 2, opening / 2 + 0.0265
+    return [
+        _box((inner, outer), 0.0105, (-PALM, TIP)),
+        _box((-outer, -inner), 0.0105, (-PALM, TIP)),
+        _box((-0.104, 0.104), 0.021, (-0.09, -PALM)),
+        _box((-0.104, 0.104), 0.032, (-0.123, -0.09)),
+        _box((-0.06, 0.06), 0.06, (-0.23, -0.123)),
+    ]
+
+
+def hand_boxes(poses: Sequence[Pose], opening: float = WIDEST) -> Boxes:
+    """Five boxes per pose (two fingers, the hand's body in three), poses in order."""
+    center, half = (np.array(part) for part in zip(*_shape(opening), strict=True))
+    rotation = np.array([pose.rotation for pose in poses])
+    position = np.array([pose.position for pose in poses])
+    at = position[:, None] + np.einsum("nij,kj->nki", rotation, center)
+    return Boxes(at.reshape(-1, 3), np.repeat(rotation, len(half), axis=0), np.tile(half, (len(poses), 1)))
+
+
+def hand_clearance(poses: Sequence[Pose], solids: Boxes, opening: float = WIDEST) -> Array:
+    """[poses]: distance from the hand to the nearest solid, negative where they overlap; capped at 0.2 m."""
+    if len(solids) == 0:
+        return np.full(len(poses), 0.2)
+    around = np.mean([pose.position for pose in poses], axis=0)
+    near = np.linalg.norm(solids.center - around, axis=1) - np.linalg.norm(solids.half, axis=1) < 0.45
+    solids = solids.select(near)
+    gaps = clearance(hand_boxes(poses, opening), solids).min(1)
+    return np.minimum(gaps.reshape(len(poses), -1).min(1), 0.2)
+
+
+def stretch(pose: Pose, robot_base: Array) -> float:
+    """How far the arm is stretched at a hand pose: shoulder to wrist, m. Compare `LONGEST_REACH`."""
+    wrist = pose.position - WRIST * pose.rotation[:, 2] - robot_base
+    return float(np.hypot(np.hypot(wrist[0], wrist[1]) - ELBOW_OFFSET, wrist[2] - SHOULDER_HEIGHT))

@@ -1,0 +1,164 @@
+"""The scene as the expert reads it from a world's privileged view: who stands where, what is solid, what is asked.
+
+Frames: world, metres, radians. An *instance* is an object or fixture by its BDDL name (`plate_1`); its *origin* is
+the origin of its root body, which LIBERO's predicates test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .geometry import Array, Boxes, Pose, from_quaternion
+
+ROBOT_PREFIXES = ("robot0_", "gripper0_", "mount0_")
+FINGERS = ("gripper0_finger_joint1", "gripper0_finger_joint2")
+SPHERE, CAPSULE, ELLIPSOID, CYLINDER, BOX = 2, 3, 4, 5, 6
+"""MuJoCo's codes of the geom types that are taken as solid; planes and meshes are not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """A sliding or turning joint of a fixture."""
+
+    address: int
+    body: int
+    axis: Array
+    """In the body's frame."""
+    range: tuple[float, float]
+
+
+class Scene:
+    """One episode's scene: facts from its first look, poses from its latest (see `update`)."""
+
+    def __init__(self, view: Mapping[str, Any]) -> None:
+        facts = view["scene"]
+        self.classes: dict[str, str] = {**facts["fixtures"], **facts["objects"]}
+        self.goal: list[tuple[str, ...]] = [tuple(term) for term in facts["goal"]]
+        self.regions: dict[str, str] = dict(facts["regions"])
+        self.robot_base = np.asarray(facts["robot_base"], dtype=float)
+        self._bodies = {name: index for index, name in enumerate(facts["bodies"])}
+        self._sites = {name: index for index, name in enumerate(facts["sites"])}
+        self._site_body = np.asarray(facts["site_body"])
+        self._site_size = np.asarray(facts["site_size"], dtype=float)
+        self._hand_site = self._sites[facts["eef_site"]]
+        self._joints = {j[0]: Joint(int(j[2]), int(j[4]), np.asarray(j[5]), (j[6][0], j[6][1])) for j in facts["joints"]}
+        self._finger_addresses = [self._joints[name].address for name in FINGERS]
+        self._body_parent = list(facts["body_parent"])
+        self._body_owner = [self._owner(index, facts["bodies"]) for index in range(len(facts["bodies"]))]
+        self._read_solids(facts["geoms"])
+        self.update(view)
+
+    def update(self, view: Mapping[str, Any]) -> None:
+        """Take over the poses of the latest look."""
+        self._body_pose = np.asarray(view["body_pose"])
+        self._site_pos = np.asarray(view["site_pos"])
+        self._site_mat = np.asarray(view["site_mat"])
+        self._qpos = np.asarray(view["qpos"])
+        self._contacts = np.asarray(view["contacts"]).reshape(-1, 2)
+        self.hand = Pose(self._site_pos[self._hand_site], self._site_mat[self._hand_site].reshape(3, 3))
+        left, right = self._qpos[self._finger_addresses]
+        self.opening = float(left - right)
+        """Distance between the fingers' pads; 0.08 when open."""
+
+    def pose(self, instance: str) -> Pose:
+        """Where an object or fixture stands."""
+        return self.body(f"{instance}_main")
+
+    def body(self, name: str) -> Pose:
+        """Where a body stands, by its full name."""
+        return self._body_at(self._bodies[name])
+
+    def _body_at(self, index: int) -> Pose:
+        return Pose(self._body_pose[index, :3], from_quaternion(self._body_pose[index, 3:]))
+
+    def site(self, name: str) -> Pose:
+        """Where a site stands, by its full name."""
+        index = self._sites[name]
+        return Pose(self._site_pos[index], self._site_mat[index].reshape(3, 3))
+
+    def site_half(self, name: str) -> Array:
+        """Half sizes of a site's box, in its own frame."""
+        return self._site_size[self._sites[name]]
+
+    def is_site(self, name: str) -> bool:
+        """Whether a BDDL argument is a region with a site."""
+        return name in self._sites
+
+    def owner(self, name: str) -> str:
+        """The instance that a BDDL argument belongs to: a region's parent, or the instance itself."""
+        return self.regions.get(name, name)
+
+    def kind(self, name: str) -> str:
+        """Class of the argument's instance, e.g. `wooden_cabinet`."""
+        return self.classes.get(self.owner(name), "")
+
+    def joints(self, name: str) -> list[Joint]:
+        """Joints of a region's own body, or all joints of a fixture."""
+        if self.is_site(name):
+            body = int(self._site_body[self._sites[name]])
+            return [joint for joint in self._joints.values() if joint.body == body]
+        return [joint for joint in self._joints.values() if self._body_owner[joint.body] == name]
+
+    def angle(self, joint: Joint) -> float:
+        """A joint's present value (m or rad)."""
+        return float(self._qpos[joint.address])
+
+    def joint_pose(self, joint: Joint) -> Pose:
+        """Where the joint's body stands."""
+        return self._body_at(joint.body)
+
+    def boxes(self, *only: str, without: Sequence[str] = ()) -> Boxes:
+        """Collision shapes of the named instances (default: of everything but the robot), as boxes in the world."""
+        wanted = np.array([(not only or owner in only) and owner not in without for owner in self._solid_owner], dtype=bool)
+        return self._solids_at(wanted)
+
+    def body_boxes(self, body: int) -> Boxes:
+        """Collision shapes of one body, as boxes in the world."""
+        return self._solids_at(self._solid_body == body)
+
+    def _solids_at(self, wanted: Array) -> Boxes:
+        poses = self._body_pose[self._solid_body[wanted]]
+        turn = from_quaternion(poses[:, 3:])
+        center = poses[:, :3] + np.einsum("nij,nj->ni", turn, self._solids.center[wanted])
+        return Boxes(center, turn @ self._solids.rotation[wanted], self._solids.half[wanted])
+
+    def touching(self, a: str, b: str) -> bool:
+        """Whether two instances touch with their collision shapes, as LIBERO's predicates ask."""
+        owners = self._geom_owner[self._contacts]
+        solid = self._geom_group[self._contacts].max(1, initial=0) == 0
+        met = ((owners[:, 0] == a) & (owners[:, 1] == b)) | ((owners[:, 0] == b) & (owners[:, 1] == a))
+        return bool((met & solid).any())
+
+    def _owner(self, body: int, names: Sequence[str]) -> str:
+        """The instance that a body belongs to; empty for the robot and the world."""
+        while self._body_parent[body] != 0 and body != 0:
+            body = self._body_parent[body]
+        name = names[body]
+        return "" if body == 0 or name.startswith(ROBOT_PREFIXES) else name.removesuffix("_main")
+
+    def _read_solids(self, geoms: Mapping[str, Any]) -> None:
+        body, kind, size = np.asarray(geoms["body"]), np.asarray(geoms["type"]), np.asarray(geoms["size"], dtype=float)
+        self._geom_owner = np.array([self._body_owner[index] for index in body])
+        self._geom_group = np.asarray(geoms["group"])
+        touchable = (np.asarray(geoms["contype"]) != 0) | (np.asarray(geoms["conaffinity"]) != 0)
+        solid = touchable & (self._geom_owner != "") & np.isin(kind, (SPHERE, CAPSULE, ELLIPSOID, CYLINDER, BOX))
+        half = np.array([_half_sizes(int(k), s) for k, s in zip(kind[solid], size[solid], strict=True)]).reshape(-1, 3)
+        position, quaternion = np.asarray(geoms["pos"])[solid], np.asarray(geoms["quat"])[solid]
+        self._solids = Boxes(position, from_quaternion(quaternion), half)
+        self._solid_body = body[solid]
+        self._solid_owner = self._geom_owner[solid]
+
+
+def _half_sizes(kind: int, size: Array) -> Array:
+    """Half sizes of the box around a geom."""
+    if kind == SPHERE:
+        return np.full(3, size[0])
+    if kind == CYLINDER:
+        return size[[0, 0, 1]]
+    if kind == CAPSULE:
+        return np.array([size[0], size[0], size[0] + size[1]])
+    return size
