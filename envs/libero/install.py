@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..base import SuiteError
 
-INSTALL = "pip install 'nora-bench[libero]' && pip install --no-deps hf-libero==0.1.4 bddl==1.0.1"
+INSTALL = "pip install 'nora-bench[libero]' && pip install --no-deps robosuite==1.4.0 hf-libero==0.1.4 bddl==1.0.1"
 MUJOCO_PINS = ("3.2.3", "3.2.7")
 """Bit-identical physics; later versions change pictures (3.3.3) and contacts (3.4.0): docs/libero.md."""
 
