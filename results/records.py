@@ -40,6 +40,8 @@ class EpisodeRecord:
     """Whether the protocol's success rule held; null for an episode that ended in an error."""
     success_any: bool | None = None
     """Whether the goal held after any step at all."""
+    measures: Mapping[str, bool] = field(default_factory=dict)
+    """Other yes-or-no outcomes, e.g. `partial` (the right object was grasped) and `distractor` (a wrong one was)."""
     steps: int
     """Control steps executed, settling excluded."""
     decisions: int

@@ -1,0 +1,130 @@
+"""What stands where in the papers' result tables, as data read from `layouts.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..envs.registry import nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that is measured: a suite, a part of one, a task, or a mean of others."""
+
+    name: str
+    label: str = ""
+    """As printed; the name where empty."""
+    group: str = ""
+    suite: str = ""
+    tasks: tuple[str, ...] = ()
+    """Beginnings of task names, averaged with equal weight; empty for the whole suite."""
+    n: int = 0
+    """Different episodes behind a published cell."""
+    metrics: tuple[str, ...] = ()
+    """Metrics that exist here; empty for all of the table's."""
+    mean_of: tuple[str, ...] = ()
+    """Names of the items that this one is the mean of."""
+    older_weights: tuple[int, ...] = ()
+    """Weights that explain some printed averages which the plain mean does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What is counted in an episode."""
+
+    name: str
+    label: str
+    better: str
+    """`higher` or `lower`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """One table of a paper."""
+
+    id: str
+    title: str
+    source: str
+    models: str
+    """Whether policies are `rows` or `columns`."""
+    header: str
+    items: tuple[Item, ...]
+    metrics: tuple[Metric, ...]
+    n_source: str
+    """Where the items' `n` come from."""
+    delta: Mapping[str, str] = field(default_factory=dict)
+    """`name`, `model`, `base`: the printed row of differences between two models."""
+    item_delta: Mapping[str, str] = field(default_factory=dict)
+    """`name`, `item`, `base`: printed improvements of every model over one model, in one item."""
+    sections: Mapping[str, str] = field(default_factory=dict)
+    """Model -> heading printed above it."""
+
+    def item(self, name: str) -> Item:
+        """The item of that name or label. Raises KeyError naming the nearest ones."""
+        for item in self.items:
+            if name.casefold() in (item.name.casefold(), item.label.casefold()):
+                return item
+        names = [item.name for item in self.items]
+        raise KeyError(f"table {self.id} has no column or task {name!r}{nearest(name, names)}; it has {', '.join(names)}")
+
+    def parts(self, item: Item) -> tuple[Item, ...]:
+        """The items that a mean is taken over, or the item itself."""
+        return tuple(self.item(name) for name in item.mean_of) or (item,)
+
+    @property
+    def suites(self) -> tuple[str, ...]:
+        """Suites that fill its cells, each once."""
+        return tuple(dict.fromkeys(item.suite for item in self.items if item.suite))
+
+    def has(self, item: Item, metric: Metric) -> bool:
+        """Whether that metric exists for that item."""
+        return not item.metrics or metric.name in item.metrics
+
+
+@cache
+def _all() -> dict[str, Layout]:
+    data = tomllib.loads(Path(__file__).with_name("layouts.toml").read_text(encoding="utf-8"))
+    items = {name: tuple(_item(values) for values in rows) for name, rows in data.pop("items").items()}
+    metrics = {name: Metric(name, **values) for name, values in data.pop("metrics").items()}
+    return {name: _layout(name, values, items, metrics) for name, values in data.items()}
+
+
+def _item(values: Mapping[str, Any]) -> Item:
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    item = Item(**fields)
+    return replace(item, label=item.label or item.name)
+
+
+def _layout(id: str, values: dict[str, Any], items: Mapping[str, tuple[Item, ...]], metrics: Mapping[str, Metric]) -> Layout:
+    skip = values.pop("skip", ())
+    kept = [item for item in items[values.pop("items")] if item.name not in skip]
+    played = tuple(item.name for item in kept if item.suite)
+    kept = [replace(item, mean_of=played) if item.mean_of == ("*",) else item for item in kept]
+    if values["models"] == "columns":  # one row per task: the item's name is the task's
+        kept = [replace(item, tasks=(item.name,)) if item.suite else item for item in kept]
+    chosen = tuple(metrics[name] for name in values.pop("metrics", ["success"]))
+    return Layout(id=id, items=tuple(kept), metrics=chosen, **values)
+
+
+def ids() -> tuple[str, ...]:
+    """All table IDs."""
+    return tuple(_all())
+
+
+def get(id: str) -> Layout:
+    """The layout of that table. Raises KeyError naming the nearest ones."""
+    try:
+        return _all()[id]
+    except KeyError:
+        raise KeyError(f"unknown table {id!r}{nearest(id, _all())}; there are {', '.join(_all())}") from None
+
+
+def fitting(suites: set[str]) -> Layout:
+    """The table that shows most of those suites; NORA-1.5's Table 2 where none does."""
+    order = ("nora15/table2", "nora15/table1", "nora15/table5", "nora/table1")
+    return max((get(id) for id in order), key=lambda layout: len(suites & set(layout.suites)))
