@@ -1,0 +1,103 @@
+"""`nora-bench list`: what can be asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    suites = "suites"
+    tasks = "tasks"
+    policies = "policies"
+    protocols = "protocols"
+
+
+def list(
+    kind: Annotated[Kind, typer.Argument(metavar="|".join(Kind), help="What to list.")],
+    suite: Annotated[str, typer.Option(help="With `tasks`: only of this suite or group of suites.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """List suites, tasks, policies or protocols; protocols stand side by side, differences marked.
+
+    Example: `nora-bench list tasks --suite libero_goal`
+    """
+    from .. import catalogue
+
+    rows = {
+        Kind.suites: catalogue.suite_rows,
+        Kind.tasks: lambda: catalogue.task_rows(suite),
+        Kind.policies: catalogue.policy_rows,
+        Kind.protocols: catalogue.protocol_rows,
+    }[kind]()
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    elif kind is Kind.protocols:
+        _print(_side_by_side(rows))
+    else:
+        _print(_table(rows))
+
+
+def _print(table: Table) -> None:
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in rows[0] if rows else ():
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(_text(value)) for value in row.values()))
+    return table
+
+
+def _side_by_side(protocols: Sequence[dict[str, Any]]) -> Table:
+    """One column per protocol, one row per field; rows in which two protocols differ come first, with a mark."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    flat = [_flat(protocol) for protocol in protocols]
+    names = dict.fromkeys(name for fields in flat for name in fields)
+    rows = [(name, [_text(fields.get(name)) for fields in flat]) for name in names if name != "name"]
+    table = Table(show_lines=False, header_style="bold")
+    for heading in ("", "≠", *(fields["name"] for fields in flat)):
+        table.add_column(heading, overflow="fold")
+    for name, values in sorted(rows, key=lambda row: len(set(row[1])) == 1):
+        differs = len(set(values)) > 1
+        table.add_row(name, "≠" if differs else "", *map(escape, values), style="yellow" if differs else None)
+    return table
+
+
+def _flat(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as `outer inner` names."""
+    out: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            out |= _flat(value, f"{prefix}{name} ")
+        else:
+            out[prefix + name] = value
+    return out
+
+
+def _text(value: Any) -> str:
+    """A value for people: `-` for what is not set."""
+    if value is None or value == "" or value in ({}, [], ()):
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return " ".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)

@@ -1,0 +1,43 @@
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(capsys):
+    """Runs the command line in this process: `cli("list", "suites").out`."""
+    from nora_bench.harness.cli import main
+
+    def run(*args):
+        with pytest.raises(SystemExit) as caught:
+            main([str(arg) for arg in args])
+        captured = capsys.readouterr()
+        return Ended(int(caught.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def repository():
+    """The checkout's root."""
+    return Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def golden(repository):
+    """The folder of reference recordings, with libero/ and others in it."""
+    folder = Path(os.environ.get("NORA_BENCH_GOLDEN") or repository.parent / "shared" / "golden")
+    if not folder.is_dir():
+        pytest.skip("no reference recordings: set NORA_BENCH_GOLDEN to the folder that holds libero/")
+    return folder

@@ -1,0 +1,116 @@
+import subprocess
+import sys
+from importlib import import_module
+from types import SimpleNamespace
+
+import pytest
+from nora_bench.harness import cli as command_line
+from nora_bench.harness.cli import BUG, VERBS, build
+from nora_bench.harness.errors import Interrupted, NotAble
+
+HEAVY = {"numpy", "pandas", "scipy", "mujoco", "robosuite", "torch", "numba", "PIL", "matplotlib", "msgspec", "psutil"}
+
+
+def raising(error):
+    def verb():
+        """Raise."""
+        raise error
+
+    return verb
+
+
+@pytest.fixture
+def verb(monkeypatch):
+    """Puts a function of ours behind the verb `list`."""
+
+    def put(function):
+        monkeypatch.setattr(command_line, "import_module", lambda *_: SimpleNamespace(list=function))
+
+    return put
+
+
+def test_help_names_every_verb(cli):
+    shown = cli("--help")
+    assert shown.code == 0
+    assert all(f" {name} " in shown.out for name in VERBS)
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys; from nora_bench.harness.cli import main\ntry: main(['--help'])\nfinally: print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "Usage" in done.stdout
+    assert HEAVY.isdisjoint(done.stderr.split())
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_verb_has_help_with_an_example(cli, name):
+    shown = cli(name, "--help")
+    assert shown.code == 0
+    assert f"Example: nora-bench {name}" in " ".join(shown.out.split())
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_option_says_what_it_does(name):
+    assert [p.name for p in build(name).params if not getattr(p, "help", None)] == []
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_verb_is_a_function_of_its_name_in_a_module_of_its_name(name):
+    assert callable(getattr(import_module(f"nora_bench.harness.cli.{name}"), name))
+
+
+def test_without_arguments_the_help_is_shown(cli):
+    assert "Usage" in cli().out
+
+
+@pytest.mark.parametrize("args", [["lst"], ["list", "suits"], ["list", "suites", "--jsn"]])
+def test_typing_errors_end_with_code_2_and_a_hint(cli, args):
+    ended = cli(*args)
+    assert ended.code == 2
+    assert "Traceback" not in ended.err
+
+
+def test_an_unknown_verb_names_the_nearest(cli):
+    assert "did you mean list?" in cli("lst").err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(NotAble("no disk"), 3), (Interrupted("stopped"), 130), (PermissionError(13, "denied", "runs"), 2)]
+)
+def test_errors_in_words_have_documented_codes(cli, verb, error, code):
+    verb(raising(error))
+    ended = cli("list")
+    assert ended.code == code
+    assert ended.err == f"nora-bench: {error}\n"
+
+
+def test_debug_shows_the_traceback(cli, verb, monkeypatch):
+    monkeypatch.setenv("NORA_BENCH_DEBUG", "1")
+    verb(raising(NotAble("no disk")))
+    assert "Traceback" in cli("list").err
+
+
+def test_a_bug_shows_its_traceback_and_asks_for_a_report(cli, verb):
+    verb(raising(ZeroDivisionError("oh")))
+    ended = cli("list")
+    assert ended.code == BUG
+    assert "ZeroDivisionError: oh" in ended.err
+    assert "please report it" in ended.err
+
+
+def test_ctrl_c_ends_with_130(cli, verb):
+    verb(raising(KeyboardInterrupt()))
+    assert cli("list").code == 130
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    code = "from nora_bench.harness.cli import main; main(['list', 'tasks'])"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+def test_the_version_is_printed(cli):
+    assert cli("--version").out.startswith("nora-bench ")

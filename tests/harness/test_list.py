@@ -1,0 +1,48 @@
+import json
+
+import pytest
+from nora_bench.policies import registry
+
+
+@pytest.mark.parametrize("kind", ["suites", "tasks", "policies", "protocols"])
+def test_json_is_a_list_of_named_rows(cli, kind):
+    rows = json.loads(cli("list", kind, "--json").out)
+    assert all(row["name"] for row in rows)
+
+
+def test_tasks_of_a_group_are_those_of_its_suites(cli):
+    rows = json.loads(cli("list", "tasks", "--suite", "libero", "--json").out)
+    assert len(rows) == 40
+    assert {row["suite"] for row in rows} == {"libero_spatial", "libero_object", "libero_goal", "libero_10"}
+
+
+def test_an_unknown_suite_names_the_nearest(cli):
+    ended = cli("list", "tasks", "--suite", "libero_gaol")
+    assert ended.code == 2
+    assert "did you mean libero_goal" in ended.err
+
+
+def test_protocols_stand_side_by_side_with_their_differences_marked(cli):
+    lines = {line.split("│")[1].strip(): line for line in cli("list", "protocols").out.splitlines() if line.startswith("│")}
+    assert "220" in lines["budget libero_spatial"]
+    assert "990" in lines["budget libero_spatial"]
+    assert "≠" in lines["budget libero_spatial"]
+    assert "≠" not in lines["settle_steps"]
+
+
+def test_the_default_protocol_says_so(cli):
+    rows = {row["name"]: row for row in json.loads(cli("list", "protocols", "--json").out)}
+    assert rows["libero/openvla"]["default_for"] == ["libero"]
+    assert rows["libero/nora"]["default_for"] == []
+
+
+def test_policies_show_their_arguments(cli):
+    rows = {row["name"]: row for row in json.loads(cli("list", "policies", "--json").out)}
+    assert rows["random"]["arguments"] == "chunk=1"
+
+
+def test_a_policy_that_cannot_be_imported_is_listed_with_the_reason(cli, monkeypatch):
+    broken = registry.Registry("policy", "none", {"broken": "no_such_module:Policy"})
+    monkeypatch.setattr(registry, "POLICIES", broken)
+    rows = json.loads(cli("list", "policies", "--json").out)
+    assert "No module named 'no_such_module'" in rows[0]["what"]
