@@ -36,7 +36,8 @@ def test_help_names_every_verb(cli):
 
 
 def test_help_imports_nothing_heavy():
-    code = "import sys; from nora_bench.harness.cli import main\ntry: main(['--help'])\nfinally: print(*sys.modules, file=sys.stderr)"
+    code = "import sys; from nora_bench.harness.cli import main\n"
+    code += "try: main(['--help'])\nfinally: print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "Usage" in done.stdout
     assert HEAVY.isdisjoint(done.stderr.split())
