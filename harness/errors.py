@@ -1,4 +1,4 @@
-"""What can go wrong on a user's side, and the exit code of each. One sentence per error; the message says what, why, and what to type."""
+"""What can go wrong on a user's side, and the exit code of each. A message says what, why, and what to type."""
 
 from __future__ import annotations
 
@@ -56,12 +56,14 @@ def exit_code(error: BaseException) -> int | None:
     """The documented exit code of an error; None for one that is a bug of ours and deserves a traceback."""
     from ..envs.base import SuiteError
     from ..policies.base import PolicyError
+    from ..policies.registry import PolicyRequestError
     from ..results.store import StoreError, StoreLocked
 
     table: list[tuple[type[BaseException], ExitCode]] = [
         (StoreLocked, ExitCode.BAD_INPUT),
         (StoreError, ExitCode.BAD_INPUT),
         (SuiteError, ExitCode.NOT_ABLE),
+        (PolicyRequestError, ExitCode.BAD_INPUT),
         (PolicyError, ExitCode.POLICY),
         (KeyboardInterrupt, ExitCode.INTERRUPTED),
     ]

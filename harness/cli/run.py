@@ -1,0 +1,160 @@
+"""`nora-bench run`: options in, episodes played, a table at the end."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from ..config import HOW, RunConfig, parse, read_file
+from ..errors import ExitCode, InputError, exit_code
+
+PREFIX = "NORA_BENCH_"
+
+
+def _option(name: str, text: str, default: str = "", **more: Any) -> Any:
+    """An option `--name` that can also be set as NORA_BENCH_NAME."""
+    shown = {"show_default": default} if default else {"show_default": False}
+    return typer.Option(f"--{name}", envvar=PREFIX + name.upper().replace("-", "_"), help=text, **shown, **more)
+
+
+def run(
+    suite: Annotated[list[str] | None, _option("suite", "Suite or group, or module:attribute; can be given again.")] = None,
+    tasks: Annotated[str | None, _option("tasks", "Task ids or names, like 0,3-5.", "all")] = None,
+    episodes: Annotated[str | None, _option("episodes", "Episodes per task and seed.", "all initial states")] = None,
+    init_states: Annotated[str | None, _option("init-states", "Initial states, like 40-49.", "all")] = None,
+    seeds: Annotated[str | None, _option("seeds", "How many, or which: 3 (0,1,2) or 7,8,9.", "1")] = None,
+    policy: Annotated[str | None, _option("policy", "Name, or module:Class.", "zero")] = None,
+    policy_arg: Annotated[list[str] | None, _option("policy-arg", "name=value for the policy; can be given again.")] = None,
+    protocol: Annotated[str | None, _option("protocol", "Evaluation protocol.", "the suite's own")] = None,
+    workers: Annotated[str | None, _option("workers", "Worker processes, or auto: by cores and memory.", "auto")] = None,
+    max_steps: Annotated[str | None, _option("max-steps", "Control steps per episode.", "the protocol's")] = None,
+    assets: Annotated[str | None, _option("assets", "auto, official, standin, or a folder.", "auto")] = None,
+    out: Annotated[str | None, _option("out", "Folder of the run; never overwritten.", "a new one in runs/")] = None,
+    timeout: Annotated[str | None, _option("timeout", "Seconds until a silent worker is replaced.", "300")] = None,
+    retries: Annotated[str | None, _option("retries", "Times an episode is played again after its worker was lost.", "2")] = None,
+    config: Annotated[Path | None, _option("config", "YAML with these fields, or a run's run.json; options win.")] = None,
+    resume: Annotated[bool, _option("resume", "Go on with the run in --out.")] = False,
+    dry_run: Annotated[bool, _option("dry-run", "Print the plan and what it costs; play nothing.")] = False,
+    as_json: Annotated[bool, _option("json", "One JSON object on stdout at the end; all else on stderr.")] = False,
+) -> None:
+    """Play episodes of a suite with a policy and keep every one of them.
+
+    Example: `nora-bench run --suite libero_goal --tasks 0,3-5 --episodes 10 --policy random`
+
+    Ends with 0 when all episodes were played, 1 when some ended in errors, 2 for bad input, 3 when this machine lacks
+    something, 4 when the policy failed, 130 when stopped. What had finished is kept and `--resume` goes on.
+    """
+    given = {
+        "suite": suite or None,
+        "tasks": tasks,
+        "episodes": episodes,
+        "init_states": init_states,
+        "seeds": seeds,
+        "policy": policy,
+        "policy_arg": policy_arg or None,
+        "protocol": protocol,
+        "workers": workers,
+        "max_steps": max_steps,
+        "assets": assets,
+        "out": out,
+        "timeout": timeout,
+        "retries": retries,
+    }
+    passed = {name: value for name, value in given.items() if value is not None}
+    console = Console(stderr=as_json)
+    if dry_run:
+        show_plan(_configured(passed, config, resume), console, as_json=as_json)
+        return
+    raise typer.Exit(play(_configured(passed, config, resume), passed, console, resume=resume, as_json=as_json))
+
+
+def _configured(passed: dict[str, Any], file: Path | None, resume: bool) -> RunConfig:
+    """The configuration that options, file and, on a resumed run, its folder make together."""
+    if not resume:
+        return parse({**(read_file(file) if file else {}), **passed})
+    if "out" not in passed:
+        raise InputError("--resume needs the run's folder. Type: nora-bench run --resume --out runs/NAME")
+    from ...results.store import load_run
+
+    kept = load_run(passed["out"]).run.get("config") or {}
+    before, now = parse(kept), parse({**kept, **(read_file(file) if file else {}), **passed})
+    for name, value in now.to_json().items():
+        if name not in HOW and value != before.to_json()[name]:
+            raise InputError(
+                f"--{name.replace('_', '-')} would make {passed['out']} another run ({before.to_json()[name]} before); "
+                "leave it away to resume, or start a new run with another --out"
+            )
+    return now
+
+
+def show_plan(config: RunConfig, console: Console, *, as_json: bool) -> None:
+    """Print what a run would be, and what it would cost."""
+    from ..estimate import estimate, require_room
+    from ..session import prepare, repeated
+
+    prepared = prepare(config)
+    found = estimate(
+        prepared.plan, prepared.stage, prepared.policy, prepared.workers, config.max_steps, Path(config.out or "runs")
+    )
+    if as_json:
+        print(json.dumps({"config": config.to_json(), "protocol": prepared.stage.protocol.name, "plan": found.to_json()}))
+    else:
+        lines = [
+            ("policy", config.policy),
+            ("protocol", prepared.stage.protocol.name),
+            ("assets", prepared.assets.name),
+            *found.lines(),
+        ]
+        for name, text in lines:
+            _say(console, f"{name:>15}  {text}")
+        if found.repeated:
+            _say(console, f"{'repeats':>15}  {repeated(found.repeated)}")
+    require_room(found)
+
+
+def play(config: RunConfig, passed: dict[str, Any], console: Console, *, resume: bool, as_json: bool) -> int:
+    """Play the run to its end; the exit code."""
+    from .. import session
+
+    prepared = session.prepare(config)
+    store = session.reopen(prepared, Path(str(config.out))) if resume else session.create(prepared, passed)
+    with store:
+        for line in (*store.notes, *session.announcement(prepared, store)):
+            _say(console, line)
+        try:
+            run_json = session.play(prepared, store, console)
+        except Exception as error:
+            code = exit_code(error)
+            if code is None:
+                raise
+            _explain(error, session.resume_command(store.folder))
+            run_json = store.run
+        else:
+            code = int(ExitCode.FINDINGS if run_json["counts"]["errors"] else ExitCode.OK)
+        _report(store.folder, run_json, console, code, as_json=as_json)
+    return code
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _explain(error: Exception, resume: str) -> None:
+    print(f"nora-bench: {error}\nNothing that had finished is lost. To go on, type: {resume}", file=sys.stderr)
+
+
+def _report(folder: Path, run_json: dict[str, Any], console: Console, code: int, *, as_json: bool) -> None:
+    """The end of a run: its table, where it is, and one JSON object if asked for."""
+    from ...results import layouts, tables
+
+    suites = set(run_json["suites"])
+    if code in (ExitCode.OK, ExitCode.FINDINGS) and suites & set(layouts.fitting(suites).suites):
+        tables.print_runs([folder], console)
+    _say(console, f"run: {folder}")
+    if as_json:
+        print(json.dumps({"run": str(folder), "exit_code": code, **run_json}))

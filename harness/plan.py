@@ -1,0 +1,123 @@
+"""From a configuration to the episodes of a run: pure, and in the same order every time.
+
+Where neither policy nor scene depends on the seed, all seeds are the same episode. It is then planned once, under
+the first seed; the plan counts the others as repeats, which are not played and enter no statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..envs import protocols, suites
+from ..envs.base import EpisodeSpec, Protocol, Suite, SuiteError, Task
+from ..envs.registry import nearest
+from .config import RunConfig
+from .errors import InputError, NotAble
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What episodes of a run play on: its suites, of one family, under one protocol."""
+
+    suites: tuple[Suite, ...]
+    references: tuple[str, ...]
+    """The suites as a worker can look them up (name or import path), in the same order."""
+    protocol: Protocol
+
+    def suite(self, name: str) -> Suite:
+        """The suite of that name."""
+        return next(suite for suite in self.suites if suite.name == name)
+
+    def task(self, spec: EpisodeSpec) -> Task:
+        """The task that an episode plays."""
+        return next(task for task in self.suite(spec.suite).tasks if task.id == spec.task_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The episodes to play, and how many more would repeat them."""
+
+    episodes: tuple[EpisodeSpec, ...]
+    repeated: int
+
+
+def find_stage(config: RunConfig) -> Stage:
+    """Look the suites and the protocol up. Raises InputError naming the nearest, NotAble for a suite that cannot be imported."""
+    references = tuple(dict.fromkeys(name for wanted in config.suite for name in suites.expand(wanted)))
+    found = tuple(_find_suite(reference) for reference in references)
+    families = sorted({suite.family for suite in found})
+    if len(families) > 1:
+        raise InputError(f"one run plays one family of suites; start one run each for {' and '.join(families)}")
+    return Stage(found, references, _find_protocol(config.protocol or found[0].default_protocol, found))
+
+
+def _find_suite(reference: str) -> Suite:
+    try:
+        return suites.get(reference)
+    except KeyError:
+        known = (*suites.GROUPS, *suites.names())
+        raise InputError(f"unknown suite {reference!r}{nearest(reference, known)}; see `nora-bench list suites`") from None
+    except ValueError as error:
+        raise InputError(f"--suite: {error}") from None
+    except (ImportError, SuiteError) as error:
+        raise NotAble(f"suite {reference} cannot be used: {error}") from None
+
+
+def _find_protocol(name: str, found: Sequence[Suite]) -> Protocol:
+    """A protocol of ours, or one that the suite brings along (optional attribute `protocols`)."""
+    own = getattr(found[0], "protocols", {})
+    try:
+        protocol = own[name] if name in own else protocols.get(name)
+    except KeyError as error:
+        raise InputError(error.args[0]) from None
+    if protocol.family != found[0].family:
+        fitting = [other for other in (*own, *protocols.names()) if other.startswith(f"{found[0].family}/")]
+        raise InputError(f"protocol {name} is for {protocol.family}, not {found[0].family}; one of: {', '.join(fitting)}")
+    for suite in found:
+        if suite.name not in protocol.budget:
+            raise InputError(f"protocol {name} has no step budget for {suite.name}; see `nora-bench list protocols`")
+    return protocol
+
+
+def make_plan(config: RunConfig, stage: Stage, *, stochastic: bool) -> Plan:
+    """All episodes of a run, task by task; seeds that change nothing are left out. Raises InputError."""
+    episodes: list[EpisodeSpec] = []
+    repeated = 0
+    for suite, task in _chosen(config.tasks, stage):
+        states = _init_states(config, suite, task)
+        seeds = config.seeds if stochastic or task.seeded else config.seeds[:1]
+        repeated += len(states) * (len(config.seeds) - len(seeds))
+        episodes += [EpisodeSpec(suite.name, task.id, state, seed, stage.protocol.name) for seed in seeds for state in states]
+    return Plan(tuple(episodes), repeated)
+
+
+def _chosen(wanted: Sequence[str], stage: Stage) -> list[tuple[Suite, Task]]:
+    """The tasks that `--tasks` names, in each suite in the suite's order."""
+    every = [(suite, task) for suite in stage.suites for task in suite.tasks]
+    for name in wanted:
+        missing = [suite for suite in stage.suites if not any(_is(task, name) for task in suite.tasks)]
+        if name.isdigit() and missing:
+            last = max(task.id for task in missing[0].tasks)
+            raise InputError(f"{missing[0].name} has no task {name}; its tasks are 0 to {last}")
+        if len(missing) == len(stage.suites):
+            names = [task.name for _, task in every]
+            raise InputError(f"no suite of this run has a task {name!r}{nearest(name, names)}; see `nora-bench list tasks`")
+    return [(suite, task) for suite, task in every if not wanted or any(_is(task, name) for name in wanted)]
+
+
+def _is(task: Task, name: str) -> bool:
+    return name in (str(task.id), task.name)
+
+
+def _init_states(config: RunConfig, suite: Suite, task: Task) -> Sequence[int]:
+    states = config.init_states or range(task.init_states)
+    for state in states:
+        if state >= task.init_states:
+            raise InputError(f"{suite.name} task {task.id} has no initial state {state}; they are 0 to {task.init_states - 1}")
+    if config.episodes is not None and config.episodes > len(states):
+        raise InputError(
+            f"--episodes {config.episodes}: {suite.name} task {task.id} has {len(states)} initial states to start from; "
+            "to play each more than once, raise --seeds"
+        )
+    return states[: config.episodes]

@@ -1,0 +1,122 @@
+"""Worker processes: how one is started, watched and ended. What it is asked to play is the runner's business."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..envs.base import Needs, Protocol, WorldOptions
+from . import wire
+
+LIBRARIES = ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "NUMEXPR_NUM", "VECLIB_MAXIMUM", "NUMBA_NUM")
+ONE_THREAD = {f"{library}_THREADS": "1" for library in LIBRARIES}
+"""Sums must not depend on how many threads share them, nor workers compete for cores."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSetup:
+    """What a worker builds; the same for every worker of a run."""
+
+    suite: str
+    """Any suite of the family, by name or import path."""
+    options: WorldOptions
+    protocol: Protocol
+    needs: Needs
+    python: str = sys.executable
+    """Interpreter, for suites that have their own."""
+
+    def hello(self) -> dict[str, Any]:
+        """First message to a new worker."""
+        return {
+            "type": "hello",
+            "version": wire.VERSION,
+            "suite": self.suite,
+            "options": asdict(self.options),
+            "protocol": asdict(self.protocol),
+            "needs": asdict(self.needs),
+        }
+
+    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        """The worker's environment variables."""
+        drawing = {"MUJOCO_GL": self.options.gl, "PYOPENGL_PLATFORM": self.options.gl}
+        blind = {"MUJOCO_GL": "disabled"}
+        return {
+            **base,
+            **ONE_THREAD,
+            "LP_NUM_THREADS": "0",  # software GL draws in the worker's own thread
+            "NUMBA_CACHE_DIR": str(Path(self.options.cache) / "numba"),
+            **(blind if self.options.gl == "none" else drawing),
+            **({"PYTHONPATH": import_path()} if self.python == sys.executable else {}),
+        }
+
+
+def import_path() -> str:
+    """Where this process finds modules, for a worker that must find the same ones."""
+    return os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+
+
+class Worker:
+    """One running worker process and our end of its socket; it waits for the setup's `hello`."""
+
+    def __init__(self, number: int, setup: WorkerSetup, log: Path) -> None:
+        self.number = number
+        self.log = log
+        ours, theirs = socket.socketpair()
+        with theirs, log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [setup.python, "-m", "nora_bench.harness.worker", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=[theirs.fileno()],
+                env=setup.environment(os.environ),
+                cwd=log.parent,
+                start_new_session=True,  # Ctrl-C is for the runner, which then ends its workers
+            )
+        self.channel = wire.Channel(ours)
+
+    def fileno(self) -> int:
+        """Of our end of the socket."""
+        return self.channel.socket.fileno()
+
+    def close(self) -> None:
+        """Hang up; a worker that is not gone a moment later is killed with all that it started."""
+        self.channel.close()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=2)
+        self.kill()
+
+    def kill(self) -> str:
+        """End it now. How it ended, in words; a worker that had ended by itself says how."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=0.2)
+        found = self.process.returncode
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.channel.close()
+        return ending(found)
+
+    def log_tail(self, lines: int = 12) -> str:
+        """The last lines of its log, indented; empty where it printed nothing."""
+        with self.log.open("rb") as handle:
+            handle.seek(max(0, self.log.stat().st_size - 8192))
+            text = handle.read().decode(errors="replace")
+        return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
+
+
+def ending(returncode: int | None) -> str:
+    """How a process ended, in words; empty for one that had not ended."""
+    if returncode is None:
+        return ""
+    if returncode < 0:
+        return f"killed by signal {-returncode} ({signal.strsignal(-returncode)})"
+    return f"exit code {returncode}"

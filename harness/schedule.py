@@ -1,0 +1,63 @@
+"""Which episode a worker plays next. Decides time, never results.
+
+A worker stays with a task while the task has episodes left, because building a task's model costs seconds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..envs.base import EpisodeSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An episode to be played, and how often that was tried before."""
+
+    spec: EpisodeSpec
+    attempt: int = 1
+
+    @property
+    def task(self) -> tuple[str, int, str]:
+        """Episodes with equal values share a task model."""
+        return self.spec.suite, self.spec.task_id, self.spec.variant
+
+    def again(self) -> Job:
+        """The next attempt."""
+        return Job(self.spec, self.attempt + 1)
+
+
+class Schedule:
+    """The episodes of a run that nobody plays yet."""
+
+    def __init__(self, specs: Iterable[EpisodeSpec]) -> None:
+        self._tasks: dict[tuple[str, int, str], deque[Job]] = {}
+        self._at: dict[int, tuple[str, int, str]] = {}
+        for spec in specs:
+            job = Job(spec)
+            self._tasks.setdefault(job.task, deque()).append(job)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._tasks.values()))
+
+    def next(self, worker: int) -> Job | None:
+        """The next job for that worker: of its task, else of the task with the fewest workers and the most work."""
+        task = self._at.get(worker)
+        if task is None or not self._tasks[task]:
+            task = self._choose(worker)
+        if task is None:
+            return None
+        self._at[worker] = task
+        return self._tasks[task].popleft()
+
+    def put_back(self, job: Job) -> None:
+        """A job that was begun and not finished; it comes first among its task's."""
+        self._tasks[job.task].appendleft(job)
+
+    def _choose(self, worker: int) -> tuple[str, int, str] | None:
+        self._at.pop(worker, None)
+        taken = Counter(self._at.values())
+        left = [task for task, jobs in self._tasks.items() if jobs]
+        return min(left, key=lambda task: (taken[task], -len(self._tasks[task])), default=None)

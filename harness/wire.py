@@ -1,0 +1,167 @@
+"""How runner and worker talk: length-framed msgpack over a socket that only the two of them hold.
+
+A frame is four bytes of length (big endian) and one msgpack map with a `type`. The six types:
+
+    hello   both ways, once: wire version; the runner adds what to build, the worker what it has built
+    reset   runner -> worker: play this episode
+    look    worker -> runner: a decision is due, this is what the policy may see
+    chunk   runner -> worker: the actions to play
+    done    worker -> runner: the episode has ended
+    error   worker -> runner: it cannot be played, in which phase and why
+
+The runner closes the socket to end a worker. Only plain numbers, strings, lists, maps and numeric arrays pass:
+no pickle, no objects, no frame above `MAX_FRAME`. Every read has a deadline. Arrays arrive read-only.
+"""
+
+from __future__ import annotations
+
+import math
+import select
+import socket
+import struct
+import time
+from typing import Any, cast
+
+import msgpack
+import numpy as np
+
+VERSION = 1
+"""Of the messages; a worker of another version is refused."""
+TYPES = frozenset({"hello", "reset", "look", "chunk", "done", "error"})
+MAX_FRAME = 64 << 20
+"""Bytes. Two cameras at 1024 pixels are 6 MiB."""
+
+_LENGTH = struct.Struct(">I")
+_ARRAY = 1
+_NUMERIC = frozenset("biuf")
+
+
+class WireError(Exception):
+    """The peer sent what is not a message, or cannot be talked to any more."""
+
+
+class Closed(WireError):
+    """The peer has closed the socket."""
+
+
+class Late(WireError):
+    """The peer has not answered within the deadline."""
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """The frame of a message. Raises WireError for contents that do not pass, or a frame that is too large."""
+    try:
+        body = _pack(message)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise WireError(f"this cannot be sent: {error}") from None
+    if len(body) > MAX_FRAME:
+        raise WireError(f"a {message.get('type')} message of {len(body) >> 20} MiB is above the limit of {MAX_FRAME >> 20} MiB")
+    return _LENGTH.pack(len(body)) + body
+
+
+def decode(body: bytes | bytearray | memoryview) -> dict[str, Any]:
+    """The message in a frame's body. Raises WireError for anything else."""
+    try:
+        message = msgpack.unpackb(body, ext_hook=_decode_array)
+    except WireError:
+        raise
+    except Exception as error:  # msgpack has no common base class for what malformed input raises
+        raise WireError(f"not a message: {type(error).__name__}: {error}") from None
+    if not isinstance(message, dict) or message.get("type") not in TYPES:
+        raise WireError("not a message: no known type")
+    return message
+
+
+def _pack(value: Any) -> bytes:
+    return cast(bytes, msgpack.packb(value, default=_encode_array))
+
+
+def _encode_array(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{type(value).__name__} is not a plain value")
+    if value.dtype.kind not in _NUMERIC or value.dtype.itemsize > 8:
+        raise TypeError(f"arrays of {value.dtype} are not plain numbers")
+    dtype = value.dtype.newbyteorder("<")
+    head = _pack([dtype.str, list(value.shape)])
+    return msgpack.ExtType(_ARRAY, bytes([len(head)]) + head + np.ascontiguousarray(value, dtype).tobytes())
+
+
+def _decode_array(code: int, data: bytes) -> np.ndarray:
+    if code != _ARRAY or not data:
+        raise WireError(f"not a message: unknown extension {code}")
+    start = 1 + data[0]
+    name, shape = msgpack.unpackb(data[1:start])
+    dtype = np.dtype(name)
+    if dtype.kind not in _NUMERIC or not all(isinstance(n, int) and n >= 0 for n in shape):
+        raise WireError(f"not a message: an array of {name}, shape {shape}")
+    if math.prod(shape) * dtype.itemsize != len(data) - start:
+        raise WireError(f"not a message: {len(data) - start} bytes for an array of {name}, shape {shape}")
+    return np.frombuffer(data, dtype, offset=start).reshape(shape)
+
+
+class Channel:
+    """One end of a connection. `receive` waits; `feed` and `take` serve a loop over many connections."""
+
+    def __init__(self, end: socket.socket, *, send_deadline_s: float = 30.0) -> None:
+        self.socket = end
+        self.send_deadline_s = send_deadline_s
+        self._buffer = bytearray()
+        end.setblocking(False)
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Hand the message to the peer. Raises Late where it takes none, Closed where it is gone."""
+        rest = memoryview(encode(message))
+        end = time.monotonic() + self.send_deadline_s
+        while rest:
+            try:
+                rest = rest[self.socket.send(rest) :]
+            except BlockingIOError:
+                self._wait(select.POLLOUT, end, f"it did not take a {message['type']} message within {self.send_deadline_s:g} s")
+            except OSError as error:
+                raise Closed(f"the connection is closed ({error.strerror})") from None
+
+    def receive(self, deadline_s: float) -> dict[str, Any]:
+        """The next message. Raises Late after `deadline_s` seconds, Closed at the end of the stream."""
+        end = time.monotonic() + deadline_s
+        while (message := self.take()) is None:
+            self._wait(select.POLLIN, end, f"nothing came within {deadline_s:g} s")
+            self.feed()
+        return message
+
+    def feed(self) -> None:
+        """Take in what has arrived; never waits. Raises Closed at the end of the stream."""
+        try:
+            data = self.socket.recv(1 << 20)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise Closed(f"the connection is closed ({error.strerror})") from None
+        if not data:
+            raise Closed("the connection is closed")
+        self._buffer += data
+
+    def take(self) -> dict[str, Any] | None:
+        """The next whole message of what has been taken in, or None. Raises WireError for anything else."""
+        if len(self._buffer) < _LENGTH.size:
+            return None
+        (length,) = _LENGTH.unpack_from(self._buffer)
+        if length > MAX_FRAME:
+            raise WireError(f"not a message: a frame of {length} bytes, limit {MAX_FRAME}")
+        if len(self._buffer) < _LENGTH.size + length:
+            return None
+        with memoryview(self._buffer) as view:
+            message = decode(view[_LENGTH.size : _LENGTH.size + length])
+        del self._buffer[: _LENGTH.size + length]
+        return message
+
+    def _wait(self, event: int, end: float, late: str) -> None:
+        poll = select.poll()
+        poll.register(self.socket, event)
+        if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
+            raise Late(late)
+
+    def close(self) -> None:
+        """End the connection."""
+        self.socket.close()

@@ -1,0 +1,264 @@
+"""A suite whose outcomes are known, and worlds and policies that misbehave on order.
+
+The toy world is a point on a line: it starts at a whole number drawn from the episode's key and succeeds at zero. Each
+control step adds the action. It can be told to misbehave: its asset folder may hold `trouble.json`, a list of
+`{"kind", "scene", "times"}`; each entry strikes that often, counted in files beside it, so across worker processes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nora_bench.envs.base import (
+    AssetPack,
+    EpisodeSpec,
+    Needs,
+    PremiseError,
+    Protocol,
+    Reset,
+    SuiteError,
+    Task,
+    View,
+    World,
+    WorldOptions,
+)
+from nora_bench.policies.base import ActionChunk, BasePolicy, Observation
+
+STEPS = 20
+"""Budget of the toy protocol."""
+
+
+def protocol(name: str = "toy/plain", **changes: Any) -> Protocol:
+    """The toy protocol, with changes."""
+    values: dict[str, Any] = {
+        "version": 1,
+        "family": "toy",
+        "source": "tests",
+        "budget": {"toy": STEPS, "toy_seeded": STEPS},
+        "settle_steps": 2,
+        "settle_action": (0.0,),
+        "image_size": 8,
+        "rotate_180": False,
+        "replan": None,
+        "success": "any_step",
+    }
+    return Protocol(name=name, **{**values, **changes})
+
+
+PROTOCOLS = {
+    "toy/plain": protocol(),
+    "toy/chunk-end": protocol("toy/chunk-end", success="chunk_end", replan=3),
+    "toy/last-step": protocol("toy/last-step", success="last_step"),
+}
+
+
+class ToyWorld:
+    """See `envs.base.World` for the contract. Notes every look in `looks`."""
+
+    action_size = 1
+
+    def __init__(self, options: WorldOptions | None = None) -> None:
+        self.troubles = Troubles(Path(options.assets)) if options else None
+        self.looks: list[bool] = []
+
+    def reset(self, spec: EpisodeSpec, protocol: Protocol, needs: Needs) -> Reset:
+        self.spec, self.needs, self.image_size = spec, needs, needs.image_size or protocol.image_size
+        self.looks = []
+        self.position = float(start_of(spec))
+        self.hidden = float(np.random.default_rng(spec.world_seed).normal()) if spec.suite == "toy_seeded" else 0.0
+        states = [self.state()]
+        for _ in range(protocol.settle_steps):
+            self.position += protocol.settle_action[0]
+            states.append(self.state())
+        self._misbehave("reset")
+        return Reset(np.array(states), {"block": [self.hidden] * 7})
+
+    def step(self, action: np.ndarray, *, look: bool) -> bool:
+        self.looks.append(look)
+        self.position += float(action[0])
+        self._misbehave("step")
+        return self.position == 0
+
+    def view(self) -> View:
+        size = self.image_size
+        shade = int(abs(self.position)) % 256
+        images = {camera: np.full((size, size, 3), shade, np.uint8) for camera in self.needs.cameras}
+        return View(images=images, proprio={"position": np.array([self.position])})
+
+    def state(self) -> np.ndarray:
+        return np.array([self.position, self.hidden])
+
+    def render_seconds(self) -> float:
+        return 0.0
+
+    def close(self) -> None:
+        pass
+
+    def _misbehave(self, phase: str) -> None:
+        for kind in self.troubles.strike(phase, self.spec.scene) if self.troubles else ():
+            getattr(self, f"_{kind}")()
+
+    def _kill(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _hang(self) -> None:
+        time.sleep(3600)
+
+    def _slow(self) -> None:
+        time.sleep(0.5)
+
+    def _raise(self) -> None:
+        raise RuntimeError("the toy broke")
+
+    def _nan(self) -> None:
+        self.position = float("nan")
+
+    def _premise(self) -> None:
+        raise PremiseError("the block stands in the wall")
+
+    def _missing(self) -> None:
+        raise SuiteError("a texture is missing")
+
+    def _garbage(self) -> None:
+        socket.socket(fileno=int(sys.argv[1])).sendall(b"\x00\x00\x00\x05hello" * 3)
+        time.sleep(3600)
+
+    def _chatter(self) -> None:
+        print("the toy talks on standard output", flush=True)
+
+
+def start_of(spec: EpisodeSpec) -> int:
+    """Where an episode starts: 3 to 12 steps of length 1 from success."""
+    return 3 + int(spec.entropy("start").generate_state(1)[0]) % 10
+
+
+@dataclass(frozen=True)
+class Troubles:
+    """What `trouble.json` in the asset folder orders."""
+
+    folder: Path
+
+    def strike(self, phase: str, scene: str) -> Iterator[str]:
+        """Kinds of trouble due now."""
+        path = self.folder / "trouble.json"
+        orders = json.loads(path.read_text()) if self.folder.is_absolute() and path.exists() else []
+        for number, order in enumerate(orders):
+            if order["phase"] == phase and order.get("scene", scene) == scene and self._left(number, order.get("times", 1)):
+                yield order["kind"]
+
+    def _left(self, number: int, times: int) -> bool:
+        for count in range(times):
+            try:
+                (self.folder / f"struck-{number}-{count}").touch(exist_ok=False)
+            except FileExistsError:
+                continue
+            return True
+        return False
+
+
+@dataclass(frozen=True)
+class ToySuite:
+    """See `envs.base.Suite` for the contract."""
+
+    name: str
+    seeded: bool = False
+    family: str = "toy"
+    title: str = "Toy"
+    default_protocol: str = "toy/plain"
+    opengl: bool = False
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return tuple(Task(i, f"go_home_{i}", f"go home, number {i}", init_states=10, seeded=self.seeded) for i in range(3))
+
+    @property
+    def protocols(self) -> Mapping[str, Protocol]:
+        return PROTOCOLS
+
+    def resolve_assets(self, wanted: str) -> AssetPack:
+        return AssetPack("toy", "" if wanted in ("auto", "official") else str(Path(wanted).absolute()), "0123456789abcdef")
+
+    def open_world(self, options: WorldOptions) -> World:
+        for kind in Troubles(Path(options.assets)).strike("start", ""):
+            if kind == "missing":
+                raise SuiteError("a texture is missing")
+            print("the toy cannot start", file=sys.stderr, flush=True)
+            os._exit(9)
+        return ToyWorld(options)
+
+    def versions(self) -> Mapping[str, str]:
+        return {"toy": "1"}
+
+
+toy = ToySuite("toy")
+toy_seeded = ToySuite("toy_seeded", seeded=True)
+
+
+class Walk(BasePolicy):
+    """Steps of length 1 towards success, `chunk` at a time: succeeds after `start_of(spec)` steps."""
+
+    needs = Needs(proprio=True)
+
+    def __init__(self, chunk: int = 1) -> None:
+        self.chunk = chunk
+
+    def act_one(self, observation: Observation) -> ActionChunk:
+        position = observation.view.proprio["position"][0]
+        return ActionChunk(np.full((self.chunk, 1), -np.sign(position)))
+
+
+class Stagger(BasePolicy):
+    """Draws from the episode's generator, looks at pictures: shows whether results depend on order or company."""
+
+    needs = Needs(cameras=("primary",), proprio=True)
+    stochastic = True
+
+    def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
+        return [self._one(observation) for observation in observations]
+
+    def _one(self, observation: Observation) -> ActionChunk:
+        shade = float(observation.view.images["primary"][0, 0, 0])
+        noise = observation.rng().normal(size=(2, 1))
+        return ActionChunk(noise - 0.1 * np.sign(observation.view.proprio["position"][0]) * (1 + shade))
+
+
+class Wrong(BasePolicy):
+    """Answers with something that is not an answer."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def act(self, observations: Sequence[Observation]) -> Sequence[Any]:
+        answers: dict[str, Any] = {
+            "shape": ActionChunk(np.zeros((1, 3))),
+            "empty": ActionChunk(np.zeros((0, 1))),
+            "nan": ActionChunk(np.full((1, 1), np.nan)),
+            "type": np.zeros((1, 1)),
+        }
+        if self.kind == "raise":
+            raise RuntimeError("out of ideas")
+        if self.kind == "fewer":
+            return []
+        return [answers[self.kind]] * len(observations)
+
+
+class LateWrong(Walk):
+    """Walks for five decisions in all, then answers nonsense."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
+        self.count += 1
+        return super().act(observations) if self.count <= 20 else [ActionChunk(np.zeros((1, 3)))] * len(observations)
