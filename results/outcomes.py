@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .layouts import Item, Layout
 from .reading import Run
@@ -28,6 +28,10 @@ class Conditions:
     fingerprint: str
 
 
+Clusters = dict[int, list[int]]
+"""Initial state -> [successes, episodes]."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Group:
     """The episodes of one run under one set of conditions."""
@@ -40,10 +44,8 @@ class Group:
     """Suite -> episodes that ended in an error."""
     repeats: Mapping[str, int]
     """Suite -> episodes left out because they repeat a trajectory under another seed."""
-
-
-Clusters = dict[int, list[int]]
-"""Initial state -> [successes, episodes]."""
+    counted: dict[tuple[Item, str], dict[tuple[str, str], Clusters]] = field(default_factory=dict)
+    """What `clusters` has already counted: the means of a table ask for their parts again."""
 
 
 def groups(run: Run) -> tuple[Group, ...]:
@@ -91,7 +93,9 @@ def select(group: Group, item: Item) -> Iterator[EpisodeRecord]:
 
 def clusters(group: Group, item: Item, metric: str) -> dict[tuple[str, str], Clusters]:
     """(task, variant) -> initial states with their outcomes."""
-    found: dict[tuple[str, str], Clusters] = {}
+    if (item, metric) in group.counted:
+        return group.counted[item, metric]
+    found = group.counted.setdefault((item, metric), {})
     for record in select(group, item):
         value = outcome(record, metric)
         if value is not None:

@@ -131,8 +131,9 @@ def _marks(run: Run) -> list[str]:
 def _conditions(group: Group, marks: Sequence[str]) -> Iterable[str]:
     """What must be equal before two measured rows may be compared, and what must be known before one is believed."""
     conditions, run = group.conditions, group.run.run
-    protocol = run.get("protocols", {}).get(conditions.protocol, {})
-    yield f"protocol {conditions.protocol}" + (f" v{protocol['version']}" if "version" in protocol else "")
+    protocol = run.get("protocol") or {}
+    version = f" v{protocol['version']}" if protocol.get("name") == conditions.protocol and "version" in protocol else ""
+    yield f"protocol {conditions.protocol}{version}"
     if conditions.pack:
         yield f"{_pack(conditions.pack)} ({conditions.fingerprint})"
     if renderer := run.get("gl", {}).get("renderer"):

@@ -1,0 +1,145 @@
+"""`nora-bench show`: what happened in a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ...results.reading import Run
+
+
+def show(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    key: Annotated[str | None, typer.Option(help="Show this one episode.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All of it as one JSON object on stdout.")] = False,
+) -> None:
+    """Summarise a run: what was played, per-task success, failures and errors, times, where it comes from.
+
+    Example: `nora-bench show runs/libero-nora --key 'libero_goal/task3/init0/seed0@libero/openvla'`
+    """
+    from ...results.reading import load_run
+    from ...results.summary import summarise
+
+    run = load_run(folder)
+    if key is not None:
+        _print_episode(run, key, as_json=as_json)
+    elif as_json:
+        print(json.dumps(summarise(run), indent=2, ensure_ascii=False))
+    else:
+        _print(summarise(run))
+
+
+def _print_episode(run: Run, key: str, *, as_json: bool) -> None:
+    from ...results.summary import find
+    from ..errors import InputError
+
+    try:
+        values = find(run, key).to_json()
+    except KeyError as error:
+        raise InputError(str(error.args[0])) from None
+    if as_json:
+        print(json.dumps(values, indent=2, ensure_ascii=False))
+        return
+    for name, value in values.items():
+        print(f"{name:18} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+    print(f"Play it again with `nora-bench replay {run.folder} '{key}' --video episode.mp4`")
+
+
+def _print(summary: Mapping[str, Any]) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    _head(summary, console)
+    for suite in summary["suites"]:
+        _suite(suite, console)
+    _endings(summary, console)
+    _times(summary["seconds"], console)
+    _provenance(summary["provenance"], console)
+    for note in summary["notes"]:
+        console.print(f"! {note}", markup=False)
+
+
+def _head(summary: Mapping[str, Any], console: Console) -> None:
+    counts, policy = summary["counts"], summary.get("policy") or {}
+    planned = f" of {counts['planned']} planned" if counts["planned"] else ""
+    rows = {
+        "run": f"{summary['name']} ({summary.get('status', 'status unknown')})",
+        "policy": " ".join([policy.get("name", "unknown"), *(f"[{mark}]" for mark in policy.get("marks", ()))]),
+        "protocol": _named(summary.get("protocol"), "name", "version"),
+        "assets": _named(summary.get("assets"), "pack", "fingerprint"),
+        "episodes": f"{counts['finished']} finished{planned}: {counts['scored']} scored, {counts['errors']} ended in an error",
+        "time": " to ".join(str(summary[name]) for name in ("created", "finished") if summary.get(name)),
+    }
+    for name, value in rows.items():
+        if value:
+            console.print(f"{name:10} {value}", markup=False)
+
+
+def _named(values: Mapping[str, Any] | None, *names: str) -> str:
+    return " ".join(str(values[name]) for name in names if name in values) if values else ""
+
+
+def _suite(suite: Mapping[str, Any], console: Console) -> None:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, title=escape(_suite_title(suite)), title_justify="left", pad_edge=False)
+    table.add_column("Task")
+    for name in ("Success %", "95 %", "k/n", "Steps", "Seconds"):
+        table.add_column(name, justify="right")
+    for task in suite["tasks"]:
+        label = f"{task['task_id']} {task['task']}" + (f" ({task['variant']})" if task["variant"] else "")
+        table.add_row(escape(label), *_rate(task), f"{task['steps']:.0f}", f"{task['seconds']:.1f}")
+    table.add_section()
+    table.add_row("Mean over tasks", *_rate(suite), "", "")
+    console.print(table)
+
+
+def _suite_title(suite: Mapping[str, Any]) -> str:
+    extra = [f"{suite['pack']} assets"] if suite["pack"] else []
+    extra += [f"{suite['repeats']} repeated episodes not counted again"] if suite["repeats"] else []
+    extra += [f"{suite['errors']} ended in an error"] if suite["errors"] else []
+    return f"{suite['suite']} ({', '.join(extra)})" if extra else suite["suite"]
+
+
+def _rate(entry: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{100 * entry['mean']:.1f}",
+        f"{100 * entry['low']:.1f} to {100 * entry['high']:.1f}",
+        f"{entry['k']}/{entry['n']}",
+    ]
+
+
+def _endings(summary: Mapping[str, Any], console: Console) -> None:
+    for title, counts in (("ended by", summary["terminations"]), ("decisions", summary["chunk_status"])):
+        if counts:
+            console.print(f"{title:10} {_counted(counts.items())}", markup=False)
+    for error in summary["errors"]:
+        console.print(f"error      {error['count']} x {error['error']}, first in {error['keys'][0]}", markup=False)
+    for warning, count in summary["warnings"].items():
+        console.print(f"warning    {count} x {warning}", markup=False)
+
+
+def _counted(pairs: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in pairs)
+
+
+def _times(seconds: Mapping[str, float], console: Console) -> None:
+    total = seconds["total"]
+    if total:
+        parts = ", ".join(f"{name} {value:.1f} s ({value / total:.0%})" for name, value in seconds.items() if name != "total")
+        console.print(f"time went  {parts}; in all {total:.1f} s", markup=False)
+
+
+def _provenance(provenance: Mapping[str, Any], console: Console) -> None:
+    for name, value in provenance.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        console.print(f"{name:10} {text}", markup=False)

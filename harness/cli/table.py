@@ -1,0 +1,106 @@
+"""`nora-bench table`: the papers' tables, with runs of ours beside the published rows."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ...results.layouts import Layout
+    from ...results.reading import Run
+
+
+def table(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID] [RUN]...", help="A table such as nora15/table2, and folders of runs.")
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", envvar="NORA_BENCH_FORMAT", help="terminal, markdown, latex, csv, html or json.")
+    ] = "terminal",
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
+) -> None:
+    """Print success rates in a paper's layout: published rows, and measured ones with 95 % intervals beside them.
+
+    Example: `nora-bench table nora15/table2 runs/libero-nora --format markdown`
+
+    Without a run the published rows stand alone; without an ID the table that fits the runs is taken; without both the
+    tables are listed.
+    """
+    gc.disable()  # a short process that only builds up; collecting among 100,000 records costs more than all the rest
+    form = "json" if as_json else form
+    id, folders = _split(names or [])
+    if id is None and not folders:
+        _list(form)
+        return
+    _check_format(form)
+    layout, runs = _load(id, folders)
+    _write(layout, runs, form, out)
+
+
+def _split(names: list[str]) -> tuple[str | None, list[Path]]:
+    """The table's ID, if the first name is one, and the runs' folders."""
+    from ...results import layouts
+
+    if names and (names[0] in layouts.ids() or (names[0].startswith(("nora/", "nora15/")) and not Path(names[0]).exists())):
+        return names[0], [Path(name) for name in names[1:]]
+    return None, [Path(name) for name in names]
+
+
+def _load(id: str | None, folders: list[Path]) -> tuple[Layout, list[Run]]:
+    from ...results import layouts
+    from ...results.reading import load_run
+    from ..errors import InputError
+
+    try:
+        layout = layouts.get(id) if id else None
+    except KeyError as error:
+        raise InputError(str(error.args[0])) from None
+    runs = [load_run(folder) for folder in folders]
+    return layout or layouts.fitting({record.suite for run in runs for record in run.records}), runs
+
+
+def _check_format(form: str) -> None:
+    from ...envs.registry import nearest
+    from ...results.render import FORMATS
+    from ..errors import InputError
+
+    if form not in ("terminal", *FORMATS):
+        known = ["terminal", *FORMATS]
+        raise InputError(f"unknown format {form!r}{nearest(form, known)}; take one of {', '.join(known)}")
+
+
+def _write(layout: Layout, runs: list[Run], form: str, out: Path | None) -> None:
+    from ...results import render
+    from ...results.tables import build
+
+    table = build(layout, runs)
+    if out is None and form != "terminal":
+        print(render.render(table, form), end="")
+    elif form != "terminal" and out is not None:
+        out.write_text(render.render(table, form), encoding="utf-8")
+    else:
+        from rich.console import Console
+
+        if out is None:
+            render.terminal(table, Console())
+        else:
+            with out.open("w", encoding="utf-8") as handle:
+                render.terminal(table, Console(file=handle, width=120))
+
+
+def _list(form: str) -> None:
+    import json
+
+    from ...results import layouts
+
+    known = [layouts.get(id) for id in layouts.ids()]
+    if form == "json":
+        print(json.dumps([{"table": one.id, "title": one.title, "source": one.source} for one in known], indent=2))
+        return
+    for one in known:
+        print(f"{one.id:14} {one.title} ({one.source})")
+    print("Show one with `nora-bench table nora15/table2`, with runs beside it: `nora-bench table nora15/table2 runs/NAME`")
