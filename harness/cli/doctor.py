@@ -1,0 +1,87 @@
+"""`nora-bench doctor`: what this machine lacks, and what mends it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..doctor import Finding
+
+
+PASSES = 2
+"""Of looking and mending: OpenGL can only be tried once MuJoCo is there."""
+
+
+def doctor(
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Run the commands that are safe (pip; apt-get as root), look again.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Where runs will be written.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """Check this machine for LIBERO: Python, packages, OpenGL, GPU, assets, hub, disk, memory.
+
+    Example: `nora-bench doctor --fix`
+
+    Ends with 0 where LIBERO can be played (notes are no problems), 3 where it cannot.
+    """
+    from ..doctor import Status, worst
+
+    findings = _examine(out, quiet=as_json or fix)
+    for _ in range(PASSES if fix else 0):
+        if not _mend(findings):
+            break
+        findings = _examine(out, quiet=True)
+    if as_json:
+        print(json.dumps({"status": worst(findings), "findings": [finding.to_json() for finding in findings]}, indent=2))
+    elif fix:
+        for finding in findings:
+            _print(finding)
+    if worst(findings) is Status.problem:
+        raise typer.Exit(3)
+
+
+def _examine(out: Path, *, quiet: bool) -> list[Finding]:
+    from ..doctor import examine
+
+    findings = []
+    for finding in examine(out):
+        findings.append(finding)
+        if not quiet:
+            _print(finding)
+    return findings
+
+
+def _mend(findings: list[Finding]) -> bool:
+    """Run what is safe; whether anything was run."""
+    from .. import mend
+    from ..doctor import Status
+
+    cures = [finding.cure for finding in findings if finding.status is Status.problem and not mend.refusal(finding.cure)]
+    todo = mend.commands(cures)
+    for command in todo:
+        print(f"$ {shlex.join(command)}", file=sys.stderr)
+        if wrong := mend.run(command):
+            print(f"nora-bench: that did not work ({wrong})", file=sys.stderr)
+    return bool(todo)
+
+
+def _print(finding: Finding) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from ..doctor import Status
+
+    mark, style = {Status.ok: ("✓", "green"), Status.note: ("!", "yellow"), Status.problem: ("✗", "red")}[finding.status]
+    text = Text.assemble((mark, style), f" {finding.name:18} {finding.found}")
+    if finding.why:
+        text.append(f"\n    why: {finding.why}")
+    if finding.cure.command:
+        text.append(f"\n    type: {finding.cure.command}", "bold")
+    Console(soft_wrap=True).print(text)

@@ -1,0 +1,271 @@
+"""Is this machine able to play LIBERO? Every check is made for real, and every problem comes with what mends it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+
+from ..envs import suites
+from ..envs.base import SuiteError
+from ..envs.libero.assets import VARIABLE, cache_folder
+from ..envs.libero.install import MUJOCO_PINS, WITHOUT_DEPENDENCIES, libero_root
+from ..envs.paths import cache_home
+from . import gl, provenance
+from .estimate import RESERVE_GIB, free_disk_gib, free_memory_gib, worker_gib
+from .mend import Cure
+
+PYTHONS = ((3, 11), (3, 13))
+"""Oldest and newest that MuJoCo's pinned versions and our dependencies have wheels for."""
+HUB = "https://huggingface.co/api/datasets/lerobot/libero-assets"
+SUITE = "libero_spatial"
+DISK_GIB = 2.0
+"""Room for a run of all four suites with its actions, and for caches."""
+NVIDIA_IN_CONTAINERS = "run the container with NVIDIA_DRIVER_CAPABILITIES=all, and install libegl1 in it"
+
+
+class Status(StrEnum):
+    """How bad a finding is."""
+
+    ok = "ok"
+    note = "note"
+    """Works, but not as well as it could."""
+    problem = "problem"
+    """LIBERO cannot be played, or not rightly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found, why it matters, and what mends it."""
+
+    name: str
+    status: Status
+    found: str
+    why: str = ""
+    cure: Cure = field(default_factory=Cure)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able, the cure as a command to type."""
+        return {**asdict(self), "cure": self.cure.command}
+
+
+def ok(name: str, found: str) -> Finding:
+    """Nothing to mend."""
+    return Finding(name, Status.ok, found)
+
+
+def examine(folder: Path) -> Iterator[Finding]:
+    """Every finding, in the order in which problems are best mended. `folder` is where runs will be written."""
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(_hub)  # a network that swallows packets is waited for meanwhile
+        yield python()
+        packages = [*libero_packages()]
+        yield from packages
+        if not any(finding.status is Status.problem for finding in packages):
+            yield libero_imports()
+        yield from drawing()
+        yield assets()
+        yield hub(answer.result())
+        yield from room(folder)
+
+
+def python() -> Finding:
+    """The interpreter."""
+    found = f"{provenance.host()['python']} at {sys.executable}"
+    if PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
+        return ok("python", found)
+    wanted = " to ".join(f"{major}.{minor}" for major, minor in PYTHONS)
+    return Finding(
+        "python",
+        Status.problem,
+        found,
+        f"the pinned simulators have wheels for Python {wanted}",
+        Cure(hand=f"python{PYTHONS[0][0]}.{PYTHONS[0][1]} -m venv .venv"),
+    )
+
+
+def libero_packages() -> Iterator[Finding]:
+    """MuJoCo, the packages installed without their dependencies, and everything else in the extra."""
+    yield mujoco()
+    yield extra()
+    yield hf_libero()
+
+
+def mujoco() -> Finding:
+    """MuJoCo's version, which decides results."""
+    found = _version("mujoco")
+    wanted = MUJOCO_PINS[0] if sys.version_info < (3, 13) else MUJOCO_PINS[1]
+    if found in MUJOCO_PINS:
+        return ok("mujoco", found)
+    why = (
+        "other versions change results: from 3.3.0 states in their last digits, from 3.3.3 pictures (dark floors in "
+        "libero_object), from 3.4.0 contacts (the bowl of libero_spatial task 5 is not seated)"
+    )
+    return Finding("mujoco", Status.problem, found or "missing", why, Cure(pip=((f"mujoco=={wanted}",),)))
+
+
+def hf_libero() -> Finding:
+    """LIBERO itself and the two packages under it, which are installed without their dependencies."""
+    found = [(pin, _version(pin.partition("==")[0])) for pin in WITHOUT_DEPENDENCIES]
+    wrong = [f"{pin} ({installed or 'missing'})" for pin, installed in found if installed != pin.partition("==")[2]]
+    if not wrong:
+        return ok("hf-libero", " ".join(WITHOUT_DEPENDENCIES))
+    why = "LIBERO's worlds were verified with these versions"
+    cure = Cure(pip=(("--no-deps", *WITHOUT_DEPENDENCIES),))
+    return Finding("hf-libero", Status.problem, f"not as wanted: {', '.join(wrong)}", why, cure)
+
+
+def extra() -> Finding:
+    """The rest of the extra `[libero]`."""
+    lacking = []
+    for line in requires("nora-bench") or ():
+        wanted = Requirement(line)
+        if wanted.name == "mujoco" or not wanted.marker or not wanted.marker.evaluate({"extra": "libero"}):
+            continue
+        if not wanted.specifier.contains(_version(wanted.name) or "0", prereleases=True):
+            lacking.append(f"{wanted.name}{wanted.specifier}")
+    if not lacking:
+        return ok("extra [libero]", "all installed")
+    found = f"lacks {', '.join(lacking)}"
+    return Finding("extra [libero]", Status.problem, found, "LIBERO's code imports them", Cure(pip=(tuple(lacking),)))
+
+
+def libero_imports() -> Finding:
+    """LIBERO's environments, imported in a process of their own, without pictures."""
+    code = (
+        "import sys; from pathlib import Path; from nora_bench.envs.libero.install import import_libero; "
+        "here = Path(sys.argv[1]); import_libero(here, here, gl='none')"
+    )
+    try:
+        here = cache_home()
+        here.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run([sys.executable, "-c", code, str(here)], capture_output=True, text=True, timeout=300)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding("hf-libero imports", Status.problem, str(error), "no LIBERO world can be built")
+    if done.returncode == 0:
+        return ok("hf-libero imports", str(libero_root().parent))
+    last = done.stderr.strip().rpartition("\n")[2]
+    cure = Cure(apt=("libgl1", "libglib2.0-0")) if ".so" in last else Cure(pip=(("--no-deps", *WITHOUT_DEPENDENCIES),))
+    return Finding("hf-libero imports", Status.problem, last, "no LIBERO world can be built", cure)
+
+
+def drawing() -> Iterator[Finding]:
+    """Each GL backend, tried by drawing with it, and the GPUs."""
+    if not _version("mujoco"):
+        yield Finding("gl", Status.note, "not tried: MuJoCo is missing", "policies that look need pictures")
+        return
+    egl, osmesa = (gl.try_backend(name) for name in gl.NAMES)
+    able = egl.works or osmesa.works
+    for backend, packages in ((egl, ("libegl1", "libegl-mesa0")), (osmesa, ("libosmesa6",))):
+        name = f"gl {backend.name}"
+        if backend.works:
+            yield ok(name, backend.renderer)
+        else:
+            why = "another backend draws" if able else "policies that look need pictures"
+            status = Status.note if able else Status.problem
+            yield Finding(name, status, backend.problem, why, Cure(apt=packages))
+    yield gpu(egl)
+
+
+def gpu(egl: gl.Backend) -> Finding:
+    """GPUs, and whether pictures are drawn on one."""
+    gpus = provenance.hardware()["gpus"]
+    if not gpus:
+        return ok("gpu", "none; pictures are drawn in software")
+    if egl.hardware:
+        return ok("gpu", f"{'; '.join(gpus)}; draws the pictures")
+    why = "pictures are drawn in software though there is a GPU"
+    return Finding("gpu", Status.note, "; ".join(gpus), why, Cure(hand=NVIDIA_IN_CONTAINERS))
+
+
+def assets() -> Finding:
+    """The official meshes and textures."""
+    try:
+        pack = suites.get(SUITE).resolve_assets("official")
+    except SuiteError as error:
+        return _without_official(str(error))
+    return ok("assets", f"official, fingerprint {pack.fingerprint}, {pack.path}")
+
+
+def _without_official(problem: str) -> Finding:
+    target = cache_folder() / "official" / "assets"
+    cure = Cure(hand=f"hf download lerobot/libero-assets --repo-type dataset --local-dir {target}   (or set {VARIABLE}=FOLDER)")
+    try:
+        pack = suites.get(SUITE).resolve_assets("standin")
+    except (SuiteError, OSError) as error:
+        return Finding("assets", Status.problem, f"{problem}; {error}", "no world can be built without meshes", cure)
+    why = "physics is LIBERO's own, pictures are not: results are marked and never stand beside official ones"
+    return Finding("assets", Status.note, f"stand-ins ({pack.fingerprint}); no official pack", why, cure)
+
+
+def hub(reached: str) -> Finding:
+    """The hub that holds the official assets and most models."""
+    if not reached:
+        return ok("hub", "huggingface.co answers")
+    why = "assets and models cannot be downloaded here; what is on this machine already works"
+    return Finding("hub", Status.note, reached, why, Cure(hand="export HTTPS_PROXY=http://PROXY:PORT"))
+
+
+def _hub() -> str:
+    """Why the hub does not answer; empty where it does."""
+    try:
+        with urllib.request.urlopen(HUB, timeout=5):
+            return ""
+    except urllib.error.HTTPError as error:
+        return f"huggingface.co answers {error.code}"
+    except (OSError, ValueError) as error:
+        return f"no answer from huggingface.co ({getattr(error, 'reason', error)})"
+
+
+def room(folder: Path) -> Iterator[Finding]:
+    """Disk for runs and caches, memory against workers."""
+    for name, place in (("disk for runs", folder), ("disk for caches", cache_home())):
+        yield disk(name, place)
+    free, each, cores = free_memory_gib(), worker_gib(suites.get(SUITE)), provenance.usable_cores()
+    workers = min(cores, int((free - RESERVE_GIB) / each))
+    found = f"{free:.1f} GiB free, {each:g} GiB per worker, {cores} cores: {max(workers, 1)} workers"
+    if workers >= cores:
+        yield ok("memory", found)
+    else:
+        why = "memory, not cores, limits the number of workers" if workers > 0 else "one worker may not fit"
+        yield Finding("memory", Status.note, found, why, Cure(hand="nora-bench run --workers 1 ..."))
+
+
+def disk(name: str, place: Path) -> Finding:
+    """Whether there is room in a folder, and leave to write to it."""
+    free = free_disk_gib(place)
+    found = f"{free:.1f} GiB free at {place}"
+    there = next(path for path in (place.absolute(), *place.absolute().parents) if path.exists())
+    hand = "export NORA_BENCH_HOME=FOLDER" if name == "disk for caches" else "nora-bench run --out FOLDER ..."
+    if not os.access(there, os.W_OK):
+        return Finding(
+            name, Status.problem, f"{there} cannot be written to", "results and caches are kept there", Cure(hand=hand)
+        )
+    if free < DISK_GIB:
+        return Finding(name, Status.note, found, f"a full run and its caches want {DISK_GIB:g} GiB", Cure(hand=hand))
+    return ok(name, found)
+
+
+def _version(name: str) -> str:
+    """Installed version of a distribution; empty where it is missing."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def worst(findings: Sequence[Finding]) -> Status:
+    """The worst status among the findings."""
+    order: Callable[[Status], int] = list(Status).index
+    return max((finding.status for finding in findings), key=order, default=Status.ok)

@@ -1,0 +1,193 @@
+import json
+import sys
+
+import pytest
+from nora_bench.envs.base import AssetPack, SuiteError
+from nora_bench.harness import doctor, gl, mend
+from nora_bench.harness.doctor import Finding, Status
+from nora_bench.harness.mend import Cure
+
+PACK = AssetPack("official", "/assets", "0123456789abcdef")
+INSTALLED = {"mujoco": "3.2.3", "robosuite": "1.4.0", "hf-libero": "0.1.4", "bddl": "1.0.1"}
+
+
+class Suite:
+    """As much of a suite as the doctor looks at."""
+
+    cost = {"worker_gib": 1.0}  # noqa: RUF012
+
+    def __init__(self, packs=("official",)):
+        self.packs = packs
+
+    def resolve_assets(self, wanted):
+        if wanted not in self.packs:
+            raise SuiteError(f"no {wanted} assets here")
+        return PACK
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A healthy machine, and a function that changes it."""
+
+    def change(versions=INSTALLED, egl="", osmesa="", packs=("official",), hub="", disk=50.0, memory=64.0, gpus=()):
+        problems = {"egl": egl, "osmesa": osmesa}
+        monkeypatch.setattr(doctor, "_version", lambda name: versions.get(name, "99" if versions else ""))
+        monkeypatch.setattr(gl, "try_backend", lambda name: gl.Backend(name, renderer="llvmpipe", problem=problems[name]))
+        monkeypatch.setattr(doctor.suites, "get", lambda name: Suite(packs))
+        monkeypatch.setattr(doctor, "_hub", lambda: hub)
+        monkeypatch.setattr(doctor, "free_disk_gib", lambda folder: disk)
+        monkeypatch.setattr(doctor, "free_memory_gib", lambda: memory)
+        monkeypatch.setattr(doctor, "libero_imports", lambda: doctor.ok("hf-libero imports", "yes"))
+        monkeypatch.setattr(doctor.provenance, "usable_cores", lambda: 4)
+        monkeypatch.setattr(doctor.provenance, "hardware", lambda: {"gpus": list(gpus)})
+
+    change()
+    return change
+
+
+def look(tmp_path):
+    return {finding.name: finding for finding in doctor.examine(tmp_path)}
+
+
+def test_a_healthy_machine_has_no_complaints(machine, tmp_path):
+    assert {finding.status for finding in look(tmp_path).values()} == {Status.ok}
+
+
+ILLS = {
+    "mujoco": {"versions": {**INSTALLED, "mujoco": "3.4.0"}},
+    "hf-libero": {"versions": {**INSTALLED, "robosuite": "1.5.0"}},
+    "extra [libero]": {"versions": {**INSTALLED, "numba": ""}},
+    "gl osmesa": {"egl": "no libEGL", "osmesa": "no libOSMesa"},
+    "assets": {"packs": ()},
+}
+WEAKNESSES = {
+    "gl egl": {"egl": "no libEGL"},
+    "gpu": {"gpus": ["H100"]},
+    "assets": {"packs": ("standin",)},
+    "hub": {"hub": "no answer"},
+    "memory": {"memory": 4.0},
+    "disk for runs": {"disk": 0.5},
+}
+
+
+@pytest.mark.parametrize("name", ILLS)
+def test_what_prevents_playing_is_a_problem_with_a_reason_and_a_command(machine, tmp_path, name):
+    machine(**ILLS[name])
+    finding = look(tmp_path)[name]
+    assert finding.status is Status.problem
+    assert finding.why
+    assert finding.cure.command
+
+
+@pytest.mark.parametrize("name", WEAKNESSES)
+def test_what_only_weakens_is_a_note_with_a_reason_and_a_command(machine, tmp_path, name):
+    machine(**WEAKNESSES[name])
+    finding = look(tmp_path)[name]
+    assert finding.status is Status.note
+    assert finding.why
+    assert finding.cure.command
+
+
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [("3.2.3", "ok"), ("3.2.7", "ok"), ("3.3.3", "problem"), ("3.4.0", "problem"), ("3.8.1", "problem"), ("", "problem")],
+)
+def test_only_mujoco_versions_with_the_published_physics_pass(machine, version, status):
+    machine(versions={**INSTALLED, "mujoco": version})
+    assert doctor.mujoco().status == status
+
+
+def test_gl_is_not_tried_without_mujoco(machine, tmp_path):
+    machine(versions={})
+    assert look(tmp_path)["gl"].found == "not tried: MuJoCo is missing"
+
+
+def test_a_folder_that_cannot_be_written_to_is_a_problem(machine, tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+    assert look(tmp_path)["disk for runs"].status is Status.problem
+
+
+def test_the_exit_code_tells_whether_libero_can_be_played(machine, cli):
+    assert cli("doctor").code == 0
+    machine(versions={})
+    assert cli("doctor").code == 3
+
+
+def test_json_holds_every_finding_with_its_command(machine, cli):
+    machine(versions={})
+    told = json.loads(cli("doctor", "--json").out)
+    assert told["status"] == "problem"
+    assert "mujoco==3.2" in next(f["cure"] for f in told["findings"] if f["name"] == "mujoco")
+
+
+def test_fix_runs_the_commands_and_looks_again(machine, cli, monkeypatch):
+    machine(versions={})
+    ran = []
+
+    def run(command):
+        ran.append(command)
+        machine()
+        return ""
+
+    monkeypatch.setattr(mend, "run", run)
+    assert cli("doctor", "--fix").code == 0
+    assert ran[0][-1].startswith("mujoco==")
+    assert "hf-libero==0.1.4" in ran[-1]
+
+
+def test_fix_that_does_not_help_ends_after_two_passes(machine, cli, monkeypatch):
+    machine(versions={})
+    ran = []
+    monkeypatch.setattr(mend, "run", lambda command: ran.append(command) or "exit code 1")
+    ended = cli("doctor", "--fix")
+    assert ended.code == 3
+    assert "that did not work (exit code 1)" in ended.err
+    assert len(ran) == 2 * len({tuple(command) for command in ran})
+
+
+def test_system_packages_are_installed_together():
+    first, second = mend.commands([Cure(apt=("libegl1",)), Cure(apt=("libosmesa6", "libegl1"))])
+    assert first == ["apt-get", "update"]
+    assert second[-2:] == ["libegl1", "libosmesa6"]
+
+
+def test_the_same_pip_call_is_made_once():
+    assert len(mend.commands([Cure(pip=(("a",),)), Cure(pip=(("a",),))])) == 1
+
+
+@pytest.mark.parametrize(
+    ("cure", "root", "refused"),
+    [
+        (Cure(pip=(("a",),)), False, ""),
+        (Cure(apt=("a",)), True, ""),
+        (Cure(apt=("a",)), False, "system packages need root"),
+        (Cure(hand="think"), True, "it is for you to decide"),
+    ],
+)
+def test_only_safe_cures_are_run(monkeypatch, cure, root, refused):
+    monkeypatch.setattr(mend.os, "geteuid", lambda: 0 if root else 1000)
+    monkeypatch.setattr(mend.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert mend.refusal(cure) == refused
+
+
+def test_somebody_who_is_not_root_is_told_to_use_sudo(monkeypatch):
+    monkeypatch.setattr(mend.os, "geteuid", lambda: 1000)
+    assert Cure(apt=("libosmesa6",)).command.startswith("sudo apt-get update && sudo apt-get install")
+
+
+def test_running_reports_how_a_command_failed():
+    assert mend.run([sys.executable, "-c", "raise SystemExit(7)"]) == "exit code 7"
+    assert mend.run([sys.executable, "-c", ""]) == ""
+    assert "No such file" in mend.run(["/no/such/program"])
+
+
+def test_the_worst_finding_decides():
+    findings = [Finding("a", Status.note, ""), Finding("b", Status.problem, ""), Finding("c", Status.ok, "")]
+    assert doctor.worst(findings) is Status.problem
+
+
+@pytest.mark.libero
+def test_libero_imports_in_a_process_of_its_own(tmp_path, monkeypatch):
+    pytest.importorskip("libero", reason="pip install 'nora-bench[libero]', then nora-bench doctor --fix")
+    monkeypatch.setenv("NORA_BENCH_HOME", str(tmp_path))
+    assert doctor.libero_imports().status is Status.ok
