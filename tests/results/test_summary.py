@@ -1,0 +1,90 @@
+import json
+
+import pytest
+from nora_bench.results.summary import find, summarise
+
+
+@pytest.fixture
+def goal(run, libero, record):
+    """Two tasks of five episodes, two failures each; one more that ended in an error."""
+    records = libero(tasks=2, inits=5, failures=2, suites=("libero_goal",))
+    return run("goal", [*records, record(task=1, init=9, success=None, error="step: NaN")], counts={"planned": 12})
+
+
+def test_episodes_are_counted_by_how_they_ended(goal):
+    assert summarise(goal)["counts"] == {
+        "planned": 12,
+        "finished": 11,
+        "scored": 10,
+        "successes": 6,
+        "errors": 1,
+        "restarted": 0,
+    }
+
+
+def test_tasks_have_wilson_intervals(goal):
+    from nora_bench.results.stats import wilson
+
+    task = summarise(goal)["suites"][0]["tasks"][1]
+    assert (task["k"], task["n"], task["mean"]) == (3, 5, 0.6)
+    assert (task["low"], task["high"]) == wilson(3, 5)
+
+
+def test_errors_are_grouped_with_their_keys(goal):
+    assert summarise(goal)["errors"] == [
+        {"error": "step: NaN", "count": 1, "keys": ["libero_goal/task_1/init9/seed0@libero/openvla"]}
+    ]
+
+
+def test_seconds_are_summed_by_phase(goal):
+    assert summarise(goal)["seconds"] == pytest.approx({"reset": 1.1, "step": 11, "render": 5.5, "policy": 2.2, "total": 22})
+
+
+def test_a_misspelt_key_names_the_nearest(goal):
+    with pytest.raises(KeyError, match="did you mean libero_goal/task_0/init0"):
+        find(goal, "libero_goal/task_0/init0/seed0@libero/openvl")
+
+
+def test_show_prints_what_failed_and_where_the_time_went(cli, goal):
+    shown = cli("show", goal.folder).out
+    assert "11 finished of 12 planned: 10 scored, 1 ended in an error" in shown
+    assert "1 x step: NaN" in shown
+    assert "reset 1.1 s (5%)" in shown
+
+
+def test_show_json_is_the_summary(cli, goal):
+    assert json.loads(cli("show", goal.folder, "--json").out) == json.loads(json.dumps(summarise(goal)))
+
+
+def test_show_key_prints_one_episode_and_how_to_see_it(cli, goal):
+    key = goal.records[0].key
+    assert f"nora-bench replay {goal.folder} '{key}'" in cli("show", goal.folder, "--key", key).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("table", "nora15/table9"), "did you mean nora15/table6"),
+        (("table", "nora15/table2", "--format", "mardown"), "did you mean markdown"),
+        (("table", "no-such-run"), "is not a run"),
+        (("show", "no-such-run"), "is not a run"),
+    ],
+)
+def test_bad_input_ends_with_2_and_one_message(cli, arguments, message):
+    ended = cli(*arguments)
+    assert ended.code == 2
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_table_takes_the_table_that_fits_the_runs(cli, goal):
+    assert json.loads(cli("table", goal.folder, "--json").out)["table"] == "nora15/table2"
+
+
+def test_table_without_arguments_lists_the_tables(cli):
+    assert "nora15/table6" in cli("table").out
+
+
+def test_table_writes_to_a_file(cli, goal, tmp_path):
+    cli("table", goal.folder, "--format", "latex", "--out", tmp_path / "t.tex")
+    assert (tmp_path / "t.tex").read_text().startswith(r"\begin{table}")

@@ -1,0 +1,169 @@
+import csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from nora_bench.results import layouts, render
+from nora_bench.results.tables import build, print_runs
+from rich.console import Console
+
+LIBERO = layouts.get("nora15/table2")
+
+
+def measured(table):
+    return [line for line in table.lines if line.kind == "measured"]
+
+
+def text(table, width=200):
+    console = Console(file=io.StringIO(), width=width)
+    render.terminal(table, console)
+    return console.file.getvalue()
+
+
+def test_without_a_run_the_published_rows_stand_alone():
+    assert [line.label for line in build(LIBERO).lines][-3:] == ["NORA-1.5", "NORA-1.5 (DPO)", "Δ from DPO"]
+
+
+def test_a_run_stands_beside_them_with_its_interval_and_counts(run, libero):
+    shown = text(build(LIBERO, [run("mine", libero(failures=5))]))
+    assert re.search(r"nora · mine \[\d+\] +90.0 ± 3.0 +90.0 ± 3.0 +90.0 ± 3.0 +90.0 ± 3.0 +90.0 ± 1.4", shown)
+    assert "450/500" in shown
+    assert "1800/2000" in shown
+
+
+def test_the_average_waits_for_all_suites(run, libero):
+    (line,) = measured(build(LIBERO, [run("mine", libero(suites=("libero_goal",)))]))
+    assert set(line.cells) == {("Goal", "success")}
+
+
+def test_an_errored_episode_is_counted_and_in_no_rate(run, libero, record):
+    records = [*libero(suites=("libero_goal",), inits=49), record("libero_goal", 0, 49, success=None)]
+    (line,) = measured(build(LIBERO, [run("mine", records)]))
+    cell = line.cells["Goal", "success"]
+    assert (cell.value, cell.estimate.n, line.errors) == (100.0, 490, 1)
+    assert "ended in an error and count nowhere: libero_goal 1" in line.notes[0]
+
+
+def test_packs_never_share_a_row(run, libero):
+    standin = {"pack": "standin", "fingerprint": "feedfeedfeedfeed"}
+    records = libero(suites=("libero_goal",)) + libero(suites=("libero_10",), assets=standin)
+    goal, long = measured(build(LIBERO, [run("mine", records)]))
+    assert set(goal.cells) == {("Goal", "success")}
+    assert "stand-in assets, not the benchmark's pictures (feedfeedfeedfeed)" in long.notes[0]
+
+
+def test_seeds_that_repeat_an_episode_count_once(run, libero):
+    records = libero(suites=("libero_goal",), seeds=3, trajectory_sha256=None)
+    same = [r.__class__(**{**r.to_json(), "trajectory_sha256": f"{r.task_id}-{r.init_state}"}) for r in records]
+    (line,) = measured(build(LIBERO, [run("mine", same)]))
+    assert line.cells["Goal", "success"].estimate.n == 500
+    assert "1000 episodes repeat a trajectory" in line.notes[0]
+
+
+def test_partial_coverage_is_said(run, libero):
+    (line,) = measured(build(LIBERO, [run("mine", libero(tasks=2, inits=5))]))
+    assert "Spatial 10/500" in line.notes[0]
+
+
+@pytest.mark.parametrize(("mark", "words"), [("untrained", "no result of any model"), ("privileged", "simulator's state")])
+def test_marks_of_the_policy_stand_in_label_and_footnote(run, libero, mark, words):
+    (line,) = measured(build(LIBERO, [run("mine", libero(), policy={"marks": [mark]})]))
+    assert f"nora ({mark})" in line.label
+    assert words in line.notes[0]
+
+
+def test_protocol_version_and_renderer_stand_in_the_footnote(run, libero):
+    (line,) = measured(build(LIBERO, [run("mine", libero(), gl={"renderer": "llvmpipe"})]))
+    assert "protocol libero/openvla v1" in line.notes[0]
+    assert "drawn by llvmpipe" in line.notes[0]
+
+
+def test_suites_without_a_column_are_named(run, libero):
+    table = build(LIBERO, [run("mine", libero(suites=("libero_90",)))])
+    assert any("libero_90, not in this table" in note for note in table.notes)
+
+
+def test_trials_fill_the_table_with_partial_success_and_distractors(run, record):
+    tasks = [item.name for item in layouts.get("nora15/table3").items if item.suite]
+    records = [
+        record("galaxea-a1", task, init, success=init < 8, measures={"partial": init < 9, "distractor": init == 9})
+        for task in tasks
+        for init in range(10)
+    ]
+    (line,) = measured(build(layouts.get("nora15/table3"), [run("mine", records)]))
+    shown = {metric: line.cells["Average", metric].value for metric in ("partial", "distractor", "success")}
+    assert shown == pytest.approx({"partial": 90, "distractor": 10, "success": 80})
+    assert ("Put eggplant in bowl", "distractor") not in line.cells
+
+
+def test_the_runner_prints_the_table_that_fits(write, libero):
+    console = Console(file=io.StringIO(), width=200)
+    print_runs([write("mine", libero(suites=("libero_goal",)))], console)
+    assert "nora · mine" in console.file.getvalue()
+
+
+@pytest.mark.parametrize("id", layouts.ids())
+@pytest.mark.parametrize("form", render.FORMATS)
+def test_every_table_comes_out_in_every_form(id, form):
+    assert render.render(build(layouts.get(id)), form)
+
+
+@pytest.mark.parametrize("id", layouts.ids())
+def test_every_table_fits_a_terminal(id):
+    assert "Published rows" in text(build(layouts.get(id)), width=100)
+
+
+def test_json_holds_bounds_counts_and_notes(run, libero):
+    cells = json.loads(render.to_json(build(LIBERO, [run("mine", libero(failures=5))])))["cells"]
+    cell = next(c for c in cells if c["kind"] == "measured" and c["item"] == "Goal")
+    assert (cell["k"], cell["n"]) == (450, 500)
+    assert cell["low"] < cell["value"] < cell["high"]
+
+
+def test_csv_has_one_line_per_printed_cell():
+    rows = list(csv.DictReader(io.StringIO(render.to_csv(build(LIBERO)))))
+    assert len(rows) == 75
+    assert rows[0]["value"] == "84.6"
+
+
+def test_html_is_well_formed(run, libero):
+    class Tags(HTMLParser):
+        def __init__(self):
+            super().__init__()
+            self.open = []
+
+        def handle_starttag(self, tag, attrs):
+            self.open.append(tag)
+
+        def handle_endtag(self, tag):
+            assert self.open.pop() == tag
+
+    parser = Tags()
+    parser.feed(render.html(build(LIBERO, [run("a<b>&c", libero())])))
+    assert parser.open == []
+
+
+@pytest.mark.parametrize("id", layouts.ids())
+def test_latex_rows_have_as_many_fields_as_columns(id):
+    source = render.latex(build(layouts.get(id)))
+    columns = len(re.search(r"\\begin\{tabular\}\{(l+r*)\}", source)[1])
+    rows = [line for line in source.splitlines() if line.endswith(r"\\")]
+    for row in rows:
+        fields = re.split(r"(?<!\\)&", row)
+        spanned = sum(int(n) - 1 for n in re.findall(r"\\multicolumn\{(\d+)\}", row))
+        assert len(fields) + spanned == columns
+
+
+def test_latex_has_no_sign_that_pdflatex_cannot_set(run, libero):
+    for id in layouts.ids():
+        assert render.latex(build(layouts.get(id), [run(f"r-{id.replace('/', '-')}", libero())])).isascii()
+
+
+def test_footnotes_are_numbered_in_reading_order():
+    shown = render.markdown(build(LIBERO))
+    body, _, notes = shown.partition("\n\n<sup>1</sup>")
+    marks = [int(n) for group in re.findall(r"<sup>([\d,]+)</sup>", body) for n in group.split(",")]
+    assert marks == sorted(marks)
+    assert notes.count("<sup>") == len(marks) - 1
