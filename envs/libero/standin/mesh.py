@@ -6,6 +6,7 @@ Lengths are metres, angles degrees. Texture coordinates are those of an image: u
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ Point = tuple[float, float, float]
 Rectangle = tuple[float, float, float, float]
 """u and v of the upper left corner, then of the lower right one."""
 
+Span = tuple[float, float]
+WHOLE: Span = (-180.0, 180.0)
 AXES = {"x": 0, "y": 1, "z": 2}
 
 
@@ -41,6 +44,15 @@ class Mesh:
         """The mesh turned about an axis (`x`, `y`, `z`) through the origin, by the right-hand rule."""
         turn = rotation(axis, degrees)
         return replace(self, vertices=self.vertices @ turn.T, normals=self.normals @ turn.T)
+
+    def faceted(self) -> Mesh:
+        """The mesh with flat faces and sharp edges."""
+        corners = self.faces.ravel()
+        vertices = self.vertices[corners]
+        a, b, c = vertices[0::3], vertices[1::3], vertices[2::3]
+        normals = np.cross(b - a, c - a)
+        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+        return Mesh(vertices, np.repeat(normals, 3, axis=0), self.uv[corners], np.arange(len(corners)).reshape(-1, 3))
 
     def on(self, rectangle: Rectangle) -> Mesh:
         """The mesh drawing its picture from one rectangle of its texture."""
@@ -121,35 +133,41 @@ def _smooth_normals(vertices: Array, faces: Array, weighted: Array) -> Array:
     return (total / np.where(length > 0, length, 1.0))[place]
 
 
-def ring(radius_x: float, radius_y: float, segments: int, power: float = 2.0) -> Array:
-    """[segments + 1, 2] closed outline, counter-clockwise from -y: an ellipse, or with a higher power a rounded rectangle."""
-    angle = np.linspace(-np.pi / 2, 1.5 * np.pi, segments + 1)
-    cosine, sine = np.cos(angle), np.sin(angle)
-    x, y = (np.sign(part) * np.abs(part) ** (2 / power) for part in (np.round(cosine, 12), np.round(sine, 12)))
-    outline = np.stack([x * radius_x, y * radius_y], -1)
-    outline[-1] = outline[0]
-    return outline
+def ring(radius_x: float, radius_y: float, segments: int, power: float = 2.0, span: Span = WHOLE) -> Array:
+    """[segments + 1, 2] outline, counter-clockwise from -x: an ellipse, or with a higher power a rounded rectangle.
+
+    `span` are the angles from +x at which it starts and ends; the whole turn is closed.
+    """
+    angle = np.radians(np.linspace(*span, segments + 1))
+    cosine, sine = (np.round(part, 12) for part in (np.cos(angle), np.sin(angle)))
+    x, y = (np.sign(part) * np.abs(part) ** (2 / power) for part in (cosine, sine))
+    return np.stack([x * radius_x, y * radius_y], -1)
 
 
-def loft(rows: Sequence[tuple[float, float, float]], segments: int = 20, power: float = 2.0) -> Mesh:
+def loft(rows: Sequence[tuple[float, float, float]], segments: int = 20, power: float = 2.0, span: Span = WHOLE) -> Mesh:
     """A smooth skin over outlines (z, half width, half depth), listed from top to bottom; seen from outside.
 
-    The picture wraps once around, its middle facing +y, its edges meeting at -y.
+    The picture wraps once around: its edges meet at -x, its first quarter faces -y, its third +y.
     """
-    outlines = [ring(rx, ry, segments, power) for _, rx, ry in rows]
+    outlines = [ring(rx, ry, segments, power, span) for _, rx, ry in rows]
     points = np.stack([np.column_stack([line, np.full(len(line), z)]) for line, (z, _, _) in zip(outlines, rows, strict=True)])
-    steps = np.hypot(np.diff([z for z, _, _ in rows]), np.diff([max(rx, ry) for _, rx, ry in rows]))
-    along = np.concatenate([[0.0], np.cumsum(steps)]) / max(steps.sum(), 1e-12)
-    u, v = np.meshgrid(np.linspace(0, 1, segments + 1), along)
+    along = _share(np.array([(z, max(rx, ry)) for z, rx, ry in rows]))
+    u, v = np.meshgrid(_share(max(outlines, key=np.max)), along)
     return sheet(points, np.stack([u, v], -1))
 
 
-def lathe(profile: Sequence[tuple[float, float]], segments: int = 20) -> Mesh:
+def _share(line: Array) -> Array:
+    """How far along a polyline each of its points is, from 0 to 1."""
+    steps = np.linalg.norm(np.diff(line, axis=0), axis=1)
+    return np.concatenate([[0.0], np.cumsum(steps)]) / max(steps.sum(), 1e-12)
+
+
+def lathe(profile: Sequence[tuple[float, float]], segments: int = 20, span: Span = WHOLE) -> Mesh:
     """A surface of revolution about z through points (z, radius), from top to bottom as seen from outside.
 
     A profile that runs upwards is seen from inside: the inner wall of a bowl.
     """
-    return loft([(z, radius, radius) for z, radius in profile], segments)
+    return loft([(z, radius, radius) for z, radius in profile], segments, span=span)
 
 
 def disc(z: float, radius_x: float, radius_y: float | None = None, *, up: bool, segments: int = 20, power: float = 2.0) -> Mesh:
@@ -205,6 +223,16 @@ def tube(path: Sequence[Point], radius_side: float, radius_up: float, segments: 
     return join(sheet(skin), *caps)
 
 
+def smooth(path: Sequence[Point], steps: int = 3) -> list[Point]:
+    """A rounder path through the same points (Catmull-Rom), each stretch cut into `steps`."""
+    line = np.array([path[0], *path, path[-1]], float)
+    points = []
+    for a, b, c, d in zip(line[:-3], line[1:-2], line[2:-1], line[3:], strict=True):
+        for t in np.arange(steps) / steps:
+            points.append(b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a))))
+    return [*map(tuple, points), tuple(line[-1])]
+
+
 def arc(centre: Point, radius_y: float, radius_z: float, start: float, end: float, points: int = 9) -> list[Point]:
     """Points on an ellipse in the y-z plane; angles in degrees from +y towards +z."""
     x, y, z = centre
@@ -212,14 +240,27 @@ def arc(centre: Point, radius_y: float, radius_z: float, start: float, end: floa
     return [(x, y + radius_y * math.cos(angle), z + radius_z * math.sin(angle)) for angle in angles]
 
 
-def prism(outline: Sequence[tuple[float, float]], depth: float) -> Mesh:
-    """A convex outline in the y-z plane (counter-clockwise seen from +x), `depth` thick along x, edges sharp."""
+def prism(outline: Sequence[tuple[float, float]], depth: float, pictures: Sequence[Rectangle] | None = None) -> Mesh:
+    """A star-shaped outline in the y-z plane (counter-clockwise seen from +x), `depth` thick along x, edges sharp.
+
+    `pictures` are one rectangle per edge, from the first corner on, then one for both ends; upright on the edges' outsides.
+    """
     line = np.array([*outline, outline[0]], float)
     half = depth / 2
-    sides = []
-    for (y0, z0), (y1, z1) in zip(line[:-1], line[1:], strict=True):
-        sides.append(sheet(np.array([[[half, y0, z0], [half, y1, z1]], [[-half, y0, z0], [-half, y1, z1]]])))
-    return join(*sides, _fan(line, half), _fan(line[::-1], -half))
+    sides = [_edge(half, low, high) for low, high in itertools.pairwise(line)]
+    ends = [_fan(line, half), _fan(line[::-1], -half)]
+    if pictures:
+        *edges, end = pictures
+        sides = [side.on(picture) for side, picture in zip(sides, edges, strict=True)]
+        ends = [cap.on(end) for cap in ends]
+    return join(*sides, *ends)
+
+
+def _edge(half: float, start: Array, end: Array) -> Mesh:
+    """The rectangle over one edge of a prism's outline."""
+    rising = end[1] >= start[1]
+    top, bottom, left = (end, start, half) if rising else (start, end, -half)
+    return sheet(np.array([[[left, *top], [-left, *top]], [[left, *bottom], [-left, *bottom]]]))
 
 
 def _fan(line: Array, x: float) -> Mesh:

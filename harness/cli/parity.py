@@ -1,0 +1,103 @@
+"""`nora-bench parity`: does this machine still do what the reference implementations did?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ...envs.parity import Check
+
+
+def parity(
+    folder: Annotated[Path, typer.Argument(help="Recordings: a folder laid out as docs/parity.md says, or one holding such folders.")],
+    assets: Annotated[str, typer.Option(envvar="NORA_BENCH_ASSETS", help="auto, official, standin or a folder.")] = "auto",
+    pictures: Annotated[bool, typer.Option(help="Compare pictures too, on the official pack.")] = True,
+    every: Annotated[bool, typer.Option("--all", help="Print every check, not the worst of each quantity.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per check on stdout.")] = False,
+) -> None:
+    """Replay reference recordings here and print, per quantity, the largest error, the tolerance and the verdict.
+
+    Example: `nora-bench parity golden/libero --assets official`
+
+    Ends with exit code 1 where any check fails.
+    """
+    checks = []
+    for check in _checks(folder, assets, pictures=pictures):
+        checks.append(check)
+        if as_json:
+            print(json.dumps(check.to_json()), flush=True)
+        elif sys.stderr.isatty():
+            print(f"\r{len(checks)} checks, {check.case:60.60}", end="", file=sys.stderr, flush=True)
+    if not as_json:
+        _print(checks, every=every)
+    if not all(check.passed for check in checks):
+        raise typer.Exit(1)
+
+
+def _checks(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
+    """All checks of all recordings found. Raises InputError where nothing is recognised."""
+    from ..errors import InputError
+
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder. Type: nora-bench parity FOLDER, with recordings laid out as in docs/parity.md")
+    places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+    libero = [place for place in places if _is_libero(place)]
+    if not libero:
+        raise InputError(f"{folder} holds no recordings of a known layout (docs/parity.md)")
+    for place in libero:
+        yield from _libero(place, assets, pictures=pictures)
+
+
+def _is_libero(folder: Path) -> bool:
+    return any(folder.glob("*_libero_*.npz"))
+
+
+def _libero(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
+    from ...envs import suites
+    from ...envs.base import WorldOptions
+    from ...envs.libero.assets import cache_folder
+    from ...envs.libero.parity import compare
+    from ..gl import choose_gl
+
+    pack = suites.get("libero_goal").resolve_assets(assets)
+    official = pack.name == "official"
+    if pictures and not official:
+        print(f"pictures are not compared: assets are {pack.name} ({pack.fingerprint}), not official", file=sys.stderr)
+    gl = choose_gl() if pictures and official else "none"
+    yield from compare(folder, WorldOptions(pack.path, gl, str(cache_folder())), pictures=official)
+
+
+def _print(checks: list[Check], *, every: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{len({check.case for check in checks})} recordings, {len(checks)} checks")
+    table.add_column("quantity", ratio=2)
+    table.add_column("largest error", justify="right", no_wrap=True)
+    table.add_column("tolerance", justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("case" if every else "worst case", ratio=2)
+    for check in checks if every else _worst(checks):
+        tolerance = "-" if check.tolerance is None else f"{check.tolerance:g}"
+        verdict = "reported" if check.tolerance is None else "pass" if check.passed else "FAIL"
+        note = f" ({check.note})" if check.note else ""
+        table.add_row(check.quantity, f"{check.error:.3g}", tolerance, verdict, check.case + note)
+    console = Console()
+    console.print(table)
+    failed = sum(not check.passed for check in checks)
+    console.print(f"{failed} of {len(checks)} checks failed" if failed else f"all {len(checks)} checks passed")
+
+
+def _worst(checks: list[Check]) -> list[Check]:
+    """Every failed check, and of each other quantity the largest error with the case it comes from."""
+    worst: dict[str, Check] = {}
+    for check in checks:
+        if check.passed and (check.quantity not in worst or check.error > worst[check.quantity].error):
+            worst[check.quantity] = check
+    return [*worst.values(), *(check for check in checks if not check.passed)]
