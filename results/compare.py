@@ -146,15 +146,18 @@ def _needed(mean: float, variance_of_one: float) -> int | None:
 
 
 def sign_flip_p(sums: np.ndarray) -> float:
-    """P(|S| >= |observed|) where every initial state's difference keeps or changes its sign with equal chance; exact."""
-    sizes = np.abs(sums[sums != 0]).astype(int)
-    top, observed = int(sizes.sum()), abs(int(sums.sum()))
-    chances = np.zeros(2 * top + 1)
-    chances[top] = 1.0
-    for size in sizes:
-        chances = (np.roll(chances, size) + np.roll(chances, -size)) / 2
-    distance = np.abs(np.arange(-top, top + 1))
-    return min(1.0, float(chances[distance >= observed].sum()))
+    """P(|S| >= |observed|) where every initial state's difference keeps or changes its sign with equal chance.
+
+    Exact up to rounding (1e-14): the distribution of S is the inverse transform of its characteristic function, a product
+    of cosines.
+    """
+    sizes, counts = np.unique(np.abs(sums[sums != 0]).astype(int), return_counts=True)
+    top, observed = int(sizes @ counts), abs(int(sums.sum()))
+    points = 2 * top + 1
+    angles = 2 * np.pi * np.arange(top + 1) / points
+    transform = np.prod([np.cos(angles * size) ** count for size, count in zip(sizes, counts, strict=True)], axis=0)
+    chances = np.fft.irfft(np.broadcast_to(transform, angles.shape), points)
+    return float(np.clip(1 - chances[0] - 2 * chances[1:observed].sum() if observed else 1.0, 0.0, 1.0))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
