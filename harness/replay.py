@@ -1,0 +1,173 @@
+"""Play a stored episode again from its actions, hold the trajectory against the record, and show what was seen.
+
+Drives a world in this process, with the same driver as a worker. A record is as good as its replay: the same states
+to the bit, or a difference and what may have caused it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ..envs.base import Array, AssetPack, EpisodeSpec, Needs, Protocol, Reset, Suite, SuiteError, View, World, WorldOptions
+from ..envs.paths import cache_home
+from ..policies.base import ActionChunk
+from ..results.reading import Run
+from ..results.records import EpisodeRecord
+from ..results.summary import find
+from . import gl
+from .config import parse
+from .episode import Done, Episode, Look
+from .errors import InputError
+from .plan import find_stage
+
+Show = Callable[[View], None]
+CAMERAS = ("primary", "wrist")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a replay is the recorded episode."""
+
+    key: str
+    steps: int
+    recorded_sha256: str | None
+    replayed_sha256: str
+    success: bool | None
+    """As recorded."""
+    differences: tuple[str, ...] = ()
+    """What is not as it was when the episode was recorded; may explain another trajectory."""
+
+    @property
+    def same(self) -> bool:
+        """Whether every simulator state was the recorded one, to the bit."""
+        return self.recorded_sha256 == self.replayed_sha256
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able, with the verdict."""
+        return {**asdict(self), "same": self.same}
+
+
+class Filmed:
+    """A world that shows what it sees after every step, also where no decision follows."""
+
+    def __init__(self, world: World, show: Show) -> None:
+        self.world = world
+        self.show = show
+        self.action_size = world.action_size
+
+    def reset(self, spec: EpisodeSpec, protocol: Protocol, needs: Needs) -> Reset:
+        done = self.world.reset(spec, protocol, needs)
+        self.show(self.world.view())
+        return done
+
+    def step(self, action: Array, *, look: bool) -> bool:
+        goal = self.world.step(action, look=True)
+        self.show(self.world.view())
+        return goal
+
+    def view(self) -> View:
+        return self.world.view()
+
+    def state(self) -> Array:
+        return self.world.state()
+
+    def render_seconds(self) -> float:
+        return self.world.render_seconds()
+
+    def close(self) -> None:
+        self.world.close()
+
+
+def replay(run: Run, key: str, *, assets: str = "", show: Show | None = None) -> Verdict:
+    """Play one stored episode of a run again.
+
+    Args:
+        run: the run, as read from its folder.
+        key: the episode's key.
+        assets: pack or folder to draw with; empty for the one that the run was played with.
+        show: called with what both cameras see after the reset and after every step; None draws nothing.
+
+    Raises:
+        InputError: no such episode, or one without actions.
+        SuiteError, NotAble: the world cannot be built here.
+    """
+    record = _find(run, key)
+    actions = _actions(run, record)
+    stage = find_stage(parse(run.run["config"]))
+    suite = stage.suite(record.suite)
+    protocol = _protocol(run)
+    pack = suite.resolve_assets(assets) if assets else _recorded_assets(run, suite)
+    spec = EpisodeSpec(record.suite, record.task_id, record.init_state, record.seed, record.protocol, record.variant)
+    needs = Needs(cameras=CAMERAS) if show else Needs()
+    with closing(suite.open_world(_options(suite, pack, draws=show is not None))) as world:
+        done = play(Filmed(world, show) if show else world, spec, protocol, needs, actions)
+    differences = (*_changed_versions(run, suite), *_changed_assets(record, pack))
+    return Verdict(key, done.steps, record.trajectory_sha256, done.trajectory_sha256, record.success, differences)
+
+
+def play(world: World, spec: EpisodeSpec, protocol: Protocol, needs: Needs, actions: Array) -> Done:
+    """Play all of the actions, [steps, action size], as one episode."""
+    episode = Episode(world, spec, protocol, needs, budget=len(actions))
+    event: Look | Done = episode.start()
+    while isinstance(event, Look):
+        event = episode.play(ActionChunk(actions[event.step :]))
+    return event
+
+
+def _find(run: Run, key: str) -> EpisodeRecord:
+    try:
+        record = find(run, key)
+    except KeyError as error:
+        raise InputError(f"{error.args[0]}; see `nora-bench show {run.folder}`") from None
+    if not record.actions or not record.trajectory_sha256:
+        raise InputError(f"episode {key} ended in an error and has no actions to replay: {record.error}")
+    return record
+
+
+def _actions(run: Run, record: EpisodeRecord) -> Array:
+    path = run.folder / str(record.actions)
+    try:
+        actions = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} cannot be read: {error}; without its actions an episode cannot be replayed") from None
+    if actions.shape[:1] != (record.steps,) or not record.steps:
+        raise InputError(f"{path} holds actions {list(actions.shape)}, the record has {record.steps} steps")
+    return actions.astype(np.float64)
+
+
+def _protocol(run: Run) -> Protocol:
+    """The protocol as it was when the run was made."""
+    values: Mapping[str, Any] = run.run["protocol"]
+    return Protocol(**{**values, "settle_action": tuple(values["settle_action"])})
+
+
+def _recorded_assets(run: Run, suite: Suite) -> AssetPack:
+    recorded = run.run["assets"]
+    try:
+        return suite.resolve_assets(recorded["pack"])
+    except SuiteError:
+        return suite.resolve_assets(recorded["path"])
+
+
+def _options(suite: Suite, pack: AssetPack, *, draws: bool) -> WorldOptions:
+    cache = cache_home()
+    cache.mkdir(parents=True, exist_ok=True)
+    backend = gl.choose_gl() if draws and getattr(suite, "opengl", True) else "none"
+    return WorldOptions(assets=pack.path, gl=backend, cache=str(cache))
+
+
+def _changed_versions(run: Run, suite: Suite) -> Iterator[str]:
+    recorded = run.run.get("versions", {})
+    for name, now in suite.versions().items():
+        if name in recorded and recorded[name] != now:
+            yield f"{name} was {recorded[name]} and is {now}"
+
+
+def _changed_assets(record: EpisodeRecord, pack: AssetPack) -> Iterator[str]:
+    if record.assets.get("fingerprint") != pack.fingerprint:
+        yield f"assets were {record.assets.get('pack')} {record.assets.get('fingerprint')} and are {pack.name} {pack.fingerprint}"
