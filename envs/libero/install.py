@@ -70,7 +70,15 @@ def import_libero(assets: Path, cache: Path, *, gl: str) -> None:
             import libero.libero.envs.env_wrapper
         except ImportError as error:
             raise SuiteError(f"LIBERO cannot be imported ({error}). Type: {INSTALL}") from None
+    import mujoco
+
+    mujoco.set_mju_user_warning(_warn)
     package._assets_path_cache = str(assets)
+
+
+def _warn(message: str) -> None:
+    """MuJoCo's warnings go to the log, not into a MUJOCO_LOG.TXT where the user stands."""
+    print(f"mujoco: {message}", file=sys.stderr, flush=True)
 
 
 def _write_config(root: Path, assets: Path, folder: Path) -> None:

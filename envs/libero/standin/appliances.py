@@ -14,13 +14,13 @@ from .paint import Array, Canvas, Colour
 
 BLACK: Colour = (50, 50, 50)
 STEEL: Colour = (133, 132, 131)
-RINGS = ((0.0560, 0.0650), (0.0430, 0.0510), (0.0300, 0.0380), (0.0170, 0.0250))
+RINGS = ((0.0555, 0.0650), (0.0415, 0.0515), (0.0275, 0.0375), (0.0140, 0.0235))
 """Inner and outer radius of the burner's rings (m); LIBERO's red glow shows between them."""
 
 
 def flat_stove() -> Look:
     """A steel plate with a ringed burner, and a black knob beside it."""
-    steel = Canvas(128, 128, (0, 0, 0)).paste(0, 0, brushed(128, 128, (130, 131, 133), (176, 177, 179), seed=71))
+    steel = Canvas(256, 256, (0, 0, 0)).paste(0, 0, brushed(256, 256, (142, 143, 145), (178, 179, 181), seed=71))
     parts = {
         "plate": Part(texture="steel", specular=0.5, shininess=0.8),
         "burner": Part(_burner(), colour=(58, 58, 60), specular=0.5, shininess=0.7),
@@ -31,9 +31,8 @@ def flat_stove() -> Look:
 
 def _burner() -> Mesh:
     """Flat rings on four spokes; the origin lies on their upper side."""
-    rings = [
-        lathe([(-0.0050, outer), (0.0, outer - 0.0008), (0.0, inner + 0.0008), (-0.0050, inner)], 28) for inner, outer in RINGS
-    ]
+    profiles = [[(-0.0050, inner), (0.0, inner + 0.0008), (0.0, outer - 0.0008), (-0.0050, outer)] for inner, outer in RINGS]
+    rings = [lathe(profile, 28).faceted() for profile in profiles]
     hub = join(lathe([(0.0, 0.0090), (-0.0050, 0.0098)], 16), disc(0.0, 0.0090, up=True, segments=16))
     spokes = [slab((0.0090, -0.0022, -0.0050), (0.0580, 0.0022, -0.0016)).turned("z", 90 * quarter) for quarter in range(4)]
     return join(*rings, hub, *spokes)
@@ -83,6 +82,7 @@ def _case() -> Mesh:
     x0, x1, y0, y1, z0, z1 = -0.1723, 0.1723, -0.0880, 0.1104, 0.0047, 0.1869
     inner_x0, inner_x1, inner_y1, inner_z0, inner_z1 = -0.1435, 0.0635, 0.0805, 0.0240, 0.1680
     outside = join(
+        slab((inner_x0, inner_y1, z0), (inner_x1, y1, z1), without=["left", "right", "front"]),
         slab((x0, y0, z0), (inner_x0, y1, z1), without=["right"]),
         slab((inner_x1, y0, z0), (x1, y1, z1), without=["left"]),
         slab((inner_x0, y0, z0), (inner_x1, y1, inner_z0), without=["left", "right", "top"]),

@@ -11,7 +11,7 @@ import numpy as np
 
 from .grain import brushed, wood
 from .look import Look, Maker, Part
-from .mesh import Mesh, Rectangle, box, join, prism, slab, tube
+from .mesh import Mesh, box, join, prism, slab, tube
 from .paint import Array, Canvas, Colour
 
 STEEL: tuple[Colour, Colour] = ((96, 96, 96), (134, 134, 134))
@@ -150,34 +150,20 @@ def desk_caddy() -> Look:
 # --- book ---------------------------------------------------------------------------------------------------------
 
 
-def _book() -> Mesh:
-    """A closed book standing on its end, spine towards +y, 30 x 113 x 138 mm."""
-    cover, pages = (0.02, 0.02, 0.45, 0.98), (0.55, 0.05, 0.95, 0.95)
-    spine: Rectangle = (0.46, 0.02, 0.50, 0.98)
-    covers = [
-        slab(
-            (x0, -0.0687, 0.0),
-            (x1, 0.0446, 0.1382),
-            dict.fromkeys(("left", "right"), cover) | dict.fromkeys(("front", "back", "top", "bottom"), spine),
-        )
-        for x0, x1 in ((-0.0155, -0.0125), (0.0116, 0.0146))
+def book() -> Mesh:
+    """A closed book standing on its end, spine towards +y, 30 x 113 x 138 mm; wears `book_cover`."""
+    cover, pages, spine = (0.02, 0.02, 0.45, 0.98), (0.55, 0.05, 0.95, 0.95), (0.465, 0.02, 0.495, 0.98)
+    edges = dict.fromkeys(("front", "back", "top", "bottom"), spine)
+    boards = [
+        slab((x, -0.0687, 0.0), (x + 0.0030, 0.0446, 0.1382), {"left": cover, "right": cover, **edges}) for x in (-0.0155, 0.0116)
     ]
-    back = slab(
-        (-0.0155, -0.0687, 0.0),
-        (0.0146, -0.0650, 0.1382),
-        dict.fromkeys(("front", "back", "left", "right", "top", "bottom"), spine),
-    )
-    block = slab(
-        (-0.0125, -0.0650, 0.0030),
-        (0.0116, 0.0410, 0.1352),
-        dict.fromkeys(("front", "back", "left", "right", "top", "bottom"), pages),
-    )
-    return join(*covers, back, block)
+    back = slab((-0.0155, 0.0409, 0.0), (0.0146, 0.0446, 0.1382)).on(spine)
+    return join(*boards, back, slab((-0.0125, -0.0651, 0.0030), (0.0116, 0.0409, 0.1352)).on(pages))
 
 
 def black_book() -> Look:
     """Black cover with a thin gold frame, cream pages."""
-    return Look({"body": Part(_book(), texture="cover", specular=0.2)}, {"cover": book_cover()})
+    return Look({"body": Part(book(), texture="cover", specular=0.2)}, {"cover": book_cover()})
 
 
 def book_cover() -> Array:

@@ -55,8 +55,9 @@ def wood(width: int, height: int, dark: Colour, light: Colour, *, seed: int, rin
 
 
 def brushed(width: int, height: int, dark: Colour, light: Colour, *, seed: int) -> Array:
-    """Metal brushed along x."""
-    return blend(dark, light, 0.7 * noise(width, height, 3, height // 2, seed) + 0.3 * noise(width, height, 5, 5, seed + 1))
+    """Metal brushed along x: fine scratches over a soft sheen."""
+    scratches = noise(width, height, 2, height, seed) + noise(width, height, 5, height // 2, seed + 1)
+    return blend(dark, light, 0.3 * scratches + 0.4 * noise(width, height, 2, 3, seed + 2))
 
 
 def stone(width: int, height: int, dark: Colour, light: Colour, *, seed: int, cells: int = 6) -> Array:

@@ -1,0 +1,59 @@
+"""LIBERO for tests: one asset pack, one world per process, built once and shared."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+from nora_bench.envs import protocols
+from nora_bench.envs.base import WorldOptions
+
+REASON = "LIBERO is not installed: pip install '.[libero]' && pip install --no-deps robosuite==1.4.0 hf-libero==0.1.4 bddl==1.0.1"
+
+collect_ignore_glob = [] if importlib.util.find_spec("libero") else ["test_[!as]*.py"]
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("libero-cache")
+
+
+@pytest.fixture(scope="session")
+def official() -> str:
+    from nora_bench.envs.libero.assets import missing_files, official_places
+
+    found = [folder for folder in official_places() if folder.is_dir() and not missing_files(folder)]
+    if not found:
+        pytest.skip("no official LIBERO assets: set NORA_BENCH_LIBERO_ASSETS to a folder that holds them")
+    return str(found[0])
+
+
+@pytest.fixture(scope="session")
+def pack(cache: Path) -> str:
+    """Official assets where they are, else stand-ins: physics is the same."""
+    from nora_bench.envs import suites
+
+    return suites.get("libero_goal").resolve_assets("auto").path
+
+
+@pytest.fixture(scope="session")
+def gl() -> str:
+    from nora_bench.harness.gl import choose_gl
+
+    return os.environ.get("MUJOCO_GL") or choose_gl()
+
+
+@pytest.fixture(scope="session")
+def world(pack: str, gl: str, cache: Path):
+    from nora_bench.envs.libero.world import LiberoWorld
+
+    world = LiberoWorld(WorldOptions(assets=pack, gl=gl, cache=str(cache)))
+    yield world
+    world.close()
+
+
+@pytest.fixture(scope="session")
+def protocol():
+    return protocols.get("libero/openvla")
