@@ -53,7 +53,7 @@ class Verdict:
 
 
 class Filmed:
-    """A world that shows what it sees after every step, also where no decision follows."""
+    """A world that shows what it sees after every step, decision or not. See `envs.base.World` for the contract."""
 
     def __init__(self, world: World, show: Show) -> None:
         self.world = world

@@ -94,7 +94,7 @@ class Policy(Interface):
 
 
 class BasePolicy:
-    """Defaults for policies that keep nothing: subclass it, set `needs`, write `act`."""
+    """Defaults for policies that keep nothing: subclass it, set `needs`, write `act`. See `Policy` for the contract."""
 
     needs = Needs()
     stochastic = False
