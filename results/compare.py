@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .outcomes import outcome
 from .records import EpisodeRecord
 from .stats import quantile
 
@@ -28,11 +29,8 @@ class Pair:
 
     a: EpisodeRecord
     b: EpisodeRecord
-
-    @property
-    def difference(self) -> int:
-        """1 where only B succeeded, -1 where only A did, 0 where both ended alike."""
-        return int(bool(self.b.success)) - int(bool(self.a.success))
+    difference: int
+    """1 where only B succeeded, -1 where only A did, 0 where both ended alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +53,20 @@ class Difference:
     """Initial states played."""
 
 
-def pair(a: Iterable[EpisodeRecord], b: Iterable[EpisodeRecord]) -> list[Pair]:
+def pair(a: Iterable[EpisodeRecord], b: Iterable[EpisodeRecord], metric: str = "success") -> list[Pair]:
     """Scenes that both runs finished without error; those that repeat both trajectories under another seed only once."""
-    of_b = {_scene(record): record for record in b if record.success is not None}
+    of_b = {_scene(record): record for record in b if outcome(record, metric) is not None}
     found, seen = [], set()
     for record in a:
-        other = of_b.get(_scene(record))
-        if other is None or record.success is None:
+        other, value = of_b.get(_scene(record)), outcome(record, metric)
+        if other is None or value is None:
             continue
         if record.trajectory_sha256 and other.trajectory_sha256:
             played = (*_task(record), record.init_state, record.trajectory_sha256, other.trajectory_sha256)
             if played in seen:
                 continue
             seen.add(played)
-        found.append(Pair(record, other))
+        found.append(Pair(record, other, int(bool(outcome(other, metric))) - int(value)))
     return found
 
 
@@ -158,6 +156,11 @@ def sign_flip_p(sums: np.ndarray) -> float:
     transform = np.prod([np.cos(angles * size) ** count for size, count in zip(sizes, counts, strict=True)], axis=0)
     chances = np.fft.irfft(np.broadcast_to(transform, angles.shape), points)
     return float(np.clip(1 - chances[0] - 2 * chances[1:observed].sum() if observed else 1.0, 0.0, 1.0))
+
+
+def p_text(p: float) -> str:
+    """`p = 0.012`, or `p < 0.0001`."""
+    return f"p = {p:.2g}" if p >= 1e-4 else "p < 0.0001"
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

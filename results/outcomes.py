@@ -8,13 +8,13 @@ deterministic, another seed repeats the same trajectory; such repetitions are se
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .layouts import Item, Layout
 from .reading import Run
 from .records import EpisodeRecord
-from .stats import Estimate, Stratum, clopper_pearson, stratified
+from .stats import Estimate, Stratum, stratified
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Group:
 
     run: Run
     conditions: Conditions
+    records: Sequence[EpisodeRecord]
+    """All of its episodes, errors and repetitions too."""
     suites: Mapping[str, Sequence[EpisodeRecord]]
     """Suite -> episodes that count: finished without error, repetitions left out."""
     errors: Mapping[str, int]
@@ -76,7 +78,7 @@ def _group(run: Run, conditions: Conditions, records: Sequence[EpisodeRecord]) -
                 continue
             seen.add(scene)
         counted.setdefault(record.suite, []).append(record)
-    return Group(run, conditions, counted, errors, repeats)
+    return Group(run, conditions, records, counted, errors, repeats)
 
 
 def outcome(record: EpisodeRecord, metric: str) -> bool | None:
@@ -84,11 +86,9 @@ def outcome(record: EpisodeRecord, metric: str) -> bool | None:
     return record.success if metric == "success" else record.measures.get(metric)
 
 
-def select(group: Group, item: Item) -> Iterator[EpisodeRecord]:
-    """The episodes that an item is measured on."""
-    for record in group.suites.get(item.suite, ()):
-        if not item.tasks or record.task.startswith(item.tasks):
-            yield record
+def belongs(record: EpisodeRecord, item: Item) -> bool:
+    """Whether an item is measured on that episode."""
+    return record.suite == item.suite and (not item.tasks or record.task.startswith(item.tasks))
 
 
 def clusters(group: Group, item: Item, metric: str) -> dict[tuple[str, str], Clusters]:
@@ -96,8 +96,8 @@ def clusters(group: Group, item: Item, metric: str) -> dict[tuple[str, str], Clu
     if (item, metric) in group.counted:
         return group.counted[item, metric]
     found = group.counted.setdefault((item, metric), {})
-    for record in select(group, item):
-        value = outcome(record, metric)
+    for record in group.suites.get(item.suite, ()):
+        value = outcome(record, metric) if belongs(record, item) else None
         if value is not None:
             cell = found.setdefault((record.task, record.variant), {}).setdefault(record.init_state, [0, 0])
             cell[0] += value
@@ -105,28 +105,29 @@ def clusters(group: Group, item: Item, metric: str) -> dict[tuple[str, str], Clu
     return found
 
 
+def shares(tasks: Iterable[tuple[str, str]], item: Item) -> dict[tuple[str, str], float]:
+    """Weight of each (task, variant) in the item's rate: its kinds of task weigh equally, and so do the tasks of a kind.
+
+    Empty where a kind was not played.
+    """
+    kinds = [[task for task in tasks if task[0].startswith(kind)] for kind in item.tasks or ("",)]
+    return {task: 1 / len(kinds) / len(kind) for kind in kinds for task in kind} if all(kinds) else {}
+
+
 def strata(group: Group, item: Item, metric: str, weight: float = 1.0) -> list[Stratum]:
-    """One stratum per task and variant; the item's kinds of task weigh equally, and so do the tasks of a kind."""
+    """One stratum per task and variant; empty where the item was not played, or only in part of its kinds of task."""
     tasks = clusters(group, item, metric)
-    kinds = {kind: [t for t in tasks if t[0].startswith(kind)] for kind in item.tasks or ("",)}
-    return [
-        Stratum(weight / len(kinds) / len(of_kind), [(k, n) for k, n in tasks[task].values()])
-        for of_kind in kinds.values()
-        for task in of_kind
-    ]
+    return [Stratum(weight * share, [(k, n) for k, n in tasks[task].values()]) for task, share in shares(tasks, item).items()]
 
 
-def estimate(
-    group: Group,
-    layout: Layout,
-    item: Item,
-    metric: str = "success",
-    interval: Callable[[float, float, float], tuple[float, float]] = clopper_pearson,
-) -> Estimate | None:
-    """The item's rate with its 95 % interval; None where an episode of it, or of a part of it, is missing."""
+def parts(layout: Layout, item: Item, metric: str) -> list[Item]:
+    """The played items behind an item, for one metric."""
     metrics = {m.name: m for m in layout.metrics}
-    parts = [part for part in layout.parts(item) if layout.has(part, metrics[metric])]
-    by_part = [strata(group, part, metric, 1 / len(parts)) for part in parts]
-    if not all(by_part):
-        return None
-    return stratified([s for part in by_part for s in part], interval=interval)
+    return [part for part in layout.parts(item) if layout.has(part, metrics[metric])]
+
+
+def estimate(group: Group, layout: Layout, item: Item, metric: str = "success") -> Estimate | None:
+    """The item's rate with its exact 95 % interval; None where it, or a part of it, was not played."""
+    played = parts(layout, item, metric)
+    by_part = [strata(group, part, metric, 1 / len(played)) for part in played]
+    return stratified([s for part in by_part for s in part]) if all(by_part) else None

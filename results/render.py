@@ -65,9 +65,10 @@ def grid(table: Table) -> Grid:
 def _cell(grid: Grid, cell: Cell | None) -> Box:
     if cell is None:
         return Box(MISSING)
-    if cell.estimate is None:
-        return grid.box(cell.text, cell.notes, best=cell.best)
-    text, count = f"{cell.text} ± {100 * cell.estimate.arm:.1f}", f"{cell.estimate.k}/{cell.estimate.n}"
+    count = "" if cell.k is None else f"{cell.k}/{cell.n}"
+    text = cell.text
+    if cell.low is not None and cell.high is not None:
+        text += f" ± {max(cell.value - cell.low, cell.high - cell.value):.1f}"
     return grid.box(text, cell.notes, count=count, best=cell.best)
 
 
@@ -129,12 +130,12 @@ def terminal(table: Table, console: Console) -> None:
 
     laid = grid(table)
     size = len(table.layout.metrics)
-    out = RichTable(title=laid.title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    out = RichTable(title=laid.title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
     heads = [text for text, _ in laid.headers[0]] if size > 1 else laid.names
     if size > 1:
         heads[0] += "\n" + " / ".join(metric.label for metric in table.layout.metrics)
     for number, name in enumerate(heads):
-        out.add_column(escape(name), justify="right" if number else "left", min_width=None if number else 24)
+        out.add_column(escape(name), justify="right" if number else "left")
     for row in laid.rows:
         if isinstance(row, str):
             out.add_row(f"[italic]{escape(row)}[/]")
@@ -272,7 +273,6 @@ def values(table: Table) -> list[dict[str, Any]]:
 
 
 def _value(table: Table, line: Line, name: str, metric: str, cell: Cell) -> dict[str, Any]:
-    found = cell.estimate
     return {
         "table": table.layout.id,
         "policy": line.label,
@@ -280,10 +280,10 @@ def _value(table: Table, line: Line, name: str, metric: str, cell: Cell) -> dict
         "item": name,
         "metric": metric,
         "value": cell.value,
-        "low": 100 * found.low if found else None,
-        "high": 100 * found.high if found else None,
-        "k": found.k if found else None,
-        "n": found.n if found else None,
+        "low": cell.low,
+        "high": cell.high,
+        "k": cell.k,
+        "n": cell.n or None,
         "errors": line.errors if line.kind == "measured" else None,
         "best": cell.best,
         "notes": [*line.notes, *cell.notes],

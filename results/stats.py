@@ -29,11 +29,8 @@ class Estimate:
     """Successes."""
     n: int
     """Episodes that count."""
-
-    @property
-    def arm(self) -> float:
-        """Distance from the mean to the farther end of the interval: `mean ± arm` holds the interval."""
-        return max(self.mean - self.low, self.high - self.mean)
+    effective: float
+    """Independent episodes that would say as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +97,7 @@ def stratified(
     kish = 1 / math.fsum(w * w / sum(n for _, n in s.clusters) for w, s in zip(shares, filled, strict=True))
     effective = kish / _design_effect(shares, filled)
     low, high = interval(mean * effective, effective, level)
-    return Estimate(mean, min(low, mean), max(high, mean), k, n)
+    return Estimate(mean, min(low, mean), max(high, mean), k, n, effective)
 
 
 def _rate(stratum: Stratum) -> float:

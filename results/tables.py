@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from . import layouts, published
 from .layouts import Layout
-from .outcomes import Group, clusters, estimate, groups
+from .ranking import above, best
 from .reading import Run, load_run
-from .stats import Estimate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,19 +18,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One number of a table."""
+    """One number of a table; percent."""
 
     text: str
-    """As printed in the paper, or the measured mean; percent."""
+    """As printed in the paper, or the measured mean."""
     value: float
-    """Percent."""
     notes: tuple[str, ...] = ()
-    estimate: Estimate | None = None
-    """For measured cells."""
+    low: float | None = None
+    """95 % bounds, for measured cells."""
+    high: float | None = None
+    k: int | None = None
+    """Successes, for measured rates."""
     n: int = 0
-    """Different episodes behind it."""
+    """Episodes behind it; for published rates, different episodes as the paper tells."""
+    effective: int = 0
+    """Independent episodes that would say as much."""
     best: bool = False
-    """Whether it is better than every other in its column by more than chance explains."""
+    """Whether it is better than every other of its column by more than chance explains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Line:
 
     label: str
     kind: str
-    """`published`, `measured` or `delta`."""
+    """`published`, `measured`, `floor` (a policy that does not look) or `delta`."""
     cells: Mapping[tuple[str, str], Cell]
     """(item, metric) -> cell; absent where there is no number."""
     notes: tuple[str, ...] = ()
@@ -48,6 +51,8 @@ class Line:
     """Heading printed above it."""
     errors: int = 0
     """Episodes that ended in an error and are in no cell."""
+    ranked: bool = True
+    """Whether it may be called best: not with stand-in assets, untrained weights or privileged sight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +65,21 @@ class Table:
     """What holds for all of it."""
 
 
-def build(layout: Layout, runs: Sequence[Run] = ()) -> Table:
-    """The table with its published rows, and one measured row for each run and set of conditions."""
-    measured = [line for run in runs for line in _of_run(layout, run)]
-    if measured:
-        measured[0] = replace(measured[0], section="Measured")
-    lines = (*_published(layout), *measured)
-    return Table(layout, lines, tuple(_general_notes(layout, runs, measured)))
+def build(layout: Layout, runs: Sequence[Run] = (), floors: Sequence[Run] = ()) -> Table:
+    """The table with its published rows and one measured row for each run and set of conditions.
 
+    Two measured rows bring a third, their difference. `floors` are runs of a policy that does not look: measured rates
+    that are not above theirs are marked.
+    """
+    from .measured import delta, rows
 
-def _of_run(layout: Layout, run: Run) -> Iterable[Line]:
-    lines = (_measured(layout, group) for group in groups(run))
-    return [line for line in lines if line.cells or line.errors]
+    floor = [replace(line, kind="floor", ranked=False) for run in floors for line, _ in rows(layout, run)]
+    found = [row for run in runs for row in rows(layout, run)]
+    measured = [_against_floor(line, floor) for line, _ in found]
+    lines = [*_published(layout), *_headed("Floor: a policy that does not look", floor), *_headed("Measured", measured)]
+    if len(found) == 2 and found[0][1].run is not found[1][1].run:
+        lines.append(delta(layout, found[0], found[1]))
+    return Table(layout, tuple(_mark_best(layout, lines)), tuple(_notes(layout, runs, lines)))
 
 
 def _published(layout: Layout) -> Iterable[Line]:
@@ -83,74 +91,64 @@ def _published(layout: Layout) -> Iterable[Line]:
         yield Line(
             label=model,
             kind="delta" if model == delta else "published",
-            cells={key: _published_cell(layout, key, cell, shared) for key, cell in own.items()},
+            cells={key: _published_cell(layout, key[0], cell, shared) for key, cell in own.items()},
             notes=tuple(sorted(shared)),
             section=layout.sections.get(model, ""),
         )
 
 
-def _published_cell(layout: Layout, key: tuple[str, str], cell: published.Printed, shared: set[str]) -> Cell:
-    name, _ = key
+def _published_cell(layout: Layout, name: str, cell: published.Printed, shared: set[str]) -> Cell:
     known = {item.name: item for item in layout.items}
     n = sum(part.n for part in layout.parts(known[name])) if name in known else 0
-    return Cell(cell.text, cell.value, tuple(note for note in cell.notes if note not in shared), n=n)
+    return Cell(cell.text, cell.value, tuple(note for note in cell.notes if note not in shared), n=n, effective=n)
 
 
-def _measured(layout: Layout, group: Group) -> Line:
-    cells = {}
+def _headed(section: str, lines: Sequence[Line]) -> list[Line]:
+    return [replace(line, section="" if number else section) for number, line in enumerate(lines)]
+
+
+def _against_floor(line: Line, floors: Sequence[Line]) -> Line:
+    """The line with a note at each success rate that is not above a floor's."""
+
+    def low(key: tuple[str, str], cell: Cell) -> bool:
+        others = [floor.cells[key] for floor in floors if key in floor.cells]
+        return key[1] == "success" and any(not above(_rate(cell), _rate(other)) for other in others)
+
+    note = "not above the floor by more than chance explains"
+    marked = {key: replace(cell, notes=(*cell.notes, note)) if low(key, cell) else cell for key, cell in line.cells.items()}
+    return replace(line, cells=marked)
+
+
+def _mark_best(layout: Layout, lines: Sequence[Line]) -> list[Line]:
+    """The lines with `best` set where one policy beats every other by more than chance explains."""
+    winners: dict[int, set[tuple[str, str]]] = {}
     for item in layout.items:
         for metric in layout.metrics:
-            found = estimate(group, layout, item, metric.name) if layout.has(item, metric) else None
-            if found:
-                cells[item.name, metric.name] = Cell(f"{100 * found.mean:.1f}", 100 * found.mean, estimate=found, n=found.n)
-    marks = _marks(group.run)
-    label = group.conditions.policy + (f" ({', '.join(marks)})" if marks else "") + f" · {group.run.name}"
-    notes = [*_conditions(group, marks), *_coverage(layout, group)]
-    errors = sum(group.errors.get(suite, 0) for suite in layout.suites)
-    return Line(label, "measured", cells, (f"run {group.run.name}: {'; '.join(notes)}",), errors=errors)
+            key = (item.name, metric.name)
+            entrants = [line for line in lines if line.kind in ("published", "measured") and line.ranked and key in line.cells]
+            winner = best([_rate(line.cells[key]) for line in entrants], higher=metric.better == "higher")
+            if winner is not None:
+                winners.setdefault(id(entrants[winner]), set()).add(key)
+    return [
+        replace(line, cells={key: replace(cell, best=key in winners[id(line)]) for key, cell in line.cells.items()})
+        if id(line) in winners
+        else line
+        for line in lines
+    ]
 
 
-def _coverage(layout: Layout, group: Group) -> Iterable[str]:
-    """What a row lacks or leaves out: scenes not played, episodes that repeat others, episodes with errors."""
-    played = [item for item in layout.items if item.suite]
-    scenes = {item: sum(map(len, clusters(group, item, "success").values())) for item in played}
-    if missing := [f"{item.label} {scenes[item]}/{item.n}" for item in played if 0 < scenes[item] < item.n]:
-        yield f"fewer scenes than the benchmark has ({', '.join(missing)})"
-    if repeats := sum(group.repeats.get(suite, 0) for suite in layout.suites):
-        yield f"{repeats} episodes repeat a trajectory under another seed and are not counted again"
-    if errors := {suite: group.errors[suite] for suite in layout.suites if group.errors.get(suite)}:
-        named = ", ".join(f"{suite} {count}" for suite, count in errors.items())
-        yield f"episodes that ended in an error and count nowhere: {named}"
+def _rate(cell: Cell) -> tuple[float, int]:
+    return cell.value / 100, cell.effective
 
 
-def _marks(run: Run) -> list[str]:
-    policy = run.run.get("policy")
-    return list(policy.get("marks", ())) if isinstance(policy, Mapping) else []
-
-
-def _conditions(group: Group, marks: Sequence[str]) -> Iterable[str]:
-    """What must be equal before two measured rows may be compared, and what must be known before one is believed."""
-    conditions, run = group.conditions, group.run.run
-    protocol = run.get("protocol") or {}
-    version = f" v{protocol['version']}" if protocol.get("name") == conditions.protocol and "version" in protocol else ""
-    yield f"protocol {conditions.protocol}{version}"
-    if conditions.pack:
-        yield f"{_pack(conditions.pack)} ({conditions.fingerprint})"
-    if renderer := run.get("gl", {}).get("renderer"):
-        yield f"drawn by {renderer}"
-    if "untrained" in marks:
-        yield "untrained weights: no result of any model"
-    if "privileged" in marks:
-        yield "sees the simulator's state, which no robot can"
-
-
-def _pack(name: str) -> str:
-    return "stand-in assets, not the benchmark's pictures" if name == "standin" else f"{name} assets"
-
-
-def _general_notes(layout: Layout, runs: Sequence[Run], measured: Sequence[Line]) -> Iterable[str]:
+def _notes(layout: Layout, runs: Sequence[Run], lines: Sequence[Line]) -> Iterable[str]:
     yield f"Published rows: {layout.source}."
-    if any(line.cells for line in measured):
+    if any(cell.best for line in lines for cell in line.cells.values()):
+        yield (
+            "Bold: better than every other policy of its column (Fisher's exact test against each, 5 % over all); "
+            f"published rates counted on {layout.n_source}."
+        )
+    if any(line.kind == "measured" and line.cells for line in lines):
         yield (
             "Measured cells: mean ± the longer arm of the exact 95 % interval, successes/episodes; tasks weigh equally, "
             "episodes of one initial state count as alike as they are. Bounds are in the csv and json forms."

@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from ...results.layouts import Layout
     from ...results.reading import Run
+    from ...results.tables import Table
 
 
 def table(
@@ -21,6 +22,10 @@ def table(
         str, typer.Option("--format", envvar="NORA_BENCH_FORMAT", help="terminal, markdown, latex, csv, html or json.")
     ] = "terminal",
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    floor: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="RUN", help="Run of a policy that does not look (blind): mark what is not above it."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
 ) -> None:
     """Print success rates in a paper's layout: published rows, and measured ones with 95 % intervals beside them.
@@ -36,9 +41,12 @@ def table(
     if id is None and not folders:
         _list(form)
         return
+    from ...results.reading import load_run
+    from ...results.tables import build
+
     _check_format(form)
     layout, runs = _load(id, folders)
-    _write(layout, runs, form, out)
+    _write(build(layout, runs, [load_run(folder) for folder in floor or ()]), form, out)
 
 
 def _split(names: list[str]) -> tuple[str | None, list[Path]]:
@@ -73,11 +81,9 @@ def _check_format(form: str) -> None:
         raise InputError(f"unknown format {form!r}{nearest(form, known)}; take one of {', '.join(known)}")
 
 
-def _write(layout: Layout, runs: list[Run], form: str, out: Path | None) -> None:
+def _write(table: Table, form: str, out: Path | None) -> None:
     from ...results import render
-    from ...results.tables import build
 
-    table = build(layout, runs)
     if out is None and form != "terminal":
         print(render.render(table, form), end="")
     elif form != "terminal" and out is not None:

@@ -42,7 +42,7 @@ def test_an_errored_episode_is_counted_and_in_no_rate(run, libero, record):
     records = [*libero(suites=("libero_goal",), inits=49), record("libero_goal", 0, 49, success=None)]
     (line,) = measured(build(LIBERO, [run("mine", records)]))
     cell = line.cells["Goal", "success"]
-    assert (cell.value, cell.estimate.n, line.errors) == (100.0, 490, 1)
+    assert (cell.value, cell.n, line.errors) == (100.0, 490, 1)
     assert "ended in an error and count nowhere: libero_goal 1" in line.notes[0]
 
 
@@ -58,7 +58,7 @@ def test_seeds_that_repeat_an_episode_count_once(run, libero):
     records = libero(suites=("libero_goal",), seeds=3, trajectory_sha256=None)
     same = [r.__class__(**{**r.to_json(), "trajectory_sha256": f"{r.task_id}-{r.init_state}"}) for r in records]
     (line,) = measured(build(LIBERO, [run("mine", same)]))
-    assert line.cells["Goal", "success"].estimate.n == 500
+    assert line.cells["Goal", "success"].n == 500
     assert "1000 episodes repeat a trajectory" in line.notes[0]
 
 
@@ -167,3 +167,60 @@ def test_footnotes_are_numbered_in_reading_order():
     marks = [int(n) for group in re.findall(r"<sup>([\d,]+)</sup>", body) for n in group.split(",")]
     assert marks == sorted(marks)
     assert notes.count("<sup>") == len(marks) - 1
+
+
+@pytest.fixture
+def two(run, libero, write):
+    """Two runs on the same scenes, the second with twice as many failures; their difference row."""
+
+    def make(failures=(5, 10), **second):
+        runs = [run("first", libero(failures=failures[0])), run("second", libero(failures=failures[1], **second))]
+        return next(line for line in build(LIBERO, runs).lines if line.label == "Δ measured")
+
+    return make
+
+
+def test_two_runs_bring_their_difference_paired_by_scene(two):
+    cell = two().cells["Goal", "success"]
+    assert (cell.text, cell.n) == ("-10.0", 500)
+    assert cell.low < -10 < cell.high < 0
+    assert cell.notes == ("p < 0.0001",)
+
+
+def test_an_insignificant_difference_has_no_p_value_beside_it(two):
+    assert two(failures=(5, 5)).cells["Goal", "success"].notes == ()
+
+
+def test_a_difference_across_packs_says_so(two):
+    assert "also their assets" in two(assets={"pack": "official", "fingerprint": "f00d"}).notes[0]
+
+
+def test_runs_without_a_common_scene_are_compared_unpaired(run, libero):
+    runs = [run("first", libero(suites=("libero_goal",))), run("second", [r for r in libero(inits=99) if r.init_state >= 50])]
+    cell = next(line for line in build(LIBERO, runs).lines if line.label == "Δ measured").cells["Goal", "success"]
+    assert cell.notes == ("no scene in common: unpaired",)
+
+
+def test_best_is_marked_only_where_the_difference_is_significant(run, libero):
+    perfect = build(LIBERO, [run("mine", libero())]).lines[-1]
+    assert {item for (item, _), cell in perfect.cells.items() if cell.best} == {"Spatial", "Goal", "Long", "Average"}
+
+
+def test_half_a_point_on_libero_makes_nobody_the_best():
+    assert not any(cell.best for line in build(layouts.get("nora15/table6")).lines for cell in line.cells.values())
+
+
+@pytest.mark.parametrize("mark", ["untrained", "privileged"])
+def test_a_policy_that_cheats_or_knows_nothing_is_never_the_best(run, libero, mark):
+    line = build(LIBERO, [run("mine", libero(), policy={"marks": [mark]})]).lines[-1]
+    assert not any(cell.best for cell in line.cells.values())
+
+
+def test_a_rate_that_is_not_above_the_floor_is_marked(run, libero):
+    table = build(LIBERO, [run("mine", libero(failures=10))], [run("blind", libero(failures=12))])
+    assert "not above the floor" in measured(table)[0].cells["Goal", "success"].notes[0]
+
+
+def test_a_rate_above_the_floor_is_not_marked(run, libero):
+    table = build(LIBERO, [run("mine", libero(failures=10))], [run("blind", libero(failures=30))])
+    assert measured(table)[0].cells["Goal", "success"].notes == ()
