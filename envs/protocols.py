@@ -44,6 +44,9 @@ class Protocol:
     """How a model's gripper output becomes an action; see the policy adapters."""
     ensemble: Mapping[str, Any] = field(default_factory=dict)
     """Temporal ensembling over overlapping chunks: `chunks`, `temperature`; empty for none."""
+    push: Mapping[str, int] = field(default_factory=dict)
+    """Before the first decision the hand is pushed in a direction drawn from the episode's key: `steps` control steps of
+    full command, then `rest` of none; empty for none."""
     notes: str = ""
 
     def __post_init__(self) -> None:
@@ -64,7 +67,7 @@ class Protocol:
 def _all() -> dict[str, Protocol]:
     import tomllib  # only where protocols are looked up by name: workers are sent theirs
 
-    table = tomllib.loads(files(__package__).joinpath("protocols.toml").read_text(encoding="utf-8"))
+    table = tomllib.loads(files(__name__.rpartition(".")[0]).joinpath("protocols.toml").read_text(encoding="utf-8"))
     known = {f.name for f in fields(Protocol)}
     out = {}
     for name, values in table.items():

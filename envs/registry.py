@@ -56,7 +56,8 @@ class Registry(Generic[T]):
         self._scanned = True
         for point in entry_points(group=self.group):
             if point.name in self._known:
-                warnings.warn(f"plug-in {point.value} wants the name of the built-in {self.kind} {point.name!r}; left out", stacklevel=3)
+                taken = f"plug-in {point.value} wants the name of the built-in {self.kind} {point.name!r}; left out"
+                warnings.warn(taken, stacklevel=3)
             else:
                 self._known[point.name] = point.load
 

@@ -98,7 +98,9 @@ def _pack_at(folder: Path) -> AssetPack:
     missing = missing_files(folder)
     if missing:
         raise SuiteError(f"asset folder {folder} lacks {len(missing)} files that LIBERO's tasks load, the first is {missing[0]}")
-    return _pack("official" if folder in official_places() else folder.parent.name if folder.name == "assets" else folder.name, folder)
+    if folder in official_places():
+        return _pack("official", folder)
+    return _pack(folder.parent.name if folder.name == "assets" else folder.name, folder)
 
 
 def _standin(suite: str) -> AssetPack:

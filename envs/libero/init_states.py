@@ -16,6 +16,8 @@ import numpy as np
 
 from ..base import SuiteError
 
+REINSTALL = "Type: pip install --force-reinstall --no-deps hf-libero==0.1.4"
+
 MAX_BYTES = 64 * 2**20
 """An initial-state file of 50 states takes about 50 kB; anything near this is not one."""
 
@@ -52,13 +54,15 @@ def load_init_states(path: Path, length: int) -> np.ndarray:
     try:
         array = _ArrayUnpickler(io.BytesIO(_pickle_bytes(path))).load()
     except (OSError, zipfile.BadZipFile, pickle.UnpicklingError, ValueError, TypeError, KeyError, EOFError, IndexError) as error:
-        raise SuiteError(f"initial states {path} cannot be read: {error}. Reinstall hf-libero==0.1.4.") from None
+        raise SuiteError(f"initial states {path} cannot be read: {error}. {REINSTALL}") from None
     if not isinstance(array, np.ndarray) or array.dtype != np.float64 or array.ndim != 2:
-        raise SuiteError(f"initial states {path} hold {type(array).__name__}, not one float64 matrix. Reinstall hf-libero==0.1.4.")
+        raise SuiteError(f"initial states {path} hold {type(array).__name__}, not one float64 matrix. {REINSTALL}")
     if array.shape[1] != length:
-        raise SuiteError(f"initial states {path} have rows of {array.shape[1]} numbers; this task's simulator state has {length}.")
+        raise SuiteError(
+            f"initial states {path} have rows of {array.shape[1]} numbers; this task's state has {length}. {REINSTALL}"
+        )
     if not np.isfinite(array).all():
-        raise SuiteError(f"initial states {path} hold numbers that are not finite. Reinstall hf-libero==0.1.4.")
+        raise SuiteError(f"initial states {path} hold numbers that are not finite. {REINSTALL}")
     return np.ascontiguousarray(array)
 
 

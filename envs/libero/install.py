@@ -70,7 +70,7 @@ def import_libero(assets: Path, cache: Path, *, gl: str) -> None:
             import libero.libero.envs.env_wrapper
         except ImportError as error:
             raise SuiteError(f"LIBERO cannot be imported ({error}). Type: {INSTALL}") from None
-    import mujoco
+    from .engine import mujoco
 
     mujoco.set_mju_user_warning(_warn)
     package._assets_path_cache = str(assets)

@@ -15,10 +15,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import mujoco
 import numpy as np
 from robosuite.utils import transform_utils
 from robosuite.utils.control_utils import nullspace_torques, opspace_matrices, orientation_error
+
+from .engine import mujoco
 
 SUBSTEPS = 25
 """Physics steps of 2 ms in a control step of 50 ms (20 Hz)."""

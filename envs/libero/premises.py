@@ -40,7 +40,7 @@ class Premise:
 
 @cache
 def _all() -> dict[str, Premise]:
-    table = json.loads(files(__package__).joinpath("premises.json").read_text(encoding="utf-8"))
+    table = json.loads(files(__name__.rpartition(".")[0]).joinpath("premises.json").read_text(encoding="utf-8"))
     return {key: Premise(v["state"], v["objects"]) for key, v in table.items() if not key.startswith("_")}
 
 
@@ -61,9 +61,8 @@ def unusual(premise: Premise, before: Mapping[str, np.ndarray], after: Mapping[s
         moved = float(np.linalg.norm(after[name][:3] - before[name][:3])) * 1e3
         turn = _angle_deg(before[name][3:], after[name][3:])
         if abs(moved - moved_usual) > MOVED_MM or abs(turn - turn_usual) > TURNED_DEG:
-            notes.append(
-                f"{name} moved {moved:.1f} mm and turned {turn:.1f} degrees while settling; usual are {moved_usual:.1f} and {turn_usual:.1f}"
-            )
+            usual = f"usual are {moved_usual:.1f} and {turn_usual:.1f}"
+            notes.append(f"{name} moved {moved:.1f} mm and turned {turn:.1f} degrees while settling; {usual}")
     return notes
 
 

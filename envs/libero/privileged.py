@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import mujoco
 import numpy as np
 
+from .engine import mujoco
 from .scene import Scene
 
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import mujoco
 import numpy as np
 
 from ..base import WorldError
+from .engine import mujoco
 
 CAMERAS = {"primary": "agentview", "wrist": "robot0_eye_in_hand"}
 """nora-bench's camera names and LIBERO's."""

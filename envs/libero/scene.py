@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import mujoco
 import numpy as np
 
 from ..base import SuiteError, WorldError
+from .engine import mujoco
 from .goal import Goal
 from .osc import SUBSTEPS, OscArm
 
@@ -44,15 +44,12 @@ class Scene:
         """Build LIBERO's environment (seconds) without a renderer."""
         from libero.libero.envs.env_wrapper import ControlEnv
 
-        with _global_generator_kept():
+        with _GlobalGeneratorKept():
             self.env = ControlEnv(
                 bddl_file_name=bddl_file,
                 has_offscreen_renderer=False,
                 use_camera_obs=False,
                 hard_reset=False,
-                camera_names=[],
-                camera_heights=[],
-                camera_widths=[],
             )
         self.inner: Any = self.env.env
         self.robot: Any = self.inner.robots[0]
@@ -77,7 +74,7 @@ class Scene:
         # Placements inside fixtures look at where the fixture was before the draw: in a freshly compiled model.
         for body, (position, rotation) in self.compiled.items():
             self.model.body_pos[body], self.model.body_quat[body] = position, rotation
-        with _global_generator_kept():
+        with _GlobalGeneratorKept():
             np.random.seed(seed)
             self.env.reset()
         self.arm.reset(self.robot.controller)
@@ -150,7 +147,7 @@ def _compiled_pose(task_model: Any, body: str) -> tuple[np.ndarray, np.ndarray]:
     return position, np.array((element.get("quat") or "1 0 0 0").split(), float)
 
 
-class _global_generator_kept:  # noqa: N801
+class _GlobalGeneratorKept:
     """LIBERO draws from numpy's global generator; what is outside must not notice."""
 
     def __enter__(self) -> None:

@@ -28,7 +28,7 @@ TITLES = {
 
 @cache
 def _table() -> dict[str, list[dict]]:
-    return json.loads(files(__package__).joinpath("tasks.json").read_text(encoding="utf-8"))
+    return json.loads(files(__name__.rpartition(".")[0]).joinpath("tasks.json").read_text(encoding="utf-8"))
 
 
 def load_tasks(suite: str) -> tuple[Task, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..base import EpisodeSpec, Needs, Reset, SuiteError, View, WorldError, WorldOptions
 from ..protocols import Protocol
+from . import premises
 from .install import import_libero, libero_root
 from .suite import load_tasks
 
@@ -31,6 +32,9 @@ class LiberoWorld:
         self._renderer: Any = None
         self._insight: Any = None
         self._render_s = 0.0
+        self._images: dict[str, np.ndarray] = {}
+        self._proprio: dict[str, np.ndarray] = {}
+        self._privileged: dict[str, Any] = {}
 
     def reset(self, spec: EpisodeSpec, protocol: Protocol, needs: Needs) -> Reset:
         """Set the scene from the spec alone, settle it, look once."""
@@ -38,7 +42,8 @@ class LiberoWorld:
         self._check_index(spec)
         self._open_eyes(needs, protocol)
         self._render_s = 0.0
-        return self._play_reset(spec.world_seed, self._states[spec.init_state], protocol, self._premise)
+        settle = [np.array(protocol.settle_action)] * protocol.settle_steps
+        return self._play_reset(spec.world_seed, self._states[spec.init_state], settle, push_actions(spec, protocol))
 
     def step(self, action: np.ndarray, *, look: bool) -> bool:
         """One control step of 50 ms; whether the goal holds after it."""
@@ -72,7 +77,6 @@ class LiberoWorld:
         if self._built == wanted:
             return
         from .init_states import load_init_states
-        from .premises import premise_of
         from .privileged import Insight
         from .scene import Scene
 
@@ -81,15 +85,13 @@ class LiberoWorld:
         root, name = libero_root(), _task_name(spec)
         self._scene = Scene(str(root / "bddl_files" / spec.suite / f"{name}.bddl"))
         self._states = load_init_states(root / "init_files" / spec.suite / f"{name}.pruned_init", self._scene.state_size)
-        self._premise = premise_of(spec.suite, spec.task_id)
+        self._premise = premises.premise_of(spec.suite, spec.task_id)
         self._insight = Insight(self._scene)
         self._prove_premise(spec)
         self._built = wanted
 
     def _prove_premise(self, spec: EpisodeSpec) -> None:
         """Settle the task's known state once, before anything is scored on this build."""
-        from . import premises, scene
-
         if self._premise is None:
             return
         settle = np.array([0.0] * 6 + [-1.0])
@@ -106,7 +108,8 @@ class LiberoWorld:
 
     def _check_index(self, spec: EpisodeSpec) -> None:
         if not 0 <= spec.init_state < len(self._states):
-            raise SuiteError(f"{spec.suite} task {spec.task_id} has initial states 0-{len(self._states) - 1}, not {spec.init_state}")
+            last = len(self._states) - 1
+            raise SuiteError(f"{spec.suite} task {spec.task_id} has initial states 0-{last}, not {spec.init_state}")
 
     def _open_eyes(self, needs: Needs, protocol: Protocol) -> None:
         size = needs.image_size or protocol.image_size
@@ -117,28 +120,23 @@ class LiberoWorld:
             self.close()
             self._renderer = Renderer(self._scene.model, self._scene.data, size)
 
-    def _play_reset(self, seed: int, row: np.ndarray, protocol: Protocol, premise: Any) -> Reset:
-        from . import premises
-
+    def _play_reset(self, seed: int, row: np.ndarray, settle: list[np.ndarray], push: list[np.ndarray]) -> Reset:
         scene = self._scene
         scene.reset(seed)
         scene.set_state(row)
         before = premises.object_poses(scene)
-        states = [scene.state()]
-        settle = np.array(protocol.settle_action)
-        self._privileged: dict[str, Any] = {}
-        if protocol.settle_steps == 0:
+        states, notes, last = [scene.state()], [], len(settle) + len(push)
+        if last == 0:
             scene.refresh_looks()
             self._look()
-        for k in range(protocol.settle_steps):
-            last = k == protocol.settle_steps - 1
-            if last:
+        for k, action in enumerate([*settle, *push], start=1):
+            if k == last:
                 scene.refresh_looks()
-            scene.step(settle, self._look if last else None)
+            scene.step(action, self._look if k == last else None)
             states.append(scene.state())
-        if self._needs.privileged:
-            self._privileged = {**self._insight.now(), "scene": self._insight.scene_facts()}
-        notes = premises.unusual(premise, before, premises.object_poses(scene)) if premise and protocol.settle_steps else []
+            if k == len(settle) and self._premise:
+                notes = premises.unusual(self._premise, before, premises.object_poses(scene))
+        self._privileged = {**self._insight.now(), "scene": self._insight.scene_facts()} if self._needs.privileged else {}
         return Reset(np.array(states), scene.fixture_poses(), tuple(notes), self._render_s)
 
     def _look(self) -> None:
@@ -151,6 +149,22 @@ class LiberoWorld:
     def _picture(self, camera: str) -> np.ndarray:
         image = self._renderer.picture(camera)
         return np.ascontiguousarray(image[::-1, ::-1]) if self._rotate else image
+
+
+def push_actions(spec: EpisodeSpec, protocol: Protocol) -> list[np.ndarray]:
+    """The commands that push the hand before the first decision, with an open gripper; empty for most protocols.
+
+    The direction is uniform on the horizon and within 30 degrees of it, drawn from the scene alone. Five full steps
+    move the hand by about 5 cm.
+    """
+    if not protocol.push:
+        return []
+    rng = np.random.default_rng(spec.entropy("push"))
+    heading, rise = rng.uniform(-np.pi, np.pi), np.sin(rng.uniform(-np.pi / 6, np.pi / 6))
+    level = np.sqrt(1 - rise**2)
+    push = np.array([level * np.cos(heading), level * np.sin(heading), rise, 0.0, 0.0, 0.0, -1.0])
+    rest = np.array([0.0] * 6 + [-1.0])
+    return [push] * protocol.push["steps"] + [rest] * protocol.push["rest"]
 
 
 def _task_name(spec: EpisodeSpec) -> str:

@@ -193,7 +193,10 @@ def main() -> None:
     if options.side:
         print(json.dumps(globals()[options.side](options)))
         return
-    report([{side: child(side, options) for side in ("plain", "ours", "plain_step", "ours_step")} for _ in range(options.rounds)], options)
+    report(
+        [{side: child(side, options) for side in ("plain", "ours", "plain_step", "ours_step")} for _ in range(options.rounds)],
+        options,
+    )
 
 
 def report(rounds: list[dict[str, Any]], options: argparse.Namespace) -> None:
@@ -209,16 +212,22 @@ def report(rounds: list[dict[str, Any]], options: argparse.Namespace) -> None:
             values.append(value)
         return median(values)
 
-    print(f"{options.suite} task {options.task}, assets {options.label}, {options.gl}, {len(rounds)} rounds, {STEPS}-step episodes")
+    print(
+        f"{options.suite} task {options.task}, assets {options.label}, {options.gl}, {len(rounds)} rounds, {STEPS}-step episodes"
+    )
     print(f"plain loop: {mid('plain', 'cpu'):.2f} CPU s, {mid('plain', 'wall'):.2f} s, {mid('plain', 'gib'):.2f} GiB")
-    print(f"{'policy looks':14}{'chunk':>6}{'CPU s':>8}{'wall s':>8}{'floor s':>9}{'floor share':>12}{'ratio CPU':>11}{'wall':>7}{'target':>8}")
+    titles = ("policy looks", "chunk", "CPU s", "wall s", "floor s", "floor share", "ratio CPU", "wall", "target")
+    print("".join(f"{title:>13}" for title in titles))
     for (look, chunk), target in TARGETS.items():
         cpu, wall, floor = (mid("ours", f"{look}/{chunk}", key) for key in ("cpu", "wall", "floor"))
         ratio, ratio_wall = mid("plain", "cpu") / cpu, mid("plain", "wall") / wall
-        share = f"{100 * floor / cpu:.0f} %"
-        print(f"{look:14}{chunk:6}{cpu:8.2f}{wall:8.2f}{floor:9.2f}{share:>12}{ratio:10.1f}x{ratio_wall:6.1f}x{target:7.1f}x")
+        cells = [look, str(chunk), f"{cpu:.2f}", f"{wall:.2f}", f"{floor:.2f}", f"{100 * floor / cpu:.0f} %"]
+        cells += [f"{ratio:.1f}x", f"{ratio_wall:.1f}x", f"{target:.1f}x"]
+        print("".join(f"{cell:>13}" for cell in cells))
     plain_ms, our_ms = mid("plain_step", "step_ms"), mid("ours_step", "step_ms")
-    print(f"step without pictures: robosuite {plain_ms:.2f} ms, ours {our_ms:.2f} ms, {our_ms / plain_ms:.2f} of it (target 0.50)")
+    print(
+        f"step without pictures: robosuite {plain_ms:.2f} ms, ours {our_ms:.2f} ms, {our_ms / plain_ms:.2f} of it (target 0.50)"
+    )
     print(f"reset without settling: {mid('ours_step', 'reset_s') * 1e3:.0f} ms (target 100)")
     share = mid("ours", "gib") / mid("plain", "gib")
     print(f"memory: {mid('ours', 'gib'):.2f} GiB with both cameras, {share:.2f} of the plain loop's (target 0.50)")

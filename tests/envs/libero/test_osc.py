@@ -52,19 +52,12 @@ def test_the_sampling_clock_stands_at_one_substep_for_thousands_of_steps(world):
     from nora_bench.envs.libero.scene import SAMPLE_SUBSTEP
     from robosuite.utils.observables import Observable, sensor
 
-    taken = []
-
-    @sensor(modality="test")
-    def probe(cache):
-        taken.append(now)
-        return np.zeros(1)
-
-    now = -1
-    clock = Observable("probe", probe, sampling_rate=20)
+    clock, taken = Observable("probe", sensor(modality="test")(lambda cache: np.zeros(1)), sampling_rate=20), []
     clock.reset()
     for _ in range(2):
         clock.update(0.002, {}, force=True)
-    taken.clear()
-    for now in range(2000 * SUBSTEPS):
-        clock.update(0.002, {})
-    assert [substep % SUBSTEPS for substep in taken] == [SAMPLE_SUBSTEP] * 2000
+    for substep in range(2000 * SUBSTEPS):
+        cache = {}
+        clock.update(0.002, cache)
+        taken += [substep % SUBSTEPS] * len(cache)
+    assert taken == [SAMPLE_SUBSTEP] * 2000

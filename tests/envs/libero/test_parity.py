@@ -1,8 +1,6 @@
 """Recordings of the real LIBERO, replayed."""
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,35 +10,25 @@ from nora_bench.envs.parity import Check, largest
 pytestmark = pytest.mark.libero
 
 
-def golden() -> Path:
-    named = os.environ.get("NORA_BENCH_GOLDEN")
-    return (Path(named) if named else Path(__file__).parents[4] / "shared" / "golden") / "libero"
-
-
-needs_golden = pytest.mark.skipif(not golden().is_dir(), reason="no recordings: set NORA_BENCH_GOLDEN to the folder that holds libero/")
-
-
-@needs_golden
-def test_every_recording_passes(world, pack, gl, cache):
+def test_every_recording_passes(world, golden, pack, gl, cache):
     from nora_bench.envs.libero.parity import compare
 
     official = "standin" not in pack
-    checks = list(compare(golden(), WorldOptions(pack, gl if official else "none", str(cache)), pictures=official))
+    checks = list(compare(golden / "libero", WorldOptions(pack, gl if official else "none", str(cache)), pictures=official))
     assert len({check.case for check in checks}) >= 10
     assert [check for check in checks if not check.passed] == []
 
 
-@needs_golden
-def test_a_recording_of_another_world_fails(world, pack, cache, tmp_path):
+def test_a_recording_of_another_world_fails(world, golden, pack, cache, tmp_path):
     from nora_bench.envs.libero.parity import compare, recordings
 
-    stem = recordings(golden())[0]
+    stem = recordings(golden / "libero")[0]
     arrays = dict(np.load(stem.with_suffix(".npz")))
     arrays["states"][1, 5] += 1e-6
     np.savez(tmp_path / f"{stem.name}.npz", **arrays)
     (tmp_path / f"{stem.name}.json").write_text(stem.with_suffix(".json").read_text())
-    failed = {check.quantity for check in compare(tmp_path, WorldOptions(pack, "none", str(cache)), pictures=False) if not check.passed}
-    assert failed == {"state after initial state"}
+    checks = compare(tmp_path, WorldOptions(pack, "none", str(cache)), pictures=False)
+    assert {check.quantity for check in checks if not check.passed} == {"state after initial state"}
 
 
 def test_a_folder_of_something_else_is_named(world, pack, cache, tmp_path):
@@ -52,7 +40,9 @@ def test_a_folder_of_something_else_is_named(world, pack, cache, tmp_path):
         list(compare(tmp_path, WorldOptions(pack, "none", str(cache)), pictures=False))
 
 
-@pytest.mark.parametrize(("error", "passed"), [(0.0, True), (1e-9, True), (2e-9, False), (float("nan"), False), (float("inf"), False)])
+@pytest.mark.parametrize(
+    ("error", "passed"), [(0.0, True), (1e-9, True), (2e-9, False), (float("nan"), False), (float("inf"), False)]
+)
 def test_a_check_passes_within_its_tolerance_only(error, passed):
     assert Check("case", "quantity", error, 1e-9).passed is passed
 

@@ -113,3 +113,16 @@ def test_a_bowl_that_sits_otherwise_than_in_the_reference_is_not_scored(world, p
     monkeypatch.setattr(premises, "premise_of", lambda suite, task: perched)
     with pytest.raises(PremiseError, match="akita_black_bowl_1 moved"):
         world.reset(spec("libero_spatial", 5), protocol, BLIND)
+
+
+def test_a_pushed_hand_starts_about_five_centimetres_away_in_a_direction_of_its_own(world, protocol):
+    from nora_bench.envs import protocols
+
+    def hand(protocol, init):
+        world.reset(spec("libero_object", 0, init=init), protocol, Needs(proprio=True))
+        return world.view().proprio["eef_pos"]
+
+    pushed = protocols.get("libero/pushed")
+    moves = [hand(pushed, init) - hand(protocol, init) for init in range(4)]
+    assert all(0.03 < np.linalg.norm(move) < 0.07 for move in moves)
+    assert np.linalg.norm(moves[0] - moves[1]) > 0.01
