@@ -89,12 +89,12 @@ def mine(tmp_path, monkeypatch):
 
 def test_a_class_in_the_working_folder_is_found(mine):
     mine("class Mine(BasePolicy):\n    def __init__(self, gain: float = 1.0): self.gain = gain")
-    assert load("my_policy:Mine", {"gain": "0.5"}).gain == 0.5  # pyright: ignore[reportAttributeAccessIssue]
+    assert load("my_policy:Mine", {"gain": "0.5"}).gain == 0.5
 
 
 def test_annotations_as_strings_are_understood(mine):
     mine("class Mine(BasePolicy):\n    def __init__(self, gain: 'int' = 1): self.gain = gain")
-    assert load("my_policy:Mine", {"gain": "3"}).gain == 3  # pyright: ignore[reportAttributeAccessIssue]
+    assert load("my_policy:Mine", {"gain": "3"}).gain == 3
 
 
 def test_a_missing_argument_is_named(mine):
@@ -105,7 +105,7 @@ def test_a_missing_argument_is_named(mine):
 
 def test_open_arguments_are_passed_as_text(mine):
     mine("class Mine(BasePolicy):\n    def __init__(self, **options): self.options = options")
-    assert load("my_policy:Mine", {"a": "1"}).options == {"a": "1"}  # pyright: ignore[reportAttributeAccessIssue]
+    assert load("my_policy:Mine", {"a": "1"}).options == {"a": "1"}
 
 
 def test_a_constructor_that_raises_is_the_policys_failure(mine):

@@ -1,0 +1,37 @@
+"""The command line is an interface: scripts depend on it. Changing this table is a decision, not a side effect."""
+
+import pytest
+from nora_bench.harness.cli import VERBS, app, build
+from typer.main import get_command
+
+OPTIONS = {
+    "run": "--suite --tasks --episodes --init-states --seeds --policy --policy-arg --protocol --workers --max-steps --assets "
+    "--out --timeout --retries --config --resume --dry-run --json",
+    "table": "NAMES --format --json --floor --out",
+    "show": "FOLDER --key --json",
+    "replay": "FOLDER KEY --video --assets --fps --json",
+    "parity": "FOLDER --assets --pictures --no-pictures --all --json",
+    "list": "KIND --suite --json",
+    "doctor": "--fix --out --json",
+}
+
+
+def names(command):
+    for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            yield parameter.name.upper()
+        else:
+            yield from (*parameter.opts, *parameter.secondary_opts)
+
+
+def test_the_verbs_are_frozen():
+    assert set(VERBS) == set(OPTIONS)
+
+
+@pytest.mark.parametrize("verb", OPTIONS)
+def test_the_options_are_frozen(verb):
+    assert " ".join(names(build(verb))) == OPTIONS[verb]
+
+
+def test_the_global_options_are_frozen():
+    assert " ".join(names(get_command(app))) == "--debug --version --install-completion --show-completion"
