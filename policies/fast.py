@@ -1,0 +1,179 @@
+"""The FAST action tokenizer: chunk -> cosine transform over time -> integers -> characters -> byte-level BPE, and back.
+
+Same token ids as the released FAST+ for the same normalised chunk. What the released decoder turns into silent zeros
+or huge numbers (a cut sequence, bytes that are no text, a character outside the fitted range) has a status here.
+Facts and formulas: FAST (arXiv:2501.09747), https://huggingface.co/physical-intelligence/fast.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+Array = np.ndarray
+FILES = ("processor_config.json", "tokenizer.json")
+"""What a tokenizer folder holds."""
+REPLACEMENT = 0xFFFD
+"""What a UTF-8 decoder writes for bytes that are no character."""
+
+
+class FastError(ValueError):
+    """A tokenizer folder that is none, or data that cannot be fitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a token sequence means."""
+
+    status: str
+    """`ok`; `malformed`: not as many coefficients as the chunk has, or bytes that are no text; `out_of_range`: a
+    coefficient that the fitted range does not hold."""
+    coefficients: Array
+    """[however many there were] int64, before division by the scale."""
+    actions: Array | None
+    """[horizon, action size] float64, normalised; None where the number of coefficients is wrong."""
+
+
+@dataclass(frozen=True)
+class FastTokenizer:
+    """A fitted tokenizer: byte-pair merges, and the quantisation in front of them."""
+
+    backend: Tokenizer
+    scale: float
+    min_token: int
+    """Smallest quantised coefficient of the fitting data; it becomes character 0."""
+    vocab_size: int
+    """Also bounds the fitted range: its characters are 0 to at most `vocab_size`."""
+
+    def encode(self, chunks: Array) -> list[list[int]]:
+        """Token ids per chunk.
+
+        Args:
+            chunks: [batch, horizon, action size], normalised. float32 is transformed in float32, as released.
+        """
+        flat = self.quantise(chunks).reshape(len(chunks), -1)
+        codes = np.maximum(flat - self.min_token, 0).astype(np.int64)
+        texts = ["".join(map(chr, row)) for row in codes]
+        return [encoding.ids for encoding in self.backend.encode_batch(texts)]
+
+    def quantise(self, chunks: Array) -> Array:
+        """[batch, horizon (now frequency), action size] rounded coefficients, unclamped, in the type of the chunks."""
+        from scipy.fft import dct
+
+        chunks = np.asarray(chunks)
+        if chunks.ndim != 3:
+            raise ValueError(f"chunks must be [batch, horizon, action size], not {list(chunks.shape)}")
+        return np.around(dct(chunks, axis=1, norm="ortho") * self.scale)
+
+    def decode(self, tokens: Sequence[Sequence[int]], horizon: int, action_size: int) -> list[Decoded]:
+        """What each token sequence means as a chunk of that shape."""
+        from scipy.fft import idct
+
+        texts = self.backend.decode_batch([list(row) for row in tokens], skip_special_tokens=False)
+        codes = [np.array([ord(character) for character in text], np.int64) for text in texts]
+        fits = [row for row in codes if len(row) == horizon * action_size]
+        spectra = np.reshape(fits, (len(fits), horizon, action_size)).astype(np.float64) + self.min_token
+        chunks = iter(idct(spectra / self.scale, axis=1, norm="ortho")) if fits else iter(())
+        return [
+            Decoded(
+                self._status(row, horizon * action_size),
+                row + self.min_token,
+                next(chunks) if len(row) == horizon * action_size else None,
+            )
+            for row in codes
+        ]
+
+    def _status(self, codes: Array, expected: int) -> str:
+        if len(codes) != expected or (codes == REPLACEMENT).any():
+            return "malformed"
+        return "out_of_range" if (codes > self.vocab_size).any() else "ok"
+
+    @classmethod
+    def load(cls, folder: Path) -> FastTokenizer:
+        """The tokenizer of a folder laid out like the released one. Reads two JSON files, runs no code. Raises FastError."""
+        from tokenizers import Tokenizer
+
+        settings = _settings(folder / FILES[0])
+        try:
+            backend = Tokenizer.from_file(str(folder / FILES[1]))
+        except Exception as error:  # tokenizers raises plain Exception
+            raise FastError(f"{folder / FILES[1]} is not a tokenizer file: {error}") from None
+        return cls(backend, settings["scale"], settings["min_token"], settings["vocab_size"])
+
+    @classmethod
+    def fit(
+        cls, chunks: Sequence[Array], *, scale: float = 10, vocab_size: int = 1024, whole_alphabet: bool = True
+    ) -> FastTokenizer:
+        """A tokenizer fitted on normalised chunks [horizon, action size], whose lengths may differ.
+
+        Args:
+            chunks: the training data.
+            scale: coefficients are multiplied by it and rounded.
+            vocab_size: number of tokens.
+            whole_alphabet: give every byte a token, so that no coefficient can disappear. False fits as released.
+
+        Raises:
+            FastError: the range of the coefficients does not fit the vocabulary.
+        """
+        quantised = [_quantised(chunk, scale) for chunk in chunks]
+        low = int(min(row.min() for row in quantised))
+        high = int(max(row.max() for row in quantised))
+        if high - low > vocab_size:
+            raise FastError(f"coefficients range over {high - low}, more than the vocabulary of {vocab_size}; lower the scale")
+        texts = ("".join(map(chr, row - low)) for row in quantised)
+        return cls(_train(texts, high - low, vocab_size, whole_alphabet=whole_alphabet), scale, low, vocab_size)
+
+    def save(self, folder: Path) -> None:
+        """Write the two files that `load` reads."""
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = {"scale": self.scale, "min_token": self.min_token, "vocab_size": self.vocab_size}
+        text = json.dumps({"action_dim": None, "time_horizon": None, **settings}, indent=2, sort_keys=True) + "\n"
+        (folder / FILES[0]).write_text(text, encoding="utf-8")
+        self.backend.save(str(folder / FILES[1]))
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        return {"scale": float(settings["scale"]), **{key: int(settings[key]) for key in ("min_token", "vocab_size")}}
+    except OSError as error:
+        raise FastError(f"no FAST tokenizer at {path.parent}: {error.strerror}: {path}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise FastError(f"{path} is not the settings of a FAST tokenizer: {type(error).__name__}: {error}") from None
+
+
+def _quantised(chunk: Array, scale: float) -> Array:
+    from scipy.fft import dct
+
+    return np.around(dct(np.asarray(chunk), axis=0, norm="ortho") * scale).astype(np.int64).ravel()
+
+
+def _train(texts: Iterator[str], widest: int, vocab_size: int, *, whole_alphabet: bool) -> Tokenizer:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.post_processor = processors.ByteLevel(trim_offsets=False)
+    # As released the alphabet lists code points, although the merges work on printable stand-ins for bytes.
+    alphabet = [chr(code) for code in range(widest + 1)]
+    if whole_alphabet:
+        alphabet = sorted({*alphabet, *pre_tokenizers.ByteLevel.alphabet()})
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=2,
+        show_progress=False,
+        special_tokens=[],
+        initial_alphabet=alphabet,
+        max_token_length=10_000,
+    )
+    backend.train_from_iterator(texts, trainer=trainer)
+    return backend
