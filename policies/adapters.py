@@ -1,0 +1,167 @@
+"""From a model's normalised chunk to a world's actions, as the protocol's published evaluation did it.
+
+In this order: un-normalise, average overlapping chunks, Euler angles to a rotation vector (SimplerEnv), gripper. What an
+episode must remember for that is kept by its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..envs.base import Protocol
+from .base import Observation, PolicyError
+
+Array = np.ndarray
+GRIPPER = -1
+"""The gripper is the last number of an action."""
+ROTATION = slice(3, 6)
+"""Roll, pitch, yaw in radians."""
+STICKY_STEPS = 15
+"""SimplerEnv, Google Robot: a gripper command is held so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class NormStats:
+    """How a data set's actions were scaled to [-1, 1]."""
+
+    low: Array
+    """[action size] what -1 stands for: 1st percentile or minimum."""
+    high: Array
+    """[action size] what +1 stands for: 99th percentile or maximum."""
+    mask: Array
+    """[action size] bool: which numbers were scaled; the gripper usually not."""
+
+    def unnormalise(self, actions: Array, *, honour_mask: bool = True) -> Array:
+        """[..., action size] in the data set's units. NORA's released classes look the mask up and ignore it."""
+        scaled = 0.5 * (actions + 1) * (self.high - self.low) + self.low
+        return np.where(self.mask, scaled, actions) if honour_mask else scaled
+
+
+def gripper_openvla(opening: Array) -> Array:
+    """LIBERO's command (-1 open, +1 close) of a model whose 1 is open and 0 closed: threshold 0.5."""
+    return -np.sign(2 * opening - 1)
+
+
+def gripper_nora_released(opening: Array) -> Array:
+    """As NORA's released LIBERO script: what is not clearly open closes."""
+    command = -np.sign(2 * opening - 1)
+    return np.where(command >= 0, 1.0, command)
+
+
+def gripper_widowx(opening: Array) -> Array:
+    """SimplerEnv's WidowX command (+1 open, -1 close) of a model whose 1 is open."""
+    return 2.0 * (opening > 0.5) - 1.0
+
+
+@dataclass(slots=True)
+class StickyGripper:
+    """SimplerEnv's Google Robot command: a change of more than 0.5 is sent, relative, for 15 steps."""
+
+    reference: float | None = None
+    """The opening that changes are measured from; moves only when a change triggers."""
+    held: float = 0.0
+    steps_left: int = 0
+
+    def step(self, opening: float) -> float:
+        """The relative command for this step."""
+        if self.reference is None:
+            self.reference = opening
+        change = self.reference - opening
+        if abs(change) > 0.5 and not self.steps_left:
+            self.held, self.steps_left, self.reference = change, STICKY_STEPS, opening
+        if not self.steps_left:
+            return change
+        self.steps_left -= 1
+        return self.held
+
+
+@dataclass(slots=True)
+class Ensemble:
+    """The average of what the last chunks said about a step, the chunk of age order i (oldest 0) weighing exp(-temperature i).
+
+    A negative temperature trusts the newest most (SimplerEnv's NORA-1.5 wrapper: -0.8 over 5 chunks).
+    """
+
+    chunks: int
+    temperature: float
+    kept: list[tuple[int, Array]] = field(default_factory=list)
+    """(first step, actions), oldest first."""
+
+    def add(self, step: int, actions: Array, rows: int) -> Array:
+        """[rows, action size] for the steps from `step` on, now that `actions` is the newest chunk."""
+        self.kept = [*self.kept, (step, actions)][-self.chunks :]
+        return np.stack([self._at(wanted) for wanted in range(step, step + min(rows, len(actions)))])
+
+    def _at(self, step: int) -> Array:
+        said = np.stack([chunk[step - first] for first, chunk in self.kept if step - first < len(chunk)])
+        weights = np.exp(-self.temperature * np.arange(len(said)))
+        return (weights / weights.sum()) @ said
+
+
+@dataclass(slots=True)
+class _Memory:
+    ensemble: Ensemble | None
+    sticky: StickyGripper
+
+
+CONVENTIONS: dict[str, Callable[[Array], Array] | None] = {
+    "env": None,
+    "openvla": gripper_openvla,
+    "nora-released": gripper_nora_released,
+    "widowx": gripper_widowx,
+    "google-sticky": None,
+}
+"""What `Protocol.gripper` may say -> the function of the opening, where there is one."""
+
+
+class Adapter:
+    """Turns normalised chunks into a world's actions under one protocol."""
+
+    def __init__(self, protocol: Protocol) -> None:
+        if protocol.gripper not in CONVENTIONS:
+            known = ", ".join(CONVENTIONS)
+            raise PolicyError(f"protocol {protocol.name} wants the gripper convention {protocol.gripper!r}; known are {known}")
+        if unknown := set(protocol.ensemble) - {"chunks", "temperature"}:
+            raise PolicyError(f"protocol {protocol.name}: ensemble has unknown fields {sorted(unknown)}")
+        self.protocol = protocol
+        self._memories: dict[str, _Memory] = {}
+
+    def actions(self, observation: Observation, normalised: Array, stats: NormStats) -> Array:
+        """[steps, action size] float64 in the world's units, at most as many steps as will be executed."""
+        memory = self._memory(observation)
+        honour_mask = self.protocol.gripper != "nora-released"
+        actions = stats.unnormalise(np.asarray(normalised, np.float64), honour_mask=honour_mask)
+        rows = min(self.protocol.replan or len(actions), len(actions))
+        if memory.ensemble:
+            actions = memory.ensemble.add(observation.step, actions, rows)
+        actions = actions[:rows].copy()
+        if self.protocol.family == "simpler":
+            actions[:, ROTATION] = rotation_vectors(actions[:, ROTATION])
+        actions[:, GRIPPER] = self._gripper(memory, actions[:, GRIPPER])
+        return actions
+
+    def forget(self, key: str) -> None:
+        """Drop what is kept about the episode."""
+        self._memories.pop(key, None)
+
+    def _memory(self, observation: Observation) -> _Memory:
+        if observation.decision == 0 or observation.key not in self._memories:
+            ensemble = Ensemble(**self.protocol.ensemble) if self.protocol.ensemble else None
+            self._memories[observation.key] = _Memory(ensemble, StickyGripper())
+        return self._memories[observation.key]
+
+    def _gripper(self, memory: _Memory, openings: Array) -> Array:
+        if self.protocol.gripper == "google-sticky":
+            return np.array([memory.sticky.step(float(opening)) for opening in openings])
+        convert = CONVENTIONS[self.protocol.gripper]
+        return convert(openings) if convert else openings
+
+
+def rotation_vectors(euler: Array) -> Array:
+    """[steps, 3] axis times angle (rad) of roll, pitch, yaw about the fixed x, y, z axes."""
+    from scipy.spatial.transform import Rotation
+
+    return Rotation.from_euler("xyz", euler).as_rotvec()
