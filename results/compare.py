@@ -2,7 +2,8 @@
 
 Episodes are paired by their scene (the key without the protocol): the same task, initial state and seed. The test flips
 the sign of each initial state's difference in all ways at once, exactly; with one episode per initial state it is the
-exact McNemar test (Psychometrika 12, 1947), and with several seeds it does not take them for independent. The interval is
+exact McNemar test (Psychometrika 12, 1947), and with several seeds it does not take them for independent; tasks weigh as
+they do in the mean. The interval is
 Bonett and Price's (Brit. J. Math. Stat. Psychol. 65, 2012) with tasks as strata: unlike a bootstrap it keeps its level
 where few episodes flip, and has a width where none does.
 """
@@ -19,6 +20,8 @@ from .outcomes import outcome
 from .records import EpisodeRecord
 from .stats import quantile
 
+RESOLUTION = 100
+"""Steps into which unequal weights of initial states are rounded for the exact test."""
 Task = tuple[str, str, str]
 """(suite, task, variant)."""
 
@@ -93,13 +96,23 @@ def difference(pairs: Sequence[Pair], weights: Mapping[Task, float] | None = Non
         mean=mean,
         low=low,
         high=high,
-        p=sign_flip_p(np.array([d.sum() for states in scenes.values() for d in states])),
+        p=_p(scenes, weights),
         pairs=len(pairs),
         gained=flips.count(1),
         lost=flips.count(-1),
         scenes_needed=_needed(mean, variance),
         scenes=sum(map(len, rates.values())),
     )
+
+
+def _p(scenes: Mapping[Task, Sequence[np.ndarray]], weights: Mapping[Task, float] | None) -> float:
+    """Of the sign-flip test with the mean's own weights: whole numbers, so that ties stay ties."""
+    sums = np.array([d.sum() for states in scenes.values() for d in states])
+    parts = [
+        (1.0 if weights is None else weights[task]) / len(states) / len(d) for task, states in scenes.items() for d in states
+    ]
+    equal = np.ptp(parts) < 1e-9 * max(parts)
+    return sign_flip_p(sums if equal else sums * np.maximum(1, np.rint(RESOLUTION * np.array(parts) / max(parts))))
 
 
 def _by_scene(pairs: Iterable[Pair]) -> dict[Task, list[np.ndarray]]:

@@ -210,7 +210,8 @@ def latex(table: Table) -> str:
     """A table for `\\usepackage{booktabs}`."""
     laid = grid(table)
     width = len(laid.names)
-    lines = [r"\begin{table}", r"\centering", rf"\caption{{{_tex(laid.title)}}}"]
+    size = r"\scriptsize\setlength{\tabcolsep}{2pt}" if width > 8 else r"\small"
+    lines = [r"\begin{table}", r"\centering", rf"\caption{{{_tex(laid.title)}}}", size]
     lines += [rf"\begin{{tabular}}{{l{'r' * (width - 1)}}}", r"\toprule"]
     for header in laid.headers:
         lines.append(

@@ -23,6 +23,7 @@ VERBS: dict[str, str] = {
     "run": "Play episodes of a suite with a policy; keep every one.",
     "table": "Success rates in the papers' layout, published rows beside them.",
     "show": "Summarise a run: configuration, progress, errors, episodes.",
+    "compare": "Compare runs episode by episode: is one better, and how sure is that.",
     "replay": "Play a stored episode again, verify it, write its video.",
     "parity": "Hold reference recordings against this machine.",
     "list": "List suites, tasks, policies and protocols.",

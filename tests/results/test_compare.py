@@ -59,6 +59,13 @@ def test_tasks_weigh_equally(pairs):
     assert found.mean == 0.5
 
 
+def test_the_test_weighs_tasks_as_the_mean_does(pairs):
+    """A wins 6 of 6 scenes of one task, B 12 of 100 of the other: the mean is for A, and so is the test."""
+    found = difference([*pairs("10 " * 6, task=0), *pairs("01 " * 12 + "11 " * 88, task=1)])
+    assert found.mean == pytest.approx(-0.44)
+    assert found.p < 0.05
+
+
 def test_equal_runs_have_no_difference_but_still_doubt(pairs):
     found = difference(pairs("11 " * 50))
     assert (found.mean, found.p, found.scenes_needed) == (0.0, 1.0, None)

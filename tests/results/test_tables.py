@@ -2,6 +2,8 @@ import csv
 import io
 import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 
 import pytest
@@ -154,6 +156,17 @@ def test_latex_rows_have_as_many_fields_as_columns(id):
         fields = re.split(r"(?<!\\)&", row)
         spanned = sum(int(n) - 1 for n in re.findall(r"\\multicolumn\{(\d+)\}", row))
         assert len(fields) + spanned == columns
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed (texlive-latex-recommended)")
+def test_latex_compiles(run, libero, tmp_path):
+    runs = [run("a_b%c", libero(tasks=2, failures=3)), run("d", libero(tasks=2, failures=9))]
+    tables = [render.latex(build(layouts.get(id), runs)) for id in layouts.ids()]
+    head = r"\documentclass{article}\usepackage[landscape,margin=1cm]{geometry}\usepackage{booktabs}\begin{document}"
+    (tmp_path / "all.tex").write_text(head + "\\clearpage ".join(tables) + r"\end{document}")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:]
 
 
 def test_latex_has_no_sign_that_pdflatex_cannot_set(run, libero):
