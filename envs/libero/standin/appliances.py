@@ -5,8 +5,6 @@ Outer sizes follow the official models, colours their means (libero_objects.json
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from .grain import brushed
 from .look import Look, Maker, Part
 from .mesh import Mesh, disc, join, lathe, panel, prism, slab
@@ -69,7 +67,7 @@ def microwave() -> Look:
         "feet": Part(_feet(), colour=STEEL),
         "door": Part(_door(), colour=BLACK, specular=0.5, shininess=0.8),
         "window": Part(
-            slab((-0.1300, -0.1065, 0.0346), (0.0438, -0.0945, 0.1571)), colour=(60, 60, 60), alpha=0.35, specular=0.9
+            slab((-0.1300, -0.1065, 0.0346), (0.0438, -0.0945, 0.1571)), colour=(102, 102, 102), alpha=0.25, specular=0.9
         ),
         "handle": Part(colour=STEEL, specular=0.9, shininess=0.9),
     }
@@ -132,4 +130,4 @@ def _door() -> Mesh:
     )
 
 
-LOOKS: Mapping[str, Maker] = {maker.__name__: maker for maker in (flat_stove, microwave)}
+LOOKS: dict[str, Maker] = {maker.__name__: maker for maker in (flat_stove, microwave)}

@@ -10,7 +10,7 @@ import numpy as np
 from .furniture import book, book_cover
 from .grain import brushed, marble, stone, wood
 from .look import Colour, Part
-from .mesh import Mesh, Point, disc, join, lathe, loft, panel, sheet, slab, smooth, tube
+from .mesh import Mesh, Point, disc, join, lathe, loft, sheet, slab, smooth, tube
 from .paint import Array, Canvas
 
 Scenery = tuple[dict[str, Part], dict[str, Array]]
@@ -20,6 +20,11 @@ Scenery = tuple[dict[str, Part], dict[str, Array]]
 def _picture(pixels: Array) -> Array:
     height, width = pixels.shape[:2]
     return Canvas(width, height, (0, 0, 0)).paste(0, 0, pixels).done()
+
+
+def _canvas(low: Point, high: Point) -> Mesh:
+    """A picture on a stretcher, painted towards +y."""
+    return slab(low, high, dict.fromkeys(("left", "right", "top", "bottom"), (0.0, 0.0, 0.03, 0.03)))
 
 
 # --- kitchen ------------------------------------------------------------------------------------------------------
@@ -122,7 +127,7 @@ def living_room() -> Scenery:
     dark_wood = wood(512, 512, (78, 52, 39), (112, 82, 66), seed=111, rings=11)
     parts = {
         "table": Part(_coffee_table(), texture="dark_wood", specular=0.2, shininess=0.3),
-        "picture": Part(panel(0.8600, 1.0000).moved(0.0190, 0.0040, -0.0390).turned("z", 180), texture="poster", specular=0.1),
+        "picture": Part(_canvas((-0.4119, 0.0, -0.5434), (0.4506, 0.0040, 0.4659)), texture="poster", specular=0.1),
         "wall_unit": Part(_wall_unit(), texture="unit", specular=0.2),
     }
     return parts, {"dark_wood": _picture(dark_wood), "poster": _poster(), "unit": _unit_picture()}
@@ -198,14 +203,14 @@ def study() -> Scenery:
     oak = wood(512, 512, (176, 126, 68), (222, 172, 108), seed=121, rings=9)
     parts = {
         "desk": Part(_desk(), texture="oak", specular=0.2, shininess=0.3),
-        "painting": Part(panel(0.9800, 0.9800).moved(0.0055, -0.0060, 0.4895).turned("z", 180), texture="painting", specular=0.1),
+        "painting": Part(_canvas((-0.4840, -0.0484, 0.0), (0.4950, -0.0056, 0.9789)), texture="painting", specular=0.1),
         "lamp": Part(_lamp(), colour=(33, 33, 33), specular=0.5),
         "plant": Part(_plant(), texture="plant", specular=0.1),
         "bookshelf": Part(_bookshelf(), texture="shelf", specular=0.2),
         "book": Part(_tall_book(), texture="cover", specular=0.2),
     }
     return parts, {
-        "oak": _picture(oak),
+        "oak": _picture(oak.transpose(1, 0, 2)),
         "painting": _painting(),
         "plant": _leaves(),
         "shelf": _shelf_picture(),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from .grain import stone
 from .look import Look, Maker, Part
-from .mesh import disc, join, lathe, loft
+from .mesh import Mesh, disc, join, lathe, loft
 from .paint import Array, Canvas, Colour
 
 Rows = Sequence[tuple[float, float, float]]
 """Outlines of a bottle from shoulder to foot: z, half width, half depth (m)."""
+EXPOSURE = 0.69
+"""As in groceries.py."""
 
 
 def _squeezed(rows: Rows, cap: tuple[float, float], ground: Colour, lid: Colour, label: Callable[[Canvas, float], None]) -> Look:
@@ -19,8 +24,9 @@ def _squeezed(rows: Rows, cap: tuple[float, float], ground: Colour, lid: Colour,
     for x in (128, 384):
         label(canvas, x)
     canvas.rectangle(-9, 260, 521, 330, lid)
+    red, green, blue = lid
     for x in range(0, 512, 16):
-        canvas.rectangle(x, 280, x + 5, 330, tuple(0.85 * channel for channel in lid))
+        canvas.rectangle(x, 280, x + 5, 330, (0.85 * red, 0.85 * green, 0.85 * blue))
     side, thread, top, foot = (
         canvas.part(0, 2, 512, 254),
         canvas.part(0, 286, 512, 318),
@@ -37,7 +43,7 @@ def _squeezed(rows: Rows, cap: tuple[float, float], ground: Colour, lid: Colour,
         disc(height, radius - 0.002, up=True).on(top),
         disc(neck, radius, up=False).on(top),
     )
-    return Look({"body": Part(shape, texture="label", specular=0.6, shininess=0.6)}, {"label": canvas.done()})
+    return Look({"body": Part(shape, texture="label", specular=0.6, shininess=0.6)}, {"label": canvas.shade(EXPOSURE).done()})
 
 
 def _lying(look: Look) -> Look:
@@ -120,9 +126,18 @@ def wine_bottle() -> Look:
     parts = {
         "glass": Part(shape, colour=(2, 10, 2), specular=0.6, shininess=0.7),
         "cork": Part(cork, texture="cork", specular=0.1),
-        "label": Part(lathe([(0.0610, 0.0218), (0.0071, 0.0218)], 8, (-135, -45)), texture="label", specular=0.2),
+        "label": Part(_paper(), texture="label", specular=0.2),
     }
     return Look(parts, {"cork": Canvas(64, 64, (0, 0, 0)).paste(0, 0, cork_grain).done(), "label": _wine_label()})
+
+
+def _paper() -> Mesh:
+    """A quarter of a thin cylinder just outside the glass, facing -y."""
+    outside = [(0.0610, 0.0214), (0.0610, 0.0218), (0.0071, 0.0218), (0.0071, 0.0214), (0.0610, 0.0214)]
+    shape = lathe(outside, 8, (-135, -45)).faceted()
+    angle = np.degrees(np.arctan2(shape.vertices[:, 1], shape.vertices[:, 0]))
+    uv = np.stack([(angle + 135) / 90, (0.0610 - shape.vertices[:, 2]) / 0.0539], -1)
+    return replace(shape, uv=uv)
 
 
 def _wine_label() -> Array:
@@ -135,4 +150,4 @@ def _wine_label() -> Array:
     return canvas.line([(40, 222), (120, 222)], 2, (150, 120, 60)).done()
 
 
-LOOKS: Mapping[str, Maker] = {maker.__name__: maker for maker in (ketchup, bbq_sauce, salad_dressing, wine_bottle)}
+LOOKS: dict[str, Maker] = {maker.__name__: maker for maker in (ketchup, bbq_sauce, salad_dressing, wine_bottle)}

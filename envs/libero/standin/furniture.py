@@ -5,7 +5,7 @@ Outer sizes follow the official models, colours their means (libero_objects.json
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
 
 import numpy as np
 
@@ -80,23 +80,24 @@ def white_cabinet() -> Look:
 
 # --- wine rack ----------------------------------------------------------------------------------------------------
 
-TILT = 31.2
+TILT = 29.5
 """Degrees by which the shelves rise towards the back."""
-SHELVES = ((-0.0061, 0.25118), (-0.04273, 0.12727))
+SHELVES = ((-0.0051, 0.2520), (-0.0414, 0.1266))
+RAILS = ((-0.0745, 0.2210), (-0.1091, 0.0969))
 """y and z of their centres (m)."""
 
 
 def wine_rack() -> Look:
-    """Two slanted shelves of light planks on a leaning post and an arched foot of mahogany."""
-    shelf = box(0.2700, 0.1580, 0.0095).turned("x", TILT)
-    rail = box(0.2700, 0.0022, 0.0174).moved(y=-0.0806, z=0.0042).turned("x", TILT)
+    """Two slanted shelves of light planks on a leaning post and an arched foot of mahogany; clear stoppers in front."""
+    shelf = box(0.2700, 0.1515, 0.0090).turned("x", TILT)
+    rail = box(0.2700, 0.0022, 0.0174).turned("x", TILT)
     post = prism([(-0.0480, 0.0063), (-0.0270, 0.0063), (0.0451, 0.3200), (0.0300, 0.3236)], 0.0180)
     parts = {
         "slats": Part(join(*(shelf.moved(y=y, z=z) for y, z in SHELVES)), texture="planks", specular=0.3),
-        "stoppers": Part(join(*(rail.moved(y=y, z=z) for y, z in SHELVES)), colour=(0, 88, 139), alpha=0.1),
+        "stoppers": Part(join(*(rail.moved(y=y, z=z) for y, z in RAILS)), colour=(0, 88, 139), alpha=0.1),
         "stand": Part(join(_foot(), post), texture="mahogany", specular=0.4),
     }
-    planks = Canvas(256, 256, (0, 0, 0)).paste(0, 0, wood(256, 256, (196, 156, 116), (226, 192, 154), seed=51, rings=20))
+    planks = Canvas(256, 256, (0, 0, 0)).paste(0, 0, wood(256, 256, (196, 156, 116), (230, 196, 158), seed=51, rings=20))
     for row in range(5):
         planks.rectangle(-9, 51.2 * row - 1.5, 265, 51.2 * row + 1.5, (150, 112, 76))
     return Look(
@@ -105,14 +106,13 @@ def wine_rack() -> Look:
 
 
 def _foot() -> Mesh:
-    """An arched board, two thirds of a circle flat."""
+    """An arched board."""
     y = np.linspace(-0.1315, 0.1341, 9)
-    z = 0.0215 - 0.0209 * ((y - 0.0013) / 0.1328) ** 2
-    pieces = [
-        prism([(y0, z0 - 0.006), (y1, z1 - 0.006), (y1, z1), (y0, z0)], 0.1800)
-        for y0, y1, z0, z1 in zip(y[:-1], y[1:], z[:-1], z[1:], strict=True)
-    ]
-    return join(*pieces).moved(x=0.0010, z=0.0)
+    top = 0.0215 - 0.0209 * ((y - 0.0013) / 0.1328) ** 2
+    low = np.maximum(top - 0.0060, 0.0)
+    edge = list(zip(y, low, top, strict=True))
+    pieces = [prism([(y0, l0), (y1, l1), (y1, t1), (y0, t0)], 0.1800) for (y0, l0, t0), (y1, l1, t1) in itertools.pairwise(edge)]
+    return join(*pieces).moved(x=0.0010)
 
 
 # --- desk caddy ---------------------------------------------------------------------------------------------------
@@ -176,6 +176,4 @@ def book_cover() -> Array:
     return canvas.done()
 
 
-LOOKS: Mapping[str, Maker] = {
-    maker.__name__: maker for maker in (wooden_cabinet, white_cabinet, wine_rack, desk_caddy, black_book)
-}
+LOOKS: dict[str, Maker] = {maker.__name__: maker for maker in (wooden_cabinet, white_cabinet, wine_rack, desk_caddy, black_book)}

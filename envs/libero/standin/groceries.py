@@ -6,20 +6,21 @@ Things stand along z while they are made and are then laid along y, as LIBERO wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from .grain import stone
 from .look import Look, Maker, Part
-from .mesh import Mesh, Rectangle, box, disc, join, lathe, prism, slab
+from .mesh import Mesh, Rectangle, box, disc, join, lathe, loft, prism
 from .paint import Canvas, Colour
 
+# The official pictures are photographs in dim light: `exposure` brings bright print to their means.
 METAL: Colour = (118, 122, 134)
 Label = Callable[[Canvas, float], None]
 """Paints one label, 256 wide and 256 high, from x onwards."""
 
 
-def _thing(mesh: Mesh, canvas: Canvas) -> Look:
-    return Look({"body": Part(mesh, texture="label", specular=0.3, shininess=0.3)}, {"label": canvas.done()})
+def _thing(mesh: Mesh, canvas: Canvas, exposure: float) -> Look:
+    return Look({"body": Part(mesh, texture="label", specular=0.3, shininess=0.3)}, {"label": canvas.shade(exposure).done()})
 
 
 def _lying(mesh: Mesh) -> Mesh:
@@ -37,20 +38,26 @@ def _can(label: Label, ground: Colour) -> Look:
     canvas.rectangle(-9, 256, 521, 330, METAL)
     canvas.circle(32, 288, 27, (92, 96, 108), width=2).circle(32, 288, 21, (150, 154, 164), width=2)
     side, lid, rim = canvas.part(0, 2, 512, 254), canvas.part(2, 258, 62, 318), canvas.part(80, 270, 120, 310)
-    edge = [(0.0415, 0.0312), (0.0415, 0.0331), (0.0395, 0.0331), (0.0388, 0.0323)]
+    edge = [(0.0412, 0.0312), (0.0412, 0.0331), (0.0395, 0.0331), (0.0388, 0.0323)]
+    oval = (0.0085, 0.0124)
+    tab = [
+        loft([(0.0416, *oval), (0.0406, *oval)], 12),
+        disc(0.0416, *oval, up=True, segments=12),
+        disc(0.0406, *oval, up=False, segments=12),
+    ]
     tin = join(
         lathe([(0.0388, 0.0323), (-0.0388, 0.0323)], 24).on(side),
         *(piece.on(rim) for piece in _rims(edge)),
         disc(0.0395, 0.0312, up=True, segments=24).on(lid),
         disc(-0.0395, 0.0312, up=False, segments=24).on(lid),
-        slab((-0.006, -0.004, 0.0395), (0.006, 0.020, 0.0412), without=["bottom"]).on(rim),
+        *(piece.moved(y=-0.0260).on(rim) for piece in tab),
     )
-    return _thing(_lying(tin).moved(z=-0.003), canvas)
+    return _thing(_lying(tin).moved(z=-0.003), canvas, 0.73)
 
 
 def _rims(edge: Sequence[tuple[float, float]]) -> list[Mesh]:
     """Folded edges at both ends of a can, with the inner walls down to the lids."""
-    upper = [lathe(edge, 24), lathe([(0.0395, 0.0312), (0.0415, 0.0312)], 24)]
+    upper = [lathe(edge, 24), lathe([(0.0395, 0.0312), (0.0412, 0.0312)], 24)]
     return upper + [piece.turned("x", 180) for piece in upper]
 
 
@@ -90,10 +97,11 @@ def tomato_sauce() -> Look:
 # --- gable-top cartons --------------------------------------------------------------------------------------------
 
 
-def _carton(label: Label, roof: Colour, fin: Colour) -> Look:
-    """A litre-carton in small: square body, folded roof, flat fin; label on all four sides."""
+def _carton(label: Label, word: str, roof: Colour, fin: Colour) -> Look:
+    """A litre-carton in small: square body, folded roof, flat fin; label on all four sides, a word on the roof."""
     canvas = Canvas(256, 384, roof)
     label(canvas, 0)
+    canvas.rectangle(-9, 256, 265, 330, roof).text(word, 128, 292, 30, (250, 246, 240), width=150)
     canvas.rectangle(-9, 330, 128, 393, fin).rectangle(128, 330, 265, 393, roof)
     front, slope, ridge = canvas.part(1, 1, 255, 255), canvas.part(1, 258, 255, 328), canvas.part(10, 340, 110, 380)
     wall, low, eaves, gable, top = 0.0272, -0.0714, 0.0450, 0.0600, 0.0714
@@ -102,7 +110,7 @@ def _carton(label: Label, roof: Colour, fin: Colour) -> Look:
     plain = canvas.part(140, 340, 240, 380)
     shape = prism(outline, 0.0530, [plain, front, slope, ridge, ridge, ridge, slope, front, plain])
     sides = box(0.0536, 0.0530, eaves - low, {"left": front, "right": front}, without=["front", "back", "top", "bottom"])
-    return _thing(_lying(join(shape, sides.moved(z=(eaves + low) / 2))), canvas)
+    return _thing(_lying(join(shape, sides.moved(z=(eaves + low) / 2))), canvas, 0.66)
 
 
 def milk() -> Look:
@@ -117,9 +125,8 @@ def milk() -> Look:
             canvas.rectangle(x + dx - 6, 190, x + dx + 6, 232, (244, 242, 238))
         canvas.ellipse(x + 110, 166, 17, 12, (30, 30, 32)).ellipse(x + 154, 182, 19, 14, (30, 30, 32))
         canvas.ellipse(x + 198, 154, 10, 7, (220, 150, 140)).circle(x + 186, 138, 5, (30, 30, 32))
-        canvas.text("FRESH", x + 128, 278, 24, (250, 246, 240), width=110)
 
-    return _carton(label, (176, 44, 28), (190, 186, 180))
+    return _carton(label, "FRESH", (176, 44, 28), (190, 186, 180))
 
 
 def orange_juice() -> Look:
@@ -134,7 +141,7 @@ def orange_juice() -> Look:
                 ends = [(x + dx + sign * 0.8 * radius * cut_x, dy + sign * 0.8 * radius * cut_y) for sign in (-1, 1)]
                 canvas.line(ends, radius / 14, (246, 214, 150))
 
-    return _carton(label, (214, 182, 54), (220, 206, 140))
+    return _carton(label, "JUICE", (214, 182, 54), (220, 206, 140))
 
 
 # --- boxes --------------------------------------------------------------------------------------------------------
@@ -151,9 +158,10 @@ def _packet(
     }
     pictures |= {"bottom": pictures["top"], "back": pictures["front"], "right": pictures["left"]}
     for paint, start in ((face, 0), (long, 144), (short, 208)):
+        canvas.rectangle(-9, start, 265, 265, ground)
         paint(canvas, start)
     edges = stone(256, 256, (0.88, 0.88, 0.88), (1.06, 1.06, 1.06), seed=3)[..., 0]
-    return _thing(box(width, depth, height, pictures).turned("z", turned), canvas.shade(edges))
+    return _thing(box(width, depth, height, pictures).turned("z", turned), canvas.shade(edges), 0.78)
 
 
 def butter() -> Look:
@@ -244,7 +252,7 @@ def cookies() -> Look:
     return _packet(0.0836, 0.0614, 0.0200, face, long, short, (160, 44, 36), turned=90)
 
 
-LOOKS: Mapping[str, Maker] = {
+LOOKS: dict[str, Maker] = {
     maker.__name__: maker
     for maker in (alphabet_soup, tomato_sauce, milk, orange_juice, butter, cream_cheese, chocolate_pudding, cookies)
 }

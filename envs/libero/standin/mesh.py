@@ -75,9 +75,9 @@ class Mesh:
 
 def rotation(axis: str, degrees: float) -> Array:
     """[3, 3] matrix of a turn about one axis; exact for quarter turns."""
-    quarter = {0: (1.0, 0.0), 90: (0.0, 1.0), 180: (-1.0, 0.0), 270: (0.0, -1.0)}
+    quarter = {0.0: (1.0, 0.0), 90.0: (0.0, 1.0), 180.0: (-1.0, 0.0), 270.0: (0.0, -1.0)}
     angle = math.radians(degrees)
-    cosine, sine = quarter.get(degrees % 360, (math.cos(angle), math.sin(angle)))
+    cosine, sine = quarter.get(float(degrees % 360), (math.cos(angle), math.sin(angle)))
     first, second = (AXES[axis] + 1) % 3, (AXES[axis] + 2) % 3
     matrix = np.eye(3)
     matrix[[first, first, second, second], [first, second, first, second]] = cosine, -sine, sine, cosine
@@ -204,8 +204,9 @@ def box(x: float, y: float, z: float, pictures: dict[str, Rectangle] | None = No
 
 def slab(low: Point, high: Point, pictures: dict[str, Rectangle] | None = None, *, without: Sequence[str] = ()) -> Mesh:
     """A box between two corners."""
-    middle = (np.array(low) + high) / 2
-    return box(*np.subtract(high, low), pictures, without=without).moved(*middle)
+    (x0, y0, z0), (x1, y1, z1) = low, high
+    whole = box(x1 - x0, y1 - y0, z1 - z0, pictures, without=without)
+    return whole.moved((x0 + x1) / 2, (y0 + y1) / 2, (z0 + z1) / 2)
 
 
 def tube(path: Sequence[Point], radius_side: float, radius_up: float, segments: int = 8, *, up: Point = (1, 0, 0)) -> Mesh:

@@ -10,8 +10,7 @@ import json
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .look import Look, Part
@@ -25,7 +24,7 @@ PLACEMENT_SITES = ("bottom_site", "top_site", "horizontal_radius_site")
 @cache
 def physics() -> Mapping[str, Any]:
     """The content of physics.json: `source`, `contact` (settings by name) and `models` (by class or scene name)."""
-    return json.loads((files(__package__) / "physics.json").read_text(encoding="utf-8"))
+    return json.loads(Path(__file__).with_name("physics.json").read_text(encoding="utf-8"))
 
 
 def model_files(name: str, look: Look) -> dict[str, bytes]:

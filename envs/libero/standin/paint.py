@@ -6,6 +6,8 @@ comparisons and square roots decide a pixel, all of them exact in IEEE arithmeti
 
 from __future__ import annotations
 
+import itertools
+import math
 import struct
 import zlib
 from collections.abc import Sequence
@@ -40,49 +42,63 @@ class Canvas:
         """Width and height."""
         return self.pixels.shape[1], self.pixels.shape[0]
 
-    def fill(self, coverage: Array, colour: Colour | Array) -> Canvas:
+    def near(self, points: Sequence[tuple[float, float]], margin: float = 0.0) -> Canvas:
+        """The part of this canvas around some points, sharing its pixels: small shapes need not visit the whole picture."""
+        low, high = np.min(points, axis=0) - margin - 1, np.max(points, axis=0) + margin + 2
+        (x0, y0), (x1, y1) = np.maximum(low, 0).astype(int), np.maximum(high, 0).astype(int)
+        part = object.__new__(Canvas)
+        part.pixels, part.x, part.y = (whole[y0:y1, x0:x1] for whole in (self.pixels, self.x, self.y))
+        return part
+
+    def fill(self, coverage: Array, colour: Colour | Array) -> None:
         """Blend a colour (or picture) in where coverage [height, width] is above 0, fully at 1."""
         weight = np.clip(coverage, 0, 1)[..., None]
         self.pixels += weight * (np.asarray(colour, float) - self.pixels)
-        return self
 
     def rectangle(self, x0: float, y0: float, x1: float, y1: float, colour: Colour, *, radius: float = 0.0) -> Canvas:
         """A filled rectangle, its corners rounded by `radius`."""
-        dx = np.abs(self.x - (x0 + x1) / 2) - (x1 - x0) / 2 + radius
-        dy = np.abs(self.y - (y0 + y1) / 2) - (y1 - y0) / 2 + radius
-        corner = np.sqrt(np.maximum(dx, 0) ** 2 + np.maximum(dy, 0) ** 2)
-        return self.fill(0.5 + radius - corner - np.minimum(np.maximum(dx, dy), 0), colour)
+        part = self.near([(x0, y0), (x1, y1)])
+        dx = np.abs(part.x - (x0 + x1) / 2) - (x1 - x0) / 2 + radius
+        dy = np.abs(part.y - (y0 + y1) / 2) - (y1 - y0) / 2 + radius
+        corner_x, corner_y = np.maximum(dx, 0), np.maximum(dy, 0)
+        corner = np.sqrt(corner_x * corner_x + corner_y * corner_y)
+        part.fill(0.5 + radius - corner - np.minimum(np.maximum(dx, dy), 0), colour)
+        return self
 
-    def ellipse(self, x: float, y: float, radius_x: float, radius_y: float, colour: Colour) -> Canvas:
-        """A filled ellipse."""
-        return self.fill(0.5 + self._inside(x, y, radius_x, radius_y), colour)
+    def ellipse(self, x: float, y: float, radius_x: float, radius_y: float, colour: Colour, *, width: float = 0.0) -> Canvas:
+        """A filled ellipse, or with a width the line around it."""
+        part = self.near([(x - radius_x, y - radius_y), (x + radius_x, y + radius_y)], width)
+        across, down = (part.x - x) / radius_x, (part.y - y) / radius_y
+        inside = (1 - np.sqrt(across * across + down * down)) * min(radius_x, radius_y)
+        part.fill(0.5 + width / 2 - np.abs(inside) if width else 0.5 + inside, colour)
+        return self
 
     def circle(self, x: float, y: float, radius: float, colour: Colour, *, width: float = 0.0) -> Canvas:
         """A disc, or with a width the line around it."""
-        inside = self._inside(x, y, radius, radius)
-        return self.fill(0.5 + inside if not width else 0.5 + width / 2 - np.abs(inside), colour)
-
-    def _inside(self, x: float, y: float, radius_x: float, radius_y: float) -> Array:
-        """Roughly how far inside the ellipse each pixel lies."""
-        return (1 - np.sqrt(((self.x - x) / radius_x) ** 2 + ((self.y - y) / radius_y) ** 2)) * min(radius_x, radius_y)
+        return self.ellipse(x, y, radius, radius, colour, width=width)
 
     def polygon(self, corners: Sequence[tuple[float, float]], colour: Colour) -> Canvas:
         """A convex polygon, its corners listed clockwise as seen."""
-        inside = np.full(self.x.shape, np.inf)
-        for (x0, y0), (x1, y1) in zip(corners, [*corners[1:], corners[0]], strict=True):
-            length = np.sqrt((x1 - x0) ** 2 + (y1 - y0) ** 2)
-            inside = np.minimum(inside, ((x1 - x0) * (self.y - y0) - (y1 - y0) * (self.x - x0)) / length)
-        return self.fill(0.5 + inside, colour)
+        part = self.near(corners)
+        inside = np.full(part.x.shape, np.inf)
+        for (x0, y0), (x1, y1) in itertools.pairwise([*corners, corners[0]]):
+            dx, dy = x1 - x0, y1 - y0
+            distance = (dx * (part.y - y0) - dy * (part.x - x0)) / math.sqrt(dx * dx + dy * dy)
+            inside = np.minimum(inside, distance)
+        part.fill(0.5 + inside, colour)
+        return self
 
     def line(self, points: Sequence[tuple[float, float]], width: float, colour: Colour) -> Canvas:
         """A polyline with round ends."""
-        nearest = np.full(self.x.shape, np.inf)
-        for (x0, y0), (x1, y1) in zip(points[:-1], points[1:], strict=True):
+        part = self.near(points, width)
+        nearest = np.full(part.x.shape, np.inf)
+        for (x0, y0), (x1, y1) in itertools.pairwise(points):
             dx, dy = x1 - x0, y1 - y0
-            along = ((self.x - x0) * dx + (self.y - y0) * dy) / max(dx * dx + dy * dy, 1e-9)
-            along = np.clip(along, 0, 1)
-            nearest = np.minimum(nearest, (self.x - x0 - along * dx) ** 2 + (self.y - y0 - along * dy) ** 2)
-        return self.fill(0.5 + width / 2 - np.sqrt(nearest), colour)
+            along = np.clip(((part.x - x0) * dx + (part.y - y0) * dy) / max(dx * dx + dy * dy, 1e-9), 0, 1)
+            off_x, off_y = part.x - x0 - along * dx, part.y - y0 - along * dy
+            nearest = np.minimum(nearest, off_x * off_x + off_y * off_y)
+        part.fill(0.5 + width / 2 - np.sqrt(nearest), colour)
+        return self
 
     def text(
         self, words: str, x: float, y: float, height: float, colour: Colour, *, bold: float = 0.2, width: float = 0.0
@@ -92,21 +108,12 @@ class Canvas:
         unit = height / 6
         stretch = width / total if width else unit
         for stroke in strokes:
-            points = [(x + (px - total / 2) * stretch, y + (py - 3) * unit) for px, py in stroke]
-            self._crop(points, bold * height).line(points, bold * height, colour)
+            self.line([(x + (px - total / 2) * stretch, y + (py - 3) * unit) for px, py in stroke], bold * height, colour)
         return self
 
-    def _crop(self, points: Sequence[tuple[float, float]], margin: float) -> Canvas:
-        """The part of this canvas around some points, sharing its pixels: a short stroke need not visit the whole picture."""
-        low, high = np.min(points, axis=0) - margin - 1, np.max(points, axis=0) + margin + 1
-        (x0, y0), (x1, y1) = np.maximum(low, 0).astype(int), np.maximum(high + 1, 0).astype(int)
-        part = object.__new__(Canvas)
-        part.pixels, part.x, part.y = (whole[y0:y1, x0:x1] for whole in (self.pixels, self.x, self.y))
-        return part
-
-    def shade(self, factor: Array) -> Canvas:
-        """Darken or brighten pixel by pixel."""
-        self.pixels *= factor[..., None]
+    def shade(self, factor: Array | float) -> Canvas:
+        """Darken or brighten, as a whole or pixel by pixel."""
+        self.pixels *= np.asarray(factor)[..., None]
         return self
 
     def paste(self, x: int, y: int, picture: Array) -> Canvas:

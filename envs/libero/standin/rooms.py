@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import numpy as np
-
 from . import backdrops
 from .grain import blend, noise, stone, wood
 from .look import Look, Maker, Part
-from .paint import Array, Canvas
+from .paint import Array, Canvas, Colour
 
 STYLES = {
     "tabletop": ("light-gray-floor-tile.png", "light-gray-plaster.png"),
@@ -24,7 +22,7 @@ STYLES = {
 def _room(style: str, *, floor_repeat: float, wall_repeat: float = 3.0) -> tuple[dict[str, Part], dict[str, str]]:
     parts = {
         "floor": Part(texture="texplane", specular=0.0, shininess=0.0, repeat=floor_repeat),
-        "wall": Part(texture="tex-wall", specular=0.1, shininess=0.1, repeat=wall_repeat),
+        "wall": Part(texture="tex-wall", specular=0.8, shininess=0.1, repeat=wall_repeat),
     }
     return parts, dict(zip(("texplane", "tex-wall"), STYLES[style], strict=True))
 
@@ -72,21 +70,20 @@ def libero_study_base_style() -> Look:
 # --- textures that LIBERO's arena code asks for by name -----------------------------------------------------------
 
 
-def _planks(
-    columns: int, dark: tuple[float, float, float], light: tuple[float, float, float], gap: tuple[float, float, float]
-) -> Array:
-    """Boards along y, neighbours shifted by half a length, each with its own tint; tiles without a seam."""
+def _planks(rows: int, dark: Colour, light: Colour, gap: Colour) -> Array:
+    """Boards along x, neighbours shifted by half a length, each with its own tint; tiles without a seam."""
     size = 512
-    canvas = Canvas(size, size, (0, 0, 0))
-    width = size // columns
-    for column in range(columns):
-        grain = wood(size, width, dark, light, seed=90 + column, rings=4).transpose(1, 0, 2)
-        canvas.paste(column * width, 0, grain)
-        joint = (size // 2 if column % 2 else 0) + 1.5
-        tint = 0.94 + 0.12 * noise(size, size, columns, 2, 7)
-        canvas.rectangle(column * width - 1.5, -9, column * width + 1.5, size + 9, gap)
-        canvas.rectangle(column * width, joint - 1.5, (column + 1) * width, joint + 1.5, gap)
-    return canvas.shade(tint).done()
+    width = size // rows
+    tint = 0.94 + 0.12 * noise(size, size, 2, rows, 7)
+    canvas = Canvas(size, size, gap)
+    for row in range(rows):
+        canvas.paste(0, row * width, wood(size, width, dark, light, seed=90 + row, rings=4))
+    canvas.shade(tint)
+    for row in range(rows):
+        joint = size // 2 if row % 2 else 1.5
+        canvas.rectangle(joint - 1.5, row * width, joint + 1.5, (row + 1) * width, gap)
+        canvas.rectangle(-9, row * width - 1.5, size + 9, row * width + 1.5, gap)
+    return canvas.done()
 
 
 def _light_tiles() -> Array:
@@ -123,7 +120,7 @@ TEXTURES: Mapping[str, Callable[[], Array]] = {
     "seamless_wood_planks_floor.png": _oak_planks,
 }
 
-LOOKS: Mapping[str, Maker] = {
+LOOKS: dict[str, Maker] = {
     maker.__name__: maker
     for maker in (
         libero_tabletop_base_style, libero_floor_base_style, libero_kitchen_tabletop_base_style,

@@ -5,7 +5,7 @@ Profiles follow the sizes and section widths of the official models, colours the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -224,7 +224,8 @@ def chefmate_8_frypan() -> Look:
     ]
     outer, inner = _hollow(outside, 0.0035, 0.0040, 32)
     canvas = Canvas(128, 160, (40, 42, 42))
-    canvas.paste(0, 48, blend((40, 42, 42), (78, 80, 79), 0.5 * noise(128, 64, 64, 32, 4) + 0.1))
+    canvas.paste(0, 48, blend((40, 42, 42), (78, 80, 79), 0.4 * noise(128, 64, 64, 32, 4) + 0.1))
+    canvas.rectangle(-9, 86, 137, 89, (86, 88, 87)).rectangle(-9, 89, 137, 98, (62, 64, 63))
     canvas.rectangle(-9, 98, 137, 104, (96, 98, 97)).rectangle(-9, 112, 137, 170, (30, 31, 31))
     grip = [
         (0.0, 0.095, 0.026),
@@ -292,7 +293,7 @@ def _spout() -> Mesh:
     return join(loft(rows, 10).moved(y=-0.0365), disc(0.0605, 0.0130, 0.0240, up=True, segments=10).moved(y=-0.0365))
 
 
-LOOKS: Mapping[str, Maker] = {
+LOOKS: dict[str, Maker] = {
     maker.__name__: maker
     for maker in (
         akita_black_bowl, glazed_rim_porcelain_ramekin, plate, porcelain_mug, red_coffee_mug, white_yellow_mug,

@@ -1,0 +1,56 @@
+"""What a pack on disk should hold: `manifest.json` beside its `assets` folder, written last, with size and digest per file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+NAME = "manifest.json"
+
+
+def write_manifest(home: Path, *, source: str) -> None:
+    """Record every file below `home/assets`; the sign that the pack is complete."""
+    assets = home / "assets"
+    listed = {path.relative_to(assets).as_posix(): _entry(path) for path in sorted(assets.rglob("*")) if path.is_file()}
+    scratch = home / f".{NAME}.{os.getpid()}"
+    scratch.write_text(json.dumps({"source": source, "files": listed}, indent=0), encoding="utf-8")
+    scratch.replace(home / NAME)
+
+
+def _entry(path: Path) -> list[Any]:
+    content = path.read_bytes()
+    return [len(content), hashlib.sha256(content).hexdigest()]
+
+
+def lacking(home: Path) -> list[str]:
+    """Files that the pack's manifest lists and that are gone or of another size (the manifest itself, where there is none)."""
+    listed = _listed(home)
+    if listed is None:
+        return [NAME]
+    return [name for name, (size, _) in listed.items() if _size(home / "assets" / name) != size]
+
+
+def damaged(home: Path) -> list[str]:
+    """As `lacking`, but every file is read and its digest compared."""
+    listed = _listed(home)
+    gone = lacking(home)
+    if listed is None:
+        return gone
+    return gone + [name for name, entry in listed.items() if name not in gone and _entry(home / "assets" / name) != entry]
+
+
+def _listed(home: Path) -> dict[str, list[Any]] | None:
+    try:
+        return json.loads((home / NAME).read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
