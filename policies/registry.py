@@ -22,6 +22,7 @@ POLICIES: Registry[Callable[..., Policy]] = Registry(
         "zero": f"{BASELINES}:Zero",
         "random": f"{BASELINES}:Random",
         "replay": f"{BASELINES}:Replay",
+        "scripted": "nora_bench.policies.scripted.policy:ScriptedPolicy",
     },
 )
 """Name -> class or function that builds the policy. Plug-ins join by entry points of group `nora_bench.policies`."""

@@ -25,6 +25,7 @@ VERBS: dict[str, str] = {
     "show": "Summarise a run: configuration, progress, errors, episodes.",
     "compare": "Compare runs episode by episode: is one better, and how sure is that.",
     "replay": "Play a stored episode again, verify it, write its video.",
+    "selfcheck": "Does this installation give right numbers? A few minutes.",
     "parity": "Hold reference recordings against this machine.",
     "list": "List suites, tasks, policies and protocols.",
     "doctor": "Check this machine; say what mends each problem.",

@@ -61,7 +61,7 @@ def _is_libero(folder: Path) -> bool:
 def _libero(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
     from ...envs import suites
     from ...envs.base import WorldOptions
-    from ...envs.libero.assets import cache_folder
+    from ...envs.paths import cache_home
     from ...envs.libero.parity import compare
     from ..gl import choose_gl
 
@@ -70,7 +70,7 @@ def _libero(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
     if pictures and not official:
         print(f"pictures are not compared: assets are {pack.name} ({pack.fingerprint}), not official", file=sys.stderr)
     gl = choose_gl() if pictures and official else "none"
-    yield from compare(folder, WorldOptions(pack.path, gl, str(cache_folder())), pictures=official)
+    yield from compare(folder, WorldOptions(pack.path, gl, str(cache_home())), pictures=official)
 
 
 def _print(checks: list[Check], *, every: bool) -> None:

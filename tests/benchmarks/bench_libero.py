@@ -175,7 +175,7 @@ def child(side: str, options: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     """Measure and print the table."""
     from nora_bench.envs import suites
-    from nora_bench.envs.libero.assets import cache_folder
+    from nora_bench.envs.paths import cache_home
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--assets", default="auto")
@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--side", choices=["plain", "ours", "plain_step", "ours_step"])
     options = parser.parse_args()
-    options.cache = str(cache_folder())
+    options.cache = str(cache_home())
     if not options.side:
         pack = suites.get(options.suite).resolve_assets(options.assets)
         options.assets, options.label = pack.path, f"{pack.name} {pack.fingerprint}"
