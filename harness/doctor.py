@@ -32,7 +32,10 @@ HUB = "https://huggingface.co/api/datasets/lerobot/libero-assets"
 SUITE = "libero_spatial"
 DISK_GIB = 2.0
 """Room for a run of all four suites with its actions, and for caches."""
-NVIDIA_IN_CONTAINERS = "run the container with NVIDIA_DRIVER_CAPABILITIES=all, and install libegl1 in it"
+EGL = ("libegl1", "libgl1", "libgl1-mesa-dri")
+OSMESA = ("libosmesa6",)
+CONTAINER = "docker run -e NVIDIA_DRIVER_CAPABILITIES=all ..."
+"""Without it, NVIDIA's container runtime leaves its EGL library outside."""
 
 
 class Status(StrEnum):
@@ -167,7 +170,7 @@ def drawing() -> Iterator[Finding]:
         return
     egl, osmesa = (gl.try_backend(name) for name in gl.NAMES)
     able = egl.works or osmesa.works
-    for backend, packages in ((egl, ("libegl1", "libegl-mesa0")), (osmesa, ("libosmesa6",))):
+    for backend, packages in ((egl, EGL), (osmesa, OSMESA)):
         name = f"gl {backend.name}"
         if backend.works:
             yield ok(name, backend.renderer)
@@ -186,7 +189,7 @@ def gpu(egl: gl.Backend) -> Finding:
     if egl.hardware:
         return ok("gpu", f"{'; '.join(gpus)}; draws the pictures")
     why = "pictures are drawn in software though there is a GPU"
-    return Finding("gpu", Status.note, "; ".join(gpus), why, Cure(hand=NVIDIA_IN_CONTAINERS))
+    return Finding("gpu", Status.note, "; ".join(gpus), why, Cure(apt=EGL, hand=CONTAINER))
 
 
 def assets() -> Finding:

@@ -26,7 +26,8 @@ class Cure:
     @property
     def command(self) -> str:
         """One line to type; empty where nothing is to be done."""
-        return " && ".join([*map(shlex.join, commands([self], sudo=os.geteuid() != 0)), *filter(None, [self.hand])])
+        typed = " && ".join(map(shlex.join, commands([self], sudo=os.geteuid() != 0)))
+        return "; ".join(filter(None, [typed, self.hand]))
 
 
 def commands(cures: Iterable[Cure], *, sudo: bool = False) -> list[list[str]]:

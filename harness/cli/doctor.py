@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from ..doctor import Finding
 
 
-PASSES = 2
-"""Of looking and mending: OpenGL can only be tried once MuJoCo is there."""
-
-
 def doctor(
     fix: Annotated[
         bool, typer.Option("--fix", help="Run the commands that are safe (pip; apt-get as root), look again.")
@@ -34,9 +30,8 @@ def doctor(
     from ..doctor import Status, worst
 
     findings = _examine(out, quiet=as_json or fix)
-    for _ in range(PASSES if fix else 0):
-        if not _mend(findings):
-            break
+    done: list[list[str]] = []
+    while fix and _mend(findings, done):
         findings = _examine(out, quiet=True)
     if as_json:
         print(json.dumps({"status": worst(findings), "findings": [finding.to_json() for finding in findings]}, indent=2))
@@ -58,17 +53,17 @@ def _examine(out: Path, *, quiet: bool) -> list[Finding]:
     return findings
 
 
-def _mend(findings: list[Finding]) -> bool:
-    """Run what is safe; whether anything was run."""
+def _mend(findings: list[Finding], done: list[list[str]]) -> bool:
+    """Run what is safe and was not run before; whether anything was. OpenGL can only be tried once MuJoCo is there."""
     from .. import mend
-    from ..doctor import Status
 
-    cures = [finding.cure for finding in findings if finding.status is Status.problem and not mend.refusal(finding.cure)]
-    todo = mend.commands(cures)
+    cures = [finding.cure for finding in findings if not mend.refusal(finding.cure)]
+    todo = [command for command in mend.commands(cures) if command not in done]
     for command in todo:
         print(f"$ {shlex.join(command)}", file=sys.stderr)
         if wrong := mend.run(command):
             print(f"nora-bench: that did not work ({wrong})", file=sys.stderr)
+    done += todo
     return bool(todo)
 
 

@@ -135,14 +135,14 @@ def test_fix_runs_the_commands_and_looks_again(machine, cli, monkeypatch):
     assert "hf-libero==0.1.4" in ran[-1]
 
 
-def test_fix_that_does_not_help_ends_after_two_passes(machine, cli, monkeypatch):
+def test_fix_runs_nothing_twice(machine, cli, monkeypatch):
     machine(versions={})
     ran = []
-    monkeypatch.setattr(mend, "run", lambda command: ran.append(command) or "exit code 1")
+    monkeypatch.setattr(mend, "run", lambda command: ran.append(tuple(command)) or "exit code 1")
     ended = cli("doctor", "--fix")
     assert ended.code == 3
     assert "that did not work (exit code 1)" in ended.err
-    assert len(ran) == 2 * len({tuple(command) for command in ran})
+    assert len(ran) == len(set(ran)) > 0
 
 
 def test_system_packages_are_installed_together():
