@@ -48,6 +48,10 @@ class PolicySeat:
         """What the policy says about itself, as plain JSON."""
         return self._guarded("fingerprint", lambda: json.loads(json.dumps(dict(self.policy.fingerprint()), allow_nan=False)))
 
+    def close(self) -> None:
+        """Let the policy go."""
+        self._guarded("close", self.policy.close)
+
     def _check(self, observation: Observation, chunk: Any) -> None:
         assert self.context is not None
         where = f"broke its contract at decision {observation.decision} of {observation.key}"

@@ -6,8 +6,8 @@ the first seed; the plan counts the others as repeats, which are not played and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from ..envs import protocols, suites
 from ..envs.base import EpisodeSpec, Protocol, Suite, SuiteError, Task
@@ -40,6 +40,10 @@ class Plan:
 
     episodes: tuple[EpisodeSpec, ...]
     repeated: int
+
+    def without(self, keys: Collection[str]) -> Plan:
+        """What is left when those episodes are done."""
+        return replace(self, episodes=tuple(spec for spec in self.episodes if spec.key not in keys))
 
 
 def find_stage(config: RunConfig) -> Stage:

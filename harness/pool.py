@@ -66,9 +66,7 @@ def import_path() -> str:
 class Worker:
     """One running worker process and our end of its socket; it waits for the setup's `hello`."""
 
-    def __init__(self, number: int, setup: WorkerSetup, log: Path) -> None:
-        self.number = number
-        self.log = log
+    def __init__(self, setup: WorkerSetup, log: Path) -> None:
         ours, theirs = socket.socketpair()
         with theirs, log.open("ab") as output:
             self.process = subprocess.Popen(
@@ -105,12 +103,14 @@ class Worker:
         self.channel.close()
         return ending(found)
 
-    def log_tail(self, lines: int = 12) -> str:
-        """The last lines of its log, indented; empty where it printed nothing."""
-        with self.log.open("rb") as handle:
-            handle.seek(max(0, self.log.stat().st_size - 8192))
-            text = handle.read().decode(errors="replace")
-        return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
+
+def log_tail(log: Path, lines: int = 12) -> str:
+    """The last lines of a worker's log, for a message to the user."""
+    with log.open("rb") as handle:
+        handle.seek(max(0, log.stat().st_size - 8192))
+        text = handle.read().decode(errors="replace")
+    said = "".join(f"    {line}\n" for line in text.splitlines()[-lines:])
+    return f"The log ends with ({log}):\n{said}Type: nora-bench doctor"
 
 
 def ending(returncode: int | None) -> str:

@@ -152,10 +152,10 @@ def _new_folder(config: RunConfig) -> Path:
 def announcement(prepared: Prepared, store: Store) -> Iterator[str]:
     """What a user should know before the first episode, a line each."""
     config, stage, plan = prepared.config, prepared.stage, prepared.plan
-    kept = len(store.keys() & {spec.key for spec in plan.episodes})
-    there = f" ({kept} are there)" if kept else ""
+    left = len(plan.without(store.keys()).episodes)
+    there = f" ({len(plan.episodes) - left} are there)" if left < len(plan.episodes) else ""
     yield (
-        f"{len(plan.episodes) - kept} episodes to play{there}: policy {config.policy}, protocol {stage.protocol.name} "
+        f"{left} episodes to play{there}: policy {config.policy}, protocol {stage.protocol.name} "
         f"v{stage.protocol.version}, assets {prepared.assets.name}, {prepared.workers} workers -> {store.folder}"
     )
     if plan.repeated:
@@ -170,12 +170,11 @@ def repeated(count: int) -> str:
     )
 
 
-def play(prepared: Prepared, store: Store, console: Console) -> dict[str, Any]:
+def play(prepared: Prepared, store: Store, gl: Backend, console: Console) -> dict[str, Any]:
     """Play what the store lacks; the run's `run.json` afterwards, which is in order however this ends.
 
-    Raises Interrupted, PolicyFailed, NotAble, SuiteError, StoreError; what had finished is kept.
+    Raises Interrupted, PolicyFailed, NotAble, InputError; what had finished is kept.
     """
-    gl = _find_gl(prepared)
     seat = PolicySeat(prepared.policy, _logs(store.folder) / "policy.log")
     progress = show(_tally(prepared, store), console)
     runner = Runner(
@@ -192,20 +191,22 @@ def play(prepared: Prepared, store: Store, console: Console) -> dict[str, Any]:
     started = time.monotonic()
     try:
         with stop_signals() as stop:
-            runner.run([spec for spec in prepared.plan.episodes if spec.key not in done], stop)
+            runner.run(prepared.plan.without(done).episodes, stop)
         status = "finished"
     except (Interrupted, KeyboardInterrupt):
         status = "interrupted"
-        raise Interrupted("stopped; every finished episode is kept") from None
+        raise Interrupted("stopped") from None
+    except StoreError as error:
+        raise NotAble(str(error)) from None
     finally:
         progress.close()
-        prepared.policy.close()
-        with suppress(StoreError) if status == "failed" else nullcontext():
+        with nullcontext() if status == "finished" else suppress(StoreError):
             _conclude(store, status, done, {"wall_s": time.monotonic() - started, "policy_s": seat.busy_s}, runner)
+        seat.close()
     return store.run
 
 
-def _find_gl(prepared: Prepared) -> Backend:
+def draw_with(prepared: Prepared) -> Backend:
     """What draws; nothing is tried where nobody looks, or where the suite draws by other means (`opengl = False`)."""
     if prepared.policy.needs.cameras and getattr(prepared.stage.suites[0], "opengl", True):
         return find_gl()

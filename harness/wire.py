@@ -20,7 +20,7 @@ import select
 import socket
 import struct
 import time
-from typing import Any, cast
+from typing import Any
 
 import msgpack
 import numpy as np
@@ -51,7 +51,7 @@ class Late(WireError):
 def encode(message: dict[str, Any]) -> bytes:
     """The frame of a message. Raises WireError for contents that do not pass, or a frame that is too large."""
     try:
-        body = _pack(message)
+        body = _PACKER.pack(message)
     except (TypeError, ValueError, OverflowError) as error:
         raise WireError(f"this cannot be sent: {error}") from None
     if len(body) > MAX_FRAME:
@@ -72,10 +72,6 @@ def decode(body: bytes | bytearray | memoryview) -> dict[str, Any]:
     return message
 
 
-def _pack(value: Any) -> bytes:
-    return cast(bytes, msgpack.packb(value, default=_encode_array))
-
-
 def _encode_array(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
@@ -84,21 +80,25 @@ def _encode_array(value: Any) -> Any:
     if value.dtype.kind not in _NUMERIC or value.dtype.itemsize > 8:
         raise TypeError(f"arrays of {value.dtype} are not plain numbers")
     dtype = value.dtype.newbyteorder("<")
-    head = _pack([dtype.str, list(value.shape)])
-    return msgpack.ExtType(_ARRAY, bytes([len(head)]) + head + np.ascontiguousarray(value, dtype).tobytes())
+    head = f"{dtype.str} {' '.join(map(str, value.shape))}".encode()
+    flat = np.ascontiguousarray(value, dtype).reshape(-1).view(np.uint8)
+    return msgpack.ExtType(_ARRAY, b"".join((bytes([len(head)]), head, flat.data)))
 
 
 def _decode_array(code: int, data: bytes) -> np.ndarray:
     if code != _ARRAY or not data:
         raise WireError(f"not a message: unknown extension {code}")
     start = 1 + data[0]
-    name, shape = msgpack.unpackb(data[1:start])
-    dtype = np.dtype(name)
-    if dtype.kind not in _NUMERIC or not all(isinstance(n, int) and n >= 0 for n in shape):
+    name, *sizes = data[1:start].decode().split()
+    dtype, shape = np.dtype(name), tuple(map(int, sizes))
+    if dtype.kind not in _NUMERIC or any(size < 0 for size in shape):
         raise WireError(f"not a message: an array of {name}, shape {shape}")
     if math.prod(shape) * dtype.itemsize != len(data) - start:
         raise WireError(f"not a message: {len(data) - start} bytes for an array of {name}, shape {shape}")
     return np.frombuffer(data, dtype, offset=start).reshape(shape)
+
+
+_PACKER = msgpack.Packer(default=_encode_array)  # one for all: each has a buffer whose making costs more than a message
 
 
 class Channel:

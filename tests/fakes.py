@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +176,7 @@ class ToySuite:
     title: str = "Toy"
     default_protocol: str = "toy/plain"
     opengl: bool = False
+    cost: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -202,6 +203,7 @@ class ToySuite:
 
 toy = ToySuite("toy")
 toy_seeded = ToySuite("toy_seeded", seeded=True)
+priced = ToySuite("toy", cost={"step_s": 3.6, "picture_s": 36.0, "reset_s": 360.0, "build_s": 3600.0, "worker_gib": 0.5})
 
 
 class Walk(BasePolicy):
@@ -252,8 +254,20 @@ class Wrong(BasePolicy):
         return [answers[self.kind]] * len(observations)
 
 
+class Slow(Walk):
+    """Walks, and thinks for `pause` seconds before each answer."""
+
+    def __init__(self, pause: float = 0.05) -> None:
+        super().__init__()
+        self.pause = pause
+
+    def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
+        time.sleep(self.pause)
+        return super().act(observations)
+
+
 class LateWrong(Walk):
-    """Walks for five decisions in all, then answers nonsense."""
+    """Walks for twenty calls in all, then answers nonsense."""
 
     def __init__(self) -> None:
         super().__init__()

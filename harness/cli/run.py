@@ -68,7 +68,7 @@ def run(
     passed = {name: value for name, value in given.items() if value is not None}
     console = Console(stderr=as_json)
     if dry_run:
-        show_plan(_configured(passed, config, resume), console, as_json=as_json)
+        show_plan(_configured(passed, config, resume), console, resume=resume, as_json=as_json)
         return
     raise typer.Exit(play(_configured(passed, config, resume), passed, console, resume=resume, as_json=as_json))
 
@@ -92,15 +92,16 @@ def _configured(passed: dict[str, Any], file: Path | None, resume: bool) -> RunC
     return now
 
 
-def show_plan(config: RunConfig, console: Console, *, as_json: bool) -> None:
-    """Print what a run would be, and what it would cost."""
+def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: bool) -> None:
+    """Print what a run would be, or what is left of one, and what it would cost."""
+    from ...results.store import load_run
     from ..estimate import estimate, require_room
     from ..session import prepare, repeated
 
     prepared = prepare(config)
-    found = estimate(
-        prepared.plan, prepared.stage, prepared.policy, prepared.workers, config.max_steps, Path(config.out or "runs")
-    )
+    done = {record.key for record in load_run(str(config.out)).records} if resume else set()
+    plan = prepared.plan.without(done)
+    found = estimate(plan, prepared.stage, prepared.policy, prepared.workers, config.max_steps, Path(config.out or "runs"))
     if as_json:
         print(json.dumps({"config": config.to_json(), "protocol": prepared.stage.protocol.name, "plan": found.to_json()}))
     else:
@@ -122,12 +123,13 @@ def play(config: RunConfig, passed: dict[str, Any], console: Console, *, resume:
     from .. import session
 
     prepared = session.prepare(config)
+    gl = session.draw_with(prepared)
     store = session.reopen(prepared, Path(str(config.out))) if resume else session.create(prepared, passed)
     with store:
         for line in (*store.notes, *session.announcement(prepared, store)):
             _say(console, line)
         try:
-            run_json = session.play(prepared, store, console)
+            run_json = session.play(prepared, store, gl, console)
         except Exception as error:
             code = exit_code(error)
             if code is None:

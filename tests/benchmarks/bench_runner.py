@@ -1,0 +1,106 @@
+"""Decisions per second of the runner: real worker processes, fake worlds, a policy that does nothing.
+
+    python tests/benchmarks/bench_runner.py
+
+Everything (runner and workers) shares one core, so wall seconds are the whole price of a decision: two messages, one
+call of the policy, one step of a world that only counts. CPU seconds are printed for both sides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import fakes
+import numpy as np
+from nora_bench.envs.base import EpisodeSpec, Needs, WorldOptions
+from nora_bench.harness.decide import PolicySeat
+from nora_bench.harness.plan import Stage
+from nora_bench.harness.pool import WorkerSetup
+from nora_bench.harness.progress import Count, Progress, Tally
+from nora_bench.harness.recording import RunFacts
+from nora_bench.harness.runner import Limits, Runner
+from nora_bench.policies.base import ActionChunk, BasePolicy
+from nora_bench.results.store import Store
+from rich.console import Console
+
+STEPS = 500
+"""Decisions per episode."""
+REQUIRED = 2000
+"""Decisions per second on one core."""
+
+
+class Idle(BasePolicy):
+    """Answers the same chunk to everything."""
+
+    chunk = ActionChunk(np.ones((1, 1)))
+
+    def __init__(self, cameras: tuple[str, ...]) -> None:
+        self.needs = Needs(cameras=cameras)
+
+    def act(self, observations):
+        return [self.chunk] * len(observations)
+
+
+def play(workers: int, decisions: int, cameras: tuple[str, ...], size: int) -> tuple[float, float, float]:
+    """Seconds that a run of so many decisions takes: wall, CPU of the runner, CPU of the workers."""
+    protocol = fakes.protocol(budget={"toy": STEPS}, image_size=size)
+    episodes = [EpisodeSpec("toy", i % 3, i, 0, protocol.name) for i in range(decisions // STEPS)]
+    policy = Idle(cameras)
+    with tempfile.TemporaryDirectory() as folder, Store.create(Path(folder) / "run", {}) as store:
+        (store.folder / "logs").mkdir()
+        runner = Runner(
+            Stage((fakes.toy,), ("fakes:toy",), protocol),
+            WorkerSetup("fakes:toy", WorldOptions("", "none", folder), protocol, policy.needs),
+            PolicySeat(policy, store.folder / "logs" / "policy.log"),
+            store,
+            RunFacts("idle", {}),
+            Limits(workers, timeout_s=60, retries=0),
+            Progress(Tally({"toy": Count(len(episodes))}), Console()),
+        )
+        before = _seconds()
+        runner.run(episodes)
+        after = _seconds()
+        assert sum(record.decisions for record in store.records()) == decisions
+    return tuple(b - a for a, b in zip(before, after, strict=True))  # type: ignore[return-value]
+
+
+def _seconds() -> tuple[float, float, float]:
+    ours, theirs = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.perf_counter(), ours.ru_utime + ours.ru_stime, theirs.ru_utime + theirs.ru_stime
+
+
+def measure(workers: int, decisions: int, cameras: tuple[str, ...] = (), size: int = 8) -> tuple[float, float, float]:
+    """Seconds per decision: wall, runner CPU, workers' CPU. Of two runs' difference, so that starting workers does not count."""
+    short, long = (play(workers, n, cameras, size) for n in (decisions // 3, decisions))
+    counted = decisions - decisions // 3
+    return tuple((b - a) / counted for a, b in zip(short, long, strict=True))  # type: ignore[return-value]
+
+
+def main() -> int:
+    """Print the table; 1 where the requirement is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--decisions", type=int, default=30_000)
+    decisions = parser.parse_args().decisions
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    print(f"{'workers':>8} {'shown':>22} {'decisions/s':>12} {'runner CPU us':>14} {'workers CPU us':>15}")
+    rates = []
+    for workers, cameras, size in ((1, (), 0), (4, (), 0), (16, (), 0), (4, ("primary", "wrist"), 256)):
+        wall, runner, theirs = measure(workers, decisions, cameras, size)
+        shown = f"{len(cameras)} pictures of {size} px" if cameras else "no picture"
+        print(f"{workers:>8} {shown:>22} {1 / wall:>12,.0f} {1e6 * runner:>14.0f} {1e6 * theirs:>15.0f}")
+        rates.append(1 / wall)
+    slowest = min(rates[:3])
+    print(f"without pictures at least {slowest:,.0f} decisions/s on one core; {REQUIRED:,} are required")
+    return int(slowest < REQUIRED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+import json
+
+import pytest
+import yaml
+from nora_bench.harness.config import PARSERS, RunConfig, integers, parse, read_file
+from nora_bench.harness.errors import InputError
+
+
+def of(**values):
+    return parse({"suite": "libero_goal", **values})
+
+
+def test_defaults_leave_everything_to_suite_and_machine():
+    assert of() == RunConfig(suite=("libero_goal",))
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"), [("0,3-5", (0, 3, 4, 5)), ("40-42", (40, 41, 42)), ("3,3,1", (3, 1)), ([2, "4-5"], (2, 4, 5)), (7, (7,))]
+)
+def test_numbers_and_ranges(text, numbers):
+    assert integers(text) == numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("3", (0, 1, 2)), (3, (0, 1, 2)), ("7,8,9", (7, 8, 9)), ("7,", (7,)), ("7-9", (7, 8, 9)), ([5], (5,))]
+)
+def test_a_number_of_seeds_or_a_list_of_them(text, seeds):
+    assert of(seeds=text).seeds == seeds
+
+
+def test_tasks_are_ids_and_names():
+    assert of(tasks="0,3-4,open_the_drawer").tasks == ("0", "3", "4", "open_the_drawer")
+
+
+def test_policy_arguments_are_pairs_or_a_mapping():
+    assert of(policy_arg=["a=1", "b=x=y"]).policy_arg == {"a": "1", "b": "x=y"}
+    assert of(policy_arg={"a": 1, "b": True}).policy_arg == {"a": "1", "b": "true"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("episodes", "0"),
+        ("episodes", "many"),
+        ("episodes", True),
+        ("seeds", "-1"),
+        ("seeds", ","),
+        ("init_states", "5-3"),
+        ("init_states", "0-9999999999"),
+        ("workers", "some"),
+        ("workers", 1.5),
+        ("timeout", "0"),
+        ("timeout", "nan"),
+        ("retries", "-1"),
+        ("policy_arg", ["chunk"]),
+        ("policy", ""),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_option(field, value):
+    with pytest.raises(InputError, match="--" + field.replace("_", "-")):
+        of(**{field: value})
+
+
+def test_an_unknown_field_names_the_nearest():
+    with pytest.raises(InputError, match="did you mean protocol"):
+        of(protokol="libero/nora")
+
+
+def test_no_suite_says_what_to_type():
+    with pytest.raises(InputError, match="nora-bench run --suite libero"):
+        parse({})
+
+
+def test_every_field_has_a_parser():
+    assert set(PARSERS) == set(RunConfig.__dataclass_fields__)
+
+
+FULL = {
+    "suite": ["libero_goal", "libero_10"],
+    "tasks": "0,3-5",
+    "episodes": 5,
+    "init_states": "40-49",
+    "seeds": "7,8",
+    "policy": "random",
+    "policy_arg": {"chunk": "5"},
+    "protocol": "libero/nora",
+    "workers": 3,
+    "max_steps": 100,
+    "assets": "official",
+    "out": "runs/x",
+    "timeout": 60,
+    "retries": 0,
+}
+
+
+def test_json_gives_the_same_configuration_back():
+    config = parse(FULL)
+    assert parse(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_a_yaml_file_holds_the_same_fields(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump({name.replace("_", "-"): value for name, value in FULL.items()}))
+    assert parse(read_file(path)) == parse(FULL)
+
+
+def test_a_runs_own_run_json_is_a_configuration_without_its_folder(tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps({"version": 1, "config": parse(FULL).to_json(), "status": "finished"}))
+    assert parse(read_file(path)) == parse({**FULL, "out": None})
+
+
+@pytest.mark.parametrize("text", ["- a\n- b", "suite: [", "!!python/object/apply:os.getcwd []", "3: x"])
+def test_a_file_that_is_no_configuration_is_refused(tmp_path, text):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match="--config"):
+        parse(read_file(path))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere\.yaml"):
+        read_file(tmp_path / "nowhere.yaml")

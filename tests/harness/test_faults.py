@@ -1,0 +1,250 @@
+"""What goes wrong while a run is under way: workers, policies, disks, users."""
+
+import errno
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from nora_bench.results import store as store_module
+from nora_bench.results.store import Store, load_run
+
+SCENE = "toy/task1/init1/seed0"
+KEY = f"{SCENE}@toy/plain"
+
+
+@pytest.fixture
+def calm(bench):
+    """Trajectories of a run without trouble."""
+    return bench("--episodes", 3, out="calm").trajectories
+
+
+@pytest.mark.parametrize("kind", ["kill", "hang", "raise", "nan", "garbage"])
+@pytest.mark.parametrize("phase", ["reset", "step"])
+def test_a_broken_worker_is_replaced_and_its_episode_played_again(bench, trouble, calm, kind, phase):
+    assets = trouble({"kind": kind, "phase": phase, "scene": SCENE})
+    played = bench("--episodes", 3, "--assets", assets, "--workers", 2, "--timeout", 0.5)
+    assert played.code == 0
+    assert played.records[KEY].attempts == 2
+    assert played.trajectories == calm
+    assert f"{KEY}: {phase}: " in played.out
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("kill", "killed by signal 9 (Killed)"),
+        ("hang", "no answer within 0.5 s"),
+        ("raise", "RuntimeError: the toy broke"),
+        ("nan", "WorldError: the simulator's state is not finite"),
+        ("garbage", "not a message"),
+    ],
+)
+def test_an_episode_that_keeps_failing_becomes_an_error_with_its_cause(bench, trouble, calm, kind, says):
+    assets = trouble({"kind": kind, "phase": "step", "scene": SCENE, "times": 2})
+    played = bench("--episodes", 3, "--assets", assets, "--timeout", 0.5, "--retries", 1)
+    record = played.records[KEY]
+    assert played.code == 1
+    assert (record.success, record.termination, record.attempts) == (None, "error", 2)
+    assert record.error is not None
+    assert record.error.startswith("step: ")
+    assert says in record.error
+    assert played.run["counts"] == {"planned": 9, "repeated": 0, "done": 9, "errors": 1}
+    assert played.trajectories == {**calm, KEY: None}
+
+
+def test_a_premise_that_does_not_hold_is_an_error_at_once(bench, trouble):
+    assets = trouble({"kind": "premise", "phase": "reset", "scene": SCENE, "times": 9})
+    played = bench("--episodes", 3, "--assets", assets)
+    assert played.code == 1
+    assert played.records[KEY].attempts == 1
+    assert played.records[KEY].error == "reset: PremiseError: the block stands in the wall"
+
+
+def test_a_slow_worker_is_waited_for(bench, trouble):
+    assets = trouble({"kind": "slow", "phase": "step", "scene": SCENE})
+    played = bench("--episodes", 3, "--assets", assets, "--timeout", 5)
+    assert played.records[KEY].attempts == 1
+
+
+def test_a_slow_policy_is_not_held_against_the_workers(bench):
+    played = bench("--tasks", 0, "--episodes", 2, "--timeout", 0.2, "--policy-arg", "pause=0.3", policy="fakes:Slow")
+    assert {record.attempts for record in played.records.values()} == {1}
+
+
+def test_what_a_world_prints_goes_to_its_log(bench, trouble):
+    played = bench("--episodes", 1, "--workers", 1, "--assets", trouble({"kind": "chatter", "phase": "step"}))
+    assert played.code == 0
+    assert "the toy talks on standard output" in (played.folder / "logs" / "worker-0.log").read_text()
+
+
+def test_a_worker_that_starts_at_the_second_try_is_enough(bench, trouble):
+    played = bench("--episodes", 1, "--workers", 1, "--assets", trouble({"kind": "die", "phase": "start", "times": 2}))
+    assert played.code == 0
+    assert "worker 0 did not start" in played.out
+
+
+def test_workers_that_never_start_end_the_run_with_their_log(bench, trouble):
+    played = bench("--episodes", 1, "--assets", trouble({"kind": "die", "phase": "start", "times": 99}))
+    assert played.code == 3
+    assert "3 workers in a row did not start" in played.err
+    assert "the toy cannot start" in played.err
+    assert "nora-bench doctor" in played.err
+    assert played.run["status"] == "failed"
+
+
+@pytest.mark.parametrize("phase", ["start", "reset"])
+def test_a_suite_that_lacks_something_ends_the_run_at_once(bench, trouble, phase):
+    played = bench("--episodes", 1, "--assets", trouble({"kind": "missing", "phase": phase, "times": 99}))
+    assert played.code == 3
+    assert "a texture is missing" in played.err
+
+
+def test_a_machine_that_can_play_nothing_records_nothing(bench, trouble):
+    played = bench("--episodes", 3, "--retries", 0, "--assets", trouble({"kind": "raise", "phase": "reset", "times": 99}))
+    assert played.code == 3
+    assert "the first 5 episodes could not be played" in played.err
+    assert played.records == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("shape", r"at decision 0 of toy/task\d/init0/seed0@toy/plain: actions must be \[at least 1 step, 1\], not \[1, 3\]"),
+        ("empty", "at least 1 step"),
+        ("nan", "actions must be finite"),
+        ("type", "must answer ActionChunk, not ndarray"),
+        ("fewer", "answered 0 chunks"),
+        ("raise", "raised in act: RuntimeError: out of ideas"),
+    ],
+)
+def test_a_policy_that_gives_no_answer_stops_the_run(bench, kind, says):
+    played = bench("--policy-arg", f"kind={kind}", policy="fakes:Wrong")
+    assert played.code == 4
+    assert re.search(says, played.err)
+    assert f"nora-bench run --resume --out {played.folder}" in played.err
+    assert played.run["status"] == "failed"
+
+
+def test_the_policys_traceback_is_kept(bench):
+    played = bench("--policy-arg", "kind=raise", policy="fakes:Wrong")
+    assert 'raise RuntimeError("out of ideas")' in (played.folder / "logs" / "policy.log").read_text()
+    assert "Traceback (most recent call last)" not in played.err
+
+
+def test_what_had_finished_when_the_policy_failed_is_kept(bench):
+    played = bench("--workers", 1, policy="fakes:LateWrong")
+    assert played.code == 4
+    assert played.run["counts"]["done"] == len(played.records) > 0
+
+
+def test_a_full_disk_stops_the_run_and_loses_nothing(bench, monkeypatch, calm):
+    write = os.write
+
+    def full(descriptor, data):
+        if bytes(data).startswith(b'{"version"') and KEY.encode() in bytes(data):
+            write(descriptor, bytes(data)[:50])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module.os, "write", full)
+        played = bench("--episodes", 3, "--workers", 1)
+    assert played.code == 3
+    assert "No space left on device" in played.err
+    assert 0 < len(played.records) < 9
+    assert bench("--resume").trajectories == calm
+
+
+def test_a_second_run_on_the_folder_is_refused(bench):
+    first = bench("--episodes", 1)
+    with Store.open(first.folder):
+        again = bench("--resume")
+    assert again.code == 2
+    assert "is being written by another process" in again.err
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(bench):
+    first = bench("--episodes", 1)
+    again = bench("--episodes", 2)
+    assert again.code == 2
+    assert f"nora-bench run --resume --out {first.folder}" in again.err
+    assert again.trajectories == first.trajectories
+
+
+# A real process, for what only a real process can do
+
+
+@pytest.fixture
+def started(tmp_path):
+    """Starts a slow run in a process of its own and waits for its first episodes; gives process and folder."""
+    processes = []
+
+    def start(episodes=5):
+        folder = tmp_path / "run"
+        command = [Path(sys.executable).with_name("nora-bench"), "run", "--suite", "fakes:toy", "--policy", "fakes:Slow"]
+        process = subprocess.Popen(
+            [*command, "--out", folder, "--episodes", str(episodes), "--workers", "2"],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "NORA_BENCH_HOME": str(tmp_path / "cache")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        wait_for(lambda: (folder / "episodes.jsonl").exists() and (folder / "episodes.jsonl").stat().st_size)
+        return process, folder
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_keeps_what_it_has_and_says_how_to_go_on(started, number):
+    process, folder = started()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130, out + err
+    assert f"nora-bench run --resume --out {folder}" in err
+    assert "Traceback" not in err
+    run = load_run(folder)
+    assert run.run["status"] == "interrupted"
+    assert run.run["counts"]["done"] == len(run.records) > 0
+
+
+def test_a_killed_run_takes_its_workers_along_and_can_be_resumed(started, bench):
+    process, folder = started(episodes=2)
+    workers = psutil.Process(process.pid).children()
+    assert len(workers) == 2
+    process.kill()
+    process.wait()
+    wait_for(lambda: not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers))
+    resumed = bench("--resume", policy="fakes:Slow")
+    assert resumed.folder == folder
+    assert resumed.trajectories == bench("--episodes", 2, out="calm").trajectories
+
+
+def test_two_runs_at_once_on_one_folder_are_refused(started, bench):
+    started()
+    second = bench("--resume", policy="fakes:Slow")
+    assert second.code == 2
+    assert "being written by another process" in second.err
+
+
+def test_run_json_is_plain_json_while_the_run_goes_on(started):
+    _, folder = started()
+    assert json.loads((folder / "run.json").read_text())["status"] == "running"

@@ -1,0 +1,44 @@
+from nora_bench.envs.base import EpisodeSpec
+from nora_bench.harness.schedule import Schedule
+
+
+def specs(*tasks, states=4):
+    return [EpisodeSpec("toy", task, state, 0, "toy/plain") for task in tasks for state in range(states)]
+
+
+def played(schedule, worker):
+    job = schedule.next(worker)
+    return job and (job.spec.task_id, job.spec.init_state)
+
+
+def test_a_worker_stays_with_its_task():
+    schedule = Schedule(specs(0, 1))
+    assert [played(schedule, 0) for _ in range(5)] == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0)]
+
+
+def test_workers_start_on_different_tasks():
+    schedule = Schedule(specs(0, 1, 2))
+    assert [played(schedule, worker)[0] for worker in range(3)] == [0, 1, 2]
+
+
+def test_a_free_worker_helps_where_most_is_left():
+    schedule = Schedule([*specs(0, states=2), *specs(1, states=5), *specs(2, states=4)])
+    assert [played(schedule, worker) for worker in range(3)] == [(1, 0), (2, 0), (0, 0)]
+    assert [played(schedule, 2), played(schedule, 2)] == [(0, 1), (1, 1)]
+
+
+def test_an_episode_that_was_put_back_comes_next():
+    schedule = Schedule(specs(0))
+    job = schedule.next(0)
+    assert job is not None
+    schedule.put_back(job.again())
+    again = schedule.next(1)
+    assert again is not None
+    assert (again.spec, again.attempt) == (job.spec, 2)
+
+
+def test_every_episode_is_given_out_once():
+    schedule = Schedule(specs(0, 1, 2))
+    given = [played(schedule, worker % 2) for worker in range(12)]
+    assert sorted(given) == [(task, state) for task in range(3) for state in range(4)]
+    assert (schedule.next(0), len(schedule)) == (None, 0)
