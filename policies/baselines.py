@@ -6,7 +6,6 @@ They say what a score means: a task that `zero` or `random` solves is not a test
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .base import ActionChunk, BasePolicy, Observation, PolicyContext, PolicyError
+from .recordings import action_file, read_actions, read_records
 
 
 class Zero(BasePolicy):
@@ -57,8 +57,8 @@ class Replay(BasePolicy):
             raise PolicyError("policy replay takes either run=FOLDER or file=ACTIONS.npy: add --policy-arg run=runs/NAME")
         self.run = run
         self.stochastic = run is not None
-        self._files = _recorded(run) if run else {}
-        self._single = _read_actions(file) if file else None
+        self._files = _action_files(run) if run else {}
+        self._single = read_actions(file) if file else None
         self._playing: dict[str, np.ndarray] = {}
 
     def act_one(self, observation: Observation) -> ActionChunk:
@@ -89,7 +89,7 @@ class Replay(BasePolicy):
         if key not in self._playing:
             if key not in self._files:
                 raise PolicyError(f"{self.run} holds no actions for {key}; play the run's own tasks, seeds and protocol")
-            self._playing[key] = _read_actions(self._files[key])
+            self._playing[key] = read_actions(self._files[key])
             _check_width(self._playing[key], self.context, f"the recording of {key}")
         return self._playing[key]
 
@@ -100,45 +100,9 @@ def _positive(chunk: int) -> int:
     return chunk
 
 
-def _recorded(run: Path) -> dict[str, Path]:
+def _action_files(run: Path) -> dict[str, Path]:
     """Episode key -> its action file, as the run's records name them."""
-    try:
-        lines = (run / "episodes.jsonl").read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise PolicyError(f"{run} is not a run that can be replayed: {error.strerror}: {run / 'episodes.jsonl'}") from None
-    return {record["key"]: _inside(run, record["actions"]) for record in map(_record, lines) if record.get("actions")}
-
-
-def _record(line: str) -> Mapping[str, Any]:
-    """One line's fields; nothing for a line that was torn when its writer was killed."""
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return {}
-    return record if isinstance(record, dict) and "key" in record else {}
-
-
-def _inside(run: Path, name: str) -> Path:
-    path = (run / name).resolve()
-    if not path.is_relative_to(run.resolve()):
-        raise PolicyError(f"{run / 'episodes.jsonl'} names an action file outside the run: {name}")
-    return path
-
-
-def _read_actions(path: Path) -> np.ndarray:
-    """[steps, action size] float64. Refuses files that would run code."""
-    try:
-        actions = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise PolicyError(f"{path} is not a .npy file of actions: {error}") from None
-    if (
-        not isinstance(actions, np.ndarray)
-        or actions.ndim != 2
-        or actions.dtype.kind not in "fiu"
-        or not np.isfinite(actions).all()
-    ):
-        raise PolicyError(f"{path} must hold finite numbers [steps, action size]")
-    return actions.astype(np.float64)
+    return {record["key"]: action_file(run, record) for record in read_records(run) if record.get("actions")}
 
 
 def _check_width(actions: np.ndarray, context: PolicyContext, what: str) -> None:

@@ -22,6 +22,7 @@ POLICIES: Registry[Callable[..., Policy]] = Registry(
         "zero": f"{BASELINES}:Zero",
         "random": f"{BASELINES}:Random",
         "replay": f"{BASELINES}:Replay",
+        "blind": "nora_bench.policies.blind:Blind",
         "scripted": "nora_bench.policies.scripted.policy:ScriptedPolicy",
     },
 )
