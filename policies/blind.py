@@ -95,7 +95,7 @@ def packaged() -> Recordings:
 
 def write(recordings: Recordings, path: Path) -> None:
     """Write recordings as one compact archive, single precision."""
-    arrays = {
+    arrays: dict[str, Any] = {
         f"{suite}/{task}/{state}": actions.astype(np.float32)
         for (suite, task), states in sorted(recordings.items())
         for state, actions in sorted(states.items())

@@ -12,6 +12,7 @@ are due. Peak memory is that of a process with both cameras.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import resource
@@ -90,6 +91,8 @@ def _plain_env(options: argparse.Namespace, *, pictures: bool) -> tuple[Any, Any
     from nora_bench.envs.libero.suite import load_tasks
 
     install.import_libero(Path(options.assets), Path(options.cache), gl=options.gl)
+    if pictures and importlib.util.find_spec("torch"):
+        import libero.libero.benchmark  # noqa: F401  where the field's loop gets its tasks and states; imports torch
     from libero.libero.envs.env_wrapper import ControlEnv
 
     name, root = load_tasks(options.suite)[options.task].name, install.libero_root()
@@ -215,7 +218,8 @@ def report(rounds: list[dict[str, Any]], options: argparse.Namespace) -> None:
     print(
         f"{options.suite} task {options.task}, assets {options.label}, {options.gl}, {len(rounds)} rounds, {STEPS}-step episodes"
     )
-    print(f"plain loop: {mid('plain', 'cpu'):.2f} CPU s, {mid('plain', 'wall'):.2f} s, {mid('plain', 'gib'):.2f} GiB")
+    torch = "with" if importlib.util.find_spec("torch") else "without"
+    print(f"plain loop: {mid('plain', 'cpu'):.2f} CPU s, {mid('plain', 'wall'):.2f} s, {mid('plain', 'gib'):.2f} GiB {torch} torch")
     titles = ("policy looks", "chunk", "CPU s", "wall s", "floor s", "floor share", "ratio CPU", "wall", "target")
     print("".join(f"{title:>13}" for title in titles))
     for (look, chunk), target in TARGETS.items():
