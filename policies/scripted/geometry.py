@@ -140,6 +140,12 @@ def slab(boxes: Boxes, low: float, high: float) -> Array:
     return inside[(inside[:, 2] > low - 1e-6) & (inside[:, 2] < high + 1e-6)]
 
 
+def distance(points: Array, boxes: Boxes) -> Array:
+    """[..., len(boxes)]: distance from points [..., 3] to boxes, 0 inside."""
+    local = np.einsum("bij,...bi->...bj", boxes.rotation, points[..., None, :] - boxes.center)
+    return np.linalg.norm(np.clip(np.abs(local) - boxes.half, 0.0, None), axis=-1)
+
+
 def clearance(a: Boxes, b: Boxes) -> Array:
     """[len(a), len(b)]: a lower bound of the distance between boxes, negative where they overlap.
 

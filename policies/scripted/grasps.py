@@ -8,21 +8,26 @@ quarter turn of the wrist costs.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from .geometry import DOWN, Array, Pose, exp, frame, heading, log, norm, slab
-from .hand import COMFORTABLE_REACH, TIP, WIDEST, hand_clearance, stretch
+from .geometry import DOWN, UP, Array, Boxes, Pose, exp, flat, frame, heading, log, norm, slab
+from .hand import COMFORTABLE_REACH, PAD_BEHIND, PAD_HALF, TIP, hand_clearance, stretch
 from .scene import Scene
 
-PAD_HALF = 0.008
-"""Half height of the fingers' pads, m."""
-YAWS = 24
+STRETCH_COST = 100.0
+"""Of a metre beyond the comfortable reach."""
+YAWS, RIM_POINTS = 24, 24
+"""Directions that are tried."""
+HANDLE_CLEAR = 0.6
+"""Cosine of the angle that a rim grasp keeps from a handle."""
 BATCH = 24
 """Options whose surroundings are looked at together."""
+APPROACH = (0.0, 0.05, 0.1)
+"""Distances before the grasp at which the hand's room is looked at, m."""
 WIDEST_GRASP = 0.072
 """Widest thing that the open fingers are put around, m."""
 
@@ -60,7 +65,10 @@ class Top:
 
     def options(self, scene: Scene, instance: str) -> list[Option]:
         """Every 7.5 degrees of yaw at which the fingers fit, with shifts and leans."""
-        boxes = scene.boxes(instance)
+        return self.across(scene.boxes(instance))
+
+    def across(self, boxes: Boxes) -> list[Option]:
+        """The same for any boxes."""
         heights = boxes.corners()[..., 2]
         bottom, top = float(heights.min()), float(heights.max())
         height = max(top - min(self.depth, self.deepest * (top - bottom)), bottom + TIP + 0.003)
@@ -86,21 +94,83 @@ class Top:
         return out
 
 
+@dataclass(frozen=True, slots=True)
+class Rim:
+    """From above, around the wall of a round vessel: one finger inside, closing axis radial."""
+
+    radius: float
+    """Of the wall's middle at the height of the pads, m."""
+    height: float
+    """Of the rim above the object's origin, m."""
+    depth: float
+    """Grip site below the rim, m."""
+    axis: tuple[float, float] = (0.0, 0.0)
+    """Where the vessel's axis passes its origin, in the object's frame, m."""
+    handle: float | None = None
+    """Direction of a handle from the axis, in the object's frame, rad."""
+    leans: tuple[float, ...] = (0.0, -0.3, 0.3)
+    """Tried leans about the closing axis, rad."""
+
+    def options(self, scene: Scene, instance: str) -> list[Option]:
+        """Every 15 degrees around the rim, away from the handle, with leans."""
+        stand = scene.pose(instance)
+        out = []
+        for angle in np.arange(RIM_POINTS) * (2 * math.pi / RIM_POINTS):
+            if self.handle is None or math.cos(angle - self.handle) < HANDLE_CLEAR:
+                outward = heading(angle)
+                point = np.array([*self.axis, self.height]) + self.radius * outward
+                position = stand.place(point) - self.depth * UP
+                closing = flat(stand.rotation @ outward)
+                out += [
+                    Option(Pose(position, frame(exp(closing * lean) @ DOWN, closing)), 2.0 * abs(lean)) for lean in self.leans
+                ]
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """Across a vessel's handle with the hand leaned outwards, so that the vessel can go where the hand cannot."""
+
+    point: tuple[float, float, float]
+    """Where the pads close, in the object's frame, m."""
+    lean: float
+    """Of the hand from the vertical, rad."""
+
+    def options(self, scene: Scene, instance: str) -> list[Option]:
+        """The one way."""
+        stand = scene.pose(instance)
+        inward = -flat(stand.rotation @ np.array([self.point[0], self.point[1], 0.0]))
+        approach = math.sin(self.lean) * inward + math.cos(self.lean) * DOWN
+        position = stand.place(np.array(self.point)) + PAD_BEHIND * approach
+        return [Option(Pose(position, frame(approach, np.cross(UP, inward))))]
+
+
 def _extent(points: Array, direction: Array) -> tuple[float, float]:
     along = points @ direction
     return float(along.min()), float(along.max())
 
 
-def choose(scene: Scene, instance: str, options: Sequence[Option], tried: Sequence[Pose] = ()) -> Pose:
+def choose(
+    scene: Scene,
+    options: Sequence[Option],
+    instance: str,
+    carried: Callable[[Pose], Pose] | None = None,
+    tried: Sequence[Pose] = (),
+) -> Pose:
     """The cheapest option, its closing axis signed for the smaller turn of the wrist.
 
-    Options near one that was tried before cost more, so that a second grasp is another one.
+    Args:
+        scene: as it is now.
+        options: what a grasp style offers.
+        instance: the thing to take; its own shape is not in the way.
+        carried: from the hand's pose here to its pose where the thing is let go; it must have room there, too.
+        tried: earlier grasps that failed; options near them cost more.
     """
     solids = scene.boxes(without=(instance,))
-    poses = [_nearer_half(option.pose, scene.hand) for option in options]
+    poses = [nearer_half(option.pose, scene.hand) for option in options]
     costs = np.array(
         [
-            option.cost + _effort(scene, pose) + sum(_likeness(pose, old) for old in tried)
+            option.cost + _effort(scene, pose, carried) + sum(_likeness(pose, old) for old in tried)
             for option, pose in zip(options, poses, strict=True)
         ]
     )
@@ -109,11 +179,18 @@ def choose(scene: Scene, instance: str, options: Sequence[Option], tried: Sequen
     for batch in np.array_split(order, range(BATCH, len(order), BATCH)):  # crowding only adds: stop once it cannot pay
         if costs[batch[0]] > least:
             break
-        room = hand_clearance([poses[index] for index in batch], solids, WIDEST)
+        room = _room([poses[index] for index in batch], solids, carried)
         total = costs[batch] + [_crowding(float(gap)) for gap in room]
         if total.min() < least:
             best, least = batch[int(total.argmin())], float(total.min())
     return poses[best]
+
+
+def _room(poses: list[Pose], solids: Boxes, carried: Callable[[Pose], Pose] | None) -> Array:
+    """Room of the hand at and before each pose, and where it lets go."""
+    there = [] if carried is None else [[carried(pose) for pose in poses]]
+    stations = [[pose.backed(back) for pose in poses] for back in APPROACH] + there
+    return np.min([hand_clearance(station, solids) for station in stations], axis=0)
 
 
 def _crowding(gap: float) -> float:
@@ -121,10 +198,12 @@ def _crowding(gap: float) -> float:
     return 0.0 if gap > 0.012 else 1.5 * (1.0 - gap / 0.012) + (10.0 - 400.0 * gap if gap < 0.002 else 0.0)
 
 
-def _effort(scene: Scene, pose: Pose) -> float:
-    """Cost of turning the wrist there and of stretching the arm."""
+def _effort(scene: Scene, pose: Pose, carried: Callable[[Pose], Pose] | None) -> float:
+    """Cost of turning the wrist there and of stretching the arm there or where it lets go."""
     turn = norm(log(pose.rotation @ scene.hand.rotation.T))
-    return turn / (math.pi / 2) + 100.0 * max(0.0, stretch(pose, scene.robot_base) - COMFORTABLE_REACH)
+    ends = [pose] if carried is None else [pose, carried(pose)]
+    reach = max(stretch(end, scene.robot_base) for end in ends)
+    return turn / (math.pi / 2) + STRETCH_COST * max(0.0, reach - COMFORTABLE_REACH)
 
 
 def _likeness(pose: Pose, tried: Pose) -> float:
@@ -133,17 +212,27 @@ def _likeness(pose: Pose, tried: Pose) -> float:
     return 2.0 * math.exp(-apart)
 
 
-def _nearer_half(pose: Pose, hand: Pose) -> Pose:
+def nearer_half(pose: Pose, hand: Pose) -> Pose:
     """The same grasp with the fingers exchanged where that turns the wrist less."""
     return pose if pose.rotation[:, 0] @ hand.rotation[:, 0] >= 0.0 else Pose(pose.position, pose.rotation * [-1.0, -1.0, 1.0])
 
 
 TOP = Top()
 
-GRASPS: dict[str, Style] = {}
-"""Class -> how it is taken; `TOP` where it is not named."""
+GRASPS: dict[str, Style] = {
+    "akita_black_bowl": Rim(radius=0.049, height=0.052, depth=0.018),
+    "porcelain_mug": Rim(radius=0.0435, height=0.1085, depth=0.020, axis=(0.0125, 0.0), handle=math.pi),
+    "white_yellow_mug": Rim(radius=0.048, height=0.103, depth=0.020, axis=(-0.018, 0.0), handle=0.0),
+    "white_yellow_mug > microwave": Handle(point=(0.058, 0.0, 0.056), lean=0.96),
+    "plate": Rim(radius=0.058, height=0.016, depth=0.006, leans=(0.0,)),
+    "wine_bottle": Top(depth=0.030, shifts=(0.0,), leans=(0.0,)),
+    "moka_pot": Top(depth=0.009, slab=0.005, shifts=(0.0,), leans=(0.0,)),
+    "black_book": Top(depth=0.030, leans=(0.0,)),
+}
+"""Class, or `class > class of the target`, -> how it is taken; `TOP` where it is not named."""
 
 
-def style_of(scene: Scene, instance: str) -> Style:
-    """The grasp style of an instance's class."""
-    return GRASPS.get(scene.kind(instance), TOP)
+def style_of(scene: Scene, instance: str, target: str = "") -> Style:
+    """The grasp style of an instance's class, for where it is to go."""
+    kind = scene.kind(instance)
+    return GRASPS.get(f"{kind} > {scene.kind(target)}", GRASPS.get(kind, TOP))

@@ -14,14 +14,21 @@ from .geometry import Array, Boxes, Pose, clearance
 
 WIDEST = 0.08
 """Distance between the pads of the open fingers, m."""
+FINGER_HALF = 0.0105
+"""Half thickness of a finger across the closing axis, m."""
 TIP = 0.0093
 """The fingers end this far beyond the grip site, m."""
+PAD_HALF, PAD_BEHIND = 0.008, 0.004
+"""Half height of the fingers' pads, and how far their middle lies behind the grip site, m."""
 PALM = 0.031
 """The hand's body begins this far behind the grip site, m."""
 WRIST, ELBOW_OFFSET, SHOULDER_HEIGHT = 0.204, 0.088, 0.333
 """Grip site to wrist, wrist axis to forearm axis, shoulder over the robot's base, m."""
 COMFORTABLE_REACH, LONGEST_REACH = 0.63, 0.68
 """Shoulder to wrist: at 0.69 m joint 4 is at its limit, m."""
+
+FAR = 0.2
+"""Clearances are not told beyond this, m."""
 
 
 def _box(x: tuple[float, float], y: float, z: tuple[float, float]) -> tuple[Array, Array]:
@@ -32,8 +39,8 @@ def _box(x: tuple[float, float], y: float, z: tuple[float, float]) -> tuple[Arra
 def _shape(opening: float) -> list[tuple[Array, Array]]:
     inner, outer = opening / 2, opening / 2 + 0.0265
     return [
-        _box((inner, outer), 0.0105, (-PALM, TIP)),
-        _box((-outer, -inner), 0.0105, (-PALM, TIP)),
+        _box((inner, outer), FINGER_HALF, (-PALM, TIP)),
+        _box((-outer, -inner), FINGER_HALF, (-PALM, TIP)),
         _box((-0.104, 0.104), 0.021, (-0.09, -PALM)),
         _box((-0.104, 0.104), 0.032, (-0.123, -0.09)),
         _box((-0.06, 0.06), 0.06, (-0.23, -0.123)),
@@ -50,14 +57,14 @@ def hand_boxes(poses: Sequence[Pose], opening: float = WIDEST) -> Boxes:
 
 
 def hand_clearance(poses: Sequence[Pose], solids: Boxes, opening: float = WIDEST) -> Array:
-    """[poses]: distance from the hand to the nearest solid, negative where they overlap; capped at 0.2 m."""
-    if len(solids) == 0:
-        return np.full(len(poses), 0.2)
+    """[poses]: distance from the hand to the nearest solid, negative where they overlap; at most `FAR`."""
     around = np.mean([pose.position for pose in poses], axis=0)
     near = np.linalg.norm(solids.center - around, axis=1) - np.linalg.norm(solids.half, axis=1) < 0.45
     solids = solids.select(near)
+    if len(solids) == 0:
+        return np.full(len(poses), FAR)
     gaps = clearance(hand_boxes(poses, opening), solids).min(1)
-    return np.minimum(gaps.reshape(len(poses), -1).min(1), 0.2)
+    return np.minimum(gaps.reshape(len(poses), -1).min(1), FAR)
 
 
 def stretch(pose: Pose, robot_base: Array) -> float:

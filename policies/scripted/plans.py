@@ -1,42 +1,59 @@
-"""Plans: from the goal of a task to a sequence of skills."""
+"""Plans: from the terms of a task's goal to sequences of skills."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
-import numpy as np
-
-from .geometry import Array, Pose
-from .grasps import choose, style_of
+from .geometry import Pose, norm
+from .goals import KNOB_ON, Term, holds, unmet
+from .grasps import Top, choose, nearer_half, style_of
+from .handles import KNOB_LEAD, door_pose, opening_way, pull_pose, push_pose, turned_about
 from .motion import OPEN, Aim
-from .scene import Scene
-from .skills import Steps, grasp, hold, lift, place, release
+from .places import spot
+from .scene import Joint, Scene
+from .slides import SLIDES, route
+from .skills import Steps, draw, grasp, hold, lift, place, pull, push, release, turn
 
-Term = tuple[str, ...]
+DRAWN = -0.150
+"""A drawer is pulled to this joint value, m; it counts as open from -0.14."""
+OVERTRAVEL = 0.05
+"""A drawer is pushed this far beyond its end, m."""
+KNOB = Top(depth=0.012, leans=(0.0,), shifts=(0.0,))
 
 
 def solve(scene: Scene) -> Generator[Aim, None, None]:
     """Work on the goal's terms until all hold, then keep still."""
-    for term in scene.goal:
-        yield from achieve(scene, term)
     while True:
-        yield from hold(scene, OPEN, 1)
+        terms = unmet(scene)
+        if terms:
+            yield from achieve(scene, terms[0])
+        else:
+            yield from hold(scene, OPEN, 1)
 
 
 def achieve(scene: Scene, term: Term) -> Steps:
-    """Make one term of the goal true."""
-    _, instance, target = term
-    for _ in range(3):
-        if (yield from pick(scene, instance)):
-            return (yield from place(scene, instance, spot(scene, instance, target)))
-    return False
+    """Try once to make one term of the goal true."""
+    return (yield from PLANS[term[0]](scene, *term[1:]))
 
 
-def pick(scene: Scene, instance: str, attempts: int = 3) -> Steps:
+def put(scene: Scene, instance: str, target: str) -> Steps:
+    """Take an object to its place, opening the drawer that it goes into."""
+    if scene.is_site(target) and scene.joints(target) and not holds(scene, ("open", target)):
+        yield from open_up(scene, target)
+    if scene.kind(instance) in SLIDES and not scene.has_body(scene.owner(target)):
+        return (yield from slide(scene, instance, target))
+    if not (yield from pick(scene, instance, target)):
+        return False
+    return (yield from place(scene, instance, spot(scene, instance, target)))
+
+
+def pick(scene: Scene, instance: str, target: str, attempts: int = 3) -> Steps:
     """Grasp and lift an object, another way where one fails."""
     tried: list[Pose] = []
     for _ in range(attempts):
-        pose = choose(scene, instance, style_of(scene, instance).options(scene, instance), tried)
+        options = style_of(scene, instance, target).options(scene, instance)
+        goal, stand = spot(scene, instance, target), scene.pose(instance)
+        pose = choose(scene, options, instance, lambda hand: goal.hand(hand, stand), tried)
         if (yield from grasp(scene, pose)) and (yield from lift(scene, instance)):
             return True
         tried.append(pose)
@@ -44,10 +61,54 @@ def pick(scene: Scene, instance: str, attempts: int = 3) -> Steps:
     return False
 
 
-def spot(scene: Scene, instance: str, target: str) -> Array:
-    """Where the object's origin is to be let go."""
-    parent = scene.owner(target)
-    rim = scene.boxes(parent).corners()[..., 2].max()
-    bottom = scene.boxes(instance).corners()[..., 2].min()
-    center = scene.site(target).position
-    return np.array([center[0], center[1], rim + scene.pose(instance).position[2] - bottom])
+def slide(scene: Scene, instance: str, zone: str) -> Steps:
+    """Draw an object over the table by its edge."""
+    options, points = style_of(scene, instance).options(scene, instance), route(scene, instance, zone)
+    farthest = max(points, key=lambda point: norm(point - scene.robot_base)) - scene.pose(instance).position
+    pose = choose(scene, options, instance, lambda hand: hand.moved(farthest * [1.0, 1.0, 0.0]))
+    drawn = yield from grasp(scene, pose)
+    for point in points:
+        drawn = drawn and (yield from draw(scene, instance, point))
+    yield from release(scene)
+    return drawn
+
+
+def open_up(scene: Scene, region: str) -> Steps:
+    """Pull a drawer open."""
+    joint = scene.joints(region)[0]
+    pose = nearer_half(pull_pose(scene, joint), scene.hand)
+    way = opening_way(scene, joint) * (scene.angle(joint) - joint.range[0])
+    return (yield from pull(scene, pose, way, lambda: scene.angle(joint) < DRAWN))
+
+
+def shut(scene: Scene, name: str) -> Steps:
+    """Push a drawer or a door shut."""
+    joint = scene.joints(name)[0]
+    done = lambda: holds(scene, ("close", name))  # noqa: E731
+    if joint.sliding:
+        return (yield from _shut_drawer(scene, joint, done))
+    before = nearer_half(door_pose(scene, joint, -0.2), scene.hand)
+    return (yield from push(scene, before, lambda: Pose(door_pose(scene, joint).position, before.rotation), done))
+
+
+def _shut_drawer(scene: Scene, joint: Joint, done: Callable[[], bool]) -> Steps:
+    way = opening_way(scene, joint)
+    contact = nearer_half(push_pose(scene, joint), scene.hand)
+    goal = contact.moved((scene.angle(joint) - joint.range[1] - OVERTRAVEL) * way)
+    return (yield from push(scene, contact.moved(0.04 * way), lambda: goal, done))
+
+
+def turn_on(scene: Scene, instance: str) -> Steps:
+    """Turn a knob on."""
+    joint = scene.joints(instance)[0]
+    start = scene.angle(joint)
+    pose = choose(scene, KNOB.across(scene.body_boxes(joint.body)), instance)
+
+    def ahead(hand: Pose) -> Pose:
+        return turned_about(scene, joint, hand, scene.angle(joint) - start + KNOB_LEAD)
+
+    return (yield from turn(scene, pose, ahead, lambda: scene.angle(joint) > KNOB_ON + 0.1))
+
+
+PLANS: dict[str, Callable[..., Steps]] = {"on": put, "in": put, "open": open_up, "close": shut, "turnon": turn_on}
+"""Predicate -> plan."""

@@ -16,6 +16,8 @@ from .geometry import Array, Boxes, Pose, from_quaternion
 
 ROBOT_PREFIXES = ("robot0_", "gripper0_", "mount0_")
 FINGERS = ("gripper0_finger_joint1", "gripper0_finger_joint2")
+SUPPORTS = ("table", "floor", "living_room_table", "study_table")
+"""Bodies that everything stands on."""
 SPHERE, CAPSULE, ELLIPSOID, CYLINDER, BOX = 2, 3, 4, 5, 6
 """MuJoCo's codes of the geom types that are taken as solid; planes and meshes are not."""
 
@@ -24,6 +26,7 @@ SPHERE, CAPSULE, ELLIPSOID, CYLINDER, BOX = 2, 3, 4, 5, 6
 class Joint:
     """A sliding or turning joint of a fixture."""
 
+    sliding: bool
     address: int
     body: int
     axis: Array
@@ -45,7 +48,9 @@ class Scene:
         self._site_body = np.asarray(facts["site_body"])
         self._site_size = np.asarray(facts["site_size"], dtype=float)
         self._hand_site = self._sites[facts["eef_site"]]
-        self._joints = {j[0]: Joint(int(j[2]), int(j[4]), np.asarray(j[5]), (j[6][0], j[6][1])) for j in facts["joints"]}
+        self._joints = {
+            j[0]: Joint(j[1] == "slide", int(j[2]), int(j[4]), np.asarray(j[5]), (j[6][0], j[6][1])) for j in facts["joints"]
+        }
         self._finger_addresses = [self._joints[name].address for name in FINGERS]
         self._body_parent = list(facts["body_parent"])
         self._body_owner = [self._owner(index, facts["bodies"]) for index in range(len(facts["bodies"]))]
@@ -84,6 +89,10 @@ class Scene:
         """Half sizes of a site's box, in its own frame."""
         return self._site_size[self._sites[name]]
 
+    def has_body(self, instance: str) -> bool:
+        """Whether an instance is a thing with a root body of its own (tables and floors are not)."""
+        return f"{instance}_main" in self._bodies
+
     def is_site(self, name: str) -> bool:
         """Whether a BDDL argument is a region with a site."""
         return name in self._sites
@@ -102,6 +111,10 @@ class Scene:
             body = int(self._site_body[self._sites[name]])
             return [joint for joint in self._joints.values() if joint.body == body]
         return [joint for joint in self._joints.values() if self._body_owner[joint.body] == name]
+
+    def owner_of(self, joint: Joint) -> str:
+        """The fixture that a joint belongs to."""
+        return self._body_owner[joint.body]
 
     def angle(self, joint: Joint) -> float:
         """A joint's present value (m or rad)."""

@@ -7,26 +7,38 @@ it goes on, and returns whether it did what it was for. Skills call each other w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import numpy as np
 
-from .geometry import UP, Array, Boxes, Pose, clearance, flat, frame, log, norm
+from .geometry import UP, Array, Boxes, Pose, clearance, flat, frame, heading, log, norm
 from .hand import PALM, TIP
 from .motion import CLOSED, OPEN, Aim
-from .scene import Scene
+from .places import Spot
+from .scene import SUPPORTS, Scene
 
 Steps = Generator[Aim, None, bool]
+Follow = Callable[[], Pose]
+Done = Callable[[], bool]
 
 CLOSING_STEPS = 10
 """From open to closed takes 8 steps, the force is there two steps later."""
 OPENING_STEPS = 5
 HOVER = 0.08
 """A grasp is approached straight over this distance, m."""
+RAISE = 0.05
+"""A grasp is tested by raising the hand so far, m."""
+DRAWN_NEAR = 0.008
+"""A thing is drawn to within this distance of a point, m."""
+SLIP = 0.03
+"""A load that has moved so far in the hand is taken as lost, m."""
 MARGIN = 0.03
 """Room kept above what the hand or its load passes over, m."""
 CORNER = 0.03
 """A via point counts as passed at this distance, m: the hand's way to stop."""
+
+ALIGNED = 0.15
+"""The hand goes down among things only when turned to within this angle, rad."""
 
 
 class Stall:
@@ -61,10 +73,10 @@ def travel(scene: Scene, pose: Pose, grip: float, carried: str = "") -> Steps:
     """Bring the hand to a pose over whatever stands between, with its load where it carries one."""
     height = safe_height(scene, pose, carried)
     start = scene.hand.position
-    for via in (start, pose.position):
+    for via, turned in ((start, np.inf), (pose.position, ALIGNED)):
         if via[2] < height - 0.01:
             over = Pose(np.array([via[0], via[1], height]), pose.rotation)
-            yield from reach(scene, over, grip, near=CORNER, turned=np.inf, through=True)
+            yield from reach(scene, over, grip, near=CORNER, turned=turned, through=True)
     return (yield from reach(scene, pose, grip, through=False))
 
 
@@ -78,9 +90,6 @@ def safe_height(scene: Scene, pose: Pose, carried: str = "") -> float:
     below = _tallest(solids, start, goal, radius) + hang + MARGIN
     beside = _tallest(solids, start, goal, 0.11) - PALM + MARGIN
     return max(below, beside)
-
-
-SUPPORTS = ("table", "floor", "living_room_table", "study_table")
 
 
 def _tallest(solids: Boxes, start: Array, goal: Array, radius: float) -> float:
@@ -110,12 +119,32 @@ def grasp(scene: Scene, pose: Pose) -> Steps:
     return scene.opening > 0.002
 
 
-def lift(scene: Scene, instance: str, height: float = 0.06) -> Steps:
-    """Raise what is grasped. False where it stays behind."""
+def lift(scene: Scene, instance: str) -> Steps:
+    """Raise what is grasped, and draw it aside where something hangs over it. False where it stays behind."""
     before, hand = scene.pose(instance).position, scene.hand
-    yield from reach(scene, hand.moved(height * UP), CLOSED, near=0.02, through=True)
+    yield from reach(scene, hand.moved(RAISE * UP), CLOSED, near=0.012, through=True)
     risen = scene.pose(instance).position[2] - before[2]
-    return bool(risen > 0.5 * (scene.hand.position[2] - hand.position[2]))
+    if risen < 0.5 * (scene.hand.position[2] - hand.position[2]):
+        return False
+    aside = way_out(scene, instance)
+    if norm(aside) > 0.0:
+        yield from reach(scene, scene.hand.moved(aside), CLOSED)
+    return True
+
+
+def way_out(scene: Scene, instance: str) -> Array:
+    """The shortest level way after which nothing hangs over an object; zero where nothing does."""
+    corners = scene.boxes(instance).corners().reshape(-1, 3)
+    low, high = corners.min(0) - 0.01, corners.max(0) + 0.01
+    ways = np.array([r * heading(k * np.pi / 8) for r in np.arange(0.0, 0.21, 0.02) for k in range(16)])
+    middle, half = (low + high) / 2 + 0.25 * UP, (high - low) / 2 + 0.25 * UP
+    columns = Boxes(middle + ways, np.broadcast_to(np.eye(3), (len(ways), 3, 3)), np.broadcast_to(half, (len(ways), 3)))
+    solids = scene.boxes(without=(instance,))
+    over = solids.select(solids.corners()[..., 2].min(1) > corners[:, 2].min() + 0.02)
+    if len(over) == 0:
+        return np.zeros(3)
+    free = clearance(columns, over).min(1) > 0.0
+    return ways[int(np.argmax(free))] if free.any() else np.zeros(3)
 
 
 def release(scene: Scene) -> Steps:
@@ -124,13 +153,68 @@ def release(scene: Scene) -> Steps:
     return (yield from reach(scene, scene.hand.backed(HOVER), OPEN, near=CORNER, through=True))
 
 
-def place(scene: Scene, instance: str, origin: Array, over: float = 0.06) -> Steps:
-    """Carry what is grasped to where its origin is to be let go, and let go. False where it is lost on the way."""
+def place(scene: Scene, instance: str, spot: Spot) -> Steps:
+    """Carry what is grasped to its spot and let go. False where it is lost on the way."""
     offset = scene.hand.position - scene.pose(instance).position
-    rotation = scene.hand.rotation
-    yield from travel(scene, Pose(origin + offset + over * UP, rotation), CLOSED, instance)
+    goal = spot.hand(scene.hand, scene.pose(instance))
+    yield from travel(scene, goal.moved(spot.over), CLOSED, instance)
     carried = scene.hand.position - scene.pose(instance).position
-    if norm(carried - offset) > 0.04:
+    if abs(norm(carried) - norm(offset)) > SLIP:
         return False
-    yield from reach(scene, Pose(origin + carried, rotation), CLOSED, speed=0.7)
+    yield from reach(scene, Pose(spot.origin + carried, goal.rotation), CLOSED, speed=0.7)
     return (yield from release(scene))
+
+
+def push(scene: Scene, contact: Pose, aim: Follow, done: Done, grip: float = CLOSED) -> Steps:
+    """Go to just before a contact, along the hand's approach, and press along a way. False where it stalls before `done`."""
+    yield from travel(scene, contact.backed(HOVER), grip)
+    yield from reach(scene, contact, grip)
+    return (yield from follow(scene, aim, grip, done))
+
+
+def pull(scene: Scene, pose: Pose, way: Array, done: Done) -> Steps:
+    """Grasp something that slides and draw it along a way (world, m); let go."""
+    if not (yield from grasp(scene, pose)):
+        return False
+    goal = scene.hand.moved(way)
+    drawn = yield from follow(scene, lambda: goal, CLOSED, done)
+    yield from release(scene)
+    return drawn
+
+
+def draw(scene: Scene, instance: str, goal: Array) -> Steps:
+    """Draw what is grasped over its support until its origin is over a point. False where it stalls or is lost."""
+    height, rotation = scene.hand.position[2], scene.hand.rotation
+    held = norm(scene.hand.position - scene.pose(instance).position)
+
+    def missing() -> Array:
+        return (goal - scene.pose(instance).position) * [1.0, 1.0, 0.0]
+
+    def aim() -> Pose:
+        level = scene.hand.position * [1.0, 1.0, 0.0] + missing()
+        return Pose(level + height * UP, rotation)
+
+    def lost() -> bool:
+        return norm(scene.hand.position - scene.pose(instance).position) > held + SLIP
+
+    return (yield from follow(scene, aim, CLOSED, lambda: norm(missing()) < DRAWN_NEAR or lost())) and not lost()
+
+
+def turn(scene: Scene, pose: Pose, aim: Callable[[Pose], Pose], done: Done) -> Steps:
+    """Grasp something that turns and lead it round: `aim` tells from the hand's first pose where it is to be now."""
+    if not (yield from grasp(scene, pose)):
+        return False
+    start = scene.hand
+    turned = yield from follow(scene, lambda: aim(start), CLOSED, done)
+    yield from release(scene)
+    return turned
+
+
+def follow(scene: Scene, aim: Follow, grip: float, done: Done) -> Steps:
+    """Go after a moving aim until `done`. False where the hand stalls before."""
+    stall = Stall(steps=12)
+    while not done():
+        if stall.met(scene.hand):
+            return False
+        yield Aim(aim(), grip)
+    return True

@@ -1,0 +1,143 @@
+"""Where things are put: how an object is brought to rest on or in the target of a goal's term.
+
+Supports, rims and gaps are measured on collision shapes. What cannot be measured is a line in a table.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .geometry import UP, Array, Boxes, Pose, clearance, exp
+from .handles import opening_way
+from .scene import Joint, Scene
+
+GAP = 0.005
+"""Objects are let go this far above their support, m."""
+FOOT = 0.02
+"""Half side of the column in which a support is looked for, m."""
+OVER = 0.06
+"""Objects are lowered straight over this height, m."""
+DRAWER_FRONT, SLANT = 0.0445, 0.012
+"""From a drawer's bar to the inside of its front; things are lowered into it from so much nearer to the front, m."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where an object's origin is let go, and how it gets there."""
+
+    origin: Array
+    over: Array
+    """From `origin` to the point from which the object is brought straight there (world)."""
+    turn: float = 0.0
+    """By how much the object is turned about the vertical on the way, rad."""
+
+    def hand(self, hand: Pose, carried: Pose) -> Pose:
+        """The hand's pose when it lets go of an object that it now carries at a pose."""
+        turn = exp(self.turn * UP)
+        return Pose(self.origin + turn @ (hand.position - carried.position), turn @ hand.rotation)
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """A room that is entered from a side."""
+
+    front: tuple[float, float]
+    """Horizontal direction out of it, in the fixture's frame."""
+    way: float
+    """Length of the straight way in, m."""
+    short: float
+    """The object stays this far before the region's middle, m."""
+
+
+INSIDE = {"microwave": Inside(front=(0.0, -1.0), way=0.2, short=0.018)}
+"""Class -> how it is entered."""
+SPACING = {"basket": 0.03, "flat_stove": 0.05}
+"""Class -> half the distance, along x, between two objects that share it, m."""
+OFFSETS: dict[str, tuple[float, float]] = {
+    "wine_bottle > wooden_cabinet": (0.0, 0.0),
+}
+"""`class > class of the target` -> where beside the target's middle, in the fixture's frame, m."""
+ALONG = {"black_book > desk_caddy": 0}
+"""`class > class of the target` -> the object's axis that comes to lie along the same axis of the target."""
+
+
+def spot(scene: Scene, instance: str, target: str) -> Spot:
+    """Where the object is to be let go so that it comes to rest on or in the target."""
+    inside = INSIDE.get(scene.kind(target))
+    drawer = scene.joints(target) if scene.is_site(target) else []
+    if drawer:
+        return _in_drawer(scene, instance, drawer[0])
+    if inside:
+        return _in_room(scene, instance, target, inside)
+    rule = f"{scene.kind(instance)} > {scene.kind(target)}"
+    point = _middle(scene, target) + _beside(scene, target, OFFSETS.get(rule)) + _shared(scene, instance, target)
+    solids = scene.boxes(without=(instance,))
+    height = _rim(scene, target) if scene.kind(target) == "basket" else support(solids, point)
+    return Spot(_standing(scene, instance, point, height), OVER * UP, _turn(scene, instance, target, ALONG.get(rule)))
+
+
+def support(solids: Boxes, point: Array) -> float:
+    """Height of the highest solid under a point, or up to 6 cm over it."""
+    column = Boxes((point - 0.5 * UP)[None], np.eye(3)[None], np.array([[FOOT, FOOT, 0.5 + OVER]]))
+    under = clearance(column, solids)[0] < 0.0
+    return float(solids.corners()[under][..., 2].max())
+
+
+def _middle(scene: Scene, target: str) -> Array:
+    return scene.site(target).position if scene.is_site(target) else scene.pose(target).position
+
+
+def _beside(scene: Scene, target: str, offset: tuple[float, float] | None) -> Array:
+    return np.zeros(3) if offset is None else scene.pose(scene.owner(target)).rotation @ np.array([*offset, 0.0])
+
+
+def _shared(scene: Scene, instance: str, target: str) -> Array:
+    """Away from the other object that the goal puts there, each to the side on which it stands."""
+    others = [term[1] for term in scene.goal if term[2:] == (target,) and term[1] != instance]
+    if not others:
+        return np.zeros(3)
+    far = scene.pose(instance).position[0] > scene.pose(others[0]).position[0]
+    return np.array([SPACING.get(scene.kind(target), 0.0) * (1.0 if far else -1.0), 0.0, 0.0])
+
+
+def _rim(scene: Scene, target: str) -> float:
+    return float(scene.boxes(scene.owner(target)).corners()[..., 2].max())
+
+
+def _standing(scene: Scene, instance: str, point: Array, height: float) -> Array:
+    """The origin over a point with the object's bottom a gap above a height."""
+    bottom = float(scene.boxes(instance).corners()[..., 2].min())
+    return np.array([point[0], point[1], height + GAP + scene.pose(instance).position[2] - bottom])
+
+
+def _turn(scene: Scene, instance: str, target: str, axis: int | None) -> float:
+    """The smaller turn about the vertical that lays an axis of the object along the target's."""
+    if axis is None:
+        return 0.0
+    own, other = scene.pose(instance).rotation[:, axis], scene.pose(scene.owner(target)).rotation[:, axis]
+    angle = math.atan2(other[1], other[0]) - math.atan2(own[1], own[0])
+    return (angle + math.pi / 2) % math.pi - math.pi / 2
+
+
+def _in_room(scene: Scene, instance: str, target: str, inside: Inside) -> Spot:
+    front = scene.pose(scene.owner(target)).rotation @ np.array([*inside.front, 0.0])
+    point = _middle(scene, target) + inside.short * front
+    floor = support(scene.boxes(scene.owner(target)), point - 0.06 * UP)
+    return Spot(_standing(scene, instance, point, floor), inside.way * front + 0.01 * UP)
+
+
+def _in_drawer(scene: Scene, instance: str, joint: Joint) -> Spot:
+    """In the middle of what is open to the sky between the cabinet and the drawer's front."""
+    way, inside = opening_way(scene, joint), scene.body_boxes(joint.body)
+    load = scene.boxes(instance).corners().reshape(-1, 3) - scene.pose(instance).position
+    front = float((inside.corners() @ way).max()) - DRAWER_FRONT - float((load @ way).max())
+    above = scene.boxes(scene.owner_of(joint)).corners()
+    above = above[above[..., 2].max(1) > inside.corners()[..., 2].max() + 0.002]
+    back = float((above @ way).max()) + float((-load @ way).max())
+    middle = inside.center.mean(0)
+    point = middle + (0.5 * (front + back) - middle @ way) * way
+    point[2] = inside.corners()[..., 2].max()
+    return Spot(_standing(scene, instance, point, support(inside, point)), 2 * OVER * UP + SLANT * way)
