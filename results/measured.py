@@ -72,6 +72,10 @@ def _conditions(group: Group, marks: Sequence[str]) -> Iterable[str]:
         yield f"{_pack(conditions.pack)} ({conditions.fingerprint})"
     if renderer := (run.get("gl") or {}).get("renderer"):
         yield f"drawn by {renderer}"
+    until = run.get("until") or {}
+    if until.get("stop"):
+        bounds = f"{100 * until['low']:.1f} to {100 * until['high']:.1f}"
+        yield f"stopped early ({until['text']}); the interval over all tasks that is valid under this rule is {bounds}"
     if "untrained" in marks:
         yield "untrained weights: no result of any model"
     if "privileged" in marks:

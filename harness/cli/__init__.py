@@ -24,10 +24,12 @@ VERBS: dict[str, str] = {
     "table": "Success rates in the papers' layout, published rows beside them.",
     "show": "Summarise a run: configuration, progress, errors, episodes.",
     "compare": "Compare runs episode by episode: is one better, and how sure is that.",
+    "trials": "Keep trials on a real robot as a run.",
     "replay": "Play a stored episode again, verify it, write its video.",
     "selfcheck": "Does this installation give right numbers? A few minutes.",
     "parity": "Hold reference recordings against this machine.",
     "list": "List suites, tasks, policies and protocols.",
+    "assets": "List, check or fetch the meshes and textures that pictures are drawn with.",
     "doctor": "Check this machine; say what mends each problem.",
 }
 """Verb -> its line in `nora-bench --help`, in the order shown."""

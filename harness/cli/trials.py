@@ -1,0 +1,107 @@
+"""`nora-bench trials`: keep trials on a real robot as a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ...results.layouts import Item
+    from ...results.store import Store
+    from ...results.trials import Trial
+
+
+def trials(
+    file: Annotated[Path | None, typer.Argument(help="CSV of trials; without one, they are asked for one by one.")] = None,
+    suite: Annotated[str, typer.Option(help="widowx or galaxea-a1.")] = "galaxea-a1",
+    policy: Annotated[str, typer.Option(help="Name of the policy that drove the robot.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; default runs/<suite>-<policy>.")] = None,
+    number: Annotated[int, typer.Option("--trials", min=1, help="Trials per task to ask for.")] = 10,
+    tasks: Annotated[bool, typer.Option("--tasks", help="List the suite's tasks and exit.")] = False,
+) -> None:
+    """Enter real-robot trials, from a CSV file or one by one; tables, compare and report then take them like any run.
+
+    Example: `nora-bench trials galaxea.csv --suite galaxea-a1 --policy nora-1.5`
+
+    Columns of the file: task, trial, start (number of the start position), success, partial (right object grasped),
+    distractor (wrong one grasped); 1 or 0. What is asked for one by one is kept at once: stop and go on as you like.
+    """
+    from ...results import trials as entered
+    from ..errors import InputError
+
+    try:
+        items = entered.tasks(suite)
+        if tasks:
+            _list(items)
+            return
+        if not policy:
+            raise InputError("whose trials? Add --policy NAME")
+        folder = out or Path("runs") / f"{suite}-{policy}"
+        if file is not None:
+            _import(file, suite, policy, folder)
+        else:
+            _ask(items, suite, policy, folder, number)
+    except entered.TrialError as error:
+        raise InputError(str(error)) from None
+    print(f"{folder}: see `nora-bench table {entered.TABLES[suite]} {folder}`")
+
+
+def _list(items: tuple[Item, ...]) -> None:
+    for item in items:
+        print(item.name)
+
+
+def _import(file: Path, suite: str, policy: str, folder: Path) -> None:
+    from ...results import trials as entered
+    from ...results.store import Store
+
+    found = entered.read(file, suite)
+    with Store.create(folder, entered.run_json(suite, policy)) as store:
+        for record in entered.records(found, suite, policy):
+            store.append(record)
+        _finish(store)
+    print(f"{len(found)} trials of {policy} kept")
+    for gap in entered.gaps(found, suite):
+        print(f"! {gap}")
+
+
+def _ask(items: tuple[Item, ...], suite: str, policy: str, folder: Path, number: int) -> None:
+    from ...results import trials as entered
+    from ...results.store import Store
+
+    exists = (folder / "run.json").exists()
+    with Store.open(folder) if exists else Store.create(folder, entered.run_json(suite, policy)) as store:
+        for task_id, item in enumerate(items):
+            for trial in _questions(store, item, suite, task_id, number):
+                store.append(entered.record(trial, task_id, 0, suite, policy))
+        _finish(store)
+
+
+def _questions(store: Store, item: Item, suite: str, task_id: int, number: int) -> Iterator[Trial]:
+    """The trials of one task that are not kept yet, asked for."""
+    from ...envs.base import EpisodeSpec
+    from ...results.trials import Trial
+
+    done = store.keys()
+    for trial in range(1, number + 1):
+        if EpisodeSpec(suite, task_id, trial - 1, 0, f"real/{suite}").key in done:
+            continue
+        print(f"\n{item.label}, trial {trial} of {number} (start position {trial})")
+        success = typer.confirm("  success?")
+        partial = success or typer.confirm("  right object grasped?")
+        wrong = typer.confirm("  distractor grasped?") if not item.metrics and "[" in item.name else None
+        yield Trial(item.name, trial, trial, success, partial, wrong)
+
+
+def _finish(store: Store) -> None:
+    from datetime import UTC, datetime
+
+    done = len(store.keys())
+    store.update_run(
+        status="finished",
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        counts={"planned": done, "done": done, "errors": 0},
+    )

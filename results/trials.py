@@ -1,0 +1,182 @@
+"""Trials on a real robot, entered by hand: checked, then kept as a run like any other.
+
+A trial becomes an episode record: the start position is its initial state, a repetition at the same position its seed.
+Trials of two policies from equal start positions can therefore be compared in pairs.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..envs.base import EpisodeSpec
+from ..envs.registry import nearest
+from . import layouts
+from .layouts import Item
+from .records import EpisodeRecord
+
+COLUMNS = ("task", "trial", "start", "success", "partial", "distractor")
+"""Of the CSV; `start`, `partial` and `distractor` may be missing."""
+TABLES = {"widowx": "nora/table1", "galaxea-a1": "nora15/table5"}
+"""Suite of trials -> the table that lists its tasks."""
+_WORDS = {"1": True, "true": True, "yes": True, "y": True, "0": False, "false": False, "no": False, "n": False}
+
+
+class TrialError(ValueError):
+    """A trial cannot be what was written; the message names line, column and value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One attempt of a policy at a task."""
+
+    task: str
+    trial: int
+    """1, 2, … within the task."""
+    start: int
+    """Number of the start position, from 1; the trial's own number where positions were not recorded."""
+    success: bool
+    partial: bool | None = None
+    """Whether the right object was grasped."""
+    distractor: bool | None = None
+    """Whether a wrong object was grasped."""
+
+
+def tasks(suite: str) -> tuple[Item, ...]:
+    """The suite's tasks in the paper's order. Raises TrialError for an unknown suite."""
+    if suite not in TABLES:
+        raise TrialError(f"unknown suite of trials {suite!r}{nearest(suite, TABLES)}; there are {', '.join(TABLES)}")
+    return tuple(item for item in layouts.get(TABLES[suite]).items if item.suite)
+
+
+def read(path: Path, suite: str) -> list[Trial]:
+    """The trials of a CSV file, checked. Raises TrialError naming the line."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrialError(f"{path} cannot be read: {error}; it must be a CSV file with the columns {', '.join(COLUMNS)}") from None
+    reader = csv.DictReader(lines)
+    missing = {"task", "trial", "success"} - set(reader.fieldnames or ())
+    unknown = set(reader.fieldnames or ()) - set(COLUMNS)
+    if missing or unknown:
+        what = f"lacks {', '.join(sorted(missing))}" if missing else f"has unknown columns {', '.join(sorted(map(str, unknown)))}"
+        raise TrialError(f"{path} {what}; its first line must be {','.join(COLUMNS)}")
+    found = []
+    for number, values in enumerate(reader, start=2):
+        try:
+            found.append(parse(values, suite))
+        except TrialError as error:
+            raise TrialError(f"{path}, line {number}: {error}") from None
+    check(found, str(path))
+    return found
+
+
+def parse(values: Mapping[str, str | None], suite: str) -> Trial:
+    """One trial from its texts. Raises TrialError naming column and value."""
+    item = _item(values.get("task") or "", suite)
+    trial = _number("trial", values.get("trial"))
+    start = _number("start", values["start"]) if values.get("start") else trial
+    success = _yes("success", values.get("success"))
+    if success is None:
+        raise TrialError("success is empty; write 1 or 0")
+    partial, distractor = _yes("partial", values.get("partial")), _yes("distractor", values.get("distractor"))
+    if success and partial is False:
+        raise TrialError("success 1 with partial 0: who placed the object had grasped it")
+    if distractor is not None and item.metrics and "distractor" not in item.metrics:
+        raise TrialError(f"distractor must be empty: the task {item.name!r} has none")
+    return Trial(item.name, trial, start, success, partial, distractor)
+
+
+def _item(name: str, suite: str) -> Item:
+    known = {item.name.casefold(): item for item in tasks(suite)}
+    known |= {item.label.partition(":")[0].casefold(): item for item in tasks(suite) if ":" in item.label}
+    found = known.get(name.strip().casefold())
+    if found is None:
+        names = [item.name for item in tasks(suite)]
+        raise TrialError(f"unknown task {name!r}{nearest(name, names)}; {suite} has: {'; '.join(names)}")
+    return found
+
+
+def _number(column: str, text: str | None) -> int:
+    value = (text or "").strip()
+    if not value.isdigit() or int(value) < 1:
+        raise TrialError(f"{column} is {value!r}; write a number from 1")
+    return int(value)
+
+
+def _yes(column: str, text: str | None) -> bool | None:
+    value = (text or "").strip().casefold()
+    if value == "":
+        return None
+    if value not in _WORDS:
+        raise TrialError(f"{column} is {value!r}; write 1 or 0")
+    return _WORDS[value]
+
+
+def check(trials: Sequence[Trial], source: str) -> None:
+    """Whether the trials fit together. Raises TrialError for none at all and for a trial that is there twice."""
+    if not trials:
+        raise TrialError(f"{source} holds no trials")
+    seen: set[tuple[str, int]] = set()
+    for one in trials:
+        if (one.task, one.trial) in seen:
+            raise TrialError(f"{source}: {one.task!r} has trial {one.trial} twice")
+        seen.add((one.task, one.trial))
+
+
+def gaps(trials: Iterable[Trial], suite: str, expected: int = 10) -> Iterator[str]:
+    """What a reader should know: tasks with fewer trials than the paper's, or none."""
+    counted: dict[str, int] = {}
+    for one in trials:
+        counted[one.task] = counted.get(one.task, 0) + 1
+    for item in tasks(suite):
+        if counted.get(item.name, 0) < expected:
+            yield f"{item.name}: {counted.get(item.name, 0)} of the paper's {expected} trials"
+
+
+def records(trials: Iterable[Trial], suite: str, policy: str) -> Iterator[EpisodeRecord]:
+    """The trials as episodes."""
+    ids = {item.name: number for number, item in enumerate(tasks(suite))}
+    repeats: dict[tuple[str, int], int] = {}
+    for one in trials:
+        seed = repeats.get((one.task, one.start), 0)
+        repeats[one.task, one.start] = seed + 1
+        yield record(one, ids[one.task], seed, suite, policy)
+
+
+def record(trial: Trial, task_id: int, seed: int, suite: str, policy: str) -> EpisodeRecord:
+    """One trial as an episode; `seed` counts repetitions at the same start position."""
+    spec = EpisodeSpec(suite, task_id, trial.start - 1, seed, f"real/{suite}")
+    measures = {"partial": trial.partial, "distractor": trial.distractor}
+    return EpisodeRecord(
+        key=spec.key,
+        suite=suite,
+        task=trial.task,
+        task_id=task_id,
+        instruction=trial.task.partition(" [")[0],
+        init_state=spec.init_state,
+        seed=seed,
+        protocol=spec.protocol,
+        policy=policy,
+        success=trial.success,
+        measures={name: value for name, value in measures.items() if value is not None},
+        steps=0,
+        decisions=0,
+        termination="success" if trial.success else "budget",
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def run_json(suite: str, policy: str) -> dict[str, Any]:
+    """`run.json` of a run of trials."""
+    return {
+        "status": "running",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "suites": [suite],
+        "protocol": {"name": f"real/{suite}", "source": "trials on the robot, entered by hand"},
+        "policy": {"name": policy, "marks": []},
+    }
