@@ -13,11 +13,18 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ...results.reading import Run
+    from ...results.trace import Traced
 
 
 def show(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
     key: Annotated[str | None, typer.Option(help="Show this one episode.")] = None,
+    cell: Annotated[
+        str | None,
+        typer.Option(metavar="POLICY/COLUMN", help="List the episodes behind this cell of the table that fits the run."),
+    ] = None,
+    table: Annotated[str | None, typer.Option(metavar="ID", help="The table that --cell is of.")] = None,
+    metric: Annotated[str, typer.Option(help="success, partial or distractor, for --cell.")] = "success",
     as_json: Annotated[bool, typer.Option("--json", help="All of it as one JSON object on stdout.")] = False,
 ) -> None:
     """Summarise a run: what was played, per-task success, failures and errors, times, where it comes from.
@@ -28,7 +35,9 @@ def show(
     from ...results.summary import summarise
 
     run = load_run(folder)
-    if key is not None:
+    if cell is not None:
+        _print_cell(run, cell, table, metric, as_json=as_json)
+    elif key is not None:
         _print_episode(run, key, as_json=as_json)
     elif as_json:
         print(json.dumps(summarise(run), indent=2, ensure_ascii=False))
@@ -50,6 +59,51 @@ def _print_episode(run: Run, key: str, *, as_json: bool) -> None:
     for name, value in values.items():
         print(f"{name:18} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
     print(f"Play it again with `nora-bench replay {run.folder} '{key}' --video episode.mp4`")
+
+
+def _print_cell(run: Run, name: str, table: str | None, metric: str, *, as_json: bool) -> None:
+    from ...results import layouts
+    from ...results.trace import trace
+    from ..errors import InputError
+
+    try:
+        layout = layouts.get(table) if table else layouts.fitting({record.suite for record in run.records})
+        found = trace(layout, run, name, metric)
+    except KeyError as error:
+        raise InputError(str(error.args[0])) from None
+    if as_json:
+        print(json.dumps([_cell_json(one) for one in found], indent=2, ensure_ascii=False))
+        return
+    for one in found:
+        _print_traced(one, layout.id)
+
+
+def _cell_json(one: Traced) -> dict[str, Any]:
+    return {
+        "policy": one.policy,
+        "item": one.item,
+        "value": one.cell.value,
+        "k": one.cell.k,
+        "n": one.cell.n,
+        "source": one.source,
+        "notes": list(one.cell.notes),
+        "counted": [record.key for record in one.counted],
+        "left_out": [{"key": record.key, "reason": reason} for record, reason in one.left_out],
+    }
+
+
+def _print_traced(one: Traced, table: str) -> None:
+    cell = one.cell
+    if one.source:
+        print(f"{one.policy}/{one.item} in {table}: {cell.text} %, printed in {one.source}; no episodes of ours")
+        for note in cell.notes:
+            print(f"  {note}")
+        return
+    print(f"{one.policy}/{one.item} in {table}: {cell.text} % = {cell.k}/{cell.n}, 95 % from {cell.low:.1f} to {cell.high:.1f}")
+    for record in one.counted:
+        print(f"  {'+' if record.success else '-'} {record.key}  {record.steps} steps")
+    for record, reason in one.left_out:
+        print(f"  not counted: {record.key}  {reason}")
 
 
 def _print(summary: Mapping[str, Any]) -> None:
