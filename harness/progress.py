@@ -155,12 +155,12 @@ class LiveProgress(Progress):
 
     def __init__(self, tally: Tally, console: Console) -> None:
         super().__init__(tally, console)
-        self._workers: dict[int, str] = {}
+        self._workers: dict[int, tuple[str, float]] = {}
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._live.start()
 
     def working(self, worker: int, doing: str) -> None:
-        self._workers[worker] = doing
+        self._workers[worker] = doing, time.monotonic()
 
     def note(self, text: str) -> None:
         self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -176,8 +176,12 @@ class LiveProgress(Progress):
 
     def picture(self) -> Group:
         """All that is shown."""
-        workers = [Text(f"  worker {n}: {doing or 'gone home'}", style="dim") for n, doing in sorted(self._workers.items())]
+        workers = [Text(f"  worker {number}: {self._doing(number)}", style="dim") for number in sorted(self._workers)]
         return Group(self._table(), Text(f"{self.tally.done}/{self.tally.total} episodes, {self.tally.pace()}"), *workers)
+
+    def _doing(self, number: int) -> str:
+        doing, since = self._workers[number]
+        return f"{doing} for {duration(time.monotonic() - since)}" if doing else "gone home"
 
     def _table(self) -> Table:
         table = Table("suite", "episodes", "success (95 % interval)", "errors")

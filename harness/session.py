@@ -39,6 +39,7 @@ from .progress import Tally, show
 from .recording import RunFacts
 from .runner import Limits, Runner
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CHECKED = ("config", "protocol", "assets")
 """Parts of run.json that a resumed run must find as they were."""
 
@@ -277,7 +278,8 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
         came = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    heeded = [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # nohup ignores SIGHUP
+    before = {number: signal.signal(number, note) for number in heeded}
     try:
         yield lambda: came
     finally:

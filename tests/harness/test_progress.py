@@ -1,0 +1,101 @@
+import io
+
+import pytest
+from nora_bench.harness import progress
+from nora_bench.harness.progress import LineProgress, LiveProgress, Tally, duration, show
+from nora_bench.results.records import EpisodeRecord
+from rich.console import Console
+
+
+def record(suite="toy", success: bool | None = True):
+    return EpisodeRecord(
+        key="k",
+        suite=suite,
+        task="t",
+        task_id=0,
+        instruction="",
+        init_state=0,
+        seed=0,
+        protocol="p",
+        policy="zero",
+        success=success,
+        steps=1,
+        decisions=1,
+        termination="error" if success is None else "success" if success else "budget",
+    )
+
+
+@pytest.fixture
+def console():
+    return Console(file=io.StringIO(), width=100)
+
+
+def terminal():
+    return Console(file=io.StringIO(), width=100, force_terminal=True, color_system=None)
+
+
+def said(console):
+    return console.file.getvalue()
+
+
+def test_the_tally_counts_successes_failures_and_errors_apart():
+    tally = Tally.of({"toy": 5}, [record(success=success) for success in (True, True, False, None)])
+    assert (tally.done, tally.total, tally.errors) == (4, 5, 1)
+    assert tally.suites["toy"].rate() == "2/3  66.7%  [20.8%, 93.9%]"
+
+
+def test_the_pace_counts_this_sitting_only(monkeypatch):
+    tally = Tally.of({"toy": 10}, [record()] * 4)
+    assert tally.pace() == "pace not known yet"
+    monkeypatch.setattr(progress.time, "monotonic", lambda: tally.started + 120)
+    tally.add(record())
+    assert tally.pace() == "0.5 episodes/min, 10 min 00 s left"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(12.4, "12 s"), (200, "3 min 20 s"), (7500, "2 h 05 min"), (3599.9, "1 h 00 min")])
+def test_durations_are_for_people(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_a_terminal_gets_the_live_table_and_a_pipe_gets_lines(console):
+    live = show(Tally({}), terminal())
+    live.close()
+    assert isinstance(live, LiveProgress)
+    assert isinstance(show(Tally({}), console), LineProgress)
+
+
+def test_lines_come_with_rates_and_the_rest(console):
+    lines = LineProgress(Tally.of({"toy": 3}, []), console)
+    lines.finished(record())
+    lines.finished(record(success=None))
+    lines.close()
+    assert said(console).startswith("2/3 episodes, 1 errors; toy 1/1  100.0%")
+
+
+def test_lines_do_not_come_at_every_tick(console):
+    lines = LineProgress(Tally.of({"toy": 3}, []), console)
+    for _ in range(3):
+        lines.finished(record())
+        lines.tick()
+    assert len(said(console).splitlines()) == 1
+
+
+def test_the_live_table_shows_suites_workers_and_pace():
+    console = terminal()
+    live = LiveProgress(Tally.of({"toy": 3, "other": 2}, []), console)
+    live.working(0, "toy/task0/init1/seed0")
+    live.working(1, "")
+    live.finished(record())
+    live.note("[a note]")
+    live.tick()
+    live.close()
+    for text in (
+        "1/3",
+        "0/2",
+        "1/1  100.0%",
+        "no episode scored yet",
+        "worker 0: toy/task0/init1/seed0 for 0 s",
+        "gone home",
+        "[a note]",
+    ):
+        assert text in said(console)
