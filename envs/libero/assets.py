@@ -2,7 +2,7 @@
 
 `official` is looked for, in this order, in `NORA_BENCH_LIBERO_ASSETS`, in nora-bench's cache (filled by
 `nora-bench assets fetch`), in LIBERO's own download cache and inside the package. A folder counts only when it
-holds every XML file that the suite's tasks load: an interrupted download is never taken for complete.
+holds every file that the 40 tasks load: an interrupted download is never taken for complete.
 """
 
 from __future__ import annotations
@@ -14,32 +14,15 @@ from pathlib import Path
 
 from ..base import AssetPack, SuiteError
 from ..paths import cache_home
+from .contents import missing_files
 from .install import libero_root
 
 VARIABLE = "NORA_BENCH_LIBERO_ASSETS"
-
-XML_FILES = (
-    *(f"stable_hope_objects/{n}/{n}.xml" for n in ("alphabet_soup", "bbq_sauce", "butter", "chocolate_pudding", "cookies")),
-    *(f"stable_hope_objects/{n}/{n}.xml" for n in ("cream_cheese", "ketchup", "milk", "orange_juice", "salad_dressing")),
-    "stable_hope_objects/tomato_sauce/tomato_sauce.xml",
-    *(f"stable_scanned_objects/{n}/{n}.xml" for n in ("akita_black_bowl", "basket", "chefmate_8_frypan", "plate")),
-    "stable_scanned_objects/glazed_rim_porcelain_ramekin/glazed_rim_porcelain_ramekin.xml",
-    *(f"turbosquid_objects/{n}/{n}.xml" for n in ("black_book", "desk_caddy", "moka_pot", "porcelain_mug")),
-    *(f"turbosquid_objects/{n}/{n}.xml" for n in ("red_coffee_mug", "white_yellow_mug", "wine_bottle", "wine_rack")),
-    *(f"articulated_objects/{n}.xml" for n in ("flat_stove", "microwave", "white_cabinet", "wooden_cabinet")),
-    *(f"scenes/libero_{n}_base_style.xml" for n in ("floor", "kitchen_tabletop", "living_room_tabletop", "study", "tabletop")),
-)
-"""The XML files that the 40 tasks of the four 10-task suites load, relative to the pack's folder."""
 
 
 def cache_folder() -> Path:
     """LIBERO's part of nora-bench's cache."""
     return cache_home() / "libero"
-
-
-def missing_files(folder: Path) -> list[str]:
-    """XML files of the 40 tasks that `folder` lacks."""
-    return [name for name in XML_FILES if not (folder / name).is_file()]
 
 
 def resolve(wanted: str, suite: str) -> AssetPack:

@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "table": "Success rates in the papers' layout, published rows beside them.",
     "show": "Summarise a run: configuration, progress, errors, episodes.",
     "compare": "Compare runs episode by episode: is one better, and how sure is that.",
+    "report": "Write runs as one page to read offline.",
     "trials": "Keep trials on a real robot as a run.",
     "replay": "Play a stored episode again, verify it, write its video.",
     "selfcheck": "Does this installation give right numbers? A few minutes.",

@@ -4,6 +4,6 @@ The same actions give the same states on stand-ins and on the official pack, bit
 (docs/standin_assets.md). physics.json holds the numbers, the other modules draw.
 """
 
-from .cache import VERSION, ensure, fingerprint
+from .cache import VERSION, ensure, fingerprint, folder
 
-__all__ = ["VERSION", "ensure", "fingerprint"]
+__all__ = ["VERSION", "ensure", "fingerprint", "folder"]

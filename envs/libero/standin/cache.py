@@ -29,13 +29,18 @@ def fingerprint() -> str:
     return total.hexdigest()[:16]
 
 
+def folder(cache_root: Path) -> Path:
+    """Where `ensure` keeps this version's assets; they need not be there yet."""
+    return cache_root / f"standin-v{VERSION}-{fingerprint()}" / "assets"
+
+
 def ensure(cache_root: Path) -> Path:
     """The asset folder of this version's stand-ins below `cache_root`, generated there (seconds) where it is not yet.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    home = cache_root / f"standin-v{VERSION}-{fingerprint()}"
+    home = folder(cache_root).parent
     if lacking(home):
         cache_root.mkdir(parents=True, exist_ok=True)
         with _locked(cache_root / ".standin.lock"):
