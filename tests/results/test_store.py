@@ -4,6 +4,7 @@ import resource
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -183,27 +184,29 @@ def test_an_actions_folder_that_is_a_link_to_elsewhere_is_refused(folder, tmp_pa
         store.write_actions("k", np.zeros((1, 7)))
 
 
-@pytest.fixture
+@contextmanager
 def small_disk():
-    """Files of this process cannot pass 2,000 bytes: the kernel's own refusal in the middle of a write."""
+    """Files of this process cannot pass 2,000 bytes, nor can pytest's own output: the kernel's refusal in mid-write."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_a_full_disk_is_an_error_and_the_file_stays_readable(folder, small_disk):
+def test_a_full_disk_is_an_error_and_the_file_stays_readable(folder):
     whole = episodes(folder).read_bytes()
     assert 1000 < len(whole) < 2000
-    with Store.open(folder) as store, pytest.raises(StoreError, match="df -h"):
+    with Store.open(folder) as store, small_disk(), pytest.raises(StoreError, match="df -h"):
         store.append(record(3, instruction="x" * 2000))
     assert episodes(folder).read_bytes() == whole
 
 
-def test_a_full_disk_leaves_no_half_written_action_file(folder, small_disk):
-    with Store.open(folder) as store, pytest.raises(StoreError, match="df -h"):
+def test_a_full_disk_leaves_no_half_written_action_file(folder):
+    with Store.open(folder) as store, small_disk(), pytest.raises(StoreError, match="df -h"):
         store.write_actions("k", np.zeros((1000, 7)))
     assert list((folder / "actions").iterdir()) == []
 
