@@ -27,8 +27,8 @@ RESERVE_GIB = 2.0
 """Memory that `--workers auto` leaves to the runner and the rest of the machine."""
 WORKER_GIB = 1.0
 """Memory of a worker whose suite does not say."""
-RECORD_BYTES = 2500
-"""Of one line in episodes.jsonl and the head of its action file, rounded up."""
+RECORD_BYTES = 7000
+"""Of one line in episodes.jsonl, and of the head and the unused disk block of its action file, rounded up."""
 ACTION_BYTES = 64
 """Of one control step in an action file: at most eight numbers."""
 
@@ -93,7 +93,7 @@ def estimate(plan: Plan, stage: Stage, policy: Policy, workers: int, max_steps: 
     budgets = [max_steps or stage.protocol.steps(spec.suite) for spec in plan.episodes]
     chunk = stage.protocol.replan or getattr(policy, "chunk", 1)
     decisions = [math.ceil(budget / chunk) for budget in budgets]
-    steps = sum(budgets) + stage.protocol.settle_steps * len(budgets)
+    steps = sum(budgets) + (stage.protocol.settle_steps + sum(stage.protocol.push.values())) * len(budgets)
     suites = [spec.suite for spec in plan.episodes]
     cost = getattr(stage.suites[0], "cost", None)
     pictures = sum(decisions) * len(policy.needs.cameras)

@@ -1,7 +1,7 @@
 """From a configuration to the episodes of a run: pure, and in the same order every time.
 
-Where neither policy nor scene depends on the seed, all seeds are the same episode. It is then planned once, under
-the first seed; the plan counts the others as repeats, which are not played and enter no statistics.
+Where neither policy nor scene nor protocol depends on the seed, all seeds are the same episode. It is then planned
+once, under the first seed; the plan counts the others as repeats, which are not played and enter no statistics.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def make_plan(config: RunConfig, stage: Stage, *, stochastic: bool) -> Plan:
     repeated = 0
     for suite, task in _chosen(config.tasks, stage):
         states = _init_states(config, suite, task)
-        seeds = config.seeds if stochastic or task.seeded else config.seeds[:1]
+        seeds = config.seeds if stochastic or task.seeded or stage.protocol.push else config.seeds[:1]
         repeated += len(states) * (len(config.seeds) - len(seeds))
         episodes += [EpisodeSpec(suite.name, task.id, state, seed, stage.protocol.name) for seed in seeds for state in states]
     return Plan(tuple(episodes), repeated)

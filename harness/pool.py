@@ -51,6 +51,7 @@ class WorkerSetup:
         return {
             **base,
             **ONE_THREAD,
+            "PYTHONHASHSEED": "0",  # some simulators walk through sets of names
             "LP_NUM_THREADS": "0",  # software GL draws in the worker's own thread
             "NUMBA_CACHE_DIR": str(Path(self.options.cache) / "numba"),
             **(blind if self.options.gl == "none" else drawing),
@@ -114,8 +115,8 @@ def log_tail(log: Path, lines: int = 12) -> str:
 
 
 def ending(returncode: int | None) -> str:
-    """How a process ended, in words; empty for one that had not ended."""
-    if returncode is None:
+    """How a process ended, in words; empty for one that had not ended, or in order."""
+    if not returncode:
         return ""
     if returncode < 0:
         return f"killed by signal {-returncode} ({signal.strsignal(-returncode)})"

@@ -59,6 +59,7 @@ PROTOCOLS = {
     "toy/plain": protocol(),
     "toy/chunk-end": protocol("toy/chunk-end", success="chunk_end", replan=3),
     "toy/last-step": protocol("toy/last-step", success="last_step"),
+    "toy/pushed": protocol("toy/pushed", push={"steps": 5, "rest": 3}),
 }
 
 

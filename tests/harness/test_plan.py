@@ -41,6 +41,11 @@ def test_seeds_that_place_fixtures_are_planned_for_a_deterministic_policy():
     assert (len(found.episodes), found.repeated) == (36, 0)
 
 
+def test_a_protocol_that_draws_from_the_key_makes_every_seed_another_episode():
+    found = plan(stochastic=False, protocol="toy/pushed", seeds=3, episodes=4)
+    assert (len(found.episodes), found.repeated) == (36, 0)
+
+
 def test_what_is_done_is_not_planned_again():
     found = plan(tasks="0", episodes=3)
     rest = found.without({found.episodes[1].key})
