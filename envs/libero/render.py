@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..base import WorldError
-from .engine import mujoco
+from .engine import mujoco, trim_memory
 
 CAMERAS = {"primary": "agentview", "wrist": "robot0_eye_in_hand"}
 """nora-bench's camera names and LIBERO's."""
@@ -47,6 +47,7 @@ class Renderer:
         self.context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_150)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self.context)
         self.rect = mujoco.MjrRect(0, 0, size, size)
+        trim_memory()  # what uploading textures and meshes has used
 
     def picture(self, camera: str) -> np.ndarray:
         """[size, size, 3] uint8 from `primary` or `wrist`; OpenGL rows, the first is the bottom, as LIBERO returns them."""

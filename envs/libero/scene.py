@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..base import SuiteError, WorldError
-from .engine import mujoco
+from .engine import mujoco, release_compiler
 from .goal import Goal
 from .osc import SUBSTEPS, OscArm
 
@@ -51,6 +51,7 @@ class Scene:
                 use_camera_obs=False,
                 hard_reset=False,
             )
+        release_compiler()
         self.inner: Any = self.env.env
         self.robot: Any = self.inner.robots[0]
         self.model: Any = self.inner.sim.model._model
