@@ -6,120 +6,15 @@ import csv
 import html as escaping
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .grid import Box, grid, marked
+from .latex import latex
 from .tables import Cell, Line, Table
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-MISSING = "—"
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """One field of the grid."""
-
-    text: str
-    count: str = ""
-    """Successes/episodes, for measured cells."""
-    marks: tuple[int, ...] = ()
-    """Numbers of the footnotes that belong here."""
-    best: bool = False
-
-
-@dataclass(slots=True)
-class Grid:
-    """A table laid out in rows and columns, its footnotes numbered in reading order."""
-
-    title: str
-    headers: list[list[tuple[str, int]]]
-    """Header rows of (text, columns spanned)."""
-    rows: list[str | list[Box]] = field(default_factory=list)
-    """A heading across the table, or the fields of one row."""
-    footnotes: list[str] = field(default_factory=list)
-    notes: tuple[str, ...] = ()
-
-    @property
-    def names(self) -> list[str]:
-        """One flat name per column."""
-        spread = [[text for text, span in row for _ in range(span)] for row in self.headers]
-        return [" ".join(dict.fromkeys(part for part in column if part)) for column in zip(*spread, strict=True)]
-
-    def box(self, text: str, notes: Iterable[str], **fields: Any) -> Box:
-        """A field whose notes become footnotes; equal notes share a number."""
-        for note in notes:
-            if note not in self.footnotes:
-                self.footnotes.append(note)
-        return Box(text, marks=tuple(self.footnotes.index(note) + 1 for note in notes), **fields)
-
-
-def grid(table: Table) -> Grid:
-    """The table in its paper's orientation."""
-    return _models_as_rows(table) if table.layout.models == "rows" else _models_as_columns(table)
-
-
-def _cell(grid: Grid, cell: Cell | None) -> Box:
-    if cell is None:
-        return Box(MISSING)
-    count = "" if cell.k is None else f"{cell.k}/{cell.n}"
-    text = cell.text
-    if cell.low is not None and cell.high is not None:
-        text += f" ± {max(cell.value - cell.low, cell.high - cell.value):.1f}"
-    return grid.box(text, cell.notes, count=count, best=cell.best)
-
-
-def _spans(texts: Iterable[str]) -> list[tuple[str, int]]:
-    return [(text, len(list(run))) for text, run in groupby(texts)]
-
-
-def _models_as_rows(table: Table) -> Grid:
-    layout = table.layout
-    columns = [(item, metric) for item in layout.items for metric in layout.metrics]
-    headers = [[(layout.header, 1), *((item.label, 1) for item, _ in columns)]]
-    if any(item.group for item, _ in columns):
-        headers.insert(0, [("", 1), *_spans(item.group for item, _ in columns)])
-    out = Grid(layout.title, headers, notes=table.notes)
-    for line in table.lines:
-        if line.section:
-            out.rows.append(line.section)
-        fields = [_cell(out, line.cells.get((item.name, metric.name))) for item, metric in columns]
-        out.rows.append([out.box(line.label, line.notes), *fields])
-    return out
-
-
-def _models_as_columns(table: Table) -> Grid:
-    layout = table.layout
-    columns = [(line, metric) for line in table.lines for metric in layout.metrics]
-    out = Grid(layout.title, [], notes=table.notes)
-    labels = {id(line): _marked(out.box(line.label, line.notes)) for line in table.lines}
-    out.headers = [[(layout.header, 1), *((labels[id(line)], len(layout.metrics)) for line in table.lines)]]
-    if len(layout.metrics) > 1:
-        out.headers.append([("", 1), *((metric.label, 1) for _, metric in columns)])
-    last = ""
-    for name, label, group in _items(table):
-        if group and group != last:
-            out.rows.append(group)
-        last = group
-        fields = [_cell(out, line.cells.get((name, metric.name))) for line, metric in columns]
-        out.rows.append([Box(label), *fields])
-    return out
-
-
-def _items(table: Table) -> list[tuple[str, str, str]]:
-    """Name, label and group of each row where policies are columns."""
-    layout = table.layout
-    rows = [(item.name, item.label, item.group) for item in layout.items]
-    if layout.item_delta:
-        rows.append((layout.item_delta["name"], layout.item_delta["name"], ""))
-    return rows
-
-
-def _marked(box: Box, form: str = " [{}]") -> str:
-    return box.text + (form.format(",".join(map(str, box.marks))) if box.marks else "")
 
 
 def terminal(table: Table, console: Console) -> None:
@@ -152,7 +47,7 @@ def _packed(fields: Sequence[str]) -> str:
 
 
 def _terminal_box(field: Box, escape: Callable[[str], str]) -> str:
-    text = escape(_marked(field))
+    text = escape(marked(field))
     text = f"[bold]{text}[/]" if field.best else text
     return f"{text}\n[dim]{field.count}[/]" if field.count else text
 
@@ -174,72 +69,6 @@ def markdown(table: Table) -> str:
     body = tabulate(rows, laid.names, tablefmt="pipe", disable_numparse=True, colalign=align)
     notes = [f"<sup>{number}</sup> {note}" for number, note in enumerate(laid.footnotes, start=1)]
     return "\n".join([f"**{laid.title}**", "", body, "", *(f"{note}  " for note in [*notes, *laid.notes])]).rstrip() + "\n"
-
-
-_LATEX = str.maketrans(
-    {
-        "\\": r"\textbackslash{}",
-        "&": r"\&",
-        "%": r"\%",
-        "$": r"\$",
-        "#": r"\#",
-        "_": r"\_",
-        "{": r"\{",
-        "}": r"\}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "±": r"$\pm$",
-        "Δ": r"$\Delta$",
-        "π": r"$\pi$",
-        "τ": r"$\tau$",
-        "—": "---",
-        "·": r"$\cdot$",
-        "↑": r"$\uparrow$",
-        "↓": r"$\downarrow$",
-        "≥": r"$\geq$",
-        "−": "$-$",
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-        "[": "{[}",
-        "]": "{]}",
-    }
-)
-
-
-def latex(table: Table) -> str:
-    """A table for `\\usepackage{booktabs}`."""
-    laid = grid(table)
-    width = len(laid.names)
-    size = r"\scriptsize\setlength{\tabcolsep}{2pt}" if width > 8 else r"\small"
-    lines = [r"\begin{table}", r"\centering", rf"\caption{{{_tex(laid.title)}}}", size]
-    lines += [rf"\begin{{tabular}}{{l{'r' * (width - 1)}}}", r"\toprule"]
-    for header in laid.headers:
-        lines.append(
-            " & ".join(_tex(text) if span == 1 else rf"\multicolumn{{{span}}}{{c}}{{{_tex(text)}}}" for text, span in header)
-            + r" \\"
-        )
-    lines.append(r"\midrule")
-    for row in laid.rows:
-        if isinstance(row, str):
-            lines.append(rf"\multicolumn{{{width}}}{{l}}{{\textit{{{_tex(row)}}}}} \\")
-        else:
-            lines.append(" & ".join(_tex_box(field) for field in row) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    notes = [rf"$^{{{number}}}$ {_tex(note)}" for number, note in enumerate(laid.footnotes, start=1)]
-    lines += [r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize"]
-    lines += [rf"{note}\par" for note in [*notes, *map(_tex, laid.notes)]]
-    lines += [r"\end{minipage}", r"\end{table}"]
-    return "\n".join(lines) + "\n"
-
-
-def _tex(text: str) -> str:
-    return text.translate(_LATEX)
-
-
-def _tex_box(field: Box) -> str:
-    text = _tex(field.text) + (rf" {{\scriptsize {_tex(field.count)}}}" if field.count else "")
-    text = rf"\textbf{{{text}}}" if field.best else text
-    return text + (f"$^{{{','.join(map(str, field.marks))}}}$" if field.marks else "")
 
 
 def html(table: Table) -> str:

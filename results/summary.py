@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -134,3 +134,22 @@ def find(run: Run, key: str) -> EpisodeRecord:
     if key in by_key:
         return by_key[key]
     raise KeyError(f"run {run.name} has no episode {key!r}{nearest(key, by_key)}")
+
+
+def outcome(record: EpisodeRecord) -> str:
+    """`success`, `failure` or `error`."""
+    return "error" if record.success is None else "success" if record.success else "failure"
+
+
+def remarks(record: EpisodeRecord) -> Iterator[str]:
+    """How an episode ended, beyond success and failure."""
+    if record.error:
+        yield record.error
+    elif not record.success:
+        yield "reached the goal, but not by the protocol's rule" if record.success_any else "used up its steps"
+    bad = {status: count for status, count in record.chunk_status.items() if status != "ok"}
+    if bad:
+        yield "bad action chunks: " + ", ".join(f"{status} {count}" for status, count in bad.items())
+    if record.attempts > 1:
+        yield f"started {record.attempts} times"
+    yield from record.warnings

@@ -1,0 +1,28 @@
+"""`nora-bench report`: runs as one page to read offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    films: Annotated[int, typer.Option(min=0, help="Films shown at once; those of all failures can be opened.")] = 12,
+    megabytes: Annotated[float, typer.Option(min=0, help="Embed films up to this size.")] = 100,
+) -> None:
+    """Write one self-contained page: results, tasks, success over steps, failures, times, comparison, films, provenance.
+
+    Example: `nora-bench report runs/libero-nora runs/libero-nora-1.5 --out report.html`
+
+    Films are taken from the runs' `videos` folders. The page opens offline and asks nothing of any server.
+    """
+    from ...results.reading import load_run
+    from ...results.report import page
+
+    text = page([load_run(folder) for folder in folders], sample=films, megabytes=megabytes)
+    out.write_text(text, encoding="utf-8")
+    print(f"{out} ({len(text.encode()) / 2**20:.1f} MiB)")

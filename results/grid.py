@@ -1,0 +1,116 @@
+"""A table laid out in rows and columns, as its paper has it; every form of text starts from this."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from .tables import Cell, Table
+
+MISSING = "—"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One field of the grid."""
+
+    text: str
+    count: str = ""
+    """Successes/episodes, for measured cells."""
+    marks: tuple[int, ...] = ()
+    """Numbers of the footnotes that belong here."""
+    best: bool = False
+
+
+@dataclass(slots=True)
+class Grid:
+    """A table laid out in rows and columns, its footnotes numbered in reading order."""
+
+    title: str
+    headers: list[list[tuple[str, int]]]
+    """Header rows of (text, columns spanned)."""
+    rows: list[str | list[Box]] = field(default_factory=list)
+    """A heading across the table, or the fields of one row."""
+    footnotes: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """One flat name per column."""
+        spread = [[text for text, span in row for _ in range(span)] for row in self.headers]
+        return [" ".join(dict.fromkeys(part for part in column if part)) for column in zip(*spread, strict=True)]
+
+    def box(self, text: str, notes: Iterable[str], **fields: Any) -> Box:
+        """A field whose notes become footnotes; equal notes share a number."""
+        for note in notes:
+            if note not in self.footnotes:
+                self.footnotes.append(note)
+        return Box(text, marks=tuple(self.footnotes.index(note) + 1 for note in notes), **fields)
+
+
+def grid(table: Table) -> Grid:
+    """The table in its paper's orientation."""
+    return _models_as_rows(table) if table.layout.models == "rows" else _models_as_columns(table)
+
+
+def _cell(grid: Grid, cell: Cell | None) -> Box:
+    if cell is None:
+        return Box(MISSING)
+    count = "" if cell.k is None else f"{cell.k}/{cell.n}"
+    text = cell.text
+    if cell.low is not None and cell.high is not None:
+        text += f" ± {max(cell.value - cell.low, cell.high - cell.value):.1f}"
+    return grid.box(text, cell.notes, count=count, best=cell.best)
+
+
+def _spans(texts: Iterable[str]) -> list[tuple[str, int]]:
+    return [(text, len(list(run))) for text, run in groupby(texts)]
+
+
+def _models_as_rows(table: Table) -> Grid:
+    layout = table.layout
+    columns = [(item, metric) for item in layout.items for metric in layout.metrics]
+    headers = [[(layout.header, 1), *((item.label, 1) for item, _ in columns)]]
+    if any(item.group for item, _ in columns):
+        headers.insert(0, [("", 1), *_spans(item.group for item, _ in columns)])
+    out = Grid(layout.title, headers, notes=table.notes)
+    for line in table.lines:
+        if line.section:
+            out.rows.append(line.section)
+        fields = [_cell(out, line.cells.get((item.name, metric.name))) for item, metric in columns]
+        out.rows.append([out.box(line.label, line.notes), *fields])
+    return out
+
+
+def _models_as_columns(table: Table) -> Grid:
+    layout = table.layout
+    columns = [(line, metric) for line in table.lines for metric in layout.metrics]
+    out = Grid(layout.title, [], notes=table.notes)
+    labels = {id(line): marked(out.box(line.label, line.notes)) for line in table.lines}
+    out.headers = [[(layout.header, 1), *((labels[id(line)], len(layout.metrics)) for line in table.lines)]]
+    if len(layout.metrics) > 1:
+        out.headers.append([("", 1), *((metric.label, 1) for _, metric in columns)])
+    last = ""
+    for name, label, group in _items(table):
+        if group and group != last:
+            out.rows.append(group)
+        last = group
+        fields = [_cell(out, line.cells.get((name, metric.name))) for line, metric in columns]
+        out.rows.append([Box(label), *fields])
+    return out
+
+
+def _items(table: Table) -> list[tuple[str, str, str]]:
+    """Name, label and group of each row where policies are columns."""
+    layout = table.layout
+    rows = [(item.name, item.label, item.group) for item in layout.items]
+    if layout.item_delta:
+        rows.append((layout.item_delta["name"], layout.item_delta["name"], ""))
+    return rows
+
+
+def marked(box: Box, form: str = " [{}]") -> str:
+    """Its text with the numbers of its footnotes behind it."""
+    return box.text + (form.format(",".join(map(str, box.marks))) if box.marks else "")
