@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 
 from ..envs import suites
 from ..envs.base import SuiteError
-from ..envs.libero.assets import VARIABLE, cache_folder
+from ..envs.libero.assets import VARIABLE
 from ..envs.libero.install import MUJOCO_PINS, WITHOUT_DEPENDENCIES, libero_root
 from ..envs.paths import cache_home
 from . import gl, provenance
@@ -202,8 +202,7 @@ def assets() -> Finding:
 
 
 def _without_official(problem: str) -> Finding:
-    target = cache_folder() / "official" / "assets"
-    cure = Cure(hand=f"hf download lerobot/libero-assets --repo-type dataset --local-dir {target}   (or set {VARIABLE}=FOLDER)")
+    cure = Cure(hand=f"nora-bench assets fetch   (or export {VARIABLE}=FOLDER)")
     try:
         pack = suites.get(SUITE).resolve_assets("standin")
     except (SuiteError, OSError) as error:

@@ -8,10 +8,15 @@ OPTIONS = {
     "run": "--suite --tasks --episodes --init-states --seeds --policy --policy-arg --protocol --workers --max-steps --assets "
     "--out --timeout --retries --config --resume --dry-run --json",
     "table": "NAMES --format --json --floor --out",
-    "show": "FOLDER --key --json",
+    "show": "FOLDER --key --cell --table --metric --json",
+    "compare": "FOLDERS --real --flips --no-flips --json",
+    "report": "FOLDERS --out --films --megabytes",
+    "trials": "FILE --suite --policy --out --trials --tasks",
     "replay": "FOLDER KEY --video --assets --fps --json",
+    "selfcheck": "--assets --json",
     "parity": "FOLDER --assets --pictures --no-pictures --all --json",
     "list": "KIND --suite --json",
+    "assets": "ACTION FOLDER --revision --out --pack --suite --side --json",
     "doctor": "--fix --out --json",
 }
 
