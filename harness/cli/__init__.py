@@ -58,7 +58,7 @@ class Verbs(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order of the table."""
-        return list(VERBS)
+        return [*VERBS]  # not `list(VERBS)`: once imported, the verb `list` is a name of this package
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The verb's line in the help; None for an unknown verb."""
