@@ -34,8 +34,8 @@ class Decoded:
     """What a token sequence means."""
 
     status: str
-    """`ok`; `malformed`: not as many coefficients as the chunk has, or bytes that are no text; `out_of_range`: a
-    coefficient that the fitted range does not hold."""
+    """`ok`; `malformed`: not as many coefficients as the chunk has, bytes that are no text, or an id that is no token's (all
+    coefficients are dropped then); `out_of_range`: a coefficient that the fitted range does not hold."""
     coefficients: Array
     """[however many there were] int64, before division by the scale."""
     actions: Array | None
@@ -71,17 +71,18 @@ class FastTokenizer:
         chunks = np.asarray(chunks)
         if chunks.ndim != 3:
             raise ValueError(f"chunks must be [batch, horizon, action size], not {list(chunks.shape)}")
-        return np.around(dct(chunks, axis=1, norm="ortho") * self.scale)
+        return np.around(np.asarray(dct(chunks, axis=1, norm="ortho")) * self.scale)
 
     def decode(self, tokens: Sequence[Sequence[int]], horizon: int, action_size: int) -> list[Decoded]:
         """What each token sequence means as a chunk of that shape."""
         from scipy.fft import idct
 
-        texts = self.backend.decode_batch([list(row) for row in tokens], skip_special_tokens=False)
+        known = self.backend.get_vocab_size()
+        texts = self.backend.decode_batch([list(row) if all(0 <= t < known for t in row) else [] for row in tokens])
         codes = [np.array([ord(character) for character in text], np.int64) for text in texts]
         fits = [row for row in codes if len(row) == horizon * action_size]
         spectra = np.reshape(fits, (len(fits), horizon, action_size)).astype(np.float64) + self.min_token
-        chunks = iter(idct(spectra / self.scale, axis=1, norm="ortho")) if fits else iter(())
+        chunks = iter(np.asarray(idct(spectra / self.scale, axis=1, norm="ortho")) if fits else ())
         return [
             Decoded(
                 self._status(row, horizon * action_size),
@@ -153,7 +154,7 @@ def _settings(path: Path) -> dict[str, Any]:
 def _quantised(chunk: Array, scale: float) -> Array:
     from scipy.fft import dct
 
-    return np.around(dct(np.asarray(chunk), axis=0, norm="ortho") * scale).astype(np.int64).ravel()
+    return np.around(np.asarray(dct(np.asarray(chunk), axis=0, norm="ortho")) * scale).astype(np.int64).ravel()
 
 
 def _train(texts: Iterator[str], widest: int, vocab_size: int, *, whole_alphabet: bool) -> Tokenizer:

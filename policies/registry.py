@@ -1,10 +1,11 @@
-"""From `--policy` and `--policy-arg` to a policy: built-in name, plug-in, or `package.module:Class`."""
+"""From `--policy` and `--policy-arg` to a policy: built-in name, plug-in, a checkpoint's path, or `package.module:Class`."""
 
 from __future__ import annotations
 
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -14,6 +15,7 @@ from .arguments import convert
 from .base import Policy, PolicyError
 
 BASELINES = "nora_bench.policies.baselines"
+NORA = "nora_bench.policies.nora.presets"
 
 POLICIES: Registry[Callable[..., Policy]] = Registry(
     "policy",
@@ -22,6 +24,14 @@ POLICIES: Registry[Callable[..., Policy]] = Registry(
         "zero": f"{BASELINES}:Zero",
         "random": f"{BASELINES}:Random",
         "replay": f"{BASELINES}:Replay",
+        "nora": f"{NORA}:NORA",
+        "nora-long": f"{NORA}:NORA_LONG",
+        "nora-ac": f"{NORA}:NORA_AC",
+        "nora-1.5": f"{NORA}:NORA_15",
+        "nora-1.5-fast": f"{NORA}:NORA_15_FAST",
+        "nora-1.5-dpo": f"{NORA}:NORA_15_DPO",
+        "nora-nano": f"{NORA}:NORA_NANO",
+        "nora-1.5-nano": f"{NORA}:NORA_15_NANO",
         "blind": "nora_bench.policies.blind:Blind",
         "scripted": "nora_bench.policies.scripted.policy:ScriptedPolicy",
     },
@@ -34,7 +44,8 @@ class PolicyRequestError(PolicyError):
 
 
 def load(name_or_path: str, args: Mapping[str, str]) -> Policy:
-    """The policy of that name, or the class at `package.module:Class` (the working folder counts as a place to look).
+    """The policy of that name, of the checkpoint at that path or hub id, or the class at `package.module:Class` (the working
+    folder counts as a place to look).
 
     Args:
         name_or_path: what stands after `--policy`.
@@ -57,17 +68,30 @@ def load(name_or_path: str, args: Mapping[str, str]) -> Policy:
 
 def find(name_or_path: str) -> Callable[..., Policy]:
     """The class or function that builds the policy. Raises PolicyRequestError where there is none."""
+    if _is_checkpoint(name_or_path):
+        from .nora.presets import checkpoint_at
+
+        return checkpoint_at(name_or_path)
     if ":" not in name_or_path:
         try:
             return POLICIES.get(name_or_path)
         except KeyError as error:
-            raise PolicyRequestError(f"{error.args[0]}; or name a class as package.module:Class") from None
+            raise PolicyRequestError(
+                f"{error.args[0]}; or name a checkpoint folder, or a class as package.module:Class"
+            ) from None
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:
         return load_object(name_or_path)
     except (ImportError, ValueError) as error:
         raise PolicyRequestError(f"policy {name_or_path!r} cannot be imported: {error}") from error
+
+
+def _is_checkpoint(name_or_path: str) -> bool:
+    """Whether it is a path or a hub id; names have no slash, and what is here by a policy's name is the policy."""
+    if name_or_path in POLICIES.names():
+        return False
+    return "/" in name_or_path or name_or_path.endswith(".safetensors") or Path(name_or_path).is_dir()
 
 
 def parameters(factory: Callable[..., Policy]) -> dict[str, inspect.Parameter]:
@@ -78,6 +102,8 @@ def parameters(factory: Callable[..., Policy]) -> dict[str, inspect.Parameter]:
 
 
 def _hints(factory: Callable[..., Policy]) -> dict[str, Any]:
+    if isinstance(factory, partial):
+        return _hints(factory.func)
     try:
         return get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
     except (NameError, TypeError, AttributeError):

@@ -135,3 +135,8 @@ def test_a_folder_that_is_no_tokenizer_says_what_is_wrong(tmp_path, settings, co
 def test_data_too_wide_for_the_vocabulary_is_refused():
     with pytest.raises(FastError, match="lower the scale"):
         FastTokenizer.fit(list(wave(20)), scale=1000, vocab_size=300)
+
+
+def test_an_id_beyond_the_vocabulary_makes_the_chunk_malformed(fitted):
+    tokens = fitted.encode(wave(1))[0]
+    assert fitted.decode([[*tokens, 512]], 5, 7)[0].status == "malformed"

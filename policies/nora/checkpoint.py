@@ -1,0 +1,153 @@
+"""A checkpoint by hub id, folder or single file: its files, its configuration, its statistics, its model.
+
+What is on this machine (a path, or the hub's cache) is used without a network.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..base import PolicyError
+from .config import FULL_BACKBONE, ExpertConfig, NoraConfig
+from .weights import CheckpointError, Stored, contents, load_into
+
+if TYPE_CHECKING:
+    import torch
+
+    from .model import NoraModel
+
+PATTERNS = ("*.json", "*.safetensors", "*/*.json")
+"""Files of a hub repository that are fetched; never code."""
+EMBEDDING = "vlm.model.language_model.embed_tokens.weight"
+EXPERT_CHUNK = 5
+"""Actions per answer of the released NORA-1.5."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Weights and what stands beside them."""
+
+    name: str
+    """As asked for."""
+    folder: Path
+    files: tuple[Path, ...]
+    config: NoraConfig
+    tensors: Mapping[str, Stored]
+
+    @property
+    def norm_stats(self) -> Mapping[str, Any]:
+        """Data set -> statistics, from `norm_stats.json` or the configuration; empty where neither has them."""
+        path = self.folder / "norm_stats.json"
+        return read_json(path) if path.is_file() else _settings(self.folder).get("norm_stats", {})
+
+    def model(self, device: str, dtype: torch.dtype) -> NoraModel:
+        """The model with these weights. Raises CheckpointError naming the tensor that does not fit."""
+        import torch
+
+        from .model import NoraModel
+
+        if problem := self.config.problem():
+            raise CheckpointError(f"{self.name}: {problem}")
+        with torch.device("meta"):
+            model = NoraModel(self.config)
+        load_into(model, self.tensors, device, dtype)
+        return model.eval().requires_grad_(False)
+
+
+def open_checkpoint(name: str) -> Checkpoint:
+    """The checkpoint of that hub id or path. Reads headers only. Raises CheckpointError."""
+    path = locate(name)
+    folder = path if path.is_dir() else path.parent
+    files = _weight_files(folder) if path.is_dir() else (path,)
+    tensors = contents(files)
+    return Checkpoint(name, folder, files, _config(_settings(folder), tensors, name), tensors)
+
+
+def locate(name: str) -> Path:
+    """The folder or file of a path or hub id; fetched from the hub only where it is not here yet. Raises CheckpointError."""
+    if (path := Path(name).expanduser()).exists():
+        if path.is_file() and path.suffix != ".safetensors":
+            raise CheckpointError(f"{path} is not a .safetensors file; other formats can run code and are not read")
+        return path
+    if name.count("/") != 1 or name.startswith((".", "/", "~")) or name.endswith(".safetensors"):
+        raise CheckpointError(f"there is no checkpoint at {name}")
+    return _from_hub(name)
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(PATTERNS), local_files_only=True))
+    except LocalEntryNotFoundError:
+        pass
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(PATTERNS)))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise CheckpointError(
+            f"{name} is neither here nor can it be fetched from the hub ({type(error).__name__}: {first}). "
+            f"Fetch it where there is a network: hf download {name}, or name a folder: --policy-arg checkpoint=FOLDER"
+        ) from None
+
+
+def read_json(path: Path) -> Any:
+    """The file's content. Raises PolicyError naming it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PolicyError(f"{path} cannot be read as JSON: {error}") from None
+
+
+def _weight_files(folder: Path) -> tuple[Path, ...]:
+    """The files that the index names, else all of the folder. Raises CheckpointError where one is missing."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        names = sorted(set(read_json(index)["weight_map"].values()))
+        if missing := [name for name in names if not (folder / name).is_file()]:
+            raise CheckpointError(f"{folder} lacks {', '.join(missing)}, which {index.name} names")
+        return tuple(folder / name for name in names)
+    files = tuple(sorted(folder.glob("*.safetensors")))
+    if not files:
+        raise CheckpointError(f"{folder} holds no .safetensors file")
+    return files
+
+
+def _settings(folder: Path) -> Mapping[str, Any]:
+    path = folder / "config.json"
+    return read_json(path) if path.is_file() else {}
+
+
+def _config(settings: Mapping[str, Any], tensors: Mapping[str, Stored], name: str) -> NoraConfig:
+    """Sizes from the configuration file where it has them, else from the tensors and the released models."""
+    backbone = settings.get("vlm_config") or (settings if settings.get("model_type") == "qwen2_5_vl" else FULL_BACKBONE)
+    if EMBEDDING not in tensors:
+        raise CheckpointError(f"{name} lacks {EMBEDDING}; it is not a NORA checkpoint")
+    backbone = _with_rows(backbone, tensors[EMBEDDING].shape[0])
+    config = NoraConfig(backbone, image_size=settings.get("image_size", 224))
+    if "action_in_proj.weight" not in tensors:
+        return NoraConfig(backbone, None, settings.get("chunk"), image_size=config.image_size)
+    hidden, action_size = tensors["action_in_proj.weight"].shape
+    queries = _size(tensors, "action_expert.layers.0.self_attn.q_proj.weight")
+    expert = ExpertConfig(hidden, queries // config.head_size, _size(tensors, "action_expert.layers.0.mlp.gate_proj.weight"))
+    recorded = settings.get("expert") or {}
+    chunk = settings.get("chunk") or recorded.get("action_chunk_length", EXPERT_CHUNK)
+    return NoraConfig(backbone, expert, chunk, action_size, config.image_size)
+
+
+def _with_rows(backbone: Mapping[str, Any], rows: int) -> Mapping[str, Any]:
+    """The embedding has as many rows as the file says; configurations are often wrong about it."""
+    if "text_config" in backbone:
+        return {**backbone, "vocab_size": rows, "text_config": {**backbone["text_config"], "vocab_size": rows}}
+    return {**backbone, "vocab_size": rows}
+
+
+def _size(tensors: Mapping[str, Stored], name: str) -> int:
+    if name not in tensors:
+        raise CheckpointError(f"the checkpoint lacks {name}")
+    return tensors[name].shape[0]

@@ -1,0 +1,47 @@
+"""From generated tokens to a chunk: which of them are actions, what they decode to, and what is wrong where they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..fast import FastTokenizer
+from .prompt import TokenIds
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model said at one decision."""
+
+    status: str
+    """`ok`, `cut` (the limit on new tokens came before the end of the chunk), `malformed` or `out_of_range`."""
+    normalised: Array | None
+    """[steps, action size] float64; None where the tokens are no chunk of that shape."""
+
+
+def read_tokens(
+    rows: Sequence[Sequence[int]], ids: TokenIds, fast: FastTokenizer, horizon: int, action_size: int
+) -> list[Answer]:
+    """The chunk of each row of generated tokens; everything after a row's end-of-turn token is ignored.
+
+    As released, every action token counts wherever it stands, and other tokens are skipped.
+    """
+    answers = [list(row[: row.index(ids.end_of_turn)]) if ids.end_of_turn in row else list(row) for row in map(list, rows)]
+    ended = [ids.end_of_turn in row for row in rows]
+    actions = [[t - ids.first_action for t in row if ids.first_action <= t <= ids.last_action] for row in answers]
+    decoded = fast.decode(actions, horizon, action_size)
+    return [
+        Answer("cut" if d.status == "malformed" and d.actions is None and not end else d.status, d.actions)
+        for d, end in zip(decoded, ended, strict=True)
+    ]
+
+
+def read_flow(chunk: Array) -> Answer:
+    """A sampled chunk [steps, action size]; numbers that are none make it malformed."""
+    if not np.isfinite(chunk).all():
+        return Answer("malformed", None)
+    return Answer("ok", chunk.astype(np.float64))

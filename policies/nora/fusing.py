@@ -1,0 +1,25 @@
+"""Linear layers that read the same input as one matrix, without a second copy of their weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def fused(*layers: nn.Linear) -> tuple[Tensor, Tensor | None]:
+    """(weight, bias) of all layers one below the other.
+
+    The first call moves the layers' parameters into one storage, of which they become views; later calls only look it up.
+    """
+    first = layers[0]
+    if not hasattr(first, "_fused"):
+        first._fused = (_join(layers, "weight"), _join(layers, "bias") if first.bias is not None else None)  # type: ignore[assignment]
+    return first._fused  # type: ignore[return-value]
+
+
+def _join(layers: tuple[nn.Linear, ...], name: str) -> Tensor:
+    with torch.inference_mode(False):  # or the model could never be trained again
+        joined = torch.cat([getattr(layer, name).detach() for layer in layers])
+        for layer, part in zip(layers, joined.split([layer.out_features for layer in layers]), strict=True):
+            getattr(layer, name).data = part
+    return joined

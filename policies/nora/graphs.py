@@ -1,0 +1,51 @@
+"""CUDA graphs: a function of fixed shapes, recorded once and played again without the host's launching costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+WARM_UP = 3
+"""Calls before the recording, so that libraries have chosen their kernels and allocated their workspaces."""
+
+
+def capture(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The function, recorded at its first call where its tensors are on a CUDA device; the plain function elsewhere.
+
+    The function may change tensors of its own, not its arguments, and must not decide anything on the host. Arguments keep
+    their shapes. The result is valid until the next call.
+    """
+    return _Captured(function)
+
+
+class _Captured:
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        self.function = function
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.inputs: tuple[Tensor, ...] = ()
+        self.output: Tensor | None = None
+
+    def __call__(self, *arguments: Tensor) -> Tensor:
+        if not any(argument.is_cuda for argument in arguments):
+            return self.function(*arguments)
+        if self.graph is None:
+            self._record(arguments)
+        for kept, given in zip(self.inputs, arguments, strict=True):
+            kept.copy_(given)
+        assert self.graph is not None and self.output is not None
+        self.graph.replay()
+        return self.output
+
+    def _record(self, arguments: tuple[Tensor, ...]) -> None:
+        self.inputs = tuple(argument.clone() for argument in arguments)
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(WARM_UP):
+                self.function(*self.inputs)
+        torch.cuda.current_stream().wait_stream(side)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.output = self.function(*self.inputs)

@@ -1,0 +1,157 @@
+"""Untrained models of the family, small enough for a CPU, in a checkpoint folder laid out like the released ones.
+
+Every file is written here: random weights, a word-level tokenizer over the suites' instructions, a FAST tokenizer fitted on
+drawn chunks. Training starts from such a folder; tests and the quick start play it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...envs import suites
+from ..base import PolicyError
+from ..fast import FastTokenizer
+from .config import ACTION_TOKENS, ExpertConfig, NoraConfig, expert_intermediate
+from .prompt import SPECIAL
+from .weights import TIED
+
+if TYPE_CHECKING:
+    from .model import NoraModel
+
+IMAGE_SIZES = (84, 112)
+"""One window of the vision encoder, or less."""
+SPECIAL_TOKENS = (
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+)
+TEMPLATE_WORDS = ("system", "user", "assistant", "You", "are", "a", "helpful", "assistant", ".", "\n")
+UNKNOWN = "<unk>"
+EXPERT = ExpertConfig(hidden_size=128, num_attention_heads=4, intermediate_size=expert_intermediate(128))
+
+
+def write_nano(folder: Path, *, expert: bool = True, image_size: int = 84, chunk: int = 5, seed: int = 0) -> Path:
+    """Make an untrained nano checkpoint in the folder and return it. The same arguments give the same bytes.
+
+    Args:
+        folder: made where it does not exist.
+        expert: NORA-1.5 with its flow expert, else NORA.
+        image_size: side of the picture, 84 or 112 px.
+        chunk: actions per answer.
+        seed: of weights and FAST's drawn chunks.
+    """
+    if image_size not in IMAGE_SIZES:
+        raise PolicyError(f"nano models see pictures of {' or '.join(map(str, IMAGE_SIZES))} px, not {image_size}")
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = _write_tokenizer(folder / "tokenizer.json")
+    _fast(chunk, seed).save(folder / "fast_tokenizer")
+    config = NoraConfig(_backbone(vocabulary), EXPERT if expert else None, chunk, image_size=image_size)
+    settings = {"vlm_config": config.backbone, "chunk": chunk, "image_size": image_size, "trained": False}
+    (folder / "config.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    save_weights(untrained(config, seed), folder / "model.safetensors")
+    return folder
+
+
+def untrained(config: NoraConfig, seed: int) -> NoraModel:
+    """A model with weights drawn as the backbone's authors start theirs: normal 0.02, norms one, biases zero."""
+    import torch
+
+    from .model import NoraModel
+
+    with torch.device("meta"):
+        model = NoraModel(config)
+    model.to_empty(device="cpu")
+    model.restore_rotary()
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in sorted(model.named_parameters()):
+            if parameter.ndim > 1:
+                parameter.normal_(0.0, 0.02, generator=draw)
+            else:
+                parameter.fill_(0.0 if name.endswith(".bias") else 1.0)
+    model.vlm.tie_weights()
+    return model.eval()
+
+
+def save_weights(model: NoraModel, path: Path) -> None:
+    """Write the weights under the released NORA-1.5 names; the tied output head is left out."""
+    from safetensors.torch import save_file
+
+    state = {name: value.contiguous() for name, value in model.state_dict().items() if name != TIED}
+    save_file(state, path, metadata={"format": "pt"})
+
+
+def words() -> list[str]:
+    """All words of all known suites' instructions, sorted."""
+    instructions = [task.instruction for name in suites.names() for task in suites.get(name).tasks]
+    return sorted({word for text in instructions for word in text.lower().split()})
+
+
+def _write_tokenizer(path: Path) -> dict[str, int]:
+    """Write a word-level tokenizer file with the family's special and action tokens; returns its vocabulary."""
+    from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers
+
+    known = list(dict.fromkeys([UNKNOWN, *TEMPLATE_WORDS, *words()]))
+    backend = Tokenizer(models.WordLevel({word: index for index, word in enumerate(known)}, unk_token=UNKNOWN))
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"\n|\w+|[^\w\s]"), "removed", invert=True)
+    backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
+    actions = [f"<robot_action_{index}>" for index in range(ACTION_TOKENS)]
+    backend.add_tokens([AddedToken(token, normalized=False) for token in actions])
+    backend.save(str(path))
+    return backend.get_vocab(with_added_tokens=True)
+
+
+def _fast(chunk: int, seed: int) -> FastTokenizer:
+    """FAST for normalised chunks: fitted on drifting, clipped walks and grippers that switch at most once."""
+    rng = np.random.default_rng(seed)
+    walks = rng.uniform(-1, 1, (1500, 1, 6)) + np.cumsum(rng.normal(0, 0.15, (1500, chunk, 6)), axis=1)
+    switch = rng.integers(0, chunk + 1, (1500, 1, 1)) <= np.arange(chunk)[:, None]
+    grippers = np.where(rng.random((1500, 1, 1)) < 0.5, switch, ~switch)
+    drawn = np.concatenate([np.clip(walks, -1, 1), grippers], axis=2)
+    return FastTokenizer.fit(list(drawn), scale=10, vocab_size=1024)
+
+
+def _backbone(vocabulary: dict[str, int]) -> dict[str, Any]:
+    return {
+        "model_type": "qwen2_5_vl",
+        "hidden_size": 192,
+        "intermediate_size": 512,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 6,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 1024,
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 1_000_000.0,
+        "rope_scaling": {"type": "mrope", "mrope_section": [4, 6, 6]},
+        "use_sliding_window": False,
+        "tie_word_embeddings": True,
+        "vocab_size": len(vocabulary),
+        "bos_token_id": vocabulary["<|endoftext|>"],
+        "eos_token_id": vocabulary["<|im_end|>"],
+        "image_token_id": vocabulary[SPECIAL["image"]],
+        "video_token_id": vocabulary["<|video_pad|>"],
+        "vision_start_token_id": vocabulary["<|vision_start|>"],
+        "vision_end_token_id": vocabulary["<|vision_end|>"],
+        "vision_config": {
+            "depth": 4,
+            "hidden_size": 128,
+            "intermediate_size": 344,
+            "num_heads": 4,
+            "in_channels": 3,
+            "out_hidden_size": 192,
+            "patch_size": 14,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
+            "window_size": 112,
+            "fullatt_block_indexes": [3],
+            "tokens_per_second": 2,
+        },
+    }

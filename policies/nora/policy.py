@@ -1,0 +1,249 @@
+"""The NORA family as policies: observations in, action chunks out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ...envs.base import Needs
+from ..adapters import GRIPPER, Adapter
+from ..base import ActionChunk, BasePolicy, Observation, PolicyContext, PolicyError
+from ..fast import FastError, FastTokenizer
+from ..images import check_steps, model_image
+from .checkpoint import Checkpoint, locate, open_checkpoint, read_json
+from .config import INSTALL
+from .decoding import Answer
+from .predictor import Predictor, Question
+from .prompt import Prompter
+from .statistics import Statistics
+from .weights import digest
+
+Array = np.ndarray
+FAST_PLUS = "physical-intelligence/fast"
+"""Hub id of the released FAST+ tokenizer."""
+PROCESSOR = "declare-lab/nora"
+"""Where NORA-1.5 checkpoints, which have no tokenizer of their own, take it from."""
+GPU_ROWS = 16
+"""Batch on a GPU where none is asked for."""
+
+
+class NoraPolicy(BasePolicy):
+    """A checkpoint of the NORA family: a hub id, a folder or a .safetensors file."""
+
+    needs = Needs(cameras=("primary",))
+
+    def __init__(
+        self,
+        checkpoint: str,
+        mode: Literal["auto", "flow", "fast"] = "auto",
+        chunk: int | None = None,
+        steps: int = 10,
+        dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+        device: str = "auto",
+        batch: int | None = None,
+        statistics: str | None = None,
+        tokenizer: str | None = None,
+        fast: str | None = None,
+        max_new_tokens: int | None = None,
+        repetition_penalty: float = 1.0,
+        constrained: bool = False,
+        on_bad: Literal["released", "hold", "repeat"] = "released",
+        lower_case: bool = False,
+        crop: bool = True,
+    ) -> None:
+        """Reads headers and settings; weights are loaded by `start`.
+
+        Args:
+            checkpoint: hub id, folder or single file.
+            mode: `flow` samples the expert, `fast` generates action tokens; `auto`: the expert where there is one.
+            chunk: actions per answer; None takes the checkpoint's.
+            steps: Euler steps of the flow.
+            dtype: of the weights; `auto` is bfloat16 on a GPU and float32 on a CPU.
+            device: a torch device; `auto` is the GPU where there is one.
+            batch: rows per batch, always filled up; None is 16 on a GPU and 1 on a CPU.
+            statistics: name of the normalisation statistics; None takes the suite's.
+            tokenizer, fast: folder or hub id of the text and the action tokenizer; None: the checkpoint's own, else the
+                released ones.
+            max_new_tokens: limit on generation; None: as many as the longest chunk, plus two. The released code passes none,
+                which is 20 unless the checkpoint's files say otherwise.
+            repetition_penalty: as in `transformers`; 1 is none.
+            constrained: generate action tokens only; the papers decode freely.
+            on_bad: what to do with an answer that is no chunk. `released`: zeros before un-normalisation, which is a
+                steady drift; `hold`: no motion, gripper as it was; `repeat`: the last good chunk again, else hold.
+            lower_case: lower-case the instruction, as in RLDS training.
+            crop: follow the protocol's centre crop; false for models that were never trained on crops.
+        """
+        _require()
+        self.checkpoint = open_checkpoint(checkpoint)
+        self.mode = _mode(self.checkpoint, mode)
+        self.chunk = _chunk(self.checkpoint, chunk)
+        self.steps, self.batch, self.on_bad, self.lower_case, self.crop = steps, batch, on_bad, lower_case, crop
+        self.dtype, self.device = dtype, device
+        self.constrained, self.repetition_penalty = constrained, repetition_penalty
+        self.new_tokens = max_new_tokens or self.chunk * self.checkpoint.config.action_size + 2
+        self.statistics = Statistics(self.checkpoint.norm_stats, statistics)
+        self.prompter = Prompter.load(self._beside(tokenizer, "tokenizer.json", PROCESSOR), self.checkpoint.config.image_tokens)
+        self.fast = self._fast(fast) if self.mode == "fast" else None
+        self.stochastic = self.mode == "flow"
+        self.marks: tuple[str, ...] = ("untrained",) if _untrained(self.checkpoint) else ()
+        self._last: dict[str, Array] = {}
+        self._weights: str = ""
+
+    def start(self, context: PolicyContext) -> None:
+        """Load the weights; find statistics for every suite, or say which are missing."""
+        super().start(context)
+        check_steps(context.protocol.model_image)
+        self.adapter = Adapter(context.protocol)
+        self._image_steps = {k: v for k, v in context.protocol.model_image.items() if k != "crop" or self.crop}
+        self._stats = {suite: self.statistics.of(suite) for suite in context.suites}
+        if self.checkpoint.config.action_size != context.action_size:
+            raise PolicyError(
+                f"{self.checkpoint.name} gives {self.checkpoint.config.action_size} numbers per step, not {context.action_size}"
+            )
+        self.predictor = self._predictor()
+        self._weights = digest(self.checkpoint.files)
+
+    def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
+        answers = self.predictor.answer([self._question(observation) for observation in observations])
+        return [self._chunk_of(observation, answer) for observation, answer in zip(observations, answers, strict=True)]
+
+    def forget(self, key: str) -> None:
+        self.adapter.forget(key)
+        self._last.pop(key, None)
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        options = ("mode", "chunk", "steps", "new_tokens", "repetition_penalty", "constrained", "on_bad", "lower_case", "crop")
+        return {
+            **super().fingerprint(),
+            "checkpoint": self.checkpoint.name,
+            "weights_sha256": self._weights,
+            "dtype": str(self.predictor.model.vlm.dtype).removeprefix("torch."),
+            "device": self.predictor.model.vlm.device.type,
+            "batch": self.predictor.rows,
+            "statistics": {suite: self.statistics.key(suite) for suite in self._stats},
+            **{option: getattr(self, option) for option in options},
+        }
+
+    def _predictor(self) -> Predictor:
+        import torch
+
+        from .engine import Greedy
+
+        device = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
+        on_gpu = device.startswith("cuda")
+        dtype = ("bfloat16" if on_gpu else "float32") if self.dtype == "auto" else self.dtype
+        ids = self.prompter.ids
+        greedy = Greedy(
+            ids.end_of_turn, self.repetition_penalty, (ids.first_action, ids.last_action) if self.constrained else None
+        )
+        model = self.checkpoint.model(device, getattr(torch, dtype))
+        rows = self.batch or (GPU_ROWS if on_gpu else 1)
+        return Predictor(model, ids, rows, self.chunk, self.steps, self.new_tokens, greedy, self.fast)
+
+    def _question(self, observation: Observation) -> Question:
+        config = self.checkpoint.config
+        image = model_image(observation.view.images["primary"], config.image_size, self._image_steps)
+        text = observation.instruction.lower() if self.lower_case else observation.instruction
+        shape = (self.chunk, config.action_size)
+        noise = observation.rng().standard_normal(shape, np.float32) if self.mode == "flow" else None
+        return Question(self.prompter.prompt(text), image, noise)
+
+    def _chunk_of(self, observation: Observation, answer: Answer) -> ActionChunk:
+        if observation.decision == 0:
+            self._last.pop(observation.key, None)
+        if answer.status != "ok" and self.on_bad != "released":
+            return ActionChunk(self._instead(observation.key), answer.status)
+        normalised = (
+            np.zeros((self.chunk, self.checkpoint.config.action_size)) if answer.normalised is None else answer.normalised
+        )
+        actions = self.adapter.actions(observation, normalised, self._stats[observation.spec.suite])
+        self._last[observation.key] = actions
+        return ActionChunk(actions, answer.status)
+
+    def _instead(self, key: str) -> Array:
+        last = self._last.get(key)
+        if self.on_bad == "repeat" and last is not None:
+            return last
+        still = np.zeros((self.context.protocol.replan or self.chunk, self.context.action_size))
+        still[:, GRIPPER] = self.context.protocol.settle_action[GRIPPER] if last is None else last[-1, GRIPPER]
+        return still
+
+    def _beside(self, wanted: str | None, file: str, released: str) -> Path:
+        """The folder that holds `file`: the wanted one, else the checkpoint's, else the released one."""
+        if wanted is None and (self.checkpoint.folder / file).is_file():
+            return self.checkpoint.folder
+        return locate(wanted or released)
+
+    def _fast(self, wanted: str | None) -> FastTokenizer:
+        own = self.checkpoint.folder / "fast_tokenizer"
+        try:
+            return FastTokenizer.load(own if wanted is None and own.is_dir() else locate(wanted or FAST_PLUS))
+        except FastError as error:
+            raise PolicyError(f"{error}; name one with --policy-arg fast=FOLDER_OR_HUB_ID") from None
+
+
+class UntrainedNano(NoraPolicy):
+    """An untrained model of the same classes, made on the fly: for tests and the quick start, on a CPU."""
+
+    def __init__(
+        self,
+        expert: bool = True,
+        mode: Literal["auto", "flow", "fast"] = "auto",
+        image_size: int = 84,
+        chunk: int = 5,
+        steps: int = 10,
+        seed: int = 0,
+        batch: int | None = None,
+        constrained: bool = False,
+        on_bad: Literal["released", "hold", "repeat"] = "released",
+        device: str = "cpu",
+    ) -> None:
+        """`seed` draws the weights; the others are those of `NoraPolicy`, `expert` decides between NORA and NORA-1.5."""
+        _require()
+        from .nano import write_nano
+
+        self._folder = tempfile.TemporaryDirectory(prefix="nora-bench-nano-")
+        write_nano(Path(self._folder.name), expert=expert, image_size=image_size, chunk=chunk, seed=seed)
+        settings: dict[str, Any] = {"mode": mode, "steps": steps, "batch": batch, "constrained": constrained, "on_bad": on_bad}
+        super().__init__(self._folder.name, device=device, **settings)
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        return {**super().fingerprint(), "checkpoint": "nano, untrained"}
+
+    def close(self) -> None:
+        self._folder.cleanup()
+
+
+def _require() -> None:
+    """Raises PolicyError where the extra's libraries are missing."""
+    try:
+        import torch  # noqa: F401
+        import transformers
+    except ImportError as error:
+        raise PolicyError(f"the NORA family needs {error.name}. Type: {INSTALL}") from None
+    if int(transformers.__version__.partition(".")[0]) < 5:
+        raise PolicyError(f"transformers {transformers.__version__} continues padded rows at wrong positions. Type: {INSTALL}")
+
+
+def _mode(checkpoint: Checkpoint, wanted: str) -> str:
+    if wanted == "flow" and not checkpoint.config.expert:
+        raise PolicyError(f"{checkpoint.name} has no flow expert; take mode=fast")
+    return wanted if wanted != "auto" else "flow" if checkpoint.config.expert else "fast"
+
+
+def _chunk(checkpoint: Checkpoint, wanted: int | None) -> int:
+    chunk = wanted or checkpoint.config.chunk
+    if chunk is None:
+        raise PolicyError(
+            f"{checkpoint.name} does not say how many actions it predicts: add --policy-arg chunk=1 (NORA) or chunk=5 (NORA-Long)"
+        )
+    return chunk
+
+
+def _untrained(checkpoint: Checkpoint) -> bool:
+    path = checkpoint.folder / "config.json"
+    return path.is_file() and read_json(path).get("trained") is False

@@ -1,0 +1,103 @@
+"""Many questions to one model: grouped into batches of one fixed shape, so that no answer depends on its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..fast import FastTokenizer
+from .decoding import Answer, read_flow, read_tokens
+from .pixels import patches
+from .prompt import TokenIds, rotary_positions
+
+if TYPE_CHECKING:
+    from .engine import Engine, Greedy, Inputs
+    from .model import NoraModel
+
+Array = np.ndarray
+LENGTH_STEP = 32
+"""Prompts are padded to a multiple of it: a handful of shapes for all instructions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One decision, ready for the model."""
+
+    prompt: Sequence[int]
+    """Token ids."""
+    image: Array
+    """[size, size, 3] uint8"""
+    noise: Array | None
+    """[steps, action size] float32 for the flow; None for tokens."""
+
+    @property
+    def length(self) -> int:
+        """The prompt's length with padding: it depends on nothing but the prompt."""
+        return -(-len(self.prompt) // LENGTH_STEP) * LENGTH_STEP
+
+
+@dataclass
+class Predictor:
+    """A model, and what turns its output into chunks."""
+
+    model: NoraModel
+    ids: TokenIds
+    rows: int
+    """Questions per batch; fewer are filled up with copies."""
+    chunk: int
+    steps: int
+    new_tokens: int
+    greedy: Greedy
+    fast: FastTokenizer | None
+    """None for the flow."""
+    _engines: dict[int, Engine] = field(default_factory=dict)
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """One answer per question, in order."""
+        answers: dict[int, Answer] = {}
+        for length in sorted({question.length for question in questions}):
+            same = [index for index, question in enumerate(questions) if question.length == length]
+            for start in range(0, len(same), self.rows):
+                batch = same[start : start + self.rows]
+                answers.update(zip(batch, self._batch(length, [questions[index] for index in batch]), strict=True))
+        return [answers[index] for index in range(len(questions))]
+
+    def _batch(self, length: int, questions: list[Question]) -> list[Answer]:
+        import torch
+
+        filled = questions + [questions[0]] * (self.rows - len(questions))
+        engine, inputs = self._engine(length), self._inputs(length, filled)
+        if self.fast is None:
+            noise = np.stack([question.noise for question in filled if question.noise is not None])
+            chunks = engine.sample(inputs, torch.from_numpy(noise).to(engine.device)).cpu().numpy()
+            return [read_flow(chunk) for chunk in chunks[: len(questions)]]
+        tokens = engine.generate(inputs)[: len(questions)].tolist()
+        return read_tokens(tokens, self.ids, self.fast, self.chunk, self.model.config.action_size)
+
+    def _engine(self, length: int) -> Engine:
+        from .engine import Engine, Shape
+
+        if length not in self._engines:
+            shape = Shape(self.rows, length, self.chunk, self.steps, self.new_tokens if self.fast else 0)
+            self._engines[length] = Engine(self.model, shape, self.ids.image, self.greedy)
+        return self._engines[length]
+
+    def _inputs(self, length: int, questions: list[Question]) -> Inputs:
+        import torch
+
+        from .engine import Inputs
+
+        config = self.model.config
+        lengths = np.array([len(question.prompt) for question in questions])
+        ids = np.full((len(questions), length), self.ids.pad, np.int64)
+        for row, question in enumerate(questions):
+            ids[row, : lengths[row]] = question.prompt
+        side = config.image_size // config.patch
+        grids = np.tile([1, side, side], (len(questions), 1))
+        positions = rotary_positions(ids, np.arange(length) < lengths[:, None], self.ids.image, grids, config.merge)
+        pixels = patches(np.stack([question.image for question in questions]), config.patch, config.merge)
+        device = self._engine(length).device
+        return Inputs(*(torch.from_numpy(array).to(device) for array in (ids, lengths, positions, pixels)))

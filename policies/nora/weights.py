@@ -1,0 +1,143 @@
+"""Weight files: what tensors they hold, under which names the model knows them, and what is wrong with a broken one.
+
+Only safetensors; nothing from a file is ever run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..base import PolicyError
+
+if TYPE_CHECKING:
+    import torch
+
+    from .model import NoraModel
+
+EXPERT = ("action_expert.", "action_in_proj.", "action_time_mlp_in.", "action_time_mlp_out.", "action_out_proj.")
+REFERENCES = ("ref_action_expert.", "ref_action_out_proj.")
+"""Frozen copies that the released preference training leaves in a checkpoint; no answer needs them."""
+TIED = "vlm.lm_head.weight"
+"""The output head is the embedding; files leave it out or repeat it."""
+SHOWN = 5
+"""Tensors named in an error."""
+
+
+class CheckpointError(PolicyError):
+    """Weights that are missing, torn, or of another model; the message names the tensor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One tensor in a file."""
+
+    name: str
+    """As in the file."""
+    shape: tuple[int, ...]
+    path: Path
+
+
+def canonical(name: str) -> str | None:
+    """The name that the model has for a tensor, whichever version wrote the file; None for one that it does not need.
+
+    `transformers` before 4.52 called the parts `visual.*` and `model.*`, later versions `model.visual.*` and
+    `model.language_model.*`; NORA-1.5 files put `vlm.` in front.
+    """
+    name = name.removeprefix("module.")
+    if name.startswith(REFERENCES):
+        return None
+    if name.startswith(EXPERT):
+        return name
+    name = name.removeprefix("vlm.")
+    if name == "lm_head.weight":
+        return None
+    if name.startswith("visual."):
+        name = f"model.{name}"
+    elif name.startswith("model.") and not name.startswith(("model.visual.", "model.language_model.")):
+        name = f"model.language_model.{name.removeprefix('model.')}"
+    return f"vlm.{name}"
+
+
+def contents(files: Iterable[Path]) -> dict[str, Stored]:
+    """The model's name -> tensor, over all files, read from their headers. Raises CheckpointError for a torn file."""
+    found: dict[str, Stored] = {}
+    for path in files:
+        for name, entry in _header(path).items():
+            key = canonical(name)
+            if key in found:
+                raise CheckpointError(f"{path.name} and {found[key].path.name} both hold {key} ({name}, {found[key].name})")
+            if key is not None:
+                found[key] = Stored(name, tuple(entry["shape"]), path)
+    return found
+
+
+def _header(path: Path) -> Mapping[str, Any]:
+    """Name -> entry of a safetensors file, after checking that every tensor's bytes are there."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 2 <= length <= size - 8:
+                raise CheckpointError(f"{path} is not a safetensors file, or is cut off within its header ({size} bytes)")
+            header = json.loads(file.read(length))
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise CheckpointError(f"{path} is not a safetensors file: its header is no JSON") from None
+    header.pop("__metadata__", None)
+    _check_complete(path, header, size - 8 - length)
+    return header
+
+
+def _check_complete(path: Path, header: Mapping[str, Any], available: int) -> None:
+    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        if entry["data_offsets"][1] > available:
+            short = entry["data_offsets"][1] - available
+            raise CheckpointError(f"{path} is cut off: tensor {name} lacks its last {short} bytes. Fetch the file again")
+
+
+def check(model: NoraModel, found: Mapping[str, Stored]) -> None:
+    """Raises CheckpointError where names or shapes are not exactly the model's. Works on the meta device."""
+    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items() if name != TIED}
+    problems = [f"lacks {name} {list(wanted[name])}" for name in wanted if name not in found]
+    problems += [f"has {found[name].name}, which the model does not" for name in found if name not in wanted]
+    problems += [
+        f"has {found[name].name} as {list(found[name].shape)} where the model wants {list(shape)}"
+        for name, shape in wanted.items()
+        if name in found and found[name].shape != shape
+    ]
+    if problems:
+        more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
+        raise CheckpointError(f"the checkpoint {'; '.join(problems[:SHOWN])}{more}. Is config.json the one of these weights?")
+
+
+def load_into(model: NoraModel, found: Mapping[str, Stored], device: str, dtype: torch.dtype) -> None:
+    """Fill a model that was built on the meta device. Raises CheckpointError."""
+    from safetensors import safe_open
+
+    check(model, found)
+    state: dict[str, torch.Tensor] = {}
+    for path in sorted({stored.path for stored in found.values()}):
+        with safe_open(path, framework="pt", device=device) as file:
+            for key, stored in found.items():
+                if stored.path == path:
+                    state[key] = file.get_tensor(stored.name).to(dtype)
+    state[TIED] = state["vlm.model.language_model.embed_tokens.weight"]
+    model.load_state_dict(state, strict=True, assign=True)
+    model.vlm.tie_weights()
+    model.restore_rotary()
+    model.to(device)
+
+
+def digest(files: Iterable[Path]) -> str:
+    """SHA-256 over the files' bytes, in the order of their names."""
+    total = hashlib.sha256()
+    for path in sorted(files):
+        with path.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()

@@ -1,0 +1,231 @@
+import json
+import os
+import shutil
+import struct
+
+import pytest
+
+pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
+import torch
+from nora_bench.policies.base import PolicyError
+from nora_bench.policies.nora.checkpoint import EMBEDDING, locate, open_checkpoint
+from nora_bench.policies.nora.config import FULL_BACKBONE, ExpertConfig, NoraConfig
+from nora_bench.policies.nora.model import NoraModel
+from nora_bench.policies.nora.weights import CheckpointError, Stored, canonical, check
+from safetensors.torch import load_file, save_file
+
+NORMS = 2
+"""RMSNorms of a backbone layer."""
+
+
+def released_keys(config: NoraConfig) -> int:
+    """Tensors of a released checkpoint, counted from the architecture."""
+    text, vision = config.text["num_hidden_layers"], config.backbone["vision_config"]["depth"]
+    backbone = 2 + text * (7 + 3 + NORMS) + (1 + vision * 12 + 5)
+    return backbone + (1 + text * 12 + 8 if config.expert else 0)
+
+
+@pytest.mark.parametrize(
+    "expert, keys, parameters", [(None, 824, 3_758_262_272), (ExpertConfig(), 1265, 3_986_639_367)], ids=["nora", "nora-1.5"]
+)
+def test_full_size_models_have_the_released_number_of_tensors_and_parameters(expert, keys, parameters):
+    config = NoraConfig(FULL_BACKBONE, expert)
+    with torch.device("meta"):
+        model = NoraModel(config)
+    assert released_keys(config) == keys == len(model.state_dict()) - 1
+    assert sum(parameter.numel() for parameter in model.parameters()) == parameters
+
+
+@pytest.fixture(scope="session")
+def inventory(golden):
+    """Names and shapes of the released files, `nora_state_dict.json`, kept beside the recordings."""
+    path = golden.parent / "specs" / "nora_state_dict.json"
+    if not path.is_file():
+        pytest.skip("no inventory of the released state dicts beside NORA_BENCH_GOLDEN")
+    return json.loads(path.read_text())
+
+
+@pytest.mark.parametrize(
+    "layout", ["nora_on_disk", "nora_in_memory_transformers_4_50", "nora_in_memory_transformers_4_52_to_5", "nora_1_5_on_disk"]
+)
+def test_every_released_layout_matches_key_by_key_and_shape_by_shape(inventory, layout):
+    shapes = {name: entry["shape"] if isinstance(entry, dict) else entry for name, entry in inventory[layout].items()}
+    found = {key: Stored(name, tuple(shape), None) for name, shape in shapes.items() if (key := canonical(name))}
+    with torch.device("meta"):
+        check(NoraModel(NoraConfig(FULL_BACKBONE, ExpertConfig() if "1_5" in layout else None)), found)
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("visual.blocks.0.norm1.weight", "vlm.model.visual.blocks.0.norm1.weight"),
+        ("model.layers.0.mlp.up_proj.weight", "vlm.model.language_model.layers.0.mlp.up_proj.weight"),
+        ("model.embed_tokens.weight", EMBEDDING),
+        ("vlm.model.visual.merger.ln_q.weight", "vlm.model.visual.merger.ln_q.weight"),
+        ("module.action_in_proj.bias", "action_in_proj.bias"),
+        ("lm_head.weight", None),
+        ("vlm.lm_head.weight", None),
+        ("ref_action_expert.norm.weight", None),
+    ],
+)
+def test_names_of_all_versions_become_the_models(old, new):
+    assert canonical(old) == new
+
+
+def old_name(name: str) -> str:
+    """As `transformers` before 4.52 wrote it."""
+    return name.removeprefix("vlm.").replace("model.visual.", "visual.").replace("model.language_model.", "model.")
+
+
+@pytest.fixture
+def folder(nano, tmp_path):
+    """A copy of the nano checkpoint to break."""
+    return shutil.copytree(nano, tmp_path / "checkpoint")
+
+
+def same_weights(folder, model):
+    loaded = open_checkpoint(str(folder)).model("cpu", torch.float32).state_dict()
+    return all(torch.equal(loaded[name], value) for name, value in model.state_dict().items())
+
+
+def test_a_folder_loads_as_it_was_written(folder, nano_model):
+    assert same_weights(folder, nano_model)
+
+
+def test_a_single_file_loads(folder, nano_model):
+    assert same_weights(folder / "model.safetensors", nano_model)
+
+
+def test_old_names_load_too(folder, nano_model):
+    weights = load_file(folder / "model.safetensors")
+    save_file({old_name(name): value for name, value in weights.items()}, folder / "model.safetensors")
+    assert same_weights(folder, nano_model)
+
+
+def shard(folder):
+    """Split the weights over two files with an index, as large checkpoints are."""
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    halves = [{}, {}]
+    for index, (name, value) in enumerate(weights.items()):
+        halves[index % 2][name] = value
+    index = {}
+    for number, half in enumerate(halves, 1):
+        file = f"model-{number:05}-of-00002.safetensors"
+        save_file(half, folder / file)
+        index |= dict.fromkeys(half, file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+
+
+def test_shards_load_as_their_index_says(folder, nano_model):
+    shard(folder)
+    save_file({"unrelated": torch.zeros(1)}, folder / "optimizer.safetensors")
+    assert same_weights(folder, nano_model)
+
+
+def test_a_missing_shard_is_named(folder):
+    shard(folder)
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"lacks model-00002-of-00002\.safetensors"):
+        open_checkpoint(str(folder))
+
+
+def test_a_hub_id_loads_from_the_local_cache_without_a_network(folder, nano_model, tmp_path, monkeypatch):
+    cache = tmp_path / "hub"
+    repo = cache / "models--somebody--nora-small"
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs" / "main").write_text("0" * 40)
+    shutil.copytree(folder, repo / "snapshots" / ("0" * 40))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr("socket.socket.connect", no_network)
+    assert same_weights("somebody/nora-small", nano_model)
+
+
+def no_network(*_):
+    raise AssertionError("the network was used")
+
+
+def test_a_hub_id_that_cannot_be_had_says_what_to_type(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(CheckpointError, match="hf download somebody/nothing"):
+        locate("somebody/nothing")
+
+
+def test_a_file_that_is_cut_off_says_which_tensor(folder):
+    path = folder / "model.safetensors"
+    os.truncate(path, path.stat().st_size - 100)
+    with pytest.raises(CheckpointError, match=r"is cut off: tensor vlm\.\S+ lacks its last 100 bytes"):
+        open_checkpoint(str(folder))
+
+
+@pytest.mark.parametrize("content", [b"", b"short", struct.pack("<Q", 1 << 40) + b"{}", struct.pack("<Q", 4) + b"[[[["])
+def test_a_file_that_is_no_safetensors_file_is_named(folder, content):
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is not a safetensors file"):
+        open_checkpoint(str(folder))
+
+
+def change(folder, **tensors):
+    weights = load_file(folder / "model.safetensors")
+    weights.update({name: value for name, value in tensors.items() if value is not None})
+    save_file(
+        {name: value for name, value in weights.items() if name not in tensors or tensors[name] is not None},
+        folder / "model.safetensors",
+    )
+
+
+@pytest.mark.parametrize(
+    "name, value, complaint",
+    [
+        ("action_out_proj.bias", None, r"lacks action_out_proj\.bias \[7\]"),
+        ("action_out_proj.bias", torch.zeros(8), r"has action_out_proj\.bias as \[8\] where the model wants \[7\]"),
+        ("vlm.model.visual.extra", torch.zeros(1), r"has vlm\.model\.visual\.extra, which the model does not"),
+    ],
+)
+def test_weights_of_another_model_are_refused_by_the_tensors_name(folder, name, value, complaint):
+    change(folder, **{name: value})
+    with pytest.raises(CheckpointError, match=complaint):
+        open_checkpoint(str(folder)).model("cpu", torch.float32)
+
+
+def test_a_configuration_of_another_model_is_noticed(folder):
+    settings = json.loads((folder / "config.json").read_text())
+    settings["vlm_config"]["num_hidden_layers"] = 7
+    (folder / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(CheckpointError, match=r"lacks vlm\.model\.language_model\.layers\.6"):
+        open_checkpoint(str(folder)).model("cpu", torch.float32)
+
+
+def test_the_embedding_has_as_many_rows_as_the_file_says(folder, nano_model, settings):
+    settings["vlm_config"]["vocab_size"] -= 5
+    (folder / "config.json").write_text(json.dumps(settings))
+    assert same_weights(folder, nano_model)
+
+
+@pytest.mark.parametrize("name", ["weights.bin", "weights.pt"])
+def test_files_that_could_run_code_are_not_read(tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(CheckpointError, match="other formats can run code"):
+        open_checkpoint(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["nowhere.safetensors", "./nowhere", "a/b/c"])
+def test_a_path_that_is_not_there_is_not_looked_for_on_the_hub(name):
+    with pytest.raises(CheckpointError, match="there is no checkpoint at"):
+        locate(name)
+
+
+def test_statistics_beside_the_weights_are_found(folder):
+    (folder / "norm_stats.json").write_text('{"mine": {"action": {"q01": [0], "q99": [1], "mask": [true]}}}')
+    assert list(open_checkpoint(str(folder)).norm_stats) == ["mine"]
+
+
+def test_broken_statistics_are_named(folder):
+    (folder / "norm_stats.json").write_text("{")
+    with pytest.raises(PolicyError, match=r"norm_stats\.json cannot be read as JSON"):
+        _ = open_checkpoint(str(folder)).norm_stats
+
+
+def test_expert_sizes_are_read_off_the_tensors(checkpoint):
+    assert checkpoint.config.expert == ExpertConfig(48, 6, 256)
