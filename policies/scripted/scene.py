@@ -48,9 +48,7 @@ class Scene:
         self._site_body = np.asarray(facts["site_body"])
         self._site_size = np.asarray(facts["site_size"], dtype=float)
         self._hand_site = self._sites[facts["eef_site"]]
-        self._joints = {
-            j[0]: Joint(j[1] == "slide", int(j[2]), int(j[4]), np.asarray(j[5]), (j[6][0], j[6][1])) for j in facts["joints"]
-        }
+        self._joints = {joint[0]: _joint(*joint[1:]) for joint in facts["joints"] if joint[1] in ("slide", "hinge")}
         self._finger_addresses = [self._joints[name].address for name in FINGERS]
         self._body_parent = list(facts["body_parent"])
         self._body_owner = [self._owner(index, facts["bodies"]) for index in range(len(facts["bodies"]))]
@@ -164,6 +162,10 @@ class Scene:
         self._solids = Boxes(position, from_quaternion(quaternion), half)
         self._solid_body = body[solid]
         self._solid_owner = self._geom_owner[solid]
+
+
+def _joint(kind: str, address: int, _: int, body: int, axis: Sequence[float], limits: Sequence[float]) -> Joint:
+    return Joint(kind == "slide", int(address), int(body), np.asarray(axis, dtype=float), (float(limits[0]), float(limits[1])))
 
 
 def _half_sizes(kind: int, size: Array) -> Array:

@@ -49,7 +49,9 @@ def _trouble(scene: Scene, instance: str, routes: list[list[Array]], solids: Box
     start = scene.pose(instance).position
     ways = np.array([[start, points[0], points[-1]] for points in routes])
     steps = np.linspace(0.0, 1.0, 6)[1:, None]
-    middles = np.concatenate([ways[:, :1] + steps * (ways[:, 1:2] - ways[:, :1]), ways[:, 1:2] + steps * (ways[:, 2:] - ways[:, 1:2])], axis=1)
+    middles = np.concatenate(
+        [ways[:, :1] + steps * (ways[:, 1:2] - ways[:, :1]), ways[:, 1:2] + steps * (ways[:, 2:] - ways[:, 1:2])], axis=1
+    )
     middles[..., 2] = start[2] + 0.01
     deep = np.clip(SLIDES[scene.kind(instance)] + CLEAR - distance(middles, solids).min(-1), 0.0, None)
     away = middles - scene.robot_base
