@@ -1,0 +1,187 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
+from nora_bench.policies.base import PolicyContext, PolicyError
+from nora_bench.policies.checks import check_policy
+from nora_bench.policies.nora.decoding import Answer
+from nora_bench.policies.nora.policy import NoraPolicy
+from nora_bench.policies.registry import PolicyRequestError, find as find_policy, load, parameters
+
+NAMES = ("nora", "nora-long", "nora-ac", "nora-1.5", "nora-1.5-fast", "nora-1.5-dpo", "nora-nano", "nora-1.5-nano")
+
+
+@pytest.fixture
+def started(nano, context):
+    """Builds a policy of the nano checkpoint and starts it."""
+
+    def build(context=context, **options):
+        policy = NoraPolicy(str(nano), **options)
+        policy.start(context)
+        return policy
+
+    return build
+
+
+@pytest.mark.parametrize("mode", ["flow", "fast"])
+@pytest.mark.parametrize("batch", [1, 4])
+def test_the_contract_of_policies_is_kept(nano, context, look, mode, batch):
+    check_policy(lambda: NoraPolicy(str(nano), mode=mode, batch=batch), context, [look(task) for task in (0, 3, 1, 7, 2)])
+
+
+@pytest.mark.parametrize("mode", ["flow", "fast"])
+def test_a_batch_equals_single_calls_bit_for_bit_in_any_order_with_any_neighbours(started, look, mode):
+    policy = started(mode=mode, batch=4)
+    questions = [policy._question(look(task)) for task in range(6)]
+    alone = [policy.predictor.answer([question])[0] for question in questions]
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        order = rng.permutation(6)[: rng.integers(2, 7)]
+        together = policy.predictor.answer([questions[index] for index in order])
+        assert all(same(answer, alone[index]) for answer, index in zip(together, order, strict=True))
+
+
+def same(a: Answer, b: Answer) -> bool:
+    return a.status == b.status and (a.normalised is b.normalised or np.array_equal(a.normalised, b.normalised))
+
+
+def test_noise_comes_from_the_episodes_key_and_the_decision(started, look):
+    policy = started()
+    first, again, later = (policy._question(look(0, decision)).noise for decision in (0, 0, 1))
+    assert np.array_equal(first, again) and not np.array_equal(first, later)
+
+
+def test_global_generators_are_left_alone(started, look):
+    import torch
+
+    policy = started()
+    before, mine = torch.get_rng_state(), np.random.get_state()[1]
+    policy.act([look(0)])
+    assert torch.equal(torch.get_rng_state(), before) and np.array_equal(np.random.get_state()[1], mine)
+
+
+@pytest.mark.parametrize("size, chunk", [(84, 5), (112, 3)])
+def test_nano_policies_by_name_answer_finite_chunks_and_say_that_they_are_untrained(context, look, size, chunk):
+    policy = load("nora-1.5-nano", {"image_size": str(size), "chunk": str(chunk)})
+    policy.start(context)
+    (answer,) = policy.act([look(0)])
+    assert answer.status == "ok" and answer.actions.shape == (chunk, 7) and np.isfinite(answer.actions).all()
+    assert policy.marks == ("untrained",)
+    policy.close()
+
+
+def test_an_instruction_decides_the_answer(started, look):
+    policy = started(mode="flow")
+    observation = look(0)
+    other = replace(observation, instruction="pick up the milk and place it in the basket")
+    assert not np.array_equal(policy.act([observation])[0].actions, policy.act([other])[0].actions)
+
+
+@pytest.mark.parametrize("lower_case, equal", [(True, True), (False, False)])
+def test_lower_case_is_an_option(started, look, lower_case, equal):
+    policy, observation = started(lower_case=lower_case), look(0)
+    loud = replace(observation, instruction=observation.instruction.upper())
+    assert (policy._question(loud).prompt == policy._question(observation).prompt) is equal
+
+
+@pytest.mark.parametrize("crop", [True, False])
+def test_the_protocols_crop_is_followed_unless_switched_off(started, look, context, crop):
+    without = {key: value for key, value in context.protocol.model_image.items() if key != "crop"}
+    bare = PolicyContext(replace(context.protocol, model_image=without), context.suites, 7)
+    images = [started(where, crop=crop)._question(look(0)).image for where in (context, bare)]
+    assert np.array_equal(*images) is not crop
+
+
+BAD = Answer("malformed", None)
+GOOD = Answer("ok", np.full((5, 7), 0.8))
+
+
+@pytest.mark.parametrize("on_bad", ["released", "hold", "repeat"])
+def test_a_bad_chunk_is_counted_whatever_is_done_about_it(started, look, on_bad):
+    assert started(on_bad=on_bad)._chunk_of(look(0), BAD).status == "malformed"
+
+
+def test_released_zeros_drift(started, look):
+    actions = started(on_bad="released")._chunk_of(look(0), BAD).actions
+    low, high = -0.5383928418159485, 0.8464285731315613
+    assert actions[:, 0] == pytest.approx([(low + high) / 2] * 5)
+
+
+def test_hold_stands_still_with_the_gripper_as_it_was(started, look):
+    policy = started(on_bad="hold")
+    good = policy._chunk_of(look(0), Answer("ok", np.zeros((5, 7)))).actions
+    held = policy._chunk_of(look(0, decision=1), BAD).actions
+    assert not held[:, :6].any() and (held[:, 6] == good[-1, 6]).all() and good[-1, 6] == 1
+
+
+def test_hold_without_a_past_keeps_the_gripper_of_settling(started, look, context):
+    assert started(on_bad="hold")._chunk_of(look(0), BAD).actions[0].tolist() == list(context.protocol.settle_action)
+
+
+def test_repeat_plays_the_last_good_chunk_of_the_same_episode(started, look):
+    policy = started(on_bad="repeat")
+    good = policy._chunk_of(look(0), GOOD).actions
+    assert np.array_equal(policy._chunk_of(look(0, decision=1), BAD).actions, good)
+    assert not policy._chunk_of(look(1), BAD).actions[:, :6].any()
+
+
+def test_an_episode_that_starts_anew_has_no_past(started, look):
+    policy = started(on_bad="repeat")
+    policy._chunk_of(look(0), GOOD)
+    assert not policy._chunk_of(look(0), BAD).actions[:, :6].any()
+
+
+def test_a_suite_without_statistics_is_refused_with_the_argument_that_helps(nano, context):
+    policy = NoraPolicy(str(nano))
+    with pytest.raises(PolicyError, match="add --policy-arg statistics=NAME with one of bridge_orig"):
+        policy.start(PolicyContext(context.protocol, ("my_suite",), 7))
+
+
+@pytest.mark.parametrize(
+    "options, complaint",
+    [
+        ({"mode": "flow"}, "has no flow expert; take mode=fast"),
+        ({"mode": "fast"}, r"add --policy-arg chunk=1 \(NORA\) or chunk=5"),
+    ],
+)
+def test_what_a_checkpoint_does_not_say_must_be_said(tmp_path, options, complaint):
+    import json
+
+    from nora_bench.policies.nora.nano import write_nano
+
+    folder = write_nano(tmp_path / "nora", expert=False)
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**settings, "chunk": None}))
+    with pytest.raises(PolicyError, match=complaint):
+        NoraPolicy(str(folder), **options)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_of_the_family_takes_typed_arguments(name):
+    assert parameters(find_policy(name))["batch"].annotation == int | None
+
+
+@pytest.mark.parametrize("name", ["nora-ac", "nora-1.5-dpo"])
+def test_a_checkpoint_that_is_not_known_for_certain_must_be_given(name):
+    with pytest.raises(PolicyRequestError, match=r"needs checkpoint: add --policy-arg checkpoint=\.\.\."):
+        load(name, {})
+
+
+def test_a_folder_is_a_policy(nano):
+    policy = load(str(nano), {"mode": "fast"})
+    assert isinstance(policy, NoraPolicy) and policy.mode == "fast"
+
+
+def test_a_wrong_path_says_so():
+    with pytest.raises(PolicyError, match=r"there is no checkpoint at \./nowhere"):
+        load("./nowhere", {})
+
+
+def test_what_changes_answers_is_in_the_fingerprint(started):
+    prints = [
+        started(**options).fingerprint() for options in ({}, {"steps": 4}, {"on_bad": "hold"}, {"mode": "fast"}, {"batch": 2})
+    ]
+    assert len({str(sorted(fingerprint.items())) for fingerprint in prints}) == 5
+    assert len({fingerprint["weights_sha256"] for fingerprint in prints}) == 1
