@@ -28,12 +28,14 @@ def started(nano, context):
 @pytest.mark.parametrize("mode", ["flow", "fast"])
 @pytest.mark.parametrize("batch", [1, 4])
 def test_the_contract_of_policies_is_kept(nano, context, look, mode, batch):
-    check_policy(lambda: NoraPolicy(str(nano), mode=mode, batch=batch), context, [look(task) for task in (0, 3, 1, 7, 2)])
+    check_policy(
+        lambda: NoraPolicy(str(nano), mode=mode, batch=batch, max_new_tokens=6), context, [look(task) for task in (0, 3, 1)]
+    )
 
 
 @pytest.mark.parametrize("mode", ["flow", "fast"])
 def test_a_batch_equals_single_calls_bit_for_bit_in_any_order_with_any_neighbours(started, look, mode):
-    policy = started(mode=mode, batch=4)
+    policy = started(mode=mode, batch=4, max_new_tokens=6)
     questions = [policy._question(look(task)) for task in range(6)]
     alone = [policy.predictor.answer([question])[0] for question in questions]
     rng = np.random.default_rng(0)
