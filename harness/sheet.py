@@ -17,9 +17,10 @@ from .gl import choose_gl
 CAMERAS = ("primary", "wrist")
 RENDERED = 256
 """Side of the pictures before they are made small (pixels)."""
-GAP = 6
-"""Pixels between tasks."""
-COLUMNS = 4
+GAP, SEAM = 8, 2
+"""Pixels between tasks, and between the packs of one task."""
+COLUMNS = 5
+"""Tasks per line."""
 
 
 def contact_sheet(path: Path, packs: Sequence[AssetPack], names: Sequence[str], side: int) -> None:
@@ -36,9 +37,8 @@ def contact_sheet(path: Path, packs: Sequence[AssetPack], names: Sequence[str], 
     """
     if path.suffix.lower() not in (".jpg", ".jpeg", ".png") or not path.parent.is_dir():
         raise InputError(f"--out {path}: name a .jpg or .png in a folder that exists")
-    columns = [dict(_pictures(pack, names)) for pack in packs]
-    cells = {task: np.concatenate([shown[task] for shown in columns], axis=1) for task in columns[0]}
-    _write(path, _grid(cells, names, side * len(packs) * len(CAMERAS), side))
+    shown = [dict(_pictures(pack, names)) for pack in packs]
+    _write(path, _grid({task: [pictures[task] for pictures in shown] for task in shown[0]}, names, side))
 
 
 def _pictures(pack: AssetPack, names: Sequence[str]) -> Iterator[tuple[tuple[str, int], Array]]:
@@ -56,17 +56,21 @@ def _pictures(pack: AssetPack, names: Sequence[str]) -> Iterator[tuple[tuple[str
         world.close()
 
 
-def _grid(cells: Mapping[tuple[str, int], Array], names: Sequence[str], width: int, height: int) -> Any:
-    """A picture with a few tasks per line, suite after suite, numbered."""
+def _grid(cells: Mapping[tuple[str, int], Sequence[Array]], names: Sequence[str], side: int) -> Any:
+    """A picture with a few tasks per line, suite after suite, numbered; a task's packs stand side by side."""
     Image, ImageDraw = _pillow()
     lines = [line for name in names for line in _lines([key for key in cells if key[0] == name])]
-    sheet = Image.new("RGB", (COLUMNS * (width + GAP) + GAP, len(lines) * (height + GAP) + GAP), "white")
+    packs, pair = len(next(iter(cells.values()))), len(CAMERAS) * side
+    width, height = packs * (pair + SEAM) - SEAM + GAP, side + GAP
+    sheet = Image.new("RGB", (COLUMNS * width + GAP, len(lines) * height + GAP), "white")
     pen = ImageDraw.Draw(sheet)
     for row, line in enumerate(lines):
-        for column, (suite, task) in enumerate(line):
-            x, y = GAP + column * (width + GAP), GAP + row * (height + GAP)
-            sheet.paste(Image.fromarray(cells[suite, task]).resize((width, height), Image.Resampling.LANCZOS), (x, y))
-            label = f"{suite.removeprefix('libero_')} {task}"
+        for column, key in enumerate(line):
+            x, y = GAP + column * width, GAP + row * height
+            for number, picture in enumerate(cells[key]):
+                small = Image.fromarray(picture).resize((pair, side), Image.Resampling.LANCZOS)
+                sheet.paste(small, (x + number * (pair + SEAM), y))
+            label = f"{key[0].removeprefix('libero_')} {key[1]}"
             pen.text((x + 3, y + 1), label, fill="white", stroke_width=1, stroke_fill="black")
     return sheet
 

@@ -21,7 +21,7 @@ def flat_stove() -> Look:
     steel = Canvas(256, 256, (0, 0, 0)).paste(0, 0, brushed(256, 256, (142, 143, 145), (178, 179, 181), seed=71))
     parts = {
         "plate": Part(texture="steel", specular=0.5, shininess=0.8),
-        "burner": Part(_burner(), colour=(58, 58, 60), specular=0.5, shininess=0.7),
+        "burner": Part(_burner(), colour=(80, 80, 82), specular=0.5, shininess=0.7),
         "knob": Part(_knob(), texture="dial", specular=0.4),
     }
     return Look(parts, {"steel": steel.done(), "dial": _dial()})

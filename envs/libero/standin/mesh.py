@@ -217,7 +217,7 @@ def tube(path: Sequence[Point], radius_side: float, radius_up: float, segments: 
     side = np.cross(tangent, up)
     side /= np.linalg.norm(side, axis=1, keepdims=True)
     across = np.cross(side, tangent)
-    outline = ring(radius_side, radius_up, segments)[::-1]
+    outline = ring(radius_side, radius_up, segments)
     skin = line[:, None] + outline[None, :, :1] * side[:, None] + outline[None, :, 1:] * across[:, None]
     ends = [np.broadcast_to(line[end], skin[0].shape) for end in (0, -1)]
     caps = [sheet(np.stack([ends[0], skin[0]])), sheet(np.stack([skin[-1], ends[1]]))]

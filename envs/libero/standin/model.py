@@ -39,10 +39,11 @@ def model_files(name: str, look: Look) -> dict[str, bytes]:
 
 def _document(name: str, model: Mapping[str, Any], look: Look, folder: PurePosixPath) -> bytes:
     root = ET.Element("mujoco", model=name)
+    ET.SubElement(root, "compiler", angle="radian", inertiagrouprange="0 0")  # as in LIBERO's worlds, for other readers
     root.append(_assets(look, folder, scene="world" in model))
     world = ET.SubElement(root, "worldbody")
     if "world" in model:
-        world.extend(_element(item, look) for item in model["world"])
+        world.extend([_element(item, look) for item in model["world"]])
     else:
         frame = ET.SubElement(world, "body")
         frame.append(_element(model["body"], look))
@@ -86,7 +87,7 @@ def _element(item: Sequence[Any], look: Look) -> ET.Element:
     match item:
         case ["body", attributes, children]:
             body = ET.Element("body", attributes)
-            body.extend(_element(child, look) for child in children)
+            body.extend([_element(child, look) for child in children])
             return body
         case ["box", contact, pos, quat, size, *rest]:
             place = {"pos": pos, "size": size} | ({"quat": quat} if quat else {})

@@ -87,11 +87,11 @@ def _planks(rows: int, dark: Colour, light: Colour, gap: Colour) -> Array:
 
 
 def _light_tiles() -> Array:
-    return _planks(4, (176, 166, 157), (208, 199, 191), (226, 222, 216))
+    return _planks(4, (182, 172, 163), (214, 205, 197), (228, 224, 218))
 
 
 def _oak_planks() -> Array:
-    return _planks(8, (214, 180, 118), (242, 210, 148), (176, 140, 86))
+    return _planks(8, (230, 195, 130), (254, 224, 162), (186, 150, 94))
 
 
 def _ceramic_tiles() -> Array:

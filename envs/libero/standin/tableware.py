@@ -130,7 +130,7 @@ def porcelain_mug() -> Look:
     column = column + 0.5 * (np.floor(row) % 2)
     dent = (column % 1 - 0.5) ** 2 + (row % 1 - 0.5) ** 2
     canvas.shade(np.where((canvas.y > 8) & (canvas.y < 84), 0.86 + 0.14 * np.clip(4.5 * dent, 0, 1), 1.0))
-    grip = arc((0.0, 0.0455, 0.0585), 0.0325, 0.0345, 92, -120, 14)
+    grip = arc((0.0, 0.0475, 0.0585), 0.0305, 0.0345, 92, -104, 14)
     return _placed(_mug(outside, grip, (0.0045, 0.0062), canvas), 90, 0.0166, -0.0017)
 
 
@@ -147,14 +147,14 @@ def red_coffee_mug() -> Look:
         (0.0, 0.0345),
     ]
     grip = [
-        (0.0, 0.037, 0.1180),
+        (0.0, 0.041, 0.1180),
         (0.0, 0.055, 0.1225),
         (0.0, 0.070, 0.1150),
         (0.0, 0.0770, 0.0980),
         (0.0, 0.0750, 0.0790),
         (0.0, 0.0670, 0.0570),
         (0.0, 0.0540, 0.0370),
-        (0.0, 0.0350, 0.0240),
+        (0.0, 0.0362, 0.0240),
     ]
     look = _mug(outside, grip, (0.0045, 0.0080), Canvas(16, 160, (168, 25, 27)))
     return _placed(look, 270, -0.0180, -0.0011)
@@ -177,7 +177,7 @@ def white_yellow_mug() -> Look:
         Canvas(16, 160, (240, 239, 234)).rectangle(-9, 41, 25, 96, (222, 166, 30)).rectangle(-9, 136, 25, 170, (222, 166, 30))
     )
     grip = [
-        (0.0, 0.044, 0.0900),
+        (0.0, 0.0478, 0.0900),
         (0.0, 0.066, 0.0905),
         (0.0, 0.0785, 0.0870),
         (0.0, 0.0825, 0.0760),
@@ -185,7 +185,7 @@ def white_yellow_mug() -> Look:
         (0.0, 0.0790, 0.0400),
         (0.0, 0.0720, 0.0310),
         (0.0, 0.0560, 0.0290),
-        (0.0, 0.0380, 0.0285),
+        (0.0, 0.0394, 0.0285),
     ]
     return _placed(_mug(outside, grip, (0.0040, 0.0075), canvas), 270, -0.0178, -0.0010)
 
@@ -194,11 +194,8 @@ def basket() -> Look:
     """Square wicker basket with a rolled rim."""
     walls = [(0.1360, 0.0785), (0.1280, 0.0780), (0.0575, 0.0742), (0.0080, 0.0700), (0.0045, 0.0670)]
     outer = loft([(z, half, half) for z, half in walls], 28, power=7)
-    inside = loft(
-        [(0.0100, 0.0, 0.0), (0.0105, 0.0630, 0.0630), *((z, half - 0.006, half - 0.006) for z, half in reversed(walls[:-1]))],
-        28,
-        power=7,
-    )
+    floor, inner = 0.0100, [(z, half - 0.006, half - 0.006) for z, half in reversed(walls[:-2])]
+    inside = loft([(floor, 0.0, 0.0), (floor, 0.0630, 0.0630), *inner], 28, power=7)
     roll = [(0.1360, 0.0725), (0.1430, 0.0735), (0.1458, 0.0778), (0.1430, 0.0815), (0.1360, 0.0820), (0.1310, 0.0785)]
     rim = loft([(z, half, half) for z, half in roll], 28, power=7)
     bottom = disc(0.0045, 0.0670, up=False, segments=28, power=7)

@@ -1,0 +1,106 @@
+"""The official pack arrives whole or not at all: against a small hub that answers as the real one, and misbehaves."""
+
+import json
+
+import pytest
+from fake_hub import COMMIT, FakeHub
+from nora_bench.envs.base import SuiteError
+from nora_bench.envs.libero.contents import XML_FILES
+from nora_bench.envs.libero.fetch import REPOSITORY, fetch
+from nora_bench.envs.libero.manifest import damaged, lacking
+
+pytest.importorskip("huggingface_hub")
+
+MESH = "scenes/plant/visual/plant_vis.msh"
+FILES = {name: f"<mujoco model={name!r}/>".encode() for name in XML_FILES} | {MESH: bytes(range(256)) * 64, "README.md": b"read"}
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    for name in ("HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_PROGRESS_BARS"):
+        monkeypatch.setenv(name, "1")
+    with FakeHub(REPOSITORY, FILES, large=(MESH,)) as server:
+        yield server
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path / "libero" / "official"
+
+
+def get(hub, home, **options):
+    return fetch(home, endpoint=hub.url, say=lambda line: None, **options)
+
+
+def test_all_files_arrive_and_are_checked(hub, home):
+    assets = get(hub, home)
+    assert assets == home / "assets"
+    assert {path.relative_to(assets).as_posix() for path in assets.rglob("*") if path.is_file()} == FILES.keys() - {"README.md"}
+    assert (assets / MESH).read_bytes() == FILES[MESH]
+    assert damaged(home) == []
+
+
+def test_the_manifest_names_the_commit(hub, home):
+    get(hub, home)
+    assert COMMIT in json.loads((home / "manifest.json").read_text())["source"]
+
+
+def test_a_complete_pack_is_not_asked_for_again(hub, home):
+    get(hub, home)
+    hub.sent.clear()
+    get(hub, home)
+    assert hub.sent == []
+
+
+def test_an_interrupted_download_is_no_pack_and_goes_on_where_it_stopped(hub, home):
+    hub.refused = {MESH}
+    with pytest.raises(SuiteError, match="what arrived is kept"):
+        get(hub, home)
+    assert not home.exists()
+    part = home.with_name("official.part") / "assets"
+    arrived = {name for name in FILES if (part / name).is_file()}
+    assert len(arrived) > 10
+    hub.refused = set()
+    hub.sent.clear()
+    get(hub, home)
+    assert MESH in hub.sent
+    assert arrived.isdisjoint(hub.sent)
+    assert damaged(home) == []
+
+
+@pytest.mark.parametrize("name", [MESH, XML_FILES[0]], ids=["large file", "small file"])
+def test_a_file_with_another_digest_is_fetched_again_and_then_refused(hub, home, name):
+    hub.harmed = {name}
+    with pytest.raises(SuiteError, match=f"1 files arrived damaged, the first is {name}"):
+        get(hub, home)
+    assert hub.sent.count(name) == 2
+    assert not home.exists()
+    hub.harmed = set()
+    get(hub, home)
+    assert damaged(home) == []
+
+
+def test_a_hub_without_the_files_that_libero_loads_is_refused(hub, home):
+    del hub.files[XML_FILES[0]]
+    with pytest.raises(SuiteError, match=f"lacks 1 files that LIBERO loads, the first is {XML_FILES[0]}"):
+        get(hub, home)
+
+
+@pytest.mark.parametrize("name", ["../outside", "/outside"])
+def test_a_file_outside_the_pack_is_refused(hub, home, name):
+    hub.files[name] = b"x"
+    with pytest.raises(SuiteError, match="outside"):
+        get(hub, home)
+    assert not (home.parent / "outside").exists()
+
+
+def test_without_a_hub_the_message_says_what_else_to_do(home):
+    with pytest.raises(SuiteError, match=r"does not answer .* --assets standin"):
+        fetch(home, endpoint="http://127.0.0.1:9", say=lambda line: None)
+
+
+def test_a_damaged_pack_is_replaced(hub, home):
+    (get(hub, home) / MESH).write_bytes(b"cut")
+    assert lacking(home) == [MESH]
+    get(hub, home)
+    assert damaged(home) == []

@@ -1,0 +1,138 @@
+"""The generated pack is whole, the same on every machine, and made once however many want it."""
+
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import pytest
+from nora_bench.envs.libero import standin
+from nora_bench.envs.libero.assets import fingerprint
+from nora_bench.envs.libero.contents import XML_FILES, missing_files, needed
+from nora_bench.envs.libero.manifest import lacking
+from nora_bench.envs.libero.standin import cache, pack
+from nora_bench.envs.libero.standin.model import model_files, physics
+
+CONTENT = "d16bea20fd59728c"
+"""Fingerprint of the pack of this version. Where a change of its pictures changes it: does VERSION need a step, too?"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("standin")
+    pack.generate(folder)
+    return folder
+
+
+def test_the_pack_holds_what_the_tasks_load_and_nothing_else(made):
+    assert missing_files(made) == []
+    assert {path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()} == needed(made)
+
+
+def test_there_are_numbers_and_a_look_for_every_class_and_scene():
+    assert {model["file"] for model in physics()["models"].values()} == set(XML_FILES)
+    assert pack.LOOKS.keys() == physics()["models"].keys()
+
+
+def test_the_pack_is_the_same_bytes_on_every_machine(made):
+    assert fingerprint(made) == CONTENT
+
+
+def test_another_process_makes_the_same_bytes(made, tmp_path):
+    code = (
+        f"from pathlib import Path; from nora_bench.envs.libero.standin.pack import generate; generate(Path({str(tmp_path)!r}))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONHASHSEED": "7"}, cwd=tmp_path)
+    assert fingerprint(tmp_path) == fingerprint(made)
+
+
+def test_numbers_are_written_as_the_source_spells_them():
+    files = model_files("butter", pack.LOOKS["butter"]())
+    geoms = ET.fromstring(files["stable_hope_objects/butter/butter.xml"]).iter("geom")
+    box = next(geom for geom in geoms if geom.get("group") == "0")
+    assert ["box", "hard", box.get("pos"), box.get("quat"), box.get("size")] in physics()["models"]["butter"]["body"][2]
+
+
+def test_a_look_for_every_drawn_part_is_asked_for():
+    with pytest.raises(KeyError, match="label"):
+        look = pack.LOOKS["wine_bottle"]()
+        model_files("wine_bottle", type(look)({name: part for name, part in look.parts.items() if name != "label"}))
+
+
+# --- the cache ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """A generator of two small files that counts its runs."""
+    runs = []
+
+    def generate(folder):
+        runs.append(folder)
+        folder.mkdir(parents=True)
+        for name in ("a", "b"):
+            (folder / name).write_text(name)
+
+    monkeypatch.setattr(pack, "generate", generate)
+    return runs
+
+
+def test_a_pack_is_made_once(tmp_path, tiny):
+    assert standin.ensure(tmp_path) == standin.ensure(tmp_path) == standin.folder(tmp_path)
+    assert len(tiny) == 1
+
+
+def test_the_folder_names_the_version_and_the_generator(tmp_path):
+    assert standin.folder(tmp_path).parent.name == f"standin-v{standin.VERSION}-{standin.fingerprint()}"
+
+
+@pytest.mark.parametrize("harm", [lambda path: path.unlink(), lambda path: path.write_text("longer")], ids=["gone", "cut"])
+def test_a_pack_that_lost_a_file_is_made_anew(tmp_path, tiny, harm):
+    harm(standin.ensure(tmp_path) / "b")
+    assert (standin.ensure(tmp_path) / "b").read_text() == "b"
+    assert len(tiny) == 2
+
+
+def test_what_was_interrupted_is_not_taken_for_a_pack(tmp_path, tiny, monkeypatch):
+    def stopped(folder):
+        folder.mkdir(parents=True)
+        (folder / "a").write_text("a")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pack, "generate", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            standin.ensure(tmp_path)
+    assert not standin.folder(tmp_path).exists()
+    assert lacking(standin.ensure(tmp_path).parent) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".standin.lock", standin.folder(tmp_path).parent.name]
+
+
+def test_processes_that_start_at_once_share_one_pack(tmp_path):
+    count = tmp_path / "runs"
+    code = f"""
+import time
+from pathlib import Path
+from nora_bench.envs.libero import standin
+from nora_bench.envs.libero.standin import pack
+def slow(folder):
+    with open({str(count)!r}, "a") as file:
+        file.write("x")
+    time.sleep(0.5)
+    folder.mkdir(parents=True)
+    (folder / "a").write_text("a")
+pack.generate = slow
+assert (standin.ensure(Path({str(tmp_path / "cache")!r})) / "a").read_text() == "a"
+"""
+    started = [subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) for _ in range(4)]
+    assert [process.wait() for process in started] == [0] * 4
+    assert count.read_text() == "x"
+
+
+def test_the_fingerprint_covers_code_and_numbers(tmp_path, monkeypatch):
+    for source in ("cache.py", "physics.json"):
+        (tmp_path / source).write_text("1")
+    monkeypatch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
+    before = cache.fingerprint()
+    (tmp_path / "physics.json").write_text("2")
+    assert cache.fingerprint() != before
