@@ -1,0 +1,45 @@
+import os
+import signal
+
+import pytest
+from nora_bench.harness.session import STOP_SIGNALS, resume_command, stop_signals
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+    """The handlers of the test run come back, whatever a test does to them."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    yield before
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_signal_asks_the_run_to_stop(number):
+    with stop_signals() as stop:
+        assert not stop()
+        os.kill(os.getpid(), number)
+        assert stop()
+
+
+def test_a_second_ctrl_c_does_not_wait():
+    with stop_signals(), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_run_under_nohup_outlives_its_terminal():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with stop_signals() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert not stop()
+
+
+def test_afterwards_signals_are_as_before(handlers):
+    with stop_signals():
+        pass
+    assert {number: signal.getsignal(number) for number in STOP_SIGNALS} == handlers
+
+
+def test_the_resume_command_can_be_pasted(tmp_path):
+    assert resume_command(tmp_path / "my run") == f"nora-bench run --resume --out '{tmp_path}/my run'"
