@@ -56,7 +56,7 @@ def _layout(runs: Sequence[Run]) -> layouts.Layout:
 
 def _assemble(by_name: Mapping[str, Run], parts: Mapping[str, str], films: Mapping[str, str]) -> str:
     title = "nora-bench: " + ", ".join(by_name)
-    anchors = {name: name.lower().replace(" ", "-") for name in parts}
+    anchors = {name: "section-" + name.lower().replace(" ", "-") for name in parts}
     links = "".join(f'<a href="#{anchor}">{escape(name)}</a>' for name, anchor in anchors.items())
     body = "\n".join(f'<section id="{anchors[name]}"><h2>{escape(name)}</h2>\n{text}</section>' for name, text in parts.items())
     style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
