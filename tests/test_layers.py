@@ -21,7 +21,7 @@ HEAVY = {"torch", "mujoco", "robosuite", "libero", "sapien", "pandas", "scipy", 
 SIMULATOR = {"envs.libero.osc", "envs.libero.privileged", "envs.libero.render", "envs.libero.scene"}
 """Modules that stand on a simulator and load it: imported by a world when it is built, by nobody at module level."""
 MODEL = {f"policies.nora.{name}" for name in ("engine", "expert", "fusing", "graphs", "model", "vision")}
-"""Modules that stand on torch: imported by a policy when its weights are loaded, by each other, by nobody else at module level."""
+"""Modules that stand on torch: imported by each other, and by a policy when its weights are loaded."""
 LIGHT_CLI = {"typer", "rich"}
 """What a verb's module may import at module level beside the standard library and us: `--help` waits for it."""
 CHAIN = 6
