@@ -8,7 +8,7 @@ from __future__ import annotations
 from .grain import brushed
 from .look import Look, Maker, Part
 from .mesh import Mesh, disc, join, lathe, panel, prism, slab
-from .paint import Array, Canvas, Colour
+from .paint import Array, Canvas, Colour, finish
 
 BLACK: Colour = (50, 50, 50)
 STEEL: Colour = (133, 132, 131)
@@ -18,13 +18,13 @@ RINGS = ((0.0555, 0.0650), (0.0415, 0.0515), (0.0275, 0.0375), (0.0140, 0.0235))
 
 def flat_stove() -> Look:
     """A steel plate with a ringed burner, and a black knob beside it."""
-    steel = Canvas(256, 256, (0, 0, 0)).paste(0, 0, brushed(256, 256, (142, 143, 145), (178, 179, 181), seed=71))
+    steel = brushed(256, 256, (142, 143, 145), (178, 179, 181), seed=71)
     parts = {
         "plate": Part(texture="steel", specular=0.5, shininess=0.8),
         "burner": Part(_burner(), colour=(80, 80, 82), specular=0.5, shininess=0.7),
         "knob": Part(_knob(), texture="dial", specular=0.4),
     }
-    return Look(parts, {"steel": steel.done(), "dial": _dial()})
+    return Look(parts, {"steel": finish(steel), "dial": _dial()})
 
 
 def _burner() -> Mesh:

@@ -11,15 +11,10 @@ from .furniture import book, book_cover
 from .grain import brushed, marble, stone, wood
 from .look import Colour, Part
 from .mesh import Mesh, Point, disc, join, lathe, loft, sheet, slab, smooth, tube
-from .paint import Array, Canvas
+from .paint import Array, Canvas, finish
 
 Scenery = tuple[dict[str, Part], dict[str, Array]]
 """Parts and textures by name."""
-
-
-def _picture(pixels: Array) -> Array:
-    height, width = pixels.shape[:2]
-    return Canvas(width, height, (0, 0, 0)).paste(0, 0, pixels).done()
 
 
 def _canvas(low: Point, high: Point) -> Mesh:
@@ -39,7 +34,7 @@ def kitchen() -> Scenery:
         "pot": Part(_pots(), colour=(30, 30, 30), specular=0.5),
         "fridge": Part(_fridge(), texture="steel", specular=0.4),
     }
-    steel = _picture(brushed(64, 64, (96, 96, 96), (118, 118, 118), seed=101))
+    steel = finish(brushed(64, 64, (96, 96, 96), (118, 118, 118), seed=101))
     return parts, {"units": _units_picture(), "hob": _hob_picture(), "steel": steel}
 
 
@@ -130,7 +125,7 @@ def living_room() -> Scenery:
         "picture": Part(_canvas((-0.4119, 0.0, -0.5434), (0.4506, 0.0040, 0.4659)), texture="poster", specular=0.1),
         "wall_unit": Part(_wall_unit(), texture="unit", specular=0.2),
     }
-    return parts, {"dark_wood": _picture(dark_wood), "poster": _poster(), "unit": _unit_picture()}
+    return parts, {"dark_wood": finish(dark_wood), "poster": _poster(), "unit": _unit_picture()}
 
 
 def _coffee_table() -> Mesh:
@@ -210,7 +205,7 @@ def study() -> Scenery:
         "book": Part(_tall_book(), texture="cover", specular=0.2),
     }
     return parts, {
-        "oak": _picture(oak.transpose(1, 0, 2)),
+        "oak": finish(oak.transpose(1, 0, 2)),
         "painting": _painting(),
         "plant": _leaves(),
         "shelf": _shelf_picture(),

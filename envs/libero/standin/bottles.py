@@ -10,7 +10,7 @@ import numpy as np
 from .grain import stone
 from .look import Look, Maker, Part
 from .mesh import Mesh, disc, join, lathe, loft
-from .paint import Array, Canvas, Colour
+from .paint import Array, Canvas, Colour, finish
 
 Rows = Sequence[tuple[float, float, float]]
 """Outlines of a bottle from shoulder to foot: z, half width, half depth (m)."""
@@ -128,7 +128,7 @@ def wine_bottle() -> Look:
         "cork": Part(cork, texture="cork", specular=0.1),
         "label": Part(_paper(), texture="label", specular=0.2),
     }
-    return Look(parts, {"cork": Canvas(64, 64, (0, 0, 0)).paste(0, 0, cork_grain).done(), "label": _wine_label()})
+    return Look(parts, {"cork": finish(cork_grain), "label": _wine_label()})
 
 
 def _paper() -> Mesh:

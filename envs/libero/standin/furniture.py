@@ -12,14 +12,9 @@ import numpy as np
 from .grain import brushed, wood
 from .look import Look, Maker, Part
 from .mesh import Mesh, box, join, prism, slab, tube
-from .paint import Array, Canvas, Colour
+from .paint import Array, Canvas, Colour, finish
 
 STEEL: tuple[Colour, Colour] = ((96, 96, 96), (134, 134, 134))
-
-
-def _picture(pixels: Array) -> Array:
-    height, width = pixels.shape[:2]
-    return Canvas(width, height, (0, 0, 0)).paste(0, 0, pixels).done()
 
 
 # --- cabinets -----------------------------------------------------------------------------------------------------
@@ -34,8 +29,8 @@ def _cabinet(grain: Array) -> Look:
     for name, (low, high, handle) in DRAWERS.items():
         parts[name] = Part(_drawer(low, high), texture="wood", specular=0.2, shininess=0.2)
         parts[f"{name}_handle"] = Part(_handle().moved(z=handle), texture="steel", specular=0.6)
-    steel = _picture(brushed(64, 64, *STEEL, seed=31))
-    return Look(parts, {"wood": _picture(grain), "steel": steel})
+    steel = finish(brushed(64, 64, *STEEL, seed=31))
+    return Look(parts, {"wood": finish(grain), "steel": steel})
 
 
 def _case() -> Mesh:
@@ -100,9 +95,7 @@ def wine_rack() -> Look:
     planks = Canvas(256, 256, (0, 0, 0)).paste(0, 0, wood(256, 256, (196, 156, 116), (230, 196, 158), seed=51, rings=20))
     for row in range(5):
         planks.rectangle(-9, 51.2 * row - 1.5, 265, 51.2 * row + 1.5, (150, 112, 76))
-    return Look(
-        parts, {"planks": planks.done(), "mahogany": _picture(wood(128, 128, (58, 16, 4), (94, 32, 10), seed=52, rings=8))}
-    )
+    return Look(parts, {"planks": planks.done(), "mahogany": finish(wood(128, 128, (58, 16, 4), (94, 32, 10), seed=52, rings=8))})
 
 
 def _foot() -> Mesh:
@@ -143,7 +136,7 @@ def desk_caddy() -> Look:
     )
     return Look(
         {"body": Part(body, texture="wood", specular=0.2, shininess=0.2)},
-        {"wood": _picture(wood(256, 256, (128, 92, 58), (170, 130, 88), seed=61, rings=10))},
+        {"wood": finish(wood(256, 256, (128, 92, 58), (170, 130, 88), seed=61, rings=10))},
     )
 
 

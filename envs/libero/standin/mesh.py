@@ -59,10 +59,6 @@ class Mesh:
         corner, size = np.array(rectangle[:2]), np.subtract(rectangle[2:], rectangle[:2])
         return replace(self, uv=corner + self.uv * size)
 
-    def tiled(self, u: float, v: float) -> Mesh:
-        """The mesh with its texture repeated."""
-        return replace(self, uv=self.uv * np.array([u, v]))
-
     def file(self) -> bytes:
         """The mesh in MuJoCo's binary .msh format: counts, vertices, normals, texture coordinates, faces.
 

@@ -129,7 +129,12 @@ class Canvas:
 
     def done(self) -> Array:
         """[height, width, 3] uint8."""
-        return (np.clip(self.pixels, 0, 255) + 0.5).astype(np.uint8)
+        return finish(self.pixels)
+
+
+def finish(pixels: Array) -> Array:
+    """[height, width, 3] uint8 of a picture in numbers from 0 to 255."""
+    return (np.clip(pixels, 0, 255) + 0.5).astype(np.uint8)
 
 
 def _layout(words: str) -> tuple[list[list[tuple[float, float]]], float]:

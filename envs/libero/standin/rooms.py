@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from . import backdrops
 from .grain import blend, noise, stone, wood
 from .look import Look, Maker, Part
-from .paint import Array, Canvas, Colour
+from .paint import Array, Canvas, Colour, finish
 
 STYLES = {
     "tabletop": ("light-gray-floor-tile.png", "light-gray-plaster.png"),
@@ -31,7 +31,7 @@ def _table() -> tuple[dict[str, Part], dict[str, Array]]:
     """A plain table of light wood."""
     plank = wood(512, 512, (180, 160, 140), (214, 198, 181), seed=81, rings=7)
     parts = {"table": Part(texture="wood", specular=0.2, shininess=0.0), "leg": Part(texture="wood", specular=0.2)}
-    return parts, {"wood": Canvas(512, 512, (0, 0, 0)).paste(0, 0, plank).done()}
+    return parts, {"wood": finish(plank)}
 
 
 def libero_tabletop_base_style() -> Look:
@@ -103,13 +103,13 @@ def _ceramic_tiles() -> Array:
 
 
 def _plaster() -> Array:
-    return Canvas(256, 256, (0, 0, 0)).paste(0, 0, stone(256, 256, (214, 210, 203), (231, 227, 221), seed=96, cells=8)).done()
+    return finish(stone(256, 256, (214, 210, 203), (231, 227, 221), seed=96, cells=8))
 
 
 def _linen() -> Array:
     """Cloth: threads across threads."""
     weave = 0.5 * noise(256, 256, 128, 8, 97) + 0.5 * noise(256, 256, 8, 128, 98)
-    return Canvas(256, 256, (0, 0, 0)).paste(0, 0, blend((206, 198, 164), (234, 228, 197), weave)).done()
+    return finish(blend((206, 198, 164), (234, 228, 197), weave))
 
 
 TEXTURES: Mapping[str, Callable[[], Array]] = {

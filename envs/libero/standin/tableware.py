@@ -12,7 +12,7 @@ import numpy as np
 from .grain import blend, brushed, noise, woven
 from .look import Look, Maker, Part
 from .mesh import Mesh, Point, arc, disc, join, lathe, loft, slab, smooth, tube
-from .paint import Canvas
+from .paint import Canvas, finish
 
 Profile = Sequence[tuple[float, float]]
 """(z, radius) in metres."""
@@ -276,7 +276,7 @@ def moka_pot() -> Look:
         "body": Part(body, texture="metal", specular=0.7, shininess=0.6),
         "handle": Part(join(tube(smooth(grip), 0.0062, 0.0060, 8), knob), colour=(30, 30, 30), specular=0.3),
     }
-    return Look(parts, {"metal": Canvas(128, 128, (0, 0, 0)).paste(0, 0, metal).done()})
+    return Look(parts, {"metal": finish(metal)})
 
 
 def _octagon(profile: Profile) -> Mesh:
