@@ -15,8 +15,8 @@ from typing import Protocol
 import numpy as np
 
 from .geometry import DOWN, UP, Array, Boxes, Pose, exp, flat, frame, heading, log, norm, slab
-from .hand import COMFORTABLE_REACH, PAD_BEHIND, PAD_HALF, TIP, hand_clearance, stretch
-from .scene import Scene
+from .hand import COMFORTABLE_REACH, FINGER_REACH, PAD_BEHIND, PAD_HALF, TIP, hand_clearance, stretch
+from .scene import SUPPORTS, Scene
 
 STRETCH_COST = 100.0
 """Of a metre beyond the comfortable reach."""
@@ -26,6 +26,8 @@ HANDLE_CLEAR = 0.6
 """Cosine of the angle that a rim grasp keeps from a handle."""
 BATCH = 24
 """Options whose surroundings are looked at together."""
+TIP_CLEAR = 0.003
+"""The fingertips stay this far above what the thing stands on, m."""
 APPROACH = (0.0, 0.05, 0.1)
 """Distances before the grasp at which the hand's room is looked at, m."""
 WIDEST_GRASP = 0.072
@@ -71,23 +73,24 @@ class Top:
         """The same for any boxes."""
         heights = boxes.corners()[..., 2]
         bottom, top = float(heights.min()), float(heights.max())
-        height = max(top - min(self.depth, self.deepest * (top - bottom)), bottom + TIP + 0.003)
+        height = max(top - min(self.depth, self.deepest * (top - bottom)), bottom + TIP + TIP_CLEAR)
+        leans = [lean for lean in self.leans if height - bottom > TIP + TIP_CLEAR + FINGER_REACH * math.sin(abs(lean))] or [0.0]
         points = slab(boxes, height - self.slab, height + self.slab)
         widths = {angle: _extent(points, heading(angle)) for angle in np.arange(YAWS) * (math.pi / YAWS)}
         narrowest = min(high - low for low, high in widths.values())
         out: list[Option] = []
         for angle, (low, high) in widths.items():
             if high - low < min(narrowest + 0.004, WIDEST_GRASP):
-                out += self._at(points, height, angle, (low + high) / 2, 60.0 * (high - low - narrowest))
+                out += self._at(points, height, angle, (low + high) / 2, 60.0 * (high - low - narrowest), leans)
         return out
 
-    def _at(self, points: Array, height: float, angle: float, middle: float, cost: float) -> list[Option]:
+    def _at(self, points: Array, height: float, angle: float, middle: float, cost: float, leans: Sequence[float]) -> list[Option]:
         closing, along = heading(angle), heading(angle + math.pi / 2)
         low, high = _extent(points, along)
         out = []
         for shift in self.shifts:
             level = closing * middle + along * ((low + high) / 2 + shift * (high - low) / 2)
-            for lean in self.leans:
+            for lean in leans:
                 approach = exp(along * lean) @ DOWN
                 pose = Pose(np.array([level[0], level[1], height]), frame(approach, exp(along * lean) @ closing))
                 out.append(Option(pose, cost + 0.8 * abs(shift) + 2.0 * abs(lean)))
@@ -166,7 +169,7 @@ def choose(
         carried: from the hand's pose here to its pose where the thing is let go; it must have room there, too.
         tried: earlier grasps that failed; options near them cost more.
     """
-    solids = scene.boxes(without=(instance,))
+    solids = scene.boxes(without=(instance, *SUPPORTS))
     poses = [nearer_half(option.pose, scene.hand) for option in options]
     costs = np.array(
         [
@@ -218,11 +221,15 @@ def nearer_half(pose: Pose, hand: Pose) -> Pose:
 
 
 TOP = Top()
+CARTON = Top(depth=0.031)
+"""Below the fold, in which an opening finger would catch."""
 
 GRASPS: dict[str, Style] = {
     "akita_black_bowl": Rim(radius=0.049, height=0.052, depth=0.018),
     "porcelain_mug": Rim(radius=0.0435, height=0.1085, depth=0.020, axis=(0.0125, 0.0), handle=math.pi),
     "white_yellow_mug": Rim(radius=0.048, height=0.103, depth=0.020, axis=(-0.018, 0.0), handle=0.0),
+    "milk": CARTON,
+    "orange_juice": CARTON,
     "white_yellow_mug > microwave": Handle(point=(0.058, 0.0, 0.056), lean=0.96),
     "plate": Rim(radius=0.058, height=0.016, depth=0.006, leans=(0.0,)),
     "wine_bottle": Top(depth=0.030, shifts=(0.0,), leans=(0.0,)),

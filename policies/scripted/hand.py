@@ -14,6 +14,8 @@ from .geometry import Array, Boxes, Pose, clearance
 
 WIDEST = 0.08
 """Distance between the pads of the open fingers, m."""
+FINGER_REACH = 0.066
+"""The open fingers reach this far from the middle, m."""
 FINGER_HALF = 0.0105
 """Half thickness of a finger across the closing axis, m."""
 TIP = 0.0093

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .geometry import UP, Array, Boxes, Pose, clearance, exp
+from .geometry import UP, Array, Boxes, Pose, clearance, distance, exp
 from .handles import opening_way
-from .scene import Joint, Scene
+from .scene import SUPPORTS, Joint, Scene
 
 GAP = 0.005
 """Objects are let go this far above their support, m."""
@@ -20,6 +20,8 @@ FOOT = 0.02
 """Half side of the column in which a support is looked for, m."""
 OVER = 0.06
 """Objects are lowered straight over this height, m."""
+ROOM = 0.15
+"""Room beside a thing beyond which more does not matter, m."""
 DRAWER_FRONT, SLANT = 0.0445, 0.012
 """From a drawer's bar to the inside of its front; things are lowered into it from so much nearer to the front, m."""
 
@@ -73,7 +75,7 @@ def spot(scene: Scene, instance: str, target: str) -> Spot:
     if inside:
         return _in_room(scene, instance, target, inside)
     rule = f"{scene.kind(instance)} > {scene.kind(target)}"
-    point = _middle(scene, target) + _beside(scene, target, OFFSETS.get(rule)) + _shared(scene, instance, target)
+    point = _middle(scene, instance, target) + _beside(scene, target, OFFSETS.get(rule)) + _shared(scene, instance, target)
     solids = scene.boxes(without=(instance,))
     height = _rim(scene, target) if scene.kind(target) == "basket" else support(solids, point)
     return Spot(_standing(scene, instance, point, height), OVER * UP, _turn(scene, instance, target, ALONG.get(rule)))
@@ -86,8 +88,22 @@ def support(solids: Boxes, point: Array) -> float:
     return float(solids.corners()[under][..., 2].max())
 
 
-def _middle(scene: Scene, target: str) -> Array:
-    return scene.site(target).position if scene.is_site(target) else scene.pose(target).position
+def _middle(scene: Scene, instance: str, target: str) -> Array:
+    if not scene.is_site(target):
+        return scene.pose(target).position
+    if scene.has_body(scene.owner(target)):
+        return scene.site(target).position
+    return _roomiest(scene, instance, target)
+
+
+def _roomiest(scene: Scene, instance: str, zone: str) -> Array:
+    """The point of a zone of the table that is farthest from what stands around."""
+    site, part = scene.site(zone), scene.site(zone).rotation @ (0.6 * scene.site_half(zone))
+    points = site.position + part * [(x, y, 0.0) for x in (0.0, 1.0, -1.0) for y in (0.0, 1.0, -1.0)]
+    solids = scene.boxes(without=(instance, *SUPPORTS))
+    above = points * [1.0, 1.0, 0.0] + scene.pose(instance).position * [0.0, 0.0, 1.0]
+    room = distance(above, solids).min(1) if len(solids) else np.zeros(len(points))
+    return points[int(np.argmax(np.minimum(room, ROOM)))]
 
 
 def _beside(scene: Scene, target: str, offset: tuple[float, float] | None) -> Array:
@@ -124,7 +140,7 @@ def _turn(scene: Scene, instance: str, target: str, axis: int | None) -> float:
 
 def _in_room(scene: Scene, instance: str, target: str, inside: Inside) -> Spot:
     front = scene.pose(scene.owner(target)).rotation @ np.array([*inside.front, 0.0])
-    point = _middle(scene, target) + inside.short * front
+    point = _middle(scene, instance, target) + inside.short * front
     floor = support(scene.boxes(scene.owner(target)), point - 0.06 * UP)
     return Spot(_standing(scene, instance, point, floor), inside.way * front + 0.01 * UP)
 

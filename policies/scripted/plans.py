@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 
 from .geometry import Pose, norm
 from .goals import KNOB_ON, Term, holds, unmet
@@ -11,8 +11,8 @@ from .handles import KNOB_LEAD, door_pose, opening_way, pull_pose, push_pose, tu
 from .motion import OPEN, Aim
 from .places import spot
 from .scene import Joint, Scene
-from .slides import SLIDES, route
 from .skills import Steps, draw, grasp, hold, lift, place, pull, push, release, turn
+from .slides import SLIDES, route
 
 DRAWN = -0.150
 """A drawer is pulled to this joint value, m; it counts as open from -0.14."""
@@ -25,9 +25,7 @@ def solve(scene: Scene) -> Generator[Aim, None, None]:
     """Work on the goal's terms until all hold, then keep still."""
     while True:
         terms = unmet(scene)
-        if terms:
-            yield from achieve(scene, terms[0])
-        else:
+        if not terms or not (yield from achieve(scene, terms[0])):
             yield from hold(scene, OPEN, 1)
 
 
@@ -51,14 +49,19 @@ def pick(scene: Scene, instance: str, target: str, attempts: int = 3) -> Steps:
     """Grasp and lift an object, another way where one fails."""
     tried: list[Pose] = []
     for _ in range(attempts):
-        options = style_of(scene, instance, target).options(scene, instance)
-        goal, stand = spot(scene, instance, target), scene.pose(instance)
-        pose = choose(scene, options, instance, lambda hand: goal.hand(hand, stand), tried)
+        pose = best_grasp(scene, instance, target, tried)
         if (yield from grasp(scene, pose)) and (yield from lift(scene, instance)):
             return True
         tried.append(pose)
         yield from release(scene)
     return False
+
+
+def best_grasp(scene: Scene, instance: str, target: str, tried: Sequence[Pose] = ()) -> Pose:
+    """The hand's pose to take an object in, seen where it stands and where it goes."""
+    options = style_of(scene, instance, target).options(scene, instance)
+    goal, stand = spot(scene, instance, target), scene.pose(instance)
+    return choose(scene, options, instance, lambda hand: goal.hand(hand, stand), tried)
 
 
 def slide(scene: Scene, instance: str, zone: str) -> Steps:

@@ -23,7 +23,8 @@ Done = Callable[[], bool]
 
 CLOSING_STEPS = 10
 """From open to closed takes 8 steps, the force is there two steps later."""
-OPENING_STEPS = 5
+OPENING_STEPS, FREED = 12, 0.010
+"""The fingers are opened until they have moved apart by so much (m), at most for so many steps."""
 HOVER = 0.08
 """A grasp is approached straight over this distance, m."""
 RAISE = 0.05
@@ -148,8 +149,12 @@ def way_out(scene: Scene, instance: str) -> Array:
 
 
 def release(scene: Scene) -> Steps:
-    """Open the fingers and back off along the approach."""
-    yield from hold(scene, OPEN, OPENING_STEPS)
+    """Open the fingers until they are free of what they held, and back off along the approach."""
+    held, pose = scene.opening, scene.hand
+    for _ in range(OPENING_STEPS):
+        if scene.opening > held + FREED:
+            break
+        yield Aim(pose, OPEN)
     return (yield from reach(scene, scene.hand.backed(HOVER), OPEN, near=CORNER, through=True))
 
 
