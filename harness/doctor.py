@@ -30,6 +30,8 @@ PYTHONS = ((3, 11), (3, 13))
 """Oldest and newest that MuJoCo's pinned versions and our dependencies have wheels for."""
 HUB = "https://huggingface.co/api/datasets/lerobot/libero-assets"
 SUITE = "libero_spatial"
+IMPORT_S = 300
+"""The first import compiles robosuite's helpers."""
 DISK_GIB = 2.0
 """Room for a run of all four suites with its actions, and for caches."""
 EGL = ("libegl1", "libgl1", "libgl1-mesa-dri")
@@ -150,17 +152,20 @@ def libero_imports() -> Finding:
         "import sys; from pathlib import Path; from nora_bench.envs.libero.install import import_libero; "
         "here = Path(sys.argv[1]); import_libero(here, here, gl='none')"
     )
+    name, why, here = "hf-libero imports", "no LIBERO world can be built", cache_home()
     try:
-        here = cache_home()
         here.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run([sys.executable, "-c", code, str(here)], capture_output=True, text=True, timeout=300)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding("hf-libero imports", Status.problem, str(error), "no LIBERO world can be built")
+        done = subprocess.run([sys.executable, "-c", code, str(here)], capture_output=True, text=True, timeout=IMPORT_S)
+    except OSError as error:
+        return Finding(name, Status.problem, str(error), why, Cure(hand="export NORA_BENCH_HOME=FOLDER"))
+    except subprocess.TimeoutExpired:
+        look = Cure(hand=f"{sys.executable} -X importtime -c 'import robosuite'   (shows what hangs)")
+        return Finding(name, Status.problem, f"not imported within {IMPORT_S} s", why, look)
     if done.returncode == 0:
-        return ok("hf-libero imports", str(libero_root().parent))
+        return ok(name, str(libero_root().parent))
     last = done.stderr.strip().rpartition("\n")[2]
     cure = Cure(apt=("libgl1", "libglib2.0-0")) if ".so" in last else Cure(pip=(("--no-deps", *WITHOUT_DEPENDENCIES),))
-    return Finding("hf-libero imports", Status.problem, last, "no LIBERO world can be built", cure)
+    return Finding(name, Status.problem, last, why, cure)
 
 
 def drawing() -> Iterator[Finding]:

@@ -186,6 +186,15 @@ def test_the_worst_finding_decides():
     assert doctor.worst(findings) is Status.problem
 
 
+@pytest.mark.parametrize(("home", "says"), [("/proc/none", "NORA_BENCH_HOME"), ("", "-X importtime")])
+def test_an_import_that_cannot_be_tried_says_what_to_do(tmp_path, monkeypatch, home, says):
+    monkeypatch.setenv("NORA_BENCH_HOME", home or str(tmp_path))
+    monkeypatch.setattr(doctor, "IMPORT_S", 0.01)
+    finding = doctor.libero_imports()
+    assert finding.status is Status.problem
+    assert says in finding.cure.command
+
+
 @pytest.mark.libero
 def test_libero_imports_in_a_process_of_its_own(tmp_path, monkeypatch):
     pytest.importorskip("libero", reason="pip install 'nora-bench[libero]', then nora-bench doctor --fix")
