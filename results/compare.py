@@ -32,6 +32,7 @@ class Pair:
 
     a: EpisodeRecord
     b: EpisodeRecord
+    task: Task
     difference: int
     """1 where only B succeeded, -1 where only A did, 0 where both ended alike."""
 
@@ -64,21 +65,18 @@ def pair(a: Iterable[EpisodeRecord], b: Iterable[EpisodeRecord], metric: str = "
         other, value = of_b.get(_scene(record)), outcome(record, metric)
         if other is None or value is None:
             continue
+        task = (record.suite, record.task, record.variant)
         if record.trajectory_sha256 and other.trajectory_sha256:
-            played = (*_task(record), record.init_state, record.trajectory_sha256, other.trajectory_sha256)
+            played = (task, record.init_state, record.trajectory_sha256, other.trajectory_sha256)
             if played in seen:
                 continue
             seen.add(played)
-        found.append(Pair(record, other, int(bool(outcome(other, metric))) - int(value)))
+        found.append(Pair(record, other, task, int(bool(outcome(other, metric))) - int(value)))
     return found
 
 
 def _scene(record: EpisodeRecord) -> str:
     return record.key.partition("@")[0]
-
-
-def _task(record: EpisodeRecord) -> Task:
-    return record.suite, record.task, record.variant
 
 
 def difference(pairs: Sequence[Pair], weights: Mapping[Task, float] | None = None) -> Difference:
@@ -119,7 +117,7 @@ def _by_scene(pairs: Iterable[Pair]) -> dict[Task, list[np.ndarray]]:
     """Task -> per initial state, the differences of its seeds."""
     found: dict[Task, dict[int, list[int]]] = {}
     for one in pairs:
-        found.setdefault(_task(one.a), {}).setdefault(one.a.init_state, []).append(one.difference)
+        found.setdefault(one.task, {}).setdefault(one.a.init_state, []).append(one.difference)
     return {task: [np.array(d) for d in states.values()] for task, states in found.items()}
 
 

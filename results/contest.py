@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
-from .compare import Difference, Pair, difference, holm, pair
+from .compare import Difference, Pair, Task, difference, holm, pair
 from .ranking import LEVEL, ranks
 from .reading import Run
 from .records import EpisodeRecord
@@ -49,33 +49,36 @@ def compare(a: Run, b: Run) -> list[Match]:
         by_suite.setdefault(one.a.suite, []).append(one)
     if not by_suite:
         return []
-    corrected = holm([difference(pairs).p for pairs in by_suite.values()])
-    matches = [_match(suite, pairs, p) for (suite, pairs), p in zip(by_suite.items(), corrected, strict=True)]
+    matches = [_match(suite, pairs) for suite, pairs in by_suite.items()]
+    corrected = holm([match.p_holm for match in matches])
+    matches = [replace(match, p_holm=p) for match, p in zip(matches, corrected, strict=True)]
     if len(matches) > 1:
-        matches.append(_match(OVERALL, [one for pairs in by_suite.values() for one in pairs], None))
+        matches.append(_match(OVERALL, [one for pairs in by_suite.values() for one in pairs]))
     return matches
 
 
-def _match(suite: str, pairs: Sequence[Pair], p_holm: float | None) -> Match:
-    weights = _weights(one.a for one in pairs)
+def _match(suite: str, pairs: Sequence[Pair]) -> Match:
+    weights = _weights(one.task for one in pairs)
     found = difference(pairs, weights)
     flipped = tuple(one for one in pairs if one.difference)
-    sides = (_estimate([one.a for one in pairs], weights), _estimate([one.b for one in pairs], weights))
-    return Match(suite, *sides, found, found.p if p_holm is None else p_holm, flipped)
+    a = _estimate(((one.task, one.a) for one in pairs), weights)
+    b = _estimate(((one.task, one.b) for one in pairs), weights)
+    return Match(suite, a, b, found, found.p, flipped)
 
 
-def _weights(records: Iterable[EpisodeRecord]) -> dict[tuple[str, str, str], float]:
+def _weights(tasks: Iterable[Task]) -> dict[Task, float]:
     """Share of each task: suites weigh equally, and so do the tasks of a suite."""
-    tasks = dict.fromkeys((record.suite, record.task, record.variant) for record in records)
-    suites = [suite for suite, _, _ in tasks]
-    return {task: 1 / suites.count(task[0]) for task in tasks}
+    known = dict.fromkeys(tasks)
+    suites = [suite for suite, _, _ in known]
+    return {task: 1 / suites.count(task[0]) for task in known}
 
 
-def _estimate(records: Sequence[EpisodeRecord], weights: Mapping[tuple[str, str, str], float]) -> Estimate:
-    found: dict[tuple[str, str, str], dict[int, list[int]]] = {}
-    for record in records:
-        cell = found.setdefault((record.suite, record.task, record.variant), {}).setdefault(record.init_state, [0, 0])
-        cell[0] += bool(record.success)
+def _estimate(records: Iterable[tuple[Task, EpisodeRecord]], weights: Mapping[Task, float]) -> Estimate:
+    found: dict[Task, dict[int, list[int]]] = {task: {} for task in weights}
+    for task, record in records:
+        states = found[task]
+        cell = states.get(record.init_state) or states.setdefault(record.init_state, [0, 0])
+        cell[0] += record.success is True
         cell[1] += 1
     estimate = stratified([Stratum(weights[task], [(k, n) for k, n in own.values()]) for task, own in found.items()])
     assert estimate is not None  # a match has pairs
@@ -98,7 +101,7 @@ def rank(runs: Sequence[Run]) -> tuple[list[Standing], list[list[float]]]:
     P-values are corrected over all pairs of runs (Holm). Raises ValueError where no scene was played by all.
     """
     shared = _shared(runs)
-    weights = _weights(shared[0])
+    weights = _weights(_task(record) for record in shared[0])
     sides = list(combinations(range(len(runs)), 2))
     found = [difference(pair(shared[i], shared[j]), weights) for i, j in sides]
     corrected = holm([one.p for one in found])
@@ -108,9 +111,13 @@ def rank(runs: Sequence[Run]) -> tuple[list[Standing], list[list[float]]]:
         p_values[i][j] = p_values[j][i] = p
         better[i, j], better[j, i] = p <= LEVEL and one.mean < 0, p <= LEVEL and one.mean > 0
     places = ranks(better)
-    rates = [_estimate(own, weights) for own in shared]
+    rates = [_estimate(((_task(record), record) for record in own), weights) for own in shared]
     standings = [Standing(run, rate, place) for run, rate, place in zip(runs, rates, places, strict=True)]
     return sorted(standings, key=lambda s: (s.rank, -s.rate.mean)), p_values
+
+
+def _task(record: EpisodeRecord) -> Task:
+    return record.suite, record.task, record.variant
 
 
 def _shared(runs: Sequence[Run]) -> list[list[EpisodeRecord]]:
