@@ -237,3 +237,39 @@ def test_a_rate_that_is_not_above_the_floor_is_marked(run, libero):
 def test_a_rate_above_the_floor_is_not_marked(run, libero):
     table = build(LIBERO, [run("mine", libero(failures=10))], [run("blind", libero(failures=30))])
     assert measured(table)[0].cells["Goal", "success"].notes == ()
+
+
+@pytest.fixture
+def simpler(record):
+    """A visual-matching run: all cans picked, half the drawers opened, none closed."""
+    tasks = {"pick_coke_can": 4, "move_near": 2, "open_drawer": 2, "close_drawer": 0}
+    return [
+        record("simpler-vm", task, init, success=init < wins, variant=variant, key=f"{task}/{variant}/{init}")
+        for task, wins in tasks.items()
+        for variant in ("base", "alt")
+        for init in range(4)
+    ]
+
+
+def test_simpler_fills_its_columns_and_averages_opening_with_closing(run, simpler):
+    (line,) = measured(build(layouts.get("nora15/table1"), [run("mine", simpler)]))
+    shown = {item: cell.value for (item, _), cell in line.cells.items()}
+    assert shown == pytest.approx(
+        {"VM Pick Coke Can": 100, "VM Move Near": 50, "VM Open/Close Drawer": 25, "VM Average": 175 / 3}
+    )
+
+
+def test_a_drawer_that_was_only_opened_has_no_cell(run, simpler):
+    records = [r for r in simpler if r.task != "close_drawer"]
+    (line,) = measured(build(layouts.get("nora15/table1"), [run("mine", records)]))
+    assert set(line.cells) == {("VM Pick Coke Can", "success"), ("VM Move Near", "success")}
+
+
+def test_simpler_runs_take_the_simpler_table(run, simpler):
+    assert layouts.fitting({record.suite for record in simpler}).id == "nora15/table1"
+
+
+def test_a_run_that_was_stopped_early_says_so(run, libero):
+    verdict = {"stop": True, "text": "width<10: interval 80.0 to 89.0, 9.0 points wide", "low": 0.8, "high": 0.89}
+    (line,) = measured(build(LIBERO, [run("mine", libero(inits=5), until=verdict)]))
+    assert "stopped early (width<10" in line.notes[0]
