@@ -42,16 +42,20 @@ def parity(
 
 def _checks(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
     """All checks of all recordings found. Raises InputError where nothing is recognised."""
+    from ...policies.nora.recordings import is_recorded
     from ..errors import InputError
 
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder. Type: nora-bench parity FOLDER (layout: docs/parity.md)")
     places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
     libero = [place for place in places if _is_libero(place)]
-    if not libero:
+    nora = [place for place in places if is_recorded(place)]
+    if not libero and not nora:
         raise InputError(f"{folder} holds no recordings of a known layout (docs/parity.md)")
     for place in libero:
         yield from _libero(place, assets, pictures=pictures)
+    for place in nora:
+        yield from _nora(place)
 
 
 def _is_libero(folder: Path) -> bool:
@@ -61,8 +65,8 @@ def _is_libero(folder: Path) -> bool:
 def _libero(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
     from ...envs import suites
     from ...envs.base import WorldOptions
-    from ...envs.paths import cache_home
     from ...envs.libero.parity import compare
+    from ...envs.paths import cache_home
     from ..gl import choose_gl
 
     pack = suites.get("libero_goal").resolve_assets(assets)
@@ -71,6 +75,20 @@ def _libero(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
         print(f"pictures are not compared: assets are {pack.name} ({pack.fingerprint}), not official", file=sys.stderr)
     gl = choose_gl() if pictures and official else "none"
     yield from compare(folder, WorldOptions(pack.path, gl, str(cache_home())), pictures=official)
+
+
+def _nora(folder: Path) -> Iterator[Check]:
+    from ...policies.nora.parity import compare
+    from ...policies.nora.recordings import Recordings
+    from ..errors import InputError
+
+    recordings = Recordings(folder)
+    try:
+        yield from compare(recordings)
+    except ImportError as error:
+        raise InputError(f"{folder} needs {error.name}. Type: pip install 'nora-bench[nora]'") from None
+    for file, names in recordings.unread().items():
+        print(f"not compared yet: {folder.name}/{file}: {', '.join(names)}", file=sys.stderr)
 
 
 def _print(checks: list[Check], *, every: bool) -> None:

@@ -44,6 +44,7 @@ class NoraPolicy(BasePolicy):
         steps: int = 10,
         dtype: Literal["auto", "float32", "bfloat16"] = "auto",
         device: str = "auto",
+        threads: int | None = None,
         batch: int | None = None,
         statistics: str | None = None,
         tokenizer: str | None = None,
@@ -64,6 +65,7 @@ class NoraPolicy(BasePolicy):
             steps: Euler steps of the flow.
             dtype: of the weights; `auto` is bfloat16 on a GPU and float32 on a CPU.
             device: a torch device; `auto` is the GPU where there is one.
+            threads: of torch on a CPU; None leaves them as they are. The last bits of an answer depend on their number.
             batch: rows per batch, always filled up; None is 16 on a GPU and 1 on a CPU.
             statistics: name of the normalisation statistics; None takes the suite's.
             tokenizer, fast: folder or hub id of the text and the action tokenizer; None: the checkpoint's own, else the
@@ -82,7 +84,7 @@ class NoraPolicy(BasePolicy):
         self.mode = _mode(self.checkpoint, mode)
         self.chunk = _chunk(self.checkpoint, chunk)
         self.steps, self.batch, self.on_bad, self.lower_case, self.crop = steps, batch, on_bad, lower_case, crop
-        self.dtype, self.device = dtype, device
+        self.dtype, self.device, self.threads = dtype, device, threads
         self.constrained, self.repetition_penalty = constrained, repetition_penalty
         self.new_tokens = max_new_tokens or self.chunk * self.checkpoint.config.action_size + 2
         self.statistics = Statistics(self.checkpoint.norm_stats, statistics)
@@ -123,6 +125,7 @@ class NoraPolicy(BasePolicy):
             "weights_sha256": self._weights,
             "dtype": str(self.predictor.model.vlm.dtype).removeprefix("torch."),
             "device": self.predictor.model.vlm.device.type,
+            "threads": self.threads,
             "batch": self.predictor.rows,
             "statistics": {suite: self.statistics.key(suite) for suite in self._stats},
             **{option: getattr(self, option) for option in options},
@@ -135,6 +138,8 @@ class NoraPolicy(BasePolicy):
 
         device = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
         on_gpu = device.startswith("cuda")
+        if self.threads:
+            torch.set_num_threads(self.threads)
         dtype = ("bfloat16" if on_gpu else "float32") if self.dtype == "auto" else self.dtype
         ids = self.prompter.ids
         greedy = Greedy(
@@ -197,19 +202,23 @@ class UntrainedNano(NoraPolicy):
         chunk: int = 5,
         steps: int = 10,
         seed: int = 0,
+        threads: int | None = 1,
         batch: int | None = None,
         constrained: bool = False,
         on_bad: Literal["released", "hold", "repeat"] = "released",
         device: str = "cpu",
     ) -> None:
-        """`seed` draws the weights; the others are those of `NoraPolicy`, `expert` decides between NORA and NORA-1.5."""
+        """`seed` draws the weights, `expert` decides between NORA and NORA-1.5, the others are those of `NoraPolicy`.
+
+        One thread, because more would wait for each other longer than a model of this size computes.
+        """
         _require()
         from .nano import write_nano
 
         self._folder = tempfile.TemporaryDirectory(prefix="nora-bench-nano-")
         write_nano(Path(self._folder.name), expert=expert, image_size=image_size, chunk=chunk, seed=seed)
         settings: dict[str, Any] = {"mode": mode, "steps": steps, "batch": batch, "constrained": constrained, "on_bad": on_bad}
-        super().__init__(self._folder.name, device=device, **settings)
+        super().__init__(self._folder.name, device=device, threads=threads, **settings)
 
     def fingerprint(self) -> Mapping[str, Any]:
         return {**super().fingerprint(), "checkpoint": "nano, untrained"}
