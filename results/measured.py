@@ -32,7 +32,7 @@ def _line(layout: Layout, group: Group) -> Line:
     label = group.conditions.policy + (f" ({', '.join(marks)})" if marks else "") + f" · {group.run.name}"
     notes = "; ".join([*_conditions(group, marks), *_coverage(layout, group)])
     errors = sum(group.errors.get(suite, 0) for suite in layout.suites)
-    ranked = group.conditions.pack != "standin" and not UNRANKED & set(marks)
+    ranked = group.conditions.pack != "standin" and not UNRANKED & set(marks) and not _cut(group.run)
     return Line(label, "measured", cells, (f"run {group.run.name}: {notes}",), errors=errors, ranked=ranked)
 
 
@@ -72,6 +72,8 @@ def _conditions(group: Group, marks: Sequence[str]) -> Iterable[str]:
         yield f"{_pack(conditions.pack)} ({conditions.fingerprint})"
     if renderer := (run.get("gl") or {}).get("renderer"):
         yield f"drawn by {renderer}"
+    if steps := _cut(group.run):
+        yield f"episodes cut at {steps} steps, not at the protocol's budget"
     until = run.get("until") or {}
     if until.get("stop"):
         bounds = f"{100 * until['low']:.1f} to {100 * until['high']:.1f}"
@@ -80,6 +82,11 @@ def _conditions(group: Group, marks: Sequence[str]) -> Iterable[str]:
         yield "untrained weights: no result of any model"
     if "privileged" in marks:
         yield "sees the simulator's state, which no robot can"
+
+
+def _cut(run: Run) -> int | None:
+    """Steps after which `--max-steps` ended episodes, whatever the protocol allows."""
+    return (run.run.get("config") or {}).get("max_steps")
 
 
 def _pack(name: str) -> str:

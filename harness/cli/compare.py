@@ -101,12 +101,13 @@ def _print(a: Run, b: Run, matches: Sequence[Match], unlike: Sequence[str], cons
         console.print(f"! the runs differ in their {name} too: the difference is not the policy's alone", markup=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("Suite", no_wrap=True)
-    for name in ("Episodes", "A %", "B %", "B - A", "95 %", "Won by A, B", "p", "p Holm"):
-        table.add_column(name, justify="right")
+    for name in ("Scenes", "A %", "B %", "B - A, 95 %", "Won A, B", "p"):
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("Better")
     for match in matches:
         table.add_row(escape(match.suite), *_fields(match), {"A is better": "A", "B is better": "B"}.get(match.verdict, "open"))
     console.print(table)
+    console.print("p: exact test paired by scene, corrected over suites (Holm)")
     for match in matches:
         console.print(_outlook(match), markup=False)
     _print_flips(matches, console, everything=flips)
@@ -123,10 +124,8 @@ def _fields(match: Match) -> list[str]:
         str(found.pairs),
         f"{100 * match.a.mean:.1f}",
         f"{100 * match.b.mean:.1f}",
-        f"{100 * found.mean:+.1f}",
-        f"{100 * found.low:+.1f} to {100 * found.high:+.1f}",
+        f"{100 * found.mean:+.1f} ({100 * found.low:+.1f}, {100 * found.high:+.1f})",
         f"{found.lost}, {found.gained}",
-        f"{found.p:.2g}" if found.p >= 1e-4 else "<0.0001",
         f"{match.p_holm:.2g}" if match.p_holm >= 1e-4 else "<0.0001",
     ]
 

@@ -115,6 +115,7 @@ def _print(summary: Mapping[str, Any]) -> None:
         _suite(suite, console)
     _endings(summary, console)
     _times(summary["seconds"], console)
+    _use(summary.get("utilisation") or {}, console)
     _provenance(summary["provenance"], console)
     for note in summary["notes"]:
         console.print(f"! {note}", markup=False)
@@ -191,6 +192,15 @@ def _times(seconds: Mapping[str, float], console: Console) -> None:
     if total:
         parts = ", ".join(f"{name} {value:.1f} s ({value / total:.0%})" for name, value in seconds.items() if name != "total")
         console.print(f"time went  {parts}; in all {total:.1f} s", markup=False)
+
+
+def _use(used: Mapping[str, float], console: Console) -> None:
+    wall, workers = used.get("wall_s", 0.0), used.get("workers", 0)
+    if wall and workers:
+        shares = (
+            f"policy {used.get('policy_s', 0.0) / wall:.0%}, {workers} workers {used.get('workers_s', 0.0) / wall / workers:.0%}"
+        )
+        console.print(f"busy       {shares} of {wall:.1f} s", markup=False)
 
 
 def _provenance(provenance: Mapping[str, Any], console: Console) -> None:

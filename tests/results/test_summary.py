@@ -88,3 +88,9 @@ def test_table_without_arguments_lists_the_tables(cli):
 def test_table_writes_to_a_file(cli, goal, tmp_path):
     cli("table", goal.folder, "--format", "latex", "--out", tmp_path / "t.tex")
     assert (tmp_path / "t.tex").read_text().startswith(r"\begin{table}")
+
+
+def test_show_says_how_busy_policy_and_workers_were(cli, run, libero):
+    used = {"wall_s": 100.0, "policy_s": 25.0, "workers_s": 320.0, "workers": 4}
+    mine = run("mine", libero(tasks=1, inits=1), utilisation=used)
+    assert "policy 25%, 4 workers 80% of 100.0 s" in cli("show", mine.folder).out

@@ -273,3 +273,9 @@ def test_a_run_that_was_stopped_early_says_so(run, libero):
     verdict = {"stop": True, "text": "width<10: interval 80.0 to 89.0, 9.0 points wide", "low": 0.8, "high": 0.89}
     (line,) = measured(build(LIBERO, [run("mine", libero(inits=5), until=verdict)]))
     assert "stopped early (width<10" in line.notes[0]
+
+
+def test_a_run_with_its_own_step_limit_says_so_and_is_never_the_best(run, libero):
+    (line,) = measured(build(LIBERO, [run("mine", libero(), config={"max_steps": 15})]))
+    assert "episodes cut at 15 steps" in line.notes[0]
+    assert not any(cell.best for cell in line.cells.values())
