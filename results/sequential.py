@@ -106,7 +106,7 @@ class Verdict:
     rounds: int
     """Whole rounds looked at."""
     episodes: int
-    """Episodes in them."""
+    """Episodes played up to there, those of rounds with an error too."""
     planned: int
     saved: float
     """Share of the planned episodes that are not needed; 0 while the rule does not stop."""
@@ -133,30 +133,41 @@ class Rule:
     """Outcomes of the run to beat, by scene (key without protocol)."""
     outcomes: dict[str, bool | None] = field(default_factory=dict)
     """By scene."""
+    finished: int = 0
+    """Rounds finished, counted from the first."""
+    whole: list[Round] = field(default_factory=list)
+    """Those of them without an error."""
+    verdict: Verdict = field(default_factory=lambda: Verdict(False, 0, 0, 0, 0.0, "no whole round yet", 0.0, 1.0))
+    """The last one."""
 
     def update(self, outcomes: Mapping[str, bool | None]) -> Verdict:
         """Take finished episodes in (key -> success) and look at all whole rounds from the first on."""
         self.outcomes.update({_scene(key): value for key, value in outcomes.items()})
-        whole = self._whole()
-        means = np.array([[self._mean(self.outcomes, seeds) for seeds in one] for one in whole])
-        low, high = interval(float(means.sum()), means.size)
-        stop, words = self._width(low, high) if self.width is not None else self._better(whole, means)
-        played = sum(len(seeds) for one in whole for seeds in one)
-        planned = sum(len(seeds) for one in self.plan for seeds in one)
-        saved = 1 - played / planned if stop else 0.0
-        return Verdict(stop, len(whole), played, planned, saved, f"{self.condition}: {words}", low, high)
+        if self._advance():
+            self.verdict = self._look()
+        return self.verdict
 
-    def _whole(self) -> list[Round]:
-        """Rounds from the first up to the first unfinished one, those with an error left out."""
-        found = []
-        for one in self.plan:
+    def _advance(self) -> bool:
+        """Take in the rounds that have been finished since; whether there were any."""
+        before = self.finished
+        for one in self.plan[before:]:
             scenes = [spec.scene for seeds in one for spec in seeds]
             if any(scene not in self.outcomes for scene in scenes):
                 break
+            self.finished += 1
             compared = (self.outcomes,) if self.width is not None else (self.outcomes, self.other)
             if all(side.get(scene) is not None for side in compared for scene in scenes):
-                found.append(one)
-        return found
+                self.whole.append(one)
+        return self.finished > before
+
+    def _look(self) -> Verdict:
+        means = np.array([[self._mean(self.outcomes, seeds) for seeds in one] for one in self.whole])
+        low, high = interval(float(means.sum()), means.size)
+        stop, words = self._width(low, high) if self.width is not None else self._better(means)
+        played = sum(len(seeds) for one in self.plan[: self.finished] for seeds in one)
+        planned = sum(len(seeds) for one in self.plan for seeds in one)
+        saved = 1 - played / planned if stop else 0.0
+        return Verdict(stop, len(self.whole), played, planned, saved, f"{self.condition}: {words}", low, high)
 
     @staticmethod
     def _mean(outcomes: Mapping[str, bool | None], seeds: Sequence[EpisodeSpec]) -> float:
@@ -167,10 +178,10 @@ class Rule:
         width = 100 * (high - low)
         return width < self.width, f"interval {100 * low:.1f} to {100 * high:.1f}, {width:.1f} points wide"
 
-    def _better(self, whole: Sequence[Round], means: np.ndarray) -> tuple[bool, str]:
-        if not whole:
+    def _better(self, means: np.ndarray) -> tuple[bool, str]:
+        if not self.whole:
             return False, "no whole round yet"
-        others = np.array([[self._mean(self.other, seeds) for seeds in one] for one in whole])
+        others = np.array([[self._mean(self.other, seeds) for seeds in one] for one in self.whole])
         wealth = log_wealth(means - others)
         stop = bool(wealth.max() >= -math.log(1 - LEVEL))
         return stop, f"evidence {math.exp(min(wealth.max(), 50)):.3g} of the {1 / (1 - LEVEL):.0f} needed"

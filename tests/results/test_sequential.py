@@ -1,4 +1,5 @@
 import math
+import time
 
 import numpy as np
 import pytest
@@ -67,6 +68,15 @@ def test_a_better_policy_stops_early():
     episodes = plan(tasks=10, inits=50)
     rule = make_rule("mine>runs/other", episodes, outcomes(episodes, lambda spec: spec.init_state % 2 == 0))
     assert rule.update(outcomes(episodes[:])).stop
+
+
+def test_looking_after_every_episode_is_cheap():
+    episodes = plan(tasks=40, inits=50)
+    rule = make_rule("width<2", episodes)
+    started = time.process_time()
+    for spec in episodes:
+        rule.update({spec.key: True})
+    assert time.process_time() - started < 2
 
 
 def test_an_equal_policy_never_stops():
