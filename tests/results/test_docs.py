@@ -38,3 +38,15 @@ def test_published_pages_count_what_does_not_add_up(repository):
     page = (repository / "docs" / "tables" / "nora15-table1.md").read_text(encoding="utf-8")
     assert f"{len(notes)} printed averages" in page
     assert f"{sum('3:1:2' in note for note in notes)} of them" in page
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.9, 0.95, 0.99])
+def test_the_rounds_that_a_width_takes_are_what_the_rule_needs(repository, rate):
+    from nora_bench.results.sequential import interval
+
+    def rounds(width):
+        bounds = ((r, interval(rate * 40 * r, 40 * r)) for r in range(1, 2000))
+        return next(r for r, (low, high) in bounds if 100 * (high - low) < width)
+
+    page = (repository / "docs" / "statistics.md").read_text(encoding="utf-8")
+    assert f"| {100 * rate:.0f} % | {rounds(10)} | {rounds(5)} | {rounds(2)} |" in page
