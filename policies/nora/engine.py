@@ -113,9 +113,7 @@ class Engine:
 
     def _run_prefill(self, ids: Tensor, positions: Tensor, pixels: Tensor) -> Tensor:
         """[B, P, hidden] of the last layer before the final norm; fills the cache."""
-        embedded = self.text.embed_tokens(ids)
-        pictures = self.vision(pixels).to(embedded.dtype)
-        x = embedded.masked_scatter((ids == self.image_token)[..., None], pictures)
+        x = self._embed(ids, pixels)
         rope, length = self.text.rotary_emb(x, positions), ids.shape[1]
         for index, layer in enumerate(self.text.layers):
 
@@ -126,6 +124,14 @@ class Engine:
 
             x = _block(layer, x, lambda q, k: (_turn(q, *rope), _turn(k, *rope)), attend)
         return x
+
+    def _embed(self, ids: Tensor, pixels: Tensor) -> Tensor:
+        """[B, P, hidden]: token embeddings, with the picture's where the prompt has its tokens."""
+        embedded, is_image = self.text.embed_tokens(ids), ids == self.image_token
+        pictures = self.vision(pixels).to(embedded.dtype).unflatten(0, (len(ids), -1))
+        place = (is_image.cumsum(1) - 1).clamp(0, pictures.shape[1] - 1)
+        here = pictures.gather(1, place[..., None].expand(-1, -1, pictures.shape[-1]))
+        return torch.where(is_image[..., None], here, embedded)
 
     def _run_step(self, token: Tensor, position: Tensor, slot: Tensor, lengths: Tensor) -> Tensor:
         """[B] next token after `token`, whose keys and values go to `slot` of the cache."""

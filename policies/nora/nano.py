@@ -60,7 +60,7 @@ def write_nano(folder: Path, *, expert: bool = True, image_size: int = 84, chunk
     return folder
 
 
-def untrained(config: NoraConfig, seed: int) -> NoraModel:
+def untrained(config: NoraConfig, seed: int, device: str = "cpu", dtype: str = "float32") -> NoraModel:
     """A model with weights drawn as the backbone's authors start theirs: normal 0.02, norms one, biases zero."""
     import torch
 
@@ -68,9 +68,10 @@ def untrained(config: NoraConfig, seed: int) -> NoraModel:
 
     with torch.device("meta"):
         model = NoraModel(config)
-    model.to_empty(device="cpu")
+    model.to(getattr(torch, dtype)).to_empty(device=device)
     model.restore_rotary()
-    draw = torch.Generator().manual_seed(seed)
+    model.to(device)
+    draw = torch.Generator(device).manual_seed(seed)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
             if parameter.ndim > 1:
