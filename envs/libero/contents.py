@@ -36,8 +36,9 @@ STYLES = (
 
 
 def missing_files(folder: Path) -> list[str]:
-    """Files of the 40 tasks, relative to the pack's folder, that it lacks or that are empty."""
-    return [name for name in sorted(needed(folder)) if not _holds(folder / name)]
+    """Files of the 40 tasks, relative to the pack's folder, that it lacks or that are empty; XML files first."""
+    ordered = [*XML_FILES, *sorted(needed(folder) - set(XML_FILES))]
+    return [name for name in ordered if not _holds(folder / name)]
 
 
 def needed(folder: Path) -> set[str]:
