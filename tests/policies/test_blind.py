@@ -68,3 +68,10 @@ def test_recordings_survive_packaging(run, tmp_path, monkeypatch):
     assert {state: actions.tolist() for state, actions in packaged()["libero_goal", 1].items()} == {
         state: actions.tolist() for state, actions in EXPERT.items()
     }
+
+
+def test_every_task_of_the_four_suites_is_packaged_with_two_initial_states():
+    from nora_bench.envs import suites
+
+    tasks = {(name, task.id) for name in suites.LIBERO for task in suites.get(name).tasks}
+    assert {task: sorted(states) for task, states in packaged().items()} == {task: [48, 49] for task in tasks}
