@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from .model import NoraModel
 
-PATTERNS = ("*.json", "*.safetensors", "*/*.json")
+SETTINGS = ("*.json", "*/*.json")
+WEIGHTS = "*.safetensors"
 """Files of a hub repository that are fetched; never code."""
 EMBEDDING = "vlm.model.language_model.embed_tokens.weight"
 EXPERT_CHUNK = 5
@@ -67,27 +68,33 @@ def open_checkpoint(name: str) -> Checkpoint:
     return Checkpoint(name, folder, files, _config(_settings(folder), tensors, name), tensors)
 
 
-def locate(name: str) -> Path:
-    """The folder or file of a path or hub id; fetched from the hub only where it is not here yet. Raises CheckpointError."""
+def locate(name: str, *, wanted: str = WEIGHTS) -> Path:
+    """The folder or file of a path or hub id; fetched from the hub only where it is not here yet. Raises CheckpointError.
+
+    `wanted` is a file (or pattern) that must be there; weights are fetched only where they are wanted.
+    """
     if (path := Path(name).expanduser()).exists():
         if path.is_file() and path.suffix != ".safetensors":
             raise CheckpointError(f"{path} is not a .safetensors file; other formats can run code and are not read")
         return path
     if name.count("/") != 1 or name.startswith((".", "/", "~")) or name.endswith(".safetensors"):
         raise CheckpointError(f"there is no checkpoint at {name}")
-    return _from_hub(name)
+    return _from_hub(name, wanted)
 
 
-def _from_hub(name: str) -> Path:
+def _from_hub(name: str, wanted: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    patterns = [*SETTINGS, wanted]
     try:
-        return Path(snapshot_download(name, allow_patterns=list(PATTERNS), local_files_only=True))
+        here = Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
+        if any(here.glob(wanted)):
+            return here
     except LocalEntryNotFoundError:
         pass
     try:
-        return Path(snapshot_download(name, allow_patterns=list(PATTERNS)))
+        return Path(snapshot_download(name, allow_patterns=patterns))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         first = str(error).strip().partition("\n")[0]
         raise CheckpointError(

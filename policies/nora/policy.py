@@ -181,12 +181,14 @@ class NoraPolicy(BasePolicy):
         """The folder that holds `file`: the wanted one, else the checkpoint's, else the released one."""
         if wanted is None and (self.checkpoint.folder / file).is_file():
             return self.checkpoint.folder
-        return locate(wanted or released)
+        return locate(wanted or released, wanted=file)
 
     def _fast(self, wanted: str | None) -> FastTokenizer:
         own = self.checkpoint.folder / "fast_tokenizer"
         try:
-            return FastTokenizer.load(own if wanted is None and own.is_dir() else locate(wanted or FAST_PLUS))
+            return FastTokenizer.load(
+                own if wanted is None and own.is_dir() else locate(wanted or FAST_PLUS, wanted="tokenizer.json")
+            )
         except FastError as error:
             raise PolicyError(f"{error}; name one with --policy-arg fast=FOLDER_OR_HUB_ID") from None
 

@@ -130,15 +130,33 @@ def test_a_missing_shard_is_named(folder):
         open_checkpoint(str(folder))
 
 
-def test_a_hub_id_loads_from_the_local_cache_without_a_network(folder, nano_model, tmp_path, monkeypatch):
-    cache = tmp_path / "hub"
-    repo = cache / "models--somebody--nora-small"
-    (repo / "refs").mkdir(parents=True)
-    (repo / "refs" / "main").write_text("0" * 40)
-    shutil.copytree(folder, repo / "snapshots" / ("0" * 40))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """Puts a folder into a hub cache as `somebody/nora-small`, and cuts the network."""
+
+    def put(folder):
+        repo = tmp_path / "hub" / "models--somebody--nora-small"
+        (repo / "refs").mkdir(parents=True)
+        (repo / "refs" / "main").write_text("0" * 40)
+        shutil.copytree(folder, repo / "snapshots" / ("0" * 40))
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr("socket.socket.connect", no_network)
+    return put
+
+
+def test_a_hub_id_loads_from_the_local_cache_without_a_network(folder, nano_model, hub):
+    hub(folder)
     assert same_weights("somebody/nora-small", nano_model)
+
+
+def test_a_cached_tokenizer_is_found_without_its_weights_and_weights_are_not_taken_for_there(folder, hub, monkeypatch):
+    (folder / "model.safetensors").unlink()
+    hub(folder)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert (locate("somebody/nora-small", wanted="tokenizer.json") / "tokenizer.json").is_file()
+    with pytest.raises(CheckpointError):
+        open_checkpoint("somebody/nora-small")
 
 
 def no_network(*_):

@@ -74,6 +74,11 @@ def test_nano_policies_by_name_answer_finite_chunks_and_say_that_they_are_untrai
     policy.close()
 
 
+def test_bfloat16_answers_nearly_the_same(started, look):
+    wide, narrow = (started(dtype=dtype).predictor.answer([started()._question(look(0))])[0] for dtype in ("float32", "bfloat16"))
+    assert 0 < np.abs(wide.normalised - narrow.normalised).max() < 0.05
+
+
 def test_an_instruction_decides_the_answer(started, look):
     policy = started(mode="flow")
     observation = look(0)
