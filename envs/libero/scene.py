@@ -8,6 +8,7 @@ sampling clock (see SAMPLE_SUBSTEP) and the solver's warm start (zeroed). docs/l
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -44,6 +45,7 @@ class Scene:
         """Build LIBERO's environment (seconds) without a renderer."""
         from libero.libero.envs.env_wrapper import ControlEnv
 
+        gc.collect()  # LIBERO's environments refer to themselves; the last one's hundreds of MB go now
         with _GlobalGeneratorKept():
             self.env = ControlEnv(
                 bddl_file_name=bddl_file,

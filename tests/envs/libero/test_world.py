@@ -126,3 +126,16 @@ def test_a_pushed_hand_starts_about_five_centimetres_away_in_a_direction_of_its_
     moves = [hand(pushed, init) - hand(protocol, init) for init in range(4)]
     assert all(0.03 < np.linalg.norm(move) < 0.07 for move in moves)
     assert np.linalg.norm(moves[0] - moves[1]) > 0.01
+
+
+def test_building_task_after_task_keeps_only_the_last(world, protocol):
+    import gc
+
+    from libero.libero.envs.bddl_base_domain import BDDLBaseDomain
+
+    before = None
+    for task in (1, 2, 4):
+        world.reset(spec("libero_object", task), protocol, BLIND)
+        alive = sum(isinstance(thing, BDDLBaseDomain) for thing in gc.get_objects())
+        assert before in (None, alive)
+        before = alive
