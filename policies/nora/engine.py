@@ -67,7 +67,8 @@ class Inputs:
 class Engine:
     """A model prepared for one shape."""
 
-    def __init__(self, model: NoraModel, shape: Shape, image_token: int, greedy: Greedy) -> None:
+    def __init__(self, model: NoraModel, shape: Shape, image_token: int, greedy: Greedy, backend: str | None = None) -> None:
+        """`backend` names the compiler of `torch.compile` (`inductor` fuses small kernels); None compiles nothing."""
         self.model, self.shape, self.greedy, self.image_token = model, shape, greedy, image_token
         self.text: Any = model.vlm.model.language_model
         self.device, self.dtype = self.text.embed_tokens.weight.device, self.text.embed_tokens.weight.dtype
@@ -81,9 +82,9 @@ class Engine:
         self.seen = torch.zeros((shape.rows, vocabulary), dtype=torch.bool, device=self.device)
         self.allowed = _allowed(greedy, vocabulary, self.device)
         self.columns = torch.arange(shape.length + tail, device=self.device)
-        self._prefill = capture(self._run_prefill)
-        self._flow = capture(self._run_flow)
-        self._step = capture(self._run_step)
+        self._prefill = capture(self._run_prefill, backend)
+        self._flow = capture(self._run_flow, backend)
+        self._step = capture(self._run_step, backend)
         if config.expert:
             self._prepare_flow()
 

@@ -11,13 +11,15 @@ WARM_UP = 3
 """Calls before the recording, so that libraries have chosen their kernels and allocated their workspaces."""
 
 
-def capture(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def capture(function: Callable[..., Tensor], backend: str | None = None) -> Callable[..., Tensor]:
     """The function, recorded at its first call where its tensors are on a CUDA device; the plain function elsewhere.
+
+    `backend` compiles it first, as a whole (`torch.compile`); that takes minutes and saves small kernels.
 
     The function may change tensors of its own, not its arguments, and must not decide anything on the host. Arguments keep
     their shapes. The result is valid until the next call.
     """
-    return _Captured(function)
+    return _Captured(torch.compile(function, backend=backend, fullgraph=True, dynamic=False) if backend else function)
 
 
 class _Captured:

@@ -55,6 +55,7 @@ class NoraPolicy(BasePolicy):
         on_bad: Literal["released", "hold", "repeat"] = "released",
         lower_case: bool = False,
         crop: bool = True,
+        compile: bool = False,
     ) -> None:
         """Reads headers and settings; weights are loaded by `start`.
 
@@ -77,6 +78,7 @@ class NoraPolicy(BasePolicy):
             on_bad: what to do with an answer that is no chunk. `released`: zeros before un-normalisation, which is a
                 steady drift; `hold`: no motion, gripper as it was; `repeat`: the last good chunk again, else hold.
             lower_case: lower-case the instruction, as in RLDS training.
+            compile: fuse small kernels with `torch.compile`: minutes at the first decision of each prompt length.
             crop: follow the protocol's centre crop; false for models that were never trained on crops.
         """
         _require()
@@ -84,7 +86,7 @@ class NoraPolicy(BasePolicy):
         self.mode = _mode(self.checkpoint, mode)
         self.chunk = _chunk(self.checkpoint, chunk)
         self.steps, self.batch, self.on_bad, self.lower_case, self.crop = steps, batch, on_bad, lower_case, crop
-        self.dtype, self.device, self.threads = dtype, device, threads
+        self.dtype, self.device, self.threads, self.compile = dtype, device, threads, compile
         self.constrained, self.repetition_penalty = constrained, repetition_penalty
         self.new_tokens = max_new_tokens or self.chunk * self.checkpoint.config.action_size + 2
         self.statistics = Statistics(self.checkpoint.norm_stats, statistics)
@@ -118,7 +120,18 @@ class NoraPolicy(BasePolicy):
         self._last.pop(key, None)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        options = ("mode", "chunk", "steps", "new_tokens", "repetition_penalty", "constrained", "on_bad", "lower_case", "crop")
+        options = (
+            "mode",
+            "chunk",
+            "steps",
+            "new_tokens",
+            "repetition_penalty",
+            "constrained",
+            "on_bad",
+            "lower_case",
+            "crop",
+            "compile",
+        )
         return {
             **super().fingerprint(),
             "checkpoint": self.checkpoint.name,
@@ -147,7 +160,8 @@ class NoraPolicy(BasePolicy):
         )
         model = self.checkpoint.model(device, getattr(torch, dtype))
         rows = self.batch or (GPU_ROWS if on_gpu else 1)
-        return Predictor(model, ids, rows, self.chunk, self.steps, self.new_tokens, greedy, self.fast)
+        backend = "inductor" if self.compile else None
+        return Predictor(model, ids, rows, self.chunk, self.steps, self.new_tokens, greedy, self.fast, backend)
 
     def _question(self, observation: Observation) -> Question:
         config = self.checkpoint.config

@@ -53,6 +53,8 @@ class Predictor:
     greedy: Greedy
     fast: FastTokenizer | None
     """None for the flow."""
+    backend: str | None = None
+    """Compiler of the fast path; see `Engine`."""
     _engines: dict[int, Engine] = field(default_factory=dict)
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
@@ -82,7 +84,7 @@ class Predictor:
 
         if length not in self._engines:
             shape = Shape(self.rows, length, self.chunk, self.steps, self.new_tokens if self.fast else 0)
-            self._engines[length] = Engine(self.model, shape, self.ids.image, self.greedy)
+            self._engines[length] = Engine(self.model, shape, self.ids.image, self.greedy, self.backend)
         return self._engines[length]
 
     def _inputs(self, length: int, questions: list[Question]) -> Inputs:

@@ -117,17 +117,17 @@ def plain_generate(c: Case) -> Callable[[], torch.Tensor]:
     return run
 
 
-def fast_sample(c: Case, rows: int, noise: torch.Tensor) -> Callable[[], torch.Tensor]:
-    engine = Engine(c.model, Shape(rows, c.length, CHUNK, STEPS, 0), c.image, Greedy(-1))
+def fast_sample(c: Case, rows: int, noise: torch.Tensor, backend: str | None) -> Callable[[], torch.Tensor]:
+    engine = Engine(c.model, Shape(rows, c.length, CHUNK, STEPS, 0), c.image, Greedy(-1), backend)
     given, noise = c.inputs(rows, c.length), noise[:1].expand(rows, -1, -1).contiguous()
     return lambda: engine.sample(given, noise)
 
 
-def fast_generate(c: Case, rows: int) -> Callable[[], torch.Tensor]:
+def fast_generate(c: Case, rows: int, backend: str | None) -> Callable[[], torch.Tensor]:
     stop = c.model.config.backbone["eos_token_id"]
     vocabulary = c.model.vlm.model.language_model.embed_tokens.num_embeddings
     # The same ban on the stop token that `min_new_tokens` is: both sides generate equally many tokens.
-    engine = Engine(c.model, Shape(rows, c.length, 0, 1, NEW_TOKENS), c.image, Greedy(-1))
+    engine = Engine(c.model, Shape(rows, c.length, 0, 1, NEW_TOKENS), c.image, Greedy(-1), backend)
     engine.allowed = torch.arange(vocabulary, device=c.ids.device) != stop
     given = c.inputs(rows, c.length)
     return lambda: engine.generate(given)
@@ -168,13 +168,13 @@ def work(c: Case, rows: int, tokens: int) -> tuple[float, float]:
     return size * (visual + text + expert * STEPS), prefill + 2.0 * rows * expert * CHUNK * STEPS
 
 
-def report(c: Case, what: str, rows_list: list[int], rounds: int, device: str) -> None:
+def report(c: Case, what: str, rows_list: list[int], rounds: int, device: str, backend: str | None) -> None:
     cuda = device == "cuda"
     noise = torch.randn((1, CHUNK, ACTION_SIZE), generator=torch.Generator().manual_seed(1)).to(device)
     plain = plain_sample(c, noise) if what == "flow" else plain_generate(c)
     sides = {"straightforward": plain}
     for rows in rows_list:
-        sides[f"fast, {rows} rows"] = fast_sample(c, rows, noise) if what == "flow" else fast_generate(c, rows)
+        sides[f"fast, {rows} rows"] = fast_sample(c, rows, noise, backend) if what == "flow" else fast_generate(c, rows, backend)
     agree(what, sides)
     times = measure(sides, rounds, cuda)
     base = times["straightforward"]
@@ -215,6 +215,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 4, 16])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--compile", action="store_true", help="torch.compile the fast path: minutes per shape")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -227,7 +228,7 @@ def main() -> None:
     print(f"{options.size} NORA-1.5, {count:,} parameters, {str(model.vlm.dtype)[6:]}, {name}, torch {torch.__version__}")
     c = case(model, device)
     for what in ("flow", "tokens"):
-        report(c, what, options.rows, options.rounds, device)
+        report(c, what, options.rows, options.rounds, device, "inductor" if options.compile else None)
     if device == "cuda":
         print(f"peak memory {torch.cuda.max_memory_allocated() / 1e9:.1f} GB (NORA's paper: {PAPER_GB} GB)")
     else:

@@ -70,6 +70,19 @@ def test_prompts_of_different_lengths_continue_in_one_batch_as_they_do_alone(nan
         )
 
 
+@pytest.mark.slow
+def test_every_part_can_be_compiled_as_a_whole(nano_model):
+    """`eager` traces without generating code: a decision on the host would break the trace, and a captured graph."""
+    torch.compiler.reset()
+    side, ids = 6, torch.tensor([[1, *[IMAGE] * 9, 2, 3]])
+    positions = torch.from_numpy(rotary_positions(ids.numpy(), np.ones((1, 12)), IMAGE, np.array([[1, side, side]]), 2))
+    inputs = Inputs(ids, torch.tensor([12]), positions, torch.zeros(1, side * side, 1176))
+    plain, compiled = (Engine(nano_model, Shape(1, 12, 5, 2, 3), IMAGE, Greedy(-1), backend) for backend in (None, "eager"))
+    noise = torch.ones(1, 5, 7)
+    assert torch.equal(plain.sample(inputs, noise), compiled.sample(inputs, noise))
+    assert torch.equal(plain.generate(inputs), compiled.generate(inputs))
+
+
 def test_generation_stops_when_every_row_has_stopped(model, given):
     first = int(given["generate_ids"][0, given["input_ids"].shape[1]])
     engine = Engine(model, Shape(2, 160, 0, 10, 12), IMAGE, Greedy(first))
