@@ -17,8 +17,9 @@ from ..envs.registry import nearest
 from .errors import InputError
 
 AUTO = "auto"
-HOW = frozenset({"workers", "timeout", "retries", "out"})
+HOW = frozenset({"workers", "timeout", "retries", "out", "video"})
 """Fields that change how a run is done and never what comes out; a resumed run may change them."""
+VIDEO = ("none", "failures", "all")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,10 @@ class RunConfig:
     """Seconds after which a worker that does not answer is replaced."""
     retries: int = 2
     """Times an episode is played again after its worker was lost."""
+    until: str | None = None
+    """Condition under which fewer episodes are enough (`results.sequential`); None plays all."""
+    video: str = "none"
+    """Episodes that are filmed when the run is over, one of `VIDEO`."""
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able; `parse` gives the same configuration back."""
@@ -164,6 +169,17 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) and value else _refuse("a text")
 
 
+def _until(value: Any) -> str:
+    from ..results.sequential import parse as parse_condition
+
+    parse_condition(_text(value))
+    return value
+
+
+def _video(value: Any) -> str:
+    return value if value in VIDEO else _refuse(f"one of {', '.join(VIDEO)}")
+
+
 def _refuse(wanted: str) -> Any:
     raise ValueError(wanted)
 
@@ -183,5 +199,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "out": _text,
     "timeout": _seconds,
     "retries": lambda value: _number(value, 0),
+    "until": _until,
+    "video": _video,
 }
 """Field -> what turns an option's text or a YAML value into it. Raises ValueError saying what is wanted."""

@@ -27,6 +27,7 @@ from .pool import WorkerSetup, log_tail
 from .progress import Progress
 from .recording import Playing, RunFacts
 from .schedule import Schedule
+from .until import Until
 from .wire import WireError
 
 HOPELESS = 5
@@ -58,6 +59,7 @@ class Runner:
         limits: Limits,
         progress: Progress,
         on_ready: Callable[[Mapping[str, str]], None] = lambda versions: None,
+        until: Until | None = None,
     ) -> None:
         self.stage = stage
         self.setup = setup
@@ -68,6 +70,8 @@ class Runner:
         self.progress = progress
         self.on_ready = on_ready
         """Called with the first worker's versions when it and the policy have started."""
+        self.until = until
+        """Decides which episodes are kept and when there are enough; None keeps and plays all."""
         self.peak_gib = 0.0
         """Largest memory of any worker, as far as they said."""
         self._failed_starts = 0
@@ -75,15 +79,18 @@ class Runner:
         self._withheld: list[EpisodeRecord] = []
 
     def run(self, episodes: Sequence[EpisodeSpec], stop: Callable[[], bool] = lambda: False) -> None:
-        """Play them all. Raises Interrupted soon after `stop` says so, PolicyFailed, NotAble; what had finished is kept."""
-        self._schedule = Schedule(episodes)
+        """Play them, all or as many as `until` wants.
+
+        Raises Interrupted soon after `stop` says so, PolicyFailed, NotAble; what had finished is kept.
+        """
+        self._schedule = self.until.schedule(episodes) if self.until else Schedule(episodes)
         size = min(self.limits.workers, len(episodes))
         logs = self.store.folder / "logs"
         self._crew = Crew(size, self.setup, logs, self.limits.timeout_s, self._heard, self._lost)
         try:
             for hand in self._crew.hands:
                 self._launch(hand)
-            while self._crew.at_work:
+            while self._crew.at_work and not (self.until and self.until.enough):
                 if stop():
                     raise Interrupted("stopped")
                 self._crew.listen(wait=True)
@@ -92,6 +99,7 @@ class Runner:
             self._keep_withheld()
         finally:
             self._crew.close()
+            self._drop()
 
     def _launch(self, hand: Hand) -> None:
         self.progress.working(hand.number, "starting")
@@ -203,9 +211,16 @@ class Runner:
             self._keep(self._withheld.pop())
 
     def _keep(self, record: EpisodeRecord) -> None:
-        self.store.append(record)
         self.seat.forget(record.key)
-        self.progress.finished(record)
+        for kept in self.until.admit(record) if self.until else (record,):
+            self.store.append(kept)
+            self.progress.finished(kept)
+
+    def _drop(self) -> None:
+        """Leave no actions of episodes that are not kept."""
+        for record in self.until.dropped if self.until else ():
+            if record.actions:
+                (self.store.folder / record.actions).unlink(missing_ok=True)
 
     # What the policy says
 

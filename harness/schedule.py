@@ -61,3 +61,31 @@ class Schedule:
         taken = Counter(self._at.values())
         left = [task for task, jobs in self._tasks.items() if jobs]
         return min(left, key=lambda task: (taken[task], -len(self._tasks[task])), default=None)
+
+
+class RoundSchedule:
+    """Episodes that nobody plays yet, round after round; within a round a worker keeps to its task. Used like `Schedule`."""
+
+    def __init__(self, rounds: Iterable[Iterable[EpisodeSpec]]) -> None:
+        self._rounds = [[Job(spec) for spec in one] for one in rounds]
+        self._round = {job.spec.key: number for number, jobs in enumerate(self._rounds) for job in jobs}
+        self._at: dict[int, tuple[str, int, str]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._rounds))
+
+    def next(self, worker: int) -> Job | None:
+        """The next job for that worker: of the first round with any left, its own task before those of others."""
+        jobs = next(filter(None, self._rounds), None)
+        if jobs is None:
+            return None
+        own = self._at.pop(worker, None)
+        taken = set(self._at.values())
+        job = min(jobs, key=lambda job: (job.task != own, job.task in taken))
+        jobs.remove(job)
+        self._at[worker] = job.task
+        return job
+
+    def put_back(self, job: Job) -> None:
+        """A job that was begun and not finished; it comes first in its round."""
+        self._rounds[self._round[job.spec.key]].insert(0, job)

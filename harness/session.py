@@ -12,9 +12,9 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -26,6 +26,7 @@ from ..envs.base import AssetPack, WorldOptions
 from ..envs.paths import cache_home
 from ..policies.base import Policy
 from ..policies.registry import load
+from ..results.records import EpisodeRecord
 from ..results.store import Store, StoreError
 from . import provenance
 from .config import HOW, RunConfig
@@ -38,6 +39,7 @@ from .pool import WorkerSetup
 from .progress import Tally, show
 from .recording import RunFacts
 from .runner import Limits, Runner
+from .until import Until, make_until
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CHECKED = ("config", "protocol", "assets")
@@ -54,6 +56,15 @@ class Prepared:
     plan: Plan
     assets: AssetPack
     workers: int
+    until: Until | None = None
+    """Its plan is this run's plan."""
+
+    def left(self, records: Iterable[EpisodeRecord]) -> Plan:
+        """What is still to be played; nothing where `--until` has enough."""
+        records = list(records)
+        if self.until and self.until.recall(records).stop:
+            return Plan((), 0)
+        return self.plan.without({record.key for record in records})
 
     def facts(self) -> dict[str, Any]:
         """What run.json says about it."""
@@ -78,8 +89,10 @@ def prepare(config: RunConfig) -> Prepared:
     stage = find_stage(config)
     policy = load(config.policy, config.policy_arg)
     plan = make_plan(config, stage, stochastic=policy.stochastic)
+    until = make_until(config.until, plan.episodes) if config.until else None
+    plan = replace(plan, episodes=until.episodes()) if until else plan
     workers = choose_workers(config.workers, stage.suites[0], len(plan.episodes))
-    return Prepared(config, stage, policy, plan, _find_assets(config.assets, stage), workers)
+    return Prepared(config, stage, policy, plan, _find_assets(config.assets, stage), workers, until)
 
 
 def _find_assets(wanted: str, stage: Stage) -> AssetPack:
@@ -153,8 +166,8 @@ def _new_folder(config: RunConfig) -> Path:
 def announcement(prepared: Prepared, store: Store) -> Iterator[str]:
     """What a user should know before the first episode, a line each."""
     config, stage, plan = prepared.config, prepared.stage, prepared.plan
-    left = len(plan.without(store.keys()).episodes)
-    there = f" ({len(plan.episodes) - left} are there)" if left < len(plan.episodes) else ""
+    left, done = len(prepared.left(store.records()).episodes), len(store.keys())
+    there = f" ({done} are there)" if done else ""
     yield (
         f"{left} episodes to play{there}: policy {config.policy}, protocol {stage.protocol.name} "
         f"v{stage.protocol.version}, assets {prepared.assets.name}, {prepared.workers} workers -> {store.folder}"
@@ -187,12 +200,13 @@ def play(prepared: Prepared, store: Store, gl: Backend, console: Console) -> dic
         Limits(prepared.workers, prepared.config.timeout, prepared.config.retries, prepared.config.max_steps),
         progress,
         on_ready=lambda versions: _settle(store, seat, gl, versions),
+        until=prepared.until,
     )
     done, status = store.keys(), "failed"
     started = time.monotonic()
     try:
         with stop_signals() as stop:
-            runner.run(prepared.plan.without(done).episodes, stop)
+            runner.run(prepared.left(store.records()).episodes, stop)
         status = "finished"
     except (Interrupted, KeyboardInterrupt):
         status = "interrupted"
@@ -260,6 +274,7 @@ def _conclude(store: Store, status: str, before: set[str], seconds: Mapping[str,
         finished=_now(),
         counts={**store.run["counts"], "done": len(records), "errors": sum(record.success is None for record in records)},
         utilisation={**store.run["utilisation"], **used, "worker_peak_gib": round(runner.peak_gib, 3)},
+        **({"until": asdict(runner.until.verdict)} if runner.until else {}),
     )
 
 

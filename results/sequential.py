@@ -204,7 +204,7 @@ def parse(condition: str) -> tuple[float | None, str | None]:
     if (found := re.fullmatch(r"(?!width)[^<>]*>([^<>]+)", text)) is not None:
         return None, found[1]
     raise ValueError(
-        f"--until {condition!r} is neither a width nor a rival; write for example `width<2` (percentage points) or `A>runs/B`"
+        f"{condition!r} is neither a width nor a rival; write for example `width<2` (percentage points) or `A>runs/B`"
     )
 
 

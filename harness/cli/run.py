@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from ..config import HOW, RunConfig, parse, read_file
-from ..errors import ExitCode, InputError, exit_code
+from ..errors import ExitCode, InputError, Interrupted, exit_code
+
+if TYPE_CHECKING:
+    from ..videos import Filmed
 
 PREFIX = "NORA_BENCH_"
 
@@ -37,6 +40,8 @@ def run(
     out: Annotated[str | None, _option("out", "Folder of the run; never overwritten.", "a new one in runs/")] = None,
     timeout: Annotated[str | None, _option("timeout", "Seconds until a silent worker is replaced.", "300")] = None,
     retries: Annotated[str | None, _option("retries", "Times an episode is played again after its worker was lost.", "2")] = None,
+    until: Annotated[str | None, _option("until", "Stop when clear: 'width<5' (points) or 'A>runs/B'.", "all episodes")] = None,
+    video: Annotated[str | None, _option("video", "Film when it is over: none, failures or all.", "none")] = None,
     config: Annotated[Path | None, _option("config", "YAML with these fields, or a run's run.json; options win.")] = None,
     resume: Annotated[bool, _option("resume", "Go on with the run in --out.")] = False,
     dry_run: Annotated[bool, _option("dry-run", "Print the plan and what it costs; play nothing.")] = False,
@@ -46,8 +51,9 @@ def run(
 
     Example: `nora-bench run --suite libero_goal --tasks 0,3-5 --episodes 10 --policy random`
 
-    Ends with 0 when all episodes were played, 1 when some ended in errors, 2 for bad input, 3 when this machine lacks
-    something, 4 when the policy failed, 130 when stopped. What had finished is kept and `--resume` goes on.
+    Ends with 0 when all went well, 1 when episodes ended in errors or replayed differently for a video, 2 for bad input,
+    3 when this machine lacks something, 4 when the policy failed, 130 when stopped. What had finished is kept and
+    `--resume` goes on.
     """
     given = {
         "suite": suite or None,
@@ -64,6 +70,8 @@ def run(
         "out": out,
         "timeout": timeout,
         "retries": retries,
+        "until": until,
+        "video": video,
     }
     passed = {name: value for name, value in given.items() if value is not None}
     console = Console(stderr=as_json)
@@ -99,8 +107,7 @@ def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: boo
     from ..session import prepare, repeated
 
     prepared = prepare(config)
-    done = {record.key for record in load_run(str(config.out)).records} if resume else set()
-    plan = prepared.plan.without(done)
+    plan = prepared.left(load_run(str(config.out)).records if resume else ())
     found = estimate(plan, prepared.stage, prepared.policy, prepared.workers, config.max_steps, Path(config.out or "runs"))
     if as_json:
         print(json.dumps({"config": config.to_json(), "protocol": prepared.stage.protocol.name, "plan": found.to_json()}))
@@ -110,6 +117,7 @@ def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: boo
             ("protocol", prepared.stage.protocol.name),
             ("assets", prepared.assets.name),
             *found.lines(),
+            *([("until", f"{config.until}; all of the above if it never holds")] if config.until else []),
         ]
         for name, text in lines:
             _say(console, f"{name:>15}  {text}")
@@ -120,16 +128,20 @@ def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: boo
 
 def play(config: RunConfig, passed: dict[str, Any], console: Console, *, resume: bool, as_json: bool) -> int:
     """Play the run to its end; the exit code."""
-    from .. import session
+    from .. import session, videos
 
     prepared = session.prepare(config)
     gl = session.draw_with(prepared)
+    if config.video != "none":
+        videos.require(prepared.stage.suites[0])
     store = session.reopen(prepared, Path(str(config.out))) if resume else session.create(prepared, passed)
+    filmed = None
     with store:
         for line in (*store.notes, *session.announcement(prepared, store)):
             _say(console, line)
         try:
             run_json = session.play(prepared, store, gl, console)
+            filmed = _film(store.folder, config.video, console)
         except Exception as error:
             code = exit_code(error)
             if code is None:
@@ -137,9 +149,28 @@ def play(config: RunConfig, passed: dict[str, Any], console: Console, *, resume:
             _explain(error, session.resume_command(store.folder))
             run_json = store.run
         else:
-            code = int(ExitCode.FINDINGS if run_json["counts"]["errors"] else ExitCode.OK)
-        _report(store.folder, run_json, console, code, as_json=as_json)
+            code = int(ExitCode.FINDINGS if run_json["counts"]["errors"] or (filmed and filmed.wrong) else ExitCode.OK)
+        said = {**run_json, "videos": filmed.to_json()} if filmed else run_json
+        _report(store.folder, said, console, code, as_json=as_json)
     return code
+
+
+def _film(folder: Path, which: str, console: Console) -> Filmed | None:
+    """Film the episodes asked for and say how that went; None where none are."""
+    from ...results.reading import load_run
+    from ..session import stop_signals
+    from ..videos import film_run
+
+    if which == "none":
+        return None
+    try:
+        with stop_signals() as stop:
+            filmed = film_run(load_run(folder), which, lambda line: _say(console, line), stop)
+    except KeyboardInterrupt:
+        raise Interrupted("stopped while filming") from None
+    wrong = f"; not filmed, because the replay is not the record: {len(filmed.wrong)}" if filmed.wrong else ""
+    _say(console, f"videos: {filmed.written} new in {filmed.folder}{wrong}")
+    return filmed
 
 
 def _say(console: Console, line: str) -> None:
@@ -153,10 +184,13 @@ def _explain(error: Exception, resume: str) -> None:
 def _report(folder: Path, run_json: dict[str, Any], console: Console, code: int, *, as_json: bool) -> None:
     """The end of a run: its table, where it is, and one JSON object if asked for."""
     from ...results import layouts, tables
+    from ..until import conclusion
 
     suites = set(run_json["suites"])
     if code in (ExitCode.OK, ExitCode.FINDINGS) and suites & set(layouts.fitting(suites).suites):
         tables.print_runs([folder], console)
+    if run_json.get("until"):
+        _say(console, conclusion(run_json["until"]))
     _say(console, f"run: {folder}")
     if as_json:
         print(json.dumps({"run": str(folder), "exit_code": code, **run_json}))

@@ -90,6 +90,8 @@ FULL = {
     "out": "runs/x",
     "timeout": 60,
     "retries": 0,
+    "until": "width<5",
+    "video": "failures",
 }
 
 

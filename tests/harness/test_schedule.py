@@ -1,5 +1,5 @@
 from nora_bench.envs.base import EpisodeSpec
-from nora_bench.harness.schedule import Schedule
+from nora_bench.harness.schedule import RoundSchedule, Schedule
 
 
 def specs(*tasks, states=4):
@@ -42,3 +42,28 @@ def test_every_episode_is_given_out_once():
     given = [played(schedule, worker % 2) for worker in range(12)]
     assert sorted(given) == [(task, state) for task in range(3) for state in range(4)]
     assert (schedule.next(0), len(schedule)) == (None, 0)
+
+
+def by_rounds(tasks=3, states=2):
+    return RoundSchedule([EpisodeSpec("toy", task, state, 0, "toy/plain") for task in range(tasks)] for state in range(states))
+
+
+def test_rounds_are_played_one_after_the_other():
+    schedule = by_rounds()
+    assert [played(schedule, 0)[1] for _ in range(6)] == [0, 0, 0, 1, 1, 1]
+    assert (schedule.next(0), len(schedule)) == (None, 0)
+
+
+def test_within_a_round_a_worker_keeps_to_its_task():
+    schedule = by_rounds()
+    first = [played(schedule, worker)[0] for worker in (0, 1, 2)]
+    assert [played(schedule, worker)[0] for worker in (2, 1, 0)] == first[::-1]
+
+
+def test_an_episode_that_was_put_back_comes_first_in_its_round():
+    schedule = by_rounds()
+    job = schedule.next(0)
+    assert [played(schedule, 1)[1] for _ in range(3)] == [0, 0, 1]
+    assert job is not None
+    schedule.put_back(job.again())
+    assert schedule.next(0) == job.again()
