@@ -15,11 +15,13 @@ from typing import Protocol
 import numpy as np
 
 from .geometry import DOWN, UP, Array, Boxes, Pose, exp, flat, frame, heading, log, norm, slab
-from .hand import COMFORTABLE_REACH, FINGER_REACH, PAD_BEHIND, PAD_HALF, TIP, hand_clearance, stretch
+from .hand import COMFORTABLE_REACH, FINGER_REACH, PAD_BEHIND, PAD_HALF, PARTED, TIP, easier_half, hand_clearance, stretch
 from .scene import SUPPORTS, Scene
 
 STRETCH_COST = 100.0
 """Of a metre beyond the comfortable reach."""
+SHIFT_COST, LEAN_COST, INSET_COST = 0.8, 2.0, 40.0
+"""Of half a side, a radian, a metre."""
 YAWS, RIM_POINTS = 24, 24
 """Directions that are tried."""
 HANDLE_CLEAR = 0.6
@@ -93,7 +95,7 @@ class Top:
             for lean in leans:
                 approach = exp(along * lean) @ DOWN
                 pose = Pose(np.array([level[0], level[1], height]), frame(approach, exp(along * lean) @ closing))
-                out.append(Option(pose, cost + 0.8 * abs(shift) + 2.0 * abs(lean)))
+                out.append(Option(pose, cost + SHIFT_COST * abs(shift) + LEAN_COST * abs(lean)))
         return out
 
 
@@ -111,23 +113,23 @@ class Rim:
     """Where the vessel's axis passes its origin, in the object's frame, m."""
     handle: float | None = None
     """Direction of a handle from the axis, in the object's frame, rad."""
-    leans: tuple[float, ...] = (0.0, -0.3, 0.3)
+    leans: tuple[float, ...] = (0.0, -0.25, 0.25, -0.42, 0.42)
     """Tried leans about the closing axis, rad."""
+    insets: tuple[float, ...] = (0.0, 0.010, 0.018)
+    """How far towards the axis the hand is tried, m: the outer finger then draws the vessel to the middle."""
 
     def options(self, scene: Scene, instance: str) -> list[Option]:
         """Every 15 degrees around the rim, away from the handle, with leans."""
+        angles = np.arange(RIM_POINTS) * (2 * math.pi / RIM_POINTS)
+        clear = [angle for angle in angles if self.handle is None or math.cos(angle - self.handle) < HANDLE_CLEAR]
         stand = scene.pose(instance)
-        out = []
-        for angle in np.arange(RIM_POINTS) * (2 * math.pi / RIM_POINTS):
-            if self.handle is None or math.cos(angle - self.handle) < HANDLE_CLEAR:
-                outward = heading(angle)
-                point = np.array([*self.axis, self.height]) + self.radius * outward
-                position = stand.place(point) - self.depth * UP
-                closing = flat(stand.rotation @ outward)
-                out += [
-                    Option(Pose(position, frame(exp(closing * lean) @ DOWN, closing)), 2.0 * abs(lean)) for lean in self.leans
-                ]
-        return out
+        return [self._at(stand, angle, lean, inset) for angle in clear for lean in self.leans for inset in self.insets]
+
+    def _at(self, stand: Pose, angle: float, lean: float, inset: float) -> Option:
+        point = np.array([*self.axis, self.height]) + (self.radius - inset) * heading(angle)
+        closing = flat(stand.rotation @ heading(angle))
+        pose = Pose(stand.place(point) - self.depth * UP, frame(exp(closing * lean) @ DOWN, closing))
+        return Option(pose, LEAN_COST * abs(lean) + INSET_COST * inset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def choose(
     scene: Scene,
     options: Sequence[Option],
     instance: str,
-    carried: Callable[[Pose], Pose] | None = None,
+    carried: Callable[[Pose], list[Pose]] | None = None,
     tried: Sequence[Pose] = (),
 ) -> Pose:
     """The cheapest option, its closing axis signed for the smaller turn of the wrist.
@@ -166,11 +168,11 @@ def choose(
         scene: as it is now.
         options: what a grasp style offers.
         instance: the thing to take; its own shape is not in the way.
-        carried: from the hand's pose here to its pose where the thing is let go; it must have room there, too.
+        carried: from the hand's pose here to its poses on the way to where the thing is let go; it must have room there, too.
         tried: earlier grasps that failed; options near them cost more.
     """
     solids = scene.boxes(without=(instance, *SUPPORTS))
-    poses = [nearer_half(option.pose, scene.hand) for option in options]
+    poses = [easier_half(option.pose, scene.hand, scene.robot_base) for option in options]
     costs = np.array(
         [
             option.cost + _effort(scene, pose, carried) + sum(_likeness(pose, old) for old in tried)
@@ -189,11 +191,13 @@ def choose(
     return poses[best]
 
 
-def _room(poses: list[Pose], solids: Boxes, carried: Callable[[Pose], Pose] | None) -> Array:
+def _room(poses: list[Pose], solids: Boxes, carried: Callable[[Pose], list[Pose]] | None) -> Array:
     """Room of the hand at and before each pose, and where it lets go."""
-    there = [] if carried is None else [[carried(pose) for pose in poses]]
-    stations = [[pose.backed(back) for pose in poses] for back in APPROACH] + there
-    return np.min([hand_clearance(station, solids) for station in stations], axis=0)
+    room = [hand_clearance([pose.backed(back) for pose in poses], solids) for back in APPROACH]
+    if carried is not None:
+        ways = zip(*[carried(pose) for pose in poses], strict=True)
+        room += [hand_clearance(stations, solids, PARTED) for stations in ways]
+    return np.min(room, axis=0)
 
 
 def _crowding(gap: float) -> float:
@@ -201,10 +205,10 @@ def _crowding(gap: float) -> float:
     return 0.0 if gap > 0.012 else 1.5 * (1.0 - gap / 0.012) + (10.0 - 400.0 * gap if gap < 0.002 else 0.0)
 
 
-def _effort(scene: Scene, pose: Pose, carried: Callable[[Pose], Pose] | None) -> float:
+def _effort(scene: Scene, pose: Pose, carried: Callable[[Pose], list[Pose]] | None) -> float:
     """Cost of turning the wrist there and of stretching the arm there or where it lets go."""
     turn = norm(log(pose.rotation @ scene.hand.rotation.T))
-    ends = [pose] if carried is None else [pose, carried(pose)]
+    ends = [pose] if carried is None else [pose, *carried(pose)]
     reach = max(stretch(end, scene.robot_base) for end in ends)
     return turn / (math.pi / 2) + STRETCH_COST * max(0.0, reach - COMFORTABLE_REACH)
 
@@ -213,11 +217,6 @@ def _likeness(pose: Pose, tried: Pose) -> float:
     """2 for the same grasp, less the more it differs in place (1 cm) or direction (0.3 rad)."""
     apart = norm(pose.position - tried.position) / 0.01 + norm(log(pose.rotation @ tried.rotation.T)) / 0.3
     return 2.0 * math.exp(-apart)
-
-
-def nearer_half(pose: Pose, hand: Pose) -> Pose:
-    """The same grasp with the fingers exchanged where that turns the wrist less."""
-    return pose if pose.rotation[:, 0] @ hand.rotation[:, 0] >= 0.0 else Pose(pose.position, pose.rotation * [-1.0, -1.0, 1.0])
 
 
 TOP = Top()

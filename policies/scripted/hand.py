@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .geometry import Array, Boxes, Pose, clearance
+from .geometry import DOWN, Array, Boxes, Pose, clearance, flat, frame, log, norm
 
-WIDEST = 0.08
-"""Distance between the pads of the open fingers, m."""
+WIDEST, PARTED = 0.08, 0.03
+"""Distance between the pads of the open fingers, and of fingers that have just let go of a thin thing, m."""
 FINGER_REACH = 0.066
 """The open fingers reach this far from the middle, m."""
 FINGER_HALF = 0.0105
@@ -45,7 +45,7 @@ def _shape(opening: float) -> list[tuple[Array, Array]]:
         _box((-outer, -inner), FINGER_HALF, (-PALM, TIP)),
         _box((-0.104, 0.104), 0.021, (-0.09, -PALM)),
         _box((-0.104, 0.104), 0.032, (-0.123, -0.09)),
-        _box((-0.06, 0.06), 0.06, (-0.23, -0.123)),
+        _box((-0.045, 0.045), 0.045, (-0.2, -0.123)),
     ]
 
 
@@ -67,6 +67,21 @@ def hand_clearance(poses: Sequence[Pose], solids: Boxes, opening: float = WIDEST
         return np.full(len(poses), FAR)
     gaps = clearance(hand_boxes(poses, opening), solids).min(1)
     return np.minimum(gaps.reshape(len(poses), -1).min(1), FAR)
+
+
+def easier_half(pose: Pose, hand: Pose, robot_base: Array) -> Pose:
+    """The pose, or the same with the fingers exchanged, whichever keeps the wrist in the middle of its range.
+
+    The middle is the hand at reset, turned with the arm; the present hand decides where both are alike.
+    """
+    other = Pose(pose.position, pose.rotation * [-1.0, -1.0, 1.0])
+    return min((pose, other), key=lambda way: _twist(way, robot_base) + 0.2 * norm(log(way.rotation @ hand.rotation.T)))
+
+
+def _twist(pose: Pose, robot_base: Array) -> float:
+    """Angle between a hand and the hand at reset, turned with the arm."""
+    out = flat(pose.position - robot_base)
+    return norm(log(pose.rotation @ frame(DOWN, np.array([-out[1], out[0], 0.0])).T))
 
 
 def stretch(pose: Pose, robot_base: Array) -> float:

@@ -19,7 +19,7 @@ UNIT_POSITION, UNIT_ROTATION = 0.05, 0.5
 """Goal offset of a unit action: metres, radians."""
 STEP_POSITION, STEP_ROTATION = 0.0125, 0.12
 """What a constant unit action moves the hand in a step, settled: metres, radians."""
-MAX_SPEED, MAX_ACCELERATION = 0.0105, 0.0020
+MAX_SPEED, MAX_ACCELERATION = 0.0112, 0.0022
 """Of the reference: metres per step, per step squared."""
 BRAKING = 0.7
 """Part of the acceleration that is planned with for stopping."""
@@ -27,6 +27,8 @@ MAX_TURN, MAX_TURN_ACCELERATION = 0.05, 0.009
 """Of the reference: radians per step, per step squared."""
 GAIN, DAMPING = 0.8, 1.2
 """Of a lag behind the reference, and of a difference in speed, in steps and parts of a step."""
+CREEP, CREEP_RATE, CREEP_LIMIT = 0.010, 0.12, 0.006
+"""A lag of less than this (m) behind a reference at rest is summed up at this rate, to at most this much (m a step)."""
 LEASH, TURN_LEASH = 0.025, 0.25
 """How far the reference may run ahead of a hand that is held up: metres, radians."""
 MAX_CHANGE = 0.3
@@ -55,19 +57,27 @@ class Tracker:
         self._reference = hand
         self._speed = np.zeros(3)
         self._turn = np.zeros(3)
+        self._creep = np.zeros(3)
         self._last = np.zeros(6)
         self._hand = hand
 
     def action(self, hand: Pose, aim: Aim) -> Array:
         """[7] action that brings the hand one step nearer to the aim."""
         self._advance(hand, aim)
-        move = _steering(self._reference.position - hand.position, self._speed, hand.position - self._hand.position)
+        lag = self._reference.position - hand.position
+        move = _steering(lag, self._speed, hand.position - self._hand.position) + self._creeping(lag)
         turned = log(hand.rotation @ self._hand.rotation.T)
         turn = _steering(log(self._reference.rotation @ hand.rotation.T), self._turn, turned)
         self._hand = hand
         wanted = np.clip(np.concatenate([move / STEP_POSITION, turn / STEP_ROTATION]), -1.0, 1.0)
         self._last = self._last + np.clip(wanted - self._last, -MAX_CHANGE, MAX_CHANGE)
         return np.append(self._last, aim.grip)
+
+    def _creeping(self, lag: Array) -> Array:
+        """What takes away the lag that the arm's posture control leaves where it is stretched."""
+        resting = norm(self._speed) < 0.1 * MAX_SPEED and norm(lag) < CREEP
+        self._creep = clipped(self._creep + CREEP_RATE * lag, CREEP_LIMIT) if resting else 0.8 * self._creep
+        return self._creep
 
     def _advance(self, hand: Pose, aim: Aim) -> None:
         """Move the reference one step."""

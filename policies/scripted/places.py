@@ -41,6 +41,11 @@ class Spot:
         turn = exp(self.turn * UP)
         return Pose(self.origin + turn @ (hand.position - carried.position), turn @ hand.rotation)
 
+    def way(self, hand: Pose, carried: Pose) -> list[Pose]:
+        """The hand's poses while it brings the object in, the last first."""
+        end = self.hand(hand, carried)
+        return [end.moved(part * self.over) for part in (0.0, 0.5, 1.0)]
+
 
 @dataclass(frozen=True, slots=True)
 class Inside:

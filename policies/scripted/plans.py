@@ -6,7 +6,8 @@ from collections.abc import Callable, Generator, Sequence
 
 from .geometry import Pose, norm
 from .goals import KNOB_ON, Term, holds, unmet
-from .grasps import Top, choose, nearer_half, style_of
+from .grasps import Top, choose, style_of
+from .hand import easier_half
 from .handles import KNOB_LEAD, door_pose, opening_way, pull_pose, push_pose, turned_about
 from .motion import OPEN, Aim
 from .places import spot
@@ -61,14 +62,14 @@ def best_grasp(scene: Scene, instance: str, target: str, tried: Sequence[Pose] =
     """The hand's pose to take an object in, seen where it stands and where it goes."""
     options = style_of(scene, instance, target).options(scene, instance)
     goal, stand = spot(scene, instance, target), scene.pose(instance)
-    return choose(scene, options, instance, lambda hand: goal.hand(hand, stand), tried)
+    return choose(scene, options, instance, lambda hand: goal.way(hand, stand), tried)
 
 
 def slide(scene: Scene, instance: str, zone: str) -> Steps:
     """Draw an object over the table by its edge."""
     options, points = style_of(scene, instance).options(scene, instance), route(scene, instance, zone)
     farthest = max(points, key=lambda point: norm(point - scene.robot_base)) - scene.pose(instance).position
-    pose = choose(scene, options, instance, lambda hand: hand.moved(farthest * [1.0, 1.0, 0.0]))
+    pose = choose(scene, options, instance, lambda hand: [hand.moved(farthest * [1.0, 1.0, 0.0])])
     drawn = yield from grasp(scene, pose)
     for point in points:
         drawn = drawn and (yield from draw(scene, instance, point))
@@ -79,7 +80,7 @@ def slide(scene: Scene, instance: str, zone: str) -> Steps:
 def open_up(scene: Scene, region: str) -> Steps:
     """Pull a drawer open."""
     joint = scene.joints(region)[0]
-    pose = nearer_half(pull_pose(scene, joint), scene.hand)
+    pose = easier_half(pull_pose(scene, joint), scene.hand, scene.robot_base)
     way = opening_way(scene, joint) * (scene.angle(joint) - joint.range[0])
     return (yield from pull(scene, pose, way, lambda: scene.angle(joint) < DRAWN))
 
@@ -90,13 +91,13 @@ def shut(scene: Scene, name: str) -> Steps:
     done = lambda: holds(scene, ("close", name))  # noqa: E731
     if joint.sliding:
         return (yield from _shut_drawer(scene, joint, done))
-    before = nearer_half(door_pose(scene, joint, -0.2), scene.hand)
+    before = easier_half(door_pose(scene, joint, -0.2), scene.hand, scene.robot_base)
     return (yield from push(scene, before, lambda: Pose(door_pose(scene, joint).position, before.rotation), done))
 
 
 def _shut_drawer(scene: Scene, joint: Joint, done: Callable[[], bool]) -> Steps:
     way = opening_way(scene, joint)
-    contact = nearer_half(push_pose(scene, joint), scene.hand)
+    contact = easier_half(push_pose(scene, joint), scene.hand, scene.robot_base)
     goal = contact.moved((scene.angle(joint) - joint.range[1] - OVERTRAVEL) * way)
     return (yield from push(scene, contact.moved(0.04 * way), lambda: goal, done))
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 
 import numpy as np
 
-from .geometry import UP, Array, Boxes, Pose, clearance, flat, frame, heading, log, norm
+from .geometry import UP, Array, Boxes, Pose, clearance, distance, flat, frame, heading, log, norm
 from .hand import PALM, TIP
 from .motion import CLOSED, OPEN, Aim
 from .places import Spot
@@ -21,12 +21,14 @@ Steps = Generator[Aim, None, bool]
 Follow = Callable[[], Pose]
 Done = Callable[[], bool]
 
-CLOSING_STEPS = 10
-"""From open to closed takes 8 steps, the force is there two steps later."""
+CLOSING_STEPS, RESTED = (6, 16), 3
+"""Fewest and most steps of closing, and how many of them the fingers rest before their force is there."""
 OPENING_STEPS, FREED = 12, 0.010
 """The fingers are opened until they have moved apart by so much (m), at most for so many steps."""
 HOVER = 0.08
 """A grasp is approached straight over this distance, m."""
+LIFT_SPEED = 0.6
+"""Fraction of the largest speed at which a load is raised."""
 RAISE = 0.05
 """A grasp is tested by raising the hand so far, m."""
 DRAWN_NEAR = 0.008
@@ -38,6 +40,7 @@ MARGIN = 0.03
 CORNER = 0.03
 """A via point counts as passed at this distance, m: the hand's way to stop."""
 
+LEVEL = np.array([1.0, 1.0, 0.0])
 ALIGNED = 0.15
 """The hand goes down among things only when turned to within this angle, rad."""
 
@@ -70,7 +73,7 @@ def reach(
     return True
 
 
-def travel(scene: Scene, pose: Pose, grip: float, carried: str = "") -> Steps:
+def travel(scene: Scene, pose: Pose, grip: float, carried: str = "", near: float = 0.003) -> Steps:
     """Bring the hand to a pose over whatever stands between, with its load where it carries one."""
     height = safe_height(scene, pose, carried)
     start = scene.hand.position
@@ -78,7 +81,7 @@ def travel(scene: Scene, pose: Pose, grip: float, carried: str = "") -> Steps:
         if via[2] < height - 0.01:
             over = Pose(np.array([via[0], via[1], height]), pose.rotation)
             yield from reach(scene, over, grip, near=CORNER, turned=turned, through=True)
-    return (yield from reach(scene, pose, grip, through=False))
+    return (yield from reach(scene, pose, grip, near=near))
 
 
 def safe_height(scene: Scene, pose: Pose, carried: str = "") -> float:
@@ -95,7 +98,7 @@ def safe_height(scene: Scene, pose: Pose, carried: str = "") -> float:
 
 def _tallest(solids: Boxes, start: Array, goal: Array, radius: float) -> float:
     """Height of the tallest solid within `radius` of the straight way; minus infinity where there is none."""
-    way = (goal - start) * [1.0, 1.0, 0.0]
+    way = (goal - start) * LEVEL
     along = flat(way) if norm(way) > 1e-6 else np.array([1.0, 0.0, 0.0])
     middle = (start + goal) / 2
     lane = Boxes(middle[None], frame(UP, along)[None], np.array([[norm(way) / 2 + radius, radius, 2.0]]))
@@ -114,38 +117,50 @@ def hold(scene: Scene, grip: float, steps: int, drift: Array | None = None) -> S
 
 def grasp(scene: Scene, pose: Pose) -> Steps:
     """Go to a grasp along its approach and close the fingers. False where they close on nothing."""
-    yield from travel(scene, pose.backed(HOVER), OPEN)
+    yield from travel(scene, pose.backed(HOVER), OPEN, near=0.008)
     yield from reach(scene, pose, OPEN)
-    yield from hold(scene, CLOSED, CLOSING_STEPS)
+    return (yield from close(scene))
+
+
+def close(scene: Scene) -> Steps:
+    """Close the fingers until they have come to rest. False where there is nothing between them."""
+    pose, rest = scene.hand, 0
+    for step in range(CLOSING_STEPS[1]):
+        before = scene.opening
+        yield Aim(pose, CLOSED)
+        rest = rest + 1 if abs(scene.opening - before) < 0.0004 else 0
+        if step >= CLOSING_STEPS[0] and rest >= RESTED:
+            break
     return scene.opening > 0.002
 
 
 def lift(scene: Scene, instance: str) -> Steps:
-    """Raise what is grasped, and draw it aside where something hangs over it. False where it stays behind."""
+    """Raise what is grasped, first aside from under what hangs over it. False where it stays behind."""
+    aside, headroom = way_out(scene, instance)
     before, hand = scene.pose(instance).position, scene.hand
-    yield from reach(scene, hand.moved(RAISE * UP), CLOSED, near=0.012, through=True)
-    risen = scene.pose(instance).position[2] - before[2]
-    if risen < 0.5 * (scene.hand.position[2] - hand.position[2]):
-        return False
-    aside = way_out(scene, instance)
+    raised = hand.moved(min(RAISE, 0.6 * headroom) * UP)
+    yield from reach(
+        scene, raised, CLOSED, near=0.003 if norm(aside) > 0.0 else 0.012, speed=LIFT_SPEED, through=norm(aside) == 0.0
+    )
     if norm(aside) > 0.0:
-        yield from reach(scene, scene.hand.moved(aside), CLOSED)
-    return True
+        yield from reach(scene, raised.moved(aside), CLOSED, speed=LIFT_SPEED)
+    moved, carried = scene.hand.position - hand.position, scene.pose(instance).position - before
+    return norm(carried - moved) < 0.5 * norm(moved)
 
 
-def way_out(scene: Scene, instance: str) -> Array:
-    """The shortest level way after which nothing hangs over an object; zero where nothing does."""
-    corners = scene.boxes(instance).corners().reshape(-1, 3)
-    low, high = corners.min(0) - 0.01, corners.max(0) + 0.01
-    ways = np.array([r * heading(k * np.pi / 8) for r in np.arange(0.0, 0.21, 0.02) for k in range(16)])
-    middle, half = (low + high) / 2 + 0.25 * UP, (high - low) / 2 + 0.25 * UP
-    columns = Boxes(middle + ways, np.broadcast_to(np.eye(3), (len(ways), 3, 3)), np.broadcast_to(half, (len(ways), 3)))
+def way_out(scene: Scene, instance: str) -> tuple[Array, float]:
+    """The shortest level way after which nothing hangs over an object (zero where nothing does), and the room above it."""
+    corners, origin = scene.boxes(instance).corners().reshape(-1, 3), scene.pose(instance).position
+    radius, top = float(np.hypot(*(corners - origin)[:, :2].T).max()), float(corners[:, 2].max())
     solids = scene.boxes(without=(instance,))
-    over = solids.select(solids.corners()[..., 2].min(1) > corners[:, 2].min() + 0.02)
-    if len(over) == 0:
-        return np.zeros(3)
-    free = clearance(columns, over).min(1) > 0.0
-    return ways[int(np.argmax(free))] if free.any() else np.zeros(3)
+    over = solids.select(solids.corners()[..., 2].min(1) > top - 0.01)
+    level = Boxes(over.center * LEVEL, over.rotation, over.half)
+    ways = np.array([length * heading(k * np.pi / 12) for length in np.arange(0.0, 0.21, 0.01) for k in range(24)])
+    met = distance((origin + ways) * LEVEL, level) < radius + 0.006
+    if not met[0].any():
+        return np.zeros(3), np.inf
+    headroom = float(over.corners()[met[0]][..., 2].min()) - top
+    return ways[int(np.argmin(met.any(1)))], max(headroom, 0.0)
 
 
 def release(scene: Scene) -> Steps:
@@ -162,7 +177,7 @@ def place(scene: Scene, instance: str, spot: Spot) -> Steps:
     """Carry what is grasped to its spot and let go. False where it is lost on the way."""
     offset = scene.hand.position - scene.pose(instance).position
     goal = spot.hand(scene.hand, scene.pose(instance))
-    yield from travel(scene, goal.moved(spot.over), CLOSED, instance)
+    yield from travel(scene, goal.moved(spot.over), CLOSED, instance, near=0.010)
     carried = scene.hand.position - scene.pose(instance).position
     if abs(norm(carried) - norm(offset)) > SLIP:
         return False
@@ -171,8 +186,8 @@ def place(scene: Scene, instance: str, spot: Spot) -> Steps:
 
 
 def push(scene: Scene, contact: Pose, aim: Follow, done: Done, grip: float = CLOSED) -> Steps:
-    """Go to just before a contact, along the hand's approach, and press along a way. False where it stalls before `done`."""
-    yield from travel(scene, contact.backed(HOVER), grip)
+    """Come down to just before a contact and press along a way. False where it stalls before `done`."""
+    yield from travel(scene, contact.moved(HOVER * UP), grip)
     yield from reach(scene, contact, grip)
     return (yield from follow(scene, aim, grip, done))
 
@@ -193,10 +208,10 @@ def draw(scene: Scene, instance: str, goal: Array) -> Steps:
     held = norm(scene.hand.position - scene.pose(instance).position)
 
     def missing() -> Array:
-        return (goal - scene.pose(instance).position) * [1.0, 1.0, 0.0]
+        return (goal - scene.pose(instance).position) * LEVEL
 
     def aim() -> Pose:
-        level = scene.hand.position * [1.0, 1.0, 0.0] + missing()
+        level = scene.hand.position * LEVEL + missing()
         return Pose(level + height * UP, rotation)
 
     def lost() -> bool:
