@@ -219,7 +219,8 @@ def report(rounds: list[dict[str, Any]], options: argparse.Namespace) -> None:
         f"{options.suite} task {options.task}, assets {options.label}, {options.gl}, {len(rounds)} rounds, {STEPS}-step episodes"
     )
     torch = "with" if importlib.util.find_spec("torch") else "without"
-    print(f"plain loop: {mid('plain', 'cpu'):.2f} CPU s, {mid('plain', 'wall'):.2f} s, {mid('plain', 'gib'):.2f} GiB {torch} torch")
+    cpu, wall, gib = (mid("plain", key) for key in ("cpu", "wall", "gib"))
+    print(f"plain loop: {cpu:.2f} CPU s, {wall:.2f} s, {gib:.2f} GiB {torch} torch")
     titles = ("policy looks", "chunk", "CPU s", "wall s", "floor s", "floor share", "ratio CPU", "wall", "target")
     print("".join(f"{title:>13}" for title in titles))
     for (look, chunk), target in TARGETS.items():
