@@ -22,7 +22,9 @@ def test_ruff_is_content(args):
 
 @pytest.mark.slow
 def test_pyright_is_content():
-    if importlib.util.find_spec("libero") is None:
-        pytest.skip("LIBERO's types are missing: nora-bench doctor --fix")
+    if missing := [name for name in ("libero", "torch", "transformers") if importlib.util.find_spec(name) is None]:
+        pytest.skip(
+            f"types of {', '.join(missing)} are missing: pip install 'nora-bench[libero,nora]' && nora-bench doctor --fix"
+        )
     done = run("pyright")
     assert done.returncode == 0, done.stdout
