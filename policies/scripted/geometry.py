@@ -147,26 +147,15 @@ def distance(points: Array, boxes: Boxes) -> Array:
 
 
 def clearance(a: Boxes, b: Boxes) -> Array:
-    """[len(a), len(b)]: a lower bound of the distance between boxes, negative where they overlap.
+    """[len(a), len(b)]: a lower bound of the distance between boxes, negative where they may overlap.
 
-    The largest gap over the fifteen axes that can separate two boxes.
+    The largest gap along the six face normals of a pair. Edges that pass each other askew count as nearer than they
+    are.
     """
-    turn = np.einsum("aki,bkj->abij", a.rotation, b.rotation)
+    turn = np.matmul(a.rotation.transpose(0, 2, 1)[:, None], b.rotation[None])
     size = np.abs(turn)
-    way = np.einsum("aki,abk->abi", a.rotation, b.center[None] - a.center[:, None])
-    gap_a = np.abs(way) - a.half[:, None] - np.einsum("abij,bj->abi", size, b.half)
-    gap_b = np.abs(np.einsum("abi,abij->abj", way, turn)) - b.half[None] - np.einsum("abij,ai->abj", size, a.half)
-    gap_edges = _edge_gaps(turn, size, way, a.half, b.half)
-    return np.maximum(np.maximum(gap_a.max(-1), gap_b.max(-1)), gap_edges.max((-1, -2)))
-
-
-def _edge_gaps(turn: Array, size: Array, way: Array, half_a: Array, half_b: Array) -> Array:
-    """Gaps along the products of one axis of each box [a, b, 3, 3]; minus infinity for parallel axes."""
-    i1, i2 = [1, 2, 0], [2, 0, 1]
-    reach = np.abs(way[..., i2, None] * turn[..., i1, :] - way[..., i1, None] * turn[..., i2, :])
-    extent_a = half_a[:, None, i1, None] * size[..., i2, :] + half_a[:, None, i2, None] * size[..., i1, :]
-    extent_b = half_b[None, :, None, i1] * size[..., i2] + half_b[None, :, None, i2] * size[..., i1]
-    length = np.sqrt(np.clip(1.0 - turn**2, 0.0, None))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gaps = (reach - extent_a - extent_b) / length
-    return np.where(length > 1e-3, gaps, -np.inf)
+    way = np.matmul(b.center[None] - a.center[:, None], a.rotation)
+    gap_a = np.abs(way) - a.half[:, None] - np.matmul(size, b.half[None, :, :, None])[..., 0]
+    across = np.matmul(way[:, :, None, :], turn)[:, :, 0]
+    gap_b = np.abs(across) - b.half[None] - np.matmul(a.half[:, None, None, :], size)[:, :, 0]
+    return np.maximum(gap_a.max(-1), gap_b.max(-1))

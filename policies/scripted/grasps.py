@@ -20,8 +20,8 @@ from .scene import SUPPORTS, Scene
 
 STRETCH_COST = 100.0
 """Of a metre beyond the comfortable reach."""
-SHIFT_COST, LEAN_COST, INSET_COST = 0.8, 2.0, 40.0
-"""Of half a side, a radian, a metre."""
+SHIFT_COST, LEAN_COST, INSET_COST, WIDTH_COST = 0.8, 2.0, 40.0, 60.0
+"""Of half a side, a radian, a metre, a metre."""
 YAWS, RIM_POINTS = 24, 24
 """Directions that are tried."""
 HANDLE_CLEAR = 0.6
@@ -66,25 +66,33 @@ class Top:
     """Tried positions along the long side, in parts of its half."""
     leans: tuple[float, ...] = (0.0, -0.3, 0.3)
     """Tried leans over the closing axis, rad."""
+    closing: int | None = None
+    """The object's axis along which the fingers close, where only one will do."""
 
     def options(self, scene: Scene, instance: str) -> list[Option]:
-        """Every 7.5 degrees of yaw at which the fingers fit, with shifts and leans."""
-        return self.across(scene.boxes(instance))
+        """Every 7.5 degrees of yaw, from an axis of the object on, at which the fingers fit, with shifts and leans."""
+        return self.across(scene.boxes(instance), scene.pose(instance))
 
-    def across(self, boxes: Boxes) -> list[Option]:
-        """The same for any boxes."""
+    def across(self, boxes: Boxes, stand: Pose) -> list[Option]:
+        """The same for any boxes of a body that stands at a pose."""
         heights = boxes.corners()[..., 2]
         bottom, top = float(heights.min()), float(heights.max())
         height = max(top - min(self.depth, self.deepest * (top - bottom)), bottom + TIP + TIP_CLEAR)
         leans = [lean for lean in self.leans if height - bottom > TIP + TIP_CLEAR + FINGER_REACH * math.sin(abs(lean))] or [0.0]
         points = slab(boxes, height - self.slab, height + self.slab)
-        widths = {angle: _extent(points, heading(angle)) for angle in np.arange(YAWS) * (math.pi / YAWS)}
+        widths = {angle: _extent(points, heading(angle)) for angle in self._yaws(stand)}
         narrowest = min(high - low for low, high in widths.values())
+        widest = max(narrowest + 1e-6, min(narrowest + 0.004, WIDEST_GRASP))
         out: list[Option] = []
         for angle, (low, high) in widths.items():
-            if high - low < min(narrowest + 0.004, WIDEST_GRASP):
-                out += self._at(points, height, angle, (low + high) / 2, 60.0 * (high - low - narrowest), leans)
+            if high - low < widest:
+                out += self._at(points, height, angle, (low + high) / 2, WIDTH_COST * (high - low - narrowest), leans)
         return out
+
+    def _yaws(self, stand: Pose) -> list[float]:
+        axis = int(np.argmin(np.abs(stand.rotation[2]))) if self.closing is None else self.closing
+        first = math.atan2(stand.rotation[1, axis], stand.rotation[0, axis])
+        return [first + turn * math.pi / YAWS for turn in (range(YAWS) if self.closing is None else (-1, 0, 1))]
 
     def _at(self, points: Array, height: float, angle: float, middle: float, cost: float, leans: Sequence[float]) -> list[Option]:
         closing, along = heading(angle), heading(angle + math.pi / 2)
@@ -220,8 +228,8 @@ def _likeness(pose: Pose, tried: Pose) -> float:
 
 
 TOP = Top()
-CARTON = Top(depth=0.031)
-"""Below the fold, in which an opening finger would catch."""
+CARTON = Top(closing=2)
+"""Across the sides that the fold at its top does not overhang: under the fold, an opening finger catches."""
 
 GRASPS: dict[str, Style] = {
     "akita_black_bowl": Rim(radius=0.049, height=0.052, depth=0.018),

@@ -6,11 +6,12 @@ it); at reset the hand points down and closes along world y. Sizes from robosuit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from .geometry import DOWN, Array, Boxes, Pose, clearance, flat, frame, log, norm
+from .geometry import DOWN, Array, Boxes, Pose, clearance, frame, heading, log, norm
 
 WIDEST, PARTED = 0.08, 0.03
 """Distance between the pads of the open fingers, and of fingers that have just let go of a thin thing, m."""
@@ -31,6 +32,10 @@ COMFORTABLE_REACH, LONGEST_REACH = 0.63, 0.68
 
 FAR = 0.2
 """Clearances are not told beyond this, m."""
+
+WRIST_MIDDLE = 0.75 * math.pi
+"""Closing axis, from the arm's direction, at which the last joint is in the middle of its range; at reset it is
+pi / 4 less, rad."""
 
 
 def _box(x: tuple[float, float], y: float, z: tuple[float, float]) -> tuple[Array, Array]:
@@ -61,7 +66,7 @@ def hand_boxes(poses: Sequence[Pose], opening: float = WIDEST) -> Boxes:
 def hand_clearance(poses: Sequence[Pose], solids: Boxes, opening: float = WIDEST) -> Array:
     """[poses]: distance from the hand to the nearest solid, negative where they overlap; at most `FAR`."""
     around = np.mean([pose.position for pose in poses], axis=0)
-    near = np.linalg.norm(solids.center - around, axis=1) - np.linalg.norm(solids.half, axis=1) < 0.45
+    near = np.linalg.norm(solids.center - around, axis=1) - np.linalg.norm(solids.half, axis=1) < 0.35
     solids = solids.select(near)
     if len(solids) == 0:
         return np.full(len(poses), FAR)
@@ -70,18 +75,18 @@ def hand_clearance(poses: Sequence[Pose], solids: Boxes, opening: float = WIDEST
 
 
 def easier_half(pose: Pose, hand: Pose, robot_base: Array) -> Pose:
-    """The pose, or the same with the fingers exchanged, whichever keeps the wrist in the middle of its range.
+    """The pose, or the same with the fingers exchanged: the one nearer to the middle of the wrist's range.
 
-    The middle is the hand at reset, turned with the arm; the present hand decides where both are alike.
+    The present hand decides where both are alike.
     """
     other = Pose(pose.position, pose.rotation * [-1.0, -1.0, 1.0])
     return min((pose, other), key=lambda way: _twist(way, robot_base) + 0.2 * norm(log(way.rotation @ hand.rotation.T)))
 
 
 def _twist(pose: Pose, robot_base: Array) -> float:
-    """Angle between a hand and the hand at reset, turned with the arm."""
-    out = flat(pose.position - robot_base)
-    return norm(log(pose.rotation @ frame(DOWN, np.array([-out[1], out[0], 0.0])).T))
+    """Angle from the hand that points down with its last joint in the middle of its range."""
+    out = pose.position - robot_base
+    return norm(log(pose.rotation @ frame(DOWN, heading(math.atan2(out[1], out[0]) + WRIST_MIDDLE)).T))
 
 
 def stretch(pose: Pose, robot_base: Array) -> float:

@@ -106,7 +106,7 @@ def turn_on(scene: Scene, instance: str) -> Steps:
     """Turn a knob on."""
     joint = scene.joints(instance)[0]
     start = scene.angle(joint)
-    pose = choose(scene, KNOB.across(scene.body_boxes(joint.body)), instance)
+    pose = choose(scene, KNOB.across(scene.body_boxes(joint.body), scene.joint_pose(joint)), instance)
 
     def ahead(hand: Pose) -> Pose:
         return turned_about(scene, joint, hand, scene.angle(joint) - start + KNOB_LEAD)
