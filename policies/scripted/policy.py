@@ -26,7 +26,6 @@ class Episode:
     def __init__(self, view: Mapping[str, Any]) -> None:
         self.scene = Scene(view)
         self.label = np.zeros(7)
-        self.disturbance = np.zeros(6)
         self._tracker = Tracker(self.scene.hand)
         self._plan = solve(self.scene)
         self._disturbance = np.zeros(6)
