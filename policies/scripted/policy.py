@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -90,5 +90,5 @@ class ScriptedPolicy(BasePolicy):
 
 
 def _digest() -> str:
-    sources = sorted((item.name, item.read_bytes()) for item in files(__package__).iterdir() if item.name.endswith(".py"))
-    return hashlib.sha256(b"".join(name.encode() + source for name, source in sources)).hexdigest()[:16]
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(source.name.encode() + source.read_bytes() for source in sources)).hexdigest()[:16]
