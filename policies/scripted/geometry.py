@@ -11,6 +11,8 @@ Array = np.ndarray
 
 UP = np.array([0.0, 0.0, 1.0])
 DOWN = -UP
+LEVEL = np.array([1.0, 1.0, 0.0])
+"""Times a vector: its horizontal part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def heading(angle: float) -> Array:
 
 def flat(vector: Array) -> Array:
     """Horizontal direction of a vector."""
-    return unit(vector * [1.0, 1.0, 0.0])
+    return unit(vector * LEVEL)
 
 
 def slab(boxes: Boxes, low: float, high: float) -> Array:

@@ -27,7 +27,7 @@ PALM = 0.031
 """The hand's body begins this far behind the grip site, m."""
 WRIST, ELBOW_OFFSET, SHOULDER_HEIGHT = 0.204, 0.088, 0.333
 """Grip site to wrist, wrist axis to forearm axis, shoulder over the robot's base, m."""
-COMFORTABLE_REACH, LONGEST_REACH = 0.63, 0.68
+COMFORTABLE_REACH = 0.63
 """Shoulder to wrist: at 0.69 m joint 4 is at its limit, m."""
 
 FAR = 0.2
@@ -90,6 +90,6 @@ def _twist(pose: Pose, robot_base: Array) -> float:
 
 
 def stretch(pose: Pose, robot_base: Array) -> float:
-    """How far the arm is stretched at a hand pose: shoulder to wrist, m. Compare `LONGEST_REACH`."""
+    """How far the arm is stretched at a hand pose: shoulder to wrist, m. Compare `COMFORTABLE_REACH`."""
     wrist = pose.position - WRIST * pose.rotation[:, 2] - robot_base
     return float(np.hypot(np.hypot(wrist[0], wrist[1]) - ELBOW_OFFSET, wrist[2] - SHOULDER_HEIGHT))

@@ -15,8 +15,6 @@ import numpy as np
 
 from .geometry import Array, Pose, clipped, exp, log, norm
 
-UNIT_POSITION, UNIT_ROTATION = 0.05, 0.5
-"""Goal offset of a unit action: metres, radians."""
 STEP_POSITION, STEP_ROTATION = 0.0125, 0.12
 """What a constant unit action moves the hand in a step, settled: metres, radians."""
 MAX_SPEED, MAX_ACCELERATION = 0.0112, 0.0022

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .geometry import UP, Array, Boxes, Pose, clearance, distance, exp
+from .geometry import LEVEL, UP, Array, Boxes, Pose, clearance, distance, exp
 from .handles import opening_way
 from .scene import SUPPORTS, Joint, Scene
 
@@ -63,10 +63,6 @@ INSIDE = {"microwave": Inside(front=(0.0, -1.0), way=0.2, short=0.018)}
 """Class -> how it is entered."""
 SPACING = {"basket": 0.03, "flat_stove": 0.05}
 """Class -> half the distance, along x, between two objects that share it, m."""
-OFFSETS: dict[str, tuple[float, float]] = {
-    "wine_bottle > wooden_cabinet": (0.0, 0.0),
-}
-"""`class > class of the target` -> where beside the target's middle, in the fixture's frame, m."""
 ALONG = {"black_book > desk_caddy": 0}
 """`class > class of the target` -> the object's axis that comes to lie along the same axis of the target."""
 
@@ -80,17 +76,23 @@ def spot(scene: Scene, instance: str, target: str) -> Spot:
     if inside:
         return _in_room(scene, instance, target, inside)
     rule = f"{scene.kind(instance)} > {scene.kind(target)}"
-    point = _middle(scene, instance, target) + _beside(scene, target, OFFSETS.get(rule)) + _shared(scene, instance, target)
+    point = _middle(scene, instance, target) + _shared(scene, instance, target)
     solids = scene.boxes(without=(instance,))
     height = _rim(scene, target) if scene.kind(target) == "basket" else support(solids, point)
     return Spot(_standing(scene, instance, point, height), OVER * UP, _turn(scene, instance, target, ALONG.get(rule)))
 
 
+def zone_points(scene: Scene, zone: str) -> Array:
+    """[9, 3] points of a zone of the table that are well inside it, its middle first."""
+    part = scene.site(zone).rotation @ (0.6 * scene.site_half(zone))
+    return scene.site(zone).position + part * [(x, y, 0.0) for x in (0.0, 1.0, -1.0) for y in (0.0, 1.0, -1.0)]
+
+
 def support(solids: Boxes, point: Array) -> float:
-    """Height of the highest solid under a point, or up to 6 cm over it."""
+    """Height of the highest solid under a point, or up to 6 cm over it; the point's own height where there is none."""
     column = Boxes((point - 0.5 * UP)[None], np.eye(3)[None], np.array([[FOOT, FOOT, 0.5 + OVER]]))
     under = clearance(column, solids)[0] < 0.0
-    return float(solids.corners()[under][..., 2].max())
+    return float(solids.corners()[under][..., 2].max()) if under.any() else float(point[2])
 
 
 def _middle(scene: Scene, instance: str, target: str) -> Array:
@@ -103,16 +105,11 @@ def _middle(scene: Scene, instance: str, target: str) -> Array:
 
 def _roomiest(scene: Scene, instance: str, zone: str) -> Array:
     """The point of a zone of the table that is farthest from what stands around."""
-    site, part = scene.site(zone), scene.site(zone).rotation @ (0.6 * scene.site_half(zone))
-    points = site.position + part * [(x, y, 0.0) for x in (0.0, 1.0, -1.0) for y in (0.0, 1.0, -1.0)]
+    points = zone_points(scene, zone)
     solids = scene.boxes(without=(instance, *SUPPORTS))
-    above = points * [1.0, 1.0, 0.0] + scene.pose(instance).position * [0.0, 0.0, 1.0]
+    above = points * LEVEL + scene.pose(instance).position * [0.0, 0.0, 1.0]
     room = distance(above, solids).min(1) if len(solids) else np.zeros(len(points))
     return points[int(np.argmax(np.minimum(room, ROOM)))]
-
-
-def _beside(scene: Scene, target: str, offset: tuple[float, float] | None) -> Array:
-    return np.zeros(3) if offset is None else scene.pose(scene.owner(target)).rotation @ np.array([*offset, 0.0])
 
 
 def _shared(scene: Scene, instance: str, target: str) -> Array:

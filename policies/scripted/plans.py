@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 
-from .geometry import Pose, norm
+from .geometry import LEVEL, Pose, norm
 from .goals import KNOB_ON, Term, holds, unmet
 from .grasps import Top, choose, style_of
 from .hand import easier_half
@@ -20,6 +20,7 @@ DRAWN = -0.150
 OVERTRAVEL = 0.05
 """A drawer is pushed this far beyond its end, m."""
 KNOB = Top(depth=0.012, leans=(0.0,), shifts=(0.0,))
+"""How a knob is taken: across its ridge."""
 
 
 def solve(scene: Scene) -> Generator[Aim, None, None]:
@@ -69,7 +70,7 @@ def slide(scene: Scene, instance: str, zone: str) -> Steps:
     """Draw an object over the table by its edge."""
     options, points = style_of(scene, instance).options(scene, instance), route(scene, instance, zone)
     farthest = max(points, key=lambda point: norm(point - scene.robot_base)) - scene.pose(instance).position
-    pose = choose(scene, options, instance, lambda hand: [hand.moved(farthest * [1.0, 1.0, 0.0])])
+    pose = choose(scene, options, instance, lambda hand: [hand.moved(farthest * LEVEL)])
     drawn = yield from grasp(scene, pose)
     for point in points:
         drawn = drawn and (yield from draw(scene, instance, point))
@@ -88,7 +89,10 @@ def open_up(scene: Scene, region: str) -> Steps:
 def shut(scene: Scene, name: str) -> Steps:
     """Push a drawer or a door shut."""
     joint = scene.joints(name)[0]
-    done = lambda: holds(scene, ("close", name))  # noqa: E731
+
+    def done() -> bool:
+        return holds(scene, ("close", name))
+
     if joint.sliding:
         return (yield from _shut_drawer(scene, joint, done))
     before = easier_half(door_pose(scene, joint, -0.2), scene.hand, scene.robot_base)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 
 import numpy as np
 
-from .geometry import UP, Array, Boxes, Pose, clearance, distance, flat, frame, heading, log, norm
+from .geometry import LEVEL, UP, Array, Boxes, Pose, clearance, distance, flat, frame, heading, log, norm
 from .hand import PALM, TIP
 from .motion import CLOSED, OPEN, Aim
 from .places import Spot
@@ -40,7 +40,6 @@ MARGIN = 0.03
 CORNER = 0.03
 """A via point counts as passed at this distance, m: the hand's way to stop."""
 
-LEVEL = np.array([1.0, 1.0, 0.0])
 ALIGNED = 0.15
 """The hand goes down among things only when turned to within this angle, rad."""
 

@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from .geometry import UP, Array, Boxes, distance, flat, norm
+from .geometry import LEVEL, UP, Array, Boxes, distance, flat, norm
+from .places import zone_points
 from .scene import SUPPORTS, Scene
 
 SLIDES = {"plate": 0.069}
@@ -27,10 +28,9 @@ TROUBLE_COST = 10.0
 
 def route(scene: Scene, instance: str, zone: str) -> list[Array]:
     """The way of a round thing into a zone of the table, straight or by one via point, clear of what stands around."""
-    start, middle = scene.pose(instance).position, scene.site(zone).position
-    room = scene.site(zone).rotation @ (0.6 * scene.site_half(zone))
+    start = scene.pose(instance).position
     routes: list[list[Array]] = []
-    for goal in (middle + room * [x, y, 0.0] for x in (0.0, 1.0, -1.0) for y in (0.0, 1.0, -1.0)):
+    for goal in zone_points(scene, zone):
         side = np.cross(UP, flat(goal - start))
         routes.append([goal])
         routes += [[start + part * (goal - start) + offset * side, goal] for part in VIA_PARTS for offset in VIA_OFFSETS]
@@ -41,7 +41,7 @@ def route(scene: Scene, instance: str, zone: str) -> list[Array]:
 
 def _length(start: Array, points: list[Array]) -> float:
     legs = pairwise([start, *points])
-    return VIA_COST * len(points) + sum(norm((end - begin) * [1.0, 1.0, 0.0]) for begin, end in legs)
+    return VIA_COST * len(points) + sum(norm((end - begin) * LEVEL) for begin, end in legs)
 
 
 def _trouble(scene: Scene, instance: str, routes: list[list[Array]], solids: Boxes) -> Array:
