@@ -53,6 +53,6 @@ def _trouble(scene: Scene, instance: str, routes: list[list[Array]], solids: Box
         [ways[:, :1] + steps * (ways[:, 1:2] - ways[:, :1]), ways[:, 1:2] + steps * (ways[:, 2:] - ways[:, 1:2])], axis=1
     )
     middles[..., 2] = start[2] + 0.01
-    deep = np.clip(SLIDES[scene.kind(instance)] + CLEAR - distance(middles, solids).min(-1), 0.0, None)
+    deep = np.clip(SLIDES[scene.kind(instance)] + CLEAR - distance(middles, solids).min(-1, initial=np.inf), 0.0, None)
     away = middles - scene.robot_base
     return (deep + np.clip(np.hypot(away[..., 0], away[..., 1]) - FAR, 0.0, None)).mean(1)

@@ -1,0 +1,69 @@
+"""How the scripted expert moves: smoothly, exactly, and against resistance, on a toy arm."""
+
+import numpy as np
+import pytest
+from nora_bench.policies.scripted.geometry import Pose, exp, log, norm
+from nora_bench.policies.scripted.motion import MAX_CHANGE, OPEN, STEP_POSITION, STEP_ROTATION, Aim, Tracker
+
+
+class Arm:
+    """Answers a unit action with the real arm's step, reached over two steps."""
+
+    def __init__(self):
+        self.pose, self.speed, self.turn = Pose(np.zeros(3), np.eye(3)), np.zeros(3), np.zeros(3)
+
+    def step(self, action):
+        self.speed += 0.7 * (action[:3] * STEP_POSITION - self.speed)
+        self.turn += 0.7 * (action[3:6] * STEP_ROTATION - self.turn)
+        self.pose = Pose(self.pose.position + self.speed, exp(self.turn) @ self.pose.rotation)
+
+
+def follow(aim, steps, arm):
+    tracker = Tracker(arm.pose)
+    actions, poses = [], []
+    for _ in range(steps):
+        actions.append(tracker.action(arm.pose, aim))
+        arm.step(actions[-1])
+        poses.append(arm.pose)
+    return np.array(actions), poses
+
+
+@pytest.fixture
+def goal():
+    return Pose(np.array([0.2, -0.1, 0.15]), exp(np.array([0.0, 0.0, 1.5])))
+
+
+def test_the_hand_arrives_within_a_millimetre_and_stays(goal):
+    _, poses = follow(Aim(goal, OPEN), 70, Arm())
+    assert max(norm(pose.position - goal.position) for pose in poses[-5:]) < 0.001
+    assert norm(log(goal.rotation @ poses[-1].rotation.T)) < 0.01
+
+
+def test_it_hardly_overshoots(goal):
+    _, poses = follow(Aim(goal, OPEN), 70, Arm())
+    way = goal.position / norm(goal.position)
+    assert max((pose.position - goal.position) @ way for pose in poses) < 0.004
+
+
+def test_actions_stay_in_range_and_change_little_from_step_to_step(goal):
+    actions, _ = follow(Aim(goal, OPEN), 70, Arm())
+    assert np.abs(actions).max() <= 1.0
+    assert np.abs(np.diff(actions[:, :6], axis=0)).max() <= MAX_CHANGE + 1e-9
+
+
+def test_a_slower_aim_is_followed_more_slowly(goal):
+    slow, _ = follow(Aim(goal, OPEN, speed=0.3), 20, Arm())
+    fast, _ = follow(Aim(goal, OPEN), 20, Arm())
+    assert np.abs(slow[:, :3]).max() < 0.5 * np.abs(fast[:, :3]).max()
+
+
+def test_a_held_up_hand_pushes_without_running_away(goal):
+    held = Arm()
+    tracker = Tracker(held.pose)
+    for _ in range(60):
+        pushing = tracker.action(held.pose, Aim(goal, OPEN))
+    held.step(tracker.action(held.pose, Aim(held.pose, OPEN)))
+    assert norm(pushing[:3]) > 0.9
+    for _ in range(12):
+        held.step(tracker.action(held.pose, Aim(Pose(np.zeros(3), np.eye(3)), OPEN)))
+    assert norm(held.pose.position) < 0.04

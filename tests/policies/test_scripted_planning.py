@@ -1,0 +1,126 @@
+"""What the scripted expert reads from a scene, and what it plans: goals, grasps, places, ways round."""
+
+import numpy as np
+import pytest
+from nora_bench.envs.base import EpisodeSpec, View
+from nora_bench.policies.base import Observation, PolicyError
+from nora_bench.policies.scripted.geometry import Pose, norm
+from nora_bench.policies.scripted.goals import holds, unmet
+from nora_bench.policies.scripted.grasps import TOP, choose
+from nora_bench.policies.scripted.hand import hand_clearance
+from nora_bench.policies.scripted.places import spot
+from nora_bench.policies.scripted.policy import ScriptedPolicy
+from nora_bench.policies.scripted.skills import safe_height, way_out
+from nora_bench.policies.scripted.slides import route
+
+from .toy_scene import DOWN, toy_scene, toy_view
+
+TABLE = ("table", (0.5, 0.5, 0.05), (0.0, 0.0, -0.05))
+BLOCK = ("butter", (0.04, 0.02, 0.05), (0.0, 0.0, 0.05))
+PAD = ("cookies", (0.06, 0.06, 0.01), (0.2, 0.1, 0.01))
+
+
+def test_on_needs_contact_and_origins_within_three_centimetres():
+    above = {"block": ("butter", (0.04, 0.02, 0.05), (0.2, 0.08, 0.07)), "pad": PAD}
+    term = ("on", "block", "pad")
+    assert holds(toy_scene(above, touching=[("block", "pad")]), term)
+    assert not holds(toy_scene(above), term)
+    beside = {**above, "block": ("butter", (0.04, 0.02, 0.05), (0.2, 0.06, 0.07))}
+    assert not holds(toy_scene(beside, touching=[("block", "pad")]), term)
+
+
+def test_opening_comes_before_putting_and_closing_last():
+    goal = [("close", "pad"), ("in", "block", "zone"), ("open", "pad")]
+    scene = toy_scene({"block": BLOCK, "pad": PAD}, goal=goal, zones={"zone": ((1.0, 1.0, 0.0), (0.01, 0.01, 0.01))})
+    assert [term[0] for term in unmet(scene)] == ["open", "in"]  # nothing of the pad can be open, so it is closed
+
+
+def test_a_block_is_taken_across_its_narrow_side():
+    scene = toy_scene({"table": TABLE, "block": BLOCK})
+    pose = choose(scene, TOP.options(scene, "block"), "block")
+    assert abs(pose.rotation[1, 0]) == pytest.approx(1.0)
+    assert pose.position[:2] == pytest.approx([0.0, 0.0], abs=1e-6)
+
+
+def test_a_neighbour_moves_the_grasp_to_where_the_hand_has_room():
+    wall = ("milk", (0.02, 0.06, 0.15), (0.055, 0.09, 0.15))
+    scene = toy_scene({"table": TABLE, "block": BLOCK, "wall": wall})
+    pose = choose(scene, TOP.options(scene, "block"), "block")
+    assert hand_clearance([pose], scene.boxes("wall"))[0] > 0.005
+    assert pose.position[0] < -0.005
+
+
+def test_a_second_try_is_another_grasp():
+    scene = toy_scene({"table": TABLE, "block": BLOCK})
+    options = TOP.options(scene, "block")
+    first = choose(scene, options, "block")
+    assert norm(choose(scene, options, "block", tried=[first]).position - first.position) > 0.005
+
+
+def test_a_thing_is_let_go_just_above_what_it_is_put_on():
+    goal = spot(toy_scene({"table": TABLE, "block": BLOCK, "pad": PAD}), "block", "pad")
+    assert goal.origin == pytest.approx([0.2, 0.1, 0.02 + 0.05 + 0.005])
+
+
+def test_a_zone_of_the_table_is_used_where_it_is_emptiest():
+    zone = {"zone": ((0.2, 0.0, 0.0), (0.05, 0.05, 0.01))}
+    goal = spot(toy_scene({"table": TABLE, "block": BLOCK, "pad": PAD}, zones=zone), "block", "zone")
+    assert goal.origin[1] < -0.02
+
+
+def test_the_hand_travels_above_what_stands_in_between():
+    tower = ("milk", (0.03, 0.03, 0.15), (0.2, 0.0, 0.15))
+    scene = toy_scene({"table": TABLE, "tower": tower}, hand=(0.0, 0.0, 0.1))
+    assert safe_height(scene, Pose(np.array([0.4, 0.0, 0.1]), DOWN)) > 0.3
+    assert safe_height(scene, Pose(np.array([0.0, 0.4, 0.1]), DOWN)) < 0.1
+
+
+def test_a_load_under_a_shelf_is_drawn_out_the_short_way():
+    shelf = ("shelf", (0.1, 0.1, 0.01), (-0.08, 0.0, 0.2))
+    aside, headroom = way_out(toy_scene({"table": TABLE, "block": BLOCK, "shelf": shelf}), "block")
+    assert aside[0] > 0.02
+    assert abs(aside[1]) < 1e-9
+    assert headroom == pytest.approx(0.09)
+
+
+def test_a_plate_is_drawn_round_a_neighbour():
+    plate = ("plate", (0.07, 0.07, 0.01), (0.0, 0.0, 0.01))
+    zone = {"zone": ((0.0, 0.3, 0.0), (0.04, 0.04, 0.01))}
+    free = toy_scene({"table": TABLE, "plate": plate}, zones=zone)
+    assert len(route(free, "plate", "zone")) == 1
+    barred = toy_scene({"table": TABLE, "plate": plate, "block": ("butter", (0.02, 0.02, 0.02), (0.03, 0.15, 0.02))}, zones=zone)
+    assert route(barred, "plate", "zone")[0][0] < -0.03
+
+
+SPEC = EpisodeSpec("libero_goal", 0, 0, 0, "libero/openvla")
+
+
+def observation(view, decision=0):
+    return Observation(SPEC, decision, decision, "", View(privileged=view))
+
+
+def test_the_label_is_the_action_before_noise_and_noise_repeats():
+    view = toy_view({"table": TABLE, "block": BLOCK, "pad": PAD}, goal=[("on", "block", "pad")])
+    plain, noisy, again = ScriptedPolicy(), ScriptedPolicy(noise=0.2), ScriptedPolicy(noise=0.2)
+    expected, action, repeated = (policy.act_one(observation(view)).actions[0] for policy in (plain, noisy, again))
+    assert noisy.label(SPEC.key) == pytest.approx(expected)
+    assert action[:6] != pytest.approx(expected[:6])
+    assert action[6] == expected[6]
+    assert repeated.tolist() == action.tolist()
+
+
+def test_a_finished_goal_is_left_alone():
+    things = {"table": TABLE, "block": ("butter", (0.04, 0.02, 0.05), (0.2, 0.1, 0.07)), "pad": PAD}
+    view = toy_view(things, goal=[("on", "block", "pad")], touching=[("block", "pad")])
+    action = ScriptedPolicy().act_one(observation(view)).actions[0]
+    assert np.abs(action[:6]).max() < 1e-9
+
+
+def test_a_world_without_privileged_view_is_refused_by_name():
+    with pytest.raises(PolicyError, match="libero_goal"):
+        ScriptedPolicy().act_one(observation({}))
+
+
+def test_noise_out_of_range_is_refused_with_an_example():
+    with pytest.raises(PolicyError, match=r"noise=0\.1"):
+        ScriptedPolicy(noise=2.0)
