@@ -45,7 +45,7 @@ def require(suite: Suite) -> None:
 
 
 def film_run(run: Run, which: str, note: Callable[[str], None], stop: Callable[[], bool] = lambda: False) -> Filmed:
-    """Film episodes of a run into its `videos` folder, those that have a video left out.
+    """Film episodes of a run into its `videos` folder, those that have a video left out, in the order of the plan.
 
     Args:
         run: the run, as read from its folder.
@@ -58,6 +58,7 @@ def film_run(run: Run, which: str, note: Callable[[str], None], stop: Callable[[
     """
     filmed = Filmed(run.folder / "videos")
     due = [record for record in run.records if _wanted(record, which) and not film_path(run.folder, record.key)]
+    due.sort(key=lambda record: (record.suite, record.task_id, record.variant, record.init_state, record.seed))
     for number, record in enumerate(due, 1):
         if stop():
             raise Interrupted(f"stopped after {number - 1} of {len(due)} videos")

@@ -1,6 +1,7 @@
 """`run --video`: films of a run's episodes, made after it from their actions."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,6 +55,14 @@ def test_progress_and_place_are_told(bench):
     played = bench("--tasks", 0, "--episodes", 2, "--video", "all")
     assert "video 1/2: toy/task0/init0/seed0@toy/plain\nvideo 2/2: " in played.out
     assert f"videos: 2 new in {played.folder / 'videos'}" in played.out
+
+
+def test_films_come_in_the_order_of_the_plan_whatever_finished_first(bench):
+    played = bench("--tasks", 0, "--episodes", 3)
+    run, notes = load_run(played.folder), []
+    planned = [f"toy/task0/init{number}/seed0@toy/plain" for number in range(3)]
+    videos.film_run(replace(run, records=tuple(played.records[key] for key in reversed(planned))), "all", notes.append)
+    assert [note.split(": ")[1] for note in notes] == planned
 
 
 def test_a_finished_run_can_be_filmed_later_and_nothing_is_filmed_twice(bench):
