@@ -1,7 +1,8 @@
 """The command line: one file per verb.
 
-Each verb lives in `harness/cli/<verb>.py` and defines one function of that name, with typer annotations and a
-docstring that holds an example. A verb's module is imported when that verb is called, so that `--help` stays fast.
+Each verb lives in `harness/cli/<verb>.py` (those of `HOMES` in another package's `cli/`) and defines one function of
+that name, with typer annotations and a docstring that holds an example, or a typer application of that name where the
+verb has parts (`train sft`). A verb's module is imported when that verb is called, so that `--help` stays fast.
 Exit codes are listed in `harness/errors.py`.
 """
 
@@ -35,6 +36,10 @@ VERBS: dict[str, str] = {
 }
 """Verb -> its line in `nora-bench --help`, in the order shown."""
 
+HOMES: dict[str, str] = {}
+"""Verb -> the package it is of, where that is not the harness. This table is where the packages above us are put
+together; nothing else of the harness knows of them."""
+
 
 BUG = 70
 """Exit code of an error that we did not foresee (EX_SOFTWARE); it comes with a traceback."""
@@ -47,9 +52,13 @@ STYLE: dict[str, Any] = {
 
 
 def build(verb: str) -> Any:
-    """The command of one verb, built from its function (imports the verb's module)."""
+    """The command of one verb, built from its function or application (imports the verb's module)."""
+    home = f"nora_bench.{HOMES[verb]}.cli" if verb in HOMES else __name__
+    found = getattr(import_module(f".{verb}", home), verb)
+    if isinstance(found, typer.Typer):
+        return typer.main.get_command(found)
     app = typer.Typer(add_completion=False, **STYLE)
-    app.command(verb)(getattr(import_module(f".{verb}", __name__), verb))
+    app.command(verb)(found)
     return typer.main.get_command(app)
 
 

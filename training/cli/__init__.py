@@ -1,0 +1,1 @@
+"""The verbs of training: `nora-bench collect | train | label | reproduce`, one file each."""

@@ -1,0 +1,1 @@
+"""Which of two chunks is better: rewards, pairs, preference optimisation."""
