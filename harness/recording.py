@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ..envs.base import Task
+from ..results.integrity import actions_digest
 from ..results.records import EpisodeRecord
 from .episode import Done
 from .schedule import Job
@@ -50,6 +51,7 @@ def finished(playing: Playing, done: Done, actions: str, facts: RunFacts) -> Epi
         termination="success" if done.success else "budget",
         seconds={name: round(value, 6) for name, value in {**done.seconds, **_seconds(playing)}.items()},
         actions=actions,
+        actions_sha256=actions_digest(done.actions),
         fixtures=dict(done.fixtures),
         warnings=list(done.warnings),
         trajectory_sha256=done.trajectory_sha256,

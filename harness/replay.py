@@ -7,16 +7,15 @@ to the bit, or a difference and what may have caused it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
-
-import numpy as np
 
 from ..envs.base import Array, AssetPack, EpisodeSpec, Needs, Protocol, Reset, Suite, SuiteError, View, World, WorldOptions
 from ..envs.paths import cache_home
 from ..policies.base import ActionChunk
-from ..results.reading import Run
+from ..results.integrity import read_actions
+from ..results.reading import Run, StoreError
 from ..results.records import EpisodeRecord
 from ..results.summary import find
 from . import gl
@@ -39,6 +38,7 @@ class Verdict:
     replayed_sha256: str
     success: bool | None
     """As recorded."""
+    replayed_success: bool
     differences: tuple[str, ...] = ()
     """What is not as it was when the episode was recorded; may explain another trajectory."""
 
@@ -97,17 +97,31 @@ def replay(run: Run, key: str, *, assets: str = "", show: Show | None = None) ->
         SuiteError, NotAble: the world cannot be built here.
     """
     record = _find(run, key)
-    actions = _actions(run, record)
+    with replaying(run, record.suite, assets=assets, show=show) as again:
+        return again(record)
+
+
+@contextmanager
+def replaying(
+    run: Run, suite_name: str, *, assets: str = "", show: Show | None = None
+) -> Iterator[Callable[[EpisodeRecord], Verdict]]:
+    """A function that plays stored episodes of one suite again, one after the other in one world. See `replay`."""
     stage = find_stage(parse(run.run["config"]))
-    suite = stage.suite(record.suite)
+    suite = stage.suite(suite_name)
     protocol = _protocol(run)
     pack = suite.resolve_assets(assets) if assets else _recorded_assets(run, suite)
-    spec = EpisodeSpec(record.suite, record.task_id, record.init_state, record.seed, record.protocol, record.variant)
     needs = Needs(cameras=CAMERAS) if show else Needs()
     with closing(suite.open_world(_options(suite, pack, draws=show is not None))) as world:
-        done = play(Filmed(world, show) if show else world, spec, protocol, needs, actions)
-    differences = (*_changed_versions(run, suite), *_changed_assets(record, pack))
-    return Verdict(key, done.steps, record.trajectory_sha256, done.trajectory_sha256, record.success, differences)
+        seen = Filmed(world, show) if show else world
+
+        def again(record: EpisodeRecord) -> Verdict:
+            spec = EpisodeSpec(record.suite, record.task_id, record.init_state, record.seed, record.protocol, record.variant)
+            done = play(seen, spec, protocol, needs, _actions(run, record))
+            changed = (*_changed_versions(run, suite), *_changed_assets(record, pack))
+            sha256 = done.trajectory_sha256
+            return Verdict(record.key, done.steps, record.trajectory_sha256, sha256, record.success, done.success, changed)
+
+        yield again
 
 
 def play(world: World, spec: EpisodeSpec, protocol: Protocol, needs: Needs, actions: Array) -> Done:
@@ -130,14 +144,10 @@ def _find(run: Run, key: str) -> EpisodeRecord:
 
 
 def _actions(run: Run, record: EpisodeRecord) -> Array:
-    path = run.folder / str(record.actions)
     try:
-        actions = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} cannot be read: {error}; without its actions an episode cannot be replayed") from None
-    if actions.shape[:1] != (record.steps,) or not record.steps:
-        raise InputError(f"{path} holds actions {list(actions.shape)}, the record has {record.steps} steps")
-    return actions.astype(np.float64)
+        return read_actions(run, record)
+    except StoreError as error:
+        raise InputError(str(error)) from None
 
 
 def _protocol(run: Run) -> Protocol:

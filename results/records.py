@@ -60,6 +60,8 @@ class EpisodeRecord:
     """Wall seconds in `reset`, `step`, `render`, `policy`, `total`."""
     actions: str | None = None
     """Path, inside the run's folder, of the executed actions: `.npy`, float64 [steps, action size]."""
+    actions_sha256: str | None = None
+    """SHA-256 over the executed actions as float64 little-endian, row by row."""
     fixtures: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Fixture -> x y z, qw qx qy qz drawn at reset (world frame, m)."""
     warnings: tuple[str, ...] = ()

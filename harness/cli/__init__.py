@@ -28,6 +28,7 @@ VERBS: dict[str, str] = {
     "report": "Write runs as one page to read offline.",
     "trials": "Keep trials on a real robot as a run.",
     "replay": "Play a stored episode again, verify it, write its video.",
+    "verify": "Does a stored run hold? Examine its files, play a sample of it again.",
     "selfcheck": "Does this installation give right numbers? A few minutes.",
     "parity": "Hold reference recordings against this machine.",
     "list": "List suites, tasks, policies and protocols.",

@@ -13,6 +13,7 @@ OPTIONS = {
     "report": "FOLDERS --out --films --megabytes",
     "trials": "FILE --suite --policy --out --trials --tasks",
     "replay": "FOLDER KEY --video --assets --fps --json",
+    "verify": "FOLDER --sample --seed --assets --json",
     "selfcheck": "--assets --json",
     "parity": "FOLDER --assets --pictures --no-pictures --all --json",
     "list": "KIND --suite --json",

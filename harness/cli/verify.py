@@ -1,0 +1,88 @@
+"""`nora-bench verify`: does a stored run hold?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ...results.records import EpisodeRecord
+    from ..verify import Verification
+
+SHOWN = 20
+"""Most lines printed of each kind of fault; `--json` has all."""
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, yours or somebody else's.")],
+    sample: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the episodes to play again; 0 plays none.")] = 0.05,
+    seed: Annotated[int, typer.Option(help="Draws the sample.")] = 0,
+    assets: Annotated[str, typer.Option(help="Pack or folder to play with.", show_default="the run's")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Examine a run's files and play a random sample of its episodes again from their recorded actions.
+
+    Example: `nora-bench verify runs/libero-scripted --sample 0.05`
+
+    Ends with 0 where every line, file and replay is as recorded, 1 where something is not.
+    """
+    from ...results.reading import load_run
+    from .. import verify as verification
+
+    run = load_run(folder)
+    chosen = verification.draw(run.records, sample, seed) if sample else []
+    with _progress(len(chosen)) as note:
+        verified = verification.verify(run, chosen, assets=assets, note=note)
+    if as_json:
+        print(json.dumps(verified.to_json()))
+    else:
+        _print(verified)
+    if not verified.holds:
+        raise typer.Exit(1)
+
+
+class _progress:
+    """A bar with the time left on a terminal's stderr, nothing elsewhere."""
+
+    def __init__(self, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+        columns = [*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn()]
+        console = Console(stderr=True)
+        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._bar.add_task("replaying", total=total)
+        self._started = False
+
+    def __enter__(self) -> _progress:
+        self._bar.start()
+        return self
+
+    def __call__(self, record: EpisodeRecord) -> None:
+        self._bar.update(self._task, advance=1 if self._started else 0, description=record.key)
+        self._started = True
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+def _print(verified: Verification) -> None:
+    for line in _short(verified.faults):
+        print(f"FAULT   {line}")
+    for line in _short(verified.differing):
+        print(f"DIFFERS {line}")
+    held = verified.replayed - len({line.partition(": ")[0] for line in verified.differing})
+    print(
+        f"{verified.run}: {verified.records} episodes, {len(verified.faults)} faults; {held} of {verified.replayed} replays hold"
+    )
+    if verified.holds and verified.replayed < verified.records:
+        print(f"With this sample at most {verified.unseen:.1%} of the episodes may differ (95 % confidence).")
+    print("This run holds." if verified.holds else "This run does NOT hold.")
+
+
+def _short(lines: tuple[str, ...]) -> list[str]:
+    more = len(lines) - SHOWN
+    return [*lines[:SHOWN], *([f"... and {more} more; --json lists all"] if more > 0 else [])]
