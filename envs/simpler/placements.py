@@ -86,7 +86,8 @@ def objects(setup: EpisodeSetup) -> Objects:
     """What stands on the table (or the cabinet) of this episode, and where it is dropped."""
     configuration = setup.configuration
     if setup.episode_id is not None:
-        return _move_near(setup.episode_id, configuration.env_id, bystander=not configuration.env_kwargs.get("no_distractor", False))
+        bystander = not configuration.env_kwargs.get("no_distractor", False)
+        return _move_near(setup.episode_id, configuration.env_id, bystander=bystander)
     assert setup.obj_xy is not None
     if configuration.task == "pick_coke_can":
         quat = CAN_ORIENTATIONS[configuration.subtask]
