@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..envs.base import EpisodeSpec, View
-from ..policies.base import ActionChunk, Observation, PolicyContext
+from ..policies.base import ActionChunk, EpisodesLost, Observation, PolicyContext
 from ..results.records import EpisodeRecord
 from ..results.store import Store
 from . import recording
@@ -60,6 +60,7 @@ class Runner:
         progress: Progress,
         on_ready: Callable[[Mapping[str, str]], None] = lambda versions: None,
         until: Until | None = None,
+        over: Callable[[EpisodeRecord], None] = lambda record: None,
     ) -> None:
         self.stage = stage
         self.setup = setup
@@ -72,6 +73,8 @@ class Runner:
         """Called with the first worker's versions when it and the policy have started."""
         self.until = until
         """Decides which episodes are kept and when there are enough; None keeps and plays all."""
+        self.over = over
+        """Called with every record before it is kept and the policy forgets the episode."""
         self.peak_gib = 0.0
         """Largest memory of any worker, as far as they said."""
         self._failed_starts = 0
@@ -211,6 +214,7 @@ class Runner:
             self._keep(self._withheld.pop())
 
     def _keep(self, record: EpisodeRecord) -> None:
+        self.over(record)
         self.seat.forget(record.key)
         for kept in self.until.admit(record) if self.until else (record,):
             self.store.append(kept)
@@ -230,10 +234,20 @@ class Runner:
         if not due:
             return
         before = self.seat.busy_s
-        chunks = self.seat.decide([_observation(playing, view) for _, playing, view in due])
+        try:
+            chunks = self.seat.decide([_observation(playing, view) for _, playing, view in due])
+        except EpisodesLost as lost:
+            self._begin_again(lost.causes)
+            return
         share = (self.seat.busy_s - before) / len(due)
         for (hand, playing, _), chunk in zip(due, chunks, strict=True):
             self._pass_on(hand, playing, chunk, share)
+
+    def _begin_again(self, causes: Mapping[str, str]) -> None:
+        """The policy has lost these episodes. A worker cannot leave one, so theirs are replaced."""
+        for hand in self._crew.hands:
+            if hand.playing and hand.playing.job.spec.key in causes:
+                self._lost(hand, causes[hand.playing.job.spec.key])
 
     def _pass_on(self, hand: Hand, playing: Playing, chunk: ActionChunk, share: float) -> None:
         playing.decisions += 1

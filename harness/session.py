@@ -7,6 +7,7 @@ configuration, protocol, assets, policy fingerprint, versions.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import signal
 import sys
@@ -156,7 +157,8 @@ def _require_same(folder: Path, part: str, before: Mapping[str, Any], now: Mappi
 def _new_folder(config: RunConfig) -> Path:
     """`runs/<suites>-<policy>`, with a number behind it where that is taken."""
     suites = "+".join(name.rpartition(":")[2] for name in config.suite)
-    name = f"{suites}-{config.policy.rpartition(':')[2].lower()}"
+    policy = re.sub(r"[^\w.]+", "-", config.policy) if "://" in config.policy else config.policy.rpartition(":")[2]
+    name = f"{suites}-{policy.lower()}"
     number = 1
     while (folder := Path("runs") / (name if number == 1 else f"{name}-{number}")).exists():
         number += 1
@@ -184,8 +186,16 @@ def repeated(count: int) -> str:
     )
 
 
-def play(prepared: Prepared, store: Store, gl: Backend, console: Console) -> dict[str, Any]:
+def play(
+    prepared: Prepared,
+    store: Store,
+    gl: Backend,
+    console: Console,
+    over: Callable[[EpisodeRecord], None] = lambda record: None,
+) -> dict[str, Any]:
     """Play what the store lacks; the run's `run.json` afterwards, which is in order however this ends.
+
+    `over` is called with every finished episode before it is kept; the policy still knows it then.
 
     Raises Interrupted, PolicyFailed, NotAble, InputError; what had finished is kept.
     """
@@ -201,6 +211,7 @@ def play(prepared: Prepared, store: Store, gl: Backend, console: Console) -> dic
         progress,
         on_ready=lambda versions: _settle(store, seat, gl, versions),
         until=prepared.until,
+        over=over,
     )
     done, status = store.keys(), "failed"
     started = time.monotonic()
@@ -216,7 +227,7 @@ def play(prepared: Prepared, store: Store, gl: Backend, console: Console) -> dic
     finally:
         progress.close()
         with nullcontext() if status == "finished" else suppress(StoreError):
-            _conclude(store, status, done, {"wall_s": time.monotonic() - started, "policy_s": seat.busy_s}, runner)
+            _conclude(store, status, done, {"wall_s": time.monotonic() - started, "policy_s": seat.busy_s}, runner, seat)
         seat.close()
     return store.run
 
@@ -264,16 +275,19 @@ def _deciding(versions: Mapping[str, str]) -> dict[str, str]:
     return {name: version for name, version in versions.items() if name not in ("nora-bench", "msgpack", "cpu")}
 
 
-def _conclude(store: Store, status: str, before: set[str], seconds: Mapping[str, float], runner: Runner) -> None:
+def _conclude(
+    store: Store, status: str, before: set[str], seconds: Mapping[str, float], runner: Runner, seat: PolicySeat
+) -> None:
     records = store.records()
     played = [record for record in records if record.key not in before]
     working = sum(record.seconds.get(name, 0.0) for record in played for name in ("reset", "step", "render"))
     used = {name: round(store.run["utilisation"][name] + value, 3) for name, value in {**seconds, "workers_s": working}.items()}
+    measured = {"policy": found} if (found := seat.measured()) else {}
     store.update_run(
         status=status,
         finished=_now(),
         counts={**store.run["counts"], "done": len(records), "errors": sum(record.success is None for record in records)},
-        utilisation={**store.run["utilisation"], **used, "worker_peak_gib": round(runner.peak_gib, 3)},
+        utilisation={**store.run["utilisation"], **used, "worker_peak_gib": round(runner.peak_gib, 3), **measured},
         **({"until": asdict(runner.until.verdict)} if runner.until else {}),
     )
 

@@ -23,7 +23,8 @@ class Insight:
 
     def now(self) -> dict[str, Any]:
         """World frame, m: `body_pose` [bodies, 7] (x y z, qw qx qy qz), `site_pos` [sites, 3], `site_mat` [sites, 9],
-        `qpos`, `qvel`, `contacts` [contacts, 2] (geom indices)."""
+        `time` (s), `qpos`, `qvel`, `seen_qpos` (`qpos` as LIBERO's observation of this moment shows it, two substeps old),
+        `contacts` [contacts, 2] (geom indices)."""
         model, live, data = self.scene.model, self.scene.data, self.scratch
         data.qpos[:] = live.qpos
         mujoco.mj_kinematics(model, data)
@@ -33,13 +34,15 @@ class Insight:
             "body_pose": np.concatenate([data.xpos, data.xquat], axis=1),
             "site_pos": data.site_xpos.copy(),
             "site_mat": data.site_xmat.copy(),
+            "time": float(live.time),
             "qpos": live.qpos.copy(),
             "qvel": live.qvel.copy(),
+            "seen_qpos": self.scene.seen_qpos.copy(),
             "contacts": np.array(data.contact.geom, np.int32).reshape(-1, 2),
         }
 
     def scene_facts(self) -> dict[str, Any]:
-        """What does not change during an episode: names, joints, collision and drawn shapes, objects, goal."""
+        """What does not change during an episode: names, joints, collision and drawn shapes, objects, goal, model."""
         model, inner = self.scene.model, self.scene.inner
         problem = inner.parsed_problem
         return {
@@ -58,6 +61,8 @@ class Insight:
             "eef_site": self.scene.robot.gripper.important_sites["grip_site"],
             "robot_base": model.body(self.scene.robot.robot_model.root_body).pos.tolist(),
             "problem": problem["problem_name"],
+            "fixture_poses": self.scene.fixture_poses(),
+            "model": self.scene.model_xml(),
         }
 
     def _joint(self, index: int) -> list[Any]:

@@ -8,9 +8,11 @@ sampling clock (see SAMPLE_SUBSTEP) and the solver's warm start (zeroed). docs/l
 
 from __future__ import annotations
 
+import copy
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -65,6 +67,8 @@ class Scene:
         self.fixtures: dict[str, int] = {
             name: self.inner.obj_body_id[name] for name in self.inner.fixtures_dict if name in self.inner.obj_body_id
         }
+        self.seen_qpos = np.array(self.data.qpos)
+        """Joint positions of what LIBERO's latest observation shows, two substeps old."""
         self.compiled = {body: _compiled_pose(self.inner.model, self.model.body(body).name) for body in self.fixtures.values()}
 
     @property
@@ -90,6 +94,7 @@ class Scene:
         data.qpos[:] = row[1 : 1 + model.nq]
         data.qvel[:] = row[1 + model.nq :]
         mujoco.mj_forward(model, data)
+        self.seen_qpos[:] = data.qpos
 
     def step(self, action: np.ndarray, look: Callable[[], None] | None = None) -> None:
         """One control step of 25 substeps; `look` is called at the substep after which LIBERO samples.
@@ -98,6 +103,8 @@ class Scene:
             WorldError: the simulation has exploded.
         """
         for substep in range(SUBSTEPS):
+            if substep == SAMPLE_SUBSTEP:
+                self.seen_qpos[:] = self.data.qpos
             self.arm.substep(action, first=substep == 0)
             if substep == SAMPLE_SUBSTEP and look is not None:
                 look()
@@ -139,6 +146,21 @@ class Scene:
         """Fixture -> x y z, qw qx qy qz in the world frame (m), as drawn at the last reset."""
         poses = np.concatenate([self.model.body_pos, self.model.body_quat], axis=1)
         return {name: poses[body].tolist() for name, body in self.fixtures.items()}
+
+    def place_fixtures(self, poses: Mapping[str, Sequence[float]]) -> None:
+        """Put fixtures where `fixture_poses` found them in another process."""
+        for name, pose in poses.items():
+            body = self.fixtures[name]
+            self.model.body_pos[body], self.model.body_quat[body] = pose[:3], pose[3:]
+
+    def model_xml(self) -> str:
+        """The task's model as MuJoCo reads it, fixtures where they stand now."""
+        tree = copy.deepcopy(self.inner.model.root)
+        for name, pose in self.fixture_poses().items():
+            element = tree.find(f".//body[@name='{self.model.body(self.fixtures[name]).name}']")
+            element.set("pos", " ".join(map(repr, pose[:3])))
+            element.set("quat", " ".join(map(repr, pose[3:])))
+        return ElementTree.tostring(tree, encoding="unicode")
 
 
 def _compiled_pose(task_model: Any, body: str) -> tuple[np.ndarray, np.ndarray]:

@@ -26,6 +26,7 @@ VERBS: dict[str, str] = {
     "show": "Summarise a run: configuration, progress, errors, episodes.",
     "compare": "Compare runs episode by episode: is one better, and how sure is that.",
     "report": "Write runs as one page to read offline.",
+    "collect": "Collect an expert's demonstrations, disturbed and labelled, in LIBERO's own layout.",
     "trials": "Keep trials on a real robot as a run.",
     "replay": "Play a stored episode again, verify it, write its video.",
     "verify": "Does a stored run hold? Examine its files, play a sample of it again.",
@@ -37,9 +38,12 @@ VERBS: dict[str, str] = {
 }
 """Verb -> its line in `nora-bench --help`, in the order shown."""
 
-HOMES: dict[str, str] = {}
+HOMES: dict[str, str] = {"collect": "training"}
 """Verb -> the package it is of, where that is not the harness. This table is where the packages above us are put
 together; nothing else of the harness knows of them."""
+
+COMPARISONS: dict[str, tuple[str, ...]] = {"nora": ("nora_bench.policies.nora.parity", "nora_bench.training.parity")}
+"""Family of recordings -> the modules whose `compare(recordings)` holds them against ours; put together here as `HOMES` is."""
 
 
 BUG = 70

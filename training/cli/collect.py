@@ -1,0 +1,120 @@
+"""`nora-bench collect`: an expert's episodes, disturbed, written down as demonstrations."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from ...envs.suites import expand
+from ...harness.config import integers, parse
+from ...harness.errors import InputError
+
+if TYPE_CHECKING:
+    from ..collect import Collection
+
+
+def collect(
+    suite: Annotated[list[str], typer.Option("--suite", help="Suite or group; can be given again.")],
+    episodes: Annotated[int, typer.Option("--episodes", min=1, help="Demonstrations per task.")] = 20,
+    tasks: Annotated[str | None, typer.Option("--tasks", help="Task ids or names, like 0,3-5.", show_default="all")] = None,
+    policy: Annotated[str, typer.Option("--policy", help="The expert: a policy that sees privileged state.")] = "scripted",
+    smooth: Annotated[float, typer.Option("--smooth", min=0, max=1, help="Smooth noise, in full actions.")] = 0.06,
+    pushes: Annotated[float, typer.Option("--pushes", min=0, max=1, help="Chance of a push to begin at a step.")] = 0.03,
+    init_states: Annotated[str, typer.Option("--init-states", help="Initial states, tried in order.")] = "0-34",
+    held_out: Annotated[bool, typer.Option("--held-out", help="Allow initial states that are kept for tests.")] = False,
+    workers: Annotated[str, typer.Option("--workers", help="Worker processes, or auto.")] = "auto",
+    assets: Annotated[str, typer.Option("--assets", help="Pack that the demonstrations name.")] = "standin",
+    out: Annotated[Path, typer.Option("--out", help="Folder; gets one folder per suite.")] = Path("demonstrations"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost, and stop.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Collect demonstrations: an expert's successful episodes, disturbed, with its own actions as labels.
+
+    Example: `nora-bench collect --suite libero_object --episodes 20 --out demonstrations`
+
+    The same command goes on where it was stopped, and with more --episodes collects more.
+    """
+    from ..collect import Wanted, check_states, look_up
+    from ..noise import Noise
+
+    states = _states(init_states)
+    check_states(states, held_out=held_out)
+    console = Console(stderr=as_json)
+    wanted = {"tasks": tasks, "policy": policy, "workers": workers, "assets": assets}
+    done: list[dict[str, Any]] = []
+    for name in dict.fromkeys(part for group in suite for part in expand(group)):
+        config = parse({**wanted, "suite": name, "out": str(out / name)})
+        collection = look_up(Wanted(config, episodes, Noise(smooth=smooth, push_chance=pushes), states))
+        show(collection, console)
+        done += [] if dry_run else [play(collection, console)]
+    if as_json:
+        print(json.dumps({"episodes_per_task": episodes, "collections": done}))
+
+
+def _states(text: str) -> tuple[int, ...]:
+    try:
+        return integers(text)
+    except ValueError as error:
+        raise InputError(f"--init-states {text!r}: {error}") from None
+
+
+def show(collection: Collection, console: Console) -> None:
+    """Print what is asked for, what is there, and what the rest costs at most. Raises NotAble where the disk is too small."""
+    from ...harness.estimate import estimate, require_room
+
+    prepared, plan = collection.prepared, collection.next_round()
+    found = estimate(plan, prepared.stage, prepared.policy, prepared.workers, None, collection.folder)
+    won = sum(bool(record["success"]) for record in collection.over())
+    lines = [
+        ("suite", collection.suite.name),
+        ("demonstrations", f"{collection.wanted.episodes} for each of {len(collection.tasks)} tasks; {won} are there"),
+        ("expert", f"{prepared.config.policy}, {collection.wanted.noise}"),
+        *found.lines(),
+        ("folder", str(collection.folder)),
+    ]
+    for name, text in lines:
+        console.print(f"{name:>15}  {text}", markup=False, highlight=False, soft_wrap=True)
+    require_room(found)
+
+
+def play(collection: Collection, console: Console) -> dict[str, Any]:
+    """Collect what is missing and print how it went."""
+    from ...harness import session
+    from ..collect import collect as run
+
+    prepared = collection.prepared
+    started = time.monotonic()
+    before = len(collection.over())
+    store = session.reopen(prepared, collection.folder) if collection.begun() else session.create(prepared, {})
+    with store:
+        run(collection, store, session.draw_with(prepared), console)
+    report = summary(collection, time.monotonic() - started, before)
+    console.print(report.pop("text"), markup=False, highlight=False, soft_wrap=True)
+    return report
+
+
+def summary(collection: Collection, seconds: float, before: int) -> dict[str, Any]:
+    """What a sitting came to."""
+    records = collection.over()
+    won = Counter(record["task_id"] for record in records if record["success"])
+    lacking = [task.name for task in collection.tasks if won[task.id] < collection.wanted.episodes]
+    played = len(records) - before
+    failed = len(records) - won.total()
+    pace = f", {seconds / played:.1f} s per episode" if played else ""
+    lacks = f"; not enough of {', '.join(lacking)}" if lacking else ""
+    text = f"{won.total()} demonstrations, {failed} episodes failed and were not written{pace}{lacks}: {collection.folder}"
+    return {
+        "folder": str(collection.folder),
+        "demonstrations": won.total(),
+        "failed": failed,
+        "lacking": lacking,
+        "played": played,
+        "seconds": round(seconds, 1),
+        "text": text,
+    }

@@ -1,0 +1,215 @@
+"""Demonstrations as values, and as files in the layout of LIBERO's own data sets.
+
+One file per task, `<task>_demo.hdf5`, one group per demonstration, as LIBERO's `create_dataset.py` writes them, without
+pictures: those are drawn from the states when wanted (`frames`). Beside what LIBERO has there are `labels` (what the
+expert wanted where the executed action was disturbed), `pushed` and `seen_qpos`, and the attribute `nora_bench`, a JSON
+object. Row t of everything is what held before action t (LIBERO's own files have observations from after it).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+SUFFIX = "_demo.hdf5"
+OWN = "nora_bench"
+"""Attribute with what LIBERO's layout has no place for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demonstration:
+    """One successful episode and how it came about."""
+
+    key: str
+    """Identity, unique within a data set; for collected ones the episode's key."""
+    suite: str
+    task: str
+    """Task name as the benchmark spells it."""
+    instruction: str
+    actions: Array
+    """[steps, action size] float64 as executed."""
+    states: Array
+    """[steps, 1 + nq + nv] float64: time, qpos, qvel before each action; [steps, 0] where a set has none."""
+    labels: Array
+    """[steps, action size] float64: what the expert wanted; the executed actions where nothing was disturbed."""
+    pushed: Array
+    """[steps] bool: whether the executed action was that of a push."""
+    robot_states: Array
+    """[steps, 9] float64: fingers (2, m), grip site x y z (m), hand quaternion x y z w, world frame; [steps, 0] for none."""
+    seen_qpos: Array | None = None
+    """[steps, nq] float64: joint values shown by the picture before each action; None: those of `states`."""
+    model: str = ""
+    """MuJoCo model, XML."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """JSON-able: `task_id`, `init_state`, `seed`, `protocol`, `expert`, `noise`, `assets`, `fixtures` (name -> x y z,
+    qw qx qy qz), `columns` (joint -> first column of `states`; an object's free joint has seven: x y z, qw qx qy qz)."""
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+
+def task_file(folder: Path, task: str) -> Path:
+    """Where a task's demonstrations are."""
+    return folder / f"{task}{SUFFIX}"
+
+
+def append(folder: Path, demonstration: Demonstration) -> None:
+    """Add a demonstration to its task's file, in one instant; one that is there is left as it is."""
+    path = task_file(folder, demonstration.task)
+    if path.exists() and demonstration.key in keys(path):
+        return
+    import h5py
+
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    if path.exists():
+        shutil.copyfile(path, scratch)
+    try:
+        with h5py.File(scratch, "a") as file:
+            _add(file, demonstration)
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _add(file: Any, demonstration: Demonstration) -> None:
+    data = file.require_group("data")
+    if "num_demos" not in data.attrs:
+        data.attrs.update(_task_attributes(demonstration))
+    number = int(data.attrs["num_demos"])
+    group = data.create_group(f"demo_{number}")
+    last = np.zeros(len(demonstration), np.uint8)
+    last[-1:] = 1
+    arrays = {"actions": demonstration.actions, "states": demonstration.states, "labels": demonstration.labels}
+    arrays |= {"pushed": demonstration.pushed, "robot_states": demonstration.robot_states, "rewards": last, "dones": last}
+    if demonstration.seen_qpos is not None:
+        arrays["seen_qpos"] = demonstration.seen_qpos
+    for name, array in arrays.items():
+        group.create_dataset(name, data=array, compression="gzip", shuffle=True)
+    group.attrs["num_samples"] = len(demonstration)
+    group.attrs["init_state"] = demonstration.states[0]
+    group.attrs["model_file"] = demonstration.model
+    group.attrs[OWN] = json.dumps({"key": demonstration.key, "suite": demonstration.suite, **demonstration.facts})
+    data.attrs["num_demos"] = number + 1
+    data.attrs["total"] = int(data.attrs["total"]) + len(demonstration)
+
+
+def _task_attributes(demonstration: Demonstration) -> dict[str, Any]:
+    """What LIBERO's tools ask of a file as a whole."""
+    from ..envs.libero.install import libero_root
+
+    place = f"bddl_files/{demonstration.suite}/{demonstration.task}.bddl"
+    text = (libero_root() / place).read_text(encoding="utf-8")
+    problem = text.partition("(problem ")[2].partition(")")[0].strip()
+    info = {"problem_name": problem.lower(), "domain_name": "robosuite", "language_instruction": demonstration.instruction}
+    arguments = {"type": 1, "env_name": problem, "problem_name": problem.lower(), "bddl_file": place}
+    return {
+        "num_demos": 0,
+        "total": 0,
+        "tag": "libero-v1",
+        "env_name": problem,
+        "problem_info": json.dumps(info),
+        "macros_image_convention": "opengl",
+        "bddl_file_name": place,
+        "bddl_file_content": text,
+        "env_args": json.dumps({**arguments, "env_kwargs": {**ENVIRONMENT, "bddl_file_name": place}}),
+    }
+
+
+ENVIRONMENT: Mapping[str, Any] = {
+    "robots": ["Panda"],
+    "controller_configs": {
+        "type": "OSC_POSE",
+        "input_max": 1,
+        "input_min": -1,
+        "output_max": [0.05, 0.05, 0.05, 0.5, 0.5, 0.5],
+        "output_min": [-0.05, -0.05, -0.05, -0.5, -0.5, -0.5],
+        "kp": 150,
+        "damping_ratio": 1,
+        "impedance_mode": "fixed",
+        "kp_limits": [0, 300],
+        "damping_ratio_limits": [0, 10],
+        "position_limits": None,
+        "orientation_limits": None,
+        "uncouple_pos_ori": True,
+        "control_delta": True,
+        "interpolation": None,
+        "ramp_ratio": 0.2,
+    },
+    "has_renderer": False,
+    "has_offscreen_renderer": True,
+    "ignore_done": True,
+    "use_camera_obs": True,
+    "camera_depths": False,
+    "camera_names": ["robot0_eye_in_hand", "agentview"],
+    "reward_shaping": True,
+    "control_freq": 20,
+    "camera_heights": 128,
+    "camera_widths": 128,
+    "camera_segmentations": None,
+}
+"""Keyword arguments that build LIBERO's environment, as its data sets keep them: robosuite's OSC_POSE at 20 Hz."""
+
+
+def keys(path: Path) -> list[str]:
+    """Keys of the demonstrations in a task's file, in the file's order."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        return [_own(path, group).get("key", _fallback_key(path, name)) for name, group in _groups(file)]
+
+
+def read_file(path: Path, *, model: bool = False) -> Iterator[Demonstration]:
+    """The demonstrations of one HDF5 file, ours or LIBERO's own, in the file's order.
+
+    Args:
+        path: the file.
+        model: whether to read the models, too (tens of kilobytes each).
+    """
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        info = json.loads(file["data"].attrs["problem_info"])
+        words = info["language_instruction"]
+        instruction = (words if isinstance(words, str) else " ".join(words)).strip('"')
+        for name, group in _groups(file):
+            yield _read(path, name, group, instruction, model=model)
+
+
+def _groups(file: Any) -> list[tuple[str, Any]]:
+    return sorted(file["data"].items(), key=lambda item: int(item[0].removeprefix("demo_")))
+
+
+def _own(path: Path, group: Any) -> dict[str, Any]:
+    return json.loads(group.attrs.get(OWN, "{}"))
+
+
+def _fallback_key(path: Path, name: str) -> str:
+    return f"{path.parent.name}/{path.name.removesuffix(SUFFIX)}/{name}"
+
+
+def _read(path: Path, name: str, group: Any, instruction: str, *, model: bool) -> Demonstration:
+    facts = _own(path, group)
+    actions = np.asarray(group["actions"], np.float64)
+    steps = len(actions)
+    return Demonstration(
+        key=facts.pop("key", _fallback_key(path, name)),
+        suite=facts.pop("suite", path.parent.name),
+        task=path.name.removesuffix(SUFFIX),
+        instruction=instruction,
+        actions=actions,
+        states=np.asarray(group["states"]) if "states" in group else np.zeros((steps, 0)),
+        labels=np.asarray(group["labels"]) if "labels" in group else actions,
+        pushed=np.asarray(group["pushed"], bool) if "pushed" in group else np.zeros(steps, bool),
+        robot_states=np.asarray(group["robot_states"]) if "robot_states" in group else np.zeros((steps, 0)),
+        seen_qpos=np.asarray(group["seen_qpos"]) if "seen_qpos" in group else None,
+        model=str(group.attrs.get("model_file", "")) if model else "",
+        facts=facts,
+    )
