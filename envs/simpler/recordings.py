@@ -1,0 +1,119 @@
+"""Recordings of the real SimplerEnv as values: one episode is `<name>.npz` beside `<name>.json` (docs/simplerenv.md)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..base import SuiteError
+from .grid import Configuration, EpisodeSetup, RobotInit, configurations
+
+ORIENTATIONS = {"upright": "standing", "laid_vertically": "vertical", "lr_switch": "horizontal"}
+"""Upstream's switch -> name of the can's orientation, in upstream's order of preference."""
+FACTS = ("task", "setting", "env_id", "env_kwargs", "scene_name", "robot_init", "obj_init", "object_names", "instruction")
+ARRAYS = ("actions", "qpos", "terminated", "info_success")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """One recorded episode."""
+
+    name: str
+    facts: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+    """Rows of states are one more than actions: the first is the state after the reset."""
+
+    @property
+    def setup(self) -> EpisodeSetup:
+        """The episode as the grid would name it; its configuration need not be in the grid."""
+        start, robot = self.facts["obj_init"], self.facts["robot_init"]
+        pose = RobotInit((robot["x"], robot["y"]), robot["yaw"])
+        xy = start.get("init_xy") and (start["init_xy"][0], start["init_xy"][1])
+        return EpisodeSetup(_configuration(self.facts, pose, xy, start.get("episode_id")), pose, xy, start.get("episode_id"))
+
+    @property
+    def infos(self) -> dict[str, np.ndarray]:
+        """Flag or number of upstream's `info` -> [steps] its values."""
+        return {name.removeprefix("info_"): row for name, row in self.arrays.items() if name.startswith("info_")}
+
+
+def _configuration(
+    facts: Mapping[str, Any], pose: RobotInit, xy: tuple[float, float] | None, episode_id: int | None
+) -> Configuration:
+    common = configurations()[0]
+    return Configuration(
+        task=facts["task"],
+        setting=facts["setting"],
+        variant="recorded",
+        axis="",
+        subtask=_subtask(facts),
+        env_id=facts["env_id"],
+        scene_name=facts["scene_name"],
+        rgb_overlay=facts.get("rgb_overlay"),
+        env_kwargs=facts["env_kwargs"],
+        instruction=facts["instruction"],
+        robot_init=(pose,),
+        obj_init=() if xy is None else (xy,),
+        episode_ids=() if episode_id is None else (episode_id,),
+        max_episode_steps=facts["max_episode_steps"],
+        counted=False,
+        robot=common.robot,
+        control_mode=common.control_mode,
+        control_freq=facts["control_freq"],
+        sim_freq=facts["sim_freq"],
+    )
+
+
+def _subtask(facts: Mapping[str, Any]) -> str:
+    drawer = re.search(r"(Top|Middle|Bottom)Drawer", facts["env_id"])
+    if drawer:
+        return drawer[1].lower()
+    return next((name for switch, name in ORIENTATIONS.items() if facts["env_kwargs"].get(switch)), "")
+
+
+def stems(folder: Path) -> list[Path]:
+    """The recorded episodes of a folder, as paths without suffix; empty where it holds none of this layout."""
+    return sorted(path.with_suffix("") for path in folder.glob("*.json") if path.with_suffix(".npz").is_file() and _is_ours(path))
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(facts, dict) and {"env_id", "robot_init"} <= set(facts)
+
+
+def read(stem: Path) -> Recording:
+    """The recording at that path without suffix. Raises SuiteError for one that is not of this layout."""
+    try:
+        facts = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
+        with np.load(stem.with_suffix(".npz"), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        for name in FACTS:
+            facts[name]
+        for name in ARRAYS:
+            arrays[name]
+    except (OSError, ValueError, KeyError) as error:
+        raise SuiteError(f"{stem} is not a SimplerEnv recording: {error!r}. Layout: docs/simplerenv.md") from None
+    return Recording(stem.name, facts, arrays)
+
+
+def read_all(folder: Path) -> Iterator[Recording]:
+    """All recorded episodes of a folder, by name."""
+    return map(read, stems(folder))
+
+
+def centres_of_mass(folder: Path) -> dict[str, np.ndarray]:
+    """Model -> [3] centre of mass in its own frame, from the folder's `physical_properties.json`; empty without one."""
+    try:
+        objects = json.loads((folder / "physical_properties.json").read_text(encoding="utf-8"))["objects"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return {name: np.array(values["com_pose"][:3]) for name, values in objects.items()}

@@ -1,0 +1,265 @@
+"""Success rules of SimplerEnv's Google-robot tasks: pure functions of what a scene looks like after each control step.
+
+A rule is started on the settled scene and then shown every control step's `Snapshot`; our own world and recordings feed
+it alike. Facts: ManiSkill2_real2sim ef7a4d4f. Metres, newton seconds; world frame; stays within Python 3.10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol as Interface
+
+import numpy as np
+
+from .grid import EpisodeSetup
+from .placements import objects
+
+Array = np.ndarray
+
+IMPULSE = 1e-6
+"""Smaller impulses are no contact."""
+GRASP_ANGLE = np.deg2rad(80.0)
+"""Largest angle between a finger's push and its opening direction."""
+GRASP_STEPS = 5
+"""Control steps in a row that make a grasp consecutive."""
+LIFTED, LIFTED_FAR = 0.01, 0.02
+"""Rise of the can that counts as lifted, and as lifted significantly."""
+SIGNIFICANT_STEPS = 5
+"""Significantly lifted steps after which the episode has succeeded for good."""
+OPEN, CLOSED = 0.15, 0.05
+"""Travel from which a drawer is open, and up to which it is closed."""
+SIDES = {
+    "left": ("link_finger_left", "link_finger_tip_left"),
+    "right": ("link_finger_right", "link_finger_tip_right"),
+}
+ROBOT_PREFIX = "link_"
+"""All links of the robot that can touch anything are called so."""
+HALF_BOXES = {
+    "blue_plastic_bottle": (0.03005, 0.1015, 0.03025),
+    "apple": (0.04, 0.04, 0.04),
+    "orange": (0.035, 0.035, 0.034),
+    "sponge": (0.035, 0.05, 0.018),
+    "opened_redbull_can": (0.02925, 0.086, 0.02925),
+    **dict.fromkeys(("opened_7up_can", "opened_coke_can", "opened_pepsi_can"), (0.033, 0.0615, 0.033)),
+}
+"""Half sizes of the boxes in upstream's model database, which differ from the meshes (redbull is 4 cm too high)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """What two bodies did to each other in the last physics step."""
+
+    first: str
+    """Name of the actor or link on which `impulse` acts."""
+    second: str
+    impulse: Array
+    """[3] summed over their contact points."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The scene after a control step, as far as success depends on it."""
+
+    poses: Array = field(default_factory=lambda: np.zeros((0, 7)))
+    """[objects, 7] x y z, qw qx qy qz of each object's actor, in the order of `placements.objects`."""
+    centres: Array = field(default_factory=lambda: np.zeros((0, 3)))
+    """[objects, 3] centres of mass."""
+    drawers: Mapping[str, float] = field(default_factory=dict)
+    """`top`, `middle`, `bottom` -> travel."""
+    contacts: Sequence[Contact] = ()
+    """Of the objects; others may be left out."""
+    openings: Mapping[str, Array] = field(default_factory=dict)
+    """Finger and tip link -> [3] its +y axis, the direction in which it opens."""
+
+
+class Rule(Interface):
+    """Judges one episode."""
+
+    def step(self, now: Snapshot) -> bool:
+        """Whether the task is done after this control step."""
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """What upstream's `info` says about the last step, by its names."""
+        ...
+
+    def statistics(self) -> dict[str, Any]:
+        """What upstream's `episode_stats` says about the episode so far, by its names."""
+        ...
+
+
+def make_rule(setup: EpisodeSetup, settled: Snapshot) -> Rule:
+    """The rule of that episode, started on the settled scene. Raises KeyError for a task that has none here."""
+    task = setup.configuration.task
+    makers: dict[str, Callable[[], Rule]] = {
+        "pick_coke_can": lambda: PickRule(settled),
+        "move_near": lambda: _move_near(setup, settled),
+        "open_drawer": lambda: DrawerRule(setup.configuration.subtask, opens=True),
+        "close_drawer": lambda: DrawerRule(setup.configuration.subtask, opens=False),
+    }
+    return makers[task]()
+
+
+def is_grasped(name: str, contacts: Sequence[Contact], openings: Mapping[str, Array]) -> bool:
+    """Whether both fingers push on the object, each against its opening direction."""
+    return all(_pushes(name, links, contacts, openings) for links in SIDES.values())
+
+
+def _pushes(name: str, links: Sequence[str], contacts: Sequence[Contact], openings: Mapping[str, Array]) -> bool:
+    """The stronger link of a side decides whether it touches, the better aligned one whether it holds."""
+    impulses = [impulse_on(link, name, contacts) for link in links]
+    strongest = max(float(np.linalg.norm(impulse)) for impulse in impulses)
+    angles = [_angle(impulse, openings[link]) for link, impulse in zip(links, impulses, strict=True)]
+    return strongest >= IMPULSE and min(angles) <= GRASP_ANGLE
+
+
+def impulse_on(body: str, other: str, contacts: Sequence[Contact]) -> Array:
+    """[3] what `other` did to `body`."""
+    total = np.zeros(3)
+    for contact in contacts:
+        if (contact.first, contact.second) == (body, other):
+            total += contact.impulse
+        elif (contact.second, contact.first) == (body, other):
+            total -= contact.impulse
+    return total
+
+
+def _angle(a: Array, b: Array) -> float:
+    """Between two directions; a right angle where one of them is nothing."""
+    size = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(np.arccos(np.clip(a @ b / size, -1.0, 1.0))) if size > 0 else np.pi / 2
+
+
+def is_free(name: str, contacts: Sequence[Contact]) -> bool:
+    """Whether the object touches nothing but the robot."""
+    for contact in contacts:
+        if name in (contact.first, contact.second):
+            other = contact.second if contact.first == name else contact.first
+            if not other.startswith(ROBOT_PREFIX) and np.linalg.norm(contact.impulse) > IMPULSE:
+                return False
+    return True
+
+
+class PickRule:
+    """The can is held in the air, or was for some steps at a height that no nudge explains."""
+
+    name = "opened_coke_can"
+
+    def __init__(self, settled: Snapshot) -> None:
+        self.height = float(settled.poses[0, 2])
+        self.held = 0
+        self.grasped = self.grasped_ever = self.consecutive_ever = self.lifted = self.significant = False
+        self.significant_steps = 0
+
+    def step(self, now: Snapshot) -> bool:
+        self.grasped = is_grasped(self.name, now.contacts, now.openings)
+        self.held = self.held + 1 if self.grasped else 0
+        self.lifted = self.lifted and self.grasped  # and may come true again below: balanced or thrown counts
+        rise = float(now.poses[0, 2]) - self.height
+        self.lifted = self.lifted or (rise > LIFTED and is_free(self.name, now.contacts))
+        self.significant = self.lifted and rise > LIFTED_FAR
+        self.significant_steps += self.significant
+        self.grasped_ever |= self.grasped
+        self.consecutive_ever |= self.held >= GRASP_STEPS
+        return self._success()
+
+    def _success(self) -> bool:
+        return self.lifted or self.significant_steps >= SIGNIFICANT_STEPS
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "is_grasped": self.grasped,
+            "consecutive_grasp": self.held >= GRASP_STEPS,
+            "lifted_object": self.lifted,
+            "lifted_object_significantly": self.significant,
+            "success": self._success(),
+        }
+
+    def statistics(self) -> dict[str, Any]:
+        return {
+            "n_lift_significant": self.significant_steps,
+            "consec_grasp": self.consecutive_ever,
+            "grasped": self.grasped_ever,
+        }
+
+
+def _move_near(setup: EpisodeSetup, settled: Snapshot) -> MoveNearRule:
+    placed = objects(setup)
+    assert placed.source is not None and placed.target is not None
+    boxes = [HALF_BOXES[placement.model.removeprefix("baked_").removesuffix("_v2")] for placement in placed.placements]
+    return MoveNearRule(settled, np.array(boxes), placed.source, placed.target)
+
+
+class MoveNearRule:
+    """The source, and it alone, was moved; it is near the target and nearer to it than to anything else; nothing fell."""
+
+    MOVED = 0.03
+    NEAR = 0.10
+    CLOSEST = 0.01
+    FALLEN, SUNK = 0.02, 0.15
+
+    def __init__(self, settled: Snapshot, half_boxes: Array, source: int, target: int) -> None:
+        self.start = settled.poses[:, :3]
+        self.source, self.target = source, target
+        turned = [rotate(pose[3:], 2 * half) for pose, half in zip(settled.poses, half_boxes, strict=True)]
+        self.radii = np.linalg.norm(np.array(turned)[:, :2], axis=1) / 2
+        self.others = [index for index in range(len(self.start)) if index != source]
+        self._facts: dict[str, Any] = {}
+
+    def step(self, now: Snapshot) -> bool:
+        moved = np.linalg.norm(now.poses[:, :2] - self.start[:, :2], axis=1)
+        own, wrong = moved[self.source], moved[self.others]
+        gap = float(np.linalg.norm(now.centres[self.source, :2] - now.centres[self.target, :2]))
+        away = np.linalg.norm(now.centres[self.source, :2] - now.poses[self.others, :2], axis=1)
+        self._facts = {
+            "all_obj_keep_height": self._keep_height(now),
+            "moved_correct_obj": bool(own > self.MOVED and (wrong < own).all()),
+            "moved_wrong_obj": bool((wrong > self.MOVED).any() and (wrong > own).any()),
+            "near_tgt_obj": gap < self.radii[self.source] + self.radii[self.target] + self.NEAR,
+            "is_closest_to_tgt": bool((gap < away + self.CLOSEST).all()),
+        }
+        return self._success()
+
+    def _keep_height(self, now: Snapshot) -> bool:
+        pair = [self.source, self.target]
+        bystanders = [index for index in self.others if index != self.target]
+        fell = self.start[bystanders, 2] - now.poses[bystanders, 2]
+        sank = self.start[pair, 2] - now.centres[pair, 2]  # centre of mass against origin, as upstream mixes them
+        return bool((fell < self.FALLEN).all() and (sank < self.SUNK).all())
+
+    def _success(self) -> bool:
+        return all(self._facts[name] for name in self._facts if name != "moved_wrong_obj")
+
+    def facts(self) -> dict[str, Any]:
+        return {**self._facts, "success": self._success()}
+
+    def statistics(self) -> dict[str, Any]:
+        return dict(self._facts)
+
+
+class DrawerRule:
+    """The drawer is open, or closed, now."""
+
+    def __init__(self, drawer: str, *, opens: bool) -> None:
+        self.drawer, self.opens = drawer, opens
+        self.travel = 0.0
+
+    def step(self, now: Snapshot) -> bool:
+        self.travel = float(now.drawers[self.drawer])
+        return self._success()
+
+    def _success(self) -> bool:
+        return self.travel >= OPEN if self.opens else self.travel <= CLOSED
+
+    def facts(self) -> dict[str, Any]:
+        return {"qpos": self.travel, "success": self._success()}
+
+    def statistics(self) -> dict[str, Any]:
+        return {"qpos": f"{self.travel:.3f}"}
+
+
+def rotate(quat: Array, vector: Array) -> Array:
+    """[3] the vector turned by a unit quaternion w, x, y, z."""
+    w, axis = quat[0], quat[1:]
+    return vector + 2.0 * np.cross(axis, np.cross(axis, vector) + w * vector)
