@@ -1,0 +1,55 @@
+"""The drawer station: a fixed body with three drawers that slide along +x. Metres."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sapien
+
+from .urdf import PhysicsLoader
+
+DRAWERS = ("top", "middle", "bottom")
+"""Order of the drawer joints everywhere."""
+POSITION = (-0.295, 0.0, 0.017)
+"""World position of the station's root; not turned."""
+FRICTION = 0.05
+DAMPING = 1.0
+
+
+class Cabinet:
+    """One station in one scene, drawers closed."""
+
+    def __init__(self, scene: sapien.Scene, urdf: Path) -> None:
+        self.body = _builder(urdf).set_scene(scene).build()
+        self.links = {link.name: link for link in self.body.links}
+        names = [joint.name for joint in self.body.active_joints]
+        self._order = np.array([names.index(f"{drawer}_drawer_joint") for drawer in DRAWERS])
+        for joint in self.body.active_joints:
+            joint.set_friction(FRICTION)
+            joint.set_drive_property(0.0, DAMPING)
+        self.body.root_pose = sapien.Pose(POSITION)
+
+    def open(self, drawer: str, distance: float) -> None:
+        """Pull one drawer out (m) and close the others, all at rest."""
+        opened = [distance if name == drawer else 0.0 for name in DRAWERS]
+        self.body.qpos = np.array(opened)[np.argsort(self._order)]
+        self.body.qvel = np.zeros(len(DRAWERS))
+
+    def qpos(self) -> np.ndarray:
+        """[3] float64: how far each drawer is out (m)."""
+        return self.body.qpos[self._order].astype(np.float64)
+
+    def qvel(self) -> np.ndarray:
+        """[3] float64, m/s."""
+        return self.body.qvel[self._order].astype(np.float64)
+
+
+@cache
+def _builder(urdf: Path) -> Any:
+    loader = PhysicsLoader()
+    loader.load_multiple_collisions_from_file = True
+    loader.set_scene(sapien.Scene([sapien.physx.PhysxCpuSystem()]))
+    return loader.load_file_as_articulation_builder(str(urdf))
