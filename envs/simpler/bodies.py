@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def _connected(vertices: np.ndarray, faces: list[list[int]]) -> list[np.ndarray]
     from scipy.sparse.csgraph import connected_components
 
     places, at = np.unique(vertices, axis=0, return_inverse=True)
-    edges = at.reshape(-1)[np.array([pair for face in faces for pair in zip(face, face[1:], strict=False)])]
+    edges = at.reshape(-1)[np.array([pair for face in faces for pair in pairwise(face)])]
     graph = coo_matrix((np.ones(len(edges)), edges.T), shape=(len(places), len(places)))
     count, label = connected_components(graph, directed=False)
     parts = [places[label == part] for part in range(count)]

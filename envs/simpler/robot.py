@@ -49,8 +49,8 @@ START = (
     0.7851361,
 )
 """Joint positions at reset (rad)."""
-HEAD_TILTS = {"camera_1": 0.9351361, "camera_2": 0.6651361}
-"""Looks of the grid that tilt the head (rad)."""
+HEAD_TILTS = {"AltGoogleCameraInScene": 0.9351361, "AltGoogleCamera2InScene": 0.6651361}
+"""Part of an environment's id -> how far its head is tilted (rad)."""
 STIFFNESS = (
     1700.0,
     1737.0471680861954,
