@@ -81,9 +81,16 @@ class Task:
     name: str
     instruction: str
     init_states: int
-    """Number of stored initial states."""
+    """Number of stored initial states, of each variant where there are several."""
     seeded: bool
     """Whether a seed changes this task's scene (fixtures placed at reset)."""
+    variants: tuple[str, ...] = ()
+    """Configurations within the task, each with all of its initial states; empty for a task that has only one."""
+
+    @property
+    def episodes(self) -> int:
+        """Different episodes per seed."""
+        return self.init_states * max(1, len(self.variants))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +131,16 @@ class Reset:
     """Premises that hold only barely, for the record."""
     render_s: float = 0.0
     """Seconds of the reset spent on pictures."""
+    renderer: str = ""
+    """How pictures of this episode are made, where worlds of the family differ in it: `raster`, `raytraced`, or
+    `raster instead of raytraced` where the benchmark asks for ray tracing and the device has none."""
 
 
 class World(Interface):
     """A simulator in one process: plays any episode of its family, one at a time.
 
-    `reset` leaves nothing of the episode before. Pictures are made only where `look` is true.
+    `reset` leaves nothing of the episode before. Pictures are made only where `look` is true. A world may have a method
+    `measures() -> Mapping[str, bool]`: outcomes of the episode beside success, asked for when it is over.
     """
 
     action_size: int
@@ -183,13 +194,20 @@ class WorldOptions:
     assets: str
     """Folder of the asset pack."""
     gl: str
-    """`egl`, `osmesa`, or `none` for a world that never draws."""
+    """`egl`, `osmesa`, `vulkan`, or `none` for a world that never draws."""
     cache: str
     """Writable folder for compiled helpers and configuration."""
+    backend: str = ""
+    """Which of the suite's `backends` plays; empty for the first, or for a suite that has only one."""
 
 
 class Suite(Interface):
-    """A named list of tasks. Light: importing and listing a suite never imports a simulator."""
+    """A named list of tasks. Light: importing and listing a suite never imports a simulator.
+
+    A suite may have more: `protocols` (name -> its own), `cost` (see `harness.estimate`), `opengl = False` (draws by other
+    means than MuJoCo's), `backends` (names of the ways to play it, the default first) and `instruction(spec)`, where
+    episodes of one task are told differently.
+    """
 
     name: str
     family: str

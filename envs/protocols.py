@@ -26,11 +26,12 @@ class Protocol:
     source: str
     """Where the numbers come from."""
     budget: Mapping[str, int]
-    """Suite -> control steps after settling; an episode that has not succeeded by then has failed."""
+    """Suite, or `suite/task` where a task has its own -> control steps after settling; an episode that has not succeeded
+    by then has failed."""
     settle_steps: int
     settle_action: tuple[float, ...]
     image_size: int
-    """Side of the rendered picture in pixels."""
+    """Width of the rendered picture in pixels; LIBERO's are square, SimplerEnv's have 4/5 of it in height."""
     rotate_180: bool
     """Whether pictures are turned by 180 degrees before the policy sees them."""
     replan: int | None
@@ -55,10 +56,10 @@ class Protocol:
         if self.replan is not None and self.replan < 1:
             raise ValueError(f"protocol {self.name}: replan must be at least 1, not {self.replan}")
 
-    def steps(self, suite: str) -> int:
-        """Budget of `suite` in control steps. Raises KeyError with the suites that the protocol knows."""
+    def steps(self, suite: str, task: str = "") -> int:
+        """Budget of a suite's task in control steps. Raises KeyError with the suites that the protocol knows."""
         try:
-            return self.budget[suite]
+            return self.budget.get(f"{suite}/{task}") or self.budget[suite]
         except KeyError:
             raise KeyError(f"protocol {self.name} has no step budget for {suite}; it knows {', '.join(self.budget)}") from None
 

@@ -9,13 +9,18 @@ from .registry import Registry, load_object
 
 LIBERO = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
 
-GROUPS: dict[str, tuple[str, ...]] = {"libero": LIBERO}
+SIMPLER = ("simpler-vm", "simpler-va")
+
+GROUPS: dict[str, tuple[str, ...]] = {"libero": LIBERO, "simpler": SIMPLER}
 """Short names for several suites."""
 
 REGISTRY: Registry[Suite] = Registry(
     "suite",
     "nora_bench.suites",
-    {name: f"nora_bench.envs.libero.suite:{name}" for name in (*LIBERO, "libero_90")},
+    {
+        **{name: f"nora_bench.envs.libero.suite:{name}" for name in (*LIBERO, "libero_90")},
+        **{name: f"nora_bench.envs.simpler.suite:{name.replace('-', '_')}" for name in (*SIMPLER, "simpler-va-camera")},
+    },
 )
 
 

@@ -31,7 +31,8 @@ class RunConfig:
     tasks: tuple[str, ...] = ()
     """Task ids or names; empty for all."""
     episodes: int | None = None
-    """Episodes per task and seed, from the first initial state on; None for all."""
+    """Episodes per task and seed, from the first initial state on, over all variants of a task that has some
+    (`harness.sample`); None for all."""
     init_states: tuple[int, ...] = ()
     """Initial states; empty for all."""
     seeds: tuple[int, ...] = (0,)

@@ -14,6 +14,7 @@ from ..envs.base import EpisodeSpec, Protocol, Suite, SuiteError, Task
 from ..envs.registry import nearest
 from .config import RunConfig
 from .errors import InputError, NotAble
+from .sample import spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,15 @@ class Stage:
     def task(self, spec: EpisodeSpec) -> Task:
         """The task that an episode plays."""
         return next(task for task in self.suite(spec.suite).tasks if task.id == spec.task_id)
+
+    def steps(self, spec: EpisodeSpec) -> int:
+        """The protocol's budget for an episode in control steps."""
+        return self.protocol.steps(spec.suite, self.task(spec).name)
+
+    def instruction(self, spec: EpisodeSpec) -> str:
+        """What the policy is told in an episode."""
+        own = getattr(self.suite(spec.suite), "instruction", None)
+        return own(spec) if own else self.task(spec).instruction
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +99,11 @@ def make_plan(config: RunConfig, stage: Stage, *, stochastic: bool) -> Plan:
     episodes: list[EpisodeSpec] = []
     repeated = 0
     for suite, task in _chosen(config.tasks, stage):
-        states = _init_states(config, suite, task)
+        scenes = _scenes(config, suite, task)
         seeds = config.seeds if stochastic or task.seeded or stage.protocol.push else config.seeds[:1]
-        repeated += len(states) * (len(config.seeds) - len(seeds))
-        episodes += [EpisodeSpec(suite.name, task.id, state, seed, stage.protocol.name) for seed in seeds for state in states]
+        repeated += len(scenes) * (len(config.seeds) - len(seeds))
+        for seed in seeds:
+            episodes += [EpisodeSpec(suite.name, task.id, state, seed, stage.protocol.name, name) for name, state in scenes]
     return Plan(tuple(episodes), repeated)
 
 
@@ -114,14 +125,19 @@ def _is(task: Task, name: str) -> bool:
     return name in (str(task.id), task.name)
 
 
-def _init_states(config: RunConfig, suite: Suite, task: Task) -> Sequence[int]:
+def _scenes(config: RunConfig, suite: Suite, task: Task) -> list[tuple[str, int]]:
+    """(variant, initial state) of every episode per seed: all, or as many as asked for. Raises InputError."""
     states = config.init_states or range(task.init_states)
     for state in states:
         if state >= task.init_states:
             raise InputError(f"{suite.name} task {task.id} has no initial state {state}; they are 0 to {task.init_states - 1}")
-    if config.episodes is not None and config.episodes > len(states):
+    variants = task.variants or ("",)
+    there = len(states) * len(variants)
+    if config.episodes is not None and config.episodes > there:
         raise InputError(
-            f"--episodes {config.episodes}: {suite.name} task {task.id} has {len(states)} initial states to start from; "
+            f"--episodes {config.episodes}: {suite.name} task {task.id} has {there} initial states to start from; "
             "to play each more than once, raise --seeds"
         )
-    return states[: config.episodes]
+    if task.variants:
+        return spread(variants, states, config.episodes or there)
+    return [("", state) for state in states[: config.episodes]]
