@@ -9,11 +9,11 @@ half a unit, 0.12 rad a step per unit.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from .geometry import Array, Pose, clipped, exp, log, norm
+from .steps import Aim
 
 STEP_POSITION, STEP_ROTATION = 0.0125, 0.12
 """What a constant unit action moves the hand in a step, settled: metres, radians."""
@@ -31,21 +31,6 @@ LEASH, TURN_LEASH = 0.025, 0.25
 """How far the reference may run ahead of a hand that is held up: metres, radians."""
 MAX_CHANGE = 0.3
 """Largest change of an action component between two steps."""
-
-OPEN, CLOSED = -1.0, 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Aim:
-    """What a skill wants at the next step."""
-
-    pose: Pose
-    grip: float
-    """`OPEN` or `CLOSED`: the direction in which the fingers are driven."""
-    speed: float = 1.0
-    """Fraction of the largest speed."""
-    through: bool = False
-    """Whether the pose is passed without stopping."""
 
 
 class Tracker:

@@ -9,11 +9,11 @@ from .goals import KNOB_ON, Term, holds, unmet
 from .grasps import Top, choose, style_of
 from .hand import easier_half
 from .handles import KNOB_LEAD, door_pose, opening_way, pull_pose, push_pose, turned_about
-from .motion import OPEN, Aim
 from .places import spot
 from .scene import Joint, Scene
-from .skills import Steps, draw, grasp, hold, lift, place, pull, push, release, turn
+from .skills import draw, grasp, lift, place, pull, push, release, turn
 from .slides import SLIDES, route
+from .steps import OPEN, Aim, Steps, hold
 
 DRAWN = -0.150
 """A drawer is pulled to this joint value, m; it counts as open from -0.14."""

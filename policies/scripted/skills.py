@@ -1,25 +1,16 @@
-"""The expert's skills: reach, grasp, lift, place, push, pull, turn.
-
-A skill is a generator: it yields what the hand is to aim at in the next step, finds `scene` brought up to date when
-it goes on, and returns whether it did what it was for. Skills call each other with `yield from`.
-"""
+"""The expert's skills in LIBERO: reach, grasp, lift, place, push, pull, turn. See `steps` for what a skill is."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
 import numpy as np
 
-from .geometry import LEVEL, UP, Array, Boxes, Pose, clearance, distance, flat, frame, heading, log, norm
+from .geometry import LEVEL, UP, Array, Boxes, Pose, clearance, distance, flat, frame, heading, norm
 from .hand import PALM, TIP
-from .motion import CLOSED, OPEN, Aim
 from .places import Spot
 from .scene import SUPPORTS, Scene
-
-Steps = Generator[Aim, None, bool]
-Follow = Callable[[], Pose]
-Done = Callable[[], bool]
+from .steps import CLOSED, OPEN, Aim, Done, Follow, Steps, follow, reach
 
 CLOSING_STEPS, RESTED = (6, 16), 3
 """Fewest and most steps of closing, and how many of them the fingers rest before their force is there."""
@@ -42,34 +33,6 @@ CORNER = 0.03
 
 ALIGNED = 0.15
 """The hand goes down among things only when turned to within this angle, rad."""
-
-
-class Stall:
-    """Notices that the hand has come to a stop: at a thing, or at a limit of the arm."""
-
-    def __init__(self, steps: int = 7, moved: float = 0.002, turned: float = 0.015) -> None:
-        self._poses: deque[Pose] = deque(maxlen=steps)
-        self._moved, self._turned = moved, turned
-
-    def met(self, hand: Pose) -> bool:
-        """Whether the hand has hardly moved over the last steps; call once a step."""
-        self._poses.append(hand)
-        first = self._poses[0]
-        if len(self._poses) < (self._poses.maxlen or 0) or norm(hand.position - first.position) > self._moved:
-            return False
-        return norm(log(hand.rotation @ first.rotation.T)) < self._turned
-
-
-def reach(
-    scene: Scene, pose: Pose, grip: float, *, near: float = 0.003, turned: float = 0.06, speed: float = 1.0, through: bool = False
-) -> Steps:
-    """Bring the hand to a pose (within `near` m, `turned` rad). False where it stalls before."""
-    stall = Stall()
-    while norm(pose.position - scene.hand.position) > near or norm(log(pose.rotation @ scene.hand.rotation.T)) > turned:
-        if stall.met(scene.hand):
-            return False
-        yield Aim(pose, grip, speed, through)
-    return True
 
 
 def travel(scene: Scene, pose: Pose, grip: float, carried: str = "", near: float = 0.003) -> Steps:
@@ -103,15 +66,6 @@ def _tallest(solids: Boxes, start: Array, goal: Array, radius: float) -> float:
     lane = Boxes(middle[None], frame(UP, along)[None], np.array([[norm(way) / 2 + radius, radius, 2.0]]))
     met = clearance(lane, solids)[0] < 0.0
     return float(solids.corners()[met][..., 2].max()) if met.any() else -np.inf
-
-
-def hold(scene: Scene, grip: float, steps: int, drift: Array | None = None) -> Steps:
-    """Drive the fingers for some steps while the hand stays, or drifts by so much a step."""
-    pose = scene.hand
-    for _ in range(steps):
-        pose = pose if drift is None else pose.moved(drift)
-        yield Aim(pose, grip)
-    return True
 
 
 def grasp(scene: Scene, pose: Pose) -> Steps:
@@ -227,13 +181,3 @@ def turn(scene: Scene, pose: Pose, aim: Callable[[Pose], Pose], done: Done) -> S
     turned = yield from follow(scene, lambda: aim(start), CLOSED, done)
     yield from release(scene)
     return turned
-
-
-def follow(scene: Scene, aim: Follow, grip: float, done: Done) -> Steps:
-    """Go after a moving aim until `done`. False where the hand stalls before."""
-    stall = Stall(steps=12)
-    while not done():
-        if stall.met(scene.hand):
-            return False
-        yield Aim(aim(), grip)
-    return True

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from nora_bench.policies.scripted.geometry import Pose, exp, log, norm
-from nora_bench.policies.scripted.motion import MAX_CHANGE, OPEN, STEP_POSITION, STEP_ROTATION, Aim, Tracker
+from nora_bench.policies.scripted.motion import MAX_CHANGE, STEP_POSITION, STEP_ROTATION, Tracker
+from nora_bench.policies.scripted.steps import OPEN, Aim
 
 
 class Arm:
