@@ -11,17 +11,23 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..harness.errors import InputError
+
 Array = np.ndarray
 SUFFIX = "_demo.hdf5"
 OWN = "nora_bench"
 """Attribute with what LIBERO's layout has no place for."""
+
+
+class DataError(InputError):
+    """Demonstrations that are not there, or are not what they should be; the message says what to type."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +65,17 @@ class Demonstration:
 def task_file(folder: Path, task: str) -> Path:
     """Where a task's demonstrations are."""
     return folder / f"{task}{SUFFIX}"
+
+
+def task_files(folders: Sequence[Path]) -> list[Path]:
+    """All files of demonstrations in those folders and below, each folder's sorted. Raises DataError for a folder without."""
+    files = []
+    for folder in folders:
+        found = [folder] if folder.is_file() else sorted(folder.rglob(f"*{SUFFIX}"))
+        if not found:
+            raise DataError(f"{folder} holds no *{SUFFIX}. Type: nora-bench collect --suite libero_object --out {folder}")
+        files += found
+    return files
 
 
 def append(folder: Path, demonstration: Demonstration) -> None:
@@ -171,7 +188,7 @@ def read_file(path: Path, *, model: bool = False) -> Iterator[Demonstration]:
 
     Args:
         path: the file.
-        model: whether to read the models, too (tens of kilobytes each).
+        model: whether to read the models even where it is known where the fixtures stand (tens of kilobytes each).
     """
     import h5py
 
@@ -181,6 +198,12 @@ def read_file(path: Path, *, model: bool = False) -> Iterator[Demonstration]:
         instruction = (words if isinstance(words, str) else " ".join(words)).strip('"')
         for name, group in _groups(file):
             yield _read(path, name, group, instruction, model=model)
+
+
+def read_files(paths: Iterable[Path], *, model: bool = False) -> Iterator[Demonstration]:
+    """The demonstrations of several files, file by file; see `read_file`."""
+    for path in paths:
+        yield from read_file(path, model=model)
 
 
 def _groups(file: Any) -> list[tuple[str, Any]]:
@@ -210,6 +233,6 @@ def _read(path: Path, name: str, group: Any, instruction: str, *, model: bool) -
         pushed=np.asarray(group["pushed"], bool) if "pushed" in group else np.zeros(steps, bool),
         robot_states=np.asarray(group["robot_states"]) if "robot_states" in group else np.zeros((steps, 0)),
         seen_qpos=np.asarray(group["seen_qpos"]) if "seen_qpos" in group else None,
-        model=str(group.attrs.get("model_file", "")) if model else "",
+        model=str(group.attrs.get("model_file", "")) if model or "fixtures" not in facts else "",
         facts=facts,
     )

@@ -1,0 +1,18 @@
+"""`nora-bench train`: its parts, one file each."""
+
+from __future__ import annotations
+
+import typer
+
+from .pictures import pictures
+
+train = typer.Typer(add_completion=False, no_args_is_help=True)
+train.command("pictures")(pictures)
+
+
+@train.callback()
+def _parts() -> None:
+    """Train the parts of a model; each part is a command of its own.
+
+    Example: `nora-bench train tokenizer --data demonstrations --out tokenizer`
+    """

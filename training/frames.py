@@ -1,0 +1,154 @@
+"""Pictures on demand: what a policy would have been shown at a step of a demonstration, drawn from its stored state.
+
+Drawn pictures are kept on the disk, one `.npy` file per demonstration, and mapped into memory. Any number of processes may
+draw into one folder: a file appears whole or not at all, and two that draw the same write the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..envs import suites
+from ..envs.base import WorldOptions
+from ..envs.paths import cache_home
+from ..harness.gl import choose_gl
+from ..policies.images import model_image
+from .demonstrations import Demonstration, read_file
+
+if TYPE_CHECKING:
+    from ..envs.libero.painter import Painter
+
+Array = np.ndarray
+VERSION = 1
+"""Of what is drawn; a change makes every kept picture old."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How pictures are made: as an evaluation makes them for its model (`policies.images`), less the crop."""
+
+    size: int = 112
+    """Side of the pictures, pixels."""
+    every: int = 2
+    """Steps from one picture to the next; the first is of step 0."""
+    camera: str = "primary"
+    drawn: int = 256
+    """Side of the picture that the world draws."""
+    jpeg: bool = True
+    """Whether it goes through one JPEG encode and decode before it is made smaller."""
+
+    @property
+    def name(self) -> str:
+        """A folder for pictures of this look."""
+        digest = hashlib.sha256(json.dumps([VERSION, asdict(self)]).encode()).hexdigest()[:8]
+        return f"{self.camera}-{self.size}-every{self.every}-{digest}"
+
+
+class Frames:
+    """The pictures of demonstrations under one look, in a folder; draws what is missing."""
+
+    def __init__(self, folder: Path, look: Look, options: WorldOptions) -> None:
+        """`folder` is for pictures of this look and of these assets alone; see `open_frames`."""
+        self.folder = folder
+        self.look = look
+        self.options = options
+        self._painter: Painter | None = None
+
+    def path(self, demonstration: Demonstration) -> Path:
+        """Where a demonstration's pictures are, or will be."""
+        shown = demonstration.states if demonstration.seen_qpos is None else demonstration.seen_qpos
+        digest = hashlib.sha256(demonstration.key.encode() + np.ascontiguousarray(shown).tobytes()).hexdigest()[:12]
+        readable = re.sub(r"[^A-Za-z0-9_]+", "-", demonstration.key)[-80:]
+        return self.folder / f"{readable}-{digest}.npy"
+
+    def steps(self, demonstration: Demonstration) -> range:
+        """The steps that are drawn, in the order of the pictures."""
+        return range(0, len(demonstration), self.look.every)
+
+    def get(self, demonstration: Demonstration) -> Array:
+        """[steps / every, size, size, 3] uint8, turned as LIBERO's protocols turn them; drawn if not yet there, and mapped."""
+        path = self.path(demonstration)
+        if not path.exists():
+            self._keep(path, self._draw(demonstration))
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+    def missing(self, demonstrations: Iterable[Demonstration]) -> list[Demonstration]:
+        """Those whose pictures are not drawn yet."""
+        return [demonstration for demonstration in demonstrations if not self.path(demonstration).exists()]
+
+    def close(self) -> None:
+        """Free what GL holds."""
+        if self._painter is not None:
+            self._painter.close()
+            self._painter = None
+
+    def _draw(self, demonstration: Demonstration) -> Array:
+        from ..envs.libero.painter import Painter
+
+        self._painter = painter = self._painter or Painter(self.options)
+        painter.open(demonstration.suite, demonstration.task, self.look.drawn)
+        if "fixtures" in demonstration.facts:
+            painter.place(demonstration.facts["fixtures"])
+        else:
+            painter.place_as_in(demonstration.model)
+        steps = np.arange(0, len(demonstration), self.look.every)
+        joints = painter.joint_values(demonstration.states)
+        shown = joints if demonstration.seen_qpos is None else demonstration.seen_qpos
+        views = painter.draw(shown[steps], joints[np.maximum(steps - 1, 0)], self.look.camera)
+        return np.stack([self._finish(view) for view in views])
+
+    def _finish(self, image: Array) -> Array:
+        turned = np.ascontiguousarray(image[::-1, ::-1])
+        return model_image(turned, self.look.size, {"jpeg": self.look.jpeg, "filter": "lanczos3"})
+
+    def _keep(self, path: Path, pictures: Array) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        with scratch.open("wb") as handle:
+            np.save(handle, pictures, allow_pickle=False)
+        scratch.replace(path)
+
+
+def open_frames(folder: Path, look: Look, assets: str = "standin") -> Frames:
+    """The pictures under a look, drawn with an asset pack (`standin`, `official` or a folder), below a folder for all.
+
+    Raises SuiteError, NotAble where nothing can be drawn here and some pictures would have to be.
+    """
+    pack = suites.get("libero_object").resolve_assets(assets)
+    options = WorldOptions(assets=pack.path, gl=choose_gl(), cache=str(cache_home()))
+    return Frames(folder / f"{look.name}-{pack.fingerprint}", look, options)
+
+
+def draw_all(frames: Frames, files: Sequence[Path], *, workers: int, report: Callable[[int], None] = lambda drawn: None) -> int:
+    """Draw whatever the demonstrations in those files lack, a file at a time in each of `workers` processes.
+
+    Returns the number of pictures drawn; `report` is called with that of every file that is done.
+    """
+    settings = (frames.folder, frames.look, frames.options)
+    drawn = 0
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for job in as_completed([pool.submit(_draw_file, settings, path) for path in files]):
+            drawn += job.result()
+            report(job.result())
+    return drawn
+
+
+def _draw_file(settings: tuple[Path, Look, WorldOptions], path: Path) -> int:
+    """In a process of its own: several worlds in one process are slower, and cost each its memory."""
+    frames = Frames(*settings)
+    lacking = frames.missing(read_file(path))
+    for demonstration in lacking:
+        frames.get(demonstration)
+    frames.close()
+    return sum(len(frames.steps(demonstration)) for demonstration in lacking)
