@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..policies.base import ActionChunk, Observation, Policy, PolicyContext, PolicyError
+from ..policies.base import ActionChunk, EpisodesLost, Observation, Policy, PolicyContext, PolicyError
 from ..policies.checks import check_chunk
 from .errors import PolicyFailed
 
 
 class PolicySeat:
-    """A policy at work. Whatever it does wrong comes out as PolicyFailed, with the traceback in `log`."""
+    """A policy at work. Whatever it does wrong comes out as PolicyFailed, with the traceback in `log`; EpisodesLost as it is."""
 
     def __init__(self, policy: Policy, log: Path) -> None:
         self.policy = policy
@@ -48,6 +48,11 @@ class PolicySeat:
         """What the policy says about itself, as plain JSON."""
         return self._guarded("fingerprint", lambda: json.loads(json.dumps(dict(self.policy.fingerprint()), allow_nan=False)))
 
+    def measured(self) -> dict[str, Any]:
+        """What the policy has measured of itself (optional method `measured`), as plain JSON; empty for most."""
+        measure = getattr(self.policy, "measured", None)
+        return dict(self._guarded("measured", measure)) if measure else {}
+
     def close(self) -> None:
         """Let the policy go."""
         self._guarded("close", self.policy.close)
@@ -66,6 +71,8 @@ class PolicySeat:
         started = time.perf_counter()
         try:
             return call(*args)
+        except EpisodesLost:
+            raise
         except Exception as error:
             with self.log.open("a", encoding="utf-8") as handle:
                 traceback.print_exc(file=handle)

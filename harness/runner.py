@@ -115,9 +115,9 @@ class Runner:
             self.progress.working(hand.number, "")
             self._crew.dismiss(hand)
             return
-        hand.playing = Playing(job, self.stage.task(job.spec))
+        hand.playing = Playing(job, self.stage.task(job.spec), self.stage.instruction(job.spec))
         self.progress.working(hand.number, job.spec.scene)
-        budget = self.limits.max_steps or self.stage.protocol.steps(job.spec.suite)
+        budget = self.limits.max_steps or self.stage.steps(job.spec)
         self._crew.tell(hand, {"type": "reset", "spec": asdict(job.spec), "budget": budget})
 
     # What workers say
@@ -264,7 +264,7 @@ def _phase(playing: Playing | None) -> str:
 
 
 def _observation(playing: Playing, view: View) -> Observation:
-    return Observation(playing.job.spec, playing.decisions, playing.step, playing.task.instruction, view)
+    return Observation(playing.job.spec, playing.decisions, playing.step, playing.instruction, view)
 
 
 @contextmanager

@@ -72,6 +72,7 @@ class Prepared:
         needs = asdict(self.policy.needs)
         return {
             "suites": [suite.name for suite in self.stage.suites],
+            "backend": self.stage.backend,
             "protocol": asdict(self.stage.protocol),
             "policy": {
                 "name": self.config.policy,
@@ -206,7 +207,7 @@ def play(
         _worker_setup(prepared, gl.name),
         seat,
         store,
-        RunFacts(prepared.config.policy, {"pack": prepared.assets.name, "fingerprint": prepared.assets.fingerprint}),
+        _run_facts(prepared),
         Limits(prepared.workers, prepared.config.timeout, prepared.config.retries, prepared.config.max_steps),
         progress,
         on_ready=lambda versions: _settle(store, seat, gl, versions),
@@ -243,8 +244,14 @@ def _worker_setup(prepared: Prepared, gl: str) -> WorkerSetup:
     cache = cache_home()
     cache.mkdir(parents=True, exist_ok=True)
     assets = prepared.assets.path and str(Path(prepared.assets.path).absolute())  # workers run in another folder
-    options = WorldOptions(assets=assets, gl=gl, cache=str(cache.absolute()))
-    return WorkerSetup(prepared.stage.references[0], options, prepared.stage.protocol, prepared.policy.needs)
+    stage = prepared.stage
+    options = WorldOptions(assets=assets, gl=gl, cache=str(cache.absolute()), backend=stage.backend)
+    return WorkerSetup(stage.references[0], options, stage.protocol, prepared.policy.needs, stage.python)
+
+
+def _run_facts(prepared: Prepared) -> RunFacts:
+    pack = {"pack": prepared.assets.name, "fingerprint": prepared.assets.fingerprint}
+    return RunFacts(prepared.config.policy, pack, prepared.stage.backend)
 
 
 def _tally(prepared: Prepared, store: Store) -> Tally:

@@ -22,6 +22,18 @@ class PolicyError(Exception):
     """A policy cannot be built or has answered with something that is not an answer."""
 
 
+class EpisodesLost(PolicyError):
+    """What a policy remembers of these episodes is gone, through no fault of theirs: they are to be played again.
+
+    `act` may raise it instead of answering; the other observations of the batch are then asked about again.
+    """
+
+    def __init__(self, causes: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{key}: {cause}" for key, cause in causes.items()))
+        self.causes = causes
+        """Key of an episode -> why it cannot go on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What a policy is shown at one decision of one episode."""

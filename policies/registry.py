@@ -1,4 +1,5 @@
-"""From `--policy` and `--policy-arg` to a policy: built-in name, plug-in, a checkpoint's path, or `package.module:Class`."""
+"""From `--policy` and `--policy-arg` to a policy: built-in name, plug-in, a checkpoint's path, a server's address, or
+`package.module:Class`."""
 
 from __future__ import annotations
 
@@ -68,6 +69,10 @@ def load(name_or_path: str, args: Mapping[str, str]) -> Policy:
 
 def find(name_or_path: str) -> Callable[..., Policy]:
     """The class or function that builds the policy. Raises PolicyRequestError where there is none."""
+    if "://" in name_or_path:
+        from .remote import policy_at
+
+        return policy_at(name_or_path)
     if _is_checkpoint(name_or_path):
         from .nora.presets import checkpoint_at
 

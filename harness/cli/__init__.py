@@ -27,7 +27,9 @@ VERBS: dict[str, str] = {
     "compare": "Compare runs episode by episode: is one better, and how sure is that.",
     "report": "Write runs as one page to read offline.",
     "collect": "Collect an expert's demonstrations, disturbed and labelled, in LIBERO's own layout.",
+    "train": "Train the parts of a model: action tokenizer, policy, world model, preferences.",
     "trials": "Keep trials on a real robot as a run.",
+    "serve": "Serve a policy to other processes and machines.",
     "replay": "Play a stored episode again, verify it, write its video.",
     "verify": "Does a stored run hold? Examine its files, play a sample of it again.",
     "selfcheck": "Does this installation give right numbers? A few minutes.",
@@ -38,7 +40,7 @@ VERBS: dict[str, str] = {
 }
 """Verb -> its line in `nora-bench --help`, in the order shown."""
 
-HOMES: dict[str, str] = {"collect": "training"}
+HOMES: dict[str, str] = {"collect": "training", "train": "training"}
 """Verb -> the package it is of, where that is not the harness. This table is where the packages above us are put
 together; nothing else of the harness knows of them."""
 

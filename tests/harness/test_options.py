@@ -6,12 +6,13 @@ from typer.main import get_command
 
 OPTIONS = {
     "run": "--suite --tasks --episodes --init-states --seeds --policy --policy-arg --protocol --workers --max-steps --assets "
-    "--out --timeout --retries --until --video --config --resume --dry-run --json",
+    "--backend --python --out --timeout --retries --until --video --config --resume --dry-run --json",
     "table": "NAMES --format --json --floor --out",
     "show": "FOLDER --key --cell --table --metric --json",
     "compare": "FOLDERS --real --flips --no-flips --json",
     "report": "FOLDERS --out --films --megabytes",
     "trials": "FILE --suite --policy --out --trials --tasks",
+    "serve": "--policy --policy-arg --suite --protocol --host --port --token --max-batch",
     "replay": "FOLDER KEY --video --assets --fps --json",
     "verify": "FOLDER --sample --seed --assets --json",
     "selfcheck": "--assets --json",

@@ -1,0 +1,50 @@
+"""`nora-bench serve`: a policy for other processes and machines."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    policy: Annotated[str, typer.Option(help="Name, checkpoint, or module:Class.")],
+    policy_arg: Annotated[list[str] | None, typer.Option(help="name=value for the policy; can be given again.")] = None,
+    suite: Annotated[list[str] | None, typer.Option(help="Suite that clients play; can be given again. [libero]")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Protocol that clients play; the suite's own by default.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's own need a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8000,
+    token: Annotated[
+        str | None, typer.Option(envvar="NORA_BENCH_TOKEN", help="What clients must show; better set as NORA_BENCH_TOKEN.")
+    ] = None,
+    max_batch: Annotated[int, typer.Option(min=1, help="Observations that the policy is given at once, at most.")] = 64,
+) -> None:
+    """Serve a policy by openpi's wire protocol, to `nora-bench run --policy ws://host:port` and to openpi's clients.
+
+    Example: `nora-bench serve --policy nora-1.5 --port 8000`
+
+    `http://host:port/healthz` answers once the policy is ready. Ctrl-C ends it.
+    """
+    from ...envs.paths import cache_home
+    from ...policies.base import PolicyContext
+    from ...policies.registry import load
+    from ..config import parse
+    from ..decide import PolicySeat
+    from ..plan import find_stage
+    from ..serve import Address, greeting, listening, start
+    from ..session import stop_signals
+
+    address = Address(host, port, token or None)
+    config = parse({"suite": suite or ["libero"], "protocol": protocol, "policy": policy, "policy_arg": policy_arg or None})
+    stage = find_stage(config)
+    served = load(config.policy, config.policy_arg)
+    cache_home().mkdir(parents=True, exist_ok=True)
+    seat = PolicySeat(served, cache_home() / "serve.log")
+    names = tuple(one.name for one in stage.suites)
+    with stop_signals() as stop:
+        desk = start(served, PolicyContext(stage.protocol, names, len(stage.protocol.settle_action)), seat, max_batch)
+        with listening(desk, greeting(config.policy, config.policy_arg, served, seat), address) as bound:
+            print(f"{policy} for {stage.protocol.name} v{stage.protocol.version} at ws://{host}:{bound}", flush=True)
+            desk.work(stop)
+    seat.close()
+    print(f"answered: {desk.meter.summary()}")

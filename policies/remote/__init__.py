@@ -1,0 +1,30 @@
+"""Policies that answer from another process or machine, by address.
+
+| address | who answers |
+| --- | --- |
+| `ws://host:port`, `wss://...` | `nora-bench serve`, or any server of openpi's wire protocol |
+| `vla-eval://host:port` | a model server of the PyPI package `vla-eval` |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from ..base import Policy, PolicyError
+
+SCHEMES = ("ws", "wss", "vla-eval")
+
+
+def policy_at(address: str) -> Callable[..., Policy]:
+    """What builds the policy that answers at `scheme://host:port`. Raises PolicyError for another scheme."""
+    scheme, _, place = address.partition("://")
+    if scheme not in SCHEMES or not place:
+        raise PolicyError(f"policy {address!r}: a server is named as {', '.join(f'{one}://host:port' for one in SCHEMES)}")
+    if scheme == "vla-eval":
+        from .vla_eval import VlaEvalPolicy
+
+        return partial(VlaEvalPolicy, f"ws://{place}")
+    from .openpi import connect
+
+    return partial(connect, address)

@@ -1,0 +1,124 @@
+"""One websocket to a policy server: every wait ends, a broken connection is made again with back-off."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from ..base import PolicyError
+from . import codec
+
+TOKEN = "NORA_BENCH_TOKEN"
+"""Environment variable with the server's token; an argument would end up in run.json."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
+OPEN_S = 10.0
+"""Seconds that one attempt to connect may take."""
+
+
+class LinkLost(Exception):
+    """The connection has broken."""
+
+
+class Link:
+    """A connection and its greeting. `send` and `receive` raise LinkLost where it breaks; then `open` again."""
+
+    def __init__(self, url: str, greet: Callable[[Link], Any], *, deadline_s: float, patience_s: float) -> None:
+        self.url = url
+        self.deadline_s = deadline_s
+        """Seconds that an answer may take."""
+        self.patience_s = patience_s
+        """Seconds of attempts to connect before the server is given up."""
+        self.opened = 0
+        """Times it was opened."""
+        self.sent = self.received = 0
+        """Bytes."""
+        self._greet = greet
+        self._socket: Any = None
+        self._hold = ExitStack()
+
+    def open(self) -> Any:
+        """Connect, again and again until it succeeds; what the greeting gave. Raises PolicyError when patience ends."""
+        end, pause = time.monotonic() + self.patience_s, FIRST_PAUSE_S
+        while True:
+            try:
+                return self._open()
+            except (OSError, LinkLost) as error:
+                if time.monotonic() + pause > end:
+                    raise PolicyError(
+                        f"no server answers at {self.url} ({error}); start one with `nora-bench serve --policy NAME`, or wait "
+                        "longer for it with --policy-arg patience_s=300"
+                    ) from None
+            time.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    def _open(self) -> Any:
+        self.close()
+        self._socket = _connect(self.url, self._hold)
+        self.opened += 1
+        return self._greet(self)
+
+    def send(self, data: bytes) -> None:
+        """Hand over one message."""
+        from websockets.exceptions import ConnectionClosed
+
+        if self._socket is None:
+            raise LinkLost("it is closed")
+        try:
+            self._socket.send(data)
+        except (ConnectionClosed, OSError) as error:
+            raise LinkLost(str(error)) from None
+        self.sent += len(data)
+
+    def receive(self) -> bytes | str:
+        """The next message. Raises PolicyError where none comes within the deadline."""
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            data = self._socket.recv(timeout=self.deadline_s)
+        except TimeoutError:
+            raise PolicyError(
+                f"the server at {self.url} did not answer within {self.deadline_s:g} s; give it longer with "
+                "--policy-arg deadline_s=600"
+            ) from None
+        except (ConnectionClosed, OSError) as error:
+            raise LinkLost(str(error)) from None
+        self.received += len(data)
+        return data
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket = None
+        self._hold.close()
+
+
+def _connect(url: str, hold: ExitStack) -> Any:
+    """An open websocket, until `hold` is closed. Raises OSError or LinkLost where another attempt may help, else PolicyError."""
+    try:
+        from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+        from websockets.sync.client import connect
+    except ImportError:
+        raise PolicyError("remote policies need the extra [remote]: pip install 'nora-bench[remote]'") from None
+    token = os.environ.get(TOKEN)
+    try:
+        connection = connect(
+            url,
+            additional_headers={"Authorization": f"Api-Key {token}"} if token else None,
+            compression=None,
+            max_size=codec.MAX_MESSAGE,
+            open_timeout=OPEN_S,
+            close_timeout=1,
+            ping_interval=None,  # a model that compiles may hold its server for a minute; reads have their own deadline
+        )
+        return hold.enter_context(connection)
+    except InvalidURI as error:
+        raise PolicyError(f"policy {url}: {error}") from None
+    except InvalidStatus as error:
+        if error.response.status_code in (401, 403):
+            raise PolicyError(f"the server at {url} wants a token: set {TOKEN} to the one it was started with") from None
+        raise LinkLost(str(error)) from None
+    except InvalidHandshake as error:
+        raise LinkLost(str(error)) from None

@@ -1,0 +1,148 @@
+"""Observations as messages, both ways: openpi's LIBERO names, and our own exact form.
+
+openpi's LIBERO servers take `observation/image`, `observation/wrist_image` (uint8), `observation/state` (8 numbers) and
+`prompt`. That says neither which episode nor which decision it is, so to a server that declares `nora_bench` we send the
+observation as it is, under that name; arrays arrive bit for bit, and its answer depends on the episode's key alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ...envs.base import EpisodeSpec, View
+from ..base import Array, Observation, PolicyError
+
+BLOCK = "nora_bench"
+IMAGES = {"primary": "observation/image", "wrist": "observation/wrist_image"}
+"""Camera -> openpi's name, as its LIBERO example has it."""
+STATE, PROMPT = "observation/state", "prompt"
+LARGEST_BATCH = 256
+"""Observations of one question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a client of ours sends besides the observation."""
+
+    client: str
+    """Random name of the client; only the client that began an episode may go on with it."""
+    observation: Observation | None
+    more: int
+    """Messages of the same question that follow."""
+    forget: tuple[str, ...]
+    """Keys of episodes that have ended."""
+
+
+def exact(observation: Observation | None, *, client: str, more: int = 0, forget: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The message for a server that declares `nora_bench`."""
+    shown = {}
+    if observation:
+        view = observation.view
+        shown = {
+            "spec": asdict(observation.spec),
+            "decision": observation.decision,
+            "step": observation.step,
+            "instruction": observation.instruction,
+            "view": {"images": dict(view.images), "proprio": dict(view.proprio), "privileged": dict(view.privileged)},
+        }
+    return {BLOCK: {"client": client, "more": more, "forget": list(forget), "observation": shown}}
+
+
+def read_exact(message: Mapping[str, Any]) -> Question:
+    """The question in a message of ours. Raises ValueError for anything else."""
+    import msgspec
+
+    try:
+        block = message[BLOCK]
+        shown, more, forget = block["observation"], int(block["more"]), tuple(map(str, block["forget"]))
+        observation = (
+            Observation(
+                msgspec.convert(shown["spec"], EpisodeSpec),
+                int(shown["decision"]),
+                int(shown["step"]),
+                str(shown["instruction"]),
+                View(_pictures(shown["view"]["images"]), _vectors(shown["view"]["proprio"]), dict(shown["view"]["privileged"])),
+            )
+            if shown
+            else None
+        )
+        client = str(block["client"])
+    except (KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
+        raise ValueError(f"not a question: {type(error).__name__}: {error}") from None
+    if not 0 <= more < LARGEST_BATCH or (more and observation is None) or (observation and observation.decision < 0):
+        raise ValueError("not a question: its counts are out of range")
+    return Question(client, observation, more, forget)
+
+
+def openpi(observation: Observation, images: Mapping[str, Array], *, state: bool) -> dict[str, Any]:
+    """The message for a server of openpi's LIBERO models, with pictures already of the size that it takes."""
+    shown = {IMAGES[camera]: picture for camera, picture in images.items()}
+    if state:
+        shown[STATE] = libero_state(observation.view.proprio)
+    return {**shown, PROMPT: observation.instruction}
+
+
+def read_openpi(message: Any, spec: EpisodeSpec, decision: int) -> Observation:
+    """The observation in a message of openpi's LIBERO client. Raises ValueError for anything else."""
+    if not isinstance(message, Mapping) or not isinstance(message.get(PROMPT, ""), str):
+        raise ValueError("not an observation: a map with a text under `prompt` is wanted")
+    images = _pictures({camera: message[name] for camera, name in IMAGES.items() if name in message})
+    proprio = libero_proprio(message[STATE]) if STATE in message else {}
+    return Observation(spec, decision, decision, message.get(PROMPT, ""), View(images=images, proprio=proprio))
+
+
+def _pictures(images: Mapping[str, Any]) -> dict[str, Array]:
+    for name, image in images.items():
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ValueError(f"not an observation: {name} is not a height x width x 3 uint8 picture")
+    return dict(images)
+
+
+def _vectors(proprio: Mapping[str, Any]) -> dict[str, Array]:
+    for name, vector in proprio.items():
+        if not isinstance(vector, np.ndarray) or vector.ndim != 1:
+            raise ValueError(f"not an observation: {name} is not a vector")
+    return dict(proprio)
+
+
+def libero_state(proprio: Mapping[str, Array], *, shortest: bool = False) -> Array:
+    """[8] float64: hand x y z (m), axis times angle (rad), two finger positions (m), as LIBERO's data sets hold them.
+
+    Args:
+        proprio: LIBERO's, see docs/libero.md.
+        shortest: angles up to half a turn (vla-eval's default) instead of robosuite's up to a whole one.
+    """
+    missing = {"eef_pos", "eef_quat", "gripper_qpos"} - proprio.keys()
+    if missing:
+        raise PolicyError(
+            f"the server's state is LIBERO's, and this suite shows no {', '.join(sorted(missing))}; try state=false"
+        )
+    quat = -proprio["eef_quat"] if shortest and proprio["eef_quat"][3] < 0 else proprio["eef_quat"]
+    return np.concatenate([proprio["eef_pos"], axis_angle(quat), proprio["gripper_qpos"]])
+
+
+def libero_proprio(state: Any) -> dict[str, Array]:
+    """LIBERO's proprioception in an [8] state; `joint_pos` is not in it."""
+    if not isinstance(state, np.ndarray) or state.shape != (8,):
+        raise ValueError(f"not an observation: {STATE} is not a vector of 8 numbers")
+    state = state.astype(np.float64)
+    return {"eef_pos": state[:3], "eef_quat": quaternion(state[3:6]), "gripper_qpos": state[6:]}
+
+
+def axis_angle(quat: Array) -> Array:
+    """[3] axis times angle (rad) of a quaternion x y z w, from 0 to a whole turn as robosuite's `quat2axisangle`."""
+    w = float(np.clip(quat[3], -1.0, 1.0))
+    sine = math.sqrt(1.0 - w * w)
+    return quat[:3] * 2.0 * math.acos(w) / sine if sine else np.zeros(3)
+
+
+def quaternion(vector: Array) -> Array:
+    """[4] quaternion x y z w of axis times angle (rad)."""
+    angle = float(np.linalg.norm(vector))
+    axis = vector / angle if angle else np.zeros(3)
+    return np.array([*(axis * np.sin(angle / 2)), np.cos(angle / 2)])

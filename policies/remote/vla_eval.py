@@ -1,0 +1,217 @@
+"""Model servers of the PyPI package `vla-eval` (0.8, protocol version 1) as a policy.
+
+Its server keeps one episode per connection: hello, then per episode a start, one observation and one action per message, and
+an end. So each episode in play has a connection of its own; all are asked before the first answer is read, and the server
+batches them as it was told to (`max_batch_size`). A server with a chunk buffer hands out one step per question.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from ...envs.base import Needs
+from ..base import ActionChunk, EpisodesLost, Observation, PolicyContext, PolicyError
+from . import codec
+from .link import Link, LinkLost
+from .messages import libero_state
+from .meter import Meter
+from .openpi import UNKNOWN, actions_of, plain
+
+VERSION = 1
+"""Of vla-eval's protocol."""
+CLIENT = "0.8.0"
+"""The version of vla-eval whose protocol this is."""
+HONOURED = frozenset({"send_wrist_image", "send_state", "quat_no_antipodal"})
+"""What a server may ask of its benchmark and gets."""
+OURS = frozenset({"seed", "env_seed"})
+"""What it may ask and nora-bench decides itself: scenes come from the episode's key."""
+LIBERO_ACTIONS = {"position": "delta_xyz", "rotation": "axis_angle", "gripper": "binary_close_positive"}
+"""Part of an action -> vla-eval's name for what LIBERO takes."""
+IMAGES = {"primary": "agentview", "wrist": "wrist"}
+
+
+class VlaEvalPolicy:
+    """The model of one vla-eval server. See `policies.base.Policy` for the contract."""
+
+    stochastic = True  # the server does not say
+    marks: tuple[str, ...] = ("undeclared",)
+
+    def __init__(
+        self, url: str, ignore: tuple[str, ...] = (), check: bool = True, deadline_s: float = 120.0, patience_s: float = 30.0
+    ) -> None:
+        """Connect.
+
+        Args:
+            url: `ws://host:port`.
+            ignore: wishes of the server that need not be fulfilled.
+            check: whether actions that are declared in another form than LIBERO's are refused.
+            deadline_s: seconds that an answer may take.
+            patience_s: seconds of attempts to connect.
+        """
+        self._url, self._deadline_s, self._patience_s = url, deadline_s, patience_s
+        self._check = check
+        self._links: dict[str, Link] = {}
+        self._idle: list[Link] = []
+        self._every: list[Link] = []
+        self._kept: dict[str, tuple[int, ActionChunk]] = {}
+        self._meter = Meter()
+        self._numbers = 0
+        first = self._new_link()
+        self.declared: dict[str, Any] = first.open()
+        self._idle.append(first)
+        wishes = dict(self.declared.get("observation_params") or {})
+        self._refuse(wishes, ignore)
+        self._shortest = not wishes.get("quat_no_antipodal")
+        cameras = ("primary", "wrist") if wishes.get("send_wrist_image") else ("primary",)
+        self.needs = Needs(cameras=cameras, proprio=bool(wishes.get("send_state")))
+
+    def _refuse(self, wishes: Mapping[str, Any], ignore: Sequence[str]) -> None:
+        unmet = {name: value for name, value in wishes.items() if value and name not in {*HONOURED, *OURS, *ignore}}
+        if unmet:
+            raise PolicyError(
+                f"the server at {self._url} wants {', '.join(f'{name}={value}' for name, value in unmet.items())}, which is not "
+                f"provided here; to go on without, add --policy-arg ignore={','.join(unmet)}"
+            )
+
+    def start(self, context: PolicyContext) -> None:
+        self.context = context
+        if context.protocol.family == "simpler":
+            raise PolicyError("vla-eval servers are driven on LIBERO only: SimplerEnv would need vla-eval's own conversions")
+        if self._check:
+            self._check_actions(self.declared.get("action_spec") or {})
+
+    def _check_actions(self, spec: Mapping[str, Any]) -> None:
+        forms = {name: part.get("format") for name, part in spec.items() if name in LIBERO_ACTIONS}
+        wrong = {name: form for name, form in forms.items() if form not in (LIBERO_ACTIONS[name], "raw")}
+        if wrong:
+            said = ", ".join(f"{name} as {form} (LIBERO takes {LIBERO_ACTIONS[name]})" for name, form in wrong.items())
+            raise PolicyError(f"the server at {self._url} declares {said}; if it knows better, add --policy-arg check=false")
+
+    def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
+        started = time.perf_counter()
+        asked, lost = [], {}
+        for one in observations:
+            if self._kept.get(one.key, (None,))[0] == one.decision:
+                continue  # answered before, in a batch of which another episode was lost
+            try:
+                asked.append((one, self._question(one)))
+            except LinkLost as error:
+                lost[one.key] = self._dropped(one.key, error)
+        for one, number in asked:
+            try:
+                self._kept[one.key] = (one.decision, self._answer(self._links[one.key], number))
+            except LinkLost as error:
+                lost[one.key] = self._dropped(one.key, error)
+        if lost:
+            raise EpisodesLost(lost)
+        self._meter.note(time.perf_counter() - started, len(observations))
+        return [self._kept.pop(one.key)[1] for one in observations]
+
+    def _question(self, one: Observation) -> int:
+        """Ask; the number that the answer will carry."""
+        if one.key not in self._links:
+            if one.decision:
+                raise LinkLost("the server has lost the episode")
+            self._links[one.key] = self._idle.pop() if self._idle else self._opened()
+        link = self._links[one.key]
+        if one.decision == 0:
+            spec = one.spec
+            task = {"name": one.instruction, "suite": spec.suite, "task_id": spec.task_id, "episode_idx": spec.init_state}
+            self._start(link, {"task": task}, one.key)
+        return self._send(link, "observation", self._shown(one))
+
+    def _start(self, link: Link, payload: dict[str, Any], key: str) -> None:
+        """Begin the episode; an idle connection that has broken meanwhile is made again first."""
+        try:
+            self._send(link, "episode_start", payload)
+        except LinkLost:
+            link.open()
+            self._send(link, "episode_start", payload)
+        self._links[key] = link
+
+    def _shown(self, one: Observation) -> dict[str, Any]:
+        images = {IMAGES[camera]: picture for camera, picture in one.view.images.items()}
+        state = {"states": libero_state(one.view.proprio, shortest=self._shortest)} if self.needs.proprio else {}
+        return {"images": images, "task_description": one.instruction, **state}
+
+    def _answer(self, link: Link, number: int) -> ActionChunk:
+        kind, payload = self._receive(link, number)
+        if kind != "action":
+            raise PolicyError(f"the server at {self._url} answered an observation with a {kind} message")
+        actions = actions_of(payload, self._url)
+        actions[:, -1] = np.where(actions[:, -1] < 0, -1.0, 1.0)  # as vla-eval's LIBERO does
+        return ActionChunk(actions)
+
+    def _dropped(self, key: str, error: LinkLost) -> str:
+        link = self._links.pop(key, None)
+        if link:
+            link.close()
+            self._every.remove(link)
+        return f"the connection to {self._url} broke: {error}"
+
+    def forget(self, key: str) -> None:
+        self._kept.pop(key, None)
+        link = self._links.pop(key, None)
+        if link is None:
+            return
+        with suppress(LinkLost):  # it is made again when it is next used
+            self._send(link, "episode_end", {"metrics": {}})
+        self._idle.append(link)
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        said = plain(self.declared)
+        known = {name: said.get(name, UNKNOWN) for name in ("model_server", "harness_version", "action_spec", "observation_spec")}
+        return {"server": {"speaks": "vla-eval", **known, "weights": UNKNOWN, "chunk": UNKNOWN, "declared": said}}
+
+    def measured(self) -> Mapping[str, Any]:
+        """JSON-able: latency, batch size, bytes and connections so far."""
+        totals = {name: sum(getattr(link, name) for link in self._every) for name in ("sent", "received", "opened")}
+        sizes = {"bytes_sent": totals["sent"], "bytes_received": totals["received"], "connections": totals["opened"]}
+        return {**self._meter.summary(), **sizes}
+
+    def close(self) -> None:
+        for link in self._every:
+            link.close()
+
+    def _new_link(self) -> Link:
+        link = Link(self._url, self._greet, deadline_s=self._deadline_s, patience_s=self._patience_s)
+        self._every.append(link)
+        return link
+
+    def _opened(self) -> Link:
+        link = self._new_link()
+        link.open()
+        return link
+
+    def _greet(self, link: Link) -> dict[str, Any]:
+        number = self._send(link, "hello", {"harness_version": CLIENT, "protocol_version": VERSION, "client": "nora-bench"})
+        kind, payload = self._receive(link, number)
+        if kind != "hello" or payload.get("protocol_version") != VERSION:
+            raise PolicyError(
+                f"the server at {self._url} speaks version {payload.get('protocol_version')} of the protocol, not {VERSION}"
+            )
+        return payload
+
+    def _send(self, link: Link, kind: str, payload: Mapping[str, Any]) -> int:
+        self._numbers += 1
+        message = {"type": kind, "payload": payload, "seq": self._numbers, "timestamp": time.time()}
+        link.send(codec.pack(message, text_names=True))
+        return self._numbers
+
+    def _receive(self, link: Link, number: int) -> tuple[str, dict[str, Any]]:
+        """Kind and contents of the answer to a message of ours."""
+        try:
+            message = codec.unpack(link.receive())
+            kind, payload, answered = message["type"], message["payload"], message["seq"]
+        except (codec.CodecError, KeyError, TypeError) as error:
+            raise PolicyError(f"the server at {self._url} does not speak vla-eval's protocol: {error}") from None
+        if kind == "error":
+            raise PolicyError(f"the server at {self._url} failed: {payload}")
+        if answered != number or not isinstance(payload, dict):
+            raise PolicyError(f"the server at {self._url} answered question {answered} where {number} was asked")
+        return str(kind), payload

@@ -1,0 +1,181 @@
+"""The client against a server that knows nothing of us, as those of π0 do not."""
+
+import itertools
+import json
+import threading
+
+import numpy as np
+import pytest
+from nora_bench.envs.base import View
+from nora_bench.policies.base import PolicyError
+from nora_bench.policies.registry import PolicyRequestError, load
+from nora_bench.policies.remote import messages
+from servers import TOY, free_port, observation, openpi_like
+
+pytest.importorskip("websockets", reason="pip install 'nora-bench[remote]'")
+
+PROPRIO = {"eef_pos": np.array([0.1, 0.2, 0.3]), "eef_quat": np.array([1.0, 0, 0, 0]), "gripper_qpos": np.array([0.02, -0.02])}
+
+
+def pictured(number=0, decision=0, size=256):
+    images = {camera: np.full((size, size, 3), number, np.uint8) for camera in ("primary", "wrist")}
+    return observation(number, decision, images=images, proprio=PROPRIO)
+
+
+def first_pixel(message):
+    """Answers a chunk that tells which picture was seen."""
+    seen = float(message["observation/image"][0, 0, 0])
+    return {"actions": np.full((10, 1), seen, np.float32), "server_timing": {"infer_ms": 2.0}}
+
+
+def asked(url, *observations, **args):
+    policy = load(url, {name: str(value) for name, value in args.items()})
+    policy.start(TOY)
+    try:
+        return policy, policy.act(observations)
+    finally:
+        policy.close()
+
+
+def test_observations_go_out_under_openpis_names_and_sizes():
+    seen = []
+    with openpi_like(lambda message: seen.append(message) or {"actions": np.zeros((1, 1))}) as url:
+        asked(url, pictured())
+    (message,) = seen
+    assert set(message) == {"observation/image", "observation/wrist_image", "observation/state", "prompt"}
+    assert message["prompt"] == "go home"
+    assert message["observation/image"].shape == (224, 224, 3)
+    assert message["observation/state"] == pytest.approx([0.1, 0.2, 0.3, np.pi, 0, 0, 0.02, -0.02])
+
+
+def test_every_row_of_a_batch_gets_its_own_answer():
+    with openpi_like(first_pixel) as url:
+        _, chunks = asked(url, *map(pictured, range(20)))
+    assert [chunk.actions[0, 0] for chunk in chunks] == list(range(20))
+    assert {(chunk.actions.dtype, chunk.actions.shape) for chunk in chunks} == {(np.dtype(np.float64), (10, 1))}
+
+
+def test_what_is_sent_can_be_chosen():
+    seen = []
+    with openpi_like(lambda message: seen.append(message) or {"actions": np.zeros(1)}) as url:
+        policy, (chunk,) = asked(url, pictured(), image_size=0, cameras="primary", state="false", steps=5)
+    assert policy.needs.cameras == ("primary",)
+    assert not policy.needs.proprio
+    assert seen[0]["observation/image"].shape == (256, 256, 3)
+    assert "observation/state" not in seen[0]
+    assert chunk.actions.shape == (1, 1)
+
+
+def test_only_as_many_steps_are_executed_as_asked_for():
+    with openpi_like(first_pixel) as url:
+        _, (chunk,) = asked(url, pictured(), steps=5)
+    assert len(chunk.actions) == 5
+
+
+def test_what_the_server_declares_is_recorded_and_what_not_is_unknown():
+    with openpi_like(first_pixel, {"weights": "sha256:1", "reset_pose": [0.5]}) as url:
+        policy, _ = asked(url, pictured())
+    server = policy.fingerprint()["server"]
+    assert (server["weights"], server["versions"], server["chunk"]) == ("sha256:1", "unknown", "unknown")
+    assert server["declared"]["reset_pose"] == [0.5]
+    assert (policy.stochastic, policy.marks) == (True, ("undeclared",))
+    json.dumps(policy.fingerprint())
+
+
+def test_latency_and_batch_size_are_measured():
+    with openpi_like(first_pixel) as url:
+        policy, _ = asked(url, *map(pictured, range(3)))
+    found = policy.measured()
+    assert (found["rounds"], found["observations"], found["batch"]) == (1, 3, {"mean": 3.0, "max": 3})
+    assert found["latency_ms"]["median"] > 0
+    assert found["model_ms"]["median"] == 6.0
+    assert found["bytes_sent"] > 3 * 2 * 224 * 224 * 3
+
+
+def test_a_connection_that_breaks_is_made_again_and_the_question_put_again():
+    calls = itertools.count()
+
+    def shaky(message):
+        if next(calls) == 1:
+            raise ConnectionError
+        return first_pixel(message)
+
+    with openpi_like(shaky) as url:
+        policy, chunks = asked(url, *map(pictured, range(3)))
+    assert [chunk.actions[0, 0] for chunk in chunks] == [0, 1, 2]
+    assert policy.measured()["connections"] == 2
+
+
+def test_a_server_that_always_hangs_up_is_given_up():
+    def gone(message):
+        raise ConnectionError
+
+    with openpi_like(gone) as url, pytest.raises(PolicyError, match="hung up 3 times in a row"):
+        asked(url, pictured())
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for_forever():
+    over = threading.Event()
+    with openpi_like(lambda message: over.wait(10) and {}) as url:
+        with pytest.raises(PolicyError, match=r"did not answer within 0\.2 s"):
+            asked(url, pictured(), deadline_s=0.2)
+        over.set()
+
+
+def test_a_server_that_is_not_there_says_how_to_start_one():
+    with pytest.raises(PolicyError, match=r"no server answers at .* start one with `nora-bench serve"):
+        load(f"ws://127.0.0.1:{free_port()}", {"patience_s": "0.2"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ("Traceback ...\nValueError: no such key", "failed: ValueError: no such key"),
+        ({"action": [1.0]}, "answered without `actions` .it has action"),
+        ({"actions": ["left"]}, "actions that are no array of numbers"),
+        ([1], "answered with a list"),
+        (b"\xc1", "answered with not a message"),
+    ],
+)
+def test_an_answer_that_is_none_is_refused(answer, says):
+    with openpi_like(lambda message: answer) as url, pytest.raises(PolicyError, match=says):
+        asked(url, pictured())
+
+
+def test_a_suite_without_liberos_state_is_told_apart():
+    with (
+        openpi_like(first_pixel) as url,
+        pytest.raises(PolicyError, match="shows no eef_pos, eef_quat, gripper_qpos; try state=false"),
+    ):
+        asked(url, observation(images=pictured().view.images))
+
+
+@pytest.mark.parametrize("address", ["http://gpu:8000", "ws://"])
+def test_an_address_that_names_no_server_is_refused(address):
+    with pytest.raises(PolicyError, match="a server is named as ws://host:port"):
+        load(address, {})
+
+
+def test_an_argument_that_is_not_known_is_refused_before_anything_is_sent():
+    with pytest.raises(PolicyRequestError, match="did you mean state"):
+        load("ws://127.0.0.1:1", {"sate": "false"})
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_state_goes_there_and_back(seed):
+    quat = np.random.default_rng(seed).normal(size=4)
+    quat /= np.linalg.norm(quat)
+    found = messages.libero_proprio(messages.libero_state({**PROPRIO, "eef_quat": quat}))
+    assert found["eef_quat"] == pytest.approx(quat)
+    assert found["gripper_qpos"] == pytest.approx(PROPRIO["gripper_qpos"])
+
+
+def test_the_exact_form_goes_there_and_back():
+    one = pictured(number=3, decision=2)
+    question = messages.read_exact(messages.exact(one, client="me", more=1, forget=("a",)))
+    assert (question.client, question.more, question.forget) == ("me", 1, ("a",))
+    found = question.observation
+    assert found is not None
+    assert (found.spec, found.decision, found.step, found.instruction) == (one.spec, 2, 2, "go home")
+    assert isinstance(found.view, View)
+    assert found.view.proprio["eef_quat"].tobytes() == PROPRIO["eef_quat"].tobytes()
