@@ -205,8 +205,9 @@ class Suite(Interface):
     """A named list of tasks. Light: importing and listing a suite never imports a simulator.
 
     A suite may have more: `protocols` (name -> its own), `cost` (see `harness.estimate`), `opengl = False` (draws by other
-    means than MuJoCo's), `backends` (names of the ways to play it, the default first) and `instruction(spec)`, where
-    episodes of one task are told differently.
+    means than MuJoCo's), `backends` (names of the ways to play it, the default first), `foreign_backend` (the one among
+    them that is played by an interpreter of its own) and `instruction(spec)`, where episodes of one task are told
+    differently.
     """
 
     name: str

@@ -29,7 +29,7 @@ def _suite_row(suite: Suite) -> dict[str, Any]:
         "name": suite.name,
         "title": suite.title,
         "tasks": len(suite.tasks),
-        "init_states": sum(task.init_states for task in suite.tasks),
+        "init_states": sum(task.episodes for task in suite.tasks),
         "tasks_that_a_seed_changes": sum(task.seeded for task in suite.tasks),
         "default_protocol": suite.default_protocol,
         "members": (),

@@ -17,7 +17,7 @@ from ..envs.registry import nearest
 from .errors import InputError
 
 AUTO = "auto"
-HOW = frozenset({"workers", "timeout", "retries", "out", "video"})
+HOW = frozenset({"workers", "timeout", "retries", "out", "video", "python"})
 """Fields that change how a run is done and never what comes out; a resumed run may change them."""
 VIDEO = ("none", "failures", "all")
 
@@ -47,6 +47,10 @@ class RunConfig:
     """Control steps per episode; None for the protocol's budget."""
     assets: str = AUTO
     """`auto`, `official`, `standin`, or a folder."""
+    backend: str | None = None
+    """Which of the suites' backends plays; None for their default."""
+    python: Mapping[str, str] = field(default_factory=dict)
+    """Family of suites -> interpreter for its workers, where it is not this one."""
     out: str | None = None
     """Folder of the run; None for a new one under `runs/`."""
     timeout: float = 300.0
@@ -197,6 +201,8 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "workers": _workers,
     "max_steps": _positive,
     "assets": _text,
+    "backend": _text,
+    "python": _arguments,
     "out": _text,
     "timeout": _seconds,
     "retries": lambda value: _number(value, 0),

@@ -46,6 +46,10 @@ class Done:
     trajectory_sha256: str
     seconds: Mapping[str, float]
     """Wall seconds in `reset`, `step`, `render`."""
+    measures: Mapping[str, bool]
+    """Outcomes beside success, where the world has some."""
+    renderer: str
+    """How pictures were made, where worlds of the family differ in it; empty where none was."""
 
 
 class Episode:
@@ -120,6 +124,8 @@ class Episode:
                 "step": self._seconds["step"] - pictures,
                 "render": self._reset.render_s + pictures,
             },
+            measures={name: bool(value) for name, value in getattr(self.world, "measures", dict)().items()},
+            renderer=self._reset.renderer if self.needs.cameras else "",
         )
 
     @contextmanager

@@ -90,14 +90,14 @@ def choose_workers(wanted: int | str, suite: Suite, episodes: int) -> int:
 
 def estimate(plan: Plan, stage: Stage, policy: Policy, workers: int, max_steps: int | None, folder: Path) -> Estimate:
     """What a plan costs at most on this machine."""
-    budgets = [max_steps or stage.protocol.steps(spec.suite) for spec in plan.episodes]
+    budgets = [max_steps or stage.steps(spec) for spec in plan.episodes]
     chunk = stage.protocol.replan or getattr(policy, "chunk", 1)
     decisions = [math.ceil(budget / chunk) for budget in budgets]
     steps = sum(budgets) + (stage.protocol.settle_steps + sum(stage.protocol.push.values())) * len(budgets)
     suites = [spec.suite for spec in plan.episodes]
     cost = getattr(stage.suites[0], "cost", None)
     pictures = sum(decisions) * len(policy.needs.cameras)
-    tasks = len({(spec.suite, spec.task_id) for spec in plan.episodes})
+    tasks = len({(spec.suite, spec.task_id, spec.variant) for spec in plan.episodes})
     return Estimate(
         episodes={suite.name: suites.count(suite.name) for suite in stage.suites},
         repeated=plan.repeated,

@@ -6,8 +6,11 @@ once, under the first seed; the plan counts the others as repeats, which are not
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ..envs import protocols, suites
 from ..envs.base import EpisodeSpec, Protocol, Suite, SuiteError, Task
@@ -25,6 +28,10 @@ class Stage:
     references: tuple[str, ...]
     """The suites as a worker can look them up (name or import path), in the same order."""
     protocol: Protocol
+    backend: str = ""
+    """Which of the suites' backends plays; empty where there is only one way."""
+    python: str = sys.executable
+    """Interpreter of the workers."""
 
     def suite(self, name: str) -> Suite:
         """The suite of that name."""
@@ -63,7 +70,40 @@ def find_stage(config: RunConfig) -> Stage:
     families = sorted({suite.family for suite in found})
     if len(families) > 1:
         raise InputError(f"one run plays one family of suites; start one run each for {' and '.join(families)}")
-    return Stage(found, references, _find_protocol(config.protocol or found[0].default_protocol, found))
+    protocol = _find_protocol(config.protocol or found[0].default_protocol, found)
+    return Stage(found, references, protocol, *_find_backend(config, found[0]))
+
+
+def _find_backend(config: RunConfig, suite: Suite) -> tuple[str, str]:
+    """The backend, and the interpreter of its workers.
+
+    A suite with `backends` may name the one among them that is played by an interpreter of its own (`foreign_backend`):
+    giving that interpreter chooses it, and it cannot be chosen without.
+    """
+    backends: tuple[str, ...] = getattr(suite, "backends", ())
+    foreign = getattr(suite, "foreign_backend", "")
+    python = _find_python(config, suite)
+    if config.backend and config.backend not in backends:
+        there = f"it has {', '.join(backends)}" if backends else "it is played in one way only"
+        raise InputError(f"{suite.name} has no backend {config.backend!r}; {there}")
+    backend = config.backend or (foreign if python and foreign else "".join(backends[:1]))
+    if backend and backend == foreign and not python:
+        raise NotAble(
+            f"backend {foreign} needs an interpreter of its own. Type: nora-bench run --python {suite.family}=/path/to/python ..."
+            "   (docs/simplerenv.md says how to set one up)"
+        )
+    return backend, python or sys.executable
+
+
+def _find_python(config: RunConfig, suite: Suite) -> str:
+    """The interpreter named for that family of suites; empty where none is."""
+    if unknown := set(config.python) - {suite.family}:
+        raise InputError(f"--python {min(unknown)}=...: this run plays suites of the family {suite.family}")
+    given = config.python.get(suite.family, "")
+    found = shutil.which(given)
+    if given and not found:
+        raise InputError(f"--python {suite.family}={given}: there is no such program")
+    return str(Path(found).absolute()) if found else ""
 
 
 def _find_suite(reference: str) -> Suite:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import socket
@@ -55,13 +56,24 @@ class WorkerSetup:
             "LP_NUM_THREADS": "0",  # software GL draws in the worker's own thread
             "NUMBA_CACHE_DIR": str(Path(self.options.cache) / "numba"),
             **(blind if self.options.gl == "none" else drawing),
-            **({"PYTHONPATH": import_path()} if self.python == sys.executable else {}),
+            "PYTHONPATH": import_path() if self.python == sys.executable else str(bridge(Path(self.options.cache))),
         }
 
 
 def import_path() -> str:
     """Where this process finds modules, for a worker that must find the same ones."""
     return os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+
+
+def bridge(cache: Path) -> Path:
+    """A folder that gives another interpreter what a worker needs of this package, and nothing else that is installed here."""
+    home = Path(__file__).resolve().parents[1]
+    folder = cache / f"bridge-{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
+    (folder / "nora_bench").mkdir(parents=True, exist_ok=True)
+    for package in ("envs", "harness", "policies"):
+        with suppress(FileExistsError):
+            (folder / "nora_bench" / package).symlink_to(home / package, target_is_directory=True)
+    return folder
 
 
 class Worker:

@@ -21,6 +21,7 @@ class Playing:
 
     job: Job
     task: Task
+    instruction: str
     started: float = field(default_factory=time.monotonic)
     decisions: int = 0
     step: int = 0
@@ -38,6 +39,8 @@ class RunFacts:
     """Name it runs under."""
     assets: Mapping[str, str]
     """`pack` and `fingerprint`."""
+    backend: str = ""
+    """Which of the suite's backends plays."""
 
 
 def finished(playing: Playing, done: Done, actions: str, facts: RunFacts) -> EpisodeRecord:
@@ -47,6 +50,8 @@ def finished(playing: Playing, done: Done, actions: str, facts: RunFacts) -> Epi
         facts,
         success=done.success,
         success_any=done.success_any,
+        measures=dict(done.measures),
+        renderer=done.renderer,
         steps=done.steps,
         termination="success" if done.success else "budget",
         seconds={name: round(value, 6) for name, value in {**done.seconds, **_seconds(playing)}.items()},
@@ -75,12 +80,13 @@ def _record(playing: Playing, facts: RunFacts, **outcome: object) -> EpisodeReco
         task=task.name,
         task_id=spec.task_id,
         variant=spec.variant,
-        instruction=task.instruction,
+        instruction=playing.instruction,
         init_state=spec.init_state,
         seed=spec.seed,
         protocol=spec.protocol,
         policy=facts.policy,
         assets=facts.assets,
+        backend=facts.backend,
         attempts=playing.job.attempt,
         decisions=playing.decisions,
         chunk_status=dict(playing.statuses),

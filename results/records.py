@@ -56,6 +56,11 @@ class EpisodeRecord:
     """Times the episode was started (more than one after a worker was lost)."""
     assets: Mapping[str, str] = field(default_factory=dict)
     """`pack` and `fingerprint` of meshes and textures."""
+    backend: str = ""
+    """What played it, for suites that can be played by several simulators: `sapien3` or `upstream`."""
+    renderer: str = ""
+    """How its pictures were made, for suites that ask for more than one way: `raster`, `raytraced`, or `raster instead of
+    raytraced` where the device has no ray tracing. Empty where the policy looked at none."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall seconds in `reset`, `step`, `render`, `policy`, `total`."""
     actions: str | None = None

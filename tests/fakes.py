@@ -44,7 +44,7 @@ def protocol(name: str = "toy/plain", **changes: Any) -> Protocol:
         "version": 1,
         "family": "toy",
         "source": "tests",
-        "budget": {"toy": STEPS, "toy_seeded": STEPS},
+        "budget": {"toy": STEPS, "toy_seeded": STEPS, "toy_looks": STEPS, "toy_looks/go_home_1": STEPS + 1},
         "settle_steps": 2,
         "settle_action": (0.0,),
         "image_size": 8,
@@ -173,6 +173,9 @@ class ToySuite:
 
     name: str
     seeded: bool = False
+    looks: tuple[str, ...] = ()
+    backends: tuple[str, ...] = ()
+    foreign_backend: str = ""
     family: str = "toy"
     title: str = "Toy"
     default_protocol: str = "toy/plain"
@@ -181,7 +184,8 @@ class ToySuite:
 
     @property
     def tasks(self) -> tuple[Task, ...]:
-        return tuple(Task(i, f"go_home_{i}", f"go home, number {i}", init_states=10, seeded=self.seeded) for i in range(3))
+        names = ((i, f"go_home_{i}", f"go home, number {i}") for i in range(3))
+        return tuple(Task(*name, init_states=10, seeded=self.seeded, variants=self.looks) for name in names)
 
     @property
     def protocols(self) -> Mapping[str, Protocol]:
@@ -202,8 +206,17 @@ class ToySuite:
         return {"toy": "1"}
 
 
+@dataclass(frozen=True)
+class LookedAt(ToySuite):
+    """Tasks with variants that are told differently."""
+
+    def instruction(self, spec: EpisodeSpec) -> str:
+        return f"go home through the {spec.variant} door"
+
+
 toy = ToySuite("toy")
 toy_seeded = ToySuite("toy_seeded", seeded=True)
+toy_looks = LookedAt("toy_looks", looks=("red", "green", "blue"), backends=("here", "abroad"), foreign_backend="abroad")
 priced = ToySuite("toy", cost={"step_s": 3.6, "picture_s": 36.0, "reset_s": 360.0, "build_s": 3600.0, "worker_gib": 0.5})
 
 

@@ -17,7 +17,6 @@ OURS = ("sapien", "ruckig", "trimesh", "numpy", "opencv-python-headless")
 """Distributions whose version can change a result of our own build."""
 
 
-
 @cache
 def _configurations(setting: str, counted: bool) -> dict[str, tuple[Configuration, ...]]:
     """Task -> its configurations, subtask by subtask and look by look."""
@@ -42,6 +41,7 @@ class SimplerSuite:
     default_protocol: str = "simpler/nora-1.5"
     opengl: bool = False
     backends: tuple[str, ...] = ("sapien3", "upstream")
+    foreign_backend: str = "upstream"
     cost: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @property

@@ -43,9 +43,10 @@ def list(
     if as_json:
         print(json.dumps(rows, indent=2))
     elif kind is Kind.protocols:
-        _print(_side_by_side(rows))
+        for family in dict.fromkeys(row["family"] for row in rows):
+            _print(_side_by_side([row for row in rows if row["family"] == family]))
     else:
-        _print(_table(rows))
+        _print(_table([{**row, "variants": len(row["variants"])} if "variants" in row else row for row in rows]))
 
 
 def _print(table: Table) -> None:

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 from nora_bench.harness.config import parse
 from nora_bench.harness.errors import InputError, NotAble
@@ -62,6 +64,81 @@ def test_a_group_stands_for_its_suites():
     assert [suite.name for suite in stage.suites] == ["libero_spatial", "libero_object", "libero_goal", "libero_10"]
 
 
+def test_simplerenv_is_planned_as_upstreams_scripts_play_it():
+    found = plan(suite="simpler")
+    assert [sum(spec.suite == suite for spec in found.episodes) for suite in ("simpler-vm", "simpler-va")] == [756, 1533]
+    assert len({spec.key for spec in found.episodes}) == 756 + 1533
+
+
+def test_a_task_of_simplerenv_is_named_in_both_settings():
+    assert len(plan(suite="simpler", tasks="pick_coke_can").episodes) == 300 + 675
+
+
+def test_every_variant_has_every_initial_state():
+    found = plan(suite="fakes:toy_looks", tasks="0")
+    assert {(spec.variant, spec.init_state) for spec in found.episodes} == {
+        (v, i) for v in ("red", "green", "blue") for i in range(10)
+    }
+    assert len(found.episodes) == 30
+
+
+def test_named_initial_states_are_played_in_every_variant():
+    found = plan(suite="fakes:toy_looks", tasks="0", init_states="4,7")
+    assert scenes(found)[:3] == [
+        "toy_looks/task0/red/init4/seed0",
+        "toy_looks/task0/red/init7/seed0",
+        "toy_looks/task0/green/init4/seed0",
+    ]
+
+
+def test_fewer_episodes_keep_every_variant():
+    found = plan(suite="simpler-va", tasks="open_drawer", episodes=21)
+    assert len({spec.variant for spec in found.episodes}) == len(found.episodes) == 21
+
+
+def test_variants_count_as_initial_states_to_start_from():
+    with pytest.raises(InputError, match="task 0 has 30 initial states"):
+        plan(suite="fakes:toy_looks", episodes=31)
+
+
+def test_a_task_may_have_a_budget_of_its_own():
+    stage = find_stage(parse({"suite": "fakes:toy_looks"}))
+    found = make_plan(parse({"suite": "fakes:toy_looks", "episodes": 1}), stage, stochastic=True)
+    assert [stage.steps(spec) for spec in found.episodes] == [20, 21, 20]
+
+
+def test_drawers_have_more_time_than_objects():
+    stage = find_stage(parse({"suite": "simpler"}))
+    found = make_plan(parse({"suite": "simpler", "episodes": 1}), stage, stochastic=True)
+    assert [stage.steps(spec) for spec in found.episodes] == [80, 80, 113, 113] * 2
+
+
+def test_an_episode_is_told_by_its_suite_where_the_suite_has_something_to_say():
+    stage = find_stage(parse({"suite": "simpler-vm"}))
+    (spec,) = make_plan(parse({"suite": "simpler-vm", "tasks": "move_near", "episodes": 1}), stage, stochastic=True).episodes
+    assert stage.instruction(spec) == "move blue plastic bottle near pepsi can"
+
+
+def test_the_first_backend_plays_in_this_interpreter():
+    stage = find_stage(parse({"suite": "fakes:toy_looks"}))
+    assert (stage.backend, stage.python) == ("here", sys.executable)
+
+
+def test_an_interpreter_for_the_family_brings_the_backend_that_needs_one():
+    stage = find_stage(parse({"suite": "fakes:toy_looks", "python": f"toy={sys.executable}"}))
+    assert stage.backend == "abroad"
+
+
+def test_another_backend_may_be_played_in_a_named_interpreter():
+    stage = find_stage(parse({"suite": "fakes:toy_looks", "python": f"toy={sys.executable}", "backend": "here"}))
+    assert stage.backend == "here"
+
+
+def test_a_backend_of_its_own_interpreter_is_not_played_without():
+    with pytest.raises(NotAble, match="--python toy=/path/to/python"):
+        find_stage(parse({"suite": "fakes:toy_looks", "backend": "abroad"}))
+
+
 def test_the_default_protocol_is_the_suites():
     assert find_stage(parse({"suite": "libero_goal"})).protocol.name == "libero/openvla"
 
@@ -78,6 +155,10 @@ def test_the_default_protocol_is_the_suites():
         ({"tasks": "go_hone_1"}, "did you mean go_home_1"),
         ({"init_states": "8-10"}, "no initial state 10; they are 0 to 9"),
         ({"episodes": 11}, "has 10 initial states"),
+        ({"backend": "abroad"}, "played in one way only"),
+        ({"suite": "fakes:toy_looks", "backend": "nowhere"}, "it has here, abroad"),
+        ({"python": "libero=python3"}, "plays suites of the family toy"),
+        ({"python": "toy=/no/such/python"}, "there is no such program"),
     ],
 )
 def test_what_does_not_exist_is_refused_with_the_nearest_that_does(values, says):

@@ -12,6 +12,7 @@ TOY = ("--suite", "fakes:toy", "--policy", "fakes:Walk", "--episodes", "1")
 
 OPTIONS = [
     "--assets",
+    "--backend",
     "--config",
     "--dry-run",
     "--episodes",
@@ -22,6 +23,7 @@ OPTIONS = [
     "--policy",
     "--policy-arg",
     "--protocol",
+    "--python",
     "--resume",
     "--retries",
     "--seeds",
