@@ -101,6 +101,11 @@ def make_rule(setup: EpisodeSetup, settled: Snapshot) -> Rule:
     return makers[task]()
 
 
+def measures(rule: Rule) -> dict[str, bool]:
+    """The yes-or-no statistics of an episode, for its record."""
+    return {name: bool(value) for name, value in rule.statistics().items() if isinstance(value, bool | np.bool_)}
+
+
 def is_grasped(name: str, contacts: Sequence[Contact], openings: Mapping[str, Array]) -> bool:
     """Whether both fingers push on the object, each against its opening direction."""
     return all(_pushes(name, links, contacts, openings) for links in SIDES.values())
@@ -216,7 +221,7 @@ class MoveNearRule:
             "all_obj_keep_height": self._keep_height(now),
             "moved_correct_obj": bool(own > self.MOVED and (wrong < own).all()),
             "moved_wrong_obj": bool((wrong > self.MOVED).any() and (wrong > own).any()),
-            "near_tgt_obj": gap < self.radii[self.source] + self.radii[self.target] + self.NEAR,
+            "near_tgt_obj": gap < float(self.radii[self.source] + self.radii[self.target] + self.NEAR),
             "is_closest_to_tgt": bool((gap < away + self.CLOSEST).all()),
         }
         return self._success()

@@ -153,3 +153,9 @@ def test_a_recording_names_its_episode_as_the_grid_does(simpler_golden):
         found.env_kwargs,
         found.scene_name,
     )
+
+
+def test_yes_or_no_statistics_go_to_the_record_as_plain_truths():
+    found = rules.measures(picked(*[can(0.05, *HELD)] * 5)[1])
+    assert found == {"consec_grasp": True, "grasped": True}
+    assert {type(value) for value in found.values()} == {bool}
