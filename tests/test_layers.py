@@ -20,8 +20,15 @@ HEAVY = {"torch", "mujoco", "robosuite", "libero", "sapien", "pandas", "scipy", 
 """Never at module level: whoever imports nora_bench pays for them, and may not have them."""
 SIMULATOR = {f"envs.libero.{name}" for name in ("engine", "osc", "privileged", "render", "scene")}
 """Modules that stand on a simulator and load it: imported by a world when it is built, by nobody at module level."""
-MODEL = {f"policies.nora.{name}" for name in ("engine", "expert", "fusing", "graphs", "model", "vision")}
-"""Modules that stand on torch: imported by each other, and by a policy when its weights are loaded."""
+MODEL = {f"policies.nora.{name}" for name in ("engine", "expert", "fusing", "graphs", "model", "vision")} | {
+    f"training.{name}"
+    for name in (
+        *("average", "checkpoints", "feed", "loop", "objective", "tally"),
+        *("preference.dpo", "preference.objective", "preference.prompts", "preference.terms"),
+        *("world_model.model", "world_model.objective", "world_model.predictor"),
+    )
+}
+"""Modules that stand on torch: imported by each other, by a policy when its weights are loaded, by a verb when it trains."""
 LIGHT_CLI = {"typer", "rich"}
 """What a verb's module may import at module level beside the standard library and us: `--help` waits for it."""
 CHAIN = 9

@@ -78,13 +78,16 @@ def _libero(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
 
 
 def _nora(folder: Path) -> Iterator[Check]:
-    from ...policies.nora.parity import compare
+    from importlib import import_module
+
     from ...policies.nora.recordings import Recordings
     from ..errors import InputError
+    from . import COMPARISONS
 
     recordings = Recordings(folder)
     try:
-        yield from compare(recordings)
+        for module in COMPARISONS["nora"]:
+            yield from import_module(module).compare(recordings)
     except ImportError as error:
         raise InputError(f"{folder} needs {error.name}. Type: pip install 'nora-bench[nora]'") from None
     for file, names in recordings.unread().items():

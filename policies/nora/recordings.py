@@ -50,15 +50,18 @@ class Recordings:
         self._read.setdefault(file, set()).add(name)
         return value
 
+    def all_of(self, file: str) -> dict[str, Any]:
+        """Every array of a file by name, marked as read; nothing where there is no such file."""
+        return {name: self.get(file, name) for name in self.names(file)}
+
     def unread(self) -> dict[str, list[str]]:
         """File -> names of recorded arrays that no check has looked at. Weights count as one."""
         left = {}
         for path in sorted(self.folder.iterdir()):
             if path.suffix not in (TENSORS, ".npz") or path.stem == "weights":
                 continue
-            names = {"all of it"} if path.stem.endswith("weights") else set(self.names(path.name))
-            if rest := sorted(names - self._read.get(path.name, set())):
-                left[path.name] = rest
+            if rest := sorted(set(self.names(path.name)) - self._read.get(path.name, set())):
+                left[path.name] = ["all of it"] if path.stem.endswith("weights") else rest
         return left
 
     def _open(self, file: str) -> dict[str, Any]:

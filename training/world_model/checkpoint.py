@@ -1,0 +1,111 @@
+"""A world model's folder: `config.json` and `model.safetensors`, under our names or those of the published weights."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...policies.nora.weights import CheckpointError
+from .config import WorldModelConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .model import WorldModel
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+PUBLISHED = (
+    (r"(^|\.)(module\.|backbone\.)+", r"\1"),
+    (r"^encoder\.patch_embed\.", "encoder.embeddings.patch_embeddings."),
+    (r"^encoder\.blocks\.", "encoder.layer."),
+    (r"^(encoder\.layer\.\d+)\.attn\.", r"\1.attention."),
+    (r"^encoder\.norm\.", "encoder.layernorm."),
+)
+"""What the published weights call the encoder's parts -> what `transformers` does."""
+UNUSED = ("predictor.extrinsics_encoder.",)
+"""Published layers that no prediction uses."""
+
+
+def save(model: WorldModel, folder: Path, about: Mapping[str, Any]) -> Path:
+    """Write the model; `about` (statistics of its actions, what it was trained on) joins `config.json`. The folder."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: value.contiguous() for name, value in model.state_dict().items()}
+    save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+    settings = {**about, "world_model": model.config.to_json()}
+    (folder / CONFIG).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    return folder
+
+
+def settings(folder: Path) -> dict[str, Any]:
+    """What `config.json` says, `world_model` and what `save` was told. Raises CheckpointError."""
+    try:
+        found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        WorldModelConfig.from_json(found["world_model"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder} is not a world model ({error}). Type: nora-bench train world-model --data DEMONSTRATIONS --out {folder}"
+        ) from None
+    return found
+
+
+def load(folder: Path, device: str = "cpu") -> WorldModel:
+    """The model in a folder, in float32. Raises CheckpointError naming what does not fit."""
+    from safetensors.torch import load_file
+
+    from .model import WorldModel
+
+    model = WorldModel(WorldModelConfig.from_json(settings(folder)["world_model"]))
+    fill(model, load_file(folder / WEIGHTS))
+    return model.to(device).eval()
+
+
+def fill(model: WorldModel, tensors: Mapping[str, Tensor]) -> None:
+    """Give the model these weights, whichever names they come under. Raises CheckpointError naming what does not fit."""
+    state, wanted = canonical(tensors), model.state_dict()
+    missing, foreign = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
+    shapes = [name for name in wanted.keys() & state.keys() if wanted[name].shape != state[name].shape]
+    for what, names in (("lacks", missing), ("has unknown", foreign), ("has other sizes of", sorted(shapes))):
+        if names:
+            raise CheckpointError(f"the world model's file {what} {', '.join(names[:5])} ({len(names)} tensors)")
+    model.load_state_dict({name: value.float() for name, value in state.items()})
+
+
+def canonical(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same weights under the names of `WorldModel`: the encoder's fused projection split, unused layers left out."""
+    found: dict[str, Tensor] = {}
+    for name, value in tensors.items():
+        for pattern, instead in PUBLISHED:
+            name = re.sub(pattern, instead, name)
+        if ".attention.qkv." in name:
+            parts = zip(("query", "key", "value"), value.chunk(3), strict=True)
+            found.update({name.replace("qkv", part): piece for part, piece in parts})
+        elif not name.startswith(UNUSED):
+            found[name] = value
+    return found
+
+
+def untrained(config: WorldModelConfig, seed: int) -> WorldModel:
+    """A model with weights drawn as V-JEPA 2's are at the start: normal 0.02, norms one, biases zero.
+
+    An encoder that nobody trained gets projections that keep the size of what passes, so that its latents tell pictures
+    apart.
+    """
+    import torch
+
+    from .model import WorldModel
+
+    model, draw = WorldModel(config), torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in sorted(model.named_parameters()):
+            if parameter.ndim == 1:
+                parameter.fill_(0.0 if name.endswith(".bias") else 1.0)
+            else:
+                keeps = name.startswith("encoder.") and not config.trained_encoder
+                parameter.normal_(0.0, parameter[0].numel() ** -0.5 if keeps else 0.02, generator=draw)
+    return model.eval()
