@@ -52,6 +52,8 @@ class FastTokenizer:
     """Smallest quantised coefficient of the fitting data; it becomes character 0."""
     vocab_size: int
     """Also bounds the fitted range: its characters are 0 to at most `vocab_size`."""
+    max_token: int | None = None
+    """Largest quantised coefficient of the fitting data; larger ones are cut to it. None, as released: they are not."""
 
     def encode(self, chunks: Array) -> list[list[int]]:
         """Token ids per chunk.
@@ -60,7 +62,7 @@ class FastTokenizer:
             chunks: [batch, horizon, action size], normalised. float32 is transformed in float32, as released.
         """
         flat = self.quantise(chunks).reshape(len(chunks), -1)
-        codes = np.maximum(flat - self.min_token, 0).astype(np.int64)
+        codes = (np.clip(flat, self.min_token, self.max_token) - self.min_token).astype(np.int64)
         texts = ["".join(map(chr, row)) for row in codes]
         return [encoding.ids for encoding in self.backend.encode_batch(texts)]
 
@@ -95,7 +97,8 @@ class FastTokenizer:
     def _status(self, codes: Array, expected: int) -> str:
         if len(codes) != expected or (codes == REPLACEMENT).any():
             return "malformed"
-        return "out_of_range" if (codes > self.vocab_size).any() else "ok"
+        widest = self.vocab_size if self.max_token is None else self.max_token - self.min_token
+        return "out_of_range" if (codes > widest).any() else "ok"
 
     @classmethod
     def load(cls, folder: Path) -> FastTokenizer:
@@ -107,7 +110,7 @@ class FastTokenizer:
             backend = Tokenizer.from_file(str(folder / FILES[1]))
         except Exception as error:  # tokenizers raises plain Exception
             raise FastError(f"{folder / FILES[1]} is not a tokenizer file: {error}") from None
-        return cls(backend, settings["scale"], settings["min_token"], settings["vocab_size"])
+        return cls(backend, **settings)
 
     @classmethod
     def fit(
@@ -119,7 +122,8 @@ class FastTokenizer:
             chunks: the training data.
             scale: coefficients are multiplied by it and rounded.
             vocab_size: number of tokens.
-            whole_alphabet: give every byte a token, so that no coefficient can disappear. False fits as released.
+            whole_alphabet: give every byte a token, so that no coefficient can disappear, and cut coefficients at both ends of
+                the fitted range. False fits as released.
 
         Raises:
             FastError: the range of the coefficients does not fit the vocabulary.
@@ -130,12 +134,14 @@ class FastTokenizer:
         if high - low > vocab_size:
             raise FastError(f"coefficients range over {high - low}, more than the vocabulary of {vocab_size}; lower the scale")
         texts = ("".join(map(chr, row - low)) for row in quantised)
-        return cls(_train(texts, high - low, vocab_size, whole_alphabet=whole_alphabet), scale, low, vocab_size)
+        backend = _train(texts, high - low, vocab_size, whole_alphabet=whole_alphabet)
+        return cls(backend, scale, low, vocab_size, high if whole_alphabet else None)
 
     def save(self, folder: Path) -> None:
         """Write the two files that `load` reads."""
         folder.mkdir(parents=True, exist_ok=True)
         settings = {"scale": self.scale, "min_token": self.min_token, "vocab_size": self.vocab_size}
+        settings |= {} if self.max_token is None else {"max_token": self.max_token}
         text = json.dumps({"action_dim": None, "time_horizon": None, **settings}, indent=2, sort_keys=True) + "\n"
         (folder / FILES[0]).write_text(text, encoding="utf-8")
         self.backend.save(str(folder / FILES[1]))
@@ -144,7 +150,8 @@ class FastTokenizer:
 def _settings(path: Path) -> dict[str, Any]:
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
-        return {"scale": float(settings["scale"]), **{key: int(settings[key]) for key in ("min_token", "vocab_size")}}
+        whole = ("min_token", "vocab_size", *(["max_token"] if "max_token" in settings else []))
+        return {"scale": float(settings["scale"]), **{key: int(settings[key]) for key in whole}}
     except OSError as error:
         raise FastError(f"no FAST tokenizer at {path.parent}: {error.strerror}: {path}") from None
     except (ValueError, KeyError, TypeError) as error:

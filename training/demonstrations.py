@@ -193,7 +193,7 @@ def read_file(path: Path, *, model: bool = False) -> Iterator[Demonstration]:
     import h5py
 
     with h5py.File(path, "r") as file:
-        info = json.loads(file["data"].attrs["problem_info"])
+        info = json.loads(str(file["data"].attrs["problem_info"]))
         words = info["language_instruction"]
         instruction = (words if isinstance(words, str) else " ".join(words)).strip('"')
         for name, group in _groups(file):

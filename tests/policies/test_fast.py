@@ -84,6 +84,13 @@ def test_with_the_whole_alphabet_no_byte_disappears(fitted):
     assert fitted.backend.decode_batch([e.ids for e in fitted.backend.encode_batch(texts)]) == texts
 
 
+def test_coefficients_beyond_either_end_of_the_fitted_range_are_cut_to_it(fitted):
+    far = np.full((1, 5, 7), 50.0)
+    for chunk, end in ((far, fitted.max_token), (-far, fitted.min_token)):
+        (decoded,) = fitted.decode(fitted.encode(chunk), 5, 7)
+        assert (decoded.status, decoded.coefficients[0]) == ("ok", end)
+
+
 def test_a_batch_is_encoded_and_decoded_like_its_rows(fitted):
     chunks = wave(seed=2)
     tokens = fitted.encode(chunks)
@@ -112,7 +119,8 @@ def test_a_saved_tokenizer_loads_as_it_was(fitted, tmp_path):
     fitted.save(tmp_path / "fast")
     loaded = FastTokenizer.load(tmp_path / "fast")
     assert loaded.encode(wave(seed=3)) == fitted.encode(wave(seed=3))
-    assert (loaded.scale, loaded.min_token, loaded.vocab_size) == (fitted.scale, fitted.min_token, fitted.vocab_size)
+    for setting in ("scale", "min_token", "max_token", "vocab_size"):
+        assert getattr(loaded, setting) == getattr(fitted, setting)
 
 
 @pytest.mark.parametrize(

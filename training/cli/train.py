@@ -5,9 +5,11 @@ from __future__ import annotations
 import typer
 
 from .pictures import pictures
+from .tokenizer import tokenizer
 
 train = typer.Typer(add_completion=False, no_args_is_help=True)
 train.command("pictures")(pictures)
+train.command("tokenizer")(tokenizer)
 
 
 @train.callback()
