@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from .controllers import Controller
 from .grid import EpisodeSetup
 from .kinematics import pose7
 from .placements import objects
+from .render import Renderer
 from .robot import FINGERS, HEAD_TILT, HEAD_TILTS, START
 from .rules import Rule, make_rule
 from .scene import Scene
@@ -70,7 +72,7 @@ class SimplerWorld:
         self._pack = Path(options.assets)
         if not (self._pack / "ManiSkill2_real2sim").is_dir():
             raise SuiteError(f"{self._pack} holds no ManiSkill2_real2sim folder. See: nora-bench assets")
-        self._gl = options.gl
+        self._renderer = None if options.gl == "none" else Renderer(self._pack, options.gl)
         self._settler = Settler(self._pack)
         self._stage: Stage | None = None
         self._render_s = 0.0
@@ -88,10 +90,11 @@ class SimplerWorld:
         """Build the episode's scene from the spec alone, objects settled, look once."""
         self._stage = Stage(self._pack, setup_of(spec), self._settler)
         self._needs, self._render_s = needs, 0.0
+        drawn = self._renderer.prepare(self._stage.setup) if needs.cameras and self._renderer else ""
         self._look(first=True)
         scene = self._stage.scene
         poses = {name: pose7(body.pose).tolist() for name, body in scene.objects.items()}
-        return Reset(np.array([scene.state()]), poses, render_s=self._render_s)
+        return Reset(np.array([scene.state()]), poses, render_s=self._render_s, renderer=drawn)
 
     def step(self, action: np.ndarray, *, look: bool) -> bool:
         """One control step of 1/3 s; whether the task is done after it."""
@@ -122,12 +125,21 @@ class SimplerWorld:
 
     def _look(self, *, first: bool = False) -> None:
         needs, stage = self._needs, self.stage
-        if needs.cameras:
-            raise SuiteError("this world draws no pictures yet")
+        images = {camera: self._picture(camera) for camera in needs.cameras}
         insight = privileged.now(stage.scene, stage.robot) if needs.privileged else {}
         if needs.privileged and first:
             insight["scene"] = privileged.scene_facts(stage.scene, stage.robot, stage.setup)
-        self._view = View(proprio=proprioception(stage) if needs.proprio else {}, privileged=insight)
+        self._view = View(images=images, proprio=proprioception(stage) if needs.proprio else {}, privileged=insight)
+
+    def _picture(self, camera: str) -> np.ndarray:
+        if camera != "primary":
+            raise SuiteError(f"SimplerEnv's Google robot has no camera {camera!r}, only primary (on its head)")
+        if self._renderer is None:
+            raise SuiteError("this world was opened without a renderer, and the policy wants pictures")
+        began = time.perf_counter()
+        picture = self._renderer.picture(self.stage.scene)
+        self._render_s += time.perf_counter() - began
+        return picture
 
 
 def proprioception(stage: Stage) -> dict[str, np.ndarray]:
