@@ -85,7 +85,9 @@ class Task:
     seeded: bool
     """Whether a seed changes this task's scene (fixtures placed at reset)."""
     variants: tuple[str, ...] = ()
-    """Configurations within the task, each with all of its initial states; empty for a task that has only one."""
+    """Configurations within the task, each with all of its initial states; empty for a task that has only one. Called
+    `look` or `look/part`: looks of one part start from the same scenes, and statistics take their episodes for as alike as
+    they turn out; parts weigh equally in the task."""
 
     @property
     def episodes(self) -> int:
@@ -205,9 +207,9 @@ class Suite(Interface):
     """A named list of tasks. Light: importing and listing a suite never imports a simulator.
 
     A suite may have more: `protocols` (name -> its own), `cost` (see `harness.estimate`), `opengl = False` (draws by other
-    means than MuJoCo's), `backends` (names of the ways to play it, the default first), `foreign_backend` (the one among
-    them that is played by an interpreter of its own) and `instruction(spec)`, where episodes of one task are told
-    differently.
+    means than MuJoCo's), `cameras` (those it has, where not both), `instruction(spec)` (where episodes of one task are told
+    differently), `backends` (names of the ways to play it, the default first) and `foreign_backend` (the one among them
+    that is played by an interpreter of its own).
     """
 
     name: str

@@ -110,7 +110,7 @@ def replaying(
     suite = stage.suite(suite_name)
     protocol = _protocol(run)
     pack = suite.resolve_assets(assets) if assets else _recorded_assets(run, suite)
-    needs = Needs(cameras=CAMERAS) if show else Needs()
+    needs = Needs(cameras=getattr(suite, "cameras", CAMERAS)) if show else Needs()
     with closing(suite.open_world(_options(suite, pack, draws=show is not None))) as world:
         seen = Filmed(world, show) if show else world
 

@@ -23,7 +23,7 @@ from .stats import quantile
 RESOLUTION = 100
 """Steps into which unequal weights of initial states are rounded for the exact test."""
 Task = tuple[str, str, str]
-"""(suite, task, variant)."""
+"""(suite, task, part of it)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,9 @@ def pair(a: Iterable[EpisodeRecord], b: Iterable[EpisodeRecord], metric: str = "
         other, value = of_b.get(_scene(record)), outcome(record, metric)
         if other is None or value is None:
             continue
-        task = (record.suite, record.task, record.variant)
+        task = (record.suite, record.task, record.part)
         if record.trajectory_sha256 and other.trajectory_sha256:
-            played = (task, record.init_state, record.trajectory_sha256, other.trajectory_sha256)
+            played = (task, record.look, record.init_state, record.trajectory_sha256, other.trajectory_sha256)
             if played in seen:
                 continue
             seen.add(played)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -67,10 +68,11 @@ def _match(suite: str, pairs: Sequence[Pair]) -> Match:
 
 
 def _weights(tasks: Iterable[Task]) -> dict[Task, float]:
-    """Share of each task: suites weigh equally, and so do the tasks of a suite."""
+    """Share of each task: suites weigh equally, and so do the tasks of a suite and the parts of a task."""
     known = dict.fromkeys(tasks)
-    suites = [suite for suite, _, _ in known]
-    return {task: 1 / suites.count(task[0]) for task in known}
+    parts = Counter((suite, name) for suite, name, _ in known)
+    suites = Counter(suite for suite, _ in parts)
+    return {task: 1 / suites[task[0]] / parts[task[:2]] for task in known}
 
 
 def _estimate(records: Iterable[tuple[Task, EpisodeRecord]], weights: Mapping[Task, float]) -> Estimate:
@@ -117,7 +119,7 @@ def rank(runs: Sequence[Run]) -> tuple[list[Standing], list[list[float]]]:
 
 
 def _task(record: EpisodeRecord) -> Task:
-    return record.suite, record.task, record.variant
+    return record.suite, record.task, record.part
 
 
 def _shared(runs: Sequence[Run]) -> list[list[EpisodeRecord]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from .compare import Difference, Pair, difference, p_text, pair
 from .layouts import Item, Layout
-from .outcomes import Conditions, Group, belongs, clusters, estimate, groups, parts, shares
+from .outcomes import Conditions, Group, belongs, estimate, groups, parts, scenes, shares
 from .reading import Run
 from .tables import Cell, Line
 
@@ -47,14 +47,18 @@ def _cell(layout: Layout, group: Group, item: Item, metric: str) -> Cell | None:
 def _coverage(layout: Layout, group: Group) -> Iterable[str]:
     """What a row lacks or leaves out: scenes not played, episodes that repeat others, episodes with errors."""
     played = [item for item in layout.items if item.suite]
-    scenes = {item: sum(map(len, clusters(group, item, "success").values())) for item in played}
-    if missing := [f"{item.label} {scenes[item]}/{item.n}" for item in played if 0 < scenes[item] < item.n]:
+    found = {item: scenes(group, item) for item in played}
+    if missing := [f"{_full_name(item)} {found[item]}/{item.n}" for item in played if 0 < found[item] < item.n]:
         yield f"fewer scenes than the benchmark has ({', '.join(missing)})"
     if repeats := sum(group.repeats.get(suite, 0) for suite in layout.suites):
         yield f"{repeats} episodes repeat a trajectory under another seed and are not counted again"
     if errors := {suite: group.errors[suite] for suite in layout.suites if group.errors.get(suite)}:
         named = ", ".join(f"{suite} {count}" for suite, count in errors.items())
         yield f"episodes that ended in an error and count nowhere: {named}"
+
+
+def _full_name(item: Item) -> str:
+    return f"{item.group}: {item.label}" if item.group else item.label
 
 
 def _marks(run: Run) -> list[str]:
@@ -70,8 +74,11 @@ def _conditions(group: Group, marks: Sequence[str]) -> Iterable[str]:
     yield f"protocol {conditions.protocol}{version}"
     if conditions.pack:
         yield f"{_pack(conditions.pack)} ({conditions.fingerprint})"
+    if conditions.backend:
+        yield f"played by {conditions.backend}"
     if renderer := (run.get("gl") or {}).get("renderer"):
         yield f"drawn by {renderer}"
+    yield from _drawing(group)
     if steps := _cut(group.run):
         yield f"episodes cut at {steps} steps, not at the protocol's budget"
     until = run.get("until") or {}
@@ -82,6 +89,18 @@ def _conditions(group: Group, marks: Sequence[str]) -> Iterable[str]:
         yield "untrained weights: no result of any model"
     if "privileged" in marks:
         yield "sees the simulator's state, which no robot can"
+
+
+def _drawing(group: Group) -> Iterable[str]:
+    """How pictures were made, where episodes say so; tasks by the way."""
+    ways: dict[str, dict[str, None]] = {}
+    for record in group.records:
+        if record.renderer:
+            ways.setdefault(record.renderer, {})[record.task] = None
+    if len(ways) == 1:
+        yield f"pictures by {next(iter(ways))}"
+    elif ways:
+        yield "pictures by " + ", ".join(f"{way} ({', '.join(tasks)})" for way, tasks in ways.items())
 
 
 def _cut(run: Run) -> int | None:
@@ -110,6 +129,8 @@ def delta(layout: Layout, first: Row, second: Row) -> Line:
 def _unlike(a: Conditions, b: Conditions) -> Iterable[tuple[str, str, str]]:
     yield "protocols", a.protocol, b.protocol
     yield "assets", a.fingerprint, b.fingerprint
+    yield "simulators", a.backend, b.backend
+    yield "renderers", a.renderer, b.renderer
 
 
 def _delta_cell(layout: Layout, item: Item, metric: str, first: Row, second: Row) -> Cell:
@@ -130,7 +151,7 @@ def paired(layout: Layout, item: Item, metric: str, a: Group, b: Group) -> Diffe
             [record for record in b.records if belongs(record, part)],
             metric,
         )
-        share = shares({(p.a.task, p.a.variant): None for p in own}, part)
+        share = shares({(p.a.task, p.a.part): None for p in own}, part)
         if not share:
             return None
         pairs += own

@@ -26,6 +26,10 @@ class Conditions:
     pack: str
     """Name of the asset pack; empty where none was used."""
     fingerprint: str
+    backend: str = ""
+    """What played, for suites that several simulators can play."""
+    renderer: str = ""
+    """How pictures were made, where this run made those of one task in several ways; else empty."""
 
 
 Clusters = dict[int, list[int]]
@@ -53,13 +57,24 @@ class Group:
 def groups(run: Run) -> tuple[Group, ...]:
     """The run's episodes by conditions, in the order in which the conditions were met."""
     sorted_out: dict[Conditions, list[EpisodeRecord]] = {}
-    known: dict[tuple[str, str, str, str], Conditions] = {}
+    known: dict[tuple[str, ...], Conditions] = {}
+    mixed = _drawn_in_several_ways(run.records)
     for record in run.records:
         pack = record.assets
-        key = (record.policy, record.protocol, pack.get("pack", ""), pack.get("fingerprint", ""))
+        renderer = record.renderer if (record.suite, record.task_id) in mixed else ""
+        key = (record.policy, record.protocol, pack.get("pack", ""), pack.get("fingerprint", ""), record.backend, renderer)
         conditions = known.get(key) or known.setdefault(key, Conditions(*key))
         sorted_out.setdefault(conditions, []).append(record)
     return tuple(_group(run, conditions, records) for conditions, records in sorted_out.items())
+
+
+def _drawn_in_several_ways(records: Iterable[EpisodeRecord]) -> set[tuple[str, int]]:
+    """Tasks whose pictures were not all made in one way; errors have none."""
+    ways: dict[tuple[str, int], set[str]] = {}
+    for record in records:
+        if record.success is not None:
+            ways.setdefault((record.suite, record.task_id), set()).add(record.renderer)
+    return {task for task, found in ways.items() if len(found) > 1}
 
 
 def _group(run: Run, conditions: Conditions, records: Sequence[EpisodeRecord]) -> Group:
@@ -92,21 +107,27 @@ def belongs(record: EpisodeRecord, item: Item) -> bool:
 
 
 def clusters(group: Group, item: Item, metric: str) -> dict[tuple[str, str], Clusters]:
-    """(task, variant) -> initial states with their outcomes."""
+    """(task, part of it) -> initial states with their outcomes, all looks together."""
     if (item, metric) in group.counted:
         return group.counted[item, metric]
     found = group.counted.setdefault((item, metric), {})
     for record in group.suites.get(item.suite, ()):
         value = outcome(record, metric) if belongs(record, item) else None
         if value is not None:
-            cell = found.setdefault((record.task, record.variant), {}).setdefault(record.init_state, [0, 0])
+            cell = found.setdefault((record.task, record.part), {}).setdefault(record.init_state, [0, 0])
             cell[0] += value
             cell[1] += 1
     return found
 
 
+def scenes(group: Group, item: Item) -> int:
+    """Different episodes played of an item, whatever their seeds."""
+    played = (record for record in group.suites.get(item.suite, ()) if belongs(record, item))
+    return len({(record.task, record.variant, record.init_state) for record in played})
+
+
 def shares(tasks: Iterable[tuple[str, str]], item: Item) -> dict[tuple[str, str], float]:
-    """Weight of each (task, variant) in the item's rate: its kinds of task weigh equally, and so do the tasks of a kind.
+    """Weight of each (task, part) in the item's rate: its kinds of task weigh equally, and so do the parts of a kind.
 
     Empty where a kind was not played.
     """
@@ -115,7 +136,7 @@ def shares(tasks: Iterable[tuple[str, str]], item: Item) -> dict[tuple[str, str]
 
 
 def strata(group: Group, item: Item, metric: str, weight: float = 1.0) -> list[Stratum]:
-    """One stratum per task and variant; empty where the item was not played, or only in part of its kinds of task."""
+    """One stratum per task and part; empty where the item was not played, or only in part of its kinds of task."""
     tasks = clusters(group, item, metric)
     return [Stratum(weight * share, [(k, n) for k, n in tasks[task].values()]) for task, share in shares(tasks, item).items()]
 

@@ -29,6 +29,7 @@ class EpisodeRecord:
     """Task name as the benchmark spells it."""
     task_id: int
     variant: str = ""
+    """Configuration within the task, `look` or `look/part`; empty for a task that has only one."""
     instruction: str
     """As the policy was told."""
     init_state: int
@@ -76,6 +77,16 @@ class EpisodeRecord:
     step, after each control step."""
     finished: str = ""
     """UTC time of the end, ISO 8601. Not part of the result."""
+
+    @property
+    def look(self) -> str:
+        """What its variant changes about the scene's appearance; episodes of one part that differ in it alone are alike."""
+        return self.variant.partition("/")[0]
+
+    @property
+    def part(self) -> str:
+        """The part of the task that its variant belongs to; empty for a task that has no parts."""
+        return self.variant.partition("/")[2]
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able, in field order."""

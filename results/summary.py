@@ -56,11 +56,14 @@ def suites(run: Run) -> list[dict[str, Any]]:
     for group in groups(run):
         for suite, records in group.suites.items():
             tasks = _tasks(records)
-            strata = [Stratum(1.0, _clusters(own)) for own in tasks.values()]
+            parts = Counter(task for task, _ in tasks)
+            strata = [Stratum(1 / parts[task], _clusters(own)) for (task, _), own in tasks.items()]
             found.append(
                 {
                     "suite": suite,
                     "pack": group.conditions.pack,
+                    "backend": group.conditions.backend,
+                    "renderers": sorted({record.renderer for record in records} - {""}),
                     **_rate(strata, clopper_pearson),
                     "errors": group.errors.get(suite, 0),
                     "repeats": group.repeats.get(suite, 0),
@@ -73,7 +76,7 @@ def suites(run: Run) -> list[dict[str, Any]]:
 def _tasks(records: Iterable[EpisodeRecord]) -> dict[tuple[int, str], list[EpisodeRecord]]:
     found: dict[tuple[int, str], list[EpisodeRecord]] = {}
     for record in records:
-        found.setdefault((record.task_id, record.variant), []).append(record)
+        found.setdefault((record.task_id, record.part), []).append(record)
     return found
 
 
@@ -91,11 +94,21 @@ def _task(records: Sequence[EpisodeRecord]) -> dict[str, Any]:
     return {
         "task_id": first.task_id,
         "task": first.task,
-        "variant": first.variant,
+        "variant": first.part,
+        "looks": _looks(records),
         **_rate([Stratum(1.0, _clusters(records))], wilson),
         "steps": fmean(record.steps for record in records),
         "seconds": fmean(record.seconds.get("total", 0.0) for record in records),
     }
+
+
+def _looks(records: Iterable[EpisodeRecord]) -> dict[str, tuple[int, int]]:
+    """Look -> successes, episodes; empty where there is only one way to look."""
+    found = {record.look: (0, 0) for record in records}
+    for record in records if any(found) else ():
+        k, n = found[record.look]
+        found[record.look] = (k + bool(record.success), n + 1)
+    return found if any(found) else {}
 
 
 def _rate(strata: Sequence[Stratum], interval: Any) -> dict[str, Any]:

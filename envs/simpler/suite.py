@@ -42,6 +42,7 @@ class SimplerSuite:
     opengl: bool = False
     backends: tuple[str, ...] = ("sapien3", "upstream")
     foreign_backend: str = "upstream"
+    cameras: tuple[str, ...] = ("primary",)
     cost: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @property

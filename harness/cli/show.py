@@ -156,10 +156,23 @@ def _suite(suite: Mapping[str, Any], console: Console) -> None:
     table.add_section()
     table.add_row("Mean over tasks", *_rate(suite), "", "")
     console.print(table)
+    _by_look(suite["tasks"], console)
+
+
+def _by_look(tasks: Iterable[Mapping[str, Any]], console: Console) -> None:
+    """Successes per look over all tasks, where there are several."""
+    found: dict[str, list[int]] = {}
+    for task in tasks:
+        for look, counted in task["looks"].items():
+            found[look] = [a + b for a, b in zip(found.get(look, (0, 0)), counted, strict=True)]
+    if found:
+        console.print(f"by look    {', '.join(f'{look} {k}/{n}' for look, (k, n) in found.items())}", markup=False)
 
 
 def _suite_title(suite: Mapping[str, Any]) -> str:
     extra = [f"{suite['pack']} assets"] if suite["pack"] else []
+    extra += [f"played by {suite['backend']}"] if suite["backend"] else []
+    extra += [f"pictures by {' and '.join(suite['renderers'])}"] if suite["renderers"] else []
     extra += [f"{suite['repeats']} repeated episodes not counted again"] if suite["repeats"] else []
     extra += [f"{suite['errors']} ended in an error"] if suite["errors"] else []
     return f"{suite['suite']} ({', '.join(extra)})" if extra else suite["suite"]

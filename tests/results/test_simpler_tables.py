@@ -1,0 +1,130 @@
+"""SimplerEnv's columns: averages as upstream takes them, looks counted for as alike as they are, renderers never mixed."""
+
+from hashlib import sha256
+
+import pytest
+from nora_bench.envs import suites
+from nora_bench.results import layouts
+from nora_bench.results.contest import rank
+from nora_bench.results.summary import summarise
+from nora_bench.results.tables import build
+
+TABLE = layouts.get("nora15/table1")
+FELL_BACK = "raster instead of raytraced"
+
+
+@pytest.fixture
+def simpler(record):
+    """The records of a whole setting; `wins(task, look, part, init)` says which episodes succeed."""
+
+    def make(wins, suite="simpler-vm", tasks=None, **fields):
+        found = []
+        for task in suites.get(suite).tasks:
+            for variant in task.variants if tasks is None or task.name in tasks else ():
+                look, _, part = variant.partition("/")
+                for init in range(task.init_states):
+                    success = wins(task.name, look, part, init)
+                    made = record(suite, task.name, init, success=success, variant=variant, backend="sapien3", **fields)
+                    key = f"{suite}/task{task.id}/{variant}/init{init}/seed0@{made.protocol}"
+                    values = {**made.to_json(), "key": key, "task_id": task.id, "trajectory_sha256": key}
+                    found.append(type(made).from_json(values))
+        return found
+
+    return make
+
+
+def line(run):
+    (found,) = [one for one in build(TABLE, [run]).lines if one.kind == "measured"]
+    return found
+
+
+def value(found, item):
+    return found.cells[item, "success"].value
+
+
+def test_the_columns_hold_upstreams_numbers_of_episodes(run, simpler):
+    always = [*simpler(lambda *_: True), *simpler(lambda *_: True, suite="simpler-va")]
+    cells = line(run("all", always)).cells
+    counts = {item.name: cells[item.name, "success"].n for item in TABLE.items if not item.mean_of}
+    assert counts == {item.name: item.n for item in TABLE.items if not item.mean_of}
+
+
+def test_a_complete_run_is_not_called_incomplete(run, simpler):
+    assert "fewer scenes" not in line(run("all", simpler(lambda *_: True))).notes[0]
+
+
+def test_pick_coke_can_is_the_mean_of_three_orientations(run, simpler):
+    found = line(run("pick", simpler(lambda task, look, part, init: part == "standing", tasks=["pick_coke_can"])))
+    assert value(found, "VM Pick Coke Can") == pytest.approx(100 / 3)
+
+
+def test_orientations_weigh_equally_even_where_episodes_are_missing(run, simpler):
+    records = simpler(lambda task, look, part, init: part == "standing", tasks=["pick_coke_can"])
+    fewer = [record for record in records if record.part != "standing" or record.init_state < 5]
+    assert value(line(run("pick", fewer)), "VM Pick Coke Can") == pytest.approx(100 / 3)
+
+
+def test_open_and_close_weigh_equally(run, simpler):
+    found = line(run("drawers", simpler(lambda task, *_: task == "close_drawer", tasks=["open_drawer", "close_drawer"])))
+    assert value(found, "VM Open/Close Drawer") == pytest.approx(50)
+
+
+def test_drawers_wait_for_open_and_close(run, simpler):
+    closed = run("drawers", simpler(lambda *_: True, tasks=["close_drawer"]))
+    assert [one for one in build(TABLE, [closed]).lines if one.kind == "measured"] == []
+
+
+def test_the_average_is_the_plain_mean_of_three_columns(run, simpler):
+    found = line(run("all", simpler(lambda task, *_: task == "move_near")))
+    assert value(found, "VM Average") == pytest.approx(100 / 3)
+
+
+def test_looks_that_end_alike_are_one_scene(run, simpler):
+    alike = line(run("alike", simpler(lambda task, look, part, init: init % 2 == 0)))
+    apart = line(
+        run("apart", simpler(lambda task, look, part, init: sha256(f"{look}/{part}/{init}".encode()).digest()[0] % 2 == 0))
+    )
+    assert alike.cells["VM Move Near", "success"].effective == 60
+    assert apart.cells["VM Move Near", "success"].effective > 120
+
+
+def test_one_task_drawn_in_two_ways_makes_two_rows(run, simpler):
+    first = simpler(lambda *_: True, tasks=["open_drawer", "close_drawer"], renderer="raytraced")
+    second = simpler(lambda *_: True, tasks=["open_drawer", "close_drawer"], renderer=FELL_BACK)
+    records = [one if one.init_state < 5 else other for one, other in zip(first, second, strict=True)]
+    found = [one for one in build(TABLE, [run("mixed", records)]).lines if one.kind == "measured"]
+    assert [one.cells["VM Open/Close Drawer", "success"].n for one in found] == [120, 96]
+
+
+def test_tasks_drawn_in_different_ways_share_a_row_that_says_so(run, simpler):
+    table = simpler(lambda *_: True, tasks=["pick_coke_can", "move_near"], renderer="raster")
+    drawers = simpler(lambda *_: True, tasks=["open_drawer", "close_drawer"], renderer=FELL_BACK)
+    found = line(run("cpu", [*table, *drawers]))
+    assert ("VM Average", "success") in found.cells
+    assert f"pictures by raster (pick_coke_can, move_near), {FELL_BACK} (open_drawer, close_drawer)" in found.notes[0]
+
+
+def test_backends_never_share_a_row(run, simpler):
+    ours = simpler(lambda *_: True, tasks=["move_near"])
+    theirs = [type(one)(**{**one.to_json(), "backend": "upstream", "key": f"{one.key}u"}) for one in ours[:60]]
+    found = [one for one in build(TABLE, [run("both", [*ours, *theirs])]).lines if one.kind == "measured"]
+    assert ["played by sapien3" in one.notes[0] for one in found] == [True, False]
+
+
+def test_show_gives_a_row_per_part_and_a_line_per_look(run, simpler, cli):
+    found = run("pick", simpler(lambda task, look, part, init: look == "urdf_base", tasks=["pick_coke_can"]))
+    (suite,) = summarise(found)["suites"]
+    assert [task["variant"] for task in suite["tasks"]] == ["horizontal", "standing", "vertical"]
+    shown = cli("show", found.folder).out
+    assert "urdf_base 75/75, urdf_tabletop1 0/75" in " ".join(shown.split())
+
+
+def test_the_mean_that_show_prints_weighs_tasks_equally(run, simpler):
+    (suite,) = summarise(run("all", simpler(lambda task, *_: task == "move_near")))["suites"]
+    assert suite["mean"] == pytest.approx(1 / 4)
+
+
+def test_ranks_weigh_tasks_equally(run, simpler):
+    runs = [run(name, simpler(lambda task, *_, name=name: task == name)) for name in ("move_near", "pick_coke_can")]
+    standings, _ = rank(runs)
+    assert [standing.rate.mean for standing in standings] == pytest.approx([1 / 4, 1 / 4])
