@@ -7,12 +7,11 @@ holds every file that the 40 tasks load: an interrupted download is never taken 
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from ..base import AssetPack, SuiteError
+from ..packs import fingerprint
 from ..paths import cache_home
 from .contents import missing_files
 from .install import libero_root
@@ -96,15 +95,3 @@ def _standin(suite: str) -> AssetPack:
 
 def _pack(name: str, folder: Path) -> AssetPack:
     return AssetPack(name=name, path=str(folder), fingerprint=fingerprint(folder))
-
-
-def fingerprint(folder: Path) -> str:
-    """First 16 hex digits of the SHA-256 over the sorted (relative path, SHA-256) pairs of all files."""
-    total = hashlib.sha256()
-    for path in _files(folder):
-        total.update(f"{path.relative_to(folder).as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return total.hexdigest()[:16]
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return iter(sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")))

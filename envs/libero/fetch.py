@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ..base import SuiteError
+from ..manifest import lacking, write_manifest
 from .contents import XML_FILES
-from .manifest import lacking, write_manifest
 
 REPOSITORY = "lerobot/libero-assets"
 WITHOUT_HUB = "pass --assets standin, or set NORA_BENCH_LIBERO_ASSETS to a folder that holds LIBERO's assets"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from nora_bench.envs.base import AssetPack, View
 from nora_bench.envs.libero import packs, standin
-from nora_bench.envs.libero.manifest import write_manifest
+from nora_bench.envs.manifest import write_manifest
 from nora_bench.harness import sheet
 from nora_bench.harness.errors import ExitCode
 

@@ -5,10 +5,10 @@ Outer sizes follow the official models, colours their means (libero_objects.json
 
 from __future__ import annotations
 
-from .grain import brushed
+from ...standin.grain import brushed
+from ...standin.mesh import Mesh, disc, join, lathe, panel, prism, slab
+from ...standin.paint import Array, Canvas, Colour, finish
 from .look import Look, Maker, Part
-from .mesh import Mesh, disc, join, lathe, panel, prism, slab
-from .paint import Array, Canvas, Colour, finish
 
 BLACK: Colour = (50, 50, 50)
 STEEL: Colour = (133, 132, 131)

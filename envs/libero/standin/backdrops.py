@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...standin.grain import brushed, marble, stone, wood
+from ...standin.mesh import Mesh, Point, disc, join, lathe, loft, sheet, slab, smooth, tube
+from ...standin.paint import Array, Canvas, finish
 from .furniture import book, book_cover
-from .grain import brushed, marble, stone, wood
 from .look import Colour, Part
-from .mesh import Mesh, Point, disc, join, lathe, loft, sheet, slab, smooth, tube
-from .paint import Array, Canvas, finish
 
 Scenery = tuple[dict[str, Part], dict[str, Array]]
 """Parts and textures by name."""

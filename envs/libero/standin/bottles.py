@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from .grain import stone
+from ...standin.grain import stone
+from ...standin.mesh import Mesh, disc, join, lathe, loft
+from ...standin.paint import Array, Canvas, Colour, finish
 from .look import Look, Maker, Part
-from .mesh import Mesh, disc, join, lathe, loft
-from .paint import Array, Canvas, Colour, finish
 
 Rows = Sequence[tuple[float, float, float]]
 """Outlines of a bottle from shoulder to foot: z, half width, half depth (m)."""

@@ -9,10 +9,10 @@ import itertools
 
 import numpy as np
 
-from .grain import brushed, wood
+from ...standin.grain import brushed, wood
+from ...standin.mesh import Mesh, box, join, prism, slab, tube
+from ...standin.paint import Array, Canvas, Colour, finish
 from .look import Look, Maker, Part
-from .mesh import Mesh, box, join, prism, slab, tube
-from .paint import Array, Canvas, Colour, finish
 
 STEEL: tuple[Colour, Colour] = ((96, 96, 96), (134, 134, 134))
 

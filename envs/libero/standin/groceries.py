@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .grain import stone
+from ...standin.grain import stone
+from ...standin.mesh import Mesh, Rectangle, box, disc, join, lathe, loft, prism
+from ...standin.paint import Canvas, Colour
 from .look import Look, Maker, Part
-from .mesh import Mesh, Rectangle, box, disc, join, lathe, loft, prism
-from .paint import Canvas, Colour
 
 # The official pictures are photographs in dim light: `exposure` brings bright print to their means.
 METAL: Colour = (118, 122, 134)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from .mesh import Mesh
-from .paint import Array
+from ...standin.mesh import Mesh
+from ...standin.paint import Array
 
 Colour = tuple[float, float, float]
 

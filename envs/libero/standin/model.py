@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ...standin.paint import png
 from .look import Look, Part
-from .paint import png
 
 DRAWN = {"group": "1", "contype": "0", "conaffinity": "0"}
 PLACEMENT_SITES = ("bottom_site", "top_site", "horizontal_radius_site")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...standin.paint import png
 from . import appliances, bottles, furniture, groceries, rooms, tableware
 from .model import model_files, physics
-from .paint import png
 
 LOOKS = groceries.LOOKS | bottles.LOOKS | tableware.LOOKS | furniture.LOOKS | appliances.LOOKS | rooms.LOOKS
 """Class or scene name -> what makes its look."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from ...standin.grain import blend, noise, stone, wood
+from ...standin.paint import Array, Canvas, Colour, finish
 from . import backdrops
-from .grain import blend, noise, stone, wood
 from .look import Look, Maker, Part
-from .paint import Array, Canvas, Colour, finish
 
 STYLES = {
     "tabletop": ("light-gray-floor-tile.png", "light-gray-plaster.png"),

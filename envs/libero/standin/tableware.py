@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .grain import blend, brushed, noise, woven
+from ...standin.grain import blend, brushed, noise, woven
+from ...standin.mesh import Mesh, Point, arc, disc, join, lathe, loft, slab, smooth, tube
+from ...standin.paint import Canvas, finish
 from .look import Look, Maker, Part
-from .mesh import Mesh, Point, arc, disc, join, lathe, loft, slab, smooth, tube
-from .paint import Canvas, finish
 
 Profile = Sequence[tuple[float, float]]
 """(z, radius) in metres."""

@@ -7,7 +7,7 @@ from fake_hub import COMMIT, FakeHub
 from nora_bench.envs.base import SuiteError
 from nora_bench.envs.libero.contents import XML_FILES
 from nora_bench.envs.libero.fetch import REPOSITORY, fetch
-from nora_bench.envs.libero.manifest import damaged, lacking
+from nora_bench.envs.manifest import damaged, lacking
 
 pytest.importorskip("huggingface_hub")
 

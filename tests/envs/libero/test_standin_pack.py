@@ -7,11 +7,11 @@ import xml.etree.ElementTree as ET
 
 import pytest
 from nora_bench.envs.libero import standin
-from nora_bench.envs.libero.assets import fingerprint
 from nora_bench.envs.libero.contents import XML_FILES, missing_files, needed
-from nora_bench.envs.libero.manifest import lacking
 from nora_bench.envs.libero.standin import cache, pack
 from nora_bench.envs.libero.standin.model import model_files, physics
+from nora_bench.envs.manifest import lacking
+from nora_bench.envs.packs import fingerprint
 
 CONTENT = "d16bea20fd59728c"
 """Fingerprint of the pack of this version. Where a change of its pictures changes it: does VERSION need a step, too?"""

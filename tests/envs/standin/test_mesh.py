@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from nora_bench.envs.libero.standin import mesh
 from nora_bench.envs.libero.standin.pack import LOOKS
+from nora_bench.envs.standin import mesh
 
 
 def volume(shape):

@@ -5,8 +5,8 @@ import zlib
 
 import numpy as np
 import pytest
-from nora_bench.envs.libero.standin import grain
-from nora_bench.envs.libero.standin.paint import STROKES, Canvas, png
+from nora_bench.envs.standin import grain
+from nora_bench.envs.standin.paint import STROKES, Canvas, png
 
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 

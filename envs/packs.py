@@ -1,0 +1,71 @@
+"""Asset packs of any family: what identifies one, and whether it holds what it should."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .base import SuiteError
+from .manifest import NAME, damaged
+
+Missing = Callable[[Path], list[str]]
+"""Names of the files that a family's tasks load and that a pack's folder lacks."""
+
+
+@dataclass(frozen=True)
+class FoundPack:
+    """One place where a pack is or could be."""
+
+    family: str
+    name: str
+    """`official` or `standin`."""
+    path: str
+    state: str
+    """`complete`, `incomplete`, or `not there`."""
+    files: int
+    mb: float
+    fingerprint: str
+    """Empty where the pack is not complete."""
+
+
+def look(family: str, name: str, folder: Path, missing: Missing) -> FoundPack:
+    """What is in a folder; its whole content is read."""
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
+    complete = bool(sizes) and not missing(folder)
+    state = "complete" if complete else "incomplete" if sizes else "not there"
+    known = fingerprint(folder) if complete else ""
+    return FoundPack(family, name, str(folder), state, len(sizes), round(sum(sizes) / 1e6, 1), known)
+
+
+def verify(folder: Path, missing: Missing) -> list[str]:
+    """What is wrong with a pack: files that tasks need and that are missing, empty or, where a manifest lies beside the
+    folder, not those that it lists. Nothing where all is well.
+
+    Raises:
+        SuiteError: the folder does not exist.
+    """
+    if not folder.is_dir():
+        raise SuiteError(f"asset folder {folder} does not exist. Type: nora-bench assets list")
+    problems = [f"missing: {name}" for name in missing(folder)]
+    if has_manifest(folder):
+        problems += [f"not as listed in {NAME}: {name}" for name in damaged(folder.parent)]
+    return problems
+
+
+def has_manifest(folder: Path) -> bool:
+    """Whether a list of files and digests lies beside a pack's folder."""
+    return (folder.parent / NAME).is_file()
+
+
+def fingerprint(folder: Path) -> str:
+    """First 16 hex digits of the SHA-256 over the sorted (relative path, SHA-256) pairs of all files."""
+    total = hashlib.sha256()
+    for path in _files(folder):
+        total.update(f"{path.relative_to(folder).as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return total.hexdigest()[:16]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return iter(sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")))
