@@ -11,6 +11,7 @@ import re
 import shlex
 import signal
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -59,6 +60,8 @@ class Prepared:
     workers: int
     until: Until | None = None
     """Its plan is this run's plan."""
+    borrowed: bool = False
+    """Whether the policy is somebody else's to close."""
 
     def left(self, records: Iterable[EpisodeRecord]) -> Plan:
         """What is still to be played; nothing where `--until` has enough."""
@@ -86,15 +89,28 @@ class Prepared:
         }
 
 
-def prepare(config: RunConfig) -> Prepared:
-    """Look up suites, protocol, policy and assets, and make the plan. Raises InputError, NotAble, PolicyError, SuiteError."""
+def prepare(config: RunConfig, policy: Policy | None = None, *, borrowed: bool = False) -> Prepared:
+    """Look up suites, protocol, policy (unless given) and assets, and make the plan.
+
+    Raises InputError, NotAble, PolicyError, SuiteError.
+    """
     stage = find_stage(config)
-    policy = load(config.policy, config.policy_arg)
+    policy = policy or load(config.policy, config.policy_arg)
+    _require_cameras(stage, policy)
     plan = make_plan(config, stage, stochastic=policy.stochastic)
     until = make_until(config.until, plan.episodes) if config.until else None
     plan = replace(plan, episodes=until.episodes()) if until else plan
     workers = choose_workers(config.workers, stage.suites[0], len(plan.episodes))
-    return Prepared(config, stage, policy, plan, _find_assets(config.assets, stage), workers, until)
+    return Prepared(config, stage, policy, plan, _find_assets(config.assets, stage), workers, until, borrowed)
+
+
+def _require_cameras(stage: Stage, policy: Policy) -> None:
+    """Raises InputError where the policy wants to look through a camera that the suite does not have."""
+    there = getattr(stage.suites[0], "cameras", policy.needs.cameras)
+    if lacking := [camera for camera in policy.needs.cameras if camera not in there]:
+        raise InputError(
+            f"{stage.suites[0].name} has no {' and no '.join(lacking)} camera, which the policy wants; it has {', '.join(there)}"
+        )
 
 
 def _find_assets(wanted: str, stage: Stage) -> AssetPack:
@@ -229,7 +245,8 @@ def play(
         progress.close()
         with nullcontext() if status == "finished" else suppress(StoreError):
             _conclude(store, status, done, {"wall_s": time.monotonic() - started, "policy_s": seat.busy_s}, runner, seat)
-        seat.close()
+        if not prepared.borrowed:
+            seat.close()
     return store.run
 
 
@@ -306,8 +323,14 @@ def resume_command(folder: Path) -> str:
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """A function that says whether Ctrl-C, SIGTERM or SIGHUP has come; a second Ctrl-C raises KeyboardInterrupt."""
+    """A function that says whether Ctrl-C, SIGTERM or SIGHUP has come; a second Ctrl-C raises KeyboardInterrupt.
+
+    Signals come to the main thread only; in another, nothing is heeded.
+    """
     came = False
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
 
     def note(number: int, frame: FrameType | None) -> None:
         nonlocal came

@@ -4,37 +4,99 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from ..envs.base import EpisodeSpec, Needs, View
 from .base import ActionChunk, Observation, Policy, PolicyContext, PolicyError
 
+LIBERO_PROPRIO = {"eef_pos": 3, "eef_quat": 4, "gripper_qpos": 2, "joint_pos": 7}
+"""Name -> numbers of what LIBERO shows of the robot."""
 
-def check_policy(build: Callable[[], Policy], context: PolicyContext, observations: Sequence[Observation]) -> None:
+
+def check_policy(
+    build: Callable[[], Policy],
+    context: PolicyContext | None = None,
+    observations: Sequence[Observation] | None = None,
+) -> None:
     """Raises PolicyError naming the first promise of `Policy` that is broken.
+
+    Shapes, the same answer whatever the company and the order, two policies built alike answering alike, seeds that decide
+    nothing unless `stochastic`, nothing looked at beyond `needs`, nothing written into what is shown.
 
     Args:
         build: makes a fresh policy each time.
-        context: what `start` is given.
-        observations: first decisions (`decision` 0) of at least two episodes.
+        context: what `start` is given; None for LIBERO's.
+        observations: first decisions (`decision` 0) of at least two episodes; None for noise of LIBERO's shapes.
     """
     policy = build()
+    _check_needs(policy.needs)
+    context = context or _libero()
+    shown = [_restricted(one, policy.needs) for one in observations or _noise(policy.needs, context)]
     policy.start(context)
     try:
         _check_fingerprint(policy)
-        together = _ask(policy, context, observations)
-        for observation in observations:
+        together = _ask(policy, context, shown)
+        for observation in shown:
             policy.forget(observation.key)
-        alone = [_ask(policy, context, [observation])[0] for observation in observations]
+        alone = [_ask(policy, context, [observation])[0] for observation in shown]
     finally:
         policy.close()
     _check_equal(together, alone, "a row's answer depends on its neighbours in the batch, or on what was asked before")
     other = build()
     other.start(context)
     try:
-        _check_equal(together, _ask(other, context, observations), "two policies built alike answer differently")
+        _check_equal(together, _ask(other, context, shown), "two policies built alike answer differently")
+        if not other.stochastic:
+            reseeded = _ask(other, context, [_reseeded(one) for one in shown])
+            _check_equal(together, reseeded, "it is not `stochastic`, and its answer depends on the seed")
     finally:
         other.close()
+
+
+def _check_needs(needs: Needs) -> None:
+    if unknown := set(needs.cameras) - {"primary", "wrist"}:
+        raise PolicyError(f"needs names cameras that no suite has: {', '.join(sorted(unknown))}")
+
+
+def _libero() -> PolicyContext:
+    from ..envs import protocols
+
+    return PolicyContext(protocols.get("libero/openvla"), ("libero_goal",), 7)
+
+
+def _noise(needs: Needs, context: PolicyContext) -> list[Observation]:
+    """First decisions of three episodes, with pictures and vectors drawn from their keys."""
+    specs = [
+        EpisodeSpec(context.suites[0] if context.suites else "suite", task, 0, 0, context.protocol.name) for task in range(3)
+    ]
+    return [Observation(spec, 0, 0, f"do task {spec.task_id}", _noisy_view(spec, needs, context)) for spec in specs]
+
+
+def _noisy_view(spec: EpisodeSpec, needs: Needs, context: PolicyContext) -> View:
+    rng = np.random.default_rng(spec.entropy("check"))
+    side = needs.image_size or context.protocol.image_size
+    images = {camera: rng.integers(0, 256, (side, side, 3), dtype=np.uint8) for camera in needs.cameras}
+    return View(images=images, proprio={name: rng.normal(size=size) for name, size in LIBERO_PROPRIO.items()})
+
+
+def _restricted(one: Observation, needs: Needs) -> Observation:
+    """What a world would show to a policy of such needs, and not let it change."""
+    view = one.view
+    images = {camera: _locked(image) for camera, image in view.images.items() if camera in needs.cameras}
+    proprio = {name: _locked(vector) for name, vector in view.proprio.items()} if needs.proprio else {}
+    return replace(one, view=View(images=images, proprio=proprio, privileged=view.privileged if needs.privileged else {}))
+
+
+def _locked(array: np.ndarray) -> np.ndarray:
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy
+
+
+def _reseeded(one: Observation) -> Observation:
+    return replace(one, spec=replace(one.spec, seed=one.spec.seed + 1))
 
 
 def check_chunk(chunk: ActionChunk, action_size: int) -> None:
@@ -49,7 +111,12 @@ def check_chunk(chunk: ActionChunk, action_size: int) -> None:
 
 
 def _ask(policy: Policy, context: PolicyContext, observations: Sequence[Observation]) -> list[ActionChunk]:
-    chunks = list(policy.act(observations))
+    try:
+        chunks = list(policy.act(observations))
+    except (KeyError, ValueError) as error:
+        raise PolicyError(
+            f"act raised {type(error).__name__}: {error}. It is shown what `needs` names and no more, and must not change it"
+        ) from error
     if len(chunks) != len(observations):
         raise PolicyError(f"act answered {len(chunks)} chunks to {len(observations)} observations")
     for chunk in chunks:

@@ -8,11 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from .records import VERSION, EpisodeRecord
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 RUN_FILE = "run.json"
 EPISODES_FILE = "episodes.jsonl"
@@ -45,6 +48,24 @@ class Run:
     def name(self) -> str:
         """Name of the folder."""
         return self.folder.resolve().name
+
+    def frame(self) -> DataFrame:
+        """One row per episode (`results.frames.episodes`)."""
+        from .frames import episodes
+
+        return episodes(self)
+
+    def tasks(self) -> DataFrame:
+        """One row per task: success rate and its interval (`results.frames.tasks`)."""
+        from .frames import tasks
+
+        return tasks(self)
+
+    def rates(self) -> DataFrame:
+        """One row per suite: mean over tasks and its interval (`results.frames.suites`)."""
+        from .frames import suites
+
+        return suites(self)
 
 
 def load_run(folder: Path | str) -> Run:

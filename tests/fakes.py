@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ class ToyWorld:
         size = self.image_size
         shade = int(abs(self.position)) % 256
         images = {camera: np.full((size, size, 3), shade, np.uint8) for camera in self.needs.cameras}
-        return View(images=images, proprio={"position": np.array([self.position])})
+        return View(images=images, proprio={"position": np.array([self.position])} if self.needs.proprio else {})
 
     def state(self) -> np.ndarray:
         return np.array([self.position, self.hidden])
@@ -139,8 +139,8 @@ class ToyWorld:
 
 
 def start_of(spec: EpisodeSpec) -> int:
-    """Where an episode starts: 3 to 12 steps of length 1 from success."""
-    return 3 + int(spec.entropy("start").generate_state(1)[0]) % 10
+    """Where an episode starts, whatever its seed: 3 to 12 steps of length 1 from success."""
+    return 3 + int(replace(spec, seed=0).entropy("start").generate_state(1)[0]) % 10
 
 
 @dataclass(frozen=True)

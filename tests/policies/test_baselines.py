@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 from nora_bench.envs import protocols
-from nora_bench.envs.base import EpisodeSpec, View
+from nora_bench.envs.base import EpisodeSpec, Needs, View
 from nora_bench.policies.base import ActionChunk, BasePolicy, Observation, PolicyContext, PolicyError
 from nora_bench.policies.baselines import Random, Replay, Zero
 from nora_bench.policies.checks import check_chunk, check_policy
@@ -158,6 +158,46 @@ class Unseeded(Broken):
 
     def act_one(self, observation):
         return ActionChunk(np.full((1, 7), self.value))
+
+
+class Greedy(Broken):
+    def act_one(self, observation):
+        return ActionChunk(observation.view.images["wrist"][:1, :7, 0].astype(float))
+
+
+class Scribbling(Broken):
+    needs = Needs(cameras=("primary",))
+
+    def act_one(self, observation):
+        observation.view.images["primary"][:] = 0
+        return ActionChunk(np.zeros((1, 7)))
+
+
+class Gambling(Broken):
+    def act_one(self, observation):
+        return ActionChunk(observation.rng().normal(size=(1, 7)))
+
+
+class Periscope(Broken):
+    needs = Needs(cameras=("periscope",))
+
+
+@pytest.mark.parametrize("policy", [Greedy, Scribbling, Gambling, Periscope])
+def test_the_check_sees_what_a_policy_takes_that_it_did_not_ask_for(policy):
+    broken = {Greedy: "KeyError: 'wrist'", Scribbling: "must not change", Gambling: "depends on the seed", Periscope: "periscope"}
+    with pytest.raises(PolicyError, match=broken[policy]):
+        check_policy(policy)
+
+
+def test_without_observations_the_check_shows_noise_of_liberos_shapes():
+    class Looking(Broken):
+        needs = Needs(cameras=("primary", "wrist"), image_size=32, proprio=True)
+
+        def act_one(self, observation):
+            pixel = observation.view.images["wrist"][31, 31, 2] / 255
+            return ActionChunk(np.full((2, 7), pixel * observation.view.proprio["joint_pos"][6]))
+
+    check_policy(Looking)
 
 
 @pytest.mark.parametrize(

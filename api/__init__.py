@@ -1,0 +1,49 @@
+"""How good is this robot policy? The names for use in Python; each is imported when it is first looked at.
+
+import nora_bench
+
+run = nora_bench.evaluate(policy, suite="libero_goal", episodes=10)
+run.rates(), run.frame()
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .envs.checks import check_suite as check_suite
+    from .harness.evaluate import evaluate as evaluate
+    from .policies.base import (
+        ActionChunk as ActionChunk,
+        BasePolicy as BasePolicy,
+        Needs as Needs,
+        Observation as Observation,
+    )
+    from .policies.checks import check_policy as check_policy
+    from .results.reading import Run as Run, load_run as load_run
+
+_HOMES = {
+    "ActionChunk": "policies.base",
+    "BasePolicy": "policies.base",
+    "Needs": "envs.base",
+    "Observation": "policies.base",
+    "Run": "results.reading",
+    "check_policy": "policies.checks",
+    "check_suite": "envs.checks",
+    "evaluate": "harness.evaluate",
+    "load_run": "results.reading",
+}
+"""Name -> the module it lives in."""
+
+__all__ = tuple(sorted(_HOMES))
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES]
