@@ -35,6 +35,7 @@ VERBS: dict[str, str] = {
     "selfcheck": "Does this installation give right numbers? A few minutes.",
     "parity": "Hold reference recordings against this machine.",
     "list": "List suites, tasks, policies and protocols.",
+    "new": "Begin a plug-in: a package with a policy or a suite of yours.",
     "assets": "List, check or fetch the meshes and textures that pictures are drawn with.",
     "doctor": "Check this machine; say what mends each problem.",
 }

@@ -18,6 +18,7 @@ OPTIONS = {
     "selfcheck": "--assets --json",
     "parity": "FOLDER --assets --pictures --no-pictures --all --json",
     "list": "KIND --suite --json",
+    "new": "KIND NAME --out",
     "assets": "ACTION FOLDER --revision --out --pack --suite --side --json",
     "doctor": "--fix --out --json",
 }

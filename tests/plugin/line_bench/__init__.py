@@ -1,0 +1,1 @@
+"""A line to walk home on."""
