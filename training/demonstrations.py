@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..harness.errors import InputError
+from ..harness.errors import InputError, NotAble
 
 Array = np.ndarray
 SUFFIX = "_demo.hdf5"
@@ -62,6 +62,14 @@ class Demonstration:
         return len(self.actions)
 
 
+def _h5py() -> Any:
+    try:
+        import h5py
+    except ImportError:
+        raise NotAble("demonstrations are HDF5 files. Type: pip install 'nora-bench[train]'") from None
+    return h5py
+
+
 def task_file(folder: Path, task: str) -> Path:
     """Where a task's demonstrations are."""
     return folder / f"{task}{SUFFIX}"
@@ -83,8 +91,7 @@ def append(folder: Path, demonstration: Demonstration) -> None:
     path = task_file(folder, demonstration.task)
     if path.exists() and demonstration.key in keys(path):
         return
-    import h5py
-
+    h5py = _h5py()
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     if path.exists():
         shutil.copyfile(path, scratch)
@@ -177,9 +184,7 @@ ENVIRONMENT: Mapping[str, Any] = {
 
 def keys(path: Path) -> list[str]:
     """Keys of the demonstrations in a task's file, in the file's order."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
+    with _h5py().File(path, "r") as file:
         return [_own(path, group).get("key", _fallback_key(path, name)) for name, group in _groups(file)]
 
 
@@ -190,9 +195,7 @@ def read_file(path: Path, *, model: bool = False) -> Iterator[Demonstration]:
         path: the file.
         model: whether to read the models even where it is known where the fixtures stand (tens of kilobytes each).
     """
-    import h5py
-
-    with h5py.File(path, "r") as file:
+    with _h5py().File(path, "r") as file:
         info = json.loads(str(file["data"].attrs["problem_info"]))
         words = info["language_instruction"]
         instruction = (words if isinstance(words, str) else " ".join(words)).strip('"')

@@ -10,6 +10,8 @@ import hashlib
 import json
 import os
 import re
+import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -55,45 +57,61 @@ class Look:
         return f"{self.camera}-{self.size}-every{self.every}-{digest}"
 
 
-class Frames:
-    """The pictures of demonstrations under one look, in a folder; draws what is missing."""
+class Kept(ABC):
+    """Pictures of demonstrations in a folder. What is missing is made by `make` when it is asked for."""
 
-    def __init__(self, folder: Path, look: Look, options: WorldOptions) -> None:
-        """`folder` is for pictures of this look and of these assets alone; see `open_frames`."""
+    def __init__(self, folder: Path, look: Look) -> None:
+        """`folder` is for pictures of this look and this source alone."""
         self.folder = folder
         self.look = look
-        self.options = options
-        self._painter: Painter | None = None
+
+    @abstractmethod
+    def make(self, demonstration: Demonstration) -> Array:
+        """[pictures, size, size, 3] uint8."""
 
     def path(self, demonstration: Demonstration) -> Path:
         """Where a demonstration's pictures are, or will be."""
         shown = demonstration.states if demonstration.seen_qpos is None else demonstration.seen_qpos
-        digest = hashlib.sha256(demonstration.key.encode() + np.ascontiguousarray(shown).tobytes()).hexdigest()[:12]
+        digest = hashlib.sha256(demonstration.key.encode())
+        for array in (shown, demonstration.actions):
+            digest.update(np.ascontiguousarray(array).tobytes())
         readable = re.sub(r"[^A-Za-z0-9_]+", "-", demonstration.key)[-80:]
-        return self.folder / f"{readable}-{digest}.npy"
+        return self.folder / f"{readable}-{digest.hexdigest()[:12]}.npy"
 
     def steps(self, demonstration: Demonstration) -> range:
-        """The steps that are drawn, in the order of the pictures."""
+        """The steps that have a picture, in the order of the pictures."""
         return range(0, len(demonstration), self.look.every)
 
     def get(self, demonstration: Demonstration) -> Array:
-        """[steps / every, size, size, 3] uint8, turned as LIBERO's protocols turn them; drawn if not yet there, and mapped."""
+        """[pictures, size, size, 3] uint8, made if not yet there, and mapped."""
         path = self.path(demonstration)
         if not path.exists():
-            self._keep(path, self._draw(demonstration))
+            self._keep(path, self.make(demonstration))
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def missing(self, demonstrations: Iterable[Demonstration]) -> list[Demonstration]:
-        """Those whose pictures are not drawn yet."""
+        """Those whose pictures are not there yet."""
         return [demonstration for demonstration in demonstrations if not self.path(demonstration).exists()]
 
-    def close(self) -> None:
-        """Free what GL holds."""
-        if self._painter is not None:
-            self._painter.close()
-            self._painter = None
+    def _keep(self, path: Path, pictures: Array) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+        with scratch.open("wb") as handle:
+            np.save(handle, pictures, allow_pickle=False)
+        scratch.replace(path)
 
-    def _draw(self, demonstration: Demonstration) -> Array:
+
+class Frames(Kept):
+    """Pictures drawn from the states, turned as LIBERO's protocols turn them: to the bit what an evaluation shows."""
+
+    def __init__(self, folder: Path, look: Look, options: WorldOptions) -> None:
+        """See `open_frames`, which finds the folder and the options."""
+        super().__init__(folder, look)
+        self.options = options
+        self._painter: Painter | None = None
+
+    def make(self, demonstration: Demonstration) -> Array:
+        """Draw them."""
         from ..envs.libero.painter import Painter
 
         self._painter = painter = self._painter or Painter(self.options)
@@ -102,7 +120,7 @@ class Frames:
             painter.place(demonstration.facts["fixtures"])
         else:
             painter.place_as_in(demonstration.model)
-        steps = np.arange(0, len(demonstration), self.look.every)
+        steps = np.asarray(self.steps(demonstration))
         joints = painter.joint_values(demonstration.states)
         shown = joints if demonstration.seen_qpos is None else demonstration.seen_qpos
         views = painter.draw(shown[steps], joints[np.maximum(steps - 1, 0)], self.look.camera)
@@ -112,12 +130,11 @@ class Frames:
         turned = np.ascontiguousarray(image[::-1, ::-1])
         return model_image(turned, self.look.size, {"jpeg": self.look.jpeg, "filter": "lanczos3"})
 
-    def _keep(self, path: Path, pictures: Array) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        with scratch.open("wb") as handle:
-            np.save(handle, pictures, allow_pickle=False)
-        scratch.replace(path)
+    def close(self) -> None:
+        """Free what GL holds."""
+        if self._painter is not None:
+            self._painter.close()
+            self._painter = None
 
 
 def open_frames(folder: Path, look: Look, assets: str = "standin") -> Frames:

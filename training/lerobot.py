@@ -1,0 +1,176 @@
+"""Reads LeRobot-format data sets (2.0, 2.1 and 3.0) from a folder: parquet tables, pictures within them or as videos.
+
+Through pyarrow, not through the package `lerobot`: that one holds back huggingface_hub below version 1, which
+`transformers` 5 does not work with, and brings 80 packages. Pictures are upright in these sets, as policies see them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ..policies.images import model_image
+from .demonstrations import DataError, Demonstration
+from .frames import Kept, Look
+
+Array = np.ndarray
+Gripper = Literal["command", "opening"]
+"""What the last number of an action is. `command`: LIBERO's, -1 open and 1 close. `opening`: 1 open, 0 closed."""
+ACTIONS = ("action", "actions")
+STATES = ("observation.state", "state")
+
+
+@dataclass(frozen=True, slots=True)
+class LeRobotSet:
+    """A data set in a folder."""
+
+    folder: Path
+    info: Mapping[str, Any]
+    """`meta/info.json`."""
+    suite: str
+    """Under which its statistics go."""
+    gripper: Gripper = "command"
+
+    @property
+    def pictures(self) -> list[str]:
+        """Names of the columns that hold pictures."""
+        return [name for name, feature in self.info["features"].items() if feature["dtype"] in ("image", "video")]
+
+    def column(self, wanted: tuple[str, ...]) -> str | None:
+        """The first of those names that the set has."""
+        return next((name for name in wanted if name in self.info["features"]), None)
+
+    def demonstrations(self) -> Iterator[Demonstration]:
+        """All episodes, in order. Raises DataError for a set without actions or instructions."""
+        import pyarrow.parquet as parquet
+
+        action, state = self.column(ACTIONS), self.column(STATES)
+        if action is None:
+            raise DataError(f"{self.folder} has no column {' or '.join(ACTIONS)}")
+        tasks = self._tasks()
+        columns = [action, *([state] if state else []), "episode_index", "task_index"]
+        for path in sorted((self.folder / "data").rglob("*.parquet")):
+            table = parquet.read_table(path, columns=columns)
+            episodes = table["episode_index"].to_numpy()
+            for episode in np.unique(episodes):
+                rows = table.filter(episodes == episode)
+                yield self._demonstration(int(episode), rows, action, state, tasks)
+
+    def _demonstration(self, episode: int, rows: Any, action: str, state: str | None, tasks: Mapping[int, str]) -> Demonstration:
+        actions = _matrix(rows[action])
+        if self.gripper == "opening":
+            actions[:, -1] = 1.0 - 2.0 * actions[:, -1]
+        instruction = tasks[int(rows["task_index"][0].as_py())]
+        steps = len(actions)
+        return Demonstration(
+            key=f"{self.suite}/episode{episode}",
+            suite=self.suite,
+            task=re.sub(r"\W+", "_", instruction),
+            instruction=instruction,
+            actions=actions,
+            states=np.zeros((steps, 0)),
+            labels=actions,
+            pushed=np.zeros(steps, bool),
+            robot_states=_matrix(rows[state]) if state else np.zeros((steps, 0)),
+            facts={"episode": episode},
+        )
+
+    def _tasks(self) -> dict[int, str]:
+        lines, table = self.folder / "meta" / "tasks.jsonl", self.folder / "meta" / "tasks.parquet"
+        if lines.is_file():
+            rows = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines() if line.strip()]
+            return {int(row["task_index"]): row["task"] for row in rows}
+        if table.is_file():
+            import pandas as pd
+
+            frame = pd.read_parquet(table)
+            names = frame.get("task", frame.index)  # LeRobot writes the instruction as the index
+            return {int(index): str(name) for name, index in zip(names, frame["task_index"], strict=True)}
+        raise DataError(f"{self.folder} has no meta/tasks.jsonl and no meta/tasks.parquet: no instructions")
+
+    def where(self, episode: int, camera: str = "") -> dict[str, Any]:
+        """What the paths in `info` are filled in with for an episode, and from which second on its video is."""
+        if "episode_chunk" in self.info["data_path"]:
+            values = {"episode_index": episode, "episode_chunk": episode // int(self.info.get("chunks_size", 1000))}
+            return {**values, "video_key": camera, "from_s": 0.0}
+        row = self._episode_row(episode)
+        part = f"videos/{camera}" if camera else "data"
+        values = {"chunk_index": int(row[f"{part}/chunk_index"]), "file_index": int(row[f"{part}/file_index"])}
+        return {**values, "video_key": camera, "from_s": float(row.get(f"{part}/from_timestamp", 0.0))}
+
+    def _episode_row(self, episode: int) -> dict[str, Any]:
+        import pyarrow.parquet as parquet
+
+        for path in sorted((self.folder / "meta" / "episodes").rglob("*.parquet")):
+            found = parquet.read_table(path, filters=[("episode_index", "==", episode)]).to_pylist()
+            if found:
+                return found[0]
+        raise DataError(f"{self.folder}/meta/episodes says nothing of episode {episode}")
+
+
+def open_lerobot(folder: Path, suite: str, gripper: Gripper = "command") -> LeRobotSet:
+    """The data set in that folder. Raises DataError where there is none, or of a version that is not known."""
+    try:
+        info = json.loads((folder / "meta" / "info.json").read_text(encoding="utf-8"))
+        version = str(info["codebase_version"])
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{folder} is no LeRobot data set (meta/info.json: {type(error).__name__}: {error})") from None
+    if not version.startswith(("v2.", "v3.")):
+        raise DataError(f"{folder} is in LeRobot's format {version}; known are v2.0, v2.1 and v3.0")
+    return LeRobotSet(folder, info, suite, gripper)
+
+
+class Stored(Kept):
+    """The pictures that a data set brings along, made the size that is wanted, every so many steps."""
+
+    def __init__(self, folder: Path, look: Look, data: LeRobotSet, column: str | None = None) -> None:
+        """`column` is the camera's; None for the set's first. Raises DataError where there is no such camera."""
+        cameras = data.pictures
+        if not cameras or (column and column not in cameras):
+            raise DataError(f"{data.folder} has no pictures {column or ''}; it has {', '.join(cameras) or 'none'}")
+        self.data = data
+        self.column = column or cameras[0]
+        super().__init__(folder / f"{data.suite}-{re.sub(r'[^A-Za-z0-9]+', '-', self.column)}-{look.name}", look)
+
+    def make(self, demonstration: Demonstration) -> Array:
+        """Read them and make them smaller."""
+        video = self.data.info["features"][self.column]["dtype"] == "video"
+        images = (self._from_video if video else self._from_table)(demonstration)
+        steps = {"jpeg": self.look.jpeg, "filter": "lanczos3"}
+        return np.stack([model_image(image, self.look.size, steps) for image in images[:: self.look.every]])
+
+    def _from_table(self, demonstration: Demonstration) -> list[Array]:
+        import pyarrow.parquet as parquet
+        from PIL import Image
+
+        episode = demonstration.facts["episode"]
+        path = self.data.folder / self.data.info["data_path"].format(**self.data.where(episode))
+        rows = parquet.read_table(path, columns=[self.column], filters=[("episode_index", "==", episode)])
+        return [np.asarray(Image.open(io.BytesIO(cell["bytes"])).convert("RGB")) for cell in rows[self.column].to_pylist()]
+
+    def _from_video(self, demonstration: Demonstration) -> list[Array]:
+        import imageio_ffmpeg
+
+        where = self.data.where(demonstration.facts["episode"], self.column)
+        path = self.data.folder / self.data.info["video_path"].format(**where)
+        count = len(demonstration)
+        reader = imageio_ffmpeg.read_frames(
+            str(path), input_params=["-ss", f"{where['from_s']:.6f}"], output_params=["-frames:v", str(count)]
+        )
+        width, height = next(reader)["size"]
+        images = [np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader]
+        if len(images) != count:
+            raise DataError(f"{path} has {len(images)} pictures of {demonstration.key}, which has {count} steps")
+        return images
+
+
+def _matrix(column: Any) -> Array:
+    """[rows, numbers] float64 from a column of lists."""
+    return np.array(column.to_pylist(), np.float64)
