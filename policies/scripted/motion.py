@@ -36,6 +36,9 @@ MAX_CHANGE = 0.3
 class Tracker:
     """Keeps the reference and answers actions for one episode."""
 
+    full = np.ones(6)
+    """[6] a full action."""
+
     def __init__(self, hand: Pose) -> None:
         self._reference = hand
         self._speed = np.zeros(3)

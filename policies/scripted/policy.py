@@ -1,50 +1,86 @@
-"""The policy `scripted`: an expert that solves LIBERO's tasks from privileged state."""
+"""The policy `scripted`: an expert that solves LIBERO's and SimplerEnv's tasks from privileged state."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from ...envs import suites
 from ...envs.base import Needs
 from ..base import ActionChunk, BasePolicy, Observation, PolicyError
-from .geometry import Array
-from .motion import Tracker
-from .plans import solve
-from .scene import Scene
+from . import google_robot, motion, plans, scene
+from .geometry import Array, Pose
+from .steps import Aim, Handed
 
 MEMORY = 0.9
 """Part of a disturbance that is left after a step: it pushes one way for about ten steps."""
 
 
-class Episode:
-    """What the expert keeps about one episode: the scene, its plan, the reference it follows, and the disturbance."""
+class Scene(Handed, Protocol):
+    """What an expert reads from privileged views."""
 
-    def __init__(self, view: Mapping[str, Any]) -> None:
-        self.scene = Scene(view)
+    def update(self, view: Mapping[str, Any]) -> None:
+        """Take over the latest look."""
+        ...
+
+
+class Tracker(Protocol):
+    """What turns aims into actions."""
+
+    full: Array
+    """[6] a full action: its largest components of motion."""
+
+    def action(self, hand: Pose, aim: Aim) -> Array:
+        """[7] the action that brings the hand nearer to the aim."""
+        ...
+
+
+Expert = tuple[Scene, Tracker, Iterator[Aim]]
+"""A scene, what moves the hand in it, and the plan."""
+
+
+def _libero(view: Mapping[str, Any]) -> Expert:
+    read = scene.Scene(view)
+    return read, motion.Tracker(read.hand), plans.solve(read)
+
+
+def _simpler(view: Mapping[str, Any]) -> Expert:
+    read = google_robot.scene.Scene(view)
+    return read, google_robot.motion.Tracker(read.base), google_robot.plans.solve(read)
+
+
+EXPERTS: dict[str, Callable[[Mapping[str, Any]], Expert]] = {"libero": _libero, "simpler": _simpler}
+"""Family of suites -> what plays an episode, from its first view."""
+
+
+class Episode:
+    """What the expert keeps about one episode: the scene, its plan, the tracker, and the disturbance."""
+
+    def __init__(self, expert: Expert) -> None:
+        self._scene, self._tracker, self._plan = expert
         self.label = np.zeros(7)
-        self._tracker = Tracker(self.scene.hand)
-        self._plan = solve(self.scene)
         self._disturbance = np.zeros(6)
 
     def decide(self, view: Mapping[str, Any]) -> Array:
         """[7] what the expert does at this look; kept as `label`."""
-        self.scene.update(view)
-        self.label = self._tracker.action(self.scene.hand, next(self._plan))
+        self._scene.update(view)
+        self.label = self._tracker.action(self._scene.hand, next(self._plan))
         return self.label
 
     def disturbed(self, noise: float, rng: np.random.Generator) -> Array:
         """[7] the label with its motion disturbed; the gripper is left alone."""
         fresh = rng.normal(0.0, noise * np.sqrt(1.0 - MEMORY**2), 6)
         self._disturbance = MEMORY * self._disturbance + fresh
-        return np.append(np.clip(self.label[:6] + self._disturbance, -1.0, 1.0), self.label[6])
+        full = self._tracker.full
+        return np.append(np.clip(self.label[:6] + self._disturbance * full, -full, full), self.label[6])
 
 
 class ScriptedPolicy(BasePolicy):
-    """Solves LIBERO's tasks by scripted skills, closed loop, one action per decision.
+    """Solves the tasks of LIBERO and SimplerEnv by scripted skills, closed loop, one action per decision.
 
     Args:
         noise: standard deviation of a slowly varying disturbance of the six motion components of each action (1 is a
@@ -83,12 +119,18 @@ class ScriptedPolicy(BasePolicy):
 
     def _episode(self, observation: Observation) -> Episode:
         if observation.decision == 0:
-            if "scene" not in observation.view.privileged:
-                raise PolicyError(f"scripted needs a privileged view of {observation.spec.suite}; only LIBERO's worlds give one")
-            self._episodes[observation.key] = Episode(observation.view.privileged)
+            self._episodes[observation.key] = Episode(_expert(observation))
         return self._episodes[observation.key]
 
 
+def _expert(observation: Observation) -> Expert:
+    suite, view = observation.spec.suite, observation.view.privileged
+    family = suites.get(suite).family
+    if "scene" not in view or family not in EXPERTS:
+        raise PolicyError(f"scripted needs a privileged view of {suite}; only the worlds of {' and '.join(EXPERTS)} give one")
+    return EXPERTS[family](view)
+
+
 def _digest() -> str:
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
     return hashlib.sha256(b"".join(source.name.encode() + source.read_bytes() for source in sources)).hexdigest()[:16]

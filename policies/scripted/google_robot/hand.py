@@ -1,0 +1,60 @@
+"""The Google robot's hand as a planner sees it: its frame, its shape, and how far it can point down.
+
+Frame of the hand: origin of `link_gripper_tcp`, where the tips of the closed fingers end. Third axis: the approach;
+first: the closing axis, as for the Panda. Sizes from the robot's URDF, reach from its joint limits.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..geometry import DOWN, Array, Pose, exp, frame, heading, log, norm
+
+PALM = 0.087
+"""The hand's body begins this far behind the frame's origin, m."""
+PAD_MIDDLE = 0.022
+"""Middle of the fingertips' pads behind the origin, with a can between them, m."""
+FINGER_HALF = 0.0275
+"""Half thickness of a finger across the closing axis, m."""
+WRIST_MIDDLE = -2.93
+"""Closing axis, from the arm's direction, at which the last joint is in the middle of its range, rad."""
+_CLOSING_FIRST = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+"""From the axes of `link_gripper_tcp`, whose fingers move along y, to the hand's."""
+
+
+def from_tcp(tcp: Pose) -> Pose:
+    """The hand's frame where `link_gripper_tcp` stands."""
+    return Pose(tcp.position, tcp.rotation @ _CLOSING_FIRST)
+
+
+def lean_at(height: float, table: float) -> float:
+    """How far a hand must point outwards instead of down, so high over the table, for the wrist to stay in its range (rad).
+
+    From solving the arm's kinematics over the table: straight down is reachable near the table only.
+    """
+    return float(np.clip(0.10 + 2.5 * (height - table - 0.013), 0.10, 0.9))
+
+
+def pointing(out: Array, lean: float, closing: Array) -> Array:
+    """Axes of a hand that points down, leaned by `lean` towards the level direction `out`, and closes about along `closing`."""
+    return frame(math.cos(lean) * DOWN + math.sin(lean) * out, closing)
+
+
+def easier_half(rotation: Array, out: Array) -> Array:
+    """The axes, or the same with the fingers exchanged: those nearer to the middle of the last joint's range."""
+    middle = frame(DOWN, heading(math.atan2(out[1], out[0]) + WRIST_MIDDLE))
+    return min((rotation, rotation * [-1.0, -1.0, 1.0]), key=lambda way: norm(log(way @ middle.T)))
+
+
+def to_base(vector: Array, base: Pose) -> Array:
+    """A world vector in the axes of the robot's root, in which actions are given."""
+    return base.rotation.T @ vector
+
+
+def turned_towards(start: Array, goal: Array, most: float) -> Array:
+    """`start` turned towards `goal` by at most an angle."""
+    way = log(goal @ start.T)
+    angle = norm(way)
+    return goal if angle <= most else exp(way * (most / angle)) @ start

@@ -1,0 +1,117 @@
+"""Plans: from a SimplerEnv task to sequences of skills. Success counts at the last step, so every plan ends in keeping still."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+import numpy as np
+
+from ..geometry import LEVEL, UP, Pose
+from ..steps import CLOSED, OPEN, Aim, Steps, follow, hold, reach
+from .drawers import OUT, hook_pose, push_pose
+from .grasps import grasp_pose, releaned
+from .hand import lean_at
+from .scene import Scene
+from .spots import spot_near
+
+PATIENCE = 4
+"""Steps without motion after which a hand is taken as held up."""
+HOVER = 0.10
+"""A grasp is approached straight over this distance, m."""
+CLOSING_STEPS = 5
+"""Until the fingers have closed around the widest and the thinnest object."""
+EASE, KEEP = -0.107, 0.0
+"""Gripper actions: back to 0.05 rad behind where the fingers are held up, from the 0.19 rad that a blocked step of closing
+leaves; and no change. Closing on squeezes with ten times the force, and light objects work their way out."""
+RAISE = 0.08
+"""A load is lifted so far, m."""
+LIFTED = 0.012
+"""A load that has risen so far hangs in the hand, m."""
+SET_DOWN = 0.006
+"""A load is held so far above where it stood, m."""
+BEFORE = 0.12
+"""A front is approached from so far outside, m."""
+OVER = 0.020
+"""The hand reaches in so far above where it hooks, m."""
+PULLED = 0.22
+"""A drawer is drawn to here; it counts as open from 0.15, m."""
+
+
+def solve(scene: Scene) -> Generator[Aim, None, None]:
+    """Work on the task until it is done, then keep still."""
+    yield from PLANS[scene.task](scene)
+    while True:
+        yield from hold(scene, KEEP, 1000)
+
+
+def pick(scene: Scene) -> Steps:
+    """Take the source and lift it. False where it stays behind."""
+    index = scene.source
+    pose = grasp_pose(scene, index)
+    before = scene.center(index)
+    hover = pose.backed(HOVER)
+    table = before[2] - 0.05
+    yield from reach(scene, hover, OPEN, near=0.03, turned=0.3, through=True, patience=PATIENCE)
+    yield from reach(scene, hover, OPEN, near=0.012, turned=0.08, patience=PATIENCE)
+    yield from reach(scene, pose, OPEN, near=0.004, turned=0.05, speed=0.7, patience=PATIENCE)
+    yield from hold(scene, CLOSED, CLOSING_STEPS)
+    yield from hold(scene, EASE, 1)
+    raised = pose.moved(RAISE * UP)
+    raised = releaned(raised, lean_at(float(raised.position[2]), table), scene.base)
+    yield from reach(scene, raised, KEEP, near=0.01, turned=0.2, speed=0.7, patience=PATIENCE)
+    return float(scene.center(index)[2] - before[2]) > LIFTED
+
+
+def pick_up(scene: Scene) -> Steps:
+    """Take and lift the can, again where it fails."""
+    while not (yield from pick(scene)):
+        yield from hold(scene, OPEN, 2)
+    return True
+
+
+def move_near(scene: Scene) -> Steps:
+    """Carry the source to the target and hold it there."""
+    stood = scene.center(scene.source)
+    while not (yield from pick(scene)):
+        yield from hold(scene, OPEN, 2)
+    way = (spot_near(scene) - scene.center(scene.source)) * LEVEL
+    there = scene.hand.moved(way)
+    yield from reach(scene, there, KEEP, near=0.01, turned=0.2, patience=PATIENCE)
+    down = (stood[2] + SET_DOWN - scene.center(scene.source)[2]) * UP
+    yield from reach(scene, scene.hand.moved(down), KEEP, near=0.006, turned=0.2, speed=0.6, patience=PATIENCE)
+    return True
+
+
+def open_drawer(scene: Scene) -> Steps:
+    """Reach in over the front, draw the drawer out by its edge."""
+    hook = hook_pose(scene)
+    goal = hook.moved(-0.3 * OUT)
+    over = hook.moved(OVER * UP)
+    yield from approach(scene, over.backed(BEFORE))
+    yield from reach(scene, over, CLOSED, near=0.010, turned=0.08, speed=0.6, patience=PATIENCE)
+    yield from reach(scene, hook, CLOSED, near=0.006, turned=0.08, speed=0.6, patience=PATIENCE)
+    return (yield from follow(scene, lambda: goal, CLOSED, lambda: scene.travel > PULLED, speed=0.6, patience=6))
+
+
+def close_drawer(scene: Scene) -> Steps:
+    """Push the front until the drawer is shut."""
+    contact = push_pose(scene)
+    goal = contact.moved(0.25 * OUT)
+    yield from approach(scene, contact.moved(-0.06 * OUT))
+    return (yield from follow(scene, lambda: goal, CLOSED, lambda: scene.travel < 0.002, speed=0.5, patience=6))
+
+
+def approach(scene: Scene, pose: Pose) -> Steps:
+    """Come in front of the station, then to a pose."""
+    above = Pose(np.array([pose.position[0] + 0.05, pose.position[1], max(pose.position[2], 0.85)]), pose.rotation)
+    yield from reach(scene, above, CLOSED, near=0.05, turned=0.6, through=True, patience=PATIENCE)
+    return (yield from reach(scene, pose, CLOSED, near=0.012, turned=0.08, patience=PATIENCE))
+
+
+PLANS: dict[str, Callable[[Scene], Steps]] = {
+    "pick_coke_can": pick_up,
+    "move_near": move_near,
+    "open_drawer": open_drawer,
+    "close_drawer": close_drawer,
+}
+"""Task -> plan."""
