@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import sapien
-from sapien.physx import PhysxCollisionShapeConvexMesh, PhysxMaterial, PhysxRigidDynamicComponent
+from sapien.physx import PhysxMaterial, PhysxRigidDynamicComponent
 
 from ..base import SuiteError
+from .convex import convex_shapes
 
 FRICTION = 0.5
 """Static and dynamic, of every object; averaged with that of what it touches."""
@@ -36,7 +36,7 @@ def build_object(
     """
     body = PhysxRigidDynamicComponent()
     material = PhysxMaterial(FRICTION, FRICTION, 0.0)
-    for shape in _shapes(model_folder(pack, model) / "collision.obj", material):
+    for shape in convex_shapes(model_folder(pack, model) / "collision.obj", material):
         shape.set_density(database(pack)[model]["density"] if density is None else density)
         body.attach(shape)
     if damped:
@@ -75,35 +75,3 @@ def box_size(pack: Path, model: str) -> np.ndarray:
     """[3] extents of a model's database box (m), which rules about nearness use."""
     box = database(pack)[model]["bbox"]
     return np.subtract(box["max"], box["min"])
-
-
-def _shapes(mesh: Path, material: PhysxMaterial) -> list[Any]:
-    """Upstream's engine made one convex piece per connected part; SAPIEN 3 makes one per object of the file."""
-    parts = _parts(mesh)
-    if parts is None:
-        return PhysxCollisionShapeConvexMesh.load_multiple(str(mesh), [1, 1, 1], material)
-    return [PhysxCollisionShapeConvexMesh(vertices=part, scale=[1, 1, 1], material=material) for part in parts]
-
-
-@cache
-def _parts(mesh: Path) -> list[np.ndarray] | None:
-    """Vertices of each connected part of a file with one object; None where SAPIEN's own loader divides it alike."""
-    lines = mesh.read_text(encoding="utf-8").splitlines()
-    if sum(line.startswith("o ") for line in lines) > 1:
-        return None
-    vertices = np.array([line.split()[1:4] for line in lines if line.startswith("v ")], np.float32)
-    faces = [[int(corner.split("/")[0]) - 1 for corner in line.split()[1:]] for line in lines if line.startswith("f ")]
-    parts = _connected(vertices, faces)
-    return parts if len(parts) > 1 else None
-
-
-def _connected(vertices: np.ndarray, faces: list[list[int]]) -> list[np.ndarray]:
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    places, at = np.unique(vertices, axis=0, return_inverse=True)
-    edges = at.reshape(-1)[np.array([pair for face in faces for pair in pairwise(face)])]
-    graph = coo_matrix((np.ones(len(edges)), edges.T), shape=(len(places), len(places)))
-    count, label = connected_components(graph, directed=False)
-    parts = [places[label == part] for part in range(count)]
-    return [part for part in parts if len(part) > 3]  # stray vertices that no face uses

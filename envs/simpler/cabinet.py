@@ -49,7 +49,4 @@ class Cabinet:
 
 @cache
 def _builder(urdf: Path) -> Any:
-    loader = PhysicsLoader()
-    loader.load_multiple_collisions_from_file = True
-    loader.set_scene(sapien.Scene([sapien.physx.PhysxCpuSystem()]))
-    return loader.load_file_as_articulation_builder(str(urdf))
+    return PhysicsLoader().load_file_as_articulation_builder(str(urdf))

@@ -80,6 +80,8 @@ DAMPING = (
 FORCE_LIMIT = (300.0, 300.0, 100.0, 100.0, 100.0, 100.0, 100.0, 60.0, 60.0, 100.0, 100.0)
 FINGER_ARMATURE = 2e-3
 """kg m2 added to the two finger joints, which PhysX 5 lets chatter otherwise; docs/simplerenv_parity.md has the choice."""
+LIGHT, LIGHT_INERTIA = 1e-3, 1e-8
+"""Links below this mass (kg: sensor frames, nails) had at most this inertia (kg m2) upstream; SAPIEN 3 gives them 1e-6."""
 HAND = "link_gripper_tcp"
 _FINGER, _NAIL, _WHEEL = (2.0, 2.0, 0.1), (0.1, 0.1, 0.01), (1.0, 0.0, 0.1)
 CONTACT = {
@@ -110,15 +112,12 @@ class RobotModel:
 def load_robot(urdf: Path) -> RobotModel:
     """The robot of this file, without visuals."""
     loader = PhysicsLoader()
-    loader.load_multiple_collisions_from_file = True
     for link, (static, dynamic, patch) in CONTACT.items():
         loader.set_link_material(link, static, dynamic, 0.0)
         loader.set_link_patch_radius(link, patch)
         loader.set_link_min_patch_radius(link, patch)
-    scene = sapien.Scene([sapien.physx.PhysxCpuSystem()])
-    loader.set_scene(scene)
     builder = loader.load_file_as_articulation_builder(str(urdf))
-    articulation = builder.build()
+    articulation = builder.set_scene(sapien.Scene([sapien.physx.PhysxCpuSystem()])).build()
     order = np.array([JOINTS.index(joint.name) for joint in articulation.active_joints])
     return RobotModel(builder, Kinematics(articulation, HAND), order)
 
@@ -139,6 +138,9 @@ class Robot:
         for index, joint in enumerate(self._joints):
             joint.set_drive_property(STIFFNESS[index], DAMPING[index], FORCE_LIMIT[index], "force")
             joint.set_friction(0.0)
+        for link in self.links.values():
+            if link.mass < LIGHT:
+                link.inertia = [LIGHT_INERTIA] * 3
         for index in FINGERS:
             self._joints[index].set_armature(np.array([FINGER_ARMATURE], np.float32))
 

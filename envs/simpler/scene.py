@@ -6,6 +6,7 @@ an earlier episode (contact caches, sleeping bodies, drive targets) can be left 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,26 @@ NARROW_CONTACTS = ("move_near", "place_apple_in_closed_top_drawer")
 """Tasks whose shapes feel contact from 5 mm on; the others from 20 mm on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Solver:
+    """How PhysX 5 is to solve contacts and joints. Upstream's PhysX 4 had TGS with 25 iterations; the choices, and what
+    else was tried, are in docs/simplerenv_parity.md."""
+
+    tgs: bool
+    iterations: int
+
+
+PLAYING = Solver(tgs=False, iterations=25)
+SETTLING = Solver(tgs=True, iterations=40)
+
+
 class Scene:
     """The bodies of one configuration, each named as upstream names it."""
 
-    def __init__(self, pack: Path, configuration: Configuration) -> None:
+    def __init__(self, pack: Path, configuration: Configuration, solver: Solver) -> None:
         """Holds the arena or the cabinet; robot and objects are added."""
         self.pack, self.configuration = pack, configuration
-        self.system = _new_system(configuration.task)
+        self.system = _new_system(configuration.task, solver)
         self.scene = sapien.Scene([self.system])
         self.scene.set_timestep(1 / PHYSICS_HZ)
         self.robot: Robot | None = None
@@ -142,21 +156,18 @@ def is_about(configuration: Configuration, index: int) -> bool:
     return configuration.task != "pick_coke_can" or index == 0
 
 
-def _new_system(task: str) -> physx.PhysxCpuSystem:
-    """Upstream's engine settings, but for the solver: PhysX 5's TGS drives joints differently (docs/simplerenv_parity.md).
-
-    SAPIEN reads them from globals while it builds, so they are set before every scene.
-    """
+def _new_system(task: str, solver: Solver) -> physx.PhysxCpuSystem:
+    """Upstream's engine settings. SAPIEN reads them from globals while it builds, so they are set before every scene."""
     physx.set_scene_config(
         gravity=[0, 0, -9.81],
         bounce_threshold=2.0,
         enable_pcm=False,
-        enable_tgs=False,
+        enable_tgs=solver.tgs,
         enable_ccd=False,
         enable_enhanced_determinism=False,
         enable_friction_every_iteration=True,
     )
-    physx.set_body_config(solver_position_iterations=25, solver_velocity_iterations=1, sleep_threshold=0.005)
+    physx.set_body_config(solver_position_iterations=solver.iterations, solver_velocity_iterations=1, sleep_threshold=0.005)
     physx.set_shape_config(contact_offset=0.005 if task in NARROW_CONTACTS else 0.02, rest_offset=0.0)
     physx.set_default_material(1.0, 1.0, 0.0)
     return physx.PhysxCpuSystem()

@@ -17,7 +17,7 @@ import sapien
 
 from .grid import EpisodeSetup
 from .placements import DROP_Z, Objects, Placement, objects
-from .scene import Scene, has_cabinet, is_about, stage_mesh, station_urdf, velocity
+from .scene import SETTLING, Scene, has_cabinet, is_about, stage_mesh, station_urdf, velocity
 
 HALF_SECOND, LONG = 256, 769
 """Physics steps of 0.5 s and 1.5 s, truncated."""
@@ -52,7 +52,7 @@ class Settler:
         surroundings = station_urdf if has_cabinet(configuration) else stage_mesh
         key = configuration.task, surroundings(self._pack, configuration), placed
         if key not in self._known:
-            self._known[key] = drop(Scene(self._pack, configuration), placed)
+            self._known[key] = drop(Scene(self._pack, configuration, SETTLING), placed)
         return self._known[key]
 
 

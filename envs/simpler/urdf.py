@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from sapien.wrapper.articulation_builder import ArticulationBuilder, LinkBuilder
 from sapien.wrapper.urdf_loader import URDFLoader
+
+from .convex import convex_shapes
 
 
 class PhysicsLoader(URDFLoader):
     """Reads joints, inertias and collision shapes only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.load_multiple_collisions_from_file = True
+        self.set_scene(_Workshop())
 
     def _build_link(self, link: Any, link_builder: Any) -> None:
         link.visuals.clear()
@@ -24,3 +33,35 @@ class VisualLoader(URDFLoader):
             if visual.geometry.mesh:
                 visual.material = None
         super()._build_link(link, link_builder)
+
+
+class _Workshop:
+    """Stands for a scene while a URDF is read: hands out builders that cut meshes as upstream does."""
+
+    def create_articulation_builder(self) -> ArticulationBuilder:
+        return _ArticulationBuilder()
+
+
+class _ArticulationBuilder(ArticulationBuilder):
+    def create_link_builder(self, parent: LinkBuilder | None = None) -> LinkBuilder:
+        builder = _LinkBuilder(len(self.link_builders), parent)
+        self.link_builders.append(builder)
+        return builder
+
+
+class _LinkBuilder(LinkBuilder):
+    def build_physx_component(self, link_parent: Any = None) -> Any:
+        every = self.collision_records
+        meshes = [record for record in every if record.type == "multiple_convex_meshes" and record.filename.endswith(".obj")]
+        self.collision_records = [record for record in every if record not in meshes]
+        component = super().build_physx_component(link_parent)
+        self.collision_records = every
+        for record in meshes:
+            for shape in convex_shapes(Path(record.filename), record.material):
+                shape.local_pose = record.pose
+                shape.set_collision_groups(self.collision_groups)
+                shape.set_density(record.density)
+                shape.set_patch_radius(record.patch_radius)
+                shape.set_min_patch_radius(record.min_patch_radius)
+                component.attach(shape)
+        return component

@@ -18,7 +18,7 @@ from .placements import objects
 from .render import Renderer
 from .robot import FINGERS, HEAD_TILT, HEAD_TILTS, START
 from .rules import Rule, make_rule
-from .scene import Scene
+from .scene import PLAYING, Scene
 from .settling import Settler, lay
 from .suite import setup_of
 
@@ -34,7 +34,7 @@ class Stage:
     def __init__(self, pack: Path, setup: EpisodeSetup, settler: Settler, qpos: np.ndarray | None = None) -> None:
         """`qpos`: [11] joint positions to start from in place of the task's."""
         self.setup = setup
-        self.scene = Scene(pack, setup.configuration)
+        self.scene = Scene(pack, setup.configuration, PLAYING)
         self.robot = self.scene.add_robot()
         lay(self.scene, objects(setup), settler.settle(setup))
         self.robot.place(setup.robot, start_position(setup) if qpos is None else qpos)
