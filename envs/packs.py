@@ -60,7 +60,10 @@ def has_manifest(folder: Path) -> bool:
 
 
 def fingerprint(folder: Path) -> str:
-    """First 16 hex digits of the SHA-256 over the sorted (relative path, SHA-256) pairs of all files."""
+    """First 16 hex digits of the SHA-256 over the sorted (relative path, SHA-256) pairs of all files.
+
+    Hidden files do not count, nor do those that SAPIEN leaves beside meshes.
+    """
     total = hashlib.sha256()
     for path in _files(folder):
         total.update(f"{path.relative_to(folder).as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
@@ -68,4 +71,10 @@ def fingerprint(folder: Path) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    return iter(sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")))
+    return iter(
+        sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".") and not _cooked(path))
+    )
+
+
+def _cooked(path: Path) -> bool:
+    return path.name.endswith((".convex.stl", ".nonconvex.stl"))

@@ -15,6 +15,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,7 +24,7 @@ from ..envs.paths import cache_home
 from .errors import NotAble
 
 NAMES = ("egl", "osmesa")
-SOFTWARE = ("llvmpipe", "softpipe", "swrast", "software")
+SOFTWARE = ("llvmpipe", "softpipe", "swrast", "software", "swiftshader")
 DEVICES = ("CUDA_VISIBLE_DEVICES", "MUJOCO_EGL_DEVICE_ID")
 
 PROBE = """
@@ -51,9 +52,9 @@ class Backend:
     """One way to draw, as tried on this machine."""
 
     name: str
-    """`egl` or `osmesa`."""
+    """`egl`, `osmesa`, or a Vulkan driver (`vulkan.py`)."""
     renderer: str = ""
-    """What the GL library calls itself; empty where nothing could be drawn."""
+    """What the library calls itself; empty where nothing could be drawn."""
     problem: str = ""
     """Why nothing could be drawn; empty where it could."""
 
@@ -80,10 +81,11 @@ def try_backend(name: str, *, timeout_s: float = 60.0) -> Backend:
     verdict, _, renderer = done.stdout.strip().rpartition("\n")[2].partition(" ")
     if done.returncode == 0 and verdict == "drawn":
         return Backend(name, renderer=renderer)
-    return Backend(name, problem="the picture is black" if verdict == "black" else _cause(done))
+    return Backend(name, problem="the picture is black" if verdict == "black" else cause(done))
 
 
-def _cause(done: subprocess.CompletedProcess[str]) -> str:
+def cause(done: subprocess.CompletedProcess[str]) -> str:
+    """Why a trial in a process of its own came to nothing."""
     if done.returncode < 0:
         return f"the process died of signal {-done.returncode}"
     raised = re.search(r"^[\w.]+(Error|Exception)\b.*$", done.stderr, re.MULTILINE)
@@ -95,11 +97,23 @@ def find_gl() -> Backend:
     forced = os.environ.get("MUJOCO_GL", "").lower()
     if forced in NAMES:
         return _working(try_backend(forced))
-    note = _note()
+    return remembered("gl", "mujoco", DEVICES, lambda: _working(*_candidates()))
+
+
+def remembered(kind: str, distribution: str, variables: Sequence[str], find: Callable[[], Backend]) -> Backend:
+    """What was found by trying on this machine before, else what `find` finds now.
+
+    Args:
+        kind: of the backends, to tell their notes apart.
+        distribution: that draws; another version is tried anew.
+        variables: of the environment, that decide what is found.
+        find: tries; raises NotAble, which is not remembered.
+    """
+    note = _note(kind, distribution, variables)
     try:
         return Backend(**json.loads(note.read_bytes()))
     except (OSError, ValueError, TypeError):
-        found = _working(*_candidates())
+        found = find()
     _remember(note, found)
     return found
 
@@ -122,15 +136,15 @@ def _working(*tried: Backend) -> Backend:
     raise NotAble(f"no OpenGL backend can draw on this machine ({causes}). Type: nora-bench doctor --fix")
 
 
-def _note() -> Path:
-    """File for what was found; its name changes with the machine, its devices and MuJoCo."""
+def _note(kind: str, distribution: str, variables: Sequence[str]) -> Path:
+    """File for what was found; its name changes with the machine, its devices and the package that draws."""
     try:
-        mujoco = version("mujoco")
+        installed = version(distribution)
     except PackageNotFoundError:
-        mujoco = ""
+        installed = ""
     devices = sorted(map(str, [*Path("/dev").glob("nvidia*"), *Path("/dev").glob("dri/*")]))
-    facts = [platform.node(), sys.executable, mujoco, *devices, *(os.environ.get(name, "") for name in DEVICES)]
-    return cache_home() / f"gl-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]}.json"
+    facts = [platform.node(), sys.executable, installed, *devices, *(os.environ.get(name, "") for name in variables)]
+    return cache_home() / f"{kind}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]}.json"
 
 
 def _remember(note: Path, backend: Backend) -> None:

@@ -8,14 +8,13 @@ configuration has) and without the passes that nobody looks at. What a photograp
 
 from __future__ import annotations
 
-import os
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..base import SuiteError
+from . import driver
 from .grid import Configuration, EpisodeSetup
 from .overlay import composed, photograph, to_bytes
 from .placements import objects
@@ -27,36 +26,16 @@ NEAR, FAR = 0.1, 10.0
 """Metres."""
 FROM_OPENCV = (0.5, 0.5, -0.5, 0.5)
 """Turns `link_camera` (z forward, x right) into SAPIEN's camera axes (x forward, y left)."""
-DRIVER = "vulkan"
-"""Name of the loader's own choice of driver; `vulkan:FILE` names a driver's ICD file."""
-SHADERS = Path(__file__).parent / "shaders" / "raster"
-SAMPLES, DEPTH = 32, 8
-"""Rays per pixel and their length, as upstream traces them."""
 RASTER, TRACED, INSTEAD = "raster", "raytraced", "raster instead of raytraced"
-
-
-def use_driver(name: str) -> None:
-    """Make the Vulkan loader of this process take that driver; before anything is drawn."""
-    _, _, icd = name.partition(":")
-    if icd:
-        os.environ["VK_ICD_FILENAMES"] = os.environ["VK_DRIVER_FILES"] = icd
-
-
-def sapien() -> Any:
-    """The package, without its remarks about which Vulkan loader it takes."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Failed to find", category=UserWarning)
-        import sapien as package
-    return package
 
 
 class Renderer:
     """Draws the episodes of one asset pack."""
 
-    def __init__(self, pack: Path, driver: str = DRIVER, *, shaders: str = str(SHADERS)) -> None:
-        """`driver`: see DRIVER. `shaders`: folder, or name of one of SAPIEN's own, for the raster."""
-        use_driver(driver)
-        self._pack, self._shaders = pack, shaders
+    def __init__(self, pack: Path, name: str = driver.PLAIN, *, shaders: str = str(driver.RASTER_SHADERS)) -> None:
+        """`name`: of the Vulkan driver (`driver`). `shaders`: folder, or name of one of SAPIEN's own, for the raster."""
+        driver.use(name)
+        self._pack, self._traces, self._shaders = pack, driver.traces(name), shaders
         self._stage: _Stage | None = None
 
     def prepare(self, setup: EpisodeSetup) -> str:
@@ -64,7 +43,9 @@ class Renderer:
         configuration, models = setup.configuration, tuple(one.model for one in objects(setup).placements)
         if self._stage is None or self._stage.key != _key(configuration, models):
             self._stage = None  # free it first
-            self._stage = _Stage(self._pack, configuration, models, self._shaders)
+            self._stage = _Stage(
+                self._pack, configuration, models, None if configuration.ray_traced and self._traces else self._shaders
+            )
         self._setup = setup
         return self._stage.kind
 
@@ -98,19 +79,19 @@ def _key(configuration: Configuration, models: tuple[str, ...]) -> tuple[Any, ..
 class _Stage:
     """One loaded scene with its camera."""
 
-    def __init__(self, pack: Path, configuration: Configuration, models: tuple[str, ...], shaders: str) -> None:
-        package = sapien()
+    def __init__(self, pack: Path, configuration: Configuration, models: tuple[str, ...], shaders: str | None) -> None:
+        """`shaders`: None traces rays."""
+        package = driver.sapien()
         from .looks import light, lighting, materials, paint
         from .visuals import build_visuals
 
         self.key = _key(configuration, models)
-        traced = configuration.ray_traced and can_trace_rays()
-        self.kind = TRACED if traced else INSTEAD if configuration.ray_traced else RASTER
-        _choose_shaders("rt" if traced else shaders)
+        self.kind = TRACED if shaders is None else INSTEAD if configuration.ray_traced else RASTER
+        driver.choose_shaders(shaders)
         self.visuals = build_visuals(pack, configuration, models)
         paint(self.visuals, configuration)
         light(self.visuals.scene, lighting(configuration))
-        if configuration.rgb_overlay and not traced:
+        if configuration.rgb_overlay and shaders:
             for material in materials([self.visuals.arena]):
                 material.transmission = 1.0  # our shaders' sign for a surface whose colour nobody sees
         self.camera = package.render.RenderCameraComponent(WIDTH, HEIGHT)
@@ -122,32 +103,3 @@ class _Stage:
         self.visuals.scene.update_render()
         self.camera.take_picture()
         return self.camera.get_picture("Color")[..., :3], self.camera.get_picture("Segmentation")[..., 1]
-
-
-def _choose_shaders(shaders: str) -> None:
-    render = sapien().render
-    render.set_picture_format("Color", "r32g32b32a32sfloat")
-    render.set_camera_shader_dir(shaders)
-    if shaders == "rt":
-        render.set_ray_tracing_samples_per_pixel(SAMPLES)
-        render.set_ray_tracing_path_depth(DEPTH)
-        render.set_ray_tracing_denoiser("optix")
-
-
-def can_trace_rays() -> bool:
-    """Whether the device that draws here traces rays."""
-    return _fact("rayTrace") == "1"
-
-
-def device_name() -> str:
-    """What draws here."""
-    return _fact("GPU")
-
-
-def _fact(name: str) -> str:
-    """A line of SAPIEN's description of the device that it draws with, which is the first one."""
-    for line in sapien().render.get_device_summary().splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == name:
-            return value.strip()
-    return ""

@@ -1,0 +1,65 @@
+"""Vulkan drivers by name, and a trial of one: `vulkan` is the loader's own choice, `vulkan:FILE` the driver of an ICD file;
+with `vulkan-rt` in front, one that traces rays as well."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+PLAIN, TRACING = "vulkan", "vulkan-rt"
+RASTER_SHADERS = Path(__file__).parent / "shaders" / "raster"
+SAMPLES, DEPTH, DENOISER = 32, 8, "optix"
+"""Rays per pixel, their length, and what smooths the picture, as upstream traces them."""
+
+
+def use(name: str) -> None:
+    """Make the Vulkan loader of this process take that driver; before anything is drawn."""
+    _, _, icd = name.partition(":")
+    if icd:
+        os.environ["VK_ICD_FILENAMES"] = os.environ["VK_DRIVER_FILES"] = icd
+
+
+def traces(name: str) -> bool:
+    """Whether a driver was found to trace rays."""
+    return name.partition(":")[0] == TRACING
+
+
+def sapien() -> Any:
+    """The package, without its remarks about which Vulkan loader it takes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Failed to find", category=UserWarning)
+        import sapien as package
+    return package
+
+
+def choose_shaders(folder: str | None) -> None:
+    """Shaders of the cameras built from now on: a folder, one of SAPIEN's own by name, or None to trace rays."""
+    render = sapien().render
+    render.set_picture_format("Color", "r32g32b32a32sfloat")
+    render.set_camera_shader_dir(folder or "rt")
+    if folder is None:
+        render.set_ray_tracing_samples_per_pixel(SAMPLES)
+        render.set_ray_tracing_path_depth(DEPTH)
+        render.set_ray_tracing_denoiser(DENOISER)
+
+
+def try_driver(name: str) -> tuple[str, str]:
+    """Draw a red box in this process: `drawn` or `black`, and what the device calls itself. Raises where nothing can be drawn."""
+    use(name)
+    package = sapien()
+    choose_shaders(None if traces(name) else str(RASTER_SHADERS))
+    scene = package.Scene([package.render.RenderSystem()])
+    scene.set_ambient_light([1, 1, 1])
+    builder = scene.create_actor_builder()
+    builder.add_box_visual(half_size=[0.5, 0.5, 0.5], material=[1, 0, 0])
+    box = package.Entity()
+    box.add_component(builder.build_render_component())
+    box.set_pose(package.Pose([2, 0, 0]))
+    scene.add_entity(box)
+    camera = scene.add_camera("camera", 32, 32, 1.0, 0.1, 10.0)
+    scene.update_render()
+    camera.take_picture()
+    red, green, blue = camera.get_picture("Color")[16, 16, :3]
+    return "drawn" if red > 2 * max(green, blue, 0.01) else "black", package.render.RenderSystem().device.name
