@@ -1,0 +1,144 @@
+"""How the scripted expert takes, carries and pushes SimplerEnv's things: geometry and plans, without a simulator."""
+
+import numpy as np
+import pytest
+from nora_bench.envs.base import EpisodeSpec, View
+from nora_bench.policies.base import Observation, PolicyError
+from nora_bench.policies.scripted.geometry import LEVEL, Pose, norm
+from nora_bench.policies.scripted.google_robot.drawers import FRONT, HALF_HEIGHT, HEIGHTS, hook_pose, push_pose
+from nora_bench.policies.scripted.google_robot.grasps import grasp_pose, releaned
+from nora_bench.policies.scripted.google_robot.hand import PALM, lean_at
+from nora_bench.policies.scripted.google_robot.motion import LEASH, Tracker
+from nora_bench.policies.scripted.google_robot.plans import EASE, KEEP, solve
+from nora_bench.policies.scripted.google_robot.scene import Scene
+from nora_bench.policies.scripted.google_robot.spots import spot_near
+from nora_bench.policies.scripted.policy import ScriptedPolicy
+from nora_bench.policies.scripted.steps import CLOSED, OPEN, Aim
+
+from .toy_simpler import BOTTLE, CAN, LYING_ALONG_X, LYING_ALONG_Y, STANDING, TABLE, toy_view
+
+SPOTS = [(-0.35, -0.02), (-0.12, 0.42), (-0.235, 0.2)]
+"""Corners and middle of upstream's grid for the can."""
+NEAR = 0.18
+"""Distance within which every pair of move near counts as near, m."""
+
+
+def can_scene(quaternion, xy=(-0.235, 0.2)):
+    return Scene(toy_view("pick_coke_can", [(CAN, xy, quaternion)], source=0))
+
+
+def drawer_scene(which, travel=0.0, task="open_drawer"):
+    drawers = [travel if name == which else 0.0 for name in ("top", "middle", "bottom")]
+    return Scene(toy_view(task, subtask=which, drawers=drawers))
+
+
+@pytest.mark.parametrize("xy", SPOTS)
+@pytest.mark.parametrize(("quaternion", "along"), [(LYING_ALONG_Y, (0, 1, 0)), (LYING_ALONG_X, (1, 0, 0))])
+def test_a_lying_can_is_taken_across_its_axis(quaternion, along, xy):
+    assert abs(grasp_pose(can_scene(quaternion, xy), 0).rotation[:, 0] @ along) < 0.05
+
+
+@pytest.mark.parametrize("quaternion", [LYING_ALONG_Y, LYING_ALONG_X, STANDING])
+def test_the_tips_of_a_grasping_hand_stay_above_the_table(quaternion):
+    pose = grasp_pose(can_scene(quaternion), 0)
+    assert pose.position[2] + 0.008 * pose.rotation[2, 2] > TABLE
+
+
+def test_the_palm_stays_clear_of_a_standing_can():
+    scene = can_scene(STANDING)
+    pose = grasp_pose(scene, 0)
+    above = scene.boxes(0).corners().reshape(-1, 3) - pose.position
+    assert (-above @ pose.rotation[:, 2]).max() < PALM
+
+
+def test_a_bottle_is_taken_from_the_robots_side():
+    scene = Scene(toy_view("move_near", [(BOTTLE, (-0.33, 0.04), STANDING)] * 2, source=0, target=1))
+    approach = grasp_pose(scene, 0).rotation[:, 2]
+    assert approach[0] < -0.7
+    assert approach[2] > -0.7
+
+
+def test_a_hand_that_is_raised_leans_outwards_as_far_as_its_wrist_needs():
+    pose = grasp_pose(can_scene(LYING_ALONG_X), 0)
+    lean = lean_at(1.05, TABLE)
+    raised = releaned(pose.moved(np.array([0.0, 0.0, 0.15])), lean, Pose(np.array([0.35, 0.2, 0.08]), np.eye(3)))
+    assert np.arccos(-raised.rotation[2, 2]) == pytest.approx(lean)
+    assert raised.rotation[0, 2] < 0
+    assert raised.rotation[:, 0] @ pose.rotation[:, 0] > 0.99
+
+
+LAYOUTS = [((-0.33, 0.04), (-0.33, 0.34), (-0.13, 0.19)), ((-0.13, 0.04), (-0.33, 0.19), (-0.13, 0.34))]
+PAIRS = [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+def test_a_thing_is_carried_near_its_target_and_nearer_to_it_than_to_the_bystander(layout, source, target):
+    scene = Scene(toy_view("move_near", [(CAN, xy, STANDING) for xy in layout], source=source, target=target))
+    place, bystander = spot_near(scene), scene.bystanders[0]
+    apart = [norm((place - scene.center(index)) * LEVEL) for index in (target, bystander)]
+    assert 2 * CAN[0] + 0.03 < apart[0] < NEAR
+    assert apart[1] > apart[0] + 0.02
+
+
+@pytest.mark.parametrize("which", ["top", "middle", "bottom"])
+def test_the_hook_reaches_behind_and_below_the_edge_of_the_front(which):
+    scene = drawer_scene(which)
+    hook, edge = hook_pose(scene), HEIGHTS[scene.drawer] + HALF_HEIGHT
+    assert hook.position[0] < FRONT[0] - 0.03
+    assert edge - 0.04 < hook.position[2] < edge - 0.02
+
+
+@pytest.mark.parametrize("travel", [0.2, 0.1])
+def test_a_drawer_is_pushed_from_in_front_of_where_its_plate_is(travel):
+    scene = drawer_scene("middle", travel, "close_drawer")
+    assert 0.02 < push_pose(scene).position[0] - (FRONT[0] + travel) < 0.05
+
+
+def test_an_action_is_given_in_the_axes_of_the_robots_root_and_kept_on_a_leash():
+    scene = can_scene(LYING_ALONG_Y)
+    ahead = Pose(scene.hand.position + np.array([-1.0, 0.0, 0.0]), scene.hand.rotation)
+    action = Tracker(scene.base).action(scene.hand, Aim(ahead, OPEN))
+    assert action == pytest.approx([LEASH, 0, 0, 0, 0, 0, OPEN], abs=1e-9)
+
+
+def play(view, steps):
+    """A hand that is at once where it aims, and a thing that goes with it between closed fingers."""
+    scene = Scene(view)
+    plan, aims = solve(scene), []
+    for _ in range(steps):
+        aims.append(next(plan))
+        if aims[-1].grip in (EASE, KEEP) and any(aim.grip == CLOSED for aim in aims):
+            view["objects"][0, :3] += aims[-1].pose.position - view["tcp"][:3]
+        view["tcp"] = np.array([*aims[-1].pose.position, *view["tcp"][3:]])
+        scene.update(view)
+        scene.hand = aims[-1].pose
+    return scene, aims
+
+
+def test_the_grip_is_closed_eased_once_and_kept():
+    _, aims = play(toy_view("pick_coke_can", [(CAN, (-0.235, 0.2), LYING_ALONG_Y)], source=0), 30)
+    grips = [aim.grip for aim in aims]
+    assert grips == sorted(grips, key=[OPEN, CLOSED, EASE, KEEP].index)
+    assert grips.count(EASE) == 1
+
+
+def test_the_can_is_lifted_and_held_still():
+    scene, aims = play(toy_view("pick_coke_can", [(CAN, (-0.235, 0.2), LYING_ALONG_Y)], source=0), 60)
+    assert scene.pose(0).position[2] > TABLE + CAN[2] + 0.03
+    assert aims[-1].pose.position == pytest.approx(aims[-10].pose.position)
+
+
+def test_the_source_ends_near_its_target_at_its_old_height():
+    things = [(CAN, xy, STANDING) for xy in LAYOUTS[0]]
+    view = toy_view("move_near", things, source=0, target=2)
+    stood = view["objects"][0, 2]
+    scene, _ = play(view, 60)
+    assert norm((scene.center(0) - scene.center(2)) * LEVEL) < NEAR
+    assert scene.center(0)[2] == pytest.approx(stood, abs=0.02)
+
+
+def test_a_simpler_world_without_privileged_view_is_refused_by_name():
+    spec = EpisodeSpec("simpler-vm", 0, 0, 7, "simpler/nora-1.5", "urdf_base/standing")
+    with pytest.raises(PolicyError, match="simpler-vm"):
+        ScriptedPolicy().act_one(Observation(spec, 0, 0, "pick coke can", View()))
