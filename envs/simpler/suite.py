@@ -15,6 +15,8 @@ TASKS = ("pick_coke_can", "move_near", "open_drawer", "close_drawer")
 """Those of the papers' tables, in their order; a task's id is its place here."""
 OURS = ("sapien", "ruckig", "trimesh", "numpy", "opencv-python-headless")
 """Distributions whose version can change a result of our own build."""
+UPSTREAMS = ("mani_skill2_real2sim", "simpler_env", "gymnasium")
+"""More of them, where the original is installed."""
 
 
 @cache
@@ -79,7 +81,8 @@ class SimplerSuite:
 
     def versions(self) -> Mapping[str, str]:
         """Installed versions, `missing` where one is not installed."""
-        return {name: _version(name) for name in OURS}
+        theirs = {name: found for name in UPSTREAMS if (found := _version(name)) != "missing"}
+        return {**{name: _version(name) for name in OURS}, **theirs}
 
 
 def _task(name: str, found: tuple[Configuration, ...]) -> Task:
