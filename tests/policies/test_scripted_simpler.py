@@ -59,11 +59,12 @@ def test_a_bottle_is_taken_from_the_robots_side():
 
 
 def test_a_hand_that_is_raised_leans_outwards_as_far_as_its_wrist_needs():
-    pose = grasp_pose(can_scene(LYING_ALONG_X), 0)
-    lean = lean_at(1.05, TABLE)
-    raised = releaned(pose.moved(np.array([0.0, 0.0, 0.15])), lean, Pose(np.array([0.35, 0.2, 0.08]), np.eye(3)))
-    assert np.arccos(-raised.rotation[2, 2]) == pytest.approx(lean)
-    assert raised.rotation[0, 2] < 0
+    scene = can_scene(LYING_ALONG_X)
+    pose = grasp_pose(scene, 0)
+    high = pose.moved(np.array([0.0, 0.0, 0.15]))
+    raised = releaned(high, TABLE, scene.base)
+    assert np.arccos(-raised.rotation[2, 2]) == pytest.approx(lean_at(high.position, TABLE, scene.base))
+    assert raised.rotation[0, 2] < pose.rotation[0, 2] < 0
     assert raised.rotation[:, 0] @ pose.rotation[:, 0] > 0.99
 
 

@@ -28,8 +28,8 @@ def grasp_pose(scene: Scene, index: int) -> Pose:
         rotation = pointing(out, TALL_LEAN, np.cross(UP, out))
     else:
         height = max(middle[2] - PAD_MIDDLE, bottom + FLOOR, top - PALM + ROOM)
-        rotation = pointing(out, lean_at(height, bottom), closing_axis(box, out))
         middle = middle * LEVEL + (height + PAD_MIDDLE) * UP
+        rotation = pointing(out, lean_at(middle - PAD_MIDDLE * UP, bottom, scene.base), closing_axis(box, out))
     rotation = easier_half(rotation, out)
     return Pose(middle + PAD_MIDDLE * rotation[:, 2], rotation)
 
@@ -44,9 +44,9 @@ def closing_axis(box: Boxes, out: Array) -> Array:
     return flat(axes[first])
 
 
-def releaned(pose: Pose, lean: float, base: Pose) -> Pose:
-    """The pose with the hand leaned outwards by at least `lean`, its closing axis kept as far as that goes."""
+def releaned(pose: Pose, table: float, base: Pose) -> Pose:
+    """The pose with the hand leaned outwards as far as it must be there, its closing axis kept as far as that goes."""
+    lean = lean_at(pose.position, table, base)
     if np.arccos(np.clip(-pose.rotation[2, 2], -1.0, 1.0)) >= lean:
         return pose
-    out = flat(pose.position - base.position)
-    return Pose(pose.position, pointing(out, lean, pose.rotation[:, 0]))
+    return Pose(pose.position, pointing(flat(pose.position - base.position), lean, pose.rotation[:, 0]))

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from ..geometry import DOWN, Array, Pose, exp, frame, heading, log, norm
+from ..geometry import DOWN, LEVEL, Array, Pose, exp, frame, heading, log, norm
 
 PALM = 0.087
 """The hand's body begins this far behind the frame's origin, m."""
@@ -29,12 +29,13 @@ def from_tcp(tcp: Pose) -> Pose:
     return Pose(tcp.position, tcp.rotation @ _CLOSING_FIRST)
 
 
-def lean_at(height: float, table: float) -> float:
-    """How far a hand must point outwards instead of down, so high over the table, for the wrist to stay in its range (rad).
+def lean_at(position: Array, table: float, base: Pose) -> float:
+    """How far a hand must point outwards instead of down, there, for the wrist to stay in its range (rad).
 
-    From solving the arm's kinematics over the table: straight down is reachable near the table only.
+    From solving the arm's kinematics over the table: straight down is reachable near the table and the robot only.
     """
-    return float(np.clip(0.10 + 2.5 * (height - table - 0.013), 0.10, 0.9))
+    height, distance = position[2] - table, norm((position - base.position) * LEVEL)
+    return float(np.clip(0.07 + 2.5 * height + 1.5 * max(0.0, distance - 0.6), 0.10, 0.9))
 
 
 def pointing(out: Array, lean: float, closing: Array) -> Array:

@@ -10,7 +10,6 @@ from ..geometry import LEVEL, UP, Pose
 from ..steps import CLOSED, OPEN, Aim, Steps, follow, hold, reach
 from .drawers import OUT, hook_pose, push_pose
 from .grasps import grasp_pose, releaned
-from .hand import lean_at
 from .scene import Scene
 from .spots import spot_near
 
@@ -18,8 +17,8 @@ PATIENCE = 4
 """Steps without motion after which a hand is taken as held up."""
 HOVER = 0.10
 """A grasp is approached straight over this distance, m."""
-CLOSING_STEPS = 5
-"""Until the fingers have closed around the widest and the thinnest object."""
+CLOSING_STEPS, RESTED = (3, 6), 0.05
+"""Fewest and most steps of closing, and the angle in a step below which the fingers are held up, rad."""
 EASE, KEEP = -0.107, 0.0
 """Gripper actions: back to 0.05 rad behind where the fingers are held up, from the 0.19 rad that a blocked step of closing
 leaves; and no change. Closing on squeezes with ten times the force, and light objects work their way out."""
@@ -47,19 +46,27 @@ def solve(scene: Scene) -> Generator[Aim, None, None]:
 def pick(scene: Scene) -> Steps:
     """Take the source and lift it. False where it stays behind."""
     index = scene.source
-    pose = grasp_pose(scene, index)
-    before = scene.center(index)
-    hover = pose.backed(HOVER)
-    table = before[2] - 0.05
-    yield from reach(scene, hover, OPEN, near=0.03, turned=0.3, through=True, patience=PATIENCE)
-    yield from reach(scene, hover, OPEN, near=0.012, turned=0.08, patience=PATIENCE)
+    pose, before = grasp_pose(scene, index), scene.center(index)
+    table = float(scene.boxes(index).corners()[..., 2].min())
+    hover = releaned(pose.backed(HOVER), table, scene.base)
+    yield from reach(scene, hover, OPEN, near=0.02, turned=0.2, through=True, patience=PATIENCE)
     yield from reach(scene, pose, OPEN, near=0.004, turned=0.05, speed=0.7, patience=PATIENCE)
-    yield from hold(scene, CLOSED, CLOSING_STEPS)
-    yield from hold(scene, EASE, 1)
-    raised = pose.moved(RAISE * UP)
-    raised = releaned(raised, lean_at(float(raised.position[2]), table), scene.base)
+    yield from close(scene)
+    raised = releaned(pose.moved(RAISE * UP), table, scene.base)
     yield from reach(scene, raised, KEEP, near=0.01, turned=0.2, speed=0.7, patience=PATIENCE)
     return float(scene.center(index)[2] - before[2]) > LIFTED
+
+
+def close(scene: Scene) -> Steps:
+    """Close the fingers until something holds them up, and ease the grip."""
+    pose = scene.hand
+    for step in range(CLOSING_STEPS[1]):
+        before = scene.closing
+        yield Aim(pose, CLOSED)
+        if step >= CLOSING_STEPS[0] - 1 and scene.closing - before < RESTED:
+            break
+    yield Aim(pose, EASE)
+    return True
 
 
 def pick_up(scene: Scene) -> Steps:
