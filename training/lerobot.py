@@ -91,8 +91,8 @@ class LeRobotSet:
             import pandas as pd
 
             frame = pd.read_parquet(table)
-            names = frame.get("task", frame.index)  # LeRobot writes the instruction as the index
-            return {int(index): str(name) for name, index in zip(names, frame["task_index"], strict=True)}
+            frame = frame if "task" in frame else frame.rename_axis("task").reset_index()  # LeRobot writes it as the index
+            return {int(index): str(name) for name, index in zip(frame["task"], frame["task_index"], strict=True)}
         raise DataError(f"{self.folder} has no meta/tasks.jsonl and no meta/tasks.parquet: no instructions")
 
     def where(self, episode: int, camera: str = "") -> dict[str, Any]:

@@ -10,10 +10,12 @@ from nora_bench.envs.base import EpisodeSpec, Needs, WorldOptions
 from nora_bench.envs.paths import cache_home
 from nora_bench.harness.cli import main
 from nora_bench.harness.config import parse
+from nora_bench.harness.gl import choose_gl
 from nora_bench.training.collect import ATTEMPTS, Wanted, look_up
 from nora_bench.training.demonstrations import read_files, task_files
 from nora_bench.training.noise import Noise
 
+pytest.importorskip("libero", reason="no hf-libero: pip install 'nora-bench[libero]' && nora-bench doctor --fix")
 pytest.importorskip("h5py", reason="no h5py: pip install 'nora-bench[train]'")
 pytestmark = pytest.mark.libero
 PROTOCOL = "libero/openvla"
@@ -22,8 +24,8 @@ ARGUMENTS = ("--suite", "libero_goal", "--tasks", str(TASK), "--workers", "1")
 
 
 def options():
-    """A world that draws nothing."""
-    return WorldOptions(suites.get("libero_goal").resolve_assets("standin").path, "none", str(cache_home()))
+    """Of a world that could draw: what draws is decided once in a process, for all tests in it."""
+    return WorldOptions(suites.get("libero_goal").resolve_assets("standin").path, choose_gl(), str(cache_home()))
 
 
 def collection(folder, episodes=3, states=(0, 1, 2, 3), **config):

@@ -6,6 +6,7 @@ from nora_bench.training.demonstrations import DataError, append, keys, read_fil
 
 from .made import made
 
+pytest.importorskip("libero", reason="no hf-libero: pip install 'nora-bench[libero]' && nora-bench doctor --fix")
 h5py = pytest.importorskip("h5py", reason="no h5py: pip install 'nora-bench[train]'")
 pytestmark = pytest.mark.libero  # a file names its task's BDDL text, which hf-libero holds
 

@@ -16,6 +16,7 @@ from nora_bench.training.noise import Noise
 
 from .made import made
 
+pytest.importorskip("libero", reason="no hf-libero: pip install 'nora-bench[libero]' && nora-bench doctor --fix")
 pytestmark = pytest.mark.libero
 PROTOCOL = "libero/openvla"
 
