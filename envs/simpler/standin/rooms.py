@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class Block:
     picture: Array | None = None
 
 
-def table_top(y: float) -> float:
+def table_top(y: Any) -> Any:
     """Height of the table's top (m), which leans a little as upstream's does."""
     return 0.8875993 - 0.0003021 * y
 
@@ -50,7 +51,7 @@ def table_top(y: float) -> float:
 def table_room(floor: Colour, wall: Colour, top: tuple[Colour, Colour] = WOOD, *, of_stone: bool = False) -> list[Block]:
     """A table on a floor before two walls; its top comes first."""
     grain = stone(128, 128, *top, seed=31) if of_stone else wood(256, 128, *top, seed=21)
-    mean = tuple((np.add(*top) / 2).tolist())
+    mean: Colour = tuple((np.add(*top) / 2).tolist())
     board = Block((TABLE_X[0], TABLE_Y[0], TABLE_UNDERSIDE), (TABLE_X[1], TABLE_Y[1], table_top(0.0)), mean, finish(grain))
     body = Block(
         (TABLE_X[0] + 0.02, TABLE_Y[0] + 0.02, FLOOR), (TABLE_X[1] - 0.03, TABLE_Y[1] - 0.02, TABLE_UNDERSIDE), (96, 88, 80)
@@ -63,7 +64,7 @@ def _shell(floor: Colour, wall: Colour) -> list[Block]:
     return [
         Block((-3.0, -3.0, -0.083), (2.2, 3.0, FLOOR), floor),
         Block((-3.1, -3.0, FLOOR), (-3.0, 3.0, 2.6), wall),
-        Block((-3.0, 3.0, FLOOR), (2.2, 3.1, 2.6), tuple(0.9 * part for part in wall)),
+        Block((-3.0, 3.0, FLOOR), (2.2, 3.1, 2.6), (0.9 * wall[0], 0.9 * wall[1], 0.9 * wall[2])),
     ]
 
 
