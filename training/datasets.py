@@ -93,6 +93,7 @@ class Dataset:
         self.pictures = pictures
         self._clip = clip
         self._stats = stats
+        self._shown: dict[int, Array] = {}
         self.episodes = [self._cut(demonstration) for demonstration in demonstrations]
         counts = [len(episode.starts) for episode in self.episodes]
         self._first = np.concatenate([[0], np.cumsum(counts)]).astype(int)
@@ -103,9 +104,10 @@ class Dataset:
         return int(self._first[-1])
 
     def __getitem__(self, index: int) -> Example:
-        episode, row = self._find(index)
+        number, row = self._find(index)
+        episode = self.episodes[number]
         return Example(
-            picture=np.asarray(self.pictures.get(episode.demonstration)[episode.pictures[row]]),
+            picture=np.asarray(self._pictures(number)[episode.pictures[row]]),
             instruction=episode.demonstration.instruction,
             chunk=episode.chunks[row],
             mask=episode.real[row],
@@ -127,11 +129,17 @@ class Dataset:
         """[examples, length, action size] float32: all chunks, in the order of the examples."""
         return np.concatenate([episode.chunks for episode in self.episodes])
 
-    def _find(self, index: int) -> tuple[_Episode, int]:
+    def _pictures(self, number: int) -> Array:
+        """An episode's pictures, looked up once; they are mapped, not held."""
+        if number not in self._shown:
+            self._shown[number] = self.pictures.get(self.episodes[number].demonstration)
+        return self._shown[number]
+
+    def _find(self, index: int) -> tuple[int, int]:
         if not 0 <= index < len(self):
             raise IndexError(f"example {index} of {len(self)}")
         number = int(np.searchsorted(self._first, index, side="right")) - 1
-        return self.episodes[number], index - int(self._first[number])
+        return number, index - int(self._first[number])
 
     def _cut(self, demonstration: Demonstration) -> _Episode:
         steps = self.pictures.steps(demonstration)

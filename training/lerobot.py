@@ -115,6 +115,11 @@ class LeRobotSet:
         raise DataError(f"{self.folder}/meta/episodes says nothing of episode {episode}")
 
 
+def is_lerobot(folder: Path) -> bool:
+    """Whether the folder looks like a LeRobot-format set."""
+    return (folder / "meta" / "info.json").is_file()
+
+
 def open_lerobot(folder: Path, suite: str, gripper: Gripper = "command") -> LeRobotSet:
     """The data set in that folder. Raises DataError where there is none, or of a version that is not known."""
     try:

@@ -8,6 +8,7 @@ import pytest
 from nora_bench.training.demonstrations import DataError
 from nora_bench.training.frames import Look
 from nora_bench.training.lerobot import Stored, open_lerobot
+from nora_bench.training.sources import read_folders
 
 pa = pytest.importorskip("pyarrow", reason="no pyarrow: pip install 'nora-bench[train]'")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -117,6 +118,10 @@ def test_pictures_are_those_of_the_right_steps(data, tmp_path):
     for episode, demonstration in enumerate(data.demonstrations()):
         wanted = [shade(episode, step) for step in stored.steps(demonstration)]
         assert stored.get(demonstration).mean(axis=(1, 2, 3)) == pytest.approx(wanted, abs=4)
+
+
+def test_a_folder_is_read_as_what_it_is(data):
+    assert [found.suite for found in read_folders([data.folder])] == ["set", "set"]
 
 
 def test_openings_become_liberos_command(tmp_path):

@@ -17,7 +17,7 @@ MOST = 2048
 
 
 def tokenizer(
-    data: Annotated[list[Path], typer.Option("--data", help="Folder of demonstrations; can be given again.")],
+    data: Annotated[list[Path], typer.Option("--data", help="Folder of demonstrations, HDF5 or LeRobot; can be given again.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the tokenizer, laid out as the released one.")],
     length: Annotated[int, typer.Option("--length", min=1, help="Actions per chunk.")] = 5,
     end: Annotated[
@@ -43,13 +43,12 @@ def tokenizer(
     from .. import action_stats
     from ..chunks import Chunking
     from ..datasets import split, statistics
-    from ..demonstrations import read_files, task_files
     from ..noops import without_noops
+    from ..sources import read_folders
     from ..tokenizer import all_chunks, examine
 
     console = Console(stderr=as_json)
-    found = read_files(task_files(data))
-    demonstrations = [d if keep_noops else without_noops(d) for d in found]
+    demonstrations = [d if keep_noops else without_noops(d) for d in read_folders(data)]
     training, validation = split(demonstrations, share)
     steps = sum(map(len, training))
     _say(
