@@ -207,9 +207,9 @@ class Suite(Interface):
     """A named list of tasks. Light: importing and listing a suite never imports a simulator.
 
     A suite may have more: `protocols` (name -> its own), `cost` (see `harness.estimate`), `opengl = False` (draws by other
-    means than MuJoCo's), `cameras` (those it has, where not both), `instruction(spec)` (where episodes of one task are told
-    differently), `backends` (names of the ways to play it, the default first) and `foreign_backend` (the one among them
-    that is played by an interpreter of its own).
+    means than MuJoCo's; with `vulkan = True`, by SAPIEN's), `cameras` (those it has, where not both), `instruction(spec)`
+    (where episodes of one task are told differently), `backends` (names of the ways to play it, the default first) and
+    `foreign_backend` (the one among them that is played by an interpreter of its own).
     """
 
     name: str

@@ -55,7 +55,7 @@ class WorkerSetup:
             "PYTHONHASHSEED": "0",  # some simulators walk through sets of names
             "LP_NUM_THREADS": "0",  # software GL draws in the worker's own thread
             "NUMBA_CACHE_DIR": str(Path(self.options.cache) / "numba"),
-            **(blind if self.options.gl == "none" else drawing),
+            **(drawing if self.options.gl in ("egl", "osmesa") else blind),
             "PYTHONPATH": import_path() if self.python == sys.executable else str(bridge(Path(self.options.cache))),
         }
 

@@ -6,9 +6,10 @@ to the bit, or a difference and what may have caused it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..envs.base import Array, AssetPack, EpisodeSpec, Needs, Protocol, Reset, Suite, SuiteError, View, World, WorldOptions
@@ -18,8 +19,8 @@ from ..results.integrity import read_actions
 from ..results.reading import Run, StoreError
 from ..results.records import EpisodeRecord
 from ..results.summary import find
-from . import gl
 from .config import parse
+from .drawing import find_driver
 from .episode import Done, Episode, Look
 from .errors import InputError
 from .plan import find_stage
@@ -103,14 +104,20 @@ def replay(run: Run, key: str, *, assets: str = "", show: Show | None = None) ->
 
 @contextmanager
 def replaying(
-    run: Run, suite_name: str, *, assets: str = "", show: Show | None = None
+    run: Run, suite_name: str, *, assets: str = "", show: Show | None = None, needs: Needs | None = None
 ) -> Iterator[Callable[[EpisodeRecord], Verdict]]:
-    """A function that plays stored episodes of one suite again, one after the other in one world. See `replay`."""
+    """A function that plays stored episodes of one suite again, one after the other in one world. See `replay`.
+
+    `needs` is what `show` is shown; None for the pictures of all cameras.
+    """
     stage = find_stage(parse(run.run["config"]))
     suite = stage.suite(suite_name)
+    if stage.python != sys.executable:
+        raise InputError(f"episodes of backend {stage.backend} were played in another interpreter and are not replayed from here")
     protocol = _protocol(run)
     pack = suite.resolve_assets(assets) if assets else _recorded_assets(run, suite)
-    needs = Needs(cameras=getattr(suite, "cameras", CAMERAS)) if show else Needs()
+    cameras = getattr(suite, "cameras", CAMERAS)
+    needs = (replace(needs, cameras=cameras) if needs else Needs(cameras=cameras)) if show else Needs()
     with closing(suite.open_world(_options(suite, pack, draws=show is not None))) as world:
         seen = Filmed(world, show) if show else world
 
@@ -167,7 +174,7 @@ def _recorded_assets(run: Run, suite: Suite) -> AssetPack:
 def _options(suite: Suite, pack: AssetPack, *, draws: bool) -> WorldOptions:
     cache = cache_home()
     cache.mkdir(parents=True, exist_ok=True)
-    backend = gl.choose_gl() if draws and getattr(suite, "opengl", True) else "none"
+    backend = find_driver(suite).name if draws else "none"
     return WorldOptions(assets=pack.path, gl=backend, cache=str(cache))
 
 

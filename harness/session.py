@@ -33,9 +33,10 @@ from ..results.store import Store, StoreError
 from . import provenance
 from .config import HOW, RunConfig
 from .decide import PolicySeat
+from .drawing import NOTHING, find_driver
 from .errors import InputError, Interrupted, NotAble
 from .estimate import choose_workers
-from .gl import Backend, find_gl
+from .gl import Backend
 from .plan import Plan, Stage, find_stage, make_plan
 from .pool import WorkerSetup
 from .progress import Tally, show
@@ -251,10 +252,10 @@ def play(
 
 
 def draw_with(prepared: Prepared) -> Backend:
-    """What draws; nothing is tried where nobody looks, or where the suite draws by other means (`opengl = False`)."""
-    if prepared.policy.needs.cameras and getattr(prepared.stage.suites[0], "opengl", True):
-        return find_gl()
-    return Backend("none")
+    """What draws; nothing is tried where nobody looks."""
+    if not prepared.policy.needs.cameras:
+        return NOTHING
+    return find_driver(prepared.stage.suites[0], foreign=prepared.stage.python != sys.executable)
 
 
 def _worker_setup(prepared: Prepared, gl: str) -> WorkerSetup:

@@ -13,9 +13,9 @@ from ..results.films import film_path
 from ..results.reading import Run
 from ..results.records import EpisodeRecord
 from ..results.store import safe_name
+from .drawing import find_driver
 from .errors import InputError, Interrupted, NotAble
 from .film import open_film
-from .gl import choose_gl
 from .replay import replay
 
 FPS = 20.0
@@ -40,8 +40,7 @@ def require(suite: Suite) -> None:
     """Raises NotAble where videos cannot be made here; asked before a run and not after it."""
     if find_spec("imageio_ffmpeg") is None:
         raise NotAble("--video needs ffmpeg. Type: pip install imageio-ffmpeg   (or leave --video away)")
-    if getattr(suite, "opengl", True):
-        choose_gl()
+    find_driver(suite)
 
 
 def film_run(run: Run, which: str, note: Callable[[str], None], stop: Callable[[], bool] = lambda: False) -> Filmed:

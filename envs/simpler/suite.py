@@ -42,6 +42,7 @@ class SimplerSuite:
     family: str = "simpler"
     default_protocol: str = "simpler/nora-1.5"
     opengl: bool = False
+    vulkan: bool = True
     backends: tuple[str, ...] = ("sapien3", "upstream")
     foreign_backend: str = "upstream"
     cameras: tuple[str, ...] = ("primary",)

@@ -71,7 +71,7 @@ class UpstreamWorld:
 
     def step(self, action: np.ndarray, *, look: bool) -> bool:
         """One control step; upstream draws after every one of them, wanted or not."""
-        seen, _, terminated, _, info = self._env.step(np.asarray(action, np.float64))
+        seen, _, terminated, _, info = self._env.step(np.array(action, np.float64))  # its own: SciPy refuses arrays from the wire
         self._statistics = info.get("episode_stats", {})
         if look:
             self._look(seen)
