@@ -13,7 +13,7 @@ from rich.console import Console
 
 from ...envs.suites import expand
 from ...harness.config import integers, parse
-from ...harness.errors import InputError
+from ...harness.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
     from ..collect import Collection
@@ -93,7 +93,10 @@ def play(collection: Collection, console: Console) -> dict[str, Any]:
     before = len(collection.over())
     store = session.reopen(prepared, collection.folder) if collection.begun() else session.create(prepared, {})
     with store:
-        run(collection, store, session.draw_with(prepared), console)
+        try:
+            run(collection, store, session.draw_with(prepared), console)
+        except Interrupted:
+            raise Interrupted("stopped; nothing that had finished is lost, and the same command goes on") from None
     report = summary(collection, time.monotonic() - started, before)
     console.print(report.pop("text"), markup=False, highlight=False, soft_wrap=True)
     return report
