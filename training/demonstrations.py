@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -203,10 +204,10 @@ def read_file(path: Path, *, model: bool = False) -> Iterator[Demonstration]:
             yield _read(path, name, group, instruction, model=model)
 
 
-def read_files(paths: Iterable[Path], *, model: bool = False) -> Iterator[Demonstration]:
-    """The demonstrations of several files, file by file; see `read_file`."""
+def read_files(paths: Iterable[Path], *, model: bool = False, most: int | None = None) -> Iterator[Demonstration]:
+    """The demonstrations of several files, file by file, at most `most` of each; see `read_file`."""
     for path in paths:
-        yield from read_file(path, model=model)
+        yield from islice(read_file(path, model=model), most)
 
 
 def _groups(file: Any) -> list[tuple[str, Any]]:

@@ -235,7 +235,7 @@ def _predictions(recordings: Recordings, model: WorldModel) -> Iterator[Check]:
 
 def _rewards(recordings: Recordings, model: WorldModel) -> Iterator[Check]:
     from .preference.pairs import best_and_worst
-    from .preference.rewards import Reward, score
+    from .preference.rewards import Reward, imagine, score
 
     get = lambda name: recordings.get(WORLD, name)  # noqa: E731
     current, goal = (model.encode(_frames(recordings, f"{name}_frame"))[0, 0] for name in ("current", "goal"))
@@ -249,8 +249,8 @@ def _rewards(recordings: Recordings, model: WorldModel) -> Iterator[Check]:
         tolerance = FLOAT32 * int(steps)  # each prediction feeds its rounding to the next
         yield _close(case, "rolled-out latents", ours.flatten(1, 2), latents, tolerance)
         for weight, costs in recordings.matching(WORLD, f"{case}.cost_w"):
-            reward = Reward(action_weight=float(weight), unused_actions=candidates.shape[1] - int(steps))
-            scores = score(reward, candidates, demonstrated, model, current, goal)
+            predicted = imagine(model, current, candidates, candidates.shape[1] - int(steps))
+            scores = score(Reward(action_weight=float(weight)), candidates, demonstrated, predicted, goal)
             yield _close(f"{case}/weight {weight}", "rewards", -scores.total, costs)
             yield _close(f"{case}/weight {weight}", "goal rewards", -scores.goal, get(f"{case}.goal_energy"))
             yield _close(f"{case}/weight {weight}", "action rewards", -scores.action, get("action_l1_mean"))

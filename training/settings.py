@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from ..harness.errors import InputError
 
 
-class TrainingError(Exception):
+class TrainingError(InputError):
     """A run that cannot start or go on; the message names the cause and what to type."""
 
 
@@ -47,6 +49,11 @@ class LoopSettings:
     """`released` clears the gradients before every pass, so that an update uses the last pass alone, at 1/accumulation."""
     schedule_form: Literal["mended", "released"] = "mended"
     """`released` advances the schedule once per pass: the rate reaches 0 early and climbs back."""
+
+    def changed(self, **others: Any) -> LoopSettings:
+        """With the named fields changed, those that are None left as they are; a warm-up that no longer fits is cut."""
+        found = replace(self, **{name: value for name, value in others.items() if value is not None})
+        return replace(found, warmup=min(found.warmup, found.steps))
 
     def problem(self) -> str:
         """Why no run can have these settings; empty where one can."""

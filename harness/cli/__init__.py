@@ -28,6 +28,8 @@ VERBS: dict[str, str] = {
     "report": "Write runs as one page to read offline.",
     "collect": "Collect an expert's demonstrations, disturbed and labelled, in LIBERO's own layout.",
     "train": "Train the parts of a model: action tokenizer, policy, world model, preferences.",
+    "label": "Ask a policy several times at demonstrated states; which of its answers is better?",
+    "export": "Write a run for other tools: rows, Parquet, LeRobot, Inspect.",
     "trials": "Keep trials on a real robot as a run.",
     "serve": "Serve a policy to other processes and machines.",
     "replay": "Play a stored episode again, verify it, write its video.",
@@ -41,7 +43,7 @@ VERBS: dict[str, str] = {
 }
 """Verb -> its line in `nora-bench --help`, in the order shown."""
 
-HOMES: dict[str, str] = {"collect": "training", "train": "training"}
+HOMES: dict[str, str] = {"collect": "training", "train": "training", "label": "training"}
 """Verb -> the package it is of, where that is not the harness. This table is where the packages above us are put
 together; nothing else of the harness knows of them."""
 

@@ -16,7 +16,12 @@ OPTIONS = {
     "train": {
         "pictures": "--data --out --size --every --camera --assets --workers --dry-run --json",
         "tokenizer": "--data --out --length --end --vocab --scale --keep-noops --bounds --validation --dry-run --json",
+        "world-model": "--data --out --recipe --episodes --start --steps --seed --frames --latents --assets --dry-run --json",
+        "dpo": "--policy --labels --reward --out --recipe --steps --rate --beta --seed --dry-run --json",
     },
+    "label": "--policy --data --out --world-model --reward --candidates --margin --states --episodes --every --seed --frames "
+    "--latents --assets --dry-run --json",
+    "export": "FOLDER --format --out --assets --fps --json",
     "trials": "FILE --suite --policy --out --trials --tasks",
     "serve": "--policy --policy-arg --suite --protocol --host --port --token --max-batch",
     "replay": "FOLDER KEY --video --assets --fps --json",

@@ -14,7 +14,7 @@ from nora_bench.policies.nora.recordings import Recordings
 from nora_bench.training.parity import compare
 from nora_bench.training.preference.dpo import flow_dpo, squared_error, token_dpo, token_log_probabilities
 from nora_bench.training.preference.prompts import Batcher
-from nora_bench.training.preference.rewards import Reward, score
+from nora_bench.training.preference.rewards import Reward, imagine, score
 from nora_bench.training.preference.terms import Frozen, flow_terms
 from nora_bench.training.world_model.checkpoint import untrained
 from nora_bench.training.world_model.config import PredictorConfig, WorldModelConfig
@@ -165,7 +165,7 @@ def record_world(folder):
 def record_rewards(world):
     current, goal = draw(1, 1, 3, 48, 48, seed=4), draw(1, 1, 3, 48, 48, seed=5)
     now, then, candidates, best = world.encode(current), world.encode(goal), draw(4, 3, 4, seed=6), draw(5, 4, seed=7)
-    scores = score(Reward(action_weight=0.5), candidates, best[:3], world, now[0, 0], then[0, 0])
+    scores = score(Reward(), candidates, best[:3], imagine(world, now[0, 0], candidates), then[0, 0])
     latents = world.rollout(now[:, 0].expand(4, -1, -1), candidates)
     return {
         "current_frame": current.transpose(1, 2),

@@ -81,31 +81,30 @@ def score(
     reward: Reward,
     candidates_CNA: Tensor,
     demonstrated_NA: Tensor,
-    world: WorldModel | None = None,
-    current_KE: Tensor | None = None,
+    predicted_CKE: Tensor | None = None,
     goal_KE: Tensor | None = None,
 ) -> Scores:
     """Eq. (8) for the candidates of one state.
 
     Args:
         reward: what counts.
-        candidates_CNA, demonstrated_NA: normalised as the world model's and the policy's training data are.
-        world, current_KE, goal_KE: needed where the goal counts; normalised latents of the current and of the goal's frame.
+        candidates_CNA, demonstrated_NA: normalised alike.
+        predicted_CKE, goal_KE: needed where the goal counts; what the world model expects to see after each candidate
+            (`imagine`), and the normalised latents of the goal's frame.
     """
     action = action_reward(candidates_CNA, demonstrated_NA)
-    goal = action.new_zeros(len(action))
-    if reward.goal:
-        if world is None or current_KE is None or goal_KE is None:
-            raise ValueError(f"the reward's goal ({reward.goal}) needs a world model and latents")
-        predicted = imagine(world, current_KE, candidates_CNA[:, : candidates_CNA.shape[1] - reward.unused_actions])
-        goal = goal_reward(predicted, goal_KE)
+    if not reward.goal:
+        return Scores(reward.action_weight * action, action.new_zeros(len(action)), action)
+    if predicted_CKE is None or goal_KE is None:
+        raise ValueError(f"the reward's goal ({reward.goal}) needs predictions and the goal's latents")
+    goal = goal_reward(predicted_CKE, goal_KE)
     return Scores(reward.goal_weight * goal + reward.action_weight * action, goal, action)
 
 
-def imagine(world: WorldModel, current_KE: Tensor, candidates_CNA: Tensor) -> Tensor:
-    """[C, K, E] what the world model expects to see after each candidate's last action."""
+def imagine(world: WorldModel, current_KE: Tensor, candidates_CNA: Tensor, unused: int = 0) -> Tensor:
+    """[C, K, E] what the world model expects to see after each candidate, its last `unused` actions left out."""
     import torch
 
     with torch.no_grad():
         start = current_KE.expand(len(candidates_CNA), -1, -1)
-        return world.rollout(start, candidates_CNA)[:, -1]
+        return world.rollout(start, candidates_CNA[:, : candidates_CNA.shape[1] - unused])[:, -1]

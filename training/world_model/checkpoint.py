@@ -76,6 +76,22 @@ def fill(model: WorldModel, tensors: Mapping[str, Tensor]) -> None:
     model.load_state_dict({name: value.float() for name, value in state.items()})
 
 
+def start_from(model: WorldModel, path: Path) -> None:
+    """Give the model the weights of a .safetensors file or a folder of ours; where they are an encoder's alone, only those.
+
+    Raises CheckpointError for other files (which could run code), and where a tensor does not fit.
+    """
+    from safetensors.torch import load_file
+
+    file = path / WEIGHTS if path.is_dir() else path
+    if file.suffix != ".safetensors" or not file.is_file():
+        raise CheckpointError(f"{path} is no .safetensors file or folder of one; other formats can run code and are not read")
+    tensors = load_file(file)
+    own = {} if any(name.startswith("predictor.predictor") for name in canonical(tensors)) else model.predictor.state_dict()
+    kept = {name: value for name, value in tensors.items() if not own or name.startswith("encoder.")}
+    fill(model, {**kept, **{f"predictor.{name}": value for name, value in own.items()}})
+
+
 def canonical(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The same weights under the names of `WorldModel`: the encoder's fused projection split, unused layers left out."""
     found: dict[str, Tensor] = {}

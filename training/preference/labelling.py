@@ -1,0 +1,219 @@
+"""Labelling: states of demonstrations, several answers of the policy to each, every reward of every answer, pairs.
+
+Candidates are drawn once and scored under all rewards, so that sets made with different rewards differ in nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...policies.adapters import NormStats
+from ..action_stats import normalise
+from ..chunks import Chunking
+from ..datasets import Pictures, normalised_chunks
+from ..demonstrations import DataError, Demonstration
+from ..settings import TrainingError
+from .pairs import pair
+from .rewards import REWARDS, Reward
+from .sampler import Sampler, noise_of
+from .store import Part, begin, has_part, write_part
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..world_model.latents import Latents
+    from ..world_model.model import WorldModel
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSettings:
+    """What is asked of the labels."""
+
+    rewards: tuple[str, ...] = tuple(REWARDS)
+    candidates: int = 5
+    """Chunks per state, as released."""
+    margin: float = 0.0
+    """Smallest difference between the rewards of winner and loser; equal rewards never make a pair."""
+    seed: int = 0
+    every: int = 1
+    """Of a demonstration's states, take each so-manyth."""
+    limit: int | None = None
+    """Most states, spread over the demonstrations; None: all."""
+    per_part: int = 32
+    """States that are labelled and written at once."""
+
+    def problem(self) -> str:
+        """Why nothing can be labelled so; empty where it can."""
+        if unknown := set(self.rewards) - REWARDS.keys():
+            return f"unknown reward {', '.join(sorted(unknown))}; known are {', '.join(REWARDS)}"
+        return "two candidates make a pair; one does not" if self.candidates < 2 else ""
+
+    def needs_world(self) -> bool:
+        """Whether any reward looks at a goal."""
+        return any(REWARDS[name].goal for name in self.rewards)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One state to be labelled."""
+
+    demonstration: Demonstration
+    picture: int
+    """Index among the demonstration's pictures."""
+    step: int
+    chunk: Array
+    """[N, A] float32 what the expert did, normalised as the policy's actions are."""
+
+
+@dataclass(frozen=True)
+class Imagination:
+    """A world model and what it needs to judge."""
+
+    world: WorldModel
+    latents: Latents
+    stats: Mapping[str, NormStats]
+    """Suite -> how the world model's actions are normalised."""
+
+
+@dataclass(frozen=True)
+class Labeller:
+    """Everything that labels are made with."""
+
+    settings: LabelSettings
+    sampler: Sampler
+    pictures: Pictures
+    imagination: Imagination | None
+
+    def __post_init__(self) -> None:
+        if problem := self.settings.problem():
+            raise TrainingError(problem)
+        if self.settings.needs_world() and self.imagination is None:
+            raise TrainingError(
+                "rewards with a goal need a world model: add --world-model DIR, or ask for --reward gta alone. "
+                "To make one: nora-bench train world-model --data DIR --out DIR"
+            )
+
+    def states(self, demonstrations: Sequence[Demonstration]) -> list[State]:
+        """The states to be labelled, in order: those with a picture from which an unspoilt, whole chunk follows."""
+        found = [state for d in demonstrations for state in self._states_of(d)]
+        if not found:
+            raise DataError("no state to label: every chunk touches a push, or there are no demonstrations")
+        limit = self.settings.limit or len(found)
+        chosen = np.unique(np.linspace(0, len(found) - 1, min(limit, len(found))).round().astype(int))
+        return [found[index] for index in chosen]
+
+    def _states_of(self, demonstration: Demonstration) -> Iterator[State]:
+        steps = self.pictures.steps(demonstration)
+        stats = {demonstration.suite: self.sampler.stats(demonstration.suite)}
+        cuts = normalised_chunks(demonstration, steps, stats, Chunking(self.sampler.chunk, "drop"))
+        taken = range(0, len(cuts.starts), self.settings.every)
+        for row in taken:
+            step = int(cuts.starts[row])
+            yield State(demonstration, steps.index(step), step, cuts.actions[row].astype(np.float32))
+
+    def label(self, states: Sequence[State]) -> Part:
+        """Candidates, scores and pairs of some states."""
+        images = np.stack([np.asarray(self.pictures.get(s.demonstration)[s.picture]) for s in states])
+        shape = (self.settings.candidates, *states[0].chunk.shape)
+        noise = np.stack([noise_of(self.settings.seed, s.demonstration.key, s.step, shape) for s in states])
+        candidates = self.sampler.sample(images, [s.demonstration.instruction for s in states], noise)
+        scored = [self._score(state, chunks) for state, chunks in zip(states, candidates, strict=True)]
+        names = self.settings.rewards
+        total = {name: np.stack([row[name][0] for row in scored]) for name in names}
+        return Part(
+            images=images,
+            candidates=candidates,
+            demonstrated=np.stack([state.chunk for state in states]),
+            action=np.stack([row[names[0]][2] for row in scored]),
+            goal={name: np.stack([row[name][1] for row in scored]) for name in names},
+            total=total,
+            pairs={name: np.array([pair(row, self.settings.margin) for row in total[name]], np.int64) for name in names},
+            states=[_described(state) for state in states],
+        )
+
+    def _score(self, state: State, candidates: Array) -> dict[str, tuple[Array, Array, Array]]:
+        """Reward's name -> (total, goal, action), each [C] float32."""
+        import torch
+
+        from .rewards import score
+
+        chunks, best = torch.from_numpy(candidates), torch.from_numpy(state.chunk)
+        predicted: dict[int, Tensor] = {}
+        rows = {}
+        for name in self.settings.rewards:
+            reward = REWARDS[name]
+            if reward.goal and reward.unused_actions not in predicted:
+                predicted[reward.unused_actions] = self._imagined(state, candidates, reward.unused_actions)
+            goal = self._goal(state, reward) if reward.goal else None
+            scores = score(reward, chunks, best, predicted.get(reward.unused_actions), goal)
+            rows[name] = tuple(values.numpy().astype(np.float32) for values in (scores.total, scores.goal, scores.action))
+        return rows
+
+    def _imagined(self, state: State, candidates: Array, unused: int) -> Tensor:
+        import torch
+
+        from .rewards import imagine
+
+        imagination = self._imagination()
+        suite = state.demonstration.suite
+        actions = self.sampler.stats(suite).unnormalise(candidates.astype(np.float64))
+        actions = normalise(actions, imagination.stats[suite], clip=False).astype(np.float32)
+        device = next(imagination.world.parameters()).device
+        current = torch.from_numpy(np.array(imagination.latents.get(state.demonstration)[state.step])).float()
+        return imagine(imagination.world, current.to(device), torch.from_numpy(actions).to(device), unused).cpu()
+
+    def _goal(self, state: State, reward: Reward) -> Tensor:
+        import torch
+
+        latents = self._imagination().latents.get(state.demonstration)
+        frame = reward.frame(state.step, len(state.chunk), len(latents) - 1)
+        return torch.from_numpy(np.array(latents[frame])).float()
+
+    def _imagination(self) -> Imagination:
+        if self.imagination is None:
+            raise TrainingError("a reward with a goal needs a world model")
+        return self.imagination
+
+
+def label_all(
+    labeller: Labeller,
+    demonstrations: Sequence[Demonstration],
+    folder: Path,
+    about: Mapping[str, Any],
+    report: Callable[[int], None] = lambda states: None,
+) -> int:
+    """Label what the folder lacks; the number of states in it afterwards.
+
+    Args:
+        labeller: what labels are made with.
+        demonstrations: whose states are labelled.
+        folder: for the labels; goes on where it was stopped.
+        about: facts that decide the labels beside the settings (policy, world model); another set of them is refused.
+        report: called with the states of each part that is done.
+    """
+    states = labeller.states(demonstrations)
+    begin(folder, {**about, **asdict(labeller.settings), "rewards": list(labeller.settings.rewards), "states": len(states)})
+    size = labeller.settings.per_part
+    for index, start in enumerate(range(0, len(states), size)):
+        if not has_part(folder, index):
+            write_part(folder, index, labeller.label(states[start : start + size]))
+        report(len(states[start : start + size]))
+    return len(states)
+
+
+def _described(state: State) -> dict[str, Any]:
+    demonstration = state.demonstration
+    return {
+        "key": demonstration.key,
+        "step": state.step,
+        "suite": demonstration.suite,
+        "task": demonstration.task,
+        "instruction": demonstration.instruction,
+    }
