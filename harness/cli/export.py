@@ -1,0 +1,80 @@
+"""`nora-bench export`: a run for other tools."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ...results.reading import Run
+
+
+class Format(StrEnum):
+    """What other tools read."""
+
+    jsonl = "jsonl"
+    parquet = "parquet"
+    lerobot = "lerobot"
+    inspect = "inspect"
+
+
+ENDINGS = {Format.jsonl: ".jsonl", Format.parquet: ".parquet", Format.lerobot: "-lerobot"}
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    form: Annotated[
+        Format, typer.Option("--format", help="Rows (jsonl, parquet), a data set of rollouts (lerobot), an eval log (inspect).")
+    ],
+    out: Annotated[Path | None, typer.Option(help="New file, or folder for lerobot. [./RUN.jsonl, ./RUN-lerobot ...]")] = None,
+    assets: Annotated[str, typer.Option(help="lerobot: draw with this pack or folder; the run's own by default.")] = "",
+    fps: Annotated[int, typer.Option(min=1, help="lerobot: control steps per second.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Write a run in a form that other tools read.
+
+    Example: `nora-bench export runs/libero-nora --format parquet`
+
+    `lerobot` plays every episode again to see what the policy saw; those whose replay is not the record are left out, and the
+    command ends with 1.
+    """
+    from ...results.reading import load_run
+    from ..errors import ExitCode, InputError
+
+    run = load_run(folder)
+    target = out or _usual_name(run, form)
+    if target.exists():
+        raise InputError(f"{target} exists; choose another name with --out")
+    if not target.absolute().parent.is_dir():
+        raise InputError(f"--out {target}: there is no folder {target.parent}")
+    count, left_out = _write(run, form, target, assets, fps, quiet=as_json)
+    if as_json:
+        print(json.dumps({"out": str(target), "episodes": count, "left_out": left_out}))
+    else:
+        print(f"{count} episodes -> {target}")
+    if left_out:
+        raise typer.Exit(int(ExitCode.FINDINGS))
+
+
+def _usual_name(run: Run, form: Format) -> Path:
+    if form is not Format.inspect:
+        return Path(f"{run.name}{ENDINGS[form]}")
+    created = str(run.run.get("created") or "1970-01-01T00:00:00+00:00").replace(":", "-")
+    return Path(f"{created}_nora-bench_{run.name.replace('_', '-')}.json")  # names like these are what Inspect lists
+
+
+def _write(run: Run, form: Format, out: Path, assets: str, fps: int, *, quiet: bool) -> tuple[int, list[str]]:
+    """How many episodes were written, and which were left out."""
+    from ..export.inspect_log import write_inspect
+    from ..export.lerobot import write_lerobot
+    from ..export.rows import write_jsonl, write_parquet
+
+    if form is Format.lerobot:
+        written = write_lerobot(run, out, fps=fps, assets=assets, note=(lambda line: None) if quiet else print)
+        return written.episodes, list(written.left_out)
+    writers = {Format.jsonl: write_jsonl, Format.parquet: write_parquet, Format.inspect: write_inspect}
+    return writers[form](run, out), []

@@ -1,0 +1,107 @@
+"""A run as a log of Inspect (`inspect_ai`): one sample per scene, one epoch per seed, `success` as its score.
+
+Written as plain JSON, log version 2, so that nothing has to be installed; the tests read it with the package itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from ...results import summary
+from ...results.reading import Run
+from ...results.records import EpisodeRecord
+from ..errors import InputError
+
+SCORER = "success"
+STATUS = {"finished": "success", "interrupted": "cancelled", "failed": "error", "running": "started"}
+
+
+def write_inspect(run: Run, out: Path) -> int:
+    """Write the log (name it .json); how many samples. Raises InputError for another ending, which Inspect would not read."""
+    if out.suffix != ".json":
+        raise InputError(f"--out {out}: Inspect reads logs whose names end in .json")
+    with out.open("x", encoding="utf-8") as handle:
+        json.dump(_log(run), handle, allow_nan=False)
+    return len(run.records)
+
+
+def _log(run: Run) -> dict[str, Any]:
+    scored = [record for record in run.records if record.success is not None]
+    status = STATUS.get(str(run.run.get("status")), "started")
+    failed = {"message": "the run has failed", "traceback": "", "traceback_ansi": ""}
+    return {
+        "version": 2,
+        "status": status,
+        "eval": _eval(run),
+        "plan": {"name": "plan", "steps": [], "config": {}},
+        "results": {
+            "total_samples": int((run.run.get("counts") or {}).get("planned", len(run.records))),
+            "completed_samples": len(scored),
+            "scores": [_score(run, scored)] if scored else [],
+        },
+        "stats": {"started_at": run.run.get("created") or "", "completed_at": run.run.get("finished") or "", "model_usage": {}},
+        **({"error": failed} if status == "error" else {}),
+        "samples": [_sample(record) for record in run.records],
+    }
+
+
+def _eval(run: Run) -> dict[str, Any]:
+    protocol, policy = run.run.get("protocol") or {}, run.run.get("policy") or {}
+    scenes = dict.fromkeys(_scene(record) for record in run.records)
+    suites = "+".join(run.run.get("suites") or dict.fromkeys(record.suite for record in run.records))
+    return {
+        "run_id": run.name,
+        "created": run.run.get("created") or "1970-01-01T00:00:00+00:00",
+        "task": f"nora_bench/{suites}",
+        "task_id": run.name,
+        "task_version": protocol.get("version", 0),
+        "task_args": {"protocol": protocol.get("name")},
+        "dataset": {"name": suites, "samples": len(scenes), "sample_ids": list(scenes)},
+        "model": f"nora_bench/{policy.get('name', 'unknown')}",
+        "model_args": dict(policy.get("args") or {}),
+        "config": {"epochs": max((record.seed for record in run.records), default=0) + 1},
+        "packages": {name: str(text) for name, text in (run.run.get("versions") or {}).items()},
+        "metadata": {name: run.run[name] for name in ("protocol", "policy", "assets", "commit") if name in run.run},
+    }
+
+
+def _score(run: Run, scored: list[EpisodeRecord]) -> dict[str, Any]:
+    """The mean over all episodes, and per suite the mean over tasks with its interval, as `nora-bench show` prints it."""
+    values = {"accuracy": fmean(bool(record.success) for record in scored)}
+    for suite in summary.suites(run):
+        values |= {f"{suite['suite']}_{name}": suite[name] for name in ("mean", "low", "high")}
+    metrics = {name: {"name": name, "value": value} for name, value in values.items()}
+    return {"name": SCORER, "scorer": SCORER, "scored_samples": len(scored), "metrics": metrics}
+
+
+def _sample(record: EpisodeRecord) -> dict[str, Any]:
+    values = record.to_json()
+    own = {name: values[name] for name in ("key", "steps", "decisions", "termination", "warnings", "trajectory_sha256")}
+    sample = {
+        "id": _scene(record),
+        "epoch": record.seed + 1,
+        "input": record.instruction,
+        "target": "the protocol's success rule holds",
+        "metadata": {**own, "task": record.task, "suite": record.suite},
+        "started_at": None,
+        "completed_at": record.finished or None,
+        "total_time": record.seconds.get("total"),
+    }
+    if record.success is None:
+        return {**sample, "error": {"message": record.error or "unknown", "traceback": "", "traceback_ansi": ""}}
+    return {**sample, "scores": {SCORER: _value(record, values)}}
+
+
+def _value(record: EpisodeRecord, values: Mapping[str, Any]) -> dict[str, Any]:
+    """1 or 0, with the other outcomes beside it."""
+    more = {"success_any": record.success_any, **values["measures"]}
+    return {"value": int(bool(record.success)), "explanation": "; ".join(summary.remarks(record)), "metadata": more}
+
+
+def _scene(record: EpisodeRecord) -> str:
+    """An episode's key without protocol and seed."""
+    return record.key.partition("@")[0].rpartition("/seed")[0]

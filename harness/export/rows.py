@@ -1,0 +1,77 @@
+"""Episodes as rows: one JSON object per line, or one Parquet row, with the executed actions in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ...results.integrity import read_actions
+from ...results.reading import Run, StoreError
+from ..errors import InputError, NotAble
+
+FACTS = ("protocol", "policy", "assets", "versions", "commit")
+"""Parts of run.json that a row cannot be understood without."""
+BATCH = 1000
+"""Rows in memory at a time."""
+
+
+def write_jsonl(run: Run, out: Path) -> int:
+    """Write one JSON object per episode: its record, `run` and `actions` (list of steps, or null); how many."""
+    with out.open("x", encoding="utf-8") as handle:
+        for row in _rows(run):
+            handle.write(json.dumps(row, allow_nan=False) + "\n")
+    return len(run.records)
+
+
+def write_parquet(run: Run, out: Path) -> int:
+    """Write one Parquet row per episode, actions as lists of float64, fixtures as JSON; how many. Raises NotAble.
+
+    What is common to all (protocol, policy, assets, versions) lies under `nora_bench.run` in the schema's metadata.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise NotAble("Parquet needs the extra [export]: pip install 'nora-bench[export]'") from None
+    facts = json.dumps({name: run.run[name] for name in FACTS if name in run.run})
+    schema = _schema(pa, run).with_metadata({"nora_bench.run": facts})
+    with pq.ParquetWriter(out, schema, compression="zstd") as writer:
+        rows: list[dict[str, Any]] = []
+        for row in _rows(run):
+            rows.append(_flat(row))
+            if len(rows) == BATCH:
+                writer.write_table(pa.Table.from_pylist(rows, schema))
+                rows.clear()
+        writer.write_table(pa.Table.from_pylist(rows, schema))
+    return len(run.records)
+
+
+def _rows(run: Run) -> Iterator[dict[str, Any]]:
+    for record in run.records:
+        try:
+            actions = read_actions(run, record).tolist() if record.actions else None
+        except StoreError as error:
+            raise InputError(str(error)) from None
+        yield {"run": run.name, **record.to_json(), "actions": actions}
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """Numbers by name become columns of their own; what differs between suites stays together as JSON."""
+    seconds = {f"seconds_{name}": value for name, value in row["seconds"].items()}
+    texts = {name: json.dumps(row[name]) for name in ("measures", "chunk_status", "fixtures")}
+    assets = {f"assets_{name}": row["assets"].get(name) for name in ("pack", "fingerprint")}
+    return {**row, **texts, **seconds, **assets, "warnings": list(row["warnings"])}
+
+
+def _schema(pa: Any, run: Run) -> Any:
+    """The columns, their types fixed, so that runs without a success or a warning can be read together with others."""
+    text, whole, real, truth = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+    kinds = {"success": truth, "success_any": truth, "warnings": pa.list_(text), "actions": pa.list_(pa.list_(real))}
+    kinds |= dict.fromkeys(("version", "task_id", "init_state", "seed", "steps", "decisions", "attempts"), whole)
+    names = [name for name in (run.records[0].to_json() if run.records else {}) if name not in ("seconds", "assets", "actions")]
+    seconds = sorted({f"seconds_{name}" for record in run.records for name in record.seconds})
+    columns = [("run", text), *((name, kinds.get(name, text)) for name in names)]
+    columns += [("assets_pack", text), ("assets_fingerprint", text), *((name, real) for name in seconds)]
+    return pa.schema([*columns, ("actions", kinds["actions"])])
