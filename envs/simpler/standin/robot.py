@@ -14,7 +14,7 @@ from ...standin.mesh import Mesh, disc, join, loft, slab
 from .numbers import Bounds, physics, text
 
 NAME = "google_robot_meta_sim_fix_wheel_fix_fingertip"
-BOXES = ("link_base", "link_gripper", "link_finger", "link_rear_wheel", "link_wheel")
+BOXES = ("link_gripper", "link_finger", "link_rear_wheel", "link_wheel")
 """Beginnings of the names of links that collide as boxes."""
 INSIDE = 0.94
 """Size of a rounded hull within its bounds."""
