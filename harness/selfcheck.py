@@ -1,8 +1,8 @@
 """Does this installation give right numbers? A few checks that each would fail if it did not.
 
-Recordings of LIBERO's own environment replay to the same states; the scripted expert wins an episode of each suite;
-doing nothing wins none; one worker and two give the same trajectories. Premises (objects stand as they should) are
-checked by every world that is built on the way.
+Of every benchmark that is installed: the scripted expert wins an episode of each suite (or task), doing nothing wins
+none, one worker and two give the same trajectories; recordings of LIBERO's own environment replay to the same states.
+Premises (objects stand as they should) are checked by every world that is built on the way.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.resources import as_file, files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,29 @@ from ..envs.base import AssetPack, SuiteError, WorldOptions
 from ..envs.paths import cache_home
 from ..results.records import EpisodeRecord
 from .config import parse
-from .errors import BenchError
+from .errors import BenchError, InputError
 from .gl import Backend
 
-SUITES = suites.LIBERO
-TASK = "1"
-"""The task of each suite that the expert plays."""
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A family of suites, and what of it is played."""
+
+    family: str
+    module: str
+    """What can be imported where its simulator is installed."""
+    suites: tuple[str, ...]
+    tasks: str
+    idle: tuple[str, ...]
+    """Suites in which nothing is done."""
+    recorded: bool = False
+    """Whether the package holds recordings of it."""
+
+
+SUBJECTS = (
+    Subject("libero", "libero", suites.LIBERO, "1", suites.LIBERO[2:3], recorded=True),
+    Subject("simpler", "sapien", suites.SIMPLER[:1], "pick_coke_can,open_drawer,close_drawer", suites.SIMPLER[:1]),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +63,31 @@ class Verdict:
         return asdict(self)
 
 
-def selfcheck(assets: str, scratch: Path) -> Iterator[Verdict]:
-    """Run all checks, cheapest first; yields each verdict when it is known.
+def subjects(family: str = "") -> list[Subject]:
+    """The family of that name; without one, all whose simulator is installed. Raises InputError."""
+    if family:
+        found = [subject for subject in SUBJECTS if subject.family == family]
+        if not found:
+            raise InputError(f"there are no checks for {family!r}; there are for {', '.join(s.family for s in SUBJECTS)}")
+        return found
+    return [subject for subject in SUBJECTS if find_spec(subject.module)] or [*SUBJECTS[:1]]
+
+
+def selfcheck(subject: Subject, assets: str, scratch: Path) -> Iterator[Verdict]:
+    """Run all checks of a family, cheapest first; yields each verdict when it is known.
 
     Args:
+        subject: what is checked.
         assets: `auto`, `official`, `standin` or a folder.
         scratch: empty folder for the runs.
     """
-    pack = suites.get(SUITES[0]).resolve_assets(assets)
-    yield _timed(f"recordings replay to the same states ({pack.name} assets)", partial(_recordings, pack))
-    yield _timed("the scripted expert wins an episode of each suite", partial(_expert, assets, scratch / "one"))
-    yield _timed("doing nothing wins none", partial(_nothing, assets, scratch / "zero"))
-    yield _timed("two workers give the trajectories of one", partial(_workers, assets, scratch))
+    pack = suites.get(subject.suites[0]).resolve_assets(assets)
+    say = f"{subject.family}: {{}} ({pack.name} assets)".format
+    if subject.recorded:
+        yield _timed(say("recordings replay to the same states"), partial(_recordings, pack))
+    yield _timed(say("the scripted expert wins its episodes"), partial(_expert, subject, assets, scratch / "one"))
+    yield _timed(say("doing nothing wins none"), partial(_nothing, subject, assets, scratch / "zero"))
+    yield _timed(say("two workers give the trajectories of one"), partial(_workers, subject, assets, scratch))
 
 
 def _timed(name: str, check: Callable[[], tuple[bool, str]]) -> Verdict:
@@ -78,19 +109,20 @@ def _recordings(pack: AssetPack) -> tuple[bool, str]:
     return not failed, "; ".join(failed) or f"{len(checks)} checks within tolerance"
 
 
-def _expert(assets: str, folder: Path) -> tuple[bool, str]:
-    return _won(_play(assets, folder, SUITES, "scripted", workers=1), wanted=True)
+def _expert(subject: Subject, assets: str, folder: Path) -> tuple[bool, str]:
+    return _won(_play(subject, assets, folder, subject.suites, "scripted", workers=1), wanted=True)
 
 
-def _nothing(assets: str, folder: Path) -> tuple[bool, str]:
-    return _won(_play(assets, folder, SUITES[2:3], "zero", workers=1), wanted=False)
+def _nothing(subject: Subject, assets: str, folder: Path) -> tuple[bool, str]:
+    return _won(_play(subject, assets, folder, subject.idle, "zero", workers=1), wanted=False)
 
 
-def _workers(assets: str, scratch: Path) -> tuple[bool, str]:
+def _workers(subject: Subject, assets: str, scratch: Path) -> tuple[bool, str]:
     from ..results.store import load_run
 
     before = {record.key: record.trajectory_sha256 for record in load_run(scratch / "one").records}
-    after = {record.key: record.trajectory_sha256 for record in _play(assets, scratch / "two", SUITES, "scripted", workers=2)}
+    again = _play(subject, assets, scratch / "two", subject.suites, "scripted", workers=2)
+    after = {record.key: record.trajectory_sha256 for record in again}
     other = [key for key in before if before[key] is None or before[key] != after.get(key)]
     return bool(before) and not other, f"{', '.join(other)} differ" if other else f"{len(before)} trajectories equal"
 
@@ -102,10 +134,12 @@ def _won(records: list[EpisodeRecord], *, wanted: bool) -> tuple[bool, str]:
     return passed, "; ".join(errors) or f"{won} of {len(records)} won"
 
 
-def _play(assets: str, folder: Path, names: tuple[str, ...], policy: str, *, workers: int) -> list[EpisodeRecord]:
+def _play(
+    subject: Subject, assets: str, folder: Path, names: tuple[str, ...], policy: str, *, workers: int
+) -> list[EpisodeRecord]:
     from . import session
 
-    passed = {"suite": list(names), "tasks": TASK, "episodes": 1, "policy": policy, "workers": workers}
+    passed = {"suite": list(names), "tasks": subject.tasks, "episodes": 1, "policy": policy, "workers": workers}
     config = parse({**passed, "assets": assets, "out": str(folder)})
     prepared = session.prepare(config)
     with session.create(prepared, passed) as store:

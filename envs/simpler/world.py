@@ -17,9 +17,10 @@ from .kinematics import pose7
 from .placements import objects
 from .render import Renderer
 from .robot import FINGERS, HEAD_TILT, HEAD_TILTS, START
-from .rules import Rule, make_rule
-from .scene import PLAYING, Scene
+from .rules import Rule, make_rule, measures
+from .scene import Scene
 from .settling import Settler, lay
+from .solver import PLAYING
 from .suite import setup_of
 
 ACTION_SIZE = 7
@@ -118,6 +119,10 @@ class SimplerWorld:
     def statistics(self) -> dict[str, Any]:
         """What upstream's `episode_stats` says about the episode so far."""
         return self.stage.rule.statistics()
+
+    def measures(self) -> dict[str, bool]:
+        """The yes-or-no part of `statistics`, for the record."""
+        return measures(self.stage.rule)
 
     def close(self) -> None:
         """Forget the episode."""

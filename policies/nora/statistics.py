@@ -15,6 +15,7 @@ from ..base import PolicyError
 
 SUITE_PREFIXES = {
     "google": "fractal20220817_data",
+    "simpler": "fractal20220817_data",
     "fractal": "fractal20220817_data",
     "widowx": "bridge_orig",
     "bridge": "bridge_orig",

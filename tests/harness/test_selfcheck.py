@@ -10,10 +10,38 @@ pytestmark = pytest.mark.libero
 @pytest.mark.slow
 @pytest.mark.parametrize("assets", ["standin", pytest.param("official", marks=pytest.mark.official)])
 def test_a_right_installation_passes_every_check(cli, assets):
-    ended = cli("selfcheck", "--assets", assets, "--json")
+    ended = cli("selfcheck", "--suite", "libero", "--assets", assets, "--json")
     verdicts = [json.loads(line) for line in ended.out.splitlines() if line.startswith("{")]
     assert [verdict["detail"] for verdict in verdicts if not verdict["passed"]] == []
     assert (ended.code, len(verdicts)) == (0, 4)
+
+
+@pytest.mark.slow
+def test_simplerenv_passes_every_check_where_it_is_installed(cli):
+    pytest.importorskip("sapien", reason="needs the extra [simpler]")
+    ended = cli("selfcheck", "--suite", "simpler", "--assets", "standin", "--json")
+    verdicts = [json.loads(line) for line in ended.out.splitlines() if line.startswith("{")]
+    assert [verdict["detail"] for verdict in verdicts if not verdict["passed"]] == []
+    assert (ended.code, len(verdicts)) == (0, 3)
+
+
+def test_all_that_is_installed_is_checked_unless_said_otherwise(monkeypatch):
+    from nora_bench.harness import selfcheck
+
+    monkeypatch.setattr(selfcheck, "find_spec", lambda module: module == "sapien")
+    assert [subject.family for subject in selfcheck.subjects()] == ["simpler"]
+
+
+def test_where_nothing_is_installed_libero_says_what_is_missing(monkeypatch):
+    from nora_bench.harness import selfcheck
+
+    monkeypatch.setattr(selfcheck, "find_spec", lambda module: None)
+    assert [subject.family for subject in selfcheck.subjects()] == ["libero"]
+
+
+def test_checks_for_an_unknown_family_are_refused(cli):
+    ended = cli("selfcheck", "--suite", "widowx")
+    assert (ended.code, "there are for libero, simpler" in ended.err) == (2, True)
 
 
 def test_a_world_that_replays_otherwise_fails_with_the_quantity_named(monkeypatch):

@@ -13,6 +13,8 @@ MINE = {"action": {"q01": [0.0] * 7, "q99": [2.0] * 7, "mask": [True] * 7}}
         ("libero_90", "libero_90"),
         ("widowx_carrot", "bridge_orig"),
         ("google_coke", "fractal20220817_data"),
+        ("simpler-vm", "fractal20220817_data"),
+        ("simpler-va", "fractal20220817_data"),
     ],
 )
 def test_a_suite_takes_the_statistics_of_its_data(suite, key):
