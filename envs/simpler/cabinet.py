@@ -34,8 +34,11 @@ class Cabinet:
 
     def open(self, drawer: str, distance: float) -> None:
         """Pull one drawer out (m) and close the others, all at rest."""
-        opened = [distance if name == drawer else 0.0 for name in DRAWERS]
-        self.body.qpos = np.array(opened)[np.argsort(self._order)]
+        self.place(np.array([distance if name == drawer else 0.0 for name in DRAWERS]))
+
+    def place(self, out: np.ndarray) -> None:
+        """Set how far each drawer is out ([3], m), at rest."""
+        self.body.qpos = out[np.argsort(self._order)]
         self.body.qvel = np.zeros(len(DRAWERS))
 
     def qpos(self) -> np.ndarray:

@@ -51,11 +51,7 @@ class Renderer:
 
     def picture(self, scene: Any) -> np.ndarray:
         """[512, 640, 3] uint8: the prepared episode with the poses of a physics scene (`scene.Scene`)."""
-        colour, entities = self.draw(scene)
-        if not self._setup.rgb_overlay:
-            return to_bytes(colour)
-        foreground = self.foreground(entities)
-        return to_bytes(composed(colour, foreground, photograph(self._pack, self._setup.rgb_overlay, (WIDTH, HEIGHT))))
+        return self.finished(*self.draw(scene))
 
     def draw(self, scene: Any) -> tuple[np.ndarray, np.ndarray]:
         """As rendered: [512, 640, 3] float32 colour, [512, 640] number of the entity seen (0: none)."""
@@ -63,6 +59,13 @@ class Renderer:
             raise SuiteError("nothing is prepared to be drawn")
         self._stage.visuals.follow(scene)
         return self._stage.draw()
+
+    def finished(self, colour: np.ndarray, entities: np.ndarray) -> np.ndarray:
+        """[512, 640, 3] uint8 of what `draw` returned: before the episode's photograph, where it has one."""
+        if not self._setup.rgb_overlay:
+            return to_bytes(colour)
+        behind = photograph(self._pack, self._setup.rgb_overlay, (WIDTH, HEIGHT))
+        return to_bytes(composed(colour, self.foreground(entities), behind))
 
     def foreground(self, entities: np.ndarray) -> np.ndarray:
         """[512, 640] bool: robot, objects, cabinet, as against the arena and nothing at all."""
