@@ -45,6 +45,11 @@ class Checkpoint:
         path = self.folder / "norm_stats.json"
         return read_json(path) if path.is_file() else _settings(self.folder).get("norm_stats", {})
 
+    @property
+    def crop(self) -> bool:
+        """Whether a protocol's centre crop is to be followed: unless the configuration says that training had none."""
+        return bool(_settings(self.folder).get("crop", True))
+
     def model(self, device: str, dtype: torch.dtype) -> NoraModel:
         """The model with these weights. Raises CheckpointError naming the tensor that does not fit."""
         import torch

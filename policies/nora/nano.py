@@ -51,9 +51,9 @@ def write_nano(folder: Path, *, expert: bool = True, image_size: int = 84, chunk
     if image_size not in IMAGE_SIZES:
         raise PolicyError(f"nano models see pictures of {' or '.join(map(str, IMAGE_SIZES))} px, not {image_size}")
     folder.mkdir(parents=True, exist_ok=True)
-    vocabulary = _write_tokenizer(folder / "tokenizer.json")
+    vocabulary = write_tokenizer(folder / "tokenizer.json")
     _fast(chunk, seed).save(folder / "fast_tokenizer")
-    config = NoraConfig(_backbone(vocabulary), EXPERT if expert else None, chunk, image_size=image_size)
+    config = NoraConfig(base_backbone(vocabulary), EXPERT if expert else None, chunk, image_size=image_size)
     settings = {"vlm_config": config.backbone, "chunk": chunk, "image_size": image_size, "trained": False}
     (folder / "config.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
     save_weights(untrained(config, seed), folder / "model.safetensors")
@@ -96,7 +96,7 @@ def words() -> list[str]:
     return sorted({word for text in instructions for word in text.lower().split()})
 
 
-def _write_tokenizer(path: Path) -> dict[str, int]:
+def write_tokenizer(path: Path) -> dict[str, int]:
     """Write a word-level tokenizer file with the family's special and action tokens; returns its vocabulary."""
     from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers
 
@@ -120,7 +120,8 @@ def _fast(chunk: int, seed: int) -> FastTokenizer:
     return FastTokenizer.fit(list(drawn), scale=10, vocab_size=1024)
 
 
-def _backbone(vocabulary: dict[str, int]) -> dict[str, Any]:
+def base_backbone(vocabulary: dict[str, int]) -> dict[str, Any]:
+    """A Qwen2.5-VL configuration, flat, of the untrained nano model's sizes."""
     return {
         "model_type": "qwen2_5_vl",
         "hidden_size": 192,

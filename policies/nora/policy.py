@@ -54,7 +54,7 @@ class NoraPolicy(BasePolicy):
         constrained: bool = False,
         on_bad: Literal["released", "hold", "repeat"] = "released",
         lower_case: bool = False,
-        crop: bool = True,
+        crop: bool | None = None,
         compile: bool = False,
     ) -> None:
         """Reads headers and settings; weights are loaded by `start`.
@@ -79,13 +79,15 @@ class NoraPolicy(BasePolicy):
                 steady drift; `hold`: no motion, gripper as it was; `repeat`: the last good chunk again, else hold.
             lower_case: lower-case the instruction, as in RLDS training.
             compile: fuse small kernels with `torch.compile`: minutes at the first decision of each prompt length.
-            crop: follow the protocol's centre crop; false for models that were never trained on crops.
+            crop: follow the protocol's centre crop; false for models that were never trained on crops. None: as the checkpoint's
+                `config.json` says, else follow it.
         """
         _require()
         self.checkpoint = open_checkpoint(checkpoint)
         self.mode = _mode(self.checkpoint, mode)
         self.chunk = _chunk(self.checkpoint, chunk)
-        self.steps, self.batch, self.on_bad, self.lower_case, self.crop = steps, batch, on_bad, lower_case, crop
+        self.steps, self.batch, self.on_bad, self.lower_case = steps, batch, on_bad, lower_case
+        self.crop = self.checkpoint.crop if crop is None else crop
         self.dtype, self.device, self.threads, self.compile = dtype, device, threads, compile
         self.constrained, self.repetition_penalty = constrained, repetition_penalty
         self.new_tokens = max_new_tokens or self.chunk * self.checkpoint.config.action_size + 2

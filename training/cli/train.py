@@ -6,11 +6,13 @@ import typer
 
 from .dpo import dpo
 from .pictures import pictures
+from .sft import sft
 from .tokenizer import tokenizer
 from .world_model import world_model
 
 train = typer.Typer(add_completion=False, no_args_is_help=True)
 train.command("pictures")(pictures)
+train.command("sft")(sft)
 train.command("tokenizer")(tokenizer)
 train.command("world-model")(world_model)
 train.command("dpo")(dpo)
