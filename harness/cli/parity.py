@@ -42,6 +42,7 @@ def parity(
 
 def _checks(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
     """All checks of all recordings found. Raises InputError where nothing is recognised."""
+    from ...envs.simpler.recordings import stems
     from ...policies.nora.recordings import is_recorded
     from ..errors import InputError
 
@@ -49,11 +50,14 @@ def _checks(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
         raise InputError(f"{folder} is not a folder. Type: nora-bench parity FOLDER (layout: docs/parity.md)")
     places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
     libero = [place for place in places if _is_libero(place)]
+    simpler = [place for place in places if stems(place)]
     nora = [place for place in places if is_recorded(place)]
-    if not libero and not nora:
+    if not libero and not simpler and not nora:
         raise InputError(f"{folder} holds no recordings of a known layout (docs/parity.md)")
     for place in libero:
         yield from _libero(place, assets, pictures=pictures)
+    for place in simpler:
+        yield from _simpler(place, assets, pictures=pictures)
     for place in nora:
         yield from _nora(place)
 
@@ -75,6 +79,25 @@ def _libero(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
         print(f"pictures are not compared: assets are {pack.name} ({pack.fingerprint}), not official", file=sys.stderr)
     gl = choose_gl() if pictures and official else "none"
     yield from compare(folder, WorldOptions(pack.path, gl, str(cache_home())), pictures=official)
+
+
+def _simpler(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
+    from ...envs import suites
+    from ...envs.base import WorldOptions
+    from ...envs.paths import cache_home
+    from ...envs.simpler import rules_parity
+    from ..drawing import find_driver
+
+    yield from rules_parity.compare(folder)
+    suite = suites.get("simpler-vm")
+    pack = suite.resolve_assets(assets)
+    pictures = pictures and pack.name != "standin"
+    if not pictures:
+        print("SimplerEnv's pictures are not compared: not asked for, or no official pack at hand", file=sys.stderr)
+        return
+    from ...envs.simpler import picture_parity
+
+    yield from picture_parity.compare(folder, WorldOptions(pack.path, find_driver(suite).name, str(cache_home())))
 
 
 def _nora(folder: Path) -> Iterator[Check]:
