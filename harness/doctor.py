@@ -1,4 +1,4 @@
-"""Is this machine able to play LIBERO? Every check is made for real, and every problem comes with what mends it."""
+"""Is this machine able to play LIBERO and SimplerEnv? Every check is made for real; a problem comes with what mends it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Any
 
 from packaging.requirements import Requirement
 
@@ -22,8 +19,9 @@ from ..envs.base import SuiteError
 from ..envs.libero.assets import VARIABLE
 from ..envs.libero.install import MUJOCO_PINS, WITHOUT_DEPENDENCIES, libero_root
 from ..envs.paths import cache_home
-from . import gl, provenance
+from . import doctor_simpler, gl, provenance
 from .estimate import RESERVE_GIB, free_disk_gib, free_memory_gib, worker_gib
+from .findings import Finding, Status, ok
 from .mend import Cure
 
 PYTHONS = ((3, 11), (3, 13))
@@ -40,36 +38,6 @@ CONTAINER = "docker run -e NVIDIA_DRIVER_CAPABILITIES=all ..."
 """Without it, NVIDIA's container runtime leaves its EGL library outside."""
 
 
-class Status(StrEnum):
-    """How bad a finding is."""
-
-    ok = "ok"
-    note = "note"
-    """Works, but not as well as it could."""
-    problem = "problem"
-    """LIBERO cannot be played, or not rightly."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found, why it matters, and what mends it."""
-
-    name: str
-    status: Status
-    found: str
-    why: str = ""
-    cure: Cure = field(default_factory=Cure)
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-able, the cure as a command to type."""
-        return {**asdict(self), "cure": self.cure.command}
-
-
-def ok(name: str, found: str) -> Finding:
-    """Nothing to mend."""
-    return Finding(name, Status.ok, found)
-
-
 def examine(folder: Path) -> Iterator[Finding]:
     """Every finding, in the order in which problems are best mended. `folder` is where runs will be written."""
     with ThreadPoolExecutor(1) as pool:
@@ -81,6 +49,7 @@ def examine(folder: Path) -> Iterator[Finding]:
             yield libero_imports()
         yield from drawing()
         yield assets()
+        yield from simpler()
         yield hub(answer.result())
         yield from room(folder)
 
@@ -103,7 +72,7 @@ def python() -> Finding:
 def libero_packages() -> Iterator[Finding]:
     """MuJoCo, the packages installed without their dependencies, and everything else in the extra."""
     yield mujoco()
-    yield extra()
+    yield extra("libero", "LIBERO's code imports them")
     yield hf_libero()
 
 
@@ -131,19 +100,18 @@ def hf_libero() -> Finding:
     return Finding("hf-libero", Status.problem, f"not as wanted: {', '.join(wrong)}", why, cure)
 
 
-def extra() -> Finding:
-    """The rest of the extra `[libero]`."""
+def extra(name: str, why: str) -> Finding:
+    """What an extra of this package names and is not installed, or not in a version that will do."""
     lacking = []
     for line in requires("nora-bench") or ():
         wanted = Requirement(line)
-        if wanted.name == "mujoco" or not wanted.marker or not wanted.marker.evaluate({"extra": "libero"}):
+        if wanted.name == "mujoco" or not wanted.marker or not wanted.marker.evaluate({"extra": name}):
             continue
         if not wanted.specifier.contains(_version(wanted.name) or "0", prereleases=True):
             lacking.append(f"{wanted.name}{wanted.specifier}")
     if not lacking:
-        return ok("extra [libero]", "all installed")
-    found = f"lacks {', '.join(lacking)}"
-    return Finding("extra [libero]", Status.problem, found, "LIBERO's code imports them", Cure(pip=(tuple(lacking),)))
+        return ok(f"extra [{name}]", "all installed")
+    return Finding(f"extra [{name}]", Status.problem, f"lacks {', '.join(lacking)}", why, Cure(pip=(tuple(lacking),)))
 
 
 def libero_imports() -> Finding:
@@ -214,6 +182,19 @@ def _without_official(problem: str) -> Finding:
         return Finding("assets", Status.problem, f"{problem}; {error}", "no world can be built without meshes", cure)
     why = "physics is LIBERO's own, pictures are not: results are marked and never stand beside official ones"
     return Finding("assets", Status.note, f"stand-ins ({pack.fingerprint}); no official pack", why, cure)
+
+
+def simpler() -> Iterator[Finding]:
+    """SimplerEnv, which is played only where its extra was installed: packages, Vulkan drivers, assets."""
+    if not _version("sapien"):
+        cure = Cure(hand="pip install 'nora-bench[simpler]'")
+        yield Finding("extra [simpler]", Status.note, "not installed", "SimplerEnv's suites need it", cure)
+        return
+    packages = extra("simpler", "SimplerEnv's worlds import them")
+    yield packages
+    if packages.status is Status.ok:
+        yield doctor_simpler.drawing()
+    yield doctor_simpler.assets()
 
 
 def hub(reached: str) -> Finding:

@@ -1,4 +1,4 @@
-"""A contact sheet: the first picture of every task, both cameras, one asset pack beside the other."""
+"""A contact sheet: the first picture of every task, all cameras, one asset pack beside the other."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..envs import protocols, suites
-from ..envs.base import Array, AssetPack, EpisodeSpec, Needs, WorldOptions
+from ..envs.base import Array, AssetPack, EpisodeSpec, Needs, Suite, WorldOptions
 from ..envs.paths import cache_home
+from .drawing import find_driver
 from .errors import InputError, NotAble
-from .gl import choose_gl
 
 CAMERAS = ("primary", "wrist")
 RENDERED = 256
@@ -21,6 +21,8 @@ GAP, SEAM = 8, 2
 """Pixels between tasks, and between the packs of one task."""
 COLUMNS = 5
 """Tasks per line."""
+Cell = tuple[str, str]
+"""Suite, and what stands in the corner of the picture."""
 
 
 def contact_sheet(path: Path, packs: Sequence[AssetPack], names: Sequence[str], side: int) -> None:
@@ -41,41 +43,49 @@ def contact_sheet(path: Path, packs: Sequence[AssetPack], names: Sequence[str], 
     _write(path, _grid({task: [pictures[task] for pictures in shown] for task in shown[0]}, names, side))
 
 
-def _pictures(pack: AssetPack, names: Sequence[str]) -> Iterator[tuple[tuple[str, int], Array]]:
-    """(suite, task) -> both cameras' pictures side by side, upright."""
+def _pictures(pack: AssetPack, names: Sequence[str]) -> Iterator[tuple[Cell, Array]]:
+    """Suite and label -> the pictures of its cameras side by side, upright; a task's first variant where it has several."""
     for name in names:
-        suite, needs = suites.get(name), Needs(cameras=CAMERAS, image_size=RENDERED)
-        protocol = protocols.get(suite.default_protocol)
-        world = suite.open_world(WorldOptions(assets=pack.path, gl=choose_gl(), cache=str(cache_home())))
+        suite = suites.get(name)
+        cameras = getattr(suite, "cameras", CAMERAS)
+        protocol, needs = protocols.get(suite.default_protocol), Needs(cameras=cameras, image_size=RENDERED)
+        world = suite.open_world(WorldOptions(assets=pack.path, gl=find_driver(suite).name, cache=str(cache_home())))
         for task in suite.tasks:
-            world.reset(EpisodeSpec(name, task.id, 0, 0, protocol.name), protocol, needs)
+            variant = task.variants[0] if task.variants else ""
+            world.reset(EpisodeSpec(name, task.id, 0, 0, protocol.name, variant), protocol, needs)
             shown = world.view().images
-            # Published pictures are turned by 180 degrees from OpenGL's rows, bottom first: upright but mirrored.
-            upright = [shown[camera][:, ::-1] if protocol.rotate_180 else shown[camera][::-1] for camera in CAMERAS]
-            yield (name, task.id), np.concatenate(upright, axis=1)
+            upright = [_upright(suite, shown[camera], turned=protocol.rotate_180) for camera in cameras]
+            yield (name, f"{name.removeprefix('libero_')} {task.name if variant else task.id}"), np.concatenate(upright, axis=1)
         world.close()
 
 
-def _grid(cells: Mapping[tuple[str, int], Sequence[Array]], names: Sequence[str], side: int) -> Any:
-    """A picture with a few tasks per line, suite after suite, numbered; a task's packs stand side by side."""
+def _upright(suite: Suite, picture: Array, *, turned: bool) -> Array:
+    """OpenGL's rows come bottom first; published pictures are turned by 180 degrees from there: upright but mirrored."""
+    if not getattr(suite, "opengl", True):
+        return picture
+    return picture[:, ::-1] if turned else picture[::-1]
+
+
+def _grid(cells: Mapping[Cell, Sequence[Array]], names: Sequence[str], side: int) -> Any:
+    """A picture with a few tasks per line, suite after suite, labelled; a task's packs stand side by side."""
     Image, ImageDraw = _pillow()
     lines = [line for name in names for line in _lines([key for key in cells if key[0] == name])]
-    packs, pair = len(next(iter(cells.values()))), len(CAMERAS) * side
-    width, height = packs * (pair + SEAM) - SEAM + GAP, side + GAP
-    sheet = Image.new("RGB", (COLUMNS * width + GAP, len(lines) * height + GAP), "white")
+    first = next(iter(cells.values()))
+    packs, wide = len(first), max(round(side * picture[0].shape[1] / picture[0].shape[0]) for picture in cells.values())
+    width, height = packs * (wide + SEAM) - SEAM + GAP, side + GAP
+    sheet = Image.new("RGB", (max(map(len, lines)) * width + GAP, len(lines) * height + GAP), "white")
     pen = ImageDraw.Draw(sheet)
     for row, line in enumerate(lines):
         for column, key in enumerate(line):
             x, y = GAP + column * width, GAP + row * height
             for number, picture in enumerate(cells[key]):
-                small = Image.fromarray(picture).resize((pair, side), Image.Resampling.LANCZOS)
-                sheet.paste(small, (x + number * (pair + SEAM), y))
-            label = f"{key[0].removeprefix('libero_')} {key[1]}"
-            pen.text((x + 3, y + 1), label, fill="white", stroke_width=1, stroke_fill="black")
+                small = Image.fromarray(picture).resize((wide, side), Image.Resampling.LANCZOS)
+                sheet.paste(small, (x + number * (wide + SEAM), y))
+            pen.text((x + 3, y + 1), key[1], fill="white", stroke_width=1, stroke_fill="black")
     return sheet
 
 
-def _lines(keys: list[tuple[str, int]]) -> list[list[tuple[str, int]]]:
+def _lines(keys: list[Cell]) -> list[list[Cell]]:
     return [keys[start : start + COLUMNS] for start in range(0, len(keys), COLUMNS)]
 
 

@@ -9,6 +9,8 @@ from . import standin
 from .assets import cache_folder, official_places
 from .contents import missing_files
 
+__all__ = ["cache_folder", "found", "verify"]
+
 
 def found() -> list[packs.FoundPack]:
     """Every place in which packs are looked for, in the order of the looking; a pack's whole content is read."""

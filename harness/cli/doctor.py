@@ -21,11 +21,11 @@ def doctor(
     out: Annotated[Path, typer.Option(help="Where runs will be written.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
-    """Check this machine for LIBERO: Python, packages, OpenGL, GPU, assets, hub, disk, memory.
+    """Check this machine for LIBERO and SimplerEnv: Python, packages, OpenGL, Vulkan, GPU, assets, hub, disk, memory.
 
     Example: `nora-bench doctor --fix`
 
-    Ends with 0 where LIBERO can be played (notes are no problems), 3 where it cannot.
+    Ends with 0 where the suites whose extras are installed can be played (notes are no problems), 3 where they cannot.
     """
     from ..doctor import Status, worst
 

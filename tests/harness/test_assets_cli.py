@@ -9,6 +9,7 @@ from nora_bench.envs.base import AssetPack, View
 from nora_bench.envs.libero import packs, standin
 from nora_bench.envs.manifest import write_manifest
 from nora_bench.harness import sheet
+from nora_bench.harness.drawing import NOTHING
 from nora_bench.harness.errors import ExitCode
 
 
@@ -22,7 +23,8 @@ def machine(tmp_path, monkeypatch):
     """A machine without any pack."""
     for name, value in (("NORA_BENCH_HOME", tmp_path / "bench"), ("HOME", tmp_path)):
         monkeypatch.setenv(name, str(value))
-    monkeypatch.delenv("NORA_BENCH_LIBERO_ASSETS", raising=False)
+    for name in ("NORA_BENCH_LIBERO_ASSETS", "NORA_BENCH_SIMPLER_ASSETS"):
+        monkeypatch.delenv(name, raising=False)
     return tmp_path
 
 
@@ -35,7 +37,7 @@ def pack(machine, generated):
 def test_list_says_where_packs_are_looked_for(cli, machine):
     rows = json.loads(cli("assets", "list", "--json").out)
     assert {row["state"] for row in rows} == {"not there"}
-    assert [row["name"] for row in rows].count("standin") == 1
+    assert [row["family"] for row in rows if row["name"] == "standin"] == ["libero", "simpler"]
     assert any(row["path"].startswith(str(machine / "bench")) for row in rows if row["name"] == "official")
 
 
@@ -132,7 +134,7 @@ def test_a_sheet_shows_every_task_with_every_pack_upright(tmp_path, monkeypatch)
 
     suite = suites.get("libero_goal")
     monkeypatch.setattr(type(suite), "open_world", lambda self, options: PaintedWorld(options))
-    monkeypatch.setattr(sheet, "choose_gl", lambda: "none")
+    monkeypatch.setattr(sheet, "find_driver", lambda suite: NOTHING)
     out = tmp_path / "sheet.png"
     sheet.contact_sheet(out, [AssetPack(name, name, "") for name in ("light", "dark")], ["libero_goal"], 32)
     pixels = np.asarray(image.open(out))

@@ -3,12 +3,13 @@ import sys
 
 import pytest
 from nora_bench.envs.base import AssetPack, SuiteError
-from nora_bench.harness import doctor, gl, mend
+from nora_bench.harness import doctor, doctor_simpler, gl, mend, vulkan
 from nora_bench.harness.doctor import Finding, Status
+from nora_bench.harness.errors import NotAble
 from nora_bench.harness.mend import Cure
 
 PACK = AssetPack("official", "/assets", "0123456789abcdef")
-INSTALLED = {"mujoco": "3.2.3", "robosuite": "1.4.0", "hf-libero": "0.1.4", "bddl": "1.0.1"}
+INSTALLED = {"mujoco": "3.2.3", "robosuite": "1.4.0", "hf-libero": "0.1.4", "bddl": "1.0.1", "setuptools": "80"}
 
 
 class Suite:
@@ -29,11 +30,30 @@ class Suite:
 def machine(monkeypatch):
     """A healthy machine, and a function that changes it."""
 
-    def change(versions=INSTALLED, egl="", osmesa="", packs=("official",), hub="", disk=50.0, memory=64.0, gpus=()):
+    def change(
+        *,
+        versions=INSTALLED,
+        egl="",
+        osmesa="",
+        vulkan_problem="",
+        packs=("official",),
+        simpler_packs=("official",),
+        hub="",
+        disk=50.0,
+        memory=64.0,
+        gpus=(),
+    ):
+        def find_vulkan():
+            if vulkan_problem:
+                raise NotAble(f"no Vulkan driver can draw on this machine ({vulkan_problem}). Type: nora-bench doctor --fix")
+            return gl.Backend("vulkan", renderer="SwiftShader Device")
+
         problems = {"egl": egl, "osmesa": osmesa}
         monkeypatch.setattr(doctor, "_version", lambda name: versions.get(name, "99" if versions else ""))
         monkeypatch.setattr(gl, "try_backend", lambda name: gl.Backend(name, renderer="llvmpipe", problem=problems[name]))
+        monkeypatch.setattr(vulkan, "find_vulkan", find_vulkan)
         monkeypatch.setattr(doctor.suites, "get", lambda name: Suite(packs))
+        monkeypatch.setattr(doctor_simpler.packs, "resolve", Suite(simpler_packs).resolve_assets)
         monkeypatch.setattr(doctor, "_hub", lambda: hub)
         monkeypatch.setattr(doctor, "free_disk_gib", lambda folder: disk)
         monkeypatch.setattr(doctor, "free_memory_gib", lambda: memory)
@@ -59,11 +79,16 @@ ILLS = {
     "extra [libero]": {"versions": {**INSTALLED, "numba": ""}},
     "gl osmesa": {"egl": "no libEGL", "osmesa": "no libOSMesa"},
     "assets": {"packs": ()},
+    "extra [simpler]": {"versions": {**INSTALLED, "ruckig": ""}},
+    "vulkan": {"vulkan_problem": "no driver"},
+    "simpler assets": {"simpler_packs": ()},
 }
 WEAKNESSES = {
     "gl egl": {"egl": "no libEGL"},
     "gpu": {"gpus": ["H100"]},
     "assets": {"packs": ("standin",)},
+    "extra [simpler]": {"versions": {**INSTALLED, "sapien": ""}},
+    "simpler assets": {"simpler_packs": ("standin",)},
     "hub": {"hub": "no answer"},
     "memory": {"memory": 4.0},
     "disk for runs": {"disk": 0.5},

@@ -63,10 +63,10 @@ def test_a_failure_is_not_remembered(monkeypatch):
 
 
 @pytest.mark.parametrize("junk", ["", "[]", json.dumps({"colour": "red"})])
-def test_a_spoilt_note_is_made_anew(monkeypatch, junk):
+def test_a_spoilt_note_is_made_anew(monkeypatch, tmp_path, junk):
     answer(monkeypatch, egl=GPU)
     gl.find_gl()
-    gl._note().write_text(junk)
+    next(tmp_path.glob("gl-*.json")).write_text(junk)
     assert gl.find_gl() == GPU
 
 
