@@ -30,7 +30,7 @@ OPTIONS = {
     "parity": "FOLDER --assets --pictures --no-pictures --all --json",
     "list": "KIND --suite --json",
     "new": "KIND NAME --out",
-    "assets": "ACTION FOLDER --revision --out --pack --suite --side --json",
+    "assets": "ACTION WHAT --revision --out --pack --suite --side --json",
     "doctor": "--fix --out --json",
 }
 
