@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 
-import numpy as np
-
 from ..geometry import LEVEL, UP, Pose
 from ..steps import CLOSED, OPEN, Aim, Steps, follow, hold, reach
 from .drawers import OUT, hook_pose, push_pose
@@ -30,6 +28,8 @@ SET_DOWN = 0.006
 """A load is held so far above where it stood, m."""
 BEFORE = 0.12
 """A front is approached from so far outside, m."""
+ABOVE = 0.80
+"""World z from which the hand comes down in front of the drawers, m."""
 OVER = 0.020
 """The hand reaches in so far above where it hooks, m."""
 PULLED = 0.22
@@ -94,7 +94,7 @@ def open_drawer(scene: Scene) -> Steps:
     hook = hook_pose(scene)
     goal = hook.moved(-0.3 * OUT)
     over = hook.moved(OVER * UP)
-    yield from approach(scene, over.backed(BEFORE))
+    yield from approach(scene, over.backed(BEFORE), 0.10)
     yield from reach(scene, over, CLOSED, near=0.010, turned=0.08, speed=0.6, patience=PATIENCE)
     yield from reach(scene, hook, CLOSED, near=0.006, turned=0.08, speed=0.6, patience=PATIENCE)
     return (yield from follow(scene, lambda: goal, CLOSED, lambda: scene.travel > PULLED, speed=0.6, patience=6))
@@ -104,14 +104,16 @@ def close_drawer(scene: Scene) -> Steps:
     """Push the front until the drawer is shut."""
     contact = push_pose(scene)
     goal = contact.moved(0.25 * OUT)
-    yield from approach(scene, contact.moved(-0.06 * OUT))
+    yield from approach(scene, contact.moved(-0.06 * OUT), 0.05)
     return (yield from follow(scene, lambda: goal, CLOSED, lambda: scene.travel < 0.002, speed=0.5, patience=6))
 
 
-def approach(scene: Scene, pose: Pose) -> Steps:
-    """Come in front of the station, then to a pose."""
-    above = Pose(np.array([pose.position[0] + 0.05, pose.position[1], max(pose.position[2], 0.85)]), pose.rotation)
-    yield from reach(scene, above, CLOSED, near=0.05, turned=0.6, through=True, patience=PATIENCE)
+def approach(scene: Scene, pose: Pose, room: float) -> Steps:
+    """Turn the hand over and before the front, come down, then go to a pose; `room` (m) is kept to it until there."""
+    before = pose.moved(-room * OUT)
+    above = before.moved(max(0.0, ABOVE - before.position[2]) * UP)
+    yield from reach(scene, above, CLOSED, near=0.05, turned=0.3, through=True, patience=PATIENCE)
+    yield from reach(scene, before, CLOSED, near=0.03, turned=0.15, through=True, patience=PATIENCE)
     return (yield from reach(scene, pose, CLOSED, near=0.012, turned=0.08, patience=PATIENCE))
 
 

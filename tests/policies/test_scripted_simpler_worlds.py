@@ -1,0 +1,51 @@
+"""The scripted expert wins SimplerEnv's tasks on stand-ins, by physics alone, and does the same twice."""
+
+import numpy as np
+import pytest
+from nora_bench.envs import protocols
+from nora_bench.envs.base import EpisodeSpec, WorldOptions
+from nora_bench.policies.base import Observation
+from nora_bench.policies.scripted.policy import ScriptedPolicy
+
+pytest.importorskip("sapien", reason="needs the extra: pip install nora-bench[simpler]")
+pytest.importorskip("ruckig", reason="needs the extra: pip install nora-bench[simpler]")
+
+PROTOCOL = protocols.get("simpler/nora-1.5")
+EPISODES = {
+    "pick a lying can": ("simpler-vm", 0, 12, "urdf_base/horizontal"),
+    "pick a standing can": ("simpler-va", 0, 20, "base/standing"),
+    "move a can near another": ("simpler-vm", 1, 25, "urdf_base"),
+    "open the middle drawer": ("simpler-vm", 2, 4, "urdf_base/middle"),
+    "close the bottom drawer": ("simpler-va", 3, 2, "base/bottom"),
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    from nora_bench.envs.simpler.packs import resolve
+    from nora_bench.envs.simpler.world import SimplerWorld
+
+    return SimplerWorld(WorldOptions(resolve("standin").path, "none", str(tmp_path_factory.mktemp("cache"))))
+
+
+def play(world, episode, steps=None):
+    """[steps, state size] the trajectory, and whether the last step counts as success."""
+    suite, task, state, variant = episode
+    spec = EpisodeSpec(suite, task, state, 0, PROTOCOL.name, variant)
+    policy, states, done = ScriptedPolicy(), [], False
+    world.reset(spec, PROTOCOL, policy.needs)
+    for step in range(steps or PROTOCOL.steps(suite, world.stage.setup.configuration.task)):
+        action = policy.act_one(Observation(spec, step, step, "", world.view())).actions[0]
+        done = world.step(action, look=True)
+        states.append(world.state())
+    return np.array(states), done
+
+
+@pytest.mark.parametrize("episode", EPISODES)
+def test_an_episode_of_every_task_is_won_at_its_last_step(world, episode):
+    assert play(world, EPISODES[episode])[1]
+
+
+def test_the_same_episode_is_played_the_same_twice(world):
+    (first, _), (second, _) = (play(world, EPISODES["pick a lying can"], steps=12) for _ in range(2))
+    assert first.tobytes() == second.tobytes()
