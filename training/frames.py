@@ -12,7 +12,7 @@ import os
 import re
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -29,7 +29,7 @@ from ..policies.images import model_image
 from .demonstrations import Demonstration, read_file
 
 if TYPE_CHECKING:
-    from ..envs.libero.painter import Painter
+    from ..envs.libero.restored import Painter, Restored
 
 Array = np.ndarray
 VERSION = 1
@@ -112,18 +112,15 @@ class Frames(Kept):
 
     def make(self, demonstration: Demonstration) -> Array:
         """Draw them."""
-        from ..envs.libero.painter import Painter
+        from ..envs.libero.restored import Painter
 
         self._painter = painter = self._painter or Painter(self.options)
-        painter.open(demonstration.suite, demonstration.task, self.look.drawn)
-        if "fixtures" in demonstration.facts:
-            painter.place(demonstration.facts["fixtures"])
-        else:
-            painter.place_as_in(demonstration.model)
+        painter.open(demonstration.suite, demonstration.task)
+        painter.place(fixtures_of(demonstration, painter))
         steps = np.asarray(self.steps(demonstration))
         joints = painter.joint_values(demonstration.states)
         shown = joints if demonstration.seen_qpos is None else demonstration.seen_qpos
-        views = painter.draw(shown[steps], joints[np.maximum(steps - 1, 0)], self.look.camera)
+        views = painter.draw(shown[steps], joints[np.maximum(steps - 1, 0)], self.look.camera, self.look.drawn)
         return np.stack([self._finish(view) for view in views])
 
     def _finish(self, image: Array) -> Array:
@@ -135,6 +132,13 @@ class Frames(Kept):
         if self._painter is not None:
             self._painter.close()
             self._painter = None
+
+
+def fixtures_of(demonstration: Demonstration, restored: Restored) -> Mapping[str, Sequence[float]]:
+    """Where a demonstration's fixtures stood: as it says, or as its model has them. `restored` has its task open."""
+    if "fixtures" in demonstration.facts:
+        return demonstration.facts["fixtures"]
+    return restored.fixtures_in(demonstration.model)
 
 
 def open_frames(folder: Path, look: Look, assets: str = "standin") -> Frames:

@@ -6,12 +6,14 @@ import typer
 
 from .dpo import dpo
 from .pictures import pictures
+from .regenerate import regenerate
 from .sft import sft
 from .tokenizer import tokenizer
 from .world_model import world_model
 
 train = typer.Typer(add_completion=False, no_args_is_help=True)
 train.command("pictures")(pictures)
+train.command("regenerate")(regenerate)
 train.command("sft")(sft)
 train.command("tokenizer")(tokenizer)
 train.command("world-model")(world_model)
