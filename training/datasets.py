@@ -125,10 +125,6 @@ class Dataset:
             np.stack([example.mask for example in examples]),
         )
 
-    def chunks(self) -> Array:
-        """[examples, length, action size] float32: all chunks, in the order of the examples."""
-        return np.concatenate([episode.chunks for episode in self.episodes])
-
     def _pictures(self, number: int) -> Array:
         """An episode's pictures, looked up once; they are mapped, not held."""
         if number not in self._shown:

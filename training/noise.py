@@ -37,10 +37,6 @@ class Noise:
     """Part of the expert's motion that is executed beside a push."""
 
 
-NONE = Noise(smooth=0.0, push_chance=0.0)
-"""Undisturbed."""
-
-
 class Disturbance:
     """The disturbance of one episode, step by step."""
 

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from nora_bench.training.noise import GRIPPING, NONE, Disturbance, Noise
+from nora_bench.training.noise import GRIPPING, Disturbance, Noise
 
 MOVE = np.array([0.5, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
 STAND = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
+NONE = Noise(smooth=0.0, push_chance=0.0)
 ALWAYS = Noise(smooth=0.0, push_chance=1.0)
 
 

@@ -12,7 +12,7 @@ from nora_bench.policies.base import Observation, PolicyContext
 from nora_bench.policies.scripted.policy import ScriptedPolicy
 from nora_bench.training.demonstrations import append, read_files, task_files
 from nora_bench.training.demonstrator import Demonstrator
-from nora_bench.training.noise import NONE
+from nora_bench.training.noise import Noise
 from nora_bench.training.regenerate import Count, regenerate, regenerate_file
 
 pytest.importorskip("libero", reason="no hf-libero: pip install 'nora-bench[libero]' && nora-bench doctor --fix")
@@ -31,7 +31,7 @@ def recorded(options):
     """As LIBERO records: from an unsettled initial state on, the settling being a pause; another one in the middle."""
     protocol, world = protocols.get("libero/openvla"), suites.get(SUITE).open_world(options)
     spec = EpisodeSpec(SUITE, TASK, 0, 0, protocol.name)
-    demonstrator = Demonstrator(ScriptedPolicy(), NONE)
+    demonstrator = Demonstrator(ScriptedPolicy(), Noise(smooth=0.0, push_chance=0.0))
     demonstrator.start(PolicyContext(protocol, (SUITE,), 7))
     first, goal, step = world.reset(spec, protocol, Needs(privileged=True)).states[0], False, 0
     while not goal:
