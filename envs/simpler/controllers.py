@@ -68,7 +68,7 @@ class Drive:
     position: list[list[float]]
     """[SUBSTEPS][11] rad, in JOINTS order, within the joints' limits."""
     finger_velocity: np.ndarray
-    """[SUBSTEPS, 2] float32, rad/s."""
+    """[SUBSTEPS, 2] float32, rad/s, scaled as the robot wants it."""
     ik_target: sapien.Pose
     """Of the hand, in the root's frame."""
     ik_success: bool
@@ -104,5 +104,5 @@ class Controller:
         rows[:, ARM], rows[:, FINGERS] = arm.position[1:], fingers.position[1:]
         # PhysX 4 kept drive targets within the joints' limits by itself, PhysX 5 does not.
         rows = np.clip(rows, robot.limits[:, 0], robot.limits[:, 1])
-        speeds = np.array(fingers.velocity[1:], np.float32)
-        return Drive(rows.tolist(), speeds, pose, success, arm_target, finger_target)
+        speeds = robot.finger_speed_scale * np.array(fingers.velocity[1:])
+        return Drive(rows.tolist(), speeds.astype(np.float32), pose, success, arm_target, finger_target)

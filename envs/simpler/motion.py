@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import ruckig
 
 from ..base import WorldError
+from .solver import PHYSICS_HZ
 
-PHYSICS_HZ = 513
 SUBSTEPS = 171
 """Physics steps per control step of 1/3 s."""
 

@@ -16,6 +16,7 @@ import sapien
 
 from .grid import BASE_HEIGHT, RobotInit
 from .kinematics import Kinematics
+from .solver import PHYSICS_HZ, PLAYING
 from .urdf import PhysicsLoader
 
 JOINTS = (
@@ -78,8 +79,11 @@ DAMPING = (
     900.0,
 )
 FORCE_LIMIT = (300.0, 300.0, 100.0, 100.0, 100.0, 100.0, 100.0, 60.0, 60.0, 100.0, 100.0)
-FINGER_ARMATURE = 2e-3
+FINGER_ARMATURE = 5e-3
 """kg m2 added to the two finger joints, which PhysX 5 lets chatter otherwise; docs/simplerenv_parity.md has the choice."""
+LAG = (1 - 1 / PLAYING) / (2 * PHYSICS_HZ)
+"""s. Upstream's PhysX 4 held a drive's spring against where the joint is at the end of a physics step, PhysX 5's TGS against
+where it is on the way, on average half a step earlier; stiffness times this, added to the damping, makes up for it."""
 LIGHT, LIGHT_INERTIA = 1e-3, 1e-8
 """Links below this mass (kg: sensor frames, nails) had at most this inertia (kg m2) upstream; SAPIEN 3 gives them 1e-6."""
 HAND = "link_gripper_tcp"
@@ -136,7 +140,8 @@ class Robot:
         self._moving = np.ones(len(JOINTS))
         self._moving[FINGERS] = 0
         for index, joint in enumerate(self._joints):
-            joint.set_drive_property(STIFFNESS[index], DAMPING[index], FORCE_LIMIT[index], "force")
+            damping = DAMPING[index] + LAG * STIFFNESS[index]
+            joint.set_drive_property(STIFFNESS[index], damping, FORCE_LIMIT[index], "force")
             joint.set_friction(0.0)
         for link in self.links.values():
             if link.mass < LIGHT:
@@ -175,3 +180,9 @@ class Robot:
     def finger_speed_setters(self) -> list[Any]:
         """One function per finger that sets its drive's velocity target (float32 array of one number, rad/s)."""
         return [self._joints[index].set_drive_velocity_target for index in FINGERS]
+
+    @property
+    def finger_speed_scale(self) -> float:
+        """What velocity targets are multiplied by, so that upstream's damping alone follows them and not what LAG adds."""
+        finger = FINGERS[0]
+        return DAMPING[finger] / (DAMPING[finger] + LAG * STIFFNESS[finger])

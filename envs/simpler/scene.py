@@ -6,7 +6,6 @@ an earlier episode (contact caches, sleeping bodies, drive targets) can be left 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,9 @@ from .cabinet import DRAWERS, Cabinet
 from .controllers import Drive
 from .grid import Configuration
 from .kinematics import pose7
-from .motion import PHYSICS_HZ
 from .robot import Robot, load_robot
 from .rules import SIDES, Contact, Snapshot
+from .solver import PHYSICS_HZ, new_system
 
 SCENE_OFFSET = (-1.6616, -3.0337, 0.0)
 """Upstream's stages are modelled around the place that is the world's origin here."""
@@ -32,26 +31,13 @@ NARROW_CONTACTS = ("move_near", "place_apple_in_closed_top_drawer")
 """Tasks whose shapes feel contact from 5 mm on; the others from 20 mm on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Solver:
-    """How PhysX 5 is to solve contacts and joints. Upstream's PhysX 4 had TGS with 25 iterations; the choices, and what
-    else was tried, are in docs/simplerenv_parity.md."""
-
-    tgs: bool
-    iterations: int
-
-
-PLAYING = Solver(tgs=False, iterations=25)
-SETTLING = Solver(tgs=True, iterations=40)
-
-
 class Scene:
     """The bodies of one configuration, each named as upstream names it."""
 
-    def __init__(self, pack: Path, configuration: Configuration, solver: Solver) -> None:
-        """Holds the arena or the cabinet; robot and objects are added."""
+    def __init__(self, pack: Path, configuration: Configuration, iterations: int) -> None:
+        """Holds the arena or the cabinet; robot and objects are added. `iterations`: `solver.PLAYING` or `SETTLING`."""
         self.pack, self.configuration = pack, configuration
-        self.system = _new_system(configuration.task, solver)
+        self.system = new_system(iterations, contact_offset=0.005 if configuration.task in NARROW_CONTACTS else 0.02)
         self.scene = sapien.Scene([self.system])
         self.scene.set_timestep(1 / PHYSICS_HZ)
         self.robot: Robot | None = None
@@ -154,23 +140,6 @@ def robot_urdf(pack: Path, look: str = "None") -> Path:
 def is_about(configuration: Configuration, index: int) -> bool:
     """Whether object `index` is one that the task is about; in pick coke can the others are distractors."""
     return configuration.task != "pick_coke_can" or index == 0
-
-
-def _new_system(task: str, solver: Solver) -> physx.PhysxCpuSystem:
-    """Upstream's engine settings. SAPIEN reads them from globals while it builds, so they are set before every scene."""
-    physx.set_scene_config(
-        gravity=[0, 0, -9.81],
-        bounce_threshold=2.0,
-        enable_pcm=False,
-        enable_tgs=solver.tgs,
-        enable_ccd=False,
-        enable_enhanced_determinism=False,
-        enable_friction_every_iteration=True,
-    )
-    physx.set_body_config(solver_position_iterations=solver.iterations, solver_velocity_iterations=1, sleep_threshold=0.005)
-    physx.set_shape_config(contact_offset=0.005 if task in NARROW_CONTACTS else 0.02, rest_offset=0.0)
-    physx.set_default_material(1.0, 1.0, 0.0)
-    return physx.PhysxCpuSystem()
 
 
 def _build_arena(scene: sapien.Scene, stage: Path) -> None:

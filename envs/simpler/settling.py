@@ -17,7 +17,8 @@ import sapien
 
 from .grid import EpisodeSetup
 from .placements import DROP_Z, Objects, Placement, objects
-from .scene import SETTLING, Scene, has_cabinet, is_about, stage_mesh, station_urdf, velocity
+from .scene import Scene, has_cabinet, is_about, stage_mesh, station_urdf, velocity
+from .solver import SETTLING
 
 HALF_SECOND, LONG = 256, 769
 """Physics steps of 0.5 s and 1.5 s, truncated."""
