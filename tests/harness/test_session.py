@@ -2,7 +2,10 @@ import os
 import signal
 
 import pytest
-from nora_bench.harness.session import STOP_SIGNALS, resume_command, stop_signals
+from nora_bench.harness.config import parse
+from nora_bench.harness.gl import Backend
+from nora_bench.harness.session import STOP_SIGNALS, create, play, prepare, resume_command, stop_signals
+from rich.console import Console
 
 
 @pytest.fixture(autouse=True)
@@ -43,3 +46,14 @@ def test_afterwards_signals_are_as_before(handlers):
 
 def test_the_resume_command_can_be_pasted(tmp_path):
     assert resume_command(tmp_path / "my run") == f"nora-bench run --resume --out '{tmp_path}/my run'"
+
+
+def test_an_episode_is_heard_of_before_it_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("NORA_BENCH_HOME", str(tmp_path / "cache"))
+    values = {"suite": "fakes:toy", "policy": "fakes:Walk", "tasks": "0", "episodes": 2, "workers": 1}
+    prepared = prepare(parse({**values, "out": str(tmp_path / "run")}))
+    heard = []
+    with create(prepared, {}) as store:
+        play(prepared, store, Backend("none"), Console(quiet=True), lambda record: heard.append((record.key, store.keys())))
+        kept = [record.key for record in store.records()]
+    assert heard == [(kept[0], set()), (kept[1], {kept[0]})]
