@@ -64,7 +64,7 @@ def gather(module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[st
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
     weights = get_model_state_dict(module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
-    state = _optimizer_state(module, optimizer, cpu=True)["state"]
+    state = _optimizer_state(module, optimizer, cpu=True).get("state", {})
     moments = {f"{name}/{key}": value for name, entries in state.items() for key, value in entries.items()}
     return weights, moments
 

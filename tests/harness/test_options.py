@@ -5,8 +5,8 @@ from nora_bench.harness.cli import VERBS, app, build
 from typer.main import get_command
 
 OPTIONS = {
-    "run": "--suite --tasks --episodes --init-states --seeds --policy --policy-arg --protocol --workers --max-steps --assets "
-    "--backend --python --out --timeout --retries --until --video --config --resume --dry-run --json",
+    "run": "--suite --tasks --episodes --init-states --seeds --policy --policy-arg --protocol --workers --executor "
+    "--policy-replicas --policy-gpus --max-steps --assets --backend --python --out --timeout --retries --until --video --config --resume --dry-run --json",
     "table": "NAMES --format --json --floor --out",
     "show": "FOLDER --key --cell --table --metric --json",
     "compare": "FOLDERS --real --flips --no-flips --json",
@@ -23,17 +23,18 @@ OPTIONS = {
     },
     "label": "--policy --data --out --world-model --reward --candidates --margin --states --episodes --every --seed --frames "
     "--latents --assets --dry-run --json",
+    "reproduce": "WHAT --out --quick --recipe --workers --dry-run",
     "export": "FOLDER --format --out --assets --fps --json",
     "trials": "FILE --suite --policy --out --trials --tasks",
     "serve": "--policy --policy-arg --suite --protocol --host --port --token --max-batch",
     "replay": "FOLDER KEY --video --assets --fps --json",
     "verify": "FOLDER --sample --seed --assets --json",
-    "selfcheck": "--assets --json",
+    "selfcheck": "--suite --assets --json",
     "parity": "FOLDER --assets --pictures --no-pictures --all --json",
     "list": "KIND --suite --json",
     "new": "KIND NAME --out",
     "assets": "ACTION WHAT --revision --out --pack --suite --side --json",
-    "doctor": "--fix --out --json",
+    "doctor": "--fix --python --out --json",
 }
 
 

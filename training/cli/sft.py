@@ -66,6 +66,7 @@ def sft(
 def _with_options(recipe: SftRecipe, checkpoint: str | None, steps: int | None, eval_every: int | None) -> SftRecipe:
     given = {"steps": steps, "eval_every": eval_every}
     loop = replace(recipe.loop, **{name: value for name, value in given.items() if value is not None})
+    loop = replace(loop, warmup=min(loop.warmup, loop.steps))
     start = replace(recipe.start, checkpoint=checkpoint) if checkpoint else recipe.start
     return replace(recipe, loop=loop, start=start)
 

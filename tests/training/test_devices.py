@@ -1,0 +1,67 @@
+"""Two processes do what one does with twice the accumulation, and either goes on where the other stopped."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("accelerate", reason="no accelerate: pip install 'nora-bench[train]'")
+import torch
+from nora_bench.training import checkpoints
+from nora_bench.training.loop import train
+from safetensors.torch import load_file
+
+from .two_devices import Curve, Rows, settings
+
+PROGRAM = Path(__file__).with_name("two_devices.py")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def launch(kind, out, steps=6):
+    """Run the program on two processes with torch's own environment variables."""
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "ACCELERATE_USE_CPU": "true"}
+    shared |= {"OMP_NUM_THREADS": "1", "LOCAL_WORLD_SIZE": "2"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, PROGRAM, kind, out, str(steps)],
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    errors = [process.communicate(timeout=300)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0], errors
+
+
+def weights(out, step, name="weights"):
+    return load_file(checkpoints.folder_of(out, step) / checkpoints.STATE / f"{name}.safetensors")
+
+
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+def test_two_devices_do_what_one_does_with_twice_the_accumulation(tmp_path, kind):
+    train(Curve(), Rows(), settings(2), tmp_path / "one")
+    launch(kind, tmp_path / "two")
+    for name in ("weights", "average", "optimizer"):
+        one, two = (weights(tmp_path / out, 6, name) for out in ("one", "two"))
+        assert one.keys() == two.keys()
+        for key, value in one.items():
+            torch.testing.assert_close(two[key], value, atol=1e-6, rtol=1e-5)
+
+
+def test_a_sharded_run_goes_on_from_its_checkpoint_and_exports_whole_weights(tmp_path):
+    train(Curve(), Rows(), settings(2), tmp_path / "one")
+    for steps in (3, 6):
+        launch("fsdp", tmp_path / "two", steps)
+    for key, value in weights(tmp_path / "one", 6).items():
+        torch.testing.assert_close(weights(tmp_path / "two", 6)[key], value, atol=1e-6, rtol=1e-5)
+    exported = load_file(checkpoints.folder_of(tmp_path / "two", 6) / "model.safetensors")
+    assert torch.equal(exported["layers.0.weight"], weights(tmp_path / "two", 6, "average")["layers.0.weight"])

@@ -1,0 +1,58 @@
+"""Started on two processes by test_devices.py: a few updates of a tiny model under DDP or FSDP, on CPUs."""
+
+import sys
+from pathlib import Path
+
+import torch
+from nora_bench.training.loop import train
+from nora_bench.training.objective import Loss, Objective
+from nora_bench.training.settings import LoopSettings
+
+
+class Curve(Objective):
+    """Fits a curve with two layers and a tied one, undisturbed by draws."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = torch.nn.ModuleList([torch.nn.Linear(8, 16), torch.nn.Linear(16, 8)])
+
+    def forward(self, batch, draw):
+        x, y = (part.to(self.device) for part in batch)
+        return Loss((self.layers[1](self.layers[0](x).tanh()) - y).square().mean())
+
+    def export(self, folder, weights):
+        from safetensors.torch import save_file
+
+        save_file({name: weight.contiguous() for name, weight in weights.items()}, folder / "model.safetensors")
+
+
+class Rows:
+    """Sixty-four rows of eight numbers and their squares."""
+
+    def __init__(self):
+        self.x = torch.randn(64, 8, generator=torch.Generator().manual_seed(1))
+
+    def __len__(self):
+        return 64
+
+    def batch(self, indices):
+        x = self.x[torch.from_numpy(indices)]
+        return x, x.square()
+
+
+def settings(accumulation, steps=6):
+    """Updates of 8 examples in all, whatever the number of devices."""
+    rate = {"rate": 1e-2, "decay": "constant", "clip": 1.0}
+    return LoopSettings(steps=steps, batch=4, accumulation=accumulation, ema=0.9, save_every=3, keep=9, **rate)
+
+
+def main(kind, out, steps):
+    from accelerate import Accelerator, FullyShardedDataParallelPlugin
+
+    plugin = FullyShardedDataParallelPlugin(fsdp_version=2, reshard_after_forward=True) if kind == "fsdp" else None
+    train(Curve(), Rows(), settings(1, int(steps)), Path(out), accelerator=Accelerator(cpu=True, fsdp_plugin=plugin))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
