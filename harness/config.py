@@ -141,8 +141,8 @@ def _tasks(value: Any) -> tuple[str, ...]:
     return tuple(out)
 
 
-def _arguments(value: Any) -> dict[str, str]:
-    """`k=v` strings, or a mapping."""
+def arguments(value: Any) -> dict[str, str]:
+    """`k=v` strings, or a mapping. Raises ValueError."""
     if isinstance(value, Mapping):
         return {str(k): v if isinstance(v, str) else json.dumps(v) for k, v in value.items()}
     pairs = [str(item).partition("=") for item in (value if isinstance(value, list | tuple) else [value])]
@@ -196,13 +196,13 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "init_states": integers,
     "seeds": _seeds,
     "policy": _text,
-    "policy_arg": _arguments,
+    "policy_arg": arguments,
     "protocol": _text,
     "workers": _workers,
     "max_steps": _positive,
     "assets": _text,
     "backend": _text,
-    "python": _arguments,
+    "python": arguments,
     "out": _text,
     "timeout": _seconds,
     "retries": lambda value: _number(value, 0),

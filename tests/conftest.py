@@ -1,5 +1,7 @@
 import os
 import signal
+import sysconfig
+import venv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,3 +52,25 @@ def golden(repository):
     if not folder.is_dir():
         pytest.skip("no reference recordings: set NORA_BENCH_GOLDEN to the folder that holds libero/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def new_python(tmp_path_factory):
+    """Makes interpreters with numpy and msgpack and nothing else: what a foreign worker may count on."""
+
+    def make(name):
+        folder = tmp_path_factory.mktemp(name)
+        venv.create(folder, with_pip=False, symlinks=True)
+        (site,) = folder.glob("lib/python*/site-packages")
+        ours = Path(sysconfig.get_path("purelib"))
+        for path in (path for name in ("numpy", "msgpack") for path in ours.glob(f"{name}*")):
+            (site / path.name).symlink_to(path)
+        return str(folder / "bin" / "python")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def bare_python(new_python):
+    """An interpreter that has not the original SimplerEnv."""
+    return new_python("bare")

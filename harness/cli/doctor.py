@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +20,7 @@ def doctor(
     fix: Annotated[
         bool, typer.Option("--fix", help="Run the commands that are safe (pip; apt-get as root), look again.")
     ] = False,
+    python: Annotated[list[str] | None, typer.Option(help="family=/path/to/python of a run: look at it too.")] = None,
     out: Annotated[Path, typer.Option(help="Where runs will be written.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
@@ -29,10 +32,11 @@ def doctor(
     """
     from ..doctor import Status, worst
 
-    findings = _examine(out, quiet=as_json or fix)
+    pythons = _pythons(python or [])
+    findings = _examine(out, pythons, quiet=as_json or fix)
     done: list[list[str]] = []
     while fix and _mend(findings, done):
-        findings = _examine(out, quiet=True)
+        findings = _examine(out, pythons, quiet=True)
     if as_json:
         print(json.dumps({"status": worst(findings), "findings": [finding.to_json() for finding in findings]}, indent=2))
     elif fix:
@@ -42,11 +46,27 @@ def doctor(
         raise typer.Exit(3)
 
 
-def _examine(out: Path, *, quiet: bool) -> list[Finding]:
+def _pythons(given: list[str]) -> dict[str, str]:
+    """Family -> interpreter. Raises InputError."""
+    from ..config import arguments
+    from ..errors import InputError
+
+    try:
+        found = arguments(given)
+    except ValueError as error:
+        raise InputError(f"--python: {error}") from None
+    if unknown := set(found) - {"simpler"}:
+        raise InputError(f"--python {min(unknown)}=...: only simpler has a backend with an interpreter of its own")
+    return found
+
+
+def _examine(out: Path, pythons: Mapping[str, str], *, quiet: bool) -> list[Finding]:
     from ..doctor import examine
+    from ..doctor_upstream import examine_upstream
 
     findings = []
-    for finding in examine(out):
+    upstream = examine_upstream(pythons["simpler"]) if "simpler" in pythons else ()
+    for finding in chain(examine(out), upstream):
         findings.append(finding)
         if not quiet:
             _print(finding)
