@@ -17,9 +17,9 @@ HOVER = 0.10
 """A grasp is approached straight over this distance, m."""
 CLOSING_STEPS, RESTED = (3, 6), 0.05
 """Fewest and most steps of closing, and the angle in a step below which the fingers are held up, rad."""
-EASE, KEEP = -0.107, 0.0
-"""Gripper actions: back to 0.05 rad behind where the fingers are held up, from the 0.19 rad that a blocked step of closing
-leaves; and no change. Closing on squeezes with ten times the force, and light objects work their way out."""
+EASE, KEEP = -0.069, 0.0
+"""Gripper actions: the fingers' target to 0.10 rad beyond where they are held up, from the 0.19 rad that a blocked step of
+closing leaves; and no change. Twice the force works light objects out of the hand, half of it lets standing ones slip."""
 RAISE = 0.08
 """A load is lifted so far, m."""
 LIFTED = 0.012
