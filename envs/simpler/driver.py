@@ -4,7 +4,9 @@ with `vulkan-rt` in front, one that traces rays as well."""
 from __future__ import annotations
 
 import os
-import warnings
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,27 @@ def traces(name: str) -> bool:
 
 
 def sapien() -> Any:
-    """The package, without its remarks about which Vulkan loader it takes."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Failed to find", category=UserWarning)
-        import sapien as package
+    """The package, which wants to be loaded after `use`."""
+    import sapien as package
+
     return package
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keeps from stderr what SwiftShader has to say about parts of Vulkan that nobody uses; everything else comes through."""
+    with tempfile.TemporaryFile() as kept:
+        stderr = os.dup(2)
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            kept.seek(0)
+            for line in kept:
+                if b"swiftshader" not in line.lower():
+                    os.write(2, line)
 
 
 def choose_shaders(folder: str | None) -> None:

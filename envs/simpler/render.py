@@ -43,9 +43,9 @@ class Renderer:
         configuration, models = setup.configuration, tuple(one.model for one in objects(setup).placements)
         if self._stage is None or self._stage.key != _key(configuration, models):
             self._stage = None  # free it first
-            self._stage = _Stage(
-                self._pack, configuration, models, None if configuration.ray_traced and self._traces else self._shaders
-            )
+            shaders = None if configuration.ray_traced and self._traces else self._shaders
+            with driver.hushed():
+                self._stage = _Stage(self._pack, configuration, models, shaders)
         self._setup = setup
         return self._stage.kind
 
