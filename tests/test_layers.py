@@ -14,16 +14,23 @@ MAY_IMPORT = {
     "policies": {"envs"},
     "results": {"envs"},
     "harness": {"envs", "policies", "results"},
-    "training": {"envs", "policies", "harness"},
+    "training": {"envs", "policies", "results", "harness"},
 }
 HEAVY = {"torch", "mujoco", "robosuite", "libero", "sapien", "pandas", "scipy", "matplotlib", "numba", "transformers", "ray"}
 """Never at module level: whoever imports nora_bench pays for them, and may not have them."""
-SIMULATOR = {f"envs.libero.{name}" for name in ("engine", "osc", "privileged", "render", "scene")}
+SIMULATOR = {f"envs.libero.{name}" for name in ("engine", "osc", "privileged", "render", "scene")} | {
+    f"envs.simpler.{name}"
+    for name in (
+        *("bodies", "cabinet", "controllers", "convex", "kinematics", "looks", "motion", "privileged", "robot", "scene"),
+        *("settling", "solver", "urdf", "visuals", "world"),
+    )
+}
 """Modules that stand on a simulator and load it: imported by a world when it is built, by nobody at module level."""
 MODEL = {f"policies.nora.{name}" for name in ("engine", "expert", "fusing", "graphs", "model", "vision")} | {
     f"training.{name}"
     for name in (
-        *("average", "checkpoints", "feed", "loop", "objective", "tally"),
+        *("auxiliary", "average", "backbone", "checkpoints", "cost", "feed", "flow", "loop", "nano_start", "objective"),
+        *("contrasts", "reproduce", "scenes", "sft", "sft_data", "sft_recipe", "sft_stage", "starting", "tally", "trained"),
         *("preference.dpo", "preference.objective", "preference.prompts", "preference.terms"),
         *("world_model.model", "world_model.objective", "world_model.predictor"),
     )
