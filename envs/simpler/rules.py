@@ -147,7 +147,7 @@ def is_free(name: str, contacts: Sequence[Contact]) -> bool:
 
 
 class PickRule:
-    """The can is held in the air, or was for some steps at a height that no nudge explains."""
+    """The can is held in the air, or was for some steps at a height that no nudge explains. See `Rule` for the contract."""
 
     name = "opened_coke_can"
 
@@ -197,7 +197,10 @@ def _move_near(setup: EpisodeSetup, settled: Snapshot) -> MoveNearRule:
 
 
 class MoveNearRule:
-    """The source, and it alone, was moved; it is near the target and nearer to it than to anything else; nothing fell."""
+    """The source moved most, is near the target and nearer to it than to anything else; nothing fell.
+
+    See `Rule` for the contract.
+    """
 
     MOVED = 0.03
     NEAR = 0.10
@@ -244,7 +247,7 @@ class MoveNearRule:
 
 
 class DrawerRule:
-    """The drawer is open, or closed, now."""
+    """The drawer is open, or closed, now. See `Rule` for the contract."""
 
     def __init__(self, drawer: str, *, opens: bool) -> None:
         self.drawer, self.opens = drawer, opens
