@@ -74,7 +74,8 @@ def _flow_terms(recordings: Recordings, policy: NoraModel, reference: Frozen, dr
 
 def _released(recordings: Recordings, policy: NoraModel, reference: Frozen) -> Iterator[Check]:
     from ..policies.nora.model import token_loss
-    from .preference.dpo import RELEASED, flow_dpo
+    from .preference.dpo import flow_dpo
+    from .preference.settings import RELEASED
 
     case = "dpo.released"
     terms, prefix = _flow_terms(recordings, policy, reference, tuple(recordings.get(DPO, f"dpo.{n}") for n in ("noise", "time")))

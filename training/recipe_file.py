@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_type_hints
 from .settings import TrainingError
 
 T = TypeVar("T")
-SHIPPED = ("nano", "paper", "released")
+SHIPPED = ("nano", "quick", "paper", "released", "released-rlds")
 
 
 def read_recipe(name: str, stage: str, wanted: type[T]) -> T:
@@ -24,7 +24,7 @@ def read_recipe(name: str, stage: str, wanted: type[T]) -> T:
     Raises:
         TrainingError: no such recipe, or a field in it that the stage does not know.
     """
-    text, where = _text(name, stage)
+    text, where = recipe_text(name, stage)
     return build(text, where, wanted)
 
 
@@ -41,7 +41,8 @@ def build(text: str, where: str, wanted: type[T]) -> T:
         raise TrainingError(f"{where}: {error}") from None
 
 
-def _text(name: str, stage: str) -> tuple[str, str]:
+def recipe_text(name: str, stage: str) -> tuple[str, str]:
+    """A recipe's YAML, and what errors call it. Raises TrainingError."""
     if name.endswith((".yaml", ".yml")):
         try:
             return Path(name).read_text(encoding="utf-8"), name

@@ -29,6 +29,7 @@ VERBS: dict[str, str] = {
     "collect": "Collect an expert's demonstrations, disturbed and labelled, in LIBERO's own layout.",
     "train": "Train the parts of a model: action tokenizer, policy, world model, preferences.",
     "label": "Ask a policy several times at demonstrated states; which of its answers is better?",
+    "reproduce": "The papers' pipeline from nothing to their tables, at nano scale; the full size as a plan.",
     "export": "Write a run for other tools: rows, Parquet, LeRobot, Inspect.",
     "trials": "Keep trials on a real robot as a run.",
     "serve": "Serve a policy to other processes and machines.",
@@ -43,7 +44,7 @@ VERBS: dict[str, str] = {
 }
 """Verb -> its line in `nora-bench --help`, in the order shown."""
 
-HOMES: dict[str, str] = {"collect": "training", "train": "training", "label": "training"}
+HOMES: dict[str, str] = {"collect": "training", "train": "training", "label": "training", "reproduce": "training"}
 """Verb -> the package it is of, where that is not the harness. This table is where the packages above us are put
 together; nothing else of the harness knows of them."""
 

@@ -9,8 +9,6 @@ from nora_bench.policies.nora.checkpoint import open_checkpoint
 from nora_bench.policies.nora.nano import write_nano
 from nora_bench.policies.nora.prompt import Prompter
 from nora_bench.training.preference.dpo import (
-    RELEASED,
-    DpoSettings,
     FlowTerms,
     draw_times,
     flow_dpo,
@@ -20,6 +18,7 @@ from nora_bench.training.preference.dpo import (
 )
 from nora_bench.training.preference.objective import FlowPairs, FlowPreference, TokenPairs, TokenPreference
 from nora_bench.training.preference.prompts import Batcher
+from nora_bench.training.preference.settings import RELEASED, DpoSettings
 from nora_bench.training.settings import TrainingError
 
 INSTRUCTIONS = ["pick up the milk and place it in the basket", "open the drawer"]

@@ -12,8 +12,9 @@ from torch import Tensor
 from ...policies.nora.model import NoraModel
 from ..objective import Loss, Objective
 from ..settings import TrainingError
-from .dpo import DpoLoss, DpoSettings, draw_times, flow_dpo, token_dpo, token_log_probabilities
+from .dpo import DpoLoss, draw_times, flow_dpo, token_dpo, token_log_probabilities
 from .prompts import to
+from .settings import DpoSettings
 from .terms import Frozen, Shown, flow_terms
 
 Export = Callable[[Path, Mapping[str, Tensor]], None]

@@ -12,8 +12,8 @@ from ...policies.nora.checkpoint import open_checkpoint, read_json
 from ...policies.nora.prompt import Prompter
 from ..settings import LoopSettings, TrainingError
 from . import store
-from .dpo import DpoSettings
 from .pairs import PairExamples
+from .settings import DpoSettings
 
 if TYPE_CHECKING:
     from torch import Tensor

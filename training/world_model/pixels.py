@@ -19,7 +19,7 @@ def frames(images: Array, size: int) -> Tensor:
     import torch
     import torch.nn.functional as F
 
-    values = torch.from_numpy(np.ascontiguousarray(images)).flatten(0, -4).permute(0, 3, 1, 2).float() / 255
+    values = torch.from_numpy(np.array(images)).flatten(0, -4).permute(0, 3, 1, 2).float() / 255
     if values.shape[-2:] != (size, size):
         values = F.interpolate(values, (size, size), mode="bilinear", antialias=True)
     mean, std = (values.new_tensor(numbers)[:, None, None] for numbers in (MEAN, STD))

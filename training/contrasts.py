@@ -1,0 +1,111 @@
+"""What a reproduction says: the papers' tables with its rows, and its questions answered pair by pair, by our own commands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .reproduce import BASELINE, Layout, Reproduction, dpo_name, sft_name
+from .settings import TrainingError
+from .stages import PROGRAM
+
+TABLES = ("nora15/table2", "nora15/table6")
+"""LIBERO with and without DPO, and by reward."""
+FOLDER = "tables"
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """One question: is B better than A?"""
+
+    question: str
+    a: str
+    b: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How one seed and suite answers it; rates and difference as shares."""
+
+    contrast: Contrast
+    seed: int
+    suite: str
+    a: float
+    b: float
+    difference: float
+    low: float
+    high: float
+    p: float
+
+    def row(self) -> str:
+        """A row of a Markdown table."""
+        interval = f"{100 * self.difference:+.1f} ({100 * self.low:+.1f}, {100 * self.high:+.1f})"
+        rates = f"{100 * self.a:.1f} | {100 * self.b:.1f}"
+        return f"| {self.contrast.question} | {self.suite} | {self.seed} | {rates} | {interval} | {self.p:.2g} |"
+
+
+def questions(wanted: Reproduction) -> Iterator[Contrast]:
+    """What the papers compare."""
+    base = sft_name(BASELINE, "flow")
+    for chunk in wanted.chunks:
+        if chunk != BASELINE:
+            for head in wanted.heads:
+                yield Contrast(f"chunk {chunk} -> {BASELINE}, {head}", sft_name(chunk, head), sft_name(BASELINE, head))
+    if {"flow", "fast"} <= set(wanted.heads):
+        for chunk in wanted.chunks:
+            yield Contrast(f"FAST -> flow, chunk {chunk}", sft_name(chunk, "fast"), sft_name(chunk, "flow"))
+    for reward in wanted.rewards:
+        yield Contrast(f"SFT -> DPO, {reward}", base, dpo_name(reward))
+
+
+def conclude(wanted: Reproduction, out: Path, ask: Callable[..., str] | None = None) -> list[Path]:
+    """Write the tables and the answers; the files. `ask` runs a command of ours and gives what it prints."""
+    ask, at = ask or _ask, Layout(out)
+    folder = out / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    variants = [sft_name(chunk, head) for chunk in wanted.chunks for head in wanted.heads] + [dpo_name(r) for r in wanted.rewards]
+    runs = [at.run(variant, seed) for variant in variants for seed in wanted.seeds]
+    written = []
+    for table in TABLES:
+        written.append(folder / f"{table.replace('/', '-')}.md")
+        ask("table", table, *runs, "--format", "markdown", "--out", str(written[-1]))
+    answers = [answer for contrast in questions(wanted) for seed in wanted.seeds for answer in _answers(at, contrast, seed, ask)]
+    written.append(folder / "contrasts.md")
+    written[-1].write_text(markdown(answers), encoding="utf-8")
+    return written
+
+
+def markdown(answers: list[Answer]) -> str:
+    """The answers as a table, and each question's mean over seeds and suites."""
+    head = "| question, A -> B | suite | seed | A % | B % | B - A, points (95 %) | p |\n" + "| --- " * 7 + "|\n"
+    rows = "\n".join(answer.row() for answer in answers)
+    found: dict[str, list[float]] = {}
+    for answer in answers:
+        found.setdefault(answer.contrast.question, []).append(100 * answer.difference)
+    means = "\n".join(f"| {q} | {sum(d) / len(d):+.1f} | {min(d):+.1f} to {max(d):+.1f} | {len(d)} |" for q, d in found.items())
+    return (
+        "Paired by initial state; exact p, corrected over suites. Held-out initial states, stand-in assets.\n\n"
+        f"{head}{rows}\n\n| question | mean difference | from, to | seeds x suites |\n| --- | --- | --- | --- |\n{means}\n"
+    )
+
+
+def _answers(at: Layout, contrast: Contrast, seed: int, ask: Callable[..., str]) -> Iterator[Answer]:
+    found = json.loads(ask("compare", at.run(contrast.a, seed), at.run(contrast.b, seed), "--json"))
+    for match in found["matches"]:
+        yield _answer(contrast, seed, match)
+
+
+def _answer(contrast: Contrast, seed: int, match: dict[str, Any]) -> Answer:
+    by, a, b = match["difference"], match["a"]["mean"], match["b"]["mean"]
+    return Answer(contrast, seed, match["suite"], a, b, by["mean"], by["low"], by["high"], match["p_holm"])
+
+
+def _ask(*command: str) -> str:
+    done = subprocess.run([*PROGRAM, *command], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise TrainingError(f"nora-bench {' '.join(command[:2])} ended with code {done.returncode}:\n{done.stderr.strip()}")
+    return done.stdout
