@@ -81,12 +81,14 @@ class Scene:
         """What success depends on, of the last physics step."""
         bodies = self.objects.values()
         openings = (
-            {link: self.robot.links[link].pose.to_transformation_matrix()[:3, 1] for link in FINGER_LINKS} if self.robot else {}
+            {link: self.robot.links[link].entity_pose.to_transformation_matrix()[:3, 1] for link in FINGER_LINKS}
+            if self.robot
+            else {}
         )
         drawers = dict(zip(DRAWERS, self.cabinet.qpos().tolist(), strict=True)) if self.cabinet else {}
         return Snapshot(
-            poses=np.array([pose7(body.pose) for body in bodies]).reshape(-1, 7),
-            centres=np.array([(body.pose * body.cmass_local_pose).p for body in bodies], np.float64).reshape(-1, 3),
+            poses=np.array([pose7(body.entity_pose) for body in bodies]).reshape(-1, 7),
+            centres=np.array([(body.entity_pose * body.cmass_local_pose).p for body in bodies], np.float64).reshape(-1, 3),
             drawers=drawers,
             contacts=self.contacts() if self.objects else (),
             openings=openings,
@@ -104,7 +106,7 @@ class Scene:
     def state(self) -> np.ndarray:
         """float64: robot qpos and qvel (11 each), per object pose (7) and velocity (6), drawers qpos and qvel (3 each)."""
         robot = [self.robot.qpos(), self.robot.qvel()] if self.robot else []
-        objects = [part for body in self.objects.values() for part in (pose7(body.pose), velocity(body))]
+        objects = [part for body in self.objects.values() for part in (pose7(body.entity_pose), velocity(body))]
         drawers = [self.cabinet.qpos(), self.cabinet.qvel()] if self.cabinet else []
         return np.concatenate([*robot, *objects, *drawers])
 

@@ -72,7 +72,7 @@ def drop(scene: Scene, placed: Objects) -> Settled:
         _drop_first(scene, placed.placements[0])
         _drop_others(scene, placed.placements[1:])
     bodies = scene.objects.values()
-    return Settled(tuple(body.pose for body in bodies), tuple(velocity(body) for body in bodies))
+    return Settled(tuple(body.entity_pose for body in bodies), tuple(velocity(body) for body in bodies))
 
 
 def _drop_first(scene: Scene, placement: Placement) -> None:
@@ -116,11 +116,11 @@ def _hang(scene: Scene, placement: Placement, locked: list[bool], *, about: bool
 
 def _release(body: Any) -> None:
     body.set_locked_motion_axes(FREE)
-    _put(body, body.pose, np.zeros(6))
+    _put(body, body.entity_pose, np.zeros(6))
 
 
 def _put(body: Any, pose: sapien.Pose, speed: np.ndarray) -> None:
-    body.pose = pose
+    body.entity_pose = pose
     body.linear_velocity, body.angular_velocity = speed[:3], speed[3:]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..base import EpisodeSpec, Needs, Reset, SuiteError, View, WorldError, WorldOptions
 from ..protocols import Protocol
 from . import privileged
-from .controllers import Controller
+from .controllers import Controller, Drive
 from .grid import EpisodeSetup
 from .kinematics import pose7
 from .placements import objects
@@ -19,7 +19,7 @@ from .render import Renderer
 from .robot import FINGERS, HEAD_TILT, HEAD_TILTS, START
 from .rules import Rule, make_rule, measures
 from .scene import Scene
-from .settling import Settler, lay
+from .settling import Settled, Settler, lay
 from .solver import PLAYING
 from .suite import setup_of
 
@@ -32,23 +32,26 @@ DRAWN_OUT = 0.2
 class Stage:
     """One episode: its scene, its controllers, its rule."""
 
-    def __init__(self, pack: Path, setup: EpisodeSetup, settler: Settler, qpos: np.ndarray | None = None) -> None:
-        """`qpos`: [11] joint positions to start from in place of the task's."""
+    def __init__(self, pack: Path, setup: EpisodeSetup, settled: Settled, qpos: np.ndarray) -> None:
+        """From where the objects lie and the joints stand (`qpos`, [11] rad, `robot.JOINTS`)."""
         self.setup = setup
         self.scene = Scene(pack, setup.configuration, PLAYING)
         self.robot = self.scene.add_robot()
-        lay(self.scene, objects(setup), settler.settle(setup))
-        self.robot.place(setup.robot, start_position(setup) if qpos is None else qpos)
+        lay(self.scene, objects(setup), settled)
+        self.robot.place(setup.robot, qpos)
         if self.scene.cabinet and setup.configuration.task == "close_drawer":
             self.scene.cabinet.open(setup.configuration.subtask, DRAWN_OUT)
         self._controller = Controller(self.robot)
+        self.drive: Drive | None = None
+        """What the last control step told the drives."""
         self.rule: Rule = make_rule(setup, self.scene.snapshot())
 
     def step(self, action: np.ndarray) -> bool:
         """One control step; whether the task is done after it. Raises WorldError where the numbers mean nothing."""
         if not np.isfinite(action).all():
             raise WorldError(f"the action holds a number that is not finite: {action}")
-        self.scene.play(self._controller.plan(action))
+        self.drive = self._controller.plan(action)
+        self.scene.play(self.drive)
         if not np.isfinite(self.scene.state()).all():
             raise WorldError("the physics exploded: a position or velocity is not finite")
         return self.rule.step(self.scene.snapshot())
@@ -89,12 +92,13 @@ class SimplerWorld:
 
     def reset(self, spec: EpisodeSpec, protocol: Protocol, needs: Needs) -> Reset:
         """Build the episode's scene from the spec alone, objects settled, look once."""
-        self._stage = Stage(self._pack, setup_of(spec), self._settler)
+        setup = setup_of(spec)
+        self._stage = Stage(self._pack, setup, self._settler.settle(setup), start_position(setup))
         self._needs, self._render_s = needs, 0.0
         drawn = self._renderer.prepare(self._stage.setup) if needs.cameras and self._renderer else ""
         self._look(first=True)
         scene = self._stage.scene
-        poses = {name: pose7(body.pose).tolist() for name, body in scene.objects.items()}
+        poses = {name: pose7(body.entity_pose).tolist() for name, body in scene.objects.items()}
         return Reset(np.array([scene.state()]), poses, render_s=self._render_s, renderer=drawn)
 
     def step(self, action: np.ndarray, *, look: bool) -> bool:

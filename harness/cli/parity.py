@@ -91,6 +91,12 @@ def _simpler(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
     yield from rules_parity.compare(folder)
     suite = suites.get("simpler-vm")
     pack = suite.resolve_assets(assets)
+    if pack.name == "standin":
+        print("SimplerEnv's physics is not compared: stand-ins have shapes of their own", file=sys.stderr)
+    else:
+        from ...envs.simpler import physics_parity
+
+        yield from physics_parity.compare(folder, Path(pack.path))
     pictures = pictures and pack.name != "standin"
     if not pictures:
         print("SimplerEnv's pictures are not compared: not asked for, or no official pack at hand", file=sys.stderr)

@@ -40,13 +40,14 @@ def play(orientation: str, index: int, options: argparse.Namespace) -> dict[str,
     from nora_bench.envs.simpler.grid import find
     from nora_bench.envs.simpler.privileged import now, scene_facts
     from nora_bench.envs.simpler.settling import Settler
-    from nora_bench.envs.simpler.world import Stage
+    from nora_bench.envs.simpler.world import Stage, start_position
     from nora_bench.policies.scripted.google_robot import motion, plans, scene
 
     setup = find("pick_coke_can", "visual_matching", f"{LOOK}/{orientation}").episode(index)
     assert setup.obj_xy is not None
     x, y = np.add(setup.obj_xy, np.random.default_rng(index).uniform(-options.shift, options.shift, 2)).tolist()
-    stage = Stage(options.assets, replace(setup, obj_xy=(x, y)), Settler(options.assets))
+    shifted = replace(setup, obj_xy=(x, y))
+    stage = Stage(options.assets, shifted, Settler(options.assets).settle(shifted), start_position(shifted))
     seen = scene.Scene({**now(stage.scene, stage.robot), "scene": scene_facts(stage.scene, stage.robot, stage.setup)})
     tracker, plan, up = motion.Tracker(seen.base), plans.solve(seen), []
     done = False
