@@ -17,9 +17,10 @@ from ..envs.registry import nearest
 from .errors import InputError
 
 AUTO = "auto"
-HOW = frozenset({"workers", "timeout", "retries", "out", "video", "python"})
+HOW = frozenset({"workers", "timeout", "retries", "out", "video", "python", "executor", "policy_replicas", "policy_gpus"})
 """Fields that change how a run is done and never what comes out; a resumed run may change them."""
 VIDEO = ("none", "failures", "all")
+EXECUTORS = ("local", "ray")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,12 @@ class RunConfig:
     """Name; None for the suites' own default."""
     workers: int | str = AUTO
     """Worker processes, or `auto`."""
+    executor: str = "local"
+    """Where worlds and policy run, one of `EXECUTORS`: processes of this machine, or actors of a Ray cluster."""
+    policy_replicas: int = 1
+    """Copies of the policy (Ray only)."""
+    policy_gpus: float | str = AUTO
+    """GPUs, or a share of one, for each copy of the policy (Ray only); `auto` divides those of the cluster, one each at most."""
     max_steps: int | None = None
     """Control steps per episode; None for the protocol's budget."""
     assets: str = AUTO
@@ -165,6 +172,15 @@ def _workers(value: Any) -> int | str:
     return AUTO if value == AUTO else _positive(value)
 
 
+def _gpus(value: Any) -> float | str:
+    share = AUTO if value == AUTO else float(value)
+    return share if share == AUTO or 0 <= share < 1e3 else _refuse("a number of GPUs, like 1 or 0.5, or auto")
+
+
+def _executor(value: Any) -> str:
+    return value if value in EXECUTORS else _refuse(f"one of {', '.join(EXECUTORS)}")
+
+
 def _seconds(value: Any) -> float:
     seconds = float(value)
     return seconds if 0 < seconds < 1e9 else _refuse("a number of seconds above 0")
@@ -199,6 +215,9 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "policy_arg": arguments,
     "protocol": _text,
     "workers": _workers,
+    "executor": _executor,
+    "policy_replicas": _positive,
+    "policy_gpus": _gpus,
     "max_steps": _positive,
     "assets": _text,
     "backend": _text,

@@ -85,6 +85,10 @@ class Desk:
         for key in keys:
             self._ended.put((client, key))
 
+    def owner(self, key: str) -> str:
+        """The client that plays the episode; empty for one that is not known."""
+        return self._last.get(key, ("",))[0]
+
     def work(self, stop: Callable[[], bool]) -> None:
         """Answer until `stop` says so; what is asked afterwards is refused."""
         try:

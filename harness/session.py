@@ -31,6 +31,7 @@ from ..policies.registry import load
 from ..results.records import EpisodeRecord
 from ..results.store import Store, StoreError
 from . import provenance
+from .cluster_runner import ClusterRunner, Replicas, choose_worlds
 from .config import HOW, RunConfig
 from .decide import PolicySeat
 from .drawing import NOTHING, find_driver
@@ -101,7 +102,7 @@ def prepare(config: RunConfig, policy: Policy | None = None, *, borrowed: bool =
     plan = make_plan(config, stage, stochastic=policy.stochastic)
     until = make_until(config.until, plan.episodes) if config.until else None
     plan = replace(plan, episodes=until.episodes()) if until else plan
-    workers = choose_workers(config.workers, stage.suites[0], len(plan.episodes))
+    workers = _workers(config, stage, len(plan.episodes), borrowed=borrowed)
     return Prepared(config, stage, policy, plan, _find_assets(config.assets, stage), workers, until, borrowed)
 
 
@@ -112,6 +113,19 @@ def _require_cameras(stage: Stage, policy: Policy) -> None:
         raise InputError(
             f"{stage.suites[0].name} has no {' and no '.join(lacking)} camera, which the policy wants; it has {', '.join(there)}"
         )
+
+
+def _workers(config: RunConfig, stage: Stage, episodes: int, *, borrowed: bool) -> int:
+    """How many worlds play at once."""
+    if config.executor == "local":
+        if config.policy_replicas > 1:
+            raise InputError("--policy-replicas needs --executor ray, which works on one machine, too")
+        return choose_workers(config.workers, stage.suites[0], episodes)
+    if borrowed:
+        raise InputError("--executor ray builds the policy on the cluster, so it must be given by its name")
+    if stage.python != sys.executable:
+        raise NotAble("--executor ray plays suites in nora-bench's own interpreter; play this one with local workers")
+    return choose_worlds(config, episodes)
 
 
 def _find_assets(wanted: str, stage: Stage) -> AssetPack:
@@ -217,9 +231,9 @@ def play(
 
     Raises Interrupted, PolicyFailed, NotAble, InputError; what had finished is kept.
     """
-    seat = PolicySeat(prepared.policy, _logs(store.folder) / "policy.log")
+    seat = _seat(prepared, _logs(store.folder) / "policy.log")
     progress = show(_tally(prepared, store), console)
-    runner = Runner(
+    runner = (ClusterRunner if isinstance(seat, Replicas) else Runner)(
         prepared.stage,
         _worker_setup(prepared, gl.name),
         seat,
@@ -249,6 +263,12 @@ def play(
         if not prepared.borrowed:
             seat.close()
     return store.run
+
+
+def _seat(prepared: Prepared, log: Path) -> PolicySeat:
+    if prepared.config.executor == "ray":
+        return Replicas(prepared.config, prepared.policy, log, worlds=prepared.workers)
+    return PolicySeat(prepared.policy, log)
 
 
 def draw_with(prepared: Prepared) -> Backend:

@@ -290,3 +290,17 @@ class LateWrong(Walk):
     def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
         self.count += 1
         return super().act(observations) if self.count <= 20 else [ActionChunk(np.zeros((1, 3)))] * len(observations)
+
+
+class Mortal(Walk):
+    """Walks; the process that holds it dies at the second decision of an episode, once: when there is no `note` yet."""
+
+    def __init__(self, note: Path) -> None:
+        super().__init__()
+        self.note = note
+
+    def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
+        if observations[0].decision == 1 and not self.note.exists():
+            self.note.touch()
+            os._exit(1)
+        return super().act(observations)

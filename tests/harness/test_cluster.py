@@ -1,0 +1,143 @@
+"""The same run on a real Ray cluster of several nodes on this machine: same results, also when parts of it are lost."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import nora_bench
+import pytest
+
+ray = pytest.importorskip("ray", reason="pip install 'nora-bench[ray]'")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+SCENE = "toy/task1/init1/seed0"
+KEY = f"{SCENE}@toy/plain"
+QUICK = {"health_check_period_ms": 1000}
+"""A node that is gone is missed after some seconds."""
+STORE = 80 << 20
+"""Bytes of shared memory per node."""
+
+
+@pytest.fixture
+def cluster():
+    """A cluster whose head plays nothing; nodes are added by `cluster.add_node(num_cpus=1)`."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 0, "object_store_memory": STORE, "_system_config": QUICK, "include_dashboard": False},
+    )
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    add = cluster.add_node
+
+    def add_and_see(**args):
+        before = len(ray.nodes())
+        node = add(**{"object_store_memory": STORE, **args})
+        wait_for(lambda: len(ray.nodes()) > before)
+        return node
+
+    cluster.add_node = add_and_see
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def wait_for(condition, seconds=300):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_a_cluster_plays_what_one_machine_plays(bench, cluster):
+    for _ in range(2):
+        cluster.add_node(num_cpus=2)
+    local = bench("--episodes", 3, "--seeds", 2, "--workers", 1, policy="fakes:Stagger", out="local")
+    remote = bench("--episodes", 3, "--seeds", 2, "--executor", "ray", "--policy-replicas", 2, policy="fakes:Stagger", out="ray")
+    assert remote.code == 0, remote.err
+    assert remote.trajectories == local.trajectories
+    for name in ("success", "steps", "decisions", "chunk_status", "attempts"):
+        assert {key: getattr(one, name) for key, one in remote.records.items()} == {
+            key: getattr(one, name) for key, one in local.records.items()
+        }
+    assert "2 workers" in remote.out, "four CPUs less one for each replica"
+    used = remote.run["utilisation"]["policy"]["replicas"]
+    assert sum(one["observations"] for one in used) == sum(one.decisions for one in remote.records.values())
+
+
+def test_a_node_that_is_killed_takes_its_episodes_along_and_they_are_played_elsewhere(bench, cluster, trouble, tmp_path):
+    """The only world waits for a node to join, hangs there in an episode until that node is killed, and waits for the next."""
+    calm = bench("--episodes", 2, out="calm").trajectories
+    assets = trouble({"kind": "hang", "phase": "step", "scene": SCENE})
+    cluster.add_node(num_cpus=1)
+    wait_for(lambda: ray.available_resources().get("CPU", 0) == 1)
+    with ThreadPoolExecutor(1) as side:  # nodes can be added by the main thread only
+        options = {"executor": "ray", "workers": 1, "assets": assets, "out": tmp_path / "ray"}
+        playing = side.submit(nora_bench.evaluate, "fakes:Walk", suite="fakes:toy", episodes=2, **options)
+        wait_for(lambda: ray.available_resources().get("CPU", 0) == 0)  # the replica has its node
+        doomed = cluster.add_node(num_cpus=1)
+        wait_for(lambda: (assets / "struck-0-0").exists())
+        cluster.remove_node(doomed, allow_graceful=False)
+        cluster.add_node(num_cpus=1)
+        run = playing.result(timeout=300)
+    assert {one.key: one.trajectory_sha256 for one in run.records} == calm
+    assert {one.key: one.attempts for one in run.records if one.attempts > 1} == {KEY: 2}
+    assert f"{KEY}: its process or node is gone" in (run.folder / "logs" / "cluster.log").read_text()
+
+
+def test_a_replica_that_dies_is_restarted_and_its_episode_played_again(bench, cluster, tmp_path):
+    cluster.add_node(num_cpus=2)
+    calm = bench("--episodes", 1, out="calm").trajectories
+    args = ("--policy-arg", f"note={tmp_path / 'note'}", "--workers", 1)
+    played = bench("--episodes", 1, "--executor", "ray", *args, policy="fakes:Mortal", out="ray")
+    assert played.code == 0, played.err
+    assert played.trajectories == calm
+    assert sorted(one.attempts for one in played.records.values()) == [1, 1, 2]
+
+
+def test_what_goes_wrong_on_a_cluster_is_told_as_on_one_machine(bench, cluster, trouble):
+    """One cluster for three faults: starting it takes longer than all of them."""
+    cluster.add_node(num_cpus=2)
+    ray_args = ("--episodes", 2, "--executor", "ray", "--workers", 1)
+
+    failed = bench(*ray_args, "--policy-arg", "kind=raise", policy="fakes:Wrong", out="failed")
+    assert failed.code == 4
+    assert "raised in act: RuntimeError: out of ideas" in failed.err
+
+    assets = trouble(
+        {"kind": "hang", "phase": "step", "scene": SCENE},
+        {"kind": "raise", "phase": "reset", "scene": "toy/task2/init0/seed0", "times": 9},
+    )
+    played = bench(*ray_args, "--assets", assets, "--timeout", 1, "--retries", 1, out="played")
+    assert played.code == 1
+    assert (played.records[KEY].attempts, played.records[KEY].success) == (2, True)
+    errors = [one.error for one in played.records.values() if one.success is None]
+    assert len(errors) == 1
+    assert errors[0].startswith("RuntimeError: the toy broke")
+
+    (assets / "trouble.json").write_text('[{"kind": "missing", "phase": "start", "times": 99}]')
+    lacking = bench(*ray_args, "--assets", assets, out="lacking")
+    assert lacking.code == 3
+    assert "a texture is missing" in lacking.err
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("--policy-replicas", 2), "needs --executor ray"),
+        (("--executor", "slurm"), "one of local, ray"),
+        (("--policy-gpus", "-1"), "a number of GPUs"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(bench, args, says):
+    played = bench(*args)
+    assert played.code == 2
+    assert says in played.err
+
+
+def test_a_policy_that_is_alive_cannot_be_sent_to_a_cluster(monkeypatch, tmp_path):
+    from fakes import Walk
+    from nora_bench.harness.errors import InputError
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="must be given by its name"):
+        nora_bench.evaluate(Walk(), suite="fakes:toy", executor="ray")
