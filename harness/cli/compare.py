@@ -72,9 +72,9 @@ def _unlike(a: Run, b: Run) -> list[str]:
     """Conditions besides the policy in which the runs differ."""
 
     def values(run: Run, name: str) -> set[Any]:
-        return {getattr(r, name) if name == "protocol" else r.assets.get("fingerprint", "") for r in run.records}
+        return {r.assets.get("fingerprint", "") if name == "assets" else getattr(r, name) for r in run.records}
 
-    return [name for name in ("protocol", "assets") if values(a, name) != values(b, name)]
+    return [name for name in ("protocol", "assets", "backend", "renderer") if values(a, name) != values(b, name)]
 
 
 def _to_json(match: Match) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def _print(a: Run, b: Run, matches: Sequence[Match], unlike: Sequence[str], cons
 
 
 def _title(run: Run) -> str:
-    names = sorted({f"{record.policy}, {record.protocol}" for record in run.records})
+    names = sorted({", ".join(filter(None, (record.policy, record.protocol, record.backend))) for record in run.records})
     return f"{run.name} ({'; '.join(names)})"
 
 

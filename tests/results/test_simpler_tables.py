@@ -111,6 +111,14 @@ def test_backends_never_share_a_row(run, simpler):
     assert ["played by sapien3" in one.notes[0] for one in found] == [True, False]
 
 
+def test_a_comparison_of_two_backends_says_so(write, simpler, cli):
+    ours = simpler(lambda *_: True, tasks=["move_near"])
+    theirs = [type(one)(**{**one.to_json(), "backend": "upstream"}) for one in ours]
+    shown = cli("compare", write("ours", ours), write("theirs", theirs)).out
+    assert "the runs differ in their backend too" in shown
+    assert "B: theirs (nora, libero/openvla, upstream)" in shown
+
+
 def test_show_gives_a_row_per_part_and_a_line_per_look(run, simpler, cli):
     found = run("pick", simpler(lambda task, look, part, init: look == "urdf_base", tasks=["pick_coke_can"]))
     (suite,) = summarise(found)["suites"]
