@@ -21,7 +21,8 @@ HEAVY = {"torch", "mujoco", "robosuite", "libero", "sapien", "pandas", "scipy", 
 SIMULATOR = {f"envs.libero.{name}" for name in ("engine", "osc", "privileged", "render", "scene")} | {
     f"envs.simpler.{name}"
     for name in (
-        *("bodies", "cabinet", "controllers", "convex", "kinematics", "looks", "motion", "privileged", "robot", "scene"),
+        *("bodies", "cabinet", "controllers", "convex", "kinematics", "looks", "motion"),
+        *("physics_parity", "privileged", "robot", "scene"),
         *("settling", "solver", "urdf", "visuals", "world"),
     )
 }
