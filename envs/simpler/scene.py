@@ -20,7 +20,7 @@ from .grid import Configuration
 from .kinematics import pose7
 from .robot import Robot, load_robot
 from .rules import SIDES, Contact, Snapshot
-from .solver import PHYSICS_HZ, new_system
+from .solver import PHYSICS_HZ, Solver, new_system
 
 SCENE_OFFSET = (-1.6616, -3.0337, 0.0)
 """Upstream's stages are modelled around the place that is the world's origin here."""
@@ -34,10 +34,10 @@ NARROW_CONTACTS = ("move_near", "place_apple_in_closed_top_drawer")
 class Scene:
     """The bodies of one configuration, each named as upstream names it."""
 
-    def __init__(self, pack: Path, configuration: Configuration, iterations: int) -> None:
-        """Holds the arena or the cabinet; robot and objects are added. `iterations`: `solver.PLAYING` or `SETTLING`."""
+    def __init__(self, pack: Path, configuration: Configuration, solver: Solver) -> None:
+        """Holds the arena or the cabinet; robot and objects are added. `solver`: PLAYING or SETTLING."""
         self.pack, self.configuration = pack, configuration
-        self.system = new_system(iterations, contact_offset=0.005 if configuration.task in NARROW_CONTACTS else 0.02)
+        self.system = new_system(solver, contact_offset=0.005 if configuration.task in NARROW_CONTACTS else 0.02)
         self.scene = sapien.Scene([self.system])
         self.scene.set_timestep(1 / PHYSICS_HZ)
         self.robot: Robot | None = None

@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sapien import physx
 
 PHYSICS_HZ = 513
 
 
-PLAYING = 25
-"""TGS iterations that solve contacts and joints while the robot acts: as upstream."""
-SETTLING = 40
-"""While objects settle: more than upstream, whose 25 leave some objects a millimetre from where PhysX 4 left them."""
+@dataclass(frozen=True, slots=True)
+class Solver:
+    """What of the engine's settings differs between playing and settling, and from upstream's; docs/simplerenv_parity.md
+    has the reasons."""
+
+    iterations: int
+    """TGS iterations for contacts and joints; upstream had 25."""
+    persistent: bool
+    """Whether contact points are kept from step to step (PCM); upstream found them anew."""
 
 
-def new_system(iterations: int, *, contact_offset: float) -> physx.PhysxCpuSystem:
+PLAYING = Solver(iterations=25, persistent=True)
+SETTLING = Solver(iterations=40, persistent=False)
+
+
+def new_system(solver: Solver, *, contact_offset: float) -> physx.PhysxCpuSystem:
     """An empty system. SAPIEN reads settings from globals while it builds shapes, so they are set before every scene.
 
     Args:
-        iterations: PLAYING or SETTLING.
+        solver: PLAYING or SETTLING.
         contact_offset: distance (m) from which shapes feel each other.
     """
     physx.set_scene_config(
         gravity=[0, 0, -9.81],
         bounce_threshold=2.0,
-        enable_pcm=False,
+        enable_pcm=solver.persistent,
         enable_tgs=True,
         enable_ccd=False,
         enable_enhanced_determinism=False,
         enable_friction_every_iteration=True,
     )
-    physx.set_body_config(solver_position_iterations=iterations, solver_velocity_iterations=1, sleep_threshold=0.005)
+    physx.set_body_config(solver_position_iterations=solver.iterations, solver_velocity_iterations=1, sleep_threshold=0.005)
     physx.set_shape_config(contact_offset=contact_offset, rest_offset=0.0)
     physx.set_default_material(1.0, 1.0, 0.0)
     return physx.PhysxCpuSystem()
