@@ -11,7 +11,7 @@ from ..policies.nora.parity import FLOAT32, GRADIENT, INPUTS
 from ..policies.nora.recordings import Recordings
 
 if TYPE_CHECKING:
-    from ..policies.nora.model import NoraModel, Prefix
+    from ..policies.nora.model import NoraModel
     from .preference.dpo import FlowTerms
     from .preference.terms import Frozen
     from .world_model.model import WorldModel
@@ -60,16 +60,20 @@ def _dpo(recordings: Recordings) -> Iterator[Check]:
         yield from _token_dpo(recordings, policy, reference)
 
 
-def _flow_terms(recordings: Recordings, policy: NoraModel, reference: Frozen, draws: tuple[Any, Any]) -> tuple[FlowTerms, Prefix]:
+def _flow_terms(recordings: Recordings, policy: NoraModel, reference: Frozen, draws: tuple[Any, Any]) -> FlowTerms:
     """Terms of the recorded pairs over the recorded training prompts; `draws` are noise and time of winners, then losers."""
     import torch
 
     from .preference.terms import Shown, flow_terms
 
-    inputs = tuple(recordings.get(TOKENS, f"train.{name}") for name in INPUTS)
     mask = recordings.get(TOKENS, "train.expert_attention").bool()
     pairs = torch.cat([recordings.get(DPO, f"dpo.actions_{side}") for side in ("winner", "loser")])
-    return flow_terms(policy, reference, Shown(inputs, mask), pairs, *draws)
+    return flow_terms(policy, reference, Shown(_inputs(recordings), mask), pairs, *draws)
+
+
+def _inputs(recordings: Recordings) -> tuple[Any, ...]:
+    """The recorded training prompts and pictures."""
+    return tuple(recordings.get(TOKENS, f"train.{name}") for name in INPUTS)
 
 
 def _released(recordings: Recordings, policy: NoraModel, reference: Frozen) -> Iterator[Check]:
@@ -78,7 +82,7 @@ def _released(recordings: Recordings, policy: NoraModel, reference: Frozen) -> I
     from .preference.settings import RELEASED
 
     case = "dpo.released"
-    terms, prefix = _flow_terms(recordings, policy, reference, tuple(recordings.get(DPO, f"dpo.{n}") for n in ("noise", "time")))
+    terms = _flow_terms(recordings, policy, reference, tuple(recordings.get(DPO, f"dpo.{n}") for n in ("noise", "time")))
     yield from _velocities(recordings, terms)
     yield from _errors(recordings, terms, case, "mean", "mse")
     loss = flow_dpo(terms, RELEASED.beta, RELEASED.reduction)
@@ -86,7 +90,8 @@ def _released(recordings: Recordings, policy: NoraModel, reference: Frozen) -> I
     given = flow_dpo(_recorded_terms(recordings, terms), RELEASED.beta, RELEASED.reduction)
     yield _close(case, "DPO loss of recorded velocities", given.loss.reshape(1), recordings.get(DPO, f"{case}.dpo_loss"))
     yield _close(case, "DPO implicit accuracy", loss.accuracy.reshape(1), recordings.get(DPO, f"{case}.implicit_acc"))
-    tokens = token_loss(prefix.logits, recordings.get(TOKENS, "train.labels"))
+    logits = policy.prefix(*_inputs(recordings)).logits
+    tokens = token_loss(logits, recordings.get(TOKENS, "train.labels"))
     yield _close(case, "token loss beside DPO", tokens.reshape(1), recordings.get(DPO, f"{case}.vlm_loss"))
     loss.loss.backward()
     yield from _gradients(recordings, DPO, f"{case}.grad.", policy, "gradients of the DPO loss", AMPLIFIED_GRADIENT)
@@ -134,7 +139,7 @@ def _paper(recordings: Recordings, policy: NoraModel, reference: Frozen) -> Iter
 
     case = "dpo.paper"
     noise, time, beta = (recordings.get(DPO, f"{case}.{name}") for name in ("noise", "time", "beta"))
-    terms, _ = _flow_terms(recordings, policy, reference, (torch.cat([noise, noise]), torch.cat([time, time])))
+    terms = _flow_terms(recordings, policy, reference, (torch.cat([noise, noise]), torch.cat([time, time])))
     yield from _errors(recordings, terms, case, "sum", "sse")
     loss = flow_dpo(terms, float(beta), "sum")
     yield _close(case, "DPO loss", loss.loss.reshape(1), recordings.get(DPO, f"{case}.loss"), AMPLIFIED)

@@ -16,9 +16,10 @@ from nora_bench.training.preference.dpo import (
     token_dpo,
     token_log_probabilities,
 )
-from nora_bench.training.preference.objective import FlowPairs, FlowPreference, TokenPairs, TokenPreference
+from nora_bench.training.preference.objective import Batched, FlowPairs, FlowPreference, TokenPairs, TokenPreference
 from nora_bench.training.preference.prompts import Batcher
 from nora_bench.training.preference.settings import RELEASED, DpoSettings
+from nora_bench.training.preference.terms import plain
 from nora_bench.training.settings import TrainingError
 
 INSTRUCTIONS = ["pick up the milk and place it in the basket", "open the drawer"]
@@ -165,8 +166,8 @@ def step(objective, batch, rate=1e-3):
 
 def reference_velocity(objective, pairs):
     x, time = noisy(pairs.chunks, draw(4, 5, 7, seed=3), torch.full((4,), 0.5)), torch.full((4,), 0.5)
-    prefix = objective.policy.prefix(*pairs.shown.inputs)
-    return objective.reference.velocity(pairs.shown, objective.policy, prefix, x, time)
+    cache = plain(objective.policy, pairs.shown)
+    return objective.reference.velocity(pairs.shown, objective.policy, cache, x, time, plain)
 
 
 @pytest.mark.parametrize(("reference", "moves"), [("full", False), ("shared-prefix", True)])
@@ -188,13 +189,20 @@ def test_an_expert_alone_shares_the_backbone_with_its_reference_and_gives_the_sa
 
 def test_the_prefix_is_computed_once_for_policy_and_once_for_a_full_reference(model, flow_pairs, monkeypatch):
     passes = []
-    whole = type(model).prefix
-    monkeypatch.setattr(type(model), "prefix", lambda self, *inputs: passes.append(len(inputs[0])) or whole(self, *inputs))
+    whole = Batched.__call__
+    monkeypatch.setattr(Batched, "__call__", lambda self, m, shown: passes.append(len(shown.mask_BP)) or whole(self, m, shown))
     objective(model)(flow_pairs, seeded())
     assert passes == [2, 2]
     passes.clear()
     FlowPreference(model, RELEASED, exported)(flow_pairs, seeded())
     assert passes == [2]
+
+
+def test_the_batched_pass_makes_the_keys_and_values_of_the_plain_one(model, batcher, images):
+    shown = batcher.shown(images, INSTRUCTIONS)
+    for ours, theirs in zip(Batched()(model, shown), plain(model, shown), strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            assert torch.allclose(a.transpose(1, 2)[shown.mask_BP], b.transpose(1, 2)[shown.mask_BP], atol=1e-4)
 
 
 def perturbed(parameters, directions, size):

@@ -82,7 +82,7 @@ def record_flow(folder, before, policy, shown, labels, chunk):
     save(folder, "training.safetensors", **{f"train__{name}": value for name, value in train.items()})
     pairs, noise, time = draw(4, chunk, 7, seed=1), draw(4, chunk, 7, seed=2), torch.tensor([0.2, 0.9, 0.5, 0.3])
     out = {"actions_winner": pairs[:2], "actions_loser": pairs[2:], "noise": noise, "time": time}
-    terms, prefix = flow_terms(policy, Frozen(before, released=True), shown, pairs, noise, time)
+    terms = flow_terms(policy, Frozen(before, released=True), shown, pairs, noise, time)
     loss = flow_dpo(terms, 250.0, "mean")
     loss.loss.backward()
     for who, velocity in (("policy", terms.policy), ("ref", terms.reference)):
@@ -91,11 +91,11 @@ def record_flow(folder, before, policy, shown, labels, chunk):
             out[f"released__{who}_mse_{side}"] = squared_error(velocity, terms.target, "mean")[part]
     out |= {"released__dpo_loss": one(loss.loss.detach()), "released__combined_loss": one(loss.loss.detach())}
     out |= {"released__implicit_acc": one(loss.accuracy), "released__lm_last_layer_q_grad_is_none_or_zero": one(1.0)}
-    out |= {"released__vlm_loss": one(token_loss(prefix.logits, labels).detach())}
+    out |= {"released__vlm_loss": one(token_loss(policy.prefix(*shown.inputs).logits, labels).detach())}
     out |= {"released__grad__action_out_proj__weight": policy.action_out_proj.weight.grad}
     with torch.no_grad():
         both = torch.cat([noise[:2], noise[:2]]), torch.cat([time[:2], time[:2]])
-        terms, _ = flow_terms(policy, Frozen(before), shown, pairs, *both)
+        terms = flow_terms(policy, Frozen(before), shown, pairs, *both)
         for who, velocity in (("policy", terms.policy), ("ref", terms.reference)):
             for side, part in zip(SIDES, (slice(2), slice(2, 4)), strict=True):
                 out[f"paper__{who}_sse_{side}"] = squared_error(velocity, terms.target, "sum")[part]

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from ...policies.nora.model import NoraModel
+from ..backbone import Backbone
 from ..objective import Loss, Objective
 from ..settings import TrainingError
 from .dpo import DpoLoss, draw_times, flow_dpo, token_dpo, token_log_probabilities
 from .prompts import to
 from .settings import DpoSettings
-from .terms import Frozen, Shown, flow_terms
+from .terms import Cache, Frozen, Shown, flow_terms
 
 Export = Callable[[Path, Mapping[str, Tensor]], None]
 """Writes a checkpoint with the policy's weights, given by the model's own names, into a folder."""
@@ -40,13 +41,27 @@ class TokenPairs:
     """[2B, P]"""
 
 
+class Batched:
+    """The batched passes of supervised training (`backbone.py`), for prompts padded on the right."""
+
+    def __init__(self) -> None:
+        self._backbones: dict[int, Backbone] = {}
+
+    def __call__(self, model: NoraModel, shown: Shown) -> Cache:
+        ids, _, positions, pixels, _ = shown.inputs
+        if id(model) not in self._backbones:
+            self._backbones[id(model)] = Backbone(model)
+        backbone = self._backbones[id(model)].to(ids.device)
+        return backbone(ids, positions, pixels.unflatten(0, (len(ids), -1)), logits=False).cache
+
+
 class Preference(Objective):
     """A policy, its frozen reference, and how they are compared."""
 
     def __init__(self, policy: NoraModel, settings: DpoSettings, export: Export, *, expert_only: bool = False) -> None:
         """`policy` is trained in place: all of it, or its expert alone. Its reference is what it is now."""
         super().__init__()
-        self.policy, self.settings, self._export = policy, settings, export
+        self.policy, self.settings, self._export, self.look = policy, settings, export, Batched()
         self.reference = Frozen(policy, released=settings.reference == "shared-prefix", backbone=not expert_only)
         for name, parameter in policy.named_parameters():
             parameter.requires_grad_(name.startswith(EXPERT) or not expert_only)
@@ -68,7 +83,8 @@ class FlowPreference(Preference):
     def forward(self, batch: FlowPairs, draw: torch.Generator) -> Loss:
         chunks = batch.chunks.to(self.device)
         noise, time = (tensor.to(self.device) for tensor in self.draws(chunks.shape, draw))
-        terms, _ = flow_terms(self.policy, self.reference, to(batch.shown, self.device), chunks, noise, time)
+        shown = to(batch.shown, self.device)
+        terms = flow_terms(self.policy, self.reference, shown, chunks, noise, time, self.look)
         return _reported(flow_dpo(terms, self.settings.beta, self.settings.reduction))
 
     def draws(self, shape: torch.Size, draw: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -6,13 +6,14 @@ Shapes as in `dpo.py`; 2B is winners, then losers.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ...policies.nora.model import NoraModel, Prefix
+from ...policies.nora.model import NoraModel
 from .dpo import FlowTerms, noisy, token_log_probabilities
 
 Inputs = tuple[Tensor, ...]
@@ -31,6 +32,15 @@ class Shown:
     def mask_twice(self) -> Tensor:
         """[2B, P] for winners and losers."""
         return torch.cat([self.mask_BP, self.mask_BP])
+
+
+Look = Callable[[NoraModel, Shown], Cache]
+"""How a model's backbone is asked: per layer keys and values [B, key-value heads, P, head size]."""
+
+
+def plain(model: NoraModel, shown: Shown) -> Cache:
+    """The model's own pass, which takes padding on either side."""
+    return model.prefix(*shown.inputs).cache
 
 
 class Frozen(nn.Module):
@@ -53,15 +63,16 @@ class Frozen(nn.Module):
             self.model = frozen(policy, None if backbone else policy.vlm)
 
     @torch.no_grad()
-    def velocity(self, shown: Shown, policy: NoraModel, prefix: Prefix, x: Tensor, time: Tensor) -> Tensor:
+    def velocity(self, shown: Shown, policy: NoraModel, theirs: Cache, x: Tensor, time: Tensor, look: Look) -> Tensor:
         """[2B, N, A] velocities of the reference.
 
         Args:
             shown: what both models see.
-            policy, prefix: the trained model and its prefix, for what the copy has not of its own.
+            policy, theirs: the trained model and what it made of `shown`, for what the copy has not of its own.
             x, time: [2B, N, A] noisy actions and [2B] their times.
+            look: how a backbone of the copy's own is asked.
         """
-        cache = twice(self.model.prefix(*shown.inputs).cache if self.backbone else prefix.cache)
+        cache = twice(look(self.model, shown) if self.backbone else theirs)
         if not self.released:
             return self.model.velocity(x, time, cache, shown.mask_twice())
         hidden = self.action_expert(policy.embed_actions(x, time), cache, shown.mask_twice())
@@ -86,16 +97,17 @@ def twice(cache: Cache) -> Cache:
 
 
 def flow_terms(
-    policy: NoraModel, reference: Frozen, shown: Shown, pairs: Tensor, noise: Tensor, time: Tensor
-) -> tuple[FlowTerms, Prefix]:
-    """Velocities of policy and reference, and the policy's prefix.
+    policy: NoraModel, reference: Frozen, shown: Shown, pairs: Tensor, noise: Tensor, time: Tensor, look: Look = plain
+) -> FlowTerms:
+    """Velocities of policy and reference.
 
     Args:
         policy, reference: the models.
         shown: what they see, B rows.
         pairs, noise: [2B, N, A], winners first; time: [2B].
+        look: how a backbone is asked.
     """
-    prefix = policy.prefix(*shown.inputs)
+    cache = look(policy, shown)
     x = noisy(pairs, noise, time)
-    ours = policy.velocity(x, time, twice(prefix.cache), shown.mask_twice())
-    return FlowTerms(ours, reference.velocity(shown, policy, prefix, x, time), noise - pairs), prefix
+    ours = policy.velocity(x, time, twice(cache), shown.mask_twice())
+    return FlowTerms(ours, reference.velocity(shown, policy, cache, x, time, look), noise - pairs)
