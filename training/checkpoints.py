@@ -63,13 +63,13 @@ def gather(module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[st
     """(weights, optimiser moments as `parameter/moment`), whole on the first process, whatever wraps the module."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-    weights = get_model_state_dict(module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    weights: Any = get_model_state_dict(module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
     state = _optimizer_state(module, optimizer, cpu=True).get("state", {})
     moments = {f"{name}/{key}": value for name, entries in state.items() for key, value in entries.items()}
     return weights, moments
 
 
-def restore_weights(module: nn.Module, weights: dict[str, Tensor]) -> None:
+def restore_weights(module: nn.Module, weights: dict[str, Any]) -> None:
     """Put gathered weights back; those not among them stay."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 

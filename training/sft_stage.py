@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from .datasets import Dataset, split
 from .demonstrations import Demonstration, read_files, task_files
 from .evaluation import Evaluator
 from .frames import Look, open_frames
-from .loop import train
+from .loop import Report, train
 from .nano_start import drawn
 from .noops import without_noops
 from .settings import LoopSettings
@@ -104,7 +104,7 @@ def _start(recipe: SftRecipe, demonstrations: Sequence[Demonstration]) -> tuple[
     return replace(start, norm_stats={**start.norm_stats, **table}), stats
 
 
-def run(prepared: Prepared, report: Callable[[int, Mapping[str, float]], None] | None = None) -> Path:
+def run(prepared: Prepared, report: Report | None = None) -> Path:
     """Train; the last checkpoint's folder. Goes on with what is in the run's folder."""
     evaluation = Evaluator(prepared.recipe.evaluation, prepared.out / EVALUATIONS) if prepared.loop.eval_every else None
     return train(
