@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 
-from ..geometry import LEVEL, UP, Pose
+from ..geometry import LEVEL, UP, Pose, norm
 from ..steps import CLOSED, OPEN, Aim, Steps, follow, hold, reach
 from .drawers import OUT, hook_pose, push_pose
 from .grasps import grasp_pose, releaned
@@ -24,8 +24,8 @@ RAISE = 0.08
 """A load is lifted so far, m."""
 LIFTED = 0.012
 """A load that has risen so far hangs in the hand, m."""
-SET_DOWN = 0.006
-"""A load is held so far above where it stood, m."""
+CARRY, THERE = 0.012, 0.04
+"""A thing is moved so far above the table, and to within this distance of its spot, m."""
 BEFORE = 0.12
 """A front is approached from so far outside, m."""
 ABOVE = 0.80
@@ -43,18 +43,14 @@ def solve(scene: Scene) -> Generator[Aim, None, None]:
         yield from hold(scene, KEEP, 1000)
 
 
-def pick(scene: Scene) -> Steps:
-    """Take the source and lift it. False where it stays behind."""
-    index = scene.source
-    pose, before = grasp_pose(scene, index), scene.center(index)
-    table = float(scene.boxes(index).corners()[..., 2].min())
+def take(scene: Scene) -> Steps:
+    """Close the fingers around the source."""
+    pose, table = grasp_pose(scene, scene.source), scene.bottom(scene.source)
     hover = releaned(pose.backed(HOVER), table, scene.base)
     yield from reach(scene, hover, OPEN, near=0.02, turned=0.2, through=True, patience=PATIENCE)
     yield from reach(scene, pose, OPEN, near=0.004, turned=0.05, speed=0.7, patience=PATIENCE)
     yield from close(scene)
-    raised = releaned(pose.moved(RAISE * UP), table, scene.base)
-    yield from reach(scene, raised, KEEP, near=0.01, turned=0.2, speed=0.7, patience=PATIENCE)
-    return float(scene.center(index)[2] - before[2]) > LIFTED
+    return True
 
 
 def close(scene: Scene) -> Steps:
@@ -70,23 +66,30 @@ def close(scene: Scene) -> Steps:
 
 
 def pick_up(scene: Scene) -> Steps:
-    """Take and lift the can, again where it fails."""
-    while not (yield from pick(scene)):
+    """Take and lift the can, again where it stays behind."""
+    before, table = scene.center(scene.source)[2], scene.bottom(scene.source)
+    while True:
+        yield from take(scene)
+        raised = releaned(scene.hand.moved(RAISE * UP), table, scene.base)
+        yield from reach(scene, raised, KEEP, near=0.01, turned=0.2, speed=0.7, patience=PATIENCE)
+        if scene.center(scene.source)[2] - before > LIFTED:
+            return True
         yield from hold(scene, OPEN, 2)
-    return True
 
 
 def move_near(scene: Scene) -> Steps:
-    """Carry the source to the target and hold it there."""
-    stood = scene.center(scene.source)
-    while not (yield from pick(scene)):
-        yield from hold(scene, OPEN, 2)
-    way = (spot_near(scene) - scene.center(scene.source)) * LEVEL
-    there = scene.hand.moved(way)
-    yield from reach(scene, there, KEEP, near=0.01, turned=0.2, patience=PATIENCE)
-    down = (stood[2] + SET_DOWN - scene.center(scene.source)[2]) * UP
-    yield from reach(scene, scene.hand.moved(down), KEEP, near=0.006, turned=0.2, speed=0.6, patience=PATIENCE)
-    return True
+    """Carry the source to the target, low over the table: what slips in the hand is slid on. Keep hold of it there."""
+    spot = spot_near(scene)
+    while True:
+        yield from take(scene)
+        yield from reach(scene, scene.hand.moved(CARRY * UP), KEEP, near=0.006, turned=0.2, speed=0.5, patience=PATIENCE)
+        for _ in range(2):
+            there = scene.hand.moved((spot - scene.center(scene.source)) * LEVEL)
+            yield from reach(scene, there, KEEP, near=0.01, turned=0.2, speed=0.7, patience=PATIENCE)
+        if norm((spot - scene.center(scene.source)) * LEVEL) < THERE:
+            return True
+        yield from hold(scene, OPEN, 3)
+        yield from reach(scene, scene.hand.backed(HOVER), OPEN, near=0.03, turned=0.3, through=True, patience=PATIENCE)
 
 
 def open_drawer(scene: Scene) -> Steps:

@@ -69,6 +69,10 @@ class Scene:
         center = self._objects[chosen, :3] + np.einsum("nij,nj->ni", rotation, (low + high) / 2)
         return Boxes(center, rotation, (high - low) / 2)
 
+    def bottom(self, index: int) -> float:
+        """World z of an object's lowest corner."""
+        return float(self.boxes(index).corners()[..., 2].min())
+
     def center(self, index: int) -> Array:
         """[3] middle of an object's bounding box."""
         return self.boxes(index).center[0]
