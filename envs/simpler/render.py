@@ -103,6 +103,7 @@ class _Stage:
         self.visuals.robot["link_camera"].add_component(self.camera)
 
     def draw(self) -> tuple[np.ndarray, np.ndarray]:
+        """As `Renderer.draw`."""
         self.visuals.scene.update_render()
         self.camera.take_picture()
         return self.camera.get_picture("Color")[..., :3], self.camera.get_picture("Segmentation")[..., 1]

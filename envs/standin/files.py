@@ -70,6 +70,7 @@ class _Blob:
         self.accessors: list[dict[str, Any]] = []
 
     def view(self, content: bytes, target: int = 0) -> int:
+        """Number of a new stretch of the data with that content."""
         self.views.append({"buffer": 0, "byteOffset": len(self.data), "byteLength": len(content)})
         if target:
             self.views[-1]["target"] = target
@@ -77,6 +78,7 @@ class _Blob:
         return len(self.views) - 1
 
     def primitive(self, mesh: Mesh) -> dict[str, Any]:
+        """A mesh as glTF describes it, without its material."""
         places = _rounded(mesh.vertices)
         bounds = {"min": places.min(0).tolist(), "max": places.max(0).tolist()}
         return {
