@@ -13,7 +13,7 @@ from .reproduce import BASELINE, Layout, Reproduction, dpo_name, sft_name
 from .settings import TrainingError
 from .stages import PROGRAM
 
-TABLES = ("nora15/table2", "nora15/table6")
+TABLES = ("nora/table2", "nora15/table2", "nora15/table6")
 """LIBERO with and without DPO, and by reward."""
 FOLDER = "tables"
 

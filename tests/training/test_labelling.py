@@ -196,6 +196,28 @@ def test_training_on_pairs_gives_a_policy_that_loads_and_has_moved(labels, polic
     assert open_start(str(folder)).model.config.chunk == CHUNK
 
 
+# The commands
+
+
+def test_a_dry_run_says_how_many_pairs_there_are(cli, labels, policy, tmp_path):
+    ended = cli("train", "dpo", "--policy", policy, "--labels", labels, "--reward", "gta", "--out", tmp_path / "dpo", "--dry-run")
+    assert ended.code == 0 and "7 of 7 states under gta" in ended.out and not (tmp_path / "dpo").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("train", "dpo", "--policy", "POLICY", "--labels", "EMPTY", "--reward", "gta"), "nora-bench label"),
+        (("label", "--policy", "POLICY", "--data", "EMPTY"), "nora-bench collect"),
+        (("train", "world-model", "--data", "EMPTY"), "nora-bench collect"),
+    ],
+)
+def test_a_command_that_lacks_something_says_what_to_type(cli, policy, tmp_path, command, said):
+    places = {"POLICY": policy, "EMPTY": tmp_path}
+    ended = cli(*(places.get(word, word) for word in command), "--out", tmp_path / "out")
+    assert ended.code == 2 and said in ended.err and "Traceback" not in ended.err
+
+
 # Do the rewards rank as they should?
 
 
