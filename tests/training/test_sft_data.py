@@ -1,0 +1,66 @@
+"""How demonstrations are scaled for fine-tuning, and what the recipes say."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
+from nora_bench.training.chunks import Chunking
+from nora_bench.training.datasets import Dataset
+from nora_bench.training.demonstrations import DataError
+from nora_bench.training.recipe_file import read_recipe
+from nora_bench.training.sft_data import SftExamples, bounds
+from nora_bench.training.sft_recipe import DataSettings, SftRecipe
+
+from .made import Numbered, made
+
+RECIPES = ("nano", "paper", "released", "released-rlds")
+
+
+def test_each_suite_has_its_own_bounds():
+    stats, table = bounds([made()], DataSettings(), {})
+    assert list(stats) == list(table) == [made().suite]
+    assert table[made().suite]["action"]["mask"] == [True] * 6 + [False]
+
+
+def test_the_gripper_can_be_scaled_to_minus_one_and_one():
+    stats, _ = bounds([made()], DataSettings(scale_gripper=True), {})
+    used = stats[made().suite]
+    assert used.unnormalise(np.array([0.0] * 6 + [-1.0]))[-1] == 0.0
+    assert used.unnormalise(np.array([0.0] * 6 + [1.0]))[-1] == 1.0
+
+
+def test_a_component_that_never_changes_keeps_a_floor():
+    stats, _ = bounds([made()], DataSettings(floor=0.5), {})
+    used = stats[made().suite]
+    assert ((used.high - used.low)[:6] >= 1.0 - 1e-9).all()
+
+
+def test_the_bounds_of_the_start_can_be_kept():
+    entry = {"q01": [-2.0] * 7, "q99": [2.0] * 7, "mask": [True] * 7}
+    stats, table = bounds([made()], DataSettings(statistics="start"), {made().suite: entry})
+    assert stats[made().suite].high.tolist() == [2.0] * 7
+    assert table == {made().suite: entry}
+
+
+def test_a_start_without_bounds_for_a_suite_is_named():
+    with pytest.raises(DataError, match=made().suite):
+        bounds([made()], DataSettings(statistics="start"), {})
+
+
+def test_a_batch_is_what_the_objective_takes():
+    stats, _ = bounds([made()], DataSettings(), {})
+    examples = SftExamples(Dataset([made()], Numbered(2), stats, Chunking(5)), scenes=False)
+    batch = examples.batch(np.array([1, 0]))
+    assert batch.images.shape[0] == len(batch.instructions) == 2
+    assert batch.actions.shape == (2, 5, 7) and batch.mask.shape == (2, 5)
+    assert batch.targets is None
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_shipped_recipe_is_one_that_can_run(name):
+    assert read_recipe(name, "sft", SftRecipe).loop.problem() == ""
+
+
+def test_the_paper_recipe_sees_512_examples_per_update_on_eight_devices():
+    loop = read_recipe("paper", "sft", SftRecipe).loop
+    assert (loop.batch * loop.accumulation * 8, loop.steps, loop.warmup, loop.rate) == (512, 150_000, 5_000, 5e-5)
