@@ -34,6 +34,7 @@ POLICIES: Registry[Callable[..., Policy]] = Registry(
         "nora-nano": f"{NORA}:NORA_NANO",
         "nora-1.5-nano": f"{NORA}:NORA_15_NANO",
         "blind": "nora_bench.policies.blind:Blind",
+        "lerobot": "nora_bench.policies.lerobot:LeRobotPolicy",
         "scripted": "nora_bench.policies.scripted.policy:ScriptedPolicy",
     },
 )

@@ -1,0 +1,138 @@
+"""Checkpoints of LeRobot policies (ACT, π0, π0.5, π0-FAST, SmolVLA ...) through the package `lerobot`.
+
+`lerobot` (0.4) and nora-bench want different versions of things, so it has an interpreter of its own, which serves the policy
+(`nora-bench serve --policy lerobot`, docs/others.md). Observations are answered one by one, noise drawn from the episode's key:
+an answer depends on nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..envs.base import Needs
+from .base import ActionChunk, BasePolicy, Observation, PolicyError
+from .remote.messages import libero_state
+
+STATE = "observation.state"
+STATE_SIZE = 8
+"""Numbers of LIBERO's state, as its LeRobot data sets have it."""
+DETERMINISTIC = frozenset({"act"})
+"""Types whose answer draws no noise."""
+
+
+class LeRobotPolicy(BasePolicy):
+    """A LeRobot checkpoint: a folder, or a hub id."""
+
+    def __init__(self, path: str, device: str = "auto", primary: str | None = None, wrist: str | None = None) -> None:
+        """Load it.
+
+        Args:
+            path: folder with config.json, model.safetensors and the processors, or a hub id.
+            device: `auto`, `cpu`, `cuda` ...
+            primary: feature that gets the third-person picture; None guesses by name.
+            wrist: feature that gets the wrist's picture; None guesses by name.
+        """
+        self._folder = _folder(path)
+        policy, before, after = _load(self._folder, device)
+        self._policy, self._before, self._after = policy, before, after
+        config = policy.config
+        if config.n_obs_steps > 1:
+            raise PolicyError(f"{path} looks at the last {config.n_obs_steps} observations, and only the newest is shown here")
+        self._features = _cameras(list(config.image_features), primary, wrist)
+        self._state = STATE in config.input_features
+        _check_state(config.input_features)
+        self.needs = Needs(cameras=tuple(self._features), image_size=_side(config.image_features), proprio=self._state)
+        self.stochastic = config.type not in DETERMINISTIC
+        self.chunk = int(getattr(config, "chunk_size", 1))
+
+    def act_one(self, observation: Observation) -> ActionChunk:
+        import torch
+
+        shown: dict[str, Any] = {"task": observation.instruction}
+        for camera, feature in self._features.items():
+            picture = torch.from_numpy(np.array(observation.view.images[camera]))
+            shown[feature] = picture.permute(2, 0, 1).float().div(255)[None]
+        if self._state:
+            shown[STATE] = torch.from_numpy(libero_state(observation.view.proprio)).float()[None]
+        with torch.random.fork_rng(), torch.inference_mode():
+            torch.manual_seed(int(observation.rng().integers(2**63)))
+            actions = self._after(self._policy.predict_action_chunk(self._before(shown))[0])
+        size = self.context.action_size
+        return ActionChunk(actions.detach().cpu().numpy().astype(np.float64).reshape(-1, actions.shape[-1])[:, :size])
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        import importlib.metadata
+
+        versions = {name: importlib.metadata.version(name) for name in ("lerobot", "torch")}
+        weights = {path.name: _sha256(path) for path in sorted(self._folder.glob("*.safetensors"))}
+        kind = {"type": self._policy.config.type, "device": str(self._policy.config.device)}
+        return {**super().fingerprint(), **kind, "chunk": self.chunk, "weights": weights, "features": self._features, **versions}
+
+
+def _folder(path: str) -> Path:
+    """The checkpoint's folder; a hub id is downloaded."""
+    if Path(path).is_dir():
+        return Path(path)
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(path))
+
+
+def _load(folder: Path, device: str) -> tuple[Any, Any, Any]:
+    """Policy, what comes before it and what comes after it."""
+    try:
+        from lerobot.configs.policies import PreTrainedConfig  # pyright: ignore[reportMissingImports]  in its own interpreter
+        from lerobot.policies.factory import (  # pyright: ignore[reportMissingImports]
+            get_policy_class,
+            make_pre_post_processors,
+        )
+    except ImportError:
+        raise PolicyError(
+            "LeRobot checkpoints need the package lerobot in an interpreter of their own; docs/others.md says how"
+        ) from None
+    config = PreTrainedConfig.from_pretrained(folder)
+    if device != "auto":
+        config.device = device
+    policy = get_policy_class(config.type).from_pretrained(folder, config=config)
+    where = {"device_processor": {"device": config.device}}
+    before, after = make_pre_post_processors(config, str(folder), preprocessor_overrides=where)
+    return policy.eval(), before, after
+
+
+def _cameras(features: list[str], primary: str | None, wrist: str | None) -> dict[str, str]:
+    """Camera -> feature. Raises PolicyError where a name does not tell."""
+    found = [name for name in features if "empty_camera" not in name]
+    held = wrist or next((name for name in found if "wrist" in name or name.endswith("image2")), None)
+    seen = primary or next((name for name in found if name != held), None)
+    given = {camera: name for camera, name in (("primary", seen), ("wrist", held)) if name}
+    if unknown := set(given.values()) - set(features):
+        raise PolicyError(f"the checkpoint has no picture {', '.join(unknown)}; it has {', '.join(features)}")
+    if left := set(found) - set(given.values()):
+        raise PolicyError(
+            f"the checkpoint looks at {', '.join(found)}, and what {', '.join(sorted(left))} shows is not known; say which are "
+            "which: --policy-arg primary=FEATURE --policy-arg wrist=FEATURE"
+        )
+    return given
+
+
+def _check_state(features: Mapping[str, Any]) -> None:
+    if STATE in features and tuple(features[STATE].shape) != (STATE_SIZE,):
+        raise PolicyError(f"the checkpoint's state is {tuple(features[STATE].shape)}, LIBERO's is ({STATE_SIZE},)")
+
+
+def _side(features: Mapping[str, Any]) -> int | None:
+    """Side of the pictures that the checkpoint was trained on; None where there are none."""
+    sides = {int(side) for feature in features.values() for side in feature.shape[1:]}
+    if len(sides) > 1:
+        raise PolicyError(f"the checkpoint's pictures are not squares of one size: {sorted(sides)}")
+    return next(iter(sides), None)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
