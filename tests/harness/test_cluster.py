@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import nora_bench
 import pytest
@@ -17,15 +18,21 @@ STORE = 80 << 20
 """Bytes of shared memory per node."""
 
 
+def start_cluster(attempts=3):
+    """Ray gives a node half a minute to start, whatever else the machine does; a loaded one may need another try."""
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": 0, "object_store_memory": STORE, "_system_config": QUICK, "include_dashboard": False}
+    for _ in range(attempts - 1):
+        with suppress(Exception):  # Ray raises no narrower one
+            return Cluster(initialize_head=True, head_node_args=head)
+    return Cluster(initialize_head=True, head_node_args=head)
+
+
 @pytest.fixture
 def cluster():
     """A cluster whose head plays nothing; nodes are added by `cluster.add_node(num_cpus=1)`."""
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 0, "object_store_memory": STORE, "_system_config": QUICK, "include_dashboard": False},
-    )
+    cluster = start_cluster()
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     add = cluster.add_node
 
