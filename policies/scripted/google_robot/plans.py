@@ -20,7 +20,7 @@ CLOSING_STEPS, RESTED = (3, 6), 0.05
 EASE, KEEP = -0.069, 0.0
 """Gripper actions: the fingers' target to 0.10 rad beyond where they are held up, from the 0.19 rad that a blocked step of
 closing leaves; and no change. Twice the force works light objects out of the hand, half of it lets standing ones slip."""
-RAISE = 0.08
+RAISE = 0.06
 """A load is lifted so far, m."""
 LIFTED = 0.012
 """A load that has risen so far hangs in the hand, m."""
@@ -66,14 +66,14 @@ def close(scene: Scene) -> Steps:
 
 
 def pick_up(scene: Scene) -> Steps:
-    """Take and lift the can, again where it stays behind."""
+    """Take the can, lift and hold it; again where it stays behind or falls."""
     before, table = scene.center(scene.source)[2], scene.bottom(scene.source)
     while True:
         yield from take(scene)
         raised = releaned(scene.hand.moved(RAISE * UP), table, scene.base)
         yield from reach(scene, raised, KEEP, near=0.01, turned=0.2, speed=0.7, patience=PATIENCE)
-        if scene.center(scene.source)[2] - before > LIFTED:
-            return True
+        while scene.center(scene.source)[2] - before > LIFTED:
+            yield Aim(raised, KEEP)
         yield from hold(scene, OPEN, 2)
 
 
