@@ -114,7 +114,7 @@ def test_what_goes_wrong_on_a_cluster_is_told_as_on_one_machine(bench, cluster, 
         {"kind": "hang", "phase": "step", "scene": SCENE},
         {"kind": "raise", "phase": "reset", "scene": "toy/task2/init0/seed0", "times": 9},
     )
-    played = bench(*ray_args, "--assets", assets, "--timeout", 1, "--retries", 1, out="played")
+    played = bench(*ray_args, "--assets", assets, "--timeout", 10, "--retries", 1, out="played")
     assert played.code == 1
     assert (played.records[KEY].attempts, played.records[KEY].success) == (2, True)
     errors = [one.error for one in played.records.values() if one.success is None]
