@@ -67,6 +67,7 @@ def drawn(sizes: NanoSizes, seed: int, fast: FastTokenizer | None, norm_stats: M
     model.restore_rotary()
     _fill(model, sizes, seed)
     settings = {"vlm_config": config.backbone, "chunk": sizes.chunk, "image_size": sizes.image_size, "crop": False}
+    settings |= {"token_head": False}  # until tokens are learned
     return Start(model.train(), prompter, fast, settings, norm_stats)
 
 

@@ -128,7 +128,8 @@ class Sft(Objective):
 
     def export(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
         """A policy: weights, configuration, tokenizers, statistics."""
-        write_policy(self.start, {n.removeprefix("model."): w for n, w in weights.items() if n.startswith("model.")}, folder)
+        own = {name.removeprefix("model."): weight for name, weight in weights.items() if name.startswith("model.")}
+        write_policy(self.start, own, folder, tokens=self.settings.token_weight > 0)
 
 
 def _brightened(images: Array, strength: float, draw: torch.Generator) -> Array:

@@ -50,6 +50,11 @@ class Checkpoint:
         """Whether a protocol's centre crop is to be followed: unless the configuration says that training had none."""
         return bool(_settings(self.folder).get("crop", True))
 
+    @property
+    def token_head(self) -> bool:
+        """Whether its action tokens mean anything: unless the configuration says that they were never trained."""
+        return bool(_settings(self.folder).get("token_head", True))
+
     def model(self, device: str, dtype: torch.dtype) -> NoraModel:
         """The model with these weights. Raises CheckpointError naming the tensor that does not fit."""
         import torch

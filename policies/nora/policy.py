@@ -259,6 +259,8 @@ def _require() -> None:
 def _mode(checkpoint: Checkpoint, wanted: str) -> str:
     if wanted == "flow" and not checkpoint.config.expert:
         raise PolicyError(f"{checkpoint.name} has no flow expert; take mode=fast")
+    if wanted == "fast" and not checkpoint.token_head:
+        raise PolicyError(f"{checkpoint.name} was trained without action tokens; take mode=flow")
     return wanted if wanted != "auto" else "flow" if checkpoint.config.expert else "fast"
 
 

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("accelerate", reason="no accelerate: pip install 'nora-bench[train]'")
 import torch
+from nora_bench.policies.base import PolicyError
 from nora_bench.policies.fast import FastTokenizer
 from nora_bench.policies.nora.checkpoint import open_checkpoint
 from nora_bench.policies.nora.policy import NoraPolicy
@@ -164,6 +165,17 @@ def test_a_checkpoint_is_a_policy(start, tmp_path):
     assert policy.mode == "flow" and policy.chunk == 5 and policy.crop is False
     assert policy.marks == ()
     assert policy.statistics.of("libero_object").high.tolist() == [1.0] * 7
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_a_token_head_that_was_never_trained_is_not_played(start, tmp_path, weight):
+    objective = Sft(start, replace(FLOW_ALONE, token_weight=weight))
+    folder = train(objective, Once(batch()), LoopSettings(steps=1, batch=4), tmp_path)
+    if weight:
+        assert NoraPolicy(str(folder), mode="fast").mode == "fast"
+    else:
+        with pytest.raises(PolicyError, match="mode=flow"):
+            NoraPolicy(str(folder), mode="fast")
 
 
 def test_a_checkpoint_holds_the_average_alone(start, tmp_path):
