@@ -225,3 +225,11 @@ def test_libero_imports_in_a_process_of_its_own(tmp_path, monkeypatch):
     pytest.importorskip("libero", reason="pip install 'nora-bench[libero]', then nora-bench doctor --fix")
     monkeypatch.setenv("NORA_BENCH_HOME", str(tmp_path))
     assert doctor.libero_imports().status is Status.ok
+
+
+@pytest.mark.parametrize(("release", "package"), [("ID=debian\n", "chromium-common"), ("ID=ubuntu\n", "mesa-vulkan-drivers")])
+def test_a_missing_vulkan_driver_is_mended_by_this_systems_package(machine, tmp_path, monkeypatch, release, package):
+    (tmp_path / "os-release").write_text(release)
+    monkeypatch.setattr(doctor_simpler, "OS_RELEASE", tmp_path / "os-release")
+    machine(vulkan_problem="no driver")
+    assert look(tmp_path)["vulkan"].cure.apt == (package,)
