@@ -44,7 +44,8 @@ class Kinematics:
 
 def moved(pose: sapien.Pose, translation: np.ndarray, rotation: np.ndarray) -> sapien.Pose:
     """`pose` shifted by `translation` and turned about its own origin by the axis-angle `rotation`, both in fixed axes."""
-    return sapien.Pose(pose.p + translation, (sapien.Pose(q=quaternion(rotation)) * sapien.Pose(q=pose.q)).q)
+    turned = as_pose(np.append(np.zeros(3), quaternion(rotation))) * sapien.Pose(q=pose.q)
+    return as_pose(np.concatenate([pose.p + translation, turned.q]))
 
 
 def quaternion(rotation: np.ndarray) -> np.ndarray:
@@ -52,6 +53,11 @@ def quaternion(rotation: np.ndarray) -> np.ndarray:
     angle = float(np.linalg.norm(rotation))
     scale = 0.5 if angle < 1e-12 else np.sin(angle / 2) / angle
     return np.array([np.cos(angle / 2), *(scale * rotation)])
+
+
+def as_pose(values: Any) -> sapien.Pose:
+    """From x y z, qw qx qy qz."""
+    return sapien.Pose(values[:3], values[3:])
 
 
 def pose7(pose: sapien.Pose) -> np.ndarray:

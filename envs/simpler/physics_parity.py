@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sapien
 
 from ..base import SuiteError
 from ..parity import Check, largest
 from . import recordings
 from .grid import EpisodeSetup, RobotInit, configurations
+from .kinematics import as_pose
 from .motion import Planner
 from .placements import objects
 from .recordings import Recording
@@ -76,7 +76,7 @@ def compare_controllers(path: Path, pack: Path) -> Iterator[Check]:
         *(recorded[f"ik_{name}"] for name in ("qpos", "target", "success", "result")), strict=True
     ):
         robot.place(RobotInit((0.0, 0.0)), start)
-        found, ours = robot.solve(sapien.Pose(target[:3], target[3:]))
+        found, ours = robot.solve(as_pose(target))
         wrong += ours != bool(success)
         error = max(error, largest(found[ARM], result[ARM])) if success else error
     yield Check(path.stem, "inverse kinematics: other verdicts", float(wrong), 0.0, f"{len(recorded['ik_qpos'])} cases")
@@ -135,7 +135,7 @@ class Replay:
         shape = (len(self.recording.facts["object_names"]), 7)
         poses = np.reshape(self.arrays["obj_pose_world"][0], shape) if shape[0] else ()
         speeds = self.arrays["obj_vel"][0] if shape[0] else ()
-        return Settled(tuple(sapien.Pose(pose[:3], pose[3:]) for pose in poses), tuple(map(np.asarray, speeds)))
+        return Settled(tuple(map(as_pose, poses)), tuple(map(np.asarray, speeds)))
 
     def _step(self, stage: Stage, action: np.ndarray) -> tuple[Any, ...]:
         done = stage.step(action)

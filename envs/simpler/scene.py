@@ -41,7 +41,7 @@ class Scene:
         self.scene = sapien.Scene([self.system])
         self.scene.set_timestep(1 / PHYSICS_HZ)
         self.robot: Robot | None = None
-        self.objects: dict[str, physx.PhysxRigidDynamicComponent] = {}
+        self.objects: dict[str, Any] = {}
         self.cabinet = Cabinet(self.scene, station_urdf(pack, configuration)) if has_cabinet(configuration) else None
         if self.cabinet is None:
             _build_arena(self.scene, stage_mesh(pack, configuration))
@@ -51,8 +51,8 @@ class Scene:
         self.robot = Robot(load_robot(robot_urdf(self.pack)), self.scene)
         return self.robot
 
-    def add_object(self, model: str, *, about: bool) -> physx.PhysxRigidDynamicComponent:
-        """A movable object; `about`: whether the task is about it (a distractor otherwise)."""
+    def add_object(self, model: str, *, about: bool) -> Any:
+        """The rigid body of a new movable object; `about`: whether the task is about it (a distractor otherwise)."""
         density = DENSITY_ON_TABLE.get(model) if self.configuration.task == "move_near" else None
         entity = build_object(self.scene, self.pack, model, density=density, damped=about)
         self.objects[model] = entity.find_component_by_type(physx.PhysxRigidDynamicComponent)
@@ -85,7 +85,7 @@ class Scene:
             if self.robot
             else {}
         )
-        drawers = dict(zip(DRAWERS, self.cabinet.qpos().tolist(), strict=True)) if self.cabinet else {}
+        drawers: dict[str, float] = dict(zip(DRAWERS, self.cabinet.qpos().tolist(), strict=True)) if self.cabinet else {}
         return Snapshot(
             poses=np.array([pose7(body.entity_pose) for body in bodies]).reshape(-1, 7),
             centres=np.array([(body.entity_pose * body.cmass_local_pose).p for body in bodies], np.float64).reshape(-1, 3),
@@ -100,7 +100,7 @@ class Scene:
         for contact in self.system.get_contacts():
             first, second = (body.entity.name for body in contact.bodies)
             impulse = np.sum([point.impulse for point in contact.points], axis=0, dtype=np.float64)
-            out[first, second] = out.get((first, second), 0.0) + impulse
+            out[first, second] = out.get((first, second), np.zeros(3)) + impulse
         return [Contact(first, second, impulse) for (first, second), impulse in out.items()]
 
     def state(self) -> np.ndarray:

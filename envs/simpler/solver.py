@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sapien import physx
 
@@ -31,8 +32,9 @@ def new_system(solver: Solver, *, contact_offset: float) -> physx.PhysxCpuSystem
         solver: PLAYING or SETTLING.
         contact_offset: distance (m) from which shapes feel each other.
     """
+    gravity: Any = [0, 0, -9.81]
     physx.set_scene_config(
-        gravity=[0, 0, -9.81],
+        gravity=gravity,
         bounce_threshold=2.0,
         enable_pcm=solver.persistent,
         enable_tgs=True,

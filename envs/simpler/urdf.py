@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sapien.physx import get_default_material
 from sapien.wrapper.articulation_builder import ArticulationBuilder, LinkBuilder
 from sapien.wrapper.urdf_loader import URDFLoader
 
@@ -57,7 +58,7 @@ class _LinkBuilder(LinkBuilder):
         component = super().build_physx_component(link_parent)
         self.collision_records = every
         for record in meshes:
-            for shape in convex_shapes(Path(record.filename), record.material):
+            for shape in convex_shapes(Path(record.filename), record.material or get_default_material()):
                 shape.local_pose = record.pose
                 shape.set_collision_groups(self.collision_groups)
                 shape.set_density(record.density)

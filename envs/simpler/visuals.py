@@ -88,7 +88,7 @@ def _arena(scene: sapien.Scene, pack: Path, configuration: Configuration) -> sap
     builder = scene.create_actor_builder()
     builder.set_name("arena")
     if configuration.scene_name == "dummy_drawer":
-        builder.add_box_visual(half_size=SLAB, material=[1, 1, 1])
+        builder.add_box_visual(half_size=SLAB, material=(1, 1, 1))
     else:
         pose = STAGE_SHIFTS.get(configuration.scene_name, sapien.Pose()) * sapien.Pose(q=STAGE_TURN)
         builder.add_visual_from_file(str(stage_mesh(pack, configuration)), pose)
