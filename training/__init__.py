@@ -1,1 +1,1 @@
-"""Training: the checkpoints under test. Empty until the recipes land."""
+"""Training: the checkpoints under test."""

@@ -4,11 +4,16 @@ pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[train]'")
 import numpy as np
 import torch
 from nora_bench.policies.nora.weights import CheckpointError
-from nora_bench.training.world_model.checkpoint import fill, load, save, settings, untrained
+from nora_bench.training.demonstrations import DataError
+from nora_bench.training.world_model.checkpoint import fill, load, save, settings, start_from, untrained
 from nora_bench.training.world_model.config import NANO, PRESETS, PredictorConfig, WorldModelConfig
+from nora_bench.training.world_model.latents import Latents, Windows
 from nora_bench.training.world_model.model import WorldModel
 from nora_bench.training.world_model.objective import Window, WorldModelObjective
 from nora_bench.training.world_model.pixels import MEAN, STD, frames
+from safetensors.torch import save_file
+
+from .toy_data import STATS, ToyPictures, walk
 
 TINY = WorldModelConfig({**NANO.encoder, "crop_size": 32, "hidden_size": 24}, PredictorConfig(24, 2, 2, 2.0), False)
 
@@ -121,6 +126,60 @@ def test_weights_under_the_published_names_are_taken(world):
     other = untrained(TINY, seed=1)
     fill(other, published(world))
     assert all(torch.equal(other.state_dict()[name], value) for name, value in world.state_dict().items())
+
+
+def test_an_encoder_alone_can_be_started_from(world, tmp_path):
+    whole = published(untrained(TINY, seed=1))
+    save_file({name: value for name, value in whole.items() if name.startswith("encoder.")}, tmp_path / "vitg.safetensors")
+    before = world.predictor.predictor_proj.weight.clone()
+    start_from(world, tmp_path / "vitg.safetensors")
+    assert torch.equal(world.encoder.layernorm.weight, untrained(TINY, seed=1).encoder.layernorm.weight)
+    assert torch.equal(world.encoder.layer[0].mlp.fc1.weight, untrained(TINY, seed=1).encoder.layer[0].mlp.fc1.weight)
+    assert torch.equal(world.predictor.predictor_proj.weight, before)
+
+
+def test_a_whole_world_model_can_be_started_from(world, tmp_path):
+    start_from(world, save(untrained(TINY, seed=1), tmp_path, {}))
+    assert torch.equal(world.predictor.predictor_proj.weight, untrained(TINY, seed=1).predictor.predictor_proj.weight)
+
+
+def test_a_file_that_can_run_code_is_not_read(world, tmp_path):
+    (tmp_path / "vjepa2-ac-vitg.pt").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="can run code"):
+        start_from(world, tmp_path / "vjepa2-ac-vitg.pt")
+
+
+class Counted(ToyPictures):
+    """Counts how often pictures are asked for."""
+
+    asked = 0
+
+    def get(self, demonstration):
+        Counted.asked += 1
+        return super().get(demonstration)
+
+
+def test_frames_are_encoded_once_and_kept_apart_by_encoder(world, tmp_path):
+    Counted.asked = 0
+    for encoder in (world, world, untrained(TINY, seed=1)):
+        latents = Latents(tmp_path, encoder, Counted())
+        latents.encode_all([walk(0), walk(1)])
+    assert Counted.asked == 4 and not latents.missing([walk(0)]) and latents.missing([walk(2)])
+    assert np.allclose(latents.get(walk(0))[3], latents._encode(ToyPictures().get(walk(0))[3:4])[0], atol=2e-3)
+
+
+def test_windows_hold_consecutive_frames_and_what_was_done_between_them(world, tmp_path):
+    latents = Latents(tmp_path, world, ToyPictures())
+    windows = Windows.of([walk(0), walk(1)], latents, STATS, 6)
+    assert len(windows) == 2 * (16 - 6 + 1)
+    window = windows.batch(np.array([12]))
+    assert torch.equal(window.latents[0], torch.from_numpy(np.array(latents.get(walk(1))[1:7])).float())
+    assert np.allclose(window.actions[0, :, :6], walk(1).actions[1:6, :6], atol=1e-6)
+
+
+def test_demonstrations_shorter_than_a_window_are_named(world, tmp_path):
+    with pytest.raises(DataError, match="17 frames"):
+        Windows.of([walk(0)], Latents(tmp_path, world, ToyPictures()), STATS, 17)
 
 
 @pytest.mark.parametrize(
