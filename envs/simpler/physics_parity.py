@@ -59,7 +59,7 @@ def compare(folder: Path, pack: Path) -> Iterator[Check]:
         if recording.facts.get("policy", "").split("_")[0] in HANDLED:
             ends.append(replay.ends_alike)
     if ends:
-        unalike = 1 - sum(ends) / len(ends)
+        unalike = (len(ends) - sum(ends)) / len(ends)
         yield Check(
             "grasp, carry and push replays", "share that ends otherwise", unalike, UNALIKE, f"{sum(ends)} of {len(ends)} alike"
         )
