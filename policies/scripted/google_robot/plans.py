@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 
-from ..geometry import LEVEL, UP, Pose, norm
+from ..geometry import LEVEL, UP, Array, Pose, norm
 from ..steps import CLOSED, OPEN, Aim, Steps, follow, hold, reach
 from .drawers import OUT, hook_pose, push_pose
 from .grasps import grasp_pose, releaned
@@ -24,8 +24,10 @@ RAISE = 0.06
 """A load is lifted so far, m."""
 LIFTED = 0.012
 """A load that has risen so far hangs in the hand, m."""
-CARRY, THERE = 0.012, 0.04
-"""A thing is moved so far above the table, and to within this distance of its spot, m."""
+CARRY, NEAR_SPOT, THERE = 0.012, 0.015, 0.04
+"""A thing is moved so far above the table, to within this distance of its spot, and is then left within that one, m."""
+SLIP = 0.03
+"""A load that has moved so far in the hand is taken as lost, m."""
 BEFORE = 0.12
 """A front is approached from so far outside, m."""
 ABOVE = 0.80
@@ -83,13 +85,29 @@ def move_near(scene: Scene) -> Steps:
     while True:
         yield from take(scene)
         yield from reach(scene, scene.hand.moved(CARRY * UP), KEEP, near=0.006, turned=0.2, speed=0.5, patience=PATIENCE)
-        for _ in range(2):
-            there = scene.hand.moved((spot - scene.center(scene.source)) * LEVEL)
-            yield from reach(scene, there, KEEP, near=0.01, turned=0.2, speed=0.7, patience=PATIENCE)
+        yield from carry(scene, spot)
         if norm((spot - scene.center(scene.source)) * LEVEL) < THERE:
             return True
         yield from hold(scene, OPEN, 3)
-        yield from reach(scene, scene.hand.backed(HOVER), OPEN, near=0.03, turned=0.3, through=True, patience=PATIENCE)
+        yield from reach(scene, scene.hand.moved(RAISE * UP), OPEN, near=0.03, turned=0.3, through=True, patience=PATIENCE)
+
+
+def carry(scene: Scene, spot: Array) -> Steps:
+    """Bring what is held over a spot. False where it stays behind."""
+    hand = scene.hand
+    held = norm(hand.position - scene.center(scene.source))
+
+    def lost() -> bool:
+        return norm(scene.hand.position - scene.center(scene.source)) > held + SLIP
+
+    def missing() -> Array:
+        return (spot - scene.center(scene.source)) * LEVEL
+
+    def aim() -> Pose:
+        return Pose((scene.hand.position + missing()) * LEVEL + hand.position * UP, hand.rotation)
+
+    yield from follow(scene, aim, KEEP, lambda: norm(missing()) < NEAR_SPOT or lost(), speed=0.7, patience=PATIENCE)
+    return not lost()
 
 
 def open_drawer(scene: Scene) -> Steps:
