@@ -1,7 +1,7 @@
 """Small packages for others to begin with: a policy, a suite. `nora-bench new` writes them out.
 
-A file `NAME.txt` below `policy/` or `suite/` becomes NAME; `MODULE` in its path, and `$name`, `$module`, `$cls`, `$title` in its
-text, become those of the plug-in.
+A file `NAME.txt` below `policy/` or `suite/` becomes NAME; `TESTS` and `MODULE` in its path, and `$name`, `$module`, `$cls`,
+`$title` in its text, become those of the plug-in.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _sources(at: Traversable, path: str = "") -> list[tuple[str, Traversable]]:
 
 
 def _write(source: Traversable, folder: Path, path: str, names: dict[str, str]) -> Path:
-    target = folder / path.lstrip("/").replace("MODULE", names["module"])
+    target = folder / path.lstrip("/").replace("MODULE", names["module"]).replace("TESTS", "tests")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(Template(source.read_text(encoding="utf-8")).substitute(names), encoding="utf-8")
     return target
