@@ -40,11 +40,13 @@ class _Workshop:
     """Stands for a scene while a URDF is read: hands out builders that cut meshes as upstream does."""
 
     def create_articulation_builder(self) -> ArticulationBuilder:
+        """A builder without a scene."""
         return _ArticulationBuilder()
 
 
 class _ArticulationBuilder(ArticulationBuilder):
     def create_link_builder(self, parent: LinkBuilder | None = None) -> LinkBuilder:
+        """A builder of one link below `parent`."""
         builder = _LinkBuilder(len(self.link_builders), parent)
         self.link_builders.append(builder)
         return builder
@@ -52,6 +54,7 @@ class _ArticulationBuilder(ArticulationBuilder):
 
 class _LinkBuilder(LinkBuilder):
     def build_physx_component(self, link_parent: Any = None) -> Any:
+        """The link's body with its shapes."""
         every = self.collision_records
         meshes = [record for record in every if record.type == "multiple_convex_meshes" and record.filename.endswith(".obj")]
         self.collision_records = [record for record in every if record not in meshes]
