@@ -144,7 +144,7 @@ def _decode(layer: Any, x: Tensor, rope: tuple[Tensor, Tensor], only_cache: bool
 def attend(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False, mask: Tensor | None = None) -> Tensor:
     """Scaled dot-product attention [B, heads, length, d]; `k` and `v` may have fewer heads, `mask` is True where seen.
 
-    On a CPU in plain matrix products: torch's fused kernel is up to ten times slower backwards in bfloat16.
+    On a CPU in plain matrix products: torch's fused kernel is up to eight times slower backwards in bfloat16.
     """
     if q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=True)
