@@ -25,8 +25,8 @@ def drawing() -> Finding:
     try:
         found = vulkan.find_vulkan()
     except NotAble as error:
-        why = "policies that look need pictures of SimplerEnv"
-        return Finding("vulkan", Status.problem, str(error).partition(". Type:")[0], why, Cure(apt=software_packages(), hand=GPU))
+        why = "policies that look cannot play SimplerEnv; others need no pictures"
+        return Finding("vulkan", Status.note, str(error).partition(". Type:")[0], why, Cure(apt=software_packages(), hand=GPU))
     return _drawn_by(found)
 
 

@@ -80,7 +80,6 @@ ILLS = {
     "gl osmesa": {"egl": "no libEGL", "osmesa": "no libOSMesa"},
     "assets": {"packs": ()},
     "extra [simpler]": {"versions": {**INSTALLED, "ruckig": ""}},
-    "vulkan": {"vulkan_problem": "no driver"},
     "simpler assets": {"simpler_packs": ()},
 }
 WEAKNESSES = {
@@ -88,6 +87,7 @@ WEAKNESSES = {
     "gpu": {"gpus": ["H100"]},
     "assets": {"packs": ("standin",)},
     "extra [simpler]": {"versions": {**INSTALLED, "sapien": ""}},
+    "vulkan": {"vulkan_problem": "no driver"},
     "simpler assets": {"simpler_packs": ("standin",)},
     "hub": {"hub": "no answer"},
     "memory": {"memory": 4.0},
