@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import sapien
 
 from .kinematics import moved
 from .motion import SUBSTEPS, Plan, Planner
@@ -69,13 +68,7 @@ class Drive:
     """[SUBSTEPS][11] rad, in JOINTS order, within the joints' limits."""
     finger_velocity: np.ndarray
     """[SUBSTEPS, 2] float32, rad/s, scaled as the robot wants it."""
-    ik_target: sapien.Pose
-    """Of the hand, in the root's frame."""
     ik_success: bool
-    arm_target: np.ndarray
-    """[9] rad, before planning."""
-    finger_target: np.ndarray
-    """[2] rad, before planning."""
 
 
 class Controller:
@@ -105,4 +98,4 @@ class Controller:
         # PhysX 4 kept drive targets within the joints' limits by itself, PhysX 5 does not.
         rows = np.clip(rows, robot.limits[:, 0], robot.limits[:, 1])
         speeds = robot.finger_speed_scale * np.array(fingers.velocity[1:])
-        return Drive(rows.tolist(), speeds.astype(np.float32), pose, success, arm_target, finger_target)
+        return Drive(rows.tolist(), speeds.astype(np.float32), success)

@@ -16,12 +16,13 @@ import numpy as np
 from ..base import SuiteError
 from ..parity import Check, largest
 from . import recordings
+from .controllers import Gripper
 from .grid import EpisodeSetup, RobotInit, configurations
 from .kinematics import as_pose
 from .motion import Planner
 from .placements import objects
 from .recordings import Recording
-from .robot import ARM, JOINTS
+from .robot import ARM, FINGERS, JOINTS
 from .scene import Scene
 from .settling import Settled, Settler
 from .solver import PLAYING
@@ -31,6 +32,8 @@ IK_JOINTS = 1.5e-4
 """rad: the solvers stop within 1e-4 of the target, not at the same place in there."""
 FREE_STEPS, FREE_JOINTS, FREE_HAND = 10, 3e-4, 1.5e-4
 """Control steps without contact that are judged; rad, m."""
+GRIPPER = 1e-6
+"""rad; recorded joints are in single precision."""
 DRAWER = 0.04
 """m, at equal step."""
 HANDLED = ("grasp", "near", "push")
@@ -143,6 +146,16 @@ class Replay:
         drawers = stage.scene.cabinet.qpos() if stage.scene.cabinet else np.zeros(3)
         return stage.robot.qpos(), stage.robot.hand().p, drawers, not _touched(stage.scene), stage.drive.ik_success, done
 
+    def _gripper(self) -> float:
+        """Largest difference of the fingers' targets, when our rule is given the recorded joints."""
+        order = [self.recording.facts["robot_joint_names"].index(JOINTS[index]) for index in FINGERS]
+        at, moving = (np.asarray(self.arrays[name], np.float64)[:, order] for name in ("qpos", "qvel"))
+        gripper, targets = Gripper(at[0]), []
+        for row, action in enumerate(np.asarray(self.arrays["actions"], np.float64)):
+            targets.append(gripper.target(action[6]))
+            gripper.plan(at[row], moving[row], targets[-1])
+        return largest(targets, self.arrays["gripper_target_qpos"])
+
     @property
     def ends_alike(self) -> bool:
         """Whether the last step succeeds or fails as it did."""
@@ -154,6 +167,7 @@ class Replay:
         crowded = len(objects(self.recording.setup).placements) > 3
         other = float((self.ik != self.arrays["ik_success"]).sum())
         yield Check(name, "inverse kinematics along the replay: other verdicts", other, None if crowded else 0.0)
+        yield Check(name, "gripper rule on the recorded joints (rad)", self._gripper(), GRIPPER)
         free = min(FREE_STEPS, int(np.argmin([*self.free, False])) - 1)
         if free > 0:
             theirs = self._qpos[1 : free + 1][:, ARM], self.arrays["tcp_pose_base"][1 : free + 1, :3]

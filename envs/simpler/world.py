@@ -120,12 +120,8 @@ class SimplerWorld:
         """Seconds spent on pictures since the last reset."""
         return self._render_s
 
-    def statistics(self) -> dict[str, Any]:
-        """What upstream's `episode_stats` says about the episode so far."""
-        return self.stage.rule.statistics()
-
     def measures(self) -> dict[str, bool]:
-        """The yes-or-no part of `statistics`, for the record."""
+        """The yes-or-no part of upstream's `episode_stats`, for the record."""
         return measures(self.stage.rule)
 
     def close(self) -> None:
