@@ -10,14 +10,12 @@ import math
 
 import numpy as np
 
-from ..geometry import DOWN, LEVEL, Array, Pose, exp, frame, heading, log, norm
+from ..geometry import DOWN, LEVEL, Array, Pose, frame, heading, log, norm
 
 PALM = 0.087
 """The hand's body begins this far behind the frame's origin, m."""
 PAD_MIDDLE = 0.022
 """Middle of the fingertips' pads behind the origin, with a can between them, m."""
-FINGER_HALF = 0.0275
-"""Half thickness of a finger across the closing axis, m."""
 WRIST_MIDDLE = -2.93
 """Closing axis, from the arm's direction, at which the last joint is in the middle of its range, rad."""
 _CLOSING_FIRST = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
@@ -52,10 +50,3 @@ def easier_half(rotation: Array, out: Array) -> Array:
 def to_base(vector: Array, base: Pose) -> Array:
     """A world vector in the axes of the robot's root, in which actions are given."""
     return base.rotation.T @ vector
-
-
-def turned_towards(start: Array, goal: Array, most: float) -> Array:
-    """`start` turned towards `goal` by at most an angle."""
-    way = log(goal @ start.T)
-    angle = norm(way)
-    return goal if angle <= most else exp(way * (most / angle)) @ start
