@@ -45,7 +45,7 @@ class Subject:
 
 SUBJECTS = (
     Subject("libero", "libero", suites.LIBERO, "1", suites.LIBERO[2:3], recorded=True),
-    Subject("simpler", "sapien", suites.SIMPLER[:1], "open_drawer,close_drawer", suites.SIMPLER[:1]),
+    Subject("simpler", "sapien", suites.SIMPLER[:1], "pick_coke_can,open_drawer,close_drawer", suites.SIMPLER[:1]),
 )
 
 

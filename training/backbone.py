@@ -37,6 +37,11 @@ class Seen:
 class Backbone(nn.Module):
     """Batched passes through a model's backbone."""
 
+    order: Tensor
+    back: Tensor
+    cos: Tensor
+    sin: Tensor
+
     def __init__(self, model: NoraModel, *, gradient_checkpointing: bool = False) -> None:
         super().__init__()
         self._held = (model,)  # not as a part: its parameters belong to the objective

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from nora_bench.harness import cli as command_line
-from nora_bench.harness.cli import BUG, VERBS, build
+from nora_bench.harness.cli import BUG, HOMES, VERBS, build
 from nora_bench.harness.errors import Interrupted, NotAble
 
 HEAVY = {"numpy", "pandas", "scipy", "mujoco", "robosuite", "torch", "numba", "PIL", "matplotlib", "msgspec", "psutil"}
@@ -57,7 +57,7 @@ def test_every_option_says_what_it_does(name):
 
 @pytest.mark.parametrize("name", VERBS)
 def test_a_verb_is_a_function_of_its_name_in_a_module_of_its_name(name):
-    assert callable(getattr(import_module(f"nora_bench.harness.cli.{name}"), name))
+    assert callable(getattr(import_module(f"nora_bench.{HOMES.get(name, 'harness')}.cli.{name}"), name))
 
 
 def test_without_arguments_the_help_is_shown(cli):

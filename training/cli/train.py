@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from ...harness.cli import STYLE
 from .dpo import dpo
 from .pictures import pictures
 from .regenerate import regenerate
@@ -11,7 +12,7 @@ from .sft import sft
 from .tokenizer import tokenizer
 from .world_model import world_model
 
-train = typer.Typer(add_completion=False, no_args_is_help=True)
+train = typer.Typer(add_completion=False, no_args_is_help=True, **STYLE)
 train.command("pictures")(pictures)
 train.command("regenerate")(regenerate)
 train.command("sft")(sft)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...standin import cache
 
-VERSION = 1
+VERSION = 2
 """Raised when pictures change in a way that results on stand-ins must not be compared across."""
 
 

@@ -18,6 +18,8 @@ from .numbers import Bounds, physics
 
 Shape = Callable[[float], Mesh]
 """A shape of unit height and width for a roundness between 0 (full) and 1."""
+SEGMENTS = 12
+"""Corners of what is round: so few that a can laid down rests on a facet and does not roll away."""
 METAL: Colour = (168, 170, 176)
 LABELS: dict[str, tuple[str, Colour, Colour]] = {
     "coke": ("COLA", (190, 24, 30), (250, 246, 240)),
@@ -96,8 +98,8 @@ def _volume(mesh: Mesh) -> float:
 def _turned(profile: Sequence[tuple[float, float]], ends: tuple[float, float], split: float) -> Mesh:
     """A closed surface of revolution; its skin shows the picture above `split`, its lids what is below."""
     (top, radius), (bottom, foot) = profile[0], profile[-1]
-    skin = lathe(profile, 24).on((0.0, 0.0, 1.0, split))
-    lids = [disc(top, radius, up=True, segments=24), disc(bottom, foot, up=False, segments=24)]
+    skin = lathe(profile, SEGMENTS).on((0.0, 0.0, 1.0, split))
+    lids = [disc(top, radius, up=True, segments=SEGMENTS), disc(bottom, foot, up=False, segments=SEGMENTS)]
     return join(skin, *(lid.on((0.02, split + 0.02, 0.2, 0.98)) for lid, wide in zip(lids, ends, strict=True) if wide))
 
 
@@ -105,7 +107,8 @@ def _can(roundness: float) -> Mesh:
     """A tin: flat ends, bevelled edges."""
     neck = 1 - 0.45 * roundness
     bevel = 0.02 + 0.25 * roundness
-    return _turned([(0.5, neck / 2), (0.5 - bevel, 0.5), (bevel - 0.5, 0.5), (-0.5, neck / 2)], (1, 1), 0.8)
+    tin = _turned([(0.5, neck / 2), (0.5 - bevel, 0.5), (bevel - 0.5, 0.5), (-0.5, neck / 2)], (1, 1), 0.8)
+    return tin.turned("z", 180 / SEGMENTS)  # a facet below, not an edge
 
 
 def _bottle(roundness: float) -> Mesh:
