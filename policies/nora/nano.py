@@ -7,12 +7,15 @@ drawn chunks. Training starts from such a folder; tests and the quick start play
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...envs import suites
+from ...envs.base import EpisodeSpec, Suite
 from ..base import PolicyError
 from ..fast import FastTokenizer
 from .config import ACTION_TOKENS, ExpertConfig, NoraConfig, expert_intermediate
@@ -92,8 +95,19 @@ def save_weights(model: NoraModel, path: Path) -> None:
 
 def words() -> list[str]:
     """All words of all known suites' instructions, sorted."""
-    instructions = [task.instruction for name in suites.names() for task in suites.get(name).tasks]
+    instructions = {text for name in suites.names() for text in _instructions(suites.get(name))}
     return sorted({word for text in instructions for word in text.lower().split()})
+
+
+def _instructions(suite: Suite) -> Iterator[str]:
+    """What a policy may be told in a suite; asked of each episode where the suite words them one by one."""
+    told = getattr(suite, "instruction", None)
+    for task in suite.tasks:
+        if told is None:
+            yield task.instruction
+            continue
+        for variant, state in product(task.variants or ("",), range(task.init_states)):
+            yield told(EpisodeSpec(suite.name, task.id, state, 0, suite.default_protocol, variant))
 
 
 def write_tokenizer(path: Path) -> dict[str, int]:
