@@ -6,6 +6,7 @@ A GPU's driver first, then any other. Each is tried in a process of its own; wha
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -53,7 +54,8 @@ def try_vulkan(name: str, *, timeout_s: float = 120.0) -> Backend:
 
 def find_vulkan() -> Backend:
     """The driver to draw with. Raises NotAble where none draws."""
-    return remembered("vulkan", "sapien", VARIABLES, _find)
+    there = hashlib.sha256("\n".join(drivers()).encode()).hexdigest()[:8]  # a driver that came or went is tried anew
+    return remembered(f"vulkan-{there}", "sapien", VARIABLES, _find)
 
 
 def drivers() -> Iterator[str]:

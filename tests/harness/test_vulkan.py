@@ -72,6 +72,14 @@ def test_what_worked_is_remembered(machine):
     assert asked == []
 
 
+def test_what_worked_is_forgotten_when_drivers_came_or_went(machine, monkeypatch):
+    machine(swift=SOFT)
+    assert vulkan.find_vulkan().name == SWIFT
+    monkeypatch.setattr(vulkan, "drivers", lambda: iter((PLAIN, OTHER)))
+    with pytest.raises(NotAble, match="no Vulkan driver"):
+        vulkan.find_vulkan()
+
+
 def test_a_driver_named_in_the_environment_is_the_only_one_tried(monkeypatch):
     monkeypatch.setenv("VK_DRIVER_FILES", "/mine.json")
     assert list(vulkan.drivers()) == [PLAIN]
