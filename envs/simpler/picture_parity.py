@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -62,6 +61,7 @@ def _drawn(
     recording: recordings.Recording, setup: EpisodeSetup, pack: Path, renderer: Renderer, row: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Picture and foreground at one recorded state."""
+    from .kinematics import as_pose
     from .robot import JOINTS
     from .scene import Scene
     from .solver import PLAYING
@@ -71,7 +71,7 @@ def _drawn(
         scene.add_object(placement.model, about=True)
     scene.add_robot().place(setup.robot, arrays["qpos"][row][[facts["robot_joint_names"].index(name) for name in JOINTS]])
     for index, name in enumerate(facts["object_names"]):
-        scene.objects[name].entity.set_pose(_pose(arrays["obj_pose_world"][row][index]))
+        scene.objects[name].entity.set_pose(as_pose(arrays["obj_pose_world"][row][index]))
     if scene.cabinet:
         scene.cabinet.place(arrays["cabinet_qpos"][row])
     colour, entities = renderer.draw(scene)
@@ -84,12 +84,6 @@ def grown(mask: np.ndarray, pixels: int) -> np.ndarray:
     padded = np.pad(mask, pixels)
     shifts = range(2 * pixels + 1)
     return np.any([padded[y : y + height, x : x + width] for y in shifts for x in shifts], axis=0)
-
-
-def _pose(values: Any) -> Any:
-    import sapien
-
-    return sapien.Pose(values[:3], values[3:])
 
 
 def _read(path: Path) -> np.ndarray:

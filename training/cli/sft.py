@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from .stage_output import plan, say
+
 if TYPE_CHECKING:
     from ..sft_recipe import SftRecipe
     from ..sft_stage import Prepared
@@ -54,21 +56,17 @@ def sft(
     console = Console(stderr=as_json)
     wanted = _with_options(read_recipe(recipe, "sft", SftRecipe), checkpoint, steps, eval_every)
     prepared = prepare(wanted, data, frames, out, assets)
-    for name, text in [*prepared.lines(), ("time", _cost(prepared))]:
-        console.print(f"{name:>15}  {text}", markup=False, highlight=False, soft_wrap=True)
+    plan(console, **dict(prepared.lines()), time=_cost(prepared))
     if not dry_run:
         folder = run(prepared, _progress(console, wanted.loop.steps))
-        console.print(f"nora-bench run --suite {wanted.evaluation.suites[0]} --policy {folder}", markup=False, soft_wrap=True)
+        say(console, f"nora-bench run --suite {wanted.evaluation.suites[0]} --policy {folder}")
     if as_json:
         print(json.dumps({"folder": str(out), "steps": wanted.loop.steps, "examples": len(prepared.training)}))
 
 
 def _with_options(recipe: SftRecipe, checkpoint: str | None, steps: int | None, eval_every: int | None) -> SftRecipe:
-    given = {"steps": steps, "eval_every": eval_every}
-    loop = replace(recipe.loop, **{name: value for name, value in given.items() if value is not None})
-    loop = replace(loop, warmup=min(loop.warmup, loop.steps))
     start = replace(recipe.start, checkpoint=checkpoint) if checkpoint else recipe.start
-    return replace(recipe, loop=loop, start=start)
+    return replace(recipe, loop=recipe.loop.changed(steps=steps, eval_every=eval_every), start=start)
 
 
 def _cost(prepared: Prepared) -> str:
@@ -87,6 +85,6 @@ def _progress(console: Console, steps: int) -> Any:
     def report(step: int, numbers: Mapping[str, float]) -> None:
         left = (steps - step) / numbers["updates_per_second"] / 60
         shown = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items() if name != "updates_per_second")
-        console.print(f"{step}/{steps}  {shown}  {left:.0f} min left", markup=False, highlight=False, soft_wrap=True)
+        say(console, f"{step}/{steps}  {shown}  {left:.0f} min left")
 
     return report
