@@ -21,6 +21,8 @@ class StartSettings:
     """Sizes of a drawn model."""
     expert: int | None = None
     """Width of a fresh flow expert for a checkpoint that has none."""
+    chunk: int | None = None
+    """Actions per answer, where they are to be others than the checkpoint's."""
     fast: str | None = None
     """FAST tokenizer: folder or hub id; None: the checkpoint's own, else the released one. A drawn model needs one for tokens."""
     tokenizer: str | None = None

@@ -98,7 +98,13 @@ def _start(recipe: SftRecipe, demonstrations: Sequence[Demonstration]) -> tuple[
         fast = FastTokenizer.load(Path(wanted.fast)) if wanted.fast else None
         return drawn(wanted.nano, wanted.seed, fast, table), stats
     start = from_checkpoint(
-        wanted.checkpoint, fast=wanted.fast, tokenizer=wanted.tokenizer, expert=wanted.expert, seed=wanted.seed
+        wanted.checkpoint,
+        fast=wanted.fast,
+        tokenizer=wanted.tokenizer,
+        expert=wanted.expert,
+        chunk=wanted.chunk,
+        tokens=recipe.objective.token_weight > 0,
+        seed=wanted.seed,
     )
     stats, table = bounds(demonstrations, recipe.data, start.norm_stats)
     return replace(start, norm_stats={**start.norm_stats, **table}), stats

@@ -36,7 +36,14 @@ class Start:
 
 
 def from_checkpoint(
-    name: str, *, fast: str | None = None, tokenizer: str | None = None, expert: int | None = None, seed: int = 0
+    name: str,
+    *,
+    fast: str | None = None,
+    tokenizer: str | None = None,
+    expert: int | None = None,
+    chunk: int | None = None,
+    tokens: bool = True,
+    seed: int = 0,
 ) -> Start:
     """Start from a path or hub id. Raises CheckpointError, FastError, PolicyError.
 
@@ -44,18 +51,24 @@ def from_checkpoint(
         name: what `--policy` takes.
         fast, tokenizer: folder or hub id of the action and of the text tokenizer; None: the checkpoint's own, else the released.
         expert: width of a fresh flow expert for a checkpoint that has none (NORA-1.5 starts from NORA-Long with 768).
+        chunk: actions per answer from now on; None: the checkpoint's. No weight depends on it.
+        tokens: whether action tokens will be learned; without them no action tokenizer is looked for.
         seed: of a fresh expert.
     """
     found = open_checkpoint(name)
     own = found.folder / "fast_tokenizer"
     words = found.folder if tokenizer is None and (found.folder / "tokenizer.json").is_file() else _tokenizer(tokenizer)
-    codes = own if fast is None and own.is_dir() else locate(fast or FAST_PLUS, wanted="tokenizer.json")
+    codes = None
+    if tokens:
+        codes = own if fast is None and own.is_dir() else locate(fast or FAST_PLUS, wanted="tokenizer.json")
     model = found.model("cpu", torch.float32).requires_grad_(True).train()
     if expert and not found.config.expert:
         model = with_expert(model, expert, seed)
+    if chunk:
+        model.config = replace(model.config, chunk=chunk)
     settings = _settings(found, model.config)
     prompter = Prompter.load(words, found.config.image_tokens)
-    return Start(model, prompter, FastTokenizer.load(codes), settings, found.norm_stats)
+    return Start(model, prompter, FastTokenizer.load(codes) if codes else None, settings, found.norm_stats)
 
 
 def with_expert(model: NoraModel, width: int, seed: int) -> NoraModel:

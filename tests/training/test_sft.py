@@ -194,6 +194,13 @@ def test_training_can_start_from_a_checkpoint(start, tmp_path):
     assert again.fast.encode(chunks(3)) == start.fast.encode(chunks(3))
 
 
+def test_training_goes_on_with_longer_chunks_and_without_a_token_head(start, tmp_path):
+    folder = train(Sft(replace(start, fast=None), FLOW_ALONE), Once(batch()), LoopSettings(steps=1, batch=4), tmp_path)
+    longer = from_checkpoint(str(folder), chunk=9, tokens=False)
+    assert longer.fast is None
+    assert longer.settings["chunk"] == longer.model.config.chunk == 9
+
+
 def test_a_backbone_gets_a_fresh_expert(start):
     grown = with_expert(start.model, 128, 0)
     assert grown.config.expert.num_attention_heads == 4
