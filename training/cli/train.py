@@ -7,6 +7,7 @@ import typer
 from ...harness.cli import STYLE
 from .dpo import dpo
 from .pictures import pictures
+from .publish import publish
 from .regenerate import regenerate
 from .sft import sft
 from .tokenizer import tokenizer
@@ -14,6 +15,7 @@ from .world_model import world_model
 
 train = typer.Typer(add_completion=False, no_args_is_help=True, **STYLE)
 train.command("pictures")(pictures)
+train.command("publish")(publish)
 train.command("regenerate")(regenerate)
 train.command("sft")(sft)
 train.command("tokenizer")(tokenizer)

@@ -1,0 +1,62 @@
+"""A trained checkpoint as it is handed on: what a policy reads, weights in a smaller type, nothing of the training's state."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..policies.nora.checkpoint import Checkpoint, open_checkpoint
+from .settings import TrainingError
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+BESIDE = ("config.json", "norm_stats.json", "tokenizer.json", "fast_tokenizer")
+"""What a policy reads besides the weights; what a checkpoint has not is left out."""
+
+
+def publish(checkpoint: str, out: Path, dtype: Dtype = "float16", card: Path | None = None) -> Path:
+    """Write the checkpoint into a new folder and return it. The same checkpoint gives the same bytes.
+
+    Args:
+        checkpoint: path or hub id.
+        out: must not exist.
+        dtype: of the weights in the file; policies compute in their own (`--policy-arg dtype=`).
+        card: a text about the model, kept as MODEL_CARD.md.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or it is torn.
+        TrainingError: the folder exists, the card does not, or a weight is too large for the type.
+    """
+    if out.exists():
+        raise TrainingError(f"{out} exists; name a new folder: --out")
+    if card and not card.is_file():
+        raise TrainingError(f"there is no file {card}")
+    found = open_checkpoint(checkpoint)
+    weights = _converted(found, dtype)
+    out.mkdir(parents=True)
+    save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
+    for name in BESIDE:
+        _copy(found.folder / name, out / name)
+    if card:
+        shutil.copyfile(card, out / "MODEL_CARD.md")
+    return out
+
+
+def _converted(found: Checkpoint, dtype: Dtype) -> dict[str, Tensor]:
+    """Name in the file -> weight in that type."""
+    stored = {name: tensor for file in found.files for name, tensor in load_file(file).items()}
+    small = {name: tensor.to(getattr(torch, dtype)).contiguous() for name, tensor in stored.items()}
+    if lost := [name for name, tensor in small.items() if not tensor.isfinite().all()]:
+        raise TrainingError(f"{', '.join(lost[:3])} cannot be held in {dtype}; take --dtype bfloat16")
+    return small
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    elif source.is_file():
+        shutil.copyfile(source, target)
