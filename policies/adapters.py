@@ -19,8 +19,6 @@ GRIPPER = -1
 """The gripper is the last number of an action."""
 ROTATION = slice(3, 6)
 """Roll, pitch, yaw in radians."""
-STICKY_STEPS = 15
-"""SimplerEnv, Google Robot: a gripper command is held so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +36,11 @@ class NormStats:
         """[..., action size] in the data set's units. NORA's released classes look the mask up and ignore it."""
         scaled = 0.5 * (actions + 1) * (self.high - self.low) + self.low
         return np.where(self.mask, scaled, actions) if honour_mask else scaled
+
+
+def unscaled(size: int) -> NormStats:
+    """Statistics of actions that are in the data set's units already: `unnormalise` leaves them as they are."""
+    return NormStats(-np.ones(size), np.ones(size), np.zeros(size, bool))
 
 
 def gripper_openvla(opening: Array) -> Array:
@@ -58,10 +61,15 @@ def gripper_widowx(opening: Array) -> Array:
 
 @dataclass(slots=True)
 class StickyGripper:
-    """SimplerEnv's Google Robot command: a change of more than 0.5 is sent, relative, for 15 steps."""
+    """SimplerEnv's Google Robot command: a change of more than 0.5 is sent, relative, for some steps."""
 
+    steps: int = 15
+    """So many, the first included."""
+    follows: bool = False
+    """Whether changes are measured from the opening of the step before (a slow one then never triggers), and not from the
+    one at the last trigger."""
     reference: float | None = None
-    """The opening that changes are measured from; moves only when a change triggers."""
+    """The opening that changes are measured from."""
     held: float = 0.0
     steps_left: int = 0
 
@@ -70,8 +78,11 @@ class StickyGripper:
         if self.reference is None:
             self.reference = opening
         change = self.reference - opening
-        if abs(change) > 0.5 and not self.steps_left:
-            self.held, self.steps_left, self.reference = change, STICKY_STEPS, opening
+        triggered = abs(change) > 0.5 and not self.steps_left
+        if triggered:
+            self.held, self.steps_left = change, self.steps
+        if triggered or self.follows:
+            self.reference = opening
         if not self.steps_left:
             return change
         self.steps_left -= 1
@@ -107,12 +118,18 @@ class _Memory:
     sticky: StickyGripper
 
 
+STICKY: dict[str, dict[str, int]] = {
+    "google-sticky": {},
+    "google-sticky-openvla": {"follows": True},
+    "google-sticky-spatialvla": {"steps": 10},
+}
+"""What `Protocol.gripper` may say -> how that evaluation's wrapper holds a command."""
 CONVENTIONS: dict[str, Callable[[Array], Array] | None] = {
     "env": None,
     "openvla": gripper_openvla,
     "nora-released": gripper_nora_released,
     "widowx": gripper_widowx,
-    "google-sticky": None,
+    **dict.fromkeys(STICKY),
 }
 """What `Protocol.gripper` may say -> the function of the opening, where there is one."""
 
@@ -150,11 +167,11 @@ class Adapter:
     def _memory(self, observation: Observation) -> _Memory:
         if observation.decision == 0 or observation.key not in self._memories:
             ensemble = Ensemble(**self.protocol.ensemble) if self.protocol.ensemble else None
-            self._memories[observation.key] = _Memory(ensemble, StickyGripper())
+            self._memories[observation.key] = _Memory(ensemble, StickyGripper(**STICKY.get(self.protocol.gripper, {})))
         return self._memories[observation.key]
 
     def _gripper(self, memory: _Memory, openings: Array) -> Array:
-        if self.protocol.gripper == "google-sticky":
+        if self.protocol.gripper in STICKY:
             return np.array([memory.sticky.step(float(opening)) for opening in openings])
         convert = CONVENTIONS[self.protocol.gripper]
         return convert(openings) if convert else openings

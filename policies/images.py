@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -18,7 +18,6 @@ from .base import PolicyError
 
 Array = np.ndarray
 KNOWN = {"size", "filter", "jpeg", "crop"}
-FILTERS = ("lanczos3",)
 
 
 def model_image(image: Array, size: int, steps: Mapping[str, Any]) -> Array:
@@ -33,7 +32,7 @@ def model_image(image: Array, size: int, steps: Mapping[str, Any]) -> Array:
     check_steps(steps)
     if steps.get("jpeg"):
         image = jpeg_round_trip(image)
-    image = resize_lanczos3(image, size, size)
+    image = FILTERS[steps.get("filter", "lanczos3")](image, size, size)
     return centre_crop(image, steps["crop"]) if steps.get("crop") else image
 
 
@@ -56,6 +55,31 @@ def resize_lanczos3(image: Array, height: int, width: int) -> Array:
     tall = np.einsum("oi,iwc->owc", rows, image.astype(np.float32), optimize=True)
     full = np.einsum("oi,hic->hoc", columns, tall, optimize=True)
     return np.clip(np.rint(full), 0, 255).astype(np.uint8)
+
+
+def resize_area(image: Array, height: int, width: int) -> Array:
+    """[height, width, 3] uint8: each new pixel is the mean of what it covers, as `cv2.resize` with `INTER_AREA` shrinks.
+
+    Raises PolicyError where it would have to enlarge: OpenCV does something else there.
+    """
+    if image.shape[0] < height or image.shape[1] < width:
+        raise PolicyError(f"filter area shrinks only: {image.shape[1]} x {image.shape[0]} to {width} x {height}")
+    rows, columns = _coverage(image.shape[0], height), _coverage(image.shape[1], width)
+    full = np.einsum("oi,iwc,pw->opc", rows, image.astype(np.float32), columns, optimize=True)
+    return np.rint(full).astype(np.uint8)
+
+
+@cache
+def _coverage(size_in: int, size_out: int) -> Array:
+    """[size_out, size_in] float32: the share of each old pixel in a new one; each row sums to 1."""
+    edges = np.linspace(0, size_in, size_out + 1)
+    places = np.arange(size_in)
+    inside = np.minimum(edges[1:, None], places + 1) - np.maximum(edges[:-1, None], places)
+    return (np.clip(inside, 0, None) * size_out / size_in).astype(np.float32)
+
+
+FILTERS: Mapping[str, Callable[[Array, int, int], Array]] = {"lanczos3": resize_lanczos3, "area": resize_area}
+"""What `Protocol.model_image` may name as its filter."""
 
 
 @cache

@@ -36,6 +36,8 @@ POLICIES: Registry[Callable[..., Policy]] = Registry(
         "blind": "nora_bench.policies.blind:Blind",
         "lerobot": "nora_bench.policies.lerobot:LeRobotPolicy",
         "scripted": "nora_bench.policies.scripted.policy:ScriptedPolicy",
+        "openvla": "nora_bench.policies.openvla:OpenVLAPolicy",
+        "spatialvla": "nora_bench.policies.spatialvla:SpatialVLAPolicy",
     },
 )
 """Name -> class or function that builds the policy. Plug-ins join by entry points of group `nora_bench.policies`."""

@@ -6,7 +6,7 @@ What is on this machine (a path, or the hub's cache) is used without a network.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,10 +78,11 @@ def open_checkpoint(name: str) -> Checkpoint:
     return Checkpoint(name, folder, files, _config(_settings(folder), tensors, name), tensors)
 
 
-def locate(name: str, *, wanted: str = WEIGHTS) -> Path:
+def locate(name: str, *, wanted: str = WEIGHTS, also: Sequence[str] = ()) -> Path:
     """The folder or file of a path or hub id; fetched from the hub only where it is not here yet. Raises CheckpointError.
 
-    `wanted` is a file (or pattern) that must be there; weights are fetched only where they are wanted.
+    `wanted` is a file (or pattern) that must be there; weights are fetched only where they are wanted, and nothing else but
+    JSON files unless it is named by `also`.
     """
     if (path := Path(name).expanduser()).exists():
         if path.is_file() and path.suffix != ".safetensors":
@@ -89,14 +90,14 @@ def locate(name: str, *, wanted: str = WEIGHTS) -> Path:
         return path
     if name.count("/") != 1 or name.startswith((".", "/", "~")) or name.endswith(".safetensors"):
         raise CheckpointError(f"there is no checkpoint at {name}")
-    return _from_hub(name, wanted)
+    return _from_hub(name, wanted, also)
 
 
-def _from_hub(name: str, wanted: str) -> Path:
+def _from_hub(name: str, wanted: str, also: Sequence[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    patterns = [*SETTINGS, wanted]
+    patterns = [*SETTINGS, wanted, *also]
     try:
         here = Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
         if any(here.glob(wanted)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -28,6 +28,21 @@ def published() -> Mapping[str, Any]:
     return json.loads(files(__name__.rpartition(".")[0]).joinpath("statistics.json").read_text(encoding="utf-8"))["statistics"]
 
 
+def statistics_key(suite: str, known: Collection[str], wanted: str | None) -> str:
+    """The name among `known` that is wanted, else the suite's own, without no-ops, or its robot's; a data set's version may
+    follow after a slash. Raises PolicyError naming what there is."""
+    robot = next((key for prefix, key in SUITE_PREFIXES.items() if suite.startswith(prefix)), suite)
+    there = {short: name for name in known for short in (name.partition("/")[0], name)}
+    for name in [wanted] if wanted else [suite, f"{suite}_no_noops", robot]:
+        if name in there:
+            return there[name]
+    asked = wanted or suite
+    raise PolicyError(
+        f"no normalisation statistics for {asked!r}{nearest(asked, known)}; "
+        f"add --policy-arg statistics=NAME with one of {', '.join(sorted(known))}"
+    )
+
+
 class Statistics:
     """All statistics that a checkpoint's policy can use."""
 
@@ -38,15 +53,7 @@ class Statistics:
 
     def key(self, suite: str) -> str:
         """Name of the statistics for a suite. Raises PolicyError naming what there is."""
-        robot = next((key for prefix, key in SUITE_PREFIXES.items() if suite.startswith(prefix)), suite)
-        for name in [self.wanted] if self.wanted else [suite, f"{suite}_no_noops", robot]:
-            if name in self.known:
-                return name
-        asked = self.wanted or suite
-        raise PolicyError(
-            f"no normalisation statistics for {asked!r}{nearest(asked, self.known)}; "
-            f"add --policy-arg statistics=NAME with one of {', '.join(sorted(self.known))}"
-        )
+        return statistics_key(suite, self.known, self.wanted)
 
     def of(self, suite: str) -> NormStats:
         """The statistics for a suite. Raises PolicyError."""

@@ -54,6 +54,18 @@ def test_a_sticky_gripper_holds_a_change_for_fifteen_steps():
     assert sticky.step(0.2) == pytest.approx(-0.2)
 
 
+def test_a_command_is_held_for_as_many_steps_as_the_protocol_says():
+    sticky = StickyGripper(steps=10)
+    assert [sticky.step(opening) for opening in [1.0, *[0.0] * 11]] == [0.0, *[1.0] * 10, 0.0]
+
+
+@pytest.mark.parametrize("follows, sent", [(False, 0.6), (True, 0.3)])
+def test_a_slow_change_triggers_only_where_changes_are_measured_from_the_last_trigger(follows, sent):
+    sticky = StickyGripper(follows=follows)
+    assert [sticky.step(opening) for opening in (1.0, 0.7, 0.4)][-1] == pytest.approx(sent)
+    assert bool(sticky.steps_left) is not follows
+
+
 def test_a_sticky_gripper_ignores_changes_while_it_holds():
     sticky = StickyGripper()
     assert [sticky.step(opening) for opening in (1.0, 0.0, 1.0)] == [0.0, 1.0, 1.0]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from nora_bench.policies.base import PolicyError
-from nora_bench.policies.images import centre_crop, jpeg_round_trip, model_image, resize_lanczos3
+from nora_bench.policies.images import centre_crop, jpeg_round_trip, model_image, resize_area, resize_lanczos3
 
 
 def noise(height=64, width=64, seed=0):
@@ -19,6 +19,19 @@ def test_resizing_is_tensorflows_within_one_grey_level_on_one_value_in_ten_thous
 def test_resizing_to_the_same_size_changes_nothing():
     image = noise()
     assert np.array_equal(resize_lanczos3(image, 64, 64), image)
+
+
+@pytest.mark.parametrize("height, width", [(512, 640), (480, 640), (224, 300)])
+def test_shrinking_by_area_is_opencvs_within_one_grey_level_on_one_value_in_a_thousand(height, width):
+    cv2 = pytest.importorskip("cv2", reason="pip install 'nora-bench[libero]'")
+    image = noise(height, width)
+    off = np.abs(resize_area(image, 224, 224).astype(int) - cv2.resize(image, (224, 224), interpolation=cv2.INTER_AREA))
+    assert off.max() <= 1 and (off > 0).mean() <= 1e-3
+
+
+def test_area_does_not_enlarge():
+    with pytest.raises(PolicyError, match="shrinks only: 64 x 64 to 100 x 100"):
+        model_image(noise(), 100, {"filter": "area"})
 
 
 @pytest.mark.parametrize("size", [16, 64, 100])
@@ -54,7 +67,7 @@ def test_the_protocol_decides_about_the_jpeg_round_trip(steps):
     assert np.array_equal(model_image(image, 64, steps), wanted)
 
 
-@pytest.mark.parametrize("steps, complaint", [({"blur": 1}, "unknown steps"), ({"filter": "area"}, "filter 'area'")])
+@pytest.mark.parametrize("steps, complaint", [({"blur": 1}, "unknown steps"), ({"filter": "bent"}, "filter 'bent'")])
 def test_a_preprocessing_that_is_not_known_is_refused(steps, complaint):
     with pytest.raises(PolicyError, match=complaint):
         model_image(noise(), 64, steps)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from nora_bench.policies.base import PolicyError
-from nora_bench.policies.nora.statistics import Statistics, published
+from nora_bench.policies.nora.statistics import Statistics, published, statistics_key
 
 MINE = {"action": {"q01": [0.0] * 7, "q99": [2.0] * 7, "mask": [True] * 7}}
 
@@ -34,6 +34,12 @@ def test_statistics_without_no_ops_serve_their_suite():
     del published_name.known["libero_goal"]
     published_name.known["libero_goal_no_noops"] = MINE
     assert published_name.key("libero_goal") == "libero_goal_no_noops"
+
+
+def test_a_data_sets_version_may_follow_its_name():
+    known = ["bridge_orig/1.0.0", "fractal20220817_data/0.1.0"]
+    assert statistics_key("simpler-vm", known, None) == "fractal20220817_data/0.1.0"
+    assert statistics_key("simpler-vm", known, "bridge_orig") == "bridge_orig/1.0.0"
 
 
 def test_a_name_that_is_not_known_lists_those_that_are():

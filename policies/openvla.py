@@ -1,0 +1,85 @@
+"""OpenVLA and its fine-tunes (openvla/openvla-7b, openvla/openvla-7b-finetuned-libero-*): one action per decision.
+
+As the published evaluations ask it: openvla/openvla experiments/robot at c8f03f4 (LIBERO), DelinQu/SimplerEnv-OpenVLA at
+ccfe3809 (SimplerEnv).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .hub_code import HubCodePolicy, remote_class
+from .nora.checkpoint import read_json
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Array = np.ndarray
+QUESTION = "In: What action should the robot take to {instruction}?\nOut:"
+"""The prompt of training and of the LIBERO evaluation."""
+BARE = "{instruction}"
+"""SimplerEnv's adaptor asks without the question."""
+
+
+class OpenVLAPolicy(HubCodePolicy):
+    """An OpenVLA checkpoint: a folder, or a hub id. Set `trust_remote_code`: its model is Python beside the weights."""
+
+    MODEL = "OpenVLA"
+    WRITTEN_FOR = "4.40.1"
+    TOWER = "vision_backbone"
+
+    def __init__(
+        self,
+        checkpoint: str,
+        trust_remote_code: bool = False,
+        device: str = "auto",
+        dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+        statistics: str | None = None,
+        prompt: str | None = None,
+        crop: bool = True,
+    ) -> None:
+        """Reads nothing yet.
+
+        Args:
+            checkpoint: folder with config.json, .safetensors, tokenizer and code, or a hub id.
+            trust_remote_code: allow the checkpoint's Python to run.
+            device: a torch device; `auto` is the GPU where there is one.
+            dtype: of the weights; `auto` is bfloat16 on a GPU and float32 on a CPU.
+            statistics: `unnorm_key`; None takes the suite's, also with `_no_noops`, or the robot's data set.
+            prompt: text with `{instruction}` in it; None is the published evaluation's.
+            crop: follow the protocol's centre crop; false for checkpoints that were never trained on crops.
+        """
+        super().__init__(checkpoint, trust_remote_code, device, statistics, prompt, crop)
+        self.dtype = dtype
+
+    def load(self, folder: Path, device: str) -> tuple[Any, Any]:
+        import torch
+        from transformers import AutoProcessor
+
+        wanted = ("bfloat16" if device.startswith("cuda") else "float32") if self.dtype == "auto" else self.dtype
+        model_class = remote_class(folder, "AutoModelForVision2Seq")
+        model = model_class.from_pretrained(
+            folder, torch_dtype=getattr(torch, wanted), low_cpu_mem_usage=True, use_safetensors=True
+        )
+        fine_tuned = folder / "dataset_statistics.json"
+        if fine_tuned.is_file():
+            model.norm_stats = read_json(fine_tuned)
+        return model.eval().to(device), AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+
+    def side(self) -> int:
+        return int(self.model.config.image_sizes[0])
+
+    def known_statistics(self) -> Mapping[str, Any]:
+        return self.model.norm_stats or {}
+
+    def question(self, family: str) -> str:
+        return BARE if family == "simpler" else QUESTION
+
+    def predict(self, image: Image, text: str, statistics: str) -> tuple[Array, str]:
+        inputs = self.processor(text, image).to(self.model.device, dtype=self.model.dtype)
+        action = self.model.predict_action(**inputs, unnorm_key=statistics, do_sample=False)
+        return np.asarray(action, np.float64)[None], "ok"

@@ -1,0 +1,80 @@
+"""SpatialVLA and its fine-tunes (IPEC-COMMUNITY/spatialvla-4b-224-pt ...): a chunk of actions per decision.
+
+As the published SimplerEnv evaluation asks it: DelinQu/SimplerEnv-OpenVLA at ccfe3809; SpatialVLA/SpatialVLA at e480753.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .base import PolicyError
+from .hub_code import HubCodePolicy, remote_class
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Array = np.ndarray
+TOKENS_PER_ACTION = 3
+"""Translation, rotation, gripper."""
+
+
+class SpatialVLAPolicy(HubCodePolicy):
+    """A SpatialVLA checkpoint: a folder, or a hub id. Set `trust_remote_code`: its model is Python beside the weights."""
+
+    MODEL = "SpatialVLA"
+    WRITTEN_FOR = "4.47.0"
+    TOWER = "vision_tower"
+
+    def __init__(
+        self,
+        checkpoint: str,
+        trust_remote_code: bool = False,
+        device: str = "auto",
+        statistics: str | None = None,
+        prompt: str | None = None,
+        crop: bool = True,
+    ) -> None:
+        """Reads nothing yet. Weights are bfloat16, because its code gives the model such numbers whatever it holds.
+
+        Args:
+            checkpoint: folder with config.json, .safetensors, processor and code, or a hub id.
+            trust_remote_code: allow the checkpoint's Python to run.
+            device: a torch device; `auto` is the GPU where there is one.
+            statistics: `unnorm_key`; None takes the suite's, also with `_no_noops`, or the robot's data set, of any version.
+            prompt: text with `{instruction}` in it; None is the bare instruction, as in its training.
+            crop: follow the protocol's centre crop; false for checkpoints that were never trained on crops.
+        """
+        super().__init__(checkpoint, trust_remote_code, device, statistics, prompt, crop)
+
+    def load(self, folder: Path, device: str) -> tuple[Any, Any]:
+        import torch
+        from transformers import AutoProcessor
+
+        model_class = remote_class(folder, "AutoModel")
+        model = model_class.from_pretrained(folder, torch_dtype=torch.bfloat16, use_safetensors=True)
+        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
+        if processor.num_obs_steps > 1:
+            raise PolicyError(
+                f"{self.checkpoint} looks at the last {processor.num_obs_steps} observations, and only the newest is shown here"
+            )
+        return model.eval().to(device), processor
+
+    def side(self) -> int:
+        return int(self.processor.image_processor.size["height"])
+
+    def known_statistics(self) -> Mapping[str, Any]:
+        return self.processor.statistics
+
+    def question(self, family: str) -> str:
+        return "{instruction}"
+
+    def predict(self, image: Image, text: str, statistics: str) -> tuple[Array, str]:
+        inputs = self.processor(images=[image], text=text, unnorm_key=statistics, return_tensors="pt", do_normalize=False)
+        tokens = self.model.predict_action(inputs)
+        actions = self.processor.decode_actions(generation_outputs=tokens, unnorm_key=statistics)["actions"]
+        whole = tokens.shape[1] >= TOKENS_PER_ACTION * self.processor.action_chunk_size
+        return np.asarray(actions, np.float64), "ok" if whole else "cut"
