@@ -1,4 +1,4 @@
-"""On a tiny checkpoint of OpenVLA's layout, whose code the test writes; the real code in its own interpreter (`NORA_BENCH_OPENVLA`)."""
+"""On a tiny checkpoint of OpenVLA's layout, whose code the test writes; a real one in its own interpreter."""
 
 import json
 import os
@@ -61,7 +61,8 @@ class Processor(ProcessorMixin):
     def __call__(self, text, image):
         ids = torch.tensor([[byte / 255 for byte in hashlib.sha256(text.encode()).digest()]])
         picture = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None] / 255
-        return BatchFeature({"input_ids": ids, "attention_mask": torch.ones_like(ids), "pixel_values": picture.repeat(1, 2, 1, 1)})
+        both = picture.repeat(1, 2, 1, 1)
+        return BatchFeature({"input_ids": ids, "attention_mask": torch.ones_like(ids), "pixel_values": both})
 """
 
 
