@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..envs.registry import nearest
+from ..envs.untrusted import parse_yaml
 from .errors import InputError
 
 AUTO = "auto"
@@ -21,6 +22,7 @@ HOW = frozenset({"workers", "timeout", "retries", "out", "video", "python", "exe
 """Fields that change how a run is done and never what comes out; a resumed run may change them."""
 VIDEO = ("none", "failures", "all")
 EXECUTORS = ("local", "ray")
+MOST_SEEDS = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,13 +98,11 @@ def _field(name: str, value: Any) -> Any:
 
 def read_file(path: Path) -> dict[str, Any]:
     """Fields in a YAML file, or those of an earlier run where the file is its `run.json` (less its folder)."""
-    import yaml
-
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"--config {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise InputError(f"--config {path} is not YAML: {error}") from None
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise InputError(f"--config {path} holds no fields; write `suite: libero` and so on, one per line")
@@ -135,7 +135,8 @@ def _items(value: Any) -> list[Any]:
 def _seeds(value: Any) -> tuple[int, ...]:
     """`3` -> (0, 1, 2); `7,8,9` or `7-9` -> those; `7,` -> (7,)."""
     if isinstance(value, int) or (isinstance(value, str) and value.strip().isdigit()):
-        return tuple(range(_positive(value)))
+        count = _positive(value)
+        return tuple(range(count)) if count <= MOST_SEEDS else _refuse(f"at most {MOST_SEEDS} seeds")
     return integers(value) or _refuse("a number of seeds, or a list like 7,8,9")
 
 

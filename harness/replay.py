@@ -7,7 +7,7 @@ to the bit, or a difference and what may have caused it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -23,7 +23,7 @@ from .config import parse
 from .drawing import find_driver
 from .episode import Done, Episode, Look
 from .errors import InputError
-from .plan import find_stage
+from .plan import Stage, find_stage
 
 Show = Callable[[View], None]
 CAMERAS = ("primary", "wrist")
@@ -84,7 +84,7 @@ class Filmed:
         self.world.close()
 
 
-def replay(run: Run, key: str, *, assets: str = "", show: Show | None = None) -> Verdict:
+def replay(run: Run, key: str, *, assets: str = "", show: Show | None = None, trusted: Collection[str] = ()) -> Verdict:
     """Play one stored episode of a run again.
 
     Args:
@@ -92,25 +92,32 @@ def replay(run: Run, key: str, *, assets: str = "", show: Show | None = None) ->
         key: the episode's key.
         assets: pack or folder to draw with; empty for the one that the run was played with.
         show: called with what both cameras see after the reset and after every step; None draws nothing.
+        trusted: suites `module:attribute` that may be imported because the run names them.
 
     Raises:
         InputError: no such episode, or one without actions.
         SuiteError, NotAble: the world cannot be built here.
     """
     record = _find(run, key)
-    with replaying(run, record.suite, assets=assets, show=show) as again:
+    with replaying(run, record.suite, assets=assets, show=show, trusted=trusted) as again:
         return again(record)
 
 
 @contextmanager
 def replaying(
-    run: Run, suite_name: str, *, assets: str = "", show: Show | None = None, needs: Needs | None = None
+    run: Run,
+    suite_name: str,
+    *,
+    assets: str = "",
+    show: Show | None = None,
+    needs: Needs | None = None,
+    trusted: Collection[str] = (),
 ) -> Iterator[Callable[[EpisodeRecord], Verdict]]:
     """A function that plays stored episodes of one suite again, one after the other in one world. See `replay`.
 
     `needs` is what `show` is shown; None for the pictures of all cameras.
     """
-    stage = find_stage(parse(run.run["config"]))
+    stage = _stage(run, trusted)
     suite = stage.suite(suite_name)
     if stage.python != sys.executable:
         raise InputError(f"episodes of backend {stage.backend} were played in another interpreter and are not replayed from here")
@@ -140,6 +147,17 @@ def play(world: World, spec: EpisodeSpec, protocol: Protocol, needs: Needs, acti
     return event
 
 
+def _stage(run: Run, trusted: Collection[str]) -> Stage:
+    """The suites and the protocol of a run; what it names is not imported unless somebody else says so, too."""
+    config = parse(run.run.get("config") or {})
+    if foreign := [name for name in config.suite if ":" in name and name not in trusted]:
+        raise InputError(
+            f"run {run.name} was played on {foreign[0]}, which is code that replaying would import; where you trust it, "
+            f"add --trust {foreign[0]}"
+        )
+    return find_stage(config)
+
+
 def _find(run: Run, key: str) -> EpisodeRecord:
     try:
         record = find(run, key)
@@ -159,16 +177,20 @@ def _actions(run: Run, record: EpisodeRecord) -> Array:
 
 def _protocol(run: Run) -> Protocol:
     """The protocol as it was when the run was made."""
-    values: Mapping[str, Any] = run.run["protocol"]
-    return Protocol(**{**values, "settle_action": tuple(values["settle_action"])})
+    import msgspec
+
+    try:
+        return msgspec.convert(run.run.get("protocol"), Protocol)
+    except msgspec.ValidationError as error:
+        raise InputError(f"run {run.name} has no protocol to play by: {error}") from None
 
 
 def _recorded_assets(run: Run, suite: Suite) -> AssetPack:
-    recorded = run.run["assets"]
+    recorded = run.run.get("assets") or {}
     try:
-        return suite.resolve_assets(recorded["pack"])
+        return suite.resolve_assets(recorded.get("pack") or "auto")
     except SuiteError:
-        return suite.resolve_assets(recorded["path"])
+        return suite.resolve_assets(recorded.get("path") or "auto")
 
 
 def _options(suite: Suite, pack: AssetPack, *, draws: bool) -> WorldOptions:
@@ -179,7 +201,7 @@ def _options(suite: Suite, pack: AssetPack, *, draws: bool) -> WorldOptions:
 
 
 def _changed_versions(run: Run, suite: Suite) -> Iterator[str]:
-    recorded = run.run.get("versions", {})
+    recorded = run.run.get("versions") or {}
     for name, now in suite.versions().items():
         if name in recorded and recorded[name] != now:
             yield f"{name} was {recorded[name]} and is {now}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
@@ -60,7 +60,12 @@ def draw(records: Sequence[EpisodeRecord], share: float, seed: int) -> list[Epis
 
 
 def verify(
-    run: Run, sample: Sequence[EpisodeRecord], *, assets: str = "", note: Callable[[EpisodeRecord], None] = lambda record: None
+    run: Run,
+    sample: Sequence[EpisodeRecord],
+    *,
+    assets: str = "",
+    trusted: Collection[str] = (),
+    note: Callable[[EpisodeRecord], None] = lambda record: None,
 ) -> Verification:
     """Examine a run's files, and play the sample's episodes again.
 
@@ -68,6 +73,7 @@ def verify(
         run: the run, as read from its folder.
         sample: records of it.
         assets: pack or folder; empty for the one that the run was played with.
+        trusted: see `replay.replay`.
         note: called before each replay.
 
     Raises:
@@ -76,7 +82,7 @@ def verify(
     found = faults(run)
     differing: list[str] = []
     for suite, records in groupby(sample, key=lambda record: record.suite):
-        with replaying(run, suite, assets=assets) as play:
+        with replaying(run, suite, assets=assets, trusted=trusted) as play:
             for record in records:
                 note(record)
                 differing += (f"{record.key}: {reason}" for reason in _differences(record, play))

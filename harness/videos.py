@@ -80,7 +80,7 @@ def _film(run: Run, record: EpisodeRecord, path: Path) -> str:
     """Film one episode; what is wrong with it, where something is. A film of something else than the record is not kept."""
     try:
         with open_film(path, FPS) as show:
-            verdict = replay(run, record.key, show=show)
+            verdict = replay(run, record.key, show=show, trusted=run.run["config"]["suite"])  # just played
     except (InputError, WorldError) as error:
         return str(error)
     if verdict.same:

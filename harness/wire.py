@@ -31,6 +31,9 @@ TYPES = frozenset({"hello", "reset", "look", "chunk", "done", "error"})
 MAX_FRAME = 64 << 20
 """Bytes. Two cameras at 1024 pixels are 6 MiB."""
 
+MAX_ITEMS = 1 << 16
+"""Of one list or map: room is made for as many as a frame claims, before the first is read."""
+
 _LENGTH = struct.Struct(">I")
 _ARRAY = 1
 _NUMERIC = frozenset("biuf")
@@ -62,7 +65,7 @@ def encode(message: dict[str, Any]) -> bytes:
 def decode(body: bytes | bytearray | memoryview) -> dict[str, Any]:
     """The message in a frame's body. Raises WireError for anything else."""
     try:
-        message = msgpack.unpackb(body, ext_hook=_decode_array)
+        message = msgpack.unpackb(body, ext_hook=_decode_array, max_array_len=MAX_ITEMS, max_map_len=MAX_ITEMS)
     except WireError:
         raise
     except Exception as error:  # msgpack has no common base class for what malformed input raises

@@ -75,8 +75,10 @@ def from_run(run: Path) -> Recordings:
     out: dict[tuple[str, int], dict[int, np.ndarray]] = {}
     for record in read_records(run):
         if record.get("success") and record.get("actions"):
-            states = out.setdefault((record["suite"], int(record["task_id"])), {})
-            states[int(record["init_state"])] = read_actions(action_file(run, record))
+            suite, task, state = (record.get(name) for name in ("suite", "task_id", "init_state"))
+            if not (isinstance(suite, str) and isinstance(task, int) and isinstance(state, int)):
+                raise PolicyError(f"{run}: the record of {record['key']} does not say which episode it is")
+            out.setdefault((suite, task), {})[state] = read_actions(action_file(run, record))
     return out
 
 

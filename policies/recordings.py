@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..envs.untrusted import inside, parse_json, read_array
 from .base import PolicyError
 
 
 def read_records(run: Path) -> Iterator[Mapping[str, Any]]:
     """The fields of every whole line of a run's `episodes.jsonl`. Raises PolicyError where there is no such file."""
     try:
-        lines = (run / "episodes.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = (run / "episodes.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise PolicyError(f"{run} is not a run that can be replayed: {error.strerror}: {run / 'episodes.jsonl'}") from None
     return (record for record in map(_record, lines) if record)
@@ -24,24 +24,24 @@ def read_records(run: Path) -> Iterator[Mapping[str, Any]]:
 def _record(line: str) -> Mapping[str, Any]:
     """One line's fields; nothing for a line that was torn when its writer was killed."""
     try:
-        record = json.loads(line)
+        record = parse_json(line)
     except ValueError:
         return {}
-    return record if isinstance(record, dict) and "key" in record else {}
+    return record if isinstance(record, dict) and isinstance(record.get("key"), str) else {}
 
 
 def action_file(run: Path, record: Mapping[str, Any]) -> Path:
     """Where a record's actions are. Raises PolicyError for a name that leads out of the run's folder."""
-    path = (run / record["actions"]).resolve()
-    if not path.is_relative_to(run.resolve()):
-        raise PolicyError(f"{run / 'episodes.jsonl'} names an action file outside the run: {record['actions']}")
-    return path
+    try:
+        return inside(run, record["actions"])
+    except ValueError:
+        raise PolicyError(f"{run / 'episodes.jsonl'} names an action file outside the run: {record['actions']!r}") from None
 
 
 def read_actions(path: Path) -> np.ndarray:
     """[steps, action size] float64. Raises PolicyError for anything else; refuses files that would run code."""
     try:
-        actions = np.load(path, allow_pickle=False)
+        actions = read_array(path)
     except (OSError, ValueError, EOFError) as error:
         raise PolicyError(f"{path} is not a .npy file of actions: {error}") from None
     numbers = isinstance(actions, np.ndarray) and actions.ndim == 2 and actions.dtype.kind in "fiu"

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..envs.base import Array, EpisodeSpec
+from ..envs.untrusted import inside, read_array
 from .reading import Run, StoreError
 from .records import EpisodeRecord
 
 NEEDED = ("config", "protocol", "policy", "assets", "versions", "counts", "status")
 """Parts of `run.json` without which a result cannot be traced."""
-LARGEST_ACTIONS = 1 << 28
-"""Bytes of the largest action file that is read (a million steps are a fifth of it)."""
 
 
 def faults(run: Run, note: Callable[[EpisodeRecord], None] = lambda record: None) -> tuple[str, ...]:
@@ -35,11 +33,12 @@ def faults(run: Run, note: Callable[[EpisodeRecord], None] = lambda record: None
 
 def read_actions(run: Run, record: EpisodeRecord) -> Array:
     """The executed actions of an episode, [steps, action size] float64. Raises StoreError where they cannot be those."""
-    path = run.folder / str(record.actions)
-    if not path.resolve().is_relative_to(run.folder.resolve()):
-        raise StoreError(f"{path} lies outside the run's folder and is not read")
     try:
-        actions = _load(path)
+        path = inside(run.folder, record.actions)
+    except ValueError:
+        raise StoreError(f"{record.actions!r} lies outside the run's folder and is not read") from None
+    try:
+        actions = read_array(path).astype(np.float64)
     except (OSError, ValueError, EOFError) as error:
         raise StoreError(f"{path} cannot be read: {error}; without its actions an episode cannot be replayed") from None
     if actions.ndim != 2 or len(actions) != record.steps or not record.steps:
@@ -50,19 +49,6 @@ def read_actions(run: Run, record: EpisodeRecord) -> Array:
 def actions_digest(actions: Array) -> str:
     """SHA-256 over actions as float64 little-endian, row by row."""
     return hashlib.sha256(np.ascontiguousarray(actions, dtype="<f8").data).hexdigest()
-
-
-def _load(path: Path) -> Array:
-    """An array from a file that may be anything: no pickle, no size that only the header claims."""
-    if path.stat().st_size > LARGEST_ACTIONS:
-        raise ValueError(f"{path.stat().st_size} bytes are no action file")
-    with path.open("rb") as handle:
-        if np.lib.format.read_magic(handle) != (1, 0):
-            raise ValueError("not a .npy file of format 1.0")
-        shape, _, dtype = np.lib.format.read_array_header_1_0(handle)
-        if dtype.kind not in "fiu" or handle.tell() + int(np.prod(shape, dtype=object)) * dtype.itemsize > path.stat().st_size:
-            raise ValueError("its header does not fit its contents")
-    return np.load(path, allow_pickle=False).astype(np.float64)
 
 
 def _run_file(run: Run) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ..envs.untrusted import parse_json, visible
+from . import run_file
 from .records import VERSION, EpisodeRecord
+from .seal import Altered, intact
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -92,13 +94,15 @@ def read_run_file(folder: Path) -> dict[str, Any]:
     """Contents of `run.json`. Raises StoreError where there is none."""
     path = folder / RUN_FILE
     try:
-        run = json.loads(path.read_bytes())
+        run = parse_json(visible(path.read_bytes()))
+        if isinstance(run, dict):
+            run_file.check(run)
     except (FileNotFoundError, NotADirectoryError):
         raise StoreError(f"{folder} is not a run (no {RUN_FILE} in it); `nora-bench run --out {folder}` starts one") from None
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}; check its owner and mode with `ls -l {path}`") from None
     except ValueError as error:
-        raise StoreError(f"{path} is not JSON: {error}; look at it with `python -m json.tool {path}`") from None
+        raise StoreError(f"{path} is not what it should be: {error}; look at it with `python -m json.tool {path}`") from None
     if not isinstance(run, dict):
         raise StoreError(f"{path} holds no JSON object; look at it with `python -m json.tool {path}`")
     return run
@@ -123,8 +127,8 @@ def _parse(lines: Iterable[bytes], path: Path, contents: Contents) -> None:
     for number, line in enumerate(lines, start=1):
         ended = line.endswith(b"\n")
         try:
-            record = DECODER.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            record = DECODER.decode(visible(intact(line)))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Altered) as error:
             contents.notes.append(f"{path}: line {number} {_fault(line, error, ended)}")
             contents.torn_at = None if ended else offset
         else:

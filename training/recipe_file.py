@@ -31,13 +31,14 @@ def read_recipe(name: str, stage: str, wanted: type[T]) -> T:
 def build(text: str, where: str, wanted: type[T]) -> T:
     """The dataclass that a YAML text describes; `where` is what errors call it. Raises TrainingError."""
     import msgspec
-    import yaml
+
+    from ..envs.untrusted import parse_yaml
 
     try:
-        values = yaml.safe_load(text) or {}
+        values = parse_yaml(text) or {}
         _check_names(values, wanted, where)
         return msgspec.convert(values, wanted)
-    except (yaml.YAMLError, msgspec.ValidationError) as error:
+    except (ValueError, TypeError, msgspec.ValidationError) as error:
         raise TrainingError(f"{where}: {error}") from None
 
 
@@ -48,6 +49,8 @@ def recipe_text(name: str, stage: str) -> tuple[str, str]:
             return Path(name).read_text(encoding="utf-8"), name
         except OSError as error:
             raise TrainingError(f"--recipe {name}: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise TrainingError(f"--recipe {name} is not text: {error}") from None
     file = files(__package__ or "").joinpath("recipes", f"{name}-{stage}.yaml")
     if not file.is_file():
         known = [known for known in SHIPPED if files(__package__ or "").joinpath("recipes", f"{known}-{stage}.yaml").is_file()]

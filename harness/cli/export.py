@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,6 +35,14 @@ def export(
     out: Annotated[Path | None, typer.Option(help="New file, or folder for lerobot. [./RUN.jsonl, ./RUN-lerobot ...]")] = None,
     assets: Annotated[str, typer.Option(help="lerobot: draw with this pack or folder; the run's own by default.")] = "",
     fps: Annotated[int, typer.Option(min=1, help="lerobot: control steps per second.")] = 20,
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODULE:NAME",
+            envvar="NORA_BENCH_TRUST",
+            help="lerobot: a suite of the run that may be imported.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Write a run in a form that other tools read.
@@ -51,7 +61,7 @@ def export(
         raise InputError(f"{target} exists; choose another name with --out")
     if not target.absolute().parent.is_dir():
         raise InputError(f"--out {target}: there is no folder {target.parent}")
-    count, left_out = _write(run, form, target, assets, fps, quiet=as_json)
+    count, left_out = _write(run, form, target, {"fps": fps, "assets": assets, "trusted": trust or ()}, quiet=as_json)
     if as_json:
         print(json.dumps({"out": str(target), "episodes": count, "left_out": left_out}))
     else:
@@ -63,18 +73,18 @@ def export(
 def _usual_name(run: Run, form: Format) -> Path:
     if form is not Format.inspect:
         return Path(f"{run.name}{ENDINGS[form]}")
-    created = str(run.run.get("created") or "1970-01-01T00:00:00+00:00").replace(":", "-")
+    created = re.sub(r"[^0-9A-Za-z+.-]", "-", str(run.run.get("created") or "1970-01-01T00:00:00+00:00"))
     return Path(f"{created}_nora-bench_{run.name.replace('_', '-')}.json")  # names like these are what Inspect lists
 
 
-def _write(run: Run, form: Format, out: Path, assets: str, fps: int, *, quiet: bool) -> tuple[int, list[str]]:
-    """How many episodes were written, and which were left out."""
+def _write(run: Run, form: Format, out: Path, replayed: Mapping[str, Any], *, quiet: bool) -> tuple[int, list[str]]:
+    """How many episodes were written, and which were left out; `replayed` is for `write_lerobot`."""
     from ..export.inspect_log import write_inspect
     from ..export.lerobot import write_lerobot
     from ..export.rows import write_jsonl, write_parquet
 
     if form is Format.lerobot:
-        written = write_lerobot(run, out, fps=fps, assets=assets, note=(lambda line: None) if quiet else print)
+        written = write_lerobot(run, out, note=(lambda line: None) if quiet else print, **replayed)
         return written.episodes, list(written.left_out)
     writers = {Format.jsonl: write_jsonl, Format.parquet: write_parquet, Format.inspect: write_inspect}
     return writers[form](run, out), []

@@ -19,6 +19,10 @@ def replay(
     video: Annotated[Path | None, typer.Option(help="Write what the cameras see: .mp4, .gif, or .png for stills.")] = None,
     assets: Annotated[str, typer.Option(help="Pack or folder to draw with.", show_default="the run's")] = "",
     fps: Annotated[float, typer.Option(min=0.1, help="Steps shown per second; a LIBERO step is 1/20 s.")] = 20.0,
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE:NAME", envvar="NORA_BENCH_TRUST", help="A suite of the run that may be imported."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Play a stored episode again from its actions and check that every state is the recorded one.
@@ -33,7 +37,7 @@ def replay(
 
     run = load_run(folder)
     with open_film(video, fps) if video else nullcontext() as show:
-        verdict = play(run, key, assets=assets, show=show)
+        verdict = play(run, key, assets=assets, show=show, trusted=trust or ())
     if as_json:
         print(json.dumps({**verdict.to_json(), "video": str(video) if video else None}))
     else:

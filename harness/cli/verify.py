@@ -21,6 +21,10 @@ def verify(
     sample: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the episodes to play again; 0 plays none.")] = 0.05,
     seed: Annotated[int, typer.Option(help="Draws the sample.")] = 0,
     assets: Annotated[str, typer.Option(help="Pack or folder to play with.", show_default="the run's")] = "",
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE:NAME", envvar="NORA_BENCH_TRUST", help="A suite of the run that may be imported."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Examine a run's files and play a random sample of its episodes again from their recorded actions.
@@ -35,7 +39,7 @@ def verify(
     run = load_run(folder)
     chosen = verification.draw(run.records, sample, seed) if sample else []
     with _progress(len(chosen)) as note:
-        verified = verification.verify(run, chosen, assets=assets, note=note)
+        verified = verification.verify(run, chosen, assets=assets, trusted=trust or (), note=note)
     if as_json:
         print(json.dumps(verified.to_json()))
     else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,15 @@ class Totals:
         return {**{part: values.reshape(3, 1, 1).tolist() for part, values in parts.items()}, "count": [self.count]}
 
 
-def write_lerobot(run: Run, out: Path, *, fps: int, assets: str = "", note: Callable[[str], None] = lambda line: None) -> Written:
+def write_lerobot(
+    run: Run,
+    out: Path,
+    *,
+    fps: int,
+    assets: str = "",
+    trusted: Collection[str] = (),
+    note: Callable[[str], None] = lambda line: None,
+) -> Written:
     """Play the episodes again and write the data set into a new folder.
 
     Args:
@@ -78,6 +86,7 @@ def write_lerobot(run: Run, out: Path, *, fps: int, assets: str = "", note: Call
         out: folder; must not exist.
         fps: control steps per second.
         assets: pack or folder to draw with; empty for the run's own.
+        trusted: see `replay.replay`.
         note: told of every episode that is left out, and why.
 
     Raises:
@@ -93,7 +102,7 @@ def write_lerobot(run: Run, out: Path, *, fps: int, assets: str = "", note: Call
         note(f"left out: {line}")
     for suite in dict.fromkeys(record.suite for record in run.records):
         views: list[View] = []
-        with replaying(run, suite, assets=assets, show=views.append, needs=Needs(proprio=True)) as again:
+        with replaying(run, suite, assets=assets, show=views.append, needs=Needs(proprio=True), trusted=trusted) as again:
             for record in run.records:
                 if record.suite == suite and record.actions:
                     views.clear()

@@ -16,6 +16,9 @@ import numpy as np
 MAX_MESSAGE = 64 << 20
 """Bytes of one message, either way. Two cameras at 1024 pixels are 6 MiB."""
 
+MAX_ITEMS = 1 << 16
+"""Of one list or map: room is made for as many as a message claims, before the first is read."""
+
 _NUMERIC = frozenset("biuf")
 
 
@@ -39,11 +42,17 @@ def unpack(data: bytes | str) -> Any:
     if isinstance(data, str):
         raise CodecError(f"text instead of a message: {data[:200]}")
     try:
-        return msgpack.unpackb(data, object_hook=_read)
+        return msgpack.unpackb(
+            data, object_hook=_read, ext_hook=_refuse, timestamp=1, max_array_len=MAX_ITEMS, max_map_len=MAX_ITEMS
+        )
     except CodecError:
         raise
     except Exception as error:  # msgpack has no common base class for what malformed input raises
         raise CodecError(f"not a message: {type(error).__name__}: {error}") from None
+
+
+def _refuse(code: int, _: bytes) -> Any:
+    raise CodecError(f"not a message: a value of unknown kind {code}")
 
 
 def _fields(value: Any) -> dict[str, Any]:

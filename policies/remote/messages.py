@@ -72,7 +72,7 @@ def read_exact(message: Mapping[str, Any]) -> Question:
             else None
         )
         client = str(block["client"])
-    except (KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, msgspec.ValidationError) as error:
         raise ValueError(f"not a question: {type(error).__name__}: {error}") from None
     if not 0 <= more < LARGEST_BATCH or (more and observation is None) or (observation and observation.decision < 0):
         raise ValueError("not a question: its counts are out of range")

@@ -148,7 +148,7 @@ class OpenpiPolicy:
             self._link.send(question)
         answers = [self._answer(self._link.receive()) for _ in questions]
         seconds = time.perf_counter() - started
-        timings = [float(answer.get("server_timing", {}).get("infer_ms", np.nan)) for answer in answers]
+        timings = [_infer_ms(answer) for answer in answers]
         model_s = None if np.isnan(timings).any() else self._model_s(timings)
         self._meter.note(seconds, len(questions), model_s)
         return answers
@@ -232,7 +232,7 @@ class ServedPolicy(OpenpiPolicy):
 
     def _ask(self, questions: Sequence[bytes]) -> list[dict[str, Any]]:
         answers = super()._ask(questions)
-        lost = {str(answer["key"]): str(answer["lost"]) for answer in answers if "lost" in answer}
+        lost = {str(answer.get("key")): str(answer["lost"]) for answer in answers if "lost" in answer}
         if lost:
             raise EpisodesLost(lost)
         return answers
@@ -247,11 +247,28 @@ def actions_of(answer: Mapping[str, Any], url: str) -> Array:
     if not isinstance(actions, np.ndarray | list):
         raise PolicyError(f"the server at {url} answered without `actions` (it has {', '.join(map(str, answer)) or 'nothing'})")
     try:
-        return np.atleast_2d(np.asarray(actions, np.float64))
+        found = np.atleast_2d(np.asarray(actions, np.float64))
     except (ValueError, TypeError):
         raise PolicyError(f"the server at {url} answered with actions that are no array of numbers") from None
+    if found.ndim != 2 or not found.size:
+        raise PolicyError(f"the server at {url} answered with actions {list(found.shape)}, not [steps, action size]")
+    return found
+
+
+def _infer_ms(answer: Mapping[str, Any]) -> float:
+    """Milliseconds that the server says its model took; NaN where it does not say."""
+    timing = answer.get("server_timing")
+    said = timing.get("infer_ms") if isinstance(timing, Mapping) else None
+    return float(said) if isinstance(said, int | float) else float("nan")
 
 
 def plain(value: Any) -> Any:
     """What a server said as JSON; what JSON cannot hold as its text."""
-    return json.loads(json.dumps(value, default=lambda one: one.tolist() if isinstance(one, np.ndarray) else str(one)))
+    return json.loads(json.dumps(_named(value), default=lambda one: one.tolist() if isinstance(one, np.ndarray) else str(one)))
+
+
+def _named(value: Any) -> Any:
+    """The same with a text for the name of every part."""
+    if isinstance(value, Mapping):
+        return {str(name): _named(part) for name, part in value.items()}
+    return [_named(part) for part in value] if isinstance(value, list) else value

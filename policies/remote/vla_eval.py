@@ -86,8 +86,9 @@ class VlaEvalPolicy:
             self._check_actions(self.declared.get("action_spec") or {})
 
     def _check_actions(self, spec: Mapping[str, Any]) -> None:
-        forms = {name: part.get("format") for name, part in spec.items() if name in LIBERO_ACTIONS}
-        wrong = {name: form for name, form in forms.items() if form not in (LIBERO_ACTIONS[name], "raw")}
+        parts = {name: part for name, part in spec.items() if name in LIBERO_ACTIONS}
+        forms = {name: part.get("format") if isinstance(part, Mapping) else part for name, part in parts.items()}
+        wrong = {name: form for name, form in forms.items() if str(form) not in (LIBERO_ACTIONS[name], "raw")}
         if wrong:
             said = ", ".join(f"{name} as {form} (LIBERO takes {LIBERO_ACTIONS[name]})" for name, form in wrong.items())
             raise PolicyError(f"the server at {self._url} declares {said}; if it knows better, add --policy-arg check=false")
@@ -143,7 +144,7 @@ class VlaEvalPolicy:
         kind, payload = self._receive(link, number)
         if kind != "action":
             raise PolicyError(f"the server at {self._url} answered an observation with a {kind} message")
-        actions = actions_of(payload, self._url)
+        actions = actions_of(payload, self._url).copy()  # what arrives is read-only
         actions[:, -1] = np.where(actions[:, -1] < 0, -1.0, 1.0)  # as vla-eval's LIBERO does
         return ActionChunk(actions)
 
@@ -195,6 +196,9 @@ class VlaEvalPolicy:
             raise PolicyError(
                 f"the server at {self._url} speaks version {payload.get('protocol_version')} of the protocol, not {VERSION}"
             )
+        for name in ("observation_params", "action_spec"):
+            if not isinstance(payload.get(name) or {}, Mapping):
+                raise PolicyError(f"the server at {self._url} greets with {name} that is no map")
         return payload
 
     def _send(self, link: Link, kind: str, payload: Mapping[str, Any]) -> int:
@@ -208,10 +212,12 @@ class VlaEvalPolicy:
         try:
             message = codec.unpack(link.receive())
             kind, payload, answered = message["type"], message["payload"], message["seq"]
-        except (codec.CodecError, KeyError, TypeError) as error:
+        except (codec.CodecError, KeyError, TypeError, IndexError) as error:
             raise PolicyError(f"the server at {self._url} does not speak vla-eval's protocol: {error}") from None
+        if not isinstance(kind, str) or not isinstance(answered, int):
+            raise PolicyError(f"the server at {self._url} does not speak vla-eval's protocol: its message has no type or number")
         if kind == "error":
             raise PolicyError(f"the server at {self._url} failed: {payload}")
         if answered != number or not isinstance(payload, dict):
             raise PolicyError(f"the server at {self._url} answered question {answered} where {number} was asked")
-        return str(kind), payload
+        return kind, payload

@@ -32,6 +32,7 @@ class Played:
 def bench(cli, tmp_path, monkeypatch):
     """Plays toy episodes through the command line: `bench("--episodes", 4, out="a").records`."""
     monkeypatch.setenv("NORA_BENCH_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("NORA_BENCH_TRUST", "fakes:toy")
 
     def run(*args, out="run", suite="fakes:toy", policy="fakes:Walk"):
         folder = tmp_path / out

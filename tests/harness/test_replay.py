@@ -10,8 +10,9 @@ KEY = "toy/task1/init2/seed0@toy/plain"
 
 
 @pytest.fixture
-def run(cli, tmp_path):
-    """A run of three toy episodes, all successes."""
+def run(cli, tmp_path, monkeypatch):
+    """A run of three toy episodes, all successes, whose suite is trusted."""
+    monkeypatch.setenv("NORA_BENCH_TRUST", "fakes:toy")
     folder = tmp_path / "run"
     args = ("--suite", "fakes:toy", "--policy", "fakes:Walk", "--init-states", "2", "--workers", "1", "--out", folder)
     assert cli("run", *args).code == 0

@@ -146,9 +146,9 @@ def test_values_that_could_not_be_read_back_are_refused(folder, bad):
 
 def test_run_json_is_updated_and_the_rest_of_it_stays(folder):
     with Store.open(folder) as store:
-        store.update_run(finished=True)
-        assert store.run == {"version": 1, "config": {}, "finished": True}
-    assert load_run(folder).run["finished"] is True
+        store.update_run(finished="now")
+        assert store.run == {"version": 1, "config": {}, "finished": "now"}
+    assert load_run(folder).run["finished"] == "now"
 
 
 def test_an_update_that_is_not_json_leaves_the_old_file(folder):

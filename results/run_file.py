@@ -1,0 +1,84 @@
+"""What `run.json` may hold, as types: what readers of a run rely on, whoever wrote it. Meanings: docs/records.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Required, TypedDict
+
+import msgspec
+
+
+class PolicyPart(TypedDict, total=False):
+    """`policy`."""
+
+    name: str
+    args: dict[str, Any]
+    marks: list[str]
+
+
+class ProtocolPart(TypedDict, total=False):
+    """`protocol`."""
+
+    name: str
+    version: int
+
+
+class AssetsPart(TypedDict, total=False):
+    """`assets`."""
+
+    pack: str | None
+    fingerprint: str | None
+    path: str | None
+
+
+class ConfigPart(TypedDict, total=False):
+    """`config`, as far as tables read it."""
+
+    max_steps: int | None
+
+
+class UntilPart(TypedDict, total=False):
+    """`until`."""
+
+    stop: Required[bool]
+    text: Required[str]
+    low: Required[float]
+    high: Required[float]
+
+
+class UtilisationPart(TypedDict, total=False):
+    """`utilisation`."""
+
+    wall_s: float
+    policy_s: float
+    workers_s: float
+    workers: int
+
+
+class RunFile(TypedDict, total=False):
+    """`run.json`; fields that are not named here are taken as they are."""
+
+    name: str
+    status: str
+    created: str | None
+    finished: str | None
+    suites: list[str]
+    backend: str | None
+    config: ConfigPart | None
+    protocol: ProtocolPart | None
+    policy: PolicyPart | None
+    assets: AssetsPart | None
+    gl: dict[str, str | None] | None
+    versions: dict[str, Any] | None
+    counts: dict[str, int] | None
+    until: UntilPart | None
+    utilisation: UtilisationPart | None
+    resumed: list[str]
+
+
+def check(run: Mapping[str, Any]) -> None:
+    """Raises ValueError naming the field that is not of its type."""
+    try:
+        msgspec.convert(run, RunFile)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None

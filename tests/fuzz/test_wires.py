@@ -1,0 +1,188 @@
+"""What another process or machine sends, as a server and as a client."""
+
+import socket
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+from nora_bench.envs.base import EpisodeSpec
+from nora_bench.harness import wire
+from nora_bench.policies.remote import codec, messages
+from nora_bench.policies.remote.link import Link
+from nora_bench.policies.remote.openpi import OpenpiPolicy, ServedPolicy
+from nora_bench.policies.remote.vla_eval import VlaEvalPolicy
+from servers import TOY, observation
+
+from .mutations import INTEGERS, damaged, values
+from .reading import reads
+
+PICTURE = np.zeros((4, 4, 3), np.uint8)
+LOOK = {"type": "look", "images": {"primary": PICTURE}, "state": np.arange(5.0), "step": 3, "task": ["push", None, 2.5]}
+FRAME = wire.encode(LOOK)[4:]
+QUESTION = messages.exact(observation(images={"primary": PICTURE}), client="me", forget=("a",))
+OPENPI = {"observation/image": PICTURE, "observation/state": np.arange(8.0), "prompt": "push"}
+SPEC = EpisodeSpec("remote", 0, 0, 0, "toy/plain")
+ANSWER = {"actions": np.zeros((5, 7)), "status": "ok", "server_timing": {"infer_ms": 3.0}}
+NEEDS = {"cameras": ["primary"], "image_size": None, "proprio": False, "privileged": False}
+GREETING = {
+    messages.BLOCK: {
+        "policy": "zero",
+        "args": {},
+        "needs": NEEDS,
+        "stochastic": False,
+        "marks": [],
+        "fingerprint": {"weights": "x"},
+        "protocol": "toy/plain",
+        "protocol_version": 1,
+        "action_size": 1,
+        "versions": {},
+    }
+}
+PROPRIO = {"eef_pos": np.zeros(3), "eef_quat": np.array([0.0, 0, 0, 1]), "gripper_qpos": np.zeros(2)}
+HELLO = {"protocol_version": 1, "observation_params": {"send_wrist_image": True}, "action_spec": {"position": {"format": "raw"}}}
+
+
+def packed(valid):
+    """Messages made of a valid one: changed in places, or damaged as bytes."""
+    shaped = values(valid).map(lambda value: _pack(value, valid))
+    return st.one_of(shaped, damaged(codec.pack(valid)), damaged(codec.pack(valid, text_names=True)))
+
+
+def _pack(value, valid):
+    try:
+        return msgpack.packb(value, default=_array, unicode_errors="surrogatepass")
+    except (ValueError, OverflowError, TypeError):  # more than the format can hold
+        return codec.pack(valid)[:-1]
+
+
+def _array(value):
+    if not isinstance(value, np.ndarray):
+        raise TypeError
+    return {b"__ndarray__": True, b"data": value.tobytes(), b"dtype": value.dtype.str, b"shape": list(value.shape)}
+
+
+DTYPES = ["<f8", "|u1", "O", "V8", "U9", "<c16", "i4,f4", "<f16", "datetime64[s]", "", "x" * 99, 7, None]
+
+
+@st.composite
+def arrays(draw):
+    """What claims to be an array, in the words of openpi's and vla-eval's codecs."""
+    dtype = draw(st.sampled_from(DTYPES))
+    sizes = st.sampled_from([*INTEGERS, -1, 1.5, "3", None])
+    fields = {"dtype": dtype, "shape": draw(st.lists(sizes, max_size=40)), "data": draw(st.binary(max_size=64))}
+    marker = draw(st.sampled_from(["__ndarray__", "__npgeneric__", b"__ndarray__", b"__npgeneric__", b"\xff"]))
+    fields = {name.encode() if draw(st.booleans()) else name: value for name, value in fields.items()}
+    return {marker: True, **fields}
+
+
+@given(damaged(FRAME))
+def test_a_frame_between_runner_and_worker_is_a_message_or_refused(body):
+    reads("worker frames", lambda: wire.decode(body), wire.WireError)
+
+
+@given(st.lists(damaged(wire.encode(LOOK)), min_size=1, max_size=3))
+def test_a_stream_between_runner_and_worker_is_messages_or_refused(parts):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"".join(parts)[:60_000])
+        channel = wire.Channel(ours)
+
+        def read():
+            channel.feed()
+            while channel.take():
+                pass
+
+        reads("worker streams", read, wire.WireError)
+
+
+@given(st.one_of(packed(QUESTION), packed(OPENPI), packed([1, {"a": PICTURE}]), arrays().map(msgpack.packb)))
+def test_what_a_client_sends_is_an_observation_or_refused(data):
+    def read():
+        message = codec.unpack(data)
+        if isinstance(message, dict) and messages.BLOCK in message:
+            messages.read_exact(message)
+        else:
+            messages.read_openpi(message, SPEC, 0)
+
+    reads("websocket: questions", read, ValueError)
+
+
+class Fed(Link):
+    """A link whose other end says what it was given, then the same again."""
+
+    def __init__(self, greet, said):
+        super().__init__("ws://there:1", greet, deadline_s=1, patience_s=1)
+        self.said = said
+
+    def _open(self):
+        return self._greet(self)
+
+    def send(self, data):
+        pass
+
+    def receive(self):
+        return self.said[0] if len(self.said) == 1 else self.said.pop(0)
+
+
+@given(packed(ANSWER), packed({"about": "me", "sizes": PICTURE}))
+def test_what_a_server_of_openpi_answers_is_a_chunk_or_refused(answer, greeting):
+    def read():
+        declared = codec.unpack(greeting)
+        policy = OpenpiPolicy(Fed(None, [answer]), declared if isinstance(declared, dict) else {})
+        policy.fingerprint()
+        policy.act([observation(images={"primary": np.zeros((224, 224, 3), np.uint8)}, proprio=PROPRIO)])
+        policy.measured()
+
+    reads("websocket: openpi's answers", read, codec.CodecError)
+
+
+@given(packed(ANSWER), packed(GREETING))
+def test_what_a_server_of_ours_answers_is_a_chunk_or_refused(answer, greeting):
+    def read():
+        declared = codec.unpack(greeting)
+        policy = ServedPolicy(Fed(None, [answer]), declared if isinstance(declared, dict) else {})
+        policy.fingerprint()
+        policy.start(TOY)
+        policy.act([observation()])
+
+    reads("websocket: our server's answers", read, codec.CodecError)
+
+
+class FedVlaEval(VlaEvalPolicy):
+    """A client of vla-eval whose server says what it was given."""
+
+    def __init__(self, said):
+        self.said = said
+        super().__init__("ws://there:1")
+
+    def _new_link(self):
+        link = Fed(self._greet, self.said)
+        self._every.append(link)
+        return link
+
+
+def message(kind, payload, number):
+    return {"type": kind, "payload": payload, "seq": number, "timestamp": 0.0}
+
+
+@given(packed(message("hello", HELLO, 1)), packed(message("action", {"actions": np.zeros((2, 7))}, 3)))
+def test_what_a_server_of_vla_eval_answers_is_a_chunk_or_refused(hello, answer):
+    def read():
+        policy = FedVlaEval([hello, answer])
+        policy.start(TOY)
+        policy.fingerprint()
+        policy.act([observation(images={"primary": PICTURE, "wrist": PICTURE}, proprio=PROPRIO)])
+
+    reads("websocket: vla-eval's answers", read)
+
+
+@pytest.mark.parametrize("unpack", [wire.decode, codec.unpack], ids=["worker", "websocket"])
+def test_a_short_message_cannot_claim_a_long_list(unpack):
+    nested = b"\xdd\x00\x10\x00\x00" * 400 + bytes(1 << 20)  # lists of a million lists of a million lists
+    assert not reads("lying lengths", lambda: unpack(nested), wire.WireError, codec.CodecError)
+
+
+def test_what_is_no_plain_value_does_not_pass():
+    with pytest.raises(codec.CodecError, match="unknown kind 5"):
+        codec.unpack(msgpack.packb({"a": msgpack.ExtType(5, b"x")}))
