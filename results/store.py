@@ -36,8 +36,11 @@ from .reading import (
     read_run_file,
 )
 from .records import VERSION, EpisodeRecord
+from .seal import sealed
 
 ACTIONS_FOLDER = "actions"
+TEMPORARY = ".{name}.{pid}.tmp"
+"""Name of a file that is being written and will replace `name`."""
 
 __all__ = ["Run", "Store", "StoreError", "StoreLocked", "load_run", "safe_name"]
 
@@ -65,6 +68,7 @@ class Store:
                     f"continue it with `nora-bench run --resume --out {folder}` or choose another --out"
                 )
             run = {"version": VERSION, **run_json}
+            _clear(folder)
             _replace(folder / RUN_FILE, _run_bytes(run))
         except BaseException:
             handle.close()
@@ -78,6 +82,7 @@ class Store:
         run = read_run_file(folder)
         handle = _lock(folder)
         try:
+            _clear(folder)
             return cls(folder, handle, run, read_episodes(folder))
         except BaseException:
             handle.close()
@@ -156,8 +161,20 @@ class Store:
             self._write(b"\n")
             contents.unended = False
 
+    def _require_there(self) -> None:
+        """Lines that go into a file without a name would be lost when it is closed."""
+        path = self.folder / EPISODES_FILE
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(self._handle.fileno()), path.stat()):
+                return
+        raise StoreError(
+            f"{path} was removed or replaced while this run was writing to it, so nothing more is recorded. "
+            "Put back what should be there, then go on with `nora-bench run --resume`"
+        )
+
     def _write(self, data: bytes) -> None:
         """All of `data` at the end of the episodes file and on the disk, or nothing of it."""
+        self._require_there()
         size = os.fstat(self._handle.fileno()).st_size
         with _disk_errors(self.folder / EPISODES_FILE):
             try:
@@ -186,7 +203,7 @@ def _line(record: EpisodeRecord) -> bytes:
             f"episode {record.key} cannot be recorded: {error}; "
             "its fields must be as `docs/records.md` says (plain numbers, no NaN)"
         ) from None
-    return line + b"\n"
+    return sealed(line) + b"\n"
 
 
 def _run_bytes(run: Mapping[str, Any]) -> bytes:
@@ -211,9 +228,16 @@ def _lock(folder: Path) -> io.FileIO:
     return handle
 
 
+def _clear(folder: Path) -> None:
+    """Remove what writers that were killed have left half written. The lock is held: nobody writes now."""
+    for place in (folder, folder / ACTIONS_FOLDER):
+        for path in place.glob(TEMPORARY.format(name="*", pid="*")):
+            path.unlink(missing_ok=True)
+
+
 def _replace(path: Path, data: bytes) -> None:
     """Put `data` at `path` in one instant: a reader or a crash meets the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(TEMPORARY.format(name=path.name, pid=os.getpid()))
     with _disk_errors(path):
         try:
             with temporary.open("wb") as handle:
