@@ -3,8 +3,9 @@
     python tests/benchmarks/bench_preference.py                 # nano, CPU time of one thread
     python tests/benchmarks/bench_preference.py --size full     # released sizes, random weights: needs a CUDA GPU
 
-Forwards and backwards alone; nano models turn by turn, so that all meet the same load, full ones one after the other. Supervised training is of the flow, one
-draw per picture, no token loss; a pair has four terms, winner and loser under policy and reference.
+Forwards and backwards alone; nano models turn by turn, so that all meet the same load, full ones one after the other.
+Supervised training is of the flow, one draw per picture, no token loss; a pair has four terms, winner and loser under
+policy and reference.
 """
 
 from __future__ import annotations
