@@ -102,7 +102,7 @@ class HubCodePolicy(BasePolicy):
         picture = model_image(observation.view.images["primary"], self.side(), self._image_steps)
         text = self._text.replace("{instruction}", observation.instruction.lower())
         self._looks = 0
-        with torch.inference_mode():
+        with torch.no_grad():
             actions, status = self.predict(Image.fromarray(picture), text, self._keys[observation.spec.suite])
         self._check_looked()
         return ActionChunk(self.adapter.actions(observation, actions, unscaled(actions.shape[-1])), status)

@@ -182,7 +182,7 @@ policy.start(PolicyContext(protocol, ("simpler-vm",), 7))
 key = policy.fingerprint()["statistics"]["simpler-vm"]
 ours, theirs = [], []
 for seed in range(3):
-    picture = np.random.default_rng(seed).integers(0, 256, (512, 640, 3), dtype=np.uint8)
+    picture = np.random.default_rng(seed).integers(0, 60 + 90 * seed, (512, 640, 3), dtype=np.uint8)
     one = Observation(EpisodeSpec("simpler-vm", 0, seed, 0, protocol.name), 0, 0, "pick coke can", View({"primary": picture}))
     ours.append(policy.act([one])[0].actions[0, :3].tolist())
     images = [Image.fromarray(resize_area(picture, 224, 224))]
