@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,20 +60,16 @@ def has_manifest(folder: Path) -> bool:
 
 
 def fingerprint(folder: Path) -> str:
-    """First 16 hex digits of the SHA-256 over the sorted (relative path, SHA-256) pairs of all files.
-
-    Hidden files do not count, nor do those that SAPIEN leaves beside meshes.
-    """
+    """First 16 hex digits of the SHA-256 over the sorted (relative path, SHA-256) pairs of all its `files`."""
     total = hashlib.sha256()
-    for path in _files(folder):
+    for path in files(folder):
         total.update(f"{path.relative_to(folder).as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()[:16]
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return iter(
-        sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".") and not _cooked(path))
-    )
+def files(folder: Path) -> list[Path]:
+    """The files that make a pack, sorted: hidden ones do not count, nor do those that SAPIEN leaves beside meshes."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".") and not _cooked(path))
 
 
 def _cooked(path: Path) -> bool:

@@ -6,6 +6,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,8 @@ class PolicySeat:
             return call(*args)
         except EpisodesLost:
             raise
-        except Exception as error:
-            with self.log.open("a", encoding="utf-8") as handle:
+        except (Exception, SystemExit) as error:  # a policy that calls sys.exit has failed, and does not end the run as done
+            with suppress(OSError), self.log.open("a", encoding="utf-8") as handle:
                 traceback.print_exc(file=handle)
             raise self._failed(f"raised in {method}: {type(error).__name__}: {error}\nTraceback: {self.log}") from None
         finally:

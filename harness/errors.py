@@ -57,9 +57,10 @@ def exit_code(error: BaseException) -> int | None:
     from ..envs.base import SuiteError
     from ..policies.base import PolicyError
     from ..policies.registry import PolicyRequestError
-    from ..results.store import StoreError, StoreLocked
+    from ..results.store import DiskError, StoreError, StoreLocked
 
     table: list[tuple[type[BaseException], ExitCode]] = [
+        (DiskError, ExitCode.NOT_ABLE),
         (StoreLocked, ExitCode.BAD_INPUT),
         (StoreError, ExitCode.BAD_INPUT),
         (SuiteError, ExitCode.NOT_ABLE),

@@ -126,6 +126,8 @@ class Runner:
         kind = message["type"]
         if kind not in (("look", "done", "error") if hand.ready else ("hello", "error")):
             raise WireError(f"it sent a {kind} message out of turn")
+        if hand.playing and message.get("key") != hand.playing.job.spec.key:
+            raise WireError(f"it sent a {kind} message of another episode, {message.get('key')!r:.200}")
         {"hello": self._hello, "look": self._look, "done": self._done, "error": self._error}[kind](hand, message)
 
     def _hello(self, hand: Hand, message: dict[str, Any]) -> None:
@@ -139,9 +141,13 @@ class Runner:
         self._assign(hand)
 
     def _look(self, hand: Hand, message: dict[str, Any]) -> None:
-        assert hand.playing is not None
+        playing = hand.playing
+        assert playing is not None
         with _shaped():
-            hand.playing.step, hand.view = int(message["step"]), View(**message["view"])
+            step, view = int(message["step"]), View(**message["view"])
+        if playing.decisions and step <= playing.step:
+            raise WireError(f"it was told to go on at step {playing.step} and shows step {step}")
+        playing.step, hand.view = step, view
 
     def _done(self, hand: Hand, message: dict[str, Any]) -> None:
         playing = hand.playing

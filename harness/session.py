@@ -31,6 +31,7 @@ from ..policies.registry import load
 from ..results.records import EpisodeRecord
 from ..results.store import Store, StoreError
 from . import provenance
+from .asset_watch import AssetWatch
 from .cluster_runner import ClusterRunner, Replicas, choose_worlds
 from .config import HOW, RunConfig
 from .decide import PolicySeat
@@ -231,7 +232,7 @@ def play(
 
     Raises Interrupted, PolicyFailed, NotAble, InputError; what had finished is kept.
     """
-    seat = _seat(prepared, _logs(store.folder) / "policy.log")
+    seat = _seat(prepared, store.make_folder("logs") / "policy.log")
     progress = show(_tally(prepared, store), console)
     runner = (ClusterRunner if isinstance(seat, Replicas) else Runner)(
         prepared.stage,
@@ -243,7 +244,7 @@ def play(
         progress,
         on_ready=lambda versions: _settle(store, seat, gl, versions),
         until=prepared.until,
-        over=over,
+        over=_once_watched(prepared, over),
     )
     done, status = store.keys(), "failed"
     started = time.monotonic()
@@ -256,6 +257,8 @@ def play(
         raise Interrupted("stopped") from None
     except StoreError as error:
         raise NotAble(str(error)) from None
+    except OSError as error:
+        raise NotAble(f"this machine refused: {error}. See `ulimit -a`, `free -g` and `df -h {store.folder}`") from None
     finally:
         progress.close()
         with nullcontext() if status == "finished" else suppress(StoreError):
@@ -297,10 +300,16 @@ def _tally(prepared: Prepared, store: Store) -> Tally:
     return Tally.of(totals, (record for record in store.records() if record.suite in totals))
 
 
-def _logs(folder: Path) -> Path:
-    logs = folder / "logs"
-    logs.mkdir(exist_ok=True)
-    return logs
+def _once_watched(prepared: Prepared, over: Callable[[EpisodeRecord], None]) -> Callable[[EpisodeRecord], None]:
+    """`over`, for records of episodes that were drawn with the run's assets; raises NotAble for others."""
+    pack = prepared.assets
+    watch = AssetWatch(pack.path, pack.fingerprint, lambda: _find_assets(prepared.config.assets, prepared.stage).fingerprint)
+
+    def checked(record: EpisodeRecord) -> None:
+        watch.require_same()
+        over(record)
+
+    return checked
 
 
 def _settle(store: Store, seat: PolicySeat, gl: Backend, versions: Mapping[str, str]) -> None:

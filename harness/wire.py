@@ -9,8 +9,9 @@ A frame is four bytes of length (big endian) and one msgpack map with a `type`. 
     done    worker -> runner: the episode has ended
     error   worker -> runner: it cannot be played, in which phase and why
 
-The runner closes the socket to end a worker. Only plain numbers, strings, lists, maps and numeric arrays pass:
-no pickle, no objects, no frame above `MAX_FRAME`. Every read has a deadline. Arrays arrive read-only.
+What a worker says of an episode carries the episode's key. The runner closes the socket to end a worker. Only plain
+numbers, strings, lists, maps and numeric arrays pass: no pickle, no objects, no frame above `MAX_FRAME`. Every read has a
+deadline. Arrays arrive read-only.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
-VERSION = 1
+VERSION = 2
 """Of the messages; a worker of another version is refused."""
 TYPES = frozenset({"hello", "reset", "look", "chunk", "done", "error"})
 MAX_FRAME = 64 << 20

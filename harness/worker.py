@@ -72,18 +72,19 @@ def build(hello: Mapping[str, Any]) -> tuple[World, dict[str, Any]]:
 
 def play(channel: wire.Channel, episode: Episode) -> bool:
     """One episode. Whether its world can be trusted with another."""
+    of = {"key": episode.spec.key}
     try:
         event = episode.start()
         while isinstance(event, Look):
-            channel.send({"type": "look", "step": event.step, "view": asdict_view(event)})
+            channel.send({"type": "look", **of, "step": event.step, "view": asdict_view(event)})
             event = episode.play(ActionChunk(channel.receive(IDLE_S)["actions"]))
     except wire.WireError:
         raise
     except Exception as error:
         traceback.print_exc()
-        channel.send(failure(episode.phase, error))
+        channel.send({**failure(episode.phase, error), **of})
         return isinstance(error, PremiseError | PolicyError)
-    channel.send(result(event))
+    channel.send({**result(event), **of})
     return True
 
 

@@ -42,7 +42,11 @@ ACTIONS_FOLDER = "actions"
 TEMPORARY = ".{name}.{pid}.tmp"
 """Name of a file that is being written and will replace `name`."""
 
-__all__ = ["Run", "Store", "StoreError", "StoreLocked", "load_run", "safe_name"]
+__all__ = ["DiskError", "Run", "Store", "StoreError", "StoreLocked", "load_run", "safe_name"]
+
+
+class DiskError(StoreError):
+    """The disk takes no more, or fails."""
 
 
 class Store:
@@ -130,15 +134,19 @@ class Store:
     def write_actions(self, key: str, array: np.ndarray) -> str:
         """Keep an episode's executed actions, [steps, action size] float64. Returns the path inside the folder."""
         name = f"{ACTIONS_FOLDER}/{safe_name(key)}.npy"
-        path = self.folder / name
-        with _disk_errors(path):
-            path.parent.mkdir(exist_ok=True)
+        path = self.make_folder(ACTIONS_FOLDER) / Path(name).name
         if path.parent.resolve() != self.folder.resolve() / ACTIONS_FOLDER:
             raise StoreError(f"{path.parent} leads out of the run's folder; replace the link by a folder and start again")
         buffer = io.BytesIO()
         np.save(buffer, np.ascontiguousarray(array, dtype=np.float64), allow_pickle=False)
         _replace(path, buffer.getvalue())
         return name
+
+    def make_folder(self, name: str) -> Path:
+        """A folder of that name in the run's, made where it is missing. Raises DiskError."""
+        with _disk_errors(self.folder / name):
+            (self.folder / name).mkdir(exist_ok=True)
+        return self.folder / name
 
     def close(self) -> None:
         """Give the lock back; nothing can be appended after."""
@@ -256,7 +264,7 @@ def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(
+        raise DiskError(
             f"{path} cannot be written: {error.strerror}; nothing already there was lost. "
             f"See `df -h {path.parent}`, then go on with `nora-bench run --resume`"
         ) from None

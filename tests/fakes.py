@@ -263,6 +263,8 @@ class Wrong(BasePolicy):
         }
         if self.kind == "raise":
             raise RuntimeError("out of ideas")
+        if self.kind == "leave":
+            sys.exit(0)
         if self.kind == "fewer":
             return []
         return [answers[self.kind]] * len(observations)

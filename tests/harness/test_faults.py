@@ -12,6 +12,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from fakes import toy
+from nora_bench.envs.base import EpisodeSpec
+from nora_bench.harness import pool
+from nora_bench.harness.crew import Hand
+from nora_bench.harness.recording import Playing
+from nora_bench.harness.runner import Runner
+from nora_bench.harness.schedule import Job
+from nora_bench.harness.wire import WireError
 from nora_bench.results import store as store_module
 from nora_bench.results.store import Store, load_run
 
@@ -128,6 +136,7 @@ def test_a_machine_that_can_play_nothing_records_nothing(bench, trouble):
         ("type", "must answer ActionChunk, not ndarray"),
         ("fewer", "answered 0 chunks"),
         ("raise", "raised in act: RuntimeError: out of ideas"),
+        ("leave", "raised in act: SystemExit: 0"),
     ],
 )
 def test_a_policy_that_gives_no_answer_stops_the_run(bench, kind, says):
@@ -166,6 +175,33 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(bench, monkeypatch, calm):
     assert "No space left on device" in played.err
     assert 0 < len(played.records) < 9
     assert bench("--resume").trajectories == calm
+
+
+def test_a_machine_that_starts_no_process_is_named(bench, monkeypatch):
+    def refuse(*args, **more):
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(pool.Worker, "__init__", refuse)
+    played = bench("--episodes", 1)
+    assert played.code == 3
+    assert f"this machine refused: [Errno {errno.EAGAIN}] {os.strerror(errno.EAGAIN)}" in played.err
+    assert "ulimit -a" in played.err
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        ({"key": KEY, "step": 7}, "of another episode"),
+        ({"step": 7}, "of another episode, None"),
+        ({"key": f"{SCENE.replace('init1', 'init0')}@toy/plain", "step": 0}, "told to go on at step 3 and shows step 0"),
+    ],
+)
+def test_what_a_worker_says_twice_or_of_another_episode_is_not_believed(message, says):
+    spec = EpisodeSpec("toy", 1, 0, 0, "toy/plain")
+    hand = Hand(0, Path("log"), ready=True, playing=Playing(Job(spec), toy.tasks[1], "go home", decisions=1, step=3))
+    runner = Runner.__new__(Runner)
+    with pytest.raises(WireError, match=says):
+        runner._heard(hand, {"type": "look", "view": {}, **message})
 
 
 def test_a_second_run_on_the_folder_is_refused(bench):

@@ -184,6 +184,26 @@ def test_an_actions_folder_that_is_a_link_to_elsewhere_is_refused(folder, tmp_pa
         store.write_actions("k", np.zeros((1, 7)))
 
 
+@pytest.mark.parametrize("taken", ["removed", "replaced"])
+def test_lines_do_not_vanish_with_a_file_that_was_taken_away(folder, taken):
+    whole = episodes(folder).read_bytes()
+    with Store.open(folder) as store:
+        episodes(folder).unlink()
+        if taken == "replaced":
+            episodes(folder).write_bytes(whole)
+        with pytest.raises(StoreError, match="removed or replaced"):
+            store.append(record(3))
+
+
+def test_what_a_killed_writer_left_half_written_is_cleared(folder):
+    left = [folder / ".run.json.17.tmp", folder / "actions" / ".a.npy.17.tmp"]
+    left[1].parent.mkdir()
+    for path in left:
+        path.write_text("half")
+    Store.open(folder).close()
+    assert not any(path.exists() for path in left)
+
+
 @contextmanager
 def small_disk():
     """Files of this process cannot pass 2,000 bytes, nor can pytest's own output: the kernel's refusal in mid-write."""
