@@ -21,7 +21,7 @@ from ..harness.plan import Plan
 from ..harness.session import Prepared, prepare
 from ..policies.recordings import read_records
 from .demonstrations import append
-from .demonstrator import Demonstrator
+from .demonstrator import Demonstrator, Learner
 from .noise import Noise
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ class Wanted:
     noise: Noise
     states: tuple[int, ...] = TRAINING_STATES
     """Initial states, in the order in which they are tried."""
+    seed: int = 0
+    """First seed; a set that is to lie beside another takes seeds that the other has not."""
+    learner: Learner | None = None
+    """Who begins the episodes; None: the expert."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ class Collection:
 
     def attempts(self, task: Task) -> Iterator[EpisodeSpec]:
         """The episodes of a task in the order in which they are tried, without end."""
-        for seed in count():
+        for seed in count(self.wanted.seed):
             for state in self.wanted.states:
                 yield EpisodeSpec(self.suite.name, task.id, state, seed, self.prepared.stage.protocol.name)
 
@@ -110,7 +114,7 @@ def look_up(wanted: Wanted) -> Collection:
         raise InputError("a collection is of one suite; see `nora-bench list suites`")
     if not prepared.policy.needs.privileged:
         raise InputError(f"--policy {wanted.config.policy} does not look at the simulator's state, which a demonstration keeps")
-    demonstrator = Demonstrator(prepared.policy, wanted.noise)
+    demonstrator = Demonstrator(prepared.policy, wanted.noise, wanted.learner)
     return Collection(wanted, replace(prepared, policy=demonstrator), demonstrator)
 
 
@@ -156,6 +160,7 @@ def _keep(collection: Collection, folder: Path, record: Any) -> None:
         "expert": record.policy,
         "noise": asdict(collection.wanted.noise),
         "assets": dict(record.assets),
+        **({"learner_steps": collection.demonstrator.begins(record.key)} if collection.wanted.learner else {}),
     }
     task = next(task for task in collection.suite.tasks if task.id == record.task_id)
     append(folder, collection.demonstrator.demonstration(record.key, record.suite, task, facts))

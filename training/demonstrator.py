@@ -1,14 +1,18 @@
-"""A policy that shows how a task is done: an expert, disturbed, and everything about it written down."""
+"""A policy that shows how a task is done: an expert, disturbed, and everything about it written down.
+
+Where a learner begins, the expert takes over from wherever that has led: those are the states that a learner must know its way
+out of, and no noise leads there (DAgger, arXiv:1011.0686, with the expert finishing each episode).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from ..envs.base import Task
+from ..envs.base import Needs, Task, View
 from ..policies.base import ActionChunk, BasePolicy, Observation, Policy, PolicyContext
 from .demonstrations import Demonstration
 from .noise import Disturbance, Noise
@@ -18,6 +22,15 @@ FINGERS = ("gripper0_finger_joint1", "gripper0_finger_joint2")
 HAND = "robot0_right_hand"
 
 
+@dataclass(frozen=True)
+class Learner:
+    """Who begins an episode."""
+
+    policy: Policy
+    steps: tuple[int, int]
+    """Fewest and most control steps before the expert takes over; drawn for each episode."""
+
+
 @dataclass(slots=True)
 class Take:
     """An episode while it is being recorded."""
@@ -25,8 +38,12 @@ class Take:
     scene: Mapping[str, Any]
     """What does not change during the episode; see `envs.libero.privileged`."""
     disturbance: Disturbance
-    lowest: float
-    """Height of the lowest object's origin at the start, m, world."""
+    takeover: int
+    """Control step from which the expert acts, and the recording runs."""
+    first: int | None = None
+    """The expert's first decision."""
+    lowest: float = 0.0
+    """Height of the lowest object's origin then, m, world."""
     rows: dict[str, list[Any]] = field(default_factory=dict)
 
     def note(self, **values: Any) -> None:
@@ -40,43 +57,70 @@ class Demonstrator(BasePolicy):
 
     stochastic = True
 
-    def __init__(self, expert: Policy, noise: Noise) -> None:
+    def __init__(self, expert: Policy, noise: Noise, learner: Learner | None = None) -> None:
         """`expert` must see privileged state; one action of each of its answers is executed."""
-        self.expert = expert
-        self.needs = expert.needs
+        self.expert, self.learner = expert, learner
+        self.needs = _both(expert.needs, learner.policy.needs) if learner else expert.needs
         self.marks = expert.marks
         self.noise = noise
         self._takes: dict[str, Take] = {}
 
     def start(self, context: PolicyContext) -> None:
-        """Start the expert."""
+        """Start the expert, and the learner."""
         self.expert.start(context)
+        if self.learner:
+            self.learner.policy.start(context)
 
     def act_one(self, observation: Observation) -> ActionChunk:
-        """The expert's action, disturbed."""
+        """The expert's action, disturbed; before it takes over, the learner's chunk."""
         view = observation.view.privileged
         if observation.decision == 0:
-            self._takes[observation.key] = Take(view["scene"], Disturbance(self.noise), _lowest(view))
+            self._takes[observation.key] = Take(view["scene"], Disturbance(self.noise), self._takeover(observation))
         take = self._takes[observation.key]
-        label = np.asarray(self.expert.act([observation])[0].actions[0], np.float64)
+        if self.learner and observation.step < take.takeover:
+            return self.learner.policy.act([observation])[0]
+        label = self._label(take, observation)
         hand = _hand(take.scene, view)
         executed, pushed = take.disturbance.apply(label, float(hand[4]) - take.lowest, observation.rng())
         state = np.concatenate([[view["time"]], view["qpos"], view["qvel"]])
         take.note(actions=executed, labels=label, pushed=pushed, states=state, seen_qpos=view["seen_qpos"], robot_states=hand)
         return ActionChunk(executed[None])
 
+    def _takeover(self, observation: Observation) -> int:
+        if not self.learner:
+            return 0
+        low, high = self.learner.steps
+        return int(np.random.default_rng(observation.spec.entropy("takeover")).integers(low, high + 1))
+
+    def _label(self, take: Take, observation: Observation) -> Array:
+        """[7] what the expert does; its episode begins where it takes over."""
+        view = {**observation.view.privileged, "scene": take.scene}
+        if take.first is None:
+            take.first, take.lowest = observation.decision, _lowest(view)
+        shown = replace(observation, decision=observation.decision - take.first, view=View(privileged=view))
+        return np.asarray(self.expert.act([shown])[0].actions[0], np.float64)
+
     def forget(self, key: str) -> None:
         """Drop an episode."""
         self.expert.forget(key)
+        if self.learner:
+            self.learner.policy.forget(key)
         self._takes.pop(key, None)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """The expert's, and the noise."""
-        return {**self.expert.fingerprint(), "disturbed": asdict(self.noise)}
+        """The expert's, the noise, and who begins."""
+        begun = {"learner": {**self.learner.policy.fingerprint(), "steps": self.learner.steps}} if self.learner else {}
+        return {**self.expert.fingerprint(), "disturbed": asdict(self.noise), **begun}
 
     def close(self) -> None:
-        """Let the expert go."""
+        """Let both go."""
         self.expert.close()
+        if self.learner:
+            self.learner.policy.close()
+
+    def begins(self, key: str) -> int:
+        """Control steps of an episode that the learner played."""
+        return self._takes[key].takeover
 
     def demonstration(self, key: str, suite: str, task: Task, facts: Mapping[str, Any]) -> Demonstration:
         """The episode as recorded; `facts` are added to what the recording knows."""
@@ -91,6 +135,12 @@ class Demonstrator(BasePolicy):
             facts={"task_id": task.id, **facts, "fixtures": take.scene["fixture_poses"], "columns": columns},
             **{name: np.array(rows) for name, rows in take.rows.items()},
         )
+
+
+def _both(expert: Needs, learner: Needs) -> Needs:
+    """What either wants to be shown."""
+    cameras = tuple(dict.fromkeys((*expert.cameras, *learner.cameras)))
+    return replace(learner, cameras=cameras, proprio=expert.proprio or learner.proprio, privileged=True)
 
 
 def _lowest(view: Mapping[str, Any]) -> float:

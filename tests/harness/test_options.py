@@ -12,7 +12,8 @@ OPTIONS = {
     "show": "FOLDER --key --cell --table --metric --json",
     "compare": "FOLDERS --real --flips --no-flips --json",
     "report": "FOLDERS --out --films --megabytes",
-    "collect": "--suite --episodes --tasks --policy --smooth --pushes --init-states --held-out --workers --assets --out "
+    "collect": "--suite --episodes --tasks --policy --smooth --pushes --init-states --held-out --seed --learner "
+    "--learner-steps --workers --assets --out "
     "--dry-run --json",
     "train": {
         "pictures": "--data --out --size --every --camera --assets --workers --dry-run --json",

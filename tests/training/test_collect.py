@@ -110,6 +110,39 @@ def demonstrations(collected):
     return [*read_files(task_files([collected]), model=True)]
 
 
+@pytest.fixture(scope="module")
+def taken_over(tmp_path_factory):
+    """One demonstration in which a random policy begins and the expert ends; its folder too."""
+    folder = tmp_path_factory.mktemp("corrections")
+    begins = ("--learner", "random", "--learner-steps", "20-30", "--seed", "7", "--pushes", "0")
+    with pytest.raises(SystemExit) as ended:
+        main(["collect", *ARGUMENTS, "--episodes", "1", "--out", str(folder), *begins])
+    assert not ended.value.code
+    (found,) = read_files(task_files([folder]))
+    return folder, found
+
+
+def test_an_expert_takes_over_from_a_learner(taken_over):
+    folder, found = taken_over
+    (record,) = [json.loads(line) for line in (folder / "libero_goal" / "episodes.jsonl").read_text().splitlines()][-1:]
+    begun = found.facts["learner_steps"]
+    assert 20 <= begun <= 30 and found.facts["seed"] == 7
+    assert record["success"] and record["steps"] == begun + len(found)
+
+
+def test_what_the_learner_did_is_not_shown_as_the_experts(taken_over, demonstrations):
+    _, found = taken_over
+    away = np.linalg.norm(found.robot_states[0, 2:5] - demonstrations[0].robot_states[0, 2:5])
+    assert away > 0.02  # the recording begins where the learner's way ended
+    assert np.abs(found.actions - found.labels)[:, :6].max() < 0.5  # noise alone
+
+
+@pytest.mark.parametrize("steps", ["80", "80-10", "a-b"])
+def test_a_range_of_steps_is_two_numbers(cli, tmp_path, steps):
+    ended = cli("collect", *ARGUMENTS, "--learner", "random", "--learner-steps", steps, "--out", tmp_path)
+    assert ended.code == 2 and "like 10-80" in ended.err
+
+
 def test_as_many_as_were_wanted_are_written(demonstrations):
     assert sorted(found.facts["init_state"] for found in demonstrations) == [0, 1]
 

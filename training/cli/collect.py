@@ -17,6 +17,7 @@ from ...harness.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
     from ..collect import Collection
+    from ..demonstrator import Learner
 
 
 def collect(
@@ -28,6 +29,14 @@ def collect(
     pushes: Annotated[float, typer.Option("--pushes", min=0, max=1, help="Chance of a push to begin at a step.")] = 0.03,
     init_states: Annotated[str, typer.Option("--init-states", help="Initial states, tried in order.")] = "0-34",
     held_out: Annotated[bool, typer.Option("--held-out", help="Allow initial states that are kept for tests.")] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="First seed; sets that lie side by side take different ones.")] = 0,
+    learner: Annotated[
+        str | None,
+        typer.Option("--learner", help="Policy that begins each episode; the expert takes over.", show_default="none"),
+    ] = None,
+    learner_steps: Annotated[
+        str, typer.Option("--learner-steps", help="Fewest and most control steps before it does.")
+    ] = "10-80",
     workers: Annotated[str, typer.Option("--workers", help="Worker processes, or auto.")] = "auto",
     assets: Annotated[str, typer.Option("--assets", help="Pack that the demonstrations name.")] = "standin",
     out: Annotated[Path, typer.Option("--out", help="Folder; gets one folder per suite.")] = Path("demonstrations"),
@@ -50,7 +59,8 @@ def collect(
     done: list[dict[str, Any]] = []
     for name in dict.fromkeys(part for group in suite for part in expand(group)):
         config = parse({**wanted, "suite": name, "out": str(out / name)})
-        collection = look_up(Wanted(config, episodes, Noise(smooth=smooth, push_chance=pushes), states))
+        noise = Noise(smooth=smooth, push_chance=pushes)
+        collection = look_up(Wanted(config, episodes, noise, states, seed, _learner(learner, learner_steps)))
         show(collection, console)
         done += [] if dry_run else [play(collection, console)]
     if as_json:
@@ -64,6 +74,19 @@ def _states(text: str) -> tuple[int, ...]:
         raise InputError(f"--init-states {text!r}: {error}") from None
 
 
+def _learner(name: str | None, steps: str) -> Learner | None:
+    """Raises InputError, PolicyError."""
+    from ...policies.registry import load
+    from ..demonstrator import Learner
+
+    if name is None:
+        return None
+    fewest, _, most = steps.partition("-")
+    if not (fewest.isdecimal() and most.isdecimal() and int(fewest) <= int(most)):
+        raise InputError(f"--learner-steps {steps!r} is not like 10-80")
+    return Learner(load(name, {}), (int(fewest), int(most)))
+
+
 def show(collection: Collection, console: Console) -> None:
     """Print what is asked for, what is there, and what the rest costs at most. Raises NotAble where the disk is too small."""
     from ...harness.estimate import estimate, require_room
@@ -71,10 +94,12 @@ def show(collection: Collection, console: Console) -> None:
     prepared, plan = collection.prepared, collection.next_round()
     found = estimate(plan, prepared.stage, prepared.policy, prepared.workers, None, collection.folder)
     won = sum(bool(record["success"]) for record in collection.over())
+    learner = collection.wanted.learner
     lines = [
         ("suite", collection.suite.name),
         ("demonstrations", f"{collection.wanted.episodes} for each of {len(collection.tasks)} tasks; {won} are there"),
         ("expert", f"{prepared.config.policy}, {collection.wanted.noise}"),
+        *([("learner", f"begins, for {learner.steps[0]} to {learner.steps[1]} steps")] if learner else []),
         *found.lines(),
         ("folder", str(collection.folder)),
     ]
