@@ -91,6 +91,27 @@ def test_a_node_that_is_killed_takes_its_episodes_along_and_they_are_played_else
     assert f"{KEY}: its process or node is gone" in (run.folder / "logs" / "cluster.log").read_text()
 
 
+@pytest.mark.libero
+def test_liberos_own_worlds_end_as_on_one_machine_though_their_node_is_killed(cluster, tmp_path, monkeypatch):
+    monkeypatch.setenv("NORA_BENCH_HOME", str(tmp_path / "cache"))
+    plan = {"suite": "libero_object", "tasks": "0,1", "episodes": 2, "workers": 1}
+    local = nora_bench.evaluate("scripted", **plan, out=tmp_path / "local")
+    cluster.add_node(num_cpus=1)
+    wait_for(lambda: ray.available_resources().get("CPU", 0) == 1)
+    with ThreadPoolExecutor(1) as side:  # nodes can be added by the main thread only
+        playing = side.submit(nora_bench.evaluate, "scripted", **plan, executor="ray", out=tmp_path / "ray")
+        wait_for(lambda: ray.available_resources().get("CPU", 0) == 0)  # the replica has its node
+        doomed = cluster.add_node(num_cpus=1)
+        kept = tmp_path / "ray" / "episodes.jsonl"
+        wait_for(lambda: playing.done() or (kept.exists() and "\n" in kept.read_text()))
+        cluster.remove_node(doomed, allow_graceful=False)
+        cluster.add_node(num_cpus=1)
+        remote = playing.result(timeout=600)
+    told = [{one.key: (one.trajectory_sha256, one.success, one.steps) for one in run.records} for run in (local, remote)]
+    assert len(told[0]) == 4
+    assert told[0] == told[1]
+
+
 def test_a_replica_that_dies_is_restarted_and_its_episode_played_again(bench, cluster, tmp_path):
     cluster.add_node(num_cpus=2)
     calm = bench("--episodes", 1, out="calm").trajectories
