@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from .untrusted import inside, read_object
+
 NAME = "manifest.json"
 
 
@@ -43,10 +45,17 @@ def damaged(home: Path) -> list[str]:
 
 
 def _listed(home: Path) -> dict[str, list[Any]] | None:
+    """Name -> size and digest; None for a manifest that is not there, is none, or names what is not in the pack."""
     try:
-        return json.loads((home / NAME).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError):
+        listed = read_object(home / NAME)["files"]
+        for name, entry in listed.items():
+            inside(home / "assets", name)
+            size, digest = entry
+            if type(size) is not int or not isinstance(digest, str):
+                return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+    return listed
 
 
 def _size(path: Path) -> int:

@@ -7,11 +7,14 @@ run, nothing is unpickled, and what is allocated is bounded by what lies on the 
 from __future__ import annotations
 
 import json
+import lzma
 import math
 import re
+import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +114,7 @@ def read_array(path: Path) -> np.ndarray:
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Name -> array of plain numbers or texts, of a .npz file."""
-    with _zip_errors(), zipfile.ZipFile(path) as archive:
+    with zip_errors(), zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         if sum(member.file_size for member in members) > LARGEST_ARRAYS:
             raise ValueError("its arrays are larger than is read")
@@ -153,17 +156,14 @@ def npy_header(handle: Any) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 
-class _zip_errors:
+@contextmanager
+def zip_errors() -> Iterator[None]:
     """What `zipfile` raises for archives that are none, as ValueError."""
-
-    KINDS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, KeyError, OverflowError)
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if isinstance(error, self.KINDS):
-            raise ValueError(f"it is no archive of arrays: {type(error).__name__}: {error}") from None
+    kinds = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError, KeyError, OverflowError)
+    try:
+        yield
+    except (*kinds, struct.error, AttributeError) as error:
+        raise ValueError(f"it is no archive that can be read: {type(error).__name__}: {error}") from None
 
 
 def is_name(text: Any) -> bool:

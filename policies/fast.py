@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..envs.untrusted import read_object
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 Array = np.ndarray
 FILES = ("processor_config.json", "tokenizer.json")
 """What a tokenizer folder holds."""
+LARGEST_TOKEN = 1 << 24
+"""Beyond every vocabulary and every quantised coefficient."""
 REPLACEMENT = 0xFFFD
 """What a UTF-8 decoder writes for bytes that are no character."""
 
@@ -149,12 +153,15 @@ class FastTokenizer:
 
 def _settings(path: Path) -> dict[str, Any]:
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = read_object(path)
         whole = ("min_token", "vocab_size", *(["max_token"] if "max_token" in settings else []))
-        return {"scale": float(settings["scale"]), **{key: int(settings[key]) for key in whole}}
+        found = {"scale": float(settings["scale"]), **{key: int(settings[key]) for key in whole}}
+        if not 0 < found["scale"] < 1e9 or max(abs(found[key]) for key in whole) > LARGEST_TOKEN:
+            raise ValueError(f"numbers out of range: {found}")
+        return found
     except OSError as error:
         raise FastError(f"no FAST tokenizer at {path.parent}: {error.strerror}: {path}") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise FastError(f"{path} is not the settings of a FAST tokenizer: {type(error).__name__}: {error}") from None
 
 

@@ -7,6 +7,7 @@ Trials of two policies from equal start positions can therefore be compared in p
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -59,20 +60,28 @@ def read(path: Path, suite: str) -> list[Trial]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise TrialError(f"{path} cannot be read: {error}; it must be a CSV file with the columns {', '.join(COLUMNS)}") from None
-    reader = csv.DictReader(lines)
-    missing = {"task", "trial", "success"} - set(reader.fieldnames or ())
-    unknown = set(reader.fieldnames or ()) - set(COLUMNS)
+    try:
+        rows, columns = _rows(lines)
+    except csv.Error as error:
+        raise TrialError(f"{path} is no CSV file: {error}") from None
+    missing = {"task", "trial", "success"} - columns
+    unknown = columns - set(COLUMNS)
     if missing or unknown:
         what = f"lacks {', '.join(sorted(missing))}" if missing else f"has unknown columns {', '.join(sorted(map(str, unknown)))}"
         raise TrialError(f"{path} {what}; its first line must be {','.join(COLUMNS)}")
     found = []
-    for number, values in enumerate(reader, start=2):
+    for number, values in enumerate(rows, start=2):
         try:
             found.append(parse(values, suite))
         except TrialError as error:
             raise TrialError(f"{path}, line {number}: {error}") from None
     check(found, str(path))
     return found
+
+
+def _rows(lines: Sequence[str]) -> tuple[list[dict[str, str | None]], set[str]]:
+    reader = csv.DictReader(lines)
+    return [*reader], set(reader.fieldnames or ())
 
 
 def parse(values: Mapping[str, str | None], suite: str) -> Trial:
@@ -103,7 +112,7 @@ def _item(name: str, suite: str) -> Item:
 
 def _number(column: str, text: str | None) -> int:
     value = (text or "").strip()
-    if not value.isdigit() or int(value) < 1:
+    if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) < 1:
         raise TrialError(f"{column} is {value!r}; write a number from 1")
     return int(value)
 

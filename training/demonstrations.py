@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from ..envs.untrusted import LARGEST_ARRAYS, is_name, parse_json
 from ..harness.errors import InputError, NotAble
 
 Array = np.ndarray
@@ -185,8 +187,8 @@ ENVIRONMENT: Mapping[str, Any] = {
 
 def keys(path: Path) -> list[str]:
     """Keys of the demonstrations in a task's file, in the file's order."""
-    with _h5py().File(path, "r") as file:
-        return [_own(path, group).get("key", _fallback_key(path, name)) for name, group in _groups(file)]
+    with _reading(path) as file:
+        return [_own(group).get("key", _fallback_key(path, name)) for name, group in _groups(file)]
 
 
 def read_file(path: Path, *, model: bool = False) -> Iterator[Demonstration]:
@@ -196,12 +198,13 @@ def read_file(path: Path, *, model: bool = False) -> Iterator[Demonstration]:
         path: the file.
         model: whether to read the models even where it is known where the fixtures stand (tens of kilobytes each).
     """
-    with _h5py().File(path, "r") as file:
-        info = json.loads(str(file["data"].attrs["problem_info"]))
-        words = info["language_instruction"]
-        instruction = (words if isinstance(words, str) else " ".join(words)).strip('"')
-        for name, group in _groups(file):
-            yield _read(path, name, group, instruction, model=model)
+    with _h5py_file(path) as file:
+        with _naming(path):
+            instruction, groups = _instruction(file), _groups(file)
+        for name, group in groups:
+            with _naming(path):
+                found = _read(path, name, group, instruction, model=model)
+            yield found
 
 
 def read_files(paths: Iterable[Path], *, model: bool = False, most: int | None = None) -> Iterator[Demonstration]:
@@ -210,12 +213,68 @@ def read_files(paths: Iterable[Path], *, model: bool = False, most: int | None =
         yield from islice(read_file(path, model=model), most)
 
 
+def _h5py_file(path: Path) -> Any:
+    with _naming(path):
+        return _h5py().File(path, "r")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Any]:
+    """The HDF5 file at that path. Raises DataError where it cannot be read, or what is read of it is not demonstrations."""
+    with _naming(path), _h5py().File(path, "r") as file:
+        yield file
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """What h5py and what a file may hold lead to, as DataError naming the file."""
+    try:
+        yield
+    except DataError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError, OverflowError) as error:
+        raise DataError(f"{path} is no file of demonstrations: {type(error).__name__}: {error}") from None
+
+
+def _instruction(file: Any) -> str:
+    info = parse_json(str(_linked(file, "data").attrs["problem_info"]))
+    words = info["language_instruction"]
+    return (words if isinstance(words, str) else " ".join(words)).strip('"')
+
+
 def _groups(file: Any) -> list[tuple[str, Any]]:
-    return sorted(file["data"].items(), key=lambda item: int(item[0].removeprefix("demo_")))
+    data = _linked(file, "data")
+    return sorted(((name, _linked(data, name)) for name in data), key=lambda item: int(item[0].removeprefix("demo_")))
 
 
-def _own(path: Path, group: Any) -> dict[str, Any]:
-    return json.loads(group.attrs.get(OWN, "{}"))
+def _linked(group: Any, name: str) -> Any:
+    """A part of a file; not what a link to another file leads to."""
+    if isinstance(group.get(name, getlink=True), _h5py().ExternalLink):
+        raise ValueError(f"{name} is a link to another file")
+    return group[name]
+
+
+def _array(group: Any, name: str, steps: int | None = None) -> Array:
+    """[steps, ...] finite numbers of a group; no more than lies in this file itself."""
+    found = _linked(group, name)
+    if found.external or found.is_virtual:
+        raise ValueError(f"{name} lies in another file")
+    if found.dtype.kind not in "fiub" or found.nbytes > LARGEST_ARRAYS or not found.ndim:
+        raise ValueError(f"{name} holds {found.dtype} {list(found.shape)}, not plain numbers that can be read")
+    if steps is not None and len(found) != steps:
+        raise ValueError(f"{name} has {len(found)} rows for {steps} actions")
+    array = np.asarray(found)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds numbers that are not finite")
+    return array
+
+
+def _own(group: Any) -> dict[str, Any]:
+    """The attribute of our own; an empty one where LIBERO wrote the file."""
+    facts = parse_json(str(group.attrs.get(OWN, "{}")))
+    if not isinstance(facts.get("key", ""), str) or not is_name(facts.get("suite", "libero")):
+        raise ValueError(f"its key is {facts.get('key')!r} and its suite {facts.get('suite')!r}")
+    return facts
 
 
 def _fallback_key(path: Path, name: str) -> str:
@@ -223,20 +282,26 @@ def _fallback_key(path: Path, name: str) -> str:
 
 
 def _read(path: Path, name: str, group: Any, instruction: str, *, model: bool) -> Demonstration:
-    facts = _own(path, group)
-    actions = np.asarray(group["actions"], np.float64)
+    facts = _own(group)
+    actions = _array(group, "actions").astype(np.float64)
     steps = len(actions)
+    if actions.ndim != 2 or not steps:
+        raise ValueError(f"{name} has actions {list(actions.shape)}")
+
+    def rows(part: str, otherwise: Any) -> Any:
+        return _array(group, part, steps) if part in group else otherwise
+
     return Demonstration(
         key=facts.pop("key", _fallback_key(path, name)),
         suite=facts.pop("suite", path.parent.name),
         task=path.name.removesuffix(SUFFIX),
         instruction=instruction,
         actions=actions,
-        states=np.asarray(group["states"]) if "states" in group else np.zeros((steps, 0)),
-        labels=np.asarray(group["labels"]) if "labels" in group else actions,
-        pushed=np.asarray(group["pushed"], bool) if "pushed" in group else np.zeros(steps, bool),
-        robot_states=np.asarray(group["robot_states"]) if "robot_states" in group else np.zeros((steps, 0)),
-        seen_qpos=np.asarray(group["seen_qpos"]) if "seen_qpos" in group else None,
+        states=rows("states", np.zeros((steps, 0))),
+        labels=rows("labels", actions),
+        pushed=rows("pushed", np.zeros(steps)).astype(bool),
+        robot_states=rows("robot_states", np.zeros((steps, 0))),
+        seen_qpos=rows("seen_qpos", None),
         model=str(group.attrs.get("model_file", "")) if model or "fixtures" not in facts else "",
         facts=facts,
     )

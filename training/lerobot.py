@@ -7,15 +7,16 @@ Through pyarrow, not through the package `lerobot`: that one holds back huggingf
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Required, TypedDict
 
 import numpy as np
 
+from ..envs.untrusted import inside, parse_json, read_object
 from ..policies.images import model_image
 from .demonstrations import DataError, Demonstration
 from .frames import Kept, Look
@@ -23,8 +24,28 @@ from .frames import Kept, Look
 Array = np.ndarray
 Gripper = Literal["command", "opening"]
 """What the last number of an action is. `command`: LIBERO's, -1 open and 1 close. `opening`: 1 open, 0 closed."""
+PLACE = re.compile(r"\{(\w+)(?::([0-9]{1,3}d))?\}")
+"""What is filled in in a path of `info`, with how it is written: `{episode_index:06d}`."""
+ALONE = ["-protocol_whitelist", "file,pipe", "-format_whitelist", "mov,mp4,matroska,webm,avi"]
+"""ffmpeg: nothing that is a list of other files or addresses."""
+VERSIONS = ("v2.", "v3.")
 ACTIONS = ("action", "actions")
 STATES = ("observation.state", "state")
+
+
+class Feature(TypedDict):
+    """A column, as `meta/info.json` describes it."""
+
+    dtype: str
+
+
+class Info(TypedDict, total=False):
+    """`meta/info.json`, as far as it is read here."""
+
+    features: Required[dict[str, Feature]]
+    data_path: Required[str]
+    video_path: str | None
+    chunks_size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +75,19 @@ class LeRobotSet:
         action, state = self.column(ACTIONS), self.column(STATES)
         if action is None:
             raise DataError(f"{self.folder} has no column {' or '.join(ACTIONS)}")
-        tasks = self._tasks()
+        with _naming(self.folder / "meta"):
+            tasks = self._tasks()
         columns = [action, *([state] if state else []), "episode_index", "task_index"]
         for path in sorted((self.folder / "data").rglob("*.parquet")):
-            table = parquet.read_table(path, columns=columns)
-            episodes = table["episode_index"].to_numpy()
-            for episode in np.unique(episodes):
-                rows = table.filter(episodes == episode)
-                yield self._demonstration(int(episode), rows, action, state, tasks)
+            with _naming(path):
+                table = parquet.read_table(path, columns=columns)
+                episodes = table["episode_index"].to_numpy()
+                numbers = np.unique(episodes)
+            for episode in numbers:
+                with _naming(path):
+                    rows = table.filter(episodes == episode)
+                    found = self._demonstration(int(episode), rows, action, state, tasks)
+                yield found
 
     def _demonstration(self, episode: int, rows: Any, action: str, state: str | None, tasks: Mapping[int, str]) -> Demonstration:
         actions = _matrix(rows[action])
@@ -85,8 +111,8 @@ class LeRobotSet:
     def _tasks(self) -> dict[int, str]:
         lines, table = self.folder / "meta" / "tasks.jsonl", self.folder / "meta" / "tasks.parquet"
         if lines.is_file():
-            rows = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines() if line.strip()]
-            return {int(row["task_index"]): row["task"] for row in rows}
+            rows = [parse_json(line) for line in lines.read_text(encoding="utf-8").splitlines() if line.strip()]
+            return {int(row["task_index"]): str(row["task"]) for row in rows}
         if table.is_file():
             import pandas as pd
 
@@ -98,18 +124,26 @@ class LeRobotSet:
     def where(self, episode: int, camera: str = "") -> dict[str, Any]:
         """What the paths in `info` are filled in with for an episode, and from which second on its video is."""
         if "episode_chunk" in self.info["data_path"]:
-            values = {"episode_index": episode, "episode_chunk": episode // int(self.info.get("chunks_size", 1000))}
+            values = {"episode_index": episode, "episode_chunk": episode // max(1, self.info.get("chunks_size", 1000))}
             return {**values, "video_key": camera, "from_s": 0.0}
         row = self._episode_row(episode)
         part = f"videos/{camera}" if camera else "data"
         values = {"chunk_index": int(row[f"{part}/chunk_index"]), "file_index": int(row[f"{part}/file_index"])}
         return {**values, "video_key": camera, "from_s": float(row.get(f"{part}/from_timestamp", 0.0))}
 
+    def file(self, kind: Literal["data_path", "video_path"], where: Mapping[str, Any]) -> Path:
+        """A file of the set. Raises DataError for a path that leads out of it, or has places that are not filled in."""
+        try:
+            return inside(self.folder, PLACE.sub(lambda found: format(where[found[1]], found[2] or ""), self.info[kind]))
+        except (KeyError, ValueError, TypeError) as error:
+            raise DataError(f"{self.folder}: {kind} in meta/info.json names no file of the set: {error}") from None
+
     def _episode_row(self, episode: int) -> dict[str, Any]:
         import pyarrow.parquet as parquet
 
         for path in sorted((self.folder / "meta" / "episodes").rglob("*.parquet")):
-            found = parquet.read_table(path, filters=[("episode_index", "==", episode)]).to_pylist()
+            with _naming(path):
+                found = parquet.read_table(path, filters=[("episode_index", "==", episode)]).to_pylist()
             if found:
                 return found[0]
         raise DataError(f"{self.folder}/meta/episodes says nothing of episode {episode}")
@@ -122,12 +156,16 @@ def is_lerobot(folder: Path) -> bool:
 
 def open_lerobot(folder: Path, suite: str, gripper: Gripper = "command") -> LeRobotSet:
     """The data set in that folder. Raises DataError where there is none, or of a version that is not known."""
+    import msgspec
+
     try:
-        info = json.loads((folder / "meta" / "info.json").read_text(encoding="utf-8"))
+        info = read_object(folder / "meta" / "info.json")
         version = str(info["codebase_version"])
+        if version.startswith(VERSIONS):
+            msgspec.convert(info, Info)
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{folder} is no LeRobot data set (meta/info.json: {type(error).__name__}: {error})") from None
-    if not version.startswith(("v2.", "v3.")):
+    if not version.startswith(VERSIONS):
         raise DataError(f"{folder} is in LeRobot's format {version}; known are v2.0, v2.1 and v3.0")
     return LeRobotSet(folder, info, suite, gripper)
 
@@ -156,21 +194,23 @@ class Stored(Kept):
         from PIL import Image
 
         episode = demonstration.facts["episode"]
-        path = self.data.folder / self.data.info["data_path"].format(**self.data.where(episode))
-        rows = parquet.read_table(path, columns=[self.column], filters=[("episode_index", "==", episode)])
-        return [np.asarray(Image.open(io.BytesIO(cell["bytes"])).convert("RGB")) for cell in rows[self.column].to_pylist()]
+        path = self.data.file("data_path", self.data.where(episode))
+        with _naming(path):
+            rows = parquet.read_table(path, columns=[self.column], filters=[("episode_index", "==", episode)])
+            return [np.asarray(Image.open(io.BytesIO(cell["bytes"])).convert("RGB")) for cell in rows[self.column].to_pylist()]
 
     def _from_video(self, demonstration: Demonstration) -> list[Array]:
         import imageio_ffmpeg
 
         where = self.data.where(demonstration.facts["episode"], self.column)
-        path = self.data.folder / self.data.info["video_path"].format(**where)
+        path = self.data.file("video_path", where)
         count = len(demonstration)
         reader = imageio_ffmpeg.read_frames(
-            str(path), input_params=["-ss", f"{where['from_s']:.6f}"], output_params=["-frames:v", str(count)]
+            str(path), input_params=[*ALONE, "-ss", f"{where['from_s']:.6f}"], output_params=["-frames:v", str(count)]
         )
-        width, height = next(reader)["size"]
-        images = [np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader]
+        with _naming(path):
+            width, height = next(reader)["size"]
+            images = [np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader]
         if len(images) != count:
             raise DataError(f"{path} has {len(images)} pictures of {demonstration.key}, which has {count} steps")
         return images
@@ -178,4 +218,18 @@ class Stored(Kept):
 
 def _matrix(column: Any) -> Array:
     """[rows, numbers] float64 from a column of lists."""
-    return np.array(column.to_pylist(), np.float64)
+    found = np.array(column.to_pylist(), np.float64)
+    if found.ndim != 2 or not np.isfinite(found).all():
+        raise ValueError(f"a column of {list(found.shape)} is not finite numbers, as many in every row")
+    return found
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """What pyarrow, Pillow and what a file may hold lead to, as DataError naming the file."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:  # three libraries, each with errors of its own
+        raise DataError(f"{path} is not as a LeRobot data set is: {type(error).__name__}: {error}") from None

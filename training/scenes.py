@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -50,11 +51,19 @@ class Camera:
 
 def camera_of(model: str, name: str = "agentview") -> Camera:
     """A camera of a MuJoCo model (XML). Raises DataError where it has none of that name."""
-    found = next((c for c in ElementTree.fromstring(model).iter("camera") if c.get("name") == name), None)
+    try:
+        found = next((c for c in ElementTree.fromstring(model).iter("camera") if c.get("name") == name), None)
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise DataError(f"the demonstration's model is no XML: {error}") from None
     if found is None:
         raise DataError(f"the demonstration's model has no camera {name}")
-    position, quaternion = (np.array([float(x) for x in found.get(key, "").split()]) for key in ("pos", "quat"))
-    return Camera(position, _axes(quaternion / np.linalg.norm(quaternion)), float(found.get("fovy", 45.0)))
+    try:
+        position, quaternion, fovy = (np.array((found.get(key) or "45").split(), float) for key in ("pos", "quat", "fovy"))
+    except ValueError:
+        position = quaternion = fovy = np.zeros(0)
+    if (position.shape, quaternion.shape, fovy.shape) != ((3,), (4,), (1,)) or not np.linalg.norm(quaternion) > 0:
+        raise DataError(f"the demonstration's model does not say where its camera {name} stands")
+    return Camera(position, _axes(quaternion / np.linalg.norm(quaternion)), float(fovy[0]))
 
 
 def _axes(q: Array) -> Array:
@@ -112,7 +121,15 @@ def _wanted(suite: str, task: str, things: Sequence[str]) -> list[str]:
     """The two things that the task is about, by its own list (once more the last, where there is one); none where unknown."""
     from ..envs.libero.install import libero_root
 
-    text = (libero_root() / "bddl_files" / suite / f"{task}.bddl").read_text(encoding="utf-8")
+    return words_of(libero_root() / "bddl_files" / suite / f"{task}.bddl", things)
+
+
+def words_of(file: Path, things: Sequence[str]) -> list[str]:
+    """The two of those things that a task file (BDDL) lists first. Raises DataError for a file that cannot be read."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} is no task file: {error}") from None
     listed = re.search(r"\(:obj_of_interest\s+([^)]*)\)", text)
     names = [thing for word in (listed[1].split() if listed else []) for thing in things if word.startswith(thing)]
     return (names + names[-1:])[:2] if len(names) < 2 else names[:2]

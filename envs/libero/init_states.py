@@ -1,20 +1,21 @@
 """Reads LIBERO's stored initial states without running anything that they contain.
 
-The `.pruned_init` files are zip archives written by `torch.save`: one pickle with one numpy array. The unpickler
-here admits the four globals that such an array needs and no others, so a file that wants more is refused, not run.
+The `.pruned_init` files are zip archives written by `torch.save`: one pickle with one numpy array. No unpickler sees it: its
+steps are read one by one, and one that no array needs is refused.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
+import pickletools
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..base import SuiteError
+from ..untrusted import zip_errors
 
 REINSTALL = "Type: pip install --force-reinstall --no-deps hf-libero==0.1.4"
 
@@ -22,26 +23,96 @@ MAX_BYTES = 64 * 2**20
 """An initial-state file of 50 states takes about 50 kB; anything near this is not one."""
 
 
-def _globals() -> dict[tuple[str, str], Any]:
-    import _codecs
-
-    from numpy._core import multiarray
-
-    return {
-        ("numpy.core.multiarray", "_reconstruct"): multiarray._reconstruct,
-        ("numpy._core.multiarray", "_reconstruct"): multiarray._reconstruct,
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-        ("_codecs", "encode"): _codecs.encode,
-    }
+RECONSTRUCT = (("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct"))
+NEEDED = (*RECONSTRUCT, ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode"))
+"""The globals that a stored array names."""
+MOST_STEPS = 1000
+"""Of a pickle; an array has about 50."""
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _globals()[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no array needs") from None
+class _Array:
+    """A numpy array before its contents are known."""
+
+
+@dataclass(frozen=True)
+class _Type:
+    """A number type before its byte order is known."""
+
+    name: str
+
+
+class _Reader:
+    """Reads the one array in a pickle. Nothing is imported or called: what the pickle asks for is held against what an array
+    needs, and done here. Raises ValueError for everything else."""
+
+    def __init__(self) -> None:
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
+        self.marks: list[int] = []
+
+    def read(self, data: bytes) -> Any:
+        """What the pickle holds."""
+        for step, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+            if step > MOST_STEPS:
+                raise ValueError("it has more steps than an array needs")
+            self._step(opcode.name, argument)
+        (found,) = self.stack
+        return found
+
+    def _step(self, name: str, argument: Any) -> None:
+        stack = self.stack
+        if name in ("BININT", "BININT1", "BININT2", "BINUNICODE", "SHORT_BINUNICODE", "BINBYTES", "SHORT_BINBYTES"):
+            stack.append(argument)
+        elif name in CONSTANTS:
+            stack.append(CONSTANTS[name])
+        elif name in ("BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            self.memo[len(self.memo) if argument is None else argument] = stack[-1]
+        elif name in ("BINGET", "LONG_BINGET"):
+            stack.append(self.memo[argument])
+        elif name == "MARK":
+            self.marks.append(len(stack))
+        elif name in ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"):
+            start = self.marks.pop() if name == "TUPLE" else len(stack) - int(name[-1])
+            stack[start:] = [tuple(stack[start:])]
+        elif name in ("GLOBAL", "STACK_GLOBAL"):
+            self._name(argument)
+        elif name in ("REDUCE", "BUILD"):
+            made, given = stack[-2:]
+            stack[-2:] = [_called(made, given) if name == "REDUCE" else _filled(made, given)]
+        elif name not in ("PROTO", "FRAME", "STOP"):
+            raise ValueError(f"it asks for {name}, which no array needs")
+
+    def _name(self, argument: str | None) -> None:
+        if argument is None:
+            wanted, self.stack[-2:] = tuple(self.stack[-2:]), []
+        else:
+            wanted = tuple(argument.split(" "))
+        if wanted not in NEEDED:
+            raise ValueError(f"it asks for {'.'.join(map(str, wanted))}, which no array needs")
+        self.stack.append(wanted)
+
+
+CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
+
+
+def _called(function: Any, arguments: Any) -> Any:
+    if function in RECONSTRUCT:
+        return _Array()
+    if function == ("numpy", "dtype") and arguments[0] in ("f8", "f4", "i8", "i4"):
+        return _Type(arguments[0])
+    if function == ("_codecs", "encode") and arguments[1:] == ("latin1",):
+        return arguments[0].encode("latin1")
+    raise ValueError(f"it calls {function} with {arguments!r:.80}")
+
+
+def _filled(made: Any, state: Any) -> Any:
+    if isinstance(made, _Type) and state[1] in ("<", ">"):
+        return np.dtype(state[1] + made.name)
+    if isinstance(made, _Array):
+        _, shape, dtype, columns_first, data = state
+        if isinstance(dtype, np.dtype) and isinstance(data, bytes):
+            return np.frombuffer(data, dtype).reshape(shape, order="F" if columns_first else "C")
+    raise ValueError("it is not put together as an array is")
 
 
 def load_init_states(path: Path, length: int) -> np.ndarray:
@@ -52,8 +123,8 @@ def load_init_states(path: Path, length: int) -> np.ndarray:
             another type, or numbers that are not finite.
     """
     try:
-        array = _ArrayUnpickler(io.BytesIO(_pickle_bytes(path))).load()
-    except (OSError, zipfile.BadZipFile, pickle.UnpicklingError, ValueError, TypeError, KeyError, EOFError, IndexError) as error:
+        array = _Reader().read(_pickle_bytes(path))
+    except (OSError, ValueError, TypeError, KeyError, EOFError, IndexError, AttributeError, RecursionError) as error:
         raise SuiteError(f"initial states {path} cannot be read: {error}. {REINSTALL}") from None
     if not isinstance(array, np.ndarray) or array.dtype != np.float64 or array.ndim != 2:
         raise SuiteError(f"initial states {path} hold {type(array).__name__}, not one float64 matrix. {REINSTALL}")
@@ -67,7 +138,7 @@ def load_init_states(path: Path, length: int) -> np.ndarray:
 
 
 def _pickle_bytes(path: Path) -> bytes:
-    with zipfile.ZipFile(path) as archive:
+    with zip_errors(), zipfile.ZipFile(path) as archive:
         members = [m for m in archive.infolist() if m.filename.endswith("/data.pkl")]
         if len(members) != 1:
             raise ValueError("no single data.pkl inside")

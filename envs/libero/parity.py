@@ -9,7 +9,6 @@ another CPU grow; a recorded success must come within a few steps of its own. Pi
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 
 from ..base import SuiteError, WorldOptions
 from ..parity import Check, largest
+from ..untrusted import is_name, read_arrays, read_object
 from .install import import_libero, libero_root
 
 TOLERANCE = 1e-9
@@ -65,9 +65,10 @@ def compare(folder: Path, options: WorldOptions, *, pictures: bool) -> Iterator[
 
 def _read(stem: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     try:
-        facts = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
-        with np.load(stem.with_suffix(".npz"), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        facts, arrays = read_object(stem.with_suffix(".json")), read_arrays(stem.with_suffix(".npz"))
+        for key in ("suite", "bddl", "init_states_file"):
+            if not is_name(facts[key]):
+                raise ValueError(f"{key} {facts[key]!r} is no name")
         for key in ("suite", "task", "bddl", "init_states_file", "init_state", "seed"):
             facts[key]
         for key in ("states", "actions", "done", "body_pos", "body_quat", *OBSERVED):

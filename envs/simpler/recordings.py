@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..base import SuiteError
+from ..untrusted import read_arrays, read_object
 from .grid import Configuration, EpisodeSetup, RobotInit, configurations
 
 ORIENTATIONS = {"upright": "standing", "laid_vertically": "vertical", "lr_switch": "horizontal"}
@@ -84,18 +84,16 @@ def stems(folder: Path) -> list[Path]:
 
 def _is_ours(path: Path) -> bool:
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = read_object(path)
     except (OSError, ValueError):
         return False
-    return isinstance(facts, dict) and {"env_id", "robot_init"} <= set(facts)
+    return {"env_id", "robot_init"} <= set(facts)
 
 
 def read(stem: Path) -> Recording:
     """The recording at that path without suffix. Raises SuiteError for one that is not of this layout."""
     try:
-        facts = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
-        with np.load(stem.with_suffix(".npz"), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        facts, arrays = read_object(stem.with_suffix(".json")), read_arrays(stem.with_suffix(".npz"))
         for name in FACTS:
             facts[name]
         for name in ARRAYS:
@@ -113,7 +111,7 @@ def read_all(folder: Path) -> Iterator[Recording]:
 def centres_of_mass(folder: Path) -> dict[str, np.ndarray]:
     """Model -> [3] centre of mass in its own frame, from the folder's `physical_properties.json`; empty without one."""
     try:
-        objects = json.loads((folder / "physical_properties.json").read_text(encoding="utf-8"))["objects"]
-    except (OSError, ValueError, KeyError):
+        objects = read_object(folder / "physical_properties.json")["objects"]
+        return {name: np.array(values["com_pose"][:3], float) for name, values in objects.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-    return {name: np.array(values["com_pose"][:3]) for name, values in objects.items()}

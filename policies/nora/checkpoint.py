@@ -5,12 +5,13 @@ What is on this machine (a path, or the hub's cache) is used without a network.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
+from ...envs import untrusted
+from ...envs.untrusted import is_name
 from ..base import PolicyError
 from .config import FULL_BACKBONE, ExpertConfig, NoraConfig
 from .weights import CheckpointError, Stored, contents, load_into
@@ -28,6 +29,17 @@ EXPERT_CHUNK = 5
 """Actions per answer of the released NORA-1.5."""
 
 
+class Settings(TypedDict, total=False):
+    """`config.json`, as far as it is read here."""
+
+    model_type: str | None
+    vlm_config: dict[str, Any] | None
+    image_size: int
+    chunk: int | None
+    expert: dict[str, Any] | None
+    norm_stats: dict[str, Any] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """Weights and what stands beside them."""
@@ -43,7 +55,7 @@ class Checkpoint:
     def norm_stats(self) -> Mapping[str, Any]:
         """Data set -> statistics, from `norm_stats.json` or the configuration; empty where neither has them."""
         path = self.folder / "norm_stats.json"
-        return read_json(path) if path.is_file() else _settings(self.folder).get("norm_stats", {})
+        return _object(path) if path.is_file() else _settings(self.folder).get("norm_stats") or {}
 
     @property
     def crop(self) -> bool:
@@ -75,7 +87,20 @@ def open_checkpoint(name: str) -> Checkpoint:
     folder = path if path.is_dir() else path.parent
     files = _weight_files(folder) if path.is_dir() else (path,)
     tensors = contents(files)
-    return Checkpoint(name, folder, files, _config(_settings(folder), tensors, name), tensors)
+    settings = _settings(folder)
+    try:
+        config = _config(settings, tensors, name)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
+        raise CheckpointError(f"{name}: config.json and weights describe no model: {type(error).__name__}: {error}") from None
+    if layers_beyond(config, tensors):
+        raise CheckpointError(f"{name} has fewer tensors than its config.json has layers")
+    return Checkpoint(name, folder, files, config, tensors)
+
+
+def layers_beyond(config: NoraConfig, tensors: Mapping[str, Stored]) -> bool:
+    """Whether the configuration has more layers than a model of these tensors can have: building it could take for ever."""
+    parts = (config.text, config.backbone.get("vision_config", {}))
+    return any(part.get(name, 0) > len(tensors) for part in parts for name in ("num_hidden_layers", "depth"))
 
 
 def locate(name: str, *, wanted: str = WEIGHTS, also: Sequence[str] = ()) -> Path:
@@ -117,16 +142,26 @@ def _from_hub(name: str, wanted: str, also: Sequence[str]) -> Path:
 def read_json(path: Path) -> Any:
     """The file's content. Raises PolicyError naming it."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return untrusted.read_json(path)
     except (OSError, ValueError) as error:
         raise PolicyError(f"{path} cannot be read as JSON: {error}") from None
+
+
+def _object(path: Path) -> dict[str, Any]:
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path} holds no JSON object")
+    return found
 
 
 def _weight_files(folder: Path) -> tuple[Path, ...]:
     """The files that the index names, else all of the folder. Raises CheckpointError where one is missing."""
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        names = sorted(set(read_json(index)["weight_map"].values()))
+        named = _object(index).get("weight_map")
+        if not isinstance(named, dict) or not all(is_name(name) for name in named.values()):
+            raise CheckpointError(f"{index} does not say which files beside it hold the weights")
+        names = sorted(set(named.values()))
         if missing := [name for name in names if not (folder / name).is_file()]:
             raise CheckpointError(f"{folder} lacks {', '.join(missing)}, which {index.name} names")
         return tuple(folder / name for name in names)
@@ -138,7 +173,16 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
 
 def _settings(folder: Path) -> Mapping[str, Any]:
     path = folder / "config.json"
-    return read_json(path) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    import msgspec
+
+    found = read_json(path)
+    try:
+        msgspec.convert(found, Settings)
+    except msgspec.ValidationError as error:
+        raise CheckpointError(f"{path} is not a checkpoint's configuration: {error}") from None
+    return found
 
 
 def _config(settings: Mapping[str, Any], tensors: Mapping[str, Stored], name: str) -> NoraConfig:

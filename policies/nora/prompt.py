@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...envs.untrusted import read_object
 from ..base import PolicyError
 
 if TYPE_CHECKING:
@@ -70,12 +70,18 @@ class Prompter:
 
 def _special_ids(backend: Tokenizer, folder: Path) -> TokenIds:
     added = folder / "added_tokens.json"
-    more = json.loads(added.read_text(encoding="utf-8")) if added.is_file() else {}
+    try:
+        more = read_object(added) if added.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise PolicyError(f"{added} cannot be read: {error}") from None
     found = {name: backend.token_to_id(text) for name, text in SPECIAL.items()}
     found = {name: more.get(SPECIAL[name]) if value is None else value for name, value in found.items()}
     if missing := [SPECIAL[name] for name, value in found.items() if value is None]:
         raise PolicyError(f"{folder / 'tokenizer.json'} has no token {', '.join(missing)}; it is not a NORA tokenizer")
-    return TokenIds(**{name: int(value) for name, value in found.items() if value is not None})
+    numbers = {name: value for name, value in found.items() if isinstance(value, int)}
+    if numbers != found:
+        raise PolicyError(f"{added} gives tokens numbers that are none")
+    return TokenIds(**numbers)
 
 
 def rotary_positions(ids: Array, mask: Array, image_token: int, grids: Array, merge: int) -> Array:

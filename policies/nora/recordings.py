@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ...envs.untrusted import read_arrays
+from .checkpoint import read_json
+from .weights import CheckpointError
 
 Array = np.ndarray
 TENSORS = ".safetensors"
@@ -32,7 +35,7 @@ class Recordings:
     @cached_property
     def config(self) -> dict[str, Any]:
         """Sizes and statistics of the recorded model."""
-        return json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        return read_json(self.folder / "config.json")
 
     def names(self, file: str) -> list[str]:
         """Names of the arrays in a file; none where there is no such file."""
@@ -71,9 +74,11 @@ class Recordings:
 
 
 def _tensors(path: Path) -> dict[str, Any]:
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+    """By name. Raises CheckpointError."""
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    return load_file(path)
+    try:
+        return read_arrays(path) if path.suffix == ".npz" else load_file(path)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from None

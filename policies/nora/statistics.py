@@ -62,7 +62,9 @@ class Statistics:
             entry = self.known[name].get("action", self.known[name])
             low, high = (np.asarray(entry[a] if a in entry else entry[b], float) for a, b in (("q01", "min"), ("q99", "max")))
             mask = np.asarray(entry.get("mask", [True] * (len(low) - 1) + [False]), bool)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if low.ndim != 1 or not np.isfinite([*low, *high]).all():
+                raise ValueError("q01 and q99 must be lists of finite numbers")
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise PolicyError(f"statistics {name} are not q01, q99 and mask of an action: {error}") from None
         if not low.shape == high.shape == mask.shape:
             raise PolicyError(f"statistics {name}: q01, q99 and mask have {len(low)}, {len(high)} and {len(mask)} numbers")

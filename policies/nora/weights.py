@@ -6,12 +6,12 @@ Only safetensors; nothing from a file is ever run.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
+from ...envs.untrusted import parse_json
 from ..base import PolicyError
 
 if TYPE_CHECKING:
@@ -24,12 +24,21 @@ REFERENCES = ("ref_action_expert.", "ref_action_out_proj.")
 """Frozen copies that the released preference training leaves in a checkpoint; no answer needs them."""
 TIED = "vlm.lm_head.weight"
 """The output head is the embedding; files leave it out or repeat it."""
+LARGEST_HEADER = 100_000_000
+"""Bytes; the format's own limit."""
 SHOWN = 5
 """Tensors named in an error."""
 
 
 class CheckpointError(PolicyError):
     """Weights that are missing, torn, or of another model; the message names the tensor."""
+
+
+class Entry(TypedDict):
+    """What a file's header says of one tensor."""
+
+    shape: list[int]
+    data_offsets: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,29 +85,39 @@ def contents(files: Iterable[Path]) -> dict[str, Stored]:
     return found
 
 
-def _header(path: Path) -> Mapping[str, Any]:
+def _header(path: Path) -> Mapping[str, Entry]:
     """Name -> entry of a safetensors file, after checking that every tensor's bytes are there."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            if not 2 <= length <= size - 8:
+            if not 2 <= length <= min(size - 8, LARGEST_HEADER):
                 raise CheckpointError(f"{path} is not a safetensors file, or is cut off within its header ({size} bytes)")
-            header = json.loads(file.read(length))
+            header = parse_json(file.read(length))
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError:
         raise CheckpointError(f"{path} is not a safetensors file: its header is no JSON") from None
-    header.pop("__metadata__", None)
-    _check_complete(path, header, size - 8 - length)
-    return header
+    return _checked(path, header, size - 8 - length)
 
 
-def _check_complete(path: Path, header: Mapping[str, Any], available: int) -> None:
-    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-        if entry["data_offsets"][1] > available:
-            short = entry["data_offsets"][1] - available
-            raise CheckpointError(f"{path} is cut off: tensor {name} lacks its last {short} bytes. Fetch the file again")
+def _checked(path: Path, header: Any, available: int) -> Mapping[str, Entry]:
+    import msgspec
+
+    try:
+        named = msgspec.convert(header, dict[str, Any])
+        entries = {name: msgspec.convert(entry, Entry) for name, entry in named.items() if name != "__metadata__"}
+    except msgspec.ValidationError as error:
+        raise CheckpointError(f"{path} is not a safetensors file: in its header {error}") from None
+    for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
+        start, end = entry["data_offsets"]
+        if end > available:
+            raise CheckpointError(
+                f"{path} is cut off: tensor {name} lacks its last {end - available} bytes. Fetch the file again"
+            )
+        if start > end or min(start, *entry["shape"]) < 0:
+            raise CheckpointError(f"{path} is not a safetensors file: tensor {name} has no place or shape")
+    return entries
 
 
 def check(model: NoraModel, found: Mapping[str, Stored]) -> None:

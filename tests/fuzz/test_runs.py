@@ -201,3 +201,10 @@ def test_what_is_shown_of_a_run_imports_nothing_that_it_names(folder, cli, tmp_p
     for words in [*COMMANDS, ("verify", "--sample", 1), ("replay", row["key"])]:
         cli(words[0], folder, *words[1:], *(["--out", tmp_path / words[-1]] if words[0] in ("report", "export") else []))
     assert not (tmp_path / "taken").exists()
+
+
+def test_what_is_whole_is_read(folder, cli, tmp_path):
+    write(folder)
+    np.save(folder / "actions" / "a.npy", ACTIONS)
+    assert len(load_run(folder).records) == len(EPISODES)
+    assert cli("export", folder, "--format", "jsonl", "--out", tmp_path / "rows").code == 0

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...envs.untrusted import read_object
 from ...policies.nora.weights import CheckpointError
 from .config import WorldModelConfig
 
@@ -45,7 +46,7 @@ def save(model: WorldModel, folder: Path, about: Mapping[str, Any]) -> Path:
 def settings(folder: Path) -> dict[str, Any]:
     """What `config.json` says, `world_model` and what `save` was told. Raises CheckpointError."""
     try:
-        found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        found = read_object(folder / CONFIG)
         WorldModelConfig.from_json(found["world_model"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
@@ -56,24 +57,49 @@ def settings(folder: Path) -> dict[str, Any]:
 
 def load(folder: Path, device: str = "cpu") -> WorldModel:
     """The model in a folder, in float32. Raises CheckpointError naming what does not fit."""
-    from safetensors.torch import load_file
+    import torch
 
     from .model import WorldModel
 
-    model = WorldModel(WorldModelConfig.from_json(settings(folder)["world_model"]))
-    fill(model, load_file(folder / WEIGHTS))
+    config, tensors = WorldModelConfig.from_json(settings(folder)["world_model"]), _tensors(folder / WEIGHTS)
+    if config.layers > len(tensors):
+        raise CheckpointError(f"{folder} has fewer tensors than its {CONFIG} has layers")
+    try:
+        with torch.device("meta"):  # takes no memory, whatever the sizes
+            empty = WorldModel(config)
+    except Exception as error:  # what transformers and torch say to sizes that make no model
+        raise CheckpointError(f"{folder / CONFIG} describes no model: {type(error).__name__}: {error}") from None
+    _fitting(empty, tensors)
+    model = WorldModel(config)
+    fill(model, tensors)
     return model.to(device).eval()
+
+
+def _tensors(file: Path) -> dict[str, Tensor]:
+    """What a .safetensors file holds. Raises CheckpointError."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{file} cannot be read: {error}") from None
 
 
 def fill(model: WorldModel, tensors: Mapping[str, Tensor]) -> None:
     """Give the model these weights, whichever names they come under. Raises CheckpointError naming what does not fit."""
+    model.load_state_dict({name: value.float() for name, value in _fitting(model, tensors).items()})
+
+
+def _fitting(model: WorldModel, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights under the model's names. Raises CheckpointError where they are not exactly the model's."""
     state, wanted = canonical(tensors), model.state_dict()
     missing, foreign = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
     shapes = [name for name in wanted.keys() & state.keys() if wanted[name].shape != state[name].shape]
     for what, names in (("lacks", missing), ("has unknown", foreign), ("has other sizes of", sorted(shapes))):
         if names:
             raise CheckpointError(f"the world model's file {what} {', '.join(names[:5])} ({len(names)} tensors)")
-    model.load_state_dict({name: value.float() for name, value in state.items()})
+    return state
 
 
 def start_from(model: WorldModel, path: Path) -> None:
@@ -81,12 +107,10 @@ def start_from(model: WorldModel, path: Path) -> None:
 
     Raises CheckpointError for other files (which could run code), and where a tensor does not fit.
     """
-    from safetensors.torch import load_file
-
     file = path / WEIGHTS if path.is_dir() else path
     if file.suffix != ".safetensors" or not file.is_file():
         raise CheckpointError(f"{path} is no .safetensors file or folder of one; other formats can run code and are not read")
-    tensors = load_file(file)
+    tensors = _tensors(file)
     own = {} if any(name.startswith("predictor.predictor") for name in canonical(tensors)) else model.predictor.state_dict()
     kept = {name: value for name, value in tensors.items() if not own or name.startswith("encoder.")}
     fill(model, {**kept, **{f"predictor.{name}": value for name, value in own.items()}})

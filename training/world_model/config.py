@@ -58,6 +58,11 @@ class WorldModelConfig:
         return self.encoder["crop_size"]
 
     @property
+    def layers(self) -> int:
+        """Of the encoder or the predictor, whichever has more."""
+        return max(int(self.encoder.get("num_hidden_layers", 0)), self.predictor.layers)
+
+    @property
     def grid(self) -> int:
         """Patches per side."""
         return self.encoder["crop_size"] // self.encoder["patch_size"]
@@ -78,8 +83,13 @@ class WorldModelConfig:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> WorldModelConfig:
-        """From what `to_json` gave."""
-        return cls(values["encoder"], PredictorConfig(**values["predictor"]), values["trained_encoder"])
+        """From what `to_json` gave. Raises ValueError for anything else."""
+        import msgspec
+
+        try:
+            return msgspec.convert(values, cls)
+        except msgspec.ValidationError as error:
+            raise ValueError(str(error)) from None
 
 
 NANO = WorldModelConfig(NANO_ENCODER, PredictorConfig(width=96, layers=3, heads=4), trained_encoder=False)

@@ -46,7 +46,7 @@ def test_a_file_that_wants_to_run_code_is_refused_and_not_run(tmp_path, monkeypa
         (np.zeros((50, 78)), "rows of 78 numbers"),
         (np.full((50, 79), np.nan), "not finite"),
         (np.zeros((50, 79), np.float32), "one float64 matrix"),
-        ([1, 2, 3], "hold list"),
+        ([1, 2, 3], "no array needs"),
     ],
 )
 def test_other_contents_are_named(tmp_path, content, complaint):
