@@ -1,7 +1,7 @@
 """What a run puts on a Ray cluster: worlds and replicas of the policy, each an actor.
 
 A world plays a whole episode and asks its replica for every decision itself, so that nothing but finished episodes passes
-through the runner. A replica answers everything that is waiting as one batch (`harness.serve.Desk`). Where they run, and
+through the runner. A replica answers everything that is waiting as one batch (`harness.desk`). Where they run, and
 where they run again when a node is lost, is Ray's business.
 """
 
@@ -26,9 +26,9 @@ from ..envs.paths import cache_home
 from ..policies.base import ActionChunk, Observation, PolicyContext
 from ..policies.registry import load
 from .decide import PolicySeat
+from .desk import Answer, Desk
 from .episode import Done, Episode, Look
 from .pool import WorkerSetup
-from .serve import Answer, Desk
 from .worker import build, failure
 
 

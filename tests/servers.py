@@ -14,7 +14,8 @@ from typing import Any
 import fakes
 from nora_bench.envs.base import EpisodeSpec, View
 from nora_bench.harness.decide import PolicySeat
-from nora_bench.harness.serve import Address, Desk, greeting, listening
+from nora_bench.harness.desk import Desk
+from nora_bench.harness.serve import Address, greeting, listening
 from nora_bench.policies.base import Observation, Policy, PolicyContext
 from nora_bench.policies.remote import codec
 
