@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,12 @@ def look(family: str, name: str, folder: Path, missing: Missing) -> FoundPack:
     state = "complete" if complete else "incomplete" if sizes else "not there"
     known = fingerprint(folder) if complete else ""
     return FoundPack(family, name, str(folder), state, len(sizes), round(sum(sizes) / 1e6, 1), known)
+
+
+def found(family: str, official: Iterable[Path], standin: Path, missing: Missing) -> list[FoundPack]:
+    """Every place in which a family's packs are looked for, in the order of the looking; a pack's whole content is read."""
+    places = [*(("official", folder) for folder in official), ("standin", standin)]
+    return [look(family, name, folder, missing) for name, folder in places]
 
 
 def verify(folder: Path, missing: Missing) -> list[str]:

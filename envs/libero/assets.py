@@ -86,11 +86,11 @@ def _pack_at(folder: Path) -> AssetPack:
 
 
 def _standin(suite: str) -> AssetPack:
-    from . import standin
+    from .standin import STANDIN
 
     if suite == "libero_90":
         raise SuiteError("there are no stand-in assets for libero_90. Type: nora-bench assets fetch, and pass --assets official")
-    return _pack("standin", standin.ensure(cache_folder()))
+    return _pack("standin", STANDIN.ensure(cache_folder()))
 
 
 def _pack(name: str, folder: Path) -> AssetPack:

@@ -5,18 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from .. import packs
-from . import standin
 from .assets import cache_folder, official_places
 from .contents import missing_files
+from .standin import STANDIN
 
 __all__ = ["cache_folder", "found", "verify"]
 
 
 def found() -> list[packs.FoundPack]:
-    """Every place in which packs are looked for, in the order of the looking; a pack's whole content is read."""
-    places = [("official", folder) for folder in official_places()]
-    places.append(("standin", standin.folder(cache_folder())))
-    return [packs.look("libero", name, folder, missing_files) for name, folder in places]
+    """Every place in which packs of this family are looked for (see `envs.packs.found`)."""
+    return packs.found("libero", official_places(), STANDIN.folder(cache_folder()), missing_files)
 
 
 def verify(folder: Path) -> list[str]:

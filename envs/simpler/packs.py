@@ -13,8 +13,8 @@ from pathlib import Path
 from .. import packs
 from ..base import AssetPack, SuiteError
 from ..paths import cache_home
-from . import standin
 from .contents import ROOT, missing_files
+from .standin import STANDIN
 
 VARIABLE = "NORA_BENCH_SIMPLER_ASSETS"
 FETCH = "nora-bench assets fetch simpler"
@@ -50,14 +50,12 @@ def resolve(wanted: str) -> AssetPack:
         raise SuiteError(
             f"SimplerEnv's official assets are not on this machine (looked in {places}). Type: {FETCH}, or pass --assets FOLDER"
         )
-    return _pack("standin", standin.ensure(cache_folder()))
+    return _pack("standin", STANDIN.ensure(cache_folder()))
 
 
 def found() -> list[packs.FoundPack]:
-    """Every place in which packs are looked for, in the order of the looking; a pack's whole content is read."""
-    places = [("official", folder) for folder in official_places()]
-    places.append(("standin", standin.folder(cache_folder())))
-    return [packs.look("simpler", name, folder, missing_files) for name, folder in places]
+    """Every place in which packs of this family are looked for (see `envs.packs.found`)."""
+    return packs.found("simpler", official_places(), STANDIN.folder(cache_folder()), missing_files)
 
 
 def verify(folder: Path) -> list[str]:

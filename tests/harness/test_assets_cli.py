@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import pytest
 from nora_bench.envs.base import AssetPack, View
-from nora_bench.envs.libero import packs, standin
+from nora_bench.envs.libero import packs
+from nora_bench.envs.libero.standin import STANDIN
 from nora_bench.envs.manifest import write_manifest
 from nora_bench.harness import sheet
 from nora_bench.harness.drawing import NOTHING
@@ -15,7 +16,7 @@ from nora_bench.harness.errors import ExitCode
 
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory):
-    return standin.ensure(tmp_path_factory.mktemp("generated")).parent
+    return STANDIN.ensure(tmp_path_factory.mktemp("generated")).parent
 
 
 @pytest.fixture

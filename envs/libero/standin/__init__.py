@@ -4,6 +4,18 @@ The same actions give the same states on stand-ins and on the official pack, bit
 (docs/standin_assets.md). physics.json holds the numbers, the other modules draw.
 """
 
-from .cache import VERSION, ensure, fingerprint, folder
+from __future__ import annotations
 
-__all__ = ["VERSION", "ensure", "fingerprint", "folder"]
+from pathlib import Path
+
+from ...standin.cache import StandIn
+
+
+def _generate(folder: Path) -> None:
+    from . import pack
+
+    pack.generate(folder)
+
+
+STANDIN = StandIn(1, Path(__file__).parent, _generate)
+"""This family's pack on disk."""

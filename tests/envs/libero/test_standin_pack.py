@@ -4,11 +4,11 @@ import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
-from nora_bench.envs.libero import standin
 from nora_bench.envs.libero.contents import XML_FILES, missing_files, needed
-from nora_bench.envs.libero.standin import cache, pack
+from nora_bench.envs.libero.standin import STANDIN, pack
 from nora_bench.envs.libero.standin.model import model_files, physics
 from nora_bench.envs.manifest import lacking
 from nora_bench.envs.packs import fingerprint
@@ -78,18 +78,18 @@ def tiny(monkeypatch):
 
 
 def test_a_pack_is_made_once(tmp_path, tiny):
-    assert standin.ensure(tmp_path) == standin.ensure(tmp_path) == standin.folder(tmp_path)
+    assert STANDIN.ensure(tmp_path) == STANDIN.ensure(tmp_path) == STANDIN.folder(tmp_path)
     assert len(tiny) == 1
 
 
 def test_the_folder_names_the_version_and_the_generator(tmp_path):
-    assert standin.folder(tmp_path).parent.name == f"standin-v{standin.VERSION}-{standin.fingerprint()}"
+    assert STANDIN.folder(tmp_path).parent.name == f"standin-v{STANDIN.version}-{STANDIN.fingerprint()}"
 
 
 @pytest.mark.parametrize("harm", [lambda path: path.unlink(), lambda path: path.write_text("longer")], ids=["gone", "cut"])
 def test_a_pack_that_lost_a_file_is_made_anew(tmp_path, tiny, harm):
-    harm(standin.ensure(tmp_path) / "b")
-    assert (standin.ensure(tmp_path) / "b").read_text() == "b"
+    harm(STANDIN.ensure(tmp_path) / "b")
+    assert (STANDIN.ensure(tmp_path) / "b").read_text() == "b"
     assert len(tiny) == 2
 
 
@@ -102,10 +102,10 @@ def test_what_was_interrupted_is_not_taken_for_a_pack(tmp_path, tiny, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(pack, "generate", stopped)
         with pytest.raises(KeyboardInterrupt):
-            standin.ensure(tmp_path)
-    assert not standin.folder(tmp_path).exists()
-    assert lacking(standin.ensure(tmp_path).parent) == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".standin.lock", standin.folder(tmp_path).parent.name]
+            STANDIN.ensure(tmp_path)
+    assert not STANDIN.folder(tmp_path).exists()
+    assert lacking(STANDIN.ensure(tmp_path).parent) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".standin.lock", STANDIN.folder(tmp_path).parent.name]
 
 
 def test_processes_that_start_at_once_share_one_pack(tmp_path):
@@ -113,7 +113,7 @@ def test_processes_that_start_at_once_share_one_pack(tmp_path):
     code = f"""
 import time
 from pathlib import Path
-from nora_bench.envs.libero import standin
+from nora_bench.envs.libero.standin import STANDIN
 from nora_bench.envs.libero.standin import pack
 def slow(folder):
     with open({str(count)!r}, "a") as file:
@@ -122,17 +122,17 @@ def slow(folder):
     folder.mkdir(parents=True)
     (folder / "a").write_text("a")
 pack.generate = slow
-assert (standin.ensure(Path({str(tmp_path / "cache")!r})) / "a").read_text() == "a"
+assert (STANDIN.ensure(Path({str(tmp_path / "cache")!r})) / "a").read_text() == "a"
 """
     started = [subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) for _ in range(4)]
     assert [process.wait() for process in started] == [0] * 4
     assert count.read_text() == "x"
 
 
-def test_the_fingerprint_covers_code_and_numbers(tmp_path, monkeypatch):
-    for source in ("cache.py", "physics.json"):
+def test_the_fingerprint_covers_code_and_numbers(tmp_path):
+    for source in ("pack.py", "physics.json"):
         (tmp_path / source).write_text("1")
-    monkeypatch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
-    before = cache.fingerprint()
+    moved = replace(STANDIN, code=tmp_path)
+    before = moved.fingerprint()
     (tmp_path / "physics.json").write_text("2")
-    assert cache.fingerprint() != before
+    assert moved.fingerprint() != before

@@ -6,8 +6,9 @@ import shutil
 import numpy as np
 import pytest
 from nora_bench.envs import suites
-from nora_bench.envs.libero import install, standin
+from nora_bench.envs.libero import install
 from nora_bench.envs.libero.init_states import load_init_states
+from nora_bench.envs.libero.standin import STANDIN
 from nora_bench.envs.libero.suite import load_tasks
 
 pytestmark = [pytest.mark.libero, pytest.mark.official]
@@ -28,7 +29,7 @@ STEPS = 60
 
 @pytest.fixture(scope="module")
 def packs(official, tmp_path_factory):
-    return official, str(standin.ensure(tmp_path_factory.mktemp("packs")))
+    return official, str(STANDIN.ensure(tmp_path_factory.mktemp("packs")))
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ def simpler_official():
 @pytest.fixture(scope="session")
 def simpler_standin(tmp_path_factory):
     """The generated pack's folder."""
-    from nora_bench.envs.simpler import standin
+    from nora_bench.envs.simpler.standin import STANDIN
 
-    return standin.ensure(tmp_path_factory.mktemp("simpler-cache"))
+    return STANDIN.ensure(tmp_path_factory.mktemp("simpler-cache"))
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,16 @@
 
 import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from nora_bench.envs.base import SuiteError
 from nora_bench.envs.manifest import damaged
 from nora_bench.envs.packs import fingerprint
-from nora_bench.envs.simpler import fetch, packs, standin
+from nora_bench.envs.simpler import fetch, packs
 from nora_bench.envs.simpler.contents import DATA, MODELS, missing_files, models, needed
+from nora_bench.envs.simpler.standin import STANDIN
 
 PHOTOGRAPH = f"{DATA}/real_inpainting/open_drawer_a0.png"
 
@@ -30,9 +32,10 @@ def pack(machine, simpler_standin):
 
 @pytest.fixture
 def cached(machine, simpler_standin, monkeypatch):
-    """Stand-ins that need not be made again."""
-    monkeypatch.setattr(standin, "ensure", lambda root: simpler_standin)
-    return simpler_standin
+    """Where stand-ins are kept, which need not be made again."""
+    made = replace(STANDIN, generate=lambda folder: shutil.copytree(simpler_standin, folder))
+    monkeypatch.setattr(packs, "STANDIN", made)
+    return made.folder(packs.cache_folder())
 
 
 def test_without_official_files_auto_takes_stand_ins(cached):

@@ -11,7 +11,7 @@ from nora_bench.envs.simpler.standin.numbers import physics
 from nora_bench.envs.simpler.standin.rooms import TABLE_X, TABLE_Y, table_top
 
 PACK = "0f756abb695b202b"
-"""Raise `standin.VERSION` when this changes: results on other stand-ins must not be compared."""
+"""Raise `STANDIN.version` when this changes: results on other stand-ins must not be compared."""
 MASS, SIZE = 0.03, 0.004
 SPOON_MASS, SPOON_SIZE = 0.25, 0.009
 """By which share masses may differ, and by how many metres bounds; the spoon is only ever a distractor."""
