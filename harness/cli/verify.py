@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ...results.records import EpisodeRecord
     from ..verify import Verification
 
 SHOWN = 20
@@ -33,44 +32,22 @@ def verify(
 
     Ends with 0 where every line, file and replay is as recorded, 1 where something is not.
     """
+    from rich.console import Console
+
     from ...results.reading import load_run
     from .. import verify as verification
+    from .bar import counting
 
     run = load_run(folder)
     chosen = verification.draw(run.records, sample, seed) if sample else []
-    with _progress(len(chosen)) as note:
-        verified = verification.verify(run, chosen, assets=assets, trusted=trust or (), note=note)
+    with counting(Console(stderr=True), "replaying", len(chosen)) as begun:
+        verified = verification.verify(run, chosen, assets=assets, trusted=trust or (), note=lambda record: begun(1))
     if as_json:
         print(json.dumps(verified.to_json()))
     else:
         _print(verified)
     if not verified.holds:
         raise typer.Exit(1)
-
-
-class _progress:
-    """A bar with the time left on a terminal's stderr, nothing elsewhere."""
-
-    def __init__(self, total: int) -> None:
-        from rich.console import Console
-        from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-        columns = [*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn()]
-        console = Console(stderr=True)
-        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._bar.add_task("replaying", total=total)
-        self._started = False
-
-    def __enter__(self) -> _progress:
-        self._bar.start()
-        return self
-
-    def __call__(self, record: EpisodeRecord) -> None:
-        self._bar.update(self._task, advance=1 if self._started else 0, description=record.key)
-        self._started = True
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
 
 
 def _print(verified: Verification) -> None:

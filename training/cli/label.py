@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from .stage_output import counting, plan, say
+from ...harness.cli.bar import counting
+from .stage_output import plan, say
 
 if TYPE_CHECKING:
     from ..preference.labelling import LabelSettings

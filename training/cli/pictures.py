@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ...harness.cli.bar import counting
 from ...harness.errors import InputError
 
 PICTURE_S = 0.05
@@ -52,10 +52,8 @@ def pictures(
     started = time.monotonic()
     drawn = 0
     if lacking and not dry_run:
-        columns = (TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console) as progress:
-            bar = progress.add_task("pictures", total=lacking)
-            drawn = draw_all(frames, files, workers=workers, report=lambda count: progress.advance(bar, count))
+        with counting(console, "pictures", lacking) as report:
+            drawn = draw_all(frames, files, workers=workers, report=report)
     if as_json:
         seconds = round(time.monotonic() - started, 1)
         print(json.dumps({"folder": str(frames.folder), "lacking": lacking, "drawn": drawn, "seconds": seconds}))

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
+
+from ...harness.cli.bar import counting
 
 STEP_S = 0.006
 """Rough seconds to play a step on one core."""
@@ -48,9 +49,8 @@ def regenerate(
     if dry_run:
         return
     options = WorldOptions(suites.get("libero_object").resolve_assets(assets).path, "none", str(cache_home()))
-    with Progress(console=console) as progress:
-        bar = progress.add_task("files", total=len(files))
-        found = regenerate_all(files, out, options, workers=workers, report=lambda count: progress.advance(bar))
+    with counting(console, "files", len(files)) as report:
+        found = regenerate_all(files, out, options, workers=workers, report=lambda demonstrations: report(1))
     share = found.noops / found.steps if found.steps else 0.0
     _say(console, f"{found.kept} kept, {found.failed} failed and were left out; {share:.1%} of the steps were no-ops: {out}")
     if as_json:

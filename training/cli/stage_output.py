@@ -1,9 +1,8 @@
-"""What the training verbs print alike: lines of a plan, and how far a run is."""
+"""What the training verbs print alike: lines of a plan, and metrics of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -21,17 +20,6 @@ def plan(console: Console, **lines: object) -> None:
     """Print what a command is about to do: names and what stands for them."""
     for name, text in lines.items():
         say(console, f"{name.replace('_', ' '):>15}  {text}")
-
-
-@contextmanager
-def counting(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar over `total` things; yields what is told of those that are done."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not total) as progress:
-        bar = progress.add_task(what, total=total)
-        yield lambda count: progress.advance(bar, count)
 
 
 def updates(console: Console, names: tuple[str, ...]) -> Report:

@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .stage_output import counting, plan, say, updates
+from ...harness.cli.bar import counting
+from .stage_output import plan, say, updates
 
 FRAME_S = 0.05
 """Rough seconds to draw a frame in software on one core; see `train pictures`."""
