@@ -1,0 +1,26 @@
+"""A sample of the campaign: every fault in one of its phases. The whole of it: `tox -e faults`."""
+
+import subprocess
+import sys
+
+import pytest
+
+from faults.campaign import LISTS
+from faults.kinds import KINDS
+
+assert LISTS
+
+
+@pytest.fixture(scope="module")
+def said(repository, tmp_path_factory):
+    """What each fault of a campaign came to, as it prints them. Its processes are forked, so it runs in one of its own."""
+    command = [sys.executable, "-m", "tests.faults", "--each", "--seed", "0", "--folder", str(tmp_path_factory.mktemp("faults"))]
+    return subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False).stdout
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+def test_nothing_is_lost_doubled_or_changed_by(said, kind):
+    if not kind.possible():
+        pytest.skip(kind.needs)
+    (line,) = [line for line in said.splitlines() if f"/{kind.name}/" in line]
+    assert not line.startswith("BROKEN"), said

@@ -1,0 +1,39 @@
+"""A short load: sixteen worlds, of whose episodes some break once."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from nora_bench.envs.base import EpisodeSpec
+
+from faults.load import BREAKS
+
+EPISODES = 60
+
+
+@pytest.fixture(scope="module")
+def measured(repository):
+    """Name -> number, as printed."""
+    command = [sys.executable, "-m", "tests.faults.load", "--worlds", "16", "--episodes", str(EPISODES)]
+    out = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=True).stdout
+    return {name: float(value.replace(",", "")) for name, value in re.findall(r"^\| (.+) \| ([\d.,]+) \|$", out, re.MULTILINE)}
+
+
+def breaking():
+    """Episodes that break once, as their keys say."""
+    specs = (EpisodeSpec("toy", 0, state, 0, "toy/plain") for state in range(EPISODES))
+    return sum(np.random.default_rng(spec.entropy("delays")).uniform() < BREAKS for spec in specs)
+
+
+def test_every_episode_is_played(measured):
+    assert (measured["episodes"], measured["errors"]) == (EPISODES, 0)
+
+
+def test_those_that_broke_were_played_again(measured):
+    assert measured["episodes that broke"] == measured["played again"] == breaking() > 0
+
+
+def test_nobody_is_left_waiting(measured):
+    assert measured["processes left"] == 0

@@ -1,0 +1,156 @@
+"""Suites whose worlds break as ordered (`orders`): the toy of `fakes`, and LIBERO's goals."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fakes
+import numpy as np
+from nora_bench.envs import packs, suites
+from nora_bench.envs.base import AssetPack, EpisodeSpec, Needs, Protocol, Reset, Suite, View, World, WorldOptions
+from nora_bench.harness import wire
+
+from . import orders
+
+MESH = "mesh.txt"
+"""The toy's asset: a number that every state carries, so that another file is another trajectory."""
+LAST = -1
+"""Number of the frame that ends an episode."""
+
+
+class Breaking:
+    """A world around another one. See `envs.base.World` for the contract."""
+
+    def __init__(self, inner: World) -> None:
+        self._inner = inner
+        self.action_size = inner.action_size
+        self._scene, self._steps, self._broken = "", 0, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def reset(self, spec: EpisodeSpec, protocol: Protocol, needs: Needs) -> Reset:
+        self._scene, self._steps, self._broken = spec.scene, 0, False
+        FRAMES.scene, FRAMES.number = spec.scene, 0
+        self._break("reset", 0)
+        found = self._inner.reset(spec, protocol, needs)
+        self._break("reset", 1)
+        return found
+
+    def step(self, action: np.ndarray, *, look: bool) -> bool:
+        self._steps += 1
+        found = self._inner.step(action, look=look)
+        self._break("step", self._steps)
+        return found
+
+    def view(self) -> View:
+        self._break("draw", self._steps)
+        return self._inner.view()
+
+    def state(self) -> np.ndarray:
+        state = self._inner.state()
+        return np.full_like(state, np.nan) if self._broken else state
+
+    def _break(self, phase: str, at: int) -> None:
+        if order := orders.due(phase, self._scene, at):
+            if order.deed == "nan":
+                self._broken = True
+            else:
+                orders.DEEDS[order.deed]()
+
+
+class Toy(fakes.ToyWorld):
+    """The toy, drawn with an asset."""
+
+    def __init__(self, pack: Path) -> None:
+        super().__init__(None)
+        self._pack = pack
+
+    def reset(self, spec: EpisodeSpec, protocol: Protocol, needs: Needs) -> Reset:
+        self._mesh = float((self._pack / MESH).read_text())
+        return super().reset(spec, protocol, needs)
+
+    def state(self) -> np.ndarray:
+        return np.array([self.position, self.hidden, self._mesh])
+
+
+@dataclass(frozen=True)
+class BreakingSuite:
+    """A suite around another one. See `envs.base.Suite` for the contract."""
+
+    inner: Suite
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def open_world(self, options: WorldOptions) -> World:
+        FRAMES.tap()
+        if order := orders.due("boot"):
+            orders.DEEDS[order.deed]()
+        return Breaking(self._open(options))
+
+    def _open(self, options: WorldOptions) -> World:
+        return self.inner.open_world(options)
+
+
+@dataclass(frozen=True)
+class BreakingToy(BreakingSuite):
+    """The toy with an asset pack that can be altered."""
+
+    def resolve_assets(self, wanted: str) -> AssetPack:
+        folder = Path(os.environ[orders.FOLDER]) / "pack"
+        return AssetPack("toy", str(folder), packs.fingerprint(folder))
+
+    def _open(self, options: WorldOptions) -> World:
+        return Toy(Path(options.assets))
+
+
+class Frames:
+    """What a worker sends, frame by frame; breaks the one that the order names."""
+
+    scene, number = "", 0
+
+    def tap(self) -> None:
+        """From now on look at every frame of this process."""
+        whole = wire.Channel.send
+
+        def send(channel: wire.Channel, message: dict[str, Any]) -> None:
+            number = LAST if message["type"] == "done" else self.number
+            order = orders.due("send", self.scene, number) if self.scene else orders.due("greet")
+            self.number += 1
+            if order is None:
+                return whole(channel, message)
+            return self._break(channel, message, order)
+
+        wire.Channel.send = send
+
+    def _break(self, channel: wire.Channel, message: Mapping[str, Any], order: orders.Order) -> None:
+        frame = wire.encode(dict(message))
+        first = frame[: max(1, int(order.cut * len(frame)))]
+        lies = {
+            "garbage": first + np.random.default_rng(0).bytes(4096),
+            "oversize": struct.pack(">I", (1 << 32) - 1) + frame,
+            "stranger": wire.encode({**message, "type": "chunk"}),
+            "hollow": wire.encode({"type": message["type"]}),
+            "twice": frame + frame,
+        }
+        channel.socket.setblocking(True)
+        channel.socket.sendall(lies.get(order.deed, first))
+        if order.deed == "close":
+            channel.socket.shutdown(socket.SHUT_RDWR)
+        if order.deed == "twice":
+            channel.socket.setblocking(False)
+            return
+        orders.DEEDS.get(order.deed, orders.hang)()
+
+
+FRAMES = Frames()
+
+toy = BreakingToy(fakes.toy)
+libero_goal = BreakingSuite(suites.get("libero_goal"))
