@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -118,10 +119,10 @@ class _Memory:
     sticky: StickyGripper
 
 
-STICKY: dict[str, dict[str, int]] = {
-    "google-sticky": {},
-    "google-sticky-openvla": {"follows": True},
-    "google-sticky-spatialvla": {"steps": 10},
+STICKY: dict[str, Callable[[], StickyGripper]] = {
+    "google-sticky": StickyGripper,
+    "google-sticky-openvla": partial(StickyGripper, follows=True),
+    "google-sticky-spatialvla": partial(StickyGripper, steps=10),
 }
 """What `Protocol.gripper` may say -> how that evaluation's wrapper holds a command."""
 CONVENTIONS: dict[str, Callable[[Array], Array] | None] = {
@@ -167,7 +168,7 @@ class Adapter:
     def _memory(self, observation: Observation) -> _Memory:
         if observation.decision == 0 or observation.key not in self._memories:
             ensemble = Ensemble(**self.protocol.ensemble) if self.protocol.ensemble else None
-            self._memories[observation.key] = _Memory(ensemble, StickyGripper(**STICKY.get(self.protocol.gripper, {})))
+            self._memories[observation.key] = _Memory(ensemble, STICKY.get(self.protocol.gripper, StickyGripper)())
         return self._memories[observation.key]
 
     def _gripper(self, memory: _Memory, openings: Array) -> Array:
