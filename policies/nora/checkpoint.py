@@ -90,9 +90,10 @@ def open_checkpoint(name: str) -> Checkpoint:
     settings = _settings(folder)
     try:
         config = _config(settings, tensors, name)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
+        beyond, _ = layers_beyond(config, tensors), config.problem()  # both can be computed, or this is no configuration
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise CheckpointError(f"{name}: config.json and weights describe no model: {type(error).__name__}: {error}") from None
-    if layers_beyond(config, tensors):
+    if beyond:
         raise CheckpointError(f"{name} has fewer tensors than its config.json has layers")
     return Checkpoint(name, folder, files, config, tensors)
 

@@ -67,5 +67,5 @@ class Statistics:
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise PolicyError(f"statistics {name} are not q01, q99 and mask of an action: {error}") from None
         if not low.shape == high.shape == mask.shape:
-            raise PolicyError(f"statistics {name}: q01, q99 and mask have {len(low)}, {len(high)} and {len(mask)} numbers")
+            raise PolicyError(f"statistics {name}: q01, q99 and mask have {low.size}, {high.size} and {mask.size} numbers")
         return NormStats(low, high, mask)

@@ -115,7 +115,7 @@ def _checked(path: Path, header: Any, available: int) -> Mapping[str, Entry]:
             raise CheckpointError(
                 f"{path} is cut off: tensor {name} lacks its last {end - available} bytes. Fetch the file again"
             )
-        if start > end or min(start, *entry["shape"]) < 0:
+        if start > end or min([start, *entry["shape"]]) < 0:
             raise CheckpointError(f"{path} is not a safetensors file: tensor {name} has no place or shape")
     return entries
 

@@ -85,7 +85,7 @@ def test_a_checkpoints_configuration_is_read_or_refused(whole, config):
 
 @given(documents({"libero_goal": {"action": BOUNDS}, "other": BOUNDS}))
 def test_statistics_are_read_or_refused(whole, statistics):
-    (whole / "config.json").write_text("{}")
+    (whole / "config.json").write_text(json.dumps(CONFIG))
     (whole / "norm_stats.json").write_bytes(statistics)
 
     def read():
@@ -101,6 +101,7 @@ def test_statistics_are_read_or_refused(whole, statistics):
 
 @given(documents(INDEX))
 def test_an_index_of_weights_is_read_or_refused(whole, index):
+    (whole / "config.json").write_text(json.dumps(CONFIG))
     (whole / "model.safetensors.index.json").write_bytes(index)
     try:
         reads("weights' index", lambda: open_checkpoint(str(whole)))
@@ -178,9 +179,25 @@ def test_a_world_model_is_read_or_refused(world_model, data):
     reads("world models", lambda: load(place))
 
 
+def test_a_tensor_may_be_a_single_number(folder):
+    (folder / "one.safetensors").write_bytes(weights({"a": {"dtype": "F32", "shape": [], "data_offsets": [0, 4]}}, 4))
+    assert [one.shape for one in contents([folder / "one.safetensors"]).values()] == [()]
+
+
+@pytest.mark.parametrize("layers", ["a", None, 10**9])
+def test_sizes_that_make_no_model_are_said_in_words(whole, layers):
+    config = {**CONFIG, "vlm_config": {**BACKBONE, "text_config": {**SIZES, "num_hidden_layers": layers}}}
+    (whole / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=r"no model|fewer tensors"):
+        open_checkpoint(str(whole))
+
+
 def test_what_is_whole_is_read(whole, tokenizer, world_model):
     (whole / "config.json").write_text(json.dumps(CONFIG))
     assert open_checkpoint(str(whole)).config.chunk == 5
+    (whole / "norm_stats.json").write_text(json.dumps({"libero_goal": BOUNDS}))
+    assert len(Statistics(open_checkpoint(str(whole)).norm_stats, None).of("libero_goal").low) == 7
+    (whole / "norm_stats.json").unlink()
     (tokenizer[0] / "processor_config.json").write_text(json.dumps(FAST))
     (tokenizer[0] / "tokenizer.json").write_bytes(tokenizer[1])
     assert FastTokenizer.load(tokenizer[0]).vocab_size == 300

@@ -60,7 +60,7 @@ class WorldModelConfig:
     @property
     def layers(self) -> int:
         """Of the encoder or the predictor, whichever has more."""
-        return max(int(self.encoder.get("num_hidden_layers", 0)), self.predictor.layers)
+        return max(self.encoder.get("num_hidden_layers", 0), self.predictor.layers)
 
     @property
     def grid(self) -> int:
@@ -87,9 +87,12 @@ class WorldModelConfig:
         import msgspec
 
         try:
-            return msgspec.convert(values, cls)
+            found = msgspec.convert(values, cls)
         except msgspec.ValidationError as error:
             raise ValueError(str(error)) from None
+        if not isinstance(found.encoder.get("num_hidden_layers", 0), int):
+            raise ValueError("num_hidden_layers is no whole number")
+        return found
 
 
 NANO = WorldModelConfig(NANO_ENCODER, PredictorConfig(width=96, layers=3, heads=4), trained_encoder=False)
