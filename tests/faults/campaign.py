@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 import traceback
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,14 +109,15 @@ _ours: Campaign
 
 
 def report(verdicts: Iterable[Verdict]) -> Iterator[str]:
-    """A markdown table: a line for each fault and phase."""
-    groups: dict[tuple[str, str, str], list[Verdict]] = defaultdict(list)
+    """A markdown table: a line for each fault, with how often it struck in each phase."""
+    groups: dict[tuple[str, str], list[Verdict]] = defaultdict(list)
     for verdict in verdicts:
-        groups[verdict.case.kind, verdict.case.phase, verdict.case.world].append(verdict)
-    yield "| fault | phase | world | faults | held | how it went | median s |"
-    yield "| --- | --- | --- | --- | --- | --- | --- |"
-    for (name, phase, world), some in sorted(groups.items(), key=lambda item: [*KINDS].index(item[0][0])):
+        groups[verdict.case.kind, verdict.case.world].append(verdict)
+    yield "| fault | world | phases, and faults in each | held | how it went |"
+    yield "| --- | --- | --- | --- | --- |"
+    for (name, world), some in sorted(groups.items(), key=lambda item: [*KINDS].index(item[0][0])):
+        struck = Counter(one.case.phase for one in some)
+        phases = ", ".join(f"{phase} {struck[phase]}" for phase in KINDS[name].phases if phase in struck)
+        held = sum(one.outcome != BROKEN for one in some)
         went = ", ".join(sorted({one.outcome for one in some}))
-        held = sum(not one.broken for one in some)
-        seconds = np.median([one.seconds for one in some])
-        yield f"| {name} | {phase} | {world} | {len(some)} | {held} | {went} | {seconds:.1f} |"
+        yield f"| {name} | {world} | {phases} | {held} of {len(some)} | {went} |"

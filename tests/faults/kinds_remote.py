@@ -121,6 +121,7 @@ def _(bench, rng, phase):
     number = int(rng.integers(1, len(bench.world.scenes)))
     sitting = bench.start(lambda: Tap("line", "after", number, 0, kill))
     _wait_for(killed.exists)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # until then the port is its own
     bench.cleanup.enter_context(process(honest, bench.folder, port))
     back.touch()
     return Strike(sitting.wait(), ordered=False)

@@ -147,6 +147,7 @@ def soak(folder: Path, world: str, minutes: float, workers: int, every_s: float)
     runner, samples = psutil.Process(sitting.pid), []
     while time.monotonic() < started + 60 * minutes:
         time.sleep(every_s)
+        assert runner.status() != psutil.STATUS_ZOMBIE, f"the run ended early: {sitting.wait().said}"
         try:
             samples.append({"hours": (time.monotonic() - started) / 3600, **sample(runner, folder)})
         except psutil.NoSuchProcess:  # a worker that has just gone
