@@ -39,8 +39,8 @@ class RunConfig:
     init_states: tuple[int, ...] = ()
     """Initial states; empty for all."""
     seeds: tuple[int, ...] = (0,)
-    policy: str = "zero"
-    """Name, or `module:Class`."""
+    policy: str = "nora-1.5-nano"
+    """Name, or `module:Class`; the default is the trained model that comes with the package."""
     policy_arg: Mapping[str, str] = field(default_factory=dict)
     protocol: str | None = None
     """Name; None for the suites' own default."""

@@ -31,13 +31,14 @@ POLICIES: Registry[Callable[..., Policy]] = Registry(
         "nora-1.5": f"{NORA}:NORA_15",
         "nora-1.5-fast": f"{NORA}:NORA_15_FAST",
         "nora-1.5-dpo": f"{NORA}:NORA_15_DPO",
-        "nora-nano": f"{NORA}:NORA_NANO",
         "nora-1.5-nano": f"{NORA}:NORA_15_NANO",
+        "nora-untrained": f"{NORA}:NORA_UNTRAINED",
+        "nora-1.5-untrained": f"{NORA}:NORA_15_UNTRAINED",
         "blind": "nora_bench.policies.blind:Blind",
         "lerobot": "nora_bench.policies.lerobot:LeRobotPolicy",
-        "scripted": "nora_bench.policies.scripted.policy:ScriptedPolicy",
         "openvla": "nora_bench.policies.openvla:OpenVLAPolicy",
         "spatialvla": "nora_bench.policies.spatialvla:SpatialVLAPolicy",
+        "scripted": "nora_bench.policies.scripted.policy:ScriptedPolicy",
     },
 )
 """Name -> class or function that builds the policy. Plug-ins join by entry points of group `nora_bench.policies`."""

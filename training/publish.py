@@ -39,6 +39,7 @@ def publish(checkpoint: str, out: Path, dtype: Dtype = "float16", card: Path | N
     weights = _converted(found, dtype)
     out.mkdir(parents=True)
     save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
+    (out / "model.safetensors").chmod(0o644)  # the library leaves it to its owner alone
     for name in BESIDE:
         _copy(found.folder / name, out / name)
     if card:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -82,7 +81,7 @@ class NoraPolicy(BasePolicy):
             crop: follow the protocol's centre crop; false for models that were never trained on crops. None: as the checkpoint's
                 `config.json` says, else follow it.
         """
-        _require()
+        require()
         self.checkpoint = open_checkpoint(checkpoint)
         self.mode = _mode(self.checkpoint, mode)
         self.chunk = _chunk(self.checkpoint, chunk)
@@ -209,49 +208,15 @@ class NoraPolicy(BasePolicy):
             raise PolicyError(f"{error}; name one with --policy-arg fast=FOLDER_OR_HUB_ID") from None
 
 
-class UntrainedNano(NoraPolicy):
-    """An untrained model of the same classes, made on the fly: for tests and the quick start, on a CPU."""
-
-    def __init__(
-        self,
-        expert: bool = True,
-        mode: Literal["auto", "flow", "fast"] = "auto",
-        image_size: int = 84,
-        chunk: int = 5,
-        steps: int = 10,
-        seed: int = 0,
-        threads: int | None = 1,
-        batch: int | None = None,
-        constrained: bool = False,
-        on_bad: Literal["released", "hold", "repeat"] = "released",
-        device: str = "cpu",
-    ) -> None:
-        """`seed` draws the weights, `expert` decides between NORA and NORA-1.5, the others are those of `NoraPolicy`.
-
-        One thread, because more would wait for each other longer than a model of this size computes.
-        """
-        _require()
-        from .nano import write_nano
-
-        self._folder = tempfile.TemporaryDirectory(prefix="nora-bench-nano-")
-        write_nano(Path(self._folder.name), expert=expert, image_size=image_size, chunk=chunk, seed=seed)
-        settings: dict[str, Any] = {"mode": mode, "steps": steps, "batch": batch, "constrained": constrained, "on_bad": on_bad}
-        super().__init__(self._folder.name, device=device, threads=threads, **settings)
-
-    def fingerprint(self) -> Mapping[str, Any]:
-        return {**super().fingerprint(), "checkpoint": "nano, untrained"}
-
-    def close(self) -> None:
-        self._folder.cleanup()
-
-
-def _require() -> None:
+def require() -> None:
     """Raises PolicyError where the extra's libraries are missing."""
     try:
         import torch  # noqa: F401
         import transformers
     except ImportError as error:
-        raise PolicyError(f"the NORA family needs {error.name}. Type: {INSTALL}") from None
+        raise PolicyError(
+            f"the NORA family needs {error.name}. Type: {INSTALL}, or name another policy: nora-bench list policies"
+        ) from None
     if int(transformers.__version__.partition(".")[0]) < 5:
         raise PolicyError(f"transformers {transformers.__version__} continues padded rows at wrong positions. Type: {INSTALL}")
 

@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any
 
 from ..base import Policy
-from .policy import NoraPolicy, UntrainedNano
+from .nano_policy import EmbeddedNano, UntrainedNano
+from .policy import NoraPolicy
 
 
 def _preset(what: str, build: Callable[..., Policy], **fixed: Any) -> Callable[..., Policy]:
@@ -28,8 +29,9 @@ NORA_15_FAST = _preset(
     "NORA-1.5-FAST: action tokens of the same weights.", NoraPolicy, checkpoint="declare-lab/nora-1.5", mode="fast"
 )
 NORA_15_DPO = _preset("NORA-1.5 after preference optimisation.", NoraPolicy, mode="flow")
-NORA_15_NANO = _preset("NORA-1.5, tiny and untrained, made on the fly.", UntrainedNano, expert=True)
-NORA_NANO = _preset("NORA, tiny and untrained, made on the fly.", UntrainedNano, expert=False)
+NORA_15_NANO = _preset("NORA-1.5, tiny, trained on LIBERO's suites; comes with the package.", EmbeddedNano)
+NORA_15_UNTRAINED = _preset("NORA-1.5, tiny and untrained, made on the fly.", UntrainedNano, expert=True)
+NORA_UNTRAINED = _preset("NORA, tiny and untrained, made on the fly.", UntrainedNano, expert=False)
 
 
 def checkpoint_at(path: str) -> Callable[..., Policy]:

@@ -10,7 +10,7 @@ from nora_bench.policies.nora.decoding import Answer
 from nora_bench.policies.nora.policy import NoraPolicy
 from nora_bench.policies.registry import PolicyRequestError, find as find_policy, load, parameters
 
-NAMES = ("nora", "nora-long", "nora-ac", "nora-1.5", "nora-1.5-fast", "nora-1.5-dpo", "nora-nano", "nora-1.5-nano")
+NAMES = ("nora", "nora-long", "nora-ac", "nora-1.5", "nora-1.5-fast", "nora-1.5-dpo", "nora-1.5-untrained")
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_global_generators_are_left_alone(started, look):
 
 @pytest.mark.parametrize("size, chunk", [(84, 5), (112, 3)])
 def test_nano_policies_by_name_answer_finite_chunks_and_say_that_they_are_untrained(context, look, size, chunk):
-    policy = load("nora-1.5-nano", {"image_size": str(size), "chunk": str(chunk)})
+    policy = load("nora-1.5-untrained", {"image_size": str(size), "chunk": str(chunk)})
     policy.start(context)
     (answer,) = policy.act([look(0)])
     assert answer.status == "ok" and answer.actions.shape == (chunk, 7) and np.isfinite(answer.actions).all()

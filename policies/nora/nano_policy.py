@@ -1,0 +1,76 @@
+"""Policies of the family that need no download: the trained nano model of the package, and untrained ones."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from ..base import PolicyContext, PolicyError
+from .policy import NoraPolicy, require
+
+EMBEDDED = Path(__file__).parent / "nano_checkpoint"
+EMBEDDED_NAME = "nora-1.5-nano"
+"""What records call it: its weights' hash stands beside it, its folder is another on every machine."""
+
+
+class EmbeddedNano(NoraPolicy):
+    """The trained nano model that comes with the package: LIBERO's four suites, from picture and instruction, on a CPU."""
+
+    def __init__(
+        self, steps: int = 10, threads: int | None = 1, batch: int | None = None, device: str = "cpu", compile: bool = False
+    ) -> None:
+        """As of `NoraPolicy`. What it was trained on and what it reaches: `nano_checkpoint/MODEL_CARD.md`.
+
+        One thread, because more would wait for each other longer than a model of this size computes.
+        """
+        super().__init__(str(EMBEDDED), "flow", steps=steps, threads=threads, batch=batch, device=device, compile=compile)
+
+    def start(self, context: PolicyContext) -> None:
+        """Load the weights. Raises PolicyError for a suite that it never saw: published statistics would not be its own."""
+        if unseen := [suite for suite in context.suites if suite not in self.checkpoint.norm_stats]:
+            seen = ", ".join(sorted(self.checkpoint.norm_stats))
+            raise PolicyError(
+                f"{EMBEDDED_NAME} was trained on {seen} alone, not on {', '.join(unseen)}. Others: nora-bench list policies"
+            )
+        super().start(context)
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        return {**super().fingerprint(), "checkpoint": EMBEDDED_NAME}
+
+
+class UntrainedNano(NoraPolicy):
+    """An untrained model of the same classes, made on the fly: for tests and the quick start, on a CPU."""
+
+    def __init__(
+        self,
+        expert: bool = True,
+        mode: Literal["auto", "flow", "fast"] = "auto",
+        image_size: int = 84,
+        chunk: int = 5,
+        steps: int = 10,
+        seed: int = 0,
+        threads: int | None = 1,
+        batch: int | None = None,
+        constrained: bool = False,
+        on_bad: Literal["released", "hold", "repeat"] = "released",
+        device: str = "cpu",
+    ) -> None:
+        """`seed` draws the weights, `expert` decides between NORA and NORA-1.5, the others are those of `NoraPolicy`.
+
+        One thread, because more would wait for each other longer than a model of this size computes.
+        """
+        require()
+        from .nano import write_nano
+
+        self._folder = tempfile.TemporaryDirectory(prefix="nora-bench-nano-")
+        write_nano(Path(self._folder.name), expert=expert, image_size=image_size, chunk=chunk, seed=seed)
+        settings: dict[str, Any] = {"mode": mode, "steps": steps, "batch": batch, "constrained": constrained, "on_bad": on_bad}
+        super().__init__(self._folder.name, device=device, threads=threads, **settings)
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        return {**super().fingerprint(), "checkpoint": "nano, untrained"}
+
+    def close(self) -> None:
+        self._folder.cleanup()
