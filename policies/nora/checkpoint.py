@@ -25,6 +25,7 @@ SETTINGS = ("*.json", "*/*.json")
 WEIGHTS = "*.safetensors"
 """Files of a hub repository that are fetched; never code."""
 EMBEDDING = "vlm.model.language_model.embed_tokens.weight"
+MOST_NOISE = 2.0
 EXPERT_CHUNK = 5
 """Actions per answer of the released NORA-1.5."""
 
@@ -61,6 +62,14 @@ class Checkpoint:
     def crop(self) -> bool:
         """Whether a protocol's centre crop is to be followed: unless the configuration says that training had none."""
         return bool(_settings(self.folder).get("crop", True))
+
+    @property
+    def noise(self) -> float:
+        """Scale of the noise that the flow starts from when it is played: 1 unless the configuration says otherwise."""
+        scale = _settings(self.folder).get("noise", 1.0)
+        if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 <= scale <= MOST_NOISE:
+            raise CheckpointError(f"{self.name}: config.json has the noise {scale!r}, not a number from 0 to {MOST_NOISE:g}")
+        return float(scale)
 
     @property
     def token_head(self) -> bool:

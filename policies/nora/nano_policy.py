@@ -19,13 +19,20 @@ class EmbeddedNano(NoraPolicy):
     """The trained nano model that comes with the package: LIBERO's four suites, from picture and instruction, on a CPU."""
 
     def __init__(
-        self, steps: int = 10, threads: int | None = 1, batch: int | None = None, device: str = "cpu", compile: bool = False
+        self,
+        steps: int = 10,
+        noise: float | None = None,
+        threads: int | None = 1,
+        batch: int | None = None,
+        device: str = "cpu",
+        compile: bool = False,
     ) -> None:
         """As of `NoraPolicy`. What it was trained on and what it reaches: `nano_checkpoint/MODEL_CARD.md`.
 
         One thread, because more would wait for each other longer than a model of this size computes.
         """
-        super().__init__(str(EMBEDDED), "flow", steps=steps, threads=threads, batch=batch, device=device, compile=compile)
+        options: dict[str, Any] = {"steps": steps, "noise": noise, "threads": threads, "batch": batch, "device": device}
+        super().__init__(str(EMBEDDED), "flow", compile=compile, **options)
 
     def start(self, context: PolicyContext) -> None:
         """Load the weights. Raises PolicyError for a suite that it never saw: published statistics would not be its own."""

@@ -13,7 +13,7 @@ from ..adapters import GRIPPER, Adapter
 from ..base import ActionChunk, BasePolicy, Observation, PolicyContext, PolicyError
 from ..fast import FastError, FastTokenizer
 from ..images import check_steps, model_image
-from .checkpoint import Checkpoint, locate, open_checkpoint, read_json
+from .checkpoint import MOST_NOISE, Checkpoint, locate, open_checkpoint, read_json
 from .config import INSTALL
 from .decoding import Answer
 from .predictor import Predictor, Question
@@ -41,6 +41,7 @@ class NoraPolicy(BasePolicy):
         mode: Literal["auto", "flow", "fast"] = "auto",
         chunk: int | None = None,
         steps: int = 10,
+        noise: float | None = None,
         dtype: Literal["auto", "float32", "bfloat16"] = "auto",
         device: str = "auto",
         threads: int | None = None,
@@ -63,6 +64,8 @@ class NoraPolicy(BasePolicy):
             mode: `flow` samples the expert, `fast` generates action tokens; `auto`: the expert where there is one.
             chunk: actions per answer; None takes the checkpoint's.
             steps: Euler steps of the flow.
+            noise: scale of the noise that the flow starts from. 1 samples, as released; 0 gives one answer, which follows no
+                jitter that demonstrations had. None: as the checkpoint's `config.json` says, else 1.
             dtype: of the weights; `auto` is bfloat16 on a GPU and float32 on a CPU.
             device: a torch device; `auto` is the GPU where there is one.
             threads: of torch on a CPU; None leaves them as they are. The last bits of an answer depend on their number.
@@ -93,7 +96,8 @@ class NoraPolicy(BasePolicy):
         self.statistics = Statistics(self.checkpoint.norm_stats, statistics)
         self.prompter = Prompter.load(self._beside(tokenizer, "tokenizer.json", PROCESSOR), self.checkpoint.config.image_tokens)
         self.fast = self._fast(fast) if self.mode == "fast" else None
-        self.stochastic = self.mode == "flow"
+        self.noise = _noise(self.checkpoint, noise)
+        self.stochastic = self.mode == "flow" and self.noise > 0
         self.marks: tuple[str, ...] = ("untrained",) if _untrained(self.checkpoint) else ()
         self._last: dict[str, Array] = {}
         self._weights: str = ""
@@ -125,6 +129,7 @@ class NoraPolicy(BasePolicy):
             "mode",
             "chunk",
             "steps",
+            "noise",
             "new_tokens",
             "repetition_penalty",
             "constrained",
@@ -169,7 +174,7 @@ class NoraPolicy(BasePolicy):
         image = model_image(observation.view.images["primary"], config.image_size, self._image_steps)
         text = observation.instruction.lower() if self.lower_case else observation.instruction
         shape = (self.chunk, config.action_size)
-        noise = observation.rng().standard_normal(shape, np.float32) if self.mode == "flow" else None
+        noise = np.float32(self.noise) * observation.rng().standard_normal(shape, np.float32) if self.mode == "flow" else None
         return Question(self.prompter.prompt(text), image, noise)
 
     def _chunk_of(self, observation: Observation, answer: Answer) -> ActionChunk:
@@ -227,6 +232,13 @@ def _mode(checkpoint: Checkpoint, wanted: str) -> str:
     if wanted == "fast" and not checkpoint.token_head:
         raise PolicyError(f"{checkpoint.name} was trained without action tokens; take mode=flow")
     return wanted if wanted != "auto" else "flow" if checkpoint.config.expert else "fast"
+
+
+def _noise(checkpoint: Checkpoint, wanted: float | None) -> float:
+    scale = checkpoint.noise if wanted is None else wanted
+    if not 0 <= scale <= MOST_NOISE:
+        raise PolicyError(f"noise must be from 0 to {MOST_NOISE:g}, not {scale}; 1 is as released")
+    return scale
 
 
 def _chunk(checkpoint: Checkpoint, wanted: int | None) -> int:

@@ -1,3 +1,5 @@
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -53,6 +55,32 @@ def test_noise_comes_from_the_episodes_key_and_the_decision(started, look):
     policy = started()
     first, again, later = (policy._question(look(0, decision)).noise for decision in (0, 0, 1))
     assert np.array_equal(first, again) and not np.array_equal(first, later)
+
+
+def test_without_noise_the_flow_has_one_answer(started, look):
+    policy, sampling = started(noise=0.0), started()
+    seeds = [replace(look(0), spec=replace(look(0).spec, seed=seed)) for seed in (0, 1)]
+    assert np.array_equal(*[policy.act([shown])[0].actions for shown in seeds])
+    assert not np.array_equal(*[sampling.act([shown])[0].actions for shown in seeds])
+    assert (policy.stochastic, sampling.stochastic) == (False, True)
+
+
+def test_a_checkpoint_says_how_much_noise_its_flow_starts_from(nano, tmp_path):
+    folder = shutil.copytree(nano, tmp_path / "calm")
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**settings, "noise": 0.5}))
+    assert NoraPolicy(str(folder)).noise == 0.5
+    assert NoraPolicy(str(folder), noise=1.0).noise == 1.0
+    assert NoraPolicy(str(nano)).noise == 1.0
+
+
+@pytest.mark.parametrize("scale", [-1, 3, "much", True, None])
+def test_a_checkpoints_noise_is_a_scale(nano, tmp_path, scale):
+    folder = shutil.copytree(nano, tmp_path / "loud")
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**settings, "noise": scale}))
+    with pytest.raises(PolicyError, match="noise"):
+        NoraPolicy(str(folder))
 
 
 def test_global_generators_are_left_alone(started, look):
