@@ -26,6 +26,8 @@ from ..harness.errors import InputError, NotAble
 Array = np.ndarray
 SUFFIX = "_demo.hdf5"
 OWN = "nora_bench"
+BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError, OverflowError)
+"""What h5py and numpy raise at a file that is not as it should be."""
 """Attribute with what LIBERO's layout has no place for."""
 
 
@@ -199,10 +201,10 @@ def read_file(path: Path, *, model: bool = False) -> Iterator[Demonstration]:
         model: whether to read the models even where it is known where the fixtures stand (tens of kilobytes each).
     """
     with _h5py_file(path) as file:
-        with _naming(path):
+        with naming(path):
             instruction, groups = _instruction(file), _groups(file)
         for name, group in groups:
-            with _naming(path):
+            with naming(path):
                 found = _read(path, name, group, instruction, model=model)
             yield found
 
@@ -214,26 +216,32 @@ def read_files(paths: Iterable[Path], *, model: bool = False, most: int | None =
 
 
 def _h5py_file(path: Path) -> Any:
-    with _naming(path):
+    with naming(path):
         return _h5py().File(path, "r")
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[Any]:
     """The HDF5 file at that path. Raises DataError where it cannot be read, or what is read of it is not demonstrations."""
-    with _naming(path), _h5py().File(path, "r") as file:
+    with naming(path), _h5py().File(path, "r") as file:
         yield file
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """What h5py and what a file may hold lead to, as DataError naming the file."""
+def naming(path: Path, found: str = "no file of demonstrations", kinds: tuple[type[Exception], ...] = BROKEN) -> Iterator[None]:
+    """What libraries raise at what a file may hold, as DataError that names the file.
+
+    Args:
+        path: the file.
+        found: what it then is, after `is`.
+        kinds: errors that speak of the file; others pass.
+    """
     try:
         yield
     except DataError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError, OverflowError) as error:
-        raise DataError(f"{path} is no file of demonstrations: {type(error).__name__}: {error}") from None
+    except kinds as error:
+        raise DataError(f"{path} is {found}: {type(error).__name__}: {error}") from None
 
 
 def _instruction(file: Any) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Required, TypedDict
@@ -18,7 +18,7 @@ import numpy as np
 
 from ..envs.untrusted import inside, parse_json, read_object
 from ..policies.images import model_image
-from .demonstrations import DataError, Demonstration
+from .demonstrations import DataError, Demonstration, naming
 from .frames import Kept, Look
 
 Array = np.ndarray
@@ -224,12 +224,6 @@ def _matrix(column: Any) -> Array:
     return found
 
 
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """What pyarrow, Pillow and what a file may hold lead to, as DataError naming the file."""
-    try:
-        yield
-    except DataError:
-        raise
-    except Exception as error:  # three libraries, each with errors of its own
-        raise DataError(f"{path} is not as a LeRobot data set is: {type(error).__name__}: {error}") from None
+def _naming(path: Path) -> AbstractContextManager[None]:
+    """As `naming`; pyarrow, Pillow and imageio have errors of their own, so that any speaks of the file."""
+    return naming(path, "not as a LeRobot data set is", (Exception,))

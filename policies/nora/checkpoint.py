@@ -66,10 +66,7 @@ class Checkpoint:
     @property
     def noise(self) -> float:
         """Scale of the noise that the flow starts from when it is played: 1 unless the configuration says otherwise."""
-        scale = _settings(self.folder).get("noise", 1.0)
-        if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 <= scale <= MOST_NOISE:
-            raise CheckpointError(f"{self.name}: config.json has the noise {scale!r}, not a number from 0 to {MOST_NOISE:g}")
-        return float(scale)
+        return noise_scale(_settings(self.folder).get("noise", 1.0), f"config.json of {self.name}")
 
     @property
     def token_head(self) -> bool:
@@ -88,6 +85,13 @@ class Checkpoint:
             model = NoraModel(self.config)
         load_into(model, self.tensors, device, dtype)
         return model.eval().requires_grad_(False)
+
+
+def noise_scale(scale: Any, where: str) -> float:
+    """That number, where it can scale the flow's noise. Raises CheckpointError that says where it stands."""
+    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 <= scale <= MOST_NOISE:
+        raise CheckpointError(f"noise must be a number from 0 to {MOST_NOISE:g}, not {scale!r} ({where}); 1 is as released")
+    return float(scale)
 
 
 def open_checkpoint(name: str) -> Checkpoint:

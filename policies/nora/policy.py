@@ -13,7 +13,7 @@ from ..adapters import GRIPPER, Adapter
 from ..base import ActionChunk, BasePolicy, Observation, PolicyContext, PolicyError
 from ..fast import FastError, FastTokenizer
 from ..images import check_steps, model_image
-from .checkpoint import MOST_NOISE, Checkpoint, locate, open_checkpoint, read_json
+from .checkpoint import Checkpoint, locate, noise_scale, open_checkpoint, read_json
 from .config import INSTALL
 from .decoding import Answer
 from .predictor import Predictor, Question
@@ -96,7 +96,7 @@ class NoraPolicy(BasePolicy):
         self.statistics = Statistics(self.checkpoint.norm_stats, statistics)
         self.prompter = Prompter.load(self._beside(tokenizer, "tokenizer.json", PROCESSOR), self.checkpoint.config.image_tokens)
         self.fast = self._fast(fast) if self.mode == "fast" else None
-        self.noise = _noise(self.checkpoint, noise)
+        self.noise = self.checkpoint.noise if noise is None else noise_scale(noise, "--policy-arg")
         self.stochastic = self.mode == "flow" and self.noise > 0
         self.marks: tuple[str, ...] = ("untrained",) if _untrained(self.checkpoint) else ()
         self._last: dict[str, Array] = {}
@@ -232,13 +232,6 @@ def _mode(checkpoint: Checkpoint, wanted: str) -> str:
     if wanted == "fast" and not checkpoint.token_head:
         raise PolicyError(f"{checkpoint.name} was trained without action tokens; take mode=flow")
     return wanted if wanted != "auto" else "flow" if checkpoint.config.expert else "fast"
-
-
-def _noise(checkpoint: Checkpoint, wanted: float | None) -> float:
-    scale = checkpoint.noise if wanted is None else wanted
-    if not 0 <= scale <= MOST_NOISE:
-        raise PolicyError(f"noise must be from 0 to {MOST_NOISE:g}, not {scale}; 1 is as released")
-    return scale
 
 
 def _chunk(checkpoint: Checkpoint, wanted: int | None) -> int:
