@@ -2,6 +2,7 @@
 
     python -m tests.faults.soak --minutes 60                # LIBERO, with pictures
     python -m tests.faults.soak --minutes 60 --world toy
+    python -m tests.faults.soak --minutes 60 --tasks 0      # without a change of task; else there is one before every episode
 
 Every few seconds: memory, open files, threads and sockets of the runner and its workers, their number, shared memory, and the
 GL contexts that are open. A slope is that of a straight line through the means of equal parts of the time, the first fifth
@@ -11,6 +12,7 @@ GL contexts that are open. A slope is that of a straight line through the means 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -28,6 +30,7 @@ import numpy as np
 import psutil
 from nora_bench.envs import suites
 from nora_bench.envs.base import World, WorldOptions
+from nora_bench.harness.schedule import Schedule
 from nora_bench.results.reading import load_run
 
 from faults import orders
@@ -72,20 +75,20 @@ def _count_contexts() -> None:
 libero_goal = Watched(suites.get("libero_goal"))
 toy = Watched(fakes.ToySuite("toy_seeded", seeded=True))
 COMMANDS = {
-    "LIBERO": [
-        "--suite",
-        "faults.soak:libero_goal",
-        "--max-steps",
-        "4",
-        "--init-states",
-        "0-3",
-        "--seeds",
-        "50",
-        "--policy",
-        "faults.soak:Looker",
-    ],
-    "toy": ["--suite", "faults.soak:toy", "--seeds", "5000", "--policy", "fakes:Stagger"],
+    "LIBERO": "--suite faults.soak:libero_goal --max-steps 4 --init-states 0-3 --seeds 500 --policy faults.soak:Looker",
+    "toy": "--suite faults.soak:toy --seeds 5000 --policy fakes:Stagger",
 }
+
+
+def _change_tasks_always() -> None:
+    """A worker otherwise stays with a task; here the next episode is of the task with the most left."""
+    choose = Schedule.next
+
+    def after_leaving(self: Schedule, worker: int) -> Any:
+        self._at.pop(worker, None)
+        return choose(self, worker)
+
+    Schedule.next = after_leaving
 
 
 class Looker(fakes.BasePolicy):
@@ -139,19 +142,22 @@ def slope(hours: np.ndarray, values: np.ndarray) -> tuple[float, float, float]:
     return found.slope, found.slope - half, found.slope + half
 
 
-def soak(folder: Path, world: str, minutes: float, workers: int, every_s: float) -> list[dict[str, float]]:
+def soak(folder: Path, asked: argparse.Namespace) -> list[dict[str, float]]:
     """Samples of a run that is stopped when the time is over."""
-    command = ["run", *COMMANDS[world].split(), "--workers", str(workers), "--out", str(folder / "run")]
+    options = f"--tasks {asked.tasks} --workers {asked.workers} --out {folder / 'run'}"
     started = time.monotonic()
-    sitting = Sitting(folder, command)
+    sitting = Sitting(folder, ["run", *COMMANDS[asked.world].split(), *options.split()], _change_tasks_always)
     runner, samples = psutil.Process(sitting.pid), []
-    while time.monotonic() < started + 60 * minutes:
-        time.sleep(every_s)
+    while time.monotonic() < started + 60 * asked.minutes:
+        time.sleep(asked.every)
         assert runner.status() != psutil.STATUS_ZOMBIE, f"the run ended early: {sitting.wait().said}"
         try:
             samples.append({"hours": (time.monotonic() - started) / 3600, **sample(runner, folder)})
         except psutil.NoSuchProcess:  # a worker that has just gone
             continue
+        if asked.samples:
+            with asked.samples.open("a") as file:
+                print(json.dumps(samples[-1]), file=file)
     os.kill(sitting.pid, signal.SIGINT)
     ended = sitting.wait()
     assert ended.code == 130, ended.said
@@ -180,9 +186,11 @@ def main() -> None:
     parser.add_argument("--world", choices=[*COMMANDS], default="LIBERO")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--every", type=float, default=5, help="seconds between samples")
+    parser.add_argument("--tasks", default="0-2", help="more than one: another one for every episode")
+    parser.add_argument("--samples", type=Path, help="a file for the samples, a line of JSON each")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
-        print(*table(soak(Path(folder).resolve(), asked.world, asked.minutes, asked.workers, asked.every)), sep="\n")
+        print(*table(soak(Path(folder).resolve(), asked)), sep="\n")
 
 
 if __name__ == "__main__":
