@@ -52,6 +52,8 @@ class Reproduction:
     dpo_rate: float
     init_states: str
     """Held out from everything else."""
+    base: str | None = None
+    """Checkpoint that supervised training starts from, as the papers' does from a pretrained model; None: drawn weights."""
     max_steps: int | None = None
     workers: int = 1
 
@@ -130,10 +132,11 @@ def write_recipes(wanted: Reproduction, out: Path) -> None:
             recipe = yaml.safe_load(recipe_text("nano", "sft")[0])
             for section, changes in wanted.sft.items():
                 recipe[section] = {**(recipe.get(section) or {}), **changes}
-            start = recipe.get("start") or {}
-            sizes = {**(start.get("nano") or {}), "chunk": chunk}
-            recipe["start"] = {**start, "nano": sizes, "fast": Layout(out).tokenizer(chunk), "seed": seed}
-            recipe["data"] = {**recipe["data"], "every": wanted.every}
+            sizes = {**(recipe.get("start") or {}).get("nano", {}), "chunk": chunk}
+            model = {"checkpoint": wanted.base, "chunk": chunk} if wanted.base else {"nano": sizes}
+            recipe["start"] = {**model, "fast": Layout(out).tokenizer(chunk), "seed": seed}
+            statistics = {"statistics": "start"} if wanted.base else {}
+            recipe["data"] = {**recipe["data"], **statistics, "every": wanted.every}
             recipe["loop"] = {**recipe["loop"], "seed": seed}
             path = _recipe(out, chunk, seed)
             path.parent.mkdir(parents=True, exist_ok=True)

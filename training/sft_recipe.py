@@ -42,6 +42,8 @@ class DataSettings:
     """What stands for actions after the last one; see `chunks`. Only the demonstration's own count in the flow's loss."""
     no_ops: bool = True
     """Keep steps in which nothing is done; false drops them as the papers do."""
+    smooth: float = 0.0
+    """Labels are averaged along time with Gaussian weights of this many steps; 0: as the expert gave them."""
     statistics: Literal["suite", "shared", "start"] = "suite"
     """Bounds of each suite, of all together, or those of the checkpoint that training starts from."""
     floor: float = 0.02

@@ -21,6 +21,7 @@ from .settings import LoopSettings
 from .sft import Sft
 from .sft_data import SftExamples, bounds
 from .sft_recipe import SftRecipe
+from .smoothing import smoothed
 from .starting import Start, from_checkpoint
 
 EVALUATIONS = "evaluations"
@@ -73,7 +74,8 @@ def prepare(recipe: SftRecipe, data: Sequence[Path], frames: Path, out: Path, as
     """
     auxiliary = bool(recipe.objective.detection_weight or recipe.objective.regression_weight)
     found = read_files(task_files(data), model=auxiliary)
-    kept = [d if recipe.data.no_ops else without_noops(d) for d in found]
+    steady = (smoothed(d, recipe.data.smooth) for d in found)
+    kept = [d if recipe.data.no_ops else without_noops(d) for d in steady]
     training, validation = split(kept, recipe.data.validation)
     start, stats = _start(recipe, training)
     pictures = open_frames(frames, Look(size=start.model.config.image_size, every=recipe.data.every), assets)

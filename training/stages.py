@@ -51,9 +51,18 @@ def is_done(out: Path, stage: Stage) -> bool:
     path = out / DONE / f"{stage.name}.json"
     if not path.is_file():
         return False
-    if json.loads(path.read_text(encoding="utf-8"))["command"] != [*stage.command]:
+    if _meant(json.loads(path.read_text(encoding="utf-8"))["command"]) != _meant(stage.command):
         raise TrainingError(f"{out} holds another reproduction: its stage {stage.name} differs. Give another --out")
     return True
+
+
+def _meant(command: Sequence[str]) -> list[str]:
+    """What decides a stage's result: everything but the number of processes."""
+    words = [*command]
+    if "--workers" in words:
+        at = words.index("--workers")
+        del words[at : at + 2]
+    return words
 
 
 def run_all(stages: Sequence[Stage], out: Path, say: Callable[[str], None]) -> None:

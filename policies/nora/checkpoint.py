@@ -28,6 +28,9 @@ EMBEDDING = "vlm.model.language_model.embed_tokens.weight"
 MOST_NOISE = 2.0
 EXPERT_CHUNK = 5
 """Actions per answer of the released NORA-1.5."""
+EMBEDDED = Path(__file__).parent / "nano_checkpoint"
+EMBEDDED_NAME = "nora-1.5-nano"
+"""The checkpoint of the package. Records call it so: its weights' hash stands beside, its folder is another on every machine."""
 
 
 class Settings(TypedDict, total=False):
@@ -118,7 +121,7 @@ def layers_beyond(config: NoraConfig, tensors: Mapping[str, Stored]) -> bool:
 
 
 def locate(name: str, *, wanted: str = WEIGHTS, also: Sequence[str] = ()) -> Path:
-    """The folder or file of a path or hub id; fetched from the hub only where it is not here yet. Raises CheckpointError.
+    """The folder or file of a path, `nora-1.5-nano` or a hub id, fetched where it is not here yet. Raises CheckpointError.
 
     `wanted` is a file (or pattern) that must be there; weights are fetched only where they are wanted, and nothing else but
     JSON files unless it is named by `also`.
@@ -127,6 +130,8 @@ def locate(name: str, *, wanted: str = WEIGHTS, also: Sequence[str] = ()) -> Pat
         if path.is_file() and path.suffix != ".safetensors":
             raise CheckpointError(f"{path} is not a .safetensors file; other formats can run code and are not read")
         return path
+    if name == EMBEDDED_NAME:
+        return EMBEDDED
     if name.count("/") != 1 or name.startswith((".", "/", "~")) or name.endswith(".safetensors"):
         raise CheckpointError(f"there is no checkpoint at {name}")
     return _from_hub(name, wanted, also)

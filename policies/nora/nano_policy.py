@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..base import PolicyContext, PolicyError
+from .checkpoint import EMBEDDED, EMBEDDED_NAME
 from .policy import NoraPolicy, require
-
-EMBEDDED = Path(__file__).parent / "nano_checkpoint"
-EMBEDDED_NAME = "nora-1.5-nano"
-"""What records call it: its weights' hash stands beside it, its folder is another on every machine."""
 
 
 class EmbeddedNano(NoraPolicy):

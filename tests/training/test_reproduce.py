@@ -10,6 +10,7 @@ from nora_bench.training.paper_plan import DEVICES, PEAK, UTILISATION, PaperStag
 from nora_bench.training.recipe_file import build, read_recipe
 from nora_bench.training.reproduce import Reproduction, nano_stages, write_recipes
 from nora_bench.training.settings import LoopSettings, TrainingError
+from nora_bench.training.sft_recipe import SftRecipe
 from nora_bench.training.stages import Stage, is_done, run_all
 from nora_bench.training.world_model.stage import WorldModelRecipe
 
@@ -63,6 +64,13 @@ def test_a_folder_of_another_reproduction_is_refused(program, tmp_path):
         run_all([Stage("one", ("list", "other"), 1.0)], tmp_path, lambda line: None)
 
 
+def test_more_workers_do_not_make_it_another_reproduction(program, tmp_path):
+    run_all([Stage("one", ("collect", "--workers", "1", "--out", "x"), 1.0)], tmp_path, lambda line: None)
+    assert is_done(tmp_path, Stage("one", ("collect", "--workers", "2", "--out", "x"), 1.0))
+    with pytest.raises(TrainingError, match="another reproduction"):
+        is_done(tmp_path, Stage("one", ("collect", "--workers", "1", "--out", "y"), 1.0))
+
+
 def test_episodes_that_were_begun_are_resumed(program, tmp_path):
     (tmp_path / "run").mkdir()
     stage = Stage("play", ("run", "--out", str(tmp_path / "run")), 1.0)
@@ -96,7 +104,7 @@ def test_held_out_states_are_played_and_nothing_else_uses_them(wanted, tmp_path)
     for stage in nano_stages(full, tmp_path):
         assert ("--init-states" in stage.command) == (stage.command[0] == "run")
         assert "--held-out" not in stage.command
-    assert full.init_states == "40-49" and full.episodes == 100
+    assert full.init_states == "40-44" and full.episodes == 50
 
 
 def test_recipes_of_supervised_training_differ_in_chunk_and_seed(wanted, tmp_path):
@@ -107,6 +115,21 @@ def test_recipes_of_supervised_training_differ_in_chunk_and_seed(wanted, tmp_pat
     assert (found["start"]["nano"]["chunk"], found["start"]["seed"], found["loop"]["seed"]) == (1, 1, 1)
     assert found["start"]["fast"] == str(tmp_path / "tokenizer-1") and found["data"]["every"] == wanted.every
     assert len(list((tmp_path / "recipes").iterdir())) == 4
+
+
+def test_without_a_base_the_same_is_trained_from_drawn_weights():
+    nano, scratch = (read_recipe(name, "reproduce", Reproduction) for name in ("nano", "scratch"))
+    assert replace(scratch, base=nano.base, sft=nano.sft) == nano
+
+
+def test_a_base_is_what_every_supervised_training_starts_from(wanted, tmp_path):
+    import yaml
+
+    write_recipes(replace(wanted, base="nora-1.5-nano"), tmp_path)
+    found = yaml.safe_load((tmp_path / "recipes" / "sft-chunk1-seed0.yaml").read_text())
+    assert found["start"]["checkpoint"] == "nora-1.5-nano" and found["start"]["chunk"] == 1
+    assert found["data"]["statistics"] == "start" and "nano" not in found["start"]
+    build(yaml.safe_dump(found), "here", SftRecipe)
 
 
 def test_a_reproduction_that_cannot_be_is_told(wanted):
@@ -121,7 +144,7 @@ def test_the_questions_are_those_of_the_papers():
     }
     assert asked["chunk 1 -> 5, flow"] == ("sft-chunk1-flow", "sft-chunk5-flow")
     assert asked["FAST -> flow, chunk 5"] == ("sft-chunk5-fast", "sft-chunk5-flow")
-    assert asked["SFT -> DPO, wm-subgoal+gta"] == ("sft-chunk5-flow", "dpo-wm-subgoal+gta")
+    assert asked["SFT -> DPO, wm-endgoal+gta"] == ("sft-chunk5-flow", "dpo-wm-endgoal+gta")
 
 
 def test_answers_are_told_by_seed_and_in_the_mean(wanted, tmp_path):

@@ -20,7 +20,7 @@ def reproduce(
         "reproduction"
     ),
     quick: Annotated[bool, typer.Option("--quick", help="Tiny, in minutes: shows that it works, learns nothing.")] = False,
-    recipe: Annotated[Path | None, typer.Option("--recipe", help="A .yaml file instead of the shipped ones.")] = None,
+    recipe: Annotated[Path | None, typer.Option("--recipe", help="scratch: without the base of `nano`; or a .yaml file.")] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes that play and draw.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the stages and their cost, and stop.")] = False,
 ) -> None:

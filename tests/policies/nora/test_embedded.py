@@ -9,7 +9,7 @@ from nora_bench.envs import suites
 from nora_bench.harness.config import RunConfig
 from nora_bench.policies.base import PolicyError
 from nora_bench.policies.checks import check_policy
-from nora_bench.policies.nora.nano_policy import EMBEDDED
+from nora_bench.policies.nora.checkpoint import EMBEDDED, open_checkpoint
 from nora_bench.policies.nora.weights import digest
 from nora_bench.policies.registry import load
 
@@ -61,3 +61,8 @@ def test_every_suite_of_libero_is_known():
 def test_a_suite_that_it_never_saw_is_refused(context):
     with pytest.raises(PolicyError, match=r"trained on .* alone, not on simpler-vm"):
         load("nora-1.5-nano", {}).start(replace(context, suites=("simpler-vm",)))
+
+
+def test_training_starts_from_it_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert open_checkpoint("nora-1.5-nano").folder == EMBEDDED
