@@ -51,12 +51,12 @@ class Answer:
 def questions(wanted: Reproduction) -> Iterator[Contrast]:
     """What the papers compare."""
     base = sft_name(BASELINE, "flow")
-    for chunk in wanted.chunks:
+    for chunk, heads in wanted.heads.items():
         if chunk != BASELINE:
-            for head in wanted.heads:
+            for head in heads:
                 yield Contrast(f"chunk {chunk} -> {BASELINE}, {head}", sft_name(chunk, head), sft_name(BASELINE, head))
-    if {"flow", "fast"} <= set(wanted.heads):
-        for chunk in wanted.chunks:
+    for chunk, heads in wanted.heads.items():
+        if {"flow", "fast"} <= set(heads):
             yield Contrast(f"FAST -> flow, chunk {chunk}", sft_name(chunk, "fast"), sft_name(chunk, "flow"))
     for reward in wanted.rewards:
         yield Contrast(f"SFT -> DPO, {reward}", base, dpo_name(reward))
@@ -67,7 +67,9 @@ def conclude(wanted: Reproduction, out: Path, ask: Callable[..., str] | None = N
     ask, at = ask or _ask, Layout(out)
     folder = out / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    variants = [sft_name(chunk, head) for chunk in wanted.chunks for head in wanted.heads] + [dpo_name(r) for r in wanted.rewards]
+    variants = [sft_name(chunk, head) for chunk, heads in wanted.heads.items() for head in heads] + [
+        dpo_name(r) for r in wanted.rewards
+    ]
     runs = [at.run(variant, seed) for variant in variants for seed in wanted.seeds]
     written = []
     for table in TABLES:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from .preference.rewards import REWARDS
 from .recipe_file import recipe_text
@@ -37,9 +37,8 @@ class Reproduction:
     """Per task."""
     every: int
     """Steps from one picture of the policy's to the next."""
-    chunks: tuple[int, ...]
-    heads: tuple[str, ...]
-    """Ways in which a policy answers: `flow`, `fast`."""
+    heads: dict[int, tuple[Literal["flow", "fast"], ...]]
+    """Chunk length of a supervised policy -> the heads that it is played with."""
     seeds: tuple[int, ...]
     sft: dict[str, Any]
     """What differs from the recipe `nano` of `train sft`, by section."""
@@ -70,8 +69,8 @@ class Reproduction:
 
     def problem(self) -> str:
         """Why it cannot be done; empty where it can."""
-        if BASELINE not in self.chunks:
-            return f"chunks must hold {BASELINE}, which preferences are made with"
+        if "flow" not in self.heads.get(BASELINE, ()):
+            return f"heads must hold {BASELINE}: [flow], which preferences are made with"
         unknown = set(self.rewards) - REWARDS.keys()
         return f"unknown reward {', '.join(sorted(unknown))}; known are {', '.join(REWARDS)}" if unknown else ""
 
@@ -127,7 +126,7 @@ def write_recipes(wanted: Reproduction, out: Path) -> None:
     """Write the recipes of supervised training, one per chunk length and seed."""
     import yaml
 
-    for chunk in wanted.chunks:
+    for chunk in wanted.heads:
         for seed in wanted.seeds:
             recipe = yaml.safe_load(recipe_text("nano", "sft")[0])
             for section, changes in wanted.sft.items():
@@ -162,7 +161,7 @@ def _data(wanted: Reproduction, at: Layout) -> Iterator[Stage]:
     suites = tuple(word for suite in wanted.suites for word in ("--suite", suite))
     collect = ("collect", *suites, *tasks, "--episodes", str(wanted.demonstrations), "--workers", str(wanted.workers))
     yield Stage("demonstrations", (*collect, "--out", at.data()), count * DEMONSTRATION_S)
-    for chunk in wanted.chunks:
+    for chunk in wanted.heads:
         command = ("train", "tokenizer", "--data", at.data(), "--length", str(chunk), "--out", at.tokenizer(chunk))
         yield Stage(f"tokenizer-{chunk}", command, STARTING_S)
     pictures = ("train", "pictures", "--data", at.data(), "--every", str(wanted.every), "--workers", str(wanted.workers))
@@ -173,13 +172,13 @@ def _data(wanted: Reproduction, at: Layout) -> Iterator[Stage]:
 def _supervised(wanted: Reproduction, at: Layout) -> Iterator[Stage]:
     steps = wanted.sft["loop"]["steps"]
     for seed in wanted.seeds:
-        for chunk in wanted.chunks:
+        for chunk, heads in wanted.heads.items():
             name = f"sft-chunk{chunk}-seed{seed}"
             recipe = ("--recipe", str(_recipe(at.out, chunk, seed)))
             command = ("train", "sft", "--data", at.data(), *recipe, "--out", at.part(name), *at.frames())
             yield Stage(name, command, STARTING_S + steps * SFT_S)
             policy = at.checkpoint(name, steps)
-            for head in wanted.heads:
+            for head in heads:
                 yield _play(wanted, at, sft_name(chunk, head), seed, policy, head)
 
 

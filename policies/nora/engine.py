@@ -81,6 +81,7 @@ class Engine:
         vocabulary = self.text.embed_tokens.num_embeddings
         self.seen = torch.zeros((shape.rows, vocabulary), dtype=torch.bool, device=self.device)
         self.allowed = _allowed(greedy, vocabulary, self.device)
+        self.choices = torch.arange(vocabulary, device=self.device) if self.allowed is None else self.allowed.nonzero()[:, 0]
         self.columns = torch.arange(shape.length + tail, device=self.device)
         self._prefill = capture(self._run_prefill, backend)
         self._flow = capture(self._run_flow, backend)
@@ -95,19 +96,25 @@ class Engine:
         return self._flow(inputs.lengths, noise_BNA).clone()
 
     @torch.inference_mode()
-    def generate(self, inputs: Inputs) -> Tensor:
-        """[B, at most new_tokens] greedy token ids; after a row's stop token its ids mean nothing."""
+    def generate(self, inputs: Inputs, noise_BTK: Tensor | None = None) -> Tensor:
+        """[B, at most new_tokens] token ids, the likeliest ones; after a row's stop token its ids mean nothing.
+
+        `noise_BTK`, for each new token and each of the K that may be generated, is added to the scores: Gumbel noise times a
+        temperature makes the answer a sample at that temperature. An engine is asked with noise always or never.
+        """
+        noise = torch.zeros((self.shape.rows, self.shape.new_tokens, 0), device=self.device) if noise_BTK is None else noise_BTK
         hidden = self._prefill(inputs.ids, inputs.positions, inputs.pixels)
         rows = torch.arange(self.shape.rows, device=self.device)
         self._count_prompt(inputs)
-        token = self._mark(self._choose(hidden[rows, inputs.lengths - 1]))
+        token = self._mark(self._choose(hidden[rows, inputs.lengths - 1], noise[:, 0]))
         position = inputs.positions[0].gather(1, inputs.lengths[:, None] - 1)[:, 0]
         chosen, ended = [token], token == self.greedy.stop
-        for slot in range(self.shape.length, self.shape.length + self.shape.new_tokens - 1):
+        for number in range(1, self.shape.new_tokens):
             if bool(ended.all()):
                 break
             position = position + 1
-            token = self._mark(self._step(token, position, torch.full((1,), slot, device=self.device), inputs.lengths))
+            slot = torch.full((1,), self.shape.length + number - 1, device=self.device)
+            token = self._mark(self._step(token, position, slot, inputs.lengths, noise[:, number].contiguous()))
             chosen.append(token)
             ended = ended | (token == self.greedy.stop)
         return torch.stack(chosen, dim=1)
@@ -134,7 +141,7 @@ class Engine:
         here = pictures.gather(1, place[..., None].expand(-1, -1, pictures.shape[-1]))
         return torch.where(is_image[..., None], here, embedded)
 
-    def _run_step(self, token: Tensor, position: Tensor, slot: Tensor, lengths: Tensor) -> Tensor:
+    def _run_step(self, token: Tensor, position: Tensor, slot: Tensor, lengths: Tensor, noise: Tensor) -> Tensor:
         """[B] next token after `token`, whose keys and values go to `slot` of the cache."""
         x = self.text.embed_tokens(token)[:, None]
         rope = self.text.rotary_emb(x, position.expand(3, -1)[..., None])
@@ -148,7 +155,7 @@ class Engine:
                 return F.scaled_dot_product_attention(q, self.keys[index], self.values[index], attn_mask=mask, enable_gqa=True)
 
             x = _block(layer, x, lambda q, k: (_turn(q, *rope), _turn(k, *rope)), attend)
-        return self._choose(x[:, 0])
+        return self._choose(x[:, 0], noise)
 
     def _count_prompt(self, inputs: Inputs) -> None:
         """Start the repetition penalty's memory with the prompt."""
@@ -163,13 +170,15 @@ class Engine:
             self.seen.scatter_(1, token[:, None], True)
         return token.clone()
 
-    def _choose(self, hidden: Tensor) -> Tensor:
-        """[B] most likely token."""
+    def _choose(self, hidden: Tensor, noise_BK: Tensor) -> Tensor:
+        """[B] most likely token, after the noise where there is any."""
         scores = self.model.vlm.lm_head(self.text.norm(hidden)).float()
         if (penalty := self.greedy.penalty) != 1.0:
             scores = torch.where(self.seen, torch.where(scores < 0, scores * penalty, scores / penalty), scores)
         if self.allowed is not None:
             scores = scores.masked_fill(~self.allowed, -torch.inf)
+        if noise_BK.shape[1]:
+            scores = scores.index_add(1, self.choices, noise_BK)
         return scores.argmax(dim=-1)
 
     def _prepare_flow(self) -> None:

@@ -31,7 +31,8 @@ class Question:
     image: Array
     """[size, size, 3] uint8"""
     noise: Array | None
-    """[steps, action size] float32 for the flow; None for tokens."""
+    """float32. For the flow [steps, action size]; for tokens that are sampled [new tokens, tokens to choose from]; None: the
+    likeliest tokens."""
 
     @property
     def length(self) -> int:
@@ -72,11 +73,13 @@ class Predictor:
 
         filled = questions + [questions[0]] * (self.rows - len(questions))
         engine, inputs = self._engine(length), self._inputs(length, filled)
+        drawn = [question.noise for question in filled if question.noise is not None]
+        noise = torch.from_numpy(np.stack(drawn)).to(engine.device) if drawn else None
         if self.fast is None:
-            noise = np.stack([question.noise for question in filled if question.noise is not None])
-            chunks = engine.sample(inputs, torch.from_numpy(noise).to(engine.device)).cpu().numpy()
+            assert noise is not None
+            chunks = engine.sample(inputs, noise).cpu().numpy()
             return [read_flow(chunk) for chunk in chunks[: len(questions)]]
-        tokens = engine.generate(inputs)[: len(questions)].tolist()
+        tokens = engine.generate(inputs, noise)[: len(questions)].tolist()
         return read_tokens(tokens, self.ids, self.fast, self.chunk, self.model.config.action_size)
 
     def _engine(self, length: int) -> Engine:

@@ -5,14 +5,18 @@ import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[train]'")
 import json
+import shutil
 
 import torch
+from nora_bench.policies.fast import Decoded
+from nora_bench.policies.nora.engine import Greedy
 from nora_bench.policies.nora.nano import write_nano
+from nora_bench.policies.nora.predictor import Predictor, Question
 from nora_bench.training.action_stats import openings
 from nora_bench.training.preference.labelling import Imagination, Labeller, LabelSettings, label_all
 from nora_bench.training.preference.objective import FlowPairs, TokenPairs
 from nora_bench.training.preference.rewards import REWARDS, imagine, score
-from nora_bench.training.preference.sampler import Sampler, noise_of
+from nora_bench.training.preference.sampler import generator_of, open_sampler
 from nora_bench.training.preference.stage import DpoRecipe, look_up, open_start
 from nora_bench.training.preference.store import read, write_part
 from nora_bench.training.settings import LoopSettings, TrainingError
@@ -36,7 +40,7 @@ def policy(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def sampler(policy):
-    return Sampler.load(str(policy), steps=2)
+    return open_sampler(str(policy), steps=2)
 
 
 @pytest.fixture(scope="session")
@@ -100,8 +104,88 @@ def test_the_same_seed_gives_the_same_labels_and_another_gives_others(labels, sa
 
 
 def test_noise_belongs_to_demonstration_and_step():
-    draws = [noise_of(0, key, step, (2,)).tolist() for key, step in (("a", 1), ("a", 2), ("b", 1), ("a", 1))]
+    draws = [generator_of(0, key, step).standard_normal(2).tolist() for key, step in (("a", 1), ("a", 2), ("b", 1), ("a", 1))]
     assert draws[0] == draws[3] and len({tuple(row) for row in draws}) == 3
+
+
+# Answers of the token head
+
+
+class Countable:
+    """Reads a chunk out of any tokens but those that begin with an even one: an untrained policy's mean nothing to FAST."""
+
+    def decode(self, rows, horizon, action_size):
+        return [self._decoded(row, (horizon, action_size)) for row in rows]
+
+    def _decoded(self, row, shape):
+        if not row or row[0] % 2 == 0:
+            return Decoded("malformed", np.array(row), None)
+        return Decoded("ok", np.array(row), np.resize(np.array(row) / 2048, shape))
+
+
+@pytest.fixture(scope="session")
+def tokens(policy):
+    return replace(open_sampler(str(policy), "fast"), fast=Countable())
+
+
+def asked(sampler, states, candidates=3, seed=0):
+    """Answers to the first picture of each walk."""
+    images = np.stack([ToyPictures(84).get(walk(number))[0] for number in states])
+    draws = [generator_of(seed, walk(number).key, 0) for number in states]
+    return sampler.sample(images, [walk(number).instruction for number in states], draws, candidates)
+
+
+def test_answers_in_tokens_depend_on_their_own_draws_alone(tokens):
+    both = asked(tokens, (0, 1))
+    assert both.shape == (2, 3, CHUNK, 7) and both.dtype == np.float32
+    assert np.array_equal(both[1:], asked(tokens, (1,)), equal_nan=True)
+    assert not np.array_equal(both, asked(tokens, (0, 1), seed=1), equal_nan=True)
+
+
+def test_the_colder_the_nearer_to_the_likeliest_answer(tokens):
+    model, ids = tokens.model, tokens.prompter.ids
+    question = Question(tokens.prompter.prompt(walk(0).instruction), ToyPictures(84).get(walk(0))[0], None)
+    greedy = Greedy(ids.end_of_turn, allowed=(ids.first_action, ids.last_action))
+    (likeliest,) = Predictor(model, ids, 1, CHUNK, 1, CHUNK * 7 + 2, greedy, tokens.fast).answer([question])
+    wanted = np.full((CHUNK, 7), np.nan) if likeliest.normalised is None else likeliest.normalised
+    cold = asked(replace(tokens, temperature=1e-6), (0,), candidates=2)
+    assert np.allclose(cold[0], wanted, equal_nan=True)
+
+
+def test_tokens_are_drawn_as_often_as_their_scores_say():
+    """Gumbel noise times the temperature on the scores is a draw from their softmax at that temperature."""
+    scores, temperature = np.array([0.0, 1.0, 2.0]), 2.0
+    noise = temperature * generator_of(0, "walk", 0).gumbel(size=(20_000, 3))
+    found = np.bincount((scores + noise).argmax(axis=1), minlength=3) / 20_000
+    wanted = np.exp(scores / temperature) / np.exp(scores / temperature).sum()
+    assert np.allclose(found, wanted, atol=0.015)
+
+
+def test_an_answer_that_is_no_chunk_is_in_no_pair(tokens, tmp_path):
+    label_all(labeller(tokens, None, limit=4, rewards=("gta",), head="fast"), [walk(0)], tmp_path, {})
+    part = read(tmp_path)
+    no_chunk = np.isnan(part.candidates).any(axis=(2, 3))
+    assert no_chunk.any() and not no_chunk.all()
+    assert (np.isnan(part.total["gta"]) == no_chunk).all()
+    for state, pair in enumerate(part.pairs["gta"]):
+        assert not no_chunk[state][pair[pair >= 0]].any()
+
+
+def test_a_policy_without_action_tokens_names_the_other_head(policy, tmp_path):
+    folder = tmp_path / "flow"
+    shutil.copytree(policy, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "token_head": False}))
+    with pytest.raises(TrainingError, match="without action tokens; add --head flow"):
+        open_sampler(str(folder), "fast")
+
+
+def test_a_policy_without_an_expert_names_the_other_head(tmp_path):
+    with pytest.raises(TrainingError, match="no flow expert to sample from; add --head fast"):
+        open_sampler(str(write_nano(tmp_path, expert=False)))
+
+
+# Labels
 
 
 def test_labelling_goes_on_where_it_was_stopped(labels, sampler, imagination, tmp_path, monkeypatch):
@@ -133,7 +217,12 @@ def test_goal_rewards_ask_for_a_world_model(sampler):
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"), [({"rewards": ("best",)}, "unknown reward best"), ({"candidates": 1}, "two candidates")]
+    ("settings", "said"),
+    [
+        ({"rewards": ("best",)}, "unknown reward best"),
+        ({"candidates": 1}, "two candidates"),
+        ({"temperature": 0.0}, "a temperature is above 0"),
+    ],
 )
 def test_settings_that_mean_nothing_are_refused(sampler, imagination, settings, said):
     with pytest.raises(TrainingError, match=said):

@@ -133,7 +133,7 @@ def test_a_base_is_what_every_supervised_training_starts_from(wanted, tmp_path):
 
 
 def test_a_reproduction_that_cannot_be_is_told(wanted):
-    assert "chunks must hold 5" in replace(wanted, chunks=(1,)).problem()
+    assert "heads must hold 5: [flow]" in replace(wanted, heads={1: ("flow",), 5: ("fast",)}).problem()
     assert "unknown reward best" in replace(wanted, rewards=("best",)).problem()
     assert not wanted.problem() and not read_recipe("nano", "reproduce", Reproduction).problem()
 

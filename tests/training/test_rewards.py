@@ -57,6 +57,8 @@ def test_the_first_of_equals_is_taken():
         ([-1.0, -1.25], 0.25, (0, 1)),
         ([-1.0, float("nan")], 0.0, (-1, -1)),
         ([-1.0, float("-inf")], 0.0, (-1, -1)),
+        ([float("nan")] * 2, 0.0, (-1, -1)),
+        ([float("nan"), -2.0, -1.0], 0.0, (2, 1)),
     ],
 )
 def test_rewards_that_are_equal_too_close_or_no_numbers_make_no_pair(totals, margin, wanted):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -32,6 +32,8 @@ def label(
     ] = None,
     every: Annotated[int, typer.Option("--every", min=1, help="Steps from one picture of the policy's to the next.")] = 2,
     seed: Annotated[int, typer.Option("--seed", help="Of the answers' noise.")] = 0,
+    head: Annotated[Literal["flow", "fast"], typer.Option("--head", help="fast: answers of the token head.")] = "flow",
+    temperature: Annotated[float, typer.Option("--temperature", help="Of the token head's answers.")] = 1.0,
     frames: Annotated[Path, typer.Option("--frames", help="Folder that keeps pictures, for all looks.")] = Path("frames"),
     latents: Annotated[Path, typer.Option("--latents", help="Folder that keeps encoded frames.")] = Path("latents"),
     assets: Annotated[str, typer.Option("--assets", help="Pack that pictures are drawn with.")] = "standin",
@@ -47,11 +49,13 @@ def label(
     from ..demonstrations import read_files, task_files
     from ..frames import Look, open_frames
     from ..preference.labelling import LabelSettings, label_all
+    from ..preference.rewards import REWARDS
     from ..preference.setting_up import open_labeller
     from ..preference.store import read
 
     console = Console(stderr=as_json)
-    settings = LabelSettings(**({"rewards": tuple(reward)} if reward else {}), **_given(candidates, margin, states, seed))
+    asked = {"candidates": candidates, "margin": margin, "seed": seed, "limit": states, "head": head, "temperature": temperature}
+    settings = LabelSettings(tuple(reward or REWARDS), **asked)
     demonstrations = [*read_files(task_files(data), most=episodes)]
     labeller, about = open_labeller(
         settings,
@@ -69,10 +73,6 @@ def label(
     with counting(console, "states", len(found)) as done:
         label_all(labeller, demonstrations, out, about, done)
     _report(console, settings, read(out), round(time.monotonic() - started, 1), out, as_json=as_json)
-
-
-def _given(candidates: int, margin: float, states: int | None, seed: int) -> dict:
-    return {"candidates": candidates, "margin": margin, "limit": states, "seed": seed}
 
 
 def _show(console: Console, settings: LabelSettings, states: int, out: Path) -> None:

@@ -20,7 +20,7 @@ from ..demonstrations import DataError, Demonstration
 from ..settings import TrainingError
 from .pairs import pair
 from .rewards import REWARDS, Reward
-from .sampler import Sampler, noise_of
+from .sampler import Head, Sampler, generator_of
 from .store import Part, begin, has_part, write_part
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ class LabelSettings:
     margin: float = 0.0
     """Smallest difference between the rewards of winner and loser; equal rewards never make a pair."""
     seed: int = 0
+    head: Head = "flow"
+    """Which head of the policy answers."""
+    temperature: float = 1.0
+    """Of the token head's answers."""
     every: int = 1
     """Of a demonstration's states, take each so-manyth."""
     limit: int | None = None
@@ -53,6 +57,8 @@ class LabelSettings:
         """Why nothing can be labelled so; empty where it can."""
         if unknown := set(self.rewards) - REWARDS.keys():
             return f"unknown reward {', '.join(sorted(unknown))}; known are {', '.join(REWARDS)}"
+        if not self.temperature > 0:
+            return f"a temperature is above 0, not {self.temperature:g}: at 0 all answers are one"
         return "two candidates make a pair; one does not" if self.candidates < 2 else ""
 
     def needs_world(self) -> bool:
@@ -121,9 +127,9 @@ class Labeller:
     def label(self, states: Sequence[State]) -> Part:
         """Candidates, scores and pairs of some states."""
         images = np.stack([np.asarray(self.pictures.get(s.demonstration)[s.picture]) for s in states])
-        shape = (self.settings.candidates, *states[0].chunk.shape)
-        noise = np.stack([noise_of(self.settings.seed, s.demonstration.key, s.step, shape) for s in states])
-        candidates = self.sampler.sample(images, [s.demonstration.instruction for s in states], noise)
+        draws = [generator_of(self.settings.seed, s.demonstration.key, s.step) for s in states]
+        texts = [s.demonstration.instruction for s in states]
+        candidates = self.sampler.sample(images, texts, draws, self.settings.candidates)
         scored = [self._score(state, chunks) for state, chunks in zip(states, candidates, strict=True)]
         names = self.settings.rewards
         total = {name: np.stack([row[name][0] for row in scored]) for name in names}

@@ -18,15 +18,16 @@ Array = np.ndarray
 
 
 def best_and_worst(totals_C: Array) -> tuple[int, int]:
-    """Indices of the largest and of the smallest reward; the first of equals."""
-    return int(np.argmax(totals_C)), int(np.argmin(totals_C))
+    """Indices of the largest and of the smallest reward; the first of equals, and NaN is neither."""
+    return int(np.nanargmax(totals_C)), int(np.nanargmin(totals_C))
 
 
 def pair(totals_C: Array, margin: float) -> tuple[int, int]:
-    """Winner and loser, or `NO_PAIR` twice where their rewards are equal, no numbers, or not `margin` apart."""
-    if not np.isfinite(totals_C).all():
+    """Winner and loser, or `NO_PAIR` twice where rewards are equal or not `margin` apart. What is no number takes no part."""
+    finite = np.isfinite(totals_C)
+    if not finite.any():
         return NO_PAIR, NO_PAIR
-    winner, loser = best_and_worst(totals_C)
+    winner, loser = best_and_worst(np.where(finite, totals_C, np.nan))
     gap = float(totals_C[winner]) - float(totals_C[loser])
     return (winner, loser) if gap > 0 and gap >= margin else (NO_PAIR, NO_PAIR)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ...policies.adapters import NormStats
-from ...policies.nora.checkpoint import open_checkpoint
+from ...policies.fast import FastTokenizer
+from ...policies.nora.checkpoint import Checkpoint, open_checkpoint
 from ...policies.nora.prompt import Prompter
 from ...policies.nora.statistics import Statistics
 from ...policies.nora.weights import digest
@@ -18,36 +20,24 @@ from ..settings import TrainingError
 
 if TYPE_CHECKING:
     from ...policies.nora.model import NoraModel
-    from .prompts import Batcher
+    from ...policies.nora.predictor import Predictor
 
 Array = np.ndarray
+Draws = Sequence[np.random.Generator]
+Head = Literal["flow", "fast"]
+SPARE_TOKENS = 2
+"""Beyond one token per number of the chunk, as when it is played."""
 
 
 @dataclass(frozen=True)
-class Sampler:
-    """A policy's flow expert, asked for several chunks per state; the prefix is computed once."""
+class Sampler(ABC):
+    """A policy, asked for several chunks per state."""
 
     model: NoraModel
-    batcher: Batcher
+    prompter: Prompter
     norm_stats: Mapping[str, Any]
-    steps: int
-    """Euler steps."""
     digest: str
     """SHA-256 of the weights."""
-
-    @classmethod
-    def load(cls, checkpoint: str, steps: int = 10, device: str = "cpu") -> Sampler:
-        """The policy of a checkpoint. Raises PolicyError, TrainingError."""
-        import torch
-
-        from .prompts import Batcher
-
-        found = open_checkpoint(checkpoint)
-        if not found.config.expert:
-            raise TrainingError(f"{checkpoint} has no flow expert to sample from")
-        prompter = Prompter.load(found.folder, found.config.image_tokens)
-        model = found.model(device, torch.float32)
-        return cls(model, Batcher(found.config, prompter), found.norm_stats, steps, digest(found.files))
 
     @property
     def chunk(self) -> int:
@@ -58,26 +48,127 @@ class Sampler:
         """How the policy's actions for a suite are normalised."""
         return Statistics(self.norm_stats, None).of(suite)
 
-    def sample(self, images: Array, instructions: Sequence[str], noise_SCNA: Array) -> Array:
-        """[S, C, N, A] float32 normalised chunks of S states, from that noise."""
+    @abstractmethod
+    def facts(self) -> Mapping[str, Any]:
+        """What decides the answers beside weights and draws."""
+
+    @abstractmethod
+    def sample(self, images: Array, instructions: Sequence[str], draws: Draws, candidates: int) -> Array:
+        """[S, C, N, A] float32 normalised chunks of S states; NaN for an answer that is no chunk.
+
+        Args:
+            images: [S, size, size, 3] uint8 at the model's size.
+            instructions: one per picture.
+            draws: one per picture; what is drawn for it comes from there alone.
+            candidates: C.
+        """
+
+
+@dataclass(frozen=True)
+class FlowSampler(Sampler):
+    """The flow expert from C noises; the prefix is computed once."""
+
+    steps: int = 10
+    """Euler steps."""
+
+    def facts(self) -> Mapping[str, Any]:
+        return {"euler_steps": self.steps}
+
+    def sample(self, images: Array, instructions: Sequence[str], draws: Draws, candidates: int) -> Array:
         import torch
 
-        from .prompts import to
+        from .prompts import Batcher, to
 
         device = next(self.model.parameters()).device
-        shown = to(self.batcher.shown(images, instructions), device)
-        count = noise_SCNA.shape[1]
+        shown = to(Batcher(self.model.config, self.prompter).shown(images, instructions), device)
+        shape = (candidates, self.chunk, self.model.config.action_size)
+        noise_SCNA = np.stack([draw.standard_normal(shape, np.float32) for draw in draws])
         with torch.no_grad():
             cache = [
-                (keys.repeat_interleave(count, 0), values.repeat_interleave(count, 0))
+                (keys.repeat_interleave(candidates, 0), values.repeat_interleave(candidates, 0))
                 for keys, values in self.model.prefix(*shown.inputs).cache
             ]
             noise = torch.from_numpy(noise_SCNA).flatten(0, 1).to(device)
-            chunks = self.model.sample(noise, cache, shown.mask_BP.repeat_interleave(count, 0), self.steps)
-        return chunks.unflatten(0, (-1, count)).cpu().numpy()
+            chunks = self.model.sample(noise, cache, shown.mask_BP.repeat_interleave(candidates, 0), self.steps)
+        return chunks.unflatten(0, (-1, candidates)).cpu().numpy()
 
 
-def noise_of(seed: int, key: str, step: int, shape: tuple[int, ...]) -> Array:
-    """Standard normal float32, the same for the same seed, demonstration and step."""
+@dataclass(frozen=True)
+class TokenSampler(Sampler):
+    """The token head at a temperature; nothing but action tokens and the end of the turn can be drawn.
+
+    A draw is the maximum of the scores plus Gumbel noise, so that it depends on nothing but its own noise. Each candidate
+    has a pass of the backbone of its own.
+    """
+
+    fast: FastTokenizer
+    temperature: float = 1.0
+    _predictors: dict[int, Predictor] = field(default_factory=dict)
+    """By candidates."""
+
+    def facts(self) -> Mapping[str, Any]:
+        return {"temperature": self.temperature}
+
+    def sample(self, images: Array, instructions: Sequence[str], draws: Draws, candidates: int) -> Array:
+        from ...policies.nora.predictor import Question
+
+        if candidates not in self._predictors:
+            self._predictors[candidates] = self._predictor(candidates)
+        ids, shape = self.prompter.ids, (self.chunk, self.model.config.action_size)
+        most, choices = self._most_tokens(), ids.last_action - ids.first_action + 2
+        questions = [
+            Question(self.prompter.prompt(text), image, np.float32(self.temperature) * gumbel)
+            for image, text, draw in zip(images, instructions, draws, strict=True)
+            for gumbel in draw.gumbel(size=(candidates, most, choices)).astype(np.float32)
+        ]
+        answers = self._predictors[candidates].answer(questions)
+        chunks = [np.full(shape, np.nan) if answer.normalised is None else answer.normalised for answer in answers]
+        return np.stack(chunks).reshape(len(images), candidates, *shape).astype(np.float32)
+
+    def _most_tokens(self) -> int:
+        return self.chunk * self.model.config.action_size + SPARE_TOKENS
+
+    def _predictor(self, rows: int) -> Predictor:
+        from ...policies.nora.engine import Greedy
+        from ...policies.nora.predictor import Predictor
+
+        ids = self.prompter.ids
+        choice = Greedy(ids.end_of_turn, allowed=(ids.first_action, ids.last_action))
+        return Predictor(self.model, ids, rows, self.chunk, 1, self._most_tokens(), choice, self.fast)
+
+
+def open_sampler(
+    checkpoint: str, head: Head = "flow", *, steps: int = 10, temperature: float = 1.0, device: str = "cpu"
+) -> Sampler:
+    """A checkpoint's policy. Raises PolicyError, TrainingError.
+
+    Args:
+        checkpoint: path, hub id or `nora-1.5-nano`.
+        head: which of its heads answers.
+        steps: Euler steps of the flow.
+        temperature: of the tokens.
+        device: where.
+    """
+    import torch
+
+    found = open_checkpoint(checkpoint)
+    prompter = Prompter.load(found.folder, found.config.image_tokens)
+    if head == "flow" and not found.config.expert:
+        raise TrainingError(f"{checkpoint} has no flow expert to sample from; add --head fast")
+    fast = _fast(found) if head == "fast" else None
+    own = (found.model(device, torch.float32), prompter, found.norm_stats, digest(found.files))
+    return TokenSampler(*own, fast, temperature) if fast else FlowSampler(*own, steps)
+
+
+def _fast(found: Checkpoint) -> FastTokenizer:
+    if not found.token_head:
+        raise TrainingError(f"{found.name} was trained without action tokens; add --head flow")
+    if not (folder := found.folder / "fast_tokenizer").is_dir():
+        raise TrainingError(f"{found.name} has no fast_tokenizer/, which --head fast needs")
+    return FastTokenizer.load(folder)
+
+
+def generator_of(seed: int, key: str, step: int) -> np.random.Generator:
+    """The same for the same seed, demonstration and step."""
     words = np.frombuffer(hashlib.sha256(key.encode()).digest()[:16], "<u4")
-    return np.random.default_rng([seed, step, *map(int, words)]).standard_normal(shape, np.float32)
+    return np.random.default_rng([seed, step, *map(int, words)])

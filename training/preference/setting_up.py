@@ -12,7 +12,7 @@ from ..world_model import checkpoint
 from ..world_model.latents import Latents
 from ..world_model.stage import action_bounds
 from .labelling import Imagination, Labeller, LabelSettings
-from .sampler import Sampler
+from .sampler import open_sampler
 
 
 def open_labeller(
@@ -33,9 +33,9 @@ def open_labeller(
         watched: size -> where the world model's frames come from, one of every step.
         latents: folder that keeps what the encoder made of them.
     """
-    sampler = Sampler.load(policy)
+    sampler = open_sampler(policy, settings.head, temperature=settings.temperature)
     imagination = _imagination(world_model, watched, latents) if world_model and settings.needs_world() else None
-    about = {"policy": policy, "policy_sha256": sampler.digest, "euler_steps": sampler.steps}
+    about = {"policy": policy, "policy_sha256": sampler.digest, **sampler.facts()}
     if world_model and imagination:
         about |= {"world_model": str(world_model), "world_model_sha256": digest([world_model / checkpoint.WEIGHTS])}
     return Labeller(settings, sampler, shown(sampler.model.config.image_size), imagination), about
