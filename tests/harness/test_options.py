@@ -22,10 +22,10 @@ OPTIONS = {
         "tokenizer": "--data --out --length --end --vocab --scale --keep-noops --bounds --validation --dry-run --json",
         "world-model": "--data --out --recipe --episodes --start --steps --seed --frames --latents --assets --dry-run --json",
         "publish": "--from --out --dtype --card",
-        "dpo": "--policy --labels --reward --out --recipe --steps --rate --beta --seed --dry-run --json",
+        "dpo": "--policy --labels --reward --out --recipe --steps --rate --beta --seed --head --dry-run --json",
     },
-    "label": "--policy --data --out --world-model --reward --candidates --margin --states --episodes --every --seed --frames "
-    "--latents --assets --dry-run --json",
+    "label": "--policy --data --out --world-model --reward --candidates --margin --states --episodes --every --seed --head "
+    "--temperature --frames --latents --assets --dry-run --json",
     "reproduce": "WHAT --out --quick --recipe --workers --dry-run",
     "export": "FOLDER --format --out --assets --fps --trust --json",
     "trials": "FILE --suite --policy --out --trials --tasks",

@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -24,6 +24,9 @@ def dpo(
     rate: Annotated[float | None, typer.Option("--rate", help="Peak of the learning rate, instead of the recipe's.")] = None,
     beta: Annotated[float | None, typer.Option("--beta", help="Instead of the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Instead of the recipe's.")] = None,
+    head: Annotated[
+        Literal["flow", "fast"] | None, typer.Option("--head", help="Which head learns, instead of the recipe's.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -37,7 +40,7 @@ def dpo(
     console = Console(stderr=as_json)
     wanted = read_recipe(recipe, "dpo", DpoRecipe)
     settings = wanted.dpo if beta is None else replace(wanted.dpo, beta=beta)
-    wanted = replace(wanted, loop=wanted.loop.changed(steps=steps, seed=seed, rate=rate), dpo=settings)
+    wanted = replace(wanted, loop=wanted.loop.changed(steps=steps, seed=seed, rate=rate), dpo=settings, head=head or wanted.head)
     stage = look_up(wanted, policy, labels, reward)
     loop = wanted.loop
     plan(
