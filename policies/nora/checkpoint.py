@@ -28,6 +28,9 @@ EMBEDDING = "vlm.model.language_model.embed_tokens.weight"
 MOST_NOISE = 2.0
 EXPERT_CHUNK = 5
 """Actions per answer of the released NORA-1.5."""
+TRUSTED = "--policy {kind} --policy-arg checkpoint={name} --policy-arg trust_remote_code=true"
+OTHERS = {"openvla": TRUSTED, "spatialvla": TRUSTED, "lerobot": "--policy lerobot --policy-arg path={name}"}
+"""Families of checkpoints with a policy of their own -> how it is asked for."""
 EMBEDDED = Path(__file__).parent / "nano_checkpoint"
 EMBEDDED_NAME = "nora-1.5-nano"
 """The checkpoint of the package. Records call it so: its weights' hash stands beside, its folder is another on every machine."""
@@ -99,6 +102,7 @@ def noise_scale(scale: Any, where: str) -> float:
 
 def open_checkpoint(name: str) -> Checkpoint:
     """The checkpoint of that hub id or path. Reads headers only. Raises CheckpointError."""
+    _refuse_others(name)
     path = locate(name)
     folder = path if path.is_dir() else path.parent
     files = _weight_files(folder) if path.is_dir() else (path,)
@@ -112,6 +116,31 @@ def open_checkpoint(name: str) -> Checkpoint:
     if beyond:
         raise CheckpointError(f"{name} has fewer tensors than its config.json has layers")
     return Checkpoint(name, folder, files, config, tensors)
+
+
+def _refuse_others(name: str) -> None:
+    """Raises CheckpointError for a checkpoint of another family, before its weights are fetched."""
+    path = Path(name).expanduser()
+    folder = path if path.exists() else _settings_from_hub(name) if name.count("/") == 1 else None
+    if folder is None or not (folder / "config.json").is_file():
+        return
+    settings = _object(folder / "config.json")
+    kind = "lerobot" if "type" in settings and "input_features" in settings else settings.get("model_type")
+    if isinstance(kind, str) and kind in OTHERS:
+        raise CheckpointError(f"{name} is a checkpoint of {kind}, not of NORA. Type: {OTHERS[kind].format(kind=kind, name=name)}")
+
+
+def _settings_from_hub(name: str) -> Path | None:
+    """A folder with what the hub has of `config.json`; None where that cannot be had, which `locate` will explain."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    for here in (True, False):
+        try:
+            return Path(snapshot_download(name, allow_patterns="config.json", local_files_only=here))
+        except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError):
+            continue
+    return None
 
 
 def layers_beyond(config: NoraConfig, tensors: Mapping[str, Stored]) -> bool:

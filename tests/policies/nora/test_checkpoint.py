@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from nora_bench.policies.base import PolicyError
 from nora_bench.policies.nora.checkpoint import EMBEDDING, locate, open_checkpoint
 from nora_bench.policies.nora.config import FULL_BACKBONE, ExpertConfig, NoraConfig
@@ -148,6 +149,36 @@ def hub(tmp_path, monkeypatch):
 def test_a_hub_id_loads_from_the_local_cache_without_a_network(folder, nano_model, hub):
     hub(folder)
     assert same_weights("somebody/nora-small", nano_model)
+
+
+OTHER_FAMILIES = {
+    "--policy openvla --policy-arg checkpoint=": {"model_type": "openvla"},
+    "--policy spatialvla --policy-arg checkpoint=": {"model_type": "spatialvla"},
+    "--policy lerobot --policy-arg path=": {"type": "act", "input_features": {}},
+}
+
+
+@pytest.mark.parametrize("wanted", OTHER_FAMILIES)
+def test_a_checkpoint_of_another_family_names_the_policy_that_plays_it(tmp_path, wanted):
+    (tmp_path / "config.json").write_text(json.dumps(OTHER_FAMILIES[wanted]))
+    with pytest.raises(CheckpointError, match=f"not of NORA. Type: {wanted}{tmp_path}"):
+        open_checkpoint(str(tmp_path))
+
+
+def test_another_family_is_noticed_before_its_weights_are_fetched(tmp_path, monkeypatch):
+    fetched = []
+
+    def snapshot_download(name, allow_patterns, local_files_only=False):
+        fetched.append(allow_patterns)
+        if local_files_only:
+            raise LocalEntryNotFoundError("not here")
+        (tmp_path / "config.json").write_text('{"model_type": "openvla"}')
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    with pytest.raises(CheckpointError, match="--policy openvla --policy-arg checkpoint=openvla/openvla-7b"):
+        open_checkpoint("openvla/openvla-7b")
+    assert set(fetched) == {"config.json"}
 
 
 def test_a_cached_tokenizer_is_found_without_its_weights_and_weights_are_not_taken_for_there(folder, hub, monkeypatch):
