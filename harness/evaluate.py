@@ -17,6 +17,7 @@ from ..policies.base import Policy
 from ..results.reading import Run, load_run
 from . import session
 from .config import parse
+from .prepare import prepare
 
 
 def evaluate(
@@ -44,7 +45,7 @@ def evaluate(
     built, borrowed = _build(policy)
     asked = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in options.items()}
     passed = {name: value for name, value in {"suite": suite, "episodes": episodes, **asked}.items() if value is not None}
-    prepared = session.prepare(parse({**passed, "policy": _name(policy, name)}), built, borrowed=borrowed)
+    prepared = prepare(parse({**passed, "policy": _name(policy, name)}), built, borrowed=borrowed)
     console = Console() if progress else Console(quiet=True)
     with session.create(prepared, passed) as store:
         session.play(prepared, store, session.draw_with(prepared), console)

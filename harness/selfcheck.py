@@ -138,10 +138,11 @@ def _play(
     subject: Subject, assets: str, folder: Path, names: tuple[str, ...], policy: str, *, workers: int
 ) -> list[EpisodeRecord]:
     from . import session
+    from .prepare import prepare
 
     passed = {"suite": list(names), "tasks": subject.tasks, "episodes": 1, "policy": policy, "workers": workers}
     config = parse({**passed, "assets": assets, "out": str(folder)})
-    prepared = session.prepare(config)
+    prepared = prepare(config)
     with session.create(prepared, passed) as store:
         session.play(prepared, store, Backend("none"), Console(file=io.StringIO()))
         return store.records()

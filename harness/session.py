@@ -1,4 +1,4 @@
-"""One sitting at a run: look everything up, open its folder, play what is missing, leave the folder in order.
+"""One sitting at a run: open its folder, play what is missing, leave the folder in order.
 
 A run may take several sittings (`--resume`). What decides its results is fixed by the first and checked by the others:
 configuration, protocol, assets, policy fingerprint, versions.
@@ -9,132 +9,39 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import signal
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext, suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
 
-from ..envs.base import AssetPack, WorldOptions
+from ..envs.base import WorldOptions
 from ..envs.paths import cache_home
-from ..policies.base import Policy
-from ..policies.registry import load
 from ..results.records import EpisodeRecord
 from ..results.store import Store, StoreError
 from . import provenance
 from .asset_watch import AssetWatch
-from .cluster_runner import ClusterRunner, Replicas, choose_worlds
+from .cluster_runner import ClusterRunner, Replicas
 from .config import HOW, RunConfig
 from .decide import PolicySeat
 from .drawing import NOTHING, find_driver
 from .errors import InputError, Interrupted, NotAble
-from .estimate import choose_workers
 from .gl import Backend
-from .plan import Plan, Stage, find_stage, make_plan
 from .pool import WorkerSetup
+from .prepare import Prepared, find_assets
 from .progress import Tally, show
 from .recording import RunFacts
 from .runner import Limits, Runner
-from .until import Until, make_until
+from .signals import stop_signals
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CHECKED = ("config", "protocol", "assets")
 """Parts of run.json that a resumed run must find as they were."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A run with every name looked up; nothing has been written or started."""
-
-    config: RunConfig
-    stage: Stage
-    policy: Policy
-    plan: Plan
-    assets: AssetPack
-    workers: int
-    until: Until | None = None
-    """Its plan is this run's plan."""
-    borrowed: bool = False
-    """Whether the policy is somebody else's to close."""
-
-    def left(self, records: Iterable[EpisodeRecord]) -> Plan:
-        """What is still to be played; nothing where `--until` has enough."""
-        records = list(records)
-        if self.until and self.until.recall(records).stop:
-            return Plan((), 0)
-        return self.plan.without({record.key for record in records})
-
-    def facts(self) -> dict[str, Any]:
-        """What run.json says about it."""
-        needs = asdict(self.policy.needs)
-        return {
-            "suites": [suite.name for suite in self.stage.suites],
-            "backend": self.stage.backend,
-            "protocol": asdict(self.stage.protocol),
-            "policy": {
-                "name": self.config.policy,
-                "args": dict(self.config.policy_arg),
-                "stochastic": self.policy.stochastic,
-                "marks": list(self.policy.marks),
-                "needs": {**needs, "cameras": list(needs["cameras"])},
-            },
-            "assets": {"pack": self.assets.name, "fingerprint": self.assets.fingerprint, "path": self.assets.path},
-            "counts": {"planned": len(self.plan.episodes), "repeated": self.plan.repeated, "done": 0, "errors": 0},
-        }
-
-
-def prepare(config: RunConfig, policy: Policy | None = None, *, borrowed: bool = False) -> Prepared:
-    """Look up suites, protocol, policy (unless given) and assets, and make the plan.
-
-    Raises InputError, NotAble, PolicyError, SuiteError.
-    """
-    stage = find_stage(config)
-    policy = policy or load(config.policy, config.policy_arg)
-    _require_cameras(stage, policy)
-    plan = make_plan(config, stage, stochastic=policy.stochastic)
-    until = make_until(config.until, plan.episodes) if config.until else None
-    plan = replace(plan, episodes=until.episodes()) if until else plan
-    workers = _workers(config, stage, len(plan.episodes), borrowed=borrowed)
-    return Prepared(config, stage, policy, plan, _find_assets(config.assets, stage), workers, until, borrowed)
-
-
-def _require_cameras(stage: Stage, policy: Policy) -> None:
-    """Raises InputError where the policy wants to look through a camera that the suite does not have."""
-    there = getattr(stage.suites[0], "cameras", policy.needs.cameras)
-    if lacking := [camera for camera in policy.needs.cameras if camera not in there]:
-        raise InputError(
-            f"{stage.suites[0].name} has no {' and no '.join(lacking)} camera, which the policy wants; it has {', '.join(there)}"
-        )
-
-
-def _workers(config: RunConfig, stage: Stage, episodes: int, *, borrowed: bool) -> int:
-    """How many worlds play at once."""
-    if config.executor == "local":
-        if config.policy_replicas > 1:
-            raise InputError("--policy-replicas needs --executor ray, which works on one machine, too")
-        return choose_workers(config.workers, stage.suites[0], episodes)
-    if borrowed:
-        raise InputError("--executor ray builds the policy on the cluster, so it must be given by its name")
-    if stage.python != sys.executable:
-        raise NotAble("--executor ray plays suites in nora-bench's own interpreter; play this one with local workers")
-    return choose_worlds(config, episodes)
-
-
-def _find_assets(wanted: str, stage: Stage) -> AssetPack:
-    packs = {suite.name: suite.resolve_assets(wanted) for suite in stage.suites}
-    if len({pack.fingerprint for pack in packs.values()}) > 1:
-        found = ", ".join(f"{suite} has {pack.name}" for suite, pack in packs.items())
-        raise NotAble(f"the suites of this run would be drawn with different assets ({found}); name one pack with --assets")
-    return next(iter(packs.values()))
 
 
 def create(prepared: Prepared, passed: Mapping[str, Any]) -> Store:
@@ -303,7 +210,7 @@ def _tally(prepared: Prepared, store: Store) -> Tally:
 def _once_watched(prepared: Prepared, over: Callable[[EpisodeRecord], None]) -> Callable[[EpisodeRecord], None]:
     """`over`, for records of episodes that were drawn with the run's assets; raises NotAble for others."""
     pack = prepared.assets
-    watch = AssetWatch(pack.path, pack.fingerprint, lambda: _find_assets(prepared.config.assets, prepared.stage).fingerprint)
+    watch = AssetWatch(pack.path, pack.fingerprint, lambda: find_assets(prepared.config.assets, prepared.stage).fingerprint)
 
     def checked(record: EpisodeRecord) -> None:
         watch.require_same()
@@ -349,31 +256,6 @@ def _conclude(
 def resume_command(folder: Path) -> str:
     """What continues the run in that folder."""
     return f"nora-bench run --resume --out {shlex.quote(str(folder))}"
-
-
-@contextmanager
-def stop_signals() -> Iterator[Callable[[], bool]]:
-    """A function that says whether Ctrl-C, SIGTERM or SIGHUP has come; a second Ctrl-C raises KeyboardInterrupt.
-
-    Signals come to the main thread only; in another, nothing is heeded.
-    """
-    came = False
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        nonlocal came
-        came = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    heeded = [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # nohup ignores SIGHUP
-    before = {number: signal.signal(number, note) for number in heeded}
-    try:
-        yield lambda: came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _now() -> str:

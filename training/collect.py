@@ -18,7 +18,7 @@ from ..envs.base import EpisodeSpec, Suite, Task
 from ..harness.config import RunConfig
 from ..harness.errors import InputError
 from ..harness.plan import Plan
-from ..harness.session import Prepared, prepare
+from ..harness.prepare import Prepared, prepare
 from ..policies.recordings import read_records
 from .demonstrations import append
 from .demonstrator import Demonstrator, Learner

@@ -114,7 +114,8 @@ def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: boo
     """Print what a run would be, or what is left of one, and what it would cost."""
     from ...results.store import load_run
     from ..estimate import estimate, require_room
-    from ..session import prepare, repeated
+    from ..prepare import prepare
+    from ..session import repeated
 
     prepared = prepare(config)
     plan = prepared.left(load_run(str(config.out)).records if resume else ())
@@ -139,8 +140,9 @@ def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: boo
 def play(config: RunConfig, passed: dict[str, Any], console: Console, *, resume: bool, as_json: bool) -> int:
     """Play the run to its end; the exit code."""
     from .. import session, videos
+    from ..prepare import prepare
 
-    prepared = session.prepare(config)
+    prepared = prepare(config)
     gl = session.draw_with(prepared)
     if config.video != "none":
         videos.require(prepared.stage.suites[0])
@@ -168,7 +170,7 @@ def play(config: RunConfig, passed: dict[str, Any], console: Console, *, resume:
 def _film(folder: Path, which: str, console: Console) -> Filmed | None:
     """Film the episodes asked for and say how that went; None where none are."""
     from ...results.reading import load_run
-    from ..session import stop_signals
+    from ..signals import stop_signals
     from ..videos import film_run
 
     if which == "none":

@@ -32,7 +32,7 @@ def serve(
     from ..decide import PolicySeat
     from ..plan import find_stage
     from ..serve import Address, greeting, listening, start
-    from ..session import stop_signals
+    from ..signals import stop_signals
 
     address = Address(host, port, token or None)
     config = parse({"suite": suite or ["libero"], "protocol": protocol, "policy": policy, "policy_arg": policy_arg or None})

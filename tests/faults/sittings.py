@@ -20,7 +20,7 @@ from pathlib import Path
 
 from nora_bench.harness import crew
 from nora_bench.harness.cli import main
-from nora_bench.harness.session import STOP_SIGNALS
+from nora_bench.harness.signals import STOP_SIGNALS
 
 from . import orders
 

@@ -4,7 +4,9 @@ import signal
 import pytest
 from nora_bench.harness.config import parse
 from nora_bench.harness.gl import Backend
-from nora_bench.harness.session import STOP_SIGNALS, create, play, prepare, resume_command, stop_signals
+from nora_bench.harness.prepare import prepare
+from nora_bench.harness.session import create, play, resume_command
+from nora_bench.harness.signals import STOP_SIGNALS, stop_signals
 from rich.console import Console
 
 
