@@ -26,7 +26,7 @@ def write_jsonl(run: Run, out: Path) -> int:
 
 
 def write_parquet(run: Run, out: Path) -> int:
-    """Write one Parquet row per episode, actions as lists of float64, fixtures as JSON; how many. Raises NotAble.
+    """Write one Parquet row per episode, actions as lists of float64, fixtures as JSON; how many. Raises NotAble, InputError.
 
     What is common to all (protocol, policy, assets, versions) lies under `nora_bench.run` in the schema's metadata.
     """
@@ -37,14 +37,14 @@ def write_parquet(run: Run, out: Path) -> int:
         raise NotAble("Parquet needs the extra [export]: pip install 'nora-bench[export]'") from None
     facts = json.dumps({name: run.run[name] for name in FACTS if name in run.run})
     schema = _schema(pa, run).with_metadata({"nora_bench.run": facts})
-    with pq.ParquetWriter(out, schema, compression="zstd") as writer:
-        rows: list[dict[str, Any]] = []
-        for row in _rows(run):
-            rows.append(_flat(row))
-            if len(rows) == BATCH:
+    try:
+        with pq.ParquetWriter(out, schema, compression="zstd") as writer:
+            for rows in _batches(run):
                 writer.write_table(pa.Table.from_pylist(rows, schema))
-                rows.clear()
-        writer.write_table(pa.Table.from_pylist(rows, schema))
+    except OverflowError:
+        out.unlink()
+        advice = f"nora-bench export {run.folder} --format jsonl"
+        raise InputError(f"{run.folder} has a number of more than 64 bits, which Parquet cannot hold. Type: {advice}") from None
     return len(run.records)
 
 
@@ -55,6 +55,16 @@ def _rows(run: Run) -> Iterator[dict[str, Any]]:
         except StoreError as error:
             raise InputError(str(error)) from None
         yield {"run": run.name, **record.to_json(), "actions": actions}
+
+
+def _batches(run: Run) -> Iterator[list[dict[str, Any]]]:
+    rows: list[dict[str, Any]] = []
+    for row in _rows(run):
+        rows.append(_flat(row))
+        if len(rows) == BATCH:
+            yield rows
+            rows = []
+    yield rows
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
