@@ -24,6 +24,7 @@ from torch import Tensor
 
 from . import checkpoints
 from .average import Average
+from .claim import claimed
 from .feed import Feed
 from .journal import Journal
 from .objective import Examples, Loss, Objective
@@ -67,15 +68,18 @@ def train(
         accelerator: devices and sharding; None: the one device that there is.
 
     Raises:
-        TrainingError: settings that no run can have, or other ones than those of the run in the folder.
+        TrainingError: settings that no run can have, or other ones than those of the run in the folder, or a folder that
+            another process writes.
     """
     if problem := settings.problem():
         raise TrainingError(problem)
-    run = _Run(objective, examples, settings, out, accelerator or _accelerator(settings))
-    try:
-        run.go(validation, evaluate, report)
-    finally:
-        run.close()
+    devices = accelerator or _accelerator(settings)
+    with claimed(out) if devices.is_main_process else contextlib.nullcontext():
+        run = _Run(objective, examples, settings, out, devices)
+        try:
+            run.go(validation, evaluate, report)
+        finally:
+            run.close()
     return checkpoints.folder_of(out, settings.steps)
 
 

@@ -13,6 +13,7 @@ from nora_bench.policies.nora.engine import Greedy
 from nora_bench.policies.nora.nano import write_nano
 from nora_bench.policies.nora.predictor import Predictor, Question
 from nora_bench.training.action_stats import openings
+from nora_bench.training.claim import claimed
 from nora_bench.training.preference.labelling import Imagination, Labeller, LabelSettings, label_all
 from nora_bench.training.preference.objective import FlowPairs, TokenPairs
 from nora_bench.training.preference.rewards import REWARDS, imagine, score
@@ -202,6 +203,11 @@ def test_labelling_goes_on_where_it_was_stopped(labels, sampler, imagination, tm
 def test_labels_that_were_asked_for_otherwise_are_refused(labels, sampler, imagination):
     with pytest.raises(TrainingError, match="another candidates"):
         label_all(labeller(sampler, imagination, limit=7, candidates=3), [walk(0), walk(1)], labels, {})
+
+
+def test_a_folder_that_another_process_labels_is_left_to_it(sampler, imagination, tmp_path):
+    with claimed(tmp_path), pytest.raises(TrainingError, match="being written by another process"):
+        label_all(labeller(sampler, imagination, limit=1), [walk(0)], tmp_path, {})
 
 
 def test_a_pushed_chunk_is_no_state(sampler, imagination):

@@ -9,6 +9,7 @@ pytest.importorskip("accelerate", reason="no accelerate: pip install 'nora-bench
 
 import torch
 from nora_bench.training import checkpoints, journal
+from nora_bench.training.claim import claimed
 from nora_bench.training.loop import train
 from nora_bench.training.objective import Loss, Objective
 from nora_bench.training.settings import LoopSettings, TrainingError
@@ -178,6 +179,12 @@ def test_a_run_with_other_settings_is_refused(tmp_path):
     train(Line(), Points(), SETTINGS, tmp_path)
     with pytest.raises(TrainingError, match="another rate"):
         train(Line(), Points(), replace(SETTINGS, rate=0.2), tmp_path)
+
+
+def test_a_folder_that_another_process_trains_in_is_left_to_it(tmp_path):
+    with claimed(tmp_path), pytest.raises(TrainingError, match="being written by another process"):
+        train(Line(), Points(), SETTINGS, tmp_path)
+    train(Line(), Points(), SETTINGS, tmp_path)
 
 
 def test_a_finished_run_can_go_on_for_longer(tmp_path):

@@ -15,6 +15,7 @@ import numpy as np
 from ...policies.adapters import NormStats
 from ..action_stats import normalise
 from ..chunks import Chunking
+from ..claim import claimed
 from ..datasets import Pictures, normalised_chunks
 from ..demonstrations import DataError, Demonstration
 from ..settings import TrainingError
@@ -195,7 +196,7 @@ def label_all(
     about: Mapping[str, Any],
     report: Callable[[int], None] = lambda states: None,
 ) -> int:
-    """Label what the folder lacks; the number of states in it afterwards.
+    """Label what the folder lacks; the number of states in it afterwards. Raises TrainingError where another process does.
 
     Args:
         labeller: what labels are made with.
@@ -205,6 +206,13 @@ def label_all(
         report: called with the states of each part that is done.
     """
     states = labeller.states(demonstrations)
+    with claimed(folder):
+        return _label_missing(labeller, states, folder, about, report)
+
+
+def _label_missing(
+    labeller: Labeller, states: Sequence[State], folder: Path, about: Mapping[str, Any], report: Callable[[int], None]
+) -> int:
     begin(folder, {**about, **asdict(labeller.settings), "rewards": list(labeller.settings.rewards), "states": len(states)})
     size = labeller.settings.per_part
     for index, start in enumerate(range(0, len(states), size)):
