@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from .reproduce import BASELINE, Layout, Reproduction, dpo_name, sft_name
@@ -85,14 +86,32 @@ def markdown(answers: list[Answer]) -> str:
     """The answers as a table, and each question's mean over seeds and suites."""
     head = "| question, A -> B | suite | seed | A % | B % | B - A, points (95 %) | p |\n" + "| --- " * 7 + "|\n"
     rows = "\n".join(answer.row() for answer in answers)
-    found: dict[str, list[float]] = {}
-    for answer in answers:
-        found.setdefault(answer.contrast.question, []).append(100 * answer.difference)
-    means = "\n".join(f"| {q} | {sum(d) / len(d):+.1f} | {min(d):+.1f} to {max(d):+.1f} | {len(d)} |" for q, d in found.items())
+    asked = dict.fromkeys(answer.contrast.question for answer in answers)
+    means = "\n".join(_mean([answer for answer in answers if answer.contrast.question == question]) for question in asked)
     return (
         "Paired by initial state; exact p, corrected over suites. Held-out initial states, stand-in assets.\n\n"
-        f"{head}{rows}\n\n| question | mean difference | from, to | seeds x suites |\n| --- | --- | --- | --- |\n{means}\n"
+        f"{head}{rows}\n\nMeans over seeds, with Student's interval: what another training seed may change is in it.\n\n"
+        f"| question | mean difference, points (95 %) | from, to | seeds |\n| --- | --- | --- | --- |\n{means}\n"
     )
+
+
+def _mean(answers: list[Answer]) -> str:
+    """A row with the mean over seeds of one question's differences; a seed's is the mean over its suites."""
+    by_seed: dict[int, list[float]] = {}
+    for answer in answers:
+        by_seed.setdefault(answer.seed, []).append(100 * answer.difference)
+    found = [mean(differences) for differences in by_seed.values()]
+    interval = "" if len(found) < 2 else " ({:+.1f}, {:+.1f})".format(*student(found))
+    spread = f"{min(found):+.1f} to {max(found):+.1f}"
+    return f"| {answers[0].contrast.question} | {mean(found):+.1f}{interval} | {spread} | {len(found)} |"
+
+
+def student(numbers: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Interval of the mean of two or more independent numbers that are about normal (Student, Biometrika 6, 1908)."""
+    from scipy.stats import t
+
+    half = float(t.ppf((1 + level) / 2, len(numbers) - 1)) * stdev(numbers) / len(numbers) ** 0.5
+    return mean(numbers) - half, mean(numbers) + half
 
 
 def _answers(at: Layout, contrast: Contrast, seed: int, ask: Callable[..., str]) -> Iterator[Answer]:

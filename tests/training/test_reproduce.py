@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[train]'")
 from nora_bench.training import stages as running
-from nora_bench.training.contrasts import conclude, questions
+from nora_bench.training.contrasts import conclude, questions, student
 from nora_bench.training.paper_plan import DEVICES, PEAK, UTILISATION, PaperStage, lines, stages as paper_stages
 from nora_bench.training.recipe_file import build, read_recipe
 from nora_bench.training.reproduce import Reproduction, nano_stages, write_recipes
@@ -160,7 +160,13 @@ def test_answers_are_told_by_seed_and_in_the_mean(wanted, tmp_path):
     *_, path = conclude(replace(wanted, seeds=(0, 1)), tmp_path, ask)
     text = path.read_text()
     assert "| SFT -> DPO, gta | libero_object | 1 | 50.0 | 60.0 | +30.0 (-5.0, +40.0) | 0.03 |" in text
-    assert "| SFT -> DPO, gta | +20.0 | +10.0 to +30.0 | 2 |" in text
+    assert "| SFT -> DPO, gta | +20.0 (-107.1, +147.1) | +10.0 to +30.0 | 2 |" in text
+
+
+def test_the_interval_over_seeds_is_students():
+    assert student([1.0, 2.0, 3.0]) == pytest.approx(
+        (2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5)
+    )  # tables: t(0.975, 2) = 4.3027
 
 
 # Recipes
