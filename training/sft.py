@@ -52,6 +52,7 @@ class SftSettings:
     token_weight: float = 1.0
     """Of the cross entropy; 0 leaves the tokens out, and the token head untrained."""
     flow_weight: float = FLOW_WEIGHT
+    """Of the flow matching; 0 leaves the expert as it is."""
     draws: int = 1
     """Noises and times per picture; they share one pass of the backbone."""
     trained: Literal["full", "expert"] = "full"
@@ -76,7 +77,7 @@ class Sft(Objective):
         self.model.requires_grad_(settings.trained == "full")
         for name, parameter in self.model.named_parameters():
             if not name.startswith("vlm."):
-                parameter.requires_grad_(True)
+                parameter.requires_grad_(settings.flow_weight > 0)
         auxiliary = settings.detection_weight or settings.regression_weight
         self.auxiliary = (
             Auxiliary(start.model.config, settings.detection_weight, settings.regression_weight) if auxiliary else None
@@ -103,7 +104,7 @@ class Sft(Objective):
         if seen.logits is not None:
             labels = torch.from_numpy(text.labels).to(self.device)
             parts["tokens"] = (self.settings.token_weight, token_loss(seen.logits, labels))
-        if self.model.config.expert:
+        if self.model.config.expert and self.settings.flow_weight:
             parts["flow"] = (self.settings.flow_weight, self._flow(seen, batch, text, draw))
         if self.auxiliary and batch.targets is not None:
             rows = torch.arange(len(text.ids), device=self.device)

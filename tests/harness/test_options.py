@@ -19,7 +19,7 @@ OPTIONS = {
         "pictures": "--data --out --size --every --camera --assets --workers --dry-run --json",
         "regenerate": "--data --out --assets --workers --dry-run --json",
         "sft": "--data --recipe --out --frames --from --steps --eval-every --assets --threads --dry-run --json",
-        "tokenizer": "--data --out --length --end --vocab --scale --keep-noops --bounds --validation --dry-run --json",
+        "tokenizer": "--data --out --length --end --vocab --scale --smooth --keep-noops --bounds --validation --dry-run --json",
         "world-model": "--data --out --recipe --episodes --start --steps --seed --frames --latents --assets --dry-run --json",
         "publish": "--from --out --dtype --card",
         "dpo": "--policy --labels --reward --out --recipe --steps --rate --beta --seed --head --dry-run --json",

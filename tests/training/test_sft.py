@@ -122,6 +122,15 @@ def test_only_the_expert_is_trained_on_request(start):
     assert all(parameter.grad is None for name, parameter in start.model.named_parameters() if name.startswith("vlm."))
 
 
+def test_tokens_alone_leave_the_expert_as_it_is(start, tmp_path):
+    before = {name: value.clone() for name, value in start.model.named_parameters()}
+    tokens_alone = Sft(start, replace(SftSettings(), flow_weight=0.0))
+    assert set(tokens_alone(batch(), draw()).metrics) == {"tokens"}
+    train(tokens_alone, Once(batch()), LoopSettings(steps=2, batch=4, rate=1e-3), tmp_path)
+    moved = {name for name, value in start.model.named_parameters() if not torch.equal(value, before[name])}
+    assert moved and all(name.startswith("vlm.") for name in moved)
+
+
 def test_the_flow_reaches_the_eyes(start):
     Sft(start, FLOW_ALONE)(batch(), draw()).total.backward()
     assert start.model.vlm.model.visual.patch_embed.proj.weight.grad.abs().sum() > 0

@@ -83,6 +83,14 @@ def test_the_command_writes_a_folder_that_policies_load(cli, data, tmp_path, dem
     assert set(json.loads((tmp_path / "fast" / "norm_stats.json").read_text())) == {"libero_object"}
 
 
+def test_smoothed_labels_take_fewer_tokens(cli, data, tmp_path):
+    jittering, smooth = (
+        json.loads(cli("train", "tokenizer", "--data", data, "--out", tmp_path / width, "--smooth", width, "--json").out)
+        for width in ("0", "2")
+    )
+    assert smooth["tokens_mean"] < jittering["tokens_mean"]
+
+
 def test_a_dry_run_writes_nothing(cli, data, tmp_path):
     ended = cli("train", "tokenizer", "--data", data, "--out", tmp_path / "fast", "--dry-run")
     assert ended.code == 0 and "chunks of 5" in ended.out and not (tmp_path / "fast").exists()

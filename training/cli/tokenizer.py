@@ -25,6 +25,7 @@ def tokenizer(
     ] = "repeat",
     vocab: Annotated[int, typer.Option("--vocab", min=256, max=MOST, help="Tokens.")] = 1024,
     scale: Annotated[float, typer.Option("--scale", min=0.1, help="Coefficients are multiplied by it and rounded.")] = 10.0,
+    smooth: Annotated[float, typer.Option("--smooth", min=0, help="As `data.smooth` of the supervised recipe, in steps.")] = 0.0,
     keep_noops: Annotated[bool, typer.Option("--keep-noops", help="Keep steps in which nothing is done.")] = False,
     bounds: Annotated[
         Literal["quantiles", "extremes"], typer.Option("--bounds", help="What -1 and 1 stand for: q01, q99 or min, max.")
@@ -44,11 +45,13 @@ def tokenizer(
     from ..chunks import Chunking
     from ..datasets import split, statistics
     from ..noops import without_noops
+    from ..smoothing import smoothed
     from ..sources import read_folders
     from ..tokenizer import all_chunks, examine
 
     console = Console(stderr=as_json)
-    demonstrations = [d if keep_noops else without_noops(d) for d in read_folders(data)]
+    steady = (smoothed(d, smooth) for d in read_folders(data))
+    demonstrations = [d if keep_noops else without_noops(d) for d in steady]
     training, validation = split(demonstrations, share)
     steps = sum(map(len, training))
     _say(
