@@ -15,7 +15,7 @@ from .preference.rewards import REWARDS
 from .recipe_file import recipe_text
 from .stages import Stage
 
-DEMONSTRATION_S, PICTURE_S, SFT_S, WORLD_S, LABEL_S, PAIR_S, EPISODE_S = 4.0, 0.06, 0.45, 0.15, 0.6, 0.03, 9.0
+DEMONSTRATION_S, PICTURE_S, SFT_S, WORLD_S, LABEL_S, PAIR_S, EPISODE_S = 1.0, 0.01, 0.35, 0.15, 0.1, 0.03, 4.0
 """Rough seconds on one core: a demonstration, a picture drawn, an update of supervised training, one of the world model, a
 state labelled, a pair in an update of DPO, an episode played."""
 STARTING_S = 12.0
