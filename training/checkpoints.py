@@ -21,6 +21,8 @@ from torch import Tensor, nn
 
 from .settings import TrainingError
 
+DDP, FSDP = "module.", "_fsdp_wrapped_module."
+"""What they put before the names of parameters."""
 STATE = "training"
 BEST = "best.json"
 
@@ -77,15 +79,20 @@ def restore_weights(module: nn.Module, weights: dict[str, Any]) -> None:
 
 
 def restore_moments(module: nn.Module, optimizer: torch.optim.Optimizer, moments: dict[str, Tensor]) -> None:
-    """Put gathered moments of the optimiser back."""
+    """Put gathered moments of the optimiser back; a parameter that never had a gradient has none."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, set_optimizer_state_dict
 
     state: dict[str, dict[str, Tensor]] = {}
     for key, value in moments.items():
         name, _, moment = key.rpartition("/")
         state.setdefault(name, {})[moment] = value
-    found = {**_optimizer_state(module, optimizer, cpu=False), "state": state}
-    set_optimizer_state_dict(module, optimizer, found, options=StateDictOptions(full_state_dict=True))
+    fresh = _optimizer_state(module, optimizer, cpu=False)  # asking for it gives every parameter moments
+    options = StateDictOptions(full_state_dict=True, strict=False)
+    set_optimizer_state_dict(module, optimizer, {**fresh, "state": state}, options=options)
+    idle = fresh["state"].keys() - state.keys()
+    for name, parameter in module.named_parameters():
+        if name.replace(FSDP, "").removeprefix(DDP) in idle:
+            optimizer.state.pop(parameter, None)
 
 
 def _optimizer_state(module: nn.Module, optimizer: torch.optim.Optimizer, *, cpu: bool) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from nora_bench.policies.fast import Decoded
 from nora_bench.policies.nora.engine import Greedy
 from nora_bench.policies.nora.nano import write_nano
 from nora_bench.policies.nora.predictor import Predictor, Question
+from nora_bench.policies.nora.weights import digest
 from nora_bench.training.action_stats import openings
 from nora_bench.training.claim import claimed
 from nora_bench.training.preference.labelling import Imagination, Labeller, LabelSettings, label_all
@@ -289,6 +290,18 @@ def test_training_on_pairs_gives_a_policy_that_loads_and_has_moved(labels, polic
     folder = look_up(recipe, str(policy), labels, "gta").run(tmp_path, lambda step, numbers: told.append(numbers))
     assert set(told[-1]) >= {"loss", "accuracy", "margin"} and told[-1]["drift"] > 0
     assert open_start(str(folder)).model.config.chunk == CHUNK
+
+
+def test_preference_training_goes_on_where_it_was_stopped(labels, policy, tmp_path):
+    def stop(step, numbers):
+        raise KeyboardInterrupt
+
+    recipe = DpoRecipe(LoopSettings(steps=4, batch=2, rate=1e-4, log_every=3, save_every=2))
+    whole = look_up(recipe, str(policy), labels, "gta").run(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        look_up(recipe, str(policy), labels, "gta").run(tmp_path / "stopped", stop)
+    again = look_up(recipe, str(policy), labels, "gta").run(tmp_path / "stopped")
+    assert digest([again / "model.safetensors"]) == digest([whole / "model.safetensors"])
 
 
 # The commands

@@ -82,6 +82,24 @@ def test_a_resumed_run_gives_the_bits_of_an_uninterrupted_one(tmp_path, name, ac
     assert same(state(stopped, 30, name), state(tmp_path / "whole", 30, name))
 
 
+class Idle(Line):
+    """A line with a parameter that no gradient ever reaches, like the last queries of a backbone that only its expert reads."""
+
+    def __init__(self, weight=0.0):
+        super().__init__(weight)
+        self.unread = torch.nn.Parameter(torch.ones(3))
+
+
+@pytest.mark.parametrize("name", ["weights", "average", "optimizer"])
+def test_a_parameter_that_no_gradient_reaches_does_not_stop_a_run_from_going_on(tmp_path, name):
+    train(Idle(), Points(), SETTINGS, tmp_path / "whole")
+    stopped = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        train(Idle(), Points(), SETTINGS, stopped, report=stop_at(15))
+    train(Idle(weight=9.0), Points(), SETTINGS, stopped)
+    assert same(state(stopped, 30, name), state(tmp_path / "whole", 30, name))
+
+
 def test_a_resumed_run_reports_every_step_once(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(Line(), Points(), SETTINGS, tmp_path, report=stop_at(15))
