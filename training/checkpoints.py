@@ -87,8 +87,8 @@ def restore_moments(module: nn.Module, optimizer: torch.optim.Optimizer, moments
         name, _, moment = key.rpartition("/")
         state.setdefault(name, {})[moment] = value
     fresh = _optimizer_state(module, optimizer, cpu=False)  # asking for it gives every parameter moments
-    options = StateDictOptions(full_state_dict=True, strict=False)
-    set_optimizer_state_dict(module, optimizer, {**fresh, "state": state}, options=options)
+    found: dict[str, Any] = {**fresh, "state": state}
+    set_optimizer_state_dict(module, optimizer, found, options=StateDictOptions(full_state_dict=True, strict=False))
     idle = fresh["state"].keys() - state.keys()
     for name, parameter in module.named_parameters():
         if name.replace(FSDP, "").removeprefix(DDP) in idle:
