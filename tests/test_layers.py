@@ -31,7 +31,7 @@ MODEL = {f"policies.nora.{name}" for name in ("engine", "expert", "fusing", "gra
     f"training.{name}"
     for name in (
         *("auxiliary", "average", "backbone", "checkpoints", "cost", "feed", "flow", "loop", "nano_start", "objective"),
-        *("publish", "scenes", "sft", "sft_data", "sft_recipe", "sft_stage", "starting", "tally", "trained"),
+        *("publish", "sft", "sft_data", "sft_recipe", "sft_stage", "starting", "tally", "trained"),
         *("preference.dpo", "preference.objective", "preference.prompts", "preference.terms"),
         *("world_model.model", "world_model.objective", "world_model.predictor"),
     )

@@ -7,32 +7,12 @@ give a far steadier gradient than the flow's noise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..policies.nora.config import NoraConfig
-
-Array = np.ndarray
-KINDS = 64
-"""Most kinds of things that are told apart."""
-FACTS = 16
-"""Most numbers that are asked of the prompt's last token."""
-
-
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """What is known of the scenes of a batch."""
-
-    places: Array
-    """[B, things, 2] float32: row and column in the picture, 0 to 1; NaN where a thing is not in it."""
-    kinds: Array
-    """[B, things] int64 kind of each thing, below KINDS."""
-    facts: Array
-    """[B, at most FACTS] float32, of the order of 1; NaN where there is none."""
+from .scenes import FACTS, KINDS, Targets
 
 
 class Auxiliary(nn.Module):

@@ -14,10 +14,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from .auxiliary import Targets
 from .demonstrations import DataError, Demonstration
 
 Array = np.ndarray
+KINDS = 64
+"""Most kinds of things that are told apart."""
+FACTS = 16
+"""Most numbers that are asked of the prompt's last token."""
 THINGS = 24
 """Most things per scene."""
 REACH = 0.2
@@ -32,6 +35,18 @@ CATEGORIES = (
     *("tomato_sauce", "white_cabinet", "white_yellow_mug", "wine_bottle", "wine_rack", "wooden_cabinet"),
 )
 """What is told apart, in the order of the auxiliary head."""
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What is known of the scenes of a batch."""
+
+    places: Array
+    """[B, things, 2] float32: row and column in the picture, 0 to 1; NaN where a thing is not in it."""
+    kinds: Array
+    """[B, things] int64 kind of each thing, below KINDS."""
+    facts: Array
+    """[B, at most FACTS] float32, of the order of 1; NaN where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

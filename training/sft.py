@@ -20,10 +20,11 @@ from ..policies.fast import FastTokenizer
 from ..policies.nora.model import FLOW_WEIGHT, IGNORED, NoraModel, token_loss
 from ..policies.nora.pixels import patches
 from ..policies.nora.prompt import Prompter, rotary_positions
-from .auxiliary import Auxiliary, Targets
+from .auxiliary import Auxiliary
 from .backbone import Backbone, Seen
 from .flow import flow_draws, velocities
 from .objective import Loss, Objective
+from .scenes import Targets
 from .starting import Start
 from .trained import write_policy
 

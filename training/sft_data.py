@@ -11,10 +11,9 @@ import numpy as np
 from ..policies.adapters import NormStats
 from ..policies.nora.statistics import Statistics
 from . import action_stats
-from .auxiliary import Targets
 from .datasets import Dataset, statistics
 from .demonstrations import DataError, Demonstration
-from .scenes import Camera, camera_of, targets
+from .scenes import Camera, Targets, camera_of, targets
 from .sft import SftBatch
 from .sft_recipe import DataSettings
 

@@ -11,9 +11,9 @@ from nora_bench.policies.base import PolicyError
 from nora_bench.policies.fast import FastTokenizer
 from nora_bench.policies.nora.checkpoint import open_checkpoint
 from nora_bench.policies.nora.policy import NoraPolicy
-from nora_bench.training.auxiliary import Targets
 from nora_bench.training.loop import train
 from nora_bench.training.nano_start import NanoSizes, drawn
+from nora_bench.training.scenes import Targets
 from nora_bench.training.settings import LoopSettings
 from nora_bench.training.sft import Sft, SftBatch, SftSettings
 from nora_bench.training.starting import from_checkpoint, with_expert
