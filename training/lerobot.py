@@ -82,6 +82,8 @@ class LeRobotSet:
             with _naming(path):
                 table = parquet.read_table(path, columns=columns)
                 episodes = table["episode_index"].to_numpy()
+                if episodes.dtype.kind not in "iu":
+                    raise ValueError(f"episode_index is {episodes.dtype}, not whole numbers")
                 numbers = np.unique(episodes)
             for episode in numbers:
                 with _naming(path):
@@ -197,7 +199,8 @@ class Stored(Kept):
         path = self.data.file("data_path", self.data.where(episode))
         with _naming(path):
             rows = parquet.read_table(path, columns=[self.column], filters=[("episode_index", "==", episode)])
-            return [np.asarray(Image.open(io.BytesIO(cell["bytes"])).convert("RGB")) for cell in rows[self.column].to_pylist()]
+            cells = rows[self.column].to_pylist()
+            return self._all([np.asarray(Image.open(io.BytesIO(cell["bytes"])).convert("RGB")) for cell in cells], demonstration)
 
     def _from_video(self, demonstration: Demonstration) -> list[Array]:
         import imageio_ffmpeg
@@ -210,9 +213,12 @@ class Stored(Kept):
         )
         with _naming(path):
             width, height = next(reader)["size"]
-            images = [np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader]
-        if len(images) != count:
-            raise DataError(f"{path} has {len(images)} pictures of {demonstration.key}, which has {count} steps")
+            return self._all([np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader], demonstration)
+
+    def _all(self, images: list[Array], demonstration: Demonstration) -> list[Array]:
+        """Those pictures. Raises ValueError where there is not one for each step."""
+        if len(images) != len(demonstration):
+            raise ValueError(f"it has {len(images)} pictures of {demonstration.key}, which has {len(demonstration)} steps")
         return images
 
 

@@ -145,3 +145,22 @@ def test_a_version_that_is_not_known_is_refused(tmp_path):
     write_info(tmp_path, "v4.0", {})
     with pytest.raises(DataError, match=r"v4\.0"):
         open_lerobot(tmp_path, "libero_goal")
+
+
+def test_an_episode_that_has_no_whole_number_is_refused(tmp_path):
+    version_2(tmp_path)
+    path = next(tmp_path.glob("data/*/episode_000000.parquet"))
+    write_table(path, {**rows(0, images=True), "episode_index": [0.5] * LENGTHS[0]})
+    with pytest.raises(DataError, match="episode_index is float64, not whole numbers"):
+        [*open_lerobot(tmp_path, "libero_goal").demonstrations()]
+
+
+def test_a_step_without_its_picture_is_told(tmp_path):
+    version_3(tmp_path)
+    found = next(iter(open_lerobot(tmp_path, "libero_goal").demonstrations()))
+    path = next(tmp_path.glob("data/*/*.parquet"))
+    table = parquet.read_table(path)
+    parquet.write_table(table.slice(1), path)
+    stored = Stored(tmp_path / "kept", Look(size=8, jpeg=False), open_lerobot(tmp_path, "libero_goal"))
+    with pytest.raises(DataError, match=f"has {LENGTHS[0] - 1} pictures of .*, which has {LENGTHS[0]} steps"):
+        stored.get(found)
