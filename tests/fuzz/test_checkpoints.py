@@ -163,7 +163,8 @@ def test_added_tokens_are_read_or_refused(tokenizer, added):
 @pytest.fixture(scope="module")
 def world_model(tmp_path_factory):
     """A tiny world model's folder, its configuration, its weights."""
-    pytest.importorskip("transformers", reason="pip install 'nora-bench[nora]'")
+    for library in ("torch", "transformers"):
+        pytest.importorskip(library, reason="pip install 'nora-bench[nora]'")
     encoder = {**NANO_ENCODER, "hidden_size": 8, "num_attention_heads": 1, "crop_size": 32, "num_hidden_layers": 1}
     config = WorldModelConfig(encoder, PredictorConfig(width=24, layers=1, heads=1), trained_encoder=False)
     place = save(untrained(config, 0), tmp_path_factory.mktemp("world"), {})

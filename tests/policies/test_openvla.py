@@ -74,7 +74,7 @@ def stats(high):
 def checkpoint(tmp_path, monkeypatch):
     """Writes one: `checkpoint(blind=True)` leaves the picture out."""
     pytest.importorskip("transformers", reason="pip install 'nora-bench[nora]'")
-    import torch
+    torch = pytest.importorskip("torch", reason="pip install 'nora-bench[nora]'")
     from safetensors.torch import save_file
 
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))

@@ -79,7 +79,7 @@ class Processor(ProcessorMixin):
 def checkpoint(tmp_path, monkeypatch):
     """Writes one: `checkpoint(answer=9)` answers with 9 tokens, `checkpoint(num_obs_steps=2)` wants two pictures."""
     pytest.importorskip("transformers", reason="pip install 'nora-bench[nora]'")
-    import torch
+    torch = pytest.importorskip("torch", reason="pip install 'nora-bench[nora]'")
     from safetensors.torch import save_file
 
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))

@@ -39,5 +39,6 @@ def test_an_evaluation_that_was_stopped_goes_on(tmp_path):
 
 
 def test_a_checkpoint_that_cannot_be_played_is_an_error_with_the_reason(tmp_path):
+    pytest.importorskip("torch", reason="pip install 'nora-bench[nora]'")
     with pytest.raises(TrainingError, match="no checkpoint"):
         Evaluator(EvaluationSettings(), tmp_path / "evaluations")(tmp_path / "nowhere")
