@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ BATCH = 1000
 
 def write_jsonl(run: Run, out: Path) -> int:
     """Write one JSON object per episode: its record, `run` and `actions` (list of steps, or null); how many."""
-    with out.open("x", encoding="utf-8") as handle:
+    with out.open("x", encoding="utf-8") as handle, _whole(out):
         for row in _rows(run):
             handle.write(json.dumps(row, allow_nan=False) + "\n")
     return len(run.records)
@@ -38,14 +39,23 @@ def write_parquet(run: Run, out: Path) -> int:
     facts = json.dumps({name: run.run[name] for name in FACTS if name in run.run})
     schema = _schema(pa, run).with_metadata({"nora_bench.run": facts})
     try:
-        with pq.ParquetWriter(out, schema, compression="zstd") as writer:
+        with _whole(out), pq.ParquetWriter(out, schema, compression="zstd") as writer:
             for rows in _batches(run):
                 writer.write_table(pa.Table.from_pylist(rows, schema))
     except OverflowError:
-        out.unlink()
         advice = f"nora-bench export {run.folder} --format jsonl"
         raise InputError(f"{run.folder} has a number of more than 64 bits, which Parquet cannot hold. Type: {advice}") from None
     return len(run.records)
+
+
+@contextmanager
+def _whole(out: Path) -> Iterator[None]:
+    """Removes the file where what fills it fails: half of a run is no export."""
+    try:
+        yield
+    except BaseException:
+        out.unlink(missing_ok=True)
+        raise
 
 
 def _rows(run: Run) -> Iterator[dict[str, Any]]:

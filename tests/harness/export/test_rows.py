@@ -79,3 +79,13 @@ def test_what_cannot_be_written_is_refused(bench, cli, tmp_path, monkeypatch, ar
     ended = cli("export", bench("--episodes", 1).folder, "--format", "jsonl", *args)
     assert ended.code == 2
     assert says in ended.err
+
+
+@pytest.mark.parametrize("format", ["jsonl", "parquet"])
+def test_half_of_a_run_is_no_export(run, cli, tmp_path, format):
+    pytest.importorskip("pyarrow", reason="pip install 'nora-bench[export]'")
+    *_, last = (record for record in run.records.values() if record.actions)
+    (run.folder / last.actions).write_bytes(b"broken")
+    ended = cli("export", run.folder, "--format", format, "--out", tmp_path / "rows")
+    assert ended.code == 2 and last.actions in ended.err
+    assert not (tmp_path / "rows").exists()
