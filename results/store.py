@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 import numpy as np
@@ -42,7 +42,7 @@ ACTIONS_FOLDER = "actions"
 TEMPORARY = ".{name}.{pid}.tmp"
 """Name of a file that is being written and will replace `name`."""
 
-__all__ = ["DiskError", "Run", "Store", "StoreError", "StoreLocked", "load_run", "safe_name"]
+__all__ = ["DiskError", "Run", "Store", "StoreError", "StoreLocked", "hold", "load_run", "safe_name"]
 
 
 class DiskError(StoreError):
@@ -227,13 +227,22 @@ def _lock(folder: Path) -> io.FileIO:
     with _disk_errors(path):
         handle = io.FileIO(path, "a")
     try:
+        hold(handle, path)
+    except StoreLocked:
+        handle.close()
+        raise
+    return handle
+
+
+def hold(handle: IO[Any], path: Path) -> None:
+    """Lock an open file until it is closed, however its process ends. Raises StoreLocked where another one holds it."""
+    try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        handle.close()
         raise StoreLocked(
-            f"{folder} is being written by another process; wait for it, or find it with `fuser {path}`, or choose another --out"
+            f"{path.parent} is being written by another process; wait for it, or find it with `fuser {path}`, "
+            "or choose another --out"
         ) from None
-    return handle
 
 
 def _clear(folder: Path) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..results.store import StoreLocked, hold
 from .settings import TrainingError
 
 FILE = ".lock"
@@ -14,17 +14,12 @@ FILE = ".lock"
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """The folder, made if need be, for this process alone; the system frees it when the process ends, however it ends.
-
-    Raises TrainingError where another process has it.
-    """
+    """The folder, made if need be, for this process alone. Raises TrainingError where another process has it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE
     with path.open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise TrainingError(
-                f"{folder} is being written by another process; wait for it (`fuser {path}` finds it), or choose another --out"
-            ) from None
+            hold(file, path)
+        except StoreLocked as error:
+            raise TrainingError(str(error)) from None
         yield

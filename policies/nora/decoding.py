@@ -13,6 +13,11 @@ from .prompt import TokenIds
 Array = np.ndarray
 
 
+def most_tokens(chunk: int, action_size: int) -> int:
+    """Tokens that every answer has room in: one for each number of the chunk, and two."""
+    return chunk * action_size + 2
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a model said at one decision."""

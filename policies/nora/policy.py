@@ -15,7 +15,7 @@ from ..fast import FastError, FastTokenizer
 from ..images import check_steps, model_image
 from .checkpoint import Checkpoint, locate, noise_scale, open_checkpoint, read_json
 from .config import INSTALL
-from .decoding import Answer
+from .decoding import Answer, most_tokens
 from .predictor import Predictor, Question
 from .prompt import Prompter
 from .statistics import Statistics
@@ -92,7 +92,7 @@ class NoraPolicy(BasePolicy):
         self.crop = self.checkpoint.crop if crop is None else crop
         self.dtype, self.device, self.threads, self.compile = dtype, device, threads, compile
         self.constrained, self.repetition_penalty = constrained, repetition_penalty
-        self.new_tokens = max_new_tokens or self.chunk * self.checkpoint.config.action_size + 2
+        self.new_tokens = max_new_tokens or most_tokens(self.chunk, self.checkpoint.config.action_size)
         self.statistics = Statistics(self.checkpoint.norm_stats, statistics)
         self.prompter = Prompter.load(self._beside(tokenizer, "tokenizer.json", PROCESSOR), self.checkpoint.config.image_tokens)
         self.fast = self._fast(fast) if self.mode == "fast" else None

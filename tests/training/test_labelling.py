@@ -154,15 +154,6 @@ def test_the_colder_the_nearer_to_the_likeliest_answer(tokens):
     assert np.allclose(cold[0], wanted, equal_nan=True)
 
 
-def test_tokens_are_drawn_as_often_as_their_scores_say():
-    """Gumbel noise times the temperature on the scores is a draw from their softmax at that temperature."""
-    scores, temperature = np.array([0.0, 1.0, 2.0]), 2.0
-    noise = temperature * generator_of(0, "walk", 0).gumbel(size=(20_000, 3))
-    found = np.bincount((scores + noise).argmax(axis=1), minlength=3) / 20_000
-    wanted = np.exp(scores / temperature) / np.exp(scores / temperature).sum()
-    assert np.allclose(found, wanted, atol=0.015)
-
-
 def test_an_answer_that_is_no_chunk_is_in_no_pair(tokens, tmp_path):
     label_all(labeller(tokens, None, limit=4, rewards=("gta",), head="fast"), [walk(0)], tmp_path, {})
     part = read(tmp_path)

@@ -70,18 +70,6 @@ def test_a_run_learns_the_line(tmp_path):
     assert objective.layer.bias.item() == pytest.approx(1, abs=0.05)
 
 
-@pytest.mark.parametrize("name", ["weights", "average", "optimizer"])
-@pytest.mark.parametrize("accumulation", [1, 3])
-def test_a_resumed_run_gives_the_bits_of_an_uninterrupted_one(tmp_path, name, accumulation):
-    settings = replace(SETTINGS, accumulation=accumulation)
-    train(Line(), Points(), settings, tmp_path / "whole")
-    stopped = tmp_path / "stopped"
-    with pytest.raises(KeyboardInterrupt):
-        train(Line(), Points(), settings, stopped, report=stop_at(15))
-    train(Line(weight=9.0), Points(), settings, stopped)
-    assert same(state(stopped, 30, name), state(tmp_path / "whole", 30, name))
-
-
 class Idle(Line):
     """A line with a parameter that no gradient ever reaches, like the last queries of a backbone that only its expert reads."""
 
@@ -91,12 +79,14 @@ class Idle(Line):
 
 
 @pytest.mark.parametrize("name", ["weights", "average", "optimizer"])
-def test_a_parameter_that_no_gradient_reaches_does_not_stop_a_run_from_going_on(tmp_path, name):
-    train(Idle(), Points(), SETTINGS, tmp_path / "whole")
+@pytest.mark.parametrize("line, accumulation", [(Line, 1), (Line, 3), (Idle, 1)])
+def test_a_resumed_run_gives_the_bits_of_an_uninterrupted_one(tmp_path, name, line, accumulation):
+    settings = replace(SETTINGS, accumulation=accumulation)
+    train(line(), Points(), settings, tmp_path / "whole")
     stopped = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
-        train(Idle(), Points(), SETTINGS, stopped, report=stop_at(15))
-    train(Idle(weight=9.0), Points(), SETTINGS, stopped)
+        train(line(), Points(), settings, stopped, report=stop_at(15))
+    train(line(weight=9.0), Points(), settings, stopped)
     assert same(state(stopped, 30, name), state(tmp_path / "whole", 30, name))
 
 

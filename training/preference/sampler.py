@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from ...policies.adapters import NormStats
 from ...policies.fast import FastTokenizer
 from ...policies.nora.checkpoint import Checkpoint, open_checkpoint
+from ...policies.nora.decoding import most_tokens
 from ...policies.nora.prompt import Prompter
 from ...policies.nora.statistics import Statistics
 from ...policies.nora.weights import digest
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
 Array = np.ndarray
 Draws = Sequence[np.random.Generator]
 Head = Literal["flow", "fast"]
-SPARE_TOKENS = 2
-"""Beyond one token per number of the chunk, as when it is played."""
+ROWS = 8
+"""Answers in tokens at once."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,6 @@ class TokenSampler(Sampler):
 
     fast: FastTokenizer
     temperature: float = 1.0
-    _predictors: dict[int, Predictor] = field(default_factory=dict)
-    """By candidates."""
 
     def facts(self) -> Mapping[str, Any]:
         return {"temperature": self.temperature}
@@ -112,29 +112,25 @@ class TokenSampler(Sampler):
     def sample(self, images: Array, instructions: Sequence[str], draws: Draws, candidates: int) -> Array:
         from ...policies.nora.predictor import Question
 
-        if candidates not in self._predictors:
-            self._predictors[candidates] = self._predictor(candidates)
         ids, shape = self.prompter.ids, (self.chunk, self.model.config.action_size)
-        most, choices = self._most_tokens(), ids.last_action - ids.first_action + 2
+        most, choices = most_tokens(*shape), ids.last_action - ids.first_action + 2
         questions = [
             Question(self.prompter.prompt(text), image, np.float32(self.temperature) * gumbel)
             for image, text, draw in zip(images, instructions, draws, strict=True)
             for gumbel in draw.gumbel(size=(candidates, most, choices)).astype(np.float32)
         ]
-        answers = self._predictors[candidates].answer(questions)
+        answers = self._predictor.answer(questions)
         chunks = [np.full(shape, np.nan) if answer.normalised is None else answer.normalised for answer in answers]
         return np.stack(chunks).reshape(len(images), candidates, *shape).astype(np.float32)
 
-    def _most_tokens(self) -> int:
-        return self.chunk * self.model.config.action_size + SPARE_TOKENS
-
-    def _predictor(self, rows: int) -> Predictor:
+    @cached_property
+    def _predictor(self) -> Predictor:
         from ...policies.nora.engine import Greedy
         from ...policies.nora.predictor import Predictor
 
-        ids = self.prompter.ids
+        ids, most = self.prompter.ids, most_tokens(self.chunk, self.model.config.action_size)
         choice = Greedy(ids.end_of_turn, allowed=(ids.first_action, ids.last_action))
-        return Predictor(self.model, ids, rows, self.chunk, 1, self._most_tokens(), choice, self.fast)
+        return Predictor(self.model, ids, ROWS, self.chunk, 1, most, choice, self.fast)
 
 
 def open_sampler(

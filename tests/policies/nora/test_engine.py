@@ -95,6 +95,22 @@ def test_constrained_generation_gives_only_allowed_tokens(model, given):
     assert all(2000 <= token <= 2010 or token == STOP for token in tokens[0].tolist())
 
 
+@torch.no_grad()
+def test_tokens_are_drawn_as_often_as_their_scores_say(model, given):
+    """Gumbel noise times a temperature, added to the scores, is a draw from their softmax at that temperature."""
+    choices, rows, calls, side = [STOP, 2000, 2001, 2002], 64, 16, model.config.image_size // model.config.patch
+    shown = (given["input_ids"], torch.ones_like(given["input_ids"]), given["position_ids"], given["pixel_values"])
+    scores = model.prefix(*shown, torch.tensor([[1, side, side]])).logits[0, -1, choices].float()
+    temperature = float(scores.std())  # neither all alike nor always the same
+    engine = Engine(model, Shape(rows, 140, 0, 10, 1), IMAGE, Greedy(STOP, allowed=(2000, 2002)))
+    gumbel = np.random.default_rng(0).gumbel(size=(calls, rows, 1, 4)).astype(np.float32)
+    tokens = torch.cat([engine.generate(padded(given, 140, rows), torch.from_numpy(temperature * one))[:, 0] for one in gumbel])
+    found = torch.stack([(tokens == choice).float().mean() for choice in choices])
+    wanted = torch.softmax(scores / temperature, dim=0)
+    assert wanted.max() > 2 * wanted.min()
+    torch.testing.assert_close(found, wanted, atol=0.04, rtol=0)
+
+
 def test_a_repetition_penalty_changes_the_tokens_as_transformers_does(model, given):
     used = given["input_ids"].shape[1]
     theirs = model.vlm.generate(
