@@ -104,7 +104,7 @@ class Dataset:
         return int(self._first[-1])
 
     def __getitem__(self, index: int) -> Example:
-        number, row = self._find(index)
+        number, row = self.find(index)
         episode = self.episodes[number]
         return Example(
             picture=np.asarray(self._pictures(number)[episode.pictures[row]]),
@@ -131,7 +131,8 @@ class Dataset:
             self._shown[number] = self.pictures.get(self.episodes[number].demonstration)
         return self._shown[number]
 
-    def _find(self, index: int) -> tuple[int, int]:
+    def find(self, index: int) -> tuple[int, int]:
+        """(episode's place in `episodes`, row of its chunks) of an example. Raises IndexError beyond the last."""
         if not 0 <= index < len(self):
             raise IndexError(f"example {index} of {len(self)}")
         number = int(np.searchsorted(self._first, index, side="right")) - 1

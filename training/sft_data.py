@@ -29,7 +29,8 @@ class SftExamples:
         self.dataset = dataset
         self._cameras: dict[str, Camera] = {}
         demonstrations = [episode.demonstration for episode in dataset.episodes]
-        self._targets = {d.key: targets(d, self._camera(d)) for d in demonstrations} if scenes else {}
+        # By place, not by key: sets that lie side by side may hold the same episode, disturbed otherwise.
+        self._targets = [targets(d, self._camera(d)) for d in demonstrations] if scenes else []
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -42,7 +43,9 @@ class SftExamples:
             [row.instruction for row in rows],
             np.stack([row.chunk for row in rows]),
             np.stack([row.mask for row in rows]),
-            _stacked([(self._targets[row.key], row.step) for row in rows]) if self._targets else None,
+            _stacked([(self._targets[self.dataset.find(i)[0]], row.step) for i, row in zip(indices, rows, strict=True)])
+            if self._targets
+            else None,
         )
 
     def _camera(self, demonstration: Demonstration) -> Camera:

@@ -56,6 +56,18 @@ def test_a_batch_is_what_the_objective_takes():
     assert batch.targets is None
 
 
+def test_two_sets_may_hold_the_same_episode_disturbed_otherwise():
+    """A second collection of the same states and seeds: each example is told of its own scene."""
+    pytest.importorskip("libero", reason="no hf-libero: nora-bench doctor --fix")
+    camera = '<mujoco><worldbody><camera name="agentview" pos="0 0 2" quat="1 0 0 0" fovy="90"/></worldbody></mujoco>'
+    facts = {"columns": {"milk_1_joint0": 1}, "fixtures": {}}
+    sets = [made(model=camera, facts=facts, states=np.full((12, 9), place)) for place in (0.1, 0.2)]
+    stats, _ = bounds(sets, DataSettings(), {})
+    examples = SftExamples(Dataset(sets, Numbered(2), stats, Chunking(5)), scenes=True)
+    places = examples.batch(np.array([0, len(examples) - 1])).targets.places[:, 1]
+    assert not np.allclose(places[0], places[1])
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_shipped_recipe_is_one_that_can_run(name):
     assert read_recipe(name, "sft", SftRecipe).loop.problem() == ""
