@@ -147,12 +147,19 @@ class Adapter:
         self.protocol = protocol
         self._memories: dict[str, _Memory] = {}
 
-    def actions(self, observation: Observation, normalised: Array, stats: NormStats) -> Array:
-        """[steps, action size] float64 in the world's units, at most as many steps as will be executed."""
+    def actions(self, observation: Observation, normalised: Array, stats: NormStats, execute: int | None = None) -> Array:
+        """[steps, action size] float64 in the world's units, at most as many steps as will be executed.
+
+        Args:
+            observation: what the answer is to.
+            normalised: [steps, action size] the whole answer.
+            stats: its normalisation.
+            execute: most steps that will be executed, where the policy wants fewer than the protocol.
+        """
         memory = self._memory(observation)
         honour_mask = self.protocol.gripper != "nora-released"
         actions = stats.unnormalise(np.asarray(normalised, np.float64), honour_mask=honour_mask)
-        rows = min(self.protocol.replan or len(actions), len(actions))
+        rows = min(self.protocol.replan or len(actions), execute or len(actions), len(actions))
         if memory.ensemble:
             actions = memory.ensemble.add(observation.step, actions, rows)
         actions = actions[:rows].copy()

@@ -43,6 +43,7 @@ class Settings(TypedDict, total=False):
     vlm_config: dict[str, Any] | None
     image_size: int
     chunk: int | None
+    execute: int | None
     expert: dict[str, Any] | None
     norm_stats: dict[str, Any] | None
 
@@ -73,6 +74,11 @@ class Checkpoint:
     def noise(self) -> float:
         """Scale of the noise that the flow starts from when it is played: 1 unless the configuration says otherwise."""
         return noise_scale(_settings(self.folder).get("noise", 1.0), f"config.json of {self.name}")
+
+    @property
+    def execute(self) -> int | None:
+        """Actions of each answer that are executed, where the configuration says so; None: all."""
+        return _settings(self.folder).get("execute")
 
     @property
     def token_head(self) -> bool:

@@ -17,6 +17,7 @@ class EmbeddedNano(NoraPolicy):
 
     def __init__(
         self,
+        execute: int | None = None,
         steps: int = 10,
         noise: float | None = None,
         threads: int | None = 1,
@@ -29,6 +30,7 @@ class EmbeddedNano(NoraPolicy):
         One thread, because more would wait for each other longer than a model of this size computes.
         """
         options: dict[str, Any] = {"steps": steps, "noise": noise, "threads": threads, "batch": batch, "device": device}
+        options |= {"execute": execute}
         super().__init__(str(EMBEDDED), "flow", compile=compile, **options)
 
     def start(self, context: PolicyContext) -> None:

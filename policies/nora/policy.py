@@ -40,6 +40,7 @@ class NoraPolicy(BasePolicy):
         checkpoint: str,
         mode: Literal["auto", "flow", "fast"] = "auto",
         chunk: int | None = None,
+        execute: int | None = None,
         steps: int = 10,
         noise: float | None = None,
         dtype: Literal["auto", "float32", "bfloat16"] = "auto",
@@ -63,6 +64,8 @@ class NoraPolicy(BasePolicy):
             checkpoint: hub id, folder or single file.
             mode: `flow` samples the expert, `fast` generates action tokens; `auto`: the expert where there is one.
             chunk: actions per answer; None takes the checkpoint's.
+            execute: actions of each answer that are executed before the next is asked for. None: as the checkpoint's
+                `config.json` says, else all.
             steps: Euler steps of the flow.
             noise: scale of the noise that the flow starts from. 1 samples, as released; 0 gives one answer, which follows no
                 jitter that demonstrations had. None: as the checkpoint's `config.json` says, else 1.
@@ -88,6 +91,7 @@ class NoraPolicy(BasePolicy):
         self.checkpoint = open_checkpoint(checkpoint)
         self.mode = _mode(self.checkpoint, mode)
         self.chunk = _chunk(self.checkpoint, chunk)
+        self.execute = _execute(self.checkpoint, execute, self.chunk)
         self.steps, self.batch, self.on_bad, self.lower_case = steps, batch, on_bad, lower_case
         self.crop = self.checkpoint.crop if crop is None else crop
         self.dtype, self.device, self.threads, self.compile = dtype, device, threads, compile
@@ -128,6 +132,7 @@ class NoraPolicy(BasePolicy):
         options = (
             "mode",
             "chunk",
+            "execute",
             "steps",
             "noise",
             "new_tokens",
@@ -185,7 +190,7 @@ class NoraPolicy(BasePolicy):
         normalised = (
             np.zeros((self.chunk, self.checkpoint.config.action_size)) if answer.normalised is None else answer.normalised
         )
-        actions = self.adapter.actions(observation, normalised, self._stats[observation.spec.suite])
+        actions = self.adapter.actions(observation, normalised, self._stats[observation.spec.suite], self.execute)
         self._last[observation.key] = actions
         return ActionChunk(actions, answer.status)
 
@@ -193,7 +198,7 @@ class NoraPolicy(BasePolicy):
         last = self._last.get(key)
         if self.on_bad == "repeat" and last is not None:
             return last
-        still = np.zeros((self.context.protocol.replan or self.chunk, self.context.action_size))
+        still = np.zeros((self.context.protocol.replan or self.execute, self.context.action_size))
         still[:, GRIPPER] = self.context.protocol.settle_action[GRIPPER] if last is None else last[-1, GRIPPER]
         return still
 
@@ -241,6 +246,13 @@ def _chunk(checkpoint: Checkpoint, wanted: int | None) -> int:
             f"{checkpoint.name} does not say how many actions it predicts: add --policy-arg chunk=1 (NORA) or chunk=5 (NORA-Long)"
         )
     return chunk
+
+
+def _execute(checkpoint: Checkpoint, wanted: int | None, chunk: int) -> int:
+    execute = next(actions for actions in (wanted, checkpoint.execute, chunk) if actions is not None)
+    if not 1 <= execute <= chunk:
+        raise PolicyError(f"{checkpoint.name} answers {chunk} actions; of them 1 to {chunk} can be executed, not {execute}")
+    return execute
 
 
 def _untrained(checkpoint: Checkpoint) -> bool:

@@ -83,6 +83,26 @@ def test_a_checkpoints_noise_is_a_scale(nano, tmp_path, scale):
         NoraPolicy(str(folder))
 
 
+def test_the_first_actions_of_an_answer_can_be_all_that_is_executed(started, look):
+    whole, first = (policy.act([look(0)])[0].actions for policy in (started(), started(execute=2)))
+    assert np.array_equal(whole[:2], first)
+
+
+def test_a_checkpoint_says_how_much_of_an_answer_is_executed(nano, tmp_path):
+    folder = shutil.copytree(nano, tmp_path / "wary")
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**settings, "execute": 3}))
+    assert NoraPolicy(str(folder)).execute == 3
+    assert NoraPolicy(str(folder), execute=1).execute == 1
+    assert NoraPolicy(str(nano)).execute == NoraPolicy(str(nano)).chunk
+
+
+@pytest.mark.parametrize("execute", [0, 6])
+def test_more_actions_than_an_answer_has_cannot_be_executed(nano, execute):
+    with pytest.raises(PolicyError, match="1 to 5 can be executed"):
+        NoraPolicy(str(nano), execute=execute)
+
+
 def test_global_generators_are_left_alone(started, look):
     import torch
 
