@@ -84,21 +84,24 @@ class Collection:
         """Records of the episodes that are over."""
         return [*read_records(self.folder)] if self.begun() else []
 
+    def written(self) -> Counter[int]:
+        """Task id -> demonstrations: the episodes that succeeded, less those that a learner won alone."""
+        won = (record for record in self.over() if record["success"])
+        return Counter(int(record["task_id"]) for record in won if int(record["steps"]) > self.learner_steps(**record))
+
+    def learner_steps(self, suite: str, task_id: int, init_state: int, seed: int, protocol: str, **_: Any) -> int:
+        """Control steps that the learner plays at most in the episode of a record."""
+        return self.demonstrator.takeover(EpisodeSpec(suite, task_id, init_state, seed, protocol))
+
     def next_round(self) -> Plan:
         """The episodes to try next; empty when there are enough demonstrations, or nothing more to try."""
-        tried: dict[int, set[str]] = {}
-        won: Counter[int] = Counter()
-        for record in self.over():
-            tried.setdefault(int(record["task_id"]), set()).add(record["key"])
-            won[int(record["task_id"])] += bool(record["success"])
-        return Plan(tuple(self._round(tried, won)), 0)
+        return Plan(tuple(self._round({record["key"] for record in self.over()}, self.written())), 0)
 
-    def _round(self, tried: Mapping[int, set[str]], won: Mapping[int, int]) -> Iterator[EpisodeSpec]:
+    def _round(self, over: set[str], written: Mapping[int, int]) -> Iterator[EpisodeSpec]:
         for task in self.tasks:
-            over = tried.get(task.id, set())
             most = self.wanted.episodes * ATTEMPTS
             left = (spec for spec in islice(self.attempts(task), most) if spec.key not in over)
-            yield from islice(left, self.wanted.episodes - won[task.id])
+            yield from islice(left, max(self.wanted.episodes - written[task.id], 0))
 
     def attempts(self, task: Task) -> Iterator[EpisodeSpec]:
         """The episodes of a task in the order in which they are tried, without end."""
@@ -150,8 +153,9 @@ def _specs(collection: Collection, keys: set[str]) -> Iterator[EpisodeSpec]:
 
 
 def _keep(collection: Collection, folder: Path, record: Any) -> None:
-    """Write a successful episode down."""
-    if not record.success:
+    """Write a successful episode down, if the expert had a part in it."""
+    begun = collection.learner_steps(record.suite, record.task_id, record.init_state, record.seed, record.protocol)
+    if not record.success or record.steps <= begun:
         return
     facts = {
         "init_state": record.init_state,
@@ -160,7 +164,7 @@ def _keep(collection: Collection, folder: Path, record: Any) -> None:
         "expert": record.policy,
         "noise": asdict(collection.wanted.noise),
         "assets": dict(record.assets),
-        **({"learner_steps": collection.demonstrator.begins(record.key)} if collection.wanted.learner else {}),
+        **({"learner_steps": begun} if collection.wanted.learner else {}),
     }
     task = next(task for task in collection.suite.tasks if task.id == record.task_id)
     append(folder, collection.demonstrator.demonstration(record.key, record.suite, task, facts))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.base import Needs, Task, View
+from ..envs.base import EpisodeSpec, Needs, Task, View
 from ..policies.base import ActionChunk, BasePolicy, Observation, Policy, PolicyContext
 from .demonstrations import Demonstration
 from .noise import Disturbance, Noise
@@ -75,22 +75,16 @@ class Demonstrator(BasePolicy):
         """The expert's action, disturbed; before it takes over, the learner's chunk."""
         view = observation.view.privileged
         if observation.decision == 0:
-            self._takes[observation.key] = Take(view["scene"], Disturbance(self.noise), self._takeover(observation))
+            self._takes[observation.key] = Take(view["scene"], Disturbance(self.noise), self.takeover(observation.spec))
         take = self._takes[observation.key]
         if self.learner and observation.step < take.takeover:
-            return self.learner.policy.act([observation])[0]
+            return _first(self.learner.policy.act([observation])[0], take.takeover - observation.step)
         label = self._label(take, observation)
         hand = _hand(take.scene, view)
         executed, pushed = take.disturbance.apply(label, float(hand[4]) - take.lowest, observation.rng())
         state = np.concatenate([[view["time"]], view["qpos"], view["qvel"]])
         take.note(actions=executed, labels=label, pushed=pushed, states=state, seen_qpos=view["seen_qpos"], robot_states=hand)
         return ActionChunk(executed[None])
-
-    def _takeover(self, observation: Observation) -> int:
-        if not self.learner:
-            return 0
-        low, high = self.learner.steps
-        return int(np.random.default_rng(observation.spec.entropy("takeover")).integers(low, high + 1))
 
     def _label(self, take: Take, observation: Observation) -> Array:
         """[7] what the expert does; its episode begins where it takes over."""
@@ -118,9 +112,12 @@ class Demonstrator(BasePolicy):
         if self.learner:
             self.learner.policy.close()
 
-    def begins(self, key: str) -> int:
-        """Control steps of an episode that the learner played."""
-        return self._takes[key].takeover
+    def takeover(self, spec: EpisodeSpec) -> int:
+        """Control steps of an episode that the learner plays; an episode that is over by then shows nothing."""
+        if not self.learner:
+            return 0
+        low, high = self.learner.steps
+        return int(np.random.default_rng(spec.entropy("takeover")).integers(low, high + 1))
 
     def demonstration(self, key: str, suite: str, task: Task, facts: Mapping[str, Any]) -> Demonstration:
         """The episode as recorded; `facts` are added to what the recording knows."""
@@ -135,6 +132,10 @@ class Demonstrator(BasePolicy):
             facts={"task_id": task.id, **facts, "fixtures": take.scene["fixture_poses"], "columns": columns},
             **{name: np.array(rows) for name, rows in take.rows.items()},
         )
+
+
+def _first(chunk: ActionChunk, steps: int) -> ActionChunk:
+    return replace(chunk, actions=chunk.actions[:steps])
 
 
 def _both(expert: Needs, learner: Needs) -> Needs:

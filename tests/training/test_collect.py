@@ -1,6 +1,7 @@
 """What is tried, what is kept, and that what is kept is what happened."""
 
 import json
+from itertools import islice
 from xml.etree import ElementTree
 
 import numpy as np
@@ -38,7 +39,9 @@ def lines(folder, *outcomes):
     attempts = collection(folder).attempts(collection(folder).tasks[0])
     folder.mkdir(exist_ok=True)
     (folder / "run.json").write_text("{}")
-    records = [{"key": next(attempts).key, "task_id": TASK, "success": won} for won in outcomes]
+    fields = ("suite", "task_id", "init_state", "seed", "protocol", "key")
+    played = [{field: getattr(spec, field) for field in fields} for spec in islice(attempts, len(outcomes))]
+    records = [{**spec, "success": won, "steps": 90} for spec, won in zip(played, outcomes, strict=True)]
     (folder / "episodes.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
 
 
@@ -135,6 +138,15 @@ def test_what_the_learner_did_is_not_shown_as_the_experts(taken_over, demonstrat
     away = np.linalg.norm(found.robot_states[0, 2:5] - demonstrations[0].robot_states[0, 2:5])
     assert away > 0.02  # the recording begins where the learner's way ended
     assert np.abs(found.actions - found.labels)[:, :6].max() < 0.5  # noise alone
+
+
+def test_what_a_learner_wins_alone_is_no_demonstration(cli, tmp_path):
+    """The learner is an expert here, and ends within its steps; the next initial states are tried, and nothing is written."""
+    begins = ("--learner", "scripted", "--learner-steps", "200-200", "--pushes", "0", "--episodes", "1", "--json")
+    ended = cli("collect", *ARGUMENTS, *begins, "--out", tmp_path)
+    (report,) = json.loads(ended.out)["collections"]
+    assert ended.code == 0
+    assert (report["demonstrations"], report["failed"], report["won_by_learner"], len(report["lacking"])) == (0, 0, 3, 1)
 
 
 @pytest.mark.parametrize("steps", ["80", "80-10", "a-b"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -93,11 +92,11 @@ def show(collection: Collection, console: Console) -> None:
 
     prepared, plan = collection.prepared, collection.next_round()
     found = estimate(plan, prepared.stage, prepared.policy, prepared.workers, None, collection.folder)
-    won = sum(bool(record["success"]) for record in collection.over())
+    written = collection.written().total()
     learner = collection.wanted.learner
     lines = [
         ("suite", collection.suite.name),
-        ("demonstrations", f"{collection.wanted.episodes} for each of {len(collection.tasks)} tasks; {won} are there"),
+        ("demonstrations", f"{collection.wanted.episodes} for each of {len(collection.tasks)} tasks; {written} are there"),
         ("expert", f"{prepared.config.policy}, {collection.wanted.noise}"),
         *([("learner", f"begins, for {learner.steps[0]} to {learner.steps[1]} steps")] if learner else []),
         *found.lines(),
@@ -130,17 +129,21 @@ def play(collection: Collection, console: Console) -> dict[str, Any]:
 def summary(collection: Collection, seconds: float, before: int) -> dict[str, Any]:
     """What a sitting came to."""
     records = collection.over()
-    won = Counter(record["task_id"] for record in records if record["success"])
-    lacking = [task.name for task in collection.tasks if won[task.id] < collection.wanted.episodes]
+    written = collection.written()
+    lacking = [task.name for task in collection.tasks if written[task.id] < collection.wanted.episodes]
     played = len(records) - before
-    failed = len(records) - won.total()
+    failed = sum(not record["success"] for record in records)
+    alone = len(records) - failed - written.total()
     pace = f", {seconds / played:.1f} s per episode" if played else ""
     lacks = f"; not enough of {', '.join(lacking)}" if lacking else ""
-    text = f"{won.total()} demonstrations, {failed} episodes failed and were not written{pace}{lacks}: {collection.folder}"
+    begun = f", {alone} were won before the expert's turn" if alone else ""
+    counts = f"{written.total()} demonstrations, {failed} episodes failed and were not written{begun}"
+    text = f"{counts}{pace}{lacks}: {collection.folder}"
     return {
         "folder": str(collection.folder),
-        "demonstrations": won.total(),
+        "demonstrations": written.total(),
         "failed": failed,
+        "won_by_learner": alone,
         "lacking": lacking,
         "played": played,
         "seconds": round(seconds, 1),
