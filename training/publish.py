@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Literal
@@ -10,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..policies.nora.checkpoint import Checkpoint, open_checkpoint
+from ..policies.nora.checkpoint import Checkpoint, open_checkpoint, read_json
 from .settings import TrainingError
 
 Dtype = Literal["float32", "bfloat16", "float16"]
@@ -18,7 +19,7 @@ BESIDE = ("config.json", "norm_stats.json", "tokenizer.json", "fast_tokenizer")
 """What a policy reads besides the weights; what a checkpoint has not is left out."""
 
 
-def publish(checkpoint: str, out: Path, dtype: Dtype = "float16", card: Path | None = None) -> Path:
+def publish(checkpoint: str, out: Path, dtype: Dtype = "float16", card: Path | None = None, execute: int | None = None) -> Path:
     """Write the checkpoint into a new folder and return it. The same checkpoint gives the same bytes.
 
     Args:
@@ -26,22 +27,29 @@ def publish(checkpoint: str, out: Path, dtype: Dtype = "float16", card: Path | N
         out: must not exist.
         dtype: of the weights in the file; policies compute in their own (`--policy-arg dtype=`).
         card: a text about the model, kept as MODEL_CARD.md.
+        execute: actions of each answer that are executed from now on; None: as the checkpoint says.
 
     Raises:
         CheckpointError: there is no such checkpoint, or it is torn.
-        TrainingError: the folder exists, the card does not, or a weight is too large for the type.
+        TrainingError: the folder exists, the card does not, a weight is too large for the type, or more actions are to be
+            executed than an answer has.
     """
     if out.exists():
         raise TrainingError(f"{out} exists; name a new folder: --out")
     if card and not card.is_file():
         raise TrainingError(f"there is no file {card}")
     found = open_checkpoint(checkpoint)
+    if execute is not None and not 1 <= execute <= (found.config.chunk or execute):
+        raise TrainingError(f"{checkpoint} answers {found.config.chunk} actions; of them {execute} cannot be executed: --execute")
     weights = _converted(found, dtype)
     out.mkdir(parents=True)
     save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
     (out / "model.safetensors").chmod(0o644)  # the library leaves it to its owner alone
     for name in BESIDE:
         _copy(found.folder / name, out / name)
+    if execute is not None:
+        settings = {**(read_json(out / "config.json") if (out / "config.json").is_file() else {}), "execute": execute}
+        (out / "config.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
     if card:
         shutil.copyfile(card, out / "MODEL_CARD.md")
     return out

@@ -67,6 +67,8 @@ def from_checkpoint(
     if chunk:
         model.config = replace(model.config, chunk=chunk)
     settings = _settings(found, model.config)
+    if chunk:
+        settings.pop("execute", None)  # was said of the chunk that the checkpoint had
     prompter = Prompter.load(words, found.config.image_tokens)
     return Start(model, prompter, FastTokenizer.load(codes) if codes else None, settings, found.norm_stats)
 

@@ -10,6 +10,7 @@ from nora_bench.policies.nora.nano import write_nano
 from nora_bench.policies.nora.policy import NoraPolicy
 from nora_bench.training.publish import publish
 from nora_bench.training.settings import TrainingError
+from nora_bench.training.starting import from_checkpoint
 from safetensors.torch import load_file, save_file
 
 
@@ -45,6 +46,22 @@ def test_a_card_goes_with_it(checkpoint, tmp_path):
     (tmp_path / "about.md").write_text("# What it reaches\n", encoding="utf-8")
     out = publish(str(checkpoint), tmp_path / "handed", card=tmp_path / "about.md")
     assert (out / "MODEL_CARD.md").read_text(encoding="utf-8") == "# What it reaches\n"
+
+
+def test_how_much_of_an_answer_is_executed_goes_with_it(checkpoint, tmp_path):
+    out = publish(str(checkpoint), tmp_path / "handed", execute=2)
+    assert (NoraPolicy(str(out), mode="fast").chunk, NoraPolicy(str(out), mode="fast").execute) == (5, 2)
+
+
+def test_training_other_chunks_forgets_how_much_of_the_old_ones_was_executed(checkpoint, tmp_path):
+    out = str(publish(str(checkpoint), tmp_path / "handed", execute=2))
+    assert from_checkpoint(out, tokens=False).settings["execute"] == 2
+    assert "execute" not in from_checkpoint(out, tokens=False, chunk=1).settings
+
+
+def test_more_than_an_answer_has_is_refused(checkpoint, tmp_path):
+    with pytest.raises(TrainingError, match="answers 5 actions"):
+        publish(str(checkpoint), tmp_path / "handed", execute=6)
 
 
 def test_nothing_is_written_over(checkpoint, tmp_path):

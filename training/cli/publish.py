@@ -17,6 +17,9 @@ def publish(
     dtype: Annotated[
         Literal["float32", "bfloat16", "float16"], typer.Option("--dtype", help="Of the weights in the file.")
     ] = "float16",
+    execute: Annotated[
+        int | None, typer.Option("--execute", help="Actions of each answer to execute.", show_default="as it says, else all")
+    ] = None,
     card: Annotated[Path | None, typer.Option("--card", help="A text about the model, kept beside it.")] = None,
 ) -> None:
     """Write a checkpoint as it is handed on: no optimiser, no averages, weights in a smaller type.
@@ -25,6 +28,6 @@ def publish(
     """
     from ..publish import publish as write
 
-    folder = write(checkpoint, out, dtype, card)
+    folder = write(checkpoint, out, dtype, card, execute)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     say(Console(), f"{folder}: {size / 1e6:.1f} MB. nora-bench run --suite libero_object --policy {folder}")
