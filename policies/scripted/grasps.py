@@ -22,6 +22,9 @@ STRETCH_COST = 100.0
 """Of a metre beyond the comfortable reach."""
 SHIFT_COST, LEAN_COST, INSET_COST, WIDTH_COST = 0.8, 2.0, 40.0, 60.0
 """Of half a side, a radian, a metre, a metre."""
+HABIT, HABIT_COST = np.array([0.0, -1.0, 0.0]), 2.0
+"""Side of a vessel whose rim is taken, world, and what a quarter turn away from it costs. Of demonstrations that take one side
+here and the other there, for differences that no picture shows, a learner takes the middle of both."""
 YAWS, RIM_POINTS = 24, 24
 """Directions that are tried."""
 HANDLE_CLEAR = 0.6
@@ -130,14 +133,22 @@ class Rim:
         """Every 15 degrees around the rim, away from the handle, with leans."""
         angles = np.arange(RIM_POINTS) * (2 * math.pi / RIM_POINTS)
         clear = [angle for angle in angles if self.handle is None or math.cos(angle - self.handle) < HANDLE_CLEAR]
-        stand = scene.pose(instance)
+        stand = self._seen(scene.pose(instance))
         return [self._at(stand, angle, lean, inset) for angle in clear for lean in self.leans for inset in self.insets]
+
+    def _seen(self, stand: Pose) -> Pose:
+        """The pose without what cannot be seen of a vessel without a handle: how far it is turned about its axis."""
+        if self.handle is not None:
+            return stand
+        turned = math.atan2(stand.rotation[1, 0], stand.rotation[0, 0])
+        return Pose(stand.position, stand.rotation @ exp(-turned * UP))
 
     def _at(self, stand: Pose, angle: float, lean: float, inset: float) -> Option:
         point = np.array([*self.axis, self.height]) + (self.radius - inset) * heading(angle)
         closing = flat(stand.rotation @ heading(angle))
         pose = Pose(stand.place(point) - self.depth * UP, frame(exp(closing * lean) @ DOWN, closing))
-        return Option(pose, LEAN_COST * abs(lean) + INSET_COST * inset)
+        away = math.acos(float(np.clip(closing @ HABIT, -1.0, 1.0)))
+        return Option(pose, LEAN_COST * abs(lean) + INSET_COST * inset + HABIT_COST * away / (math.pi / 2))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ from nora_bench.envs.base import EpisodeSpec, View
 from nora_bench.policies.base import Observation, PolicyError
 from nora_bench.policies.scripted.geometry import Pose, norm
 from nora_bench.policies.scripted.goals import holds, unmet
-from nora_bench.policies.scripted.grasps import TOP, choose
+from nora_bench.policies.scripted.grasps import TOP, choose, style_of
 from nora_bench.policies.scripted.hand import hand_clearance
 from nora_bench.policies.scripted.places import spot
 from nora_bench.policies.scripted.policy import ScriptedPolicy
+from nora_bench.policies.scripted.scene import Scene
 from nora_bench.policies.scripted.skills import safe_height, way_out
 from nora_bench.policies.scripted.slides import route
 
@@ -48,6 +49,26 @@ def test_a_neighbour_moves_the_grasp_to_where_the_hand_has_room():
     pose = choose(scene, TOP.options(scene, "block"), "block")
     assert hand_clearance([pose], scene.boxes("wall"))[0] > 0.005
     assert pose.position[0] < -0.005
+
+
+def bowl_at(position, turned=0.0):
+    """The grasp of a bowl that stands there, turned about its axis."""
+    view = toy_view({"akita_black_bowl_1": ("akita_black_bowl", (0.055, 0.055, 0.025), position)})
+    view["body_pose"][1, 3:] = [np.cos(turned / 2), 0.0, 0.0, np.sin(turned / 2)]
+    scene = Scene(view)
+    return choose(scene, style_of(scene, "akita_black_bowl_1").options(scene, "akita_black_bowl_1"), "akita_black_bowl_1")
+
+
+@pytest.mark.parametrize("turned", [0.05, 1.0, 3.1])
+def test_how_far_a_round_bowl_is_turned_changes_nothing(turned):
+    """No picture shows it."""
+    plain, other = bowl_at((0.0, 0.0, 0.025)), bowl_at((0.0, 0.0, 0.025), turned)
+    assert np.allclose(plain.position, other.position) and np.allclose(plain.rotation, other.rotation)
+
+
+def test_a_free_bowl_is_taken_at_the_same_side_wherever_it_stands():
+    for place in ((-0.1, -0.2, 0.025), (0.0, 0.0, 0.025), (0.05, 0.2, 0.025)):
+        assert np.allclose((bowl_at(place).position - place)[:2], [0.0, -0.049], atol=1e-6)
 
 
 def test_a_second_try_is_another_grasp():
