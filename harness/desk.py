@@ -25,6 +25,10 @@ EPISODES = 4096
 Answer = dict[str, Any]
 
 
+class Stopping(PolicyFailed):
+    """The desk closes; another server may answer."""
+
+
 class Desk:
     """All questions that are waiting, answered together by whoever calls `work`. `ask` and `forget` serve any thread."""
 
@@ -68,7 +72,7 @@ class Desk:
 
     def _refuse(self) -> None:
         for _, _, future in self._others(-sys.maxsize):
-            future.set_exception(PolicyFailed("the server is stopping"))
+            future.set_exception(Stopping("the server is stopping"))
 
     def _others(self, size: int) -> Iterator[tuple[str, list[Observation], Future[list[Answer]]]]:
         with suppress(queue.Empty):

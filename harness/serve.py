@@ -22,7 +22,7 @@ from ..policies.base import Policy, PolicyContext
 from ..policies.remote import codec, messages
 from . import provenance
 from .decide import PolicySeat
-from .desk import Desk
+from .desk import Desk, Stopping
 from .errors import InputError, NotAble, PolicyFailed
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -84,6 +84,8 @@ class Counter:
                 key = self._one(connection, number, decision) or key
         except (ConnectionClosed, TimeoutError):
             pass
+        except Stopping as error:  # no answer but a hang-up: clients then ask whoever listens here next
+            connection.close(1001, str(error))
         except (ValueError, PolicyFailed) as error:
             with suppress(ConnectionClosed):
                 connection.send(str(error).partition("\n")[0])

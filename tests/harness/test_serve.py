@@ -9,10 +9,12 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
 from fakes import Stagger, Walk, Wrong
+from nora_bench.harness.desk import Stopping
 from nora_bench.harness.errors import InputError
 from nora_bench.harness.serve import Address
 from nora_bench.policies.base import ActionChunk, BasePolicy, EpisodesLost, PolicyError
@@ -21,6 +23,10 @@ from nora_bench.policies.remote import codec
 from servers import TOY, free_port, observation, served
 
 pytest.importorskip("websockets", reason="pip install 'nora-bench[remote]'")
+
+
+LONG = 120
+"""Seconds; nothing that works takes so long, on however busy a machine."""
 
 
 class Diary(BasePolicy):
@@ -120,27 +126,31 @@ def test_a_server_started_anew_has_lost_its_episodes_and_says_so(tmp_path):
 def test_a_run_survives_a_restart_of_its_server(bench, tmp_path):
     """The server stops in the middle of an episode and comes back: the episode is played again."""
     calm = bench("--episodes", 3, out="calm")
-    begun, stopping, ended, port = threading.Event(), threading.Event(), threading.Event(), free_port()
+    up, begun, stopping, ended, port = *(threading.Event() for _ in range(4)), free_port()
 
     class Stopped(Walk):
         def act(self, observations):
             if observations[0].decision == 1:
                 begun.set()
-                stopping.wait(20)
+                stopping.wait(LONG)
             return super().act(observations)
 
     def serve_twice():
         with served(Stopped(), tmp_path, port=port, over=stopping):
-            begun.wait(20)
+            up.set()
+            begun.wait(LONG)
         with served(Walk(), tmp_path, port=port):
-            ended.wait(20)
+            ended.wait(LONG)
 
     server = threading.Thread(target=serve_twice)
     server.start()
-    played = bench("--episodes", 3, "--workers", 1, policy=f"ws://127.0.0.1:{port}", out="remote")
-    ended.set()
-    server.join()
-    assert played.code == 0
+    assert up.wait(LONG)
+    try:
+        played = bench("--episodes", 3, "--workers", 1, policy=f"ws://127.0.0.1:{port}", out="remote")
+    finally:
+        ended.set()
+        server.join()
+    assert played.code == 0, played.err
     assert played.trajectories == calm.trajectories
     assert "the server does not know how this episode began; played again" in played.out
 
@@ -303,6 +313,27 @@ def test_what_is_asked_while_the_server_stops_is_refused(tmp_path):
         pass
     with pytest.raises(Exception, match="the server is stopping"):
         desk.ask("me", [observation()]).result(timeout=5)
+
+
+def test_a_client_whose_question_was_waiting_when_the_server_stopped_is_hung_up_on(tmp_path):
+    """A text would be the policy's failure, which ends a run; after a hang-up the client asks again."""
+    from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK
+    from websockets.sync.client import connect
+
+    with served(Diary(), tmp_path) as (url, desk):
+        desk.ask = lambda client, observations: refused()
+        with connect(url) as asking:
+            asking.recv(timeout=5)
+            asking.send(codec.pack({"prompt": "go home"}))
+            with pytest.raises((ConnectionClosedError, ConnectionClosedOK)) as caught:
+                asking.recv(timeout=5)
+    assert caught.value.rcvd.code == 1001
+
+
+def refused():
+    future = Future()
+    future.set_exception(Stopping("the server is stopping"))
+    return future
 
 
 # The command
