@@ -129,8 +129,7 @@ def replaying(
         seen = Filmed(world, show) if show else world
 
         def again(record: EpisodeRecord) -> Verdict:
-            spec = EpisodeSpec(record.suite, record.task_id, record.init_state, record.seed, record.protocol, record.variant)
-            done = play(seen, spec, protocol, needs, _actions(run, record))
+            done = play(seen, record.spec, protocol, needs, _actions(run, record))
             changed = (*_changed_versions(run, suite), *_changed_assets(record, pack))
             sha256 = done.trajectory_sha256
             return Verdict(record.key, done.steps, record.trajectory_sha256, sha256, record.success, done.success, changed)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.base import Array, EpisodeSpec
+from ..envs.base import Array
 from ..envs.untrusted import inside, read_array
 from .reading import Run, StoreError
 from .records import EpisodeRecord
@@ -66,9 +66,8 @@ def _run_file(run: Run) -> Iterator[str]:
 
 
 def _record(run: Run, record: EpisodeRecord) -> Iterator[str]:
-    spec = EpisodeSpec(record.suite, record.task_id, record.init_state, record.seed, record.protocol, record.variant)
-    if spec.key != record.key:
-        yield f"its fields are those of {spec.key}"
+    if record.spec.key != record.key:
+        yield f"its fields are those of {record.spec.key}"
     if (record.success is None) != (record.termination == "error"):
         yield f"success is {record.success} and termination {record.termination}"
     if record.protocol != _part(run, "protocol", "name"):

@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from ..envs.base import EpisodeSpec
+
 VERSION = 1
 """Of the record format; readers accept every older one."""
 
@@ -77,6 +79,11 @@ class EpisodeRecord:
     step, after each control step."""
     finished: str = ""
     """UTC time of the end, ISO 8601. Not part of the result."""
+
+    @property
+    def spec(self) -> EpisodeSpec:
+        """The episode, as it was planned."""
+        return EpisodeSpec(self.suite, self.task_id, self.init_state, self.seed, self.protocol, self.variant)
 
     @property
     def look(self) -> str:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 TRAINING_STATES = tuple(range(35))
 """Initial states that demonstrations may start from. 35-39 choose between models, 40-49 test them."""
+SCENE = ("suite", "task_id", "init_state", "seed", "protocol")
+"""Fields of a record that say which episode it is of."""
 ATTEMPTS = 3
 """Episodes tried per demonstration wanted before a task is given up."""
 
@@ -84,18 +86,19 @@ class Collection:
         """Records of the episodes that are over."""
         return [*read_records(self.folder)] if self.begun() else []
 
-    def written(self) -> Counter[int]:
-        """Task id -> demonstrations: the episodes that succeeded, less those that a learner won alone."""
-        won = (record for record in self.over() if record["success"])
-        return Counter(int(record["task_id"]) for record in won if int(record["steps"]) > self.learner_steps(**record))
+    def written(self, over: Sequence[Mapping[str, Any]]) -> Counter[int]:
+        """Task id -> demonstrations: the episodes of those records that succeeded, less those that a learner won alone."""
+        won = [(EpisodeSpec(*(record[field] for field in SCENE)), record["steps"]) for record in over if record["success"]]
+        return Counter(spec.task_id for spec, steps in won if self.shows(spec, steps))
 
-    def learner_steps(self, suite: str, task_id: int, init_state: int, seed: int, protocol: str, **_: Any) -> int:
-        """Control steps that the learner plays at most in the episode of a record."""
-        return self.demonstrator.takeover(EpisodeSpec(suite, task_id, init_state, seed, protocol))
+    def shows(self, spec: EpisodeSpec, steps: int) -> bool:
+        """Whether the expert had a part in an episode of so many steps."""
+        return steps > self.demonstrator.takeover(spec)
 
     def next_round(self) -> Plan:
         """The episodes to try next; empty when there are enough demonstrations, or nothing more to try."""
-        return Plan(tuple(self._round({record["key"] for record in self.over()}, self.written())), 0)
+        over = self.over()
+        return Plan(tuple(self._round({record["key"] for record in over}, self.written(over))), 0)
 
     def _round(self, over: set[str], written: Mapping[int, int]) -> Iterator[EpisodeSpec]:
         for task in self.tasks:
@@ -154,8 +157,7 @@ def _specs(collection: Collection, keys: set[str]) -> Iterator[EpisodeSpec]:
 
 def _keep(collection: Collection, folder: Path, record: Any) -> None:
     """Write a successful episode down, if the expert had a part in it."""
-    begun = collection.learner_steps(record.suite, record.task_id, record.init_state, record.seed, record.protocol)
-    if not record.success or record.steps <= begun:
+    if not record.success or not collection.shows(record.spec, record.steps):
         return
     facts = {
         "init_state": record.init_state,
@@ -164,7 +166,7 @@ def _keep(collection: Collection, folder: Path, record: Any) -> None:
         "expert": record.policy,
         "noise": asdict(collection.wanted.noise),
         "assets": dict(record.assets),
-        **({"learner_steps": begun} if collection.wanted.learner else {}),
+        **({"learner_steps": collection.demonstrator.takeover(record.spec)} if collection.wanted.learner else {}),
     }
     task = next(task for task in collection.suite.tasks if task.id == record.task_id)
     append(folder, collection.demonstrator.demonstration(record.key, record.suite, task, facts))

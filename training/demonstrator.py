@@ -78,7 +78,8 @@ class Demonstrator(BasePolicy):
             self._takes[observation.key] = Take(view["scene"], Disturbance(self.noise), self.takeover(observation.spec))
         take = self._takes[observation.key]
         if self.learner and observation.step < take.takeover:
-            return _first(self.learner.policy.act([observation])[0], take.takeover - observation.step)
+            chunk = self.learner.policy.act([observation])[0]
+            return replace(chunk, actions=chunk.actions[: take.takeover - observation.step])
         label = self._label(take, observation)
         hand = _hand(take.scene, view)
         executed, pushed = take.disturbance.apply(label, float(hand[4]) - take.lowest, observation.rng())
@@ -132,10 +133,6 @@ class Demonstrator(BasePolicy):
             facts={"task_id": task.id, **facts, "fixtures": take.scene["fixture_poses"], "columns": columns},
             **{name: np.array(rows) for name, rows in take.rows.items()},
         )
-
-
-def _first(chunk: ActionChunk, steps: int) -> ActionChunk:
-    return replace(chunk, actions=chunk.actions[:steps])
 
 
 def _both(expert: Needs, learner: Needs) -> Needs:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..policies.nora.checkpoint import Checkpoint, open_checkpoint, read_json
+from ..policies.nora.checkpoint import Checkpoint, execute_problem, open_checkpoint, read_json
 from .settings import TrainingError
 
 Dtype = Literal["float32", "bfloat16", "float16"]
@@ -39,8 +39,8 @@ def publish(checkpoint: str, out: Path, dtype: Dtype = "float16", card: Path | N
     if card and not card.is_file():
         raise TrainingError(f"there is no file {card}")
     found = open_checkpoint(checkpoint)
-    if execute is not None and not 1 <= execute <= (found.config.chunk or execute):
-        raise TrainingError(f"{checkpoint} answers {found.config.chunk} actions; of them {execute} cannot be executed: --execute")
+    if execute is not None and (problem := execute_problem(checkpoint, execute, found.config.chunk)):
+        raise TrainingError(f"{problem}: --execute")
     weights = _converted(found, dtype)
     out.mkdir(parents=True)
     save_file(weights, out / "model.safetensors", metadata={"format": "pt"})

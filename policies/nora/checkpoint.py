@@ -106,6 +106,13 @@ def noise_scale(scale: Any, where: str) -> float:
     return float(scale)
 
 
+def execute_problem(name: str, execute: int, chunk: int | None) -> str:
+    """Why so many actions of an answer cannot be executed; empty where they can, as far as the answer's length is known."""
+    if execute >= 1 and (chunk is None or execute <= chunk):
+        return ""
+    return f"{name} answers {chunk} actions; of them 1 to {chunk} can be executed, not {execute}"
+
+
 def open_checkpoint(name: str) -> Checkpoint:
     """The checkpoint of that hub id or path. Reads headers only. Raises CheckpointError."""
     _refuse_others(name)

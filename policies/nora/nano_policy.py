@@ -29,9 +29,8 @@ class EmbeddedNano(NoraPolicy):
 
         One thread, because more would wait for each other longer than a model of this size computes.
         """
-        options: dict[str, Any] = {"steps": steps, "noise": noise, "threads": threads, "batch": batch, "device": device}
-        options |= {"execute": execute}
-        super().__init__(str(EMBEDDED), "flow", compile=compile, **options)
+        options: dict[str, Any] = {"execute": execute, "steps": steps, "noise": noise, "threads": threads, "batch": batch}
+        super().__init__(str(EMBEDDED), "flow", device=device, compile=compile, **options)
 
     def start(self, context: PolicyContext) -> None:
         """Load the weights. Raises PolicyError for a suite that it never saw: published statistics would not be its own."""

@@ -13,7 +13,7 @@ from ..adapters import GRIPPER, Adapter
 from ..base import ActionChunk, BasePolicy, Observation, PolicyContext, PolicyError
 from ..fast import FastError, FastTokenizer
 from ..images import check_steps, model_image
-from .checkpoint import Checkpoint, locate, noise_scale, open_checkpoint, read_json
+from .checkpoint import Checkpoint, execute_problem, locate, noise_scale, open_checkpoint, read_json
 from .config import INSTALL
 from .decoding import Answer, most_tokens
 from .predictor import Predictor, Question
@@ -198,7 +198,8 @@ class NoraPolicy(BasePolicy):
         last = self._last.get(key)
         if self.on_bad == "repeat" and last is not None:
             return last
-        still = np.zeros((self.context.protocol.replan or self.execute, self.context.action_size))
+        steps = min(self.context.protocol.replan or self.execute, self.execute)
+        still = np.zeros((steps, self.context.action_size))
         still[:, GRIPPER] = self.context.protocol.settle_action[GRIPPER] if last is None else last[-1, GRIPPER]
         return still
 
@@ -250,8 +251,8 @@ def _chunk(checkpoint: Checkpoint, wanted: int | None) -> int:
 
 def _execute(checkpoint: Checkpoint, wanted: int | None, chunk: int) -> int:
     execute = next(actions for actions in (wanted, checkpoint.execute, chunk) if actions is not None)
-    if not 1 <= execute <= chunk:
-        raise PolicyError(f"{checkpoint.name} answers {chunk} actions; of them 1 to {chunk} can be executed, not {execute}")
+    if problem := execute_problem(checkpoint.name, execute, chunk):
+        raise PolicyError(problem)
     return execute
 
 

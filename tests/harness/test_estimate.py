@@ -43,12 +43,11 @@ def test_workers_asked_for_are_given(machine):
     assert choose_workers(5, toy, 50) == 5
 
 
-def found(tmp_path, **values):
+def found(tmp_path, policy=None, **values):
     config = parse({"suite": "fakes:toy", **values})
     stage = find_stage(config)
-    return estimate(
-        make_plan(config, stage, stochastic=True), stage, Zero(chunk=3), 2, config.max_steps, tmp_path / "not" / "there"
-    )
+    plan, policy = make_plan(config, stage, stochastic=True), policy or Zero(chunk=3)
+    return estimate(plan, stage, policy, 2, config.max_steps, tmp_path / "not" / "there")
 
 
 def test_a_policys_chunk_bounds_the_decisions(tmp_path):
@@ -57,6 +56,12 @@ def test_a_policys_chunk_bounds_the_decisions(tmp_path):
 
 def test_the_protocols_replan_interval_goes_first(tmp_path):
     assert found(tmp_path, tasks="0", episodes=1, protocol="toy/chunk-end", max_steps=12).decisions == 4
+
+
+def test_a_policy_that_executes_less_than_that_decides_more_often(tmp_path):
+    policy = Zero(chunk=3)
+    policy.execute = 2
+    assert found(tmp_path, policy, tasks="0", episodes=1, protocol="toy/chunk-end", max_steps=12).decisions == 6
 
 
 def test_no_figures_no_time(tmp_path):

@@ -92,7 +92,7 @@ def show(collection: Collection, console: Console) -> None:
 
     prepared, plan = collection.prepared, collection.next_round()
     found = estimate(plan, prepared.stage, prepared.policy, prepared.workers, None, collection.folder)
-    written = collection.written().total()
+    written = collection.written(collection.over()).total()
     learner = collection.wanted.learner
     lines = [
         ("suite", collection.suite.name),
@@ -129,7 +129,7 @@ def play(collection: Collection, console: Console) -> dict[str, Any]:
 def summary(collection: Collection, seconds: float, before: int) -> dict[str, Any]:
     """What a sitting came to."""
     records = collection.over()
-    written = collection.written()
+    written = collection.written(records)
     lacking = [task.name for task in collection.tasks if written[task.id] < collection.wanted.episodes]
     played = len(records) - before
     failed = sum(not record["success"] for record in records)

@@ -65,10 +65,15 @@ def test_without_noise_the_flow_has_one_answer(started, look):
     assert (policy.stochastic, sampling.stochastic) == (False, True)
 
 
+def saying(checkpoint, folder, **settings):
+    """A copy of a checkpoint whose configuration says that, too."""
+    path = shutil.copytree(checkpoint, folder) / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **settings}))
+    return folder
+
+
 def test_a_checkpoint_says_how_much_noise_its_flow_starts_from(nano, tmp_path):
-    folder = shutil.copytree(nano, tmp_path / "calm")
-    settings = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**settings, "noise": 0.5}))
+    folder = saying(nano, tmp_path / "calm", noise=0.5)
     assert NoraPolicy(str(folder)).noise == 0.5
     assert NoraPolicy(str(folder), noise=1.0).noise == 1.0
     assert NoraPolicy(str(nano)).noise == 1.0
@@ -76,9 +81,7 @@ def test_a_checkpoint_says_how_much_noise_its_flow_starts_from(nano, tmp_path):
 
 @pytest.mark.parametrize("scale", [-1, 3, "much", True, None])
 def test_a_checkpoints_noise_is_a_scale(nano, tmp_path, scale):
-    folder = shutil.copytree(nano, tmp_path / "loud")
-    settings = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**settings, "noise": scale}))
+    folder = saying(nano, tmp_path / "loud", noise=scale)
     with pytest.raises(PolicyError, match="noise"):
         NoraPolicy(str(folder))
 
@@ -89,9 +92,7 @@ def test_the_first_actions_of_an_answer_can_be_all_that_is_executed(started, loo
 
 
 def test_a_checkpoint_says_how_much_of_an_answer_is_executed(nano, tmp_path):
-    folder = shutil.copytree(nano, tmp_path / "wary")
-    settings = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**settings, "execute": 3}))
+    folder = saying(nano, tmp_path / "wary", execute=3)
     assert NoraPolicy(str(folder)).execute == 3
     assert NoraPolicy(str(folder), execute=1).execute == 1
     assert NoraPolicy(str(nano)).execute == NoraPolicy(str(nano)).chunk
@@ -169,6 +170,12 @@ def test_hold_stands_still_with_the_gripper_as_it_was(started, look):
     good = policy._chunk_of(look(0), Answer("ok", np.zeros((5, 7)))).actions
     held = policy._chunk_of(look(0, decision=1), BAD).actions
     assert not held[:, :6].any() and (held[:, 6] == good[-1, 6]).all() and good[-1, 6] == 1
+
+
+def test_what_is_held_lasts_no_longer_than_any_answer(started, look, context):
+    longer = replace(context, protocol=replace(context.protocol, replan=4))
+    for policy in (started(on_bad="hold", execute=2), started(longer, on_bad="hold", execute=2)):
+        assert len(policy._chunk_of(look(0), BAD).actions) == 2
 
 
 def test_hold_without_a_past_keeps_the_gripper_of_settling(started, look, context):
