@@ -24,7 +24,7 @@ LOW = 0.12
 class Noise:
     """How much an expert is disturbed, in units of a full action. The defaults are for LIBERO's 20 Hz."""
 
-    smooth: float = 0.06
+    smooth: float = 0.03
     """Standard deviation of the smooth noise, for each of the six numbers of motion."""
     memory: float = 0.7
     """Part of the smooth noise that is left after a step."""

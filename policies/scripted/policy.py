@@ -45,7 +45,7 @@ Expert = tuple[Scene, Tracker, Iterator[Aim]]
 
 def _libero(view: Mapping[str, Any]) -> Expert:
     read = scene.Scene(view)
-    return read, motion.Tracker(read.hand), plans.solve(read)
+    return read, motion.Tracker(), plans.solve(read)
 
 
 def _simpler(view: Mapping[str, Any]) -> Expert:

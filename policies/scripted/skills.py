@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .geometry import LEVEL, UP, Array, Boxes, Pose, clearance, distance, flat, frame, heading, norm
+from .geometry import LEVEL, UP, Array, Boxes, Pose, clearance, distance, flat, frame, heading, log, norm
 from .hand import PALM, TIP
 from .places import Spot
 from .scene import SUPPORTS, Scene
-from .steps import CLOSED, OPEN, Aim, Done, Follow, Steps, follow, reach
+from .steps import CLOSED, OPEN, Aim, Done, Follow, Steps, approach, follow, reach
 
 CLOSING_STEPS, RESTED = (6, 16), 3
 """Fewest and most steps of closing, and how many of them the fingers rest before their force is there."""
@@ -20,6 +20,9 @@ HOVER = 0.08
 """A grasp is approached straight over this distance, m."""
 LIFT_SPEED = 0.6
 """Fraction of the largest speed at which a load is raised."""
+FOLDED_SPEED = 0.5
+"""Fraction of the largest speed at which a knob is approached: near the base the arm is folded to a joint's limit, and a fast
+hand drifts into it."""
 RAISE = 0.05
 """A grasp is tested by raising the hand so far, m."""
 DRAWN_NEAR = 0.008
@@ -28,22 +31,51 @@ SLIP = 0.03
 """A load that has moved so far in the hand is taken as lost, m."""
 MARGIN = 0.03
 """Room kept above what the hand or its load passes over, m."""
-CORNER = 0.03
-"""A via point counts as passed at this distance, m: the hand's way to stop."""
+CORNER, ALIGNED, BESIDE = (0.01, 0.05), (0.1, 0.3), (0.004, 0.025)
+"""Between these distances (m) and angles (rad) from where it is to be, the hand comes down: on its way over things, and onto a
+grasp."""
+CLIMB = (0.01, 0.04)
+"""A hand that is too low by this much goes up more than aside, m."""
+LEAD = 0.03
+"""On its way down the hand aims at a point of the line so far ahead: what is beside the line then counts, m."""
+PASSED = 0.03
+"""A pose that is passed without stopping counts as reached at this distance, m."""
 
-ALIGNED = 0.15
-"""The hand goes down among things only when turned to within this angle, rad."""
 
-
-def travel(scene: Scene, pose: Pose, grip: float, carried: str = "", near: float = 0.003) -> Steps:
+def travel(scene: Scene, pose: Pose, grip: float, carried: str = "", near: float = 0.005) -> Steps:
     """Bring the hand to a pose over whatever stands between, with its load where it carries one."""
     height = safe_height(scene, pose, carried)
-    start = scene.hand.position
-    for via, turned in ((start, np.inf), (pose.position, ALIGNED)):
-        if via[2] < height - 0.01:
-            over = Pose(np.array([via[0], via[1], height]), pose.rotation)
-            yield from reach(scene, over, grip, near=CORNER, turned=turned, through=True)
-    return (yield from reach(scene, pose, grip, near=near))
+    return (yield from approach(scene, pose, lambda hand: Aim(_over(hand, pose, height), grip), near=near))
+
+
+def _over(hand: Pose, pose: Pose, height: float) -> Pose:
+    """Where to aim for on the way to a pose at which nothing is met above a height.
+
+    Far from the pose, or turned otherwise, that is at the height, nearer it is lower; and the hand goes up before it goes aside.
+    """
+    aside = (pose.position - hand.position) * LEVEL
+    still = max(_ramp(norm(aside), CORNER), _ramp(norm(log(pose.rotation @ hand.rotation.T)), ALIGNED))
+    level = pose.position[2] + max(0.0, height - pose.position[2]) * still
+    low = _ramp(level - float(hand.position[2]), CLIMB)
+    return Pose(hand.position * LEVEL + (1.0 - low) * aside + level * UP, pose.rotation)
+
+
+def _ramp(value: float, bounds: tuple[float, float]) -> float:
+    """0 up to the first bound, 1 from the second on."""
+    return float(np.clip((value - bounds[0]) / (bounds[1] - bounds[0]), 0.0, 1.0))
+
+
+def descend(scene: Scene, pose: Pose, away: Array, grip: float, speed: float = 1.0) -> Steps:
+    """Come to a pose from `away` (m, world): the nearer, the straighter the hand is over it. False where it stalls before."""
+    axis = away / norm(away)
+
+    def aim(hand: Pose) -> Aim:
+        way = hand.position - pose.position
+        beside, turned = norm(way - (way @ axis) * axis), norm(log(pose.rotation @ hand.rotation.T))
+        back = norm(away) * max(_ramp(beside, BESIDE), _ramp(turned, ALIGNED))
+        return Aim(pose.moved(max(back, way @ axis - LEAD) * axis), grip, speed)
+
+    return (yield from approach(scene, pose, aim))
 
 
 def safe_height(scene: Scene, pose: Pose, carried: str = "") -> float:
@@ -68,10 +100,11 @@ def _tallest(solids: Boxes, start: Array, goal: Array, radius: float) -> float:
     return float(solids.corners()[met][..., 2].max()) if met.any() else -np.inf
 
 
-def grasp(scene: Scene, pose: Pose) -> Steps:
-    """Go to a grasp along its approach and close the fingers. False where they close on nothing."""
-    yield from travel(scene, pose.backed(HOVER), OPEN, near=0.008)
-    yield from reach(scene, pose, OPEN)
+def grasp(scene: Scene, pose: Pose, speed: float = 1.0) -> Steps:
+    """Go to a grasp along its approach, at that speed, and close the fingers. False where they close on nothing."""
+    hover = pose.backed(HOVER)
+    yield from travel(scene, hover, OPEN, near=0.02)
+    yield from descend(scene, pose, hover.position - pose.position, OPEN, speed)
     return (yield from close(scene))
 
 
@@ -123,18 +156,18 @@ def release(scene: Scene) -> Steps:
         if scene.opening > held + FREED:
             break
         yield Aim(pose, OPEN)
-    return (yield from reach(scene, scene.hand.backed(HOVER), OPEN, near=CORNER, through=True))
+    return (yield from reach(scene, scene.hand.backed(HOVER), OPEN, near=PASSED, through=True))
 
 
 def place(scene: Scene, instance: str, spot: Spot) -> Steps:
     """Carry what is grasped to its spot and let go. False where it is lost on the way."""
     offset = scene.hand.position - scene.pose(instance).position
     goal = spot.hand(scene.hand, scene.pose(instance))
-    yield from travel(scene, goal.moved(spot.over), CLOSED, instance, near=0.010)
+    yield from travel(scene, goal.moved(spot.over), CLOSED, instance, near=0.02)
     carried = scene.hand.position - scene.pose(instance).position
     if abs(norm(carried) - norm(offset)) > SLIP:
         return False
-    yield from reach(scene, Pose(spot.origin + carried, goal.rotation), CLOSED, speed=0.7)
+    yield from descend(scene, Pose(spot.origin + carried, goal.rotation), spot.over, CLOSED, speed=0.7)
     return (yield from release(scene))
 
 
@@ -175,7 +208,7 @@ def draw(scene: Scene, instance: str, goal: Array) -> Steps:
 
 def turn(scene: Scene, pose: Pose, aim: Callable[[Pose], Pose], done: Done) -> Steps:
     """Grasp something that turns and lead it round: `aim` tells from the hand's first pose where it is to be now."""
-    if not (yield from grasp(scene, pose)):
+    if not (yield from grasp(scene, pose, FOLDED_SPEED)):
         return False
     start = scene.hand
     turned = yield from follow(scene, lambda: aim(start), CLOSED, done)

@@ -14,6 +14,8 @@ from typing import Protocol
 from .geometry import Pose, log, norm
 
 OPEN, CLOSED = -1.0, 1.0
+PATIENCE = 7
+"""Steps after which a hand that does not move counts as stalled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ Done = Callable[[], bool]
 class Stall:
     """Notices that the hand has come to a stop: at a thing, or at a limit of the arm."""
 
-    def __init__(self, steps: int = 7, moved: float = 0.002, turned: float = 0.015) -> None:
+    def __init__(self, steps: int = PATIENCE, moved: float = 0.002, turned: float = 0.015) -> None:
         self._poses: deque[Pose] = deque(maxlen=steps)
         self._moved, self._turned = moved, turned
 
@@ -56,24 +58,37 @@ class Stall:
         return norm(log(hand.rotation @ first.rotation.T)) < self._turned
 
 
+def met(hand: Pose, pose: Pose, near: float, turned: float) -> bool:
+    """Whether a hand is at a pose (within `near` m, `turned` rad)."""
+    return norm(pose.position - hand.position) <= near and norm(log(pose.rotation @ hand.rotation.T)) <= turned
+
+
+def approach(
+    scene: Handed, pose: Pose, aim: Callable[[Pose], Aim], *, near: float = 0.005, turned: float = 0.1, patience: int = PATIENCE
+) -> Steps:
+    """Go after an aim, told from where the hand is, until the hand is at a pose (see `met`). False where it stalls before."""
+    stall = Stall(patience)
+    while not met(scene.hand, pose, near, turned):
+        if stall.met(scene.hand):
+            return False
+        yield aim(scene.hand)
+    return True
+
+
 def reach(
     scene: Handed,
     pose: Pose,
     grip: float,
     *,
-    near: float = 0.003,
-    turned: float = 0.06,
+    near: float = 0.005,
+    turned: float = 0.1,
     speed: float = 1.0,
     through: bool = False,
-    patience: int = 7,
+    patience: int = PATIENCE,
 ) -> Steps:
-    """Bring the hand to a pose (within `near` m, `turned` rad). False where it stalls for `patience` steps before."""
-    stall = Stall(patience)
-    while norm(pose.position - scene.hand.position) > near or norm(log(pose.rotation @ scene.hand.rotation.T)) > turned:
-        if stall.met(scene.hand):
-            return False
-        yield Aim(pose, grip, speed, through)
-    return True
+    """Bring the hand straight to a pose. False where it stalls before."""
+    aim = Aim(pose, grip, speed, through)
+    return (yield from approach(scene, pose, lambda _: aim, near=near, turned=turned, patience=patience))
 
 
 def hold(scene: Handed, grip: float, steps: int) -> Steps:

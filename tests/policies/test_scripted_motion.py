@@ -1,9 +1,9 @@
-"""How the scripted expert moves: smoothly, exactly, and against resistance, on a toy arm."""
+"""How the scripted expert moves: by what can be seen alone, exactly, and against resistance, on a toy arm."""
 
 import numpy as np
 import pytest
 from nora_bench.policies.scripted.geometry import Pose, exp, log, norm
-from nora_bench.policies.scripted.motion import MAX_CHANGE, STEP_POSITION, STEP_ROTATION, Tracker
+from nora_bench.policies.scripted.motion import MAX_CHANGE, MAX_SPEED, STEP_POSITION, STEP_ROTATION, Tracker
 from nora_bench.policies.scripted.steps import OPEN, Aim
 
 
@@ -20,7 +20,7 @@ class Arm:
 
 
 def follow(aim, steps, arm):
-    tracker = Tracker(arm.pose)
+    tracker = Tracker()
     actions, poses = [], []
     for _ in range(steps):
         actions.append(tracker.action(arm.pose, aim))
@@ -52,6 +52,25 @@ def test_actions_stay_in_range_and_change_little_from_step_to_step(goal):
     assert np.abs(np.diff(actions[:, :6], axis=0)).max() <= MAX_CHANGE + 1e-9
 
 
+def test_an_action_settles_to_what_hand_and_aim_alone_ask_for(goal):
+    """A learner sees where the hand is, not what the expert did before."""
+    hand = Pose(np.array([0.1, 0.0, 0.1]), exp(np.array([0.2, 0.0, 0.0])))
+    behind = Aim(Pose(-goal.position, goal.rotation), OPEN)
+    answers = []
+    for before in (0, 20):
+        tracker = Tracker()
+        for step in range(before):
+            tracker.action(Pose(np.array([0.01 * step, 0.0, 0.0]), np.eye(3)), behind)
+        answers.append([tracker.action(hand, Aim(goal, OPEN)) for _ in range(8)][-1])
+    assert answers[0] == pytest.approx(answers[1])
+
+
+def test_the_last_centimetre_is_slower(goal):
+    before = Pose(goal.position - np.array([0.0, 0.0, 0.005]), goal.rotation)
+    assert 0.1 < norm(Tracker().action(before, Aim(goal, OPEN))[:3]) < 0.3
+    assert norm(Tracker().action(goal, Aim(goal, OPEN))[:6]) == 0.0
+
+
 def test_a_slower_aim_is_followed_more_slowly(goal):
     slow, _ = follow(Aim(goal, OPEN, speed=0.3), 20, Arm())
     fast, _ = follow(Aim(goal, OPEN), 20, Arm())
@@ -60,11 +79,10 @@ def test_a_slower_aim_is_followed_more_slowly(goal):
 
 def test_a_held_up_hand_pushes_without_running_away(goal):
     held = Arm()
-    tracker = Tracker(held.pose)
+    tracker = Tracker()
     for _ in range(60):
         pushing = tracker.action(held.pose, Aim(goal, OPEN))
-    held.step(tracker.action(held.pose, Aim(held.pose, OPEN)))
-    assert norm(pushing[:3]) > 0.9
+    assert norm(pushing[:3]) == pytest.approx(MAX_SPEED / STEP_POSITION)
     for _ in range(12):
         held.step(tracker.action(held.pose, Aim(Pose(np.zeros(3), np.eye(3)), OPEN)))
     assert norm(held.pose.position) < 0.04

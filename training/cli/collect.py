@@ -24,7 +24,7 @@ def collect(
     episodes: Annotated[int, typer.Option("--episodes", min=1, help="Demonstrations per task.")] = 20,
     tasks: Annotated[str | None, typer.Option("--tasks", help="Task ids or names, like 0,3-5.", show_default="all")] = None,
     policy: Annotated[str, typer.Option("--policy", help="The expert: a policy that sees privileged state.")] = "scripted",
-    smooth: Annotated[float, typer.Option("--smooth", min=0, max=1, help="Smooth noise, in full actions.")] = 0.06,
+    smooth: Annotated[float, typer.Option("--smooth", min=0, max=1, help="Smooth noise, in full actions.")] = 0.03,
     pushes: Annotated[float, typer.Option("--pushes", min=0, max=1, help="Chance of a push to begin at a step.")] = 0.03,
     init_states: Annotated[str, typer.Option("--init-states", help="Initial states, tried in order.")] = "0-34",
     held_out: Annotated[bool, typer.Option("--held-out", help="Allow initial states that are kept for tests.")] = False,
