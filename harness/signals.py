@@ -1,8 +1,10 @@
-"""Being asked to stop: Ctrl-C, a scheduler, a terminal that closes."""
+"""Being asked to stop: Ctrl-C, a scheduler, a terminal that closes, a parent that is gone."""
 
 from __future__ import annotations
 
+import ctypes
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,3 +36,9 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def die_with_parent() -> None:
+    """Ask Linux to kill this process when the one that began it dies, however it dies. Does nothing elsewhere."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

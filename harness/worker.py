@@ -9,10 +9,8 @@ module imports stays within Python 3.10. Whatever is printed here goes to the wo
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import resource
-import signal
 import socket
 import sys
 import traceback
@@ -25,6 +23,7 @@ from ..envs.base import EpisodeSpec, Needs, PremiseError, Protocol, SuiteError, 
 from ..policies.base import ActionChunk, PolicyError
 from . import wire
 from .episode import Done, Episode, Look
+from .signals import die_with_parent
 
 IDLE_S = 3600.0
 """A runner that says nothing for so long is gone, even if its socket is still open."""
@@ -103,12 +102,6 @@ def failure(phase: str, error: BaseException) -> dict[str, Any]:
     """The message for an exception."""
     kind = next((name for cls, name in KINDS if isinstance(error, cls)), "world")
     return {"type": "error", "phase": phase, "kind": kind, "cause": f"{type(error).__name__}: {error}"}
-
-
-def die_with_parent() -> None:
-    """Ask Linux to kill this process when the runner dies, however it dies. Elsewhere the closed socket has to do."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ from ..envs import suites
 from ..envs.base import WorldOptions
 from ..envs.paths import cache_home
 from ..harness.gl import choose_gl
+from ..harness.signals import die_with_parent
 from ..policies.images import model_image
 from .demonstrations import Demonstration, read_file
 
@@ -158,7 +159,7 @@ def draw_all(frames: Frames, files: Sequence[Path], *, workers: int, report: Cal
     """
     settings = (frames.folder, frames.look, frames.options)
     drawn = 0
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), die_with_parent) as pool:
         for job in as_completed([pool.submit(_draw_file, settings, path) for path in files]):
             drawn += job.result()
             report(job.result())

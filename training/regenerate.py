@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..envs.base import WorldError, WorldOptions
+from ..harness.signals import die_with_parent
 from .demonstrations import Demonstration, append, keys, read_file, task_file
 from .frames import fixtures_of
 from .noops import acting
@@ -76,7 +77,7 @@ def regenerate_all(
     They go to `out`, a folder per suite. `report` is called with the count of every file that is done.
     """
     total = Count()
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), die_with_parent) as pool:
         for job in as_completed([pool.submit(regenerate_file, path, out, options) for path in files]):
             total += job.result()
             report(job.result())

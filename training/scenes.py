@@ -6,7 +6,7 @@ Training only; a policy never sees any of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -105,10 +105,9 @@ def targets(demonstration: Demonstration, camera: Camera) -> Targets:
     places[:, : points.shape[1]] = camera.place(points)
     kinds = np.zeros((len(demonstration), THINGS), np.int64)
     kinds[:, : points.shape[1]] = [_category(name) for name in [HAND, *things]][:THINGS]
-    wanted = _wanted(demonstration.suite, demonstration.task, tuple(things))
     centre = [0.0, 0.0, hand[:, 2].min() + REACH / 2]
     fingers = demonstration.robot_states[:, :1] / (FINGER / 2) - 1
-    away = [(things[name] - hand) / REACH for name in wanted] or [np.full((len(hand), 6), np.nan)]
+    away = [(things[name] - hand) / REACH for name in pair_of(demonstration, things)] or [np.full((len(hand), 6), np.nan)]
     facts = np.concatenate([(hand - centre) / REACH, fingers, *away], axis=1)
     return Targets(places, kinds, np.clip(facts, -4, 4).astype(np.float32))
 
@@ -123,6 +122,11 @@ def positions(demonstration: Demonstration) -> dict[str, Array]:
     for name, pose in demonstration.facts["fixtures"].items():
         out[name] = np.tile(np.asarray(pose[:3], float), (len(demonstration), 1))
     return out
+
+
+def pair_of(demonstration: Demonstration, things: Iterable[str]) -> list[str]:
+    """The two of those things that the demonstration's task is about; none where it is unknown."""
+    return _wanted(demonstration.suite, demonstration.task, tuple(things))
 
 
 def _category(name: str) -> int:

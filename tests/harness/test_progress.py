@@ -2,6 +2,7 @@ import io
 
 import pytest
 from nora_bench.harness import progress
+from nora_bench.harness.cli import bar
 from nora_bench.harness.progress import LineProgress, LiveProgress, Tally, duration, show
 from nora_bench.results.records import EpisodeRecord
 from rich.console import Console
@@ -99,3 +100,21 @@ def test_the_live_table_shows_suites_workers_and_pace():
         "[a note]",
     ):
         assert text in said(console)
+
+
+def test_counting_prints_lines_where_there_is_no_terminal(monkeypatch):
+    monkeypatch.setattr(bar, "LINE_S", 0.0)
+    console = Console(file=io.StringIO())
+    with bar.counting(console, "pictures", 40) as report:
+        report(10)
+        report(30)
+    first, last = console.file.getvalue().splitlines()
+    assert first.startswith("pictures 10/40, ")
+    assert last == "pictures 40/40, 0 s left"
+
+
+def test_counting_says_nothing_of_nothing():
+    console = Console(file=io.StringIO())
+    with bar.counting(console, "pictures", 0):
+        pass
+    assert console.file.getvalue() == ""
