@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,13 +52,14 @@ class Prepared:
         counts = {True: 0, False: 0}
         for parameter in self.objective.model.parameters():
             counts[parameter.requires_grad] += parameter.numel()
-        seen = self.loop.batch * self.loop.accumulation
+        devices = int(os.environ.get("WORLD_SIZE", "1"))  # told by whoever launched several
+        seen = self.loop.batch * self.loop.accumulation * devices
         epochs = self.loop.steps * seen / len(self.training)
         held = f"; {len(self.validation)} examples of other episodes validate" if self.validation else ""
         return [
             ("model", f"{counts[True]:,} parameters trained, {counts[False]:,} frozen"),
             ("data", f"{len(self.training)} examples{held}"),
-            ("updates", f"{self.loop.steps} of {seen} examples on one device: {epochs:.1f} epochs"),
+            ("updates", f"{self.loop.steps} of {seen} examples on {devices} device{'s' * (devices > 1)}: {epochs:.1f} epochs"),
             ("folder", str(self.out)),
         ]
 

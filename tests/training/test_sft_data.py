@@ -1,15 +1,20 @@
 """How demonstrations are scaled for fine-tuning, and what the recipes say."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
+import torch
 from nora_bench.training.chunks import Chunking
 from nora_bench.training.datasets import Dataset
 from nora_bench.training.demonstrations import DataError
 from nora_bench.training.recipe_file import read_recipe
 from nora_bench.training.sft_data import SftExamples, bounds
 from nora_bench.training.sft_recipe import DataSettings, SftRecipe
+from nora_bench.training.sft_stage import Prepared
 
 from .made import Numbered, made
 
@@ -76,3 +81,14 @@ def test_a_shipped_recipe_is_one_that_can_run(name):
 def test_the_paper_recipe_sees_512_examples_per_update_on_eight_devices():
     loop = read_recipe("paper", "sft", SftRecipe).loop
     assert (loop.batch * loop.accumulation * 8, loop.steps, loop.warmup, loop.rate) == (512, 150_000, 5_000, 5e-5)
+
+
+def test_a_plan_counts_the_examples_of_all_devices(monkeypatch, tmp_path):
+    recipe = read_recipe("nano", "sft", SftRecipe)
+    stats, _ = bounds([made()], DataSettings(), {})
+    examples = SftExamples(Dataset([made()], Numbered(2), stats, Chunking(5)), scenes=False)
+    objective: Any = SimpleNamespace(model=torch.nn.Linear(1, 1))
+    prepared = Prepared(recipe, objective, examples, None, tmp_path)
+    assert "of 32 examples on 1 device:" in dict(prepared.lines())["updates"]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "of 64 examples on 2 devices:" in dict(prepared.lines())["updates"]
