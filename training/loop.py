@@ -85,8 +85,10 @@ def train(
 
 def _accelerator(settings: LoopSettings) -> Accelerator:
     from accelerate import Accelerator
+    from accelerate.utils import DistributedDataParallelKwargs
 
-    return Accelerator(mixed_precision="bf16" if settings.precision == "bfloat16" else "no")
+    partly = DistributedDataParallelKwargs(find_unused_parameters=True)  # flow alone leaves the token head without gradient
+    return Accelerator(mixed_precision="bf16" if settings.precision == "bfloat16" else "no", kwargs_handlers=[partly])
 
 
 class _Run:

@@ -10,12 +10,12 @@ from nora_bench.training.settings import LoopSettings
 
 
 class Curve(Objective):
-    """Fits a curve with two layers and a tied one, undisturbed by draws."""
+    """Fits a curve with two layers, undisturbed by draws; a third takes no part, as a token head where no tokens are learned."""
 
     def __init__(self):
         super().__init__()
         torch.manual_seed(0)
-        self.layers = torch.nn.ModuleList([torch.nn.Linear(8, 16), torch.nn.Linear(16, 8)])
+        self.layers = torch.nn.ModuleList([torch.nn.Linear(8, 16), torch.nn.Linear(16, 8), torch.nn.Linear(8, 8)])
 
     def forward(self, batch, draw):
         x, y = (part.to(self.device) for part in batch)
@@ -47,11 +47,22 @@ def settings(accumulation, steps=6):
     return LoopSettings(steps=steps, batch=4, accumulation=accumulation, ema=0.9, save_every=3, keep=9, **rate)
 
 
-def main(kind, out, steps):
+def sharding():
+    """An accelerator that shards on CPUs. Accelerate leaves sharding out there, without a word, and would replicate."""
     from accelerate import Accelerator, FullyShardedDataParallelPlugin
+    from accelerate.utils import DistributedType
 
-    plugin = FullyShardedDataParallelPlugin(fsdp_version=2, reshard_after_forward=True) if kind == "fsdp" else None
-    train(Curve(), Rows(), settings(1, int(steps)), Path(out), accelerator=Accelerator(cpu=True, fsdp_plugin=plugin))
+    plugin = FullyShardedDataParallelPlugin(fsdp_version=2, reshard_after_forward=True)
+    accelerator = Accelerator(cpu=True, fsdp_plugin=plugin)
+    accelerator.state.distributed_type, accelerator.state.fsdp_plugin = DistributedType.FSDP, plugin
+    return accelerator
+
+
+def main(kind, out, steps):
+    curve = Curve()
+    train(curve, Rows(), settings(1, int(steps)), Path(out), accelerator=sharding() if kind == "fsdp" else None)
+    sharded = type(next(curve.parameters())).__name__ == "DTensor"
+    assert sharded == (kind == "fsdp")
 
 
 if __name__ == "__main__":
