@@ -22,8 +22,8 @@ MAX_SPEED, MAX_TURN = 0.0112, 0.05
 RATE, TURN_RATE = 0.3, 0.3
 """Part of the way that is left which is gone in a step."""
 LEAST, LEAST_WITHIN = 0.0015, 0.002
-"""Speed that is kept up to the end (m per step), because less does not overcome the arm's posture control where it is
-stretched; within the last metres it falls to 0."""
+"""Speed that is kept almost to the end (m per step), because less does not overcome the arm's posture control where it is
+stretched; and the distance within which it falls to 0, m."""
 MAX_CHANGE = 0.3
 """Largest change of an action component between two steps."""
 

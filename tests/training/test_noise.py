@@ -1,5 +1,8 @@
+from inspect import signature
+
 import numpy as np
 import pytest
+from nora_bench.training.cli.collect import collect
 from nora_bench.training.noise import GRIPPING, Disturbance, Noise
 
 MOVE = np.array([0.5, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
@@ -64,3 +67,8 @@ def test_under_a_push_a_part_of_the_experts_motion_goes_on():
 def test_nothing_leaves_the_range_of_actions():
     executed, _ = play(Noise(smooth=1.0, push_chance=0.5), [MOVE] * 300)
     assert np.abs(executed).max() == 1.0
+
+
+def test_the_command_disturbs_as_the_class_does_by_default():
+    asked = signature(collect).parameters
+    assert (asked["smooth"].default, asked["pushes"].default) == (Noise().smooth, Noise().push_chance)
