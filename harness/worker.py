@@ -106,7 +106,7 @@ def failure(phase: str, error: BaseException) -> dict[str, Any]:
 
 def main() -> None:
     """Serve the socket whose number is the only argument."""
-    die_with_parent()
+    die_with_parent()  # where the system cannot do that, the closed socket has to
     channel = wire.Channel(socket.socket(fileno=int(sys.argv[1])), send_deadline_s=IDLE_S)
     with contextlib.suppress(wire.Closed):
         serve(channel)

@@ -17,11 +17,11 @@ def counting(console: Console, what: str, total: int) -> Iterator[Callable[[int]
 
     A bar in a terminal, a line every half minute elsewhere, nothing where there is nothing to do.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
     if not console.is_terminal:
         yield _lines(console, what, total)
         return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not total) as progress:
         bar = progress.add_task(what, total=total)

@@ -102,6 +102,11 @@ def log(rotation: Array) -> Array:
     return angle * unit(column)
 
 
+def apart(one: Array, other: Array) -> float:
+    """Angle between two rotation matrices, rad."""
+    return norm(log(one @ other.T))
+
+
 def from_quaternion(wxyz: Array) -> Array:
     """Rotation matrices [..., 3, 3] of unit quaternions [..., 4] (w x y z)."""
     w, x, y, z = np.moveaxis(np.asarray(wxyz, dtype=float), -1, 0)

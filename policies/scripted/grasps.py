@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .geometry import DOWN, UP, Array, Boxes, Pose, exp, flat, frame, heading, log, norm, slab
+from .geometry import DOWN, UP, Array, Boxes, Pose, apart, exp, flat, frame, heading, norm, slab
 from .hand import COMFORTABLE_REACH, FINGER_REACH, PAD_BEHIND, PAD_HALF, PARTED, TIP, easier_half, hand_clearance, stretch
 from .scene import SUPPORTS, Scene
 
@@ -226,7 +226,7 @@ def _crowding(gap: float) -> float:
 
 def _effort(scene: Scene, pose: Pose, carried: Callable[[Pose], list[Pose]] | None) -> float:
     """Cost of turning the wrist there and of stretching the arm there or where it lets go."""
-    turn = norm(log(pose.rotation @ scene.hand.rotation.T))
+    turn = apart(pose.rotation, scene.hand.rotation)
     ends = [pose] if carried is None else [pose, *carried(pose)]
     reach = max(stretch(end, scene.robot_base) for end in ends)
     return turn / (math.pi / 2) + STRETCH_COST * max(0.0, reach - COMFORTABLE_REACH)
@@ -234,8 +234,8 @@ def _effort(scene: Scene, pose: Pose, carried: Callable[[Pose], list[Pose]] | No
 
 def _likeness(pose: Pose, tried: Pose) -> float:
     """2 for the same grasp, less the more it differs in place (1 cm) or direction (0.3 rad)."""
-    apart = norm(pose.position - tried.position) / 0.01 + norm(log(pose.rotation @ tried.rotation.T)) / 0.3
-    return 2.0 * math.exp(-apart)
+    unlike = norm(pose.position - tried.position) / 0.01 + apart(pose.rotation, tried.rotation) / 0.3
+    return 2.0 * math.exp(-unlike)
 
 
 TOP = Top()

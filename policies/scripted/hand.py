@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .geometry import DOWN, Array, Boxes, Pose, clearance, frame, heading, log, norm
+from .geometry import DOWN, Array, Boxes, Pose, apart, clearance, frame, heading
 
 WIDEST, PARTED = 0.08, 0.03
 """Distance between the pads of the open fingers, and of fingers that have just let go of a thin thing, m."""
@@ -80,13 +80,13 @@ def easier_half(pose: Pose, hand: Pose, robot_base: Array) -> Pose:
     The present hand decides where both are alike.
     """
     other = Pose(pose.position, pose.rotation * [-1.0, -1.0, 1.0])
-    return min((pose, other), key=lambda way: _twist(way, robot_base) + 0.2 * norm(log(way.rotation @ hand.rotation.T)))
+    return min((pose, other), key=lambda way: _twist(way, robot_base) + 0.2 * apart(way.rotation, hand.rotation))
 
 
 def _twist(pose: Pose, robot_base: Array) -> float:
     """Angle from the hand that points down with its last joint in the middle of its range."""
     out = pose.position - robot_base
-    return norm(log(pose.rotation @ frame(DOWN, heading(math.atan2(out[1], out[0]) + WRIST_MIDDLE)).T))
+    return apart(pose.rotation, frame(DOWN, heading(math.atan2(out[1], out[0]) + WRIST_MIDDLE)))
 
 
 def stretch(pose: Pose, robot_base: Array) -> float:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .geometry import LEVEL, UP, Array, Boxes, Pose, clearance, distance, flat, frame, heading, log, norm
+from .geometry import LEVEL, UP, Array, Boxes, Pose, apart, clearance, distance, flat, frame, heading, norm
 from .hand import PALM, TIP
 from .places import Spot
 from .scene import SUPPORTS, Scene
-from .steps import CLOSED, OPEN, Aim, Done, Follow, Steps, approach, follow, reach
+from .steps import CLOSED, NEAR, OPEN, Aim, Done, Follow, Steps, approach, follow, reach
 
 CLOSING_STEPS, RESTED = (6, 16), 3
 """Fewest and most steps of closing, and how many of them the fingers rest before their force is there."""
@@ -42,7 +42,7 @@ PASSED = 0.03
 """A pose that is passed without stopping counts as reached at this distance, m."""
 
 
-def travel(scene: Scene, pose: Pose, grip: float, carried: str = "", near: float = 0.005) -> Steps:
+def travel(scene: Scene, pose: Pose, grip: float, carried: str = "", near: float = NEAR) -> Steps:
     """Bring the hand to a pose over whatever stands between, with its load where it carries one."""
     height = safe_height(scene, pose, carried)
     return (yield from approach(scene, pose, lambda hand: Aim(_over(hand, pose, height), grip), near=near))
@@ -54,7 +54,7 @@ def _over(hand: Pose, pose: Pose, height: float) -> Pose:
     Far from the pose, or turned otherwise, that is at the height, nearer it is lower; and the hand goes up before it goes aside.
     """
     aside = (pose.position - hand.position) * LEVEL
-    still = max(_ramp(norm(aside), CORNER), _ramp(norm(log(pose.rotation @ hand.rotation.T)), ALIGNED))
+    still = max(_ramp(norm(aside), CORNER), _ramp(apart(pose.rotation, hand.rotation), ALIGNED))
     level = pose.position[2] + max(0.0, height - pose.position[2]) * still
     low = _ramp(level - float(hand.position[2]), CLIMB)
     return Pose(hand.position * LEVEL + (1.0 - low) * aside + level * UP, pose.rotation)
@@ -71,7 +71,7 @@ def descend(scene: Scene, pose: Pose, away: Array, grip: float, speed: float = 1
 
     def aim(hand: Pose) -> Aim:
         way = hand.position - pose.position
-        beside, turned = norm(way - (way @ axis) * axis), norm(log(pose.rotation @ hand.rotation.T))
+        beside, turned = norm(way - (way @ axis) * axis), apart(pose.rotation, hand.rotation)
         back = norm(away) * max(_ramp(beside, BESIDE), _ramp(turned, ALIGNED))
         return Aim(pose.moved(max(back, way @ axis - LEAD) * axis), grip, speed)
 

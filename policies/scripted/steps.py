@@ -11,11 +11,13 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Protocol
 
-from .geometry import Pose, log, norm
+from .geometry import Pose, apart, norm
 
 OPEN, CLOSED = -1.0, 1.0
 PATIENCE = 7
 """Steps after which a hand that does not move counts as stalled."""
+NEAR, TURNED = 0.005, 0.1
+"""A hand is at a pose within this distance (m) and this angle (rad)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ Done = Callable[[], bool]
 class Stall:
     """Notices that the hand has come to a stop: at a thing, or at a limit of the arm."""
 
-    def __init__(self, steps: int = PATIENCE, moved: float = 0.002, turned: float = 0.015) -> None:
+    def __init__(self, steps: int, moved: float = 0.002, turned: float = 0.015) -> None:
         self._poses: deque[Pose] = deque(maxlen=steps)
         self._moved, self._turned = moved, turned
 
@@ -55,24 +57,19 @@ class Stall:
         first = self._poses[0]
         if len(self._poses) < (self._poses.maxlen or 0) or norm(hand.position - first.position) > self._moved:
             return False
-        return norm(log(hand.rotation @ first.rotation.T)) < self._turned
+        return apart(hand.rotation, first.rotation) < self._turned
 
 
 def met(hand: Pose, pose: Pose, near: float, turned: float) -> bool:
     """Whether a hand is at a pose (within `near` m, `turned` rad)."""
-    return norm(pose.position - hand.position) <= near and norm(log(pose.rotation @ hand.rotation.T)) <= turned
+    return norm(pose.position - hand.position) <= near and apart(pose.rotation, hand.rotation) <= turned
 
 
 def approach(
-    scene: Handed, pose: Pose, aim: Callable[[Pose], Aim], *, near: float = 0.005, turned: float = 0.1, patience: int = PATIENCE
+    scene: Handed, pose: Pose, aim: Callable[[Pose], Aim], *, near: float = NEAR, turned: float = TURNED, patience: int = PATIENCE
 ) -> Steps:
     """Go after an aim, told from where the hand is, until the hand is at a pose (see `met`). False where it stalls before."""
-    stall = Stall(patience)
-    while not met(scene.hand, pose, near, turned):
-        if stall.met(scene.hand):
-            return False
-        yield aim(scene.hand)
-    return True
+    return (yield from _chase(scene, lambda: aim(scene.hand), lambda: met(scene.hand, pose, near, turned), patience))
 
 
 def reach(
@@ -80,8 +77,8 @@ def reach(
     pose: Pose,
     grip: float,
     *,
-    near: float = 0.005,
-    turned: float = 0.1,
+    near: float = NEAR,
+    turned: float = TURNED,
     speed: float = 1.0,
     through: bool = False,
     patience: int = PATIENCE,
@@ -101,9 +98,13 @@ def hold(scene: Handed, grip: float, steps: int) -> Steps:
 
 def follow(scene: Handed, aim: Follow, grip: float, done: Done, *, speed: float = 1.0, patience: int = 12) -> Steps:
     """Go after a moving aim until `done`. False where the hand stalls for `patience` steps before."""
+    return (yield from _chase(scene, lambda: Aim(aim(), grip, speed), done, patience))
+
+
+def _chase(scene: Handed, aim: Callable[[], Aim], done: Done, patience: int) -> Steps:
     stall = Stall(patience)
     while not done():
         if stall.met(scene.hand):
             return False
-        yield Aim(aim(), grip, speed)
+        yield aim()
     return True

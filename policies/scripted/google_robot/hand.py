@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from ..geometry import DOWN, LEVEL, Array, Pose, frame, heading, log, norm
+from ..geometry import DOWN, LEVEL, Array, Pose, apart, frame, heading, norm
 
 PALM = 0.087
 """The hand's body begins this far behind the frame's origin, m."""
@@ -44,7 +44,7 @@ def pointing(out: Array, lean: float, closing: Array) -> Array:
 def easier_half(rotation: Array, out: Array) -> Array:
     """The axes, or the same with the fingers exchanged: those nearer to the middle of the last joint's range."""
     middle = frame(DOWN, heading(math.atan2(out[1], out[0]) + WRIST_MIDDLE))
-    return min((rotation, rotation * [-1.0, -1.0, 1.0]), key=lambda way: norm(log(way @ middle.T)))
+    return min((rotation, rotation * [-1.0, -1.0, 1.0]), key=lambda way: apart(way, middle))
 
 
 def to_base(vector: Array, base: Pose) -> Array:
