@@ -22,9 +22,11 @@ STRETCH_COST = 100.0
 """Of a metre beyond the comfortable reach."""
 SHIFT_COST, LEAN_COST, INSET_COST, WIDTH_COST = 0.8, 2.0, 40.0, 60.0
 """Of half a side, a radian, a metre, a metre."""
-HABIT, HABIT_COST = np.array([0.0, -1.0, 0.0]), 2.0
+HABIT, HABIT_COST = np.array([0.0, -1.0, 0.0]), 3.0
 """Side of a vessel whose rim is taken, world, and what a quarter turn away from it costs. Of demonstrations that take one side
 here and the other there, for differences that no picture shows, a learner takes the middle of both."""
+AWKWARD = 2.0
+"""How much dearer a turn away from the habit is to the one side than to the other: at the same price two sides would be alike."""
 YAWS, RIM_POINTS = 24, 24
 """Directions that are tried."""
 HANDLE_CLEAR = 0.6
@@ -148,6 +150,7 @@ class Rim:
         closing = flat(stand.rotation @ heading(angle))
         pose = Pose(stand.place(point) - self.depth * UP, frame(exp(closing * lean) @ DOWN, closing))
         away = math.acos(float(np.clip(closing @ HABIT, -1.0, 1.0)))
+        away *= AWKWARD if np.cross(HABIT, closing)[2] < 0.0 else 1.0
         return Option(pose, LEAN_COST * abs(lean) + INSET_COST * inset + HABIT_COST * away / (math.pi / 2))
 
 

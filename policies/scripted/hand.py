@@ -75,12 +75,9 @@ def hand_clearance(poses: Sequence[Pose], solids: Boxes, opening: float = WIDEST
 
 
 def easier_half(pose: Pose, hand: Pose, robot_base: Array) -> Pose:
-    """The pose, or the same with the fingers exchanged: the one nearer to the middle of the wrist's range.
-
-    The present hand decides where both are alike.
-    """
+    """The pose, or the same with the fingers exchanged: nearer to the middle of the wrist's range and to the hand as it is."""
     other = Pose(pose.position, pose.rotation * [-1.0, -1.0, 1.0])
-    return min((pose, other), key=lambda way: _twist(way, robot_base) + 0.2 * apart(way.rotation, hand.rotation))
+    return min((pose, other), key=lambda way: _twist(way, robot_base) + apart(way.rotation, hand.rotation))
 
 
 def _twist(pose: Pose, robot_base: Array) -> float:

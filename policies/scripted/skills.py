@@ -10,10 +10,15 @@ from .geometry import LEVEL, UP, Array, Boxes, Pose, apart, clearance, distance,
 from .hand import PALM, TIP
 from .places import Spot
 from .scene import SUPPORTS, Scene
-from .steps import CLOSED, NEAR, OPEN, Aim, Done, Follow, Steps, approach, follow, reach
+from .steps import CLOSED, NEAR, OPEN, TURNED, Aim, Done, Follow, Steps, approach, follow, reach
 
-CLOSING_STEPS, RESTED = (6, 16), 3
+CLOSING_STEPS, RESTED = (6, 16), 2
 """Fewest and most steps of closing, and how many of them the fingers rest before their force is there."""
+CLOSE_NEAR, CLOSE_TURNED = 0.012, 0.15
+"""The fingers begin to close within this distance (m) and angle (rad) of a grasp, while the hand still comes nearer: a learner
+that knows the pose to a centimetre can then tell that it is time."""
+PLACED_NEAR = 0.010
+"""A load this near to its spot is let go, m."""
 OPENING_STEPS, FREED = 12, 0.010
 """The fingers are opened until they have moved apart by so much (m), at most for so many steps."""
 HOVER = 0.08
@@ -62,20 +67,22 @@ def _over(hand: Pose, pose: Pose, height: float) -> Pose:
 
 def _ramp(value: float, bounds: tuple[float, float]) -> float:
     """0 up to the first bound, 1 from the second on."""
-    return float(np.clip((value - bounds[0]) / (bounds[1] - bounds[0]), 0.0, 1.0))
+    return float(np.interp(value, bounds, (0.0, 1.0)))
 
 
-def descend(scene: Scene, pose: Pose, away: Array, grip: float, speed: float = 1.0) -> Steps:
+def descend(
+    scene: Scene, pose: Pose, away: Array, grip: float, speed: float = 1.0, near: float = NEAR, turned: float = TURNED
+) -> Steps:
     """Come to a pose from `away` (m, world): the nearer, the straighter the hand is over it. False where it stalls before."""
     axis = away / norm(away)
 
     def aim(hand: Pose) -> Aim:
         way = hand.position - pose.position
-        beside, turned = norm(way - (way @ axis) * axis), apart(pose.rotation, hand.rotation)
-        back = norm(away) * max(_ramp(beside, BESIDE), _ramp(turned, ALIGNED))
+        beside, angle = norm(way - (way @ axis) * axis), apart(pose.rotation, hand.rotation)
+        back = norm(away) * max(_ramp(beside, BESIDE), _ramp(angle, ALIGNED))
         return Aim(pose.moved(max(back, way @ axis - LEAD) * axis), grip, speed)
 
-    return (yield from approach(scene, pose, aim))
+    return (yield from approach(scene, pose, aim, near=near, turned=turned))
 
 
 def safe_height(scene: Scene, pose: Pose, carried: str = "") -> float:
@@ -104,13 +111,13 @@ def grasp(scene: Scene, pose: Pose, speed: float = 1.0) -> Steps:
     """Go to a grasp along its approach, at that speed, and close the fingers. False where they close on nothing."""
     hover = pose.backed(HOVER)
     yield from travel(scene, hover, OPEN, near=0.02)
-    yield from descend(scene, pose, hover.position - pose.position, OPEN, speed)
-    return (yield from close(scene))
+    there = yield from descend(scene, pose, hover.position - pose.position, OPEN, speed, CLOSE_NEAR, CLOSE_TURNED)
+    return (yield from close(scene, pose if there else scene.hand))
 
 
-def close(scene: Scene) -> Steps:
-    """Close the fingers until they have come to rest. False where there is nothing between them."""
-    pose, rest = scene.hand, 0
+def close(scene: Scene, pose: Pose) -> Steps:
+    """Close the fingers at a pose until they have come to rest. False where there is nothing between them."""
+    rest = 0
     for step in range(CLOSING_STEPS[1]):
         before = scene.opening
         yield Aim(pose, CLOSED)
@@ -167,7 +174,7 @@ def place(scene: Scene, instance: str, spot: Spot) -> Steps:
     carried = scene.hand.position - scene.pose(instance).position
     if abs(norm(carried) - norm(offset)) > SLIP:
         return False
-    yield from descend(scene, Pose(spot.origin + carried, goal.rotation), spot.over, CLOSED, speed=0.7)
+    yield from descend(scene, Pose(spot.origin + carried, goal.rotation), spot.over, CLOSED, speed=0.7, near=PLACED_NEAR)
     return (yield from release(scene))
 
 
