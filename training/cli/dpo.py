@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from .stage_output import plan, say, updates
+from .stage_output import plan, say, speaks, updates
 
 
 def dpo(
@@ -56,5 +56,5 @@ def dpo(
     folder = stage.run(out, updates(console, ("loss", "accuracy", "margin", "drift")))
     seconds = round(time.monotonic() - started, 1)
     say(console, f"policy in {folder}, {seconds} s; play it: nora-bench run --policy {folder}")
-    if as_json:
+    if as_json and speaks():
         print(json.dumps({"folder": str(folder), "pairs": len(stage.examples), "seconds": seconds}))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from .stage_output import plan, say
+from .stage_output import plan, say, speaks
 
 if TYPE_CHECKING:
     from ..sft_recipe import SftRecipe
@@ -60,7 +60,7 @@ def sft(
     if not dry_run:
         folder = run(prepared, _progress(console, wanted.loop.steps))
         say(console, f"nora-bench run --suite {wanted.evaluation.suites[0]} --policy {folder}")
-    if as_json:
+    if as_json and speaks():
         print(json.dumps({"folder": str(out), "steps": wanted.loop.steps, "examples": len(prepared.training)}))
 
 

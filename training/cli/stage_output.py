@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,15 @@ if TYPE_CHECKING:
     from ..loop import Report
 
 
+def speaks() -> bool:
+    """Whether this process prints: of several that train together, the first, as whoever launched them says."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def say(console: Console, line: str) -> None:
     """Print a line as it is."""
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if speaks():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def plan(console: Console, **lines: object) -> None:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from ...harness.cli.bar import counting
-from .stage_output import plan, say, updates
+from .stage_output import plan, say, speaks, updates
 
 FRAME_S = 0.05
 """Rough seconds to draw a frame in software on one core; see `train pictures`."""
@@ -63,5 +63,5 @@ def world_model(
         folder = stage.run(out, encoded, updates(console, ("loss", "teacher_forcing", "rollout")))
     seconds = round(time.monotonic() - started, 1)
     say(console, f"world model in {folder}, {seconds} s")
-    if as_json:
+    if as_json and speaks():
         print(json.dumps({"folder": str(folder), "frames": missing, "seconds": seconds}))
