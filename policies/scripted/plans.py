@@ -48,7 +48,9 @@ def put(scene: Scene, instance: str, target: str) -> Steps:
 
 
 def pick(scene: Scene, instance: str, target: str, attempts: int = 3) -> Steps:
-    """Grasp and lift an object, another way where one fails."""
+    """Grasp and lift an object, another way where one fails. Nothing is to do where the hand has it already."""
+    if scene.held(instance):
+        return True
     tried: list[Pose] = []
     for _ in range(attempts):
         pose = best_grasp(scene, instance, target, tried)

@@ -16,6 +16,11 @@ from .geometry import Array, Boxes, Pose, from_quaternion
 
 ROBOT_PREFIXES = ("robot0_", "gripper0_", "mount0_")
 FINGERS = ("gripper0_finger_joint1", "gripper0_finger_joint2")
+FINGER_BODIES = (
+    ("gripper0_leftfinger", "gripper0_finger_joint1_tip"),
+    ("gripper0_rightfinger", "gripper0_finger_joint2_tip"),
+)
+"""Each finger and its pad."""
 SUPPORTS = ("table", "floor", "living_room_table", "study_table")
 """Bodies that everything stands on."""
 SPHERE, CAPSULE, ELLIPSOID, CYLINDER, BOX = 2, 3, 4, 5, 6
@@ -144,6 +149,12 @@ class Scene:
         met = ((owners[:, 0] == a) & (owners[:, 1] == b)) | ((owners[:, 0] == b) & (owners[:, 1] == a))
         return bool((met & solid).any())
 
+    def held(self, instance: str) -> bool:
+        """Whether both fingers touch an instance."""
+        other = self._geom_owner[self._contacts][:, ::-1] == instance
+        bodies = self._geom_body[self._contacts]
+        return all((np.isin(bodies, [self._bodies[name] for name in finger]) & other).any() for finger in FINGER_BODIES)
+
     def _owner(self, body: int, names: Sequence[str]) -> str:
         """The instance that a body belongs to; empty for the robot and the world."""
         while self._body_parent[body] != 0 and body != 0:
@@ -153,6 +164,7 @@ class Scene:
 
     def _read_solids(self, geoms: Mapping[str, Any]) -> None:
         body, kind, size = np.asarray(geoms["body"]), np.asarray(geoms["type"]), np.asarray(geoms["size"], dtype=float)
+        self._geom_body = body
         self._geom_owner = np.array([self._body_owner[index] for index in body])
         self._geom_group = np.asarray(geoms["group"])
         touchable = (np.asarray(geoms["contype"]) != 0) | (np.asarray(geoms["conaffinity"]) != 0)

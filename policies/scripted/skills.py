@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .geometry import LEVEL, UP, Array, Boxes, Pose, apart, clearance, distance, flat, frame, heading, norm
-from .hand import PALM, TIP
+from .hand import PALM, PARTED, TIP
 from .places import Spot
 from .scene import SUPPORTS, Scene
 from .steps import CLOSED, NEAR, OPEN, TURNED, Aim, Done, Follow, Steps, approach, follow, reach
@@ -110,9 +110,17 @@ def _tallest(solids: Boxes, start: Array, goal: Array, radius: float) -> float:
 def grasp(scene: Scene, pose: Pose, speed: float = 1.0) -> Steps:
     """Go to a grasp along its approach, at that speed, and close the fingers. False where they close on nothing."""
     hover = pose.backed(HOVER)
-    yield from travel(scene, hover, OPEN, near=0.02)
+    if not _before(scene, pose):
+        yield from travel(scene, hover, OPEN, near=0.02)
     there = yield from descend(scene, pose, hover.position - pose.position, OPEN, speed, CLOSE_NEAR, CLOSE_TURNED)
     return (yield from close(scene, pose if there else scene.hand))
+
+
+def _before(scene: Scene, pose: Pose) -> bool:
+    """Whether the hand stands before a grasp already, as `descend` leads to it, with open fingers."""
+    way, axis = scene.hand.position - pose.position, -pose.rotation[:, 2]
+    beside, turned = norm(way - (way @ axis) * axis), apart(pose.rotation, scene.hand.rotation)
+    return 0.0 <= way @ axis <= HOVER and beside <= BESIDE[1] and turned <= ALIGNED[1] and scene.opening > PARTED
 
 
 def close(scene: Scene, pose: Pose) -> Steps:

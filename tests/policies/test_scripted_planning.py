@@ -14,7 +14,7 @@ from nora_bench.policies.scripted.scene import Scene
 from nora_bench.policies.scripted.skills import safe_height, way_out
 from nora_bench.policies.scripted.slides import route
 
-from .toy_scene import DOWN, toy_scene, toy_view
+from .toy_scene import DOWN, FINGERS, toy_scene, toy_view
 
 TABLE = ("table", (0.5, 0.5, 0.05), (0.0, 0.0, -0.05))
 BLOCK = ("butter", (0.04, 0.02, 0.05), (0.0, 0.0, 0.05))
@@ -34,6 +34,12 @@ def test_opening_comes_before_putting_and_closing_last():
     goal = [("close", "pad"), ("in", "block", "zone"), ("open", "pad")]
     scene = toy_scene({"block": BLOCK, "pad": PAD}, goal=goal, zones={"zone": ((1.0, 1.0, 0.0), (0.01, 0.01, 0.01))})
     assert [term[0] for term in unmet(scene)] == ["open", "in"]  # nothing of the pad can be open, so it is closed
+
+
+@pytest.mark.parametrize(("fingers", "held"), [((), False), (FINGERS[:1], False), (FINGERS, True)])
+def test_a_thing_is_held_that_both_fingers_touch(fingers, held):
+    scene = toy_scene({"block": BLOCK, "pad": PAD}, touching=[("block", finger) for finger in fingers])
+    assert scene.held("block") is held and not scene.held("pad")
 
 
 def test_a_block_is_taken_across_its_narrow_side():

@@ -2,19 +2,26 @@
 
 import numpy as np
 from nora_bench.policies.scripted.geometry import frame
-from nora_bench.policies.scripted.scene import BOX, Scene
+from nora_bench.policies.scripted.scene import BOX, FINGER_BODIES, Scene
 
 DOWN = frame(np.array([0.0, 0.0, -1.0]), np.array([0.0, 1.0, 0.0]))
 """Axes of the hand at reset: it points down and closes along y."""
+FINGERS = ("left finger", "right finger")
+"""What `touching` calls them; each is one geom, of its first body."""
 
 
 def toy_view(things, goal=(), zones=None, hand=(0.0, 0.0, 0.4), touching=()):
-    """`things`: instance -> (class, half sizes, position); every thing is one box around its origin."""
+    """`things`: instance -> (class, half sizes, position); every thing is one box around its origin.
+
+    `touching`: pairs of things, or of a thing and one of `FINGERS`.
+    """
     zones = zones or {}
-    names = ["world", *[f"{name}_main" for name in things], "gripper0_hand"]
-    poses = [(0, 0, 0, 1, 0, 0, 0), *[(*position, 1, 0, 0, 0) for _, _, position in things.values()], (*hand, 1, 0, 0, 0)]
+    robot = ["gripper0_hand", *[body for finger in FINGER_BODIES for body in finger]]
+    names = ["world", *[f"{name}_main" for name in things], *robot]
+    stands = [(*position, 1, 0, 0, 0) for _, _, position in things.values()]
+    poses = [(0, 0, 0, 1, 0, 0, 0), *stands, *[(*hand, 1, 0, 0, 0)] * len(robot)]
     sites = ["gripper0_grip_site", *zones]
-    count = len(things)
+    count, shapes = len(things) + len(FINGERS), [*things, *FINGERS]
     fingers = [[f"gripper0_finger_joint{k + 1}", "slide", k, k, len(things) + 1, [0, 1, 0], [-0.04, 0.04]] for k in range(2)]
     return {
         "body_pose": np.array(poses, dtype=float),
@@ -22,7 +29,7 @@ def toy_view(things, goal=(), zones=None, hand=(0.0, 0.0, 0.4), touching=()):
         "site_mat": np.array([DOWN.reshape(9), *[np.eye(3).reshape(9)] * len(zones)]),
         "qpos": np.array([0.04, -0.04]),
         "qvel": np.zeros(2),
-        "contacts": np.array([[list(things).index(a), list(things).index(b)] for a, b in touching], dtype=int).reshape(-1, 2),
+        "contacts": np.array([[shapes.index(a), shapes.index(b)] for a, b in touching], dtype=int).reshape(-1, 2),
         "scene": {
             "bodies": names,
             "body_parent": [0] * len(names),
@@ -32,10 +39,10 @@ def toy_view(things, goal=(), zones=None, hand=(0.0, 0.0, 0.4), touching=()):
             "joints": fingers,
             "geoms": {
                 "type": np.full(count, BOX),
-                "size": np.array([half for _, half, _ in things.values()], dtype=float).reshape(-1, 3),
+                "size": np.array([*[half for _, half, _ in things.values()], *[(0.01,) * 3] * len(FINGERS)], dtype=float),
                 "pos": np.zeros((count, 3)),
                 "quat": np.tile([1.0, 0.0, 0.0, 0.0], (count, 1)),
-                "body": np.arange(1, count + 1),
+                "body": [*range(1, len(things) + 1), *[names.index(finger[0]) for finger in FINGER_BODIES]],
                 "group": np.zeros(count, dtype=int),
                 "contype": np.ones(count, dtype=int),
                 "conaffinity": np.ones(count, dtype=int),

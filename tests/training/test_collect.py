@@ -12,6 +12,7 @@ from nora_bench.envs.paths import cache_home
 from nora_bench.harness.cli import main
 from nora_bench.harness.config import parse
 from nora_bench.harness.gl import choose_gl
+from nora_bench.policies.scripted.steps import CLOSED, OPEN
 from nora_bench.training.collect import ATTEMPTS, Wanted, look_up
 from nora_bench.training.demonstrations import read_files, task_files
 from nora_bench.training.noise import Noise
@@ -147,6 +148,15 @@ def test_what_a_learner_wins_alone_is_no_demonstration(cli, tmp_path):
     (report,) = json.loads(ended.out)["collections"]
     assert ended.code == 0
     assert (report["demonstrations"], report["failed"], report["won_by_learner"], len(report["lacking"])) == (0, 0, 3, 1)
+
+
+def test_an_expert_that_takes_over_a_held_thing_goes_on_with_it(cli, tmp_path):
+    """The learner is an expert here and carries the bowl when its steps are over."""
+    begins = ("--learner", "scripted", "--learner-steps", "70-70", "--smooth", "0", "--pushes", "0", "--episodes", "1")
+    assert cli("collect", "--suite", "libero_spatial", "--tasks", "2", "--workers", "1", *begins, "--out", tmp_path).code == 0
+    (found,) = read_files(task_files([tmp_path]))
+    let_go = int(np.argmin(found.labels[:, 6]))
+    assert let_go > 10 and (found.labels[:let_go, 6] == CLOSED).all() and (found.labels[let_go:, 6] == OPEN).all()
 
 
 @pytest.mark.parametrize("steps", ["80", "80-10", "a-b"])
