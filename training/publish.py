@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..policies.nora.checkpoint import Checkpoint, execute_problem, open_checkpoint, read_json
+from ..policies.nora.checkpoint import Checkpoint, execute_problem, noise_scale, open_checkpoint, read_json
 from .settings import TrainingError
 
 Dtype = Literal["float32", "bfloat16", "float16"]
-BESIDE = ("config.json", "norm_stats.json", "tokenizer.json", "fast_tokenizer")
-"""What a policy reads besides the weights; what a checkpoint has not is left out."""
+BESIDE = ("norm_stats.json", "tokenizer.json", "fast_tokenizer")
+"""What a policy reads besides weights and configuration; what a checkpoint has not is left out."""
 
 
-def publish(checkpoint: str, out: Path, dtype: Dtype = "float16", card: Path | None = None, execute: int | None = None) -> Path:
+def publish(
+    checkpoint: str,
+    out: Path,
+    dtype: Dtype = "float16",
+    card: Path | None = None,
+    execute: int | None = None,
+    noise: float | None = None,
+) -> Path:
     """Write the checkpoint into a new folder and return it. The same checkpoint gives the same bytes.
 
     Args:
@@ -28,9 +36,10 @@ def publish(checkpoint: str, out: Path, dtype: Dtype = "float16", card: Path | N
         dtype: of the weights in the file; policies compute in their own (`--policy-arg dtype=`).
         card: a text about the model, kept as MODEL_CARD.md.
         execute: actions of each answer that are executed from now on; None: as the checkpoint says.
+        noise: scale of the noise that the flow starts from, from now on; None: as the checkpoint says.
 
     Raises:
-        CheckpointError: there is no such checkpoint, or it is torn.
+        CheckpointError: there is no such checkpoint, it is torn, or the noise is no scale.
         TrainingError: the folder exists, the card does not, a weight is too large for the type, or more actions are to be
             executed than an answer has.
     """
@@ -41,15 +50,16 @@ def publish(checkpoint: str, out: Path, dtype: Dtype = "float16", card: Path | N
     found = open_checkpoint(checkpoint)
     if execute is not None and (problem := execute_problem(checkpoint, execute, found.config.chunk)):
         raise TrainingError(f"{problem}: --execute")
+    told = {"execute": execute, "noise": None if noise is None else noise_scale(noise, "--noise")}
     weights = _converted(found, dtype)
     out.mkdir(parents=True)
     save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
     (out / "model.safetensors").chmod(0o644)  # the library leaves it to its owner alone
     for name in BESIDE:
         _copy(found.folder / name, out / name)
-    if execute is not None:
-        settings = {**(read_json(out / "config.json") if (out / "config.json").is_file() else {}), "execute": execute}
-        (out / "config.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    _configure(
+        found.folder / "config.json", out / "config.json", {name: value for name, value in told.items() if value is not None}
+    )
     if card:
         shutil.copyfile(card, out / "MODEL_CARD.md")
     return out
@@ -62,6 +72,14 @@ def _converted(found: Checkpoint, dtype: Dtype) -> dict[str, Tensor]:
     if lost := [name for name, tensor in small.items() if not tensor.isfinite().all()]:
         raise TrainingError(f"{', '.join(lost[:3])} cannot be held in {dtype}; take --dtype bfloat16")
     return small
+
+
+def _configure(source: Path, target: Path, told: Mapping[str, Any]) -> None:
+    """Copy a configuration, changed where something else is told."""
+    if not told:
+        return _copy(source, target)
+    settings = {**(read_json(source) if source.is_file() else {}), **told}
+    target.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("accelerate", reason="no accelerate: pip install 'nora-bench[train]'")
 import torch
-from nora_bench.policies.nora.checkpoint import open_checkpoint
+from nora_bench.policies.nora.checkpoint import CheckpointError, open_checkpoint
 from nora_bench.policies.nora.nano import write_nano
 from nora_bench.policies.nora.policy import NoraPolicy
 from nora_bench.training.publish import publish
@@ -51,6 +51,17 @@ def test_a_card_goes_with_it(checkpoint, tmp_path):
 def test_how_much_of_an_answer_is_executed_goes_with_it(checkpoint, tmp_path):
     out = publish(str(checkpoint), tmp_path / "handed", execute=2)
     assert (NoraPolicy(str(out), mode="fast").chunk, NoraPolicy(str(out), mode="fast").execute) == (5, 2)
+
+
+def test_how_much_noise_the_flow_starts_from_goes_with_it(checkpoint, tmp_path):
+    out = publish(str(checkpoint), tmp_path / "handed", noise=0.0)
+    assert (open_checkpoint(str(checkpoint)).noise, open_checkpoint(str(out)).noise) == (1.0, 0.0)
+
+
+def test_a_noise_that_is_no_scale_is_refused(checkpoint, tmp_path):
+    with pytest.raises(CheckpointError, match="--noise"):
+        publish(str(checkpoint), tmp_path / "handed", noise=-1.0)
+    assert not (tmp_path / "handed").exists()
 
 
 def test_training_other_chunks_forgets_how_much_of_the_old_ones_was_executed(checkpoint, tmp_path):

@@ -20,6 +20,10 @@ def publish(
     execute: Annotated[
         int | None, typer.Option("--execute", help="Actions of each answer to execute.", show_default="as it says, else all")
     ] = None,
+    noise: Annotated[
+        float | None,
+        typer.Option("--noise", help="Scale of the flow's noise when it is played.", show_default="as it says, else 1"),
+    ] = None,
     card: Annotated[Path | None, typer.Option("--card", help="A text about the model, kept beside it.")] = None,
 ) -> None:
     """Write a checkpoint as it is handed on: no optimiser, no averages, weights in a smaller type.
@@ -28,6 +32,6 @@ def publish(
     """
     from ..publish import publish as write
 
-    folder = write(checkpoint, out, dtype, card, execute)
+    folder = write(checkpoint, out, dtype, card, execute, noise)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     say(Console(), f"{folder}: {size / 1e6:.1f} MB. nora-bench run --suite libero_object --policy {folder}")
