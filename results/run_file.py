@@ -14,6 +14,7 @@ class PolicyPart(TypedDict, total=False):
     name: str
     args: dict[str, Any]
     marks: list[str]
+    fingerprint: dict[str, Any] | None
 
 
 class ProtocolPart(TypedDict, total=False):

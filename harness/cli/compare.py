@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 """Flipped episodes listed for each suite unless all are asked for."""
+WIDEST = 40
+"""Characters of a setting that are shown."""
 
 
 def compare(
@@ -58,14 +60,25 @@ def _two(a: Run, b: Run, *, flips: bool, as_json: bool) -> None:
         raise InputError(
             f"{a.name} and {b.name} have no scene in common: run both with the same --suite, --tasks, --init-states and --seeds"
         )
-    unlike = _unlike(a, b)
+    unlike, settings = _unlike(a, b), _settings(a, b)
     if as_json:
-        found = {"a": a.name, "b": b.name, "unlike": unlike, "matches": [_to_json(match) for match in matches]}
+        found = {
+            "a": a.name,
+            "b": b.name,
+            "unlike": unlike,
+            "settings": settings,
+            "matches": [_to_json(match) for match in matches],
+        }
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return
     from rich.console import Console
 
-    _print(a, b, matches, unlike, Console(highlight=False), flips=flips)
+    console = Console(highlight=False)
+    console.print(f"A: {_title(a)}\nB: {_title(b)}", markup=False)
+    _print_settings(settings, console)
+    for name in unlike:
+        console.print(f"! the runs differ in their {name} too: the difference is not the policy's alone", markup=False)
+    _print(matches, console, flips=flips)
 
 
 def _unlike(a: Run, b: Run) -> list[str]:
@@ -75,6 +88,18 @@ def _unlike(a: Run, b: Run) -> list[str]:
         return {r.assets.get("fingerprint", "") if name == "assets" else getattr(r, name) for r in run.records}
 
     return [name for name in ("protocol", "assets", "backend", "renderer") if values(a, name) != values(b, name)]
+
+
+def _settings(a: Run, b: Run) -> dict[str, list[Any]]:
+    """Setting that both policies know -> its value in A and in B, where those differ."""
+    of_a, of_b = ((run.run.get("policy") or {}).get("fingerprint") or {} for run in (a, b))
+    return {name: [of_a[name], of_b[name]] for name in of_a if name in of_b and of_a[name] != of_b[name]}
+
+
+def _print_settings(settings: Mapping[str, Sequence[Any]], console: Console) -> None:
+    for name, values in settings.items():
+        shown = (text if len(text) <= WIDEST else f"{text[: WIDEST - 3]}..." for text in map(str, values))
+        console.print("  {}: {} in A, {} in B".format(name, *shown), markup=False)
 
 
 def _to_json(match: Match) -> dict[str, Any]:
@@ -91,14 +116,11 @@ def _to_json(match: Match) -> dict[str, Any]:
     }
 
 
-def _print(a: Run, b: Run, matches: Sequence[Match], unlike: Sequence[str], console: Console, *, flips: bool) -> None:
+def _print(matches: Sequence[Match], console: Console, *, flips: bool) -> None:
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    console.print(f"A: {_title(a)}\nB: {_title(b)}", markup=False)
-    for name in unlike:
-        console.print(f"! the runs differ in their {name} too: the difference is not the policy's alone", markup=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("Suite", no_wrap=True)
     for name in ("Scenes", "A %", "B %", "B - A, 95 %", "Won A, B", "p"):

@@ -153,7 +153,8 @@ class Scene:
         """Whether both fingers touch an instance."""
         other = self._geom_owner[self._contacts][:, ::-1] == instance
         bodies = self._geom_body[self._contacts]
-        return all((np.isin(bodies, [self._bodies[name] for name in finger]) & other).any() for finger in FINGER_BODIES)
+        fingers = [np.isin(bodies, [self._bodies[name] for name in finger]) for finger in FINGER_BODIES]
+        return all(bool((finger & other).any()) for finger in fingers)
 
     def _owner(self, body: int, names: Sequence[str]) -> str:
         """The instance that a body belongs to; empty for the robot and the world."""

@@ -120,7 +120,8 @@ def _before(scene: Scene, pose: Pose) -> bool:
     """Whether the hand stands before a grasp already, as `descend` leads to it, with open fingers."""
     way, axis = scene.hand.position - pose.position, -pose.rotation[:, 2]
     beside, turned = norm(way - (way @ axis) * axis), apart(pose.rotation, scene.hand.rotation)
-    return 0.0 <= way @ axis <= HOVER and beside <= BESIDE[1] and turned <= ALIGNED[1] and scene.opening > PARTED
+    near = 0.0 <= float(way @ axis) <= HOVER and beside <= BESIDE[1] and turned <= ALIGNED[1]
+    return near and scene.opening > PARTED
 
 
 def close(scene: Scene, pose: Pose) -> Steps:

@@ -68,6 +68,14 @@ def test_the_command_says_where_conditions_differ_too(cli, run, libero):
     assert "differ in their assets too" in cli("compare", a.folder, b.folder).out
 
 
+def test_the_command_tells_settings_of_the_policies_apart(cli, run, libero):
+    """One checkpoint, played with and without samples: by its name it is the same policy."""
+    a, b = (run(f"run{noise}", libero(), policy={"fingerprint": {"noise": noise, "chunk": 5}}) for noise in (1.0, 0.0))
+    shown = cli("compare", a.folder, b.folder).out
+    assert "noise: 1.0 in A, 0.0 in B" in shown and "chunk" not in shown
+    assert json.loads(cli("compare", a.folder, b.folder, "--json").out)["settings"] == {"noise": [1.0, 0.0]}
+
+
 def test_json_lists_every_flip(cli, runs):
     a, b = runs(3, 8, suites=("libero_goal",))
     found = json.loads(cli("compare", a.folder, b.folder, "--json").out)
