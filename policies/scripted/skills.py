@@ -77,12 +77,18 @@ def descend(
     axis = away / norm(away)
 
     def aim(hand: Pose) -> Aim:
-        way = hand.position - pose.position
-        beside, angle = norm(way - (way @ axis) * axis), apart(pose.rotation, hand.rotation)
+        along, beside, angle = _off(hand, pose, axis)
         back = norm(away) * max(_ramp(beside, BESIDE), _ramp(angle, ALIGNED))
-        return Aim(pose.moved(max(back, way @ axis - LEAD) * axis), grip, speed)
+        return Aim(pose.moved(max(back, along - LEAD) * axis), grip, speed)
 
     return (yield from approach(scene, pose, aim, near=near, turned=turned))
+
+
+def _off(hand: Pose, pose: Pose, axis: Array) -> tuple[float, float, float]:
+    """How far a hand is from a pose along an axis and beside it (m), and how far it is turned (rad)."""
+    way = hand.position - pose.position
+    along = float(way @ axis)
+    return along, norm(way - along * axis), apart(pose.rotation, hand.rotation)
 
 
 def safe_height(scene: Scene, pose: Pose, carried: str = "") -> float:
@@ -118,10 +124,8 @@ def grasp(scene: Scene, pose: Pose, speed: float = 1.0) -> Steps:
 
 def _before(scene: Scene, pose: Pose) -> bool:
     """Whether the hand stands before a grasp already, as `descend` leads to it, with open fingers."""
-    way, axis = scene.hand.position - pose.position, -pose.rotation[:, 2]
-    beside, turned = norm(way - (way @ axis) * axis), apart(pose.rotation, scene.hand.rotation)
-    near = 0.0 <= float(way @ axis) <= HOVER and beside <= BESIDE[1] and turned <= ALIGNED[1]
-    return near and scene.opening > PARTED
+    along, beside, turned = _off(scene.hand, pose, -pose.rotation[:, 2])
+    return 0.0 <= along <= HOVER and beside <= BESIDE[1] and turned <= ALIGNED[1] and scene.opening > PARTED
 
 
 def close(scene: Scene, pose: Pose) -> Steps:
