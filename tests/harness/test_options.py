@@ -21,7 +21,7 @@ OPTIONS = {
         "sft": "--data --recipe --out --frames --from --steps --eval-every --assets --threads --dry-run --json",
         "tokenizer": "--data --out --length --end --vocab --scale --smooth --keep-noops --bounds --validation --dry-run --json",
         "world-model": "--data --out --recipe --episodes --start --steps --seed --frames --latents --assets --dry-run --json",
-        "publish": "--from --out --dtype --execute --card",
+        "publish": "--from --out --dtype --execute --noise --card",
         "dpo": "--policy --labels --reward --out --recipe --steps --rate --beta --seed --head --dry-run --json",
     },
     "label": "--policy --data --out --world-model --reward --candidates --margin --states --episodes --every --seed --head "
