@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -50,16 +50,16 @@ def publish(
     found = open_checkpoint(checkpoint)
     if execute is not None and (problem := execute_problem(checkpoint, execute, found.config.chunk)):
         raise TrainingError(f"{problem}: --execute")
-    told = {"execute": execute, "noise": None if noise is None else noise_scale(noise, "--noise")}
+    told: dict[str, float] = {} if execute is None else {"execute": execute}
+    if noise is not None:
+        told["noise"] = noise_scale(noise, "--noise")
     weights = _converted(found, dtype)
     out.mkdir(parents=True)
     save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
     (out / "model.safetensors").chmod(0o644)  # the library leaves it to its owner alone
     for name in BESIDE:
         _copy(found.folder / name, out / name)
-    _configure(
-        found.folder / "config.json", out / "config.json", {name: value for name, value in told.items() if value is not None}
-    )
+    _configure(found.folder / "config.json", out / "config.json", told)
     if card:
         shutil.copyfile(card, out / "MODEL_CARD.md")
     return out
@@ -74,12 +74,13 @@ def _converted(found: Checkpoint, dtype: Dtype) -> dict[str, Tensor]:
     return small
 
 
-def _configure(source: Path, target: Path, told: Mapping[str, Any]) -> None:
+def _configure(source: Path, target: Path, told: Mapping[str, float]) -> None:
     """Copy a configuration, changed where something else is told."""
-    if not told:
-        return _copy(source, target)
-    settings = {**(read_json(source) if source.is_file() else {}), **told}
-    target.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    if told:
+        settings = {**(read_json(source) if source.is_file() else {}), **told}
+        target.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    else:
+        _copy(source, target)
 
 
 def _copy(source: Path, target: Path) -> None:
