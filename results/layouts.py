@@ -25,6 +25,10 @@ class Item:
     """Beginnings of task names, averaged with equal weight; empty for the whole suite."""
     n: int = 0
     """Different episodes behind a published cell."""
+    task_count: int = 1
+    """Tasks of the benchmark that it is measured on."""
+    states: int = 0
+    """Initial states of each of those tasks, and of each part of one; 0 for trials on a robot."""
     metrics: tuple[str, ...] = ()
     """Metrics that exist here; empty for all of the table's."""
     mean_of: tuple[str, ...] = ()

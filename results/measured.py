@@ -1,170 +1,185 @@
-"""The measured rows of a table: one per run and set of conditions, and the difference of two."""
+"""The measured rows of a table: one per run, set of conditions and part of the benchmark, and the difference of two."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from .compare import Difference, Pair, difference, p_text, pair
+from .compare import p_text
+from .conditions import Conditions, Incomparable, conditions
+from .contest import Match, match_table
+from .coverage import shortfall, whole_tasks
 from .layouts import Item, Layout
-from .outcomes import Conditions, Group, belongs, estimate, groups, parts, scenes, shares
+from .outcomes import Group, Rate, belongs, groups, rate
 from .reading import Run
 from .tables import Cell, Line
+from .trials import TABLES as TRIALS
 
-UNRANKED = {"untrained", "privileged"}
-"""Marks of policies that may not be called best."""
+BENCHMARK_PACK = "official"
+"""Name of the asset pack that holds the benchmark's own images; policies on others may not be called best."""
+FEW = 10
+"""Below so many initial states a cell shows k/n alone: an interval would be wider than anything that it could be compared with."""
 Row = tuple[Line, Group]
 
 
 def rows(layout: Layout, run: Run) -> list[Row]:
     """The run's rows, each with its episodes; none for conditions that the table does not show."""
-    found = [(_line(layout, group), group) for group in groups(run)]
-    return [row for row in found if row[0].cells or row[0].errors]
+    return [(line, group) for group in groups(run) for line in _lines(layout, group)]
 
 
-def _line(layout: Layout, group: Group) -> Line:
-    cells = {}
-    for item in layout.items:
-        for metric in layout.metrics:
-            cell = _cell(layout, group, item, metric.name) if layout.has(item, metric) else None
-            if cell:
-                cells[item.name, metric.name] = cell
-    marks = _marks(group.run)
-    label = group.conditions.policy + (f" ({', '.join(marks)})" if marks else "") + f" · {group.run.name}"
-    notes = "; ".join([*_conditions(group, marks), *_coverage(layout, group)])
-    errors = sum(group.errors.get(suite, 0) for suite in layout.suites)
-    ranked = group.conditions.pack != "standin" and not UNRANKED & set(marks) and not _cut(group.run)
-    return Line(label, "measured", cells, (f"run {group.run.name}: {notes}",), errors=errors, ranked=ranked)
+def _lines(layout: Layout, group: Group) -> Iterable[Line]:
+    """One line for the whole columns that the group has played, and one for each kind of part."""
+    found = conditions(group.run, group.records)
+    played = {item: shortfall(group, item, found) for item in layout.items if _played(group, item)}
+    for part in sorted(set(played.values())):
+        own = [item for item in layout.items if _is_of(layout, item, {name for name, label in played.items() if label == part}, group)]
+        cells = {
+            (item.name, metric.name): cell
+            for item in own
+            for metric in layout.metrics
+            if layout.has(item, metric) and (cell := _cell(rate(group, layout, item, metric.name)))
+        }
+        if cells:
+            yield _line(layout, group, found, part, cells)
 
 
-def _cell(layout: Layout, group: Group, item: Item, metric: str) -> Cell | None:
-    found = estimate(group, layout, item, metric)
+def _played(group: Group, item: Item) -> bool:
+    return any(belongs(record, item) for record in group.suites.get(item.suite, ()))
+
+
+def _is_of(layout: Layout, item: Item, played: set[Item], group: Group) -> bool:
+    """Whether the item is one of those, or a mean of nothing else; a mean needs every task of its parts."""
+    if not item.mean_of:
+        return item in played
+    return all(part in played and whole_tasks(group, part) for part in layout.parts(item))
+
+
+def _line(layout: Layout, group: Group, found: Conditions, part: str, cells: Mapping[tuple[str, str], Cell]) -> Line:
+    label = group.key.policy + (f" ({', '.join(found.marks)})" if found.marks else "") + f" · {group.run.name}"
+    suites = {layout.item(name).suite for name, _ in cells}
+    errors = group.errors(suites)
+    return Line(
+        label=f"{label} ({part})" if part else label,
+        kind="measured",
+        cells=cells,
+        notes=(f"run {group.run.name}: {'; '.join([*_told(group, found), *_left_open(group, suites)])}",),
+        errors=sum(errors.values()),
+        part=part,
+        ranked=not part and not found.marks and _is_benchmark(group),
+        provenance={"run": group.run.name, "folder": str(group.run.folder), "part": part, **found.to_json()},
+    )
+
+
+def _is_benchmark(group: Group) -> bool:
+    """Whether the benchmark's own images were shown, or a robot its own scenes."""
+    return group.key.pack == BENCHMARK_PACK or all(suite in TRIALS for suite in group.suites)
+
+
+def _cell(found: Rate | None) -> Cell | None:
+    """The rate as a cell. With uncertain episodes its value is the lower of the two readings, and it shows both."""
     if found is None:
         return None
-    low, mean, high = (100 * value for value in (found.low, found.mean, found.high))
-    return Cell(f"{mean:.1f}", mean, low=low, high=high, k=found.k, n=found.n, effective=int(found.effective))
+    low, high = found.bounds
+    few = found.low.clusters < FEW
+    return Cell(
+        text=_cell_text(found, few),
+        value=100 * found.low.mean,
+        low=100 * low,
+        high=100 * high,
+        k=found.low.k,
+        n=found.low.n,
+        effective=int(found.low.effective),
+        states=found.low.clusters,
+        uncertain=found.uncertain,
+        upper=100 * found.high.mean if found.uncertain else None,
+    )
 
 
-def _coverage(layout: Layout, group: Group) -> Iterable[str]:
-    """What a row lacks or leaves out: scenes not played, episodes that repeat others, episodes with errors."""
-    played = [item for item in layout.items if item.suite]
-    found = {item: scenes(group, item) for item in played}
-    if missing := [f"{_full_name(item)} {found[item]}/{item.n}" for item in played if 0 < found[item] < item.n]:
-        yield f"fewer scenes than the benchmark has ({', '.join(missing)})"
-    if repeats := sum(group.repeats.get(suite, 0) for suite in layout.suites):
-        yield f"{repeats} episodes repeat a trajectory under another seed and are not counted again"
-    if errors := {suite: group.errors[suite] for suite in layout.suites if group.errors.get(suite)}:
-        named = ", ".join(f"{suite} {count}" for suite, count in errors.items())
-        yield f"episodes that ended in an error and count nowhere: {named}"
+def _cell_text(found: Rate, few: bool) -> str:
+    """`98.0 [96.3, 99.0]`; `90.5 to 100.0 [88.9, 100.0]` where errors leave it open; `3/4`, `2 to 3/4` for a few initial states."""
+    ends = dict.fromkeys((found.low, found.high))
+    if few:
+        return " to ".join(str(end.k) for end in ends) + f"/{found.low.n}"
+    low, high = found.bounds
+    return " to ".join(f"{100 * end.mean:.1f}" for end in ends) + f" [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def _full_name(item: Item) -> str:
-    return f"{item.group}: {item.label}" if item.group else item.label
+def _left_open(group: Group, suites: Iterable[str]) -> Iterable[str]:
+    """Episodes that are not what they seem: errors, restarts, other tries, repetitions."""
+    records = [record for suite in suites for record in group.suites.get(suite, ())]
+    if errors := group.errors(suites):
+        listed = ", ".join(f"{count} of the {name}'s" for name, count in errors.items())
+        yield f"{sum(errors.values())} episodes ended in an error ({listed}): the cell shows both bounds, errors as failures and as successes"
+    if lost := sum(record.success is not None and record.policy_losses > 0 for record in records):
+        yield f"{lost} episodes were lost by the policy and played again: their successes count in the upper bound alone"
+    if again := sum(record.attempts > 1 for record in records):
+        yield f"{again} episodes were started more than once"
+    if repeats := sum(group.repeats.get(suite, 0) for suite in suites):
+        yield f"{repeats} episodes repeat a trajectory under another seed: they count, and tell nothing new of their initial state"
 
 
-def _marks(run: Run) -> list[str]:
-    policy = run.run.get("policy")
-    return list(policy.get("marks", ())) if isinstance(policy, Mapping) else []
-
-
-def _conditions(group: Group, marks: Sequence[str]) -> Iterable[str]:
+def _told(group: Group, found: Conditions) -> Iterable[str]:
     """What must be equal before two measured rows may be compared, and what must be known before one is believed."""
-    conditions, run = group.conditions, group.run.run
-    protocol = run.get("protocol") or {}
-    version = f" v{protocol['version']}" if protocol.get("name") == conditions.protocol and "version" in protocol else ""
-    yield f"protocol {conditions.protocol}{version}"
-    if conditions.pack:
-        yield f"{_pack(conditions.pack)} ({conditions.fingerprint})"
-    if conditions.backend:
-        yield f"played by {conditions.backend}"
-    if renderer := (run.get("gl") or {}).get("renderer"):
+    version = f" v{found.protocol_version}" if found.protocol_version is not None else ""
+    yield f"protocol {', '.join(found.protocol)}{version}"
+    if group.key.pack:
+        yield f"{_pack(group.key.pack)} ({group.key.fingerprint})"
+    if found.backend:
+        yield f"played by {', '.join(found.backend)}"
+    if renderer := found.gl.get("renderer"):
         yield f"drawn by {renderer}"
     yield from _drawing(group)
-    if steps := _cut(group.run):
-        yield f"episodes cut at {steps} steps, not at the protocol's budget"
-    until = run.get("until") or {}
-    if until.get("stop"):
+    if len(found.seeds) > 1:
+        yield f"{len(found.seeds)} seeds"
+    if found.stopped:
+        until = group.run.run["until"]
         bounds = f"{100 * until['low']:.1f} to {100 * until['high']:.1f}"
-        yield f"stopped early ({until['text']}); the interval over all tasks that is valid under this rule is {bounds}"
-    if "untrained" in marks:
+        yield f"stopped early ({found.stopped}); the interval over all tasks that is valid under this rule is {bounds}"
+    if "untrained" in found.marks:
         yield "untrained weights: no result of any model"
-    if "privileged" in marks:
+    if "privileged" in found.marks:
         yield "sees the simulator's state, which no robot can"
 
 
 def _drawing(group: Group) -> Iterable[str]:
-    """How pictures were made, where episodes say so; tasks by the way."""
+    """How images were made, where episodes say so; tasks by the way."""
     ways: dict[str, dict[str, None]] = {}
     for record in group.records:
         if record.renderer:
             ways.setdefault(record.renderer, {})[record.task] = None
     if len(ways) == 1:
-        yield f"pictures by {next(iter(ways))}"
+        yield f"images by {next(iter(ways))}"
     elif ways:
-        yield "pictures by " + ", ".join(f"{way} ({', '.join(tasks)})" for way, tasks in ways.items())
-
-
-def _cut(run: Run) -> int | None:
-    """Steps after which `--max-steps` ended episodes, whatever the protocol allows."""
-    return (run.run.get("config") or {}).get("max_steps")
+        yield "images by " + ", ".join(f"{way} ({', '.join(tasks)})" for way, tasks in ways.items())
 
 
 def _pack(name: str) -> str:
-    return "stand-in assets, not the benchmark's pictures" if name == "standin" else f"{name} assets"
+    return "stand-in assets, not the benchmark's images" if name == "standin" else f"{name} assets"
 
 
-def delta(layout: Layout, first: Row, second: Row) -> Line:
-    """The row of differences, second minus first, paired where both played the same scenes."""
-    cells = {}
-    for item in layout.items:
-        for metric in layout.metrics:
-            key = (item.name, metric.name)
-            if key in first[0].cells and key in second[0].cells:
-                cells[key] = _delta_cell(layout, item, metric.name, first, second)
-    note = "second measured row minus the first, ± 95 %; paired by scene, p-values exact"
-    if differs := [name for name, a, b in _unlike(first[1].conditions, second[1].conditions) if a != b]:
-        note += f"; not the policies alone differ, but also their {' and '.join(differs)}"
-    return Line("Δ measured", "delta", cells, (note,))
+def delta(layout: Layout, a: Group, b: Group, *, anyway: bool = False) -> Line:
+    """The row of differences, second minus first: the same matches, p-values and verdicts as `nora-bench compare`.
+
+    A row without cells, its note saying why, where the two were not played under the same conditions.
+    """
+    line = Line("Δ measured", "delta", {})
+    try:
+        matches, unlike = match_table(layout, a, b, anyway=anyway)
+    except Incomparable as error:
+        return replace(line, notes=(f"no difference: {error}",))
+    note = (
+        "second measured row minus the first, simultaneous 95 % intervals over its columns; exact test paired by initial state, "
+        "p corrected over the columns (Holm)"
+    )
+    if unlike:
+        note += f"; not the policies alone differ, but also {'; '.join(one.text for one in unlike)}"
+    cells = {key: _delta_cell(match) for key, match in matches.items()}
+    return replace(line, cells=cells, notes=(note,))
 
 
-def _unlike(a: Conditions, b: Conditions) -> Iterable[tuple[str, str, str]]:
-    yield "protocols", a.protocol, b.protocol
-    yield "assets", a.fingerprint, b.fingerprint
-    yield "simulators", a.backend, b.backend
-    yield "renderers", a.renderer, b.renderer
-
-
-def _delta_cell(layout: Layout, item: Item, metric: str, first: Row, second: Row) -> Cell:
-    found = paired(layout, item, metric, first[1], second[1])
-    if found is None:
-        return _unpaired(first[0].cells[item.name, metric], second[0].cells[item.name, metric])
+def _delta_cell(match: Match) -> Cell:
+    found = match.difference
     low, mean, high = (100 * value for value in (found.low, found.mean, found.high))
-    return Cell(f"{mean:+.1f}", mean, (p_text(found.p),) if found.p <= 0.05 else (), low, high, n=found.pairs)
-
-
-def paired(layout: Layout, item: Item, metric: str, a: Group, b: Group) -> Difference | None:
-    """B minus A on the scenes that both played; None where a part of the item has none."""
-    pairs: list[Pair] = []
-    weights: dict[tuple[str, str, str], float] = {}
-    for part in parts(layout, item, metric):
-        own = pair(
-            [record for record in a.records if belongs(record, part)],
-            [record for record in b.records if belongs(record, part)],
-            metric,
-        )
-        share = shares({(p.a.task, p.a.part): None for p in own}, part)
-        if not share:
-            return None
-        pairs += own
-        weights |= {(part.suite, *task): weight / len(layout.parts(item)) for task, weight in share.items()}
-    return difference(pairs, weights)
-
-
-def _unpaired(first: Cell, second: Cell) -> Cell:
-    """Difference of two independent rates with Newcombe's interval (Statistics in Medicine 17, 1998, method 10)."""
-    note = "no scene in common: unpaired"
-    mean = second.value - first.value
-    if first.low is None or first.high is None or second.low is None or second.high is None:
-        return Cell(f"{mean:+.1f}", mean, (note,))
-    low = mean - ((second.value - second.low) ** 2 + (first.high - first.value) ** 2) ** 0.5
-    high = mean + ((second.high - second.value) ** 2 + (first.value - first.low) ** 2) ** 0.5
-    return Cell(f"{mean:+.1f}", mean, (note,), low, high)
+    notes = (p_text(match.p),) if match.settled else ()
+    text = f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+    return Cell(text, mean, notes, low, high, n=found.pairs, states=found.scenes, p=match.p)

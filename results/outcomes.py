@@ -1,8 +1,12 @@
-"""From a run's records to what a table cell is made of: episodes played under equal conditions, each counted once.
+"""From a run's records to what a table cell is made of: episodes played under equal conditions, and what errors leave open.
 
-Conditions that change a score (policy, protocol, asset pack) are never mixed: a run that met two packs gives two
-groups. Episodes that ended in an error are counted apart and are in no rate. Where policy and world are
-deterministic, another seed repeats the same trajectory; such repetitions are set aside and counted.
+Conditions that change a score (policy, protocol, asset pack) are never mixed: a run that met two packs gives two groups.
+Every seed of every scene counts. Episodes that repeat a trajectory under another seed add nothing to what is known of their
+initial state, and the intervals of `stats` see that; leaving them out would change the weights of the states.
+
+An episode that ended in an error could have ended either way. A rate over such episodes has two readings, one with all of them
+counted as failures and one as successes; the truth lies between. The same holds for a success that came only after the policy
+itself had lost the episode before: it was another try.
 """
 
 from __future__ import annotations
@@ -10,16 +14,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from .layouts import Item, Layout
 from .reading import Run
 from .records import EpisodeRecord
 from .stats import Estimate, Stratum, stratified
 
+Reading = Literal["recorded", "failures", "successes"]
+"""How uncertain episodes are counted: not at all where they have no outcome, as failures, or as successes."""
+
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
-    """What must be equal for episodes to stand in one cell."""
+class GroupKey:
+    """What must be equal for episodes of a run to stand in one cell."""
 
     policy: str
     protocol: str
@@ -29,7 +37,7 @@ class Conditions:
     backend: str = ""
     """What played, for suites that several simulators can play."""
     renderer: str = ""
-    """How pictures were made, where this run made those of one task in several ways; else empty."""
+    """How images were made, where this run made those of one task in several ways; else empty."""
 
 
 Clusters = dict[int, list[int]]
@@ -38,66 +46,77 @@ Clusters = dict[int, list[int]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Group:
-    """The episodes of one run under one set of conditions."""
+    """The episodes of one run that may stand in one cell."""
 
     run: Run
-    conditions: Conditions
+    key: GroupKey
     records: Sequence[EpisodeRecord]
-    """All of its episodes, errors and repetitions too."""
+    """All of its episodes."""
     suites: Mapping[str, Sequence[EpisodeRecord]]
-    """Suite -> episodes that count: finished without error, repetitions left out."""
-    errors: Mapping[str, int]
-    """Suite -> episodes that ended in an error."""
+    """Suite -> its episodes, those with errors too."""
     repeats: Mapping[str, int]
-    """Suite -> episodes left out because they repeat a trajectory under another seed."""
-    counted: dict[tuple[Item, str], dict[tuple[str, str], Clusters]] = field(default_factory=dict)
+    """Suite -> episodes that repeat a trajectory under another seed."""
+    counted: dict[tuple[Item, str, Reading], dict[tuple[str, str], Clusters]] = field(default_factory=dict)
     """What `clusters` has already counted: the means of a table ask for their parts again."""
+
+    def errors(self, suites: Iterable[str]) -> dict[str, int]:
+        """Cause -> episodes of those suites that ended in an error."""
+        found = Counter(cause(r) for suite in suites for r in self.suites.get(suite, ()) if r.success is None)
+        return dict(sorted(found.items()))
 
 
 def groups(run: Run) -> tuple[Group, ...]:
-    """The run's episodes by conditions, in the order in which the conditions were met."""
-    sorted_out: dict[Conditions, list[EpisodeRecord]] = {}
-    known: dict[tuple[str, ...], Conditions] = {}
+    """The run's episodes by what must be equal, in the order in which that was met."""
+    sorted_out: dict[GroupKey, list[EpisodeRecord]] = {}
+    known: dict[tuple[str, ...], GroupKey] = {}
     mixed = _drawn_in_several_ways(run.records)
     for record in run.records:
         pack = record.assets
-        renderer = record.renderer if (record.suite, record.task_id) in mixed else ""
-        key = (record.policy, record.protocol, pack.get("pack", ""), pack.get("fingerprint", ""), record.backend, renderer)
-        conditions = known.get(key) or known.setdefault(key, Conditions(*key))
-        sorted_out.setdefault(conditions, []).append(record)
-    return tuple(_group(run, conditions, records) for conditions, records in sorted_out.items())
+        head = (record.policy, record.protocol, pack.get("pack", ""), pack.get("fingerprint", ""), record.backend)
+        renderers = mixed.get((record.suite, record.task_id), ("",))
+        # An episode without an outcome has no images: it is missing from every way in which its task was drawn.
+        for renderer in renderers if record.success is None else (record.renderer if any(renderers) else "",):
+            key = known.get((*head, renderer)) or known.setdefault((*head, renderer), GroupKey(*head, renderer))
+            sorted_out.setdefault(key, []).append(record)
+    return tuple(_group(run, key, records) for key, records in sorted_out.items())
 
 
-def _drawn_in_several_ways(records: Iterable[EpisodeRecord]) -> set[tuple[str, int]]:
-    """Tasks whose pictures were not all made in one way; errors have none."""
-    ways: dict[tuple[str, int], set[str]] = {}
+def _drawn_in_several_ways(records: Iterable[EpisodeRecord]) -> dict[tuple[str, int], tuple[str, ...]]:
+    """Tasks whose images were not all made in one way, with the ways; errors have none."""
+    ways: dict[tuple[str, int], dict[str, None]] = {}
     for record in records:
         if record.success is not None:
-            ways.setdefault((record.suite, record.task_id), set()).add(record.renderer)
-    return {task for task, found in ways.items() if len(found) > 1}
+            ways.setdefault((record.suite, record.task_id), {})[record.renderer] = None
+    return {task: tuple(found) for task, found in ways.items() if len(found) > 1}
 
 
-def _group(run: Run, conditions: Conditions, records: Sequence[EpisodeRecord]) -> Group:
-    counted: dict[str, list[EpisodeRecord]] = {}
-    errors: Counter[str] = Counter()
+def _group(run: Run, key: GroupKey, records: Sequence[EpisodeRecord]) -> Group:
+    suites: dict[str, list[EpisodeRecord]] = {}
     repeats: Counter[str] = Counter()
     seen: set[tuple[object, ...]] = set()
     for record in records:
-        if record.success is None:
-            errors[record.suite] += 1
-            continue
-        if record.trajectory_sha256:
-            scene = (record.suite, record.task_id, record.variant, record.init_state, record.trajectory_sha256)
-            if scene in seen:
-                repeats[record.suite] += 1
-                continue
-            seen.add(scene)
-        counted.setdefault(record.suite, []).append(record)
-    return Group(run, conditions, records, counted, errors, repeats)
+        suites.setdefault(record.suite, []).append(record)
+        if record.success is not None and record.trajectory_sha256:
+            played = (record.suite, record.task_id, record.variant, record.init_state, record.trajectory_sha256)
+            repeats[record.suite] += played in seen
+            seen.add(played)
+    return Group(run, key, records, suites, repeats)
 
 
-def outcome(record: EpisodeRecord, metric: str) -> bool | None:
-    """Whether the metric's event happened; None where the episode does not say."""
+def cause(record: EpisodeRecord) -> str:
+    """Whose the error of an episode was: `policy` or `machine` (records of earlier versions do not say: `machine`)."""
+    return record.cause or "machine"
+
+
+def uncertain(record: EpisodeRecord) -> bool:
+    """Whether an episode could as well have ended otherwise: an error, or a success after the policy had lost it before."""
+    return record.success is None or (record.success and record.policy_losses > 0)
+
+
+def outcome(record: EpisodeRecord, metric: str, reading: Reading = "recorded") -> bool | None:
+    """Whether the metric's event happened, in one reading of uncertain episodes; None where the episode does not say."""
+    if reading != "recorded" and uncertain(record):
+        return reading == "successes"
     return record.success if metric == "success" else record.measures.get(metric)
 
 
@@ -106,13 +125,18 @@ def belongs(record: EpisodeRecord, item: Item) -> bool:
     return record.suite == item.suite and (not item.tasks or record.task.startswith(item.tasks))
 
 
-def clusters(group: Group, item: Item, metric: str) -> dict[tuple[str, str], Clusters]:
-    """(task, part of it) -> initial states with their outcomes, all looks together."""
-    if (item, metric) in group.counted:
-        return group.counted[item, metric]
-    found = group.counted.setdefault((item, metric), {})
+def episodes(group: Group, item: Item) -> list[EpisodeRecord]:
+    """The group's episodes that an item is measured on."""
+    return [record for record in group.suites.get(item.suite, ()) if belongs(record, item)]
+
+
+def clusters(group: Group, item: Item, metric: str, reading: Reading) -> dict[tuple[str, str], Clusters]:
+    """(task, part of it) -> initial states with their outcomes, all looks and seeds together."""
+    if (item, metric, reading) in group.counted:
+        return group.counted[item, metric, reading]
+    found = group.counted.setdefault((item, metric, reading), {})
     for record in group.suites.get(item.suite, ()):
-        value = outcome(record, metric) if belongs(record, item) else None
+        value = outcome(record, metric, reading) if belongs(record, item) else None
         if value is not None:
             cell = found.setdefault((record.task, record.part), {}).setdefault(record.init_state, [0, 0])
             cell[0] += value
@@ -120,24 +144,25 @@ def clusters(group: Group, item: Item, metric: str) -> dict[tuple[str, str], Clu
     return found
 
 
-def scenes(group: Group, item: Item) -> int:
-    """Different episodes played of an item, whatever their seeds."""
-    played = (record for record in group.suites.get(item.suite, ()) if belongs(record, item))
-    return len({(record.task, record.variant, record.init_state) for record in played})
-
-
 def shares(tasks: Iterable[tuple[str, str]], item: Item) -> dict[tuple[str, str], float]:
-    """Weight of each (task, part) in the item's rate: its kinds of task weigh equally, and so do the parts of a kind.
+    """Weight of each (task, part) in the item's rate: its kinds of task weigh equally, and so do the tasks of a kind and the
+    parts of a task.
 
     Empty where a kind was not played.
     """
     kinds = [[task for task in tasks if task[0].startswith(kind)] for kind in item.tasks or ("",)]
-    return {task: 1 / len(kinds) / len(kind) for kind in kinds for task in kind} if all(kinds) else {}
+    if not all(kinds):
+        return {}
+    found = {}
+    for kind in kinds:
+        parts = Counter(name for name, _ in kind)
+        found |= {task: 1 / len(kinds) / len(parts) / parts[task[0]] for task in kind}
+    return found
 
 
-def strata(group: Group, item: Item, metric: str, weight: float = 1.0) -> list[Stratum]:
+def strata(group: Group, item: Item, metric: str, weight: float = 1.0, reading: Reading = "recorded") -> list[Stratum]:
     """One stratum per task and part; empty where the item was not played, or only in part of its kinds of task."""
-    tasks = clusters(group, item, metric)
+    tasks = clusters(group, item, metric, reading)
     return [Stratum(weight * share, [(k, n) for k, n in tasks[task].values()]) for task, share in shares(tasks, item).items()]
 
 
@@ -147,8 +172,34 @@ def parts(layout: Layout, item: Item, metric: str) -> list[Item]:
     return [part for part in layout.parts(item) if layout.has(part, metrics[metric])]
 
 
-def estimate(group: Group, layout: Layout, item: Item, metric: str = "success") -> Estimate | None:
-    """The item's rate with its exact 95 % interval; None where it, or a part of it, was not played."""
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A rate in both readings of its uncertain episodes; equal where there are none."""
+
+    low: Estimate
+    """With all of them counted as failures."""
+    high: Estimate
+    """With all of them counted as successes."""
+    uncertain: int
+    """Episodes that ended in an error, or succeeded after the policy had lost them before."""
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """95 % bounds that hold however the uncertain episodes would have ended."""
+        return self.low.low, self.high.high
+
+
+def rate(group: Group, layout: Layout, item: Item, metric: str = "success") -> Rate | None:
+    """The item's rate with its 95 % interval; None where it, or a part of it, was not played."""
     played = parts(layout, item, metric)
-    by_part = [strata(group, part, metric, 1 / len(played)) for part in played]
+    open_ = sum(uncertain(record) for part in played for record in episodes(group, part))
+    low = _estimate(group, played, metric, "failures" if open_ else "recorded")
+    if low is None:
+        return None
+    high = _estimate(group, played, metric, "successes") if open_ else low
+    return Rate(low, high or low, open_)
+
+
+def _estimate(group: Group, played: Sequence[Item], metric: str, reading: Reading) -> Estimate | None:
+    by_part = [strata(group, part, metric, 1 / len(played), reading) for part in played]
     return stratified([s for part in by_part for s in part]) if all(by_part) else None

@@ -18,14 +18,13 @@ def best(rates: Sequence[tuple[float, int]], *, higher: bool = True) -> int | No
         rates: (rate, episodes) of each policy; unpaired.
         higher: whether more is better.
 
-    Fisher's exact test against every other, corrected for their number (Bonferroni).
+    Fisher's exact test against every other, each at 5 %: an intersection-union test, whose claim is false as soon as one of its
+    parts is, so that their number needs no correction (Berger, Technometrics 24, 1982; Gutmann & Maymin, Ann. Statist. 15, 1987).
     """
     if len(rates) < 2:
         return None
-    order = sorted(range(len(rates)), key=lambda i: rates[i][0], reverse=higher)
-    first, *others = order
-    level = LEVEL / len(others)
-    return first if all(rates[first][0] != rates[i][0] and _p(rates[first], rates[i]) <= level for i in others) else None
+    first, *others = sorted(range(len(rates)), key=lambda i: rates[i][0], reverse=higher)
+    return first if all(rates[first][0] != rates[i][0] and _p(rates[first], rates[i]) <= LEVEL for i in others) else None
 
 
 def above(rate: tuple[float, int], floor: tuple[float, int]) -> bool:

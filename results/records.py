@@ -55,8 +55,12 @@ class EpisodeRecord:
     """`success`, `budget` or `error`."""
     error: str | None = None
     """Phase and cause, where the termination is `error`; such an episode is in no success rate."""
+    cause: str = ""
+    """Whose the error was, where the termination is `error`: `policy` or `machine`."""
     attempts: int = 1
-    """Times the episode was started (more than one after a worker was lost)."""
+    """Times the episode was started (more than one after a worker or the policy had lost it)."""
+    policy_losses: int = 0
+    """Times the policy itself lost the episode before it ended."""
     assets: Mapping[str, str] = field(default_factory=dict)
     """`pack` and `fingerprint` of meshes and textures."""
     backend: str = ""

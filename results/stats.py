@@ -31,6 +31,8 @@ class Estimate:
     """Episodes that count."""
     effective: float
     """Independent episodes that would say as much."""
+    clusters: int
+    """Initial states behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def stratified(
     kish = 1 / math.fsum(w * w / sum(n for _, n in s.clusters) for w, s in zip(shares, filled, strict=True))
     effective = kish / _design_effect(shares, filled)
     low, high = interval(mean * effective, effective, level)
-    return Estimate(mean, min(low, mean), max(high, mean), k, n, effective)
+    return Estimate(mean, min(low, mean), max(high, mean), k, n, effective, sum(len(s.clusters) for s in filled))
 
 
 def _rate(stratum: Stratum) -> float:

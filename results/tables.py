@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import layouts, published
 from .layouts import Layout
@@ -21,8 +21,9 @@ class Cell:
     """One number of a table; percent."""
 
     text: str
-    """As printed in the paper, or the measured mean."""
+    """As printed in the paper, or the measured rate with its interval, or k/n alone."""
     value: float
+    """The rate; where errors leave it open, with all of them counted as failures."""
     notes: tuple[str, ...] = ()
     low: float | None = None
     """95 % bounds, for measured cells."""
@@ -33,6 +34,14 @@ class Cell:
     """Episodes behind it; for published rates, different episodes as the paper tells."""
     effective: int = 0
     """Independent episodes that would say as much."""
+    states: int = 0
+    """Initial states behind it, for measured cells."""
+    uncertain: int = 0
+    """Episodes among them that could have ended either way: errors, and successes after the policy had lost them before."""
+    upper: float | None = None
+    """The rate with all of those counted as successes; None where there are none."""
+    p: float | None = None
+    """Corrected p-value of a measured difference."""
     best: bool = False
     """Whether it is better than every other of its column by more than chance explains."""
 
@@ -50,9 +59,13 @@ class Line:
     section: str = ""
     """Heading printed above it."""
     errors: int = 0
-    """Episodes that ended in an error and are in no cell."""
+    """Episodes that ended in an error."""
+    part: str = ""
+    """What of the benchmark was played, where it was not the whole."""
     ranked: bool = True
-    """Whether it may be called best: not with stand-in assets, untrained weights or privileged sight."""
+    """Whether it may be called best: only the whole benchmark with its own assets, and a policy without marks."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Run and conditions of a measured row (`results.conditions`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +78,11 @@ class Table:
     """What holds for all of it."""
 
 
-def build(layout: Layout, runs: Sequence[Run] = (), floors: Sequence[Run] = ()) -> Table:
-    """The table with its published rows and one measured row for each run and set of conditions.
+def build(layout: Layout, runs: Sequence[Run] = (), floors: Sequence[Run] = (), *, anyway: bool = False) -> Table:
+    """The table with its published rows and one measured row for each run, set of conditions and part of the benchmark.
 
-    Two measured rows bring a third, their difference. `floors` are runs of a policy that does not look: measured rates
-    that are not above theirs are marked.
+    Two runs bring a row of their differences, unless their conditions forbid it (`anyway` shows it all the same). `floors` are
+    runs of a policy that does not look: measured rates that are not above theirs are marked.
     """
     from .measured import delta, rows
 
@@ -77,8 +90,9 @@ def build(layout: Layout, runs: Sequence[Run] = (), floors: Sequence[Run] = ()) 
     found = [row for run in runs for row in rows(layout, run)]
     measured = [_against_floor(line, floor) for line, _ in found]
     lines = [*_published(layout), *_headed("Floor: a policy that does not look", floor), *_headed("Measured", measured)]
-    if len(found) == 2 and found[0][1].run is not found[1][1].run:
-        lines.append(delta(layout, found[0], found[1]))
+    sides = list(dict.fromkeys(group for _, group in found))
+    if len(sides) == 2 and sides[0].run is not sides[1].run:
+        lines.append(delta(layout, *sides, anyway=anyway))
     return Table(layout, tuple(_mark_best(layout, lines)), tuple(_notes(layout, runs, lines)))
 
 
@@ -112,7 +126,7 @@ def _against_floor(line: Line, floors: Sequence[Line]) -> Line:
 
     def low(key: tuple[str, str], cell: Cell) -> bool:
         others = [floor.cells[key] for floor in floors if key in floor.cells]
-        return key[1] == "success" and any(not above(_rate(cell), _rate(other)) for other in others)
+        return key[1] == "success" and any(not above(_rate(cell), _highest(other)) for other in others)
 
     note = "not above the floor by more than chance explains"
     marked = {key: replace(cell, notes=(*cell.notes, note)) if low(key, cell) else cell for key, cell in line.cells.items()}
@@ -125,7 +139,7 @@ def _mark_best(layout: Layout, lines: Sequence[Line]) -> list[Line]:
     for item in layout.items:
         for metric in layout.metrics:
             key = (item.name, metric.name)
-            entrants = [line for line in lines if line.kind in ("published", "measured") and line.ranked and key in line.cells]
+            entrants = [line for line in lines if _competes(line, key)]
             winner = best([_rate(line.cells[key]) for line in entrants], higher=metric.better == "higher")
             if winner is not None:
                 winners.setdefault(id(entrants[winner]), set()).add(key)
@@ -137,21 +151,31 @@ def _mark_best(layout: Layout, lines: Sequence[Line]) -> list[Line]:
     ]
 
 
+def _competes(line: Line, key: tuple[str, str]) -> bool:
+    """Whether a cell may be called best: a published one, or the whole of the benchmark without an open episode."""
+    return line.kind in ("published", "measured") and line.ranked and key in line.cells and not line.cells[key].uncertain
+
+
 def _rate(cell: Cell) -> tuple[float, int]:
     return cell.value / 100, cell.effective
+
+
+def _highest(cell: Cell) -> tuple[float, int]:
+    """The rate that uncertain episodes allow at most."""
+    return (cell.value if cell.upper is None else cell.upper) / 100, cell.effective
 
 
 def _notes(layout: Layout, runs: Sequence[Run], lines: Sequence[Line]) -> Iterable[str]:
     yield f"Published rows: {layout.source}."
     if any(cell.best for line in lines for cell in line.cells.values()):
         yield (
-            "Bold: better than every other policy of its column (Fisher's exact test against each, 5 % over all); "
-            f"published rates counted on {layout.n_source}."
+            "Bold: better than every other policy of its column (Fisher's exact test against each of them at 5 %); "
+            f"published rates counted on {layout.n_source}. Parts of the benchmark and rates left open by errors do not compete."
         )
     if any(line.kind == "measured" and line.cells for line in lines):
         yield (
-            "Measured cells: mean ± the longer arm of the exact 95 % interval, successes/episodes; tasks weigh equally, "
-            "episodes of one initial state count as alike as they are. Bounds are in the csv and json forms."
+            "Measured cells: success rate [95 % interval] for new initial states of these tasks; tasks weigh equally, and the "
+            "episodes of one initial state count as alike as they are. k/n alone: fewer than ten initial states."
         )
     for run in runs:
         if run.notes:

@@ -1,0 +1,244 @@
+"""Everything that must agree before the results of two runs may be compared, in one value and from one function.
+
+`conditions` reads it from a run, `differences` holds two of them against each other. Tables, comparisons, rankings, reports,
+exports, merges and early stopping all ask here, so that no two commands judge the same pair of runs by different rules.
+
+Conditions whose difference changes what is measured (`REFUSED`) forbid a verdict; all others are named beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .reading import Run
+from .records import EpisodeRecord
+
+REFUSED = ("protocol", "protocol_version", "protocol_numbers", "max_steps", "assets")
+"""Conditions under which another value makes another benchmark: no verdict over them unless it is asked for."""
+PROSE = ("source", "notes", "description", "name", "version")
+"""Fields of a protocol that are no numbers of it."""
+SAME_RESULTS = ("msgpack", "cpu", "rich", "typer", "pandas", "tabulate")
+"""Entries of `versions` that cannot change an episode."""
+
+
+class Incomparable(ValueError):
+    """Runs that were made under conditions too different for a verdict; the message names them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a run's results were made under. Values are None, empty or absent where the run does not say."""
+
+    protocol: tuple[str, ...]
+    """Names, from the records; more than one in a run that mixes them."""
+    protocol_version: int | None
+    protocol_numbers: Mapping[str, Any]
+    """The protocol as run.json has it, less its prose."""
+    max_steps: int | None
+    """Steps after which `--max-steps` ended episodes, whatever the protocol allows."""
+    assets: tuple[str, ...]
+    """`pack fingerprint` of meshes and textures, from the records."""
+    backend: tuple[str, ...]
+    """What played, for suites that several simulators can play."""
+    renderer: tuple[str, ...]
+    """How images were made, where the records say so."""
+    gl: Mapping[str, Any]
+    """`backend` and `renderer` of OpenGL."""
+    versions: Mapping[str, str]
+    """Those that can change a result."""
+    policy: tuple[str, ...]
+    policy_args: Mapping[str, Any]
+    policy_fingerprint: Mapping[str, Any]
+    marks: tuple[str, ...]
+    """What the policy says must stand beside its numbers: `untrained`, `privileged`, ..."""
+    seeds: tuple[int, ...]
+    status: str
+    """`finished`, `interrupted`, `failed`, `running`, or empty."""
+    episodes: int
+    """Recorded."""
+    planned: int | None
+    stopped: str
+    """The rule that ended the run early, in words; empty where none did."""
+    errors: Mapping[str, int] = field(default_factory=dict)
+    """Cause -> episodes that ended in an error."""
+    restarted: int = 0
+    """Episodes that were started more than once."""
+    policy_losses: int = 0
+    """Episodes that the policy itself lost before they were played to their end."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the plan was played to its end, or to where its stopping rule ended it."""
+        return self.status in ("", "finished")
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits over what can change a result: equal digests, comparable episodes."""
+        names = (*REFUSED, "backend", "gl", "versions", "policy", "policy_args", "policy_fingerprint")
+        text = json.dumps([getattr(self, name) for name in names], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able, with the digest."""
+        return json.loads(json.dumps({**asdict(self), "digest": self.digest}, default=str))
+
+
+def conditions(run: Run, records: Sequence[EpisodeRecord] | None = None) -> Conditions:
+    """What a run, or some of its records, was made under."""
+    facts, records = run.run, run.records if records is None else records
+    protocol, policy = _mapping(facts.get("protocol")), _mapping(facts.get("policy"))
+    names = _distinct(record.protocol for record in records) or _distinct([protocol.get("name") or ""])
+    own = names == (protocol.get("name"),)
+    until = _mapping(facts.get("until"))
+    return Conditions(
+        protocol=names,
+        protocol_version=protocol.get("version") if own else None,
+        protocol_numbers={name: value for name, value in protocol.items() if name not in PROSE} if own else {},
+        max_steps=_mapping(facts.get("config")).get("max_steps"),
+        assets=_distinct(_pack(record.assets) for record in records) or _distinct([_pack(_mapping(facts.get("assets")))]),
+        backend=_distinct(record.backend for record in records),
+        renderer=_distinct(record.renderer for record in records),
+        gl={name: value for name, value in _mapping(facts.get("gl")).items() if value},
+        versions={name: value for name, value in _mapping(facts.get("versions")).items() if name not in SAME_RESULTS},
+        policy=_distinct(record.policy for record in records) or _distinct([policy.get("name") or ""]),
+        policy_args=_mapping(policy.get("args")),
+        policy_fingerprint=_mapping(policy.get("fingerprint")),
+        marks=tuple(policy.get("marks") or ()),
+        seeds=tuple(sorted({record.seed for record in records})),
+        status=str(facts.get("status") or ""),
+        episodes=len(records),
+        planned=_mapping(facts.get("counts")).get("planned"),
+        stopped=str(until.get("text") or "") if until.get("stop") else "",
+        errors=dict(Counter(_cause(record) for record in records if record.success is None)),
+        restarted=sum(record.attempts > 1 for record in records),
+        policy_losses=sum(getattr(record, "policy_losses", 0) > 0 for record in records),
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _distinct(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({value for value in values if value}))
+
+
+def _pack(assets: Mapping[str, Any]) -> str:
+    return " ".join(str(assets[name]) for name in ("pack", "fingerprint") if assets.get(name))
+
+
+def _cause(record: EpisodeRecord) -> str:
+    return getattr(record, "cause", "") or "machine"
+
+
+@dataclass(frozen=True, slots=True)
+class Unlike:
+    """One condition in which two runs differ."""
+
+    name: str
+    a: Any
+    b: Any
+    refused: bool
+    """Whether it forbids a verdict."""
+
+    @property
+    def text(self) -> str:
+        """`max_steps: 100 in A, None in B`."""
+        return f"{self.name.replace('_', ' ')}: {_short(self.a)} in A, {_short(self.b)} in B"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, tuple):
+        value = ", ".join(map(str, value))
+    text = "not known" if value in (None, "", {}) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def differences(a: Conditions, b: Conditions) -> list[Unlike]:
+    """The conditions, the policy's name aside, in which two runs differ: first those that forbid a verdict.
+
+    Versions and settings of the policy are compared entry by entry; what only one of the runs knows counts as different, save
+    the numbers of a protocol, which older runs do not hold.
+    """
+    found = [*_scalars(a, b, ("protocol", "protocol_version", "max_steps", "assets"), refused=True)]
+    if lacking := _disagreeing(a.protocol_numbers, b.protocol_numbers):
+        found.append(Unlike("protocol_numbers", *lacking, refused=True))
+    found += _mixed(a, b)
+    found += _scalars(a, b, ("backend", "renderer", "seeds", "status", "stopped"), refused=False)
+    found += _entries("gl", a.gl, b.gl)
+    found += _entries("version of", a.versions, b.versions)
+    found += _policies(a, b)
+    if a.errors or b.errors:
+        found.append(Unlike("errors", a.errors and dict(a.errors), b.errors and dict(b.errors), refused=False))
+    return found
+
+
+def _scalars(a: Conditions, b: Conditions, names: Iterable[str], *, refused: bool) -> Iterable[Unlike]:
+    for name in names:
+        of_a, of_b = getattr(a, name), getattr(b, name)
+        unknown = name == "protocol_version" and None in (of_a, of_b)
+        if of_a != of_b and not unknown:
+            yield Unlike(name, of_a, of_b, refused)
+
+
+def _mixed(a: Conditions, b: Conditions) -> Iterable[Unlike]:
+    """A run that was itself made under several protocols or asset packs cannot be held against anything as one."""
+    for name in ("protocol", "assets", "policy"):
+        of_a, of_b = getattr(a, name), getattr(b, name)
+        if max(len(of_a), len(of_b)) > 1 and (of_a == of_b or name == "policy"):
+            yield Unlike(f"mixed {name}", of_a, of_b, refused=True)
+
+
+def _disagreeing(a: Any, b: Any) -> tuple[Any, Any] | None:
+    """The entries that both know and that differ, or None."""
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        pairs = {name: _disagreeing(a[name], b[name]) for name in a if name in b}
+        differing = {name: pair for name, pair in pairs.items() if pair}
+        return ({n: p[0] for n, p in differing.items()}, {n: p[1] for n, p in differing.items()}) if differing else None
+    same = list(a) == list(b) if isinstance(a, list | tuple) and isinstance(b, list | tuple) else a == b
+    return None if same else (a, b)
+
+
+def _entries(label: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterable[Unlike]:
+    for name in dict.fromkeys([*a, *b]):
+        if a.get(name) != b.get(name):
+            yield Unlike(f"{label} {name}", a.get(name), b.get(name), refused=False)
+
+
+def _policies(a: Conditions, b: Conditions) -> Iterable[Unlike]:
+    """Settings in which two policies differ: all of them for one policy, those that both know for two."""
+    same = a.policy == b.policy
+    if same and bool(a.policy_fingerprint) != bool(b.policy_fingerprint):
+        yield Unlike("policy fingerprint", a.policy_fingerprint or None, b.policy_fingerprint or None, refused=False)
+        return
+    for label, of_a, of_b in (
+        ("policy argument", a.policy_args, b.policy_args),
+        ("policy setting", a.policy_fingerprint, b.policy_fingerprint),
+    ):
+        shared = {name for name in of_a if name in of_b}
+        known = None if same else shared
+        for one in _entries(label, of_a, of_b):
+            if known is None or one.name.removeprefix(f"{label} ") in known:
+                yield one
+
+
+def require_comparable(a: Run, b: Run, remedy: str) -> list[Unlike]:
+    """The conditions in which two runs differ, all of them such as allow a verdict.
+
+    Args:
+        a: one run.
+        b: the other.
+        remedy: what to type instead, for the message.
+
+    Raises Incomparable naming the conditions that forbid a verdict.
+    """
+    found = differences(conditions(a), conditions(b))
+    if refused := [one for one in found if one.refused]:
+        listed = "; ".join(one.text for one in refused)
+        raise Incomparable(f"{a.name} (A) and {b.name} (B) were not played under the same conditions: {listed}. {remedy}")
+    return found
