@@ -130,3 +130,7 @@ def _shared(runs: Sequence[Run]) -> list[list[EpisodeRecord]]:
         names = ", ".join(run.name for run in runs)
         raise ValueError(f"{names} have no scene in common: run them with the same --suite, --tasks, --init-states and --seeds")
     return [[r for r in run.records if r.success is not None and r.key.partition("@")[0] in common] for run in runs]
+
+
+def match_table(layout, a, b, *, anyway=False):  # replaced by the comparisons branch
+    return {}, []

@@ -3,23 +3,52 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from .conditions import Conditions
 from .layouts import Item
 from .outcomes import Group, episodes
-from .records import EpisodeRecord
 
 
-def shortfall(group: Group, item: Item, run: Conditions) -> str:
-    """What a reader must know of the part that was played: `tasks 0-4`, `97 of 450 episodes, interrupted`; empty for the whole.
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """What a run has not played of one column."""
 
-    Args:
-        group: episodes that may stand in one cell.
-        item: a played column of the table.
-        run: the run's conditions.
-    """
-    return ", ".join([*_scenes(episodes(group, item), item), *unfinished(run)])
+    tasks: str = ""
+    """`tasks 0-4` where others are missing."""
+    scenes: str = ""
+    """`5 of 50 initial states`, or in what else the scenes are not the benchmark's."""
+    played: int = 0
+    """Different scenes, or trials on a robot."""
+    of: int = 0
+    """Those of the benchmark."""
+
+
+def shortfall(group: Group, item: Item) -> Shortfall:
+    """What the group has not played of a column that it has played in part."""
+    records = episodes(group, item)
+    tasks = {(record.task_id, record.task) for record in records}
+    missing = len(tasks) != item.task_count
+    label = f"task{'s' * (len(tasks) != 1)} {ranges({number for number, _ in tasks})}" if missing else ""
+    expected = round(item.n * len(tasks) / item.task_count)
+    if not item.states:  # trials on a robot: a start position may be used again and again
+        played = len(records)
+        return Shortfall(label, f"{played} of {expected} trials" if played != expected else "", played, expected)
+    scenes: dict[tuple[str, str, int], set[int]] = defaultdict(set)
+    for record in records:
+        scenes[record.task, record.variant, record.init_state].add(record.seed)
+    told = ", ".join(_scenes(scenes, item, expected))
+    return Shortfall(label, told, len(scenes), expected)
+
+
+def part_label(parts: Sequence[Shortfall], run: Conditions) -> str:
+    """What a row of those columns must be called, `tasks 0-4, 97 of 450 episodes, interrupted`; empty for the whole benchmark."""
+    tasks = dict.fromkeys(part.tasks for part in parts if part.tasks)
+    scenes = [part.scenes for part in parts]
+    if len(set(scenes)) > 1:
+        scenes = [f"{sum(part.played for part in parts)} of {sum(part.of for part in parts)} scenes"]
+    return ", ".join(filter(None, [*tasks, scenes[0] if scenes else "", *unfinished(run)]))
 
 
 def unfinished(run: Conditions) -> Iterable[str]:
@@ -35,38 +64,24 @@ def unfinished(run: Conditions) -> Iterable[str]:
         yield f"cut at {run.max_steps} steps"
 
 
-def _scenes(records: Sequence[EpisodeRecord], item: Item) -> Iterable[str]:
-    tasks = sorted({record.task_id for record in records})
-    if len(tasks) != item.task_count:
-        yield f"task{'s' * (len(tasks) != 1)} {ranges(tasks)}"
-    if not item.states:  # trials on a robot: a start position may be used again and again
-        if len(records) != item.n:
-            yield f"{len(records)} of {item.n} trials"
-        return
-    states = {record.init_state for record in records}
-    scenes: dict[tuple[int, str, int], set[int]] = defaultdict(set)
-    for record in records:
-        scenes[record.task_id, record.variant, record.init_state].add(record.seed)
+def _scenes(scenes: Mapping[tuple[str, str, int], set[int]], item: Item, expected: int) -> Iterable[str]:
+    states = {state for _, _, state in scenes}
+    by_task: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for task, variant, state in scenes:
+        by_task[task, variant].add(state)
     if not states <= set(range(item.states)):
         yield f"initial states {ranges(states)}, not the benchmark's 0-{item.states - 1}"
-    elif len(scenes) != item.n * len(tasks) / item.task_count:
-        yield _fewer(records, states, len(scenes), item)
+    elif len(states) < item.states and all(own == states for own in by_task.values()):
+        yield f"{len(states)} of {item.states} initial states"
+    elif len(scenes) != expected:
+        yield f"{len(scenes)} of {expected} scenes"
     if len(set(map(frozenset, scenes.values()))) > 1:
         yield "seeds differ from scene to scene"
 
 
-def _fewer(records: Sequence[EpisodeRecord], states: set[int], scenes: int, item: Item) -> str:
-    by_task: dict[tuple[int, str], set[int]] = defaultdict(set)
-    for record in records:
-        by_task[record.task_id, record.variant].add(record.init_state)
-    if len(states) < item.states and all(own == states for own in by_task.values()):
-        return f"{len(states)} of {item.states} initial states"
-    return f"{scenes} of {item.n} scenes"
-
-
 def whole_tasks(group: Group, item: Item) -> bool:
     """Whether every task of the column was played, in whatever initial states."""
-    return len({record.task_id for record in episodes(group, item)}) == item.task_count
+    return len({record.task for record in episodes(group, item)}) == item.task_count
 
 
 def ranges(numbers: Iterable[int]) -> str:

@@ -18,7 +18,7 @@ class Box:
 
     text: str
     count: str = ""
-    """Successes/episodes, for measured cells."""
+    """Successes/episodes, for measured cells that do not consist of them."""
     marks: tuple[int, ...] = ()
     """Numbers of the footnotes that belong here."""
     best: bool = False
@@ -58,11 +58,8 @@ def grid(table: Table) -> Grid:
 def _cell(grid: Grid, cell: Cell | None) -> Box:
     if cell is None:
         return Box(MISSING)
-    count = "" if cell.k is None else f"{cell.k}/{cell.n}"
-    text = cell.text
-    if cell.low is not None and cell.high is not None:
-        text += f" ± {max(cell.value - cell.low, cell.high - cell.value):.1f}"
-    return grid.box(text, cell.notes, count=count, best=cell.best)
+    count = f"{cell.k}/{cell.n}" if cell.k is not None and "[" in cell.text else ""
+    return grid.box(cell.text, cell.notes, count=count, best=cell.best)
 
 
 def _spans(texts: Iterable[str]) -> list[tuple[str, int]]:

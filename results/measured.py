@@ -8,7 +8,7 @@ from dataclasses import replace
 from .compare import p_text
 from .conditions import Conditions, Incomparable, conditions
 from .contest import Match, match_table
-from .coverage import shortfall, whole_tasks
+from .coverage import Shortfall, part_label, shortfall
 from .layouts import Item, Layout
 from .outcomes import Group, Rate, belongs, groups, rate
 from .reading import Run
@@ -28,30 +28,34 @@ def rows(layout: Layout, run: Run) -> list[Row]:
 
 
 def _lines(layout: Layout, group: Group) -> Iterable[Line]:
-    """One line for the whole columns that the group has played, and one for each kind of part."""
+    """A line for the whole columns that the group has played, one for those played in fewer scenes, one for each set of tasks."""
     found = conditions(group.run, group.records)
-    played = {item: shortfall(group, item, found) for item in layout.items if _played(group, item)}
-    for part in sorted(set(played.values())):
-        own = [item for item in layout.items if _is_of(layout, item, {name for name, label in played.items() if label == part}, group)]
+    lacks = {item.name: shortfall(group, item) for item in layout.items if _played(group, item)}
+    kinds: dict[tuple[str, bool], list[Item]] = {}
+    for item in layout.items:
+        if all(part.name in lacks for part in layout.parts(item)) and (kind := _kind(layout, item, lacks)) is not None:
+            kinds.setdefault(kind, []).append(item)
+    for items in kinds.values():
         cells = {
             (item.name, metric.name): cell
-            for item in own
+            for item in items
             for metric in layout.metrics
             if layout.has(item, metric) and (cell := _cell(rate(group, layout, item, metric.name)))
         }
         if cells:
-            yield _line(layout, group, found, part, cells)
+            yield _line(layout, group, found, part_label([lacks[item.name] for item in items if not item.mean_of], found), cells)
 
 
 def _played(group: Group, item: Item) -> bool:
     return any(belongs(record, item) for record in group.suites.get(item.suite, ()))
 
 
-def _is_of(layout: Layout, item: Item, played: set[Item], group: Group) -> bool:
-    """Whether the item is one of those, or a mean of nothing else; a mean needs every task of its parts."""
-    if not item.mean_of:
-        return item in played
-    return all(part in played and whole_tasks(group, part) for part in layout.parts(item))
+def _kind(layout: Layout, item: Item, lacks: Mapping[str, Shortfall]) -> tuple[str, bool] | None:
+    """(tasks, whether scenes are missing): columns that are alike in it share a row. None for a mean over parts without all tasks."""
+    parts = [lacks[part.name] for part in layout.parts(item)]
+    if item.mean_of and any(part.tasks for part in parts):
+        return None
+    return parts[0].tasks if not item.mean_of else "", any(part.scenes for part in parts)
 
 
 def _line(layout: Layout, group: Group, found: Conditions, part: str, cells: Mapping[tuple[str, str], Cell]) -> Line:

@@ -109,15 +109,28 @@ def _value(table: Table, line: Line, name: str, metric: str, cell: Cell) -> dict
         "kind": line.kind,
         "item": name,
         "metric": metric,
-        "value": cell.value,
-        "low": cell.low,
-        "high": cell.high,
+        "text": cell.text,
+        "value": _rounded(cell.value),
+        "upper": _rounded(cell.upper),
+        "low": _rounded(cell.low),
+        "high": _rounded(cell.high),
         "k": cell.k,
         "n": cell.n or None,
+        "effective": cell.effective or None,
+        "states": cell.states or None,
+        "p": cell.p,
+        "uncertain": cell.uncertain if line.kind == "measured" else None,
         "errors": line.errors if line.kind == "measured" else None,
+        "part": line.part,
         "best": cell.best,
+        "provenance": dict(line.provenance),
         "notes": [*line.notes, *cell.notes],
     }
+
+
+def _rounded(percent: float | None) -> float | None:
+    """Without the digits that are binary noise: 92.65, not 92.64999999999996."""
+    return None if percent is None else round(percent, 6)
 
 
 def to_json(table: Table) -> str:
@@ -133,7 +146,9 @@ def to_csv(table: Table) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, rows[0].keys(), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**row, "notes": "; ".join(row["notes"])} for row in rows)
+    for row in rows:
+        provenance = json.dumps(row["provenance"], ensure_ascii=False) if row["provenance"] else ""
+        writer.writerow({**row, "provenance": provenance, "notes": "; ".join(row["notes"])})
     return out.getvalue()
 
 

@@ -54,18 +54,19 @@ def suites(run: Run) -> list[dict[str, Any]]:
     """One entry per suite and set of conditions, with its tasks; rates as fractions."""
     found = []
     for group in groups(run):
-        for suite, records in group.suites.items():
+        for suite, everything in group.suites.items():
+            records = [record for record in everything if record.success is not None]
             tasks = _tasks(records)
             parts = Counter(task for task, _ in tasks)
             strata = [Stratum(1 / parts[task], _clusters(own)) for (task, _), own in tasks.items()]
             found.append(
                 {
                     "suite": suite,
-                    "pack": group.conditions.pack,
-                    "backend": group.conditions.backend,
+                    "pack": group.key.pack,
+                    "backend": group.key.backend,
                     "renderers": sorted({record.renderer for record in records} - {""}),
                     **_rate(strata, clopper_pearson),
-                    "errors": group.errors.get(suite, 0),
+                    "errors": sum(group.errors([suite]).values()),
                     "repeats": group.repeats.get(suite, 0),
                     "tasks": [_task(own) for _, own in sorted(tasks.items())],
                 }

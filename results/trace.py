@@ -8,7 +8,7 @@ from ..envs.registry import nearest
 from . import published
 from .layouts import Item, Layout
 from .measured import rows
-from .outcomes import Group, belongs, outcome, parts
+from .outcomes import Group, episodes, outcome, parts, uncertain
 from .reading import Run
 from .records import EpisodeRecord
 from .tables import Cell
@@ -23,7 +23,7 @@ class Traced:
     cell: Cell
     counted: tuple[EpisodeRecord, ...] = ()
     left_out: tuple[tuple[EpisodeRecord, str], ...] = ()
-    """Episodes that are in no rate, each with the reason."""
+    """Episodes whose outcome is open, or not known, each with the reason."""
     source: str = ""
     """For a published cell, where it was printed."""
 
@@ -45,7 +45,7 @@ def trace(layout: Layout, run: Run, name: str, metric: str = "success") -> list[
         cell = Cell(printed.text, printed.value, printed.notes)
         found.append(Traced(_model(layout, policy), item.name, cell, source=printed.source))
     if not found:
-        known = [*dict.fromkeys(group.conditions.policy for _, group in rows(layout, run)), *published.models(layout)]
+        known = [*dict.fromkeys(group.key.policy for _, group in rows(layout, run)), *published.models(layout)]
         raise KeyError(f"table {layout.id} has no cell {name!r}{nearest(policy, known)}; its rows are {', '.join(known)}")
     return found
 
@@ -62,7 +62,7 @@ def _split(layout: Layout, name: str) -> tuple[str, Item]:
 
 
 def _is(group: Group, policy: str) -> bool:
-    return policy.casefold() in (group.conditions.policy.casefold(), f"{group.conditions.policy} · {group.run.name}".casefold())
+    return policy.casefold() in (group.key.policy.casefold(), f"{group.key.policy} · {group.run.name}".casefold())
 
 
 def _model(layout: Layout, policy: str) -> str:
@@ -73,18 +73,17 @@ def _measured(layout: Layout, group: Group, item: Item, metric: str, cell: Cell)
     counted: list[EpisodeRecord] = []
     left_out: list[tuple[EpisodeRecord, str]] = []
     for part in parts(layout, item, metric):
-        known = {record.key for record in group.suites.get(part.suite, ())}
-        for record in group.records:
-            if not belongs(record, part):
-                continue
-            if record.key in known and outcome(record, metric) is not None:
+        for record in episodes(group, part):
+            if outcome(record, metric) is not None and not uncertain(record):
                 counted.append(record)
             else:
                 left_out.append((record, _reason(record, metric)))
-    return Traced(group.conditions.policy, item.name, cell, tuple(counted), tuple(left_out))
+    return Traced(group.key.policy, item.name, cell, tuple(counted), tuple(left_out))
 
 
 def _reason(record: EpisodeRecord, metric: str) -> str:
     if record.success is None:
-        return f"ended in an error: {record.error}"
-    return "repeats a trajectory under another seed" if outcome(record, metric) is not None else f"{metric} was not recorded"
+        return f"ended in an error: {record.error}; a failure in the lower bound, a success in the upper"
+    if uncertain(record):
+        return f"lost by the policy {record.policy_losses} times before: a failure in the lower bound, a success in the upper"
+    return f"{metric} was not recorded"

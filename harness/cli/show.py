@@ -83,6 +83,9 @@ def _cell_json(one: Traced) -> dict[str, Any]:
         "policy": one.policy,
         "item": one.item,
         "value": one.cell.value,
+        "upper": one.cell.upper,
+        "low": one.cell.low,
+        "high": one.cell.high,
         "k": one.cell.k,
         "n": one.cell.n,
         "source": one.source,
@@ -99,11 +102,13 @@ def _print_traced(one: Traced, table: str) -> None:
         for note in cell.notes:
             print(f"  {note}")
         return
-    print(f"{one.policy}/{one.item} in {table}: {cell.text} % = {cell.k}/{cell.n}, 95 % from {cell.low:.1f} to {cell.high:.1f}")
+    upper = "" if cell.upper is None else f" to {cell.upper:.1f}"
+    bounds = f"95 % from {cell.low:.1f} to {cell.high:.1f}"
+    print(f"{one.policy}/{one.item} in {table}: {cell.value:.1f}{upper} %, {cell.k}/{cell.n}, {bounds}")
     for record in one.counted:
         print(f"  {'+' if record.success else '-'} {record.key}  {record.steps} steps")
     for record, reason in one.left_out:
-        print(f"  not counted: {record.key}  {reason}")
+        print(f"  open: {record.key}  {reason}")
 
 
 def _print(summary: Mapping[str, Any]) -> None:

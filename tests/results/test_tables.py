@@ -30,7 +30,7 @@ def test_without_a_run_the_published_rows_stand_alone():
 
 def test_a_run_stands_beside_them_with_its_interval_and_counts(run, libero):
     shown = text(build(LIBERO, [run("mine", libero(failures=5))]))
-    assert re.search(r"nora · mine \[\d+\] +90.0 ± 3.0 +90.0 ± 3.0 +90.0 ± 3.0 +90.0 ± 3.0 +90.0 ± 1.4", shown)
+    assert re.search(r"nora · mine \[\d+\] +(90.0 \[8\d.\d, 9\d.\d\] +){4}90.0 \[88.\d, 91.\d\]", shown)
     assert "450/500" in shown
     assert "1800/2000" in shown
 
@@ -40,33 +40,12 @@ def test_the_average_waits_for_all_suites(run, libero):
     assert set(line.cells) == {("Goal", "success")}
 
 
-def test_an_errored_episode_is_counted_and_in_no_rate(run, libero, record):
-    records = [*libero(suites=("libero_goal",), inits=49), record("libero_goal", 0, 49, success=None)]
-    (line,) = measured(build(LIBERO, [run("mine", records)]))
-    cell = line.cells["Goal", "success"]
-    assert (cell.value, cell.n, line.errors) == (100.0, 490, 1)
-    assert "ended in an error and count nowhere: libero_goal 1" in line.notes[0]
-
-
 def test_packs_never_share_a_row(run, libero):
     standin = {"pack": "standin", "fingerprint": "feedfeedfeedfeed"}
     records = libero(suites=("libero_goal",)) + libero(suites=("libero_10",), assets=standin)
     goal, long = measured(build(LIBERO, [run("mine", records)]))
     assert set(goal.cells) == {("Goal", "success")}
-    assert "stand-in assets, not the benchmark's pictures (feedfeedfeedfeed)" in long.notes[0]
-
-
-def test_seeds_that_repeat_an_episode_count_once(run, libero):
-    records = libero(suites=("libero_goal",), seeds=3, trajectory_sha256=None)
-    same = [r.__class__(**{**r.to_json(), "trajectory_sha256": f"{r.task_id}-{r.init_state}"}) for r in records]
-    (line,) = measured(build(LIBERO, [run("mine", same)]))
-    assert line.cells["Goal", "success"].n == 500
-    assert "1000 episodes repeat a trajectory" in line.notes[0]
-
-
-def test_partial_coverage_is_said(run, libero):
-    (line,) = measured(build(LIBERO, [run("mine", libero(tasks=2, inits=5))]))
-    assert "Spatial 10/500" in line.notes[0]
+    assert "stand-in assets, not the benchmark's images (feedfeedfeedfeed)" in long.notes[0]
 
 
 @pytest.mark.parametrize(("mark", "words"), [("untrained", "no result of any model"), ("privileged", "simulator's state")])
@@ -216,7 +195,9 @@ def test_runs_without_a_common_scene_are_compared_unpaired(run, libero):
 
 def test_best_is_marked_only_where_the_difference_is_significant(run, libero):
     perfect = build(LIBERO, [run("mine", libero())]).lines[-1]
-    assert {item for (item, _), cell in perfect.cells.items() if cell.best} == {"Spatial", "Goal", "Long", "Average"}
+    assert {item for (item, _), cell in perfect.cells.items() if cell.best} == {"Spatial", "Object", "Goal", "Long", "Average"}
+    almost = build(LIBERO, [run("almost", libero(failures=1))]).lines[-1]
+    assert not almost.cells["Object", "success"].best
 
 
 def test_half_a_point_on_libero_makes_nobody_the_best():
@@ -252,8 +233,8 @@ def simpler(record):
 
 
 def test_simpler_fills_its_columns_and_averages_opening_with_closing(run, simpler):
-    (line,) = measured(build(layouts.get("nora15/table1"), [run("mine", simpler)]))
-    shown = {item: cell.value for (item, _), cell in line.cells.items()}
+    lines = measured(build(layouts.get("nora15/table1"), [run("mine", simpler)]))
+    shown = {item: cell.value for line in lines for (item, _), cell in line.cells.items()}
     assert shown == pytest.approx(
         {"VM Pick Coke Can": 100, "VM Move Near": 50, "VM Open/Close Drawer": 25, "VM Average": 175 / 3}
     )
@@ -261,8 +242,8 @@ def test_simpler_fills_its_columns_and_averages_opening_with_closing(run, simple
 
 def test_a_drawer_that_was_only_opened_has_no_cell(run, simpler):
     records = [r for r in simpler if r.task != "close_drawer"]
-    (line,) = measured(build(layouts.get("nora15/table1"), [run("mine", records)]))
-    assert set(line.cells) == {("VM Pick Coke Can", "success"), ("VM Move Near", "success")}
+    lines = measured(build(layouts.get("nora15/table1"), [run("mine", records)]))
+    assert {key for line in lines for key in line.cells} == {("VM Pick Coke Can", "success"), ("VM Move Near", "success")}
 
 
 def test_simpler_runs_take_the_simpler_table(run, simpler):
@@ -277,5 +258,5 @@ def test_a_run_that_was_stopped_early_says_so(run, libero):
 
 def test_a_run_with_its_own_step_limit_says_so_and_is_never_the_best(run, libero):
     (line,) = measured(build(LIBERO, [run("mine", libero(), config={"max_steps": 15})]))
-    assert "episodes cut at 15 steps" in line.notes[0]
+    assert line.part == "cut at 15 steps"
     assert not any(cell.best for cell in line.cells.values())
