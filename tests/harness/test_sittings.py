@@ -111,3 +111,17 @@ def test_what_cannot_change_results_does_not():
     other = {**BASE, "config": {"max_steps": None, "workers": 9}, "assets": {**BASE["assets"], "path": "/there"}}
     versions = {**VERSIONS, "nora-bench": "2.0", "cpu": "that"}
     assert sittings.conditions(other, GL, versions) == sittings.conditions(BASE, GL, VERSIONS)
+
+
+def test_a_contradicted_episode_is_not_played_again(half, bench):
+    lines = (half.folder / "episodes.jsonl").read_text()
+    values = json.loads(lines)
+    other = {**values, "success": False, "termination": "budget", "trajectory_sha256": "f" * 64}
+    del other["crc32"]
+    (half.folder / "episodes.jsonl").write_text(lines + json.dumps(other) + "\n")
+    resumed = bench("--resume")
+    assert resumed.code == 1
+    assert "2 episodes to play (1 are there)" in resumed.out
+    assert resumed.records[values["key"]].success is None
+    assert resumed.run["counts"] == {"planned": 3, "repeated": 0, "done": 3, "errors": 1}
+    assert "0 episodes to play" in bench("--resume").out
