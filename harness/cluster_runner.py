@@ -11,7 +11,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +173,10 @@ class ClusterRunner(Runner):
                     self._take(ref, self._waiting.pop(ref))
                 self.progress.tick()
             self._keep_withheld()
+            self._begun.clear()  # what `until` can do without was not lost
+        except BaseException as error:
+            self._ended_by_policy = isinstance(error, PolicyFailed)
+            raise
         finally:
             for place in self._waiting.values():
                 self._ray.kill(place.actor)
@@ -212,7 +216,7 @@ class ClusterRunner(Runner):
             suites = tuple(suite.name for suite in self.stage.suites)
             self.seat.start(PolicyContext(self.stage.protocol, suites, int(said["action_size"])))
             self._versions = dict(said["versions"])
-            self.on_ready(self._versions)
+            self.facts = replace(self.facts, conditions=self.on_ready(self._versions))
         if said["versions"] != self._versions:
             raise NotAble(f"the nodes of the cluster are not alike: one has {said['versions']}, another {self._versions}")
         place.replica = self.seat.nearest(node)
@@ -220,7 +224,7 @@ class ClusterRunner(Runner):
 
     def _hand_out(self, place: Place) -> None:
         """Give the world its next episode, or let it go."""
-        job = self._schedule.next(place.number)
+        job = self._next_job(place.number)
         if job is None:
             self.progress.working(place.number, "")
             self._ray.kill(place.actor)
@@ -253,7 +257,7 @@ class ClusterRunner(Runner):
             self.progress.note(f"{playing.job.spec.key}: {out.cause}")
             self._keep(recording.failed(playing, f"{out.phase}: {out.cause}", self.facts))
         else:
-            self._note_loss(playing, f"{out.phase}: {out.cause}")
+            self._note_loss(playing, f"{out.phase}: {out.cause}", recording.POLICY)
         self._hand_out(place)
 
     def _lost_world(self, place: Place, cause: str, *, kill: bool = False) -> None:
@@ -263,7 +267,7 @@ class ClusterRunner(Runner):
         if place.playing is None:
             self._failed_start_of(place, cause)
         else:
-            self._note_loss(place.playing, cause)
+            self._note_loss(place.playing, cause, recording.MACHINE)
         if len(self._schedule):
             self._open(place)
         else:
@@ -276,9 +280,9 @@ class ClusterRunner(Runner):
         if self._failed_starts >= START_LIMIT or cause.startswith("SuiteError"):
             raise NotAble(f"no world can be built on the cluster: {cause}\nType there: nora-bench doctor")
 
-    def _note_loss(self, playing: Playing, cause: str) -> None:
+    def _note_loss(self, playing: Playing, cause: str, by: str) -> None:
         self._write(f"{playing.job.spec.key}: {cause}")
-        self._retry(playing, cause, self._log)
+        self._retry(playing, cause, self._log, by)
 
     def _write(self, line: str) -> None:
         with self._log.open("a", encoding="utf-8") as handle:

@@ -25,6 +25,8 @@ class PolicySeat:
         """Seconds spent in the policy so far."""
         self.context: PolicyContext | None = None
         """None until it has started."""
+        self.broken_off = False
+        """Whether the user's second Ctrl-C came while it was to answer."""
 
     def start(self, context: PolicyContext) -> None:
         """Start the policy."""
@@ -74,7 +76,10 @@ class PolicySeat:
             return call(*args)
         except EpisodesLost:
             raise
-        except (Exception, SystemExit) as error:  # a policy that calls sys.exit has failed, and does not end the run as done
+        except KeyboardInterrupt:
+            self.broken_off = True
+            raise
+        except BaseException as error:  # a policy that calls sys.exit has failed, and does not end the run as done
             with suppress(OSError), self.log.open("a", encoding="utf-8") as handle:
                 traceback.print_exc(file=handle)
             raise self._failed(f"raised in {method}: {type(error).__name__}: {error}\nTraceback: {self.log}") from None

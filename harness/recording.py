@@ -14,6 +14,9 @@ from ..results.records import EpisodeRecord
 from .episode import Done
 from .schedule import Job
 
+MACHINE, POLICY = "machine", "policy"
+"""Who an error is due to."""
+
 
 @dataclass(slots=True)
 class Playing:
@@ -41,6 +44,8 @@ class RunFacts:
     """`pack` and `fingerprint`."""
     backend: str = ""
     """Which of the suite's backends plays."""
+    conditions: str = ""
+    """Digest of what can change results; known when the policy and a worker have started."""
 
 
 def finished(playing: Playing, done: Done, actions: str, facts: RunFacts) -> EpisodeRecord:
@@ -63,9 +68,10 @@ def finished(playing: Playing, done: Done, actions: str, facts: RunFacts) -> Epi
     )
 
 
-def failed(playing: Playing, error: str, facts: RunFacts) -> EpisodeRecord:
-    """The record of an episode that could not be played; it counts in no rate."""
-    return _record(playing, facts, success=None, steps=playing.step, termination="error", error=error, seconds=_seconds(playing))
+def failed(playing: Playing, error: str, facts: RunFacts, *, cause: str = MACHINE) -> EpisodeRecord:
+    """The record of an episode that could not be played, and who that is due to; it counts in no rate."""
+    outcome = {"success": None, "steps": playing.step, "termination": "error", "error": error, "cause": cause}
+    return _record(playing, facts, **outcome, seconds=_seconds(playing))
 
 
 def _seconds(playing: Playing) -> dict[str, float]:
@@ -87,7 +93,9 @@ def _record(playing: Playing, facts: RunFacts, **outcome: object) -> EpisodeReco
         policy=facts.policy,
         assets=facts.assets,
         backend=facts.backend,
+        conditions=facts.conditions,
         attempts=playing.job.attempt,
+        policy_losses=playing.job.policy_losses,
         decisions=playing.decisions,
         chunk_status=dict(playing.statuses),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),

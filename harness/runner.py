@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from .plan import Stage
 from .pool import WorkerSetup, log_tail
 from .progress import Progress
 from .recording import Playing, RunFacts
-from .schedule import Schedule
+from .schedule import Job, Schedule
 from .until import Until
 from .wire import WireError
 
@@ -58,9 +58,10 @@ class Runner:
         facts: RunFacts,
         limits: Limits,
         progress: Progress,
-        on_ready: Callable[[Mapping[str, str]], None] = lambda versions: None,
+        on_ready: Callable[[Mapping[str, str]], str] = lambda versions: "",
         until: Until | None = None,
         over: Callable[[EpisodeRecord], None] = lambda record: None,
+        before: Mapping[str, Mapping[str, int]] = {},
     ) -> None:
         self.stage = stage
         self.setup = setup
@@ -70,16 +71,30 @@ class Runner:
         self.limits = limits
         self.progress = progress
         self.on_ready = on_ready
-        """Called with the first worker's versions when it and the policy have started."""
+        """Called with the first worker's versions when it and the policy have started; gives the digest of the conditions."""
         self.until = until
         """Decides which episodes are kept and when there are enough; None keeps and plays all."""
         self.over = over
         """Called with every record before it is kept and the policy forgets the episode."""
+        self.before = before
+        """`unfinished` of earlier sittings."""
         self.peak_gib = 0.0
         """Largest memory of any worker, as far as they said."""
         self._failed_starts = 0
         self._played = False
         self._withheld: list[EpisodeRecord] = []
+        self._begun: dict[str, tuple[Job, bool]] = {}
+        self._ended_by_policy = False
+
+    @property
+    def unfinished(self) -> dict[str, dict[str, int]]:
+        """Episodes that were begun, here or in earlier sittings, and are not recorded: key -> `attempts`, `policy_losses`."""
+        kept = self.store.keys()
+        found = {key: dict(counts) for key, counts in self.before.items() if key not in kept}
+        for key, (job, open_) in self._begun.items():
+            now = job.lost(by_policy=open_ and self._ended_by_policy)
+            found[key] = {"attempts": now.attempt, "policy_losses": now.policy_losses}
+        return found
 
     def run(self, episodes: Sequence[EpisodeSpec], stop: Callable[[], bool] = lambda: False) -> None:
         """Play them, all or as many as `until` wants.
@@ -100,9 +115,25 @@ class Runner:
                 self._decide()
                 self.progress.tick()
             self._keep_withheld()
+            self._begun.clear()  # what `until` can do without was not lost
+        except BaseException as error:
+            self._ended_by_policy = isinstance(error, PolicyFailed) or self.seat.broken_off
+            raise
         finally:
             self._crew.close()
             self._drop()
+
+    def _next_job(self, number: int) -> Job | None:
+        """The next job for that worker; attempts of earlier sittings, and what the policy lost in them, stay counted."""
+        job = self._schedule.next(number)
+        if job is None:
+            return None
+        earlier = self.before.get(job.spec.key)
+        if earlier and job.attempt == 1:
+            attempts = int(earlier["attempts"])
+            job = Job(job.spec, attempts + 1, int(earlier["policy_losses"]), earlier=attempts)
+        self._begun[job.spec.key] = job, True
+        return job
 
     def _launch(self, hand: Hand) -> None:
         self.progress.working(hand.number, "starting")
@@ -110,7 +141,7 @@ class Runner:
 
     def _assign(self, hand: Hand) -> None:
         """Give the worker its next episode, or send it home."""
-        job = self._schedule.next(hand.number)
+        job = self._next_job(hand.number)
         if job is None:
             self.progress.working(hand.number, "")
             self._crew.dismiss(hand)
@@ -137,7 +168,7 @@ class Runner:
         self._failed_starts = 0
         if self.seat.context is None:
             self.seat.start(PolicyContext(self.stage.protocol, tuple(suite.name for suite in self.stage.suites), action_size))
-            self.on_ready(versions)
+            self.facts = replace(self.facts, conditions=self.on_ready(versions))
         self._assign(hand)
 
     def _look(self, hand: Hand, message: dict[str, Any]) -> None:
@@ -177,15 +208,15 @@ class Runner:
 
     # Workers that are lost
 
-    def _lost(self, hand: Hand, cause: str) -> None:
-        """The worker is of no more use: replace it, and have its episode played again."""
+    def _lost(self, hand: Hand, cause: str, by: str = recording.MACHINE) -> None:
+        """The worker is of no more use: replace it, and have its episode played again. `by`: who lost the episode."""
         playing = hand.playing
         ended = self._crew.discard(hand)
         cause = f"{_phase(playing)}: {cause}" + (f" ({ended})" if ended else "")
         if playing is None:
             self._failed_start(hand, cause)
         else:
-            self._retry(playing, cause, hand.log)
+            self._retry(playing, cause, hand.log, by)
         if len(self._schedule):
             self._launch(hand)
         else:
@@ -197,14 +228,17 @@ class Runner:
         if self._failed_starts >= START_LIMIT:
             raise NotAble(f"{START_LIMIT} workers in a row did not start: {cause}\n{log_tail(hand.log)}")
 
-    def _retry(self, playing: Playing, cause: str, log: Path) -> None:
-        key, attempt = playing.job.spec.key, playing.job.attempt
-        if attempt <= self.limits.retries:
-            self.progress.note(f"{key}: {cause}; played again ({attempt} of {self.limits.retries}); see {log}")
-            self._schedule.put_back(playing.job.again())
+    def _retry(self, playing: Playing, cause: str, log: Path, by: str) -> None:
+        playing.job = job = playing.job.lost(by_policy=by == recording.POLICY)
+        key = job.spec.key
+        self._begun[key] = job, False
+        if job.tries <= self.limits.retries:
+            self.progress.note(f"{key}: {cause}; played again ({job.tries} of {self.limits.retries}); see {log}")
+            self._schedule.put_back(job.again())
         else:
-            self.progress.note(f"{key}: {cause}; given up after {attempt} attempts")
-            self._give_up(recording.failed(playing, f"{cause}; see {log.relative_to(self.store.folder)}", self.facts), log)
+            self.progress.note(f"{key}: {cause}; given up after {job.attempt} attempts")
+            error = f"{cause}; see {log.relative_to(self.store.folder)}"
+            self._give_up(recording.failed(playing, error, self.facts, cause=by), log)
 
     def _give_up(self, record: EpisodeRecord, log: Path) -> None:
         """Keep the error, unless nothing can be played at all: then the fault is this machine's, and no episode's."""
@@ -224,6 +258,7 @@ class Runner:
         self.seat.forget(record.key)
         for kept in self.until.admit(record) if self.until else (record,):
             self.store.append(kept)
+            self._begun.pop(kept.key, None)
             self.progress.finished(kept)
 
     def _drop(self) -> None:
@@ -253,7 +288,7 @@ class Runner:
         """The policy has lost these episodes. A worker cannot leave one, so theirs are replaced."""
         for hand in self._crew.hands:
             if hand.playing and hand.playing.job.spec.key in causes:
-                self._lost(hand, causes[hand.playing.job.spec.key])
+                self._lost(hand, causes[hand.playing.job.spec.key], by=recording.POLICY)
 
     def _pass_on(self, hand: Hand, playing: Playing, chunk: ActionChunk, share: float) -> None:
         playing.decisions += 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..envs.base import EpisodeSpec
 
@@ -18,15 +18,28 @@ class Job:
 
     spec: EpisodeSpec
     attempt: int = 1
+    policy_losses: int = 0
+    """Attempts that the policy itself lost."""
+    earlier: int = 0
+    """Attempts in earlier sittings."""
 
     @property
     def task(self) -> tuple[str, int, str]:
         """Episodes with equal values share a task model."""
         return self.spec.suite, self.spec.task_id, self.spec.variant
 
+    @property
+    def tries(self) -> int:
+        """Attempts in this sitting, this one included."""
+        return self.attempt - self.earlier
+
+    def lost(self, *, by_policy: bool) -> Job:
+        """This attempt, after it was lost."""
+        return replace(self, policy_losses=self.policy_losses + by_policy)
+
     def again(self) -> Job:
         """The next attempt."""
-        return Job(self.spec, self.attempt + 1)
+        return replace(self, attempt=self.attempt + 1)
 
 
 class Schedule:

@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from ..envs.base import WorldOptions
 from ..envs.paths import cache_home
 from ..results.records import EpisodeRecord
 from ..results.store import Store, StoreError
-from . import provenance
+from . import provenance, sittings
 from .asset_watch import AssetWatch
 from .cluster_runner import ClusterRunner, Replicas
 from .config import HOW, RunConfig
@@ -47,21 +46,21 @@ CHECKED = ("config", "protocol", "assets")
 def create(prepared: Prepared, passed: Mapping[str, Any]) -> Store:
     """The folder of a new run."""
     folder = Path(prepared.config.out) if prepared.config.out else _new_folder(prepared.config)
+    sitting = sittings.begin()
     run = {
         "name": folder.name,
         "status": "running",
-        "created": _now(),
+        "created": sitting["started"],
         "finished": None,
         "command": shlex.join(sys.argv),
         "passed": dict(passed),
         "config": {**prepared.config.to_json(), "out": str(folder)},
         **prepared.facts(),
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
-        "hardware": provenance.hardware(),
-        "platform": provenance.host(),
+        **{name: sitting[name] for name in sittings.PLACE},
         "utilisation": {"wall_s": 0.0, "policy_s": 0.0, "workers_s": 0.0, "workers": prepared.workers},
         "resumed": [],
+        "sessions": [sitting],
+        "unfinished": {},
     }
     return Store.create(folder, run)
 
@@ -73,7 +72,13 @@ def reopen(prepared: Prepared, folder: Path) -> Store:
         found = {**prepared.facts(), "config": prepared.config.to_json()}
         for part in CHECKED:
             _require_same(folder, part, _essential(store.run.get(part)), _essential(found[part]))
-        store.update_run(status="running", finished=None, resumed=[*store.run.get("resumed", []), _now()])
+        sitting = sittings.begin()
+        store.update_run(
+            status="running",
+            finished=None,
+            resumed=[*store.run.get("resumed", []), sitting["started"]],
+            sessions=[*sittings.earlier(store.run), sitting],
+        )
     except BaseException:
         store.close()
         raise
@@ -152,6 +157,7 @@ def play(
         on_ready=lambda versions: _settle(store, seat, gl, versions),
         until=prepared.until,
         over=_once_watched(prepared, over),
+        before=store.run.get("unfinished") or {},
     )
     done, status = store.keys(), "failed"
     started = time.monotonic()
@@ -219,21 +225,37 @@ def _once_watched(prepared: Prepared, over: Callable[[EpisodeRecord], None]) -> 
     return checked
 
 
-def _settle(store: Store, seat: PolicySeat, gl: Backend, versions: Mapping[str, str]) -> None:
-    """Write down what only a started policy and a built world can say; on a resumed run, hold it against what is there."""
-    policy = {**store.run["policy"], "fingerprint": seat.fingerprint()}
+def _settle(store: Store, seat: PolicySeat, gl: Backend, versions: Mapping[str, str]) -> str:
+    """Write down what only a started policy and a built world can say; the digest of the conditions.
+
+    On a resumed run it is held against what is there, and stands in the session alone.
+    """
+    run = store.run
+    policy = {**run["policy"], "fingerprint": _with_arguments(seat.fingerprint(), run["policy"])}
     versions = {**provenance.versions(), **versions, "cpu": provenance.cpu_model()}
     drawing = {"backend": gl.name, "renderer": gl.renderer}
-    if "fingerprint" in store.run["policy"]:
-        _require_same(store.folder, "policy", store.run["policy"], policy)
-        _require_same(store.folder, "versions", _deciding(store.run["versions"]), _deciding(versions))
-        _require_same(store.folder, "gl", store.run["gl"], drawing)
-    store.update_run(policy=policy, versions=versions, gl=drawing)
+    if "fingerprint" in run["policy"]:
+        before = {**run["policy"], "fingerprint": _with_arguments(run["policy"]["fingerprint"], run["policy"])}
+        _require_same(store.folder, "policy", before, policy)
+        _require_same(store.folder, "versions", sittings.deciding(run["versions"]), sittings.deciding(versions))
+        _require_same(store.folder, "gl", run["gl"], drawing)
+    else:
+        store.update_run(policy=policy, versions=versions, gl=drawing)
+    conditions = sittings.conditions({**run, "policy": policy}, drawing, versions)
+    own = sittings.short_digest(policy["fingerprint"])
+    _note(store, versions=versions, gl=drawing, policy_fingerprint=own, conditions=conditions)
+    return conditions
 
 
-def _deciding(versions: Mapping[str, str]) -> dict[str, str]:
-    """Versions without which two sittings may differ and still belong to one run."""
-    return {name: version for name, version in versions.items() if name not in ("nora-bench", "msgpack", "cpu")}
+def _with_arguments(fingerprint: Mapping[str, Any], policy: Mapping[str, Any]) -> dict[str, Any]:
+    """A policy's fingerprint with the arguments that it was built with: they may change its answers, whatever it says itself."""
+    return {**fingerprint, **({"args": dict(policy["args"])} if policy.get("args") else {})}
+
+
+def _note(store: Store, **fields: Any) -> None:
+    """Set fields of the session that is going on."""
+    *before, own = store.run["sessions"]
+    store.update_run(sessions=[*before, {**own, **fields}])
 
 
 def _conclude(
@@ -244,9 +266,13 @@ def _conclude(
     working = sum(record.seconds.get(name, 0.0) for record in played for name in ("reset", "step", "render"))
     used = {name: round(store.run["utilisation"][name] + value, 3) for name, value in {**seconds, "workers_s": working}.items()}
     measured = {"policy": found} if (found := seat.measured()) else {}
+    ended = sittings.now()
+    *before_this, sitting = store.run["sessions"]
     store.update_run(
         status=status,
-        finished=_now(),
+        finished=ended,
+        sessions=[*before_this, {**sitting, "finished": ended, "status": status}],
+        unfinished=runner.unfinished,
         counts={**store.run["counts"], "done": len(records), "errors": sum(record.success is None for record in records)},
         utilisation={**store.run["utilisation"], **used, "worker_peak_gib": round(runner.peak_gib, 3), **measured},
         **({"until": asdict(runner.until.verdict)} if runner.until else {}),
@@ -256,7 +282,3 @@ def _conclude(
 def resume_command(folder: Path) -> str:
     """What continues the run in that folder."""
     return f"nora-bench run --resume --out {shlex.quote(str(folder))}"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..envs.untrusted import parse_json, visible
-from . import run_file
+from . import conflicts, run_file
 from .records import VERSION, EpisodeRecord
 from .seal import Altered, intact
 
@@ -44,7 +44,9 @@ class Run:
     records: tuple[EpisodeRecord, ...]
     """In the order in which the episodes finished."""
     notes: tuple[str, ...] = ()
-    """What was wrong with the files and left out (torn or corrupt lines, repeated keys)."""
+    """What was wrong with the files and left out (torn or corrupt lines, repeated keys), and what speaks against determinism."""
+    conflicts: tuple[tuple[str, tuple[EpisodeRecord, ...]], ...] = ()
+    """Episodes that were recorded with different outcomes: key and one record of each. In `records` an error stands for them."""
 
     @property
     def name(self) -> str:
@@ -75,7 +77,8 @@ def load_run(folder: Path | str) -> Run:
     folder = Path(folder)
     run = read_run_file(folder)
     contents = read_episodes(folder)
-    return Run(folder, run, tuple(contents.records.values()), tuple(contents.notes))
+    contradicting = tuple((key, tuple(records)) for key, records in contents.conflicts.items())
+    return Run(folder, run, tuple(contents.records.values()), tuple(contents.notes), contradicting)
 
 
 @dataclass(slots=True)
@@ -88,6 +91,29 @@ class Contents:
     """Byte at which an unfinished last line starts."""
     unended: bool = False
     """Whether the last line is whole but lacks its newline."""
+    conflicts: dict[str, list[EpisodeRecord]] = field(default_factory=dict)
+    """Records of different outcomes, for keys that have several."""
+
+    def add(self, record: EpisodeRecord) -> str:
+        """Take in one line's record; what is to be said where its key is there already, empty where it is new."""
+        first = self.records.setdefault(record.key, record)
+        if first is record:
+            return ""
+        told = self.conflicts.get(record.key, [first])
+        like = next((one for one in told if conflicts.outcome(one) == conflicts.outcome(record)), None)
+        if like is None:
+            self.conflicts[record.key] = told = [*told, record]
+            self.records[record.key] = conflicts.stand_in(told)
+            return (
+                f"contradicts what was recorded of episode {record.key} before: evidence of non-determinism; "
+                "the episode counts as an error"
+            )
+        if conflicts.same_states(like, record):
+            return f"repeats episode {record.key}; the first one counts"
+        return (
+            f"repeats episode {record.key} with the same outcome and another trajectory: evidence of non-determinism; "
+            "the first one counts"
+        )
 
 
 def read_run_file(folder: Path) -> dict[str, Any]:
@@ -134,9 +160,10 @@ def _parse(lines: Iterable[bytes], path: Path, contents: Contents) -> None:
         else:
             newer = max(newer, record.version)
             contents.unended = not ended
-            if contents.records.setdefault(record.key, record) is not record:
-                contents.notes.append(f"{path}: line {number} repeats episode {record.key}; the first one counts")
+            if said := contents.add(record):
+                contents.notes.append(f"{path}: line {number} {said}")
         offset += len(line)
+    contents.notes += (f"{path}: {note}" for note in conflicts.one_trajectory_two_outcomes(contents.records.values()))
     if newer > VERSION:
         contents.notes.append(f"{path}: has records of format {newer}, newer than {VERSION}; unknown fields were left out")
 

@@ -56,11 +56,12 @@ class EpisodeRecord:
     error: str | None = None
     """Phase and cause, where the termination is `error`; such an episode is in no success rate."""
     cause: str = ""
-    """Whose the error was, where the termination is `error`: `policy` or `machine`."""
+    """Who an error is due to: `policy` (it kept losing the episode) or `machine`; empty for an episode without an error."""
     attempts: int = 1
-    """Times the episode was started (more than one after a worker or the policy had lost it)."""
+    """Times the episode was started (more than one after a worker was lost, or where a sitting ended while it was played)."""
     policy_losses: int = 0
-    """Times the policy itself lost the episode before it ended."""
+    """Times the policy itself lost the episode before it ended: it raised EpisodesLost, did not answer in time, ended the run,
+    or its server was gone."""
     assets: Mapping[str, str] = field(default_factory=dict)
     """`pack` and `fingerprint` of meshes and textures."""
     backend: str = ""
@@ -68,6 +69,9 @@ class EpisodeRecord:
     renderer: str = ""
     """How its pictures were made, for suites that ask for more than one way: `raster`, `raytraced`, or `raster instead of
     raytraced` where the device has no ray tracing. Empty where the policy looked at none."""
+    conditions: str = ""
+    """Digest of everything that can change results where it was played (`conditions` of a session in `run.json`); records of
+    one run that differ in it were played under different ones."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall seconds in `reset`, `step`, `render`, `policy`, `total`."""
     actions: str | None = None

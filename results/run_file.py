@@ -56,6 +56,28 @@ class UtilisationPart(TypedDict, total=False):
     workers: int
 
 
+class SessionPart(TypedDict, total=False):
+    """One of `sessions`."""
+
+    started: str | None
+    finished: str | None
+    status: str | None
+    versions: dict[str, Any] | None
+    commit: dict[str, Any] | None
+    hardware: dict[str, Any] | None
+    platform: dict[str, Any] | None
+    gl: dict[str, str | None] | None
+    policy_fingerprint: str
+    conditions: str
+
+
+class UnfinishedPart(TypedDict):
+    """One of `unfinished`."""
+
+    attempts: int
+    policy_losses: int
+
+
 class RunFile(TypedDict, total=False):
     """`run.json`; fields that are not named here are taken as they are."""
 
@@ -75,6 +97,8 @@ class RunFile(TypedDict, total=False):
     until: UntilPart | None
     utilisation: UtilisationPart | None
     resumed: list[str]
+    sessions: list[SessionPart]
+    unfinished: dict[str, UnfinishedPart]
 
 
 def check(run: Mapping[str, Any]) -> None:

@@ -34,11 +34,13 @@ def summarise(run: Run) -> dict[str, Any]:
         "warnings": dict(Counter(warning for record in run.records for warning in record.warnings)),
         "notes": list(run.notes),
         "provenance": {name: run.run[name] for name in PROVENANCE if name in run.run},
+        "sessions": list(run.run.get("sessions") or ()),
     }
 
 
 def counts(run: Run) -> dict[str, int]:
-    """Episodes planned (0 where run.json does not say), finished, scored, succeeded, errored, restarted."""
+    """Episodes planned (0 where run.json does not say), finished, scored, succeeded, errored (by cause, where the record
+    says), started more than once; how many the policy lost on the way, and how many times."""
     scored = [record for record in run.records if record.success is not None]
     return {
         "planned": int((run.run.get("counts") or {}).get("planned", 0)),
@@ -46,8 +48,24 @@ def counts(run: Run) -> dict[str, int]:
         "scored": len(scored),
         "successes": sum(bool(record.success) for record in scored),
         "errors": len(run.records) - len(scored),
+        "policy_errors": sum(record.cause == "policy" for record in run.records),
+        "machine_errors": sum(record.cause == "machine" for record in run.records),
         "restarted": sum(record.attempts > 1 for record in run.records),
+        "lost_by_policy": sum(record.policy_losses > 0 for record in run.records),
+        "policy_losses": sum(record.policy_losses for record in run.records),
     }
+
+
+def troubles(counts: Mapping[str, int]) -> Iterator[str]:
+    """What readers of a rate must know of how it was played, a line each; of what `counts` gives."""
+    if errors := counts["errors"]:
+        causes = {"due to the policy": counts["policy_errors"], "due to the machine": counts["machine_errors"]}
+        causes["of unknown cause"] = errors - sum(causes.values())
+        yield f"{errors} ended in an error: {', '.join(f'{count} {cause}' for cause, count in causes.items() if count)}"
+    if counts["restarted"]:
+        yield f"{counts['restarted']} were started more than once"
+    if counts["lost_by_policy"]:
+        yield f"{counts['lost_by_policy']} were lost by the policy before they ended ({counts['policy_losses']} times in all)"
 
 
 def suites(run: Run) -> list[dict[str, Any]]:
@@ -118,13 +136,13 @@ def _rate(strata: Sequence[Stratum], interval: Any) -> dict[str, Any]:
 
 
 def errors(records: Iterable[EpisodeRecord]) -> list[dict[str, Any]]:
-    """Errors by their text, most frequent first, with the keys of their episodes."""
-    found: dict[str, list[str]] = {}
+    """Errors by their text and cause, most frequent first, with the keys of their episodes."""
+    found: dict[tuple[str, str], list[str]] = {}
     for record in records:
         if record.termination == "error":
-            found.setdefault(record.error or "unknown", []).append(record.key)
+            found.setdefault((record.error or "unknown", record.cause), []).append(record.key)
     by_count = sorted(found.items(), key=lambda entry: -len(entry[1]))
-    return [{"error": text, "count": len(keys), "keys": keys} for text, keys in by_count]
+    return [{"error": text, "cause": cause, "count": len(keys), "keys": keys} for (text, cause), keys in by_count]
 
 
 def seconds(records: Sequence[EpisodeRecord]) -> dict[str, float]:
@@ -166,4 +184,6 @@ def remarks(record: EpisodeRecord) -> Iterator[str]:
         yield "bad action chunks: " + ", ".join(f"{status} {count}" for status, count in bad.items())
     if record.attempts > 1:
         yield f"started {record.attempts} times"
+    if record.policy_losses:
+        yield f"lost by the policy {record.policy_losses} times"
     yield from record.warnings

@@ -196,11 +196,15 @@ def _explain(error: Exception, resume: str) -> None:
 def _report(folder: Path, run_json: dict[str, Any], console: Console, code: int, *, as_json: bool) -> None:
     """The end of a run: its table, where it is, and one JSON object if asked for."""
     from ...results import layouts, tables
+    from ...results.reading import load_run
+    from ...results.summary import counts, troubles
     from ..until import conclusion
 
     suites = set(run_json["suites"])
     if code in (ExitCode.OK, ExitCode.FINDINGS) and suites & set(layouts.fitting(suites).suites):
         tables.print_runs([folder], console)
+    for line in troubles(counts(load_run(folder))):
+        _say(console, f"episodes: {line}")
     if run_json.get("until"):
         _say(console, conclusion(run_json["until"]))
     _say(console, f"run: {folder}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -122,11 +122,14 @@ def _print(summary: Mapping[str, Any]) -> None:
     _times(summary["seconds"], console)
     _use(summary.get("utilisation") or {}, console)
     _provenance(summary["provenance"], console)
+    _sessions(summary["sessions"], console)
     for note in summary["notes"]:
         console.print(f"! {note}", markup=False)
 
 
 def _head(summary: Mapping[str, Any], console: Console) -> None:
+    from ...results.summary import troubles
+
     counts, policy = summary["counts"], summary.get("policy") or {}
     planned = f" of {counts['planned']} planned" if counts["planned"] else ""
     rows = {
@@ -140,6 +143,8 @@ def _head(summary: Mapping[str, Any], console: Console) -> None:
     for name, value in rows.items():
         if value:
             console.print(f"{name:10} {value}", markup=False)
+    for line in troubles(counts):
+        console.print(f"{'':10} {line}", markup=False, soft_wrap=True)
 
 
 def _named(values: Mapping[str, Any] | None, *names: str) -> str:
@@ -196,9 +201,13 @@ def _endings(summary: Mapping[str, Any], console: Console) -> None:
         if counts:
             console.print(f"{title:10} {_counted(counts.items())}", markup=False)
     for error in summary["errors"]:
-        console.print(f"error      {error['count']} x {error['error']}, first in {error['keys'][0]}", markup=False)
+        console.print(f"{_blame(error['cause'])} {error['count']} x {error['error']}, first in {error['keys'][0]}", markup=False)
     for warning, count in summary["warnings"].items():
         console.print(f"warning    {count} x {warning}", markup=False)
+
+
+def _blame(cause: str) -> str:
+    return f"error by {cause}," if cause else f"{'error':10}"
 
 
 def _counted(pairs: Iterable[tuple[str, int]]) -> str:
@@ -225,3 +234,10 @@ def _provenance(provenance: Mapping[str, Any], console: Console) -> None:
     for name, value in provenance.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         console.print(f"{name:10} {text}", markup=False)
+
+
+def _sessions(sessions: Sequence[Mapping[str, Any]], console: Console) -> None:
+    from ...results.sessions import lines
+
+    for line in lines(sessions):
+        console.print(line, markup=False, soft_wrap=True)

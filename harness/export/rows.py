@@ -89,7 +89,7 @@ def _schema(pa: Any, run: Run) -> Any:
     """The columns, their types fixed, so that runs without a success or a warning can be read together with others."""
     text, whole, real, truth = pa.string(), pa.int64(), pa.float64(), pa.bool_()
     kinds = {"success": truth, "success_any": truth, "warnings": pa.list_(text), "actions": pa.list_(pa.list_(real))}
-    kinds |= dict.fromkeys(("version", "task_id", "init_state", "seed", "steps", "decisions", "attempts"), whole)
+    kinds |= dict.fromkeys(("version", "task_id", "init_state", "seed", "steps", "decisions", "attempts", "policy_losses"), whole)
     names = [name for name in (run.records[0].to_json() if run.records else {}) if name not in ("seconds", "assets", "actions")]
     seconds = sorted({f"seconds_{name}" for record in run.records for name in record.seconds})
     columns = [("run", text), *((name, kinds.get(name, text)) for name in names)]

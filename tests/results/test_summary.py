@@ -18,7 +18,11 @@ def test_episodes_are_counted_by_how_they_ended(goal):
         "scored": 10,
         "successes": 6,
         "errors": 1,
+        "policy_errors": 0,
+        "machine_errors": 0,
         "restarted": 0,
+        "lost_by_policy": 0,
+        "policy_losses": 0,
     }
 
 
@@ -32,8 +36,26 @@ def test_tasks_have_wilson_intervals(goal):
 
 def test_errors_are_grouped_with_their_keys(goal):
     assert summarise(goal)["errors"] == [
-        {"error": "step: NaN", "count": 1, "keys": ["libero_goal/task_1/init9/seed0@libero/openvla"]}
+        {"error": "step: NaN", "cause": "", "count": 1, "keys": ["libero_goal/task_1/init9/seed0@libero/openvla"]}
     ]
+
+
+def test_errors_are_counted_by_their_cause(cli, run, record):
+    found = run(
+        "run",
+        [
+            record(init=0),
+            record(init=1, attempts=3, policy_losses=2),
+            record(init=2, success=None, error="lost", cause="policy", attempts=3, policy_losses=3),
+            record(init=3, success=None, error="killed", cause="machine", attempts=3),
+            record(init=4, success=None, error="of an earlier version"),
+        ],
+    )
+    told = summarise(found)
+    names = ("errors", "policy_errors", "machine_errors", "restarted", "lost_by_policy", "policy_losses")
+    assert [told["counts"][name] for name in names] == [3, 1, 1, 3, 2, 5]
+    assert [error["cause"] for error in told["errors"]] == ["policy", "machine", ""]
+    assert "3 ended in an error: 1 due to the policy, 1 due to the machine, 1 of unknown cause" in cli("show", found.folder).out
 
 
 def test_seconds_are_summed_by_phase(goal):

@@ -1,0 +1,68 @@
+"""Lines that contradict each other: evidence that a policy, a simulator or a machine is not deterministic.
+
+Which of two outcomes of one episode is true cannot be known, and the order of lines must not decide it: such an episode counts
+as an error, so that what bounds errors bounds it, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from .records import EpisodeRecord
+
+
+def outcome(record: EpisodeRecord) -> tuple[Any, ...]:
+    """What two records of one episode must have in common."""
+    return record.success, record.success_any, dict(record.measures)
+
+
+def same_states(one: EpisodeRecord, other: EpisodeRecord) -> bool:
+    """Whether two records tell of one trajectory, as far as both say."""
+    return not (one.trajectory_sha256 and other.trajectory_sha256) or one.trajectory_sha256 == other.trajectory_sha256
+
+
+def stand_in(records: Sequence[EpisodeRecord]) -> EpisodeRecord:
+    """The error that stands for an episode whose records contradict each other. Names every outcome, in no order of lines."""
+    told = " and ".join(sorted({_told(record) for record in records}))
+    return replace(
+        records[0],
+        success=None,
+        success_any=None,
+        measures={},
+        termination="error",
+        error=f"recorded with different outcomes: {told}",
+        cause="machine",
+        attempts=max(record.attempts for record in records),
+        policy_losses=max(record.policy_losses for record in records),
+        actions=None,
+        actions_sha256=None,
+        trajectory_sha256=None,
+    )
+
+
+def _told(record: EpisodeRecord) -> str:
+    said = {True: "success", False: "failure", None: "error"}[record.success]
+    own = {"success_any": record.success_any} if record.success_any not in (None, record.success) else {}
+    more = [f"{name} {value}" for name, value in sorted({**own, **record.measures}.items())]
+    return f"{said} after {record.steps} steps" + (f" ({', '.join(more)})" if more else "")
+
+
+def one_trajectory_two_outcomes(records: Iterable[EpisodeRecord]) -> Iterator[str]:
+    """A note where seeds of one scene and protocol have equal states to the bit and another success."""
+    found: dict[tuple[Any, ...], EpisodeRecord] = {}
+    pairs: list[tuple[str, str]] = []
+    for record in records:
+        if record.success is None or not record.trajectory_sha256:
+            continue
+        scene = (record.trajectory_sha256, record.suite, record.task_id, record.variant, record.init_state, record.protocol)
+        first = found.setdefault(scene, record)
+        if first.success != record.success:
+            pairs.append((first.key, record.key))
+    if pairs:
+        more = f" and {len(pairs) - 1} more such pairs" if len(pairs) > 1 else ""
+        yield (
+            f"{pairs[0][0]} and {pairs[0][1]} have the same states to the bit and different success{more}: "
+            "success does not follow from the states alone"
+        )

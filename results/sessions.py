@@ -1,0 +1,46 @@
+"""The sessions of a run (`sessions` of run.json): in what they differ, and each in a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+COMPARED = ("versions", "gl", "commit", "hardware", "platform")
+"""Parts of a session that may differ within a run, or between the runs that were merged into one."""
+
+
+def differences(sessions: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """`part.name` -> its values, in the order of the sessions, for all in which they differ; what one does not say is no
+    difference."""
+    found: dict[str, list[Any]] = {}
+    for part in COMPARED:
+        for name in dict.fromkeys(name for one in sessions for name in one.get(part) or {}):
+            values = [one[part][name] for one in sessions if name in (one.get(part) or {})]
+            distinct = [json.loads(text) for text in dict.fromkeys(json.dumps(value, sort_keys=True) for value in values)]
+            if len(distinct) > 1:
+                found[f"{part}.{name}"] = distinct
+    return found
+
+
+def lines(sessions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Each session in a line, then each difference between them."""
+    for number, one in enumerate(sessions, start=1):
+        yield f"session {number}  {', '.join(_facts(one))}"
+    for name, values in differences(sessions).items():
+        yield f"! sessions differ in {name}: {', '.join(map(_text, values))}"
+
+
+def _facts(session: Mapping[str, Any]) -> Iterator[str]:
+    times = " to ".join(str(session[name]) for name in ("started", "finished") if session.get(name))
+    yield " ".join(str(part) for part in (session.get("run"), times, session.get("status")) if part)
+    if ours := (session.get("versions") or {}).get("nora-bench"):
+        yield f"nora-bench {ours}"
+    if sha := (session.get("commit") or {}).get("sha"):
+        yield f"commit {str(sha)[:12]}"
+    if conditions := session.get("conditions"):
+        yield f"conditions {conditions}"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,79 @@
+"""Who lost an episode, the policy or the machine, and what is remembered of it."""
+
+import pytest
+from nora_bench.results.store import Store
+
+SCENE = "toy/task1/init1/seed0"
+KEY = f"{SCENE}@toy/plain"
+
+
+def losses(played):
+    return {key: (record.attempts, record.policy_losses) for key, record in played.records.items() if record.attempts > 1}
+
+
+def test_an_episode_that_the_policy_lost_says_so(bench):
+    played = bench("--episodes", 2, policy="losing:Loser")
+    assert played.code == 0
+    assert losses(played) == {f"toy/task1/init{i}/seed0@toy/plain": (2, 1) for i in range(2)}
+
+
+def test_an_episode_that_the_policy_keeps_losing_is_its_error(bench):
+    played = bench("--episodes", 2, "--policy-arg", "times=9", policy="losing:Loser")
+    errors = [record for record in played.records.values() if record.success is None]
+    assert [(e.task_id, e.cause, e.attempts, e.policy_losses) for e in errors] == [(1, "policy", 3, 3)] * 2
+    assert {record.cause for record in played.records.values() if record.success is not None} == {""}
+
+
+@pytest.mark.parametrize(
+    "order",
+    [{"kind": "premise", "phase": "reset"}, {"kind": "kill", "phase": "step"}, {"kind": "raise", "phase": "reset"}],
+)
+def test_what_a_world_breaks_is_the_machines_error(bench, trouble, order):
+    played = bench("--episodes", 2, "--assets", trouble({**order, "scene": SCENE, "times": 9}), "--retries", 1)
+    assert (played.records[KEY].cause, played.records[KEY].policy_losses) == ("machine", 0)
+
+
+@pytest.mark.parametrize("how", ["raise", "forget"])
+def test_a_policy_that_ends_the_run_gains_no_fresh_start(bench, tmp_path, how):
+    args = ("--policy-arg", f"notes={tmp_path / 'notes'}", "--policy-arg", f"how={how}", "--policy-arg", "times=2")
+    first = bench("--episodes", 1, "--workers", 1, *args, policy="losing:Crasher")
+    assert first.code == 4
+    (key,) = first.run["unfinished"]
+    assert first.run["unfinished"][key] == {"attempts": 1, "policy_losses": 1}
+    second = bench("--resume", policy="losing:Crasher")
+    assert second.run["unfinished"] == {key: {"attempts": 2, "policy_losses": 2}}
+    third = bench("--resume", policy="losing:Crasher")
+    assert third.code == 0
+    assert losses(third) == {key: (3, 2)}
+    assert third.run["unfinished"] == {}
+
+
+def test_losses_survive_a_sitting_that_does_not_reach_their_episode(bench, tmp_path):
+    args = ("--policy-arg", f"notes={tmp_path / 'notes'}")
+    first = bench("--episodes", 1, "--workers", 3, *args, policy="losing:Crasher")
+    unfinished = first.run["unfinished"]
+    assert 1 <= len(unfinished) <= 3
+    with Store.open(first.folder) as store:
+        store.update_run(unfinished={**unfinished, KEY: {"attempts": 4, "policy_losses": 3}})
+    (tmp_path / "notes" / "0").unlink()
+    again = bench("--resume", "--workers", 1, policy="losing:Crasher")
+    assert again.code == 4
+    assert again.run["unfinished"][KEY] == {"attempts": 4, "policy_losses": 3}
+
+
+def test_a_policy_that_has_to_be_broken_off_has_lost_its_episodes(bench, tmp_path):
+    args = ("--policy-arg", f"notes={tmp_path / 'notes'}", "--policy-arg", "how=interrupt")
+    first = bench("--episodes", 1, "--workers", 1, *args, policy="losing:Crasher")
+    assert first.code == 130
+    assert [*first.run["unfinished"].values()] == [{"attempts": 1, "policy_losses": 1}]
+
+
+def test_attempts_of_earlier_sittings_cost_no_retries(bench, trouble):
+    first = bench("--episodes", 2, "--max-steps", 1)
+    with Store.open(first.folder) as store:
+        store.update_run(unfinished={KEY: {"attempts": 7, "policy_losses": 0}})
+    lines = (first.folder / "episodes.jsonl").read_text().splitlines(keepends=True)
+    (first.folder / "episodes.jsonl").write_text("".join(line for line in lines if KEY not in line))
+    (first.folder / "trouble").mkdir()
+    again = bench("--resume")
+    assert (again.code, again.records[KEY].attempts, again.records[KEY].policy_losses) == (0, 8, 0)

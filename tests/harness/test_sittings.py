@@ -1,0 +1,127 @@
+"""What run.json keeps of each sitting, and how records are tied to the conditions they were played under."""
+
+import json
+
+import pytest
+from nora_bench.harness import provenance, sittings
+from nora_bench.results.store import Store
+
+
+@pytest.fixture
+def half(bench):
+    """A run of three episodes, two of which are still to be played."""
+    played = bench("--episodes", 1, "--workers", 1, "--policy-arg", "chunk=2")
+    lines = (played.folder / "episodes.jsonl").read_text().splitlines(keepends=True)
+    (played.folder / "episodes.jsonl").write_text(lines[0])
+    return played
+
+
+@pytest.fixture
+def upgraded(monkeypatch):
+    """From now on another version of nora-bench is installed."""
+    found = provenance.versions
+    monkeypatch.setattr(provenance, "versions", lambda: {**found(), "nora-bench": "99.0"})
+
+
+def test_a_session_says_when_where_and_how_it_played(half):
+    (session,) = half.run["sessions"]
+    assert session["status"] == "finished"
+    assert session["started"] == half.run["created"]
+    assert session["finished"] == half.run["finished"]
+    for part in ("versions", "commit", "hardware", "platform", "gl"):
+        assert session[part] == half.run[part]
+    assert len(session["policy_fingerprint"]) == len(session["conditions"]) == 16
+
+
+def test_records_carry_the_digest_of_their_conditions(half):
+    (session,) = half.run["sessions"]
+    assert {record.conditions for record in half.records.values()} == {session["conditions"]}
+
+
+def test_a_resumed_run_keeps_both_sessions_and_the_firsts_versions(half, bench, upgraded, cli):
+    before = half.run
+    resumed = bench("--resume")
+    assert resumed.code == 0
+    first, second = resumed.run["sessions"]
+    assert first == before["sessions"][0]
+    assert resumed.run["versions"] == before["versions"] == first["versions"]
+    assert second["versions"] == {**first["versions"], "nora-bench": "99.0"}
+    assert first["conditions"] == second["conditions"], "nora-bench's own version changes no result"
+    shown = cli("show", resumed.folder).out
+    assert f"sessions differ in versions.nora-bench: {first['versions']['nora-bench']}, 99.0" in shown
+
+
+def test_a_session_without_an_end_was_killed(half, bench):
+    with Store.open(half.folder) as store:
+        (session,) = store.run["sessions"]
+        store.update_run(status="running", sessions=[{**session, "status": "running", "finished": None}])
+    resumed = bench("--resume")
+    assert [session["status"] for session in resumed.run["sessions"]] == ["killed", "finished"]
+
+
+def test_a_run_of_an_earlier_version_can_be_resumed(half, bench):
+    run = json.loads((half.folder / "run.json").read_text())
+    del run["sessions"], run["unfinished"], run["policy"]["fingerprint"]["args"]
+    (half.folder / "run.json").write_text(json.dumps(run))
+    resumed = bench("--resume")
+    assert resumed.code == 0
+    first, second = resumed.run["sessions"]
+    assert (first["started"], first["versions"]) == (run["created"], run["versions"])
+    assert second["conditions"]
+
+
+def test_arguments_are_part_of_the_policys_fingerprint(bench):
+    plain = bench("--episodes", 1, "--tasks", 0, out="plain")
+    one = bench("--episodes", 1, "--tasks", 0, "--policy-arg", "chunk=1", out="one")
+    two = bench("--episodes", 1, "--tasks", 0, "--policy-arg", "chunk=2", out="two")
+    assert "args" not in plain.run["policy"]["fingerprint"]
+    assert one.run["policy"]["fingerprint"] == {"class": "fakes:Walk", "args": {"chunk": "1"}}
+    assert len({played.run["sessions"][0]["policy_fingerprint"] for played in (plain, one, two)}) == 3
+
+
+BASE = {
+    "protocol": {"name": "toy/plain", "version": 1, "replan": None},
+    "config": {"max_steps": None, "workers": 2},
+    "assets": {"pack": "toy", "fingerprint": "f", "path": "/here"},
+    "backend": "",
+    "policy": {"name": "p", "args": {}, "fingerprint": {"class": "p"}, "marks": []},
+}
+GL = {"backend": "egl", "renderer": "H200"}
+VERSIONS = {"mujoco": "3.3.2", "nora-bench": "1.0", "cpu": "this"}
+
+
+@pytest.mark.parametrize(
+    ("run", "gl", "versions"),
+    [
+        ({"protocol": {**BASE["protocol"], "replan": 5}}, GL, VERSIONS),
+        ({"config": {"max_steps": 3}}, GL, VERSIONS),
+        ({"assets": {"pack": "toy", "fingerprint": "g"}}, GL, VERSIONS),
+        ({"backend": "sapien2"}, GL, VERSIONS),
+        ({"policy": {**BASE["policy"], "args": {"speed": "0.2"}}}, GL, VERSIONS),
+        ({"policy": {**BASE["policy"], "fingerprint": {"class": "q"}}}, GL, VERSIONS),
+        ({}, {**GL, "renderer": "llvmpipe"}, VERSIONS),
+        ({}, GL, {**VERSIONS, "mujoco": "2.3.7"}),
+    ],
+)
+def test_what_can_change_results_changes_the_conditions(run, gl, versions):
+    assert sittings.conditions({**BASE, **run}, gl, versions) != sittings.conditions(BASE, GL, VERSIONS)
+
+
+def test_what_cannot_change_results_does_not():
+    other = {**BASE, "config": {"max_steps": None, "workers": 9}, "assets": {**BASE["assets"], "path": "/there"}}
+    versions = {**VERSIONS, "nora-bench": "2.0", "cpu": "that"}
+    assert sittings.conditions(other, GL, versions) == sittings.conditions(BASE, GL, VERSIONS)
+
+
+def test_a_contradicted_episode_is_not_played_again(half, bench):
+    lines = (half.folder / "episodes.jsonl").read_text()
+    values = json.loads(lines)
+    other = {**values, "success": False, "termination": "budget", "trajectory_sha256": "f" * 64}
+    del other["crc32"]
+    (half.folder / "episodes.jsonl").write_text(lines + json.dumps(other) + "\n")
+    resumed = bench("--resume")
+    assert resumed.code == 1
+    assert "2 episodes to play (1 are there)" in resumed.out
+    assert resumed.records[values["key"]].success is None
+    assert resumed.run["counts"] == {"planned": 3, "repeated": 0, "done": 3, "errors": 1}
+    assert "0 episodes to play" in bench("--resume").out

@@ -1,0 +1,55 @@
+"""Policies that lose episodes instead of failing them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fakes import Walk
+from nora_bench.policies.base import ActionChunk, EpisodesLost, Observation
+
+
+class Loser(Walk):
+    """Walks, and loses the episodes of one task at their second decision, `times` each."""
+
+    def __init__(self, times: int = 1, task: int = 1) -> None:
+        super().__init__()
+        self.times = times
+        self.task = task
+        self.lost: dict[str, int] = {}
+
+    def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
+        due = [o.key for o in observations if o.decision == 1 and o.spec.task_id == self.task]
+        due = [key for key in due if self.lost.get(key, 0) < self.times]
+        for key in due:
+            self.lost[key] = self.lost.get(key, 0) + 1
+        if due:
+            raise EpisodesLost(dict.fromkeys(due, "connection lost"))
+        return super().act(observations)
+
+
+class Crasher(Walk):
+    """Walks; ends the run at the second decision of an episode while `notes` holds fewer than `times` files."""
+
+    def __init__(self, notes: Path, times: int = 1, how: str = "raise") -> None:
+        super().__init__()
+        self.notes = notes
+        self.times = times
+        self.how = how
+
+    def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
+        self._crash("act", any(one.decision == 1 for one in observations))
+        return super().act(observations)
+
+    def forget(self, key: str) -> None:
+        self._crash("forget", True)
+
+    def _crash(self, method: str, due: bool) -> None:
+        self.notes.mkdir(exist_ok=True)
+        done = len(list(self.notes.iterdir()))
+        if not due or done >= self.times or (self.how == "forget") != (method == "forget"):
+            return
+        (self.notes / str(done)).touch()
+        if self.how == "interrupt":
+            raise KeyboardInterrupt
+        raise RuntimeError("out of ideas")
