@@ -64,6 +64,9 @@ class Conditions:
     planned: int | None
     stopped: str
     """The rule that ended the run early, in words; empty where none did."""
+    machines: int = 1
+    """Different sets of conditions that the records carry (`EpisodeRecord.conditions`): more than one in a run that was resumed
+    elsewhere, merged, or put together by hand."""
     errors: Mapping[str, int] = field(default_factory=dict)
     """Cause -> episodes that ended in an error."""
     restarted: int = 0
@@ -114,9 +117,10 @@ def conditions(run: Run, records: Sequence[EpisodeRecord] | None = None) -> Cond
         episodes=len(records),
         planned=_mapping(facts.get("counts")).get("planned"),
         stopped=str(until.get("text") or "") if until.get("stop") else "",
+        machines=max(1, len(_distinct(record.conditions for record in records))),
         errors=dict(Counter(_cause(record) for record in records if record.success is None)),
         restarted=sum(record.attempts > 1 for record in records),
-        policy_losses=sum(getattr(record, "policy_losses", 0) > 0 for record in records),
+        policy_losses=sum(record.policy_losses > 0 for record in records),
     )
 
 
@@ -133,7 +137,7 @@ def _pack(assets: Mapping[str, Any]) -> str:
 
 
 def _cause(record: EpisodeRecord) -> str:
-    return getattr(record, "cause", "") or "machine"
+    return record.cause or "machine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +173,7 @@ def differences(a: Conditions, b: Conditions) -> list[Unlike]:
     if lacking := _disagreeing(a.protocol_numbers, b.protocol_numbers):
         found.append(Unlike("protocol_numbers", *lacking, refused=True))
     found += _mixed(a, b)
-    found += _scalars(a, b, ("backend", "renderer", "seeds", "status", "stopped"), refused=False)
+    found += _scalars(a, b, ("backend", "renderer", "machines", "seeds", "status", "stopped"), refused=False)
     found += _entries("gl", a.gl, b.gl)
     found += _entries("version of", a.versions, b.versions)
     found += _policies(a, b)

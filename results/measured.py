@@ -135,6 +135,8 @@ def _told(group: Group, found: Conditions) -> Iterable[str]:
     yield from _drawing(group)
     if len(found.seeds) > 1:
         yield f"{len(found.seeds)} seeds"
+    if found.machines > 1:
+        yield f"played under {found.machines} different sets of conditions (see `nora-bench show`)"
     if found.stopped:
         until = group.run.run["until"]
         bounds = f"{100 * until['low']:.1f} to {100 * until['high']:.1f}"
