@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from .compare import p_text
 from .tables import Cell, Table
 
 MISSING = "—"
@@ -17,8 +18,10 @@ class Box:
     """One field of the grid."""
 
     text: str
+    interval: str = ""
+    """`[96.3, 99.0]`, for measured cells."""
     count: str = ""
-    """Successes/episodes, for measured cells that do not consist of them."""
+    """Successes/episodes of a measured rate that does not consist of them, or the p-value of a difference."""
     marks: tuple[int, ...] = ()
     """Numbers of the footnotes that belong here."""
     best: bool = False
@@ -35,6 +38,25 @@ class Grid:
     """A heading across the table, or the fields of one row."""
     footnotes: list[str] = field(default_factory=list)
     notes: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> list[tuple[int, int]]:
+        """[first, last) of the columns that a header spans together, the row labels' column left out."""
+        bounds, at = [], 0
+        for _, span in self.headers[0]:
+            bounds.append((at, at + span))
+            at += span
+        return bounds[1:]
+
+    def part(self, columns: Sequence[int]) -> Grid:
+        """The grid with those columns alone, behind the row labels'; footnotes and notes stay with the whole."""
+        kept = [0, *columns]
+        headers = []
+        for row in self.headers:
+            spread = [text for text, span in row for _ in range(span)]
+            headers.append([(spread[0], 1), *_spans(spread[column] for column in columns)])
+        rows = [row if isinstance(row, str) else [row[column] for column in kept] for row in self.rows]
+        return Grid(self.title, headers, rows)
 
     @property
     def names(self) -> list[str]:
@@ -58,8 +80,10 @@ def grid(table: Table) -> Grid:
 def _cell(grid: Grid, cell: Cell | None) -> Box:
     if cell is None:
         return Box(MISSING)
-    count = f"{cell.k}/{cell.n}" if cell.k is not None and "[" in cell.text else ""
-    return grid.box(cell.text, cell.notes, count=count, best=cell.best)
+    text, bracket, bounds = cell.text.partition(" [")
+    interval = f"[{bounds}" if bracket else ""
+    count = f"{cell.k}/{cell.n}" if cell.k is not None and interval else "" if cell.p is None else p_text(cell.p)
+    return grid.box(text, cell.notes, interval=interval, count=count, best=cell.best)
 
 
 def _spans(texts: Iterable[str]) -> list[tuple[str, int]]:
@@ -109,5 +133,24 @@ def _items(table: Table) -> list[tuple[str, str, str]]:
 
 
 def marked(box: Box, form: str = " [{}]") -> str:
-    """Its text with the numbers of its footnotes behind it."""
-    return box.text + (form.format(",".join(map(str, box.marks))) if box.marks else "")
+    """Its text and interval with the numbers of its footnotes behind them."""
+    return " ".join(filter(None, (box.text, box.interval))) + (form.format(",".join(map(str, box.marks))) if box.marks else "")
+
+
+def blocks(grid: Grid, width_of: Callable[[Sequence[int]], float], limit: float) -> list[list[int]]:
+    """The columns behind the row labels' in as few blocks as fit: groups of columns stay together where they can.
+
+    Args:
+        grid: the table.
+        width_of: width of a block of those columns, row labels included.
+        limit: width that there is.
+    """
+    groups = [list(range(first, last)) for first, last in grid.groups]
+    pieces = [piece for group in groups for piece in ([group] if width_of(group) <= limit else [[column] for column in group])]
+    found: list[list[int]] = []
+    for piece in pieces:
+        if found and width_of([*found[-1], *piece]) <= limit:
+            found[-1] += piece
+        else:
+            found.append(list(piece))
+    return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from .compare import p_text
 from .conditions import Conditions, Incomparable, conditions
 from .contest import Match, match_table
 from .coverage import Shortfall, part_label, shortfall
@@ -186,6 +185,6 @@ def delta(layout: Layout, a: Group, b: Group, *, anyway: bool = False) -> Line:
 def _delta_cell(match: Match) -> Cell:
     found = match.difference
     low, mean, high = (100 * value for value in (found.low, found.mean, found.high))
-    notes = (p_text(match.p),) if match.settled else ()
     text = f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+    notes = (match.part,) if match.part else ()
     return Cell(text, mean, notes, low, high, n=found.pairs, states=found.scenes, p=match.p)

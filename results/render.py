@@ -6,54 +6,94 @@ import csv
 import html as escaping
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .grid import Box, grid, marked
+from .grid import Box, Grid, blocks, grid, marked
 from .latex import latex
 from .tables import Cell, Line, Table
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table as RichTable
 
 
 def terminal(table: Table, console: Console) -> None:
-    """Print it, fitted to the console: where policies are columns, a policy's metrics share one."""
-    from rich import box
+    """Print it, fitted to the console: names are wrapped and never cut, and columns that do not fit follow in a block below."""
     from rich.markup import escape
-    from rich.table import Table as RichTable
 
     laid = grid(table)
-    size = len(table.layout.metrics)
-    out = RichTable(title=laid.title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
-    heads = [text for text, _ in laid.headers[0]] if size > 1 else laid.names
-    if size > 1:
-        heads[0] += "\n" + " / ".join(metric.label for metric in table.layout.metrics)
-    for number, name in enumerate(heads):
-        out.add_column(escape(name), justify="right" if number else "left")
-    for row in laid.rows:
-        if isinstance(row, str):
-            out.add_row(f"[italic]{escape(row)}[/]")
-            continue
-        first, *rest = (_terminal_box(field, escape) for field in row)
-        out.add_row(first, *(_packed(rest[at : at + size]) for at in range(0, len(rest), size)))
-    console.print(out)
+    stacked = not _fits(laid, console.width)
+    width = {column: max(map(len, _column(laid, column, stacked))) for column in range(1, len(laid.names))}
+    room = console.width - 2
+    longest = max(len(row[0].text) + MARK for row in laid.rows if not isinstance(row, str))
+    left = room - sum(width.values()) - len(width)
+    label = min(longest, left if left >= LABEL else room // 3)
+    split = blocks(laid, lambda columns: label + sum(width[column] + 1 for column in columns), room)
+    for number, columns in enumerate(split):
+        console.print(_block(laid.part(columns), label, stacked=stacked, title=laid.title if number == 0 else None))
     for note in [*(f"[{number}] {note}" for number, note in enumerate(laid.footnotes, start=1)), *laid.notes]:
         console.print(escape(note), highlight=False)
 
 
-def _packed(fields: Sequence[str]) -> str:
-    return ("\n" if any("\n" in field for field in fields) else " / ").join(fields)
+MARK = 5
+"""Characters that a row label's footnote takes, about."""
+LABEL = 15
+"""Characters that row labels are given at least."""
 
 
-def _terminal_box(field: Box, escape: Callable[[str], str]) -> str:
-    text = escape(marked(field))
-    text = f"[bold]{text}[/]" if field.best else text
-    return f"{text}\n[dim]{field.count}[/]" if field.count else text
+def _fits(laid: Grid, width: int) -> bool:
+    """Whether the table fits with intervals behind their rates."""
+    label = max(len(row[0].text) + MARK for row in laid.rows if not isinstance(row, str))
+    return min(label, width // 3) + sum(max(map(len, _column(laid, c, False))) + 1 for c in range(1, len(laid.names))) <= width
+
+
+def _column(laid: Grid, column: int, stacked: bool) -> Iterator[str]:
+    """The lines of a column: the words of its head, and its cells."""
+    for names in _first(laid):
+        yield from names[column].split() or [""]
+    for row in laid.rows:
+        if not isinstance(row, str):
+            yield from _lines(row[column], stacked)
+
+
+def _lines(field: Box, stacked: bool) -> list[str]:
+    marks = f" [{','.join(map(str, field.marks))}]" if field.marks else ""
+    line = " ".join(filter(None, (field.text, field.interval)))
+    first, *rest = [field.text, field.interval.replace(", ", ","), field.count] if stacked else [line, field.count]
+    return [first + marks, *filter(None, rest)]
+
+
+def _block(laid: Grid, label: int, *, stacked: bool, title: str | None) -> RichTable:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table as RichTable
+
+    out = RichTable(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
+    for number, names in enumerate(zip(*_first(laid), strict=True)):
+        name = "\n".join(dict.fromkeys(filter(None, names)))
+        out.add_column(escape(name), justify="right" if number else "left", max_width=None if number else label, overflow="fold")
+    for row in laid.rows:
+        if isinstance(row, str):
+            out.add_row(f"[italic]{escape(row)}[/]")
+            continue
+        first, *rest = row
+        out.add_row(escape(marked(first)), *(_styled(_lines(field, stacked), field, escape) for field in rest))
+    return out
+
+
+def _first(laid: Grid) -> list[list[str]]:
+    """The header rows with one name per column; a name that spans several stands over the first of them."""
+    return [[name for text, span in row for name in [text, *[""] * (span - 1)]] for row in laid.headers]
+
+
+def _styled(lines: Sequence[str], field: Box, escape: Callable[[str], str]) -> str:
+    first, *rest = map(escape, lines)
+    return "\n".join([f"[bold]{first}[/]" if field.best else first, *(f"[dim]{line}[/]" for line in rest)])
 
 
 def _flat(field: Box, mark: str, bold: str) -> str:
-    text = field.text + (f" ({field.count})" if field.count else "")
+    text = " ".join(filter(None, (field.text, field.interval, f"({field.count})" if field.count else "")))
     return (bold.format(text) if field.best else text) + (mark.format(",".join(map(str, field.marks))) if field.marks else "")
 
 
@@ -92,7 +132,8 @@ def html(table: Table) -> str:
 
 
 def _html_box(field: Box) -> str:
-    text = escaping.escape(field.text) + (f" <small>{escaping.escape(field.count)}</small>" if field.count else "")
+    small = (f"<small>{escaping.escape(text)}</small>" for text in (field.interval, field.count) if text)
+    text = " ".join([escaping.escape(field.text), *small])
     text = f"<strong>{text}</strong>" if field.best else text
     return text + (f"<sup>{','.join(map(str, field.marks))}</sup>" if field.marks else "")
 

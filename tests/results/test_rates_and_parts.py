@@ -187,7 +187,10 @@ def pair(run, libero):
     """Two runs of one policy; the second under other facts of run.json, or with other fields in its records."""
 
     def make(facts=None, **fields):
-        base = {"policy": {"name": "nora", "args": {"speed": "0.1"}, "fingerprint": {"class": "m:P"}}, "versions": {"mujoco": "3.2.3"}}
+        base = {
+            "policy": {"name": "nora", "args": {"speed": "0.1"}, "fingerprint": {"class": "m:P"}},
+            "versions": {"mujoco": "3.2.3"},
+        }
         a = run("a", libero(tasks=1, suites=("libero_goal",)), **base)
         return a, run("b", libero(tasks=1, suites=("libero_goal",), **fields), **{**base, **(facts or {})})
 

@@ -92,8 +92,18 @@ def test_every_table_comes_out_in_every_form(id, form):
 
 
 @pytest.mark.parametrize("id", layouts.ids())
-def test_every_table_fits_a_terminal(id):
-    assert "Published rows" in text(build(layouts.get(id)), width=100)
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_every_table_fits_a_terminal_and_cuts_nothing(id, width):
+    table = build(layouts.get(id))
+    shown = text(table, width=width)
+    assert max(map(len, shown.splitlines())) <= width
+    assert "…" not in shown
+
+
+def test_names_of_measured_rows_are_wrapped_at_80_columns(run, libero):
+    shown = text(build(LIBERO, [run("a-run-with-quite-a-long-name", libero())]), width=80)
+    label = "".join(re.split(r"\s{2,}|\s(?=\[?\d)", line.strip())[0] for line in shown.splitlines())
+    assert "nora·a-run-with-quite-a-long-name" in label.replace(" ", "")
 
 
 def test_json_holds_bounds_counts_and_notes(run, libero):
@@ -129,23 +139,40 @@ def test_html_is_well_formed(run, libero):
 @pytest.mark.parametrize("id", layouts.ids())
 def test_latex_rows_have_as_many_fields_as_columns(id):
     source = render.latex(build(layouts.get(id)))
-    columns = len(re.search(r"\\begin\{tabular\}\{(l+r*)\}", source)[1])
-    rows = [line for line in source.splitlines() if line.endswith(r"\\")]
-    for row in rows:
-        fields = re.split(r"(?<!\\)&", row)
-        spanned = sum(int(n) - 1 for n in re.findall(r"\\multicolumn\{(\d+)\}", row))
-        assert len(fields) + spanned == columns
+    for block in source.split(r"\begin{tabular}")[1:]:
+        columns = 1 + len(re.match(r"\{p\{[^{}]*\}(r+)\}", block)[1])
+        for row in (line for line in block.splitlines() if line.endswith(r"\\")):
+            spanned = sum(int(n) - 1 for n in re.findall(r"\\multicolumn\{(\d+)\}", row))
+            assert len(re.split(r"(?<!\\)&", row)) + spanned == columns
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed (texlive-latex-recommended)")
-def test_latex_compiles(run, libero, tmp_path):
-    runs = [run("a_b%c", libero(tasks=2, failures=3)), run("d", libero(tasks=2, failures=9))]
+PAPERS = {"article": "letterpaper,margin=1in", "neurips": "letterpaper,textwidth=397pt,textheight=9in"}
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex: apt-get install texlive-latex-recommended")
+@pytest.mark.parametrize("paper", PAPERS)
+def test_latex_of_every_table_with_measured_rows_fits_the_page(run, libero, record, tmp_path, paper):
+    def trials(suite):
+        items = [item for id in layouts.ids() for item in layouts.get(id).items if item.suite == suite]
+        tasks = list(dict.fromkeys(item.name for item in items))
+        return [record(suite, task, init, success=init > 1, measures={"partial": True}) for task in tasks for init in range(10)]
+
+    simpler = [
+        record(suite, task, init, variant="look/part")
+        for suite in ("simpler-vm", "simpler-va")
+        for task in ("pick_coke_can", "move_near", "open_drawer", "close_drawer")
+        for init in range(9)
+    ]
+    records = [*libero(failures=3), *simpler, *trials("widowx"), *trials("galaxea-a1")]
+    runs = [run("a_b%c_with_a_long_name", records), run("d", records, status="interrupted", counts={"planned": 9999})]
     tables = [render.latex(build(layouts.get(id), runs)) for id in layouts.ids()]
-    head = r"\documentclass{article}\usepackage[landscape,margin=1cm]{geometry}\usepackage{booktabs}\begin{document}"
+    head = rf"\documentclass{{article}}\usepackage[{PAPERS[paper]}]{{geometry}}\usepackage{{booktabs,graphicx}}\begin{{document}}"
     (tmp_path / "all.tex").write_text(head + "\\clearpage ".join(tables) + r"\end{document}")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
     assert done.returncode == 0, done.stdout[-2000:]
+    assert [float(points) for points in re.findall(r"Overfull \\[hv]box \(([\d.]+)pt", done.stdout) if float(points) > 1] == []
+    assert "Float too large" not in done.stdout
 
 
 def test_latex_has_no_sign_that_pdflatex_cannot_set(run, libero):
