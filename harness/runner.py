@@ -26,7 +26,7 @@ from .plan import Stage
 from .pool import WorkerSetup, log_tail
 from .progress import Progress
 from .recording import Playing, RunFacts
-from .schedule import Schedule
+from .schedule import RoundSchedule, Schedule
 from .until import Until
 from .wire import WireError
 
@@ -61,6 +61,7 @@ class Runner:
         on_ready: Callable[[Mapping[str, str]], None] = lambda versions: None,
         until: Until | None = None,
         over: Callable[[EpisodeRecord], None] = lambda record: None,
+        schedule: Callable[[Sequence[EpisodeSpec]], Schedule | RoundSchedule] = Schedule,
     ) -> None:
         self.stage = stage
         self.setup = setup
@@ -73,6 +74,8 @@ class Runner:
         """Called with the first worker's versions when it and the policy have started."""
         self.until = until
         """Decides which episodes are kept and when there are enough; None keeps and plays all."""
+        self.schedule = schedule
+        """Puts the episodes in order."""
         self.over = over
         """Called with every record before it is kept and the policy forgets the episode."""
         self.peak_gib = 0.0
@@ -86,7 +89,7 @@ class Runner:
 
         Raises Interrupted soon after `stop` says so, PolicyFailed, NotAble; what had finished is kept.
         """
-        self._schedule = self.until.schedule(episodes) if self.until else Schedule(episodes)
+        self._schedule = self.schedule(episodes)
         size = min(self.limits.workers, len(episodes))
         logs = self.store.folder / "logs"
         self._crew = Crew(size, self.setup, logs, self.limits.timeout_s, self._heard, self._lost)

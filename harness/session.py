@@ -152,6 +152,7 @@ def play(
         on_ready=lambda versions: _settle(store, seat, gl, versions),
         until=prepared.until,
         over=_once_watched(prepared, over),
+        schedule=prepared.schedule,
     )
     done, status = store.keys(), "failed"
     started = time.monotonic()
