@@ -83,7 +83,11 @@ def require_comparable(rival: Run, protocol: Protocol, max_steps: int | None, as
     run = rival.run
     its_protocol, its_assets = run.get("protocol") or {}, run.get("assets") or {}
     facts = (
-        ("protocol", _protocol(its_protocol.get("name"), its_protocol.get("version")), _protocol(protocol.name, protocol.version)),
+        (
+            "protocol",
+            _protocol(its_protocol.get("name"), its_protocol.get("version")),
+            _protocol(protocol.name, protocol.version),
+        ),
         ("--max-steps", (run.get("config") or {}).get("max_steps"), max_steps),
         ("asset pack (fingerprint)", its_assets.get("fingerprint"), assets.fingerprint),
     )

@@ -54,13 +54,15 @@ def rounds(episodes: Iterable[EpisodeSpec], order_seed: int, names: Names) -> li
     return [_round(shuffled, weights, number, count) for number in range(count)]
 
 
-def _round(shuffled: Mapping[Group, Sequence[list[EpisodeSpec]]], weights: Mapping[Group, float], number: int, count: int) -> Round:
+def _round(
+    shuffled: Mapping[Group, Sequence[list[EpisodeSpec]]], weights: Mapping[Group, float], number: int, count: int
+) -> Round:
     """That round of so many: from each group its share of initial states, as even as possible."""
-    chunks = {group: states[number * len(states) // count : (number + 1) * len(states) // count] for group, states in shuffled.items()}
+    chunks = {
+        group: states[number * len(states) // count : (number + 1) * len(states) // count] for group, states in shuffled.items()
+    }
     size = min(len(chunk) / weights[group] for group, chunk in chunks.items())
-    return tuple(
-        Entry(tuple(state), size * weights[group] / len(chunk)) for group, chunk in chunks.items() for state in chunk
-    )
+    return tuple(Entry(tuple(state), size * weights[group] / len(chunk)) for group, chunk in chunks.items() for state in chunk)
 
 
 def _lot(episodes: Sequence[EpisodeSpec], order_seed: int) -> str:

@@ -24,7 +24,8 @@ An outcome that is not certain (an episode that ended in an error, or was lost b
 (low, high): each claim takes the value that speaks against it, which can only lower its evidence. So does the futility
 stop, which only ever ends a run without a claim.
 
-What is assumed: initial states are exchangeable within a task's part (their order is drawn by the run's own seed).
+What is assumed: initial states are exchangeable within a task's part (their order is drawn by the run's own seed), and those
+of different parts and tasks are independent, as everywhere in these statistics.
 """
 
 from __future__ import annotations
@@ -259,7 +260,8 @@ class Rule:
 
 def _means(one: Round, outcomes: Mapping[str, Outcome]) -> tuple[np.ndarray, np.ndarray]:
     """[entries] lowest and highest means over the episodes of each entry."""
-    return tuple(np.array([_mean(entry, outcomes, side) for entry in one]) for side in (0, 1))
+    low, high = (np.array([_mean(entry, outcomes, side) for entry in one]) for side in (0, 1))
+    return low, high
 
 
 def _mean(entry: Entry, outcomes: Mapping[str, Outcome], side: int) -> float:

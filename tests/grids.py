@@ -9,7 +9,7 @@ import numpy as np
 from nora_bench.envs import suites
 from nora_bench.envs.base import EpisodeSpec
 from nora_bench.results.rounds import Round, rounds
-from nora_bench.results.sequential import STAKES
+from nora_bench.results.sequential import STAKES, Outcome
 
 RATES = {"pick": 0.94, "move": 0.88, "open": 0.5, "close": 0.8}
 """Success rates by kind of SimplerEnv task: as far apart as published ones are."""
@@ -103,3 +103,22 @@ def e_values(on: Grid, differences: np.ndarray) -> np.ndarray:
     for stake in STAKES:
         wealth += np.exp(on.sums(np.log1p(stake * differences)))
     return wealth / len(STAKES)
+
+
+def spelled(on: Grid, means: np.ndarray) -> dict[str, Outcome]:
+    """Outcomes by key of episodes whose states have these means; [entries], as drawn for one run."""
+    won = np.rint(means * on.looks).astype(int)
+    entries = (entry for one in on.plan for entry in one)
+    return {
+        spec.key: (1, 1) if number < k else (0, 0)
+        for entry, k in zip(entries, won, strict=True)
+        for number, spec in enumerate(entry.episodes)
+    }
+
+
+def opposed(on: Grid) -> np.ndarray:
+    """[entries] rates with a mean of one half, high on every second task: a rival with one minus them is as good in the mean."""
+    tasks = sorted({group for group, _ in on.groups})
+    high = np.isin([group for group, _ in on.groups], tasks[::2])
+    share = on.mean(high.astype(float))
+    return np.where(high, 0.5 + 0.3 * min(1, (1 - share) / share), 0.5 - 0.3 * min(1, share / (1 - share)))

@@ -3,8 +3,8 @@ from collections import Counter, defaultdict
 import pytest
 from grids import grid
 from nora_bench.envs.base import EpisodeSpec
-from nora_bench.results.outcomes import shares
 from nora_bench.results.layouts import get
+from nora_bench.results.outcomes import shares
 from nora_bench.results.rounds import group_weights, rounds
 
 

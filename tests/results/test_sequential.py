@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from grids import draw, e_values, evidence, grid
+from grids import draw, e_values, evidence, grid, opposed, spelled
 from nora_bench.envs.base import EpisodeSpec
 from nora_bench.results.rounds import rounds
 from nora_bench.results.sequential import NEEDED, Bet, interval, log_evidence, make_rule, parse, reading
@@ -200,14 +200,8 @@ def test_simulations_take_the_evidence_that_the_rule_takes():
     on = grid("simpler-vm")
     rng = np.random.default_rng(1)
     a, b = (draw(on.rates(), on.looks, 0.0, 1, rng) for _ in range(2))
-    episodes = [entry.episodes for one in on.plan for entry in one]
-
-    def spelled(means):
-        won = np.rint(means[0] * on.looks).astype(int)
-        return {spec.key: (WON if i < k else LOST) for own, k in zip(episodes, won, strict=True) for i, spec in enumerate(own)}
-
-    whole = make_rule("A>B", on.plan, spelled(b))
-    verdict = whole.update(spelled(a))
+    whole = make_rule("A>B", on.plan, spelled(on, b[0]))
+    verdict = whole.update(spelled(on, a[0]))
     at = verdict.rounds - 1
     assert verdict.e_better == pytest.approx(e_values(on, a - b)[0, at])
     assert log_evidence(whole.low, whole.size, 0.7) == pytest.approx(evidence(on, a, 0.7)[0, at])
@@ -235,15 +229,8 @@ def test_equal_policies_are_told_apart_in_at_most_5_of_100_runs(suite, alike):
         assert np.mean(np.logical_or(*claims)) <= ALPHA
 
 
-def opposed(on):
-    """[entries] rates with a mean of one half, so that a rival with one minus them is as good in the mean."""
-    high = np.isin([group for group, _ in on.groups], sorted({group for group, _ in on.groups})[::2])
-    share = on.mean(high.astype(float))
-    return np.where(high, 0.5 + 0.3 * min(1, (1 - share) / share), 0.5 - 0.3 * min(1, share / (1 - share)))
-
-
 def test_losing_episodes_makes_no_more_wrong_claims():
-    """Equal policies; A loses a third of what it fails at, as in the audit that found 15 wrong claims of 100."""
+    """Equal policies; A loses a third of what it fails at. Rounds with an error left out instead gave 15 wrong claims of 100."""
     on = grid("libero_object")
     rng = np.random.default_rng(17)
     rates = np.full(len(on.looks), 0.8)
