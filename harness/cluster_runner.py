@@ -25,7 +25,6 @@ from .errors import Interrupted, NotAble, PolicyFailed
 from .pool import import_path
 from .recording import Playing
 from .runner import START_LIMIT, Runner
-from .schedule import Schedule
 
 TICK_S = 0.1
 """How long the runner waits for an episode to end before it looks after other things."""
@@ -155,7 +154,7 @@ class ClusterRunner(Runner):
     def run(self, episodes: Sequence[EpisodeSpec], stop: Callable[[], bool] = lambda: False) -> None:
         """Play them, all or as many as `until` wants. Raises as `Runner.run` does."""
         self._ray = connect()
-        self._schedule = self.until.schedule(episodes) if self.until else Schedule(episodes)
+        self._schedule = self.schedule(episodes)
         self._world = self._ray.remote(num_cpus=1, max_restarts=0, runtime_env=self._environment())(ClusterWorld)
         self._waiting: dict[Any, Place] = {}
         self._versions: dict[str, str] | None = None

@@ -18,10 +18,13 @@ from ..envs.untrusted import parse_yaml
 from .errors import InputError
 
 AUTO = "auto"
-HOW = frozenset({"workers", "timeout", "retries", "out", "video", "python", "executor", "policy_replicas", "policy_gpus"})
+HOW = frozenset(
+    {"workers", "timeout", "retries", "order", "out", "video", "python", "executor", "policy_replicas", "policy_gpus"}
+)
 """Fields that change how a run is done and never what comes out; a resumed run may change them."""
 VIDEO = ("none", "failures", "all")
 EXECUTORS = ("local", "ray")
+ORDERS = ("tasks", "rounds")
 MOST_SEEDS = 100_000
 
 
@@ -68,6 +71,9 @@ class RunConfig:
     """Times an episode is played again after its worker was lost."""
     until: str | None = None
     """Condition under which fewer episodes are enough (`results.sequential`); None plays all."""
+    order: str = "tasks"
+    """Order in which episodes are played, one of `ORDERS`: task after task, or one initial state of every task after the
+    other (`results.rounds`), so that a run that ends before its time is a fair sample. `until` always takes rounds."""
     video: str = "none"
     """Episodes that are filmed when the run is over, one of `VIDEO`."""
 
@@ -198,6 +204,10 @@ def _until(value: Any) -> str:
     return value
 
 
+def _order(value: Any) -> str:
+    return value if value in ORDERS else _refuse(f"one of {', '.join(ORDERS)}")
+
+
 def _video(value: Any) -> str:
     return value if value in VIDEO else _refuse(f"one of {', '.join(VIDEO)}")
 
@@ -227,6 +237,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "timeout": _seconds,
     "retries": lambda value: _number(value, 0),
     "until": _until,
+    "order": _order,
     "video": _video,
 }
 """Field -> what turns an option's text or a YAML value into it. Raises ValueError saying what is wanted."""

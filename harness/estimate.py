@@ -10,6 +10,7 @@ import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -98,14 +99,14 @@ def estimate(plan: Plan, stage: Stage, policy: Policy, workers: int, max_steps: 
     suites = [spec.suite for spec in plan.episodes]
     cost = getattr(stage.suites[0], "cost", None)
     pictures = sum(decisions) * len(policy.needs.cameras)
-    tasks = len({(spec.suite, spec.task_id, spec.variant) for spec in plan.episodes})
+    builds = sum(1 for _ in groupby(plan.episodes, key=lambda spec: (spec.suite, spec.task_id, spec.variant)))
     return Estimate(
         episodes={suite.name: suites.count(suite.name) for suite in stage.suites},
         repeated=plan.repeated,
         steps=steps,
         decisions=sum(decisions),
         workers=workers,
-        hours=_hours(cost, steps, pictures, len(budgets), tasks, min(workers, usable_cores())) if cost else None,
+        hours=_hours(cost, steps, pictures, len(budgets), builds, min(workers, usable_cores())) if cost else None,
         memory_gib=workers * worker_gib(stage.suites[0]),
         free_memory_gib=free_memory_gib(),
         disk_gib=(len(budgets) * RECORD_BYTES + sum(budgets) * ACTION_BYTES) / 2**30,
@@ -114,8 +115,8 @@ def estimate(plan: Plan, stage: Stage, policy: Policy, workers: int, max_steps: 
     )
 
 
-def _hours(cost: Mapping[str, float], steps: int, pictures: int, episodes: int, tasks: int, cores: int) -> float:
-    seconds = steps * cost["step_s"] + pictures * cost["picture_s"] + episodes * cost["reset_s"] + tasks * cost["build_s"]
+def _hours(cost: Mapping[str, float], steps: int, pictures: int, episodes: int, builds: int, cores: int) -> float:
+    seconds = steps * cost["step_s"] + pictures * cost["picture_s"] + episodes * cost["reset_s"] + builds * cost["build_s"]
     return seconds / cores / 3600
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ..envs.base import AssetPack
+from ..envs.base import AssetPack, EpisodeSpec
 from ..policies.base import Policy
 from ..policies.registry import load
 from ..results.records import EpisodeRecord
+from ..results.rounds import Round, rounds
 from .cluster_runner import choose_worlds
 from .config import RunConfig
 from .errors import InputError, NotAble
 from .estimate import choose_workers
 from .plan import Plan, Stage, find_stage, make_plan
+from .schedule import RoundSchedule, Schedule, by_rounds
 from .until import Until, make_until
 
 
@@ -33,6 +37,12 @@ class Prepared:
     """Its plan is this run's plan."""
     borrowed: bool = False
     """Whether the policy is somebody else's to close."""
+    rounds: Sequence[Round] = ()
+    """The plan by rounds, where it is played so; empty where it is played task by task."""
+
+    def schedule(self, episodes: Collection[EpisodeSpec]) -> Schedule | RoundSchedule:
+        """Gives those of the plan's episodes out, in the order that was asked for."""
+        return by_rounds(self.rounds, episodes) if self.rounds else Schedule(episodes)
 
     def left(self, records: Iterable[EpisodeRecord]) -> Plan:
         """What is still to be played; nothing where `--until` has enough."""
@@ -57,6 +67,7 @@ class Prepared:
             },
             "assets": {"pack": self.assets.name, "fingerprint": self.assets.fingerprint, "path": self.assets.path},
             "counts": {"planned": len(self.plan.episodes), "repeated": self.plan.repeated, "done": 0, "errors": 0},
+            "order_seed": order_seed(self.config),
         }
 
 
@@ -69,10 +80,28 @@ def prepare(config: RunConfig, policy: Policy | None = None, *, borrowed: bool =
     policy = policy or load(config.policy, config.policy_arg)
     _require_cameras(stage, policy)
     plan = make_plan(config, stage, stochastic=policy.stochastic)
-    until = make_until(config.until, plan.episodes) if config.until else None
-    plan = replace(plan, episodes=until.episodes()) if until else plan
+    by_round = _rounds(config, stage, plan) if config.until or config.order == "rounds" else []
+    if by_round:
+        plan = replace(plan, episodes=tuple(spec for one in by_round for entry in one for spec in entry.episodes))
     workers = _workers(config, stage, len(plan.episodes), borrowed=borrowed)
-    return Prepared(config, stage, policy, plan, find_assets(config.assets, stage), workers, until, borrowed)
+    assets = find_assets(config.assets, stage)
+    until = make_until(config, by_round, stage.protocol, assets)
+    return Prepared(config, stage, policy, plan, assets, workers, until, borrowed, by_round)
+
+
+def _rounds(config: RunConfig, stage: Stage, plan: Plan) -> list[Round]:
+    names = {(suite.name, task.id): task.name for suite in stage.suites for task in suite.tasks}
+    return rounds(plan.episodes, order_seed(config), names)
+
+
+def order_seed(config: RunConfig) -> int:
+    """What draws the order of initial states in rounds, 32 bits: the same for the same run, unrelated between runs.
+
+    With one order for all runs, all that stop early would rest on the same few initial states.
+    """
+    names = ("suite", "tasks", "episodes", "init_states", "seeds", "policy", "policy_arg", "protocol")
+    values = {name: value for name, value in config.to_json().items() if name in names}
+    return int(hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8], 16)
 
 
 def _require_cameras(stage: Stage, policy: Policy) -> None:

@@ -26,7 +26,7 @@ from .plan import Stage
 from .pool import WorkerSetup, log_tail
 from .progress import Progress
 from .recording import Playing, RunFacts
-from .schedule import Job, Schedule
+from .schedule import Job, RoundSchedule, Schedule
 from .until import Until
 from .wire import WireError
 
@@ -62,6 +62,7 @@ class Runner:
         until: Until | None = None,
         over: Callable[[EpisodeRecord], None] = lambda record: None,
         before: Mapping[str, Mapping[str, int]] = {},
+        schedule: Callable[[Sequence[EpisodeSpec]], Schedule | RoundSchedule] = Schedule,
     ) -> None:
         self.stage = stage
         self.setup = setup
@@ -74,6 +75,8 @@ class Runner:
         """Called with the first worker's versions when it and the policy have started; gives the digest of the conditions."""
         self.until = until
         """Decides which episodes are kept and when there are enough; None keeps and plays all."""
+        self.schedule = schedule
+        """Puts the episodes in order."""
         self.over = over
         """Called with every record before it is kept and the policy forgets the episode."""
         self.before = before
@@ -101,7 +104,7 @@ class Runner:
 
         Raises Interrupted soon after `stop` says so, PolicyFailed, NotAble; what had finished is kept.
         """
-        self._schedule = self.until.schedule(episodes) if self.until else Schedule(episodes)
+        self._schedule = self.schedule(episodes)
         size = min(self.limits.workers, len(episodes))
         logs = self.store.folder / "logs"
         self._crew = Crew(size, self.setup, logs, self.limits.timeout_s, self._heard, self._lost)

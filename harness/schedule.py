@@ -1,15 +1,20 @@
 """Which episode a worker plays next. Decides time, never results.
 
-A worker stays with a task while the task has episodes left, because building a task's model costs seconds.
+`Schedule`: a worker stays with a task while the task has episodes left, because building a task's model costs seconds.
+`RoundSchedule`: what has been played at any time is a fair sample of the plan, because a round has a share of every task.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ..envs.base import EpisodeSpec
+
+if TYPE_CHECKING:
+    from ..results.rounds import Round
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +107,9 @@ class RoundSchedule:
     def put_back(self, job: Job) -> None:
         """A job that was begun and not finished; it comes first in its round."""
         self._rounds[self._round[job.spec.key]].insert(0, job)
+
+
+def by_rounds(plan: Iterable[Round], episodes: Collection[EpisodeSpec]) -> RoundSchedule:
+    """Gives those of the plan's episodes out, round after round."""
+    wanted = set(episodes)
+    return RoundSchedule([spec for entry in one for spec in entry.episodes if spec in wanted] for one in plan)

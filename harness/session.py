@@ -158,6 +158,7 @@ def play(
         until=prepared.until,
         over=_once_watched(prepared, over),
         before=store.run.get("unfinished") or {},
+        schedule=prepared.schedule,
     )
     done, status = store.keys(), "failed"
     started = time.monotonic()

@@ -1,21 +1,23 @@
-"""`--until` while a run goes on: which episode comes next, which finished ones are kept, and when enough are.
+"""`--until` while a run goes on: which finished episodes are kept, and when enough are.
 
-Episodes are played by rounds (`results.sequential`). A worker that is ahead of the others brings results of a later
+Episodes are played by rounds (`results.rounds`). A worker that is ahead of the others brings results of a later
 round first; they are kept when the rounds before are complete, and dropped if the rule says enough by then. What a run
 keeps is therefore the same for any number of workers, and no table sees more of what ends sooner.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..envs.base import EpisodeSpec
+from ..envs.base import AssetPack, Protocol
+from ..results.reading import Run
 from ..results.records import EpisodeRecord
-from ..results.sequential import Rule, Verdict, make_rule, parse
+from ..results.rounds import Round
+from ..results.sequential import Rule, Verdict, make_rule, parse, reading
 from ..results.store import load_run
+from .config import RunConfig
 from .errors import InputError
-from .schedule import RoundSchedule
 
 
 class Until:
@@ -40,46 +42,71 @@ class Until:
         """Episodes that were played and are not kept."""
         return list(self._ahead.values())
 
-    def episodes(self) -> tuple[EpisodeSpec, ...]:
-        """All episodes of the rule's rounds, in the order in which they are played."""
-        return tuple(spec for one in self.rule.plan for seeds in one for spec in seeds)
-
-    def schedule(self, episodes: Collection[EpisodeSpec]) -> RoundSchedule:
-        """Gives those of the episodes out by rounds."""
-        wanted = set(episodes)
-        return RoundSchedule([spec for seeds in one for spec in seeds if spec in wanted] for one in self.rule.plan)
-
     def recall(self, records: Iterable[EpisodeRecord]) -> Verdict:
         """Take in what an earlier sitting has kept."""
-        return self.rule.update({record.key: record.success for record in records})
+        return self.rule.update({record.key: reading(record) for record in records})
 
     def admit(self, record: EpisodeRecord) -> Iterator[EpisodeRecord]:
         """The episodes to be kept now that this one is finished: it, later ones that waited for it, or none."""
         self._ahead[record.key] = record
         while not self.enough and (due := self._due()):
             yield due
-            self.rule.update({due.key: due.success})
+            self.rule.update({due.key: reading(due)})
 
     def _due(self) -> EpisodeRecord | None:
         """An episode of the round that is being completed."""
         current = self.rule.plan[self.rule.finished : self.rule.finished + 1]
-        keys = (spec.key for one in current for seeds in one for spec in seeds)
+        keys = (spec.key for one in current for entry in one for spec in entry.episodes)
         return next((self._ahead.pop(key) for key in keys if key in self._ahead), None)
 
 
-def make_until(condition: str, episodes: Collection[EpisodeSpec]) -> Until:
-    """The rule for a plan, its rival read from its folder. Raises InputError, and StoreError where that holds no run."""
-    _, rival = parse(condition)
-    other = {record.key: record.success for record in load_run(rival).records} if rival else None
+def make_until(config: RunConfig, plan: Sequence[Round], protocol: Protocol, assets: AssetPack) -> Until | None:
+    """The configuration's rule for a plan, None where it has none; its rival is read from its folder.
+
+    Raises InputError, and StoreError where the folder holds no run.
+    """
+    if config.until is None:
+        return None
+    _, rival = parse(config.until)
+    other = load_run(rival) if rival else None
+    if other:
+        require_comparable(other, protocol, config.max_steps, assets)
     try:
-        return Until(make_rule(condition, episodes, other))
+        outcomes = {record.key: reading(record) for record in other.records} if other else None
+        return Until(make_rule(config.until, plan, outcomes))
     except ValueError as error:
         raise InputError(str(error)) from None
+
+
+def require_comparable(rival: Run, protocol: Protocol, max_steps: int | None, assets: AssetPack) -> None:
+    """Raises InputError where the rival was played under other conditions than this run will be."""
+    run = rival.run
+    its_protocol, its_assets = run.get("protocol") or {}, run.get("assets") or {}
+    facts = (
+        (
+            "protocol",
+            _protocol(its_protocol.get("name"), its_protocol.get("version")),
+            _protocol(protocol.name, protocol.version),
+        ),
+        ("--max-steps", (run.get("config") or {}).get("max_steps"), max_steps),
+        ("asset pack (fingerprint)", its_assets.get("fingerprint"), assets.fingerprint),
+    )
+    if differ := [f"{name} there {its!r}, here {ours!r}" for name, its, ours in facts if its != ours]:
+        raise InputError(
+            f"--until: {rival.folder} was played under other conditions, so a difference would not be the policies': "
+            f"{'; '.join(differ)}. Play the rival again under this run's, or give this run the rival's "
+            "--protocol, --max-steps and --assets"
+        )
+
+
+def _protocol(name: str | None, version: int | None) -> str:
+    return f"{name} v{version}"
 
 
 def conclusion(verdict: Mapping[str, Any]) -> str:
     """What the rule came to, for people; from `until` of run.json."""
     played = f"{verdict['episodes']} of {verdict['planned']} episodes"
     if verdict["stop"]:
-        return f"settled by {played} ({verdict['saved']:.0%} saved): {verdict['text']}"
+        how = "given up after" if verdict.get("reason") == "futile" else "settled by"
+        return f"{how} {played} ({verdict['saved']:.0%} saved): {verdict['text']}"
     return f"not settled by {played}: {verdict['text']}"

@@ -45,6 +45,15 @@ class UntilPart(TypedDict, total=False):
     text: Required[str]
     low: Required[float]
     high: Required[float]
+    rounds: int
+    episodes: int
+    planned: int
+    saved: float
+    reason: str
+    e_better: float
+    e_worse: float
+    log_wealth_better: list[float]
+    log_wealth_worse: list[float]
 
 
 class UtilisationPart(TypedDict, total=False):
@@ -95,6 +104,7 @@ class RunFile(TypedDict, total=False):
     versions: dict[str, Any] | None
     counts: dict[str, int] | None
     until: UntilPart | None
+    order_seed: int
     utilisation: UtilisationPart | None
     resumed: list[str]
     sessions: list[SessionPart]

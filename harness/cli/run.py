@@ -46,6 +46,7 @@ def run(
     timeout: Annotated[str | None, _option("timeout", "Seconds until a silent worker is replaced.", "300")] = None,
     retries: Annotated[str | None, _option("retries", "Times an episode is played again after its worker was lost.", "2")] = None,
     until: Annotated[str | None, _option("until", "Stop when clear: 'width<5' (points) or 'A>runs/B'.", "all episodes")] = None,
+    order: Annotated[str | None, _option("order", "tasks: one after the other; rounds: in turns.", "tasks")] = None,
     video: Annotated[str | None, _option("video", "Film when it is over: none, failures or all.", "none")] = None,
     config: Annotated[Path | None, _option("config", "YAML with these fields, or a run's run.json; options win.")] = None,
     resume: Annotated[bool, _option("resume", "Go on with the run in --out.")] = False,
@@ -81,6 +82,7 @@ def run(
         "timeout": timeout,
         "retries": retries,
         "until": until,
+        "order": order,
         "video": video,
     }
     passed = {name: value for name, value in given.items() if value is not None}
@@ -158,7 +160,7 @@ def play(config: RunConfig, passed: dict[str, Any], console: Console, *, resume:
             code = exit_code(error)
             if code is None:
                 raise
-            _explain(error, session.resume_command(store.folder))
+            _explain(error, code, session.resume_command(store.folder))
             run_json = store.run
         else:
             code = int(ExitCode.FINDINGS if run_json["counts"]["errors"] or (filmed and filmed.wrong) else ExitCode.OK)
@@ -189,8 +191,11 @@ def _say(console: Console, line: str) -> None:
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _explain(error: Exception, resume: str) -> None:
-    print(f"nora-bench: {error}\nNothing that had finished is lost. To go on, type: {resume}", file=sys.stderr)
+def _explain(error: Exception, code: int, resume: str) -> None:
+    """Say what ended the run, and how to go on where going on can help: bad input stays bad."""
+    print(f"nora-bench: {error}\nNothing that had finished is lost.", file=sys.stderr)
+    if code != ExitCode.BAD_INPUT:
+        print(f"To go on, type: {resume}", file=sys.stderr)
 
 
 def _report(folder: Path, run_json: dict[str, Any], console: Console, code: int, *, as_json: bool) -> None:

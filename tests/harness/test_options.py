@@ -7,7 +7,7 @@ from typer.main import get_command
 OPTIONS = {
     "run": "--suite --tasks --episodes --init-states --seeds --policy --policy-arg --protocol --workers --executor "
     "--policy-replicas --policy-gpus --max-steps --assets --backend --python --out "
-    "--timeout --retries --until --video --config --resume --dry-run --json",
+    "--timeout --retries --until --order --video --config --resume --dry-run --json",
     "table": "NAMES --format --json --floor --out",
     "show": "FOLDER --key --cell --table --metric --json",
     "compare": "FOLDERS --real --flips --no-flips --json",

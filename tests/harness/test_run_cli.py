@@ -20,6 +20,7 @@ OPTIONS = [
     "--init-states",
     "--json",
     "--max-steps",
+    "--order",
     "--out",
     "--policy",
     "--policy-arg",
@@ -175,6 +176,7 @@ def test_a_run_is_not_resumed_under_other_conditions(cli, part, value, says):
     ended = cli("run", "--resume", "--out", "here")
     assert ended.code == 2
     assert says in ended.err
+    assert "--resume" not in ended.err
     assert load_run("here").records == ()
 
 

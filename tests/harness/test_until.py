@@ -5,7 +5,8 @@ import json
 import pytest
 from nora_bench.envs.base import EpisodeSpec
 from nora_bench.harness.until import Until
-from nora_bench.results.sequential import make_rule, rounds
+from nora_bench.results.rounds import rounds
+from nora_bench.results.sequential import make_rule
 
 CLEAR = ("--until", "width<45")
 """Thirty episodes that all succeed fulfil this; the first few do not."""
@@ -14,6 +15,12 @@ UNCLEAR = ("--until", "width<5")
 
 def specs(tasks=2, states=3):
     return [EpisodeSpec("toy", task, state, 0, "toy/plain") for task in range(tasks) for state in range(states)]
+
+
+def by_rounds(order_seed=0, tasks=3, states=10):
+    """Keys of the toy suite's rounds in that order."""
+    found = rounds(specs(tasks, states), order_seed, {("toy", task): f"go_home_{task}" for task in range(tasks)})
+    return [[spec.key for entry in one for spec in entry.episodes] for one in found]
 
 
 def test_a_clear_result_stops_early_and_says_what_it_saved(bench):
@@ -33,8 +40,8 @@ def test_an_unclear_result_plays_everything(bench):
 
 def test_only_whole_rounds_are_kept_for_any_number_of_workers(bench):
     alone, three = bench(*CLEAR, "--workers", 1, out="alone"), bench(*CLEAR, "--workers", 3, out="three")
-    whole = rounds(specs(tasks=3, states=10))[: alone.run["until"]["rounds"]]
-    assert set(alone.records) == {spec.key for one in whole for seeds in one for spec in seeds}
+    whole = by_rounds(alone.run["order_seed"])[: alone.run["until"]["rounds"]]
+    assert set(alone.records) == {key for one in whole for key in one}
     assert three.trajectories == alone.trajectories
     assert three.run["until"] == alone.run["until"]
 
@@ -45,16 +52,53 @@ def test_actions_of_episodes_that_are_not_kept_are_not_kept_either(bench):
     assert found == {record.actions for record in played.records.values()}
 
 
-def test_a_better_policy_than_another_run_stops_early(bench):
-    other = bench(out="other", policy="zero")
-    played = bench("--until", f"mine>{other.folder}")
-    assert played.run["until"]["stop"]
+@pytest.mark.parametrize(("mine", "its", "reason"), [("fakes:Walk", "zero", "better"), ("zero", "fakes:Walk", "worse")])
+def test_a_comparison_stops_when_it_is_clear_which_way(bench, mine, its, reason):
+    other = bench(out="other", policy=its)
+    played = bench("--until", f"mine>{other.folder}", policy=mine)
+    verdict = played.run["until"]
+    assert (verdict["stop"], verdict["reason"]) == (True, reason)
     assert 0 < len(played.records) < 30
+    assert verdict[f"e_{reason}"] >= 40
+    assert len(verdict[f"log_wealth_{reason}"]) == 31
 
 
-def test_a_policy_that_is_no_better_plays_everything(bench):
+def test_a_comparison_of_equal_policies_is_given_up(bench):
     other = bench(out="other")
-    assert len(bench("--until", f">{other.folder}").records) == 30
+    played = bench("--until", f">{other.folder}")
+    assert (played.run["until"]["reason"], played.run["status"]) == ("futile", "finished")
+    assert len(played.records) < 30
+    assert f"given up after {len(played.records)} of 30 episodes" in played.out
+
+
+def test_errors_of_the_rival_count_as_its_successes_for_the_claim_better(bench, trouble):
+    """Without them fewer rounds do: on ten of thirty scenes nobody can be said to be better."""
+    clean = bench("--until", f">{bench(out='clean', policy='zero').folder}", out="against-clean")
+    orders = [{"kind": "premise", "phase": "reset", "scene": spec.scene} for spec in specs(1, 10)]
+    spoilt = bench("--assets", trouble(*orders), out="spoilt", policy="zero")
+    played = bench("--until", f">{spoilt.folder}", out="against-spoilt")
+    assert spoilt.run["counts"]["errors"] == 10
+    assert played.run["until"]["reason"] == clean.run["until"]["reason"] == "better"
+    assert played.run["until"]["rounds"] > clean.run["until"]["rounds"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [(("--protocol", "toy/chunk-end"), "toy/chunk-end v1"), (("--max-steps", 5), "max-steps there 5, here None")],
+)
+def test_a_rival_under_other_conditions_is_refused_before_anything_is_played(bench, options, says):
+    other = bench(*options, out="other")
+    played = bench("--until", f">{other.folder}", out="new")
+    assert (played.code, played.folder.exists()) == (2, False)
+    assert says in played.err
+
+
+def test_a_rival_drawn_with_other_assets_is_refused(bench):
+    other = bench(out="other")
+    path = other.folder / "run.json"
+    path.write_text(json.dumps({**other.run, "assets": {**other.run["assets"], "fingerprint": "f" * 16}}))
+    played = bench("--until", f">{other.folder}", out="new")
+    assert (played.code, "asset pack (fingerprint) there 'ffffffffffffffff'" in played.err) == (2, True)
 
 
 def test_a_rival_that_lacks_scenes_is_refused_before_anything_is_played(bench):
@@ -64,8 +108,10 @@ def test_a_rival_that_lacks_scenes_is_refused_before_anything_is_played(bench):
     assert "has not played 24 of the planned scenes" in played.err
 
 
-def test_a_resumed_run_stops_where_an_undisturbed_one_does(bench):
-    whole = bench(*CLEAR, "--workers", 2)
+@pytest.mark.parametrize("rival", [False, True])
+def test_a_resumed_run_says_what_an_undisturbed_one_does(bench, rival):
+    condition = ("--until", f">{bench(out='other', policy='zero').folder}") if rival else CLEAR
+    whole = bench(*condition, "--workers", 2)
     episodes = whole.folder / "episodes.jsonl"
     lines = episodes.read_bytes().splitlines(keepends=True)
     episodes.write_bytes(b"".join(lines[:4]))
@@ -94,12 +140,34 @@ def test_a_dry_run_names_the_condition_and_counts_what_is_left(bench, cli):
     assert left["plan"]["episodes"] == {"toy": 0}
 
 
-def test_an_episode_that_ends_in_an_error_takes_its_round_out(bench, trouble):
-    first = rounds(specs(tasks=3, states=10))[0][0][0]
-    played = bench(*CLEAR, "--assets", trouble({"kind": "premise", "phase": "reset", "scene": first.scene}))
+def test_an_episode_that_ends_in_an_error_widens_the_interval(bench, trouble):
+    clean = bench(*CLEAR, out="clean")
+    first = by_rounds(clean.run["order_seed"])[0][0]
+    played = bench(*CLEAR, "--assets", trouble({"kind": "premise", "phase": "reset", "scene": first.partition("@")[0]}))
     verdict = played.run["until"]
     assert (played.code, verdict["stop"]) == (1, True)
-    assert verdict["episodes"] == 3 * (verdict["rounds"] + 1) == len(played.records)
+    assert verdict["episodes"] == 3 * verdict["rounds"] == len(played.records) > len(clean.records)
+
+
+def test_another_run_looks_at_other_states_first(bench):
+    """The order follows from what is run: again the same, of another policy another."""
+    options = ("--order", "rounds", "--workers", 1)
+    one, again, other = bench(*options, out="1"), bench(*options, out="2"), bench(*options, out="3", policy="zero")
+    assert one.run["order_seed"] == again.run["order_seed"] != other.run["order_seed"]
+    assert list(one.records) == list(again.records) != list(other.records)
+
+
+def test_a_run_by_rounds_is_a_fair_sample_at_any_time(bench):
+    played = bench("--order", "rounds", "--workers", 1)
+    keys = list(played.records)
+    assert len(keys) == 30
+    assert [sorted(keys[at : at + 3]) for at in range(0, 30, 3)] == [sorted(one) for one in by_rounds(played.run["order_seed"])]
+
+
+def test_the_order_changes_no_result_and_may_change_on_resume(bench):
+    by_task, by_round = bench(out="tasks"), bench("--order", "rounds", out="rounds")
+    assert by_task.trajectories == by_round.trajectories
+    assert bench("--resume", "--order", "tasks", out="rounds").code == 0
 
 
 @pytest.fixture
@@ -114,7 +182,8 @@ def make_record():
 
 
 def test_a_result_of_a_later_round_waits_for_the_rounds_before(make_record):
-    until = Until(make_rule("width<5", specs()))
-    (first, second), (later, _) = [[seeds[0] for seeds in one] for one in rounds(specs())[:2]]
+    plan = rounds(specs(), 0, {("toy", task): str(task) for task in range(2)})
+    until = Until(make_rule("width<5", plan))
+    (first, second), (later, _) = [[entry.episodes[0] for entry in one] for one in plan[:2]]
     kept = [[record.key for record in until.admit(make_record(spec))] for spec in (later, first, second)]
     assert kept == [[], [first.key], [second.key, later.key]]
