@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from statistics import fmean, stdev
 
 from .conditions import Conditions, Incomparable, conditions
 from .contest import Match, match_table
 from .coverage import Shortfall, part_label, shortfall
 from .layouts import Item, Layout
-from .outcomes import Group, Rate, belongs, groups, rate
+from .outcomes import Group, Rate, belongs, by_suite, groups, rate, uncertain
 from .reading import Run
+from .records import EpisodeRecord
 from .tables import Cell, Line
 from .trials import TABLES as TRIALS
 
 BENCHMARK_PACK = "official"
 """Name of the asset pack that holds the benchmark's own images; policies on others may not be called best."""
 FEW = 10
-"""Below so many initial states a cell shows k/n alone: an interval would be wider than anything that it could be compared with."""
+"""Below so many initial states a cell shows k/n alone: its interval, in json and csv, is too wide to compare anything with."""
 Row = tuple[Line, Group]
 
 
@@ -50,7 +52,7 @@ def _played(group: Group, item: Item) -> bool:
 
 
 def _kind(layout: Layout, item: Item, lacks: Mapping[str, Shortfall]) -> tuple[str, bool] | None:
-    """(tasks, whether scenes are missing): columns that are alike in it share a row. None for a mean over parts without all tasks."""
+    """(tasks, whether scenes are missing): columns alike in it share a row. None for a mean over parts that lack tasks."""
     parts = [lacks[part.name] for part in layout.parts(item)]
     if item.mean_of and any(part.tasks for part in parts):
         return None
@@ -99,7 +101,7 @@ def _cell(found: Rate | None) -> Cell | None:
 
 
 def _cell_text(found: Rate, few: bool) -> str:
-    """`98.0 [96.3, 99.0]`; `90.5 to 100.0 [88.9, 100.0]` where errors leave it open; `3/4`, `2 to 3/4` for a few initial states."""
+    """`98.0 [96.3, 99.0]`; `90.5 to 100.0 [88.9, 100.0]` where errors leave it open; `3/4`, `2 to 3/4` for few states."""
     ends = dict.fromkeys((found.low, found.high))
     if few:
         return " to ".join(str(end.k) for end in ends) + f"/{found.low.n}"
@@ -107,18 +109,45 @@ def _cell_text(found: Rate, few: bool) -> str:
     return " to ".join(f"{100 * end.mean:.1f}" for end in ends) + f" [{100 * low:.1f}, {100 * high:.1f}]"
 
 
+def over_seeds(layout: Layout, row: Row) -> Line | None:
+    """The row as papers print it, mean ± standard deviation of the seeds' rates; None for fewer than two seeds or open episodes.
+
+    The deviation is that of the policy's noise on the same initial states: it says nothing of other states, and is no interval.
+    """
+    line, group = row
+    by_seed: dict[int, list[EpisodeRecord]] = {}
+    for record in group.records:
+        by_seed.setdefault(record.seed, []).append(record)
+    if len(by_seed) < 2 or any(map(uncertain, group.records)):
+        return None
+    sides = [replace(group, records=own, suites=by_suite(own), counted={}) for own in by_seed.values()]
+    cells = {}
+    for name, metric in line.cells:
+        found = [one for side in sides if (one := rate(side, layout, layout.item(name), metric))]
+        if len(found) == len(sides):
+            values = [100 * one.low.mean for one in found]
+            cells[name, metric] = Cell(
+                f"{fmean(values):.1f} ± {stdev(values):.1f}", fmean(values), n=sum(one.low.n for one in found)
+            )
+    label = f"{line.label}: mean ± std over {len(by_seed)} seeds"
+    return Line(
+        label, "seeds", cells, ("standard deviation between seeds on the same initial states, not an interval",), ranked=False
+    )
+
+
 def _left_open(group: Group, suites: Iterable[str]) -> Iterable[str]:
     """Episodes that are not what they seem: errors, restarts, other tries, repetitions."""
     records = [record for suite in suites for record in group.suites.get(suite, ())]
     if errors := group.errors(suites):
         listed = ", ".join(f"{count} of the {name}'s" for name, count in errors.items())
-        yield f"{sum(errors.values())} episodes ended in an error ({listed}): the cell shows both bounds, errors as failures and as successes"
+        total = sum(errors.values())
+        yield f"{total} episodes ended in an error ({listed}): the cell shows both bounds, errors as failures and as successes"
     if lost := sum(record.success is not None and record.policy_losses > 0 for record in records):
         yield f"{lost} episodes were lost by the policy and played again: their successes count in the upper bound alone"
     if again := sum(record.attempts > 1 for record in records):
         yield f"{again} episodes were started more than once"
     if repeats := sum(group.repeats.get(suite, 0) for suite in suites):
-        yield f"{repeats} episodes repeat a trajectory under another seed: they count, and tell nothing new of their initial state"
+        yield f"{repeats} episodes repeat a trajectory under another seed: they count, and tell nothing new of their state"
 
 
 def _told(group: Group, found: Conditions) -> Iterable[str]:

@@ -90,17 +90,23 @@ def _drawn_in_several_ways(records: Iterable[EpisodeRecord]) -> dict[tuple[str, 
     return {task: tuple(found) for task, found in ways.items() if len(found) > 1}
 
 
-def _group(run: Run, key: GroupKey, records: Sequence[EpisodeRecord]) -> Group:
+def by_suite(records: Iterable[EpisodeRecord]) -> dict[str, list[EpisodeRecord]]:
+    """Records by their suite, in the order in which the suites were met."""
     suites: dict[str, list[EpisodeRecord]] = {}
+    for record in records:
+        suites.setdefault(record.suite, []).append(record)
+    return suites
+
+
+def _group(run: Run, key: GroupKey, records: Sequence[EpisodeRecord]) -> Group:
     repeats: Counter[str] = Counter()
     seen: set[tuple[object, ...]] = set()
     for record in records:
-        suites.setdefault(record.suite, []).append(record)
         if record.success is not None and record.trajectory_sha256:
             played = (record.suite, record.task_id, record.variant, record.init_state, record.trajectory_sha256)
             repeats[record.suite] += played in seen
             seen.add(played)
-    return Group(run, key, records, suites, repeats)
+    return Group(run, key, records, by_suite(records), repeats)
 
 
 def cause(record: EpisodeRecord) -> str:
@@ -203,3 +209,27 @@ def rate(group: Group, layout: Layout, item: Item, metric: str = "success") -> R
 def _estimate(group: Group, played: Sequence[Item], metric: str, reading: Reading) -> Estimate | None:
     by_part = [strata(group, part, metric, 1 / len(played), reading) for part in played]
     return stratified([s for part in by_part for s in part]) if all(by_part) else None
+
+
+def rate_of(records: Sequence[EpisodeRecord], weights: Mapping[tuple[str, str], float]) -> Rate | None:
+    """The success rate of any records; None where there are none.
+
+    Args:
+        records: episodes that may stand in one cell.
+        weights: (task, part) -> its share in the rate; records of others are left out.
+    """
+
+    def read(reading: Reading) -> Estimate | None:
+        tasks: dict[tuple[str, str], Clusters] = {task: {} for task in weights}
+        for record in records:
+            value = outcome(record, "success", reading)
+            if value is not None and (record.task, record.part) in tasks:
+                cell = tasks[record.task, record.part].setdefault(record.init_state, [0, 0])
+                cell[0] += value
+                cell[1] += 1
+        return stratified([Stratum(weights[task], [(k, n) for k, n in states.values()]) for task, states in tasks.items()])
+
+    open_ = sum(map(uncertain, records))
+    low = read("failures")
+    high = read("successes") if open_ else low
+    return Rate(low, high, open_) if low and high else None

@@ -9,11 +9,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from . import charts, layouts, render, sections, tables
+from . import charts, curves, forest, layouts, render, sections, tables
 from .films import embed, film_id
+from .outcomes import Group, groups
 from .reading import Run
 from .records import EpisodeRecord
-from .summary import outcome, remarks, seconds, suites
+from .summary import group_suites, outcome, remarks, seconds
 
 PAGE = Path(__file__).with_name("page")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; media-src data:"
@@ -29,11 +30,13 @@ def page(runs: Sequence[Run], *, sample: int = 12, megabytes: float = 100) -> st
         megabytes: films are embedded up to this size; failures come first.
     """
     by_name = _named(runs)
+    by_group = _grouped(by_name)
     films = embed(by_name, megabytes)
+    table = tables.build(_layout(runs), runs)
     parts = {
-        "Results": render.html(tables.build(_layout(runs), runs)),
-        "Tasks": charts.heat_map({name: suites(run) for name, run in by_name.items()}),
-        "Success over steps": charts.curves({name: run.records for name, run in by_name.items()}),
+        "Results": render.html(table) + forest.forest(table),
+        "Tasks": charts.heat_map({name: group_suites(group) for name, group in by_group.items()}),
+        "Success over steps": curves.charts(by_group),
         "Comparison": sections.comparison(runs),
         "How episodes ended": sections.endings(by_name),
         "Where the time went": charts.time_bars({name: seconds(run.records) for name, run in by_name.items()}),
@@ -48,6 +51,18 @@ def _named(runs: Sequence[Run]) -> dict[str, Run]:
     """Runs by name; equal names get their folder behind them."""
     counted = Counter(run.name for run in runs)
     return {run.name if counted[run.name] == 1 else f"{run.name} ({run.folder})": run for run in runs}
+
+
+def _grouped(by_name: Mapping[str, Run]) -> dict[str, Group]:
+    """Episodes that may stand in one rate, by name: that of the run, with what tells them apart where a run has several."""
+    found = {}
+    for name, run in by_name.items():
+        own = groups(run)
+        for group in own:
+            key = group.key
+            told = ", ".join(filter(None, (key.policy, key.protocol, key.pack, key.fingerprint, key.backend, key.renderer)))
+            found[name if len(own) == 1 else f"{name} ({told})"] = group
+    return found
 
 
 def _layout(runs: Sequence[Run]) -> layouts.Layout:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from .outcomes import groups
+from .layouts import Item
+from .outcomes import Group, groups, rate_of, shares
 from .reading import Run
 from .records import EpisodeRecord
-from .stats import Stratum, clopper_pearson, stratified, wilson
 
 PROVENANCE = ("command", "versions", "commit", "hardware", "platform")
 """Parts of run.json that say where its numbers come from."""
@@ -70,25 +70,31 @@ def troubles(counts: Mapping[str, int]) -> Iterator[str]:
 
 def suites(run: Run) -> list[dict[str, Any]]:
     """One entry per suite and set of conditions, with its tasks; rates as fractions."""
+    return [entry for group in groups(run) for entry in group_suites(group)]
+
+
+def group_suites(group: Group) -> list[dict[str, Any]]:
+    """One entry per suite of a group, with its tasks; rates as fractions.
+
+    Where errors leave a rate open, `mean` counts them as failures, `upper` as successes, and `low` to `high` covers both.
+    """
     found = []
-    for group in groups(run):
-        for suite, everything in group.suites.items():
-            records = [record for record in everything if record.success is not None]
-            tasks = _tasks(records)
-            parts = Counter(task for task, _ in tasks)
-            strata = [Stratum(1 / parts[task], _clusters(own)) for (task, _), own in tasks.items()]
-            found.append(
-                {
-                    "suite": suite,
-                    "pack": group.key.pack,
-                    "backend": group.key.backend,
-                    "renderers": sorted({record.renderer for record in records} - {""}),
-                    **_rate(strata, clopper_pearson),
-                    "errors": sum(group.errors([suite]).values()),
-                    "repeats": group.repeats.get(suite, 0),
-                    "tasks": [_task(own) for _, own in sorted(tasks.items())],
-                }
-            )
+    for suite, records in group.suites.items():
+        tasks = _tasks(records)
+        weights = shares(dict.fromkeys((record.task, record.part) for record in records), Item(suite, suite=suite))
+        found.append(
+            {
+                "suite": suite,
+                "pack": group.key.pack,
+                "backend": group.key.backend,
+                "renderers": sorted({record.renderer for record in records} - {""}),
+                **_rate(records, weights),
+                "errors": sum(group.errors([suite]).values()),
+                "causes": group.errors([suite]),
+                "repeats": group.repeats.get(suite, 0),
+                "tasks": [_task(own) for _, own in sorted(tasks.items())],
+            }
+        )
     return found
 
 
@@ -99,15 +105,6 @@ def _tasks(records: Iterable[EpisodeRecord]) -> dict[tuple[int, str], list[Episo
     return found
 
 
-def _clusters(records: Iterable[EpisodeRecord]) -> list[tuple[int, int]]:
-    found: dict[int, list[int]] = {}
-    for record in records:
-        cell = found.setdefault(record.init_state, [0, 0])
-        cell[0] += bool(record.success)
-        cell[1] += 1
-    return [(k, n) for k, n in found.values()]
-
-
 def _task(records: Sequence[EpisodeRecord]) -> dict[str, Any]:
     first = records[0]
     return {
@@ -115,10 +112,19 @@ def _task(records: Sequence[EpisodeRecord]) -> dict[str, Any]:
         "task": first.task,
         "variant": first.part,
         "looks": _looks(records),
-        **_rate([Stratum(1.0, _clusters(records))], wilson),
+        **_rate(records, {(first.task, first.part): 1.0}),
         "steps": fmean(record.steps for record in records),
         "seconds": fmean(record.seconds.get("total", 0.0) for record in records),
     }
+
+
+def _rate(records: Sequence[EpisodeRecord], weights: Mapping[tuple[str, str], float]) -> dict[str, Any]:
+    found = rate_of(records, weights)
+    if found is None:
+        return {}
+    low, high = found.bounds
+    counted = {"k": found.low.k, "n": found.low.n, "states": found.low.clusters, "effective": found.low.effective}
+    return {"mean": found.low.mean, "upper": found.high.mean, "low": low, "high": high, **counted, "uncertain": found.uncertain}
 
 
 def _looks(records: Iterable[EpisodeRecord]) -> dict[str, tuple[int, int]]:
@@ -128,11 +134,6 @@ def _looks(records: Iterable[EpisodeRecord]) -> dict[str, tuple[int, int]]:
         k, n = found[record.look]
         found[record.look] = (k + bool(record.success), n + 1)
     return found if any(found) else {}
-
-
-def _rate(strata: Sequence[Stratum], interval: Any) -> dict[str, Any]:
-    found = stratified(strata, interval=interval)
-    return {name: getattr(found, name) for name in ("mean", "low", "high", "k", "n")} if found else {}
 
 
 def errors(records: Iterable[EpisodeRecord]) -> list[dict[str, Any]]:

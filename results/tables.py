@@ -52,7 +52,7 @@ class Line:
 
     label: str
     kind: str
-    """`published`, `measured`, `floor` (a policy that does not look) or `delta`."""
+    """`published`, `measured`, `seeds` (mean ± standard deviation), `floor` (a policy that does not look) or `delta`."""
     cells: Mapping[tuple[str, str], Cell]
     """(item, metric) -> cell; absent where there is no number."""
     notes: tuple[str, ...] = ()
@@ -78,18 +78,22 @@ class Table:
     """What holds for all of it."""
 
 
-def build(layout: Layout, runs: Sequence[Run] = (), floors: Sequence[Run] = (), *, anyway: bool = False) -> Table:
+def build(
+    layout: Layout, runs: Sequence[Run] = (), floors: Sequence[Run] = (), *, anyway: bool = False, seeds: bool = False
+) -> Table:
     """The table with its published rows and one measured row for each run, set of conditions and part of the benchmark.
 
     Two runs bring a row of their differences, unless their conditions forbid it (`anyway` shows it all the same). `floors` are
-    runs of a policy that does not look: measured rates that are not above theirs are marked.
+    runs of a policy that does not look: measured rates that are not above theirs are marked. `seeds` adds rows of mean ± standard
+    deviation over seeds, as papers print them.
     """
-    from .measured import delta, rows
+    from .measured import delta, over_seeds, rows
 
     floor = [replace(line, kind="floor", ranked=False) for run in floors for line, _ in rows(layout, run)]
     found = [row for run in runs for row in rows(layout, run)]
     measured = [_against_floor(line, floor) for line, _ in found]
     lines = [*_published(layout), *_headed("Floor: a policy that does not look", floor), *_headed("Measured", measured)]
+    lines += [line for row in found if seeds and (line := over_seeds(layout, row))]
     sides = list(dict.fromkeys(group for _, group in found))
     if len(sides) == 2 and sides[0].run is not sides[1].run:
         lines.append(delta(layout, *sides, anyway=anyway))

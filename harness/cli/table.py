@@ -26,6 +26,9 @@ def table(
         list[Path] | None,
         typer.Option(metavar="RUN", help="Run of a policy that does not look (blind): mark what is not above it."),
     ] = None,
+    over_seeds: Annotated[
+        bool, typer.Option(help="Add rows of mean ± standard deviation over seeds, as papers print them.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
 ) -> None:
     """Print success rates in a paper's layout: published rows, and measured ones with 95 % intervals beside them.
@@ -46,7 +49,7 @@ def table(
 
     _check_format(form)
     layout, runs = _load(id, folders)
-    _write(build(layout, runs, [load_run(folder) for folder in floor or ()]), form, out)
+    _write(build(layout, runs, [load_run(folder) for folder in floor or ()], seeds=over_seeds), form, out)
 
 
 def _split(names: list[str]) -> tuple[str | None, list[Path]]:

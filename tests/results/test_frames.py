@@ -28,4 +28,5 @@ def test_tasks_and_suites_carry_their_intervals(run):
         assert {"suite", "k", "n", "mean", "low", "high"} <= set(frame.columns)
         assert (frame.low <= frame["mean"]).all()
         assert (frame["mean"] <= frame.high).all()
-    assert run.tasks().n.sum() == 2
+    assert run.tasks().n.sum() == 3
+    assert run.tasks().uncertain.sum() == 1

@@ -241,3 +241,17 @@ def test_a_run_of_two_packs_is_held_against_nothing_not_even_its_mirror_image(ru
     mirror = [r.from_json({**r.to_json(), "assets": STANDIN}) if r.init_state >= 25 else r for r in records]
     with pytest.raises(Incomparable, match="mixed assets"):
         require_comparable(run("a", halves), run("b", mirror), "")
+
+
+def test_mean_and_deviation_over_seeds_are_a_row_of_their_own_when_asked_for(run, libero):
+    records = [r for r in libero(suites=("libero_goal",), seeds=2, failures=5)]
+    records = [r.from_json({**r.to_json(), "success": False}) if r.seed and r.init_state < 10 else r for r in records]
+    table = build(LIBERO, [run("mine", records)], seeds=True)
+    (line,) = [line for line in table.lines if line.kind == "seeds"]
+    assert line.cells["Goal", "success"].text == "85.0 ± 7.1"
+    assert not line.ranked
+
+
+def test_one_seed_has_no_deviation(run, libero):
+    table = build(LIBERO, [run("mine", libero(suites=("libero_goal",)))], seeds=True)
+    assert [line for line in table.lines if line.kind == "seeds"] == []

@@ -26,12 +26,12 @@ def test_episodes_are_counted_by_how_they_ended(goal):
     }
 
 
-def test_tasks_have_wilson_intervals(goal):
-    from nora_bench.results.stats import wilson
-
+def test_a_task_shows_both_bounds_where_an_error_leaves_its_rate_open(goal):
     task = summarise(goal)["suites"][0]["tasks"][1]
-    assert (task["k"], task["n"], task["mean"]) == (3, 5, 0.6)
-    assert (task["low"], task["high"]) == wilson(3, 5)
+    assert (task["k"], task["n"], task["uncertain"]) == (3, 6, 1)
+    assert (task["mean"], task["upper"]) == (0.5, pytest.approx(4 / 6))
+    assert task["low"] < 0.5
+    assert task["upper"] < task["high"]
 
 
 def test_errors_are_grouped_with_their_keys(goal):
