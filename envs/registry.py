@@ -7,7 +7,11 @@ import importlib
 import warnings
 from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, TypeVar
+
+from . import source_files
 
 T = TypeVar("T")
 
@@ -18,15 +22,38 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {', '.join(close)}?)" if close else ""
 
 
-def load_object(path: str) -> Any:
-    """Import `package.module:attribute`. Raises ValueError for other spellings, ImportError naming what is missing."""
-    module, _, attribute = path.partition(":")
-    if not module or not attribute:
-        raise ValueError(f"{path!r} is not of the form package.module:Name")
+def load_object(reference: str) -> Any:
+    """Import `package.module:Name` or `path/to/file.py:Name`.
+
+    Raises ValueError for other spellings, ImportError naming what is missing, or why it cannot be imported.
+    """
+    place, _, name = reference.rpartition(":")
+    if not place or not name:
+        raise ValueError(f"{reference!r} is not of the form package.module:Name or path/to/file.py:Name")
+    module = _import_file(place) if source_files.is_file(reference) else _import(place, lambda: importlib.import_module(place))
     try:
-        return getattr(importlib.import_module(module), attribute)
+        return getattr(module, name)
     except AttributeError:
-        raise ImportError(f"module {module} has no {attribute!r}") from None
+        what = "" if source_files.is_file(reference) else "module "
+        raise ImportError(f"{what}{place} has no {name!r}{nearest(name, vars(module))}") from None
+
+
+def _import_file(place: str) -> ModuleType:
+    path = Path(place).expanduser()
+    if not path.is_file():
+        there = sorted(one.name for one in path.absolute().parent.glob("*.py"))
+        raise ImportError(f"there is no file {path.absolute()}{nearest(path.name, there)}")
+    return _import(place, lambda: source_files.import_file(path))
+
+
+def _import(place: str, call: Callable[[], ModuleType]) -> ModuleType:
+    """The module. What goes wrong in its own code comes out as an ImportError that says where."""
+    try:
+        return call()
+    except ImportError:
+        raise
+    except Exception as error:
+        raise ImportError(f"{place} raised {type(error).__name__}: {error}") from error
 
 
 class Registry(Generic[T]):

@@ -6,6 +6,7 @@ from typing import cast
 
 from .base import Suite
 from .registry import Registry, load_object
+from .source_files import located
 
 LIBERO = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
 
@@ -25,7 +26,7 @@ REGISTRY: Registry[Suite] = Registry(
 
 
 def get(name: str) -> Suite:
-    """The suite of that name, or at that `package.module:attribute`. Raises KeyError naming the nearest."""
+    """The suite of that name, `package.module:attribute` or `file.py:attribute`. Raises KeyError naming the nearest."""
     if ":" in name:
         return cast(Suite, load_object(name))
     return REGISTRY.get(name)
@@ -37,5 +38,5 @@ def names() -> tuple[str, ...]:
 
 
 def expand(name: str) -> tuple[str, ...]:
-    """The suites that a name on the command line stands for."""
-    return GROUPS.get(name, (name,))
+    """The suites that a name on the command line stands for; one in a file with its absolute path, for workers elsewhere."""
+    return GROUPS.get(name, (located(name),))

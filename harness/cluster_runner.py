@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..envs.base import AssetPack, EpisodeSpec
+from ..envs.source_files import located
 from ..policies.base import Policy, PolicyContext
 from . import recording
 from .cluster import ClusterWorld, Outcome, Replica
@@ -71,7 +72,7 @@ class Replicas(PolicySeat):
             "runtime_env": {"env_vars": {"PYTHONPATH": import_path()}},
         }
         remote = ray.remote(**options)(Replica)
-        self._all = [remote.remote(config.policy, dict(config.policy_arg), MAX_BATCH) for _ in range(count)]
+        self._all = [remote.remote(located(config.policy), dict(config.policy_arg), MAX_BATCH) for _ in range(count)]
         self._nodes: list[str] = []
         self._found: dict[str, Any] = {}
         self._load: Counter[int] = Counter()

@@ -33,7 +33,7 @@ class RunConfig:
     """One run as asked for, every value checked for itself. Build it with `parse`."""
 
     suite: tuple[str, ...]
-    """Suites or groups of suites, by name or `module:attribute`."""
+    """Suites or groups of suites, by name, `module:attribute` or `file.py:attribute`."""
     tasks: tuple[str, ...] = ()
     """Task ids or names; empty for all."""
     episodes: int | None = None
@@ -43,7 +43,7 @@ class RunConfig:
     """Initial states; empty for all."""
     seeds: tuple[int, ...] = (0,)
     policy: str = "nora-1.5-nano"
-    """Name, or `module:Class`; the default is the trained model that comes with the package."""
+    """Name, `module:Class` or `file.py:Class`; the default is the trained model that comes with the package."""
     policy_arg: Mapping[str, str] = field(default_factory=dict)
     protocol: str | None = None
     """Name; None for the suites' own default."""

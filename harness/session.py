@@ -69,6 +69,11 @@ def reopen(prepared: Prepared, folder: Path) -> Store:
     """The folder of a run that is to go on. Raises InputError where it would go on as another run."""
     store = Store.open(folder)
     try:
+        if store.run.get("merged"):
+            names = ", ".join(str(one.get("folder")) for one in store.run["merged"])
+            raise InputError(
+                f"{folder} was merged from other runs and is not played; resume those ({names}) and merge them again"
+            )
         found = {**prepared.facts(), "config": prepared.config.to_json()}
         for part in CHECKED:
             _require_same(folder, part, _essential(store.run.get(part)), _essential(found[part]))
@@ -232,11 +237,11 @@ def _settle(store: Store, seat: PolicySeat, gl: Backend, versions: Mapping[str, 
     On a resumed run it is held against what is there, and stands in the session alone.
     """
     run = store.run
-    policy = {**run["policy"], "fingerprint": _with_arguments(seat.fingerprint(), run["policy"])}
+    policy = {**run["policy"], "fingerprint": sittings.with_arguments(seat.fingerprint(), run["policy"])}
     versions = {**provenance.versions(), **versions, "cpu": provenance.cpu_model()}
     drawing = {"backend": gl.name, "renderer": gl.renderer}
     if "fingerprint" in run["policy"]:
-        before = {**run["policy"], "fingerprint": _with_arguments(run["policy"]["fingerprint"], run["policy"])}
+        before = {**run["policy"], "fingerprint": sittings.with_arguments(run["policy"]["fingerprint"], run["policy"])}
         _require_same(store.folder, "policy", before, policy)
         _require_same(store.folder, "versions", sittings.deciding(run["versions"]), sittings.deciding(versions))
         _require_same(store.folder, "gl", run["gl"], drawing)
@@ -246,11 +251,6 @@ def _settle(store: Store, seat: PolicySeat, gl: Backend, versions: Mapping[str, 
     own = sittings.short_digest(policy["fingerprint"])
     _note(store, versions=versions, gl=drawing, policy_fingerprint=own, conditions=conditions)
     return conditions
-
-
-def _with_arguments(fingerprint: Mapping[str, Any], policy: Mapping[str, Any]) -> dict[str, Any]:
-    """A policy's fingerprint with the arguments that it was built with: they may change its answers, whatever it says itself."""
-    return {**fingerprint, **({"args": dict(policy["args"])} if policy.get("args") else {})}
 
 
 def _note(store: Store, **fields: Any) -> None:

@@ -34,13 +34,22 @@ def begin() -> dict[str, Any]:
     }
 
 
+def of(run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The sessions of a run; one of an earlier version of nora-bench tells of its first alone."""
+    if run.get("sessions") is not None:
+        return [dict(one) for one in run["sessions"]]
+    first = {"started": run.get("created"), "finished": run.get("finished"), "status": run.get("status")}
+    return [{**first, **{name: run[name] for name in (*PLACE, "gl") if name in run}}]
+
+
 def earlier(run: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The sessions of a run that is to go on: one that had no end was killed; a run of an earlier version tells of its first."""
-    sessions = run.get("sessions")
-    if sessions is None:
-        first = {"started": run.get("created"), "finished": run.get("finished"), "status": run.get("status")}
-        sessions = [{**first, **{name: run[name] for name in (*PLACE, "gl") if name in run}}]
-    return [{**one, "status": KILLED} if one.get("status") == "running" else dict(one) for one in sessions]
+    """The sessions of a run that is to go on: one that had no end was killed."""
+    return [{**one, "status": KILLED} if one.get("status") == "running" else one for one in of(run)]
+
+
+def with_arguments(fingerprint: Mapping[str, Any], policy: Mapping[str, Any]) -> dict[str, Any]:
+    """A policy's fingerprint with the arguments that it was built with: they may change its answers, whatever it says itself."""
+    return {**fingerprint, **({"args": dict(policy["args"])} if policy.get("args") else {})}
 
 
 def conditions(run: Mapping[str, Any], gl: Mapping[str, str], versions: Mapping[str, str]) -> str:

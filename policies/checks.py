@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -16,7 +17,7 @@ LIBERO_PROPRIO = {"eef_pos": 3, "eef_quat": 4, "gripper_qpos": 2, "joint_pos": 7
 
 
 def check_policy(
-    build: Callable[[], Policy],
+    build: Callable[[], Policy] | str,
     context: PolicyContext | None = None,
     observations: Sequence[Observation] | None = None,
 ) -> None:
@@ -26,10 +27,11 @@ def check_policy(
     nothing unless `stochastic`, nothing looked at beyond `needs`, nothing written into what is shown.
 
     Args:
-        build: makes a fresh policy each time.
+        build: makes a fresh policy each time; or what `--policy` takes, like `my_policy.py:Mine`.
         context: what `start` is given; None for LIBERO's.
         observations: first decisions (`decision` 0) of at least two episodes; None for noise of LIBERO's shapes.
     """
+    build = _builder(build)
     policy = build()
     _check_needs(policy.needs)
     context = context or _libero()
@@ -53,6 +55,14 @@ def check_policy(
             _check_equal(together, reseeded, "it is not `stochastic`, and its answer depends on the seed")
     finally:
         other.close()
+
+
+def _builder(build: Callable[[], Policy] | str) -> Callable[[], Policy]:
+    if not isinstance(build, str):
+        return build
+    from .registry import load
+
+    return partial(load, build, {})
 
 
 def _check_needs(needs: Needs) -> None:
@@ -101,6 +111,8 @@ def _reseeded(one: Observation) -> Observation:
 
 def check_chunk(chunk: ActionChunk, action_size: int) -> None:
     """Raises PolicyError where an answer is not [at least one step, action_size] finite float64."""
+    if not isinstance(chunk, ActionChunk):
+        raise PolicyError(f"act must answer ActionChunk, not {type(chunk).__name__}")
     actions = chunk.actions
     if not isinstance(actions, np.ndarray) or actions.dtype != np.float64:
         raise PolicyError(f"actions must be a float64 array, not {getattr(actions, 'dtype', type(actions).__name__)}")

@@ -1,5 +1,5 @@
-"""From `--policy` and `--policy-arg` to a policy: built-in name, plug-in, a checkpoint's path, a server's address, or
-`package.module:Class`."""
+"""From `--policy` and `--policy-arg` to a policy: built-in name, plug-in, a checkpoint's path, a server's address,
+`package.module:Class` or `path/to/file.py:Class`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 
 from ..envs.base import Needs
 from ..envs.registry import Registry, load_object, nearest
+from ..envs.source_files import is_file, names_in
 from .arguments import convert
 from .base import Policy, PolicyError
 
@@ -50,7 +51,7 @@ class PolicyRequestError(PolicyError):
 
 def load(name_or_path: str, args: Mapping[str, str]) -> Policy:
     """The policy of that name, of the checkpoint at that path or hub id, or the class at `package.module:Class` (the working
-    folder counts as a place to look).
+    folder counts as a place to look) or `path/to/file.py:Class`.
 
     Args:
         name_or_path: what stands after `--policy`.
@@ -77,7 +78,9 @@ def find(name_or_path: str) -> Callable[..., Policy]:
         from .remote import policy_at
 
         return policy_at(name_or_path)
-    if _is_checkpoint(name_or_path):
+    if name_or_path.endswith(".py"):
+        raise PolicyRequestError(_without_class(Path(name_or_path)))
+    if not is_file(name_or_path) and _is_checkpoint(name_or_path):
         from .nora.presets import checkpoint_at
 
         return checkpoint_at(name_or_path)
@@ -86,7 +89,7 @@ def find(name_or_path: str) -> Callable[..., Policy]:
             return POLICIES.get(name_or_path)
         except KeyError as error:
             raise PolicyRequestError(
-                f"{error.args[0]}; or name a checkpoint folder, or a class as package.module:Class"
+                f"{error.args[0]}; or name a checkpoint folder, or a class as package.module:Class or path/to/file.py:Class"
             ) from None
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
@@ -94,6 +97,14 @@ def find(name_or_path: str) -> Callable[..., Policy]:
         return load_object(name_or_path)
     except (ImportError, ValueError) as error:
         raise PolicyRequestError(f"policy {name_or_path!r} cannot be imported: {error}") from error
+
+
+def _without_class(path: Path) -> str:
+    classes = names_in(path.expanduser())
+    there = (
+        f"it has {', '.join(classes)}" if classes else "no class is found there" if path.is_file() else "there is no such file"
+    )
+    return f"--policy {path} names no class; add it as {path}:{classes[0] if classes else 'Class'} ({there})"
 
 
 def _is_checkpoint(name_or_path: str) -> bool:

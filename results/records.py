@@ -85,6 +85,8 @@ class EpisodeRecord:
     trajectory_sha256: str | None = None
     """SHA-256 over the float64 little-endian simulator states: after the initial state is set, after each settling
     step, after each control step."""
+    origin: str = ""
+    """In a merged run, the name of the run that it comes from."""
     finished: str = ""
     """UTC time of the end, ISO 8601. Not part of the result."""
 

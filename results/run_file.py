@@ -87,6 +87,15 @@ class UnfinishedPart(TypedDict):
     policy_losses: int
 
 
+class MergedPart(TypedDict, total=False):
+    """One of `merged`, as far as readers print it."""
+
+    name: str
+    folder: str
+    status: str | None
+    counts: dict[str, int] | None
+
+
 class RunFile(TypedDict, total=False):
     """`run.json`; fields that are not named here are taken as they are."""
 
@@ -109,6 +118,7 @@ class RunFile(TypedDict, total=False):
     resumed: list[str]
     sessions: list[SessionPart]
     unfinished: dict[str, UnfinishedPart]
+    merged: list[MergedPart]
 
 
 def check(run: Mapping[str, Any]) -> None:

@@ -120,10 +120,18 @@ class Store:
             raise StoreError(
                 f"{self.folder}: episode {record.key} is recorded already; `nora-bench show {self.folder} --key '{record.key}'`"
             )
+        self._append(record)
+
+    def append_again(self, record: EpisodeRecord) -> None:
+        """Keep one more record of an episode that has one already, as another file has it; what readers make of it is their
+        business (`results.conflicts`). Raises StoreError as `append` does for values and disks."""
+        self._append(record)
+
+    def _append(self, record: EpisodeRecord) -> None:
         line = _line(record)
         self._mend_tail()
         self._write(line)
-        self._contents.records[record.key] = record
+        self._contents.add(record)
 
     def update_run(self, **fields: Any) -> None:
         """Set top-level fields of `run.json`; readers see the old file or the new one, never a part."""

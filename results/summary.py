@@ -20,7 +20,7 @@ PHASES = ("reset", "step", "render", "policy")
 
 def summarise(run: Run) -> dict[str, Any]:
     """JSON-able: `counts`, `suites` (rates with 95 % intervals, tasks), `errors`, `seconds`, `chunk_status`, provenance."""
-    facts = ("status", "created", "finished", "policy", "protocol", "assets", "config", "utilisation")
+    facts = ("status", "created", "finished", "policy", "protocol", "assets", "config", "utilisation", "merged")
     return {
         "name": run.name,
         "folder": str(run.folder),

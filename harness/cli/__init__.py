@@ -25,6 +25,7 @@ VERBS: dict[str, str] = {
     "table": "Success rates in the papers' layout, published rows beside them.",
     "show": "Summarise a run: configuration, progress, errors, episodes.",
     "compare": "Compare runs episode by episode: is one better, and how sure is that.",
+    "merge": "Join runs of one policy that were played on several machines.",
     "report": "Write runs as one page to read offline.",
     "collect": "Collect an expert's demonstrations, disturbed and labelled, in LIBERO's own layout.",
     "train": "Train the parts of a model: action tokenizer, policy, world model, preferences.",

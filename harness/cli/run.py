@@ -31,7 +31,7 @@ def run(
     episodes: Annotated[str | None, _option("episodes", "Episodes per task and seed.", "all initial states")] = None,
     init_states: Annotated[str | None, _option("init-states", "Initial states, like 40-49.", "all")] = None,
     seeds: Annotated[str | None, _option("seeds", "How many, or which: 3 (0,1,2) or 7,8,9.", "1")] = None,
-    policy: Annotated[str | None, _option("policy", "Name, or module:Class.", "nora-1.5-nano")] = None,
+    policy: Annotated[str | None, _option("policy", "Name, module:Class or file.py:Class.", "nora-1.5-nano")] = None,
     policy_arg: Annotated[list[str] | None, _option("policy-arg", "name=value for the policy; can be given again.")] = None,
     protocol: Annotated[str | None, _option("protocol", "Evaluation protocol.", "the suite's own")] = None,
     workers: Annotated[str | None, _option("workers", "Worker processes, or auto: by cores and memory.", "auto")] = None,

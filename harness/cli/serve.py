@@ -8,7 +8,7 @@ import typer
 
 
 def serve(
-    policy: Annotated[str, typer.Option(help="Name, checkpoint, or module:Class.")],
+    policy: Annotated[str, typer.Option(help="Name, checkpoint, module:Class or file.py:Class.")],
     policy_arg: Annotated[list[str] | None, typer.Option(help="name=value for the policy; can be given again.")] = None,
     suite: Annotated[list[str] | None, typer.Option(help="Suite that clients play; can be given again. [libero]")] = None,
     protocol: Annotated[str | None, typer.Option(help="Protocol that clients play; the suite's own by default.")] = None,

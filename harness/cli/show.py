@@ -138,6 +138,7 @@ def _head(summary: Mapping[str, Any], console: Console) -> None:
         "protocol": _named(summary.get("protocol"), "name", "version"),
         "assets": _named(summary.get("assets"), "pack", "fingerprint"),
         "episodes": f"{counts['finished']} finished{planned}: {counts['scored']} scored, {counts['errors']} ended in an error",
+        "merged": ", ".join(map(_source, summary.get("merged") or ())),
         "time": " to ".join(str(summary[name]) for name in ("created", "finished") if summary.get(name)),
     }
     for name, value in rows.items():
@@ -145,6 +146,13 @@ def _head(summary: Mapping[str, Any], console: Console) -> None:
             console.print(f"{name:10} {value}", markup=False)
     for line in troubles(counts):
         console.print(f"{'':10} {line}", markup=False, soft_wrap=True)
+
+
+def _source(merged: Mapping[str, Any]) -> str:
+    """A run that was merged into this one."""
+    counts = merged.get("counts") or {}
+    done = f", {counts['done']} of {counts['planned']}" if {"done", "planned"} <= counts.keys() else ""
+    return f"{merged.get('name')} ({merged.get('status', 'status unknown')}{done})"
 
 
 def _named(values: Mapping[str, Any] | None, *names: str) -> str:

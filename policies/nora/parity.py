@@ -29,7 +29,7 @@ FLOAT32 = 1e-5
 GRADIENT = 1e-4
 """Tolerance of gradients, relative to the largest entry of each tensor."""
 PICTURE = 1e-4
-"""Share of picture values that may differ, by one grey level."""
+"""Share of picture values that may differ, by one grey level; one value may in any picture, however small."""
 INPUTS = ("input_ids", "attention_mask", "position_ids", "pixel_values", "image_grid_thw")
 
 
@@ -100,7 +100,9 @@ def _pictures(recordings: Recordings) -> Iterator[Check]:
             after = recordings.get(path.name, f"{name}.out")
             off = np.abs(resize_lanczos3(before, *after.shape[:2]).astype(int) - after)
             yield Check(f"{path.stem}/{name}", "resized picture, grey levels", float(off.max()), 1.0)
-            yield Check(f"{path.stem}/{name}", "resized picture, share of values", float((off > 0).mean()), PICTURE)
+            yield Check(
+                f"{path.stem}/{name}", "resized picture, share of values", float((off > 0).mean()), max(PICTURE, 1 / off.size)
+            )
 
 
 def _functions(recordings: Recordings) -> Iterator[Check]:

@@ -11,6 +11,7 @@ OPTIONS = {
     "table": "NAMES --format --json --floor --over-seeds --out",
     "show": "FOLDER --key --cell --table --metric --json",
     "compare": "FOLDERS --real --flips --no-flips --json",
+    "merge": "FOLDERS --out --json",
     "report": "FOLDERS --out --films --megabytes",
     "collect": "--suite --episodes --tasks --policy --smooth --pushes --init-states --held-out --seed --learner "
     "--learner-steps --workers --assets --out "

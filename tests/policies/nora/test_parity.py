@@ -6,6 +6,7 @@ import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
 import torch
+from nora_bench.policies.images import resize_lanczos3
 from nora_bench.policies.nora.checkpoint import open_checkpoint
 from nora_bench.policies.nora.nano import write_nano
 from nora_bench.policies.nora.parity import compare, greedy
@@ -26,6 +27,25 @@ def test_every_recorded_quantity_is_compared_and_within_tolerance_or_named(golde
     recordings = Recordings(golden / "nora")
     assert failed(recordings) == set()
     assert recordings.unread().keys() <= OF_TRAINING
+
+
+@pytest.mark.parametrize(
+    ("size", "off", "wrong"),
+    [
+        ((8, 8), 1, set()),
+        ((8, 8), 2, {"resized picture, share of values"}),
+        ((64, 64), 1, set()),
+        ((64, 64), 2, {"resized picture, share of values"}),  # two of 12,288 values
+        ((100, 100), 3, set()),
+        ((100, 100), 4, {"resized picture, share of values"}),  # of 30,000
+    ],
+)
+def test_one_value_of_a_picture_may_be_rounded_otherwise_however_small_it_is(tmp_path, size, off, wrong):
+    before = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    after = resize_lanczos3(before, *size).copy(order="C")
+    after.reshape(-1)[:off] ^= 1
+    np.savez(tmp_path / "image_resize.npz", **{"a.in": before, "a.out": after})
+    assert failed(Recordings(tmp_path)) == wrong
 
 
 @torch.no_grad()

@@ -1,0 +1,56 @@
+"""`nora-bench merge`: runs of one policy from several machines, as one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..merge import Merged
+
+SHOWN = 20
+"""Keys of each kind that are printed; `--json` has all."""
+
+
+def merge(
+    folders: Annotated[list[Path], typer.Argument(metavar="A B...", help="Folders of runs.")],
+    out: Annotated[Path, typer.Option(help="Folder of the merged run; never overwritten.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Join runs of one policy that were played on several machines.
+
+    Example: `nora-bench merge runs/machine-a runs/machine-b --out runs/all`
+
+    Refused where they differ in protocol, step budget, assets, backend or policy. What else differs (versions, drivers,
+    hardware) is told and kept with the sessions. Ends with 1 where an episode has two outcomes or lacks its actions.
+    """
+    from ...results.reading import load_run
+    from ..errors import ExitCode
+    from ..merge import merge as join
+
+    merged = join([load_run(folder) for folder in folders], out)
+    if as_json:
+        print(json.dumps(merged.to_json(), ensure_ascii=False))
+    else:
+        _print(merged)
+    if not merged.clean:
+        raise typer.Exit(int(ExitCode.FINDINGS))
+
+
+def _print(merged: Merged) -> None:
+    for name, values in merged.differences.items():
+        print(f"! the sessions differ in {name}: {', '.join(map(str, values))}")
+    for title, keys in (
+        ("has two outcomes and counts as an error", merged.contradictory),
+        ("has two trajectories and one outcome", merged.other_states),
+        ("has no actions that could be copied", merged.without_actions),
+    ):
+        for key in keys[:SHOWN]:
+            print(f"! {key} {title}")
+        if len(keys) > SHOWN:
+            print(f"! ... and {len(keys) - SHOWN} more; --json lists all")
+    alike = f" ({merged.identical} were there twice, alike)" if merged.identical else ""
+    print(f"{merged.episodes} episodes{alike} -> {merged.run}")

@@ -1,0 +1,279 @@
+"""Runs of one policy that were played on several machines, joined into one run.
+
+What must be equal for their episodes to stand in one rate is required to be equal; what may differ (versions, drivers,
+hardware) stays with the session that it belongs to. Nothing is played and nothing is imported.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..results import sessions
+from ..results.conflicts import outcome, same_states
+from ..results.integrity import read_actions
+from ..results.reading import Run, StoreError
+from ..results.records import EpisodeRecord
+from ..results.store import Store
+from . import sittings
+from .errors import InputError
+
+TAKEN = ("status", "created", "finished", "counts", "until", "merged")
+"""What run.json of the merged run keeps of each source's, as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the merged run."""
+
+    run: Run
+    """Where its actions lie."""
+    record: EpisodeRecord
+    again: bool = False
+    """Whether another line tells of the same episode."""
+
+
+@dataclass(slots=True)
+class Merged:
+    """What came of merging."""
+
+    run: str
+    episodes: int = 0
+    identical: int = 0
+    """Records left out because another run has the same episode with the same outcome and states."""
+    contradictory: list[str] = field(default_factory=list)
+    """Episodes with different outcomes; all of their records are kept, and the episode counts as an error."""
+    other_states: list[str] = field(default_factory=list)
+    """Episodes with equal outcomes and different trajectories; all of their records are kept."""
+    without_actions: list[str] = field(default_factory=list)
+    """Episodes whose action file could not be copied; they cannot be replayed from the merged run."""
+    differences: dict[str, list[Any]] = field(default_factory=dict)
+    """What differs between the sessions of the runs."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is wrong with the result."""
+        return not self.contradictory and not self.without_actions
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+
+def merge(runs: Sequence[Run], out: Path) -> Merged:
+    """Join the runs in a new folder. Raises InputError where they are not of one policy and protocol, StoreError, DiskError."""
+    require_alike(runs)
+    named = dict(zip(_names(runs), runs, strict=True))
+    found = Merged(str(out))
+    lines = list(combine(named, found))
+    run_json = _run_json(named, out, found)
+    with Store.create(out, {**run_json, "status": "running"}) as store:
+        for line in lines:
+            _keep(store, line, found)
+        records = store.records()
+        found.episodes = len(records)
+        errors = sum(record.success is None for record in records)
+        store.update_run(
+            status=run_json["status"], counts={**run_json["counts"], "done": len(records), "errors": errors}, **_left(runs, store)
+        )
+    return found
+
+
+def require_alike(runs: Sequence[Run]) -> None:
+    """Raises InputError naming the first thing in which runs differ that may not, with both values."""
+    if len(runs) < 2:
+        raise InputError("merge takes at least two runs: `nora-bench merge runs/A runs/B --out runs/C`")
+    if len({run.folder.resolve() for run in runs}) < len(runs):
+        raise InputError("a run cannot be merged with itself; name each folder once")
+    first, *others = runs
+    for other in others:
+        a, b = _conditions(first), _conditions(other)
+        for name in {**a, **b}:
+            if a.get(name) != b.get(name):
+                raise InputError(
+                    f"{first.folder} and {other.folder} cannot be merged: "
+                    f"{name} is {a.get(name)!r} in the first and {b.get(name)!r} in the second"
+                )
+
+
+def _conditions(run: Run) -> dict[str, Any]:
+    """`part.name` -> value, for all that must be equal."""
+    found = run.run
+    policy = found.get("policy") or {}
+    fingerprint = sittings.with_arguments(policy.get("fingerprint") or {}, policy)
+    parts: dict[str, Mapping[str, Any]] = {
+        "protocol": found.get("protocol") or {},
+        "config": {"max_steps": (found.get("config") or {}).get("max_steps")},
+        "assets": {name: (found.get("assets") or {}).get(name) for name in ("pack", "fingerprint")},
+        "policy": {"name": policy.get("name"), "args": policy.get("args") or {}},
+        "policy.fingerprint": fingerprint,
+    }
+    flat = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+    return {**flat, "backend": found.get("backend") or ""}
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """A name for each run: its folder's, with the folder above where two have one name, else with a number."""
+    names = [run.name for run in runs]
+    if len(set(names)) < len(names):
+        names = [f"{run.folder.resolve().parent.name}/{run.name}" for run in runs]
+    seen: Counter[str] = Counter()
+    for at, name in enumerate(names):
+        seen[name] += 1
+        names[at] = name if seen[name] == 1 else f"{name}-{seen[name]}"
+    return names
+
+
+def combine(named: Mapping[str, Run], found: Merged) -> Iterator[Line]:
+    """The lines of the merged run. What two runs have alike is kept once, from the one in which more went wrong."""
+    told: dict[str, list[Line]] = {}
+    for name, run in named.items():
+        for record in _records(run):
+            record = replace(record, origin=record.origin or name)
+            told.setdefault(record.key, []).append(Line(run, _with_losses_elsewhere(record, run, named.values())))
+    for key, lines in told.items():
+        kept: list[Line] = []
+        for line in sorted(lines, key=lambda line: (-line.record.policy_losses, -line.record.attempts)):
+            if any(_alike(line.record, other.record) for other in kept):
+                found.identical += 1
+            else:
+                kept.append(line)
+        if any(outcome(line.record) != outcome(kept[0].record) for line in kept):
+            found.contradictory.append(key)
+        elif len(kept) > 1:
+            found.other_states.append(key)
+        yield from (replace(line, again=at > 0) for at, line in enumerate(kept))
+
+
+def _records(run: Run) -> Iterator[EpisodeRecord]:
+    """All records of a run; those that contradict each other instead of what stands for them."""
+    contradicting = dict(run.conflicts)
+    for record in run.records:
+        yield from contradicting.get(record.key, (record,))
+
+
+def _with_losses_elsewhere(record: EpisodeRecord, own: Run, runs: Iterable[Run]) -> EpisodeRecord:
+    """The record, with the attempts that ended in other runs without a record: playing elsewhere is no fresh start."""
+    counts = [(run.run.get("unfinished") or {}).get(record.key) for run in runs if run is not own]
+    attempts = sum(one["attempts"] for one in counts if one)
+    losses = sum(one["policy_losses"] for one in counts if one)
+    return replace(record, attempts=record.attempts + attempts, policy_losses=record.policy_losses + losses)
+
+
+def _alike(one: EpisodeRecord, other: EpisodeRecord) -> bool:
+    return outcome(one) == outcome(other) and same_states(one, other)
+
+
+def _keep(store: Store, line: Line, found: Merged) -> None:
+    """Write one line, and its actions under a name of their own."""
+    record = line.record
+    if record.actions:
+        try:
+            actions = read_actions(line.run, record)
+        except StoreError:
+            found.without_actions.append(record.key)
+            record = replace(record, actions=None)
+        else:
+            name = f"{record.key}@{record.origin}" if line.again else record.key
+            record = replace(record, actions=store.write_actions(name, actions))
+    (store.append_again if line.again else store.append)(record)
+
+
+# run.json
+
+
+def _run_json(named: Mapping[str, Run], out: Path, found: Merged) -> dict[str, Any]:
+    runs = [run.run for run in named.values()]
+    sources = [_source(name, run) for name, run in named.items()]
+    every = [{"run": source["name"], **one} for source in sources for one in source["sessions"]]
+    found.differences = sessions.differences(every)
+    first = runs[0]
+    kept = {name: first[name] for name in ("backend", "protocol", "assets", "policy") if name in first}
+    statuses = {run.get("status") for run in runs}
+    return {
+        "name": out.name,
+        "status": "finished" if statuses == {"finished"} else "failed" if "failed" in statuses else "interrupted",
+        "created": min((str(run["created"]) for run in runs if run.get("created")), default=None),
+        "finished": max((str(run["finished"]) for run in runs if run.get("finished")), default=None),
+        "command": shlex.join(sys.argv),
+        "config": {**_config(list(named.values())), "out": str(out)},
+        "suites": _union(run.get("suites") or () for run in runs),
+        **kept,
+        **{part: _joined([run.get(part) or {} for run in runs]) for part in ("versions", "gl")},
+        **{
+            part: first.get(part) if _equal(run.get(part) for run in runs) else None
+            for part in ("commit", "hardware", "platform")
+        },
+        "counts": _counts(runs, found),
+        "utilisation": _utilisation(runs),
+        "resumed": [],
+        "sessions": every,
+        "merged": sources,
+    }
+
+
+def _source(name: str, run: Run) -> dict[str, Any]:
+    kept = {part: run.run[part] for part in TAKEN if part in run.run}
+    return {"name": name, "folder": str(run.folder), **kept, "sessions": sittings.of(run.run), "notes": list(run.notes)}
+
+
+def _config(runs: Sequence[Run]) -> dict[str, Any]:
+    """The first run's options, with the suites, tasks, initial states and seeds of all."""
+    configs: list[Mapping[str, Any]] = [run.run.get("config") or {} for run in runs]
+    found = {**configs[0], "until": None}
+    found["suite"] = _union(config.get("suite") or () for config in configs)
+    found["seeds"] = sorted(set(_union(config.get("seeds") or () for config in configs)))
+    found["tasks"] = _union(config["tasks"] for config in configs) if all(config.get("tasks") for config in configs) else []
+    if not _equal((config.get("init_states"), config.get("episodes")) for config in configs):
+        chosen = all(config.get("init_states") or config.get("episodes") for config in configs)
+        named = {state for config in configs for state in config.get("init_states") or ()}
+        played = {record.init_state for run in runs for record in run.records}
+        found["init_states"], found["episodes"] = sorted(named | played) if chosen else [], None
+    return found
+
+
+def _counts(runs: Sequence[Mapping[str, Any]], found: Merged) -> dict[str, int]:
+    """What the runs have planned, an episode of several counted once."""
+    counts = [run.get("counts") or {} for run in runs]
+    planned = sum(int(one.get("planned", 0)) for one in counts)
+    several = found.identical + len(found.contradictory) + len(found.other_states)
+    return {"planned": max(0, planned - several), "repeated": sum(int(one.get("repeated", 0)) for one in counts)}
+
+
+def _left(runs: Iterable[Run], store: Store) -> dict[str, Any]:
+    """`unfinished` of the merged run."""
+    kept, left = store.keys(), {}
+    for run in runs:
+        for key, counts in (run.run.get("unfinished") or {}).items():
+            if key not in kept:
+                left[key] = {name: left.get(key, {}).get(name, 0) + counts[name] for name in counts}
+    return {"unfinished": left}
+
+
+def _utilisation(runs: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Seconds and workers of all."""
+    used = [run.get("utilisation") or {} for run in runs]
+    return {name: sum(one.get(name, 0) for one in used) for name in ("wall_s", "policy_s", "workers_s", "workers")}
+
+
+def _joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Values of all parts by name; where they differ, all of them."""
+    found: dict[str, Any] = {}
+    for name in dict.fromkeys(name for part in parts for name in part):
+        values = list(dict.fromkeys(str(part[name]) for part in parts if part.get(name) is not None))
+        found[name] = " / ".join(values)
+    return found
+
+
+def _union(lists: Iterable[Iterable[Any]]) -> list[Any]:
+    return list(dict.fromkeys(one for many in lists for one in many))
+
+
+def _equal(values: Iterable[Any]) -> bool:
+    first, *others = values
+    return all(other == first for other in others)

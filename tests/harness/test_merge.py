@@ -1,0 +1,226 @@
+"""Runs of one policy from several machines, joined: what is kept, what is refused, what is told."""
+
+import json
+
+import numpy as np
+import pytest
+from nora_bench.harness import provenance
+from nora_bench.results.reading import load_run
+from nora_bench.results.store import Store
+
+
+@pytest.fixture
+def merged(cli, tmp_path):
+    """Merges runs on the command line: `merged(a, b)` -> how it ended, the merged run."""
+
+    def merge(*runs, out="all", code=0):
+        ended = cli("merge", *(run.folder for run in runs), "--out", tmp_path / out, "--json")
+        assert ended.code == code, ended.err
+        return json.loads(ended.out), load_run(tmp_path / out)
+
+    return merge
+
+
+@pytest.fixture
+def two(bench):
+    """One policy on two machines: initial states 0 and 1 of all tasks, 1 and 2 of tasks 0 and 1."""
+    a = bench("--init-states", "0,1", "--workers", 1, out="a")
+    b = bench("--init-states", "1,2", "--tasks", "0,1", "--workers", 1, out="b")
+    return a, b
+
+
+def rewrite(folder, change):
+    """Change every record of a run by hand."""
+    path = folder / "episodes.jsonl"
+    lines = [change(json.loads(line)) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps({k: v for k, v in line.items() if k != "crc32"}) + "\n" for line in lines))
+
+
+def test_all_episodes_are_kept_and_what_both_have_once(merged, two):
+    a, b = two
+    told, run = merged(a, b)
+    assert {record.key: record.trajectory_sha256 for record in run.records} == {**a.trajectories, **b.trajectories}
+    assert (told["episodes"], told["identical"], told["contradictory"]) == (8, 2, [])
+    assert {record.origin for record in run.records} == {"a", "b"}
+    assert run.notes == ()
+
+
+def test_the_merged_run_says_what_it_is_made_of(merged, two):
+    _, run = merged(*two)
+    config = run.run["config"]
+    assert (config["tasks"], config["init_states"], config["seeds"]) == ([], [0, 1, 2], [0])
+    assert run.run["counts"] == {"planned": 8, "repeated": 0, "done": 8, "errors": 0}
+    assert run.run["status"] == "finished"
+    assert [(source["name"], source["counts"]["done"], source["status"]) for source in run.run["merged"]] == [
+        ("a", 6, "finished"),
+        ("b", 4, "finished"),
+    ]
+    assert [session["run"] for session in run.run["sessions"]] == ["a", "b"]
+    assert {record.conditions for record in run.records} == {session["conditions"] for session in run.run["sessions"]}
+
+
+def test_a_merged_run_holds_and_can_be_replayed(merged, two, cli):
+    _, run = merged(*two)
+    verified = cli("verify", run.folder, "--sample", 1)
+    assert (verified.code, "8 of 8 replays hold" in verified.out) == (0, True), verified.out
+
+
+@pytest.mark.parametrize("verb", ["show", "table", "report", "compare"])
+def test_other_commands_take_a_merged_run(merged, two, cli, tmp_path, verb):
+    _, run = merged(*two)
+    args = {"report": ["--out", tmp_path / "page.html"], "compare": [two[0].folder]}.get(verb, [])
+    ended = cli(verb, run.folder, *args)
+    assert ended.code == 0, ended.err
+
+
+def test_show_names_the_sources(merged, two, cli):
+    _, run = merged(*two)
+    assert "a (finished, 6 of 6), b (finished, 4 of 4)" in cli("show", run.folder).out
+
+
+def test_a_merged_run_can_be_merged_again(merged, two, bench):
+    _, run = merged(*two)
+    c = bench("--init-states", "3", "--workers", 1, out="c")
+    _, again = merged(run, c, out="more")
+    assert {record.origin for record in again.records} == {"a", "b", "c"}
+    assert [source["name"] for source in again.run["merged"][0]["merged"]] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("args", "more", "says"),
+    [
+        (("--max-steps", 3), {}, "config.max_steps is None in the first and 3 in the second"),
+        (("--protocol", "toy/last-step"), {}, "protocol.name is 'toy/plain' in the first and 'toy/last-step' in the second"),
+        (("--policy-arg", "chunk=2"), {}, "policy.args is {} in the first and {'chunk': '2'} in the second"),
+        ((), {"policy": "zero"}, "policy.name is 'fakes:Walk' in the first and 'zero' in the second"),
+    ],
+)
+def test_runs_that_are_not_of_one_kind_are_refused(cli, bench, tmp_path, args, more, says):
+    a = bench("--episodes", 1, "--tasks", 0, out="a")
+    b = bench("--episodes", 1, "--tasks", 1, *args, out="b", **more)
+    ended = cli("merge", a.folder, b.folder, "--out", tmp_path / "all")
+    assert ended.code == 2
+    assert says in ended.err
+    assert not (tmp_path / "all").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"assets": {"pack": "other", "fingerprint": "f" * 16}}, "assets.pack is 'toy' in the first and 'other' in the second"),
+        ({"backend": "sapien2"}, "backend is '' in the first and 'sapien2' in the second"),
+        ({"policy": {"name": "fakes:Walk", "args": {}, "fingerprint": {"class": "other"}}}, "policy.fingerprint.class is"),
+        ({"policy": {"name": "fakes:Walk", "args": {}}}, "policy.fingerprint.class is 'fakes:Walk' in the first and None"),
+    ],
+)
+def test_what_a_run_says_of_itself_is_compared(cli, two, tmp_path, change, says):
+    a, b = two
+    with Store.open(b.folder) as store:
+        store.update_run(**change)
+    ended = cli("merge", a.folder, b.folder, "--out", tmp_path / "all")
+    assert ended.code == 2
+    assert says in ended.err
+
+
+def test_other_differences_are_told_and_kept(merged, bench, monkeypatch):
+    a = bench("--init-states", 0, "--workers", 1, out="a")
+    found = provenance.versions
+    monkeypatch.setattr(provenance, "versions", lambda: {**found(), "numpy": "99.0"})
+    b = bench("--init-states", 1, "--workers", 1, out="b")
+    told, run = merged(a, b)
+    assert told["differences"] == {"versions.numpy": [np.__version__, "99.0"]}
+    assert run.run["versions"]["numpy"] == f"{np.__version__} / 99.0"
+    assert len({record.conditions for record in run.records}) == 2
+
+
+def test_an_episode_with_two_outcomes_keeps_both_lines_and_counts_as_an_error(cli, merged, two):
+    a, b = two
+    lost = {"success": False, "success_any": False, "termination": "budget", "trajectory_sha256": "f" * 64}
+    rewrite(b.folder, lambda line: {**line, **(lost if line["key"] == "toy/task0/init1/seed0@toy/plain" else {})})
+    told, run = merged(a, b, code=1)
+    assert told["contradictory"] == ["toy/task0/init1/seed0@toy/plain"]
+    ((key, records),) = run.conflicts
+    assert {(record.origin, record.success) for record in records} == {("a", True), ("b", False)}
+    assert len({record.actions for record in records}) == 2
+    assert [record.success for record in run.records if record.key == key] == [None]
+    assert run.run["counts"]["errors"] == 1
+    assert cli("verify", run.folder, "--sample", 0).code == 1
+
+
+def test_contradictions_within_a_source_stay(merged, two):
+    a, b = two
+    path = a.folder / "episodes.jsonl"
+    first = {name: value for name, value in json.loads(path.read_text().splitlines()[0]).items() if name != "crc32"}
+    path.write_text(path.read_text() + json.dumps({**first, "success": False, "termination": "budget"}) + "\n")
+    told, run = merged(a, b, code=1)
+    assert told["contradictory"] == [first["key"]]
+    assert len(run.conflicts) == 1
+
+
+def test_losses_on_one_machine_count_where_another_has_the_episode(merged, two):
+    a, b = two
+    key = "toy/task0/init2/seed0@toy/plain"
+    with Store.open(a.folder) as store:
+        store.update_run(
+            status="failed", unfinished={key: {"attempts": 2, "policy_losses": 2}, "never": {"attempts": 1, "policy_losses": 0}}
+        )
+    _, run = merged(a, b)
+    (record,) = (record for record in run.records if record.key == key)
+    assert (record.attempts, record.policy_losses) == (3, 2)
+    assert run.run["unfinished"] == {"never": {"attempts": 1, "policy_losses": 0}}
+    assert run.run["status"] == "failed"
+
+
+def test_of_two_alike_the_one_that_was_lost_more_often_is_kept(merged, two):
+    a, b = two
+    rewrite(b.folder, lambda line: {**line, "attempts": 3, "policy_losses": 2})
+    _, run = merged(a, b)
+    kept = {record.key: record for record in run.records}["toy/task0/init1/seed0@toy/plain"]
+    assert (kept.origin, kept.policy_losses) == ("b", 2)
+
+
+@pytest.mark.parametrize("leads", ["../../secret.npy", "/etc/passwd", "link.npy", "actions/none.npy"])
+def test_no_action_file_is_read_from_outside_a_run(merged, two, tmp_path, leads):
+    a, b = two
+    np.save(tmp_path / "secret.npy", np.zeros((3, 1)))
+    (b.folder / "link.npy").symlink_to(tmp_path / "secret.npy")
+    rewrite(b.folder, lambda line: {**line, "actions": leads})
+    told, run = merged(a, b, code=1)
+    assert len(told["without_actions"]) == 2
+    kept = {record.key: record.actions for record in run.records}
+    assert [kept[key] for key in told["without_actions"]] == [None, None]
+
+
+def test_the_verdict_of_a_source_is_not_the_merged_runs(merged, two):
+    a, b = two
+    verdict = {"stop": True, "text": "clear", "low": 0.0, "high": 1.0, "rounds": 1, "episodes": 6, "planned": 6, "saved": 0.0}
+    with Store.open(a.folder) as store:
+        store.update_run(until=verdict, config={**store.run["config"], "until": "width<5"})
+    _, run = merged(a, b)
+    assert "until" not in run.run
+    assert run.run["config"]["until"] is None
+    assert run.run["merged"][0]["until"] == verdict
+
+
+def test_two_runs_of_one_name_keep_apart(cli, bench, tmp_path, merged):
+    one, other = (
+        bench("--init-states", state, "--workers", 1, out=f"{machine}/run") for state, machine in ((0, "m1"), (1, "m2"))
+    )
+    _, run = merged(one, other)
+    assert {record.origin for record in run.records} == {"m1/run", "m2/run"}
+
+
+def test_a_merged_run_is_not_resumed(merged, two, bench):
+    merged(*two)
+    again = bench("--resume", out="all")
+    assert again.code == 2
+    assert "was merged from other runs" in again.err
+
+
+def test_one_run_is_not_enough_and_no_folder_is_overwritten(cli, two, tmp_path):
+    a, b = two
+    assert cli("merge", a.folder, "--out", tmp_path / "all").code == 2
+    assert cli("merge", a.folder, a.folder, "--out", tmp_path / "all").code == 2
+    assert cli("merge", a.folder, tmp_path / "nothing", "--out", tmp_path / "all").code == 2
+    assert cli("merge", a.folder, b.folder, "--out", a.folder).code == 2
+    assert load_run(a.folder).records == tuple(a.records.values())
