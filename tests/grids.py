@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 from nora_bench.envs import suites
 from nora_bench.envs.base import EpisodeSpec
-from nora_bench.results.rounds import Round, rounds
+from nora_bench.results.rounds import Group, Round, rounds
 from nora_bench.results.sequential import STAKES, Outcome
 
 RATES = {"pick": 0.94, "move": 0.88, "open": 0.5, "close": 0.8}
@@ -20,8 +20,8 @@ class Grid:
     """A plan's entries in the order in which they are looked at."""
 
     plan: tuple[Round, ...]
-    groups: tuple[tuple[int, str], ...]
-    """[entries] task and part."""
+    groups: tuple[Group, ...]
+    """[entries]"""
     names: tuple[str, ...]
     """[entries] task name."""
     looks: np.ndarray
@@ -54,23 +54,22 @@ class Grid:
 
 
 @cache
-def grid(suite: str) -> Grid:
-    """The whole suite."""
-    tasks = suites.get(suite).tasks
+def grid(name: str) -> Grid:
+    """A whole suite, or a group of suites."""
+    tasks = {(suite, task.id): task for suite in suites.expand(name) for task in suites.get(suite).tasks}
     specs = [
-        EpisodeSpec(suite, task.id, state, 0, "p", variant)
-        for task in tasks
+        EpisodeSpec(suite, number, state, 0, "p", variant)
+        for (suite, number), task in tasks.items()
         for variant in task.variants or ("",)
         for state in range(task.init_states)
     ]
-    names = {(suite, task.id): task.name for task in tasks}
-    plan = rounds(specs, 7, names)
+    plan = rounds(specs, 7, {key: task.name for key, task in tasks.items()})
     entries = [entry for one in plan for entry in one]
     firsts = [entry.episodes[0] for entry in entries]
     return Grid(
         tuple(plan),
-        tuple((spec.task_id, spec.variant.partition("/")[2]) for spec in firsts),
-        tuple(names[suite, spec.task_id] for spec in firsts),
+        tuple((spec.suite, spec.task_id, spec.variant.partition("/")[2]) for spec in firsts),
+        tuple(tasks[spec.suite, spec.task_id].name for spec in firsts),
         np.array([len(entry.episodes) for entry in entries]),
         np.array([entry.exponent for entry in entries]),
         np.cumsum([len(one) for one in plan]),
@@ -118,7 +117,7 @@ def spelled(on: Grid, means: np.ndarray) -> dict[str, Outcome]:
 
 def opposed(on: Grid) -> np.ndarray:
     """[entries] rates with a mean of one half, high on every second task: a rival with one minus them is as good in the mean."""
-    tasks = sorted({group for group, _ in on.groups})
-    high = np.isin([group for group, _ in on.groups], tasks[::2])
+    tasks = sorted({group[:2] for group in on.groups})
+    high = np.array([tasks.index(group[:2]) % 2 == 0 for group in on.groups])
     share = on.mean(high.astype(float))
     return np.where(high, 0.5 + 0.3 * min(1, (1 - share) / share), 0.5 - 0.3 * min(1, share / (1 - share)))

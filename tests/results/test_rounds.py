@@ -1,5 +1,6 @@
 from collections import Counter, defaultdict
 
+import numpy as np
 import pytest
 from grids import grid
 from nora_bench.envs.base import EpisodeSpec
@@ -66,7 +67,7 @@ def test_weights_are_those_of_the_papers_table(suite):
     on = grid(suite)
     layout = get("nora15/table2" if suite == "libero_object" else "nora15/table1")
     items = [item for item in layout.items if item.suite == suite]
-    named = {(name, part): (task, part) for name, (task, part) in zip(on.names, on.groups, strict=True)}
+    named = {(name, group[2]): group for name, group in zip(on.names, on.groups, strict=True)}
     wanted = {}
     for item in items:
         own = [key for key in named if not item.tasks or key[0].startswith(item.tasks)]
@@ -75,7 +76,7 @@ def test_weights_are_those_of_the_papers_table(suite):
         total = defaultdict(float)
         for entry in one:
             first = entry.episodes[0]
-            total[first.task_id, first.variant.partition("/")[2]] += entry.exponent
+            total[suite, first.task_id, first.variant.partition("/")[2]] += entry.exponent
         size = sum(total.values())
         assert {group: exponent / size for group, exponent in total.items()} == pytest.approx(wanted)
 
@@ -87,6 +88,11 @@ def test_looks_of_a_state_are_one_entry_and_no_exponent_exceeds_one(suite):
     assert len(on.looks) == 3 * 25 + 60 + 6 * 9
     assert on.exponents.max() == pytest.approx(1)
     assert on.size[-1] > 0.85 * len(on.looks)
+
+
+def test_suites_of_ten_tasks_weigh_all_entries_equally():
+    on = grid("libero")
+    assert on.exponents == pytest.approx(np.ones(2000))
 
 
 def test_a_part_of_the_tasks_is_weighed_as_far_as_the_table_knows_it():

@@ -224,7 +224,7 @@ def test_equal_policies_are_told_apart_in_at_most_5_of_100_runs(suite, alike):
     rng = np.random.default_rng(13)
     for rates, other in ((on.rates(), on.rates()), (opposed(on), 1 - opposed(on))):
         assert on.mean(rates) == pytest.approx(on.mean(other))
-        differences = draw(rates, on.looks, alike, 600, rng) - draw(other, on.looks, alike, 600, rng)
+        differences = draw(rates, on.looks, alike, 400, rng) - draw(other, on.looks, alike, 400, rng)
         claims = [e_values(on, side * differences).max(axis=1) >= NEEDED for side in (1, -1)]
         assert np.mean(np.logical_or(*claims)) <= ALPHA
 
