@@ -27,7 +27,7 @@ def table(
         typer.Option(metavar="RUN", help="Run of a policy that does not look (blind): mark what is not above it."),
     ] = None,
     over_seeds: Annotated[
-        bool, typer.Option(help="Add rows of mean ± standard deviation over seeds, as papers print them.")
+        bool, typer.Option("--over-seeds", help="Add rows of mean ± standard deviation over seeds, as papers print them.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
 ) -> None:
