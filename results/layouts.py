@@ -27,6 +27,8 @@ class Item:
     """Different episodes behind a published cell."""
     task_count: int = 1
     """Tasks of the benchmark that it is measured on."""
+    part_count: int = 1
+    """Parts of each task (orientations, drawers)."""
     states: int = 0
     """Initial states of each of those tasks, and of each part of one; 0 for trials on a robot."""
     metrics: tuple[str, ...] = ()
@@ -132,3 +134,15 @@ def fitting(suites: set[str]) -> Layout:
     """The table that shows most of those suites; NORA-1.5's Table 2 where none does."""
     order = ("nora15/table2", "nora15/table1", "nora15/table5", "nora/table1")
     return max((get(id) for id in order), key=lambda layout: len(suites & set(layout.suites)))
+
+
+def table_of(task_counts: Mapping[str, int]) -> Layout:
+    """A table of suites that no paper's table shows: one column each, tasks weigh equally, and their mean.
+
+    Args:
+        task_counts: suite -> its number of tasks.
+    """
+    items = [Item(name, name, suite=name, task_count=tasks) for name, tasks in sorted(task_counts.items())]
+    if len(items) > 1:
+        items.append(Item("all suites", "all suites", mean_of=tuple(item.name for item in items)))
+    return Layout("", "", "", "rows", "Policy", tuple(items), (Metric("success", "Succ. ↑", "higher"),), "")

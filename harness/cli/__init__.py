@@ -21,6 +21,7 @@ from typer.core import TyperCommand, TyperGroup
 from ...envs.registry import nearest
 
 VERBS: dict[str, str] = {
+    "plan": "How many initial states and seeds a comparison needs, before anything is played.",
     "run": "Play episodes of a suite with a policy; keep every one.",
     "table": "Success rates in the papers' layout, published rows beside them.",
     "show": "Summarise a run: configuration, progress, errors, episodes.",
