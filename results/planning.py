@@ -83,9 +83,7 @@ def _mcnemar_power(states: int, gain: float, base: float, level: float) -> float
     return float((chances * np.where(allowed >= 0, binom.cdf(allowed, counts, lost / different), 0.0)).sum())
 
 
-def states_needed(
-    gain: float, base: float, repeats: float, likeness: float, level: float = LEVEL, wanted: float = POWER
-) -> int:
+def states_needed(gain: float, base: float, repeats: float, likeness: float, level: float = LEVEL, wanted: float = POWER) -> int:
     """Fewest initial states from which on the comparison has the wanted power; fractions as in `power`."""
     low, high = 1, 2
     while power(high, gain, base, repeats, likeness, level) < wanted:
@@ -175,7 +173,9 @@ def pilot(group: Group, layout: Layout, name: str) -> Pilot | None:
     found = rate(group, layout, item)
     if found is None:
         return None
-    tasks = [states for part in parts(layout, item, "success") for states in clusters(group, part, "success", "failures").values()]
+    tasks = [
+        states for part in parts(layout, item, "success") for states in clusters(group, part, "success", "failures").values()
+    ]
     return Pilot(found.low.mean, *found.bounds, likeness([list(states.values()) for states in tasks]))
 
 

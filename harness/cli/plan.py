@@ -52,7 +52,8 @@ def plan(
         raise InputError(f"--from {from_run}: it has played no column of {layout.id} whole; plan without it, or name another run")
     level = planning.LEVEL / len(columns)
     rows = [
-        _row(column, pilots.get(column.name), numbers, base / 100, likeness, detect / 100, power / 100, level) for column in columns
+        _row(column, pilots.get(column.name), numbers, base / 100, likeness, detect / 100, power / 100, level)
+        for column in columns
     ]
     said = {"detect": detect, "power": power, "level": planning.LEVEL, "hypotheses": len(columns), "columns": rows}
     if as_json:
@@ -96,7 +97,9 @@ def _pilots(folder: Path, layout: Any) -> dict[str, Pilot]:
 
     found = groups(load_run(folder))
     if len(found) != 1:
-        raise InputError(f"--from {folder}: it holds {len(found)} sets of conditions, and a plan starts from one; name another run")
+        raise InputError(
+            f"--from {folder}: it holds {len(found)} sets of conditions, and a plan starts from one; name another run"
+        )
     pilots = {item.name: planning.pilot(found[0], layout, item.name) for item in layout.items}
     return {name: one for name, one in pilots.items() if one}
 
@@ -118,7 +121,9 @@ def _row(
     row: dict[str, Any] = {"column": column.name, "available": column.available, "base": rate, "likeness": alike, "seeds": []}
     for number in seeds:
         repeats = column.repeats * number
-        needed = [_needed(gain, one, repeats, alike, level, wanted) for one in ([rate, found.low, found.high] if found else [rate])]
+        needed = [
+            _needed(gain, one, repeats, alike, level, wanted) for one in ([rate, found.low, found.high] if found else [rate])
+        ]
         smallest = planning.smallest_difference(column.states, rate, repeats, alike, level, wanted)
         row["seeds"].append(
             {
@@ -156,27 +161,25 @@ def _print(said: Mapping[str, Any], seeds: Sequence[int]) -> None:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("Column", overflow="fold")
     table.add_column("base %", justify="right")
+    table.add_column("there are", justify="right")
     for number in seeds:
-        table.add_column(f"states,\n{number} seed{'s' * (number > 1)}", justify="right")
-    table.add_column("there\nare", justify="right")
-    for number in seeds:
-        table.add_column(f"smallest,\n{number} seed{'s' * (number > 1)}", justify="right")
+        table.add_column(f"{number} seed{'s' * (number > 1)}\nneeds / shows", justify="right")
     for row in said["columns"]:
-        needed = [_states(one, row["available"]) for one in row["seeds"]]
-        smallest = ["none" if one["smallest"] is None else f"{one['smallest']:.1f}" for one in row["seeds"]]
-        table.add_row(row["column"], f"{100 * row['base']:.1f}", *needed, str(row["available"]), *smallest)
+        cells = [_cell(one, row["available"]) for one in row["seeds"]]
+        table.add_row(row["column"], f"{100 * row['base']:.1f}", str(row["available"]), *cells)
     console.print(table)
-    likeness = sorted({f"{row['likeness']:.2f}" for row in said["columns"]})
+    likeness = ", ".join(sorted({f"{row['likeness']:.2f}" for row in said["columns"]}))
     console.print(
-        f"smallest: difference in points that all initial states of the benchmark show. 5 % over {said['hypotheses']} columns (Holm); "
-        f"likeness of the seeds of a state {', '.join(likeness)}. *: more initial states than the benchmark has.",
+        "needs: initial states that each policy has to play; *: more than the benchmark has. shows: the smallest difference, in points, "
+        f"that all of the benchmark's show. 5 % over {said['hypotheses']} columns (Holm); likeness of the seeds of a state: {likeness}.",
         markup=False,
     )
 
 
-def _states(one: Mapping[str, Any], available: int) -> str:
+def _cell(one: Mapping[str, Any], available: int) -> str:
+    smallest = "-" if one["smallest"] is None else f"{one['smallest']:.1f}"
     if one["states"] is None:
-        return "no room"
+        return f"no room / {smallest}"
     ends = one["states_range"]
     star = "*" if one["states"] > available else ""
-    return f"{one['states']}{star}" + (f"\n{ends[0]}-{ends[1]}" if ends else "")
+    return f"{one['states']}{star} / {smallest}" + (f"\n{ends[0]} to {ends[1]}" if ends else "")

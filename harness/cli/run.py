@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -122,14 +123,22 @@ def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: boo
     prepared = prepare(config)
     plan = prepared.left(load_run(str(config.out)).records if resume else ())
     found = estimate(plan, prepared.stage, prepared.policy, prepared.workers, config.max_steps, Path(config.out or "runs"))
+    smallest = _smallest(prepared)
     if as_json:
-        print(json.dumps({"config": config.to_json(), "protocol": prepared.stage.protocol.name, "plan": found.to_json()}))
+        said = {
+            "config": config.to_json(),
+            "protocol": prepared.stage.protocol.name,
+            "plan": found.to_json(),
+            "smallest": smallest,
+        }
+        print(json.dumps(said))
     else:
         lines = [
             ("policy", config.policy),
             ("protocol", prepared.stage.protocol.name),
             ("assets", prepared.assets.name),
             *found.lines(),
+            ("can show", _can_show(smallest)),
             *([("until", f"{config.until}; all of the above if it never holds")] if config.until else []),
         ]
         for name, text in lines:
@@ -137,6 +146,27 @@ def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: boo
         if found.repeated:
             _say(console, f"{'repeats':>15}  {repeated(found.repeated)}")
     require_room(found)
+
+
+BASE = 0.9
+"""Success rate of the weaker policy for which a dry run says what difference could be shown."""
+
+
+def _smallest(prepared: Any) -> dict[str, float | None]:
+    """Column of the table -> the smallest difference in points, from 90 % on, that a comparison of two such runs shows."""
+    from ...results import planning
+    from .plan import LIKENESS, columns_of
+
+    likeness = LIKENESS if prepared.policy.stochastic else 1.0
+    _, columns = columns_of(prepared.stage, prepared.plan.episodes, len({spec.seed for spec in prepared.plan.episodes}))
+    level = planning.LEVEL / max(1, len(columns))
+    found = {c.name: planning.smallest_difference(c.states, BASE, c.repeats, likeness, level) for c in columns}
+    return {name: None if one is None else round(100 * one, 2) for name, one in found.items()}
+
+
+def _can_show(smallest: Mapping[str, float | None]) -> str:
+    listed = ", ".join(f"{name} {'none' if points is None else f'{points:.1f}'}" for name, points in smallest.items())
+    return f"differences from {listed} points, at 80 % power from a rate of 90 % (others: nora-bench plan)"
 
 
 def play(config: RunConfig, passed: dict[str, Any], console: Console, *, resume: bool, as_json: bool) -> int:
