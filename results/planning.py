@@ -56,7 +56,7 @@ def power(states: float, gain: float, base: float, repeats: float, likeness: flo
         likeness: intra-class correlation of the repetitions of one state, 0 to 1.
         level: two-sided level of the test, corrected for the number of columns.
 
-    Exact where the repetitions of a state end alike (McNemar's test), otherwise by the normal approximation of the sign-flip test.
+    Exact where the repetitions of a state end alike (McNemar's test), else by the sign-flip test's normal approximation.
     """
     gain = min(gain, 1 - base)
     if repeats * (1 - likeness) <= 1 and (repeats == 1 or likeness == 1):
@@ -99,7 +99,7 @@ def states_needed(gain: float, base: float, repeats: float, likeness: float, lev
 def smallest_difference(
     states: float, base: float, repeats: float, likeness: float, level: float = LEVEL, wanted: float = POWER
 ) -> float | None:
-    """Smallest gain over `base` that so many initial states show with the wanted power; None where not even success always would."""
+    """Smallest gain over `base` that so many initial states show with the wanted power; None where not even 100 % would."""
     low, high = 0.0, 1 - base
     if high <= 0 or power(states, high, base, repeats, likeness, level) < wanted:
         return None

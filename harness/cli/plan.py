@@ -170,8 +170,9 @@ def _print(said: Mapping[str, Any], seeds: Sequence[int]) -> None:
     console.print(table)
     likeness = ", ".join(sorted({f"{row['likeness']:.2f}" for row in said["columns"]}))
     console.print(
-        "needs: initial states that each policy has to play; *: more than the benchmark has. shows: the smallest difference, in points, "
-        f"that all of the benchmark's show. 5 % over {said['hypotheses']} columns (Holm); likeness of the seeds of a state: {likeness}.",
+        "needs: initial states that each policy has to play; *: more than the benchmark has. shows: the smallest difference, in "
+        f"points, that all of the benchmark's show. 5 % over {said['hypotheses']} columns (Holm); likeness of the seeds of a "
+        f"state: {likeness}.",
         markup=False,
     )
 

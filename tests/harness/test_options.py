@@ -8,6 +8,7 @@ OPTIONS = {
     "run": "--suite --tasks --episodes --init-states --seeds --policy --policy-arg --protocol --workers --executor "
     "--policy-replicas --policy-gpus --max-steps --assets --backend --python --out "
     "--timeout --retries --until --order --video --config --resume --dry-run --json",
+    "plan": "--suite --detect --power --seeds --base --likeness --from --json",
     "table": "NAMES --format --json --floor --over-seeds --out",
     "show": "FOLDER --key --cell --table --metric --json",
     "compare": "FOLDERS --real --flips --no-flips --json",
