@@ -190,7 +190,9 @@ def _say(console: Console, line: str) -> None:
 
 
 def _explain(error: Exception, resume: str) -> None:
-    print(f"nora-bench: {error}\nNothing that had finished is lost. To go on, type: {resume}", file=sys.stderr)
+    """Say what happened, and how to go on, unless going on is what was refused."""
+    advice = "" if isinstance(error, InputError) else f" To go on, type: {resume}"
+    print(f"nora-bench: {error}\nNothing that had finished is lost.{advice}", file=sys.stderr)
 
 
 def _report(folder: Path, run_json: dict[str, Any], console: Console, code: int, *, as_json: bool) -> None:
