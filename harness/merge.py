@@ -21,6 +21,7 @@ from ..results.reading import Run, StoreError
 from ..results.records import EpisodeRecord
 from ..results.store import Store
 from . import sittings
+from .config import parse
 from .errors import InputError
 
 TAKEN = ("status", "created", "finished", "counts", "until", "merged")
@@ -224,7 +225,7 @@ def _source(name: str, run: Run) -> dict[str, Any]:
 
 def _config(runs: Sequence[Run]) -> dict[str, Any]:
     """The first run's options, with the suites, tasks, initial states and seeds of all."""
-    configs: list[Mapping[str, Any]] = [run.run.get("config") or {} for run in runs]
+    configs = [_options(run) for run in runs]
     found = {**configs[0], "until": None}
     found["suite"] = _union(config.get("suite") or () for config in configs)
     found["seeds"] = sorted(set(_union(config.get("seeds") or () for config in configs)))
@@ -235,6 +236,12 @@ def _config(runs: Sequence[Run]) -> dict[str, Any]:
         played = {record.init_state for run in runs for record in run.records}
         found["init_states"], found["episodes"] = sorted(named | played) if chosen else [], None
     return found
+
+
+def _options(run: Run) -> dict[str, Any]:
+    """`config` of a run, checked; empty for trials on a robot, which have none. Raises InputError."""
+    config = run.run.get("config") or {}
+    return parse(config).to_json() if config.get("suite") else {}
 
 
 def _counts(runs: Sequence[Mapping[str, Any]], found: Merged) -> dict[str, int]:

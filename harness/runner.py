@@ -136,6 +136,7 @@ class Runner:
             attempts = int(earlier["attempts"])
             job = Job(job.spec, attempts + 1, int(earlier["policy_losses"]), earlier=attempts)
         self._begun[job.spec.key] = job, True
+        self.store.begin(job.spec.key, job.attempt, job.policy_losses)
         return job
 
     def _launch(self, hand: Hand) -> None:

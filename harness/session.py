@@ -83,6 +83,7 @@ def reopen(prepared: Prepared, folder: Path) -> Store:
             finished=None,
             resumed=[*store.run.get("resumed", []), sitting["started"]],
             sessions=[*sittings.earlier(store.run), sitting],
+            unfinished={**(store.run.get("unfinished") or {}), **store.left_begun()},
         )
     except BaseException:
         store.close()
@@ -240,23 +241,18 @@ def _settle(store: Store, seat: PolicySeat, gl: Backend, versions: Mapping[str, 
     policy = {**run["policy"], "fingerprint": sittings.with_arguments(seat.fingerprint(), run["policy"])}
     versions = {**provenance.versions(), **versions, "cpu": provenance.cpu_model()}
     drawing = {"backend": gl.name, "renderer": gl.renderer}
-    if "fingerprint" in run["policy"]:
-        before = {**run["policy"], "fingerprint": sittings.with_arguments(run["policy"]["fingerprint"], run["policy"])}
-        _require_same(store.folder, "policy", before, policy)
+    resumed = "fingerprint" in run["policy"]
+    if resumed:
+        known = {**run["policy"], "fingerprint": sittings.with_arguments(run["policy"]["fingerprint"], run["policy"])}
+        _require_same(store.folder, "policy", known, policy)
         _require_same(store.folder, "versions", sittings.deciding(run["versions"]), sittings.deciding(versions))
         _require_same(store.folder, "gl", run["gl"], drawing)
-    else:
-        store.update_run(policy=policy, versions=versions, gl=drawing)
+    first = {} if resumed else {"policy": policy, "versions": versions, "gl": drawing}
     conditions = sittings.conditions({**run, "policy": policy}, drawing, versions)
-    own = sittings.short_digest(policy["fingerprint"])
-    _note(store, versions=versions, gl=drawing, policy_fingerprint=own, conditions=conditions)
+    *before, own = run["sessions"]
+    digests = {"policy_fingerprint": sittings.short_digest(policy["fingerprint"]), "conditions": conditions}
+    store.update_run(**first, sessions=[*before, {**own, "versions": versions, "gl": drawing, **digests}])
     return conditions
-
-
-def _note(store: Store, **fields: Any) -> None:
-    """Set fields of the session that is going on."""
-    *before, own = store.run["sessions"]
-    store.update_run(sessions=[*before, {**own, **fields}])
 
 
 def _conclude(
@@ -266,18 +262,21 @@ def _conclude(
     played = [record for record in records if record.key not in before]
     working = sum(record.seconds.get(name, 0.0) for record in played for name in ("reset", "step", "render"))
     used = {name: round(store.run["utilisation"][name] + value, 3) for name, value in {**seconds, "workers_s": working}.items()}
-    measured = {"policy": found} if (found := seat.measured()) else {}
+    used = {**store.run["utilisation"], **used, "worker_peak_gib": round(runner.peak_gib, 3)}
     ended = sittings.now()
-    *before_this, sitting = store.run["sessions"]
+    *earlier, sitting = store.run["sessions"]
     store.update_run(
         status=status,
         finished=ended,
-        sessions=[*before_this, {**sitting, "finished": ended, "status": status}],
+        sessions=[*earlier, {**sitting, "finished": ended, "status": status}],
         unfinished=runner.unfinished,
         counts={**store.run["counts"], "done": len(records), "errors": sum(record.success is None for record in records)},
-        utilisation={**store.run["utilisation"], **used, "worker_peak_gib": round(runner.peak_gib, 3), **measured},
+        utilisation=used,
         **({"until": asdict(runner.until.verdict)} if runner.until else {}),
     )
+    store.forget_begun()
+    if measured := seat.measured():  # after all else is written: this asks the policy, which may fail
+        store.update_run(utilisation={**used, "policy": measured})
 
 
 def resume_command(folder: Path) -> str:

@@ -74,8 +74,14 @@ def _record(run: Run, record: EpisodeRecord) -> Iterator[str]:
         yield f"protocol is {record.protocol}, the run's is {_part(run, 'protocol', 'name')}"
     if record.assets.get("fingerprint") != _part(run, "assets", "fingerprint"):
         yield f"assets are {record.assets.get('fingerprint')}, the run's are {_part(run, 'assets', 'fingerprint')}"
+    if record.conditions and run.run.get("sessions") and record.conditions not in _conditions(run):
+        yield f"it was played under conditions ({record.conditions}) that no session of the run has"
     if record.success is not None:
         yield from _evidence(run, record)
+
+
+def _conditions(run: Run) -> set[str | None]:
+    return {one.get("conditions") for one in run.run["sessions"]}
 
 
 def _evidence(run: Run, record: EpisodeRecord) -> Iterator[str]:

@@ -15,8 +15,9 @@ def differences(sessions: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     difference."""
     found: dict[str, list[Any]] = {}
     for part in COMPARED:
-        for name in dict.fromkeys(name for one in sessions for name in one.get(part) or {}):
-            values = [one[part][name] for one in sessions if name in (one.get(part) or {})]
+        parts = [found_part for one in sessions if isinstance(found_part := one.get(part), Mapping)]
+        for name in dict.fromkeys(name for one in parts for name in one):
+            values = [one[name] for one in parts if name in one]
             distinct = [json.loads(text) for text in dict.fromkeys(json.dumps(value, sort_keys=True) for value in values)]
             if len(distinct) > 1:
                 found[f"{part}.{name}"] = distinct
@@ -34,10 +35,10 @@ def lines(sessions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _facts(session: Mapping[str, Any]) -> Iterator[str]:
     times = " to ".join(str(session[name]) for name in ("started", "finished") if session.get(name))
     yield " ".join(str(part) for part in (session.get("run"), times, session.get("status")) if part)
-    if ours := (session.get("versions") or {}).get("nora-bench"):
-        yield f"nora-bench {ours}"
-    if sha := (session.get("commit") or {}).get("sha"):
-        yield f"commit {str(sha)[:12]}"
+    for part, name, length in (("versions", "nora-bench", 40), ("commit", "sha", 12)):
+        values = session.get(part)
+        if isinstance(values, Mapping) and values.get(name):
+            yield f"{name if part == 'versions' else part} {str(values[name])[:length]}"
     if conditions := session.get("conditions"):
         yield f"conditions {conditions}"
 

@@ -23,6 +23,7 @@ from typing import IO, Any
 import msgspec
 import numpy as np
 
+from .begun import BEGUN_FILE, Begun
 from .reading import (
     DECODER,
     EPISODES_FILE,
@@ -57,6 +58,7 @@ class Store:
         self._handle = handle
         self._run = dict(run)
         self._contents = contents
+        self._begun = Begun(folder)
 
     @classmethod
     def create(cls, folder: Path | str, run_json: Mapping[str, Any]) -> Store:
@@ -133,6 +135,21 @@ class Store:
         self._write(line)
         self._contents.add(record)
 
+    def begin(self, key: str, attempts: int, policy_losses: int) -> None:
+        """Note that an episode is begun, so that a later writer knows of it if this one is killed (`results.begun`)."""
+        with _disk_errors(self.folder / BEGUN_FILE):
+            self._begun.add(key, attempts, policy_losses)
+
+    def left_begun(self) -> dict[str, dict[str, int]]:
+        """What an earlier writer that was killed had begun and not finished: key -> `attempts`, `policy_losses`."""
+        with _disk_errors(self.folder / BEGUN_FILE):
+            return {key: counts for key, counts in self._begun.left().items() if key not in self._contents.records}
+
+    def forget_begun(self) -> None:
+        """What was begun has ended or is in `run.json`."""
+        with _disk_errors(self.folder / BEGUN_FILE):
+            self._begun.clear()
+
     def update_run(self, **fields: Any) -> None:
         """Set top-level fields of `run.json`; readers see the old file or the new one, never a part."""
         run = {**self._run, **fields}
@@ -158,6 +175,7 @@ class Store:
 
     def close(self) -> None:
         """Give the lock back; nothing can be appended after."""
+        self._begun.close()
         self._handle.close()
 
     def __enter__(self) -> Store:

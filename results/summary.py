@@ -40,7 +40,7 @@ def summarise(run: Run) -> dict[str, Any]:
 
 def counts(run: Run) -> dict[str, int]:
     """Episodes planned (0 where run.json does not say), finished, scored, succeeded, errored (by cause, where the record
-    says), started more than once; how many the policy lost on the way, and how many times."""
+    says), under how many conditions; started more than once; how many the policy lost on the way, and how many times."""
     scored = [record for record in run.records if record.success is not None]
     return {
         "planned": int((run.run.get("counts") or {}).get("planned", 0)),
@@ -50,6 +50,7 @@ def counts(run: Run) -> dict[str, int]:
         "errors": len(run.records) - len(scored),
         "policy_errors": sum(record.cause == "policy" for record in run.records),
         "machine_errors": sum(record.cause == "machine" for record in run.records),
+        "conditions": len({record.conditions for record in run.records} - {""}),
         "restarted": sum(record.attempts > 1 for record in run.records),
         "lost_by_policy": sum(record.policy_losses > 0 for record in run.records),
         "policy_losses": sum(record.policy_losses for record in run.records),
@@ -62,6 +63,8 @@ def troubles(counts: Mapping[str, int]) -> Iterator[str]:
         causes = {"due to the policy": counts["policy_errors"], "due to the machine": counts["machine_errors"]}
         causes["of unknown cause"] = errors - sum(causes.values())
         yield f"{errors} ended in an error: {', '.join(f'{count} {cause}' for cause, count in causes.items() if count)}"
+    if counts["conditions"] > 1:
+        yield f"{counts['finished']} were played under {counts['conditions']} different conditions; the sessions say which"
     if counts["restarted"]:
         yield f"{counts['restarted']} were started more than once"
     if counts["lost_by_policy"]:

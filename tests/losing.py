@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,11 +32,15 @@ class Loser(Walk):
 class Crasher(Walk):
     """Walks; ends the run at the second decision of an episode while `notes` holds fewer than `times` files."""
 
-    def __init__(self, notes: Path, times: int = 1, how: str = "raise") -> None:
+    def __init__(self, notes: Path, times: int = 1, how: str = "raise", measures: float | None = None) -> None:
         super().__init__()
         self.notes = notes
         self.times = times
         self.how = how
+        self.measures = measures
+
+    def measured(self) -> dict[str, float]:
+        return {} if self.measures is None else {"calls": self.measures}
 
     def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
         self._crash("act", any(one.decision == 1 for one in observations))
@@ -50,6 +55,8 @@ class Crasher(Walk):
         if not due or done >= self.times or (self.how == "forget") != (method == "forget"):
             return
         (self.notes / str(done)).touch()
+        if self.how == "exit":
+            os._exit(1)
         if self.how == "interrupt":
             raise KeyboardInterrupt
         raise RuntimeError("out of ideas")

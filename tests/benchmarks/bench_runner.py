@@ -74,7 +74,7 @@ def play(workers: int, decisions: int, cameras: tuple[str, ...], size: int, cann
             RunFacts("idle", {}),
             Limits(workers, timeout_s=60, retries=0),
             Progress(Tally({"toy": Count(len(episodes))}), Console()),
-            on_ready=(lambda versions: os.sched_setaffinity(0, {RUNNER_CORE})) if canned else (lambda versions: None),
+            on_ready=(lambda versions: os.sched_setaffinity(0, {RUNNER_CORE}) or "") if canned else (lambda versions: ""),
         )
         before = _seconds()
         runner.run(episodes)

@@ -39,6 +39,9 @@ RUN = {
     "counts": {"planned": 2, "done": 2, "errors": 0},
     "until": {"stop": True, "text": "width<10", "low": 0.1, "high": 0.2, "rounds": 1, "episodes": 2, "planned": 3, "saved": 1},
     "utilisation": {"wall_s": 2.0, "policy_s": 1.0, "workers_s": 1.0, "workers": 1, "policy": {"rounds": 3}},
+    "sessions": [{"started": "2026-01-01", "finished": None, "status": "killed", "versions": {"mujoco": "3"}, "conditions": "c"}],
+    "unfinished": {"libero_goal/task0/init7/seed0@libero/openvla": {"attempts": 2, "policy_losses": 1}},
+    "merged": [{"name": "a", "folder": "runs/a", "status": "finished", "counts": {"planned": 2, "done": 2}}],
 }
 
 
@@ -75,6 +78,10 @@ def record(number=0, **changes):
         "finished": "2026-01-01T00:00:00+00:00",
         "backend": "",
         "renderer": "raster",
+        "cause": "",
+        "policy_losses": 1,
+        "conditions": "c",
+        "origin": "a",
         **changes,
     }
 
@@ -120,6 +127,7 @@ def ends(capsys, reader, *words):
 
 COMMANDS = [
     *(("show",), ("show", "--json"), ("table",), ("table", "--format", "html"), ("verify", "--sample", 0), ("report",)),
+    ("merge",),
     *(("compare",), ("export", "--format", "jsonl"), ("export", "--format", "parquet"), ("export", "--format", "inspect")),
 ]
 
@@ -131,7 +139,17 @@ def command(draw, folder):
     shutil.rmtree(out, ignore_errors=True)
     out.unlink(missing_ok=True)
     more = {"report": ["--out", out], "export": ["--out", out], "compare": [folder.parent / "theirs"]}
+    more["merge"] = [_other(folder), "--out", out]
     return [verb, folder, *rest, *more.get(verb, [])]
+
+
+def _other(folder):
+    """A run that may be merged with the one in `folder`, or would be if that were whole."""
+    other = folder.parent / "ours"
+    if not other.exists():
+        shutil.copytree(folder, other, symlinks=True)
+        write(other, episodes=[record(), record(5)])
+    return other
 
 
 @given(documents(RUN), st.data())

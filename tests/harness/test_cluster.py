@@ -119,7 +119,20 @@ def test_a_replica_that_dies_is_restarted_and_its_episode_played_again(bench, cl
     played = bench("--episodes", 1, "--executor", "ray", *args, policy="fakes:Mortal", out="ray")
     assert played.code == 0, played.err
     assert played.trajectories == calm
-    assert sorted(one.attempts for one in played.records.values()) == [1, 1, 2]
+    assert sorted((one.attempts, one.policy_losses) for one in played.records.values()) == [(1, 0), (1, 0), (2, 1)]
+
+
+def test_a_policy_on_a_cluster_that_keeps_losing_its_episodes_is_the_errors_cause(bench, cluster, tmp_path, monkeypatch):
+    """Its class stands in a file that is typed with a relative path."""
+    (tmp_path / "my policy.py").write_text("from losing import Loser\n\nclass Mine(Loser):\n    pass\n")
+    monkeypatch.chdir(tmp_path)
+    cluster.add_node(num_cpus=2)
+    args = ("--episodes", 1, "--executor", "ray", "--policy-arg", "times=9", "--workers", 1)
+    played = bench(*args, policy="my policy.py:Mine", out="ray")
+    assert played.code == 1, played.err
+    (error,) = (one for one in played.records.values() if one.success is None)
+    assert (error.cause, error.attempts, error.policy_losses) == ("policy", 3, 3)
+    assert {one.conditions for one in played.records.values()} == {played.run["sessions"][0]["conditions"]}
 
 
 def test_what_goes_wrong_on_a_cluster_is_told_as_on_one_machine(bench, cluster, trouble):
@@ -130,6 +143,7 @@ def test_what_goes_wrong_on_a_cluster_is_told_as_on_one_machine(bench, cluster, 
     failed = bench(*ray_args, "--policy-arg", "kind=raise", policy="fakes:Wrong", out="failed")
     assert failed.code == 4
     assert "raised in act: RuntimeError: out of ideas" in failed.err
+    assert [*failed.run["unfinished"].values()] == [{"attempts": 1, "policy_losses": 1}]
 
     assets = trouble(
         {"kind": "hang", "phase": "step", "scene": SCENE},
@@ -141,6 +155,7 @@ def test_what_goes_wrong_on_a_cluster_is_told_as_on_one_machine(bench, cluster, 
     errors = [one.error for one in played.records.values() if one.success is None]
     assert len(errors) == 1
     assert errors[0].startswith("RuntimeError: the toy broke")
+    assert {one.cause for one in played.records.values() if one.success is None} == {"machine"}
 
     (assets / "trouble.json").write_text('[{"kind": "missing", "phase": "start", "times": 99}]')
     lacking = bench(*ray_args, "--assets", assets, out="lacking")

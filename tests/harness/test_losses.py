@@ -1,6 +1,12 @@
 """Who lost an episode, the policy or the machine, and what is remembered of it."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
+from nora_bench.results.reading import load_run
 from nora_bench.results.store import Store
 
 SCENE = "toy/task1/init1/seed0"
@@ -65,6 +71,27 @@ def test_a_policy_that_has_to_be_broken_off_has_lost_its_episodes(bench, tmp_pat
     args = ("--policy-arg", f"notes={tmp_path / 'notes'}", "--policy-arg", "how=interrupt")
     first = bench("--episodes", 1, "--workers", 1, *args, policy="losing:Crasher")
     assert first.code == 130
+    assert [*first.run["unfinished"].values()] == [{"attempts": 1, "policy_losses": 1}]
+
+
+def test_a_policy_that_kills_the_run_leaves_its_episode_begun(bench, tmp_path):
+    """The first sitting is a process of its own, which the policy ends without a word."""
+    args = ["--suite", "fakes:toy", "--policy", "losing:Crasher", "--policy-arg", f"notes={tmp_path / 'notes'}"]
+    args += ["--policy-arg", "how=exit", "--episodes", "1", "--workers", "1", "--out", tmp_path / "run"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [Path(sys.executable).with_name("nora-bench"), "run", *args]
+    assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 1
+    assert load_run(tmp_path / "run").run["status"] == "running"
+    again = bench("--resume", policy="losing:Crasher")
+    assert [session["status"] for session in again.run["sessions"]] == ["killed", "finished"]
+    assert [*losses(again).values()] == [(2, 0)], "nobody knows who killed it, and it was begun twice"
+    assert not (again.folder / "begun.jsonl").exists()
+
+
+def test_a_policy_cannot_keep_its_losses_out_of_the_file(bench, tmp_path):
+    args = ("--policy-arg", f"notes={tmp_path / 'notes'}", "--policy-arg", "measures=nan")
+    first = bench("--episodes", 1, "--workers", 1, *args, policy="losing:Crasher")
+    assert first.code == 4
     assert [*first.run["unfinished"].values()] == [{"attempts": 1, "policy_losses": 1}]
 
 

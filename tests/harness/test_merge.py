@@ -122,7 +122,7 @@ def test_what_a_run_says_of_itself_is_compared(cli, two, tmp_path, change, says)
     assert says in ended.err
 
 
-def test_other_differences_are_told_and_kept(merged, bench, monkeypatch):
+def test_other_differences_are_told_and_kept(cli, merged, bench, monkeypatch):
     a = bench("--init-states", 0, "--workers", 1, out="a")
     found = provenance.versions
     monkeypatch.setattr(provenance, "versions", lambda: {**found(), "numpy": "99.0"})
@@ -131,6 +131,7 @@ def test_other_differences_are_told_and_kept(merged, bench, monkeypatch):
     assert told["differences"] == {"versions.numpy": [np.__version__, "99.0"]}
     assert run.run["versions"]["numpy"] == f"{np.__version__} / 99.0"
     assert len({record.conditions for record in run.records}) == 2
+    assert "6 were played under 2 different conditions" in cli("show", run.folder).out
 
 
 def test_an_episode_with_two_outcomes_keeps_both_lines_and_counts_as_an_error(cli, merged, two):

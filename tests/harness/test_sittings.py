@@ -51,6 +51,25 @@ def test_a_resumed_run_keeps_both_sessions_and_the_firsts_versions(half, bench, 
     assert f"sessions differ in versions.nora-bench: {first['versions']['nora-bench']}, 99.0" in shown
 
 
+def test_a_refused_resume_does_not_advise_to_resume(half, bench, monkeypatch):
+    found = provenance.versions
+    monkeypatch.setattr(provenance, "versions", lambda: {**found(), "numpy": "99.0"})
+    refused = bench("--resume")
+    assert refused.code == 2
+    assert "numpy was" in refused.err
+    assert "run --resume" not in refused.err
+    assert len(refused.records) == 1
+
+
+def test_lines_of_another_machine_are_told_by_their_conditions(half, bench, cli):
+    path = half.folder / "episodes.jsonl"
+    other = {**json.loads(path.read_text()), "conditions": "0123456789abcdef"}
+    path.write_text(json.dumps({name: value for name, value in other.items() if name != "crc32"}) + "\n")
+    verified = cli("verify", half.folder, "--sample", 0)
+    assert verified.code == 1
+    assert "under conditions (0123456789abcdef) that no session of the run has" in verified.out
+
+
 def test_a_session_without_an_end_was_killed(half, bench):
     with Store.open(half.folder) as store:
         (session,) = store.run["sessions"]

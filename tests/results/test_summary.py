@@ -20,6 +20,7 @@ def test_episodes_are_counted_by_how_they_ended(goal):
         "errors": 1,
         "policy_errors": 0,
         "machine_errors": 0,
+        "conditions": 0,
         "restarted": 0,
         "lost_by_policy": 0,
         "policy_losses": 0,
