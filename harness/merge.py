@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..results import sessions
+from ..results.conditions import conditions, differences
 from ..results.conflicts import outcome, same_states
 from ..results.integrity import read_actions
 from ..results.reading import Run, StoreError
@@ -24,6 +25,8 @@ from . import sittings
 from .config import parse
 from .errors import InputError
 
+SAME = ("backend", "renderer")
+"""Conditions that allow a comparison and must be equal in one run all the same."""
 TAKEN = ("status", "created", "finished", "counts", "until", "merged")
 """What run.json of the merged run keeps of each source's, as it is."""
 
@@ -93,29 +96,11 @@ def require_alike(runs: Sequence[Run]) -> None:
         raise InputError("a run cannot be merged with itself; name each folder once")
     first, *others = runs
     for other in others:
-        a, b = _conditions(first), _conditions(other)
-        for name in {**a, **b}:
-            if a.get(name) != b.get(name):
-                raise InputError(
-                    f"{first.folder} and {other.folder} cannot be merged: "
-                    f"{name} is {a.get(name)!r} in the first and {b.get(name)!r} in the second"
-                )
-
-
-def _conditions(run: Run) -> dict[str, Any]:
-    """`part.name` -> value, for all that must be equal."""
-    found = run.run
-    policy = found.get("policy") or {}
-    fingerprint = sittings.with_arguments(policy.get("fingerprint") or {}, policy)
-    parts: dict[str, Mapping[str, Any]] = {
-        "protocol": found.get("protocol") or {},
-        "config": {"max_steps": (found.get("config") or {}).get("max_steps")},
-        "assets": {name: (found.get("assets") or {}).get(name) for name in ("pack", "fingerprint")},
-        "policy": {"name": policy.get("name"), "args": policy.get("args") or {}},
-        "policy.fingerprint": fingerprint,
-    }
-    flat = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
-    return {**flat, "backend": found.get("backend") or ""}
+        for one in differences(conditions(first), conditions(other)):
+            if one.refused or one.name in SAME or one.name.startswith("policy "):
+                raise InputError(f"{first.folder} (A) and {other.folder} (B) cannot be merged: {one.text}")
+        if conditions(first).policy != conditions(other).policy:
+            raise InputError(f"{first.folder} and {other.folder} cannot be merged: they are of different policies")
 
 
 def _names(runs: Sequence[Run]) -> list[str]:

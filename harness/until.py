@@ -8,9 +8,12 @@ keeps is therefore the same for any number of workers, and no table sees more of
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from ..envs.base import AssetPack, Protocol
+from ..results.conditions import Incomparable, require_comparable
 from ..results.reading import Run
 from ..results.records import EpisodeRecord
 from ..results.rounds import Round
@@ -70,7 +73,7 @@ def make_until(config: RunConfig, plan: Sequence[Round], protocol: Protocol, ass
     _, rival = parse(config.until)
     other = load_run(rival) if rival else None
     if other:
-        require_comparable(other, protocol, config.max_steps, assets)
+        _require_same_benchmark(other, protocol, config.max_steps, assets)
     try:
         outcomes = {record.key: reading(record) for record in other.records} if other else None
         return Until(make_rule(config.until, plan, outcomes))
@@ -78,29 +81,18 @@ def make_until(config: RunConfig, plan: Sequence[Round], protocol: Protocol, ass
         raise InputError(str(error)) from None
 
 
-def require_comparable(rival: Run, protocol: Protocol, max_steps: int | None, assets: AssetPack) -> None:
-    """Raises InputError where the rival was played under other conditions than this run will be."""
-    run = rival.run
-    its_protocol, its_assets = run.get("protocol") or {}, run.get("assets") or {}
-    facts = (
-        (
-            "protocol",
-            _protocol(its_protocol.get("name"), its_protocol.get("version")),
-            _protocol(protocol.name, protocol.version),
-        ),
-        ("--max-steps", (run.get("config") or {}).get("max_steps"), max_steps),
-        ("asset pack (fingerprint)", its_assets.get("fingerprint"), assets.fingerprint),
-    )
-    if differ := [f"{name} there {its!r}, here {ours!r}" for name, its, ours in facts if its != ours]:
-        raise InputError(
-            f"--until: {rival.folder} was played under other conditions, so a difference would not be the policies': "
-            f"{'; '.join(differ)}. Play the rival again under this run's, or give this run the rival's "
-            "--protocol, --max-steps and --assets"
+def _require_same_benchmark(rival: Run, protocol: Protocol, max_steps: int | None, assets: AssetPack) -> None:
+    """Raises InputError where the rival was played under conditions that forbid a verdict (`results.conditions`)."""
+    pack = {"pack": assets.name, "fingerprint": assets.fingerprint}
+    facts = {"protocol": asdict(protocol), "config": {"max_steps": max_steps}, "assets": pack}
+    try:
+        require_comparable(
+            Run(Path("this run"), facts, ()),
+            rival,
+            "Play the rival again under this run's conditions, or give this run the rival's --protocol, --max-steps and --assets.",
         )
-
-
-def _protocol(name: str | None, version: int | None) -> str:
-    return f"{name} v{version}"
+    except Incomparable as error:
+        raise InputError(f"--until: {error}") from None
 
 
 def conclusion(verdict: Mapping[str, Any]) -> str:
