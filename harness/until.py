@@ -89,7 +89,7 @@ def _require_same_benchmark(rival: Run, protocol: Protocol, max_steps: int | Non
         require_comparable(
             Run(Path("this run"), facts, ()),
             rival,
-            "Play the rival again under this run's conditions, or give this run the rival's --protocol, --max-steps and --assets.",
+            "Play the rival again under this run's conditions, or give this run its --protocol, --max-steps and --assets.",
         )
     except Incomparable as error:
         raise InputError(f"--until: {error}") from None

@@ -95,7 +95,7 @@ def conditions(run: Run, records: Sequence[EpisodeRecord] | None = None) -> Cond
     """What a run, or some of its records, was made under."""
     facts, records = run.run, run.records if records is None else records
     protocol, policy = _mapping(facts.get("protocol")), _mapping(facts.get("policy"))
-    names = _distinct(record.protocol for record in records) or _distinct([protocol.get("name") or ""])
+    names = _said((record.protocol for record in records), protocol.get("name"))
     own = names == (protocol.get("name"),)
     until = _mapping(facts.get("until"))
     return Conditions(
@@ -103,8 +103,8 @@ def conditions(run: Run, records: Sequence[EpisodeRecord] | None = None) -> Cond
         protocol_version=protocol.get("version") if own else None,
         protocol_numbers={name: value for name, value in protocol.items() if name not in PROSE} if own else {},
         max_steps=_mapping(facts.get("config")).get("max_steps"),
-        assets=_distinct(_pack(record.assets) for record in records) or _distinct([_pack(_mapping(facts.get("assets")))]),
-        backend=_distinct(record.backend for record in records),
+        assets=_said((_pack(record.assets) for record in records), _pack(_mapping(facts.get("assets")))),
+        backend=_said((record.backend for record in records), facts.get("backend")),
         renderer=_distinct(record.renderer for record in records),
         gl={name: value for name, value in _mapping(facts.get("gl")).items() if value},
         versions={name: value for name, value in _mapping(facts.get("versions")).items() if name not in SAME_RESULTS},
@@ -130,6 +130,11 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _distinct(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({value for value in values if value}))
+
+
+def _said(values: Iterable[str], run: Any) -> tuple[str, ...]:
+    """What the records say, and what run.json says where that is something else."""
+    return _distinct([*values, str(run or "")])
 
 
 def _pack(assets: Mapping[str, Any]) -> str:

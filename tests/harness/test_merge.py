@@ -89,10 +89,10 @@ def test_a_merged_run_can_be_merged_again(merged, two, bench):
 @pytest.mark.parametrize(
     ("args", "more", "says"),
     [
-        (("--max-steps", 3), {}, "config.max_steps is None in the first and 3 in the second"),
-        (("--protocol", "toy/last-step"), {}, "protocol.name is 'toy/plain' in the first and 'toy/last-step' in the second"),
-        (("--policy-arg", "chunk=2"), {}, "policy.args is {} in the first and {'chunk': '2'} in the second"),
-        ((), {"policy": "zero"}, "policy.name is 'fakes:Walk' in the first and 'zero' in the second"),
+        (("--max-steps", 3), {}, "max steps: not known in A, 3 in B"),
+        (("--protocol", "toy/last-step"), {}, "protocol: toy/plain in A, toy/last-step in B"),
+        (("--policy-arg", "chunk=2"), {}, "policy argument chunk: not known in A, 2 in B"),
+        ((), {"policy": "zero"}, "fakes:Walk in A, nora_bench.policies.baselines:Zero in B"),
     ],
 )
 def test_runs_that_are_not_of_one_kind_are_refused(cli, bench, tmp_path, args, more, says):
@@ -107,10 +107,13 @@ def test_runs_that_are_not_of_one_kind_are_refused(cli, bench, tmp_path, args, m
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"assets": {"pack": "other", "fingerprint": "f" * 16}}, "assets.pack is 'toy' in the first and 'other' in the second"),
-        ({"backend": "sapien2"}, "backend is '' in the first and 'sapien2' in the second"),
-        ({"policy": {"name": "fakes:Walk", "args": {}, "fingerprint": {"class": "other"}}}, "policy.fingerprint.class is"),
-        ({"policy": {"name": "fakes:Walk", "args": {}}}, "policy.fingerprint.class is 'fakes:Walk' in the first and None"),
+        ({"assets": {"pack": "other", "fingerprint": "f" * 16}}, "other " + "f" * 16),
+        ({"backend": "sapien2"}, "backend: not known in A, sapien2 in B"),
+        (
+            {"policy": {"name": "fakes:Walk", "args": {}, "fingerprint": {"class": "other"}}},
+            "policy setting class: fakes:Walk in A, other in B",
+        ),
+        ({"policy": {"name": "fakes:Walk", "args": {}}}, "policy fingerprint: {'class': 'fakes:Walk'} in A, not known in B"),
     ],
 )
 def test_what_a_run_says_of_itself_is_compared(cli, two, tmp_path, change, says):

@@ -84,7 +84,7 @@ def test_errors_of_the_rival_count_as_its_successes_for_the_claim_better(bench, 
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [(("--protocol", "toy/chunk-end"), "toy/chunk-end v1"), (("--max-steps", 5), "max-steps there 5, here None")],
+    [(("--protocol", "toy/chunk-end"), "protocol: toy/plain in A"), (("--max-steps", 5), "max steps: not known in A, 5 in B")],
 )
 def test_a_rival_under_other_conditions_is_refused_before_anything_is_played(bench, options, says):
     other = bench(*options, out="other")
@@ -98,7 +98,7 @@ def test_a_rival_drawn_with_other_assets_is_refused(bench):
     path = other.folder / "run.json"
     path.write_text(json.dumps({**other.run, "assets": {**other.run["assets"], "fingerprint": "f" * 16}}))
     played = bench("--until", f">{other.folder}", out="new")
-    assert (played.code, "asset pack (fingerprint) there 'ffffffffffffffff'" in played.err) == (2, True)
+    assert (played.code, "f" * 16 in played.err) == (2, True)
 
 
 def test_a_rival_that_lacks_scenes_is_refused_before_anything_is_played(bench):

@@ -244,7 +244,7 @@ def test_a_run_of_two_packs_is_held_against_nothing_not_even_its_mirror_image(ru
 
 
 def test_mean_and_deviation_over_seeds_are_a_row_of_their_own_when_asked_for(run, libero):
-    records = [r for r in libero(suites=("libero_goal",), seeds=2, failures=5)]
+    records = libero(suites=("libero_goal",), seeds=2, failures=5)
     records = [r.from_json({**r.to_json(), "success": False}) if r.seed and r.init_state < 10 else r for r in records]
     table = build(LIBERO, [run("mine", records)], seeds=True)
     (line,) = [line for line in table.lines if line.kind == "seeds"]
