@@ -10,7 +10,7 @@ from typing import Any
 from .outcomes import groups
 from .reading import Run
 from .records import EpisodeRecord
-from .stats import Stratum, clopper_pearson, stratified, wilson
+from .stats import Stratum, stratified
 
 PROVENANCE = ("command", "versions", "commit", "hardware", "platform")
 """Parts of run.json that say where its numbers come from."""
@@ -64,7 +64,7 @@ def suites(run: Run) -> list[dict[str, Any]]:
                     "pack": group.conditions.pack,
                     "backend": group.conditions.backend,
                     "renderers": sorted({record.renderer for record in records} - {""}),
-                    **_rate(strata, clopper_pearson),
+                    **_rate(strata),
                     "errors": group.errors.get(suite, 0),
                     "repeats": group.repeats.get(suite, 0),
                     "tasks": [_task(own) for _, own in sorted(tasks.items())],
@@ -96,7 +96,7 @@ def _task(records: Sequence[EpisodeRecord]) -> dict[str, Any]:
         "task": first.task,
         "variant": first.part,
         "looks": _looks(records),
-        **_rate([Stratum(1.0, _clusters(records))], wilson),
+        **_rate([Stratum(1.0, _clusters(records))]),
         "steps": fmean(record.steps for record in records),
         "seconds": fmean(record.seconds.get("total", 0.0) for record in records),
     }
@@ -111,8 +111,8 @@ def _looks(records: Iterable[EpisodeRecord]) -> dict[str, tuple[int, int]]:
     return found if any(found) else {}
 
 
-def _rate(strata: Sequence[Stratum], interval: Any) -> dict[str, Any]:
-    found = stratified(strata, interval=interval)
+def _rate(strata: Sequence[Stratum]) -> dict[str, Any]:
+    found = stratified(strata)
     return {name: getattr(found, name) for name in ("mean", "low", "high", "k", "n")} if found else {}
 
 
