@@ -131,16 +131,10 @@ def stratified(strata: Iterable[Stratum], level: float = 0.95, *, estimand: Esti
     rates = sums.won / sums.played
     k, n = int(sums.won.sum()), int(sums.played.sum())
     mean = float(k == n) if k in (0, n) else math.fsum((weights * rates[0]).tolist())
-    open_ = np.isfinite(sizes[0])  # the others are known without error
-    share = weights[open_].sum()
-    low = high = mean
-    if open_.any():
-        below, above = limits(rates[:, open_], sizes[:, open_], weights[open_] / share, level)
-        known = weights[~open_] @ rates[0, ~open_]
-        low, high = float(known + share * below[0]), float(known + share * above[0])
-    effective = _effective(mean, rates[:, open_], sizes[:, open_], weights[open_])
-    states = sum(int(n > 0) for s in filled for _, n in s.clusters)
-    return Estimate(mean, max(0.0, min(low, mean)), min(1.0, max(high, mean)), k, n, effective, states)
+    below, above = limits(rates, sizes, weights, level)
+    low, high = max(0.0, min(float(below[0]), mean)), min(1.0, max(float(above[0]), mean))
+    states = int(sums.states.sum())
+    return Estimate(mean, low, high, k, n, _effective(mean, rates, sizes, weights), states)
 
 
 def _seen(stratum: Stratum) -> float:
@@ -209,12 +203,13 @@ def _likeness(sums: Sums) -> tuple[Array, Array]:
 
 
 def _effective(mean: float, rates: Array, sizes: Array, weights: Array) -> float:
+    """p(1 - p) over the variance of the mean, as survey statistics has it (Korn & Graubard, Survey Methodology 24, 1998)."""
     from .weighted_mean import smoothed
 
-    if rates.shape[1] == 0:
-        return math.inf
-    if rates.shape[1] == 1 or mean in (0, 1):
-        return 1 / float((weights**2 / sizes[0]).sum())
-    won, trials = smoothed(rates, sizes, weights / weights.sum())
-    spread = float((weights**2 * (won / trials * (1 - won / trials) / sizes)[0]).sum())
-    return mean * (1 - mean) / spread
+    spread = weights**2 / sizes[0]
+    if rates.shape[1] > 1 and 0 < mean < 1:
+        won, trials = smoothed(rates, sizes, weights)
+        chance = won / trials if sizes.max() < math.inf else rates
+        spread = spread * (chance * (1 - chance))[0] / (mean * (1 - mean))
+    total = float(spread.sum())
+    return 1 / total if total else math.inf

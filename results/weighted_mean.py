@@ -4,7 +4,7 @@ A value of the mean is outside the interval if a result as far away as the obser
 chance under it. That chance depends on each rate, and many sets of rates have the same mean: the most likely one is
 taken (a profile likelihood, with a fraction of a pseudo-trial per rate so that no rate is taken for exactly 0 or 1). Its
 chance is Lugannani & Rice's saddlepoint approximation (Adv. Appl. Prob. 12, 1980) in Barndorff-Nielsen's form
-(Biometrika 73, 1986), with their correction for lattices (Daniels, Int. Stat. Rev. 55, 1987) at the finest step, and exact
+(Biometrika 73, 1986), with the correction for lattices (Daniels, Int. Stat. Rev. 55, 1987), and exact
 where every trial succeeded or every trial failed. With equal rates, weights and sizes this is Clopper and Pearson's
 interval of the pooled trials to three digits; with one rate it is that interval.
 
@@ -32,9 +32,16 @@ def limits(rates: Array, sizes: Array, weights: Array, level: float) -> tuple[Ar
 
     Args:
         rates: observed, each in [0, 1].
-        sizes: trials behind each, above 0; need not be whole.
+        sizes: trials behind each, above 0; need not be whole, and are infinite (in every result) for a rate that is known.
         weights: above 0, with sum 1.
     """
+    known = np.isinf(sizes[0])
+    if known.all():
+        return rates @ weights, rates @ weights
+    if known.any():
+        share, rest = weights[~known].sum(), rates[:, known] @ weights[known]
+        low, high = limits(rates[:, ~known], sizes[:, ~known], weights[~known] / share, level)
+        return rest + share * low, rest + share * high
     if rates.shape[1] == 1:
         return _clopper_pearson(rates[:, 0], sizes[:, 0], level)
     return _lower(rates, sizes, weights, level), 1 - _lower(1 - rates, sizes, weights, level)
@@ -59,10 +66,11 @@ def smoothed(rates: Array, sizes: Array, weights: Array) -> tuple[Array, Array]:
 
 def _lower(rates: Array, sizes: Array, weights: Array, level: float) -> Array:
     tail, z = (1 - level) / 2, NormalDist().inv_cdf((1 + level) / 2)
-    mean, step = rates @ weights, (weights / sizes).min(1)
+    mean = rates @ weights
     won, trials = smoothed(rates, sizes, weights)
+    step = np.minimum(_step(won / trials, sizes, weights), np.maximum(mean, 1e-12))
     all_won = (rates == 1).all(1)
-    observed = np.clip(np.maximum(mean - step / 2, mean / 2), 1e-12, 1 - 1e-12)
+    observed = np.clip(mean - step / 2, 1e-12, 1 - 1e-12)
 
     def likeliest(pull: Array) -> Array:
         """Most likely rates, the lower the harder the mean is pulled down (its Lagrange multiplier is exp(pull))."""
@@ -82,6 +90,13 @@ def _lower(rates: Array, sizes: Array, weights: Array, level: float) -> Array:
     spread = np.sqrt((weights**2 / sizes * start * (1 - start)).sum(1))
     low = likeliest(_root(unlikely, np.log(z / spread))) @ weights
     return np.where(mean > 0, np.minimum(low, mean), 0.0)
+
+
+def _step(rates: Array, sizes: Array, weights: Array) -> Array:
+    """What one trial changes the mean by: where that differs, between the finest and the usual step (geometric mean)."""
+    pieces = weights / sizes
+    variance = weights * pieces * rates * (1 - rates)
+    return np.sqrt(pieces.min(1) * (variance * pieces).sum(1) / variance.sum(1))
 
 
 def _tail_quantile(observed: Array, rates: Array, sizes: Array, weights: Array, step: Array) -> Array:

@@ -22,12 +22,12 @@ def test_episodes_are_counted_by_how_they_ended(goal):
     }
 
 
-def test_tasks_have_wilson_intervals(goal):
-    from nora_bench.results.stats import wilson
+def test_a_task_of_single_episodes_has_the_exact_interval(goal):
+    from nora_bench.results.stats import clopper_pearson
 
     task = summarise(goal)["suites"][0]["tasks"][1]
     assert (task["k"], task["n"], task["mean"]) == (3, 5, 0.6)
-    assert (task["low"], task["high"]) == wilson(3, 5)
+    assert (task["low"], task["high"]) == pytest.approx(clopper_pearson(3, 5))
 
 
 def test_errors_are_grouped_with_their_keys(goal):
