@@ -1,12 +1,18 @@
 """Limits of a weighted mean of success rates that were estimated apart, each from its own number of trials.
 
-A value of the mean is outside the interval if a result as far away as the observed one has less than half of 1 - level
-chance under it. That chance depends on each rate, and many sets of rates have the same mean: the most likely one is
-taken (a profile likelihood, with a fraction of a pseudo-trial per rate so that no rate is taken for exactly 0 or 1). Its
-chance is Lugannani & Rice's saddlepoint approximation (Adv. Appl. Prob. 12, 1980) in Barndorff-Nielsen's form
-(Biometrika 73, 1986), with the correction for lattices (Daniels, Int. Stat. Rev. 55, 1987), and exact
-where every trial succeeded or every trial failed. With equal rates, weights and sizes this is Clopper and Pearson's
-interval of the pooled trials to three digits; with one rate it is that interval.
+Two approximations, of which the wider counts on each side, since each is too narrow where the other is not:
+
+- A value of the mean is outside if a result as far away as the observed one has less than half of 1 - level chance under
+  it. That chance depends on each rate, and many sets of rates have the same mean: the most likely one is taken (a profile
+  likelihood, with a fraction of a pseudo-trial per rate so that no rate is taken for exactly 0 or 1). Its chance is
+  Lugannani & Rice's saddlepoint approximation (Adv. Appl. Prob. 12, 1980) in Barndorff-Nielsen's form (Biometrika 73,
+  1986), with the correction for lattices (Daniels, Int. Stat. Rev. 55, 1987), and exact where every trial succeeded.
+- Clopper and Pearson's interval at an effective number of trials, p(1 - p) over the variance of the mean (Korn & Graubard,
+  Survey Methodology 24, 1998). It holds where one trial of one rate weighs more than many of another (a saddlepoint is
+  blind to such gaps), and fails where every trial succeeded in unequal numbers.
+
+With equal rates, weights and sizes both are Clopper and Pearson's interval of the pooled trials to three digits; with one
+rate they are that interval.
 
 All functions work on many results at once: `rates` and `sizes` are [results, rates], `weights` is [rates].
 """
@@ -44,7 +50,19 @@ def limits(rates: Array, sizes: Array, weights: Array, level: float) -> tuple[Ar
         return rest + share * low, rest + share * high
     if rates.shape[1] == 1:
         return _clopper_pearson(rates[:, 0], sizes[:, 0], level)
-    return _lower(rates, sizes, weights, level), 1 - _lower(1 - rates, sizes, weights, level)
+    low, high = _lower(rates, sizes, weights, level), 1 - _lower(1 - rates, sizes, weights, level)
+    below, above = _matched(rates, sizes, weights, level)
+    return np.minimum(low, below), np.maximum(high, above)
+
+
+def _matched(rates: Array, sizes: Array, weights: Array, level: float) -> tuple[Array, Array]:
+    """Clopper and Pearson's interval at an effective size, p(1 - p) over the variance; only the mean where nothing varied."""
+    mean = np.clip(rates @ weights, 0, 1)
+    won, trials = smoothed(rates, sizes, weights)
+    variance = (weights**2 / sizes * (won / trials) * (1 - won / trials)).sum(1)
+    varied = (rates > 0).any(1) & (rates < 1).any(1)
+    low, high = _clopper_pearson(mean, np.where(varied, mean * (1 - mean) / variance, 1), level)
+    return np.where(varied, low, mean), np.where(varied, high, mean)
 
 
 def _clopper_pearson(rates: Array, sizes: Array, level: float) -> tuple[Array, Array]:
