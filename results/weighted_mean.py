@@ -139,7 +139,8 @@ def _tilt(target: Array, odds: Array, pieces: Array, weights: Array) -> tuple[Ar
     wanted = np.log(target) - np.log1p(-target)
     bounds = (wanted[:, None] - odds) / pieces
     low, high = bounds.min(1), bounds.max(1)
-    tilt = (low + high) / 2
+    rates = 1 / (1 + np.exp(-odds))
+    tilt = np.clip((target - rates @ weights) / (weights * pieces * rates * (1 - rates)).sum(1), low, high)
     for _ in range(80):
         tilted = np.clip(odds + tilt[:, None] * pieces, -700, 700)
         chance, rest = 1 / (1 + np.exp(-tilted)), 1 / (1 + np.exp(tilted))
