@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..results.records import EpisodeRecord
-from ..results.stats import wilson
+from ..results.stats import Estimate, Stratum, stratified
 
 LIVE_S = 0.25
 """Seconds between two pictures of the live table."""
@@ -22,12 +23,16 @@ LINE_S = 30.0
 
 @dataclass(slots=True)
 class Count:
-    """How far one suite is."""
+    """How far one suite is. Keeps counts of initial states, not episodes: its size does not grow with seeds and looks."""
 
     total: int
     done: int = 0
     scored: int = 0
     successes: int = 0
+    states: dict[tuple[int, str], dict[int, list[int]]] = field(default_factory=dict)
+    """(task, part) -> initial state -> [successes, scored episodes]."""
+    _drawn: tuple[int, Estimate | None] = (0, None)
+    """Scored episodes at the last estimate, and that estimate: a picture drawn anew without news costs nothing."""
 
     def add(self, record: EpisodeRecord) -> None:
         """One more finished episode."""
@@ -35,13 +40,24 @@ class Count:
         if record.success is not None:
             self.scored += 1
             self.successes += record.success
+            state = self.states.setdefault((record.task_id, record.part), {}).setdefault(record.init_state, [0, 0])
+            state[0] += record.success
+            state[1] += 1
+
+    def estimate(self) -> Estimate | None:
+        """The suite's rate as tables have it, of the episodes so far: tasks weigh equally, and so do the parts of a task."""
+        if self._drawn[0] != self.scored:
+            parts = Counter(task for task, _ in self.states)
+            strata = [Stratum(1 / parts[task], [(k, n) for k, n in own.values()]) for (task, _), own in self.states.items()]
+            self._drawn = self.scored, stratified(strata)
+        return self._drawn[1]
 
     def rate(self) -> str:
         """Successes, scored episodes, and the rate with its 95 % interval."""
-        if not self.scored:
+        found = self.estimate()
+        if found is None:
             return "no episode scored yet"
-        low, high = wilson(self.successes, self.scored)
-        return f"{self.successes}/{self.scored}  {self.successes / self.scored:.1%}  [{low:.1%}, {high:.1%}]"
+        return f"{self.successes}/{self.scored}  {found.mean:.1%}  [{found.low:.1%}, {found.high:.1%}]"
 
 
 @dataclass(slots=True)

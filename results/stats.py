@@ -1,21 +1,29 @@
-"""Intervals for success rates: pure functions on integers.
+"""Intervals for success rates: pure functions on counts.
 
-A rate over several tasks is the mean of the tasks' rates, so its uncertainty has three sources of structure that a
-pooled k/n ignores: tasks weigh equally however many episodes each has; episodes that share an initial state (its
-seeds) are alike; and the same episode played twice by a deterministic policy is one observation. `stratified` takes
-the first two into account, `Tally` (outcomes.py) the third.
+A rate over several tasks is the mean of the tasks' rates, so its uncertainty has structure that a pooled k/n ignores:
+tasks weigh equally however many episodes each has; their rates differ, and a mean over tasks at 0 and at 100 % is known
+better than a rate of 50 %; episodes that share an initial state (its seeds, the looks of a scene) are alike. `stratified`
+takes all of it into account, and is what every command shows, for one task too.
 
 Why no bootstrap for a rate: at 95 to 100 % success, where policies are on LIBERO, resampling never draws the failures
-that were not seen, and its intervals are too narrow (at k = n they have no width at all). The exact interval at an
-effective sample size (Korn & Graubard, Survey Methodology 24, 1998) keeps its level there and needs no random numbers.
+that were not seen, and its intervals are too narrow (at k = n they have no width at all).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from .weighted_mean import Array
+
+Estimand = Literal["states", "benchmark"]
+"""What a rate is about: initial states of the same kind, or exactly those that the benchmark has."""
+PSEUDO_STATE = 0.25
+"""Initial states whose episodes all agree (or all differ), added to those whose likeness is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,7 @@ class Estimate:
     n: int
     """Episodes that count."""
     effective: float
-    """Independent episodes that would say as much."""
+    """Independent episodes of one task with that rate that would say as much; infinite where nothing is left to chance."""
     clusters: int
     """Initial states behind it."""
 
@@ -43,6 +51,23 @@ class Stratum:
     """Share of the task in the mean."""
     clusters: Sequence[tuple[int, int]]
     """(successes, episodes) of each initial state."""
+    states: int | None = None
+    """Initial states that the benchmark has for it; None where that is not known."""
+    deterministic: bool = False
+    """Whether an initial state ends the same way whatever the seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What an interval needs to know of the initial states of each task, each [results, tasks]."""
+
+    won: Array
+    played: Array
+    states: Array
+    squares: Array
+    """Sum of the states' squared numbers of episodes."""
+    agreement: Array
+    """Sum over states of successes squared by episodes: as large as `won` where the episodes of a state all agree."""
 
 
 def quantile(level: float) -> float:
@@ -67,67 +92,124 @@ def clopper_pearson(k: float, n: float, level: float = 0.95) -> tuple[float, flo
 
     Takes fractional counts; (0, 1) for n = 0.
     """
-    from scipy.special import betaincinv
+    import numpy as np
+
+    from .weighted_mean import limits
 
     if not 0 <= k <= n:
         raise ValueError(f"{k} successes of {n}")
-    tail = (1 - level) / 2
-    low = 0.0 if k == 0 else float(betaincinv(k, n - k + 1, tail))
-    high = 1.0 if k == n else float(betaincinv(k + 1, n - k, 1 - tail))
-    return low, high
+    if n == 0:
+        return 0.0, 1.0
+    low, high = limits(np.array([[k / n]]), np.array([[n]], float), np.ones(1), level)
+    return float(low[0]), float(high[0])
 
 
-def stratified(
-    strata: Iterable[Stratum],
-    level: float = 0.95,
-    interval: Callable[[float, float, float], tuple[float, float]] = clopper_pearson,
-) -> Estimate | None:
+def stratified(strata: Iterable[Stratum], level: float = 0.95, *, estimand: Estimand = "states") -> Estimate | None:
     """Weighted mean of the strata's rates with its interval; None where no episode counts.
 
-    Strata without episodes drop out and the rest share their weight. The interval is taken at the effective sample
-    size: Kish's for unequal numbers per task, divided by the design effect of initial states, never more than the
-    number of episodes.
+    Strata without episodes drop out and the rest share their weight. Each stratum counts as many independent episodes as
+    its initial states are worth (`effective_sizes`); the interval is that of a weighted mean of such rates
+    (`weighted_mean.limits`), the exact one where there is one stratum.
+
+    `estimand` "states" takes the initial states for a sample of others like them. "benchmark" asks for the rate on exactly
+    the states that the benchmark has, so that of a stratum whose `states` were all played only the policy's own noise is
+    left; strata that do not say how many there are count as under "states". Raises ValueError where more states were
+    played than there are.
     """
+    import numpy as np
+
+    from .weighted_mean import limits
+
     filled = [s for s in strata if any(n for _, n in s.clusters)]
     if not filled:
         return None
-    k = sum(k for s in filled for k, _ in s.clusters)
-    n = sum(n for s in filled for _, n in s.clusters)
-    total = sum(s.weight for s in filled)
-    shares = [s.weight / total for s in filled]
-    mean = float(k == n) if k in (0, n) else math.fsum(w * _rate(s) for w, s in zip(shares, filled, strict=True))
-    kish = 1 / math.fsum(w * w / sum(n for _, n in s.clusters) for w, s in zip(shares, filled, strict=True))
-    effective = kish / _design_effect(shares, filled)
-    low, high = interval(mean * effective, effective, level)
-    return Estimate(mean, min(low, mean), max(high, mean), k, n, effective, sum(len(s.clusters) for s in filled))
+    sums = _sums(filled)
+    seen = np.array([_seen(s) if estimand == "benchmark" else 0.0 for s in filled])
+    sizes = effective_sizes(sums, seen, np.array([s.deterministic for s in filled]))
+    total = math.fsum(s.weight for s in filled)
+    weights = np.array([s.weight / total for s in filled])
+    rates = sums.won / sums.played
+    k, n = int(sums.won.sum()), int(sums.played.sum())
+    mean = float(k == n) if k in (0, n) else math.fsum((weights * rates[0]).tolist())
+    below, above = limits(rates, sizes, weights, level)
+    low, high = max(0.0, min(float(below[0]), mean)), min(1.0, max(float(above[0]), mean))
+    states = int(sums.states.sum())
+    return Estimate(mean, low, high, k, n, _effective(mean, rates, sizes, weights), states)
 
 
-def _rate(stratum: Stratum) -> float:
-    return sum(k for k, _ in stratum.clusters) / sum(n for _, n in stratum.clusters)
+def _seen(stratum: Stratum) -> float:
+    """Share of the benchmark's initial states that were played; 0 where it is not known how many there are."""
+    played = sum(n > 0 for _, n in stratum.clusters)
+    if stratum.states is None:
+        return 0.0
+    if played > stratum.states:
+        raise ValueError(f"{played} initial states were played of a task that has {stratum.states}")
+    return played / stratum.states
 
 
-def _design_effect(shares: Sequence[float], strata: Sequence[Stratum]) -> float:
-    """Variance with initial states as the unit over that with episodes as the unit; at least 1.
+def _sums(strata: Sequence[Stratum]) -> Sums:
+    import numpy as np
 
-    Where nothing varies (all successes, all failures) or too few initial states were played to tell, the episodes of
-    an initial state are taken for copies of each other.
+    found = []
+    for stratum in strata:
+        clusters = np.array([pair for pair in stratum.clusters if pair[1]], float)
+        k, n = clusters[:, 0], clusters[:, 1]
+        found.append((k.sum(), n.sum(), len(n), (n * n).sum(), (k * k / n).sum()))
+    return Sums(*(np.array([column]) for column in zip(*found, strict=True)))
+
+
+def effective_sizes(sums: Sums, seen: Array, deterministic: Array) -> Array:
+    """Independent episodes [results, tasks] that say as much about each task's rate; infinite where it is known.
+
+    With n episodes of each of m states and likeness r (the correlation of two episodes of a state) the variance of a
+    task's rate is p(1 - p) (1 + (n - 1) r - f n r) / (m n), where f is the share `seen` of the benchmark's states: the
+    two-stage formula (1 - f) between / m + f within / (m n) (Cochran, Sampling Techniques, 1977, chapter 10) with
+    between and within written in p and r.
+
+    Args:
+        sums: of the states.
+        seen: [tasks] share of the states in question that were played; 0 for a population without end.
+        deterministic: [tasks] whether episodes of a state are copies.
     """
-    episodes = sum(n for s in strata for _, n in s.clusters)
-    clusters = sum(len(s.clusters) for s in strata)
-    if episodes == clusters:
-        return 1.0
-    copies = episodes / clusters
-    between = within = 0.0
-    degrees = 0
-    for share, stratum in zip(shares, strata, strict=True):
-        m, rate = len(stratum.clusters), _rate(stratum)
-        size = sum(n for _, n in stratum.clusters)
-        if m < 2:
-            continue
-        spread = sum((k - n * rate) ** 2 for k, n in stratum.clusters) / size**2
-        between += share**2 * spread * m / (m - 1)
-        within += share**2 * rate * (1 - rate) / size
-        degrees += m - 1
-    if degrees < 10 or within == 0:
-        return copies
-    return min(copies, max(1.0, between / within))
+    import numpy as np
+
+    high, low = _likeness(sums)
+    factor = sums.squares * (1 - seen) - sums.played
+    alike = np.where(deterministic, 1.0, np.where(factor > 0, high[:, None], low[:, None]))
+    design = sums.played + factor * alike
+    known = design < 1e-9 * sums.played
+    return np.where(known, np.inf, sums.played**2 / np.where(known, 1, design))
+
+
+def _likeness(sums: Sums) -> tuple[Array, Array]:
+    """Correlation of two episodes of one state, [results], from the tasks that repeat states: too high and too low a value.
+
+    The analysis-of-variance estimator (Donner, Int. Stat. Rev. 54, 1986), one value for all tasks. A fraction of a state
+    whose episodes all agree, or all differ, keeps it away from 0 or 1 where few outcomes vary; without any it is 1 or 0.
+    """
+    import numpy as np
+
+    won, played, states = sums.won, sums.played, sums.states
+    counts = (states > 1) & (played > states)
+    freedom = np.where(counts, states - 1, 1)
+    size = (played - sums.squares / played) / freedom
+    between = (sums.agreement - won**2 / played) / freedom
+    within = (won - sums.agreement) / np.where(counts, played - states, 1)
+    apart = np.where(counts, freedom * (between - within), 0).sum(1)
+    whole = np.where(counts, freedom * (between + (size - 1) * within), 0).sum(1)
+    added = PSEUDO_STATE * np.where(counts, played, 0).sum(1) / np.maximum(np.where(counts, states, 0).sum(1), 1)
+    added = np.where(added > 0, added, 1)
+    return np.clip((apart + added) / (whole + added), 0, 1), np.clip(apart / (whole + added), 0, 1)
+
+
+def _effective(mean: float, rates: Array, sizes: Array, weights: Array) -> float:
+    """p(1 - p) over the variance of the mean, as survey statistics has it (Korn & Graubard, Survey Methodology 24, 1998)."""
+    from .weighted_mean import smoothed
+
+    spread = weights**2 / sizes[0]
+    if rates.shape[1] > 1 and 0 < mean < 1:
+        won, trials = smoothed(rates, sizes, weights)
+        chance = won / trials if sizes.max() < math.inf else rates
+        spread = spread * (chance * (1 - chance))[0] / (mean * (1 - mean))
+    total = float(spread.sum())
+    return 1 / total if total else math.inf

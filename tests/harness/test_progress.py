@@ -5,18 +5,19 @@ from nora_bench.harness import progress
 from nora_bench.harness.cli import bar
 from nora_bench.harness.progress import LineProgress, LiveProgress, Tally, duration, show
 from nora_bench.results.records import EpisodeRecord
+from nora_bench.results.stats import Stratum, stratified
 from rich.console import Console
 
 
-def record(suite="toy", success: bool | None = True):
+def record(suite="toy", success: bool | None = True, task=0, init=0, seed=0):
     return EpisodeRecord(
         key="k",
         suite=suite,
         task="t",
-        task_id=0,
+        task_id=task,
         instruction="",
-        init_state=0,
-        seed=0,
+        init_state=init,
+        seed=seed,
         protocol="p",
         policy="zero",
         success=success,
@@ -42,7 +43,27 @@ def said(console):
 def test_the_tally_counts_successes_failures_and_errors_apart():
     tally = Tally.of({"toy": 5}, [record(success=success) for success in (True, True, False, None)])
     assert (tally.done, tally.total, tally.errors) == (4, 5, 1)
-    assert tally.suites["toy"].rate() == "2/3  66.7%  [20.8%, 93.9%]"
+    assert tally.suites["toy"].rate().startswith("2/3  66.7%  [")
+
+
+def test_the_live_rate_is_that_of_tables():
+    """Tasks weigh equally and initial states are the clusters: pooled, this would be 4/13 and 31 %."""
+    records = [record(task=0, init=i, success=i > 0) for i in range(4)]
+    records += [record(task=1, init=i, seed=seed, success=i == 0 and seed == 0) for i in range(3) for seed in range(3)]
+    expected = stratified([Stratum(1, [(0, 1), (1, 1), (1, 1), (1, 1)]), Stratum(1, [(1, 3), (0, 3), (0, 3)])])
+    assert Tally.of({"toy": 20}, records).suites["toy"].estimate() == expected
+
+
+def test_an_interval_is_computed_only_when_there_is_news(monkeypatch):
+    computed = []
+    monkeypatch.setattr(progress, "stratified", lambda strata: computed.append(1) or stratified(strata))
+    count = Tally.of({"toy": 20}, [record(init=i) for i in range(10)]).suites["toy"]
+    assert len(computed) == 0
+    for _ in range(3):
+        count.rate()
+    count.add(record(init=10))
+    count.rate()
+    assert len(computed) == 2
 
 
 def test_the_pace_counts_this_sitting_only(monkeypatch):
