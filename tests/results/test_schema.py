@@ -22,7 +22,6 @@ def test_the_schema_says_which_fields_a_record_cannot_lack():
     assert {"key", "suite", "success", "termination"} <= set(json.loads(schema.text())["required"])
 
 
-
 def test_what_lacks_a_required_field_is_no_record(record):
     for name in schema.schema()["required"]:
         values = {key: value for key, value in record().to_json().items() if key != name}
