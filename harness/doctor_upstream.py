@@ -126,6 +126,7 @@ def attempt(python: str, what: str, *, timeout_s: float = 300.0) -> Tried:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=timeout_s,
             cwd=Path.home(),
         )

@@ -3,13 +3,14 @@ import sys
 
 import pytest
 from nora_bench.envs.base import AssetPack, SuiteError
-from nora_bench.harness import doctor, doctor_simpler, gl, mend, vulkan
+from nora_bench.harness import doctor, doctor_disk, doctor_simpler, gl, mend, vulkan
 from nora_bench.harness.doctor import Finding, Status
 from nora_bench.harness.errors import NotAble
 from nora_bench.harness.mend import Cure
 
 PACK = AssetPack("official", "/assets", "0123456789abcdef")
-INSTALLED = {"mujoco": "3.2.3", "robosuite": "1.4.0", "hf-libero": "0.1.4", "bddl": "1.0.1", "setuptools": "80"}
+BOUNDED = {"setuptools": "80", "gymnasium": "1.4", "sapien": "3.0.3"}
+INSTALLED = {"mujoco": "3.2.3", "robosuite": "1.4.0", "hf-libero": "0.1.4", "bddl": "1.0.1", **BOUNDED}
 
 
 class Suite:
@@ -55,7 +56,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(doctor.suites, "get", lambda name: Suite(packs))
         monkeypatch.setattr(doctor_simpler.packs, "resolve", Suite(simpler_packs).resolve_assets)
         monkeypatch.setattr(doctor, "_hub", lambda: hub)
-        monkeypatch.setattr(doctor, "free_disk_gib", lambda folder: disk)
+        monkeypatch.setattr(doctor_disk, "free_disk_gib", lambda folder: disk)
         monkeypatch.setattr(doctor, "free_memory_gib", lambda: memory)
         monkeypatch.setattr(doctor, "libero_imports", lambda: doctor.ok("hf-libero imports", "yes"))
         monkeypatch.setattr(doctor.provenance, "usable_cores", lambda: 4)
@@ -128,7 +129,7 @@ def test_gl_is_not_tried_without_mujoco(machine, tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_to_is_a_problem(machine, tmp_path, monkeypatch):
-    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+    monkeypatch.setattr(doctor_disk, "refusal", lambda folder: f"{folder} cannot be written: Read-only file system")
     assert look(tmp_path)["disk for runs"].status is Status.problem
 
 
