@@ -38,7 +38,8 @@ def cache_home() -> Path:
             return Path(named).expanduser()
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nora-bench"
     except RuntimeError as error:
-        raise CacheError(f"there is no folder for nora-bench's caches: {error}. Type: {ELSEWHERE}") from None
+        why = str(error).rstrip(".")
+        raise CacheError(f"there is no folder for nora-bench's caches: {why}. Type: {ELSEWHERE}") from None
 
 
 def made_cache_home() -> Path:
@@ -57,8 +58,13 @@ def cache_errors(place: Path) -> Iterator[None]:
     except OSError as error:
         raise CacheError(
             f"{error.filename or place} cannot be written: {error.strerror or error}. nora-bench keeps its caches there. "
-            f"Type: {ELSEWHERE} (a folder of yours on a disk with room; see `df -h {place}`)"
+            f"Type: {ELSEWHERE} (a folder of yours on a disk with room; see `df -h {nearest(place)}`)"
         ) from None
+
+
+def nearest(folder: Path) -> Path:
+    """The folder, or the first one above it that is there."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
 
 
 def refusal(folder: Path) -> str:
@@ -66,7 +72,7 @@ def refusal(folder: Path) -> str:
 
     A folder that is missing is tried in the nearest one above it that is there.
     """
-    place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+    place = nearest(folder)
     try:
         with tempfile.TemporaryFile(dir=place) as file:
             file.write(TRIAL)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import urllib.error
@@ -184,7 +183,7 @@ def assets() -> Finding:
 
 def _without_official(problem: str) -> Finding:
     cure = Cure(hand=f"nora-bench assets fetch   (or export {VARIABLE}=FOLDER)")
-    if os.environ.get(VARIABLE):
+    if problem.startswith(f"{VARIABLE}="):
         return Finding(
             "assets", Status.problem, problem, "a folder that is named is used or nothing", Cure(hand=f"unset {VARIABLE}")
         )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..envs.base import SuiteError
-from ..envs.paths import ELSEWHERE, WITHOUT_LOCKS, CacheError, cache_home, refusal
+from ..envs.paths import ELSEWHERE, WITHOUT_LOCKS, CacheError, cache_home, nearest, refusal
 from .estimate import free_disk_gib
 from .findings import Finding, Status, ok
 from .mend import Cure
@@ -68,8 +68,7 @@ def complete(home: Path) -> bool:
 
 def lockless(place: Path) -> str:
     """Why files there cannot be locked; empty where they can."""
-    there = next(path for path in (place.absolute(), *place.absolute().parents) if path.is_dir())
-    with tempfile.TemporaryFile(dir=there) as file:
+    with tempfile.TemporaryFile(dir=nearest(place)) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from ..envs.base import SuiteError
@@ -58,7 +57,7 @@ def assets() -> Finding:
 
 def _without_official(problem: str) -> Finding:
     cure = Cure(hand=f"{packs.FETCH}   (or export {packs.VARIABLE}=FOLDER)")
-    if os.environ.get(packs.VARIABLE):
+    if problem.startswith(f"{packs.VARIABLE}="):
         why = "a folder that is named is used or nothing"
         return Finding("simpler assets", Status.problem, problem, why, Cure(hand=f"unset {packs.VARIABLE}"))
     try:

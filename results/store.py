@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from ..envs.paths import nearest
 from .locking import hold
 from .reading import (
     DECODER,
@@ -278,5 +279,5 @@ def _disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         raise DiskError(
             f"{path} cannot be written: {error.strerror}; nothing already there was lost. "
-            f"See `df -h {path.parent}`, then go on with `nora-bench run --resume`"
+            f"See `df -h {nearest(path.parent)}`, then go on with `nora-bench run --resume`, or choose another --out"
         ) from None

@@ -82,9 +82,11 @@ def read(path: Path, suite: str) -> list[Trial]:
 
 def _table(text: str) -> list[tuple[int, dict[str, str]]]:
     """Number of the line and column -> text of every row. Raises csv.Error, TrialError for a header or row that cannot be."""
-    reader = csv.reader(text.splitlines(), strict=True)
-    columns = [name.strip() for name in next(reader, [])]
+    lines = text.splitlines()
+    columns = [name.strip() for name in next(csv.reader(lines[:1]), [])]
     _check_header(columns)
+    reader = csv.reader(lines, strict=True)
+    next(reader)
     rows = []
     for cells in reader:
         if len(cells) > len(columns):
@@ -106,13 +108,13 @@ def _check_header(columns: Sequence[str]) -> None:
             raise TrialError("has quotes around its whole first line instead of around each name")
     missing, unknown = REQUIRED - set(columns), sorted(set(columns) - set(COLUMNS))
     twice = sorted({name for name in columns if columns.count(name) > 1})
-    if twice:
-        raise TrialError(f"has the columns {', '.join(twice)} twice")
     if missing:
         instead = f" (its first line names {', '.join(columns)})" if any(columns) else ""
         raise TrialError(f"lacks the columns {', '.join(sorted(missing))}{instead}")
     if unknown:
         raise TrialError(f"has unknown columns {', '.join(unknown)}")
+    if twice:
+        raise TrialError(f"has the columns {', '.join(twice)} twice")
 
 
 def parse(values: Mapping[str, str | None], suite: str) -> Trial:

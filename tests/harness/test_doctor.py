@@ -1,9 +1,11 @@
+import errno
+import io
 import json
 import sys
 
 import pytest
 from nora_bench.envs.base import AssetPack, SuiteError
-from nora_bench.harness import doctor, doctor_disk, doctor_simpler, gl, mend, vulkan
+from nora_bench.harness import cli as command_line, doctor, doctor_disk, doctor_simpler, gl, mend, vulkan
 from nora_bench.harness.doctor import Finding, Status
 from nora_bench.harness.errors import NotAble
 from nora_bench.harness.mend import Cure
@@ -126,6 +128,54 @@ def test_only_mujoco_versions_with_the_published_physics_pass(machine, version, 
 def test_gl_is_not_tried_without_mujoco(machine, tmp_path):
     machine(versions={})
     assert look(tmp_path)["gl"].found == "not tried: MuJoCo is missing"
+
+
+def refuse_locks(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+def test_a_disk_without_locks_is_noted(machine, tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor_disk.fcntl, "flock", refuse_locks)
+    finding = look(tmp_path)["disk for runs"]
+    assert (finding.status, bool(finding.why), bool(finding.cure.command)) == (Status.note, True, True)
+
+
+@pytest.mark.parametrize(("whole", "status"), [(True, Status.note), (False, Status.problem)])
+def test_a_cache_that_cannot_be_written_will_do_where_it_is_whole(machine, tmp_path, monkeypatch, whole, status):
+    monkeypatch.setattr(doctor_disk, "refusal", lambda folder: f"{folder} cannot be written: Permission denied")
+    monkeypatch.setattr(doctor_disk, "complete", lambda home: whole)
+    finding = look(tmp_path)["disk for caches"]
+    assert finding.status is status
+    assert "NORA_BENCH_HOME" in finding.cure.command
+
+
+def test_temporary_files_that_cannot_be_written_are_a_problem(machine, tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor_disk, "refusal", lambda folder: f"{folder} cannot be written: Read-only file system")
+    finding = look(tmp_path)["temporary files"]
+    assert (finding.status, finding.cure.command) == (Status.problem, "export TMPDIR=FOLDER")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "gbk"])
+def test_the_doctor_can_be_read_on_a_terminal_without_its_marks(machine, monkeypatch, encoding):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", stream)
+    with pytest.raises(SystemExit) as caught:
+        command_line.main(["doctor"])
+    told = stream.buffer.getvalue().decode(encoding)
+    assert int(caught.value.code or 0) == 0
+    assert "! terminal" in told
+    assert "PYTHONIOENCODING=utf-8" in told
+
+
+@pytest.mark.parametrize(
+    ("problem", "wanted"),
+    [
+        ("ModuleNotFoundError: No module named 'robosuite'", "--no-deps"),
+        ("PermissionError: [Errno 13] Permission denied: '/somewhere'", "import robosuite"),
+    ],
+)
+def test_packages_are_installed_anew_only_where_one_is_missing(problem, wanted):
+    assert wanted in doctor._import_cure(problem).command
 
 
 def test_a_folder_that_cannot_be_written_to_is_a_problem(machine, tmp_path, monkeypatch):
