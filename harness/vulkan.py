@@ -70,7 +70,7 @@ def drivers() -> Iterator[str]:
     if any(os.environ.get(variable) for variable in VARIABLES):
         return
     for pattern in (*SYSTEM, *SWIFTSHADER):
-        path = Path(pattern).expanduser()
+        path = Path(os.path.expanduser(pattern))  # noqa: PTH111  does not raise for a user without a home
         yield from (f"{PLAIN}:{found}" for found in sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))))
 
 
