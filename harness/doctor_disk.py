@@ -92,10 +92,20 @@ def temporary() -> Finding:
 
 def terminal() -> Finding:
     """Whether the terminal, or what stands for it, takes every character that we print."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    if printable(MARKS):
+        return ok("terminal", _encoding())
+    why = "characters that it lacks are printed as ?"
+    return Finding("terminal", Status.note, _encoding(), why, Cure(hand="export PYTHONIOENCODING=utf-8"))
+
+
+def printable(text: str) -> bool:
+    """Whether stdout's encoding has all characters of a text."""
     try:
-        MARKS.encode(encoding)
+        text.encode(_encoding())
     except (UnicodeEncodeError, LookupError):
-        why = "characters that it lacks are printed as ?"
-        return Finding("terminal", Status.note, encoding, why, Cure(hand="export PYTHONIOENCODING=utf-8"))
-    return ok("terminal", encoding)
+        return False
+    return True
+
+
+def _encoding() -> str:
+    return getattr(sys.stdout, "encoding", None) or "utf-8"

@@ -164,6 +164,7 @@ def test_the_doctor_can_be_read_on_a_terminal_without_its_marks(machine, monkeyp
     told = stream.buffer.getvalue().decode(encoding)
     assert int(caught.value.code or 0) == 0
     assert "! terminal" in told
+    assert "?" not in {line[:1] for line in told.splitlines()}
     assert "PYTHONIOENCODING=utf-8" in told
 
 
