@@ -60,6 +60,16 @@ def verify(folder: Path, missing: Missing) -> list[str]:
     return problems
 
 
+def require_pack(folder: Path, missing: Missing, purpose: str, named_by: str = "") -> None:
+    """Raises SuiteError, naming what is missing, where a folder that a user named is not a whole pack."""
+    typed = "Unset the variable, or name another folder" if named_by else "Pass --assets auto|official|standin or another folder"
+    if not folder.is_dir():
+        raise SuiteError(f"{named_by}asset folder {folder} does not exist. {typed}")
+    if lacking := missing(folder):
+        what = f"{len(lacking)} files that {purpose}, the first is {lacking[0]}"
+        raise SuiteError(f"{named_by}asset folder {folder} lacks {what}. {typed}")
+
+
 def has_manifest(folder: Path) -> bool:
     """Whether a list of files and digests lies beside a pack's folder."""
     return (folder.parent / NAME).is_file()

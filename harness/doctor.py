@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import urllib.error
@@ -18,9 +17,9 @@ from ..envs import suites
 from ..envs.base import SuiteError
 from ..envs.libero.assets import VARIABLE
 from ..envs.libero.install import MUJOCO_PINS, WITHOUT_DEPENDENCIES, libero_root
-from ..envs.paths import cache_home
-from . import doctor_simpler, gl, provenance
-from .estimate import RESERVE_GIB, free_disk_gib, free_memory_gib, worker_gib
+from ..envs.paths import ELSEWHERE, CacheError, made_cache_home
+from . import doctor_disk, doctor_simpler, gl, provenance
+from .estimate import RESERVE_GIB, free_memory_gib, worker_gib
 from .findings import Finding, Status, ok
 from .mend import Cure
 
@@ -30,8 +29,6 @@ HUB = "https://huggingface.co/api/datasets/lerobot/libero-assets"
 SUITE = "libero_spatial"
 IMPORT_S = 300
 """The first import compiles robosuite's helpers."""
-DISK_GIB = 2.0
-"""Room for a run of all four suites with its actions, and for caches."""
 EGL = ("libegl1", "libgl1", "libgl1-mesa-dri")
 OSMESA = ("libosmesa6",)
 CONTAINER = "docker run -e NVIDIA_DRIVER_CAPABILITIES=all ..."
@@ -51,7 +48,9 @@ def examine(folder: Path) -> Iterator[Finding]:
         yield assets()
         yield from simpler()
         yield hub(answer.result())
-        yield from room(folder)
+        yield from doctor_disk.folders(folder)
+        yield doctor_disk.terminal()
+        yield memory()
 
 
 def python() -> Finding:
@@ -120,20 +119,28 @@ def libero_imports() -> Finding:
         "import sys; from pathlib import Path; from nora_bench.envs.libero.install import import_libero; "
         "here = Path(sys.argv[1]); import_libero(here, here, gl='none')"
     )
-    name, why, here = "hf-libero imports", "no LIBERO world can be built", cache_home()
+    name, why = "hf-libero imports", "no LIBERO world can be built"
     try:
-        here.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run([sys.executable, "-c", code, str(here)], capture_output=True, text=True, timeout=IMPORT_S)
-    except OSError as error:
-        return Finding(name, Status.problem, str(error), why, Cure(hand="export NORA_BENCH_HOME=FOLDER"))
+        command = [sys.executable, "-c", code, str(made_cache_home())]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=IMPORT_S)
+    except CacheError as error:
+        return Finding(name, Status.problem, str(error).partition(" Type:")[0], why, Cure(hand=ELSEWHERE))
     except subprocess.TimeoutExpired:
         look = Cure(hand=f"{sys.executable} -X importtime -c 'import robosuite'   (shows what hangs)")
         return Finding(name, Status.problem, f"not imported within {IMPORT_S} s", why, look)
     if done.returncode == 0:
         return ok(name, str(libero_root().parent))
     last = done.stderr.strip().rpartition("\n")[2]
-    cure = Cure(apt=("libgl1", "libglib2.0-0")) if ".so" in last else Cure(pip=(("--no-deps", *WITHOUT_DEPENDENCIES),))
-    return Finding(name, Status.problem, last, why, cure)
+    return Finding(name, Status.problem, last, why, _import_cure(last))
+
+
+def _import_cure(problem: str) -> Cure:
+    """What mends an import that ended so: packages where one is missing, else a look at the whole error."""
+    if ".so" in problem:
+        return Cure(apt=("libgl1", "libglib2.0-0"))
+    if any(words in problem for words in ("No module", "cannot import", "not installed", "is not hf-libero")):
+        return Cure(pip=(("--no-deps", *WITHOUT_DEPENDENCIES),))
+    return Cure(hand=f"{sys.executable} -c 'import robosuite'   (shows the whole error)")
 
 
 def drawing() -> Iterator[Finding]:
@@ -176,6 +183,10 @@ def assets() -> Finding:
 
 def _without_official(problem: str) -> Finding:
     cure = Cure(hand=f"nora-bench assets fetch   (or export {VARIABLE}=FOLDER)")
+    if problem.startswith(f"{VARIABLE}="):
+        return Finding(
+            "assets", Status.problem, problem, "a folder that is named is used or nothing", Cure(hand=f"unset {VARIABLE}")
+        )
     try:
         pack = suites.get(SUITE).resolve_assets("standin")
     except (SuiteError, OSError) as error:
@@ -216,33 +227,15 @@ def _hub() -> str:
         return f"no answer from huggingface.co ({getattr(error, 'reason', error)})"
 
 
-def room(folder: Path) -> Iterator[Finding]:
-    """Disk for runs and caches, memory against workers."""
-    for name, place in (("disk for runs", folder), ("disk for caches", cache_home())):
-        yield disk(name, place)
+def memory() -> Finding:
+    """Memory against workers."""
     free, each, cores = free_memory_gib(), worker_gib(suites.get(SUITE)), provenance.usable_cores()
     workers = min(cores, int((free - RESERVE_GIB) / each))
     found = f"{free:.1f} GiB free, {each:g} GiB per worker, {cores} cores: {max(workers, 1)} workers"
     if workers >= cores:
-        yield ok("memory", found)
-    else:
-        why = "memory, not cores, limits the number of workers" if workers > 0 else "one worker may not fit"
-        yield Finding("memory", Status.note, found, why, Cure(hand="nora-bench run --workers 1 ..."))
-
-
-def disk(name: str, place: Path) -> Finding:
-    """Whether there is room in a folder, and leave to write to it."""
-    free = free_disk_gib(place)
-    found = f"{free:.1f} GiB free at {place}"
-    there = next(path for path in (place.absolute(), *place.absolute().parents) if path.exists())
-    hand = "export NORA_BENCH_HOME=FOLDER" if name == "disk for caches" else "nora-bench run --out FOLDER ..."
-    if not os.access(there, os.W_OK):
-        return Finding(
-            name, Status.problem, f"{there} cannot be written to", "results and caches are kept there", Cure(hand=hand)
-        )
-    if free < DISK_GIB:
-        return Finding(name, Status.note, found, f"a full run and its caches want {DISK_GIB:g} GiB", Cure(hand=hand))
-    return ok(name, found)
+        return ok("memory", found)
+    why = "memory, not cores, limits the number of workers" if workers > 0 else "one worker may not fit"
+    return Finding("memory", Status.note, found, why, Cure(hand="nora-bench run --workers 1 ..."))
 
 
 def _version(name: str) -> str:

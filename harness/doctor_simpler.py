@@ -57,6 +57,9 @@ def assets() -> Finding:
 
 def _without_official(problem: str) -> Finding:
     cure = Cure(hand=f"{packs.FETCH}   (or export {packs.VARIABLE}=FOLDER)")
+    if problem.startswith(f"{packs.VARIABLE}="):
+        why = "a folder that is named is used or nothing"
+        return Finding("simpler assets", Status.problem, problem, why, Cure(hand=f"unset {packs.VARIABLE}"))
     try:
         pack = packs.resolve("standin")
     except (SuiteError, OSError) as error:

@@ -7,7 +7,6 @@ import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..envs import suites
@@ -126,8 +125,9 @@ def attempt(python: str, what: str, *, timeout_s: float = 300.0) -> Tried:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=timeout_s,
-            cwd=Path.home(),
+            cwd="/",  # where no module of somebody's hides theirs
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return Tried({}, str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from enum import IntEnum
 
 
@@ -52,6 +53,17 @@ class Interrupted(BenchError):
     exit_code = ExitCode.INTERRUPTED
 
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What the system says where the disk, memory or the number of open files is what lacks, not the name."""
+
+
+def in_words(error: BaseException) -> str:
+    """What is said of an error: its own message, with what to type where the system wrote that message."""
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return f"{error}. See `df -h`, `free -g` and `ulimit -a`; another folder: --out FOLDER, export NORA_BENCH_HOME=FOLDER"
+    return str(error)
+
+
 def exit_code(error: BaseException) -> int | None:
     """The documented exit code of an error; None for one that is a bug of ours and deserves a traceback."""
     from ..envs.base import SuiteError
@@ -70,4 +82,6 @@ def exit_code(error: BaseException) -> int | None:
     ]
     if isinstance(error, BenchError):
         return int(error.exit_code)
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return int(ExitCode.NOT_ABLE)
     return next((int(code) for kind, code in table if isinstance(error, kind)), None)

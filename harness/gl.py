@@ -74,7 +74,13 @@ def try_backend(name: str, *, timeout_s: float = 60.0) -> Backend:
     env = {**os.environ, "MUJOCO_GL": name, "PYOPENGL_PLATFORM": name}
     try:
         done = subprocess.run(
-            [sys.executable, "-c", PROBE], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s
+            [sys.executable, "-c", PROBE],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
         )
     except subprocess.TimeoutExpired:
         return Backend(name, problem=f"no answer within {timeout_s:.0f} s")

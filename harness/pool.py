@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..envs.base import Needs, Protocol, WorldOptions
+from ..envs.paths import cache_errors
 from . import wire
 
 LIBRARIES = ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "NUMEXPR_NUM", "VECLIB_MAXIMUM", "NUMBA_NUM")
@@ -54,6 +55,7 @@ class WorkerSetup:
             **ONE_THREAD,
             "PYTHONHASHSEED": "0",  # some simulators walk through sets of names
             "LP_NUM_THREADS": "0",  # software GL draws in the worker's own thread
+            "PYTHONIOENCODING": "utf-8:replace",  # its log is read as UTF-8, whatever the terminal is
             "NUMBA_CACHE_DIR": str(Path(self.options.cache) / "numba"),
             **(drawing if self.options.gl in ("egl", "osmesa") else blind),
             "PYTHONPATH": import_path() if self.python == sys.executable else str(bridge(Path(self.options.cache))),
@@ -69,10 +71,11 @@ def bridge(cache: Path) -> Path:
     """A folder that gives another interpreter what a worker needs of this package, and nothing else that is installed here."""
     home = Path(__file__).resolve().parents[1]
     folder = cache / f"bridge-{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
-    (folder / "nora_bench").mkdir(parents=True, exist_ok=True)
-    for package in ("envs", "harness", "policies"):
-        with suppress(FileExistsError):
-            (folder / "nora_bench" / package).symlink_to(home / package, target_is_directory=True)
+    with cache_errors(cache):
+        (folder / "nora_bench").mkdir(parents=True, exist_ok=True)
+        for package in ("envs", "harness", "policies"):
+            with suppress(FileExistsError):
+                (folder / "nora_bench" / package).symlink_to(home / package, target_is_directory=True)
     return folder
 
 

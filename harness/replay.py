@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..envs.base import Array, AssetPack, EpisodeSpec, Needs, Protocol, Reset, Suite, SuiteError, View, World, WorldOptions
-from ..envs.paths import cache_home
+from ..envs.paths import made_cache_home
 from ..policies.base import ActionChunk
 from ..results.integrity import read_actions
 from ..results.reading import Run, StoreError
@@ -193,8 +193,7 @@ def _recorded_assets(run: Run, suite: Suite) -> AssetPack:
 
 
 def _options(suite: Suite, pack: AssetPack, *, draws: bool) -> WorldOptions:
-    cache = cache_home()
-    cache.mkdir(parents=True, exist_ok=True)
+    cache = made_cache_home()
     backend = find_driver(suite).name if draws else "none"
     return WorldOptions(assets=pack.path, gl=backend, cache=str(cache))
 

@@ -21,7 +21,7 @@ from typing import Any
 from rich.console import Console
 
 from ..envs.base import WorldOptions
-from ..envs.paths import cache_home
+from ..envs.paths import made_cache_home
 from ..results.records import EpisodeRecord
 from ..results.store import Store, StoreError
 from . import provenance, sittings
@@ -202,8 +202,7 @@ def draw_with(prepared: Prepared) -> Backend:
 
 
 def _worker_setup(prepared: Prepared, gl: str) -> WorkerSetup:
-    cache = cache_home()
-    cache.mkdir(parents=True, exist_ok=True)
+    cache = made_cache_home()
     assets = prepared.assets.path and str(Path(prepared.assets.path).absolute())  # workers run in another folder
     stage = prepared.stage
     options = WorldOptions(assets=assets, gl=gl, cache=str(cache.absolute()), backend=stage.backend)

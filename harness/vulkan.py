@@ -42,7 +42,13 @@ def try_vulkan(name: str, *, timeout_s: float = 120.0) -> Backend:
     env = {**os.environ, "NORA_BENCH_VULKAN": name}
     try:
         done = subprocess.run(
-            [sys.executable, "-c", PROBE], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s
+            [sys.executable, "-c", PROBE],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
         )
     except subprocess.TimeoutExpired:
         return Backend(name, problem=f"no answer within {timeout_s:.0f} s")
@@ -64,7 +70,7 @@ def drivers() -> Iterator[str]:
     if any(os.environ.get(variable) for variable in VARIABLES):
         return
     for pattern in (*SYSTEM, *SWIFTSHADER):
-        path = Path(pattern).expanduser()
+        path = Path(os.path.expanduser(pattern))  # noqa: PTH111  does not raise for a user without a home
         yield from (f"{PLAIN}:{found}" for found in sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))))
 
 

@@ -178,7 +178,7 @@ def to_json(table: Table) -> str:
     """`table`, `title`, `source`, `notes` and one object per cell."""
     layout = table.layout
     head = {"table": layout.id, "title": layout.title, "source": layout.source, "notes": list(table.notes)}
-    return json.dumps({**head, "cells": values(table)}, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps({**head, "cells": values(table)}, indent=2) + "\n"
 
 
 def to_csv(table: Table) -> str:

@@ -3,27 +3,29 @@
 `episodes.jsonl` only ever grows, one flushed and synced line per finished episode; `run.json` and action files are
 replaced whole. A run that was killed at any instant can therefore be read, and continued with `Store.open`.
 
-Limits: the lock is `flock`, so on a network drive it is as good as that drive's; a line is durable when the disk
-says so.
+Limits: the lock is `flock`, so on a network drive it is as good as that drive's; where a file system has no locks, a file
+beside the locked one names the process that writes (`locking.py`). A line is durable when the disk says so.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 import numpy as np
 
+from ..envs.paths import nearest
 from .begun import BEGUN_FILE, Begun
+from .locking import hold
 from .reading import (
     DECODER,
     EPISODES_FILE,
@@ -43,7 +45,7 @@ ACTIONS_FOLDER = "actions"
 TEMPORARY = ".{name}.{pid}.tmp"
 """Name of a file that is being written and will replace `name`."""
 
-__all__ = ["DiskError", "Run", "Store", "StoreError", "StoreLocked", "hold", "load_run", "safe_name"]
+__all__ = ["DiskError", "Held", "Run", "Store", "StoreError", "StoreLocked", "hold", "load_run", "safe_name"]
 
 
 class DiskError(StoreError):
@@ -53,9 +55,10 @@ class DiskError(StoreError):
 class Store:
     """A run's folder, open for writing by this process alone."""
 
-    def __init__(self, folder: Path, handle: io.FileIO, run: Mapping[str, Any], contents: Contents) -> None:
+    def __init__(self, folder: Path, held: Held, run: Mapping[str, Any], contents: Contents) -> None:
         self.folder = folder
-        self._handle = handle
+        self._held = held
+        self._handle = held.handle
         self._run = dict(run)
         self._contents = contents
         self._begun = Begun(folder)
@@ -66,9 +69,9 @@ class Store:
         folder = Path(folder)
         with _disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        handle = _lock(folder)
+        held = _lock(folder)
         try:
-            if (folder / RUN_FILE).exists() or os.fstat(handle.fileno()).st_size:
+            if (folder / RUN_FILE).exists() or os.fstat(held.handle.fileno()).st_size:
                 raise StoreError(
                     f"{folder} already holds a run; "
                     f"continue it with `nora-bench run --resume --out {folder}` or choose another --out"
@@ -77,21 +80,21 @@ class Store:
             _clear(folder)
             _replace(folder / RUN_FILE, _run_bytes(run))
         except BaseException:
-            handle.close()
+            held.close()
             raise
-        return cls(folder, handle, run, Contents())
+        return cls(folder, held, run, Contents())
 
     @classmethod
     def open(cls, folder: Path | str) -> Store:
         """The run in that folder, to be continued. Raises StoreError where there is none, StoreLocked where it is written to."""
         folder = Path(folder)
         run = read_run_file(folder)
-        handle = _lock(folder)
+        held = _lock(folder)
         try:
             _clear(folder)
-            return cls(folder, handle, run, read_episodes(folder))
+            return cls(folder, held, run, read_episodes(folder))
         except BaseException:
-            handle.close()
+            held.close()
             raise
 
     @property
@@ -176,7 +179,7 @@ class Store:
     def close(self) -> None:
         """Give the lock back; nothing can be appended after."""
         self._begun.close()
-        self._handle.close()
+        self._held.close()
 
     def __enter__(self) -> Store:
         return self
@@ -247,28 +250,29 @@ def _run_bytes(run: Mapping[str, Any]) -> bytes:
         raise StoreError(f"{RUN_FILE} cannot be written: {error}; its values must be plain JSON, see `docs/records.md`") from None
 
 
-def _lock(folder: Path) -> io.FileIO:
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An open file that this process alone writes to."""
+
+    handle: io.FileIO
+    release: Callable[[], None]
+
+    def close(self) -> None:
+        """Close the file and let others write to it."""
+        self.handle.close()
+        self.release()
+
+
+def _lock(folder: Path) -> Held:
     """The episodes file, opened for appending and locked until it is closed."""
     path = folder / EPISODES_FILE
     with _disk_errors(path):
         handle = io.FileIO(path, "a")
-    try:
-        hold(handle, path)
-    except StoreLocked:
-        handle.close()
-        raise
-    return handle
-
-
-def hold(handle: IO[Any], path: Path) -> None:
-    """Lock an open file until it is closed, however its process ends. Raises StoreLocked where another one holds it."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise StoreLocked(
-            f"{path.parent} is being written by another process; wait for it, or find it with `fuser {path}`, "
-            "or choose another --out"
-        ) from None
+        try:
+            return Held(handle, hold(handle, path))
+        except BaseException:
+            handle.close()
+            raise
 
 
 def _clear(folder: Path) -> None:
@@ -301,5 +305,5 @@ def _disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         raise DiskError(
             f"{path} cannot be written: {error.strerror}; nothing already there was lost. "
-            f"See `df -h {path.parent}`, then go on with `nora-bench run --resume`"
+            f"See `df -h {nearest(path.parent)}`, then go on with `nora-bench run --resume`, or choose another --out"
         ) from None

@@ -22,6 +22,10 @@ from .records import EpisodeRecord
 
 COLUMNS = ("task", "trial", "start", "success", "partial", "distractor")
 """Of the CSV; `start`, `partial` and `distractor` may be missing."""
+REQUIRED = {"task", "trial", "success"}
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "'|'"}
+"""What spreadsheets write instead of commas, depending on the country."""
+WANTED = f"it must be a CSV file in UTF-8 whose columns are separated by commas, its first line {','.join(COLUMNS)}"
 TABLES = {"widowx": "nora/table1", "galaxea-a1": "nora15/table5"}
 """Suite of trials -> the table that lists its tasks."""
 _WORDS = {"1": True, "true": True, "yes": True, "y": True, "0": False, "false": False, "no": False, "n": False}
@@ -57,20 +61,17 @@ def tasks(suite: str) -> tuple[Item, ...]:
 def read(path: Path, suite: str) -> list[Trial]:
     """The trials of a CSV file, checked. Raises TrialError naming the line."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise TrialError(f"{path} cannot be read: {error}; it must be a CSV file with the columns {', '.join(COLUMNS)}") from None
+        raise TrialError(f"{path} cannot be read: {error}; {WANTED}") from None
     try:
-        rows, columns = _rows(lines)
+        table = _table(text)
     except csv.Error as error:
-        raise TrialError(f"{path} is no CSV file: {error}") from None
-    missing = {"task", "trial", "success"} - columns
-    unknown = columns - set(COLUMNS)
-    if missing or unknown:
-        what = f"lacks {', '.join(sorted(missing))}" if missing else f"has unknown columns {', '.join(sorted(map(str, unknown)))}"
-        raise TrialError(f"{path} {what}; its first line must be {','.join(COLUMNS)}")
+        raise TrialError(f"{path} is no CSV file: {error}; {WANTED}") from None
+    except TrialError as error:
+        raise TrialError(f"{path} {error}; {WANTED}") from None
     found = []
-    for number, values in enumerate(rows, start=2):
+    for number, values in table:
         try:
             found.append(parse(values, suite))
         except TrialError as error:
@@ -79,9 +80,41 @@ def read(path: Path, suite: str) -> list[Trial]:
     return found
 
 
-def _rows(lines: Sequence[str]) -> tuple[list[dict[str, str | None]], set[str]]:
-    reader = csv.DictReader(lines)
-    return [*reader], set(reader.fieldnames or ())
+def _table(text: str) -> list[tuple[int, dict[str, str]]]:
+    """Number of the line and column -> text of every row. Raises csv.Error, TrialError for a header or row that cannot be."""
+    lines = text.splitlines()
+    columns = [name.strip() for name in next(csv.reader(lines[:1]), [])]
+    _check_header(columns)
+    reader = csv.reader(lines, strict=True)
+    next(reader)
+    rows = []
+    for cells in reader:
+        if len(cells) > len(columns):
+            raise TrialError(
+                f"has {len(cells)} values in line {reader.line_num} and {len(columns)} columns (a text with a comma needs quotes)"
+            )
+        if cells:
+            rows.append((reader.line_num, dict(zip(columns, cells, strict=False))))
+    return rows
+
+
+def _check_header(columns: Sequence[str]) -> None:
+    """Raises TrialError saying what is wrong with a first line; another separator than a comma by its name."""
+    if len(columns) <= 1:
+        first = "".join(columns)
+        if separator := next((name for mark, name in SEPARATORS.items() if mark in first), ""):
+            raise TrialError(f"separates its columns by {separator}, not by commas")
+        if "," in first:
+            raise TrialError("has quotes around its whole first line instead of around each name")
+    missing, unknown = REQUIRED - set(columns), sorted(set(columns) - set(COLUMNS))
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if missing:
+        instead = f" (its first line names {', '.join(columns)})" if any(columns) else ""
+        raise TrialError(f"lacks the columns {', '.join(sorted(missing))}{instead}")
+    if unknown:
+        raise TrialError(f"has unknown columns {', '.join(unknown)}")
+    if twice:
+        raise TrialError(f"has the columns {', '.join(twice)} twice")
 
 
 def parse(values: Mapping[str, str | None], suite: str) -> Trial:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..results.store import StoreLocked, hold
+from ..results.locking import hold
+from ..results.reading import StoreLocked
 from .settings import TrainingError
 
 FILE = ".lock"
@@ -19,7 +20,10 @@ def claimed(folder: Path) -> Iterator[None]:
     path = folder / FILE
     with path.open("w") as file:
         try:
-            hold(file, path)
+            release = hold(file, path)
         except StoreLocked as error:
             raise TrainingError(str(error)) from None
-        yield
+        try:
+            yield
+        finally:
+            release()

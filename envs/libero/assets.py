@@ -2,7 +2,8 @@
 
 `official` is looked for, in this order, in `NORA_BENCH_LIBERO_ASSETS`, in nora-bench's cache (filled by
 `nora-bench assets fetch`), in LIBERO's own download cache and inside the package. A folder counts only when it
-holds every file that the 40 tasks load: an interrupted download is never taken for complete.
+holds every file that the 40 tasks load: an interrupted download is never taken for complete. One that was named and does
+not count is an error: whoever names a folder does not mean another.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 from pathlib import Path
 
 from ..base import AssetPack, SuiteError
-from ..packs import fingerprint
+from ..packs import fingerprint, require_pack
 from ..paths import cache_home
 from .contents import missing_files
 from .install import libero_root
@@ -37,6 +38,8 @@ def resolve(wanted: str, suite: str) -> AssetPack:
     if wanted == "standin":
         return _standin(suite)
     if wanted in ("auto", "official"):
+        if named := os.environ.get(VARIABLE):
+            return _pack_at(Path(named), f"{VARIABLE}={named}: ")
         found = next((folder for folder in official_places() if folder.is_dir() and not missing_files(folder)), None)
         if found:
             return _pack("official", found)
@@ -54,9 +57,9 @@ def official_places() -> tuple[Path, ...]:
     named = os.environ.get(VARIABLE)
     package = _package_assets()
     return (
-        *((_inner(Path(named)),) if named else ()),
+        *((_inner(Path(named).expanduser().resolve()),) if named else ()),
         cache_folder() / "official" / "assets",
-        Path.home() / ".cache" / "libero" / "assets",
+        Path(os.path.expanduser("~/.cache/libero/assets")),  # noqa: PTH111  does not raise for a user without a home
         *((package,) if package else ()),
     )
 
@@ -73,13 +76,10 @@ def _inner(folder: Path) -> Path:
     return folder / "assets" if (folder / "assets" / "scenes").is_dir() else folder
 
 
-def _pack_at(folder: Path) -> AssetPack:
+def _pack_at(folder: Path, named_by: str = "") -> AssetPack:
+    """The pack in a folder that the user named. Raises SuiteError where it is none."""
     folder = _inner(folder.expanduser().resolve())
-    if not folder.is_dir():
-        raise SuiteError(f"asset folder {folder} does not exist. Pass --assets auto|official|standin or an existing folder")
-    missing = missing_files(folder)
-    if missing:
-        raise SuiteError(f"asset folder {folder} lacks {len(missing)} files that LIBERO's tasks load, the first is {missing[0]}")
+    require_pack(folder, missing_files, "LIBERO's tasks load", named_by)
     if folder in official_places():
         return _pack("official", folder)
     return _pack(folder.parent.name if folder.name == "assets" else folder.name, folder)

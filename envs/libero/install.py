@@ -9,10 +9,12 @@ import os
 import sys
 import types
 import warnings
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ..base import SuiteError
+from ..paths import refusal
 
 WITHOUT_DEPENDENCIES = ("robosuite==1.4.0", "hf-libero==0.1.4", "bddl==1.0.1")
 """Installed with `--no-deps`; what they need of theirs is in the extra `[libero]`."""
@@ -52,7 +54,7 @@ def import_libero(assets: Path, cache: Path, *, gl: str) -> None:
 
     Args:
         assets: folder laid out as LIBERO's own `assets`.
-        cache: writable folder for LIBERO's configuration file and numba's compiled helpers.
+        cache: folder for numba's compiled helpers; where it cannot be written, they are compiled in each process.
         gl: `egl`, `osmesa` or `none`; what the environment variables already say for mujoco.
 
     Raises:
@@ -61,19 +63,20 @@ def import_libero(assets: Path, cache: Path, *, gl: str) -> None:
     check_versions()
     root = libero_root()
     if "libero.libero.envs" not in sys.modules:
-        _write_config(root, assets, cache / "libero-config")
         os.environ.setdefault("NUMBA_CACHE_DIR", str(cache / "numba"))
         _choose_gl(gl)
+        _set_macros()
     with _quiet():
         try:
-            import libero.libero as package
-            import libero.libero.envs.env_wrapper
+            package = _import_package(root, assets, cache)
+            import_module("libero.libero.envs.env_wrapper")
         except ImportError as error:
             raise SuiteError(f"LIBERO cannot be imported ({error}). Type: {INSTALL}") from None
+    sys.modules["robosuite"].macros = sys.modules["robosuite.macros"]  # type: ignore[attr-defined]  as an import sets it
     from .engine import mujoco
 
     mujoco.set_mju_user_warning(_warn)
-    package._assets_path_cache = str(assets)
+    package._assets_path_cache = str(assets)  # type: ignore[attr-defined]
 
 
 def _warn(message: str) -> None:
@@ -81,19 +84,49 @@ def _warn(message: str) -> None:
     print(f"mujoco: {message}", file=sys.stderr, flush=True)
 
 
-def _write_config(root: Path, assets: Path, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    keys = {
+def _import_package(root: Path, assets: Path, cache: Path) -> types.ModuleType:
+    """`libero.libero`, its paths ours. It reads them from a file and asks on stdin where there is none, so it is shown
+    one; nothing is written, neither below the user's home nor into a cache that may belong to somebody else."""
+    before = os.environ.get("LIBERO_CONFIG_PATH")
+    os.environ["LIBERO_CONFIG_PATH"] = str(Path(__file__).parent / "config")
+    try:
+        import libero.libero as package
+    finally:
+        del os.environ["LIBERO_CONFIG_PATH"]
+        if before is not None:
+            os.environ["LIBERO_CONFIG_PATH"] = before
+    paths = {
         "benchmark_root": root,
         "bddl_files": root / "bddl_files",
         "init_states": root / "init_files",
-        "datasets": folder / "datasets",
+        "datasets": cache / "datasets",
         "assets": assets,
     }
-    scratch = folder / f"config.{os.getpid()}.tmp"
-    scratch.write_text("".join(f'{key}: "{value}"\n' for key, value in keys.items()), encoding="utf-8")
-    scratch.replace(folder / "config.yaml")
-    os.environ["LIBERO_CONFIG_PATH"] = str(folder)
+    package.get_libero_path = lambda name: str(paths[name])  # type: ignore[attr-defined]
+    return package
+
+
+def _set_macros() -> None:
+    """Robosuite's settings, changed before anything of it is imported: no log file, whose one place for all users
+    (/tmp/robosuite.log) the first of them owns; compiled helpers are kept only where they can be."""
+    spec = importlib.util.find_spec("robosuite")
+    name = "robosuite.macros"
+    if name in sys.modules or spec is None or not spec.submodule_search_locations:
+        return
+    found = importlib.util.spec_from_file_location(name, Path(next(iter(spec.submodule_search_locations))) / "macros.py")
+    assert found
+    assert found.loader
+    macros = importlib.util.module_from_spec(found)
+    found.loader.exec_module(macros)
+    macros.FILE_LOGGING_LEVEL = None  # type: ignore[attr-defined]
+    macros.CACHE_NUMBA = not refusal(_made(Path(os.environ["NUMBA_CACHE_DIR"])))  # type: ignore[attr-defined]
+    sys.modules[name] = macros
+
+
+def _made(folder: Path) -> Path:
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @contextlib.contextmanager

@@ -2,7 +2,8 @@
 
 A pack is a folder in upstream's own layout: it holds `ManiSkill2_real2sim/data` and
 `ManiSkill2_real2sim/mani_skill2_real2sim/assets`. `official` is looked for in `NORA_BENCH_SIMPLER_ASSETS`, then in
-nora-bench's cache (filled by `nora-bench assets fetch simpler`), and counts only when it holds all that the grid loads.
+nora-bench's cache (filled by `nora-bench assets fetch simpler`), and counts only when it holds all that the grid loads. A
+folder that was named and does not count is an error: whoever names one does not mean another.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ def resolve(wanted: str) -> AssetPack:
     """
     if wanted not in ("auto", "official", "standin"):
         return _pack_at(Path(wanted))
+    if (named := os.environ.get(VARIABLE)) and wanted != "standin":
+        return _pack_at(Path(named), f"{VARIABLE}={named}: ")
     found = next((folder for folder in official_places() if folder.is_dir() and not missing_files(folder)), None)
     if found and wanted != "standin":
         return _pack("official", found)
@@ -76,14 +79,10 @@ def _inner(folder: Path) -> Path:
     return folder / "assets" if (folder / "assets" / ROOT).is_dir() else folder
 
 
-def _pack_at(folder: Path) -> AssetPack:
+def _pack_at(folder: Path, named_by: str = "") -> AssetPack:
+    """The pack in a folder that the user named. Raises SuiteError where it is none."""
     folder = _inner(folder)
-    if not folder.is_dir():
-        raise SuiteError(f"asset folder {folder} does not exist. Pass --assets auto|official|standin or an existing folder")
-    if missing := missing_files(folder):
-        raise SuiteError(
-            f"asset folder {folder} lacks {len(missing)} files that SimplerEnv's grid loads, the first is {missing[0]}"
-        )
+    packs.require_pack(folder, missing_files, "SimplerEnv's grid loads", named_by)
     if folder in official_places():
         return _pack("official", folder)
     return _pack(folder.parent.name if folder.name == "assets" else folder.name, folder)

@@ -8,6 +8,7 @@ Exit codes are listed in `harness/errors.py`.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -123,6 +124,7 @@ def _options(
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and leave the process with a documented exit code."""
+    _write_what_can_be_written()
     try:
         app(args=args, prog_name="nora-bench")
     except Exception as error:
@@ -131,9 +133,16 @@ def main(args: Sequence[str] | None = None) -> None:
         _flush()
 
 
+def _write_what_can_be_written() -> None:
+    """Characters that the terminal's encoding lacks come out as `?`: an answer with a mark less is better than none."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 def _explain(error: Exception) -> int:
     """Print one message for the error, a traceback for a bug or on demand; the exit code."""
-    from ..errors import ExitCode, exit_code
+    from ..errors import ExitCode, exit_code, in_words
 
     code = exit_code(error)
     if code is None and isinstance(error, OSError):
@@ -143,13 +152,18 @@ def _explain(error: Exception) -> int:
     if code is None:
         print("nora-bench: this is a bug; please report it with the lines above", file=sys.stderr)
         return BUG
-    print(f"nora-bench: {error}", file=sys.stderr)
+    print(f"nora-bench: {in_words(error)}", file=sys.stderr)
     return int(code)
 
 
 def _flush() -> None:
     """Empty stdout now: a reader that has gone (`| head`) must not be reported at exit."""
+    if sys.stdout is None:  # closed by who started us
+        return
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_explain(error))

@@ -117,9 +117,13 @@ def _verify(what: str | None) -> None:
 
 
 def _fetch(family: str, revision: str) -> None:
+    from ...envs.paths import cache_errors
+
     home = _packs(_known(family)).cache_folder() / "official"
     fetch = import_module(f"...envs.{family}.fetch", __package__).fetch
-    print(f"official assets: {fetch(home, **({'revision': revision} if family == 'libero' else {}))}")
+    with cache_errors(home):
+        found = fetch(home, **({"revision": revision} if family == "libero" else {}))
+    print(f"official assets: {found}")
 
 
 def _sheet(out: Path, packs: list[str], suite: str, side: int) -> None:

@@ -69,7 +69,7 @@ def _two(a: Run, b: Run, *, flips: bool, as_json: bool) -> None:
             "settings": settings,
             "matches": [_to_json(match) for match in matches],
         }
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+        print(json.dumps(found, indent=2))
         return
     from rich.console import Console
 
@@ -206,7 +206,7 @@ def _several(runs: Sequence[Run], real: Sequence[Run], *, as_json: bool) -> None
     agreement = _agreement(runs, real) if real else None
     if as_json:
         found = {"standings": rows, "runs": [run.name for run in runs], "p_holm": p_values, "real": agreement}
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+        print(json.dumps(found, indent=2))
         return
     for row in rows:
         interval = f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"

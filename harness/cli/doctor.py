@@ -92,8 +92,11 @@ def _print(finding: Finding) -> None:
     from rich.text import Text
 
     from ..doctor import Status
+    from ..doctor_disk import printable
 
-    mark, style = {Status.ok: ("✓", "green"), Status.note: ("!", "yellow"), Status.problem: ("✗", "red")}[finding.status]
+    marks = {Status.ok: ("✓", "+", "green"), Status.note: ("!", "!", "yellow"), Status.problem: ("✗", "x", "red")}
+    mark, plain, style = marks[finding.status]
+    mark = mark if printable(mark) else plain
     text = Text.assemble((mark, style), f" {finding.name:18} {finding.found}")
     if finding.why:
         text.append(f"\n    why: {finding.why}")

@@ -40,7 +40,7 @@ def show(
     elif key is not None:
         _print_episode(run, key, as_json=as_json)
     elif as_json:
-        print(json.dumps(summarise(run), indent=2, ensure_ascii=False))
+        print(json.dumps(summarise(run), indent=2))
     else:
         _print(summarise(run))
 
@@ -54,7 +54,7 @@ def _print_episode(run: Run, key: str, *, as_json: bool) -> None:
     except KeyError as error:
         raise InputError(str(error.args[0])) from None
     if as_json:
-        print(json.dumps(values, indent=2, ensure_ascii=False))
+        print(json.dumps(values, indent=2))
         return
     for name, value in values.items():
         print(f"{name:18} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
@@ -72,7 +72,7 @@ def _print_cell(run: Run, name: str, table: str | None, metric: str, *, as_json:
     except KeyError as error:
         raise InputError(str(error.args[0])) from None
     if as_json:
-        print(json.dumps([_cell_json(one) for one in found], indent=2, ensure_ascii=False))
+        print(json.dumps([_cell_json(one) for one in found], indent=2))
         return
     for one in found:
         _print_traced(one, layout.id)

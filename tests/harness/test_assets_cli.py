@@ -89,13 +89,15 @@ def test_verify_without_packs_says_how_to_get_one(cli, machine):
     assert "nora-bench assets fetch" in cli("assets", "verify").out
 
 
-def test_a_pack_whose_download_was_interrupted_is_not_official(pack, machine, monkeypatch):
+def test_a_pack_whose_download_was_interrupted_is_not_official(pack, machine):
     from nora_bench.envs import suites
 
-    monkeypatch.setenv("NORA_BENCH_LIBERO_ASSETS", str(pack))
+    official = packs.cache_folder() / "official"
+    official.parent.mkdir(parents=True)
+    pack.parent.rename(official)
     suite = suites.get("libero_goal")
     assert suite.resolve_assets("auto").name == "official"
-    (pack / MESH).unlink()
+    (official / "assets" / MESH).unlink()
     assert suite.resolve_assets("auto").name == "standin"
 
 

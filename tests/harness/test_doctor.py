@@ -1,15 +1,18 @@
+import errno
+import io
 import json
 import sys
 
 import pytest
 from nora_bench.envs.base import AssetPack, SuiteError
-from nora_bench.harness import doctor, doctor_simpler, gl, mend, vulkan
+from nora_bench.harness import cli as command_line, doctor, doctor_disk, doctor_simpler, gl, mend, vulkan
 from nora_bench.harness.doctor import Finding, Status
 from nora_bench.harness.errors import NotAble
 from nora_bench.harness.mend import Cure
 
 PACK = AssetPack("official", "/assets", "0123456789abcdef")
-INSTALLED = {"mujoco": "3.2.3", "robosuite": "1.4.0", "hf-libero": "0.1.4", "bddl": "1.0.1", "setuptools": "80"}
+BOUNDED = {"setuptools": "80", "gymnasium": "1.4", "sapien": "3.0.3"}
+INSTALLED = {"mujoco": "3.2.3", "robosuite": "1.4.0", "hf-libero": "0.1.4", "bddl": "1.0.1", **BOUNDED}
 
 
 class Suite:
@@ -55,7 +58,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(doctor.suites, "get", lambda name: Suite(packs))
         monkeypatch.setattr(doctor_simpler.packs, "resolve", Suite(simpler_packs).resolve_assets)
         monkeypatch.setattr(doctor, "_hub", lambda: hub)
-        monkeypatch.setattr(doctor, "free_disk_gib", lambda folder: disk)
+        monkeypatch.setattr(doctor_disk, "free_disk_gib", lambda folder: disk)
         monkeypatch.setattr(doctor, "free_memory_gib", lambda: memory)
         monkeypatch.setattr(doctor, "libero_imports", lambda: doctor.ok("hf-libero imports", "yes"))
         monkeypatch.setattr(doctor.provenance, "usable_cores", lambda: 4)
@@ -127,8 +130,57 @@ def test_gl_is_not_tried_without_mujoco(machine, tmp_path):
     assert look(tmp_path)["gl"].found == "not tried: MuJoCo is missing"
 
 
+def refuse_locks(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+def test_a_disk_without_locks_is_noted(machine, tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor_disk.fcntl, "flock", refuse_locks)
+    finding = look(tmp_path)["disk for runs"]
+    assert (finding.status, bool(finding.why), bool(finding.cure.command)) == (Status.note, True, True)
+
+
+@pytest.mark.parametrize(("whole", "status"), [(True, Status.note), (False, Status.problem)])
+def test_a_cache_that_cannot_be_written_will_do_where_it_is_whole(machine, tmp_path, monkeypatch, whole, status):
+    monkeypatch.setattr(doctor_disk, "refusal", lambda folder: f"{folder} cannot be written: Permission denied")
+    monkeypatch.setattr(doctor_disk, "complete", lambda home: whole)
+    finding = look(tmp_path)["disk for caches"]
+    assert finding.status is status
+    assert "NORA_BENCH_HOME" in finding.cure.command
+
+
+def test_temporary_files_that_cannot_be_written_are_a_problem(machine, tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor_disk, "refusal", lambda folder: f"{folder} cannot be written: Read-only file system")
+    finding = look(tmp_path)["temporary files"]
+    assert (finding.status, finding.cure.command) == (Status.problem, "export TMPDIR=FOLDER")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "gbk"])
+def test_the_doctor_can_be_read_on_a_terminal_without_its_marks(machine, monkeypatch, encoding):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", stream)
+    with pytest.raises(SystemExit) as caught:
+        command_line.main(["doctor"])
+    told = stream.buffer.getvalue().decode(encoding)
+    assert int(caught.value.code or 0) == 0
+    assert "! terminal" in told
+    assert "?" not in {line[:1] for line in told.splitlines()}
+    assert "PYTHONIOENCODING=utf-8" in told
+
+
+@pytest.mark.parametrize(
+    ("problem", "wanted"),
+    [
+        ("ModuleNotFoundError: No module named 'robosuite'", "--no-deps"),
+        ("PermissionError: [Errno 13] Permission denied: '/somewhere'", "import robosuite"),
+    ],
+)
+def test_packages_are_installed_anew_only_where_one_is_missing(problem, wanted):
+    assert wanted in doctor._import_cure(problem).command
+
+
 def test_a_folder_that_cannot_be_written_to_is_a_problem(machine, tmp_path, monkeypatch):
-    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+    monkeypatch.setattr(doctor_disk, "refusal", lambda folder: f"{folder} cannot be written: Read-only file system")
     assert look(tmp_path)["disk for runs"].status is Status.problem
 
 

@@ -104,3 +104,55 @@ def test_the_runner_needs_to_know_whose_trials(cli, file):
 def test_every_suite_of_trials_has_its_table():
     for suite in ("widowx", "galaxea-a1"):
         assert any(suite in layouts.get(id).suites for id in layouts.ids())
+
+
+ROWS = [["task", "trial", "start", "success"], ["Put apple in plate", "1", "2", "1"]]
+
+
+def text(separator=",", quote="", end="\n"):
+    return "".join(separator.join(f"{quote}{cell}{quote}" for cell in row) + end for row in ROWS)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        text().encode(),
+        b"\xef\xbb\xbf" + text().encode(),
+        text(quote='"').encode(),
+        b"\xef\xbb\xbf" + text(quote='"').encode(),
+        text(end="\r\n").encode(),
+        text().replace("task,", "task , ").encode(),
+    ],
+    ids=["plain", "mark of byte order", "quoted", "mark and quoted", "Windows", "spaces in the header"],
+)
+def test_what_spreadsheets_write_with_commas_is_read(tmp_path, data):
+    (tmp_path / "trials.csv").write_bytes(data)
+    (trial,) = read(tmp_path / "trials.csv", "galaxea-a1")
+    assert (trial.task, trial.start, trial.success) == ("Put apple in plate", 2, True)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (text(";").encode(), "semicolons"),
+        (b"\xef\xbb\xbf" + text(";", quote='"').encode(), "semicolons"),
+        (("sep=;\n" + text(";")).encode(), "semicolons"),
+        (text("\t").encode(), "tabs"),
+        (b'"task,trial,success"\n', "quotes"),
+        (b"Put apple in plate,1,2,1\n", "lacks the columns success, task, trial .its first line names Put apple in plate"),
+        (b"", "lacks the columns"),
+        (b"task,trial,success,success\nx,1,1,0\n", "success twice"),
+        (text().encode("utf-16"), "UTF-8"),
+        (b"task,trial,success\nPut apple, in plate,1,1\n", "4 values in line 2 and 3 columns"),
+        (b'task,trial,success\n"Put apple in plate,1,1\n', "no CSV file"),
+    ],
+)
+def test_another_layout_is_refused_with_the_wanted_one(tmp_path, data, says):
+    (tmp_path / "trials.csv").write_bytes(data)
+    with pytest.raises(TrialError, match=rf"{says}.*separated by commas.*task,trial,start,success"):
+        read(tmp_path / "trials.csv", "galaxea-a1")
+
+
+def test_the_line_is_the_files_own_also_behind_empty_ones(file):
+    with pytest.raises(TrialError, match="line 4: trial is 'x'"):
+        read(file("τ2,1,1,1,1,", "", "τ2,x,1,1,1,"), "galaxea-a1")

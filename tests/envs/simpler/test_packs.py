@@ -54,10 +54,17 @@ def test_a_pack_may_be_named_by_its_inner_folder(pack, inner):
     assert (found.name, found.path) == ("pack", str(pack))
 
 
-def test_a_pack_that_lacks_a_file_is_not_taken(pack, cached, monkeypatch):
+@pytest.mark.parametrize("wanted", ["auto", "official"])
+def test_a_named_pack_that_lacks_a_file_is_an_error_not_stand_ins(pack, cached, monkeypatch, wanted):
     monkeypatch.setenv(packs.VARIABLE, str(pack))
     (pack / PHOTOGRAPH).unlink()
-    assert packs.resolve("auto").name == "standin"
+    with pytest.raises(SuiteError, match=f"{packs.VARIABLE}.*{PHOTOGRAPH}"):
+        packs.resolve(wanted)
+    assert packs.resolve("standin").name == "standin"
+
+
+def test_a_pack_that_lacks_a_file_is_not_taken(pack, cached):
+    (pack / PHOTOGRAPH).unlink()
     with pytest.raises(SuiteError, match=r"lacks 1 files.*open_drawer_a0\.png"):
         packs.resolve(str(pack))
 

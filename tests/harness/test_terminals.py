@@ -1,0 +1,62 @@
+"""Terminals and pipes that cannot take every character, or nothing more."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).parents[1] / "results" / "data" / "run-v1"
+
+
+@pytest.fixture
+def printed(monkeypatch):
+    """Runs the command line with a stdout of that encoding: `printed("ascii", "show", RUN)` is code and bytes."""
+    from nora_bench.harness.cli import main
+
+    def run(encoding, *args):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        monkeypatch.setattr(sys, "stdout", stream)
+        with pytest.raises(SystemExit) as caught:
+            main([str(arg) for arg in args])
+        return int(caught.value.code or 0), stream.buffer.getvalue()
+
+    return run
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "gbk"])
+@pytest.mark.parametrize("command", [("table", RUN), ("show", RUN), ("list", "protocols"), ("list", "suites")])
+def test_what_a_terminal_lacks_is_replaced(printed, encoding, command):
+    code, given = printed(encoding, *command)
+    assert (code, given.decode(encoding) != "") == (printed("utf-8", *command)[0], True)
+
+
+def test_a_missing_character_is_a_question_mark(printed):
+    whole = printed("utf-8", "table", RUN)[1].decode()
+    assert "\u00b1" in whole
+    assert printed("ascii", "table", RUN)[1].count(b"?") > whole.count("?")
+
+
+@pytest.mark.parametrize("command", [("show", RUN), ("table", RUN)], ids=["show", "table"])
+def test_json_says_the_same_whatever_the_encoding(printed, command):
+    told = [json.loads(printed(encoding, *command, "--json")[1].decode(encoding)) for encoding in ("ascii", "utf-8")]
+    assert told[0] == told[1]
+
+
+def test_the_encoding_of_the_environment_is_no_bug_of_ours():
+    command = [sys.executable, "-c", "from nora_bench.harness.cli import main; main()", "table", str(RUN)]
+    done = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_an_answer_that_finds_no_room_ends_with_3_in_words():
+    command = [sys.executable, "-c", "from nora_bench.harness.cli import main; main()", "list", "protocols"]
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 3
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
