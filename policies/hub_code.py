@@ -8,7 +8,7 @@ written for one version of it and are not maintained, so such a policy has an in
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,10 @@ from ..envs.base import Needs
 from .adapters import Adapter, unscaled
 from .base import ActionChunk, BasePolicy, Observation, PolicyContext, PolicyError
 from .images import check_steps, model_image
-from .nora.checkpoint import locate
-from .nora.statistics import statistics_key
+from .nora.checkpoint import locate, read_json
+from .nora.statistics import Chosen, entry_of_action
+from .nora.statistics_files import own_statistics
+from .nora.statistics_names import statistics_key
 from .nora.weights import digest
 
 if TYPE_CHECKING:
@@ -43,6 +45,10 @@ class HubCodePolicy(BasePolicy):
     """The version of `transformers` that the published code names."""
     TOWER = ""
     """The model's part that looks at the picture."""
+    STATISTICS = "config.json"
+    """Where its published code keeps statistics; a file of their own beside the weights wins."""
+    NUMBERS: tuple[str, ...] = ()
+    """What its code reads of them."""
 
     def __init__(
         self, checkpoint: str, trust_remote_code: bool, device: str, statistics: str | None, prompt: str | None, crop: bool
@@ -68,6 +74,10 @@ class HubCodePolicy(BasePolicy):
         """Data set -> its statistics, as the checkpoint has them."""
         raise NotImplementedError
 
+    def use_statistics(self, table: Mapping[str, Any]) -> None:
+        """Give the model's code these in the place of the ones that it loaded."""
+        raise NotImplementedError
+
     def question(self, family: str) -> str:
         """What the published evaluation of that family of suites asks, with `{instruction}` in it."""
         raise NotImplementedError
@@ -88,8 +98,8 @@ class HubCodePolicy(BasePolicy):
             raise PolicyError(f"{folder} is a file; name the checkpoint's folder, where its code lies")
         self.model, self.processor = self._loaded(folder)
         self._weights = digest(folder.glob("*.safetensors"))
-        known = self.known_statistics()
-        self._keys = {suite: statistics_key(suite, known, self.statistics) for suite in context.suites}
+        self._chosen = self._choose(folder, context.suites)
+        self._keys = {suite: chosen.name for suite, chosen in self._chosen.items()}
         tower = getattr(self.model, self.TOWER, None)
         if tower is None:
             raise PolicyError(f"the model of {self.checkpoint} has no {self.TOWER}; it is not {self.MODEL}")
@@ -121,6 +131,7 @@ class HubCodePolicy(BasePolicy):
             "prompt": self._text,
             "crop": self.crop,
             "statistics": self._keys,
+            "statistics_from": {suite: chosen.facts() for suite, chosen in self._chosen.items()},
             **_versions(),
         }
 
@@ -141,6 +152,25 @@ class HubCodePolicy(BasePolicy):
                 f"{self.WRITTEN_FOR}, here is {version('transformers')}; docs/others.md says how to set up that one"
             ) from error
 
+    def _choose(self, folder: Path, suites: Sequence[str]) -> dict[str, Chosen]:
+        """Suite -> statistics. Raises PolicyError where none fits, or lacks a number that the model's code reads."""
+        own, source = own_statistics(folder, {}), self.STATISTICS
+        if own.table:
+            self.use_statistics(own.table)
+            source = own.source
+        known = self.known_statistics()
+        by, found = "option" if self.statistics else "suite", {}
+        for suite in suites:
+            name = statistics_key(suite, known, self.statistics, source)
+            found[suite] = Chosen(name, source, by, known[name])
+            numbers = entry_of_action(name, known[name])
+            if lacking := [number for number in self.NUMBERS if number not in numbers]:
+                raise PolicyError(
+                    f"statistics {name} ({source}) lack {' and '.join(lacking)}, which {self.MODEL} scales actions with; they have "
+                    f"{', '.join(numbers) or 'nothing'}. Add --policy-arg statistics=NAME with another of {', '.join(sorted(known))}"
+                )
+        return found
+
     def _looked(self, *_: Any) -> None:
         self._looks += 1
 
@@ -159,8 +189,6 @@ def remote_class(folder: Path, auto: str) -> Any:
     Under its own name, because later versions no longer know all of those. Imports the checkpoint's code.
     """
     from transformers.dynamic_module_utils import get_class_from_dynamic_module
-
-    from .nora.checkpoint import read_json
 
     named = read_json(folder / "config.json").get("auto_map", {})
     if auto not in named:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .hub_code import HubCodePolicy, remote_class
-from .nora.checkpoint import read_json
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,6 +30,7 @@ class OpenVLAPolicy(HubCodePolicy):
     MODEL = "OpenVLA"
     WRITTEN_FOR = "4.40.1"
     TOWER = "vision_backbone"
+    NUMBERS = ("q01", "q99")
 
     def __init__(
         self,
@@ -65,9 +65,6 @@ class OpenVLAPolicy(HubCodePolicy):
         model = model_class.from_pretrained(
             folder, torch_dtype=getattr(torch, wanted), low_cpu_mem_usage=True, use_safetensors=True
         )
-        fine_tuned = folder / "dataset_statistics.json"
-        if fine_tuned.is_file():
-            model.norm_stats = read_json(fine_tuned)
         return model.eval().to(device), AutoProcessor.from_pretrained(folder, trust_remote_code=True)
 
     def side(self) -> int:
@@ -75,6 +72,9 @@ class OpenVLAPolicy(HubCodePolicy):
 
     def known_statistics(self) -> Mapping[str, Any]:
         return self.model.norm_stats or {}
+
+    def use_statistics(self, table: Mapping[str, Any]) -> None:
+        self.model.norm_stats = dict(table)
 
     def question(self, family: str) -> str:
         return BARE if family == "simpler" else QUESTION

@@ -28,6 +28,7 @@ class SpatialVLAPolicy(HubCodePolicy):
     MODEL = "SpatialVLA"
     WRITTEN_FOR = "4.47.0"
     TOWER = "vision_tower"
+    STATISTICS = "processor_config.json"
 
     def __init__(
         self,
@@ -68,6 +69,9 @@ class SpatialVLAPolicy(HubCodePolicy):
 
     def known_statistics(self) -> Mapping[str, Any]:
         return self.processor.statistics
+
+    def use_statistics(self, table: Mapping[str, Any]) -> None:
+        self.processor.statistics = dict(table)
 
     def question(self, family: str) -> str:
         return "{instruction}"

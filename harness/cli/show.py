@@ -135,6 +135,24 @@ def _head(summary: Mapping[str, Any], console: Console) -> None:
     for name, value in rows.items():
         if value:
             console.print(f"{name:10} {value}", markup=False)
+    for line in _scales(policy):
+        console.print(f"scaled by  {line}", markup=False)
+
+
+def _scales(policy: Mapping[str, Any]) -> Iterable[str]:
+    """Which statistics scaled the actions of each suite, and where they stood; of a served policy too."""
+    found = policy.get("fingerprint") or {}
+    served = ((found.get("server") or {}).get("declared") or {}).get("fingerprint")
+    found = served if isinstance(served, dict) else found
+    names, sources = found.get("statistics"), found.get("statistics_from")
+    if not isinstance(names, dict):
+        return
+    for suite, name in names.items():
+        of = sources.get(suite, {}) if isinstance(sources, dict) else {}
+        facts = [str(of[fact]) for fact in ("source", "numbers") if of.get(fact)]
+        facts += ["named by the user"] if of.get("by") == "option" else []
+        facts += [f"sha256 {str(of['sha256'])[:12]}"] if of.get("sha256") else []
+        yield f"{name} for {suite}" + (f" ({', '.join(facts)})" if facts else "")
 
 
 def _named(values: Mapping[str, Any] | None, *names: str) -> str:

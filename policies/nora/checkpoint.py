@@ -14,6 +14,7 @@ from ...envs import untrusted
 from ...envs.untrusted import is_name
 from ..base import PolicyError
 from .config import FULL_BACKBONE, ExpertConfig, NoraConfig
+from .statistics_files import Own, own_statistics
 from .weights import CheckpointError, Stored, contents, load_into
 
 if TYPE_CHECKING:
@@ -60,10 +61,14 @@ class Checkpoint:
     tensors: Mapping[str, Stored]
 
     @property
+    def statistics(self) -> Own:
+        """Its own statistics of actions, and the file that has them. Raises PolicyError."""
+        return own_statistics(self.folder, _settings(self.folder))
+
+    @property
     def norm_stats(self) -> Mapping[str, Any]:
-        """Data set -> statistics, from `norm_stats.json` or the configuration; empty where neither has them."""
-        path = self.folder / "norm_stats.json"
-        return _object(path) if path.is_file() else _settings(self.folder).get("norm_stats") or {}
+        """Data set -> statistics, in one layout whatever the file's; empty where the checkpoint has none."""
+        return self.statistics.table
 
     @property
     def crop(self) -> bool:
