@@ -8,7 +8,7 @@ written for one version of it and are not maintained, so such a policy has an in
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 Array = np.ndarray
 CODE = ("*.py", "tokenizer.model")
 """What is fetched from the hub beside weights and settings, once the code is trusted."""
+COMPUTED = ("inv_freq", "position_ids", "relative_position_index")
+"""Ends of the names of tensors that a model computes from its sizes: old files hold them, later models do not, or the reverse."""
+PARTS = ("adapter_model.*", "adapter_config.json", "action_head--*", "proprio_projector--*", "vision_backbone--*", "noisy_action_*--*")
+"""Files of weights beside a model: of a LoRA that was not merged, and of OpenVLA-OFT."""
+SHOWN = 5
+"""Names in an error."""
 LIBRARIES = ("transformers", "tokenizers", "timm", "torch")
 """Whose versions change what a checkpoint's code computes."""
 
@@ -96,6 +102,7 @@ class HubCodePolicy(BasePolicy):
         folder = locate(self.checkpoint, also=CODE)
         if not folder.is_dir():
             raise PolicyError(f"{folder} is a file; name the checkpoint's folder, where its code lies")
+        refuse_parts(folder, self.checkpoint)
         self.model, self.processor = self._loaded(folder)
         self._weights = digest(folder.glob("*.safetensors"))
         self._chosen = self._choose(folder, context.suites)
@@ -181,6 +188,40 @@ class HubCodePolicy(BasePolicy):
                 f"the code of {self.checkpoint} answered without looking at the picture. It was written for transformers "
                 f"{self.WRITTEN_FOR}, here is {version('transformers')}; docs/others.md says how to set up that one"
             )
+
+
+def pretrained(model_class: Any, folder: Path, **options: Any) -> Any:
+    """The model with the folder's weights. Raises PolicyError where names or shapes of the two are not the same.
+
+    `transformers` only warns, drops what the model does not know and leaves what the file lacks as it was drawn.
+    """
+    model, info = model_class.from_pretrained(folder, output_loading_info=True, use_safetensors=True, **options)
+    problems = [f"lacks {name}" for name in sorted(_untied(model, info["missing_keys"]))]
+    unknown = [name for name in info["unexpected_keys"] if not name.endswith(COMPUTED)]
+    problems += [f"has {name}, which the model does not" for name in sorted(unknown)]
+    problems += [f"has {name} in another shape than the model" for name in sorted(str(e[0]) for e in info["mismatched_keys"])]
+    if problems:
+        more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
+        raise PolicyError(f"the checkpoint {folder} {'; '.join(problems[:SHOWN])}{more}. Are its code and its weights of one model?")
+    return model
+
+
+def _untied(model: Any, missing: Iterable[str]) -> set[str]:
+    """Those among the missing names whose weights no tensor of the file gave: a tied one has them under another name."""
+    left = {name for name in missing if not name.endswith(COMPUTED)}
+    tensors = model.state_dict()
+    given = {tensor.data_ptr() for name, tensor in tensors.items() if name not in left}
+    return {name for name in left if name not in tensors or tensors[name].data_ptr() not in given}
+
+
+def refuse_parts(folder: Path, name: str) -> None:
+    """Raises PolicyError where weights lie beside the model that its code does not read: the answers would not be the model's."""
+    parts = sorted({path.name for pattern in PARTS for path in folder.glob(pattern)})
+    if parts:
+        raise PolicyError(
+            f"{name} holds weights that are not part of the model, and would be left out: {', '.join(parts[:SHOWN])}. An adapter "
+            "must be merged first; heads of OpenVLA-OFT need its own server (docs/others.md)"
+        )
 
 
 def remote_class(folder: Path, auto: str) -> Any:

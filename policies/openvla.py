@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .hub_code import HubCodePolicy, remote_class
+from .hub_code import HubCodePolicy, pretrained, remote_class
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -62,9 +62,7 @@ class OpenVLAPolicy(HubCodePolicy):
 
         wanted = ("bfloat16" if device.startswith("cuda") else "float32") if self.dtype == "auto" else self.dtype
         model_class = remote_class(folder, "AutoModelForVision2Seq")
-        model = model_class.from_pretrained(
-            folder, torch_dtype=getattr(torch, wanted), low_cpu_mem_usage=True, use_safetensors=True
-        )
+        model = pretrained(model_class, folder, torch_dtype=getattr(torch, wanted), low_cpu_mem_usage=True)
         return model.eval().to(device), AutoProcessor.from_pretrained(folder, trust_remote_code=True)
 
     def side(self) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .base import PolicyError
-from .hub_code import HubCodePolicy, remote_class
+from .hub_code import HubCodePolicy, pretrained, remote_class
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -56,7 +56,7 @@ class SpatialVLAPolicy(HubCodePolicy):
         from transformers import AutoProcessor
 
         model_class = remote_class(folder, "AutoModel")
-        model = model_class.from_pretrained(folder, torch_dtype=torch.bfloat16, use_safetensors=True)
+        model = pretrained(model_class, folder, torch_dtype=torch.bfloat16)
         processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
         if processor.num_obs_steps > 1:
             raise PolicyError(
