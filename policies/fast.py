@@ -87,13 +87,13 @@ class FastTokenizer:
         bad = (codes > LAST_CHARACTER) | ((codes >= SURROGATES.start) & (codes < SURROGATES.stop))
         if bad.any():
             raise FastError(
-                f"a chunk has the coefficient {flat[bad][0]:g}, far outside the tokenizer's fit, which begins at {self.min_token} "
-                f"and holds {self.vocab_size}; normalise the actions with the statistics that it was fitted with"
+                f"a chunk has the coefficient {flat[bad][0]:g}, far outside the tokenizer's fit, which begins at "
+                f"{self.min_token} and holds {self.vocab_size}; normalise the actions with the statistics that it was fitted with"
             )
         return self._tokens(codes.astype(np.int64))
 
     def label(self, chunks: Array) -> Labels:
-        """Token ids per chunk that decode: what the tokenizer cannot say is cut to the nearest coefficient that it can, and counted.
+        """Token ids per chunk that decode: what the tokenizer cannot say is cut to the nearest that it can, and counted.
 
         Args:
             chunks: as of `encode`.

@@ -33,7 +33,14 @@ CODE = ("*.py", "tokenizer.model")
 """What is fetched from the hub beside weights and settings, once the code is trusted."""
 COMPUTED = ("inv_freq", "position_ids", "relative_position_index")
 """Ends of the names of tensors that a model computes from its sizes: old files hold them, later models do not, or the reverse."""
-PARTS = ("adapter_model.*", "adapter_config.json", "action_head--*", "proprio_projector--*", "vision_backbone--*", "noisy_action_*--*")
+PARTS = (
+    "adapter_model.*",
+    "adapter_config.json",
+    "action_head--*",
+    "proprio_projector--*",
+    "vision_backbone--*",
+    "noisy_action_*--*",
+)
 """Files of weights beside a model: of a LoRA that was not merged, and of OpenVLA-OFT."""
 SHOWN = 5
 """Names in an error."""
@@ -173,8 +180,9 @@ class HubCodePolicy(BasePolicy):
             numbers = entry_of_action(name, known[name])
             if lacking := [number for number in self.NUMBERS if number not in numbers]:
                 raise PolicyError(
-                    f"statistics {name} ({source}) lack {' and '.join(lacking)}, which {self.MODEL} scales actions with; they have "
-                    f"{', '.join(numbers) or 'nothing'}. Add --policy-arg statistics=NAME with another of {', '.join(sorted(known))}"
+                    f"statistics {name} ({source}) lack {' and '.join(lacking)}, which {self.MODEL} scales actions with; "
+                    f"they have {', '.join(numbers) or 'nothing'}. Add --policy-arg statistics=NAME with another of "
+                    f"{', '.join(sorted(known))}"
                 )
         return found
 
@@ -202,7 +210,9 @@ def pretrained(model_class: Any, folder: Path, **options: Any) -> Any:
     problems += [f"has {name} in another shape than the model" for name in sorted(str(e[0]) for e in info["mismatched_keys"])]
     if problems:
         more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
-        raise PolicyError(f"the checkpoint {folder} {'; '.join(problems[:SHOWN])}{more}. Are its code and its weights of one model?")
+        raise PolicyError(
+            f"the checkpoint {folder} {'; '.join(problems[:SHOWN])}{more}. Are its code and its weights of one model?"
+        )
     return model
 
 

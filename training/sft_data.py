@@ -80,7 +80,9 @@ def bounds(
         try:
             return {suite: known.of(suite) for suite in suites}, dict(start)
         except PolicyError as error:
-            raise DataError(f"the checkpoint has no statistics for its demonstrations: {error}; take statistics: suite or shared") from None
+            raise DataError(
+                f"the checkpoint has no statistics for its demonstrations: {error}; take statistics: suite or shared"
+            ) from None
     if settings.statistics == "shared":
         pooled = statistics([replace(d, suite=POOLED) for d in demonstrations])[POOLED]
         measured = dict.fromkeys(suites, pooled)

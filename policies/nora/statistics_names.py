@@ -19,14 +19,25 @@ ROBOTS = (
 """(words in the name of a suite that is no data set itself, data set of its robot); the first that fits."""
 DATA_SETS = {
     "fractal20220817_data": ("fractal20220817_data", "fractal20220817", "fractal_data", "fractal", "rt_1", "rt1", "google_robot"),
-    "bridge_orig": ("bridge_orig", "bridge", "bridge_dataset", "bridge_data", "bridge_v2", "bridgev2", "bridge_data_v2", "widowx"),
+    "bridge_orig": (
+        "bridge_orig",
+        "bridge",
+        "bridge_dataset",
+        "bridge_data",
+        "bridge_v2",
+        "bridgev2",
+        "bridge_data_v2",
+        "widowx",
+    ),
 }
 """Data set of a robot -> its names, without what `_plain` takes off."""
 LIBERO_PARTS = {"spatial": "spatial", "object": "object", "goal": "goal", "10": "10", "long": "10", "90": "90"}
 """Word in a name -> the suite that it stands for."""
 FOUR = frozenset({"spatial", "object", "goal", "10"})
 LIBERO_MIXTURES = {"100": frozenset({"10", "90"}), "130": FOUR | {"90"}}
-MIXING = frozenset({"4", "four", "all", "all4", "mix", "mixed", "mixture", "combined", "full", "task", "tasks", "suite", "suites"})
+MIXING = frozenset(
+    {"4", "four", "all", "all4", "mix", "mixed", "mixture", "combined", "full", "task", "tasks", "suite", "suites"}
+)
 """Words of a name for LIBERO's four suites of ten tasks together."""
 VERSION = re.compile(r"[/_-]v?\d+(\.\d+)+(?=$|[/_-])")
 SAME_DATA = re.compile(r"_(no_?noops?|noops|lerobot|rlds|image|openvla|modified)(?=$|_)")

@@ -35,7 +35,10 @@ def model_rounding(config: NoraConfig) -> float:
     heads = vision["hidden_size"] // vision.get("num_heads", 1)
     sums = [2 * 3 * config.patch**2, 2 * config.merge**2 * vision["hidden_size"]]
     sums += _layers(vision["depth"], vision["hidden_size"], heads, vision["intermediate_size"])
-    sums += [*_layers(text["num_hidden_layers"], text["hidden_size"], config.head_size, text["intermediate_size"]), text["hidden_size"]]
+    sums += [
+        *_layers(text["num_hidden_layers"], text["hidden_size"], config.head_size, text["intermediate_size"]),
+        text["hidden_size"],
+    ]
     if config.expert:
         expert = config.expert
         sums += _layers(text["num_hidden_layers"], expert.hidden_size, config.head_size, expert.intermediate_size)

@@ -102,7 +102,7 @@ def head_tied(found: Mapping[str, Stored], said: bool | None) -> bool:
     if TIED not in found:
         if said is False:
             raise CheckpointError(
-                f"config.json says that the output head has weights of its own (tie_word_embeddings: false), and there is no {TIED}"
+                f"config.json says that the output head has its own weights (tie_word_embeddings: false), and there is no {TIED}"
             )
         return True
     if _equal(found[TIED], found[EMBEDDING]):
@@ -168,7 +168,9 @@ def check(model: NoraModel, found: Mapping[str, Stored]) -> None:
     repeated = {TIED} if model.config.tied else set()
     wanted = {name: tuple(value.shape) for name, value in model.state_dict().items() if name not in repeated}
     problems = [f"lacks {name} {list(wanted[name])}" for name in wanted if name not in found]
-    problems += [f"has {found[name].name}, which the model does not" for name in found if name not in wanted and name not in repeated]
+    problems += [
+        f"has {found[name].name}, which the model does not" for name in found if name not in wanted and name not in repeated
+    ]
     problems += [
         f"has {found[name].name} as {list(found[name].shape)} where the model wants {list(shape)}"
         for name, shape in wanted.items()

@@ -161,7 +161,9 @@ def test_a_fine_tunes_own_statistics_win(checkpoint):
     assert started(folder).fingerprint()["statistics"] == {"libero_goal": "libero_goal"}
 
 
-@pytest.mark.parametrize("own", [{"libero_4_task_suites_no_noops": stats(9.0)}, {"norm_stats": {"libero": stats(9.0)}}, stats(9.0)])
+@pytest.mark.parametrize(
+    "own", [{"libero_4_task_suites_no_noops": stats(9.0)}, {"norm_stats": {"libero": stats(9.0)}}, stats(9.0)]
+)
 def test_own_statistics_serve_under_the_names_and_layouts_of_others(checkpoint, own):
     folder = checkpoint()
     (folder / "norm_stats.json").write_text(json.dumps(own))

@@ -56,7 +56,9 @@ def test_show_prints_what_failed_and_where_the_time_went(cli, goal):
 def test_show_prints_which_statistics_scaled_the_actions(cli, run, record, served):
     found = {
         "statistics": {"libero_goal": "libero_all"},
-        "statistics_from": {"libero_goal": {"source": "dataset_statistics.json", "numbers": "q01/q99", "by": "option", "sha256": "ab"}},
+        "statistics_from": {
+            "libero_goal": {"source": "dataset_statistics.json", "numbers": "q01/q99", "by": "option", "sha256": "ab"}
+        },
     }
     fingerprint = {"server": {"declared": {"fingerprint": found}}} if served else found
     folder = run("scaled", [record()], policy={"name": "mine", "fingerprint": fingerprint}).folder

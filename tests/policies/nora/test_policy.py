@@ -259,7 +259,9 @@ def with_statistics(checkpoint, folder, own, file="norm_stats.json"):
 
 
 def test_own_statistics_scale_the_actions_and_are_recorded(nano, context, look, tmp_path):
-    policy = with_statistics(nano, tmp_path / "own", {"libero_4_task_suites_no_noops": {"action": OWN}}, "dataset_statistics.json")
+    policy = with_statistics(
+        nano, tmp_path / "own", {"libero_4_task_suites_no_noops": {"action": OWN}}, "dataset_statistics.json"
+    )
     policy.start(context)
     assert np.abs(policy.act([look(0)])[0].actions[:, :6]).max() <= 0.05
     recorded = policy.fingerprint()
