@@ -1,6 +1,6 @@
 """A checkpoint's own statistics, in the layouts that training codes write.
 
-OpenVLA and NORA: data set -> {"action": ...}, in `dataset_statistics.json`, `norm_stats.json` or the `norm_stats` of `config.json`.
+OpenVLA and NORA: data set -> {"action": ...}, in `dataset_statistics.json`, `norm_stats.json` or `config.json` (`norm_stats`).
 openpi: {"norm_stats": {"actions": ...}} in `assets/<data set>/norm_stats.json`. LeRobot: feature -> ... in `stats.json`.
 """
 
