@@ -68,6 +68,7 @@ def exit_code(error: BaseException) -> int | None:
     """The documented exit code of an error; None for one that is a bug of ours and deserves a traceback."""
     from ..envs.base import SuiteError
     from ..policies.base import PolicyError
+    from ..policies.fast import FastError
     from ..policies.registry import PolicyRequestError
     from ..results.store import DiskError, StoreError, StoreLocked
 
@@ -78,6 +79,7 @@ def exit_code(error: BaseException) -> int | None:
         (SuiteError, ExitCode.NOT_ABLE),
         (PolicyRequestError, ExitCode.BAD_INPUT),
         (PolicyError, ExitCode.POLICY),
+        (FastError, ExitCode.BAD_INPUT),
         (KeyboardInterrupt, ExitCode.INTERRUPTED),
     ]
     if isinstance(error, BenchError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,9 @@ FILES = ("processor_config.json", "tokenizer.json")
 """What a tokenizer folder holds."""
 LARGEST_TOKEN = 1 << 24
 """Beyond every vocabulary and every quantised coefficient."""
+LAST_CHARACTER = 0x10FFFF
+SURROGATES = range(0xD800, 0xE000)
+"""Codes that are halves of characters: no text can hold them."""
 REPLACEMENT = 0xFFFD
 """What a UTF-8 decoder writes for bytes that are no character."""
 
@@ -46,6 +49,15 @@ class Decoded:
     """[horizon, action size] float64, normalised; None where the number of coefficients is wrong."""
 
 
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Token ids to learn: every row decodes to a chunk, with status `ok`."""
+
+    tokens: list[list[int]]
+    cut: Array
+    """[batch] int: coefficients of each chunk that the tokenizer cannot say, and that the nearest it can took the place of."""
+
+
 @dataclass(frozen=True)
 class FastTokenizer:
     """A fitted tokenizer: byte-pair merges, and the quantisation in front of them."""
@@ -58,17 +70,71 @@ class FastTokenizer:
     """Also bounds the fitted range: its characters are 0 to at most `vocab_size`."""
     max_token: int | None = None
     """Largest quantised coefficient of the fitting data; larger ones are cut to it. None, as released: they are not."""
+    _said: dict[int, bool] = field(default_factory=dict, compare=False, repr=False)
+    """Code -> whether it survives encoding and decoding; see `_sayable`."""
 
     def encode(self, chunks: Array) -> list[list[int]]:
-        """Token ids per chunk.
+        """Token ids per chunk, as released: they decode to `out_of_range` or `malformed` where the chunk lies outside the fit.
 
         Args:
             chunks: [batch, horizon, action size], normalised. float32 is transformed in float32, as released.
+
+        Raises:
+            FastError: a number that is none, or a coefficient so far outside the fit that no character stands for it.
         """
-        flat = self.quantise(chunks).reshape(len(chunks), -1)
-        codes = (np.clip(flat, self.min_token, self.max_token) - self.min_token).astype(np.int64)
+        flat = _rows(self.quantise(chunks))
+        codes = np.clip(flat, self.min_token, self.max_token) - self.min_token
+        bad = (codes > LAST_CHARACTER) | ((codes >= SURROGATES.start) & (codes < SURROGATES.stop))
+        if bad.any():
+            raise FastError(
+                f"a chunk has the coefficient {flat[bad][0]:g}, far outside the tokenizer's fit, which begins at "
+                f"{self.min_token} and holds {self.vocab_size}; normalise the actions with the statistics that it was fitted with"
+            )
+        return self._tokens(codes.astype(np.int64))
+
+    def label(self, chunks: Array) -> Labels:
+        """Token ids per chunk that decode: what the tokenizer cannot say is cut to the nearest that it can, and counted.
+
+        Args:
+            chunks: as of `encode`.
+
+        Raises:
+            FastError: a number that is none, or a tokenizer that has no words for its own range.
+        """
+        wanted = _rows(self.quantise(chunks)) - self.min_token
+        codes = np.clip(wanted, 0, self._widest()).astype(np.int64)
+        for code in np.unique(codes):
+            if not self._sayable(int(code)):
+                codes[codes == code] = self._nearest(int(code))
+        tokens, (batch, horizon, size) = self._tokens(codes), np.shape(chunks)
+        if any(answer.status != "ok" for answer in self.decode(tokens, horizon, size)):
+            raise FastError(f"the action tokenizer does not decode what it encodes ({batch} chunks of {horizon} x {size})")
+        return Labels(tokens, (codes != wanted).sum(axis=1))
+
+    def _tokens(self, codes: Array) -> list[list[int]]:
+        """Token ids of each row of codes, all of which are characters."""
         texts = ["".join(map(chr, row)) for row in codes]
         return [encoding.ids for encoding in self.backend.encode_batch(texts)]
+
+    def _widest(self) -> int:
+        """The largest code that the fitted range holds."""
+        return min(self.vocab_size if self.max_token is None else self.max_token - self.min_token, LAST_CHARACTER)
+
+    def _sayable(self, code: int) -> bool:
+        """Whether a coefficient comes back: merges fitted as released have no token for bytes that the data did not hold."""
+        if code not in self._said:
+            ids = [] if code in SURROGATES or code == REPLACEMENT else self._tokens(np.array([[code]]))[0]
+            self._said[code] = bool(ids) and self.backend.decode(ids) == chr(code)
+        return self._said[code]
+
+    def _nearest(self, code: int) -> int:
+        """The nearest code that can be said, the one towards no motion first."""
+        inwards = -1 if code > -self.min_token else 1
+        for distance in range(1, self._widest() + 1):
+            for other in (code + inwards * distance, code - inwards * distance):
+                if 0 <= other <= self._widest() and self._sayable(other):
+                    return other
+        raise FastError("the action tokenizer has no token for any coefficient of its range")
 
     def quantise(self, chunks: Array) -> Array:
         """[batch, horizon (now frequency), action size] rounded coefficients, unclamped, in the type of the chunks."""
@@ -76,7 +142,8 @@ class FastTokenizer:
 
         chunks = np.asarray(chunks)
         if chunks.ndim != 3:
-            raise ValueError(f"chunks must be [batch, horizon, action size], not {list(chunks.shape)}")
+            raise FastError(f"chunks must be [batch, horizon, action size], not {list(chunks.shape)}")
+        _require_numbers(chunks)
         return np.around(np.asarray(dct(chunks, axis=1, norm="ortho")) * self.scale)
 
     def decode(self, tokens: Sequence[Sequence[int]], horizon: int, action_size: int) -> list[Decoded]:
@@ -101,8 +168,7 @@ class FastTokenizer:
     def _status(self, codes: Array, expected: int) -> str:
         if len(codes) != expected or (codes == REPLACEMENT).any():
             return "malformed"
-        widest = self.vocab_size if self.max_token is None else self.max_token - self.min_token
-        return "out_of_range" if (codes > widest).any() else "ok"
+        return "out_of_range" if (codes > self._widest()).any() else "ok"
 
     @classmethod
     def load(cls, folder: Path) -> FastTokenizer:
@@ -165,9 +231,20 @@ def _settings(path: Path) -> dict[str, Any]:
         raise FastError(f"{path} is not the settings of a FAST tokenizer: {type(error).__name__}: {error}") from None
 
 
+def _rows(chunks: Array) -> Array:
+    """[batch, numbers of a chunk]"""
+    return chunks.reshape(len(chunks), chunks.shape[1] * chunks.shape[2])
+
+
+def _require_numbers(chunks: Array) -> None:
+    if chunks.dtype.kind not in "fiub" or not np.isfinite(chunks).all():
+        raise FastError("actions hold NaN, infinity or something that is no number; they have no tokens")
+
+
 def _quantised(chunk: Array, scale: float) -> Array:
     from scipy.fft import dct
 
+    _require_numbers(np.asarray(chunk))
     return np.around(np.asarray(dct(np.asarray(chunk), axis=0, norm="ortho")) * scale).astype(np.int64).ravel()
 
 

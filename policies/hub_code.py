@@ -8,7 +8,7 @@ written for one version of it and are not maintained, so such a policy has an in
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,10 @@ from ..envs.base import Needs
 from .adapters import Adapter, unscaled
 from .base import ActionChunk, BasePolicy, Observation, PolicyContext, PolicyError
 from .images import check_steps, model_image
-from .nora.checkpoint import locate
-from .nora.statistics import statistics_key
+from .nora.checkpoint import locate, read_json
+from .nora.statistics import Chosen, entry_of_action
+from .nora.statistics_files import own_statistics
+from .nora.statistics_names import statistics_key
 from .nora.weights import digest
 
 if TYPE_CHECKING:
@@ -29,6 +31,19 @@ if TYPE_CHECKING:
 Array = np.ndarray
 CODE = ("*.py", "tokenizer.model")
 """What is fetched from the hub beside weights and settings, once the code is trusted."""
+COMPUTED = ("inv_freq", "position_ids", "relative_position_index")
+"""Ends of the names of tensors that a model computes from its sizes: old files hold them, later models do not, or the reverse."""
+PARTS = (
+    "adapter_model.*",
+    "adapter_config.json",
+    "action_head--*",
+    "proprio_projector--*",
+    "vision_backbone--*",
+    "noisy_action_*--*",
+)
+"""Files of weights beside a model: of a LoRA that was not merged, and of OpenVLA-OFT."""
+SHOWN = 5
+"""Names in an error."""
 LIBRARIES = ("transformers", "tokenizers", "timm", "torch")
 """Whose versions change what a checkpoint's code computes."""
 
@@ -43,6 +58,10 @@ class HubCodePolicy(BasePolicy):
     """The version of `transformers` that the published code names."""
     TOWER = ""
     """The model's part that looks at the picture."""
+    STATISTICS = "config.json"
+    """Where its published code keeps statistics; a file of their own beside the weights wins."""
+    NUMBERS: tuple[str, ...] = ()
+    """What its code reads of them."""
 
     def __init__(
         self, checkpoint: str, trust_remote_code: bool, device: str, statistics: str | None, prompt: str | None, crop: bool
@@ -68,6 +87,10 @@ class HubCodePolicy(BasePolicy):
         """Data set -> its statistics, as the checkpoint has them."""
         raise NotImplementedError
 
+    def use_statistics(self, table: Mapping[str, Any]) -> None:
+        """Give the model's code these in the place of the ones that it loaded."""
+        raise NotImplementedError
+
     def question(self, family: str) -> str:
         """What the published evaluation of that family of suites asks, with `{instruction}` in it."""
         raise NotImplementedError
@@ -86,10 +109,11 @@ class HubCodePolicy(BasePolicy):
         folder = locate(self.checkpoint, also=CODE)
         if not folder.is_dir():
             raise PolicyError(f"{folder} is a file; name the checkpoint's folder, where its code lies")
+        refuse_parts(folder, self.checkpoint)
         self.model, self.processor = self._loaded(folder)
         self._weights = digest(folder.glob("*.safetensors"))
-        known = self.known_statistics()
-        self._keys = {suite: statistics_key(suite, known, self.statistics) for suite in context.suites}
+        self._chosen = self._choose(folder, context.suites)
+        self._keys = {suite: chosen.name for suite, chosen in self._chosen.items()}
         tower = getattr(self.model, self.TOWER, None)
         if tower is None:
             raise PolicyError(f"the model of {self.checkpoint} has no {self.TOWER}; it is not {self.MODEL}")
@@ -121,6 +145,7 @@ class HubCodePolicy(BasePolicy):
             "prompt": self._text,
             "crop": self.crop,
             "statistics": self._keys,
+            "statistics_from": {suite: chosen.facts() for suite, chosen in self._chosen.items()},
             **_versions(),
         }
 
@@ -141,6 +166,26 @@ class HubCodePolicy(BasePolicy):
                 f"{self.WRITTEN_FOR}, here is {version('transformers')}; docs/others.md says how to set up that one"
             ) from error
 
+    def _choose(self, folder: Path, suites: Sequence[str]) -> dict[str, Chosen]:
+        """Suite -> statistics. Raises PolicyError where none fits, or lacks a number that the model's code reads."""
+        own, source = own_statistics(folder, {}), self.STATISTICS
+        if own.table:
+            self.use_statistics(own.table)
+            source = own.source
+        known = self.known_statistics()
+        by, found = "option" if self.statistics else "suite", {}
+        for suite in suites:
+            name = statistics_key(suite, known, self.statistics, source)
+            found[suite] = Chosen(name, source, by, known[name])
+            numbers = entry_of_action(name, known[name])
+            if lacking := [number for number in self.NUMBERS if number not in numbers]:
+                raise PolicyError(
+                    f"statistics {name} ({source}) lack {' and '.join(lacking)}, which {self.MODEL} scales actions with; "
+                    f"they have {', '.join(numbers) or 'nothing'}. Add --policy-arg statistics=NAME with another of "
+                    f"{', '.join(sorted(known))}"
+                )
+        return found
+
     def _looked(self, *_: Any) -> None:
         self._looks += 1
 
@@ -153,14 +198,48 @@ class HubCodePolicy(BasePolicy):
             )
 
 
+def pretrained(model_class: Any, folder: Path, **options: Any) -> Any:
+    """The model with the folder's weights. Raises PolicyError where names or shapes of the two are not the same.
+
+    `transformers` only warns, drops what the model does not know and leaves what the file lacks as it was drawn.
+    """
+    model, info = model_class.from_pretrained(folder, output_loading_info=True, use_safetensors=True, **options)
+    problems = [f"lacks {name}" for name in sorted(_untied(model, info["missing_keys"]))]
+    unknown = [name for name in info["unexpected_keys"] if not name.endswith(COMPUTED)]
+    problems += [f"has {name}, which the model does not" for name in sorted(unknown)]
+    problems += [f"has {name} in another shape than the model" for name in sorted(str(e[0]) for e in info["mismatched_keys"])]
+    if problems:
+        more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
+        raise PolicyError(
+            f"the checkpoint {folder} {'; '.join(problems[:SHOWN])}{more}. Are its code and its weights of one model?"
+        )
+    return model
+
+
+def _untied(model: Any, missing: Iterable[str]) -> set[str]:
+    """Those among the missing names whose weights no tensor of the file gave: a tied one has them under another name."""
+    left = {name for name in missing if not name.endswith(COMPUTED)}
+    tensors = model.state_dict()
+    given = {tensor.data_ptr() for name, tensor in tensors.items() if name not in left}
+    return {name for name in left if name not in tensors or tensors[name].data_ptr() not in given}
+
+
+def refuse_parts(folder: Path, name: str) -> None:
+    """Raises PolicyError where weights lie beside the model that its code does not read: the answers would not be the model's."""
+    parts = sorted({path.name for pattern in PARTS for path in folder.glob(pattern)})
+    if parts:
+        raise PolicyError(
+            f"{name} holds weights that are not part of the model, and would be left out: {', '.join(parts[:SHOWN])}. An adapter "
+            "must be merged first; heads of OpenVLA-OFT need its own server (docs/others.md)"
+        )
+
+
 def remote_class(folder: Path, auto: str) -> Any:
     """The class that the checkpoint's configuration names for that one of `transformers`' automatic classes.
 
     Under its own name, because later versions no longer know all of those. Imports the checkpoint's code.
     """
     from transformers.dynamic_module_utils import get_class_from_dynamic_module
-
-    from .nora.checkpoint import read_json
 
     named = read_json(folder / "config.json").get("auto_map", {})
     if auto not in named:

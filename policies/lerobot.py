@@ -8,7 +8,8 @@ an answer depends on nothing else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ from .remote.messages import libero_state
 STATE = "observation.state"
 STATE_SIZE = 8
 """Numbers of LIBERO's state, as its LeRobot data sets have it."""
+ACTION = "action"
+IDENTITY = "IDENTITY"
+MODES = {"MEAN_STD": ("mean", "std"), "MIN_MAX": ("min", "max"), "QUANTILES": ("q01", "q99"), "QUANTILE10": ("q10", "q90")}
+"""How LeRobot scales -> the numbers that it takes."""
 DETERMINISTIC = frozenset({"act"})
 """Types whose answer draws no noise."""
 
@@ -39,6 +44,7 @@ class LeRobotPolicy(BasePolicy):
         """
         self._folder = _folder(path)
         policy, before, after = _load(self._folder, device)
+        self._scale = scale_of(after.steps, str(path))
         self._policy, self._before, self._after = policy, before, after
         config = policy.config
         if config.n_obs_steps > 1:
@@ -71,7 +77,10 @@ class LeRobotPolicy(BasePolicy):
         versions = {name: importlib.metadata.version(name) for name in ("lerobot", "torch")}
         weights = {path.name: _sha256(path) for path in sorted(self._folder.glob("*.safetensors"))}
         kind = {"type": self._policy.config.type, "device": str(self._policy.config.device)}
-        return {**super().fingerprint(), **kind, "chunk": self.chunk, "weights": weights, "features": self._features, **versions}
+        suites = self.context.suites
+        scale = {"statistics": dict.fromkeys(suites, self._scale["name"]), "statistics_from": dict.fromkeys(suites, self._scale)}
+        shape = {"chunk": self.chunk, "weights": weights, "features": self._features}
+        return {**super().fingerprint(), **kind, **shape, **scale, **versions}
 
 
 def _folder(path: str) -> Path:
@@ -98,10 +107,47 @@ def _load(folder: Path, device: str) -> tuple[Any, Any, Any]:
     config = PreTrainedConfig.from_pretrained(folder)
     if device != "auto":
         config.device = device
-    policy = get_policy_class(config.type).from_pretrained(folder, config=config)
+    try:
+        policy = get_policy_class(config.type).from_pretrained(folder, config=config, strict=True)  # else it only warns
+    except RuntimeError as error:
+        raise PolicyError(f"the weights in {folder} are not those of its config.json: {error}") from None
     where = {"device_processor": {"device": config.device}}
     before, after = make_pre_post_processors(config, str(folder), preprocessor_overrides=where)
     return policy.eval(), before, after
+
+
+def scale_of(steps: Sequence[Any], name: str) -> dict[str, str]:
+    """What scales the actions of a checkpoint: JSON-able, as `nora.statistics.Chosen.facts`.
+
+    LeRobot's un-normaliser lets actions through as they are where it has no statistics for them; here that is an error.
+
+    Args:
+        steps: of the post-processor.
+        name: of the checkpoint, for messages.
+
+    Raises:
+        PolicyError: an un-normaliser without the numbers that its mode needs.
+    """
+    found = {"name": "checkpoint", "source": "post-processor", "by": "suite"}
+    for step in steps:
+        modes = {_word(kind): _word(mode) for kind, mode in (getattr(step, "norm_map", None) or {}).items()}
+        if (mode := modes.get(ACTION.upper(), IDENTITY)) == IDENTITY:
+            continue
+        numbers = (getattr(step, "stats", None) or {}).get(ACTION) or {}
+        lacking = [number for number in MODES.get(mode, ()) if number not in numbers]
+        if mode not in MODES or lacking:
+            raise PolicyError(
+                f"{name} scales actions by {mode}, and its post-processor lacks {' and '.join(lacking) or 'what that needs'}; "
+                "save the checkpoint with its data's statistics (LeRobot: make_pre_post_processors(config, dataset_stats=...))"
+            )
+        used = {number: np.asarray(numbers[number], np.float64).tolist() for number in MODES[mode]}
+        digest = hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
+        return {**found, "numbers": "/".join(MODES[mode]), "sha256": digest}
+    return {**found, "numbers": "none"}
+
+
+def _word(value: Any) -> str:
+    return str(getattr(value, "value", value)).upper()
 
 
 def _cameras(features: list[str], primary: str | None, wrist: str | None) -> dict[str, str]:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .hub_code import HubCodePolicy, remote_class
-from .nora.checkpoint import read_json
+from .hub_code import HubCodePolicy, pretrained, remote_class
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,6 +30,7 @@ class OpenVLAPolicy(HubCodePolicy):
     MODEL = "OpenVLA"
     WRITTEN_FOR = "4.40.1"
     TOWER = "vision_backbone"
+    NUMBERS = ("q01", "q99")
 
     def __init__(
         self,
@@ -62,12 +62,7 @@ class OpenVLAPolicy(HubCodePolicy):
 
         wanted = ("bfloat16" if device.startswith("cuda") else "float32") if self.dtype == "auto" else self.dtype
         model_class = remote_class(folder, "AutoModelForVision2Seq")
-        model = model_class.from_pretrained(
-            folder, torch_dtype=getattr(torch, wanted), low_cpu_mem_usage=True, use_safetensors=True
-        )
-        fine_tuned = folder / "dataset_statistics.json"
-        if fine_tuned.is_file():
-            model.norm_stats = read_json(fine_tuned)
+        model = pretrained(model_class, folder, torch_dtype=getattr(torch, wanted), low_cpu_mem_usage=True)
         return model.eval().to(device), AutoProcessor.from_pretrained(folder, trust_remote_code=True)
 
     def side(self) -> int:
@@ -75,6 +70,9 @@ class OpenVLAPolicy(HubCodePolicy):
 
     def known_statistics(self) -> Mapping[str, Any]:
         return self.model.norm_stats or {}
+
+    def use_statistics(self, table: Mapping[str, Any]) -> None:
+        self.model.norm_stats = dict(table)
 
     def question(self, family: str) -> str:
         return BARE if family == "simpler" else QUESTION

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .base import PolicyError
-from .hub_code import HubCodePolicy, remote_class
+from .hub_code import HubCodePolicy, pretrained, remote_class
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,6 +28,7 @@ class SpatialVLAPolicy(HubCodePolicy):
     MODEL = "SpatialVLA"
     WRITTEN_FOR = "4.47.0"
     TOWER = "vision_tower"
+    STATISTICS = "processor_config.json"
 
     def __init__(
         self,
@@ -55,7 +56,7 @@ class SpatialVLAPolicy(HubCodePolicy):
         from transformers import AutoProcessor
 
         model_class = remote_class(folder, "AutoModel")
-        model = model_class.from_pretrained(folder, torch_dtype=torch.bfloat16, use_safetensors=True)
+        model = pretrained(model_class, folder, torch_dtype=torch.bfloat16)
         processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
         if processor.num_obs_steps > 1:
             raise PolicyError(
@@ -68,6 +69,9 @@ class SpatialVLAPolicy(HubCodePolicy):
 
     def known_statistics(self) -> Mapping[str, Any]:
         return self.processor.statistics
+
+    def use_statistics(self, table: Mapping[str, Any]) -> None:
+        self.processor.statistics = dict(table)
 
     def question(self, family: str) -> str:
         return "{instruction}"

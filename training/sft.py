@@ -85,7 +85,7 @@ class Sft(Objective):
         )
 
     def forward(self, batch: SftBatch, draw: torch.Generator) -> Loss:
-        """Weighted sum of the parts; metrics `tokens`, `flow` and the auxiliary ones, unweighted."""
+        """Weighted sum of the parts; metrics `tokens`, `flow` and the auxiliary ones, unweighted, and `cut` (see `_Text`)."""
         text = _Text.of(batch, self.start.prompter, self.start.fast if self.settings.token_weight else None)
         positions = rotary_positions(
             text.ids, text.mask, self.start.prompter.ids.image, self._grids(batch), self.model.config.merge
@@ -97,7 +97,8 @@ class Sft(Objective):
             seen = self.backbone(ids, positions, pixels, logits=self.settings.token_weight > 0)
         parts = self._parts(seen, batch, text, draw)
         total = torch.stack([weight * value for weight, value in parts.values()]).sum()
-        return Loss(total, {name: value.detach() for name, (_, value) in parts.items()})
+        metrics = {name: value.detach() for name, (_, value) in parts.items()}
+        return Loss(total, metrics if text.cut is None else {**metrics, "cut": total.new_tensor(text.cut)})
 
     def _parts(self, seen: Seen, batch: SftBatch, text: _Text, draw: torch.Generator) -> dict[str, tuple[float, Tensor]]:
         """Name -> (weight, loss)."""
@@ -152,6 +153,8 @@ class _Text:
     """[B] tokens of the prompt."""
     labels: Array
     """[B, P] token ids of the answer, IGNORED elsewhere."""
+    cut: float | None
+    """Coefficients per chunk that the action tokenizer cannot say; None without action tokens."""
 
     @property
     def prompt_mask(self) -> Array:
@@ -162,7 +165,9 @@ class _Text:
     def of(cls, batch: SftBatch, prompter: Prompter, fast: FastTokenizer | None) -> _Text:
         """`fast` None leaves the answers out."""
         prompts = [prompter.prompt(text) for text in batch.instructions]
-        answers = [_answer(prompter, tokens) for tokens in fast.encode(batch.actions)] if fast else [[] for _ in prompts]
+        labelled = fast.label(batch.actions) if fast else None
+        answers = [_answer(prompter, tokens) for tokens in labelled.tokens] if labelled else [[] for _ in prompts]
+        cut = float(labelled.cut.mean()) if labelled else None
         rows = [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)]
         ids = np.full((len(rows), max(map(len, rows))), prompter.ids.pad, np.int64)
         labels = np.full(ids.shape, IGNORED, np.int64)
@@ -171,7 +176,7 @@ class _Text:
             labels[row, len(prompt) : len(rows[row])] = answer
         lengths = np.array([len(row) for row in rows])
         mask = np.arange(ids.shape[1]) < lengths[:, None]
-        return cls(ids, mask, np.array([len(prompt) for prompt in prompts]), labels)
+        return cls(ids, mask, np.array([len(prompt) for prompt in prompts]), labels, cut)
 
 
 def _answer(prompter: Prompter, tokens: list[int]) -> list[int]:

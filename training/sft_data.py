@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..policies.adapters import NormStats
+from ..policies.base import PolicyError
 from ..policies.nora.statistics import Statistics
 from . import action_stats
 from .datasets import Dataset, statistics
@@ -73,10 +74,15 @@ def bounds(
     """
     suites = sorted({d.suite for d in demonstrations})
     if settings.statistics == "start":
-        if missing := [suite for suite in suites if suite not in start]:
-            raise DataError(f"the checkpoint has no statistics for {', '.join(missing)}; take statistics: suite or shared")
+        if not start:
+            raise DataError(f"the checkpoint has no statistics for {', '.join(suites)}; take statistics: suite or shared")
         known = Statistics(start, None)
-        return {suite: known.of(suite) for suite in suites}, dict(start)
+        try:
+            return {suite: known.of(suite) for suite in suites}, dict(start)
+        except PolicyError as error:
+            raise DataError(
+                f"the checkpoint has no statistics for its demonstrations: {error}; take statistics: suite or shared"
+            ) from None
     if settings.statistics == "shared":
         pooled = statistics([replace(d, suite=POOLED) for d in demonstrations])[POOLED]
         measured = dict.fromkeys(suites, pooled)

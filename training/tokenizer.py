@@ -30,7 +30,9 @@ class Report:
     worst: float
     """Largest such difference."""
     bad: int
-    """Chunks that do not decode to status `ok`."""
+    """Chunks that do not decode to status `ok`, encoded as released."""
+    cut: int
+    """Chunks with a coefficient outside the fit: as labels they are cut."""
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able."""
@@ -63,4 +65,5 @@ def examine(tokenizer: FastTokenizer, chunks: Array) -> Report:
         rmse=float(np.sqrt(np.mean(error**2))),
         worst=float(np.abs(error).max()),
         bad=int((~good).sum()),
+        cut=int((tokenizer.label(chunks).cut > 0).sum()),
     )

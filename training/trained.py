@@ -23,7 +23,8 @@ def write_policy(start: Start, weights: Mapping[str, Tensor], folder: Path, *, t
     """
     from safetensors.torch import save_file
 
-    tensors = {name: weight.detach().cpu().contiguous() for name, weight in weights.items() if name != TIED}
+    repeated = TIED if start.model.config.tied else None
+    tensors = {name: weight.detach().cpu().contiguous() for name, weight in weights.items() if name != repeated}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     head = tokens or start.settings.get("token_head", True)
     config = {**start.settings, "trained": True, "token_head": head}

@@ -146,6 +146,8 @@ def _head(summary: Mapping[str, Any], console: Console) -> None:
             console.print(f"{name:10} {value}", markup=False)
     for line in troubles(counts):
         console.print(f"{'':10} {line}", markup=False, soft_wrap=True)
+    for line in _scales(policy):
+        console.print(f"scaled by  {line}", markup=False)
 
 
 def _source(merged: Mapping[str, Any]) -> str:
@@ -153,6 +155,22 @@ def _source(merged: Mapping[str, Any]) -> str:
     counts = merged.get("counts") or {}
     done = f", {counts['done']} of {counts['planned']}" if {"done", "planned"} <= counts.keys() else ""
     return f"{merged.get('name')} ({merged.get('status', 'status unknown')}{done})"
+
+
+def _scales(policy: Mapping[str, Any]) -> Iterable[str]:
+    """Which statistics scaled the actions of each suite, and where they stood; of a served policy too."""
+    found = policy.get("fingerprint") or {}
+    served = ((found.get("server") or {}).get("declared") or {}).get("fingerprint")
+    found = served if isinstance(served, dict) else found
+    names, sources = found.get("statistics"), found.get("statistics_from")
+    if not isinstance(names, dict):
+        return
+    for suite, name in names.items():
+        of = sources.get(suite, {}) if isinstance(sources, dict) else {}
+        facts = [str(of[fact]) for fact in ("source", "numbers") if of.get(fact)]
+        facts += ["named by the user"] if of.get("by") == "option" else []
+        facts += [f"sha256 {str(of['sha256'])[:12]}"] if of.get("sha256") else []
+        yield f"{name} for {suite}" + (f" ({', '.join(facts)})" if facts else "")
 
 
 def _named(values: Mapping[str, Any] | None, *names: str) -> str:

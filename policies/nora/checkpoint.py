@@ -6,15 +6,16 @@ What is on this machine (a path, or the hub's cache) is used without a network.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from ...envs import untrusted
 from ...envs.untrusted import is_name
 from ..base import PolicyError
-from .config import FULL_BACKBONE, ExpertConfig, NoraConfig
-from .weights import CheckpointError, Stored, contents, load_into
+from .config import FULL_BACKBONE, ExpertConfig, NoraConfig, says_tied, with_tie
+from .statistics_files import Own, own_statistics
+from .weights import EMBEDDING, CheckpointError, Stored, contents, head_tied, load_into
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 SETTINGS = ("*.json", "*/*.json")
 WEIGHTS = "*.safetensors"
 """Files of a hub repository that are fetched; never code."""
-EMBEDDING = "vlm.model.language_model.embed_tokens.weight"
+ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin", "adapter_config.json")
+"""Files of a LoRA that was not merged."""
 MOST_NOISE = 2.0
 EXPERT_CHUNK = 5
 """Actions per answer of the released NORA-1.5."""
@@ -60,10 +62,14 @@ class Checkpoint:
     tensors: Mapping[str, Stored]
 
     @property
+    def statistics(self) -> Own:
+        """Its own statistics of actions, and the file that has them. Raises PolicyError."""
+        return own_statistics(self.folder, _settings(self.folder))
+
+    @property
     def norm_stats(self) -> Mapping[str, Any]:
-        """Data set -> statistics, from `norm_stats.json` or the configuration; empty where neither has them."""
-        path = self.folder / "norm_stats.json"
-        return _object(path) if path.is_file() else _settings(self.folder).get("norm_stats") or {}
+        """Data set -> statistics, in one layout whatever the file's; empty where the checkpoint has none."""
+        return self.statistics.table
 
     @property
     def crop(self) -> bool:
@@ -93,8 +99,12 @@ class Checkpoint:
 
         if problem := self.config.problem():
             raise CheckpointError(f"{self.name}: {problem}")
+        try:
+            tied = head_tied(self.tensors, says_tied(self.config.backbone))
+        except CheckpointError as error:
+            raise CheckpointError(f"{self.name}: {error}") from None
         with torch.device("meta"):
-            model = NoraModel(self.config)
+            model = NoraModel(replace(self.config, backbone=with_tie(self.config.backbone, tied)))
         load_into(model, self.tensors, device, dtype)
         return model.eval().requires_grad_(False)
 
@@ -216,7 +226,12 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def _weight_files(folder: Path) -> tuple[Path, ...]:
-    """The files that the index names, else all of the folder. Raises CheckpointError where one is missing."""
+    """The files that the index names, else all of the folder. Raises CheckpointError where one is missing, and for an adapter."""
+    if adapters := [name for name in ADAPTERS if (folder / name).is_file()]:
+        raise CheckpointError(
+            f"{folder} holds an adapter ({adapters[0]}) beside or in the place of whole weights. Merge it into them (peft: "
+            "merge_and_unload), save the merged model and name that folder"
+        )
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         named = _object(index).get("weight_map")

@@ -97,6 +97,11 @@ class NoraConfig:
         """Tokens that one picture takes in the prompt."""
         return (self.image_size // (self.patch * self.merge)) ** 2
 
+    @property
+    def tied(self) -> bool:
+        """Whether the output head is the embedding, which it is unless the backbone says otherwise."""
+        return says_tied(self.backbone) is not False
+
     def problem(self) -> str:
         """Why no such model can be built; empty where one can."""
         if self.image_size % (self.patch * self.merge):
@@ -113,7 +118,21 @@ class NoraConfig:
         """The backbone's configuration for `transformers`."""
         from transformers import Qwen2_5_VLConfig
 
-        return Qwen2_5_VLConfig.from_dict({**self.backbone, "attn_implementation": "sdpa"})
+        # Said outright: what `transformers` takes where nothing is said differs from version to version.
+        return Qwen2_5_VLConfig.from_dict({**with_tie(self.backbone, self.tied), "attn_implementation": "sdpa"})
+
+
+def says_tied(backbone: Mapping[str, Any]) -> bool | None:
+    """What a backbone's configuration says of its output head: the embedding (True), or weights of its own; None: nothing."""
+    parts = (backbone, backbone.get("text_config") or {})
+    return next((bool(part["tie_word_embeddings"]) for part in parts if part.get("tie_word_embeddings") is not None), None)
+
+
+def with_tie(backbone: Mapping[str, Any], tied: bool) -> dict[str, Any]:
+    """The configuration saying so, wherever `transformers` looks."""
+    if "text_config" not in backbone:
+        return {**backbone, "tie_word_embeddings": tied}
+    return {**backbone, "tie_word_embeddings": tied, "text_config": {**backbone["text_config"], "tie_word_embeddings": tied}}
 
 
 def expert_intermediate(hidden: int) -> int:

@@ -86,10 +86,10 @@ def untrained(config: NoraConfig, seed: int, device: str = "cpu", dtype: str = "
 
 
 def save_weights(model: NoraModel, path: Path) -> None:
-    """Write the weights under the released NORA-1.5 names; the tied output head is left out."""
+    """Write the weights under the released NORA-1.5 names; an output head that is the embedding is left out."""
     from safetensors.torch import save_file
 
-    state = {name: value.contiguous() for name, value in model.state_dict().items() if name != TIED}
+    state = {name: value.contiguous() for name, value in model.state_dict().items() if name != TIED or not model.config.tied}
     save_file(state, path, metadata={"format": "pt"})
 
 

@@ -57,6 +57,7 @@ class NoraPolicy(BasePolicy):
         lower_case: bool = False,
         crop: bool | None = None,
         compile: bool = False,
+        scaled_gripper: bool | None = None,
     ) -> None:
         """Reads headers and settings; weights are loaded by `start`.
 
@@ -73,7 +74,8 @@ class NoraPolicy(BasePolicy):
             device: a torch device; `auto` is the GPU where there is one.
             threads: of torch on a CPU; None leaves them as they are. The last bits of an answer depend on their number.
             batch: rows per batch, always filled up; None is 16 on a GPU and 1 on a CPU.
-            statistics: name of the normalisation statistics; None takes the suite's.
+            statistics: name of the normalisation statistics; None takes those of the suite's data, the checkpoint's own where it
+                has any. `published` takes the published ones of each suite.
             tokenizer, fast: folder or hub id of the text and the action tokenizer; None: the checkpoint's own, else the
                 released ones.
             max_new_tokens: limit on generation; None: as many as the longest chunk, plus two. The released code passes none,
@@ -86,6 +88,7 @@ class NoraPolicy(BasePolicy):
             compile: fuse small kernels with `torch.compile`: minutes at the first decision of each prompt length.
             crop: follow the protocol's centre crop; false for models that were never trained on crops. None: as the checkpoint's
                 `config.json` says, else follow it.
+            scaled_gripper: whether the gripper is scaled like the rest, where the statistics have no mask that says so.
         """
         require()
         self.checkpoint = open_checkpoint(checkpoint)
@@ -97,7 +100,8 @@ class NoraPolicy(BasePolicy):
         self.dtype, self.device, self.threads, self.compile = dtype, device, threads, compile
         self.constrained, self.repetition_penalty = constrained, repetition_penalty
         self.new_tokens = max_new_tokens or most_tokens(self.chunk, self.checkpoint.config.action_size)
-        self.statistics = Statistics(self.checkpoint.norm_stats, statistics)
+        own = self.checkpoint.statistics
+        self.statistics = Statistics(own.table, statistics, source=own.source, scaled_gripper=scaled_gripper)
         self.prompter = Prompter.load(self._beside(tokenizer, "tokenizer.json", PROCESSOR), self.checkpoint.config.image_tokens)
         self.fast = self._fast(fast) if self.mode == "fast" else None
         self.noise = self.checkpoint.noise if noise is None else noise_scale(noise, "--policy-arg")
@@ -113,6 +117,7 @@ class NoraPolicy(BasePolicy):
         self.adapter = Adapter(context.protocol)
         self._image_steps = {k: v for k, v in context.protocol.model_image.items() if k != "crop" or self.crop}
         self._stats = {suite: self.statistics.of(suite) for suite in context.suites}
+        self._check_widths()
         if self.checkpoint.config.action_size != context.action_size:
             raise PolicyError(
                 f"{self.checkpoint.name} gives {self.checkpoint.config.action_size} numbers per step, not {context.action_size}"
@@ -152,8 +157,20 @@ class NoraPolicy(BasePolicy):
             "threads": self.threads,
             "batch": self.predictor.rows,
             "statistics": {suite: self.statistics.key(suite) for suite in self._stats},
+            "statistics_from": {suite: self.statistics.chosen(suite).facts() for suite in self._stats},
+            **({} if self.statistics.scaled_gripper is None else {"scaled_gripper": self.statistics.scaled_gripper}),
             **{option: getattr(self, option) for option in options},
         }
+
+    def _check_widths(self) -> None:
+        """Raises PolicyError for statistics of actions of another size: nothing is cut off or repeated."""
+        wanted = self.checkpoint.config.action_size
+        for suite, stats in self._stats.items():
+            if stats.low.size != wanted:
+                raise PolicyError(
+                    f"statistics {self.statistics.key(suite)} are of actions of {stats.low.size} numbers, "
+                    f"{self.checkpoint.name} gives {wanted}; add --policy-arg statistics=NAME"
+                )
 
     def _predictor(self) -> Predictor:
         import torch

@@ -23,9 +23,12 @@ EXPERT = ("action_expert.", "action_in_proj.", "action_time_mlp_in.", "action_ti
 REFERENCES = ("ref_action_expert.", "ref_action_out_proj.")
 """Frozen copies that the released preference training leaves in a checkpoint; no answer needs them."""
 TIED = "vlm.lm_head.weight"
-"""The output head is the embedding; files leave it out or repeat it."""
+"""The output head. Mostly it is the embedding, and files leave it out or repeat it."""
+EMBEDDING = "vlm.model.language_model.embed_tokens.weight"
 LARGEST_HEADER = 100_000_000
 """Bytes; the format's own limit."""
+ROWS = 8192
+"""Of a matrix that are compared at once."""
 SHOWN = 5
 """Tensors named in an error."""
 
@@ -52,7 +55,8 @@ class Stored:
 
 
 def canonical(name: str) -> str | None:
-    """The name that the model has for a tensor, whichever version wrote the file; None for one that it does not need.
+    """The name that the model has for a tensor, whichever version wrote the file; None for one that it does not need, and for the
+    output head, which `contents` keeps under `TIED`.
 
     `transformers` before 4.52 called the parts `visual.*` and `model.*`, later versions `model.visual.*` and
     `model.language_model.*`; NORA-1.5 files put `vlm.` in front.
@@ -77,12 +81,51 @@ def contents(files: Iterable[Path]) -> dict[str, Stored]:
     found: dict[str, Stored] = {}
     for path in files:
         for name, entry in _header(path).items():
-            key = canonical(name)
+            key = TIED if _is_head(name) else canonical(name)
             if key in found:
                 raise CheckpointError(f"{path.name} and {found[key].path.name} both hold {key} ({name}, {found[key].name})")
             if key is not None:
                 found[key] = Stored(name, tuple(entry["shape"]), path)
     return found
+
+
+def _is_head(name: str) -> bool:
+    return name.removeprefix("module.").removeprefix("vlm.") == "lm_head.weight"
+
+
+def head_tied(found: Mapping[str, Stored], said: bool | None) -> bool:
+    """Whether the output head is the embedding; `said` is what the configuration says, None where it says nothing.
+
+    Raises CheckpointError where the file holds another head than the configuration says: one of them is wrong, and tokens come
+    from the head.
+    """
+    if TIED not in found:
+        if said is False:
+            raise CheckpointError(
+                f"config.json says that the output head has its own weights (tie_word_embeddings: false), and there is no {TIED}"
+            )
+        return True
+    if _equal(found[TIED], found[EMBEDDING]):
+        return said is not False
+    if said:
+        raise CheckpointError(
+            f"{found[TIED].name} differs from the embedding, and config.json says that they are one (tie_word_embeddings: true). "
+            "Where the head was trained, as in a merged LoRA, write tie_word_embeddings: false; else remove it from the file"
+        )
+    return False
+
+
+def _equal(a: Stored, b: Stored) -> bool:
+    """Whether two stored tensors hold the same numbers."""
+    import torch
+    from safetensors import safe_open
+
+    if a.shape != b.shape:
+        return False
+    with safe_open(a.path, framework="pt") as one, safe_open(b.path, framework="pt") as other:
+        left, right = one.get_slice(a.name), other.get_slice(b.name)
+        starts = range(0, a.shape[0] if a.shape else 0, ROWS)
+        return all(torch.equal(left[i : i + ROWS].float(), right[i : i + ROWS].float()) for i in starts)
 
 
 def _header(path: Path) -> Mapping[str, Entry]:
@@ -122,9 +165,12 @@ def _checked(path: Path, header: Any, available: int) -> Mapping[str, Entry]:
 
 def check(model: NoraModel, found: Mapping[str, Stored]) -> None:
     """Raises CheckpointError where names or shapes are not exactly the model's. Works on the meta device."""
-    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items() if name != TIED}
+    repeated = {TIED} if model.config.tied else set()
+    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items() if name not in repeated}
     problems = [f"lacks {name} {list(wanted[name])}" for name in wanted if name not in found]
-    problems += [f"has {found[name].name}, which the model does not" for name in found if name not in wanted]
+    problems += [
+        f"has {found[name].name}, which the model does not" for name in found if name not in wanted and name not in repeated
+    ]
     problems += [
         f"has {found[name].name} as {list(found[name].shape)} where the model wants {list(shape)}"
         for name, shape in wanted.items()
@@ -144,9 +190,10 @@ def load_into(model: NoraModel, found: Mapping[str, Stored], device: str, dtype:
     for path in sorted({stored.path for stored in found.values()}):
         with safe_open(path, framework="pt", device=device) as file:
             for key, stored in found.items():
-                if stored.path == path:
+                if stored.path == path and not (key == TIED and model.config.tied):
                     state[key] = file.get_tensor(stored.name).to(dtype)
-    state[TIED] = state["vlm.model.language_model.embed_tokens.weight"]
+    if model.config.tied:
+        state[TIED] = state[EMBEDDING]
     model.load_state_dict(state, strict=True, assign=True)
     model.vlm.tie_weights()
     model.restore_rotary()

@@ -148,3 +148,76 @@ def test_data_too_wide_for_the_vocabulary_is_refused():
 def test_an_id_beyond_the_vocabulary_makes_the_chunk_malformed(fitted):
     tokens = fitted.encode(wave(1))[0]
     assert fitted.decode([[*tokens, 512]], 5, 7)[0].status == "malformed"
+
+
+@pytest.fixture(scope="module")
+def released_way():
+    """Fitted as released: nothing is cut at the upper end, and bytes that the data did not hold have no token."""
+    return FastTokenizer.fit(list(wave(400)), vocab_size=512, whole_alphabet=False)
+
+
+@pytest.fixture(params=["whole", "released"])
+def either(request, fitted, released_way):
+    return fitted if request.param == "whole" else released_way
+
+
+@pytest.mark.parametrize("far", [50.0, -50.0, 300.0, 2490.0, 1e4, 1e6, 1e30, -1e30])
+def test_labels_decode_however_far_the_actions_lie_outside_the_fit(either, far):
+    chunks = wave(4)
+    chunks[1, 2, 3] = far
+    chunks[2] = far
+    labels = either.label(chunks)
+    assert {answer.status for answer in either.decode(labels.tokens, 5, 7)} == {"ok"}
+    assert labels.cut[1] > 0 and labels.cut[2] > 0
+
+
+def test_nothing_of_the_fitting_data_is_cut_and_its_labels_are_the_released_tokens(either):
+    chunks = wave(400)
+    labels = either.label(chunks)
+    assert not labels.cut.any() and labels.tokens == either.encode(chunks)
+
+
+def test_what_is_cut_is_as_near_as_the_tokenizer_can_say(released_way):
+    chunk = np.zeros((1, 5, 7))
+    chunk[0, :, 0] = 300.0
+    labels = released_way.label(chunk)
+    (decoded,) = released_way.decode(labels.tokens, 5, 7)
+    assert labels.cut.tolist() == [1]
+    assert 15 < decoded.coefficients[0] <= released_way.vocab_size and not decoded.coefficients[1:].any()
+
+
+@pytest.mark.parametrize("far", [2490.0, 1e6, 1e30])
+def test_released_encoding_of_what_no_character_stands_for_is_refused(released_way, far):
+    with pytest.raises(FastError, match="far outside"):
+        released_way.encode(np.full((1, 5, 7), far))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("make", ["encode", "label"])
+def test_what_is_no_number_has_no_tokens(either, make, bad):
+    chunks = wave(2)
+    chunks[1, 0, 0] = bad
+    with pytest.raises(FastError, match="no number"):
+        getattr(either, make)(chunks)
+
+
+def test_data_that_is_no_number_cannot_be_fitted():
+    with pytest.raises(FastError, match="no number"):
+        FastTokenizer.fit([np.full((5, 7), np.nan)])
+
+
+@pytest.mark.parametrize("horizon, size", [(1, 7), (5, 3), (16, 14), (50, 32), (8, 1)])
+def test_labels_of_other_widths_and_lengths_decode(either, horizon, size):
+    chunks = wave(4, horizon, size)
+    labels = either.label(chunks)
+    assert [answer.actions.shape for answer in either.decode(labels.tokens, horizon, size)] == [(horizon, size)] * 4
+
+
+@pytest.mark.parametrize("chunks", [np.zeros((5, 7)), np.zeros((1, 5, 7), object), np.full((1, 5, 7), "x")])
+def test_what_is_no_batch_of_chunks_is_refused(either, chunks):
+    with pytest.raises(FastError):
+        either.label(chunks)
+
+
+def test_labels_of_no_chunks_are_none(either):
+    assert either.label(np.zeros((0, 5, 7))).tokens == []

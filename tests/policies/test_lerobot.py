@@ -3,10 +3,11 @@
 import json
 import os
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 from nora_bench.policies.base import PolicyError
-from nora_bench.policies.lerobot import _cameras
+from nora_bench.policies.lerobot import _cameras, scale_of
 from nora_bench.policies.registry import load
 
 CHECK = """
@@ -101,3 +102,32 @@ def test_pictures_whose_names_do_not_tell_are_asked_for():
         _cameras(features, None, None)
     with pytest.raises(PolicyError, match="has no picture top"):
         _cameras(features, "top", None)
+
+
+def unnormaliser(mode, **numbers):
+    """What scales actions in a post-processor, as LeRobot's own step keeps it."""
+    return SimpleNamespace(norm_map={"ACTION": mode}, stats={"action": numbers} if numbers else {})
+
+
+@pytest.mark.parametrize(
+    "mode, numbers, kind",
+    [
+        ("MEAN_STD", {"mean": [0.0] * 7, "std": [1.0] * 7}, "mean/std"),
+        ("MIN_MAX", {"min": [0.0] * 7, "max": [1.0] * 7, "mean": [0.0] * 7}, "min/max"),
+        ("QUANTILES", {"q01": [0.0] * 7, "q99": [1.0] * 7}, "q01/q99"),
+    ],
+)
+def test_what_scales_the_actions_is_recorded(mode, numbers, kind):
+    scale = scale_of([SimpleNamespace(), unnormaliser(mode, **numbers)], "mine")
+    assert (scale["numbers"], scale["source"]) == (kind, "post-processor")
+    assert scale != scale_of([unnormaliser(mode, **{name: [2.0] * 7 for name in numbers})], "mine")
+
+
+@pytest.mark.parametrize("numbers", [{}, {"min": [0.0] * 7, "max": [1.0] * 7}, {"mean": [0.0] * 7}])
+def test_actions_that_nothing_scales_back_are_refused(numbers):
+    with pytest.raises(PolicyError, match=r"MEAN_STD.*lacks"):
+        scale_of([unnormaliser("MEAN_STD", **numbers)], "mine")
+
+
+def test_a_checkpoint_that_was_trained_on_unscaled_actions_needs_no_numbers():
+    assert scale_of([unnormaliser("IDENTITY")], "mine")["numbers"] == "none"

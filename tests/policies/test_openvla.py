@@ -161,6 +161,66 @@ def test_a_fine_tunes_own_statistics_win(checkpoint):
     assert started(folder).fingerprint()["statistics"] == {"libero_goal": "libero_goal"}
 
 
+@pytest.mark.parametrize(
+    "own", [{"libero_4_task_suites_no_noops": stats(9.0)}, {"norm_stats": {"libero": stats(9.0)}}, stats(9.0)]
+)
+def test_own_statistics_serve_under_the_names_and_layouts_of_others(checkpoint, own):
+    folder = checkpoint()
+    (folder / "norm_stats.json").write_text(json.dumps(own))
+    policy = started(folder)
+    (found,) = policy.fingerprint()["statistics_from"].values()
+    assert (found["source"], policy.known_statistics()[found["name"]]) == ("norm_stats.json", stats(9.0))
+
+
+@pytest.mark.parametrize(
+    "own, complaint",
+    [
+        ({"libero_object_no_noops": stats(9.0)}, r"has libero_object_no_noops.*--policy-arg statistics=NAME"),
+        ({"libero_goal": {"action": {"mean": [0.0] * 7, "std": [1.0] * 7}}}, "lack q01 and q99"),
+    ],
+)
+def test_own_statistics_that_do_not_fit_or_do_not_say_enough_are_refused(checkpoint, own, complaint):
+    folder = checkpoint()
+    (folder / "dataset_statistics.json").write_text(json.dumps(own))
+    with pytest.raises(PolicyError, match=complaint):
+        started(folder)
+
+
+def rewrite(folder, change):
+    from safetensors.torch import load_file, save_file
+
+    save_file(change(load_file(folder / "model.safetensors")), folder / "model.safetensors", {"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    "change, complaint",
+    [
+        (lambda tensors: {"vision_backbone.weight": tensors["vision_backbone.weight"]}, r"lacks vision_backbone\.bias"),
+        (lambda tensors: {**tensors, "head.lora_A.weight": tensors["vision_backbone.bias"].clone()}, r"has head\.lora_A\.weight"),
+    ],
+    ids=["missing", "unknown"],
+)
+def test_weights_that_the_library_would_draw_or_drop_are_refused_by_name(checkpoint, change, complaint):
+    folder = checkpoint()
+    rewrite(folder, change)
+    with pytest.raises(PolicyError, match=complaint):
+        started(folder)
+
+
+def test_tensors_that_a_model_computes_for_itself_may_lie_in_old_files(checkpoint):
+    folder = checkpoint()
+    rewrite(folder, lambda tensors: {**tensors, "rotary_emb.inv_freq": tensors["vision_backbone.bias"].clone()})
+    started(folder)
+
+
+@pytest.mark.parametrize("file", ["adapter_model.safetensors", "action_head--150000_checkpoint.pt"])
+def test_weights_beside_the_model_are_not_left_out(checkpoint, file):
+    folder = checkpoint()
+    (folder / file).write_bytes(b"")
+    with pytest.raises(PolicyError, match=file):
+        started(folder)
+
+
 def test_code_that_leaves_the_picture_out_is_refused(checkpoint):
     policy = started(checkpoint(blind=True))
     with pytest.raises(PolicyError, match=r"without looking at the picture.*transformers 4\.40\.1"):

@@ -204,3 +204,12 @@ def test_a_checkpoint_with_its_own_code_answers_as_its_card_asks_it(tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["ours"] == found["theirs"]
+
+
+def test_a_fine_tunes_own_statistics_win(checkpoint):
+    folder = checkpoint()
+    (folder / "dataset_statistics.json").write_text(json.dumps({"fractal/0.2.0": {"action": {"q99": [7.0] * 7}}}))
+    policy = started(folder)
+    (found,) = policy.fingerprint()["statistics_from"].values()
+    assert (found["name"], found["source"]) == ("fractal/0.2.0", "dataset_statistics.json")
+    assert policy.processor.statistics["fractal/0.2.0"]["action"]["q99"][0] == 7.0

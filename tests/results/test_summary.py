@@ -75,6 +75,20 @@ def test_show_prints_what_failed_and_where_the_time_went(cli, goal):
     assert "reset 1.1 s (5%)" in shown
 
 
+@pytest.mark.parametrize("served", [False, True])
+def test_show_prints_which_statistics_scaled_the_actions(cli, run, record, served):
+    found = {
+        "statistics": {"libero_goal": "libero_all"},
+        "statistics_from": {
+            "libero_goal": {"source": "dataset_statistics.json", "numbers": "q01/q99", "by": "option", "sha256": "ab"}
+        },
+    }
+    fingerprint = {"server": {"declared": {"fingerprint": found}}} if served else found
+    folder = run("scaled", [record()], policy={"name": "mine", "fingerprint": fingerprint}).folder
+    shown = " ".join(cli("show", folder).out.split())
+    assert "libero_all for libero_goal (dataset_statistics.json, q01/q99, named by the user, sha256 ab)" in shown
+
+
 def test_show_json_is_the_summary(cli, goal):
     assert json.loads(cli("show", goal.folder, "--json").out) == json.loads(json.dumps(summarise(goal)))
 

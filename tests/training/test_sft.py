@@ -67,6 +67,13 @@ def test_the_sum_is_cross_entropy_and_ten_times_the_flow(start):
     assert loss.total.item() == pytest.approx(loss.metrics["tokens"].item() + 10 * loss.metrics["flow"].item(), rel=1e-6)
 
 
+def test_labels_are_cut_to_the_action_tokenizers_fit_and_counted(start):
+    far = batch()
+    far = replace(far, actions=far.actions + np.float32(300.0))
+    within, beyond = (Sft(start, SftSettings())(rows, draw()).metrics["cut"].item() for rows in (batch(), far))
+    assert beyond > 0 and beyond > within
+
+
 def test_the_losses_are_those_of_the_models_own_joint_loss(start):
     """`policies.nora.parity` holds that one against the released code."""
     from nora_bench.policies.nora.pixels import patches
@@ -125,7 +132,7 @@ def test_only_the_expert_is_trained_on_request(start):
 def test_tokens_alone_leave_the_expert_as_it_is(start, tmp_path):
     before = {name: value.clone() for name, value in start.model.named_parameters()}
     tokens_alone = Sft(start, replace(SftSettings(), flow_weight=0.0))
-    assert set(tokens_alone(batch(), draw()).metrics) == {"tokens"}
+    assert set(tokens_alone(batch(), draw()).metrics) == {"tokens", "cut"}
     train(tokens_alone, Once(batch()), LoopSettings(steps=2, batch=4, rate=1e-3), tmp_path)
     moved = {name for name, value in start.model.named_parameters() if not torch.equal(value, before[name])}
     assert moved and all(name.startswith("vlm.") for name in moved)

@@ -74,7 +74,7 @@ def tokenizer(
         console,
         f"{report.tokens_mean:.2f} tokens per chunk of {length} x {len(measured and next(iter(stats.values())).low)} "
         f"(at most {report.tokens_max}) on {report.chunks} {on} chunks; error {report.rmse:.4f} (rms), {report.worst:.4f} "
-        f"(largest), normalised; {report.bad} chunks do not decode; {time.monotonic() - started:.1f} s",
+        f"(largest), normalised; {report.bad} chunks do not decode, {report.cut} are cut; {time.monotonic() - started:.1f} s",
     )
     if as_json:
         print(json.dumps({"folder": str(out), "vocab": vocab, "examined_on": on, **report.to_json()}))

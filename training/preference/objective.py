@@ -39,6 +39,8 @@ class TokenPairs:
     shown: Shown
     labels: Tensor
     """[2B, P]"""
+    cut: float = 0.0
+    """Coefficients per chunk that the action tokenizer cannot say, and that the nearest it can took the place of."""
 
 
 class Batched:
@@ -109,7 +111,8 @@ class TokenPreference(Preference):
         shown, labels = to(batch.shown, self.device), batch.labels.to(self.device)
         ours = token_log_probabilities(self.policy.prefix(*shown.inputs).logits, labels)
         theirs = self.reference.log_probabilities(shown.inputs, labels)
-        return _reported(token_dpo(ours, theirs, self.settings.token_beta))
+        found = _reported(token_dpo(ours, theirs, self.settings.token_beta))
+        return Loss(found.total, {**found.metrics, "cut": found.total.new_tensor(batch.cut)})
 
 
 def _reported(found: DpoLoss) -> Loss:

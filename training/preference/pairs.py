@@ -75,6 +75,7 @@ class PairExamples:
         chunks = np.concatenate([self.winners[indices], self.losers[indices]])
         if self.fast is None:
             return FlowPairs(self.batcher.shown(images, texts), torch.from_numpy(chunks))
-        answers = [self.batcher.answer(tokens) for tokens in self.fast.encode(chunks)]
+        labelled = self.fast.label(chunks)
+        answers = [self.batcher.answer(tokens) for tokens in labelled.tokens]
         shown = self.batcher.shown(np.concatenate([images, images]), texts + texts, answers)
-        return TokenPairs(shown, self.batcher.labels(shown))
+        return TokenPairs(shown, self.batcher.labels(shown), float(labelled.cut.mean()))

@@ -278,3 +278,79 @@ def test_broken_statistics_are_named(folder):
 
 def test_expert_sizes_are_read_off_the_tensors(checkpoint):
     assert checkpoint.config.expert == ExpertConfig(48, 6, 256)
+
+
+def with_head(folder, said, scale):
+    """Give the checkpoint an output head: the embedding times `scale`; the configuration says `said` of it."""
+    weights = load_file(folder / "model.safetensors")
+    head = weights[EMBEDDING] * scale
+    change(folder, **{"vlm.lm_head.weight": head})
+    settings = json.loads((folder / "config.json").read_text())
+    settings["vlm_config"].pop("tie_word_embeddings")
+    settings["vlm_config"] |= {} if said is None else {"tie_word_embeddings": said}
+    (folder / "config.json").write_text(json.dumps(settings))
+    return head
+
+
+@pytest.mark.parametrize("said, scale", [(False, -1.0), (None, -1.0), (False, 1.0), (None, 1.0), (True, 1.0)])
+def test_the_output_head_of_the_file_is_used(folder, said, scale):
+    head = with_head(folder, said, scale)
+    model = open_checkpoint(str(folder)).model("cpu", torch.float32)
+    assert torch.equal(model.vlm.lm_head.weight, head)
+    tied = said is not False and scale == 1.0
+    assert (model.vlm.lm_head.weight is model.vlm.model.language_model.embed_tokens.weight) is tied is model.config.tied
+
+
+def test_a_head_of_its_own_decides_the_engines_tokens(folder):
+    from nora_bench.policies.nora.engine import Engine, Greedy, Inputs, Shape
+
+    def tokens():
+        model = open_checkpoint(str(folder)).model("cpu", torch.float32)
+        config, image = model.config, model.config.backbone["image_token_id"]
+        ids = torch.tensor([[1] + [image] * config.image_tokens + [2, 3]])
+        positions = torch.arange(ids.shape[1]).expand(3, 1, -1)
+        pixels = torch.zeros(1, (config.image_size // config.patch) ** 2, 3 * 2 * config.patch**2)
+        inputs = Inputs(ids, torch.tensor([ids.shape[1]]), positions, pixels)
+        return Engine(model, Shape(1, ids.shape[1], 0, 1, 1), image, Greedy(-1)).generate(inputs).tolist()
+
+    before = tokens()
+    with_head(folder, False, -1.0)
+    assert tokens() != before
+
+
+def test_a_head_that_differs_where_the_configuration_says_it_does_not_is_refused(folder):
+    with_head(folder, True, -1.0)
+    with pytest.raises(CheckpointError, match=r"vlm\.lm_head\.weight differs from the embedding.*tie_word_embeddings: false"):
+        open_checkpoint(str(folder)).model("cpu", torch.float32)
+
+
+def test_a_head_of_its_own_that_is_not_there_is_refused(folder, settings):
+    settings["vlm_config"]["tie_word_embeddings"] = False
+    (folder / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(CheckpointError, match=r"there is no vlm\.lm_head\.weight"):
+        open_checkpoint(str(folder)).model("cpu", torch.float32)
+
+
+@pytest.mark.parametrize("said", [None, True])
+def test_without_a_head_it_is_the_embedding_whatever_the_library_assumes(folder, settings, said):
+    settings["vlm_config"] = {name: value for name, value in settings["vlm_config"].items() if name != "tie_word_embeddings"}
+    settings["vlm_config"] |= {} if said is None else {"tie_word_embeddings": said}
+    (folder / "config.json").write_text(json.dumps(settings))
+    model = open_checkpoint(str(folder)).model("cpu", torch.float32)
+    assert model.vlm.lm_head.weight is model.vlm.model.language_model.embed_tokens.weight
+
+
+def test_what_is_written_keeps_a_head_of_its_own(folder, tmp_path):
+    from nora_bench.policies.nora.nano import save_weights
+
+    head = with_head(folder, False, -1.0)
+    save_weights(open_checkpoint(str(folder)).model("cpu", torch.float32), tmp_path / "written.safetensors")
+    assert torch.equal(load_file(tmp_path / "written.safetensors")["vlm.lm_head.weight"], head)
+
+
+@pytest.mark.parametrize("file", ["adapter_model.safetensors", "adapter_config.json"])
+def test_an_adapter_that_was_not_merged_is_refused(folder, file):
+    shard(folder)
+    (folder / file).write_bytes(b"{}")
+    with pytest.raises(CheckpointError, match="Merge it"):
+        open_checkpoint(str(folder))

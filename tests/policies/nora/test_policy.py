@@ -247,3 +247,38 @@ def test_what_changes_answers_is_in_the_fingerprint(started):
     ]
     assert len({str(sorted(fingerprint.items())) for fingerprint in prints}) == 5
     assert len({fingerprint["weights_sha256"] for fingerprint in prints}) == 1
+
+
+OWN = {"q01": [-0.01] * 6 + [0.0], "q99": [0.01] * 6 + [1.0], "mask": [True] * 6 + [False]}
+
+
+def with_statistics(checkpoint, folder, own, file="norm_stats.json"):
+    """A copy of a checkpoint that has statistics of its own."""
+    (shutil.copytree(checkpoint, folder) / file).write_text(json.dumps(own))
+    return NoraPolicy(str(folder))
+
+
+def test_own_statistics_scale_the_actions_and_are_recorded(nano, context, look, tmp_path):
+    policy = with_statistics(
+        nano, tmp_path / "own", {"libero_4_task_suites_no_noops": {"action": OWN}}, "dataset_statistics.json"
+    )
+    policy.start(context)
+    assert np.abs(policy.act([look(0)])[0].actions[:, :6]).max() <= 0.05
+    recorded = policy.fingerprint()
+    assert recorded["statistics"] == {"libero_object": "libero_4_task_suites_no_noops"}
+    assert recorded["statistics_from"]["libero_object"]["source"] == "dataset_statistics.json"
+
+
+def test_published_statistics_are_recorded_as_such(started):
+    assert started().fingerprint()["statistics_from"]["libero_object"]["source"] == "published"
+
+
+def test_own_statistics_that_do_not_fit_are_refused_before_weights_are_loaded(nano, context, tmp_path):
+    with pytest.raises(PolicyError, match=r"bridge_orig.*--policy-arg statistics=NAME"):
+        with_statistics(nano, tmp_path / "own", {"bridge_orig": {"action": OWN}}).start(context)
+
+
+def test_statistics_of_actions_of_another_size_are_refused(nano, context, tmp_path):
+    wide = {name: numbers + numbers for name, numbers in OWN.items()}
+    with pytest.raises(PolicyError, match="14 numbers"):
+        with_statistics(nano, tmp_path / "own", {"libero_object": {"action": wide}}).start(context)
