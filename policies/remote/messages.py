@@ -87,6 +87,22 @@ def openpi(observation: Observation, images: Mapping[str, Array], *, state: bool
     return {**shown, PROMPT: observation.instruction}
 
 
+def padded(picture: Array, side: int) -> Array:
+    """[side, side, 3] the picture as openpi's client sends it: its own shape kept, in the middle, black beside it.
+
+    Pillow's bilinear filter; lengths and margins are cut to whole pixels.
+    """
+    from PIL import Image
+
+    scale = max(picture.shape[:2]) / side
+    height, width = (int(length / scale) for length in picture.shape[:2])
+    resized = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR)
+    top, left = (side - height) // 2, (side - width) // 2
+    out = np.zeros((side, side, 3), np.uint8)
+    out[top : top + height, left : left + width] = np.asarray(resized)
+    return out
+
+
 def read_openpi(message: Any, spec: EpisodeSpec, decision: int) -> Observation:
     """The observation in a message of openpi's LIBERO client. Raises ValueError for anything else."""
     if not isinstance(message, Mapping) or not isinstance(message.get(PROMPT, ""), str):
@@ -120,7 +136,8 @@ def libero_state(proprio: Mapping[str, Array], *, shortest: bool = False) -> Arr
     missing = {"eef_pos", "eef_quat", "gripper_qpos"} - proprio.keys()
     if missing:
         raise PolicyError(
-            f"the server's state is LIBERO's, and this suite shows no {', '.join(sorted(missing))}; try state=false"
+            f"the server's state is LIBERO's, and this suite shows no {', '.join(sorted(missing))}; try state=false "
+            "if its model takes no state"
         )
     quat = -proprio["eef_quat"] if shortest and proprio["eef_quat"][3] < 0 else proprio["eef_quat"]
     return np.concatenate([proprio["eef_pos"], axis_angle(quat), proprio["gripper_qpos"]])

@@ -41,7 +41,8 @@ def connect(
 
     Args:
         url: `ws://host:port` or `wss://...`.
-        image_size: pixels; pictures are resized to it (Pillow, bilinear), as openpi's client does. 0 sends them as they are.
+        image_size: side in pixels; pictures are resized to it (Pillow, bilinear) and those that are not square padded, as
+            openpi's client does. 0 sends them as they are.
         cameras: which are sent.
         state: whether LIBERO's 8 numbers are sent.
         steps: how many of a chunk's steps are executed; None for what the protocol says, or all. openpi's LIBERO script: 5.
@@ -126,10 +127,7 @@ class OpenpiPolicy:
     def _resized(self, picture: Array) -> Array:
         if not self._image_size or picture.shape[:2] == (self._image_size, self._image_size):
             return picture
-        from PIL import Image
-
-        side = (self._image_size, self._image_size)
-        return np.asarray(Image.fromarray(picture).resize(side, Image.Resampling.BILINEAR))
+        return messages.padded(picture, self._image_size)
 
     def _ask(self, questions: Sequence[bytes]) -> list[dict[str, Any]]:
         """The answers, over as many connections as it takes."""
@@ -170,7 +168,9 @@ class OpenpiPolicy:
         return answer
 
     def _chunk(self, answer: Mapping[str, Any]) -> ActionChunk:
-        return ActionChunk(actions_of(answer, self._link.url)[: self._steps], str(answer.get("status", "ok")))
+        return ActionChunk(
+            actions_of(answer, self._link.url, self.context.action_size)[: self._steps], str(answer.get("status", "ok"))
+        )
 
 
 class ServedPolicy(OpenpiPolicy):
@@ -241,8 +241,8 @@ class ServedPolicy(OpenpiPolicy):
         return max(timings_ms) / 1000  # asked as one batch
 
 
-def actions_of(answer: Mapping[str, Any], url: str) -> Array:
-    """[steps, action size] float64 in an answer; one action counts as a chunk of one step."""
+def actions_of(answer: Mapping[str, Any], url: str, size: int) -> Array:
+    """[steps, size] finite float64 in an answer; one action counts as a chunk of one step. Raises PolicyError for others."""
     actions = answer.get("actions")
     if not isinstance(actions, np.ndarray | list):
         raise PolicyError(f"the server at {url} answered without `actions` (it has {', '.join(map(str, answer)) or 'nothing'})")
@@ -251,7 +251,14 @@ def actions_of(answer: Mapping[str, Any], url: str) -> Array:
     except (ValueError, TypeError):
         raise PolicyError(f"the server at {url} answered with actions that are no array of numbers") from None
     if found.ndim != 2 or not found.size:
-        raise PolicyError(f"the server at {url} answered with actions {list(found.shape)}, not [steps, action size]")
+        raise PolicyError(f"the server at {url} answered with actions {list(found.shape)}, not [steps, {size}]")
+    if found.shape[1] != size:
+        raise PolicyError(
+            f"the server at {url} answered with {found.shape[1]} numbers per action, and this run's environments take {size}: "
+            "its model was made for another robot, or its output is not converted to that of this one"
+        )
+    if not np.isfinite(found).all():
+        raise PolicyError(f"the server at {url} answered with actions that are not finite: NaN or infinity among them")
     return found
 
 
