@@ -8,19 +8,22 @@ observation as it is, under that name; arrays arrive bit for bit, and its answer
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from ...envs.base import EpisodeSpec, View
+from ...envs.base import EpisodeSpec, Needs, View
 from ..base import Array, Observation, PolicyError
 
 BLOCK = "nora_bench"
 IMAGES = {"primary": "observation/image", "wrist": "observation/wrist_image"}
 """Camera -> openpi's name, as its LIBERO example has it."""
 STATE, PROMPT = "observation/state", "prompt"
+SUITE = "suite"
+"""Name of ours that openpi's client may add: which suite the observation is of, where a server answers for several."""
 LARGEST_BATCH = 256
 """Observations of one question."""
 
@@ -103,13 +106,31 @@ def padded(picture: Array, side: int) -> Array:
     return out
 
 
-def read_openpi(message: Any, spec: EpisodeSpec, decision: int) -> Observation:
-    """The observation in a message of openpi's LIBERO client. Raises ValueError for anything else."""
-    if not isinstance(message, Mapping) or not isinstance(message.get(PROMPT, ""), str):
-        raise ValueError("not an observation: a map with a text under `prompt` is wanted")
+def read_openpi(message: Any, needs: Needs) -> tuple[View, str]:
+    """What a message of openpi's LIBERO client shows, and its instruction.
+
+    Raises ValueError where it is no such message, or lacks something that the policy looks at.
+    """
+    if not isinstance(message, Mapping):
+        raise ValueError(f"not an observation: a map is wanted, not {type(message).__name__}")
+    if needs.privileged:
+        raise ValueError("this policy reads the simulator's state, which an observation of openpi's client does not hold")
+    wanted = [*(IMAGES[camera] for camera in needs.cameras), *([STATE] if needs.proprio else []), PROMPT]
+    missing = [name for name in wanted if name not in message]
+    if missing:
+        raise ValueError(
+            f"not an observation: it lacks {_listed(missing)}. This policy looks at {_listed(wanted)}, and what came has "
+            f"{_listed(message) or 'nothing'}"
+        )
+    if not isinstance(message[PROMPT], str):
+        raise ValueError(f"not an observation: `{PROMPT}` is not a text")
     images = _pictures({camera: message[name] for camera, name in IMAGES.items() if name in message})
     proprio = libero_proprio(message[STATE]) if STATE in message else {}
-    return Observation(spec, decision, decision, message.get(PROMPT, ""), View(images=images, proprio=proprio))
+    return View(images=images, proprio=proprio), message[PROMPT]
+
+
+def _listed(names: Iterable[Any]) -> str:
+    return ", ".join(f"`{str(name)[:40]}`" for name in islice(names, 20))
 
 
 def _pictures(images: Mapping[str, Any]) -> dict[str, Array]:

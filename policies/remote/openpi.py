@@ -187,6 +187,7 @@ class ServedPolicy(OpenpiPolicy):
             self.needs = Needs(**{**said["needs"], "cameras": tuple(said["needs"]["cameras"])})
             self.stochastic, self.marks = bool(said["stochastic"]), tuple(map(str, said["marks"]))
             self._serves = (str(said["protocol"]), int(said["protocol_version"]), int(said["action_size"]))
+            self._suites = tuple(map(str, said["suites"]))
             self._fingerprint = dict(said["fingerprint"])
         except (KeyError, TypeError, ValueError) as error:
             raise PolicyError(f"the server at {link.url} is of another version of nora-bench: {error!r}") from None
@@ -201,6 +202,11 @@ class ServedPolicy(OpenpiPolicy):
             raise PolicyError(
                 f"the server at {self._link.url} answers for {name} v{version} ({size} numbers per action), and this run plays "
                 f"{wanted[0]} v{wanted[1]} ({wanted[2]}); start it with --protocol {wanted[0]} and the run's --suite"
+            )
+        if other := sorted(set(context.suites) - set(self._suites)):
+            raise PolicyError(
+                f"the server at {self._link.url} answers for {', '.join(self._suites)}, and this run plays {', '.join(other)}; "
+                f"start it with {' '.join(f'--suite {suite}' for suite in context.suites)}"
             )
 
     def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:

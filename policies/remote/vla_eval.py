@@ -68,8 +68,8 @@ class VlaEvalPolicy:
         first = self._new_link()
         self.declared: dict[str, Any] = first.open()
         self._idle.append(first)
-        self._wishes = dict(self.declared.get("observation_params") or {})
-        spec = self.declared.get("action_spec") or {}
+        self._wishes: dict[str, Any] = plain(self.declared.get("observation_params") or {})
+        spec: dict[str, Any] = plain(self.declared.get("action_spec") or {})
         wishes.refuse_unmet(url, self._wishes, ignore)
         self._absolute = wishes.is_absolute(self._wishes, spec)
         if check:

@@ -49,7 +49,7 @@ def refuse_other_protocol(url: str, wishes: Mapping[str, Any], context: PolicyCo
     played: dict[str, set[Any]] = {"suite": set(context.suites), "num_steps_wait": {protocol.settle_steps}}
     if "max_steps" in wanted:
         played["max_steps"] = {protocol.steps(suite) for suite in context.suites}
-    other = {name: value for name, value in wanted.items() if played[name] != {value}}
+    other = {name: value for name, value in wanted.items() if [str(value)] != [*map(str, played[name])]}
     if other:
         here = ", ".join(f"{name}={' '.join(map(str, sorted(played[name])))}" for name in other)
         raise PolicyError(f"the server at {url} wants {_said(other)}, and the run under {protocol.name} has {here}")
