@@ -88,6 +88,8 @@ class OpenpiPolicy:
         state: bool = True,
         steps: int | None = None,
     ) -> None:
+        if (steps is not None and steps < 1) or image_size < 0:
+            raise PolicyError(f"steps={steps}, image_size={image_size}: steps is at least 1, and image_size 0 or more")
         self.needs = Needs(cameras=cameras, proprio=state)
         self.declared = declared
         self._link = link

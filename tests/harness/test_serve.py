@@ -21,7 +21,7 @@ from nora_bench.harness.errors import InputError
 from nora_bench.harness.serve import Address
 from nora_bench.policies.base import ActionChunk, BasePolicy, EpisodesLost, PolicyContext, PolicyError
 from nora_bench.policies.registry import load
-from nora_bench.policies.remote import codec
+from nora_bench.policies.remote import codec, messages
 from servers import TOY, free_port, observation, served
 
 pytest.importorskip("websockets", reason="pip install 'nora-bench[remote]'")
@@ -224,6 +224,13 @@ def test_openpis_own_client_drives_a_policy_of_ours(openpi_client, tmp_path):
         answers = [theirs.infer(OPENPI) for _ in range(2)]
     assert [answer["actions"].tolist() for answer in answers] == [[[7.5]] * 5, [[8.5]] * 5]
     assert answers[0]["server_timing"]["infer_ms"] > 0
+
+
+@pytest.mark.parametrize("shape", [(256, 256), (512, 640), (480, 640), (30, 50), (225, 224)])
+def test_pictures_go_out_as_openpis_own_client_resizes_them(openpi_client, shape):
+    theirs = importlib.import_module("openpi_client.image_tools")
+    picture = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    assert np.array_equal(messages.padded(picture, 224), theirs.resize_with_pad(picture, 224, 224))
 
 
 class Shown(BasePolicy):
