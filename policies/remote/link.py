@@ -113,6 +113,7 @@ def _connect(url: str, hold: ExitStack) -> Any:
     proxy = _proxy(url)
     if proxy and proxy.lacks_socks:
         raise PolicyError(f"{url} is asked through {proxy}, which needs: pip install python-socks; {_directly(url)}")
+    through: dict[str, Any] = {"proxy": proxy.address if proxy else None} if _takes_proxies() else {}
     try:
         connection = connect(
             url,
@@ -121,7 +122,7 @@ def _connect(url: str, hold: ExitStack) -> Any:
             max_size=codec.MAX_MESSAGE,
             open_timeout=OPEN_S,
             close_timeout=1,
-            **({"proxy": proxy.address if proxy else None} if _takes_proxies() else {}),
+            **through,
             ping_interval=None,  # a model that compiles may hold its server for a minute; reads have their own deadline
         )
         return hold.enter_context(connection)

@@ -258,15 +258,14 @@ def actions_of(answer: Mapping[str, Any], url: str, size: int) -> Array:
         found = np.atleast_2d(np.asarray(actions, np.float64))
     except (ValueError, TypeError):
         raise PolicyError(f"the server at {url} answered with actions that are no array of numbers") from None
-    if found.ndim != 2 or not found.size:
-        raise PolicyError(f"the server at {url} answered with actions {list(found.shape)}, not [steps, {size}]")
-    if found.shape[1] != size:
+    if found.ndim != 2 or not found.size or found.shape[1] != size:
+        why = "its model was made for another robot, or its output is not converted to that of this one"
         raise PolicyError(
-            f"the server at {url} answered with {found.shape[1]} numbers per action, and this run's environments take {size}: "
-            "its model was made for another robot, or its output is not converted to that of this one"
+            f"the server at {url} answered with actions that do not fit: actions must be [steps, {size}], not "
+            f"{list(np.shape(actions))}" + (f"; {why}" if found.ndim == 2 and found.size else "")
         )
     if not np.isfinite(found).all():
-        raise PolicyError(f"the server at {url} answered with actions that are not finite: NaN or infinity among them")
+        raise PolicyError(f"the server at {url} answered with NaN or infinity: actions must be finite")
     return found
 
 

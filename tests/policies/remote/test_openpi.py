@@ -152,9 +152,9 @@ def test_a_server_that_is_not_there_says_how_to_start_one():
         ({"action": [1.0]}, "answered without `actions` .it has action"),
         ({"actions": ["left"]}, "actions that are no array of numbers"),
         ([1], "answered with a list"),
-        ({"actions": np.zeros((5, 7))}, "7 numbers per action, and this run's environments take 1"),
-        ({"actions": np.full((5, 1), np.nan)}, "not finite"),
-        ({"actions": np.zeros((1, 5, 1))}, "not .steps, 1."),
+        ({"actions": np.zeros((5, 7))}, r"must be \[steps, 1\], not \[5, 7\]; its model was made for another robot"),
+        ({"actions": np.full((5, 1), np.nan)}, "must be finite"),
+        ({"actions": np.zeros((1, 5, 1))}, r"not \[1, 5, 1\]"),
         (b"\xc1", "answered with not a message"),
     ],
 )
