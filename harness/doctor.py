@@ -18,7 +18,7 @@ from ..envs.base import SuiteError
 from ..envs.libero.assets import VARIABLE
 from ..envs.libero.install import MUJOCO_PINS, WITHOUT_DEPENDENCIES, libero_root
 from ..envs.paths import ELSEWHERE, CacheError, made_cache_home
-from . import doctor_disk, doctor_simpler, gl, provenance
+from . import doctor_disk, doctor_proxy, doctor_simpler, gl, provenance
 from .estimate import RESERVE_GIB, free_memory_gib, worker_gib
 from .findings import Finding, Status, ok
 from .mend import Cure
@@ -47,6 +47,7 @@ def examine(folder: Path) -> Iterator[Finding]:
         yield from drawing()
         yield assets()
         yield from simpler()
+        yield from doctor_proxy.proxies()
         yield hub(answer.result())
         yield from doctor_disk.folders(folder)
         yield doctor_disk.terminal()
@@ -213,7 +214,8 @@ def hub(reached: str) -> Finding:
     if not reached:
         return ok("hub", "huggingface.co answers")
     why = "assets and models cannot be downloaded here; what is on this machine already works"
-    return Finding("hub", Status.note, reached, why, Cure(hand="export HTTPS_PROXY=http://PROXY:PORT"))
+    cure = Cure(hand="export HTTPS_PROXY=http://PROXY:PORT NO_PROXY=localhost,127.0.0.1   (where a proxy leads out)")
+    return Finding("hub", Status.note, reached, why, cure)
 
 
 def _hub() -> str:

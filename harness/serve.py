@@ -11,14 +11,16 @@ import itertools
 import json
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
+from ..envs import suites
 from ..envs.base import EpisodeSpec
-from ..policies.base import Policy, PolicyContext
+from ..policies.base import Observation, Policy, PolicyContext
 from ..policies.remote import codec, messages
 from . import provenance
 from .decide import PolicySeat
@@ -31,6 +33,8 @@ IDLE_S = 3600.0
 REST_S = 60.0
 """Seconds that the rest of a question, once begun, may take."""
 CONNECTIONS = 1024
+STRANGER = "remote"
+"""Variant in the keys of episodes that openpi's client plays: it says neither task nor initial state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +104,18 @@ class Counter:
         if isinstance(message, Mapping) and messages.BLOCK in message:
             self._exact(connection, messages.read_exact(message))
             return None
-        context = self._desk.seat.context
-        assert context is not None
-        one = messages.read_openpi(message, EpisodeSpec("remote", 0, number, 0, context.protocol.name), decision)
+        one = self._openpi(message, number, decision)
         (answer,) = self._desk.ask(str(number), [one]).result()
         connection.send(codec.pack(answer))
         return one.key
+
+    def _openpi(self, message: Any, number: int, decision: int) -> Observation:
+        seat = self._desk.seat
+        assert seat.context is not None
+        view, instruction = messages.read_openpi(message, seat.policy.needs)
+        suite = suite_of(message, instruction, seat.context.suites)
+        spec = EpisodeSpec(suite, 0, number, 0, seat.context.protocol.name, variant=STRANGER)
+        return Observation(spec, decision, decision, instruction, view)
 
     def _exact(self, connection: Any, question: messages.Question) -> None:
         self._desk.forget(question.client, question.forget)
@@ -118,6 +128,35 @@ class Counter:
         if observations:
             for answer in self._desk.ask(question.client, observations).result():
                 connection.send(codec.pack(answer))
+
+
+def suite_of(message: Mapping[Any, Any], instruction: str, served: Sequence[str]) -> str:
+    """The suite that an observation of openpi's client is of: a policy may have statistics for each.
+
+    The message says so under `suite`; or the server answers for one suite alone; or one suite alone has a task with that
+    instruction. Raises ValueError where none of that tells, or another suite is named.
+    """
+    named = message.get(messages.SUITE)
+    if named is not None and (not isinstance(named, str) or named not in served):
+        raise ValueError(f"this server does not answer for the suite {str(named)[:40]!r} but for {', '.join(served)}")
+    if isinstance(named, str) or len(served) == 1:
+        return named if isinstance(named, str) else served[0]
+    having = [suite for suite in served if instruction in _instructions(suite)]
+    if len(having) != 1:
+        raise ValueError(
+            f"this server answers for {', '.join(served)}, and {'several of them have' if having else 'none of them has'} a task "
+            f"called {instruction[:80]!r}: add `{messages.SUITE}` to the observation, or start the server with --suite NAME"
+        )
+    return having[0]
+
+
+@cache
+def _instructions(suite: str) -> frozenset[str]:
+    """Of the suite's tasks; none for a suite that is known by its module alone."""
+    try:
+        return frozenset(task.instruction for task in suites.get(suite).tasks)
+    except KeyError:
+        return frozenset()
 
 
 def greeting(name: str, args: Mapping[str, str], policy: Policy, seat: PolicySeat) -> dict[str, Any]:
@@ -133,6 +172,7 @@ def greeting(name: str, args: Mapping[str, str], policy: Policy, seat: PolicySea
             "marks": list(policy.marks),
             "protocol": seat.context.protocol.name,
             "protocol_version": seat.context.protocol.version,
+            "suites": list(seat.context.suites),
             "action_size": seat.context.action_size,
             "fingerprint": seat.fingerprint(),
             "versions": dict(provenance.versions()),

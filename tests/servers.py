@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,32 @@ def openpi_like(answer: Callable[[dict], Any], metadata: Mapping[str, Any] | Non
     with serve(handle, "127.0.0.1", port, compression=None, max_size=None) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
+
+
+@contextmanager
+def vla_eval_like(answer: Callable[[dict], Any], greeting: Mapping[str, Any] | None = None) -> Iterator[str]:
+    """A server of vla-eval's protocol; `answer` takes what an observation shows and gives what goes back as `actions`."""
+    from websockets.exceptions import ConnectionClosed
+    from websockets.sync.server import serve
+
+    def reply(kind: str, payload: dict) -> Mapping[str, Any] | None:
+        if kind == "hello":
+            return {"protocol_version": 1, "model_server": "Fake", "harness_version": "0.8.0", **(greeting or {})}
+        return {"actions": answer(payload)} if kind == "observation" else None
+
+    def handle(connection: Any) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                asked = codec.unpack(connection.recv(timeout=20))
+                said = reply(asked["type"], asked["payload"])
+                kind = "hello" if asked["type"] == "hello" else "action"
+                if said is not None:
+                    message = {"type": kind, "payload": said, "seq": asked["seq"], "timestamp": 0.0}
+                    connection.send(codec.pack(message, text_names=True))
+
+    with serve(handle, "127.0.0.1", 0, compression=None, max_size=None) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"vla-eval://127.0.0.1:{server.socket.getsockname()[1]}"
 
 
 @contextmanager

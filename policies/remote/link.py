@@ -7,10 +7,13 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from importlib.metadata import version
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..base import PolicyError
 from . import codec
+from .proxies import Proxy, proxy_of
 
 TOKEN = "NORA_BENCH_TOKEN"
 """Environment variable with the server's token; an argument would end up in run.json."""
@@ -49,11 +52,15 @@ class Link:
             except (OSError, LinkLost) as error:
                 if time.monotonic() + pause > end:
                     raise PolicyError(
-                        f"no server answers at {self.url} ({error}); start one with `nora-bench serve --policy NAME`, or wait "
-                        "longer for it with --policy-arg patience_s=300"
+                        f"no server answers at {self.url} ({error}); {self._asked_through()}start one with `nora-bench serve "
+                        "--policy NAME`, or wait longer for it with --policy-arg patience_s=300"
                     ) from None
             time.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    def _asked_through(self) -> str:
+        proxy = _proxy(self.url)
+        return f"it was asked through the proxy {proxy}; {_directly(self.url)}, or " if proxy else ""
 
     def _open(self) -> Any:
         self.close()
@@ -98,11 +105,15 @@ class Link:
 def _connect(url: str, hold: ExitStack) -> Any:
     """An open websocket, until `hold` is closed. Raises OSError or LinkLost where another attempt may help, else PolicyError."""
     try:
-        from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+        from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
         from websockets.sync.client import connect
     except ImportError:
         raise PolicyError("remote policies need the extra [remote]: pip install 'nora-bench[remote]'") from None
     token = os.environ.get(TOKEN)
+    proxy = _proxy(url)
+    if proxy and proxy.lacks_socks:
+        raise PolicyError(f"{url} is asked through {proxy}, which needs: pip install python-socks; {_directly(url)}")
+    through: dict[str, Any] = {"proxy": proxy.address if proxy else None} if _takes_proxies() else {}
     try:
         connection = connect(
             url,
@@ -111,6 +122,7 @@ def _connect(url: str, hold: ExitStack) -> Any:
             max_size=codec.MAX_MESSAGE,
             open_timeout=OPEN_S,
             close_timeout=1,
+            **through,
             ping_interval=None,  # a model that compiles may hold its server for a minute; reads have their own deadline
         )
         return hold.enter_context(connection)
@@ -122,3 +134,20 @@ def _connect(url: str, hold: ExitStack) -> Any:
         raise LinkLost(str(error)) from None
     except InvalidHandshake as error:
         raise LinkLost(str(error)) from None
+    except WebSocketException as error:
+        if proxy is None:
+            raise LinkLost(str(error)) from None
+        raise PolicyError(f"{url} cannot be asked through {proxy}: {error}; {_directly(url)}") from None
+
+
+def _proxy(url: str) -> Proxy | None:
+    return proxy_of(url) if _takes_proxies() else None
+
+
+def _takes_proxies() -> bool:
+    """Whether `websockets` goes through proxies; before version 15 it knows none."""
+    return int(version("websockets").partition(".")[0]) >= 15
+
+
+def _directly(url: str) -> str:
+    return f"to ask it directly: export NO_PROXY={urlsplit(url).hostname}"

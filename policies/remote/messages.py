@@ -8,19 +8,22 @@ observation as it is, under that name; arrays arrive bit for bit, and its answer
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from ...envs.base import EpisodeSpec, View
+from ...envs.base import EpisodeSpec, Needs, View
 from ..base import Array, Observation, PolicyError
 
 BLOCK = "nora_bench"
 IMAGES = {"primary": "observation/image", "wrist": "observation/wrist_image"}
 """Camera -> openpi's name, as its LIBERO example has it."""
 STATE, PROMPT = "observation/state", "prompt"
+SUITE = "suite"
+"""Name of ours that openpi's client may add: which suite the observation is of, where a server answers for several."""
 LARGEST_BATCH = 256
 """Observations of one question."""
 
@@ -87,13 +90,47 @@ def openpi(observation: Observation, images: Mapping[str, Array], *, state: bool
     return {**shown, PROMPT: observation.instruction}
 
 
-def read_openpi(message: Any, spec: EpisodeSpec, decision: int) -> Observation:
-    """The observation in a message of openpi's LIBERO client. Raises ValueError for anything else."""
-    if not isinstance(message, Mapping) or not isinstance(message.get(PROMPT, ""), str):
-        raise ValueError("not an observation: a map with a text under `prompt` is wanted")
+def padded(picture: Array, side: int) -> Array:
+    """[side, side, 3] the picture as openpi's client sends it: its own shape kept, in the middle, black beside it.
+
+    Pillow's bilinear filter; lengths and margins are cut to whole pixels.
+    """
+    from PIL import Image
+
+    scale = max(picture.shape[:2]) / side
+    height, width = (int(length / scale) for length in picture.shape[:2])
+    resized = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR)
+    top, left = (side - height) // 2, (side - width) // 2
+    out = np.zeros((side, side, 3), np.uint8)
+    out[top : top + height, left : left + width] = np.asarray(resized)
+    return out
+
+
+def read_openpi(message: Any, needs: Needs) -> tuple[View, str]:
+    """What a message of openpi's LIBERO client shows, and its instruction.
+
+    Raises ValueError where it is no such message, or lacks something that the policy looks at.
+    """
+    if not isinstance(message, Mapping):
+        raise ValueError(f"not an observation: a map is wanted, not {type(message).__name__}")
+    if needs.privileged:
+        raise ValueError("this policy reads the simulator's state, which an observation of openpi's client does not hold")
+    wanted = [*(IMAGES[camera] for camera in needs.cameras), *([STATE] if needs.proprio else []), PROMPT]
+    missing = [name for name in wanted if name not in message]
+    if missing:
+        raise ValueError(
+            f"not an observation: it lacks {_listed(missing)}. This policy looks at {_listed(wanted)}, and what came has "
+            f"{_listed(message) or 'nothing'}"
+        )
+    if not isinstance(message[PROMPT], str):
+        raise ValueError(f"not an observation: `{PROMPT}` is not a text")
     images = _pictures({camera: message[name] for camera, name in IMAGES.items() if name in message})
     proprio = libero_proprio(message[STATE]) if STATE in message else {}
-    return Observation(spec, decision, decision, message.get(PROMPT, ""), View(images=images, proprio=proprio))
+    return View(images=images, proprio=proprio), message[PROMPT]
+
+
+def _listed(names: Iterable[Any]) -> str:
+    return ", ".join(f"`{str(name)[:40]}`" for name in islice(names, 20))
 
 
 def _pictures(images: Mapping[str, Any]) -> dict[str, Array]:
@@ -120,7 +157,8 @@ def libero_state(proprio: Mapping[str, Array], *, shortest: bool = False) -> Arr
     missing = {"eef_pos", "eef_quat", "gripper_qpos"} - proprio.keys()
     if missing:
         raise PolicyError(
-            f"the server's state is LIBERO's, and this suite shows no {', '.join(sorted(missing))}; try state=false"
+            f"the server's state is LIBERO's, and this suite shows no {', '.join(sorted(missing))}; try state=false "
+            "if its model takes no state"
         )
     quat = -proprio["eef_quat"] if shortest and proprio["eef_quat"][3] < 0 else proprio["eef_quat"]
     return np.concatenate([proprio["eef_pos"], axis_angle(quat), proprio["gripper_qpos"]])

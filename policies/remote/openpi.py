@@ -41,7 +41,8 @@ def connect(
 
     Args:
         url: `ws://host:port` or `wss://...`.
-        image_size: pixels; pictures are resized to it (Pillow, bilinear), as openpi's client does. 0 sends them as they are.
+        image_size: side in pixels; pictures are resized to it (Pillow, bilinear) and those that are not square padded, as
+            openpi's client does. 0 sends them as they are.
         cameras: which are sent.
         state: whether LIBERO's 8 numbers are sent.
         steps: how many of a chunk's steps are executed; None for what the protocol says, or all. openpi's LIBERO script: 5.
@@ -87,6 +88,8 @@ class OpenpiPolicy:
         state: bool = True,
         steps: int | None = None,
     ) -> None:
+        if (steps is not None and steps < 1) or image_size < 0:
+            raise PolicyError(f"steps={steps}, image_size={image_size}: steps is at least 1, and image_size 0 or more")
         self.needs = Needs(cameras=cameras, proprio=state)
         self.declared = declared
         self._link = link
@@ -126,10 +129,7 @@ class OpenpiPolicy:
     def _resized(self, picture: Array) -> Array:
         if not self._image_size or picture.shape[:2] == (self._image_size, self._image_size):
             return picture
-        from PIL import Image
-
-        side = (self._image_size, self._image_size)
-        return np.asarray(Image.fromarray(picture).resize(side, Image.Resampling.BILINEAR))
+        return messages.padded(picture, self._image_size)
 
     def _ask(self, questions: Sequence[bytes]) -> list[dict[str, Any]]:
         """The answers, over as many connections as it takes."""
@@ -170,7 +170,9 @@ class OpenpiPolicy:
         return answer
 
     def _chunk(self, answer: Mapping[str, Any]) -> ActionChunk:
-        return ActionChunk(actions_of(answer, self._link.url)[: self._steps], str(answer.get("status", "ok")))
+        return ActionChunk(
+            actions_of(answer, self._link.url, self.context.action_size)[: self._steps], str(answer.get("status", "ok"))
+        )
 
 
 class ServedPolicy(OpenpiPolicy):
@@ -187,6 +189,7 @@ class ServedPolicy(OpenpiPolicy):
             self.needs = Needs(**{**said["needs"], "cameras": tuple(said["needs"]["cameras"])})
             self.stochastic, self.marks = bool(said["stochastic"]), tuple(map(str, said["marks"]))
             self._serves = (str(said["protocol"]), int(said["protocol_version"]), int(said["action_size"]))
+            self._suites = tuple(map(str, said["suites"]))
             self._fingerprint = dict(said["fingerprint"])
         except (KeyError, TypeError, ValueError) as error:
             raise PolicyError(f"the server at {link.url} is of another version of nora-bench: {error!r}") from None
@@ -201,6 +204,11 @@ class ServedPolicy(OpenpiPolicy):
             raise PolicyError(
                 f"the server at {self._link.url} answers for {name} v{version} ({size} numbers per action), and this run plays "
                 f"{wanted[0]} v{wanted[1]} ({wanted[2]}); start it with --protocol {wanted[0]} and the run's --suite"
+            )
+        if other := sorted(set(context.suites) - set(self._suites)):
+            raise PolicyError(
+                f"the server at {self._link.url} answers for {', '.join(self._suites)}, and this run plays {', '.join(other)}; "
+                f"start it with {' '.join(f'--suite {suite}' for suite in context.suites)}"
             )
 
     def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
@@ -241,8 +249,8 @@ class ServedPolicy(OpenpiPolicy):
         return max(timings_ms) / 1000  # asked as one batch
 
 
-def actions_of(answer: Mapping[str, Any], url: str) -> Array:
-    """[steps, action size] float64 in an answer; one action counts as a chunk of one step."""
+def actions_of(answer: Mapping[str, Any], url: str, size: int) -> Array:
+    """[steps, size] finite float64 in an answer; one action counts as a chunk of one step. Raises PolicyError for others."""
     actions = answer.get("actions")
     if not isinstance(actions, np.ndarray | list):
         raise PolicyError(f"the server at {url} answered without `actions` (it has {', '.join(map(str, answer)) or 'nothing'})")
@@ -250,8 +258,14 @@ def actions_of(answer: Mapping[str, Any], url: str) -> Array:
         found = np.atleast_2d(np.asarray(actions, np.float64))
     except (ValueError, TypeError):
         raise PolicyError(f"the server at {url} answered with actions that are no array of numbers") from None
-    if found.ndim != 2 or not found.size:
-        raise PolicyError(f"the server at {url} answered with actions {list(found.shape)}, not [steps, action size]")
+    if found.ndim != 2 or not found.size or found.shape[1] != size:
+        why = "its model was made for another robot, or its output is not converted to that of this one"
+        raise PolicyError(
+            f"the server at {url} answered with actions that do not fit: actions must be [steps, {size}], not "
+            f"{list(np.shape(actions))}" + (f"; {why}" if found.ndim == 2 and found.size else "")
+        )
+    if not np.isfinite(found).all():
+        raise PolicyError(f"the server at {url} answered with NaN or infinity: actions must be finite")
     return found
 
 

@@ -3,6 +3,9 @@
 Its server keeps one episode per connection: hello, then per episode a start, one observation and one action per message, and
 an end. So each episode in play has a connection of its own; all are asked before the first answer is read, and the server
 batches them as it was told to (`max_batch_size`). A server with a chunk buffer hands out one step per question.
+
+Actions that are absolute poses become LIBERO's own where they are executed: one step per decision, from the pose that the hand
+has reached by then (`poses.py`). The rest of a chunk waits here.
 """
 
 from __future__ import annotations
@@ -12,11 +15,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
-
 from ...envs.base import Needs
-from ..base import ActionChunk, EpisodesLost, Observation, PolicyContext, PolicyError
-from . import codec
+from ..base import ActionChunk, Array, EpisodesLost, Observation, PolicyContext, PolicyError
+from . import codec, poses, wishes
 from .link import Link, LinkLost
 from .messages import libero_state
 from .meter import Meter
@@ -26,12 +27,10 @@ VERSION = 1
 """Of vla-eval's protocol."""
 CLIENT = "0.8.0"
 """The version of vla-eval whose protocol this is."""
-HONOURED = frozenset({"send_wrist_image", "send_state", "quat_no_antipodal"})
-"""What a server may ask of its benchmark and gets."""
-OURS = frozenset({"seed", "env_seed"})
-"""What it may ask and nora-bench decides itself: scenes come from the episode's key."""
-LIBERO_ACTIONS = {"position": "delta_xyz", "rotation": "axis_angle", "gripper": "binary_close_positive"}
-"""Part of an action -> vla-eval's name for what LIBERO takes."""
+ACTION_SIZE = 7
+"""Of LIBERO's actions, the only ones that are taken here."""
+PICTURE = 256
+"""Pixels of the pictures that vla-eval's LIBERO shows."""
 IMAGES = {"primary": "agentview", "wrist": "wrist"}
 
 
@@ -48,70 +47,84 @@ class VlaEvalPolicy:
 
         Args:
             url: `ws://host:port`.
-            ignore: wishes of the server that need not be fulfilled.
-            check: whether actions that are declared in another form than LIBERO's are refused.
+            ignore: wishes of the server that are left unfulfilled; the run is marked `unchecked`.
+            check: whether actions that are declared in a form which is not converted are refused. Otherwise the numbers are
+                played as vla-eval's own LIBERO plays them, and the run is marked `unchecked`.
             deadline_s: seconds that an answer may take.
             patience_s: seconds of attempts to connect.
         """
         self._url, self._deadline_s, self._patience_s = url, deadline_s, patience_s
-        self._check = check
+        self._check, self._ignore = check, ignore
+        if ignore or not check:
+            self.marks = (*self.marks, "unchecked")
         self._links: dict[str, Link] = {}
         self._idle: list[Link] = []
         self._every: list[Link] = []
-        self._kept: dict[str, tuple[int, ActionChunk]] = {}
+        self._kept: dict[str, tuple[int, Array]] = {}
+        self._poses: dict[str, list[Array]] = {}
+        """Key -> absolute poses that are still to be executed."""
         self._meter = Meter()
         self._numbers = 0
         first = self._new_link()
         self.declared: dict[str, Any] = first.open()
         self._idle.append(first)
-        wishes = dict(self.declared.get("observation_params") or {})
-        self._refuse(wishes, ignore)
-        self._shortest = not wishes.get("quat_no_antipodal")
-        cameras = ("primary", "wrist") if wishes.get("send_wrist_image") else ("primary",)
-        self.needs = Needs(cameras=cameras, proprio=bool(wishes.get("send_state")))
-
-    def _refuse(self, wishes: Mapping[str, Any], ignore: Sequence[str]) -> None:
-        unmet = {name: value for name, value in wishes.items() if value and name not in {*HONOURED, *OURS, *ignore}}
-        if unmet:
-            raise PolicyError(
-                f"the server at {self._url} wants {', '.join(f'{name}={value}' for name, value in unmet.items())}, which is not "
-                f"provided here; to go on without, add --policy-arg ignore={','.join(unmet)}"
-            )
+        self._wishes: dict[str, Any] = plain(self.declared.get("observation_params") or {})
+        spec: dict[str, Any] = plain(self.declared.get("action_spec") or {})
+        wishes.refuse_unmet(url, self._wishes, ignore)
+        self._absolute = wishes.is_absolute(self._wishes, spec)
+        if check:
+            wishes.refuse_other_actions(url, spec, absolute=self._absolute)
+        self._gripper = wishes.gripper_of(spec)
+        self._state = bool(self._wishes.get("send_state"))
+        self._shortest = not self._wishes.get("quat_no_antipodal")
+        cameras = ("primary", "wrist") if self._wishes.get("send_wrist_image") else ("primary",)
+        self.needs = Needs(cameras=cameras, image_size=PICTURE, proprio=self._state or self._absolute)
 
     def start(self, context: PolicyContext) -> None:
         self.context = context
-        if context.protocol.family == "simpler":
+        protocol = context.protocol
+        if protocol.family == "simpler":
             raise PolicyError("vla-eval servers are driven on LIBERO only: SimplerEnv would need vla-eval's own conversions")
-        if self._check:
-            self._check_actions(self.declared.get("action_spec") or {})
-
-    def _check_actions(self, spec: Mapping[str, Any]) -> None:
-        parts = {name: part for name, part in spec.items() if name in LIBERO_ACTIONS}
-        forms = {name: part.get("format") if isinstance(part, Mapping) else part for name, part in parts.items()}
-        wrong = {name: form for name, form in forms.items() if str(form) not in (LIBERO_ACTIONS[name], "raw")}
-        if wrong:
-            said = ", ".join(f"{name} as {form} (LIBERO takes {LIBERO_ACTIONS[name]})" for name, form in wrong.items())
-            raise PolicyError(f"the server at {self._url} declares {said}; if it knows better, add --policy-arg check=false")
+        wishes.refuse_other_protocol(self._url, self._wishes, context)
+        if self._absolute and (protocol.family != "libero" or protocol.success == "chunk_end"):
+            raise PolicyError(
+                f"the server at {self._url} answers absolute poses, which are played one step at a time on LIBERO; "
+                f"{protocol.name} is not played so. Type: --protocol libero/openvla"
+            )
 
     def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
         started = time.perf_counter()
         asked, lost = [], {}
         for one in observations:
-            if self._kept.get(one.key, (None,))[0] == one.decision:
-                continue  # answered before, in a batch of which another episode was lost
+            if one.decision == 0:
+                self._poses.pop(one.key, None)
+            if self._poses.get(one.key) or self._kept.get(one.key, (None,))[0] == one.decision:
+                continue  # still poses to execute; or answered before, in a batch of which another episode was lost
             try:
                 asked.append((one, self._question(one)))
             except LinkLost as error:
                 lost[one.key] = self._dropped(one.key, error)
         for one, number in asked:
             try:
-                self._kept[one.key] = (one.decision, self._answer(self._links[one.key], number))
+                self._keep(one, self._answer(self._links[one.key], number))
             except LinkLost as error:
                 lost[one.key] = self._dropped(one.key, error)
         if lost:
             raise EpisodesLost(lost)
         self._meter.note(time.perf_counter() - started, len(observations))
-        return [self._kept.pop(one.key)[1] for one in observations]
+        return [self._chunk(one) for one in observations]
+
+    def _keep(self, one: Observation, actions: Array) -> None:
+        if self._absolute:
+            self._poses[one.key] = [*actions[: self.context.protocol.replan]]
+        else:
+            self._kept[one.key] = (one.decision, actions)
+
+    def _chunk(self, one: Observation) -> ActionChunk:
+        if not self._absolute:
+            return ActionChunk(self._kept.pop(one.key)[1])
+        action, cut = poses.delta_of(self._poses[one.key].pop(0), one.view.proprio)
+        return ActionChunk(action[None], "out_of_range" if cut else "ok")
 
     def _question(self, one: Observation) -> int:
         """Ask; the number that the answer will carry."""
@@ -137,16 +150,20 @@ class VlaEvalPolicy:
 
     def _shown(self, one: Observation) -> dict[str, Any]:
         images = {IMAGES[camera]: picture for camera, picture in one.view.images.items()}
-        state = {"states": libero_state(one.view.proprio, shortest=self._shortest)} if self.needs.proprio else {}
-        return {"images": images, "task_description": one.instruction, **state}
+        shown = {"images": images, "task_description": one.instruction}
+        if self._state:  # vla-eval's LIBERO shows both, and a model takes the one it was trained on
+            shown["states"] = libero_state(one.view.proprio, shortest=self._shortest)
+            shown["controller_states"] = poses.controller_state(one.view.proprio)
+        return shown
 
-    def _answer(self, link: Link, number: int) -> ActionChunk:
+    def _answer(self, link: Link, number: int) -> Array:
+        """[steps, 7] with LIBERO's gripper."""
         kind, payload = self._receive(link, number)
         if kind != "action":
             raise PolicyError(f"the server at {self._url} answered an observation with a {kind} message")
-        actions = actions_of(payload, self._url).copy()  # what arrives is read-only
-        actions[:, -1] = np.where(actions[:, -1] < 0, -1.0, 1.0)  # as vla-eval's LIBERO does
-        return ActionChunk(actions)
+        actions = actions_of(payload, self._url, ACTION_SIZE).copy()  # what arrives is read-only
+        actions[:, -1] = self._gripper(actions[:, -1])
+        return actions
 
     def _dropped(self, key: str, error: LinkLost) -> str:
         link = self._links.pop(key, None)
@@ -157,6 +174,7 @@ class VlaEvalPolicy:
 
     def forget(self, key: str) -> None:
         self._kept.pop(key, None)
+        self._poses.pop(key, None)
         link = self._links.pop(key, None)
         if link is None:
             return
@@ -167,7 +185,11 @@ class VlaEvalPolicy:
     def fingerprint(self) -> Mapping[str, Any]:
         said = plain(self.declared)
         known = {name: said.get(name, UNKNOWN) for name in ("model_server", "harness_version", "action_spec", "observation_spec")}
-        return {"server": {"speaks": "vla-eval", **known, "weights": UNKNOWN, "chunk": UNKNOWN, "declared": said}}
+        played = {"absolute_action": self._absolute, "ignore": list(self._ignore), "check": self._check}
+        return {
+            "server": {"speaks": "vla-eval", **known, "weights": UNKNOWN, "chunk": UNKNOWN, "declared": said},
+            "asked": played,
+        }
 
     def measured(self) -> Mapping[str, Any]:
         """JSON-able: latency, batch size, bytes and connections so far."""

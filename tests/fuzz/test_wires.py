@@ -6,8 +6,9 @@ import msgpack
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
-from nora_bench.envs.base import EpisodeSpec
+from nora_bench.envs.base import Needs
 from nora_bench.harness import wire
+from nora_bench.harness.serve import suite_of
 from nora_bench.policies.remote import codec, messages
 from nora_bench.policies.remote.link import Link
 from nora_bench.policies.remote.openpi import OpenpiPolicy, ServedPolicy
@@ -22,8 +23,7 @@ LOOK = {"type": "look", "images": {"primary": PICTURE}, "state": np.arange(5.0),
 FRAME = wire.encode(LOOK)[4:]
 QUESTION = messages.exact(observation(images={"primary": PICTURE}), client="me", forget=("a",))
 OPENPI = {"observation/image": PICTURE, "observation/state": np.arange(8.0), "prompt": "push"}
-SPEC = EpisodeSpec("remote", 0, 0, 0, "toy/plain")
-ANSWER = {"actions": np.zeros((5, 7)), "status": "ok", "server_timing": {"infer_ms": 3.0}}
+ANSWER = {"actions": np.zeros((5, 1)), "status": "ok", "server_timing": {"infer_ms": 3.0}}
 NEEDS = {"cameras": ["primary"], "image_size": None, "proprio": False, "privileged": False}
 GREETING = {
     messages.BLOCK: {
@@ -35,6 +35,7 @@ GREETING = {
         "fingerprint": {"weights": "x"},
         "protocol": "toy/plain",
         "protocol_version": 1,
+        "suites": ["toy"],
         "action_size": 1,
         "versions": {},
     }
@@ -103,7 +104,8 @@ def test_what_a_client_sends_is_an_observation_or_refused(data):
         if isinstance(message, dict) and messages.BLOCK in message:
             messages.read_exact(message)
         else:
-            messages.read_openpi(message, SPEC, 0)
+            _, instruction = messages.read_openpi(message, Needs(cameras=("primary",), proprio=True))
+            suite_of(message, instruction, ("toy", "other"))
 
     reads("websocket: questions", read, ValueError)
 
@@ -131,6 +133,7 @@ def test_what_a_server_of_openpi_answers_is_a_chunk_or_refused(answer, greeting)
         declared = codec.unpack(greeting)
         policy = OpenpiPolicy(Fed(None, [answer]), declared if isinstance(declared, dict) else {})
         policy.fingerprint()
+        policy.start(TOY)
         policy.act([observation(images={"primary": np.zeros((224, 224, 3), np.uint8)}, proprio=PROPRIO)])
         policy.measured()
 

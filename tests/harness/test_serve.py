@@ -14,17 +14,26 @@ from concurrent.futures import Future
 import numpy as np
 import pytest
 from fakes import Stagger, Walk, Wrong
+from nora_bench.envs import protocols
+from nora_bench.envs.base import Needs
 from nora_bench.harness.desk import Stopping
 from nora_bench.harness.errors import InputError
 from nora_bench.harness.serve import Address
-from nora_bench.policies.base import ActionChunk, BasePolicy, EpisodesLost, PolicyError
+from nora_bench.policies.base import ActionChunk, BasePolicy, EpisodesLost, PolicyContext, PolicyError
 from nora_bench.policies.registry import load
-from nora_bench.policies.remote import codec
+from nora_bench.policies.remote import codec, messages
 from servers import TOY, free_port, observation, served
 
 pytest.importorskip("websockets", reason="pip install 'nora-bench[remote]'")
 
 
+PICTURE = np.full((224, 224, 3), 7, np.uint8)
+OPENPI = {
+    "observation/image": PICTURE,
+    "observation/wrist_image": PICTURE,
+    "observation/state": np.array([0, 0, 0.5, 0, 0, 0, 0, 0]),
+    "prompt": "go home",
+}
 LONG = 120
 """Seconds; nothing that works takes so long, on however busy a machine."""
 
@@ -199,8 +208,9 @@ def test_openpis_own_client_is_answered(openpi_client, tmp_path):
     with served(Stagger(), tmp_path) as (url, _):
         theirs = openpi_client.WebsocketClientPolicy(url)
         assert theirs.get_server_metadata()["nora_bench"]["protocol"] == "toy/plain"
+        assert theirs.get_server_metadata()["nora_bench"]["suites"] == ["toy"]
         with pytest.raises(RuntimeError, match="raised in act: KeyError: 'position'"):
-            theirs.infer({"observation/image": np.zeros((8, 8, 3), np.uint8), "prompt": "go home"})
+            theirs.infer(OPENPI)
 
 
 def test_openpis_own_client_drives_a_policy_of_ours(openpi_client, tmp_path):
@@ -211,15 +221,100 @@ def test_openpis_own_client_drives_a_policy_of_ours(openpi_client, tmp_path):
 
     with served(Follow(), tmp_path) as (url, _):
         theirs = openpi_client.WebsocketClientPolicy(url)
-        message = {
-            "observation/image": np.full((224, 224, 3), 7, np.uint8),
-            "observation/wrist_image": np.zeros((224, 224, 3), np.uint8),
-            "observation/state": np.array([0, 0, 0.5, 0, 0, 0, 0, 0]),
-            "prompt": "go home",
-        }
-        answers = [theirs.infer(message) for _ in range(2)]
+        answers = [theirs.infer(OPENPI) for _ in range(2)]
     assert [answer["actions"].tolist() for answer in answers] == [[[7.5]] * 5, [[8.5]] * 5]
     assert answers[0]["server_timing"]["infer_ms"] > 0
+
+
+@pytest.mark.parametrize("shape", [(256, 256), (512, 640), (480, 640), (30, 50), (225, 224)])
+def test_pictures_go_out_as_openpis_own_client_resizes_them(openpi_client, shape):
+    theirs = importlib.import_module("openpi_client.image_tools")
+    picture = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    assert np.array_equal(messages.padded(picture, 224), theirs.resize_with_pad(picture, 224, 224))
+
+
+class Shown(BasePolicy):
+    """Notes what it was shown."""
+
+    needs = Needs(cameras=("primary", "wrist"), proprio=True)
+
+    def __init__(self):
+        self.seen = []
+
+    def act_one(self, observation):
+        self.seen.append(observation)
+        return ActionChunk(np.zeros((1, self.context.action_size)))
+
+
+@pytest.mark.parametrize(
+    ("message", "lacks"),
+    [
+        (
+            {"image": PICTURE, "wrist_image": PICTURE, "state": np.zeros(8), "prompt": ""},
+            "`observation/image`, `observation/wrist",
+        ),
+        ({"observation.images.image": PICTURE, "observation.state": np.zeros(8), "task": ""}, "`observation/state`, `prompt`"),
+        ({name: part for name, part in OPENPI.items() if name != "prompt"}, "`prompt`"),
+        ({}, "`observation/image`"),
+    ],
+)
+def test_an_observation_under_other_names_is_told_what_was_looked_for_and_what_came(openpi_client, tmp_path, message, lacks):
+    with served(Shown(), tmp_path) as (url, _):
+        theirs = openpi_client.WebsocketClientPolicy(url)
+        with pytest.raises(RuntimeError, match=f"it lacks .*{lacks}") as caught:
+            theirs.infer(message)
+    assert all(f"`{name}`" in str(caught.value) for name in message)
+
+
+@pytest.mark.parametrize(
+    ("suites", "added", "prompt", "suite"),
+    [
+        (("libero_goal",), {}, "go home", "libero_goal"),
+        (("libero_goal", "libero_object"), {"suite": "libero_goal"}, "go home", "libero_goal"),
+        (("libero_goal", "libero_object"), {}, "pick up the milk and place it in the basket", "libero_object"),
+    ],
+    ids=["the only one", "named", "by its task"],
+)
+def test_the_policy_is_told_the_suite_of_a_strangers_observation(openpi_client, tmp_path, suites, added, prompt, suite):
+    policy = Shown()
+    with served(policy, tmp_path, context=PolicyContext(protocols.get("libero/openvla"), suites, 7)) as (url, _):
+        openpi_client.WebsocketClientPolicy(url).infer({**OPENPI, **added, "prompt": prompt})
+    assert [one.spec.suite for one in policy.seen] == [suite]
+
+
+@pytest.mark.parametrize("added", [{}, {"suite": "libero_10"}, {"suite": np.zeros(3)}], ids=["unnamed", "another", "no name"])
+def test_an_observation_of_no_known_suite_is_refused(openpi_client, tmp_path, added):
+    suites = ("libero_goal", "libero_object")
+    with served(Shown(), tmp_path, context=PolicyContext(protocols.get("libero/openvla"), suites, 7)) as (url, _):
+        theirs = openpi_client.WebsocketClientPolicy(url)
+        with pytest.raises(RuntimeError, match=r"answer.* for .*libero_goal, libero_object"):
+            theirs.infer({**OPENPI, **added})
+
+
+def test_a_strangers_episode_is_not_one_of_a_runs(openpi_client, tmp_path):
+    policy = Shown()
+    with served(policy, tmp_path) as (url, _):
+        openpi_client.WebsocketClientPolicy(url).infer(OPENPI)
+        images = {"primary": PICTURE, "wrist": PICTURE}
+        for number in range(2):
+            assert client(url).act([observation(number, images=images)])
+    assert len({one.key for one in policy.seen}) == 3
+
+
+def test_the_familys_smallest_answers_openpis_client(openpi_client, tmp_path):
+    pytest.importorskip("transformers", reason="pip install 'nora-bench[nora]'")
+    context = PolicyContext(protocols.get("libero/openvla"), ("libero_object",), 7)
+    with served(load("nora-1.5-nano", {}), tmp_path, context=context) as (url, _):
+        answer = openpi_client.WebsocketClientPolicy(url).infer(OPENPI)
+    assert answer["actions"].shape[1] == 7
+
+
+def test_a_run_of_a_suite_that_the_server_does_not_answer_for_is_refused(tmp_path):
+    context = PolicyContext(protocols.get("libero/openvla"), ("libero_goal",), 7)
+    with served(Shown(), tmp_path, context=context) as (url, _):
+        asking = load(url, {})
+        with pytest.raises(PolicyError, match="answers for libero_goal, and this run plays libero_object; start it with --suite"):
+            asking.start(PolicyContext(context.protocol, ("libero_object",), 7))
 
 
 # Those who should not
@@ -273,8 +368,8 @@ BAD = {
     "garbage": b"\xc1",
     "no map": codec.pack([1]),
     "another prompt": codec.pack({"prompt": 3}),
-    "a picture of floats": codec.pack({"observation/image": np.zeros((8, 8, 3))}),
-    "a short state": codec.pack({"observation/state": np.zeros(3)}),
+    "a picture of floats": codec.pack({**OPENPI, "observation/image": np.zeros((8, 8, 3))}),
+    "a short state": codec.pack({**OPENPI, "observation/state": np.zeros(3)}),
     "an empty block": codec.pack({"nora_bench": {}}),
     "no number": block(spec=spec(task_id="zero")),
     "a negative decision": block(decision=-1),

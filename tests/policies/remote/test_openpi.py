@@ -66,6 +66,24 @@ def test_what_is_sent_can_be_chosen():
     assert chunk.actions.shape == (1, 1)
 
 
+def test_a_picture_that_is_not_square_keeps_its_shape():
+    seen = []
+    with openpi_like(lambda message: seen.append(message) or {"actions": np.zeros((1, 1))}) as url:
+        images = {"primary": np.full((512, 640, 3), 200, np.uint8)}
+        asked(url, observation(images=images), cameras="primary", state="false")
+    (picture,) = (message["observation/image"] for message in seen)
+    assert picture.shape == (224, 224, 3)
+    rows = np.flatnonzero(picture.any(axis=(1, 2)))
+    assert (rows[0], rows[-1], len(rows)) == (22, 200, 179), "4/5 of the height, in the middle; black above and below"
+    assert (picture[rows] == 200).all()
+
+
+@pytest.mark.parametrize("args", [{"steps": 0}, {"image_size": -1}])
+def test_a_number_that_can_mean_nothing_is_refused(args):
+    with openpi_like(first_pixel) as url, pytest.raises(PolicyError, match=next(iter(args))):
+        asked(url, pictured(), **args)
+
+
 def test_only_as_many_steps_are_executed_as_asked_for():
     with openpi_like(first_pixel) as url:
         _, (chunk,) = asked(url, pictured(), steps=5)
@@ -134,6 +152,9 @@ def test_a_server_that_is_not_there_says_how_to_start_one():
         ({"action": [1.0]}, "answered without `actions` .it has action"),
         ({"actions": ["left"]}, "actions that are no array of numbers"),
         ([1], "answered with a list"),
+        ({"actions": np.zeros((5, 7))}, r"must be \[steps, 1\], not \[5, 7\]; its model was made for another robot"),
+        ({"actions": np.full((5, 1), np.nan)}, "must be finite"),
+        ({"actions": np.zeros((1, 5, 1))}, r"not \[1, 5, 1\]"),
         (b"\xc1", "answered with not a message"),
     ],
 )

@@ -38,7 +38,8 @@ class Echo(PredictModelServer):
             raise ValueError("no such task")
         seen = float(obs["images"]["agentview"][0, 0, 0])
         state = float(obs["states"][0]) if "states" in obs else -1.0
-        step = [seen, float(ctx.step), state, float(len(obs["images"])), float(size), 0.0]
+        turned = float(obs["controller_states"][5]) if "controller_states" in obs else 0.0
+        step = [seen, float(ctx.step), state, float(len(obs["images"])), float(size), turned]
         return np.array([step + [0.3], step + [-0.3]])
 
 serve(Echo(max_batch_size=8, chunk_size=int(sys.argv[3]) or None), host="127.0.0.1", port=int(sys.argv[-1]))
@@ -128,22 +129,55 @@ def test_the_server_is_shown_what_it_asks_for(connected):
     assert policy.needs.proprio
     (chunk,) = policy.act([seen(1)])
     assert chunk.actions[0, 2:4].tolist() == [1, 2]
+    assert chunk.actions[0, 5] == pytest.approx(-np.pi / 2), "the controller's frame, not the hand's"
 
 
-def test_a_wish_that_cannot_be_met_is_refused(server):
-    with pytest.raises(PolicyError, match=r"wants send_video_history=True, .* --policy-arg ignore=send_video_history"):
+def test_a_wish_that_cannot_be_met_is_refused_without_a_way_on_that_would_be_wrong(server):
+    with pytest.raises(PolicyError, match="wants send_video_history=True, which nora-bench does not provide") as caught:
         load(server(wishes={"send_video_history": True}), {})
+    assert "ignore" not in str(caught.value)
 
 
-def test_a_wish_can_be_left_unmet(connected):
+def test_a_wish_can_be_left_unmet_and_the_run_is_marked(connected):
     policy = connected({"ignore": "send_video_history"}, wishes={"send_video_history": True})
     assert policy.act([seen(1)])
+    assert policy.marks == ("undeclared", "unchecked")
 
 
-def test_actions_in_another_form_than_liberos_are_refused(connected):
-    with pytest.raises(PolicyError, match=r"declares gripper as continuous_01 .*check=false"):
+@pytest.mark.parametrize("wish", ["absolute_action", "send_state"])
+def test_a_wish_that_is_met_cannot_be_left_unmet(server, wish):
+    with pytest.raises(PolicyError, match=f"ignore={wish}: .* gets that"):
+        load(server(wishes={wish: True}), {"ignore": wish})
+
+
+@pytest.mark.parametrize("wish", [{"num_steps_wait": 10}, {"max_steps": 1}, {"suite": "libero_10"}])
+def test_a_server_for_another_suite_or_protocol_is_refused(connected, wish):
+    with pytest.raises(PolicyError, match=f"wants {next(iter(wish))}=.*and the run under toy/plain has"):
+        connected(wishes=wish)
+
+
+def test_a_server_for_this_suite_and_protocol_is_taken(connected):
+    protocol = TOY.protocol
+    wishes = {"suite": "toy", "max_steps": protocol.steps("toy"), "num_steps_wait": protocol.settle_steps}
+    assert connected(wishes=wishes).act([seen(1)])
+
+
+def test_actions_in_a_form_that_is_not_converted_are_refused(connected):
+    with pytest.raises(PolicyError, match="declares gripper as continuous_01") as caught:
         connected(gripper="continuous_01")
-    assert connected({"check": "false"}, gripper="continuous_01").act([seen(1)])
+    assert "check" not in str(caught.value)
+    policy = connected({"check": "false"}, gripper="continuous_01")
+    assert policy.act([seen(1)])
+    assert policy.marks == ("undeclared", "unchecked")
+
+
+@pytest.mark.parametrize(
+    ("form", "shown"),
+    [("binary_close_positive", [1, -1]), ("binary_close_negative", [-1, 1]), ("binary_close_01", [-1, -1]), ("raw", [1, -1])],
+)
+def test_a_declared_gripper_becomes_liberos(connected, form, shown):
+    (chunk,) = connected(gripper=form).act([seen(1)])  # the model answers 0.3 and -0.3
+    assert chunk.actions[:, -1].tolist() == shown
 
 
 def test_a_model_that_raises_says_why(connected):
