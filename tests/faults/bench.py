@@ -18,7 +18,7 @@ from nora_bench.results.records import EpisodeRecord
 from . import worlds
 from .sittings import Ended, Sitting
 
-TIMES = ("seconds", "finished", "attempts")
+TIMES = ("seconds", "finished", "attempts", "policy_losses")
 """Fields of a record that two sittings may differ in."""
 PATIENCE = 5
 """Sittings that a broken run may take to its end."""
