@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ..results.outcomes import outcome, uncertain
 from ..results.records import EpisodeRecord
 from ..results.stats import Estimate, Stratum, stratified
 
@@ -29,10 +30,12 @@ class Count:
     done: int = 0
     scored: int = 0
     successes: int = 0
+    lost: int = 0
+    """Successes after the policy had lost the episode before."""
     states: dict[tuple[int, str], dict[int, list[int]]] = field(default_factory=dict)
-    """(task, part) -> initial state -> [successes, scored episodes]."""
-    _drawn: tuple[int, Estimate | None] = (0, None)
-    """Scored episodes at the last estimate, and that estimate: a picture drawn anew without news costs nothing."""
+    """(task, part) -> initial state -> [successes, successes and open outcomes, episodes]."""
+    _drawn: tuple[int, tuple[Estimate, Estimate] | None] = (0, None)
+    """Episodes at the last estimate, and that estimate: a picture drawn anew without news costs nothing."""
 
     def add(self, record: EpisodeRecord) -> None:
         """One more finished episode."""
@@ -40,24 +43,36 @@ class Count:
         if record.success is not None:
             self.scored += 1
             self.successes += record.success
-            state = self.states.setdefault((record.task_id, record.part), {}).setdefault(record.init_state, [0, 0])
-            state[0] += record.success
-            state[1] += 1
+            self.lost += uncertain(record)
+        state = self.states.setdefault((record.task_id, record.part), {}).setdefault(record.init_state, [0, 0, 0])
+        state[0] += bool(outcome(record, "success", "failures"))
+        state[1] += bool(outcome(record, "success", "successes"))
+        state[2] += 1
 
-    def estimate(self) -> Estimate | None:
-        """The suite's rate as tables have it, of the episodes so far: tasks weigh equally, and so do the parts of a task."""
-        if self._drawn[0] != self.scored:
-            parts = Counter(task for task, _ in self.states)
-            strata = [Stratum(1 / parts[task], [(k, n) for k, n in own.values()]) for (task, _), own in self.states.items()]
-            self._drawn = self.scored, stratified(strata)
+    def estimate(self) -> tuple[Estimate, Estimate] | None:
+        """The suite's rate as tables have it, of the episodes so far, in both readings of open outcomes (`results.outcomes`)."""
+        if self._drawn[0] != self.done:
+            low = self._read(0)
+            high = self._read(1) if self.done > self.scored or self.lost else low
+            self._drawn = self.done, (low, high) if low and high else None
         return self._drawn[1]
 
+    def _read(self, reading: int) -> Estimate | None:
+        parts = Counter(task for task, _ in self.states)
+        return stratified(
+            Stratum(1 / parts[task], [(state[reading], state[2]) for state in own.values()])
+            for (task, _), own in self.states.items()
+        )
+
     def rate(self) -> str:
-        """Successes, scored episodes, and the rate with its 95 % interval."""
+        """Successes, episodes, and the rate with its 95 % interval; both ends where errors leave it open."""
         found = self.estimate()
         if found is None:
-            return "no episode scored yet"
-        return f"{self.successes}/{self.scored}  {found.mean:.1%}  [{found.low:.1%}, {found.high:.1%}]"
+            return "no episode finished yet"
+        low, high = found
+        ends = list(dict.fromkeys(found))
+        won, share = (" to ".join(text) for text in ([str(end.k) for end in ends], [f"{end.mean:.1%}" for end in ends]))
+        return f"{won}/{low.n}  {share}  [{low.low:.1%}, {high.high:.1%}]"
 
 
 @dataclass(slots=True)

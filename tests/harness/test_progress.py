@@ -43,7 +43,7 @@ def said(console):
 def test_the_tally_counts_successes_failures_and_errors_apart():
     tally = Tally.of({"toy": 5}, [record(success=success) for success in (True, True, False, None)])
     assert (tally.done, tally.total, tally.errors) == (4, 5, 1)
-    assert tally.suites["toy"].rate().startswith("2/3  66.7%  [")
+    assert tally.suites["toy"].rate().startswith("2 to 3/4  50.0% to 75.0%  [")
 
 
 def test_the_live_rate_is_that_of_tables():
@@ -51,7 +51,7 @@ def test_the_live_rate_is_that_of_tables():
     records = [record(task=0, init=i, success=i > 0) for i in range(4)]
     records += [record(task=1, init=i, seed=seed, success=i == 0 and seed == 0) for i in range(3) for seed in range(3)]
     expected = stratified([Stratum(1, [(0, 1), (1, 1), (1, 1), (1, 1)]), Stratum(1, [(1, 3), (0, 3), (0, 3)])])
-    assert Tally.of({"toy": 20}, records).suites["toy"].estimate() == expected
+    assert Tally.of({"toy": 20}, records).suites["toy"].estimate() == (expected, expected)
 
 
 def test_an_interval_is_computed_only_when_there_is_news(monkeypatch):
@@ -91,7 +91,7 @@ def test_lines_come_with_rates_and_the_rest(console):
     lines.finished(record())
     lines.finished(record(success=None))
     lines.close()
-    assert said(console).startswith("2/3 episodes, 1 errors; toy 1/1  100.0%")
+    assert said(console).startswith("2/3 episodes, 1 errors; toy 1 to 2/2  50.0% to 100.0%")
 
 
 def test_lines_do_not_come_at_every_tick(console):
@@ -115,7 +115,7 @@ def test_the_live_table_shows_suites_workers_and_pace():
         "1/3",
         "0/2",
         "1/1  100.0%",
-        "no episode scored yet",
+        "no episode finished yet",
         "worker 0: toy/task0/init1/seed0 for 0 s",
         "gone home",
         "[a note]",
