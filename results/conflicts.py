@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .records import EpisodeRecord
+if TYPE_CHECKING:
+    from .records import EpisodeRecord
 
 
 def outcome(record: EpisodeRecord) -> tuple[Any, ...]:

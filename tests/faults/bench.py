@@ -126,8 +126,9 @@ class Bench:
 
 
 def essence(record: EpisodeRecord) -> dict[str, Any]:
-    """What of a record belongs to the result."""
-    return {name: value for name, value in asdict(record).items() if name not in TIMES}
+    """What of a record belongs to the result; not its conditions where the quiet run was played by another policy."""
+    other = ("conditions",) if "://" in record.policy else ()
+    return {name: value for name, value in asdict(record).items() if name not in (*TIMES, *other)}
 
 
 def quiet(folder: Path, world: World = TOY) -> Mapping[str, EpisodeRecord]:
