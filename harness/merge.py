@@ -21,7 +21,7 @@ from ..results.integrity import read_actions
 from ..results.reading import Run, StoreError
 from ..results.records import EpisodeRecord
 from ..results.store import Store
-from . import sittings
+from . import run_sessions
 from .config import parse
 from .errors import InputError
 
@@ -205,7 +205,7 @@ def _run_json(named: Mapping[str, Run], out: Path, found: Merged) -> dict[str, A
 
 def _source(name: str, run: Run) -> dict[str, Any]:
     kept = {part: run.run[part] for part in TAKEN if part in run.run}
-    return {"name": name, "folder": str(run.folder), **kept, "sessions": sittings.of(run.run), "notes": list(run.notes)}
+    return {"name": name, "folder": str(run.folder), **kept, "sessions": run_sessions.of(run.run), "notes": list(run.notes)}
 
 
 def _config(runs: Sequence[Run]) -> dict[str, Any]:

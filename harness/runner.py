@@ -80,7 +80,7 @@ class Runner:
         self.over = over
         """Called with every record before it is kept and the policy forgets the episode."""
         self.before = before
-        """`unfinished` of earlier sittings."""
+        """`unfinished` of earlier run_sessions."""
         self.peak_gib = 0.0
         """Largest memory of any worker, as far as they said."""
         self._failed_starts = 0
@@ -91,7 +91,7 @@ class Runner:
 
     @property
     def unfinished(self) -> dict[str, dict[str, int]]:
-        """Episodes that were begun, here or in earlier sittings, and are not recorded: key -> `attempts`, `policy_losses`."""
+        """Episodes that were begun, here or in earlier sessions, and are not recorded: key -> `attempts`, `policy_losses`."""
         kept = self.store.keys()
         found = {key: dict(counts) for key, counts in self.before.items() if key not in kept}
         for key, (job, open_) in self._begun.items():
@@ -127,7 +127,7 @@ class Runner:
             self._drop()
 
     def _next_job(self, number: int) -> Job | None:
-        """The next job for that worker; attempts of earlier sittings, and what the policy lost in them, stay counted."""
+        """The next job for that worker; attempts of earlier sessions, and what the policy lost in them, stay counted."""
         job = self._schedule.next(number)
         if job is None:
             return None

@@ -26,7 +26,7 @@ class Job:
     policy_losses: int = 0
     """Attempts that the policy itself lost."""
     earlier: int = 0
-    """Attempts in earlier sittings."""
+    """Attempts in earlier run_sessions."""
 
     @property
     def task(self) -> tuple[str, int, str]:
@@ -35,7 +35,7 @@ class Job:
 
     @property
     def tries(self) -> int:
-        """Attempts in this sitting, this one included."""
+        """Attempts in this session, this one included."""
         return self.attempt - self.earlier
 
     def lost(self, *, by_policy: bool) -> Job:

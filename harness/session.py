@@ -1,6 +1,6 @@
-"""One sitting at a run: open its folder, play what is missing, leave the folder in order.
+"""One session at a run: open its folder, play what is missing, leave the folder in order.
 
-A run may take several sittings (`--resume`). What decides its results is fixed by the first and checked by the others:
+A run may take several sessions (`--resume`). What decides its results is fixed by the first and checked by the others:
 configuration, protocol, assets, policy fingerprint, versions.
 """
 
@@ -24,7 +24,7 @@ from ..envs.base import WorldOptions
 from ..envs.paths import made_cache_home
 from ..results.records import EpisodeRecord
 from ..results.store import Store, StoreError
-from . import provenance, sittings
+from . import provenance, run_sessions
 from .asset_watch import AssetWatch
 from .cluster_runner import ClusterRunner, Replicas
 from .config import HOW, RunConfig
@@ -46,20 +46,20 @@ CHECKED = ("config", "protocol", "assets")
 def create(prepared: Prepared, passed: Mapping[str, Any]) -> Store:
     """The folder of a new run."""
     folder = Path(prepared.config.out) if prepared.config.out else _new_folder(prepared.config)
-    sitting = sittings.begin()
+    session = run_sessions.begin()
     run = {
         "name": folder.name,
         "status": "running",
-        "created": sitting["started"],
+        "created": session["started"],
         "finished": None,
         "command": shlex.join(sys.argv),
         "passed": dict(passed),
         "config": {**prepared.config.to_json(), "out": str(folder)},
         **prepared.facts(),
-        **{name: sitting[name] for name in sittings.PLACE},
+        **{name: session[name] for name in run_sessions.PLACE},
         "utilisation": {"wall_s": 0.0, "policy_s": 0.0, "workers_s": 0.0, "workers": prepared.workers},
         "resumed": [],
-        "sessions": [sitting],
+        "sessions": [session],
         "unfinished": {},
     }
     return Store.create(folder, run)
@@ -77,12 +77,12 @@ def reopen(prepared: Prepared, folder: Path) -> Store:
         found = {**prepared.facts(), "config": prepared.config.to_json()}
         for part in CHECKED:
             _require_same(folder, part, _essential(store.run.get(part)), _essential(found[part]))
-        sitting = sittings.begin()
+        session = run_sessions.begin()
         store.update_run(
             status="running",
             finished=None,
-            resumed=[*store.run.get("resumed", []), sitting["started"]],
-            sessions=[*sittings.earlier(store.run), sitting],
+            resumed=[*store.run.get("resumed", []), session["started"]],
+            sessions=[*run_sessions.earlier(store.run), session],
             unfinished={**(store.run.get("unfinished") or {}), **store.left_begun()},
         )
     except BaseException:
@@ -92,7 +92,7 @@ def reopen(prepared: Prepared, folder: Path) -> Store:
 
 
 def _essential(part: Any) -> Any:
-    """A part of run.json without what may differ between two sittings."""
+    """A part of run.json without what may differ between two run_sessions."""
     return {name: value for name, value in (part or {}).items() if name not in {*HOW, "path"}}
 
 
@@ -237,19 +237,19 @@ def _settle(store: Store, seat: PolicySeat, gl: Backend, versions: Mapping[str, 
     On a resumed run it is held against what is there, and stands in the session alone.
     """
     run = store.run
-    policy = {**run["policy"], "fingerprint": sittings.with_arguments(seat.fingerprint(), run["policy"])}
+    policy = {**run["policy"], "fingerprint": run_sessions.with_arguments(seat.fingerprint(), run["policy"])}
     versions = {**provenance.versions(), **versions, "cpu": provenance.cpu_model()}
     drawing = {"backend": gl.name, "renderer": gl.renderer}
     resumed = "fingerprint" in run["policy"]
     if resumed:
-        known = {**run["policy"], "fingerprint": sittings.with_arguments(run["policy"]["fingerprint"], run["policy"])}
+        known = {**run["policy"], "fingerprint": run_sessions.with_arguments(run["policy"]["fingerprint"], run["policy"])}
         _require_same(store.folder, "policy", known, policy)
-        _require_same(store.folder, "versions", sittings.deciding(run["versions"]), sittings.deciding(versions))
+        _require_same(store.folder, "versions", run_sessions.deciding(run["versions"]), run_sessions.deciding(versions))
         _require_same(store.folder, "gl", run["gl"], drawing)
     first = {} if resumed else {"policy": policy, "versions": versions, "gl": drawing}
-    conditions = sittings.conditions({**run, "policy": policy}, drawing, versions)
+    conditions = run_sessions.conditions({**run, "policy": policy}, drawing, versions)
     *before, own = run["sessions"]
-    digests = {"policy_fingerprint": sittings.short_digest(policy["fingerprint"]), "conditions": conditions}
+    digests = {"policy_fingerprint": run_sessions.short_digest(policy["fingerprint"]), "conditions": conditions}
     store.update_run(**first, sessions=[*before, {**own, "versions": versions, "gl": drawing, **digests}])
     return conditions
 
@@ -262,12 +262,12 @@ def _conclude(
     working = sum(record.seconds.get(name, 0.0) for record in played for name in ("reset", "step", "render"))
     used = {name: round(store.run["utilisation"][name] + value, 3) for name, value in {**seconds, "workers_s": working}.items()}
     used = {**store.run["utilisation"], **used, "worker_peak_gib": round(runner.peak_gib, 3)}
-    ended = sittings.now()
-    *earlier, sitting = store.run["sessions"]
+    ended = run_sessions.now()
+    *earlier, session = store.run["sessions"]
     store.update_run(
         status=status,
         finished=ended,
-        sessions=[*earlier, {**sitting, "finished": ended, "status": status}],
+        sessions=[*earlier, {**session, "finished": ended, "status": status}],
         unfinished=runner.unfinished,
         counts={**store.run["counts"], "done": len(records), "errors": sum(record.success is None for record in records)},
         utilisation=used,

@@ -46,7 +46,7 @@ class Until:
         return list(self._ahead.values())
 
     def recall(self, records: Iterable[EpisodeRecord]) -> Verdict:
-        """Take in what an earlier sitting has kept."""
+        """Take in what an earlier session has kept."""
         return self.rule.update({record.key: reading(record) for record in records})
 
     def admit(self, record: EpisodeRecord) -> Iterator[EpisodeRecord]:

@@ -1,4 +1,4 @@
-"""Which episodes a writer has begun: `begun.jsonl`, a line for each start, there while a sitting goes on.
+"""Which episodes a writer has begun: `begun.jsonl`, a line for each start, there while a session goes on.
 
 A writer that is killed cannot say what it was playing; the next one reads it here. An episode that was begun and came to no
 end is then not begun anew as if nothing had been. A process that dies loses none of its lines; a machine may lose the last.
@@ -64,6 +64,6 @@ class Begun:
             self._handle = None
 
     def clear(self) -> None:
-        """The sitting has an end, and what it left unfinished is in run.json."""
+        """The session has an end, and what it left unfinished is in run.json."""
         self.close()
         self._path.unlink(missing_ok=True)

@@ -95,7 +95,8 @@ def conditions(run: Run, records: Sequence[EpisodeRecord] | None = None) -> Cond
     """What a run, or some of its records, was made under."""
     facts, records = run.run, run.records if records is None else records
     protocol, policy = _mapping(facts.get("protocol")), _mapping(facts.get("policy"))
-    names = _said((record.protocol for record in records), protocol.get("name"))
+    said = _said(records)
+    names = _distinct([*said.protocol, str(protocol.get("name") or "")])
     own = names == (protocol.get("name"),)
     until = _mapping(facts.get("until"))
     return Conditions(
@@ -103,25 +104,59 @@ def conditions(run: Run, records: Sequence[EpisodeRecord] | None = None) -> Cond
         protocol_version=protocol.get("version") if own else None,
         protocol_numbers={name: value for name, value in protocol.items() if name not in PROSE} if own else {},
         max_steps=_mapping(facts.get("config")).get("max_steps"),
-        assets=_said((_pack(record.assets) for record in records), _pack(_mapping(facts.get("assets")))),
-        backend=_said((record.backend for record in records), facts.get("backend")),
-        renderer=_distinct(record.renderer for record in records),
+        assets=_distinct(map(_pack, [*said.assets, _assets(_mapping(facts.get("assets")))])),
+        backend=_distinct([*said.backend, str(facts.get("backend") or "")]),
+        renderer=_distinct(said.renderer),
         gl={name: value for name, value in _mapping(facts.get("gl")).items() if value},
         versions={name: value for name, value in _mapping(facts.get("versions")).items() if name not in SAME_RESULTS},
-        policy=_distinct(record.policy for record in records) or _distinct([policy.get("name") or ""]),
+        policy=_distinct(said.policy) or _distinct([policy.get("name") or ""]),
         policy_args=_mapping(policy.get("args")),
         policy_fingerprint=_mapping(policy.get("fingerprint")),
         marks=tuple(policy.get("marks") or ()),
-        seeds=tuple(sorted({record.seed for record in records})),
+        seeds=tuple(sorted(said.seeds)),
         status=str(facts.get("status") or ""),
         episodes=len(records),
         planned=_mapping(facts.get("counts")).get("planned"),
         stopped=str(until.get("text") or "") if until.get("stop") else "",
-        machines=max(1, len(_distinct(record.conditions for record in records))),
-        errors=dict(Counter(_cause(record) for record in records if record.success is None)),
-        restarted=sum(record.attempts > 1 for record in records),
-        policy_losses=sum(record.policy_losses > 0 for record in records),
+        machines=max(1, len(_distinct(said.conditions))),
+        errors=dict(said.errors),
+        restarted=said.restarted,
+        policy_losses=said.policy_losses,
     )
+
+
+@dataclass(slots=True)
+class _Said:
+    """What the records say, each value once."""
+
+    protocol: set[str] = field(default_factory=set)
+    assets: set[tuple[str, str]] = field(default_factory=set)
+    backend: set[str] = field(default_factory=set)
+    renderer: set[str] = field(default_factory=set)
+    policy: set[str] = field(default_factory=set)
+    seeds: set[int] = field(default_factory=set)
+    conditions: set[str] = field(default_factory=set)
+    errors: Counter[str] = field(default_factory=Counter)
+    restarted: int = 0
+    policy_losses: int = 0
+
+
+def _said(records: Sequence[EpisodeRecord]) -> _Said:
+    """In one pass: tables read a hundred thousand records."""
+    said = _Said()
+    for record in records:
+        said.protocol.add(record.protocol)
+        said.assets.add(_assets(record.assets))
+        said.backend.add(record.backend)
+        said.renderer.add(record.renderer)
+        said.policy.add(record.policy)
+        said.seeds.add(record.seed)
+        said.conditions.add(record.conditions)
+        said.restarted += record.attempts > 1
+        said.policy_losses += record.policy_losses > 0
+        if record.success is None:
+            said.errors[_cause(record)] += 1
+    return said
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -132,13 +167,12 @@ def _distinct(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({value for value in values if value}))
 
 
-def _said(values: Iterable[str], run: Any) -> tuple[str, ...]:
-    """What the records say, and what run.json says where that is something else."""
-    return _distinct([*values, str(run or "")])
+def _assets(assets: Mapping[str, Any]) -> tuple[str, str]:
+    return str(assets.get("pack") or ""), str(assets.get("fingerprint") or "")
 
 
-def _pack(assets: Mapping[str, Any]) -> str:
-    return " ".join(str(assets[name]) for name in ("pack", "fingerprint") if assets.get(name))
+def _pack(assets: tuple[str, str]) -> str:
+    return " ".join(filter(None, assets))
 
 
 def _cause(record: EpisodeRecord) -> str:

@@ -56,6 +56,8 @@ class Group:
     """Suite -> its episodes, those with errors too."""
     repeats: Mapping[str, int]
     """Suite -> episodes that repeat a trajectory under another seed."""
+    open: Mapping[str, int]
+    """Suite -> episodes whose outcome is uncertain."""
     counted: dict[tuple[Item, str, Reading], dict[tuple[str, str], Clusters]] = field(default_factory=dict)
     """What `clusters` has already counted: the means of a table ask for their parts again."""
 
@@ -106,7 +108,8 @@ def _group(run: Run, key: GroupKey, records: Sequence[EpisodeRecord]) -> Group:
             played = (record.suite, record.task_id, record.variant, record.init_state, record.trajectory_sha256)
             repeats[record.suite] += played in seen
             seen.add(played)
-    return Group(run, key, records, by_suite(records), repeats)
+    suites = by_suite(records)
+    return Group(run, key, records, suites, repeats, {suite: sum(map(uncertain, own)) for suite, own in suites.items()})
 
 
 def cause(record: EpisodeRecord) -> str:
@@ -198,7 +201,8 @@ class Rate:
 def rate(group: Group, layout: Layout, item: Item, metric: str = "success") -> Rate | None:
     """The item's rate with its 95 % interval; None where it, or a part of it, was not played."""
     played = parts(layout, item, metric)
-    open_ = sum(uncertain(record) for part in played for record in episodes(group, part))
+    doubtful = [part for part in played if group.open.get(part.suite)]
+    open_ = sum(uncertain(record) for part in doubtful for record in episodes(group, part))
     low = _estimate(group, played, metric, "failures" if open_ else "recorded")
     if low is None:
         return None

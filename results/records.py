@@ -58,7 +58,7 @@ class EpisodeRecord:
     cause: str = ""
     """Who an error is due to: `policy` (it kept losing the episode) or `machine`; empty for an episode without an error."""
     attempts: int = 1
-    """Times the episode was started (more than one after a worker was lost, or where a sitting ended while it was played)."""
+    """Times the episode was started (more than one after a worker was lost, or where a session ended while it was played)."""
     policy_losses: int = 0
     """Times the policy itself lost the episode before it ended: it raised EpisodesLost, did not answer in time, ended the run,
     or its server was gone."""

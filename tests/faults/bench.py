@@ -16,12 +16,12 @@ from nora_bench.results.reading import EPISODES_FILE, RUN_FILE, load_run
 from nora_bench.results.records import EpisodeRecord
 
 from . import worlds
-from .sittings import Ended, Sitting
+from .sessions import Ended, Session
 
 TIMES = ("seconds", "finished", "attempts", "policy_losses")
-"""Fields of a record that two sittings may differ in."""
+"""Fields of a record that two sessions may differ in."""
 PATIENCE = 5
-"""Sittings that a broken run may take to its end."""
+"""Sessions that a broken run may take to its end."""
 
 
 @dataclass(frozen=True)
@@ -92,15 +92,15 @@ class Bench:
         """Its lines."""
         return self.run / EPISODES_FILE
 
-    def start(self, tamper: Callable[[], None] = lambda: None) -> Sitting:
+    def start(self, tamper: Callable[[], None] = lambda: None) -> Session:
         """Begin the run, or go on with it where there is one."""
         command = [*self.world.command(), *self.more]
         if (self.run / RUN_FILE).exists():
             command = ["run", "--resume"]
-        return Sitting(self.folder, [*command, "--out", str(self.run), "--workers", str(self.workers)], tamper)
+        return Session(self.folder, [*command, "--out", str(self.run), "--workers", str(self.workers)], tamper)
 
     def play(self, tamper: Callable[[], None] = lambda: None) -> Ended:
-        """A sitting, to its end."""
+        """A session, to its end."""
         return self.start(tamper).wait()
 
     def records(self) -> dict[str, EpisodeRecord]:

@@ -19,9 +19,9 @@ from nora_bench.results.reading import DECODER, EPISODES_FILE, RUN_FILE, load_ru
 from nora_bench.results.records import EpisodeRecord
 from nora_bench.results.seal import Altered, intact
 
-from . import orders, sittings
+from . import orders, sessions
 from .bench import PATIENCE, Bench, essence
-from .sittings import Ended
+from .sessions import Ended
 
 ABSORBED, STOPPED, KILLED, MARKED = "absorbed", "stopped and told", "killed", "recorded as an error"
 REPORTED = "reported by verify"
@@ -36,11 +36,11 @@ class Strike:
     """What a fault has done so far, and what may follow from it."""
 
     ended: Ended | None
-    """The sitting that was struck; None where only the files were."""
+    """The session that was struck; None where only the files were."""
     says: str = ""
     """Pattern of the cause, as the user must be told."""
     endings: tuple[str, ...] = (ABSORBED,)
-    """How that sitting may have ended."""
+    """How that session may have ended."""
     lasting: str = ""
     """Pattern of what `verify` rightly finds in the finished run."""
     errors: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ def judge(bench: Bench, strike: Strike) -> str:
 
 
 def _first(bench: Bench, strike: Strike) -> str:
-    """How the sitting that was struck ended, which must be as foreseen and told."""
+    """How the session that was struck ended, which must be as foreseen and told."""
     ended = strike.ended
     if ended is None:
         return REPORTED if strike.lasting else ABSORBED
@@ -90,7 +90,7 @@ def _finish(bench: Bench) -> Ended:
         ended = bench.play()
         if ended.code in (0, 1):
             return ended
-    raise Broken(f"{PATIENCE} sittings did not finish the run:\n{ended.said}")
+    raise Broken(f"{PATIENCE} sessions did not finish the run:\n{ended.said}")
 
 
 def wrong(bench: Bench, strike: Strike, kept: Mapping[str, EpisodeRecord]) -> Iterator[str]:
@@ -133,7 +133,7 @@ def _left_behind(bench: Bench, records: tuple[EpisodeRecord, ...]) -> Iterator[s
     ):
         yield f"files left behind: {litter}"
     end = time.monotonic() + LEAVE_S
-    while left := sittings.relatives(bench.folder):
+    while left := run_sessions.relatives(bench.folder):
         if time.monotonic() > end:
             yield f"processes left behind: {left}"
             return

@@ -52,10 +52,10 @@ def _(bench, rng, phase):
 
 @kind("runner stopped and continued (SIGSTOP, SIGCONT)", "at a write", share=4)
 def _(bench, rng, phase):
-    sitting = bench.start(_place(bench, rng, lambda: os.kill(os.getpid(), signal.SIGSTOP), middle=False))
-    _wait_for(lambda: sitting.has_stopped())
-    os.kill(sitting.pid, signal.SIGCONT)
-    return Strike(sitting.wait(), ordered=False)
+    session = bench.start(_place(bench, rng, lambda: os.kill(os.getpid(), signal.SIGSTOP), middle=False))
+    _wait_for(lambda: session.has_stopped())
+    os.kill(session.pid, signal.SIGCONT)
+    return Strike(session.wait(), ordered=False)
 
 
 @kind("wall clock jumps", "back a year", "ahead a year")

@@ -1,4 +1,4 @@
-"""Files of a run that were damaged between two sittings: torn, flipped, doubled, altered."""
+"""Files of a run that were damaged between two sessions: torn, flipped, doubled, altered."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def _ask(bench: Bench, port: int, *args: str) -> None:
 
 
 def _impatient() -> None:
-    """Waiting costs time: in the sitting that is struck, a server is given up soon."""
+    """Waiting costs time: in the session that is struck, a server is given up soon."""
     make = link.Link.__init__
 
     def made(self: link.Link, *args: object, **more: object) -> None:
@@ -119,12 +119,12 @@ def _(bench, rng, phase):
         _wait_for(back.exists)
 
     number = int(rng.integers(1, len(bench.world.scenes)))
-    sitting = bench.start(lambda: Tap("line", "after", number, 0, kill))
+    session = bench.start(lambda: Tap("line", "after", number, 0, kill))
     _wait_for(killed.exists)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # until then the port is its own
     bench.cleanup.enter_context(process(honest, bench.folder, port))
     back.touch()
-    return Strike(sitting.wait(), ordered=False)
+    return Strike(session.wait(), ordered=False)
 
 
 @kind("no server", "at all", worlds=(REMOTE,), **WITH_WEBSOCKETS)

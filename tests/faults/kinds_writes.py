@@ -25,7 +25,7 @@ from .tap import FILES, MOMENTS, Tap
 
 PLACES = tuple(f"{moment} {what}" for what in FILES for moment in (*MOMENTS, *(() if what == "line" else ("renaming",))))
 RUN_WRITES = 3
-"""How often run.json is written in one sitting: begun, settled, concluded."""
+"""How often run.json is written in one session: begun, settled, concluded."""
 
 
 def _tamper(bench: Bench, rng: np.random.Generator, phase: str, act: Any) -> Any:

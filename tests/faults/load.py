@@ -27,7 +27,7 @@ from nora_bench.policies.base import ActionChunk, BasePolicy, Observation
 from nora_bench.results.reading import load_run
 
 from faults import orders
-from faults.sittings import Sitting, relatives
+from faults.sessions import Session, relatives
 
 DELAY_S = 0.2
 """Mean of a step's random delay (exponential)."""
@@ -100,11 +100,11 @@ def play(folder: Path, worlds: int, episodes: int, seconds: float | None = None)
     """What was measured in a run of so many episodes, stopped when the time is over where one is given."""
     command = ["run", "--suite", "faults.load:busy", "--policy", "faults.load:Thinker", "--workers", str(worlds)]
     started = time.monotonic()
-    sitting = Sitting(folder, [*command, "--episodes", str(episodes), "--out", str(folder / "run"), "--retries", "5"])
+    session = Session(folder, [*command, "--episodes", str(episodes), "--out", str(folder / "run"), "--retries", "5"])
     if seconds is not None:
         time.sleep(seconds)
-        os.kill(sitting.pid, signal.SIGINT)
-    ended = sitting.wait()
+        os.kill(session.pid, signal.SIGINT)
+    ended = session.wait()
     wall = time.monotonic() - started
     assert ended.code == (0 if seconds is None else 130), ended.said
     records = load_run(folder / "run").records

@@ -75,7 +75,7 @@ def _mark(path: Path) -> bool:
 
 
 def hang() -> None:
-    """Stand still for good; the note tells the clock of `sittings` that it does."""
+    """Stand still for good; the note tells the clock of `sessions` that it does."""
     (Path(os.environ[FOLDER]) / f"hung-{os.getpid()}").touch()
     time.sleep(3600)
 

@@ -1,4 +1,4 @@
-"""A sitting at a run, in a process of its own that can be killed, stopped and tampered with.
+"""A session at a run, in a process of its own that can be killed, stopped and tampered with.
 
 The process is forked: it is a real one, with real workers, and need not import everything anew. `tamper` is called in it
 before the command line is; what it changes is gone with the process.
@@ -25,12 +25,12 @@ from nora_bench.harness.signals import STOP_SIGNALS
 from . import orders
 
 LIMIT_S = 1200
-"""Seconds after which a sitting has hung: far more than any takes on any machine."""
+"""Seconds after which a session has hung: far more than any takes on any machine."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a sitting ended."""
+    """How a session ended."""
 
     code: int
     """Exit code; minus the signal's number for one that was killed."""
@@ -38,7 +38,7 @@ class Ended:
 
 
 def warm() -> None:
-    """Import what a run imports, once, for all sittings to come."""
+    """Import what a run imports, once, for all sessions to come."""
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), suppress(SystemExit):
         main(["run", "--suite", "fakes:toy", "--policy", "fakes:Walk", "--dry-run"])
     for module in ("nora_bench.harness.videos", "websockets.sync.server", "websockets.sync.client"):
@@ -46,7 +46,7 @@ def warm() -> None:
             importlib.import_module(module)
 
 
-class Sitting:
+class Session:
     """A command of ours that has been started."""
 
     def __init__(self, folder: Path, args: Sequence[str], tamper: Callable[[], None] = lambda: None) -> None:

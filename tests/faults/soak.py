@@ -34,7 +34,7 @@ from nora_bench.harness.schedule import Schedule
 from nora_bench.results.reading import load_run
 
 from faults import orders
-from faults.sittings import Sitting, relatives
+from faults.sessions import Session, relatives
 from faults.worlds import BreakingSuite
 
 WARM = 0.2
@@ -146,11 +146,11 @@ def soak(folder: Path, asked: argparse.Namespace) -> list[dict[str, float]]:
     """Samples of a run that is stopped when the time is over."""
     options = f"--tasks {asked.tasks} --workers {asked.workers} --out {folder / 'run'}"
     started = time.monotonic()
-    sitting = Sitting(folder, ["run", *COMMANDS[asked.world].split(), *options.split()], _change_tasks_always)
-    runner, samples = psutil.Process(sitting.pid), []
+    session = Session(folder, ["run", *COMMANDS[asked.world].split(), *options.split()], _change_tasks_always)
+    runner, samples = psutil.Process(session.pid), []
     while time.monotonic() < started + 60 * asked.minutes:
         time.sleep(asked.every)
-        assert runner.status() != psutil.STATUS_ZOMBIE, f"the run ended early: {sitting.wait().said}"
+        assert runner.status() != psutil.STATUS_ZOMBIE, f"the run ended early: {session.wait().said}"
         try:
             samples.append({"hours": (time.monotonic() - started) / 3600, **sample(runner, folder)})
         except psutil.NoSuchProcess:  # a worker that has just gone
@@ -158,8 +158,8 @@ def soak(folder: Path, asked: argparse.Namespace) -> list[dict[str, float]]:
         if asked.samples:
             with asked.samples.open("a") as file:
                 print(json.dumps(samples[-1]), file=file)
-    os.kill(sitting.pid, signal.SIGINT)
-    ended = sitting.wait()
+    os.kill(session.pid, signal.SIGINT)
+    ended = session.wait()
     assert ended.code == 130, ended.said
     assert not (left := relatives(folder)), f"processes left behind: {left}"
     assert not (errors := [one for one in load_run(folder / "run").records if one.success is None]), errors

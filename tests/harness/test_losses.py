@@ -54,7 +54,7 @@ def test_a_policy_that_ends_the_run_gains_no_fresh_start(bench, tmp_path, how):
     assert third.run["unfinished"] == {}
 
 
-def test_losses_survive_a_sitting_that_does_not_reach_their_episode(bench, tmp_path):
+def test_losses_survive_a_session_that_does_not_reach_their_episode(bench, tmp_path):
     args = ("--policy-arg", f"notes={tmp_path / 'notes'}")
     first = bench("--episodes", 1, "--workers", 3, *args, policy="losing:Crasher")
     unfinished = first.run["unfinished"]
@@ -75,7 +75,7 @@ def test_a_policy_that_has_to_be_broken_off_has_lost_its_episodes(bench, tmp_pat
 
 
 def test_a_policy_that_kills_the_run_leaves_its_episode_begun(bench, tmp_path):
-    """The first sitting is a process of its own, which the policy ends without a word."""
+    """The first session is a process of its own, which the policy ends without a word."""
     args = ["--suite", "fakes:toy", "--policy", "losing:Crasher", "--policy-arg", f"notes={tmp_path / 'notes'}"]
     args += ["--policy-arg", "how=exit", "--episodes", "1", "--workers", "1", "--out", tmp_path / "run"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
@@ -95,7 +95,7 @@ def test_a_policy_cannot_keep_its_losses_out_of_the_file(bench, tmp_path):
     assert [*first.run["unfinished"].values()] == [{"attempts": 1, "policy_losses": 1}]
 
 
-def test_attempts_of_earlier_sittings_cost_no_retries(bench, trouble):
+def test_attempts_of_earlier_sessions_cost_no_retries(bench, trouble):
     first = bench("--episodes", 2, "--max-steps", 1)
     with Store.open(first.folder) as store:
         store.update_run(unfinished={KEY: {"attempts": 7, "policy_losses": 0}})

@@ -66,7 +66,7 @@ def test_an_interval_is_computed_only_when_there_is_news(monkeypatch):
     assert len(computed) == 2
 
 
-def test_the_pace_counts_this_sitting_only(monkeypatch):
+def test_the_pace_counts_this_session_only(monkeypatch):
     tally = Tally.of({"toy": 10}, [record()] * 4)
     assert tally.pace() == "pace not known yet"
     monkeypatch.setattr(progress.time, "monotonic", lambda: tally.started + 120)

@@ -127,7 +127,7 @@ def play(collection: Collection, console: Console) -> dict[str, Any]:
 
 
 def summary(collection: Collection, seconds: float, before: int) -> dict[str, Any]:
-    """What a sitting came to."""
+    """What a session came to."""
     records = collection.over()
     written = collection.written(records)
     lacking = [task.name for task in collection.tasks if written[task.id] < collection.wanted.episodes]

@@ -1,4 +1,4 @@
-"""The sittings of a run, as `sessions` of run.json: when and where each was, and under which conditions it played."""
+"""The sessions of a run, as `sessions` of run.json: when and where each was, and under which conditions it played."""
 
 from __future__ import annotations
 
@@ -78,5 +78,5 @@ def short_digest(value: Any) -> str:
 
 
 def deciding(versions: Mapping[str, str]) -> dict[str, str]:
-    """Versions without which two sittings may differ and still belong to one run."""
+    """Versions without which two sessions may differ and still belong to one run."""
     return {name: version for name, version in versions.items() if name not in ("nora-bench", "msgpack", "cpu")}

@@ -1,9 +1,9 @@
-"""What run.json keeps of each sitting, and how records are tied to the conditions they were played under."""
+"""What run.json keeps of each session, and how records are tied to the conditions they were played under."""
 
 import json
 
 import pytest
-from nora_bench.harness import provenance, sittings
+from nora_bench.harness import provenance, sessions
 from nora_bench.results.store import Store
 
 
@@ -123,13 +123,13 @@ VERSIONS = {"mujoco": "3.3.2", "nora-bench": "1.0", "cpu": "this"}
     ],
 )
 def test_what_can_change_results_changes_the_conditions(run, gl, versions):
-    assert sittings.conditions({**BASE, **run}, gl, versions) != sittings.conditions(BASE, GL, VERSIONS)
+    assert run_sessions.conditions({**BASE, **run}, gl, versions) != run_sessions.conditions(BASE, GL, VERSIONS)
 
 
 def test_what_cannot_change_results_does_not():
     other = {**BASE, "config": {"max_steps": None, "workers": 9}, "assets": {**BASE["assets"], "path": "/there"}}
     versions = {**VERSIONS, "nora-bench": "2.0", "cpu": "that"}
-    assert sittings.conditions(other, GL, versions) == sittings.conditions(BASE, GL, VERSIONS)
+    assert run_sessions.conditions(other, GL, versions) == run_sessions.conditions(BASE, GL, VERSIONS)
 
 
 def test_a_contradicted_episode_is_not_played_again(half, bench):
