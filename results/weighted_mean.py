@@ -141,6 +141,7 @@ def _tilt(target: Array, odds: Array, pieces: Array, weights: Array) -> tuple[Ar
     low, high = bounds.min(1), bounds.max(1)
     rates = 1 / (1 + np.exp(-odds))
     tilt = np.clip((target - rates @ weights) / (weights * pieces * rates * (1 - rates)).sum(1), low, high)
+    tilted = odds
     for _ in range(80):
         tilted = np.clip(odds + tilt[:, None] * pieces, -700, 700)
         chance, rest = 1 / (1 + np.exp(-tilted)), 1 / (1 + np.exp(tilted))

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from nora_bench.results.records import EpisodeRecord
 
-from . import kinds_around, kinds_lines, kinds_policy, kinds_remote, kinds_workers, kinds_writes, sessions
+from . import kinds_around, kinds_lines, kinds_policy, kinds_remote, kinds_workers, kinds_writes
 from .bench import LIBERO, REMOTE, TOY, Bench, World, quiet
 from .judge import Broken, judge
 from .kinds import KINDS, Case, pairs
@@ -65,7 +65,7 @@ class Campaign:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._quiet: dict[str, Mapping[str, EpisodeRecord]] = {}
-        run_sessions.warm()
+        sessions.warm()
 
     def play(self, case: Case) -> Verdict:
         """One fault and its judgement; the folder stays where a promise was broken."""

@@ -19,7 +19,7 @@ from nora_bench.results.reading import DECODER, EPISODES_FILE, RUN_FILE, load_ru
 from nora_bench.results.records import EpisodeRecord
 from nora_bench.results.seal import Altered, intact
 
-from . import orders, sessions
+from . import orders
 from .bench import PATIENCE, Bench, essence
 from .sessions import Ended
 
@@ -133,7 +133,7 @@ def _left_behind(bench: Bench, records: tuple[EpisodeRecord, ...]) -> Iterator[s
     ):
         yield f"files left behind: {litter}"
     end = time.monotonic() + LEAVE_S
-    while left := run_sessions.relatives(bench.folder):
+    while left := sessions.relatives(bench.folder):
         if time.monotonic() > end:
             yield f"processes left behind: {left}"
             return

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from nora_bench.harness import provenance, sessions
+from nora_bench.harness import provenance, run_sessions
 from nora_bench.results.store import Store
 
 
