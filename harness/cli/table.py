@@ -26,6 +26,9 @@ def table(
         list[Path] | None,
         typer.Option(metavar="RUN", help="Run of a policy that does not look (blind): mark what is not above it."),
     ] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Show the difference of runs of other protocols, step limits or assets all the same.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
 ) -> None:
     """Print success rates in a paper's layout: published rows, and measured ones with 95 % intervals beside them.
@@ -46,7 +49,7 @@ def table(
 
     _check_format(form)
     layout, runs = _load(id, folders)
-    _write(build(layout, runs, [load_run(folder) for folder in floor or ()]), form, out)
+    _write(build(layout, runs, [load_run(folder) for folder in floor or ()], anyway=anyway), form, out)
 
 
 def _split(names: list[str]) -> tuple[str | None, list[Path]]:

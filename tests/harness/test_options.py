@@ -8,9 +8,9 @@ OPTIONS = {
     "run": "--suite --tasks --episodes --init-states --seeds --policy --policy-arg --protocol --workers --executor "
     "--policy-replicas --policy-gpus --max-steps --assets --backend --python --out "
     "--timeout --retries --until --video --config --resume --dry-run --json",
-    "table": "NAMES --format --json --floor --out",
+    "table": "NAMES --format --json --floor --anyway --out",
     "show": "FOLDER --key --cell --table --metric --json",
-    "compare": "FOLDERS --real --flips --no-flips --json",
+    "compare": "FOLDERS --real --no-worse-than --flips --no-flips --anyway --json",
     "report": "FOLDERS --out --films --megabytes",
     "collect": "--suite --episodes --tasks --policy --smooth --pushes --init-states --held-out --seed --learner "
     "--learner-steps --workers --assets --out "
