@@ -106,6 +106,8 @@ class Comparison:
     matches: tuple[Match, ...]
     unlike: tuple[Unlike, ...]
     """Conditions besides the policy in which they differ."""
+    others: tuple[str, ...]
+    """Suites that only one of them played."""
 
 
 def compare(a: Run, b: Run, *, anyway: bool = False) -> Comparison:
@@ -117,7 +119,8 @@ def compare(a: Run, b: Run, *, anyway: bool = False) -> Comparison:
     groups = whole(a), whole(b)
     unlike = check(*groups, anyway=anyway)
     found = [_matches(layout, *groups) for layout in families(groups)]
-    return Comparison(a, b, tuple(match for family in found for match in family.values()), tuple(unlike))
+    matches = tuple(match for family in found for match in family.values())
+    return Comparison(a, b, matches, tuple(unlike), tuple(sorted(groups[0].suites.keys() ^ groups[1].suites.keys())))
 
 
 def match_table(layout: Layout, a: Group, b: Group, *, anyway: bool = False) -> tuple[dict[tuple[str, str], Match], list[Unlike]]:

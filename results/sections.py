@@ -89,9 +89,10 @@ def _ranking(found: Ranking) -> str:
     rows = [
         [str(one.rank), one.letters, escape(one.run.name), _rate(one.rate), str(one.left_out or "")] for one in found.standings
     ]
+    by = found.item.name + (f" ({found.part})" if found.part else "")
     note = (
-        f"<p>By {escape(found.item.name)}{escape(f' ({found.part})' if found.part else '')}. Runs that share a letter cannot be told "
-        "apart (exact tests paired by initial state, Holm-corrected over all pairs).</p>"
+        f"<p>By {escape(by)}. Runs that share a letter cannot be told apart (exact tests paired by initial state, "
+        "Holm-corrected over all pairs).</p>"
     )
     unlike = dict.fromkeys(f"{duel.a.name} (A), {duel.b.name} (B): {one.text}" for duel in found.duels for one in duel.unlike)
     listed = "".join(f"<li>{escape(text)}</li>" for text in unlike)

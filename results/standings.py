@@ -14,7 +14,7 @@ from .contest import check, paired, part
 from .coverage import unfinished
 from .families import families, overall
 from .layouts import Item, Layout
-from .outcomes import Group, Rate, rate
+from .outcomes import Group, Rate, parts, rate
 from .pairing import common, left_out, open_episodes, told, whole
 from .ranking import LEVEL, letters, ranks
 from .reading import Run
@@ -94,7 +94,7 @@ def rank(runs: Sequence[Run], *, anyway: bool = False) -> Ranking:
     for (i, j), duel in zip(sides, duels, strict=True):
         better[i, j], better[j, i] = duel.settled and duel.difference.mean < 0, duel.settled and duel.difference.mean > 0
     standings = _standings(groups, kept, layout, item, better)
-    others = tuple(sorted({suite for group in groups for suite in group.suites} - {one.suite for one in layout.items}))
+    others = tuple(sorted({suite for group in groups for suite in group.suites} - {one.suite for one in parts(layout, item, "success")}))
     return Ranking(standings, tuple(duels), layout, item, part(layout, item, "success", kept[0]), others)
 
 

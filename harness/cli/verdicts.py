@@ -72,6 +72,8 @@ def comparison_lines(found: Comparison, *, flips: bool) -> Iterator[str]:
         yield ""
         yield from match_lines(match)
     yield ""
+    if found.others:
+        yield from prose(f"Not compared, because only one of them played it: {', '.join(found.others)}.")
     yield from prose(_footnote(found.matches))
     for match in found.matches:
         yield from _flip_lines(match, everything=flips)

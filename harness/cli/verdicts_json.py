@@ -31,6 +31,7 @@ def comparison_json(found: Comparison) -> dict[str, Any]:
             for prefix in prefixes
             if one.name.startswith(prefix)
         },
+        "others": list(found.others),
         "matches": [_match_json(match) for match in found.matches],
     }
 
