@@ -1,172 +1,142 @@
-"""Two runs against each other, episode by episode: which is better, by how much, and how sure that is.
+"""Two policies against each other, one difference for each initial state: which is better, by how much, and how sure that is.
 
-Episodes are paired by their scene (the key without the protocol): the same task, initial state and seed. The test flips
-the sign of each initial state's difference in all ways at once, exactly; with one episode per initial state it is the
-exact McNemar test (Psychometrika 12, 1947), and with several seeds it does not take them for independent; tasks weigh as
-they do in the mean. The interval is
-Bonett and Price's (Brit. J. Math. Stat. Psychol. 65, 2012) with tasks as strata: unlike a bootstrap it keeps its level
-where few episodes flip, and has a width where none does.
+The test is exact (`exact`). The interval is Bonett and Price's (Brit. J. Math. Stat. Psychol. 65, 2012) with tasks as strata:
+unlike a bootstrap it keeps its level where few episodes flip, and has a width where none does.
+
+What an initial state's difference is, is said in `pairing`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
-from .outcomes import outcome
-from .records import EpisodeRecord
+from .exact import State, exact_p
 from .stats import quantile
 
-RESOLUTION = 100
-"""Steps into which unequal weights of initial states are rounded for the exact test."""
-Task = tuple[str, str, str]
-"""(suite, task, part of it)."""
+ADDED = 2.0
+"""Squared units of the mean's arm that Bonett and Price add: one initial state gained and one lost."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """One scene played by both."""
+class TaskDifferences:
+    """One task, or part of one, played by both."""
 
-    a: EpisodeRecord
-    b: EpisodeRecord
-    task: Task
-    difference: int
-    """1 where only B succeeded, -1 where only A did, 0 where both ended alike."""
+    weight: float
+    """Share of the task in the mean."""
+    states: Sequence[State]
+
+    @property
+    def differences(self) -> list[Fraction]:
+        """One per initial state."""
+        return [state.difference for state in self.states]
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """B's success rate minus A's; fractions."""
+    """B's success rate minus A's; fractions. Where episodes could have ended either way, what holds however they ended."""
 
     mean: float
+    """With uncertain episodes: the nearest to zero that it can be."""
     low: float
     high: float
     p: float
-    """Two-sided, exact."""
+    """Two-sided, exact, not corrected."""
     pairs: int
+    """Initial states, each counted for every look that both played."""
     gained: int
-    """Scenes that only B won."""
+    """Initial states in which B did better."""
     lost: int
-    """Scenes that only A won."""
+    """Initial states in which A did better."""
     scenes_needed: int | None
-    """Initial states at which a difference of this size would be settled (80 % power, 5 % level); None where it is zero."""
+    """Initial states at which a difference of this size would be settled (80 % power at the level); None where it is zero."""
     scenes: int
     """Initial states played."""
+    means: tuple[float, float]
+    """The least and the largest that the mean can be; equal without uncertain episodes."""
 
 
-def pair(a: Iterable[EpisodeRecord], b: Iterable[EpisodeRecord], metric: str = "success") -> list[Pair]:
-    """Scenes that both runs finished without error; those that repeat both trajectories under another seed only once."""
-    of_b = {_scene(record): record for record in b if outcome(record, metric) is not None}
-    found, seen = [], set()
-    for record in a:
-        other, value = of_b.get(_scene(record)), outcome(record, metric)
-        if other is None or value is None:
-            continue
-        task = (record.suite, record.task, record.part)
-        if record.trajectory_sha256 and other.trajectory_sha256:
-            played = (task, record.look, record.init_state, record.trajectory_sha256, other.trajectory_sha256)
-            if played in seen:
-                continue
-            seen.add(played)
-        found.append(Pair(record, other, task, int(bool(outcome(other, metric))) - int(value)))
-    return found
-
-
-def _scene(record: EpisodeRecord) -> str:
-    return record.key.partition("@")[0]
-
-
-def difference(pairs: Sequence[Pair], weights: Mapping[Task, float] | None = None) -> Difference:
-    """The paired difference with its 95 % interval and exact p-value.
+def difference(tasks: Sequence[TaskDifferences], level: float = 0.95) -> Difference:
+    """The paired difference with its interval and exact p-value.
 
     Args:
-        pairs: scenes played by both, at least one.
-        weights: share of each task in the mean; equal where not given.
+        tasks: at least one, each with at least one initial state.
+        level: of the interval, and of the verdict that `scenes_needed` is for.
     """
-    scenes = _by_scene(pairs)
-    rates = {task: np.array([d.mean() for d in states]) for task, states in scenes.items()}
-    mean, low, high, variance = mean_difference(rates, weights)
-    flips = [p.difference for p in pairs]
+    values = [task.differences for task in tasks]
+    rates = [(task.weight, np.array([float(d) for d in own])) for task, own in zip(tasks, values, strict=True)]
+    mean, low, high, variance = mean_difference(rates, level)
+    signs = [(d > 0) - (d < 0) for own in values for d in own]
     return Difference(
         mean=mean,
         low=low,
         high=high,
-        p=_p(scenes, weights),
-        pairs=len(pairs),
-        gained=flips.count(1),
-        lost=flips.count(-1),
-        scenes_needed=_needed(mean, variance),
-        scenes=sum(map(len, rates.values())),
+        p=exact_p([(task.weight, task.states) for task in tasks]),
+        pairs=sum(len(state.looks) for task in tasks for state in task.states),
+        gained=signs.count(1),
+        lost=signs.count(-1),
+        scenes_needed=_needed(mean, variance, level),
+        scenes=len(signs),
+        means=(mean, mean),
     )
 
 
-def _p(scenes: Mapping[Task, Sequence[np.ndarray]], weights: Mapping[Task, float] | None) -> float:
-    """Of the sign-flip test with the mean's own weights: whole numbers, so that ties stay ties."""
-    sums = np.array([d.sum() for states in scenes.values() for d in states])
-    parts = [
-        (1.0 if weights is None else weights[task]) / len(states) / len(d) for task, states in scenes.items() for d in states
-    ]
-    equal = np.ptp(parts) < 1e-9 * max(parts)
-    return sign_flip_p(sums if equal else sums * np.maximum(1, np.rint(RESOLUTION * np.array(parts) / max(parts))))
-
-
-def _by_scene(pairs: Iterable[Pair]) -> dict[Task, list[np.ndarray]]:
-    """Task -> per initial state, the differences of its seeds."""
-    found: dict[Task, dict[int, list[int]]] = {}
-    for one in pairs:
-        found.setdefault(one.task, {}).setdefault(one.a.init_state, []).append(one.difference)
-    return {task: [np.array(d) for d in states.values()] for task, states in found.items()}
-
-
-def mean_difference(
-    rates: Mapping[Task, np.ndarray], weights: Mapping[Task, float] | None = None
-) -> tuple[float, float, float, float]:
-    """Mean over tasks, its 95 % bounds, and the variance that one initial state contributes.
+def worst(low: Difference, high: Difference) -> Difference:
+    """One difference out of the two readings of uncertain episodes: what can be said whichever is true.
 
     Args:
-        rates: task -> [initial states], mean difference of each, in [-1, 1].
-        weights: share of each task in the mean; equal where not given.
+        low: with B's uncertain episodes counted as failures and A's as successes.
+        high: the reverse.
     """
-    given = {task: 1.0 if weights is None else weights[task] for task in rates}
-    share = {task: weight / math.fsum(given.values()) for task, weight in given.items()}
-    n = sum(map(len, rates.values()))
-    mean = math.fsum(share[task] * float(own.mean()) for task, own in rates.items())
-    variance = n * _variance(rates, share)
-    middle, arm = mean * n / (n + 2), quantile(0.95) * math.sqrt(n * variance + 2) / (n + 2)
+    if low is high:
+        return low
+    same = low.mean * high.mean > 0
+    nearest = low if low.mean > 0 else high
+    return Difference(
+        mean=nearest.mean if same else 0.0,
+        low=low.low,
+        high=high.high,
+        p=max(low.p, high.p) if same else 1.0,
+        pairs=nearest.pairs,
+        gained=low.gained,
+        lost=high.lost,
+        scenes_needed=nearest.scenes_needed if same else None,
+        scenes=nearest.scenes,
+        means=(low.mean, high.mean),
+    )
+
+
+def mean_difference(tasks: Sequence[tuple[float, np.ndarray]], level: float = 0.95) -> tuple[float, float, float, float]:
+    """Mean over tasks, its bounds, and the variance that one initial state contributes.
+
+    Args:
+        tasks: weight of each and [initial states], difference of each, in [-1, 1].
+        level: of the bounds, two-sided.
+    """
+    total = math.fsum(weight for weight, _ in tasks)
+    shared = [(weight / total, own) for weight, own in tasks]
+    n = sum(len(own) for _, own in shared)
+    mean = math.fsum(share * float(own.mean()) for share, own in shared)
+    variance = n * _variance(shared)
+    middle, arm = mean * n / (n + 2), quantile(level) * math.sqrt(n * variance + ADDED) / (n + 2)
     return mean, max(-1.0, min(mean, middle - arm)), min(1.0, max(mean, middle + arm)), variance
 
 
-def _variance(rates: Mapping[Task, np.ndarray], share: Mapping[Task, float]) -> float:
+def _variance(tasks: Sequence[tuple[float, np.ndarray]]) -> float:
     """Of the weighted mean; a task of one initial state takes the spread of all tasks together."""
-    pooled = float(np.mean(np.concatenate(list(rates.values())) ** 2))
-    return math.fsum(
-        share[task] ** 2 * (float(np.var(own, ddof=1)) if len(own) > 1 else pooled) / len(own) for task, own in rates.items()
-    )
+    pooled = float(np.mean(np.concatenate([own for _, own in tasks]) ** 2))
+    return math.fsum(share**2 * (float(np.var(own, ddof=1)) if len(own) > 1 else pooled) / len(own) for share, own in tasks)
 
 
-def _needed(mean: float, variance_of_one: float) -> int | None:
-    if mean == 0:
+def _needed(mean: float, variance_of_one: float, level: float) -> int | None:
+    if abs(mean) < 1e-12:
         return None
-    power = quantile(0.95) + quantile(0.60)  # the latter is the one-sided quantile of 80 %
+    power = quantile(level) + quantile(0.60)  # the latter is the one-sided quantile of 80 %
     return math.ceil(power**2 * max(variance_of_one, abs(mean) - mean**2) / mean**2)
-
-
-def sign_flip_p(sums: np.ndarray) -> float:
-    """P(|S| >= |observed|) where every initial state's difference keeps or changes its sign with equal chance.
-
-    Exact up to rounding (1e-14): the distribution of S is the inverse transform of its characteristic function, a product
-    of cosines.
-    """
-    sizes, counts = np.unique(np.abs(sums[sums != 0]).astype(int), return_counts=True)
-    top, observed = int(sizes @ counts), abs(int(sums.sum()))
-    points = 2 * top + 1
-    angles = 2 * np.pi * np.arange(top + 1) / points
-    transform = np.prod([np.cos(angles * size) ** count for size, count in zip(sizes, counts, strict=True)], axis=0)
-    chances = np.fft.irfft(np.broadcast_to(transform, angles.shape), points)
-    return float(np.clip(1 - chances[0] - 2 * chances[1:observed].sum() if observed else 1.0, 0.0, 1.0))
 
 
 def p_text(p: float) -> str:
@@ -184,15 +154,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def fisher_p(k1: int, n1: int, k2: int, n2: int) -> float:
-    """Two-sided exact p-value for two unpaired rates (Fisher, 1935): tables at most as likely as the one seen."""
-    low, high = max(0, k1 + k2 - n2), min(n1, k1 + k2)
-    chances = [_log_choose(n1, k) + _log_choose(n2, k1 + k2 - k) for k in range(low, high + 1)]
-    peak = max(chances)
-    weights = [math.exp(value - peak) for value in chances]
-    seen = weights[k1 - low] * (1 + 1e-7)
-    return min(1.0, math.fsum(w for w in weights if w <= seen) / math.fsum(weights))
+def simultaneous(count: int, level: float = 0.95) -> float:
+    """Level of each of so many intervals at which all of them hold together with probability `level` (Bonferroni)."""
+    return 1 - (1 - level) / count
 
 
-def _log_choose(n: int, k: int) -> float:
-    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+def agreeing(found: Difference, *, settled: bool) -> Difference:
+    """The difference with its interval brought in line with the verdict of Holm's test, which is the more powerful of the two.
+
+    Where the test has settled the sign, an interval that reaches over zero ends there; where it has not, one that leaves zero
+    out is extended to it.
+    """
+    if not settled:
+        return replace(found, low=min(found.low, 0.0), high=max(found.high, 0.0))
+    return replace(found, low=max(found.low, 0.0)) if found.mean > 0 else replace(found, high=min(found.high, 0.0))

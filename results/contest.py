@@ -1,136 +1,217 @@
-"""Runs against each other over whole suites: the paired comparison of two, the ranking of several."""
+"""Two runs against each other, column by column of the table that shows them: one family of questions, one set of weights.
+
+The row of differences of `table`, `compare` and the report all ask `match_table`, so that they cannot disagree. Episodes that
+could have ended either way are counted against the apparent winner: a verdict has to stand however they ended.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 
-import numpy as np
-
-from .compare import Difference, Pair, Task, difference, holm, pair
-from .ranking import LEVEL, ranks
+from .compare import Difference, agreeing, difference, holm, simultaneous, worst
+from .conditions import Unlike, conditions, differences, require_comparable
+from .coverage import shortfall
+from .families import families, filled
+from .layouts import Item, Layout, Metric
+from .outcomes import Group, Rate, episodes, parts, rate
+from .pairing import (
+    AGAINST_A,
+    AGAINST_B,
+    RECORDED,
+    Pair,
+    common,
+    flips,
+    left_out,
+    open_episodes,
+    task_differences,
+    told,
+    whole,
+)
+from .ranking import LEVEL
 from .reading import Run
 from .records import EpisodeRecord
-from .stats import Estimate, Stratum, stratified
 
-OVERALL = "all suites"
+REMEDY = (
+    "Play one of them again under the other's conditions (`nora-bench run` with the same --protocol, --max-steps and --assets), "
+    "or add --anyway to compare them all the same"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Two runs on one suite, or on all that both played."""
+    """Two runs in one column, on the initial states that both played."""
 
-    suite: str
-    a: Estimate
-    """Rate of the first run on the scenes that both played."""
-    b: Estimate
+    item: Item
+    metric: Metric
+    a: Rate
+    """Of the first run, in the scenes that both played."""
+    b: Rate
     difference: Difference
-    p_holm: float
-    """Corrected for the number of suites; the overall match is one question and is not corrected."""
+    """Its interval is one of `family` that hold together, in line with the verdict."""
+    p: float
+    """Corrected for the number of columns (Holm)."""
+    family: int
+    """Columns compared together."""
+    level: float
+    """Of this interval alone, at which all of them hold together with 95 %."""
+    part: str
+    """What of the column was compared, where it was not the whole: `tasks 0-4`."""
+    errors_a: Mapping[str, int]
+    """Uncertain episodes of the first run: by cause, and by how the second ended there (`pairing.told`)."""
+    errors_b: Mapping[str, int]
+    only_a: int
+    """Episodes of the column that only the first run played, left out here."""
+    only_b: int
     flipped: tuple[Pair, ...]
-    """Scenes that ended differently."""
+    """Episodes that ended differently under the same seed."""
+    available: int | None
+    """Initial states that the benchmark has for this column; None where it is not known."""
+
+    @property
+    def name(self) -> str:
+        """Of the column, its group (and the metric, where it is another than success) with it."""
+        named = self.item.name
+        return named if self.metric.name == "success" else f"{named}, {self.metric.name}"
+
+    @property
+    def suite(self) -> str:
+        """The suite that fills the column; its name for a mean of several."""
+        return self.item.suite or self.item.name
+
+    @property
+    def settled(self) -> bool:
+        """Whether one of the two is better, all columns taken together."""
+        return self.p <= LEVEL
+
+    @property
+    def better(self) -> str:
+        """`A`, `B`, or empty where no difference is shown."""
+        if not self.settled:
+            return ""
+        return "B" if (self.difference.mean > 0) == (self.metric.better == "higher") else "A"
 
     @property
     def verdict(self) -> str:
         """In words."""
-        if self.p_holm > LEVEL:
-            return "no difference shown"
-        return "B is better" if self.difference.mean > 0 else "A is better"
-
-
-def compare(a: Run, b: Run) -> list[Match]:
-    """One match per suite that both played, and one over all of them; tasks weigh equally, and so do suites.
-
-    Empty where no scene was played by both.
-    """
-    by_suite: dict[str, list[Pair]] = {}
-    for one in pair(a.records, b.records):
-        by_suite.setdefault(one.a.suite, []).append(one)
-    if not by_suite:
-        return []
-    matches = [_match(suite, pairs) for suite, pairs in by_suite.items()]
-    corrected = holm([match.p_holm for match in matches])
-    matches = [replace(match, p_holm=p) for match, p in zip(matches, corrected, strict=True)]
-    if len(matches) > 1:
-        matches.append(_match(OVERALL, [one for pairs in by_suite.values() for one in pairs]))
-    return matches
-
-
-def _match(suite: str, pairs: Sequence[Pair]) -> Match:
-    weights = _weights(one.task for one in pairs)
-    found = difference(pairs, weights)
-    flipped = tuple(one for one in pairs if one.difference)
-    a = _estimate(((one.task, one.a) for one in pairs), weights)
-    b = _estimate(((one.task, one.b) for one in pairs), weights)
-    return Match(suite, a, b, found, found.p, flipped)
-
-
-def _weights(tasks: Iterable[Task]) -> dict[Task, float]:
-    """Share of each task: suites weigh equally, and so do the tasks of a suite and the parts of a task."""
-    known = dict.fromkeys(tasks)
-    parts = Counter((suite, name) for suite, name, _ in known)
-    suites = Counter(suite for suite, _ in parts)
-    return {task: 1 / suites[task[0]] / parts[task[:2]] for task in known}
-
-
-def _estimate(records: Iterable[tuple[Task, EpisodeRecord]], weights: Mapping[Task, float]) -> Estimate:
-    found: dict[Task, dict[int, list[int]]] = {task: {} for task in weights}
-    for task, record in records:
-        states = found[task]
-        cell = states.get(record.init_state) or states.setdefault(record.init_state, [0, 0])
-        cell[0] += record.success is True
-        cell[1] += 1
-    estimate = stratified([Stratum(weights[task], [(k, n) for k, n in own.values()]) for task, own in found.items()])
-    assert estimate is not None  # a match has pairs
-    return estimate
+        return f"{self.better} is better" if self.better else "no difference shown"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """One policy's place among several."""
+class Comparison:
+    """Two runs in all columns that both played."""
 
-    run: Run
-    rate: Estimate
-    rank: int
-    """1 + the number of policies that are significantly better; equal ranks cannot be told apart."""
+    a: Run
+    b: Run
+    matches: tuple[Match, ...]
+    unlike: tuple[Unlike, ...]
+    """Conditions besides the policy in which they differ."""
+    others: tuple[str, ...]
+    """Suites that only one of them played."""
 
 
-def rank(runs: Sequence[Run]) -> tuple[list[Standing], list[list[float]]]:
-    """Standings over the scenes that all runs played, best first, and p-values [runs, runs] in the order given.
+def compare(a: Run, b: Run, *, anyway: bool = False) -> Comparison:
+    """One match per column of the tables that show the suites which both played.
 
-    P-values are corrected over all pairs of runs (Holm). Raises ValueError where no scene was played by all.
+    Without matches where they have no initial state in common. Raises Incomparable where their conditions forbid a verdict,
+    unless `anyway`.
     """
-    shared = _shared(runs)
-    weights = _weights(_task(record) for record in shared[0])
-    sides = list(combinations(range(len(runs)), 2))
-    found = [difference(pair(shared[i], shared[j]), weights) for i, j in sides]
+    groups = whole(a), whole(b)
+    unlike = check(*groups, anyway=anyway)
+    found = [_matches(layout, *groups) for layout in families(groups)]
+    matches = tuple(match for family in found for match in family.values())
+    return Comparison(a, b, matches, tuple(unlike), tuple(sorted(groups[0].suites.keys() ^ groups[1].suites.keys())))
+
+
+def match_table(layout: Layout, a: Group, b: Group, *, anyway: bool = False) -> tuple[dict[tuple[str, str], Match], list[Unlike]]:
+    """(item, metric) -> match, for every column of the table that both groups fill, and the conditions in which they differ.
+
+    Raises Incomparable where those forbid a verdict, unless `anyway`.
+    """
+    unlike = check(a, b, anyway=anyway)
+    return _matches(layout, a, b), unlike
+
+
+def check(a: Group, b: Group, *, anyway: bool) -> list[Unlike]:
+    """The conditions in which two groups differ. Raises Incomparable where those forbid a verdict, unless `anyway`."""
+    found = differences(conditions(a.run, a.records), conditions(b.run, b.records))
+    if anyway or not any(one.refused for one in found):
+        return found
+    return require_comparable(*(replace(one.run, records=tuple(one.records)) for one in (a, b)), REMEDY)
+
+
+def _matches(layout: Layout, a: Group, b: Group) -> dict[tuple[str, str], Match]:
+    kept = common((a, b))
+    questions = [(item, metric) for metric in layout.metrics for item in filled(layout, kept, metric)]
+    answerable = [question for question in questions if task_differences(*kept, layout, question[0], question[1].name)]
+    if not answerable:
+        return {}
+    level = simultaneous(len(answerable))
+    found = [paired(*kept, layout, item, metric.name, level) for item, metric in answerable]
     corrected = holm([one.p for one in found])
-    p_values = [[1.0] * len(runs) for _ in runs]
-    better = np.zeros((len(runs), len(runs)), bool)
-    for (i, j), one, p in zip(sides, found, corrected, strict=True):
-        p_values[i][j] = p_values[j][i] = p
-        better[i, j], better[j, i] = p <= LEVEL and one.mean < 0, p <= LEVEL and one.mean > 0
-    places = ranks(better)
-    rates = [_estimate(((_task(record), record) for record in own), weights) for own in shared]
-    standings = [Standing(run, rate, place) for run, rate, place in zip(runs, rates, places, strict=True)]
-    return sorted(standings, key=lambda s: (s.rank, -s.rate.mean)), p_values
+    return {
+        (item.name, metric.name): _match((a, b), kept, layout, item, metric, agreeing(one, settled=p <= LEVEL), p, len(found))
+        for (item, metric), one, p in zip(answerable, found, corrected, strict=True)
+    }
 
 
-def _task(record: EpisodeRecord) -> Task:
-    return record.suite, record.task, record.part
+def paired(a: Group, b: Group, layout: Layout, item: Item, metric: str, level: float = 0.95) -> Difference:
+    """The column's difference in what both groups played, in the worst reading of episodes that could have ended either way."""
+    if not any(open_episodes(group, layout, item, metric) for group in (a, b)):
+        return difference(task_differences(a, b, layout, item, metric, RECORDED), level)
+    low, high = (difference(task_differences(a, b, layout, item, metric, how), level) for how in (AGAINST_B, AGAINST_A))
+    return worst(low, high)
 
 
-def _shared(runs: Sequence[Run]) -> list[list[EpisodeRecord]]:
-    """Each run's episodes on the scenes that all of them finished without error."""
-    scenes = [{r.key.partition("@")[0] for r in run.records if r.success is not None} for run in runs]
-    common = set.intersection(*scenes)
-    if not common:
-        names = ", ".join(run.name for run in runs)
-        raise ValueError(f"{names} have no scene in common: run them with the same --suite, --tasks, --init-states and --seeds")
-    return [[r for r in run.records if r.success is not None and r.key.partition("@")[0] in common] for run in runs]
+def _match(
+    groups: Sequence[Group],
+    kept: Sequence[Group],
+    layout: Layout,
+    item: Item,
+    metric: Metric,
+    found: Difference,
+    p: float,
+    family: int,
+) -> Match:
+    a, b = kept
+    rates = [rate(group, layout, item, metric.name) for group in kept]
+    assert rates[0] is not None and rates[1] is not None  # the column is filled
+    errors = [open_episodes(group, layout, item, metric.name) for group in kept]
+    return Match(
+        item=item,
+        metric=metric,
+        a=rates[0],
+        b=rates[1],
+        difference=found,
+        p=p,
+        family=family,
+        level=simultaneous(family),
+        part=part(layout, item, metric.name, a),
+        errors_a=told(errors[0], b, metric.name),
+        errors_b=told(errors[1], a, metric.name),
+        only_a=left_out(groups[0], a, layout, item, metric.name),
+        only_b=left_out(groups[1], b, layout, item, metric.name),
+        flipped=() if item.mean_of else flips(a, b, layout, item, metric.name),
+        available=_available(layout, item, metric.name, a),
+    )
 
 
-def match_table(layout, a, b, *, anyway=False):  # replaced by the comparisons branch
-    return {}, []
+def part(layout: Layout, item: Item, metric: str, kept: Group) -> str:
+    """What of the column was compared, where it was not the whole: `tasks 0-4`; of a mean, what of its parts."""
+    unconditional = conditions(Run(kept.run.folder, {}, tuple(kept.records)))  # what befell the run as a whole is told elsewhere
+    found = {}
+    for one in parts(layout, item, metric):
+        known = one if one.n else replace(one, n=len(episodes(kept, one)))
+        found[one.name] = shortfall(kept, known, unconditional)
+    if len(set(found.values())) == 1:
+        return next(iter(found.values()))
+    return "; ".join(f"{name}: {text}" for name, text in found.items() if text)
+
+
+def _available(layout: Layout, item: Item, metric: str, kept: Group) -> int | None:
+    counts = [one.states * max(one.task_count, _played_parts(episodes(kept, one))) for one in parts(layout, item, metric)]
+    return sum(counts) if all(counts) else None
+
+
+def _played_parts(records: Iterable[EpisodeRecord]) -> int:
+    return len({(record.task, record.part) for record in records})

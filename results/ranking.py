@@ -1,12 +1,14 @@
-"""Which of several policies is best, as far as the numbers can tell; and whether a simulator ranks them as the robot does."""
+"""Which of several policies is best, and which cannot be told apart, as far as the numbers can tell."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
+from string import ascii_lowercase
 
 import numpy as np
 
-from .compare import fisher_p
+from .exact import fisher_p
 
 LEVEL = 0.05
 
@@ -45,16 +47,28 @@ def ranks(better: np.ndarray) -> list[int]:
     return [1 + int(worse) for worse in np.asarray(better, bool).sum(axis=0)]
 
 
-def pearson(simulated: Sequence[float], real: Sequence[float]) -> float:
-    """Correlation of success rates in simulation and on the robot, over policies (at least two that differ)."""
-    return float(np.corrcoef(simulated, real)[0, 1])
+def letters(different: np.ndarray, order: Sequence[int]) -> list[str]:
+    """Letters of each policy such that two share one exactly where they cannot be told apart.
 
+    Args:
+        different: [policies, policies] bool, symmetric: whether the two differ significantly.
+        order: policies from best to worst; `a` is the best one's.
 
-def mean_maximum_rank_violation(simulated: Sequence[float], real: Sequence[float]) -> float:
-    """MMRV (Li et al., SIMPLER, 2024): how much real performance is misranked by the simulator; 0 is best.
-
-    For each policy, the largest real difference to a policy that the simulator orders the other way; averaged.
+    Insertion and absorption (Piepho, J. Comput. Graph. Statist. 13, 2004): every pair that differs parts all groups that hold
+    both; groups inside others are dropped.
     """
-    sim, robot = np.asarray(simulated, float), np.asarray(real, float)
-    misordered = (sim[:, None] > sim[None, :]) != (robot[:, None] > robot[None, :])
-    return float(np.max(np.abs(robot[:, None] - robot[None, :]) * misordered, axis=1).mean())
+    groups = [frozenset(order)]
+    for i, j in combinations(order, 2):
+        if different[i, j]:
+            parted = [part for group in groups for part in ((group - {i}, group - {j}) if {i, j} <= group else (group,))]
+            groups = [one for one in dict.fromkeys(parted) if not any(one < other for other in parted)]
+    places = {policy: place for place, policy in enumerate(order)}
+    groups.sort(key=lambda group: sorted(places[policy] for policy in group))
+    names = [_letter(number) for number in range(len(groups))]
+    return [" ".join(name for name, group in zip(names, groups, strict=True) if policy in group) for policy in range(len(order))]
+
+
+def _letter(number: int) -> str:
+    """a, b, ..., z, aa, ab, ..."""
+    first, last = divmod(number, len(ascii_lowercase))
+    return (_letter(first - 1) if first else "") + ascii_lowercase[last]

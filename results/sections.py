@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from .contest import Match, compare, rank
+from .contest import Comparison, Match, compare
 from .films import fair, film_id
+from .outcomes import Rate
 from .reading import Run
 from .records import EpisodeRecord
+from .standings import Ranking, rank
 from .summary import PROVENANCE, outcome, remarks
 
 COLUMNS = ("run", "suite", "task", "init", "seed", "outcome", "steps", "seconds", "remarks")
@@ -42,49 +44,63 @@ def comparison(runs: Sequence[Run]) -> str:
     """Two runs against each other, or the ranking of several; empty for one."""
     if len(runs) < 2:
         return ""
-    return _match_table(runs[0], runs[1]) if len(runs) == 2 else _ranking(runs)
+    try:
+        return _matches(compare(runs[0], runs[1])) if len(runs) == 2 else _ranking(rank(runs))
+    except ValueError as error:  # incomparable, or no scene in common
+        return f"<p>{escape(str(error))}</p>"
 
 
-def _match_table(a: Run, b: Run) -> str:
-    matches = compare(a, b)
-    if not matches:
+def _matches(found: Comparison) -> str:
+    if not found.matches:
         return "<p>The runs have no scene in common.</p>"
-    heads = ["Suite", "Scenes", "A %", "B %", "B − A, 95 %", "Won by A, B", "p, Holm", ""]
-    title = f"<p>A: {escape(a.name)}, B: {escape(b.name)}; paired by scene, exact test.</p>"
-    return title + table(heads, [_match_row(match) for match in matches])
+    heads = ["Column", "Initial states", "A %, 95 %", "B %, 95 %", "B − A, 95 % together", "Better for A, B", "p, Holm", ""]
+    title = (
+        f"<p>A: {escape(found.a.name)}, B: {escape(found.b.name)}; exact test paired by initial state, p and intervals for all "
+        "columns of a table together.</p>"
+    )
+    unlike = "".join(f"<li>{escape(one.text)}</li>" for one in found.unlike)
+    notes = f"<p>The difference is not the policies' alone; the runs also differ in:</p><ul>{unlike}</ul>" if unlike else ""
+    return title + table(heads, [_match_row(match) for match in found.matches]) + notes
 
 
 def _match_row(match: Match) -> list[str]:
     found = match.difference
-    bounds = f"<small>{100 * found.low:+.1f} to {100 * found.high:+.1f}</small>"
-    rates = [f"{100 * side.mean:.1f}" for side in (match.a, match.b)]
-    difference = f"{100 * found.mean:+.1f} {bounds}"
+    means = dict.fromkeys(f"{100 * mean:+.1f}" for mean in found.means)
     return [
-        escape(match.suite),
-        str(found.pairs),
-        *rates,
-        difference,
+        escape(match.name) + (f" <small>{escape(match.part)}</small>" if match.part else ""),
+        str(found.scenes),
+        _rate(match.a),
+        _rate(match.b),
+        f"{' to '.join(means)} <small>{100 * found.low:+.1f} to {100 * found.high:+.1f}</small>",
         f"{found.lost}, {found.gained}",
-        f"{match.p_holm:.2g}",
+        f"{match.p:.2g}",
         match.verdict,
     ]
 
 
-def _ranking(runs: Sequence[Run]) -> str:
-    try:
-        standings, _ = rank(runs)
-    except ValueError as error:
-        return f"<p>{escape(str(error))}</p>"
+def _rate(rate: Rate) -> str:
+    """The rate, or both where episodes could have ended either way, and the interval that holds however they ended."""
+    low, high = rate.bounds
+    ends = dict.fromkeys(f"{100 * mean:.1f}" for mean in (rate.low.mean, rate.high.mean))
+    return f"{' to '.join(ends)} <small>{100 * low:.1f} to {100 * high:.1f}</small>"
+
+
+def _ranking(found: Ranking) -> str:
     rows = [
-        [
-            str(one.rank),
-            escape(one.run.name),
-            f"{100 * one.rate.mean:.1f} <small>{100 * one.rate.low:.1f} to {100 * one.rate.high:.1f}</small>",
-        ]
-        for one in standings
+        [str(one.rank), one.letters, escape(one.run.name), _rate(one.rate), str(one.left_out or "")] for one in found.standings
     ]
-    note = "<p>Equal ranks: no significant difference (paired exact tests, Holm-corrected).</p>"
-    return table(["Rank", "Run", "Success %, 95 %"], rows) + note
+    by = found.item.name + (f" ({found.part})" if found.part else "")
+    note = (
+        f"<p>By {escape(by)}. Runs that share a letter cannot be told apart (exact tests paired by initial state, "
+        "Holm-corrected over all pairs).</p>"
+    )
+    unlike = dict.fromkeys(f"{duel.a.name} (A), {duel.b.name} (B): {one.text}" for duel in found.duels for one in duel.unlike)
+    listed = "".join(f"<li>{escape(text)}</li>" for text in unlike)
+    return (
+        table(["Rank", "Letters", "Run", "Success %, 95 %", "Episodes left out"], rows)
+        + note
+        + (f"<ul>{listed}</ul>" if listed else "")
+    )
 
 
 def gallery(by_name: Mapping[str, Run], films: Mapping[str, str], count: int) -> str:

@@ -29,6 +29,9 @@ def table(
     over_seeds: Annotated[
         bool, typer.Option("--over-seeds", help="Add rows of mean ± standard deviation over seeds, as papers print them.")
     ] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Show the difference of runs of other protocols, step limits or assets all the same.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
 ) -> None:
     """Print success rates in a paper's layout: published rows, and measured ones with 95 % intervals beside them.
@@ -49,7 +52,8 @@ def table(
 
     _check_format(form)
     layout, runs = _load(id, folders)
-    _write(build(layout, runs, [load_run(folder) for folder in floor or ()], seeds=over_seeds), form, out)
+    floors = [load_run(folder) for folder in floor or ()]
+    _write(build(layout, runs, floors, anyway=anyway, seeds=over_seeds), form, out)
 
 
 def _split(names: list[str]) -> tuple[str | None, list[Path]]:
