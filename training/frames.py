@@ -28,7 +28,7 @@ from ..envs.paths import cache_home
 from ..harness.gl import choose_gl
 from ..harness.signals import die_with_parent
 from ..policies.images import model_image
-from .demonstrations import DataError, Demonstration, read_file
+from .demonstrations import DataError, Demonstration
 from .painting import DRAWING
 
 if TYPE_CHECKING:
@@ -95,6 +95,9 @@ class Kept(ABC):
         if not path.exists():
             self._keep(path, self.make(demonstration))
         return np.load(path, mmap_mode="r", allow_pickle=False)
+
+    def close(self) -> None:  # noqa: B027 - most hold nothing
+        """Free what is held to make pictures."""
 
     def missing(self, demonstrations: Iterable[Demonstration]) -> list[Demonstration]:
         """Those whose pictures are not there yet."""
@@ -174,25 +177,26 @@ def open_frames(folder: Path, look: Look, assets: str = "standin") -> Frames:
     return Frames(folder / f"{look.name}-{pack.fingerprint}", look, options)
 
 
-def draw_all(frames: Frames, files: Sequence[Path], *, workers: int, report: Callable[[int], None] = lambda drawn: None) -> int:
-    """Draw whatever the demonstrations in those files lack, a file at a time in each of `workers` processes.
+def make_all(
+    pictures: Kept, demonstrations: Iterable[Demonstration], *, workers: int, report: Callable[[int], None] = lambda made: None
+) -> int:
+    """Make whatever the demonstrations lack, those of a task at a time in each of `workers` processes.
 
-    Returns the number of pictures drawn; `report` is called with that of every file that is done.
+    Returns the number of pictures made; `report` is called with that of every task that is done.
     """
-    settings = (frames.folder, frames.look, frames.options)
-    drawn = 0
+    tasks: dict[tuple[str, str], list[Demonstration]] = {}
+    for demonstration in pictures.missing(demonstrations):
+        tasks.setdefault((demonstration.suite, demonstration.task), []).append(demonstration)
+    made = 0
     with ProcessPoolExecutor(workers, get_context("spawn"), die_with_parent) as pool:
-        for job in as_completed([pool.submit(_draw_file, settings, path) for path in files]):
-            drawn += job.result()
+        for job in as_completed([pool.submit(_make, pictures, lacking) for lacking in tasks.values()]):
+            made += job.result()
             report(job.result())
-    return drawn
+    return made
 
 
-def _draw_file(settings: tuple[Path, Look, WorldOptions], path: Path) -> int:
+def _make(pictures: Kept, lacking: Sequence[Demonstration]) -> int:
     """In a process of its own: several worlds in one process are slower, and cost each its memory."""
-    frames = Frames(*settings)
-    lacking = frames.missing(read_file(path))
-    for demonstration in lacking:
-        frames.get(demonstration)
-    frames.close()
-    return sum(len(frames.steps(demonstration)) for demonstration in lacking)
+    made = sum(len(pictures.get(demonstration)) for demonstration in lacking)
+    pictures.close()
+    return made

@@ -104,7 +104,7 @@ class LeRobotSet:
             with _naming(path):
                 there = parquet.read_schema(path).names
                 table = parquet.read_table(path, columns=[name for name in wanted if name in there or name == action])
-                runs = _runs(table["episode_index"].combine_chunks().to_numpy(zero_copy_only=False))
+                runs = _runs(table, "episode_index")
             for episode, first, last in runs:
                 with _naming(path):
                     if episode in seen:
@@ -119,7 +119,7 @@ class LeRobotSet:
         actions = _matrix(rows[action])
         states = _matrix(rows[state]) if state else np.zeros((len(actions), 0))
         self._check(episode, rows)
-        stretches = _runs(rows["task_index"].combine_chunks().to_numpy(zero_copy_only=False))
+        stretches = _runs(rows, "task_index")
         return [
             self._demonstration(
                 tasks[task],
@@ -249,10 +249,11 @@ def _lines(path: Path) -> list[Any]:
     return [parse_json(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def _runs(numbers: Array) -> list[tuple[int, int, int]]:
+def _runs(rows: Any, name: str) -> list[tuple[int, int, int]]:
     """[(number, first row, row after the last)] of the stretches in which a column of whole numbers stays the same."""
+    numbers = rows[name].combine_chunks().to_numpy(zero_copy_only=False)
     if numbers.dtype.kind not in "iu" or numbers.ndim != 1:
-        raise ValueError(f"episode_index or task_index is {numbers.dtype} {list(numbers.shape)}, not whole numbers")
+        raise ValueError(f"{name} is {numbers.dtype}, not whole numbers")
     edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)] if len(numbers) else [0]
     return [(int(numbers[first]), first, last) for first, last in pairwise(edges)]
 
@@ -269,7 +270,7 @@ def _matrix(column: Any) -> Array:
     ):
         raise ValueError(f"a column of {lists.type} is not lists of numbers")
     lengths = set(pa.compute.list_value_length(lists).unique().to_pylist())
-    found = np.asarray(lists.flatten().to_numpy(zero_copy_only=False), np.float64)
+    found = np.array(lists.flatten().to_numpy(zero_copy_only=False), np.float64)
     if len(lengths) != 1 or None in lengths or not np.isfinite(found).all():
         raise ValueError(f"a column of {rows} rows is not finite numbers, as many in every row")
     return found.reshape(rows, -1)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..harness.errors import InputError
 from .conventions import Gripper, with_command
 from .demonstrations import LIBERO, DataError, Demonstration, is_task, read_files, suite_of, task_files
 from .frames import Frames, Kept, Look, open_frames
@@ -15,6 +16,7 @@ from .lerobot import LeRobotSet, is_lerobot, open_lerobot
 from .stored import Recorded, Stored, seen_before
 
 Array = np.ndarray
+CAMERAS = ("primary", "wrist")
 
 
 @dataclass(frozen=True)
@@ -43,24 +45,28 @@ class Data:
         Raises:
             DataError: some have no pictures, naming one. SuiteError, NotAble: nothing can be drawn here.
         """
+        others = [d for d in self.demonstrations if not self._of_set(d)]
+        if others and look.camera not in CAMERAS:
+            raise InputError(f"--camera {look.camera}: {' or '.join(CAMERAS)}, but for columns of LeRobot sets")
         stored = {place: Stored(folder, look, found, camera) for place, found in self.sets.items()}
-        drawn = [d for d in self.demonstrations if self._is_drawn(d)]
         for demonstration in self.demonstrations:
-            if demonstration.source and demonstration.source.place in stored:
-                stored[demonstration.source.place].check(demonstration)
-            elif demonstration.source:
-                _check(demonstration, drawn=self._is_drawn(demonstration))
-        return AnyPictures(folder, look, stored, open_frames(folder, look, assets) if drawn else None)
+            if place := self._of_set(demonstration):
+                stored[place].check(demonstration)
+        for demonstration in others:
+            if demonstration.source:
+                _check(demonstration)
+        return AnyPictures(folder, look, stored, open_frames(folder, look, assets) if any(map(is_drawn, others)) else None)
 
-    def _is_drawn(self, demonstration: Demonstration) -> bool:
-        return is_drawn(demonstration) and not (demonstration.source and demonstration.source.place in self.sets)
+    def _of_set(self, demonstration: Demonstration) -> Path | None:
+        """Folder of the LeRobot set that it is of."""
+        return demonstration.source.place if demonstration.source and demonstration.source.place in self.sets else None
 
 
 class AnyPictures(Kept):
     """Pictures of demonstrations from several places; see `Data.pictures`."""
 
     def __init__(self, folder: Path, look: Look, stored: Mapping[Path, Stored], drawn: Frames | None) -> None:
-        super().__init__(folder, look)
+        super().__init__(drawn.folder if drawn else folder, look)
         self._stored, self._drawn, self._recorded = stored, drawn, Recorded(folder, look)
 
     def of(self, demonstration: Demonstration) -> Kept:
@@ -86,9 +92,9 @@ def is_drawn(demonstration: Demonstration) -> bool:
     return "fixtures" in demonstration.facts or bool(demonstration.model)
 
 
-def _check(demonstration: Demonstration, *, drawn: bool) -> None:
+def _check(demonstration: Demonstration) -> None:
     """Raises DataError where an HDF5 file of others has no pictures that can be drawn or used."""
-    place = demonstration.source and demonstration.source.place
+    place, drawn = demonstration.source and demonstration.source.place, is_drawn(demonstration)
     if drawn and not is_task(demonstration.suite, demonstration.task):
         raise DataError(
             f"{place}: {demonstration.suite} has no task {demonstration.task}, so no picture can be drawn. Call the file after "
@@ -142,7 +148,7 @@ def read_folders(folders: Sequence[Path], *, gripper: Gripper | None = None) -> 
 def named(demonstrations: Sequence[Demonstration], folder: Path) -> list[Demonstration]:
     """The same under the suite whose instructions they have, where a LeRobot set's folder is called after it."""
     suite = suite_of(folder.resolve().name, instructions=[d.instruction for d in demonstrations])
-    return [replace(demonstration, suite=suite) for demonstration in demonstrations]
+    return [replace(d, suite=suite) if d.suite.startswith(suite) else d for d in demonstrations]
 
 
 def no_sets(folders: Iterable[Path], what: str) -> None:
