@@ -14,16 +14,15 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..envs import suites
 from ..envs.untrusted import LARGEST_ARRAYS, is_name, parse_json
 from ..harness.errors import InputError, NotAble
+from .known_tasks import instruction_of, suite_of
 
 Array = np.ndarray
 SUFFIX = "_demo.hdf5"
@@ -293,45 +292,12 @@ def _instruction(file: Any, path: Path) -> str:
         words = parse_json(str(attributes["problem_info"]))["language_instruction"]
         return (words if isinstance(words, str) else " ".join(words)).strip('"')
     task = path.name.removesuffix(SUFFIX)
-    for suite in LIBERO:
-        if task in (known := _instructions(suite)):
-            return known[task]
+    if (known := instruction_of(task)) is not None:
+        return known
     raise DataError(
         f"{path} has no attribute problem_info, the instruction, and no task of LIBERO is called {task}. Call the file "
         f"TASK{SUFFIX} (nora-bench list tasks --suite libero_object), or take the file that it was made of"
     )
-
-
-LIBERO = (*suites.LIBERO, "libero_90")
-
-
-@cache
-def _instructions(suite: str) -> dict[str, str]:
-    """Task -> instruction."""
-    return {task.name: task.instruction for task in suites.get(suite).tasks}
-
-
-def is_task(suite: str, task: str) -> bool:
-    """Whether LIBERO has that suite and task."""
-    return suite in LIBERO and task in _instructions(suite)
-
-
-def suite_of(name: str, tasks: Iterable[str] = (), instructions: Iterable[str] = ()) -> str:
-    """The suite that a folder is of, by its name (`libero_object_no_noops` is libero_object) or by what is in it.
-
-    Args:
-        name: of the folder.
-        tasks: names of tasks that are in it.
-        instructions: instructions that are in it.
-
-    Returns:
-        The suite of LIBERO whose name the folder's begins with and that has all those tasks and instructions, else the only
-        one that has them; the folder's name where there is none.
-    """
-    tasks, instructions = set(tasks), set(instructions)
-    known = [s for s in LIBERO if tasks <= set(_instructions(s)) and instructions <= set(_instructions(s).values())]
-    called = [suite for suite in known if name == suite or name.startswith(f"{suite}_")]
-    return (called or (known if len(known) == 1 and (tasks or instructions) else []) or [name])[0]
 
 
 def _groups(file: Any) -> list[tuple[str, Any]]:

@@ -261,6 +261,7 @@ def _runs(rows: Any, name: str) -> list[tuple[int, int, int]]:
 def _matrix(column: Any) -> Array:
     """[rows, numbers] float64 from a column of lists."""
     import pyarrow as pa
+    import pyarrow.compute as compute
 
     lists, rows = column.combine_chunks(), len(column)
     if (
@@ -269,7 +270,7 @@ def _matrix(column: Any) -> Array:
         and not pa.types.is_large_list(lists.type)
     ):
         raise ValueError(f"a column of {lists.type} is not lists of numbers")
-    lengths = set(pa.compute.list_value_length(lists).unique().to_pylist())
+    lengths = set(compute.list_value_length(lists).unique().to_pylist())
     found = np.array(lists.flatten().to_numpy(zero_copy_only=False), np.float64)
     if len(lengths) != 1 or None in lengths or not np.isfinite(found).all():
         raise ValueError(f"a column of {rows} rows is not finite numbers, as many in every row")

@@ -10,8 +10,9 @@ import numpy as np
 
 from ..harness.errors import InputError
 from .conventions import Gripper, with_command
-from .demonstrations import LIBERO, DataError, Demonstration, is_task, read_files, suite_of, task_files
+from .demonstrations import DataError, Demonstration, read_files, task_files
 from .frames import Frames, Kept, Look, open_frames
+from .known_tasks import LIBERO, is_task, suite_of
 from .lerobot import LeRobotSet, is_lerobot, open_lerobot
 from .stored import Recorded, Stored, seen_before
 

@@ -78,7 +78,7 @@ def test_demonstrations_that_do_not_say_where_things_stand_are_named_with_what_h
     source = Source(tmp_path / "libero_object" / "milk_demo.hdf5", "demo_0", np.arange(12), 12)
     theirs = made(1, key="theirs", facts={}, source=source)
     require_scenes([own])
-    with pytest.raises(DataError, match="1 of 2 do not, theirs .*regenerate --data .*libero_object .*--recipe nano-plain"):
+    with pytest.raises(DataError, match=r"1 of 2 do not, theirs .*regenerate --data .*libero_object .*--recipe nano-plain"):
         require_scenes([own, theirs])
     with pytest.raises(DataError, match="Take a recipe without"):
         require_scenes([made(facts={}, source=source, model="")])

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from nora_bench.training.action_stats import openings
-from nora_bench.training.demonstrations import DataError, suite_of, task_files
+from nora_bench.training.demonstrations import DataError, task_files
 from nora_bench.training.frames import Look
+from nora_bench.training.known_tasks import suite_of
 from nora_bench.training.lerobot import open_lerobot
 from nora_bench.training.noops import without_noops
 from nora_bench.training.sources import no_sets, read
