@@ -261,18 +261,16 @@ def _runs(rows: Any, name: str) -> list[tuple[int, int, int]]:
 def _matrix(column: Any) -> Array:
     """[rows, numbers] float64 from a column of lists."""
     import pyarrow as pa
-    import pyarrow.compute as compute
 
     lists, rows = column.combine_chunks(), len(column)
-    if (
-        not pa.types.is_list(lists.type)
-        and not pa.types.is_fixed_size_list(lists.type)
-        and not pa.types.is_large_list(lists.type)
-    ):
+    if pa.types.is_fixed_size_list(lists.type):
+        lengths = {lists.type.list_size}
+    elif pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type):
+        lengths = set(lists.value_lengths().unique().to_pylist())
+    else:
         raise ValueError(f"a column of {lists.type} is not lists of numbers")
-    lengths = set(compute.list_value_length(lists).unique().to_pylist())
     found = np.array(lists.flatten().to_numpy(zero_copy_only=False), np.float64)
-    if len(lengths) != 1 or None in lengths or not np.isfinite(found).all():
+    if len(lengths) != 1 or lists.null_count or not np.isfinite(found).all():
         raise ValueError(f"a column of {rows} rows is not finite numbers, as many in every row")
     return found.reshape(rows, -1)
 
