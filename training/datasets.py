@@ -183,6 +183,8 @@ def split(
 ) -> tuple[list[Demonstration], list[Demonstration]]:
     """Training and validation episodes. Each falls by its own key, so a set that grows keeps its split.
 
+    Where all fall to validation, which only a few can, the one nearest to training is trained on.
+
     Args:
         demonstrations: all of them.
         share: of the episodes that go to validation, on average.
@@ -192,6 +194,9 @@ def split(
     validation: list[Demonstration] = []
     for demonstration in demonstrations:
         (validation if _lot(demonstration.key, seed) < share else training).append(demonstration)
+    if validation and not training:
+        nearest = max(range(len(validation)), key=lambda index: _lot(validation[index].key, seed))
+        training.append(validation.pop(nearest))
     return training, validation
 
 

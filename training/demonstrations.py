@@ -22,17 +22,35 @@ import numpy as np
 
 from ..envs.untrusted import LARGEST_ARRAYS, is_name, parse_json
 from ..harness.errors import InputError, NotAble
+from .known_tasks import instruction_of, suite_of
 
 Array = np.ndarray
 SUFFIX = "_demo.hdf5"
 OWN = "nora_bench"
+"""Attribute with what LIBERO's layout has no place for."""
 BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError, OverflowError)
 """What h5py and numpy raise at a file that is not as it should be."""
-"""Attribute with what LIBERO's layout has no place for."""
+OTHERS = (".hdf5", ".h5", ".tfrecord", ".zarr", ".npz", ".parquet")
+"""Kinds of files in which demonstrations come that are not read, or not under such a name."""
+READ = f"demonstrations are *{SUFFIX} files in LIBERO's layout, or folders of LeRobot sets"
 
 
 class DataError(InputError):
     """Demonstrations that are not there, or are not what they should be; the message says what to type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a demonstration of others lies."""
+
+    place: Path
+    """HDF5 file, or folder of a LeRobot set."""
+    entry: str
+    """Name of the group in the file; number of the set's episode."""
+    rows: Array
+    """[steps] int: which rows of it the steps are."""
+    steps: int
+    """Rows that it has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +76,9 @@ class Demonstration:
     seen_qpos: Array | None = None
     """[steps, nq] float64: joint values shown by the picture before each action; None: those of `states`."""
     model: str = ""
-    """MuJoCo model, XML."""
+    """MuJoCo model, XML; empty where it is not known, or `facts` say where the fixtures stand."""
+    source: Source | None = None
+    """None for demonstrations that nora-bench wrote."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """JSON-able: `task_id`, `init_state`, `seed`, `protocol`, `expert`, `noise`, `assets`, `fixtures` (name -> x y z,
     qw qx qy qz), `columns` (joint -> first column of `states`; an object's free joint has seven: x y z, qw qx qy qz)."""
@@ -86,9 +106,20 @@ def task_files(folders: Sequence[Path]) -> list[Path]:
     for folder in folders:
         found = [folder] if folder.is_file() else sorted(folder.rglob(f"*{SUFFIX}"))
         if not found:
-            raise DataError(f"{folder} holds no *{SUFFIX}. Type: nora-bench collect --suite libero_object --out {folder}")
+            raise DataError(_nothing_in(folder))
         files += found
     return files
+
+
+def _nothing_in(folder: Path) -> str:
+    """Why a folder has no demonstrations to read, and what helps; never a command that writes among the files of others."""
+    if not folder.exists():
+        return f"{folder} does not exist. Type: nora-bench collect --suite libero_object --out {folder}"
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return f"{folder} holds no *{SUFFIX}. Type: nora-bench collect --suite libero_object --out {folder}"
+    if others := sorted({path.suffix for path in folder.rglob("*") if path.suffix in OTHERS}):
+        return f"{folder} holds {', '.join(others)} files, which are not read; {READ}"
+    return f"{folder} holds no *{SUFFIX} and is no LeRobot set (meta/info.json); {READ}"
 
 
 def append(folder: Path, demonstration: Demonstration) -> None:
@@ -202,11 +233,21 @@ def read_file(path: Path, *, model: bool = False) -> Iterator[Demonstration]:
     """
     with _h5py_file(path) as file:
         with naming(path):
-            instruction, groups = _instruction(file), _groups(file)
+            instruction, groups = _instruction(file, path), _groups(file)
         for name, group in groups:
             with naming(path):
                 found = _read(path, name, group, instruction, model=model)
             yield found
+
+
+def read_group(path: Path, entry: str, name: str) -> Array:
+    """An array of one demonstration, like `obs/agentview_rgb` of `demo_3`. Raises DataError where there is none."""
+    with _reading(path) as file:
+        *groups, last = name.split("/")
+        found = _linked(_linked(file, "data"), entry)
+        for part in groups:
+            found = _linked(found, part)
+        return _array(found, last)
 
 
 def read_files(paths: Iterable[Path], *, model: bool = False, most: int | None = None) -> Iterator[Demonstration]:
@@ -244,10 +285,19 @@ def naming(path: Path, found: str = "no file of demonstrations", kinds: tuple[ty
         raise DataError(f"{path} is {found}: {type(error).__name__}: {error}") from None
 
 
-def _instruction(file: Any) -> str:
-    info = parse_json(str(_linked(file, "data").attrs["problem_info"]))
-    words = info["language_instruction"]
-    return (words if isinstance(words, str) else " ".join(words)).strip('"')
+def _instruction(file: Any, path: Path) -> str:
+    """As the file says; where it says nothing (OpenVLA's regenerated files), that of the task by whose name it is called."""
+    attributes = _linked(file, "data").attrs
+    if "problem_info" in attributes:
+        words = parse_json(str(attributes["problem_info"]))["language_instruction"]
+        return (words if isinstance(words, str) else " ".join(words)).strip('"')
+    task = path.name.removesuffix(SUFFIX)
+    if (known := instruction_of(task)) is not None:
+        return known
+    raise DataError(
+        f"{path} has no attribute problem_info, the instruction, and no task of LIBERO is called {task}. Call the file "
+        f"TASK{SUFFIX} (nora-bench list tasks --suite libero_object), or take the file that it was made of"
+    )
 
 
 def _groups(file: Any) -> list[tuple[str, Any]]:
@@ -290,19 +340,21 @@ def _fallback_key(path: Path, name: str) -> str:
 
 
 def _read(path: Path, name: str, group: Any, instruction: str, *, model: bool) -> Demonstration:
-    facts = _own(group)
+    facts, task = _own(group), path.name.removesuffix(SUFFIX)
     actions = _array(group, "actions").astype(np.float64)
     steps = len(actions)
     if actions.ndim != 2 or not steps:
         raise ValueError(f"{name} has actions {list(actions.shape)}")
+
+    source = None if facts else Source(path, name, np.arange(steps), steps)
 
     def rows(part: str, otherwise: Any) -> Any:
         return _array(group, part, steps) if part in group else otherwise
 
     return Demonstration(
         key=facts.pop("key", _fallback_key(path, name)),
-        suite=facts.pop("suite", path.parent.name),
-        task=path.name.removesuffix(SUFFIX),
+        suite=facts.pop("suite", None) or suite_of(path.parent.name, [task]),
+        task=task,
         instruction=instruction,
         actions=actions,
         states=rows("states", np.zeros((steps, 0))),
@@ -311,5 +363,6 @@ def _read(path: Path, name: str, group: Any, instruction: str, *, model: bool) -
         robot_states=rows("robot_states", np.zeros((steps, 0))),
         seen_qpos=rows("seen_qpos", None),
         model=str(group.attrs.get("model_file", "")) if model or "fixtures" not in facts else "",
+        source=source,
         facts=facts,
     )

@@ -124,6 +124,7 @@ class Demonstrator(BasePolicy):
         """The episode as recorded; `facts` are added to what the recording knows."""
         take = self._takes[key]
         columns = {joint[0]: 1 + joint[2] for joint in take.scene["joints"]}
+        rows: dict[str, Any] = {name: np.array(found) for name, found in take.rows.items()}
         return Demonstration(
             key=key,
             suite=suite,
@@ -131,7 +132,7 @@ class Demonstrator(BasePolicy):
             instruction=task.instruction,
             model=take.scene["model"],
             facts={"task_id": task.id, **facts, "fixtures": take.scene["fixture_poses"], "columns": columns},
-            **{name: np.array(rows) for name, rows in take.rows.items()},
+            **rows,
         )
 
 

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -27,7 +28,8 @@ from ..envs.paths import cache_home
 from ..harness.gl import choose_gl
 from ..harness.signals import die_with_parent
 from ..policies.images import model_image
-from .demonstrations import Demonstration, read_file
+from .demonstrations import DataError, Demonstration
+from .painting import DRAWING
 
 if TYPE_CHECKING:
     from ..envs.libero.restored import Painter, Restored
@@ -72,12 +74,16 @@ class Kept(ABC):
 
     def path(self, demonstration: Demonstration) -> Path:
         """Where a demonstration's pictures are, or will be."""
-        shown = demonstration.states if demonstration.seen_qpos is None else demonstration.seen_qpos
         digest = hashlib.sha256(demonstration.key.encode())
-        for array in (shown, demonstration.actions):
-            digest.update(np.ascontiguousarray(array).tobytes())
+        for part in self.identity(demonstration):
+            digest.update(part)
         readable = re.sub(r"[^A-Za-z0-9_]+", "-", demonstration.key)[-80:]
         return self.folder / f"{readable}-{digest.hexdigest()[:12]}.npy"
+
+    def identity(self, demonstration: Demonstration) -> tuple[bytes, ...]:
+        """What its pictures depend on, beside its key."""
+        shown = demonstration.states if demonstration.seen_qpos is None else demonstration.seen_qpos
+        return tuple(np.ascontiguousarray(array).tobytes() for array in (shown, demonstration.actions))
 
     def steps(self, demonstration: Demonstration) -> range:
         """The steps that have a picture, in the order of the pictures."""
@@ -89,6 +95,9 @@ class Kept(ABC):
         if not path.exists():
             self._keep(path, self.make(demonstration))
         return np.load(path, mmap_mode="r", allow_pickle=False)
+
+    def close(self) -> None:  # noqa: B027 - most hold nothing
+        """Free what is held to make pictures."""
 
     def missing(self, demonstrations: Iterable[Demonstration]) -> list[Demonstration]:
         """Those whose pictures are not there yet."""
@@ -112,10 +121,11 @@ class Frames(Kept):
         self._painter: Painter | None = None
 
     def make(self, demonstration: Demonstration) -> Array:
-        """Draw them."""
-        from ..envs.libero.restored import Painter
+        """Draw them, in the thread that draws."""
+        return DRAWING.call(lambda: self._draw(demonstration))
 
-        self._painter = painter = self._painter or Painter(self.options)
+    def _draw(self, demonstration: Demonstration) -> Array:
+        painter = self._open()
         painter.open(demonstration.suite, demonstration.task)
         painter.place(fixtures_of(demonstration, painter))
         steps = np.asarray(self.steps(demonstration))
@@ -128,8 +138,20 @@ class Frames(Kept):
         turned = np.ascontiguousarray(image[::-1, ::-1])
         return model_image(turned, self.look.size, {"jpeg": self.look.jpeg, "filter": "lanczos3"})
 
+    def _open(self) -> Painter:
+        from ..envs.libero.restored import Painter
+
+        if self._painter is None:
+            self._painter = Painter(self.options)
+            DRAWING.at_exit(self._free)
+        return self._painter
+
     def close(self) -> None:
         """Free what GL holds."""
+        if self._painter is not None:
+            DRAWING.call(self._free)
+
+    def _free(self) -> None:
         if self._painter is not None:
             self._painter.close()
             self._painter = None
@@ -139,7 +161,10 @@ def fixtures_of(demonstration: Demonstration, restored: Restored) -> Mapping[str
     """Where a demonstration's fixtures stood: as it says, or as its model has them. `restored` has its task open."""
     if "fixtures" in demonstration.facts:
         return demonstration.facts["fixtures"]
-    return restored.fixtures_in(demonstration.model)
+    try:
+        return restored.fixtures_in(demonstration.model)
+    except (ElementTree.ParseError, ValueError) as error:
+        raise DataError(f"{demonstration.key}: its model_file is no model of MuJoCo: {error}") from None
 
 
 def open_frames(folder: Path, look: Look, assets: str = "standin") -> Frames:
@@ -152,25 +177,26 @@ def open_frames(folder: Path, look: Look, assets: str = "standin") -> Frames:
     return Frames(folder / f"{look.name}-{pack.fingerprint}", look, options)
 
 
-def draw_all(frames: Frames, files: Sequence[Path], *, workers: int, report: Callable[[int], None] = lambda drawn: None) -> int:
-    """Draw whatever the demonstrations in those files lack, a file at a time in each of `workers` processes.
+def make_all(
+    pictures: Kept, demonstrations: Iterable[Demonstration], *, workers: int, report: Callable[[int], None] = lambda made: None
+) -> int:
+    """Make whatever the demonstrations lack, those of a task at a time in each of `workers` processes.
 
-    Returns the number of pictures drawn; `report` is called with that of every file that is done.
+    Returns the number of pictures made; `report` is called with that of every task that is done.
     """
-    settings = (frames.folder, frames.look, frames.options)
-    drawn = 0
+    tasks: dict[tuple[str, str], list[Demonstration]] = {}
+    for demonstration in pictures.missing(demonstrations):
+        tasks.setdefault((demonstration.suite, demonstration.task), []).append(demonstration)
+    made = 0
     with ProcessPoolExecutor(workers, get_context("spawn"), die_with_parent) as pool:
-        for job in as_completed([pool.submit(_draw_file, settings, path) for path in files]):
-            drawn += job.result()
+        for job in as_completed([pool.submit(_make, pictures, lacking) for lacking in tasks.values()]):
+            made += job.result()
             report(job.result())
-    return drawn
+    return made
 
 
-def _draw_file(settings: tuple[Path, Look, WorldOptions], path: Path) -> int:
+def _make(pictures: Kept, lacking: Sequence[Demonstration]) -> int:
     """In a process of its own: several worlds in one process are slower, and cost each its memory."""
-    frames = Frames(*settings)
-    lacking = frames.missing(read_file(path))
-    for demonstration in lacking:
-        frames.get(demonstration)
-    frames.close()
-    return sum(len(frames.steps(demonstration)) for demonstration in lacking)
+    made = sum(len(pictures.get(demonstration)) for demonstration in lacking)
+    pictures.close()
+    return made

@@ -35,5 +35,6 @@ def without_noops(demonstration: Demonstration, threshold: float = THRESHOLD) ->
     keep = acting(demonstration.labels, threshold)
     rows = ("actions", "states", "labels", "pushed", "robot_states")
     kept = {name: getattr(demonstration, name)[keep] for name in rows}
-    seen = demonstration.seen_qpos
-    return replace(demonstration, **kept, seen_qpos=None if seen is None else seen[keep])
+    seen, source = demonstration.seen_qpos, demonstration.source
+    source = source and replace(source, rows=source.rows[keep])
+    return replace(demonstration, **kept, seen_qpos=None if seen is None else seen[keep], source=source)

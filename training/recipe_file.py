@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_type_hints
 from .settings import TrainingError
 
 T = TypeVar("T")
-SHIPPED = ("nano", "quick", "scratch", "paper", "released", "released-rlds")
+SHIPPED = ("nano", "nano-plain", "quick", "scratch", "paper", "released", "released-rlds")
 
 
 def read_recipe(name: str, stage: str, wanted: type[T]) -> T:

@@ -57,6 +57,23 @@ class SftExamples:
         return self._cameras[name]
 
 
+def require_scenes(demonstrations: Sequence[Demonstration]) -> None:
+    """Raises DataError where some do not say where things stand, as the auxiliary losses ask; the message says what helps."""
+    lacking = [d for d in demonstrations if not ({"columns", "fixtures"} <= d.facts.keys() and d.robot_states.shape[1] >= 5)]
+    if not lacking:
+        return
+    again = [d for d in lacking if d.source and d.model]
+    place = again[0].source.place.parent if again and again[0].source else None
+    helps = (
+        f"Type: nora-bench train regenerate --data {place} --out no_noops, and train on no_noops; or take" if place else "Take"
+    )
+    raise DataError(
+        f"the recipe's auxiliary losses (detection_weight, regression_weight) need demonstrations that say where things stand; "
+        f"{len(lacking)} of {len(demonstrations)} do not, {lacking[0].key} for one. {helps} a recipe without these losses: "
+        "--recipe nano-plain"
+    )
+
+
 def _stacked(rows: Sequence[tuple[Targets, int]]) -> Targets:
     fields = ((known.places[step], known.kinds[step], known.facts[step]) for known, step in rows)
     return Targets(*(np.stack(column) for column in zip(*fields, strict=True)))

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..policies.fast import FastTokenizer
 from .checkpoints import steps
 from .chunks import Chunking
+from .conventions import Gripper
 from .datasets import Dataset, split
-from .demonstrations import Demonstration, read_files, task_files
+from .demonstrations import Demonstration
 from .evaluation import Evaluator
-from .frames import Look, open_frames
+from .frames import Look
 from .loop import Report, train
 from .nano_start import drawn
 from .noops import without_noops
 from .settings import LoopSettings
 from .sft import Sft
-from .sft_data import SftExamples, bounds
+from .sft_data import SftExamples, bounds, require_scenes
 from .sft_recipe import SftRecipe
 from .smoothing import smoothed
+from .sources import read
 from .starting import Start, from_checkpoint
 
 EVALUATIONS = "evaluations"
@@ -37,6 +39,8 @@ class Prepared:
     training: SftExamples
     validation: SftExamples | None
     out: Path
+    noted: Mapping[str, str] = field(default_factory=dict)
+    """What was concluded about data sets of others, as a line of the plan."""
 
     @property
     def loop(self) -> LoopSettings:
@@ -61,26 +65,40 @@ class Prepared:
             ("data", f"{len(self.training)} examples{held}"),
             ("updates", f"{self.loop.steps} of {seen} examples on {devices} device{'s' * (devices > 1)}: {epochs:.1f} epochs"),
             ("folder", str(self.out)),
+            *self.noted.items(),
         ]
 
 
-def prepare(recipe: SftRecipe, data: Sequence[Path], frames: Path, out: Path, assets: str = "standin") -> Prepared:
+def prepare(
+    recipe: SftRecipe,
+    data: Sequence[Path],
+    frames: Path,
+    out: Path,
+    assets: str = "standin",
+    *,
+    gripper: Gripper | None = None,
+    camera: str | None = None,
+) -> Prepared:
     """Look everything up. Raises TrainingError, DataError, PolicyError, SuiteError.
 
     Args:
         recipe: what to do.
         data: folders of demonstrations.
-        frames: folder of pictures (`train pictures`); what is missing is drawn when it is asked for.
+        frames: folder of pictures (`train pictures`); what is missing is drawn, or read, when it is asked for.
         out: folder of the run.
         assets: what pictures are drawn with.
+        gripper: see `sources.read`.
+        camera: column of LeRobot sets; see `Data.pictures`.
     """
     auxiliary = bool(recipe.objective.detection_weight or recipe.objective.regression_weight)
-    found = read_files(task_files(data), model=auxiliary)
-    steady = (smoothed(d, recipe.data.smooth) for d in found)
+    found = read(data, gripper=gripper, model=auxiliary)
+    if auxiliary:
+        require_scenes(found.demonstrations)
+    steady = (smoothed(d, recipe.data.smooth) for d in found.demonstrations)
     kept = [d if recipe.data.no_ops else without_noops(d) for d in steady]
     training, validation = split(kept, recipe.data.validation)
     start, stats = _start(recipe, training)
-    pictures = open_frames(frames, Look(size=start.model.config.image_size, every=recipe.data.every), assets)
+    pictures = found.pictures(frames, Look(size=start.model.config.image_size, every=recipe.data.every), assets, camera)
     chunking = Chunking(start.model.config.chunk or 1, recipe.data.end)
 
     def examples(demonstrations: Sequence[Demonstration]) -> SftExamples | None:
@@ -91,7 +109,7 @@ def prepare(recipe: SftRecipe, data: Sequence[Path], frames: Path, out: Path, as
 
     learnt = examples(training)
     assert learnt is not None
-    return Prepared(recipe, Sft(start, recipe.objective), learnt, examples(validation), out)
+    return Prepared(recipe, Sft(start, recipe.objective), learnt, examples(validation), out, found.noted())
 
 
 def _start(recipe: SftRecipe, demonstrations: Sequence[Demonstration]) -> tuple[Start, Mapping[str, Any]]:

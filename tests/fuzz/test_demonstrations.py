@@ -14,7 +14,8 @@ pa = pytest.importorskip("pyarrow", reason="pip install 'nora-bench[train]'")
 import pyarrow.parquet as pq  # noqa: E402
 from nora_bench.training.demonstrations import DataError, keys, read_file  # noqa: E402
 from nora_bench.training.frames import Look  # noqa: E402
-from nora_bench.training.lerobot import Stored, open_lerobot  # noqa: E402
+from nora_bench.training.lerobot import open_lerobot  # noqa: E402
+from nora_bench.training.stored import Stored  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from .mutations import STRANGE, damaged, documents  # noqa: E402

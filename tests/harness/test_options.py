@@ -18,16 +18,19 @@ OPTIONS = {
     "--learner-steps --workers --assets --out "
     "--dry-run --json",
     "train": {
-        "pictures": "--data --out --size --every --camera --assets --workers --dry-run --json",
+        "pictures": "--data --out --size --every --camera --gripper --assets --workers --dry-run --json",
         "regenerate": "--data --out --assets --workers --dry-run --json",
-        "sft": "--data --recipe --out --frames --from --steps --eval-every --assets --threads --dry-run --json",
-        "tokenizer": "--data --out --length --end --vocab --scale --smooth --keep-noops --bounds --validation --dry-run --json",
-        "world-model": "--data --out --recipe --episodes --start --steps --seed --frames --latents --assets --dry-run --json",
+        "sft": "--data --recipe --out --frames --from --steps --eval-every --gripper --camera --assets --threads "
+        "--dry-run --json",
+        "tokenizer": "--data --out --length --end --vocab --scale --smooth --gripper --keep-noops --bounds --validation "
+        "--dry-run --json",
+        "world-model": "--data --out --recipe --episodes --start --steps --seed --frames --latents --gripper --camera --assets "
+        "--dry-run --json",
         "publish": "--from --out --dtype --execute --noise --card",
         "dpo": "--policy --labels --reward --out --recipe --steps --rate --beta --seed --head --dry-run --json",
     },
     "label": "--policy --data --out --world-model --reward --candidates --margin --states --episodes --every --seed --head "
-    "--temperature --frames --latents --assets --dry-run --json",
+    "--temperature --frames --latents --gripper --camera --assets --dry-run --json",
     "reproduce": "WHAT --out --quick --recipe --workers --dry-run",
     "export": "FOLDER --format --out --assets --fps --trust --json",
     "trials": "FILE --suite --policy --out --trials --tasks",

@@ -87,6 +87,12 @@ def test_a_set_that_grows_keeps_its_split():
     assert {d.key for d in split(some, 0.3)[1]} == {d.key for d in some} & grown
 
 
+@pytest.mark.parametrize("episodes", [1, 2])
+def test_something_is_always_left_to_train_on(episodes):
+    training, validation = split([made(number, steps=2) for number in range(episodes)], 1.0)
+    assert (len(training), len(validation)) == (1, episodes - 1)
+
+
 def test_relative_actions_have_statistics_of_their_own():
     found = made(steps=8, robot_states=np.ones((8, 9)))
     relative = statistics([found], Chunking(1, delta=True))[found.suite]["action"]

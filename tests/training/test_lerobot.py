@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from nora_bench.training.demonstrations import DataError
 from nora_bench.training.frames import Look
-from nora_bench.training.lerobot import Stored, open_lerobot
+from nora_bench.training.lerobot import open_lerobot
 from nora_bench.training.sources import read_folders
+from nora_bench.training.stored import Stored
 
 pa = pytest.importorskip("pyarrow", reason="no pyarrow: pip install 'nora-bench[train]'")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -124,13 +125,6 @@ def test_a_folder_is_read_as_what_it_is(data):
     assert [found.suite for found in read_folders([data.folder])] == ["set", "set"]
 
 
-def test_openings_become_liberos_command(tmp_path):
-    version_2(tmp_path)
-    command = next(open_lerobot(tmp_path, "libero_goal").demonstrations()).labels[:, 6]
-    opening = next(open_lerobot(tmp_path, "libero_goal", "opening").demonstrations()).labels[:, 6]
-    assert np.array_equal(opening, 1 - 2 * command)
-
-
 def test_a_camera_that_is_not_there_is_named(data, tmp_path):
     with pytest.raises(DataError, match=r"wrist; it has image"):
         Stored(tmp_path, LOOK, data, "wrist")
@@ -162,5 +156,5 @@ def test_a_step_without_its_picture_is_told(tmp_path):
     table = parquet.read_table(path)
     parquet.write_table(table.slice(1), path)
     stored = Stored(tmp_path / "kept", Look(size=8, jpeg=False), open_lerobot(tmp_path, "libero_goal"))
-    with pytest.raises(DataError, match=f"has {LENGTHS[0] - 1} pictures of .*, which has {LENGTHS[0]} steps"):
+    with pytest.raises(DataError, match=f"has {LENGTHS[0] - 1} pictures of episode 0, which has {LENGTHS[0]} rows"):
         stored.get(found)

@@ -10,15 +10,15 @@ pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
 import torch
 from nora_bench.training.chunks import Chunking
 from nora_bench.training.datasets import Dataset
-from nora_bench.training.demonstrations import DataError
+from nora_bench.training.demonstrations import DataError, Source
 from nora_bench.training.recipe_file import read_recipe
-from nora_bench.training.sft_data import SftExamples, bounds
+from nora_bench.training.sft_data import SftExamples, bounds, require_scenes
 from nora_bench.training.sft_recipe import DataSettings, SftRecipe
 from nora_bench.training.sft_stage import Prepared
 
 from .made import Numbered, made
 
-RECIPES = ("nano", "paper", "released", "released-rlds")
+RECIPES = ("nano", "nano-plain", "paper", "released", "released-rlds")
 
 
 def test_each_suite_has_its_own_bounds():
@@ -71,6 +71,17 @@ def test_two_sets_may_hold_the_same_episode_disturbed_otherwise():
     examples = SftExamples(Dataset(sets, Numbered(2), stats, Chunking(5)), scenes=True)
     places = examples.batch(np.array([0, len(examples) - 1])).targets.places[:, 1]
     assert not np.allclose(places[0], places[1])
+
+
+def test_demonstrations_that_do_not_say_where_things_stand_are_named_with_what_helps(tmp_path):
+    own = made(facts={"columns": {}, "fixtures": {}})
+    source = Source(tmp_path / "libero_object" / "milk_demo.hdf5", "demo_0", np.arange(12), 12)
+    theirs = made(1, key="theirs", facts={}, source=source)
+    require_scenes([own])
+    with pytest.raises(DataError, match=r"1 of 2 do not, theirs .*regenerate --data .*libero_object .*--recipe nano-plain"):
+        require_scenes([own, theirs])
+    with pytest.raises(DataError, match="Take a recipe without"):
+        require_scenes([made(facts={}, source=source, model="")])
 
 
 @pytest.mark.parametrize("name", RECIPES)

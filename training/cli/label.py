@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,6 +12,7 @@ import typer
 from rich.console import Console
 
 from ...harness.cli.bar import counting
+from ..conventions import Gripper
 from .stage_output import plan, say
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 def label(
     policy: Annotated[str, typer.Option("--policy", help="Checkpoint whose answers are labelled.")],
-    data: Annotated[list[Path], typer.Option("--data", help="Folder of demonstrations; can be given again.")],
+    data: Annotated[list[Path], typer.Option("--data", help="Folder of demonstrations, HDF5 or LeRobot; can be given again.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the labels; the same command goes on in it.")],
     world_model: Annotated[Path | None, typer.Option("--world-model", help="Folder of a trained world model.")] = None,
     reward: Annotated[list[str] | None, typer.Option("--reward", help="Can be given again.", show_default="all")] = None,
@@ -36,6 +38,12 @@ def label(
     temperature: Annotated[float, typer.Option("--temperature", help="Of the token head's answers.")] = 1.0,
     frames: Annotated[Path, typer.Option("--frames", help="Folder that keeps pictures, for all looks.")] = Path("frames"),
     latents: Annotated[Path, typer.Option("--latents", help="Folder that keeps encoded frames.")] = Path("latents"),
+    gripper: Annotated[
+        Gripper | None, typer.Option("--gripper", help="What 1 means in data sets of others.", show_default="what its values say")
+    ] = None,
+    camera: Annotated[
+        str | None, typer.Option("--camera", help="LeRobot sets: column of the main camera.", show_default="as told by its name")
+    ] = None,
     assets: Annotated[str, typer.Option("--assets", help="Pack that pictures are drawn with.")] = "standin",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -46,42 +54,43 @@ def label(
 
     Rewards: wm-endgoal, wm-subgoal (world model), gta (the demonstrated action), wm-endgoal+gta, wm-subgoal+gta, released.
     """
-    from ..demonstrations import read_files, task_files
-    from ..frames import Look, open_frames
+    from ..frames import Look
     from ..preference.labelling import LabelSettings, label_all
     from ..preference.rewards import REWARDS
     from ..preference.setting_up import open_labeller
-    from ..preference.store import read
+    from ..preference.store import read as read_labels
+    from ..sources import read
 
     console = Console(stderr=as_json)
     asked = {"candidates": candidates, "margin": margin, "seed": seed, "limit": states, "head": head, "temperature": temperature}
     settings = LabelSettings(tuple(reward or REWARDS), **asked)
-    demonstrations = [*read_files(task_files(data), most=episodes)]
+    known = read(data, gripper=gripper, most=episodes)
     labeller, about = open_labeller(
         settings,
         policy,
-        lambda size: open_frames(frames, Look(size=size, every=every), assets),
+        lambda size: known.pictures(frames, Look(size=size, every=every), assets, camera),
         world_model,
-        lambda size: open_frames(frames, Look(size=size, every=1), assets),
+        lambda size: known.pictures(frames, Look(size=size, every=1), assets, camera),
         latents,
     )
-    found = labeller.states(demonstrations)
-    _show(console, settings, len(found), out)
+    found = labeller.states(known.demonstrations)
+    _show(console, settings, len(found), out, known.noted())
     if dry_run:
         return
     started = time.monotonic()
     with counting(console, "states", len(found)) as done:
-        label_all(labeller, demonstrations, out, about, done)
-    _report(console, settings, read(out), round(time.monotonic() - started, 1), out, as_json=as_json)
+        label_all(labeller, known.demonstrations, out, about, done)
+    _report(console, settings, read_labels(out), round(time.monotonic() - started, 1), out, as_json=as_json)
 
 
-def _show(console: Console, settings: LabelSettings, states: int, out: Path) -> None:
+def _show(console: Console, settings: LabelSettings, states: int, out: Path, noted: Mapping[str, str]) -> None:
     plan(
         console,
         states=f"{states}, {settings.candidates} answers each",
         rewards=", ".join(settings.rewards),
         margin=settings.margin,
         folder=out,
+        **noted,
     )
 
 

@@ -37,7 +37,9 @@ def regenerate(
     from ...envs.paths import cache_home
     from ..demonstrations import read_files, task_files
     from ..regenerate import regenerate_all
+    from ..sources import no_sets
 
+    no_sets(data, "has no states of a simulator: nothing can be played again. It can be trained on as it is")
     files = task_files(data)
     steps = [len(demonstration) for demonstration in read_files(files)]
     console = Console(stderr=as_json)

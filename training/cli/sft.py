@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from ..conventions import Gripper
 from .stage_output import plan, say, speaks
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def sft(
-    data: Annotated[list[Path], typer.Option("--data", help="Folder of demonstrations; can be given again.")],
-    recipe: Annotated[str, typer.Option("--recipe", help="nano, paper, released, or a .yaml file.")] = "nano",
+    data: Annotated[list[Path], typer.Option("--data", help="Folder of demonstrations, HDF5 or LeRobot; can be given again.")],
+    recipe: Annotated[str, typer.Option("--recipe", help="nano, nano-plain, paper, released, or a .yaml file.")] = "nano",
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; goes on with what is in it.")] = Path("sft"),
     frames: Annotated[Path, typer.Option("--frames", help="Pictures of `train pictures`; missing ones are drawn.")] = Path(
         "frames"
@@ -32,6 +33,12 @@ def sft(
     eval_every: Annotated[
         int | None,
         typer.Option("--eval-every", min=1, help="Updates from one evaluation to the next.", show_default="the recipe's"),
+    ] = None,
+    gripper: Annotated[
+        Gripper | None, typer.Option("--gripper", help="What 1 means in data sets of others.", show_default="what its values say")
+    ] = None,
+    camera: Annotated[
+        str | None, typer.Option("--camera", help="LeRobot sets: column of the main camera.", show_default="as told by its name")
     ] = None,
     assets: Annotated[str, typer.Option("--assets", help="What missing pictures are drawn with.")] = "standin",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Of torch.", show_default="torch's")] = None,
@@ -55,7 +62,7 @@ def sft(
         torch.set_num_threads(threads)
     console = Console(stderr=as_json)
     wanted = _with_options(read_recipe(recipe, "sft", SftRecipe), checkpoint, steps, eval_every)
-    prepared = prepare(wanted, data, frames, out, assets)
+    prepared = prepare(wanted, data, frames, out, assets, gripper=gripper, camera=camera)
     plan(console, **dict(prepared.lines()), time=_cost(prepared))
     if not dry_run:
         folder = run(prepared, _progress(console, wanted.loop.steps))

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+from ..conventions import Gripper
+
 CHUNK_S = 5e-5
 """Rough seconds per chunk to read, fit and examine, on one core."""
 MOST = 2048
@@ -26,6 +28,9 @@ def tokenizer(
     vocab: Annotated[int, typer.Option("--vocab", min=256, max=MOST, help="Tokens.")] = 1024,
     scale: Annotated[float, typer.Option("--scale", min=0.1, help="Coefficients are multiplied by it and rounded.")] = 10.0,
     smooth: Annotated[float, typer.Option("--smooth", min=0, help="As `data.smooth` of the supervised recipe, in steps.")] = 0.0,
+    gripper: Annotated[
+        Gripper | None, typer.Option("--gripper", help="What 1 means in data sets of others.", show_default="what its values say")
+    ] = None,
     keep_noops: Annotated[bool, typer.Option("--keep-noops", help="Keep steps in which nothing is done.")] = False,
     bounds: Annotated[
         Literal["quantiles", "extremes"], typer.Option("--bounds", help="What -1 and 1 stand for: q01, q99 or min, max.")
@@ -46,11 +51,12 @@ def tokenizer(
     from ..datasets import split, statistics
     from ..noops import without_noops
     from ..smoothing import smoothed
-    from ..sources import read_folders
+    from ..sources import read
     from ..tokenizer import all_chunks, examine
 
     console = Console(stderr=as_json)
-    steady = (smoothed(d, smooth) for d in read_folders(data))
+    found = read(data, gripper=gripper)
+    steady = (smoothed(d, smooth) for d in found.demonstrations)
     demonstrations = [d if keep_noops else without_noops(d) for d in steady]
     training, validation = split(demonstrations, share)
     steps = sum(map(len, training))
@@ -59,6 +65,8 @@ def tokenizer(
         f"{len(training)} demonstrations to fit on, {len(validation)} to validate on; {steps} chunks of {length} at most; "
         f"about {max(1, round(steps * CHUNK_S))} s -> {out}",
     )
+    for note in found.notes:
+        _say(console, note)
     if dry_run:
         return
     started = time.monotonic()

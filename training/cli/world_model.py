@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from ...harness.cli.bar import counting
+from ..conventions import Gripper
 from .stage_output import plan, say, speaks, updates
 
 FRAME_S = 0.05
@@ -19,7 +20,7 @@ FRAME_S = 0.05
 
 
 def world_model(
-    data: Annotated[list[Path], typer.Option("--data", help="Folder of demonstrations; can be given again.")],
+    data: Annotated[list[Path], typer.Option("--data", help="Folder of demonstrations, HDF5 or LeRobot; can be given again.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; the same command goes on in it.")],
     recipe: Annotated[str, typer.Option("--recipe", help="nano, paper, or a .yaml file.")] = "nano",
     episodes: Annotated[
@@ -30,6 +31,12 @@ def world_model(
     seed: Annotated[int | None, typer.Option("--seed", help="Instead of the recipe's.")] = None,
     frames: Annotated[Path, typer.Option("--frames", help="Folder that keeps pictures, for all looks.")] = Path("frames"),
     latents: Annotated[Path, typer.Option("--latents", help="Folder that keeps encoded frames.")] = Path("latents"),
+    gripper: Annotated[
+        Gripper | None, typer.Option("--gripper", help="What 1 means in data sets of others.", show_default="what its values say")
+    ] = None,
+    camera: Annotated[
+        str | None, typer.Option("--camera", help="LeRobot sets: column of the main camera.", show_default="as told by its name")
+    ] = None,
     assets: Annotated[str, typer.Option("--assets", help="Pack that frames are drawn with.")] = "standin",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -38,16 +45,18 @@ def world_model(
 
     Example: `nora-bench train world-model --data demonstrations --out world-model --episodes 4`
     """
-    from ..demonstrations import read_files, task_files
-    from ..frames import Look, open_frames
+    from ..frames import Look
     from ..recipe_file import read_recipe
+    from ..sources import read
     from ..world_model.stage import WorldModelRecipe, look_up
 
     console = Console(stderr=as_json)
     wanted = read_recipe(recipe, "world-model", WorldModelRecipe)
     wanted = replace(wanted, loop=wanted.loop.changed(steps=steps, seed=seed), start=start or wanted.start)
-    demonstrations = [*read_files(task_files(data), most=episodes)]
-    stage = look_up(wanted, demonstrations, lambda size: open_frames(frames, Look(size=size, every=1), assets), latents)
+    found = read(data, gripper=gripper, most=episodes)
+    stage = look_up(
+        wanted, found.demonstrations, lambda size: found.pictures(frames, Look(size=size, every=1), assets, camera), latents
+    )
     missing, loop = stage.frames_missing, wanted.loop
     plan(
         console,
@@ -55,6 +64,7 @@ def world_model(
         frames=f"{missing} to draw and encode, about {missing * FRAME_S / 60:.0f} min where none is drawn yet",
         updates=f"{loop.steps} of {loop.batch * loop.accumulation} windows of {wanted.window} frames",
         folder=out,
+        **found.noted(),
     )
     if dry_run:
         return

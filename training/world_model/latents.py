@@ -20,7 +20,7 @@ from ...policies.adapters import NormStats
 from ..action_stats import normalise, openings
 from ..datasets import Pictures
 from ..demonstrations import DataError, Demonstration
-from ..frames import Frames
+from ..frames import Kept
 from .pixels import frames
 
 if TYPE_CHECKING:
@@ -36,15 +36,18 @@ class Latents:
     """The latents of demonstrations under one encoder, in a folder; encodes what is missing."""
 
     def __init__(self, folder: Path, world: WorldModel, pictures: Pictures) -> None:
-        """`pictures` must have one for every step; what is kept is kept apart by encoder, look and assets."""
-        source = pictures.folder.name if isinstance(pictures, Frames) else "stored"
-        self.folder = folder / f"{source}-{encoder_digest(world)}"
+        """`pictures` must have one for every step; what is kept is kept apart by encoder, look and where pictures come from."""
+        self.folder, self.encoder = folder, encoder_digest(world)
         self.world, self.pictures = world, pictures
 
     def path(self, demonstration: Demonstration) -> Path:
         """Where a demonstration's latents are, or will be."""
-        digest = hashlib.sha256(demonstration.key.encode() + demonstration.states.tobytes()).hexdigest()[:12]
-        return self.folder / f"{re.sub(r'[^A-Za-z0-9_]+', '-', demonstration.key)[-80:]}-{digest}.npy"
+        pictures = self.pictures.path(demonstration) if isinstance(self.pictures, Kept) else Path("stored/")
+        digest = hashlib.sha256(demonstration.key.encode() + demonstration.states.tobytes())
+        if not demonstration.states.size:
+            digest.update(pictures.name.encode())
+        name = f"{re.sub(r'[^A-Za-z0-9_]+', '-', demonstration.key)[-80:]}-{digest.hexdigest()[:12]}.npy"
+        return self.folder / f"{pictures.parent.name or 'stored'}-{self.encoder}" / name
 
     def get(self, demonstration: Demonstration) -> Array:
         """[steps, K, E] float16 normalised latents."""
