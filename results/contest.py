@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from .compare import Difference, agreeing, difference, holm, simultaneous, worst
 from .conditions import Unlike, conditions, differences, require_comparable
-from .coverage import shortfall
+from .coverage import Shortfall, part_label, shortfall
 from .families import families, filled
 from .layouts import Item, Layout, Metric
 from .outcomes import Group, Rate, episodes, parts, rate
@@ -137,17 +137,19 @@ def check(a: Group, b: Group, *, anyway: bool) -> list[Unlike]:
     found = differences(conditions(a.run, a.records), conditions(b.run, b.records))
     if anyway or not any(one.refused for one in found):
         return found
-    return require_comparable(*(replace(one.run, records=tuple(one.records)) for one in (a, b)), REMEDY)
+    first, second = (replace(one.run, records=tuple(one.records)) for one in (a, b))
+    return require_comparable(first, second, REMEDY)
 
 
 def _matches(layout: Layout, a: Group, b: Group) -> dict[tuple[str, str], Match]:
     kept = common((a, b))
+    of_a, of_b = kept
     questions = [(item, metric) for metric in layout.metrics for item in filled(layout, kept, metric)]
-    answerable = [question for question in questions if task_differences(*kept, layout, question[0], question[1].name)]
+    answerable = [(item, metric) for item, metric in questions if task_differences(of_a, of_b, layout, item, metric.name)]
     if not answerable:
         return {}
     level = simultaneous(len(answerable))
-    found = [paired(*kept, layout, item, metric.name, level) for item, metric in answerable]
+    found = [paired(of_a, of_b, layout, item, metric.name, level) for item, metric in answerable]
     corrected = holm([one.p for one in found])
     return {
         (item.name, metric.name): _match((a, b), kept, layout, item, metric, agreeing(one, settled=p <= LEVEL), p, len(found))
@@ -198,14 +200,12 @@ def _match(
 
 def part(layout: Layout, item: Item, metric: str, kept: Group) -> str:
     """What of the column was compared, where it was not the whole: `tasks 0-4`; of a mean, what of its parts."""
-    unconditional = conditions(Run(kept.run.folder, {}, tuple(kept.records)))  # what befell the run as a whole is told elsewhere
-    found = {}
-    for one in parts(layout, item, metric):
-        known = one if one.n else replace(one, n=len(episodes(kept, one)))
-        found[one.name] = shortfall(kept, known, unconditional)
-    if len(set(found.values())) == 1:
-        return next(iter(found.values()))
-    return "; ".join(f"{name}: {text}" for name, text in found.items() if text)
+    return part_label([_lacking(kept, one) for one in parts(layout, item, metric)])
+
+
+def _lacking(kept: Group, item: Item) -> Shortfall:
+    """What is missing of a column; of one that no paper has, nothing is known to be."""
+    return shortfall(kept, item if item.n else replace(item, n=len(episodes(kept, item))))
 
 
 def _available(layout: Layout, item: Item, metric: str, kept: Group) -> int | None:

@@ -42,13 +42,13 @@ def shortfall(group: Group, item: Item) -> Shortfall:
     return Shortfall(label, told, len(scenes), expected)
 
 
-def part_label(parts: Sequence[Shortfall], run: Conditions) -> str:
+def part_label(parts: Sequence[Shortfall], run: Conditions | None = None) -> str:
     """What a row of those columns must be called, `tasks 0-4, 97 of 450 episodes, interrupted`; empty for the whole benchmark."""
     tasks = dict.fromkeys(part.tasks for part in parts if part.tasks)
     scenes = [part.scenes for part in parts]
     if len(set(scenes)) > 1:
         scenes = [f"{sum(part.played for part in parts)} of {sum(part.of for part in parts)} scenes"]
-    return ", ".join(filter(None, [*tasks, scenes[0] if scenes else "", *unfinished(run)]))
+    return ", ".join(filter(None, [*tasks, scenes[0] if scenes else "", *(unfinished(run) if run else ())]))
 
 
 def unfinished(run: Conditions) -> Iterable[str]:

@@ -6,13 +6,11 @@ that no table of the papers shows make a table of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from .coverage import whole_tasks
-from .layouts import Item, Layout, Metric, fitting
+from .layouts import Item, Layout, Metric, fitting, table_of
 from .outcomes import Group, episodes, parts
-
-SUCCESS = Metric("success", "Succ. ↑", "higher")
 
 
 def families(groups: Sequence[Group]) -> list[Layout]:
@@ -22,18 +20,10 @@ def families(groups: Sequence[Group]) -> list[Layout]:
     while left:
         layout = fitting(left)
         if not left & set(layout.suites):
-            layout = _own_table(left, groups)
+            layout = table_of({suite: _tasks(suite, groups) for suite in left})
         found.append(layout)
         left -= set(layout.suites)
     return found
-
-
-def _own_table(suites: Iterable[str], groups: Sequence[Group]) -> Layout:
-    """A table of suites that the papers do not have: one column each, tasks weigh equally, and their mean."""
-    items = [Item(name, name, suite=name, task_count=_tasks(name, groups)) for name in sorted(suites)]
-    if len(items) > 1:
-        items.append(Item("all suites", "all suites", mean_of=tuple(item.name for item in items)))
-    return Layout("", "", "", "rows", "Policy", tuple(items), (SUCCESS,), "")
 
 
 def _tasks(suite: str, groups: Sequence[Group]) -> int:

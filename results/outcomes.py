@@ -80,7 +80,7 @@ def groups(run: Run) -> tuple[Group, ...]:
         for renderer in renderers if record.success is None else (record.renderer if any(renderers) else "",):
             key = known.get((*head, renderer)) or known.setdefault((*head, renderer), GroupKey(*head, renderer))
             sorted_out.setdefault(key, []).append(record)
-    return tuple(_group(run, key, records) for key, records in sorted_out.items())
+    return tuple(group_of(run, key, records) for key, records in sorted_out.items())
 
 
 def _drawn_in_several_ways(records: Iterable[EpisodeRecord]) -> dict[tuple[str, int], tuple[str, ...]]:
@@ -100,7 +100,8 @@ def by_suite(records: Iterable[EpisodeRecord]) -> dict[str, list[EpisodeRecord]]
     return suites
 
 
-def _group(run: Run, key: GroupKey, records: Sequence[EpisodeRecord]) -> Group:
+def group_of(run: Run, key: GroupKey, records: Sequence[EpisodeRecord]) -> Group:
+    """Some of a run's episodes as a group."""
     repeats: Counter[str] = Counter()
     seen: set[tuple[object, ...]] = set()
     for record in records:

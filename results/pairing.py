@@ -8,13 +8,13 @@ it. What only one run played is left out of the comparison and counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .compare import TaskDifferences
 from .exact import State
 from .layouts import Item, Layout
-from .outcomes import Group, GroupKey, Reading, cause, episodes, outcome, parts, shares, uncertain
+from .outcomes import Group, GroupKey, Reading, cause, episodes, group_of, outcome, parts, shares, uncertain
 from .reading import Run
 from .records import EpisodeRecord
 
@@ -40,18 +40,8 @@ class Pair:
 
 def whole(run: Run) -> Group:
     """All episodes of a run as one group, whatever they were played under."""
-    return _group(run, run.records)
-
-
-def _group(run: Run, records: Iterable[EpisodeRecord], key: GroupKey | None = None) -> Group:
-    records = tuple(records)
-    suites: dict[str, list[EpisodeRecord]] = {}
-    for record in records:
-        suites.setdefault(record.suite, []).append(record)
-    first = records[0] if records else None
-    return Group(
-        run, key or GroupKey(first.policy if first else "", first.protocol if first else "", "", ""), records, suites, {}
-    )
+    first = run.records[0] if run.records else None
+    return group_of(run, GroupKey(first.policy if first else "", first.protocol if first else "", "", ""), run.records)
 
 
 def scene(record: EpisodeRecord) -> Scene:
@@ -62,7 +52,7 @@ def scene(record: EpisodeRecord) -> Scene:
 def common(groups: Sequence[Group]) -> list[Group]:
     """Each group's episodes in the scenes that all of them played, errors included."""
     shared = set.intersection(*({scene(record) for record in group.records} for group in groups))
-    return [_group(group.run, (r for r in group.records if scene(r) in shared), group.key) for group in groups]
+    return [group_of(group.run, group.key, [r for r in group.records if scene(r) in shared]) for group in groups]
 
 
 def task_differences(

@@ -94,7 +94,9 @@ def rank(runs: Sequence[Run], *, anyway: bool = False) -> Ranking:
     for (i, j), duel in zip(sides, duels, strict=True):
         better[i, j], better[j, i] = duel.settled and duel.difference.mean < 0, duel.settled and duel.difference.mean > 0
     standings = _standings(groups, kept, layout, item, better)
-    others = tuple(sorted({suite for group in groups for suite in group.suites} - {one.suite for one in parts(layout, item, "success")}))
+    others = tuple(
+        sorted({suite for group in groups for suite in group.suites} - {one.suite for one in parts(layout, item, "success")})
+    )
     return Ranking(standings, tuple(duels), layout, item, part(layout, item, "success", kept[0]), others)
 
 

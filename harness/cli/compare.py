@@ -72,7 +72,7 @@ def _two(a: Run, b: Run, *, margin: float | None, flips: bool, anyway: bool, as_
         if tested:
             item, part, result = tested
             lines["not_worse"] = verdicts_json.not_worse_json(item.name, part, result)
-        print(json.dumps(lines, indent=2, ensure_ascii=False))
+        print(json.dumps(lines, indent=2))
     else:
         _print(verdicts.comparison_lines(found, flips=flips))
         if tested:
@@ -90,7 +90,7 @@ def _several(runs: Sequence[Run], real: Sequence[Run], *, anyway: bool, as_json:
     robot = agreement(runs, real, anyway=anyway) if real else None
     if as_json:
         found = {**verdicts_json.ranking_json(ranking, runs), "real": verdicts_json.agreement_json(robot) if robot else None}
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+        print(json.dumps(found, indent=2))
         return
     _print(verdicts.ranking_lines(ranking))
     if robot:

@@ -27,7 +27,9 @@ def test_a_loss_of_nothing_is_not_shown_by_a_few_states():
 
 def test_seeds_that_are_copies_show_no_more():
     def copies(n):
-        return [TaskDifferences(1.0, [State(((n, n, n, n),))] * 290 + [State(((n, n, 0, n),))] * 5 + [State(((0, n, n, n),))] * 5)]
+        return [
+            TaskDifferences(1.0, [State(((n, n, n, n),))] * 290 + [State(((n, n, 0, n),))] * 5 + [State(((0, n, n, n),))] * 5)
+        ]
 
     assert assess(copies(3), 0.02).low == pytest.approx(assess(copies(1), 0.02).low)
 
