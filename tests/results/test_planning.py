@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from nora_bench.results import layouts
-from nora_bench.results.compare import sign_flip_p
+from nora_bench.results.exact import sign_flip_p
 from nora_bench.results.planning import columns, kish, likeness, power, smallest_difference, states_needed
 
 
