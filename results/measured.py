@@ -207,6 +207,8 @@ def delta(layout: Layout, a: Group, b: Group, *, anyway: bool = False) -> Line:
     )
     if unlike:
         note += f"; not the policies alone differ, but also {'; '.join(one.text for one in unlike)}"
+    if not matches:
+        return replace(line, notes=("no difference: the runs have no initial state in common",))
     cells = {key: _delta_cell(match) for key, match in matches.items()}
     return replace(line, cells=cells, notes=(note,))
 

@@ -88,7 +88,7 @@ def test_all_other_printed_differences_follow():
 
 def test_an_average_explained_by_six_sub_tasks_says_so():
     cell = published.cells(layouts.get("nora15/table1"))["OpenVLA", "VM Average", "success"]
-    assert "3:1:2" in cell.notes[0]
+    assert any("3:1:2" in note for note in cell.notes)
 
 
 @pytest.mark.parametrize("layout", ALL, ids=lambda layout: layout.id)

@@ -7,7 +7,7 @@ import pytest
 def mine(run, libero, record):
     """Two tasks of three episodes each; one is repeated under another seed, one more ended in an error."""
     extra = [
-        record("libero_goal", 0, 0, seed=1, trajectory_sha256=record("libero_goal", 0, 0).trajectory_sha256),
+        record("libero_goal", 0, 0, seed=1, success=False, trajectory_sha256=record("libero_goal", 0, 0).trajectory_sha256),
         record("libero_goal", 1, 9, success=None, error="step: NaN"),
     ]
     return run("mine", [*libero(tasks=2, inits=3, failures=1, suites=("libero_goal",)), *extra])
