@@ -10,7 +10,7 @@ import numpy as np
 
 from .compare import Difference, agreeing, holm, simultaneous
 from .conditions import Unlike, conditions
-from .contest import check, paired, part
+from .contest import check, paired, part, readings
 from .coverage import unfinished
 from .families import families, overall
 from .layouts import Item, Layout
@@ -84,7 +84,7 @@ def rank(runs: Sequence[Run], *, anyway: bool = False) -> Ranking:
     kept = common(groups)
     layout, item = mean_of_all(kept)
     level = simultaneous(len(sides))
-    found = [paired(kept[i], kept[j], layout, item, "success", level) for i, j in sides]
+    found = [paired(readings(kept[i], kept[j], layout, item, "success"), level) for i, j in sides]
     corrected = holm([one.p for one in found])
     duels = [
         Duel(runs[i], runs[j], agreeing(one, settled=p <= LEVEL), p, tuple(conditions))
@@ -94,7 +94,9 @@ def rank(runs: Sequence[Run], *, anyway: bool = False) -> Ranking:
     for (i, j), duel in zip(sides, duels, strict=True):
         better[i, j], better[j, i] = duel.settled and duel.difference.mean < 0, duel.settled and duel.difference.mean > 0
     standings = _standings(groups, kept, layout, item, better)
-    others = tuple(sorted({suite for group in groups for suite in group.suites} - {one.suite for one in parts(layout, item, "success")}))
+    others = tuple(
+        sorted({suite for group in groups for suite in group.suites} - {one.suite for one in parts(layout, item, "success")})
+    )
     return Ranking(standings, tuple(duels), layout, item, part(layout, item, "success", kept[0]), others)
 
 

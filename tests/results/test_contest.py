@@ -141,7 +141,9 @@ def test_all_seeds_of_both_count(run, libero, record):
 def test_equal_trajectories_are_not_dropped(run, record):
     """States that play out alike under every seed weigh as much as those that do not."""
     a = run("a", [record(init=i, seed=s, trajectory_sha256=f"{i}") for i in range(4) for s in range(3)])
-    b = run("b", [record(init=i, seed=s, success=i > 0 or s > 0, trajectory_sha256=f"b{i}{s}") for i in range(4) for s in range(3)])
+    b = run(
+        "b", [record(init=i, seed=s, success=i > 0 or s > 0, trajectory_sha256=f"b{i}{s}") for i in range(4) for s in range(3)]
+    )
     assert only(compare(a, b)).difference.mean == pytest.approx(-1 / 12)
 
 
@@ -225,7 +227,9 @@ def test_other_conditions_forbid_a_verdict(run, libero, other):
 def test_a_run_of_two_packs_is_not_its_mirror_image(run, record):
     def half(first, second):
         return [
-            record(init=i, assets={"pack": first if i < 10 else second, "fingerprint": "f"}, success=(i < 10) == (first == "standin"))
+            record(
+                init=i, assets={"pack": first if i < 10 else second, "fingerprint": "f"}, success=(i < 10) == (first == "standin")
+            )
             for i in range(20)
         ]
 

@@ -34,7 +34,9 @@ def test_shuffling_counts_every_way_to_deal_a_states_episodes():
         for ka, na, kb, nb in state.looks:
             dealt = [k for k in range(nb + 1) if 0 <= ka + kb - k <= na]
             own = [(k / nb - (ka + kb - k) / na) * step / len(state.looks) for k in dealt]
-            ways.append([(comb(nb, k) * comb(na, ka + kb - k) / comb(na + nb, ka + kb), d) for k, d in zip(dealt, own, strict=True)])
+            ways.append(
+                [(comb(nb, k) * comb(na, ka + kb - k) / comb(na + nb, ka + kb), d) for k, d in zip(dealt, own, strict=True)]
+            )
     observed = sum(step * float(state.difference) for step, state in zip(steps, states, strict=True))
     as_far = (one for one in product(*ways) if abs(sum(d for _, d in one)) >= abs(observed) - 1e-9)
     assert shuffle_p(steps, states) == pytest.approx(sum(prod(chance for chance, _ in one) for one in as_far))
