@@ -5,9 +5,9 @@ With one episode per initial state this is the exact McNemar test (Psychometrika
 them for independent; tasks weigh as they do in the mean.
 
 Where A and B played a state under different numbers of seeds, the sign of its difference is not symmetric if seeds are
-independent: with one seed against three, most differences are a third against the three and few are a whole against the
-one. There a second test is made, which shuffles the episodes of a state between A and B; it is exact for independent seeds
-and wrong for copies, the first is right for copies. The larger p-value counts.
+independent: with one seed against three, most differences are a third against the three, and few are a whole against the one.
+There a second test is made, which shuffles the episodes of a state between A and B; it is exact for independent seeds and wrong
+for copies, the first is right for copies. The larger p-value counts.
 """
 
 from __future__ import annotations

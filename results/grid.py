@@ -100,8 +100,8 @@ def _models_as_rows(table: Table) -> Grid:
     for line in table.lines:
         if line.section:
             out.rows.append(line.section)
-        fields = [_cell(out, line.cells.get((item.name, metric.name))) for item, metric in columns]
-        out.rows.append([out.box(line.label, line.notes), *fields])
+        label = out.box(line.label, line.notes)
+        out.rows.append([label, *(_cell(out, line.cells.get((item.name, metric.name))) for item, metric in columns)])
     return out
 
 

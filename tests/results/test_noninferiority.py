@@ -20,7 +20,7 @@ def test_the_bound_is_where_the_claim_ends():
 
 
 def test_a_loss_of_nothing_is_not_shown_by_a_few_states():
-    """All alike on 130 states: with a true loss of 2 % that is seen in 7 of 100 runs, and Bonett and Price's interval leaves it out."""
+    """All alike on 130 states: of a true loss of 2 % that is seen in 7 of 100 runs, and Bonett and Price's bound is higher."""
     assert not assess([task(drawn=130)], 0.02).shown
     assert assess([task(drawn=400)], 0.02).shown
 
