@@ -13,6 +13,7 @@ from .layouts import Item, Layout
 from .outcomes import Group, Rate, belongs, by_suite, groups, rate, uncertain
 from .reading import Run
 from .records import EpisodeRecord
+from .stats import Estimand
 from .tables import Cell, Line
 from .trials import TABLES as TRIALS
 
@@ -20,15 +21,17 @@ BENCHMARK_PACK = "official"
 """Name of the asset pack that holds the benchmark's own images; policies on others may not be called best."""
 FEW = 10
 """Below so many initial states a cell shows k/n alone: its interval, in json and csv, is too wide to compare anything with."""
+MOST = 10**9
+"""Independent episodes that a rate counts as at most: one that is known exactly would be worth any number."""
 Row = tuple[Line, Group]
 
 
-def rows(layout: Layout, run: Run) -> list[Row]:
+def rows(layout: Layout, run: Run, estimand: Estimand = "states") -> list[Row]:
     """The run's rows, each with its episodes; none for conditions that the table does not show."""
-    return [(line, group) for group in groups(run) for line in _lines(layout, group)]
+    return [(line, group) for group in groups(run) for line in _lines(layout, group, estimand)]
 
 
-def _lines(layout: Layout, group: Group) -> Iterable[Line]:
+def _lines(layout: Layout, group: Group, estimand: Estimand) -> Iterable[Line]:
     """A line for the whole columns that the group has played, one for those played in fewer scenes, one for each set of tasks."""
     found = conditions(group.run, group.records)
     lacks = {item.name: shortfall(group, item) for item in layout.items if _played(group, item)}
@@ -41,7 +44,7 @@ def _lines(layout: Layout, group: Group) -> Iterable[Line]:
             (item.name, metric.name): cell
             for item in items
             for metric in layout.metrics
-            if layout.has(item, metric) and (cell := _cell(rate(group, layout, item, metric.name)))
+            if layout.has(item, metric) and (cell := _cell(rate(group, layout, item, metric.name, estimand)))
         }
         if cells:
             yield _line(layout, group, found, part_label([lacks[item.name] for item in items if not item.mean_of], found), cells)
@@ -93,7 +96,7 @@ def _cell(found: Rate | None) -> Cell | None:
         high=100 * high,
         k=found.low.k,
         n=found.low.n,
-        effective=int(found.low.effective),
+        effective=int(min(found.low.effective, MOST)),
         states=found.low.clusters,
         uncertain=found.uncertain,
         upper=100 * found.high.mean if found.uncertain else None,

@@ -19,7 +19,7 @@ from typing import Literal
 from .layouts import Item, Layout
 from .reading import Run
 from .records import EpisodeRecord
-from .stats import Estimate, Stratum, stratified
+from .stats import Estimand, Estimate, Stratum, stratified
 
 Reading = Literal["recorded", "failures", "successes"]
 """How uncertain episodes are counted: not at all where they have no outcome, as failures, or as successes."""
@@ -60,6 +60,13 @@ class Group:
     """Suite -> episodes whose outcome is uncertain."""
     counted: dict[tuple[Item, str, Reading], dict[tuple[str, str], Clusters]] = field(default_factory=dict)
     """What `clusters` has already counted: the means of a table ask for their parts again."""
+
+    def noisy(self, suite: str) -> bool:
+        """Whether a scene of the suite was ever played out in two ways under two seeds, or nothing tells that it was not."""
+        ways: dict[tuple[str, str, int], set[str | None]] = {}
+        for record in self.suites.get(suite, ()):
+            ways.setdefault((record.task, record.variant, record.init_state), set()).add(record.trajectory_sha256)
+        return any(len(found) > 1 or None in found for found in ways.values())
 
     def errors(self, suites: Iterable[str]) -> dict[str, int]:
         """Cause -> episodes of those suites that ended in an error."""
@@ -173,7 +180,16 @@ def shares(tasks: Iterable[tuple[str, str]], item: Item) -> dict[tuple[str, str]
 def strata(group: Group, item: Item, metric: str, weight: float = 1.0, reading: Reading = "recorded") -> list[Stratum]:
     """One stratum per task and part; empty where the item was not played, or only in part of its kinds of task."""
     tasks = clusters(group, item, metric, reading)
-    return [Stratum(weight * share, [(k, n) for k, n in tasks[task].values()]) for task, share in shares(tasks, item).items()]
+    same = group.repeats.get(item.suite, 0) > 0 and not group.noisy(item.suite)
+    return [
+        Stratum(weight * share, [(k, n) for k, n in tasks[task].values()], _available(item, tasks[task]), same)
+        for task, share in shares(tasks, item).items()
+    ]
+
+
+def _available(item: Item, played: Clusters) -> int | None:
+    """Initial states that the benchmark has for a task; None where that is not known, or others were played."""
+    return item.states if item.states and set(played) <= set(range(item.states)) else None
 
 
 def parts(layout: Layout, item: Item, metric: str) -> list[Item]:
@@ -199,21 +215,24 @@ class Rate:
         return self.low.low, self.high.high
 
 
-def rate(group: Group, layout: Layout, item: Item, metric: str = "success") -> Rate | None:
-    """The item's rate with its 95 % interval; None where it, or a part of it, was not played."""
+def rate(group: Group, layout: Layout, item: Item, metric: str = "success", estimand: Estimand = "states") -> Rate | None:
+    """The item's rate with its 95 % interval, for new initial states or for exactly the benchmark's (`stats.stratified`).
+
+    None where the item, or a part of it, was not played.
+    """
     played = parts(layout, item, metric)
     doubtful = [part for part in played if group.open.get(part.suite)]
     open_ = sum(uncertain(record) for part in doubtful for record in episodes(group, part))
-    low = _estimate(group, played, metric, "failures" if open_ else "recorded")
+    low = _estimate(group, played, metric, "failures" if open_ else "recorded", estimand)
     if low is None:
         return None
-    high = _estimate(group, played, metric, "successes") if open_ else low
+    high = _estimate(group, played, metric, "successes", estimand) if open_ else low
     return Rate(low, high or low, open_)
 
 
-def _estimate(group: Group, played: Sequence[Item], metric: str, reading: Reading) -> Estimate | None:
+def _estimate(group: Group, played: Sequence[Item], metric: str, reading: Reading, estimand: Estimand) -> Estimate | None:
     by_part = [strata(group, part, metric, 1 / len(played), reading) for part in played]
-    return stratified([s for part in by_part for s in part]) if all(by_part) else None
+    return stratified([s for part in by_part for s in part], estimand=estimand) if all(by_part) else None
 
 
 def rate_of(records: Sequence[EpisodeRecord], weights: Mapping[tuple[str, str], float]) -> Rate | None:

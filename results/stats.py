@@ -207,6 +207,8 @@ def _effective(mean: float, rates: Array, sizes: Array, weights: Array) -> float
     from .weighted_mean import smoothed
 
     spread = weights**2 / sizes[0]
+    if not spread.any():
+        return math.inf
     if rates.shape[1] > 1 and 0 < mean < 1:
         won, trials = smoothed(rates, sizes, weights)
         chance = won / trials if sizes.max() < math.inf else rates

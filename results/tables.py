@@ -11,9 +11,17 @@ from . import layouts, published
 from .layouts import Layout
 from .ranking import above, best
 from .reading import Run, load_run
+from .stats import Estimand
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+ESTIMANDS: Mapping[Estimand, str] = {
+    "states": "new initial states of these tasks",
+    "benchmark": "exactly the benchmark's initial states, of which only the policy's noise is unknown",
+}
+"""What the interval of a measured rate is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +87,31 @@ class Table:
 
 
 def build(
-    layout: Layout, runs: Sequence[Run] = (), floors: Sequence[Run] = (), *, anyway: bool = False, seeds: bool = False
+    layout: Layout,
+    runs: Sequence[Run] = (),
+    floors: Sequence[Run] = (),
+    *,
+    anyway: bool = False,
+    seeds: bool = False,
+    estimand: Estimand = "states",
 ) -> Table:
     """The table with its published rows and one measured row for each run, set of conditions and part of the benchmark.
 
     Two runs bring a row of their differences, unless their conditions forbid it (`anyway` shows it all the same). `floors` are
     runs of a policy that does not look: measured rates that are not above theirs are marked. `seeds` adds rows of mean ± standard
-    deviation over seeds, as papers print them.
+    deviation over seeds, as papers print them. `estimand`: what the intervals of measured rates are for (`stats.stratified`).
     """
     from .measured import delta, over_seeds, rows
 
-    floor = [replace(line, kind="floor", ranked=False) for run in floors for line, _ in rows(layout, run)]
-    found = [row for run in runs for row in rows(layout, run)]
+    floor = [replace(line, kind="floor", ranked=False) for run in floors for line, _ in rows(layout, run, estimand)]
+    found = [row for run in runs for row in rows(layout, run, estimand)]
     measured = [_against_floor(line, floor) for line, _ in found]
     lines = [*_published(layout), *_headed("Floor: a policy that does not look", floor), *_headed("Measured", measured)]
     lines += [line for row in found if seeds and (line := over_seeds(layout, row))]
     sides = list(dict.fromkeys(group for _, group in found))
     if len(sides) == 2 and sides[0].run is not sides[1].run:
         lines.append(delta(layout, *sides, anyway=anyway))
-    return Table(layout, tuple(_mark_best(layout, lines)), tuple(_notes(layout, runs, lines)))
+    return Table(layout, tuple(_mark_best(layout, lines)), tuple(_notes(layout, runs, lines, estimand)))
 
 
 def _published(layout: Layout) -> Iterable[Line]:
@@ -169,7 +183,7 @@ def _highest(cell: Cell) -> tuple[float, int]:
     return (cell.value if cell.upper is None else cell.upper) / 100, cell.effective
 
 
-def _notes(layout: Layout, runs: Sequence[Run], lines: Sequence[Line]) -> Iterable[str]:
+def _notes(layout: Layout, runs: Sequence[Run], lines: Sequence[Line], estimand: Estimand) -> Iterable[str]:
     yield f"Published rows: {layout.source}."
     if any(cell.best for line in lines for cell in line.cells.values()):
         yield (
@@ -178,7 +192,7 @@ def _notes(layout: Layout, runs: Sequence[Run], lines: Sequence[Line]) -> Iterab
         )
     if any(line.kind == "measured" and line.cells for line in lines):
         yield (
-            "Measured cells: success rate [95 % interval] for new initial states of these tasks; tasks weigh equally, and the "
+            f"Measured cells: success rate [95 % interval] for {ESTIMANDS[estimand]}; tasks weigh equally, and the "
             "episodes of one initial state count as alike as they are. k/n alone: fewer than ten initial states."
         )
     for run in runs:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..policies.recordings import read_records
-from ..results.stats import wilson
+from ..results.stats import Stratum, stratified
 from .settings import TrainingError
 
 CHOOSING = "35-39"
@@ -71,12 +72,17 @@ class Evaluator:
 
 
 def summary(run: Path) -> dict[str, float]:
-    """Success of a finished run, over all and by suite."""
-    won: dict[str, list[bool]] = {}
+    """Success of a finished run: its mean over suites with its 95 % interval, and each suite's; errors count as failures."""
+    tasks: dict[tuple[str, str], dict[int, list[int]]] = {}
     for record in read_records(run):
-        won.setdefault(str(record["suite"]), []).append(bool(record["success"]))
-    every = [success for suite in won.values() for success in suite]
-    low, high = wilson(sum(every), len(every))
-    rates = {suite: sum(successes) / len(successes) for suite, successes in won.items()}
-    score = sum(rates.values()) / len(rates) if rates else 0.0
-    return {"score": score, "low": low, "high": high, "episodes": float(len(every)), **rates}
+        cell = tasks.setdefault((str(record["suite"]), str(record["task"])), {}).setdefault(int(record["init_state"]), [0, 0])
+        cell[0] += bool(record["success"])
+        cell[1] += 1
+    count = Counter(suite for suite, _ in tasks)
+    strata = {task: Stratum(1 / count[task[0]], [(k, n) for k, n in states.values()]) for task, states in tasks.items()}
+    found = stratified(strata.values())
+    rates = {suite: stratified(s for task, s in strata.items() if task[0] == suite) for suite in count}
+    by_suite = {suite: one.mean for suite, one in rates.items() if one}
+    if found is None:
+        return {"score": 0.0, "low": 0.0, "high": 1.0, "episodes": 0.0}
+    return {"score": found.mean, "low": found.low, "high": found.high, "episodes": float(found.n), **by_suite}

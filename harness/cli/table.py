@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from ...results.layouts import Layout
     from ...results.reading import Run
+    from ...results.stats import Estimand
     from ...results.tables import Table
 
 
@@ -26,6 +27,9 @@ def table(
         list[Path] | None,
         typer.Option(metavar="RUN", help="Run of a policy that does not look (blind): mark what is not above it."),
     ] = None,
+    estimand: Annotated[
+        str, typer.Option(help="What intervals are for: new initial states (states), or exactly the benchmark's (benchmark).")
+    ] = "states",
     over_seeds: Annotated[
         bool, typer.Option("--over-seeds", help="Add rows of mean ± standard deviation over seeds, as papers print them.")
     ] = False,
@@ -53,7 +57,17 @@ def table(
     _check_format(form)
     layout, runs = _load(id, folders)
     floors = [load_run(folder) for folder in floor or ()]
-    _write(build(layout, runs, floors, anyway=anyway, seeds=over_seeds), form, out)
+    _write(build(layout, runs, floors, anyway=anyway, seeds=over_seeds, estimand=_estimand(estimand)), form, out)
+
+
+def _estimand(name: str) -> Estimand:
+    from ...results.tables import ESTIMANDS
+    from ..errors import InputError
+
+    for known in ESTIMANDS:
+        if name == known:
+            return known
+    raise InputError(f"--estimand {name!r}: one of {', '.join(ESTIMANDS)}")
 
 
 def _split(names: list[str]) -> tuple[str | None, list[Path]]:

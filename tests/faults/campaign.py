@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from nora_bench.results.records import EpisodeRecord
 
-from . import kinds_around, kinds_lines, kinds_policy, kinds_remote, kinds_workers, kinds_writes
+from . import kinds_around, kinds_lines, kinds_policy, kinds_remote, kinds_workers, kinds_writes, sessions
 from .bench import LIBERO, REMOTE, TOY, Bench, World, quiet
 from .judge import Broken, judge
 from .kinds import KINDS, Case, pairs

@@ -19,7 +19,7 @@ from nora_bench.results.reading import DECODER, EPISODES_FILE, RUN_FILE, load_ru
 from nora_bench.results.records import EpisodeRecord
 from nora_bench.results.seal import Altered, intact
 
-from . import orders
+from . import orders, sessions
 from .bench import PATIENCE, Bench, essence
 from .sessions import Ended
 

@@ -9,7 +9,7 @@ OPTIONS = {
     "--policy-replicas --policy-gpus --max-steps --assets --backend --python --out "
     "--timeout --retries --until --order --video --config --resume --dry-run --json",
     "plan": "--suite --detect --power --seeds --base --likeness --from --json",
-    "table": "NAMES --format --json --floor --over-seeds --anyway --out",
+    "table": "NAMES --format --json --floor --estimand --over-seeds --anyway --out",
     "show": "FOLDER --key --cell --table --metric --json",
     "compare": "FOLDERS --real --no-worse-than --flips --no-flips --anyway --json",
     "merge": "FOLDERS --out --json",

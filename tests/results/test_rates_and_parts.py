@@ -255,3 +255,36 @@ def test_mean_and_deviation_over_seeds_are_a_row_of_their_own_when_asked_for(run
 def test_one_seed_has_no_deviation(run, libero):
     table = build(LIBERO, [run("mine", libero(suites=("libero_goal",)))], seeds=True)
     assert [line for line in table.lines if line.kind == "seeds"] == []
+
+
+# Estimand
+
+
+def test_the_benchmarks_own_states_leave_only_the_policys_noise(run, libero):
+    """All 50 states under three seeds that agree in every state but one: nearly all is known about these very states."""
+    records = libero(suites=("libero_goal",), seeds=3, failures=10)
+    records[0] = records[0].from_json({**records[0].to_json(), "success": True})
+    played = run("mine", records)
+    states, benchmark = (
+        next(line for line in build(LIBERO, [played], estimand=estimand).lines if line.kind == "measured").cells[
+            "Goal", "success"
+        ]
+        for estimand in ("states", "benchmark")
+    )
+    assert states.value == benchmark.value
+    assert benchmark.high - benchmark.low < 0.5 * (states.high - states.low)
+
+
+def test_seeds_that_repeat_every_trajectory_leave_nothing_unknown(run, libero):
+    three = libero(suites=("libero_goal",), seeds=3, failures=10)
+    same = [r.from_json({**r.to_json(), "trajectory_sha256": f"{r.task_id}-{r.init_state}"}) for r in three]
+    (line,) = [one for one in build(LIBERO, [run("mine", same)], estimand="benchmark").lines if one.kind == "measured"]
+    cell = line.cells["Goal", "success"]
+    assert (cell.low, cell.high) == pytest.approx((80, 80))
+
+
+def test_the_estimand_is_printed(cli, run, libero):
+    folder = run("mine", libero(suites=("libero_goal",))).folder
+    assert "new initial states" in cli("table", "nora15/table2", folder, "--json").out
+    assert "exactly the benchmark's" in cli("table", "nora15/table2", folder, "--estimand", "benchmark", "--json").out
+    assert cli("table", "nora15/table2", folder, "--estimand", "tasks").code == 2
