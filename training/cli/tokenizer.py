@@ -56,15 +56,11 @@ def tokenizer(
 
     console = Console(stderr=as_json)
     found = read(data, gripper=gripper)
-    steady = (smoothed(d, smooth) for d in found.demonstrations)
-    demonstrations = [d if keep_noops else without_noops(d) for d in steady]
+    steady = [smoothed(d, smooth) for d in found.demonstrations]
+    demonstrations = steady if keep_noops else list(map(without_noops, steady))
     training, validation = split(demonstrations, share)
     steps = sum(map(len, training))
-    _say(
-        console,
-        f"{len(training)} demonstrations to fit on, {len(validation)} to validate on; {steps} chunks of {length} at most; "
-        f"about {max(1, round(steps * CHUNK_S))} s -> {out}",
-    )
+    _say(console, _plan(len(training), len(validation), steps, length, out))
     for note in found.notes:
         _say(console, note)
     if dry_run:
@@ -90,3 +86,11 @@ def tokenizer(
 
 def _say(console: Console, line: str) -> None:
     console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _plan(training: int, validation: int, steps: int, length: int, out: Path) -> str:
+    """What will be fitted, and how long that takes."""
+    return (
+        f"{training} demonstrations to fit on, {validation} to validate on; {steps} chunks of {length} at most; "
+        f"about {max(1, round(steps * CHUNK_S))} s -> {out}"
+    )
