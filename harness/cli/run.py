@@ -49,6 +49,9 @@ def run(
     until: Annotated[str | None, _option("until", "Stop when clear: 'width<5' (points) or 'A>runs/B'.", "all episodes")] = None,
     order: Annotated[str | None, _option("order", "tasks: one after the other; rounds: in turns.", "tasks")] = None,
     video: Annotated[str | None, _option("video", "Film when it is over: none, failures or all.", "none")] = None,
+    no_policy_check: Annotated[
+        bool, _option("no-policy-check", "Do not examine at the start whether the policy mixes episodes up.")
+    ] = False,
     config: Annotated[Path | None, _option("config", "YAML with these fields, or a run's run.json; options win.")] = None,
     resume: Annotated[bool, _option("resume", "Go on with the run in --out.")] = False,
     dry_run: Annotated[bool, _option("dry-run", "Print the plan and what it costs; play nothing.")] = False,
@@ -86,6 +89,7 @@ def run(
         "order": order,
         "video": video,
     }
+    given["policy_check"] = False if no_policy_check else None
     passed = {name: value for name, value in given.items() if value is not None}
     console = Console(stderr=as_json)
     if dry_run:
