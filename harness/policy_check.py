@@ -94,7 +94,7 @@ class PolicyCheck:
             return
         if [*_differences(self._alone(asked), alone, other, exact=True)]:
             self._note(
-                "policy check: the policy answers the same question differently when it is asked again, so its episodes cannot be "
+                "policy check: the policy answers the same question differently when it is asked again: its episodes cannot be "
                 "repeated; randomness comes from observation.rng() (docs/policies.md)"
             )
             return

@@ -20,7 +20,7 @@ from typing import Any
 
 from rich.console import Console
 
-from ..envs.base import WorldOptions
+from ..envs.base import ActionConvention, WorldOptions
 from ..envs.paths import made_cache_home
 from ..results.records import EpisodeRecord
 from ..results.store import Store, StoreError
@@ -222,7 +222,9 @@ def _worker_setup(prepared: Prepared, gl: str) -> WorkerSetup:
 
 def _run_facts(prepared: Prepared) -> RunFacts:
     pack = {"pack": prepared.assets.name, "fingerprint": prepared.assets.fingerprint}
-    return RunFacts(prepared.config.policy, pack, prepared.stage.backend)
+    conventions = {suite.name: getattr(suite, "actions", None) for suite in prepared.stage.suites}
+    known = {name: one for name, one in conventions.items() if isinstance(one, ActionConvention)}
+    return RunFacts(prepared.config.policy, pack, prepared.stage.backend, known)
 
 
 def _tally(prepared: Prepared, store: Store) -> Tally:

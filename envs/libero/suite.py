@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 
-from ..base import AssetPack, Task, World, WorldOptions
+from ..base import ActionConvention, AssetPack, Task, World, WorldOptions
 
 INIT_STATES = 50
 """Stored initial states per task (`.pruned_init`)."""
@@ -43,6 +43,8 @@ class LiberoSuite:
     name: str
     family: str = "libero"
     default_protocol: str = "libero/openvla"
+    actions: ActionConvention = ActionConvention(translation=(0, 1, 2), gripper=6)
+    """Six parts of a motion, cut to [-1, 1] (1 is 5 cm or 0.5 rad to go), and the gripper: -1 opens, 1 closes."""
 
     @property
     def title(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-from ..base import AssetPack, EpisodeSpec, SuiteError, Task, World, WorldOptions
+from ..base import ActionConvention, AssetPack, EpisodeSpec, SuiteError, Task, World, WorldOptions
 from .grid import Configuration, EpisodeSetup, configurations
 from .placements import instruction
 
@@ -46,6 +46,8 @@ class SimplerSuite:
     backends: tuple[str, ...] = ("sapien3", "upstream")
     foreign_backend: str = "upstream"
     cameras: tuple[str, ...] = ("primary",)
+    actions: ActionConvention = ActionConvention(translation=(0, 1, 2))
+    """Displacement (m), rotation (rad) and change of the gripper of one step: a metre or a radian is no step of this robot."""
 
     @property
     def cost(self) -> Mapping[str, float]:

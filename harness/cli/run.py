@@ -235,6 +235,7 @@ def _explain(error: Exception, code: int, resume: str) -> None:
 def _report(folder: Path, run_json: dict[str, Any], console: Console, code: int, *, as_json: bool) -> None:
     """The end of a run: its table, where it is, and one JSON object if asked for."""
     from ...results import layouts, tables
+    from ...results.action_checks import action_warnings
     from ...results.reading import load_run
     from ...results.summary import counts, troubles
     from ..until import conclusion
@@ -242,8 +243,11 @@ def _report(folder: Path, run_json: dict[str, Any], console: Console, code: int,
     suites = set(run_json["suites"])
     if code in (ExitCode.OK, ExitCode.FINDINGS) and suites & set(layouts.fitting(suites).suites):
         tables.print_runs([folder], console)
-    for line in troubles(counts(load_run(folder))):
+    run = load_run(folder)
+    for line in troubles(counts(run)):
         _say(console, f"episodes: {line}")
+    for line in action_warnings(run, run.records):
+        _say(console, f"warning: {line}")
     if run_json.get("until"):
         _say(console, conclusion(run_json["until"]))
     _say(console, f"run: {folder}")
