@@ -8,7 +8,7 @@ are asked about again under keys of their own: alone, and in company of another 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -81,30 +81,36 @@ class PolicyCheck:
             )
             return
         try:
-            together, other = self._in_company(asked, company)
+            together = self._in_company(asked, company)
         except EpisodesLost as error:
             self._note(f"policy check: it lost a copy of an episode, so it was not examined ({_short(error)})")
             return
         except PolicyFailed as error:
-            raise EpisodesMixed(
-                f"{error}\nThat was while two episodes were asked about in turns; alone it answered. {ADVICE}"
-            ) from None
-        found = [*_differences(together, alone, other, exact=True), *_differences(answered, alone, other, exact=False)]
-        if not found:
-            return
-        if [*_differences(self._alone(asked), alone, other, exact=True)]:
+            said = f"{error}\nThat was when it was asked about two episodes in turns; about one alone it answered"
+            raise EpisodesMixed(f"{said}. {ADVICE}") from None
+        found = [*_differences(together, alone, exact=True), *_differences(answered, alone, exact=False)]
+        if found:
+            self._judge(found, asked, company, alone)
+
+    def _judge(
+        self, found: Sequence[Difference], asked: Sequence[Observation], company: Observation, alone: Sequence[ActionChunk]
+    ) -> None:
+        """Say whether differing answers are the policy's own noise, rounding, or another episode's."""
+        if [*_differences(self._alone(asked), alone, exact=True)]:
             self._note(
                 "policy check: the policy answers the same question differently when it is asked again: its episodes cannot be "
                 "repeated; randomness comes from observation.rng() (docs/policies.md)"
             )
             return
-        decision, size, leaks = max(found, key=lambda one: (one[2], one[1]))
+        (others,) = self._alone([company])
+        leaks = [one for one in found if one.size > one.limit or np.array_equal(one.answer.actions, others.actions)]
+        worst = max(leaks or found, key=lambda one: one.size)
         if not leaks:
-            self._note(f"policy check: in a batch its answers differ by up to {size:.2g} from those alone, as by rounding")
+            self._note(f"policy check: in a batch its answers differ by up to {worst.size:.2g} from those alone, as by rounding")
             return
         raise EpisodesMixed(
-            f"the policy ({type(self._seat.policy).__name__}) mixes episodes up: at decision {decision} of {asked[0].key} it "
-            f"answers otherwise when {company.key} is asked about in between (by {size:.2g}). {ADVICE}"
+            f"the policy ({type(self._seat.policy).__name__}) mixes episodes up: at decision {worst.decision} of {asked[0].key} "
+            f"it answers otherwise when {company.key} is asked about in between (by {worst.size:.2g}). {ADVICE}"
         )
 
     def _alone(self, asked: Sequence[Observation]) -> list[ActionChunk]:
@@ -114,15 +120,28 @@ class PolicyCheck:
         finally:
             self._seat.forget(probes[0].key)
 
-    def _in_company(self, asked: Sequence[Observation], company: Observation) -> tuple[list[ActionChunk], ActionChunk]:
-        """Its answers, the first in one batch with the other episode's, and the other's."""
+    def _in_company(self, asked: Sequence[Observation], company: Observation) -> list[ActionChunk]:
+        """Its answers, the first of them in one batch with the other episode's."""
         probes, other = [_probe(one, "first") for one in asked], _probe(company, "second")
         try:
-            own, others = self._seat.decide([probes[0], other])
-            return [own, *(self._seat.decide([one])[0] for one in probes[1:])], others
+            first = self._seat.decide([probes[0], other])[0]
+            return [first, *(self._seat.decide([one])[0] for one in probes[1:])]
         finally:
             self._seat.forget(probes[0].key)
             self._seat.forget(other.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two answers to one question that are not the same."""
+
+    decision: int
+    size: float
+    """Of the largest difference; infinite where one is longer."""
+    limit: float
+    """What rounding makes."""
+    answer: ActionChunk
+    """The one that was given in company."""
 
 
 def _probe(one: Observation, name: str) -> Observation:
@@ -130,19 +149,14 @@ def _probe(one: Observation, name: str) -> Observation:
     return replace(one, spec=replace(one.spec, protocol=f"{one.spec.protocol}#check-{name}"))
 
 
-def _differences(
-    left: Sequence[ActionChunk], alone: Sequence[ActionChunk], other: ActionChunk, *, exact: bool
-) -> Iterator[tuple[int, float, bool]]:
-    """(decision, largest difference, whether it is more than rounding) of the answers that differ.
-
-    `exact`: later answers were asked for in calls of one shape, so that they are equal where those before them are.
-    """
-    for decision, (a, b) in enumerate(zip(left, alone, strict=True)):
+def _differences(given: Sequence[ActionChunk], alone: Sequence[ActionChunk], *, exact: bool) -> Iterator[Difference]:
+    """The answers that differ. `exact`: later ones were asked for in calls of one shape: equal where those before them are."""
+    for decision, (a, b) in enumerate(zip(given, alone, strict=True)):
         if np.array_equal(a.actions, b.actions):
             continue
         size = float(np.abs(a.actions - b.actions).max()) if a.actions.shape == b.actions.shape else float("inf")
-        limit = (REPEATED if exact and decision else ROUNDING) * max(1.0, float(np.abs(b.actions).max()))
-        yield decision, size, size > limit or np.array_equal(a.actions, other.actions)
+        part = REPEATED if exact and decision else ROUNDING
+        yield Difference(decision, size, part * max(1.0, float(np.abs(b.actions).max())), a)
         exact = False
 
 
