@@ -17,6 +17,9 @@ INIT_STATES = 50
 DEPENDENCIES = ("mujoco", "robosuite", "hf-libero", "bddl", "numpy", "numba", "scipy")
 """Distributions whose version can change a result."""
 
+ACTIONS = ActionConvention(translation=(0, 1, 2), gripper=6)
+"""Six parts of a motion, cut to [-1, 1] (1 is 5 cm or 0.5 rad to go), and the gripper: -1 opens, 1 closes."""
+
 TITLES = {
     "libero_spatial": "Spatial",
     "libero_object": "Object",
@@ -43,8 +46,7 @@ class LiberoSuite:
     name: str
     family: str = "libero"
     default_protocol: str = "libero/openvla"
-    actions: ActionConvention = ActionConvention(translation=(0, 1, 2), gripper=6)
-    """Six parts of a motion, cut to [-1, 1] (1 is 5 cm or 0.5 rad to go), and the gripper: -1 opens, 1 closes."""
+    actions: ActionConvention = ACTIONS
 
     @property
     def title(self) -> str:
