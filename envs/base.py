@@ -203,12 +203,26 @@ class WorldOptions:
     """Which of the suite's `backends` plays; empty for the first, or for a suite that has only one."""
 
 
+@dataclass(frozen=True, slots=True)
+class ActionConvention:
+    """What a suite takes the numbers of an action for, so that answers of another kind can be noticed afterwards."""
+
+    bounds: tuple[float, float] = (-1.0, 1.0)
+    """Numbers outside are cut, or make no sense."""
+    translation: tuple[int, ...] = ()
+    """Places of the hand's displacement, in the suite's own units."""
+    gripper: int | None = None
+    """Place of a gripper command whose negative numbers open and whose positive ones close; None where the gripper is told
+    otherwise, or where an episode needs only one of the two."""
+
+
 class Suite(Interface):
     """A named list of tasks. Light: importing and listing a suite never imports a simulator.
 
     A suite may have more: `protocols` (name -> its own), `cost` (see `harness.estimate`), `opengl = False` (draws by other
     means than MuJoCo's; with `vulkan = True`, by SAPIEN's), `cameras` (those it has, where not both), `instruction(spec)`
-    (where episodes of one task are told differently), `backends` (names of the ways to play it, the default first) and
+    (where episodes of one task are told differently), `actions` (an `ActionConvention`; without it, actions are not examined),
+    `backends` (names of the ways to play it, the default first) and
     `foreign_backend` (the one among them that is played by an interpreter of its own).
     """
 

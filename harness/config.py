@@ -19,7 +19,19 @@ from .errors import InputError
 
 AUTO = "auto"
 HOW = frozenset(
-    {"workers", "timeout", "retries", "order", "out", "video", "python", "executor", "policy_replicas", "policy_gpus"}
+    {
+        "workers",
+        "timeout",
+        "retries",
+        "order",
+        "out",
+        "video",
+        "python",
+        "executor",
+        "policy_replicas",
+        "policy_gpus",
+        "policy_check",
+    }
 )
 """Fields that change how a run is done and never what comes out; a resumed run may change them."""
 VIDEO = ("none", "failures", "all")
@@ -55,6 +67,9 @@ class RunConfig:
     """Copies of the policy (Ray only)."""
     policy_gpus: float | str = AUTO
     """GPUs, or a share of one, for each copy of the policy (Ray only); `auto` divides those of the cluster, one each at most."""
+    policy_check: bool = True
+    """Whether a run with more than one worker first asks the policy again about its first episodes, alone and in company
+    (`harness.policy_check`; not with Ray)."""
     max_steps: int | None = None
     """Control steps per episode; None for the protocol's budget."""
     assets: str = AUTO
@@ -184,6 +199,12 @@ def _gpus(value: Any) -> float | str:
     return share if share == AUTO or 0 <= share < 1e3 else _refuse("a number of GPUs, like 1 or 0.5, or auto")
 
 
+def _switch(value: Any) -> bool:
+    named = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    found = named.get(str(value).lower())
+    return found if found is not None else _refuse("true or false")
+
+
 def _executor(value: Any) -> str:
     return value if value in EXECUTORS else _refuse(f"one of {', '.join(EXECUTORS)}")
 
@@ -229,6 +250,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "executor": _executor,
     "policy_replicas": _positive,
     "policy_gpus": _gpus,
+    "policy_check": _switch,
     "max_steps": _positive,
     "assets": _text,
     "backend": _text,

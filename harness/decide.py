@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..policies.base import ActionChunk, EpisodesLost, Observation, Policy, PolicyContext, PolicyError
+from ..policies.base import ActionChunk, EpisodesLost, Observation, Policy, PolicyContext, PolicyError, copied
 from ..policies.checks import check_chunk
 from .errors import PolicyFailed
 
@@ -34,9 +34,9 @@ class PolicySeat:
         self.context = context
 
     def decide(self, observations: Sequence[Observation]) -> list[ActionChunk]:
-        """One checked chunk per observation, in order."""
+        """One checked chunk per observation, in order; the arrays are the caller's, whatever the policy does with its own."""
         assert self.context is not None
-        chunks = self._guarded("act", lambda: list(self.policy.act(observations)))
+        chunks = self._guarded("act", lambda: [copied(chunk) for chunk in self.policy.act(observations)])
         if len(chunks) != len(observations):
             raise self._failed(f"answered {len(chunks)} chunks to {len(observations)} observations")
         for observation, chunk in zip(observations, chunks, strict=True):

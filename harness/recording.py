@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from ..envs.base import Task
+from ..envs.base import ActionConvention, Task
+from ..results.action_checks import measure
 from ..results.integrity import actions_digest
 from ..results.records import EpisodeRecord
 from .episode import Done
@@ -44,6 +45,8 @@ class RunFacts:
     """`pack` and `fingerprint`."""
     backend: str = ""
     """Which of the suite's backends plays."""
+    actions: Mapping[str, ActionConvention] = field(default_factory=dict)
+    """Suite -> what it takes actions for; without those that do not say."""
     conditions: str = ""
     """Digest of what can change results; known when the policy and a worker have started."""
 
@@ -60,6 +63,7 @@ def finished(playing: Playing, done: Done, actions: str, facts: RunFacts) -> Epi
         steps=done.steps,
         termination="success" if done.success else "budget",
         seconds={name: round(value, 6) for name, value in {**done.seconds, **_seconds(playing)}.items()},
+        action_checks=measure(done.actions, facts.actions.get(playing.job.spec.suite)),
         actions=actions,
         actions_sha256=actions_digest(done.actions),
         fixtures=dict(done.fixtures),

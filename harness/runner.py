@@ -23,6 +23,7 @@ from .decide import PolicySeat
 from .episode import Done
 from .errors import Interrupted, NotAble, PolicyFailed
 from .plan import Stage
+from .policy_check import EpisodesMixed, PolicyCheck
 from .pool import WorkerSetup, log_tail
 from .progress import Progress
 from .recording import Playing, RunFacts
@@ -44,6 +45,8 @@ class Limits:
     timeout_s: float
     retries: int
     max_steps: int | None = None
+    policy_check: bool = False
+    """Whether the policy is examined at the start, where there is more than one worker."""
 
 
 class Runner:
@@ -88,6 +91,7 @@ class Runner:
         self._withheld: list[EpisodeRecord] = []
         self._begun: dict[str, tuple[Job, bool]] = {}
         self._ended_by_policy = False
+        self._check: PolicyCheck | None = None
 
     @property
     def unfinished(self) -> dict[str, dict[str, int]]:
@@ -107,6 +111,7 @@ class Runner:
         self._schedule = self.schedule(episodes)
         size = min(self.limits.workers, len(episodes))
         logs = self.store.folder / "logs"
+        self._check = PolicyCheck(self.seat, self.progress.note) if self.limits.policy_check and size > 1 else None
         self._crew = Crew(size, self.setup, logs, self.limits.timeout_s, self._heard, self._lost)
         try:
             for hand in self._crew.hands:
@@ -120,7 +125,9 @@ class Runner:
             self._keep_withheld()
             self._begun.clear()  # what `until` can do without was not lost
         except BaseException as error:
-            self._ended_by_policy = isinstance(error, PolicyFailed) or self.seat.broken_off
+            self._ended_by_policy = self.seat.broken_off or (
+                isinstance(error, PolicyFailed) and not isinstance(error, EpisodesMixed)
+            )
             raise
         finally:
             self._crew.close()
@@ -264,6 +271,8 @@ class Runner:
             self.store.append(kept)
             self._begun.pop(kept.key, None)
             self.progress.finished(kept)
+        if self._check:
+            self._check.ended(record.key)
 
     def _drop(self) -> None:
         """Leave no actions of episodes that are not kept."""
@@ -279,14 +288,17 @@ class Runner:
         if not due:
             return
         before = self.seat.busy_s
+        observations = [_observation(playing, view) for _, playing, view in due]
         try:
-            chunks = self.seat.decide([_observation(playing, view) for _, playing, view in due])
+            chunks = self.seat.decide(observations)
         except EpisodesLost as lost:
             self._begin_again(lost.causes)
             return
         share = (self.seat.busy_s - before) / len(due)
         for (hand, playing, _), chunk in zip(due, chunks, strict=True):
             self._pass_on(hand, playing, chunk, share)
+        if self._check:  # after the answers are passed on: the worlds go on meanwhile
+            self._check.saw(observations, chunks)
 
     def _begin_again(self, causes: Mapping[str, str]) -> None:
         """The policy has lost these episodes. A worker cannot leave one, so theirs are replaced."""

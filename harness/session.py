@@ -20,7 +20,7 @@ from typing import Any
 
 from rich.console import Console
 
-from ..envs.base import WorldOptions
+from ..envs.base import ActionConvention, WorldOptions
 from ..envs.paths import made_cache_home
 from ..results.records import EpisodeRecord
 from ..results.store import Store, StoreError
@@ -158,7 +158,13 @@ def play(
         seat,
         store,
         _run_facts(prepared),
-        Limits(prepared.workers, prepared.config.timeout, prepared.config.retries, prepared.config.max_steps),
+        Limits(
+            prepared.workers,
+            prepared.config.timeout,
+            prepared.config.retries,
+            prepared.config.max_steps,
+            prepared.config.policy_check,
+        ),
         progress,
         on_ready=lambda versions: _settle(store, seat, gl, versions),
         until=prepared.until,
@@ -188,6 +194,11 @@ def play(
     return store.run
 
 
+def _limits(prepared: Prepared) -> Limits:
+    config = prepared.config
+    return Limits(prepared.workers, config.timeout, config.retries, config.max_steps, config.policy_check)
+
+
 def _seat(prepared: Prepared, log: Path) -> PolicySeat:
     if prepared.config.executor == "ray":
         return Replicas(prepared.config, prepared.policy, log, worlds=prepared.workers)
@@ -211,7 +222,9 @@ def _worker_setup(prepared: Prepared, gl: str) -> WorkerSetup:
 
 def _run_facts(prepared: Prepared) -> RunFacts:
     pack = {"pack": prepared.assets.name, "fingerprint": prepared.assets.fingerprint}
-    return RunFacts(prepared.config.policy, pack, prepared.stage.backend)
+    conventions = {suite.name: getattr(suite, "actions", None) for suite in prepared.stage.suites}
+    known = {name: one for name, one in conventions.items() if isinstance(one, ActionConvention)}
+    return RunFacts(prepared.config.policy, pack, prepared.stage.backend, known)
 
 
 def _tally(prepared: Prepared, store: Store) -> Tally:

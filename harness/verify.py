@@ -1,7 +1,8 @@
 """Does a stored run hold? Its files are examined, and a random sample of its episodes is played again on this machine.
 
 What a reviewer of somebody else's numbers runs. An episode holds where its replay from the recorded actions gives the
-recorded states to the bit, and with them the recorded success.
+recorded states to the bit, and with them the recorded success. That the policy would answer with these actions again is
+nothing that a replay can show: the policy is not asked.
 """
 
 from __future__ import annotations

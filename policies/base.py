@@ -8,7 +8,7 @@ drops in `forget`. Randomness comes from the observation (`rng`), never from a g
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol as Interface
 
 import numpy as np
@@ -67,6 +67,13 @@ class ActionChunk:
     """`ok`, or what was wrong with the model's answer (`malformed`, `cut`, `out_of_range`); counted per episode."""
 
 
+def copied(chunk: ActionChunk) -> ActionChunk:
+    """The chunk with actions of its own; what is no chunk comes back as it is, for whoever checks it."""
+    if not isinstance(chunk, ActionChunk) or not isinstance(chunk.actions, np.ndarray):
+        return chunk
+    return replace(chunk, actions=chunk.actions.copy())
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyContext:
     """What a policy may know of the run before it starts."""
@@ -116,8 +123,8 @@ class BasePolicy:
         self.context = context
 
     def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
-        """One chunk per observation."""
-        return [self.act_one(observation) for observation in observations]
+        """One chunk per observation, copied before the next is asked for: `act_one` may fill one array again and again."""
+        return [copied(self.act_one(observation)) for observation in observations]
 
     def act_one(self, observation: Observation) -> ActionChunk:
         """The chunk for one observation; for policies with nothing to gain from a batch."""

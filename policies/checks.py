@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from ..envs.base import EpisodeSpec, Needs, View
-from .base import ActionChunk, Observation, Policy, PolicyContext, PolicyError
+from .base import ActionChunk, Observation, Policy, PolicyContext, PolicyError, copied
 
 LIBERO_PROPRIO = {"eef_pos": 3, "eef_quat": 4, "gripper_qpos": 2, "joint_pos": 7}
 """Name -> numbers of what LIBERO shows of the robot."""
@@ -23,19 +23,22 @@ def check_policy(
 ) -> None:
     """Raises PolicyError naming the first promise of `Policy` that is broken.
 
-    Shapes, the same answer whatever the company and the order, two policies built alike answering alike, seeds that decide
-    nothing unless `stochastic`, nothing looked at beyond `needs`, nothing written into what is shown.
+    Shapes, the same answer whatever the company and the order, the same decisions of an episode whether others are played in
+    between or not, a fresh start at decision 0, two policies built alike answering alike, seeds that decide nothing unless
+    `stochastic`, nothing looked at beyond `needs`, nothing written into what is shown.
 
     Args:
         build: makes a fresh policy each time; or what `--policy` takes, like `my_policy.py:Mine`.
         context: what `start` is given; None for LIBERO's.
-        observations: first decisions (`decision` 0) of at least two episodes; None for noise of LIBERO's shapes.
+        observations: first decisions (`decision` 0) of at least two episodes, and later ones of them where there are some
+            (without, their first views are shown again); None for noise of LIBERO's shapes.
     """
     build = _builder(build)
     policy = build()
     _check_needs(policy.needs)
     context = context or _libero()
-    shown = [_restricted(one, policy.needs) for one in observations or _noise(policy.needs, context)]
+    given = [_restricted(one, policy.needs) for one in observations or _noise(policy.needs, context)]
+    shown = [one for one in given if one.decision == 0]
     policy.start(context)
     try:
         _check_fingerprint(policy)
@@ -43,9 +46,12 @@ def check_policy(
         for observation in shown:
             policy.forget(observation.key)
         alone = [_ask(policy, context, [observation])[0] for observation in shown]
+        _check_equal(together, alone, "a row's answer depends on its neighbours in the batch, or on what was asked before")
+        for observation in shown:
+            policy.forget(observation.key)
+        _check_episodes(policy, context, shown, [one for one in given if one.decision])
     finally:
         policy.close()
-    _check_equal(together, alone, "a row's answer depends on its neighbours in the batch, or on what was asked before")
     other = build()
     other.start(context)
     try:
@@ -55,6 +61,50 @@ def check_policy(
             _check_equal(together, reseeded, "it is not `stochastic`, and its answer depends on the seed")
     finally:
         other.close()
+
+
+TURNS = (((0, 0),), ((1, 0), (0, 1)), ((2, 0),), ((1, 1),), ((0, 2), (2, 1)), ((2, 2),), ((1, 2),))
+"""Batches of (episode, decision): three episodes begin one after the other and take turns, in changing rows and company."""
+
+
+def _check_episodes(policy: Policy, context: PolicyContext, first: Sequence[Observation], later: Sequence[Observation]) -> None:
+    """Raises PolicyError where an episode's decisions depend on other episodes that are played at the same time."""
+    known = {(one.key, one.decision): one for one in later}
+    episodes = [_alone(policy, context, one, known) for one in first[:3]]
+    for batch in TURNS:
+        due = [(number, decision) for number, decision in batch if number < len(episodes)]
+        asked = [episodes[number][decision] for number, decision in due]
+        if not asked:
+            continue
+        answers = _ask(policy, context, [one for one, _ in asked], ", while several episodes were played in turns")
+        _check_equal(answers, [chunk for _, chunk in asked], MIXED)
+        for number, decision in due:
+            if decision == 2 and number == 0:  # one ends, and the others go on
+                policy.forget(episodes[number][0][0].key)
+    one, chunk = episodes[-1][0]
+    _check_equal(_ask(policy, context, [one]), [chunk], "an episode that begins again (decision 0) is not begun anew")
+    for own in episodes:
+        policy.forget(own[0][0].key)
+
+
+MIXED = (
+    "the answer to an episode's later decision depends on the other episodes that are played at the same time: keep what is "
+    "remembered by observation.key, begin it anew at decision 0, and drop it in forget for that key alone"
+)
+
+
+def _alone(
+    policy: Policy, context: PolicyContext, first: Observation, known: Mapping[tuple[str, int], Observation]
+) -> list[tuple[Observation, ActionChunk]]:
+    """Three decisions of one episode, asked with no other in between, and the answers."""
+    found: list[tuple[Observation, ActionChunk]] = []
+    one = first
+    for decision in range(3):
+        step = one.step + len(found[-1][1].actions[: context.protocol.replan]) if found else one.step
+        one = known.get((first.key, decision), replace(first, decision=decision, step=step))
+        found.append((one, _ask(policy, context, [one], f" at decision {decision} of an episode")[0]))
+    policy.forget(first.key)
+    return found
 
 
 def _builder(build: Callable[[], Policy] | str) -> Callable[[], Policy]:
@@ -100,9 +150,18 @@ def _restricted(one: Observation, needs: Needs) -> Observation:
 
 
 def _locked(array: np.ndarray) -> np.ndarray:
-    copy = array.copy()
-    copy.flags.writeable = False
-    return copy
+    """A copy that cannot be made writeable, as a world's are."""
+    return np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)
+
+
+def _fresh(view: View) -> View:
+    images, proprio = ({name: _locked(array) for name, array in part.items()} for part in (view.images, view.proprio))
+    return replace(view, images=images, proprio=proprio)
+
+
+def _as_shown(before: View, now: View) -> bool:
+    pairs = ((before.images, now.images), (before.proprio, now.proprio))
+    return all(a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a) for a, b in pairs)
 
 
 def _reseeded(one: Observation) -> Observation:
@@ -122,13 +181,17 @@ def check_chunk(chunk: ActionChunk, action_size: int) -> None:
         raise PolicyError("actions must be finite; there is a NaN or infinity among them")
 
 
-def _ask(policy: Policy, context: PolicyContext, observations: Sequence[Observation]) -> list[ActionChunk]:
+def _ask(policy: Policy, context: PolicyContext, observations: Sequence[Observation], when: str = "") -> list[ActionChunk]:
+    """Its answers, copied; each question shows arrays of its own, which must be as they were afterwards. `when`: for errors."""
+    shown = [replace(one, view=_fresh(one.view)) for one in observations]
     try:
-        chunks = list(policy.act(observations))
-    except (KeyError, ValueError) as error:
+        chunks = [copied(chunk) for chunk in policy.act(shown)]
+    except (KeyError, IndexError, ValueError) as error:
         raise PolicyError(
-            f"act raised {type(error).__name__}: {error}. It is shown what `needs` names and no more, and must not change it"
+            f"act raised {type(error).__name__}: {error}{when}. It is shown what `needs` names, no more, and must not change it"
         ) from error
+    if not all(_as_shown(one.view, now.view) for one, now in zip(observations, shown, strict=True)):
+        raise PolicyError("it writes into what it is shown, which it must not change: copy a picture before drawing on it")
     if len(chunks) != len(observations):
         raise PolicyError(f"act answered {len(chunks)} chunks to {len(observations)} observations")
     for chunk in chunks:

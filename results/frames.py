@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from .reading import Run
 
-NESTED = ("measures", "chunk_status", "seconds")
+NESTED = ("measures", "chunk_status", "action_checks", "seconds")
 """Fields whose entries become columns of their own, `seconds.total`; absent ones are missing values."""
 
 

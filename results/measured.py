@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from statistics import fmean, stdev
 
+from .action_checks import action_warnings
 from .conditions import Conditions, Incomparable, conditions
 from .contest import Match, match_table
 from .coverage import Shortfall, part_label, shortfall
@@ -172,6 +173,7 @@ def _told(group: Group, found: Conditions) -> Iterable[str]:
         until = group.run.run["until"]
         bounds = f"{100 * until['low']:.1f} to {100 * until['high']:.1f}"
         yield f"stopped early ({found.stopped}); the interval over all tasks that is valid under this rule is {bounds}"
+    yield from action_warnings(group.run, group.records)
     if "untrained" in found.marks:
         yield "untrained weights: no result of any model"
     if "privileged" in found.marks:

@@ -51,6 +51,11 @@ class EpisodeRecord:
     """Times the policy was asked."""
     chunk_status: Mapping[str, int] = field(default_factory=dict)
     """Decisions by chunk status (`ok`, `malformed`, ...)."""
+    action_checks: Mapping[str, float] = field(default_factory=dict)
+    """What the executed actions look like, where the suite says what they mean (`results.action_checks`): `outside`, share of
+    numbers outside its bounds; `translation_mean`, the mean of the displacement's component whose mean is furthest from 0, and
+    `translation_spread`, that component's standard deviation; `gripper_negative` and `gripper_positive`, share of steps that
+    open and close."""
     termination: str
     """`success`, `budget` or `error`."""
     error: str | None = None

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from .action_checks import action_warnings
 from .layouts import Item
 from .outcomes import Group, groups, rate_of, shares
 from .reading import Run
@@ -19,7 +20,8 @@ PHASES = ("reset", "step", "render", "policy")
 
 
 def summarise(run: Run) -> dict[str, Any]:
-    """JSON-able: `counts`, `suites` (rates with 95 % intervals, tasks), `errors`, `seconds`, `chunk_status`, provenance."""
+    """JSON-able: `counts`, `suites` (rates with 95 % intervals, tasks), `errors`, `seconds`, `chunk_status`, `action_warnings`,
+    provenance."""
     facts = ("status", "created", "finished", "policy", "protocol", "assets", "config", "utilisation", "merged")
     return {
         "name": run.name,
@@ -31,6 +33,7 @@ def summarise(run: Run) -> dict[str, Any]:
         "errors": errors(run.records),
         "seconds": seconds(run.records),
         "chunk_status": chunk_status(run.records),
+        "action_warnings": list(action_warnings(run, run.records)),
         "warnings": dict(Counter(warning for record in run.records for warning in record.warnings)),
         "notes": list(run.notes),
         "provenance": {name: run.run[name] for name in PROVENANCE if name in run.run},

@@ -93,7 +93,7 @@ class Demonstrator(BasePolicy):
         if take.first is None:
             take.first, take.lowest = observation.decision, _lowest(view)
         shown = replace(observation, decision=observation.decision - take.first, view=View(privileged=view))
-        return np.asarray(self.expert.act([shown])[0].actions[0], np.float64)
+        return np.array(self.expert.act([shown])[0].actions[0], np.float64)
 
     def forget(self, key: str) -> None:
         """Drop an episode."""

@@ -9,13 +9,16 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 
-from ..base import AssetPack, Task, World, WorldOptions
+from ..base import ActionConvention, AssetPack, Task, World, WorldOptions
 
 INIT_STATES = 50
 """Stored initial states per task (`.pruned_init`)."""
 
 DEPENDENCIES = ("mujoco", "robosuite", "hf-libero", "bddl", "numpy", "numba", "scipy")
 """Distributions whose version can change a result."""
+
+ACTIONS = ActionConvention(translation=(0, 1, 2), gripper=6)
+"""Six parts of a motion, cut to [-1, 1] (1 is 5 cm or 0.5 rad to go), and the gripper: -1 opens, 1 closes."""
 
 TITLES = {
     "libero_spatial": "Spatial",
@@ -43,6 +46,7 @@ class LiberoSuite:
     name: str
     family: str = "libero"
     default_protocol: str = "libero/openvla"
+    actions: ActionConvention = ACTIONS
 
     @property
     def title(self) -> str:

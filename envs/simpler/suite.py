@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-from ..base import AssetPack, EpisodeSpec, SuiteError, Task, World, WorldOptions
+from ..base import ActionConvention, AssetPack, EpisodeSpec, SuiteError, Task, World, WorldOptions
 from .grid import Configuration, EpisodeSetup, configurations
 from .placements import instruction
 
 TASKS = ("pick_coke_can", "move_near", "open_drawer", "close_drawer")
 """Those of the papers' tables, in their order; a task's id is its place here."""
+ACTIONS = ActionConvention(translation=(0, 1, 2))
+"""Displacement (m), rotation (rad) and change of the gripper of one step: a metre or a radian is no step of this robot."""
 OURS = ("sapien", "ruckig", "trimesh", "numpy", "opencv-python-headless")
 """Distributions whose version can change a result of our own build."""
 UPSTREAMS = ("mani_skill2_real2sim", "simpler_env", "gymnasium")
@@ -46,6 +48,7 @@ class SimplerSuite:
     backends: tuple[str, ...] = ("sapien3", "upstream")
     foreign_backend: str = "upstream"
     cameras: tuple[str, ...] = ("primary",)
+    actions: ActionConvention = ACTIONS
 
     @property
     def cost(self) -> Mapping[str, float]:

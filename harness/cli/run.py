@@ -49,6 +49,9 @@ def run(
     until: Annotated[str | None, _option("until", "Stop when clear: 'width<5' (points) or 'A>runs/B'.", "all episodes")] = None,
     order: Annotated[str | None, _option("order", "tasks: one after the other; rounds: in turns.", "tasks")] = None,
     video: Annotated[str | None, _option("video", "Film when it is over: none, failures or all.", "none")] = None,
+    no_policy_check: Annotated[
+        bool, _option("no-policy-check", "Do not examine at the start whether the policy mixes episodes up.")
+    ] = False,
     config: Annotated[Path | None, _option("config", "YAML with these fields, or a run's run.json; options win.")] = None,
     resume: Annotated[bool, _option("resume", "Go on with the run in --out.")] = False,
     dry_run: Annotated[bool, _option("dry-run", "Print the plan and what it costs; play nothing.")] = False,
@@ -86,6 +89,7 @@ def run(
         "order": order,
         "video": video,
     }
+    given["policy_check"] = False if no_policy_check else None
     passed = {name: value for name, value in given.items() if value is not None}
     console = Console(stderr=as_json)
     if dry_run:
@@ -231,6 +235,7 @@ def _explain(error: Exception, code: int, resume: str) -> None:
 def _report(folder: Path, run_json: dict[str, Any], console: Console, code: int, *, as_json: bool) -> None:
     """The end of a run: its table, where it is, and one JSON object if asked for."""
     from ...results import layouts, tables
+    from ...results.action_checks import action_warnings
     from ...results.reading import load_run
     from ...results.summary import counts, troubles
     from ..until import conclusion
@@ -238,8 +243,11 @@ def _report(folder: Path, run_json: dict[str, Any], console: Console, code: int,
     suites = set(run_json["suites"])
     if code in (ExitCode.OK, ExitCode.FINDINGS) and suites & set(layouts.fitting(suites).suites):
         tables.print_runs([folder], console)
-    for line in troubles(counts(load_run(folder))):
+    run = load_run(folder)
+    for line in troubles(counts(run)):
         _say(console, f"episodes: {line}")
+    for line in action_warnings(run, run.records):
+        _say(console, f"warning: {line}")
     if run_json.get("until"):
         _say(console, conclusion(run_json["until"]))
     _say(console, f"run: {folder}")

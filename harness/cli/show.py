@@ -228,6 +228,8 @@ def _endings(summary: Mapping[str, Any], console: Console) -> None:
             console.print(f"{title:10} {_counted(counts.items())}", markup=False)
     for error in summary["errors"]:
         console.print(f"{_blame(error['cause'])} {error['count']} x {error['error']}, first in {error['keys'][0]}", markup=False)
+    for line in summary["action_warnings"]:
+        console.print(f"warning    {line}", markup=False, soft_wrap=True)
     for warning, count in summary["warnings"].items():
         console.print(f"warning    {count} x {warning}", markup=False)
 

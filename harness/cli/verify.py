@@ -30,6 +30,9 @@ def verify(
 
     Example: `nora-bench verify runs/libero-scripted --sample 0.05`
 
+    A replay shows that the recorded actions lead to the recorded states and outcome. It does not ask the policy, so it cannot
+    show that the policy gives these actions; playing the run again (`nora-bench run --config RUN/run.json`) can.
+
     Ends with 0 where every line, file and replay is as recorded, 1 where something is not.
     """
     from rich.console import Console
@@ -61,6 +64,8 @@ def _print(verified: Verification) -> None:
     )
     if verified.holds and verified.replayed < verified.records:
         print(f"With this sample at most {verified.unseen:.1%} of the episodes may differ (95 % confidence).")
+    if verified.replayed:
+        print("Replays show that the actions lead to these results, not that the policy would answer with them again.")
     print("This run holds." if verified.holds else "This run does NOT hold.")
 
 

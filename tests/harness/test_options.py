@@ -7,7 +7,7 @@ from typer.main import get_command
 OPTIONS = {
     "run": "--suite --tasks --episodes --init-states --seeds --policy --policy-arg --protocol --workers --executor "
     "--policy-replicas --policy-gpus --max-steps --assets --backend --python --out "
-    "--timeout --retries --until --order --video --config --resume --dry-run --json",
+    "--timeout --retries --until --order --video --no-policy-check --config --resume --dry-run --json",
     "plan": "--suite --detect --power --seeds --base --likeness --from --json",
     "table": "NAMES --format --json --floor --estimand --over-seeds --anyway --out",
     "show": "FOLDER --key --cell --table --metric --json",

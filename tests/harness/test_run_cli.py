@@ -20,6 +20,7 @@ OPTIONS = [
     "--init-states",
     "--json",
     "--max-steps",
+    "--no-policy-check",
     "--order",
     "--out",
     "--policy",
@@ -62,7 +63,8 @@ def test_every_option_can_be_a_variable():
 
 def test_every_field_of_the_configuration_is_an_option():
     fields = {"--" + name.replace("_", "-") for name in RunConfig.__dataclass_fields__}
-    assert fields == set(OPTIONS) - {"--config", "--dry-run", "--json", "--resume"}
+    switches = {"--policy-check"}  # on, and switched off by an option
+    assert fields - switches == set(OPTIONS) - {"--config", "--dry-run", "--json", "--no-policy-check", "--resume"}
 
 
 def test_runs_get_readable_names_and_are_never_overwritten(cli):

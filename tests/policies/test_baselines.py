@@ -1,3 +1,4 @@
+import ctypes
 import json
 
 import numpy as np
@@ -221,3 +222,102 @@ def test_the_check_names_the_broken_promise(policy, broken):
 def test_the_check_refuses_wrong_answers(actions):
     with pytest.raises(PolicyError, match="actions must be"):
         check_chunk(ActionChunk(actions), 7)
+
+
+class OneBuffer(Broken):
+    """One output array for all answers, as compiled models have."""
+
+    needs = Needs(cameras=("primary",), image_size=32)
+
+    def __init__(self):
+        self.out = np.zeros((2, 7))
+
+    def act_one(self, observation):
+        self.out[:] = observation.view.images["primary"].mean() / 255
+        return ActionChunk(self.out)
+
+
+class OneBufferForBatches(OneBuffer):
+    def act(self, observations):
+        return [self.act_one(one) for one in observations]
+
+
+class OneQueue(OneBuffer):
+    """One queue for all episodes, emptied at decision 0."""
+
+    def __init__(self):
+        self.queue = []
+
+    def act_one(self, observation):
+        if observation.decision == 0:
+            self.queue = []
+        if not self.queue:
+            self.queue = [np.full((1, 7), observation.view.images["primary"].mean() / 255)] * 5
+        return ActionChunk(self.queue.pop(0))
+
+
+class OwnQueues(OneQueue):
+    """A queue for each episode."""
+
+    def __init__(self):
+        self.queues = {}
+
+    def act_one(self, observation):
+        if observation.decision == 0:
+            self.queues[observation.key] = [
+                np.full((1, 7), observation.view.images["primary"].mean() / 255 * n) for n in range(5)
+            ]
+        return ActionChunk(self.queues[observation.key].pop(0))
+
+    def forget(self, key):
+        self.queues.pop(key, None)
+
+
+class ForgetsAll(OwnQueues):
+    def forget(self, key):
+        self.queues.clear()
+
+
+class NeverAnew(OwnQueues):
+    def act_one(self, observation):
+        if observation.key not in self.queues:
+            self.queues[observation.key] = [np.full((1, 7), n / 9) for n in range(9)]
+        return ActionChunk(self.queues[observation.key].pop(0))
+
+
+class PaintsAnyway(OneBuffer):
+    """Writes past the read-only flag, as `torch.from_numpy` does."""
+
+    def act_one(self, observation):
+        picture = observation.view.images["primary"]
+        ctypes.memset(picture.ctypes.data, 0, picture.nbytes)
+        return ActionChunk(np.zeros((1, 7)))
+
+
+class Echoes(Broken):
+    """Its answer is what it was shown, not a copy."""
+
+    needs = Needs(proprio=True)
+
+    def act_one(self, observation):
+        return ActionChunk(observation.view.proprio["joint_pos"][None])
+
+
+@pytest.mark.parametrize("policy", [OneBuffer, OwnQueues, Echoes])
+def test_the_check_passes_what_keeps_episodes_apart(policy):
+    check_policy(policy)
+
+
+@pytest.mark.parametrize(
+    ("policy", "broken"),
+    [
+        (OneBufferForBatches, "depends on its neighbours"),
+        (OneQueue, "other episodes"),
+        (ForgetsAll, "in turns"),
+        (NeverAnew, "not begun anew"),
+        (PaintsAnyway, "writes into what it is shown"),
+    ],
+)
+def test_the_check_finds_what_episodes_share(policy, broken):
+    with pytest.raises(PolicyError, match=broken):
+        check_policy(policy)

@@ -1,0 +1,120 @@
+"""Runs with more than one worker find policies that mix episodes up, and leave others as they are."""
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from fakes import Walk
+from nora_bench.policies.base import ActionChunk
+
+TWO = ("--tasks", "0,1", "--episodes", 2, "--workers", 2, "--max-steps", 12)
+
+
+def own(observation):
+    """A number that no other episode has, little different from theirs."""
+    return 0.01 + 0.001 * observation.spec.init_state + 0.0001 * observation.spec.task_id
+
+
+class OneQueue(Walk):
+    """One queue of actions for all episodes, emptied at decision 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.queue = []
+
+    def act_one(self, observation):
+        if observation.decision == 0:
+            self.queue = []
+        if not self.queue:
+            self.queue = [np.full((1, 1), own(observation))] * 3
+        return ActionChunk(self.queue.pop(0))
+
+
+class OneBuffer(Walk):
+    """Fills one output array again and again, for all rows of a batch."""
+
+    out = np.zeros((1, 1))
+
+    def act(self, observations):
+        for one in observations:
+            self.out[:] = own(one)
+        return [ActionChunk(self.out)] * len(observations)
+
+
+class Dice(Walk):
+    """Draws from a generator of its own."""
+
+    dice = np.random.default_rng()
+
+    def act_one(self, observation):
+        return ActionChunk(self.dice.normal(size=(1, 1)))
+
+
+class Rounds(Walk):
+    """Answers in a batch with other last bits than alone."""
+
+    def act(self, observations):
+        step = -0.1 * (1 + 1e-6 * len(observations))
+        return [ActionChunk(np.full((1, 1), step)) for _ in observations]
+
+
+class ByKey(Walk):
+    """Keeps something by key, and says whether it was all forgotten."""
+
+    kept: ClassVar[set[str]] = set()
+    asked = 0
+
+    def act_one(self, observation):
+        type(self).asked += 1
+        if observation.decision == 0:
+            self.kept.add(observation.key)
+        assert observation.key in self.kept
+        return super().act_one(observation)
+
+    def forget(self, key):
+        self.kept.remove(key)
+
+
+class OnlyItsOwn(Walk):
+    """Knows the episodes of the run alone."""
+
+    def act_one(self, observation):
+        if "#" in observation.key:
+            raise KeyError(observation.key)
+        return super().act_one(observation)
+
+
+@pytest.mark.parametrize("policy", ["OneQueue", "OneBuffer"])
+def test_a_policy_that_mixes_episodes_up_ends_the_run(bench, policy):
+    played = bench(*TWO, policy=f"{__name__}:{policy}")
+    assert played.code == 4
+    assert all(text in played.err for text in ("mixes episodes up", "observation.key", "--workers 1", "--no-policy-check"))
+    assert all(counts["policy_losses"] == 0 for counts in played.run["unfinished"].values())
+
+
+@pytest.mark.parametrize("extra", [("--no-policy-check",), ("--workers", 1)], ids=str)
+def test_the_check_can_be_left_out_and_one_worker_needs_none(bench, extra):
+    assert bench(*TWO, *extra, policy=f"{__name__}:OneQueue").code == 0
+
+
+@pytest.mark.parametrize(("policy", "said"), [("Dice", "asked again"), ("Rounds", "rounding"), ("OnlyItsOwn", "not examined")])
+def test_what_is_not_mixed_up_is_noted_and_played(bench, policy, said):
+    played = bench(*TWO, policy=f"{__name__}:{policy}")
+    assert (played.code, len(played.records)) == (0, 4)
+    assert said in " ".join(played.out.split())
+
+
+def test_the_check_changes_no_episode_and_is_forgotten(bench):
+    with_check = bench(*TWO, policy=f"{__name__}:ByKey", out="a")
+    asked, ByKey.asked = ByKey.asked, 0
+    without = bench(*TWO, "--no-policy-check", policy=f"{__name__}:ByKey", out="b")
+    assert with_check.code == without.code == 0
+    assert with_check.trajectories == without.trajectories
+    assert asked - ByKey.asked == 5
+    assert not ByKey.kept
+
+
+def test_a_stochastic_policy_that_draws_from_the_episode_passes(bench):
+    played = bench(*TWO, policy="fakes:Stagger")
+    assert played.code == 0
+    assert "policy check" not in played.out
