@@ -191,14 +191,15 @@ class Unlike:
 
     @property
     def text(self) -> str:
-        """`max_steps: 100 in A, None in B`."""
-        return f"{self.name.replace('_', ' ')}: {_short(self.a)} in A, {_short(self.b)} in B"
+        """`max steps: 100 in A, the protocol's in B`."""
+        lacking = "the protocol's" if self.name == "max_steps" else "not known"  # a run without --max-steps has its protocol's
+        return f"{self.name.replace('_', ' ')}: {_short(self.a, lacking)} in A, {_short(self.b, lacking)} in B"
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, lacking: str) -> str:
     if isinstance(value, tuple):
         value = ", ".join(map(str, value))
-    text = "not known" if value in (None, "", {}) else str(value)
+    text = lacking if value in (None, "", {}) else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -89,7 +89,7 @@ def test_a_merged_run_can_be_merged_again(merged, two, bench):
 @pytest.mark.parametrize(
     ("args", "more", "says"),
     [
-        (("--max-steps", 3), {}, "max steps: not known in A, 3 in B"),
+        (("--max-steps", 3), {}, "max steps: the protocol's in A, 3 in B"),
         (("--protocol", "toy/last-step"), {}, "protocol: toy/plain in A, toy/last-step in B"),
         (("--policy-arg", "chunk=2"), {}, "policy argument chunk: not known in A, 2 in B"),
         ((), {"policy": "zero"}, "fakes:Walk in A, nora_bench.policies.baselines:Zero in B"),

@@ -84,7 +84,10 @@ def test_errors_of_the_rival_count_as_its_successes_for_the_claim_better(bench, 
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [(("--protocol", "toy/chunk-end"), "protocol: toy/plain in A"), (("--max-steps", 5), "max steps: not known in A, 5 in B")],
+    [
+        (("--protocol", "toy/chunk-end"), "protocol: toy/plain in A"),
+        (("--max-steps", 5), "max steps: the protocol's in A, 5 in B"),
+    ],
 )
 def test_a_rival_under_other_conditions_is_refused_before_anything_is_played(bench, options, says):
     other = bench(*options, out="other")
