@@ -145,7 +145,10 @@ def _matches(layout: Layout, a: Group, b: Group) -> dict[tuple[str, str], Match]
     kept = common((a, b))
     of_a, of_b = kept
     questions = [(item, metric) for metric in layout.metrics for item in filled(layout, kept, metric)]
-    answerable = [(item, metric) for item, metric in questions if task_differences(of_a, of_b, layout, item, metric.name)]
+    # Errors count as played here: a column that one of the runs has lost whole is open, not absent.
+    answerable = [
+        (item, metric) for item, metric in questions if task_differences(of_a, of_b, layout, item, metric.name, AGAINST_B)
+    ]
     if not answerable:
         return {}
     level = simultaneous(len(answerable))
@@ -188,7 +191,7 @@ def _match(
         p=p,
         family=family,
         level=simultaneous(family),
-        part=part(layout, item, metric.name, a),
+        part=part(layout, item, metric.name, kept),
         errors_a=told(errors[0], b, metric.name),
         errors_b=told(errors[1], a, metric.name),
         only_a=left_out(groups[0], a, layout, item, metric.name),
@@ -198,9 +201,13 @@ def _match(
     )
 
 
-def part(layout: Layout, item: Item, metric: str, kept: Group) -> str:
-    """What of the column was compared, where it was not the whole: `tasks 0-4`; of a mean, what of its parts."""
-    return part_label([_lacking(kept, one) for one in parts(layout, item, metric)])
+def part(layout: Layout, item: Item, metric: str, kept: Sequence[Group]) -> str:
+    """What of the column was compared, where it was not the whole: `tasks 0-4`; of a mean, what of its parts.
+
+    The groups hold the same scenes, so that they can differ only in whether a group's seeds are the same in all of them: if
+    one's are not, it is said of the comparison.
+    """
+    return max((part_label([_lacking(group, one) for one in parts(layout, item, metric)]) for group in kept), key=len)
 
 
 def _lacking(kept: Group, item: Item) -> Shortfall:

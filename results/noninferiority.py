@@ -129,4 +129,4 @@ def no_worse(a: Run, b: Run, margin: float, *, anyway: bool = False) -> tuple[It
     kept = common(groups)
     layout, item = mean_of_all(kept)
     tasks = task_differences(kept[0], kept[1], layout, item, "success", AGAINST_B)
-    return item, part(layout, item, "success", kept[0]), assess(tasks, margin)
+    return item, part(layout, item, "success", kept), assess(tasks, margin)
