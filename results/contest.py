@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from .compare import Difference, agreeing, difference, holm, simultaneous, worst
+from .compare import Difference, TaskDifferences, agreeing, difference, holm, simultaneous, worst
 from .conditions import Unlike, conditions, differences, require_comparable
 from .coverage import Shortfall, part_label, shortfall
 from .families import families, filled
@@ -137,22 +137,18 @@ def check(a: Group, b: Group, *, anyway: bool) -> list[Unlike]:
     found = differences(conditions(a.run, a.records), conditions(b.run, b.records))
     if anyway or not any(one.refused for one in found):
         return found
-    first, second = (replace(one.run, records=tuple(one.records)) for one in (a, b))
-    return require_comparable(first, second, REMEDY)
+    runs = [replace(group.run, records=tuple(group.records)) for group in (a, b)]
+    return require_comparable(runs[0], runs[1], REMEDY)
 
 
 def _matches(layout: Layout, a: Group, b: Group) -> dict[tuple[str, str], Match]:
-    kept = common((a, b))
-    of_a, of_b = kept
-    questions = [(item, metric) for metric in layout.metrics for item in filled(layout, kept, metric)]
-    # Errors count as played here: a column that one of the runs has lost whole is open, not absent.
-    answerable = [
-        (item, metric) for item, metric in questions if task_differences(of_a, of_b, layout, item, metric.name, AGAINST_B)
-    ]
+    of_a, of_b = kept = common((a, b))
+    columns = [(item, metric) for metric in layout.metrics for item in filled(layout, kept, metric)]
+    asked = {(item, metric): readings(of_a, of_b, layout, item, metric.name) for item, metric in columns}
+    answerable = {column: found for column, found in asked.items() if all(found)}
     if not answerable:
         return {}
-    level = simultaneous(len(answerable))
-    found = [paired(of_a, of_b, layout, item, metric.name, level) for item, metric in answerable]
+    found = [paired(one, simultaneous(len(answerable))) for one in answerable.values()]
     corrected = holm([one.p for one in found])
     return {
         (item.name, metric.name): _match((a, b), kept, layout, item, metric, agreeing(one, settled=p <= LEVEL), p, len(found))
@@ -160,12 +156,17 @@ def _matches(layout: Layout, a: Group, b: Group) -> dict[tuple[str, str], Match]
     }
 
 
-def paired(a: Group, b: Group, layout: Layout, item: Item, metric: str, level: float = 0.95) -> Difference:
-    """The column's difference in what both groups played, in the worst reading of episodes that could have ended either way."""
-    if not any(open_episodes(group, layout, item, metric) for group in (a, b)):
-        return difference(task_differences(a, b, layout, item, metric, RECORDED), level)
-    low, high = (difference(task_differences(a, b, layout, item, metric, how), level) for how in (AGAINST_B, AGAINST_A))
-    return worst(low, high)
+def readings(a: Group, b: Group, layout: Layout, item: Item, metric: str) -> list[list[TaskDifferences]]:
+    """The column's differences in what both groups played: as recorded, or, where episodes could have ended either way, with them
+    counted against B and with them counted against A."""
+    open_ = any(open_episodes(group, layout, item, metric) for group in (a, b))
+    return [task_differences(a, b, layout, item, metric, how) for how in ((AGAINST_B, AGAINST_A) if open_ else (RECORDED,))]
+
+
+def paired(found: Sequence[Sequence[TaskDifferences]], level: float = 0.95) -> Difference:
+    """The difference of `readings` in the worst of them."""
+    each = [difference(tasks, level) for tasks in found]
+    return worst(each[0], each[-1])
 
 
 def _match(

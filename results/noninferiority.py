@@ -126,7 +126,7 @@ def no_worse(a: Run, b: Run, margin: float, *, anyway: bool = False) -> tuple[It
     """
     groups = whole(a), whole(b)
     check(*groups, anyway=anyway)
-    kept = common(groups)
-    layout, item = mean_of_all(kept)
-    tasks = task_differences(kept[0], kept[1], layout, item, "success", AGAINST_B)
-    return item, part(layout, item, "success", kept), assess(tasks, margin)
+    of_a, of_b = common(groups)
+    layout, item = mean_of_all((of_a, of_b))
+    tasks = task_differences(of_a, of_b, layout, item, "success", AGAINST_B)
+    return item, part(layout, item, "success", (of_a, of_b)), assess(tasks, margin)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .compare import Difference, agreeing, holm, simultaneous
 from .conditions import Unlike, conditions
-from .contest import check, paired, part
+from .contest import check, paired, part, readings
 from .coverage import unfinished
 from .families import families, overall
 from .layouts import Item, Layout
@@ -84,7 +84,7 @@ def rank(runs: Sequence[Run], *, anyway: bool = False) -> Ranking:
     kept = common(groups)
     layout, item = mean_of_all(kept)
     level = simultaneous(len(sides))
-    found = [paired(kept[i], kept[j], layout, item, "success", level) for i, j in sides]
+    found = [paired(readings(kept[i], kept[j], layout, item, "success"), level) for i, j in sides]
     corrected = holm([one.p for one in found])
     duels = [
         Duel(runs[i], runs[j], agreeing(one, settled=p <= LEVEL), p, tuple(conditions))
