@@ -34,7 +34,7 @@ def stand_in(records: Sequence[EpisodeRecord]) -> EpisodeRecord:
         measures={},
         termination="error",
         error=f"recorded with different outcomes: {told}",
-        cause="machine",
+        cause="policy" if any(record.cause == "policy" for record in records) else "machine",
         attempts=max(record.attempts for record in records),
         policy_losses=max(record.policy_losses for record in records),
         actions=None,

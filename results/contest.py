@@ -192,7 +192,7 @@ def _match(
         p=p,
         family=family,
         level=simultaneous(family),
-        part=part(layout, item, metric.name, a),
+        part=part(layout, item, metric.name, kept),
         errors_a=told(errors[0], b, metric.name),
         errors_b=told(errors[1], a, metric.name),
         only_a=left_out(groups[0], a, layout, item, metric.name),
@@ -202,9 +202,13 @@ def _match(
     )
 
 
-def part(layout: Layout, item: Item, metric: str, kept: Group) -> str:
-    """What of the column was compared, where it was not the whole: `tasks 0-4`; of a mean, what of its parts."""
-    return part_label([_lacking(kept, one) for one in parts(layout, item, metric)])
+def part(layout: Layout, item: Item, metric: str, kept: Sequence[Group]) -> str:
+    """What of the column was compared, where it was not the whole: `tasks 0-4`; of a mean, what of its parts.
+
+    The groups hold the same scenes, so that they can differ only in whether a group's seeds are the same in all of them: if
+    one's are not, it is said of the comparison.
+    """
+    return max((part_label([_lacking(group, one) for one in parts(layout, item, metric)]) for group in kept), key=len)
 
 
 def _lacking(kept: Group, item: Item) -> Shortfall:

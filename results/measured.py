@@ -114,7 +114,9 @@ def _cell_text(found: Rate, few: bool) -> str:
 
 
 def over_seeds(layout: Layout, row: Row) -> Line | None:
-    """The row as papers print it, mean ± standard deviation of the seeds' rates; None for fewer than two seeds or open episodes.
+    """The row as papers print it, mean ± standard deviation of the seeds' rates.
+
+    None for fewer than two seeds, for seeds that did not play the same scenes, and where episodes could have ended either way.
 
     The deviation is that of the policy's noise on the same initial states: it says nothing of other states, and is no interval.
     """
@@ -122,7 +124,8 @@ def over_seeds(layout: Layout, row: Row) -> Line | None:
     by_seed: dict[int, list[EpisodeRecord]] = {}
     for record in group.records:
         by_seed.setdefault(record.seed, []).append(record)
-    if len(by_seed) < 2 or any(map(uncertain, group.records)):
+    scenes = {frozenset((r.suite, r.task, r.variant, r.init_state) for r in own) for own in by_seed.values()}
+    if len(by_seed) < 2 or len(scenes) > 1 or any(map(uncertain, group.records)):
         return None
     sides = [replace(group, records=own, suites=by_suite(own), counted={}) for own in by_seed.values()]
     cells = {}

@@ -129,4 +129,4 @@ def no_worse(a: Run, b: Run, margin: float, *, anyway: bool = False) -> tuple[It
     of_a, of_b = common(groups)
     layout, item = mean_of_all((of_a, of_b))
     tasks = task_differences(of_a, of_b, layout, item, "success", AGAINST_B)
-    return item, part(layout, item, "success", of_a), assess(tasks, margin)
+    return item, part(layout, item, "success", (of_a, of_b)), assess(tasks, margin)

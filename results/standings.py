@@ -97,7 +97,7 @@ def rank(runs: Sequence[Run], *, anyway: bool = False) -> Ranking:
     others = tuple(
         sorted({suite for group in groups for suite in group.suites} - {one.suite for one in parts(layout, item, "success")})
     )
-    return Ranking(standings, tuple(duels), layout, item, part(layout, item, "success", kept[0]), others)
+    return Ranking(standings, tuple(duels), layout, item, part(layout, item, "success", kept), others)
 
 
 def mean_of_all(groups: Sequence[Group]) -> tuple[Layout, Item]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import layouts, published
+from .conditions import Incomparable
 from .layouts import Layout
 from .ranking import above, best
 from .reading import Run, load_run
@@ -15,6 +16,8 @@ from .stats import Estimand
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from .measured import Row
 
 
 ESTIMANDS: Mapping[Estimand, str] = {
@@ -98,15 +101,17 @@ def build(
     """The table with its published rows and one measured row for each run, set of conditions and part of the benchmark.
 
     Two runs bring a row of their differences, unless their conditions forbid it (`anyway` shows it all the same). `floors` are
-    runs of a policy that does not look: measured rates that are not above theirs are marked. `seeds` adds rows of mean ± standard
-    deviation over seeds, as papers print them. `estimand`: what the intervals of measured rates are for (`stats.stratified`).
+    runs of a policy that does not look: rates measured under the same conditions that are not above theirs are marked. `seeds`
+    adds rows of mean ± standard deviation over seeds, as papers print them. `estimand`: what the intervals of measured rates are
+    for (`stats.stratified`).
     """
     from .measured import delta, over_seeds, rows
 
-    floor = [replace(line, kind="floor", ranked=False) for run in floors for line, _ in rows(layout, run, estimand)]
+    floor = [(replace(line, kind="floor", ranked=False), group) for run in floors for line, group in rows(layout, run, estimand)]
     found = [row for run in runs for row in rows(layout, run, estimand)]
-    measured = [_against_floor(line, floor) for line, _ in found]
-    lines = [*_published(layout), *_headed("Floor: a policy that does not look", floor), *_headed("Measured", measured)]
+    measured = [_against_floors(row, floor, anyway=anyway) for row in found]
+    floor_lines = [line for line, _ in floor]
+    lines = [*_published(layout), *_headed("Floor: a policy that does not look", floor_lines), *_headed("Measured", measured)]
     lines += [line for row in found if seeds and (line := over_seeds(layout, row))]
     sides = list(dict.fromkeys(group for _, group in found))
     if len(sides) == 2 and sides[0].run is not sides[1].run:
@@ -137,6 +142,21 @@ def _published_cell(layout: Layout, name: str, cell: published.Printed, shared: 
 
 def _headed(section: str, lines: Sequence[Line]) -> list[Line]:
     return [replace(line, section="" if number else section) for number, line in enumerate(lines)]
+
+
+def _against_floors(row: Row, floors: Sequence[Row], *, anyway: bool) -> Line:
+    """The row's line, held against those floors that were played under its conditions; a note says why not against others."""
+    from .contest import check
+
+    line, group = row
+    alike = []
+    for floor, other in floors:
+        try:
+            check(group, other, anyway=anyway)
+            alike.append(floor)
+        except Incomparable as error:
+            line = replace(line, notes=(*line.notes, f"not held against that floor: {error}"))
+    return _against_floor(line, alike)
 
 
 def _against_floor(line: Line, floors: Sequence[Line]) -> Line:

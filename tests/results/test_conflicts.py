@@ -78,3 +78,9 @@ def test_verify_does_not_let_it_pass(cli, write, told):
     verified = cli("verify", write("run", [told["won"], told["lost"]]), "--sample", 0)
     assert verified.code == 1
     assert "contradicts what was recorded of episode" in verified.out
+
+
+def test_an_episode_that_the_policy_lost_once_stays_the_policys_error(run, record):
+    lost = record(init=1, success=None, error="step: connection lost", cause="policy")
+    (stands,) = run("run", [lost, record(init=1)]).records
+    assert (stands.success, stands.cause) == (None, "policy")

@@ -263,3 +263,26 @@ def test_the_table_refuses_as_the_comparison_does(run, libero):
 def test_protocols_are_compared_on_equal_scenes_if_asked(run, record):
     other = record(key="libero_goal/task_0/init0/seed0@libero/nora", protocol="libero/nora", success=False)
     assert only(compare(run("a", [record()]), run("b", [other]), anyway=True)).difference.mean == -1
+
+
+# What must not drop out of sight
+
+
+def test_a_column_that_one_run_has_lost_whole_is_open_and_not_absent(run, libero):
+    """It vanished from the columns, so that losing every episode of the hard suite left one column: "B is better"."""
+    a = run("a", libero(inits=10, suites=("libero_goal", "libero_10"), failures=2))
+    lost = libero(inits=10, suites=("libero_10",))
+    b = run("b", [*libero(inits=10, suites=("libero_goal",)), *(replace(r, success=None, termination="error") for r in lost)])
+    found = {match.name: match for match in compare(a, b).matches}
+    assert list(found) == ["Goal", "Long"]
+    assert found["Goal"].family == 2
+    assert found["Long"].verdict == "no difference shown"
+    assert found["Long"].difference.means == pytest.approx((-0.8, 0.2))
+
+
+def test_seeds_that_were_chosen_scene_by_scene_are_told_whichever_run_has_them(run, record):
+    """The best of three seeds of each state once passed for a run of it."""
+    a = run("a", [record(init=i, seed=s, success=s > 0) for i in range(50) for s in range(3)])
+    b = run("b", [record(init=i, seed=i % 3) for i in range(50)])
+    for pair in ((a, b), (b, a)):
+        assert "seeds differ from scene to scene" in only(compare(*pair)).part

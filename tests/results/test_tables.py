@@ -249,6 +249,20 @@ def test_a_rate_that_is_not_above_the_floor_is_marked(run, libero):
     assert "not above the floor" in measured(table)[0].cells["Goal", "success"].notes[0]
 
 
+@pytest.mark.parametrize(
+    ("records", "facts"),
+    [({}, {"config": {"max_steps": 3}}), ({"protocol": "libero/nora"}, {}), ({"assets": {"pack": "standin"}}, {})],
+)
+def test_a_floor_of_other_conditions_decides_nothing_unless_told_to(run, libero, records, facts):
+    """A floor that was cut at 3 steps has no success: everything was above it."""
+    mine, floor = run("mine", libero(failures=10)), run("blind", libero(failures=12, **records), **facts)
+    (line,) = measured(build(LIBERO, [mine], [floor]))
+    assert line.cells["Goal", "success"].notes == ()
+    assert "not held against that floor: " in line.notes[-1]
+    (line,) = measured(build(LIBERO, [mine], [floor], anyway=True))
+    assert "not above the floor" in line.cells["Goal", "success"].notes[0]
+
+
 def test_a_rate_above_the_floor_is_not_marked(run, libero):
     table = build(LIBERO, [run("mine", libero(failures=10))], [run("blind", libero(failures=30))])
     assert measured(table)[0].cells["Goal", "success"].notes == ()
