@@ -268,7 +268,6 @@ def test_seeds_of_different_scenes_have_no_deviation(run, record):
     assert not [line for line in table.lines if line.kind == "seeds"]
 
 
-
 def test_one_seed_has_no_deviation(run, libero):
     table = build(LIBERO, [run("mine", libero(suites=("libero_goal",)))], seeds=True)
     assert [line for line in table.lines if line.kind == "seeds"] == []
