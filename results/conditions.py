@@ -96,7 +96,9 @@ def conditions(run: Run, records: Sequence[EpisodeRecord] | None = None) -> Cond
     facts, records = run.run, run.records if records is None else records
     protocol, policy = _mapping(facts.get("protocol")), _mapping(facts.get("policy"))
     said = _said(records)
-    names = _distinct([*said.protocol, str(protocol.get("name") or "")])
+    # What a run says of itself is said of all its episodes together: of one with two packs, each row has its own.
+    whole = len(records) == len(run.records)
+    names = _distinct([*said.protocol, str(protocol.get("name") or "") if whole else ""])
     own = names == (protocol.get("name"),)
     until = _mapping(facts.get("until"))
     return Conditions(
@@ -104,8 +106,8 @@ def conditions(run: Run, records: Sequence[EpisodeRecord] | None = None) -> Cond
         protocol_version=protocol.get("version") if own else None,
         protocol_numbers={name: value for name, value in protocol.items() if name not in PROSE} if own else {},
         max_steps=_mapping(facts.get("config")).get("max_steps"),
-        assets=_distinct(map(_pack, [*said.assets, _assets(_mapping(facts.get("assets")))])),
-        backend=_distinct([*said.backend, str(facts.get("backend") or "")]),
+        assets=_distinct(map(_pack, [*said.assets, *([_assets(_mapping(facts.get("assets")))] if whole else [])])),
+        backend=_distinct([*said.backend, str(facts.get("backend") or "") if whole else ""]),
         renderer=_distinct(said.renderer),
         gl={name: value for name, value in _mapping(facts.get("gl")).items() if value},
         versions={name: value for name, value in _mapping(facts.get("versions")).items() if name not in SAME_RESULTS},

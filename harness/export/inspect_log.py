@@ -6,6 +6,7 @@ Written as plain JSON, log version 2, so that nothing has to be installed; the t
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
@@ -70,10 +71,19 @@ def _eval(run: Run) -> dict[str, Any]:
 
 
 def _score(run: Run, scored: list[EpisodeRecord]) -> dict[str, Any]:
-    """The mean over all episodes, and per suite the mean over tasks with its interval, as `nora-bench show` prints it."""
-    values = {"accuracy": fmean(bool(record.success) for record in scored)}
-    for suite in summary.suites(run):
-        values |= {f"{suite['suite']}_{name}": suite[name] for name in ("mean", "low", "high")}
+    """Per suite the mean over tasks with its interval, as `nora-bench show` prints it, and the mean of the suites as accuracy.
+
+    Episodes that could have ended either way count as failures in `mean` and in the accuracy, as successes in `upper`: over the
+    scored episodes alone, a policy that loses what it is about to fail would have 100 %. A suite played with several asset packs
+    has its metrics for each of them; such a run has no accuracy.
+    """
+    found = summary.suites(run)
+    packs = Counter(suite["suite"] for suite in found)
+    values = {"accuracy": fmean(suite["mean"] for suite in found)} if len(packs) == len(found) else {}
+    for suite in found:
+        parts = (suite["suite"], suite["pack"], suite["backend"]) if packs[suite["suite"]] > 1 else (suite["suite"],)
+        name = "_".join(filter(None, parts))
+        values |= {f"{name}_{end}": suite[end] for end in ("mean", "upper", "low", "high")}
     metrics = {name: {"name": name, "value": value} for name, value in values.items()}
     return {"name": SCORER, "scorer": SCORER, "scored_samples": len(scored), "metrics": metrics}
 

@@ -243,6 +243,15 @@ def test_a_run_of_two_packs_is_held_against_nothing_not_even_its_mirror_image(ru
         require_comparable(run("a", halves), run("b", mirror), "")
 
 
+def test_each_row_of_a_run_with_two_protocols_names_its_own(run, libero):
+    own, other = libero(suites=("libero_goal",)), libero(suites=("libero_goal",), protocol="libero/nora")
+    other = [r.from_json({**r.to_json(), "key": f"{r.key} again"}) for r in other]
+    found = run("mine", [*own, *other], protocol={"name": "libero/openvla", "version": 1})
+    lines = [line for line in build(LIBERO, [found]).lines if line.kind == "measured"]
+    told = [(line.provenance["protocol"], line.provenance["protocol_version"]) for line in lines]
+    assert told == [(["libero/openvla"], 1), (["libero/nora"], None)]
+
+
 def test_mean_and_deviation_over_seeds_are_a_row_of_their_own_when_asked_for(run, libero):
     records = libero(suites=("libero_goal",), seeds=2, failures=5)
     records = [r.from_json({**r.to_json(), "success": False}) if r.seed and r.init_state < 10 else r for r in records]

@@ -32,12 +32,20 @@ def test_every_episode_is_a_sample_and_every_seed_an_epoch(exported):
 
 
 def test_its_score_is_the_runs(exported):
-    run, log = exported
-    scored = [record.success for record in run.records.values() if record.success is not None]
+    _, log = exported
     (score,) = log.results.scores
-    assert score.metrics["accuracy"].value == sum(scored) / len(scored)
+    assert score.metrics["accuracy"].value == score.metrics["toy_mean"].value
     assert score.metrics["toy_low"].value <= score.metrics["toy_mean"].value <= score.metrics["toy_high"].value
     assert (log.results.total_samples, log.results.completed_samples) == (12, 11)
+
+
+def test_an_episode_that_was_lost_is_no_success(exported):
+    """Accuracy over the scored episodes alone gave a policy 100 % that lost what it was about to fail."""
+    run, log = exported
+    succeeded = sum(bool(record.success) for record in run.records.values())
+    (score,) = log.results.scores
+    assert score.metrics["accuracy"].value == pytest.approx(succeeded / 12)
+    assert score.metrics["toy_upper"].value == pytest.approx((succeeded + 1) / 12)
 
 
 def test_inspect_finds_it_by_its_usual_name(bench, cli, tmp_path, monkeypatch):
