@@ -61,6 +61,8 @@ def in_words(error: BaseException) -> str:
     """What is said of an error: its own message, with what to type where the system wrote that message."""
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         return f"{error}. See `df -h`, `free -g` and `ulimit -a`; another folder: --out FOLDER, export NORA_BENCH_HOME=FOLDER"
+    if isinstance(error, IsADirectoryError) and error.filename:
+        return f"{error.filename} is a folder, where a file is asked for. Name a file, such as {error.filename}/NAME"
     return str(error)
 
 

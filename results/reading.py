@@ -123,7 +123,9 @@ def read_run_file(folder: Path) -> dict[str, Any]:
         run = parse_json(visible(path.read_bytes()))
         if isinstance(run, dict):
             run_file.check(run)
-    except (FileNotFoundError, NotADirectoryError):
+    except NotADirectoryError:
+        raise StoreError(f"{folder} is not a run, which is a folder with a {RUN_FILE}; name the folder") from None
+    except FileNotFoundError:
         raise StoreError(f"{folder} is not a run (no {RUN_FILE} in it); `nora-bench run --out {folder}` starts one") from None
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}; check its owner and mode with `ls -l {path}`") from None

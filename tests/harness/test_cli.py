@@ -85,6 +85,21 @@ def test_errors_in_words_have_documented_codes(cli, verb, error, code):
     assert ended.err == f"nora-bench: {error}\n"
 
 
+def test_a_folder_where_a_file_is_asked_for_is_named(cli, verb, tmp_path):
+    verb(raising(IsADirectoryError(21, "Is a directory", str(tmp_path))))
+    ended = cli("list")
+    assert ended.code == 2
+    assert f"{tmp_path}/NAME" in ended.err
+
+
+def test_a_file_where_a_run_is_asked_for_is_not_advised_as_a_folder_to_play_into(cli, tmp_path):
+    file = tmp_path / "episodes.jsonl"
+    file.write_text("")
+    ended = cli("show", str(file))
+    assert ended.code == 2
+    assert f"--out {file}" not in ended.err
+
+
 def test_debug_shows_the_traceback(cli, verb, monkeypatch):
     monkeypatch.setenv("NORA_BENCH_DEBUG", "1")
     verb(raising(NotAble("no disk")))
