@@ -6,8 +6,6 @@ folders do not meet, and a file that was changed is another module. Its folder i
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import importlib.util
 import re
 import sys
@@ -31,6 +29,8 @@ def located(reference: str) -> str:
 
 def names_in(path: Path) -> list[str]:
     """Classes and functions that a file defines, without running it; none where it is no Python."""
+    import ast
+
     try:
         body = ast.parse(path.read_bytes()).body
     except (OSError, SyntaxError, ValueError, RecursionError):
@@ -40,6 +40,8 @@ def names_in(path: Path) -> list[str]:
 
 def import_file(path: Path) -> ModuleType:
     """The file as a module. Raises FileNotFoundError, other OSErrors, and whatever the file itself raises."""
+    import hashlib
+
     path = path.expanduser().resolve()
     text = path.read_bytes()
     name = f"{re.sub(r'[^0-9A-Za-z_]', '_', path.stem)}_{hashlib.sha256(text).hexdigest()[:8]}"

@@ -27,7 +27,7 @@ def write_jsonl(run: Run, out: Path) -> int:
 
 
 def write_parquet(run: Run, out: Path) -> int:
-    """Write one Parquet row per episode, actions as lists of float64, fixtures as JSON; how many. Raises NotAble, InputError.
+    """Write one Parquet row per episode, actions as lists of float64, mappings as JSON; how many. Raises NotAble, InputError.
 
     What is common to all (protocol, policy, assets, versions) lies under `nora_bench.run` in the schema's metadata.
     """
@@ -80,7 +80,7 @@ def _batches(run: Run) -> Iterator[list[dict[str, Any]]]:
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """Numbers by name become columns of their own; what differs between suites stays together as JSON."""
     seconds = {f"seconds_{name}": value for name, value in row["seconds"].items()}
-    texts = {name: json.dumps(row[name]) for name in ("measures", "chunk_status", "fixtures")}
+    texts = {name: json.dumps(row[name]) for name in ("measures", "chunk_status", "action_checks", "fixtures")}
     assets = {f"assets_{name}": row["assets"].get(name) for name in ("pack", "fingerprint")}
     return {**row, **texts, **seconds, **assets, "warnings": list(row["warnings"])}
 
