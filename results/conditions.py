@@ -100,7 +100,6 @@ def conditions(run: Run, records: Sequence[EpisodeRecord] | None = None) -> Cond
     whole = len(records) == len(run.records)
     names = _distinct([*said.protocol, str(protocol.get("name") or "") if whole else ""])
     own = names == (protocol.get("name"),)
-    until = _mapping(facts.get("until"))
     return Conditions(
         protocol=names,
         protocol_version=protocol.get("version") if own else None,
@@ -119,12 +118,20 @@ def conditions(run: Run, records: Sequence[EpisodeRecord] | None = None) -> Cond
         status=str(facts.get("status") or ""),
         episodes=len(records),
         planned=_mapping(facts.get("counts")).get("planned"),
-        stopped=str(until.get("text") or "") if until.get("stop") else "",
+        stopped=_stopped(facts),
         machines=max(1, len(_distinct(said.conditions))),
         errors=dict(said.errors),
         restarted=said.restarted,
         policy_losses=said.policy_losses,
     )
+
+
+def _stopped(facts: Mapping[str, Any]) -> str:
+    """The rule that ended the run early, or one of those that were merged into it."""
+    merged = facts.get("merged")
+    every = [facts, *(merged if isinstance(merged, list) else ())]
+    verdicts = [_mapping(_mapping(one).get("until")) for one in every]
+    return "; ".join(str(verdict.get("text") or "") for verdict in verdicts if verdict.get("stop"))
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ Initial states are the unit; with a deterministic policy further seeds add nothi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -21,7 +21,7 @@ import numpy as np
 from .compare import TaskDifferences, mean_difference
 from .contest import check, part
 from .layouts import Item
-from .pairing import AGAINST_B, common, task_differences, whole
+from .pairing import AGAINST_B, common, scene, task_differences, whole
 from .reading import Run
 from .standings import mean_of_all
 
@@ -47,6 +47,8 @@ class NotWorse:
     """Whether B is shown to be no worse than A by the margin."""
     scenes: int
     """Initial states."""
+    missing: int = 0
+    """Scenes that A has played and B has not: with any, nothing is shown, or leaving out what is hard would show it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,8 @@ def discordant(found: Counted, margin: float) -> np.ndarray:
 def no_worse(a: Run, b: Run, margin: float, *, anyway: bool = False) -> tuple[Item, str, NotWorse]:
     """The test of run B against run A on their overall mean (`families.overall`), in the scenes that both played.
 
-    With it what it is tested on: the mean, and what of it was played where that is not the whole. Raises ValueError where they
+    With it what it is tested on: the mean, and what of it was played where that is not the whole. Not shown where B lacks scenes
+    that A has played. Raises ValueError where they
     have no scene in common, Incomparable where their conditions forbid a verdict, unless `anyway`.
     """
     groups = whole(a), whole(b)
@@ -129,4 +132,7 @@ def no_worse(a: Run, b: Run, margin: float, *, anyway: bool = False) -> tuple[It
     of_a, of_b = common(groups)
     layout, item = mean_of_all((of_a, of_b))
     tasks = task_differences(of_a, of_b, layout, item, "success", AGAINST_B)
-    return item, part(layout, item, "success", (of_a, of_b)), assess(tasks, margin)
+    found = assess(tasks, margin)
+    missing = len(set(map(scene, a.records)) - set(map(scene, b.records)))
+    found = replace(found, missing=missing, shown=found.shown and not missing)
+    return item, part(layout, item, "success", (of_a, of_b)), found

@@ -21,6 +21,8 @@ from .layouts import Item, Layout
 from .outcomes import Group, clusters, parts, rate, shares
 
 LEVEL, POWER = 0.05, 0.8
+MOST_OPEN = 0.1
+"""Share of a pilot's episodes that may have ended in an error: with more, its rate says too little to plan with."""
 SMALLEST = 0.0005
 """Differences are searched to this precision."""
 _NORMAL = NormalDist()
@@ -168,7 +170,8 @@ class Pilot:
 
 
 def pilot(group: Group, layout: Layout, name: str) -> Pilot | None:
-    """The rate and the likeness that a run found in a column; None where it did not play it."""
+    """The rate (errors as failures) and the likeness that a run found in a column; None where it did not play it, or errors left
+    more than a tenth of it open."""
     item = layout.item(name)
     found = rate(group, layout, item)
     if found is None:

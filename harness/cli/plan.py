@@ -49,7 +49,10 @@ def plan(
     layout, columns = planned_columns(wanted)
     pilots = _pilots(from_run, layout) if from_run else {}
     if from_run and not pilots:
-        raise InputError(f"--from {from_run}: it has played no column of {layout.id} whole; plan without it, or name another run")
+        raise InputError(
+            f"--from {from_run}: it has no rate to plan with in any column of {layout.id} (not played, or lost to errors); "
+            "plan without it, or name another run"
+        )
     level = planning.LEVEL / len(columns)
     rows = [
         _row(column, pilots.get(column.name), numbers, base / 100, likeness, detect / 100, power / 100, level)

@@ -178,6 +178,8 @@ def not_worse_lines(name: str, part: str, found: NotWorse) -> Iterator[str]:
         f"{where}: B - A {percent(found.mean, '+')}, at least {percent(found.low, '+')} (one-sided 95 %) on {found.scenes} "
         f"initial states: B is {'' if found.shown else 'not '}shown to be no worse than A by {100 * found.margin:g} points"
     )
+    if found.missing:
+        yield from prose(f"B has not played {found.missing} scenes that A has: play them, or nothing is shown.")
 
 
 def ranking_lines(found: Ranking) -> Iterator[str]:

@@ -47,6 +47,15 @@ def test_errors_count_against_the_newer_policy(run, libero, record):
     assert not found.shown
 
 
+def test_a_run_that_left_something_out_is_shown_no_worse_by_nothing(run, libero):
+    a = run("a", libero(suites=("libero_goal",), failures=10))
+    b = run("b", [r for r in libero(suites=("libero_goal",)) if r.init_state < 45])
+    *_, found = no_worse(a, b, 0.02)
+    assert (found.shown, found.missing) == (False, 50)
+    *_, found = no_worse(b, a, 0.9)
+    assert (found.shown, found.missing) == (True, 0)
+
+
 @pytest.mark.parametrize(
     ("rate", "states", "margin"), [(1.0, 150, 0.02), (0.98, 500, 0.02), (0.95, 500, 0.02), (0.98, 50, 0.05), (0.8, 500, 0.05)]
 )
