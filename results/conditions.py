@@ -26,6 +26,10 @@ SAME_RESULTS = ("msgpack", "cpu", "rich", "typer", "pandas", "tabulate")
 """Entries of `versions` that cannot change an episode."""
 
 
+ABSENT = {"max_steps": "the protocol's", "errors": "none", "stopped": "no rule"}
+"""Condition -> what it means that a run does not have it; of others nothing is known then."""
+
+
 class Incomparable(ValueError):
     """Runs that were made under conditions too different for a verdict; the message names them."""
 
@@ -201,13 +205,15 @@ class Unlike:
     @property
     def text(self) -> str:
         """`max steps: 100 in A, the protocol's in B`."""
-        lacking = "the protocol's" if self.name == "max_steps" else "not known"  # a run without --max-steps has its protocol's
+        lacking = ABSENT.get(self.name, "not known")
         return f"{self.name.replace('_', ' ')}: {_short(self.a, lacking)} in A, {_short(self.b, lacking)} in B"
 
 
 def _short(value: Any, lacking: str) -> str:
     if isinstance(value, tuple):
         value = ", ".join(map(str, value))
+    elif isinstance(value, Mapping):
+        value = ", ".join(f"{name} {one}" for name, one in value.items())
     text = lacking if value in (None, "", {}) else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
