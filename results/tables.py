@@ -118,7 +118,9 @@ def build(
     sides = list(dict.fromkeys(group for _, group in found))
     if len(sides) == 2 and sides[0].run is not sides[1].run:
         lines.append(delta(layout, *sides, anyway=anyway))
-    return Table(layout, tuple(_mark_best(layout, lines)), tuple(_notes(layout, runs, lines, estimand)))
+    return Table(
+        layout, tuple(_mark_best(layout, lines)), (*_notes(layout, runs, lines, estimand), *_significance(runs, anyway=anyway))
+    )
 
 
 def _published(layout: Layout) -> Iterable[Line]:
@@ -223,6 +225,22 @@ def _notes(layout: Layout, runs: Sequence[Run], lines: Sequence[Line], estimand:
         others = sorted({record.suite for record in run.records} - set(layout.suites))
         if others:
             yield f"Run {run.name} also has {', '.join(others)}, not in this table; see `nora-bench show {run.folder}`."
+
+
+def _significance(runs: Sequence[Run], *, anyway: bool) -> Iterable[str]:
+    """Groups of three or more runs that cannot be told apart, as letters: those of `nora-bench compare`."""
+    from .standings import rank
+
+    if len(runs) < 3:
+        return
+    try:
+        found = rank(runs, anyway=anyway)
+    except ValueError as error:  # no scene in common, or Incomparable
+        yield f"No ranking of the measured runs: {error}"
+        return
+    listed = ", ".join(f"{one.run.name} {one.letters}" for one in found.standings)
+    part = f" ({found.part})" if found.part else ""
+    yield f"Significance by {found.item.name}{part}: {listed}; runs that share a letter cannot be told apart (`nora-bench compare`)."
 
 
 def print_runs(folders: Sequence[Path | str], console: Console) -> None:

@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from ...results import summary
+from ...results.conditions import conditions
 from ...results.reading import Run
 from ...results.records import EpisodeRecord
 from ..errors import InputError
@@ -66,7 +67,10 @@ def _eval(run: Run) -> dict[str, Any]:
         "model_args": dict(policy.get("args") or {}),
         "config": {"epochs": max((record.seed for record in run.records), default=0) + 1},
         "packages": {name: str(text) for name, text in (run.run.get("versions") or {}).items()},
-        "metadata": {name: run.run[name] for name in ("protocol", "policy", "assets", "commit") if name in run.run},
+        "metadata": {
+            **{name: run.run[name] for name in ("protocol", "policy", "assets", "commit") if name in run.run},
+            "conditions": conditions(run).to_json(),
+        },
     }
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ...results.conditions import conditions
 from ...results.integrity import read_actions
 from ...results.reading import Run, StoreError
 from ..errors import InputError, NotAble
@@ -36,7 +37,8 @@ def write_parquet(run: Run, out: Path) -> int:
         import pyarrow.parquet as pq
     except ImportError:
         raise NotAble("Parquet needs the extra [export]: pip install 'nora-bench[export]'") from None
-    facts = json.dumps({name: run.run[name] for name in FACTS if name in run.run})
+    own = {name: run.run[name] for name in FACTS if name in run.run}
+    facts = json.dumps({**own, "conditions": conditions(run).to_json()})
     schema = _schema(pa, run).with_metadata({"nora_bench.run": facts})
     try:
         with _whole(out), pq.ParquetWriter(out, schema, compression="zstd") as writer:

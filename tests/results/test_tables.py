@@ -308,3 +308,11 @@ def test_a_run_with_its_own_step_limit_says_so_and_is_never_the_best(run, libero
     (line,) = measured(build(LIBERO, [run("mine", libero(), config={"max_steps": 15})]))
     assert line.part == "cut at 15 steps"
     assert not any(cell.best for cell in line.cells.values())
+
+
+def test_three_runs_bring_letters_of_significance(run, libero):
+    runs = [run(name, libero(failures=failures)) for name, failures in (("good", 1), ("alike", 1), ("bad", 25))]
+    (note,) = [note for note in build(LIBERO, runs).notes if note.startswith("Significance")]
+    assert "good a" in note
+    assert "alike a" in note
+    assert "bad b" in note
