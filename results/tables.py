@@ -240,7 +240,7 @@ def _significance(runs: Sequence[Run], *, anyway: bool) -> Iterable[str]:
         return
     listed = ", ".join(f"{one.run.name} {one.letters}" for one in found.standings)
     part = f" ({found.part})" if found.part else ""
-    yield f"Significance by {found.item.name}{part}: {listed}; runs that share a letter cannot be told apart (`nora-bench compare`)."
+    yield f"Significance by {found.item.name}{part}: {listed}; runs that share a letter cannot be told apart."
 
 
 def print_runs(folders: Sequence[Path | str], console: Console) -> None:
