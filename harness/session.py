@@ -158,13 +158,7 @@ def play(
         seat,
         store,
         _run_facts(prepared),
-        Limits(
-            prepared.workers,
-            prepared.config.timeout,
-            prepared.config.retries,
-            prepared.config.max_steps,
-            prepared.config.policy_check,
-        ),
+        _limits(prepared),
         progress,
         on_ready=lambda versions: _settle(store, seat, gl, versions),
         until=prepared.until,
@@ -192,6 +186,11 @@ def play(
         if not prepared.borrowed:
             seat.close()
     return store.run
+
+
+def _limits(prepared: Prepared) -> Limits:
+    config = prepared.config
+    return Limits(prepared.workers, config.timeout, config.retries, config.max_steps, config.policy_check)
 
 
 def _limits(prepared: Prepared) -> Limits:

@@ -125,7 +125,7 @@ def test_the_report_shows_the_videos_of_a_run(bench, cli, tmp_path):
 def test_a_libero_episode_of_a_policy_that_does_not_look_is_filmed(bench):
     args = ("--tasks", 0, "--episodes", 1, "--max-steps", 5, "--workers", 1, "--video", "all")
     played = bench(*args, suite="libero_goal", policy="random")
-    assert (played.code, played.run["gl"]["backend"]) == (0, "none")
+    assert (played.code, played.run["gl"]["backend"]) == (0, "none"), played.err
     (key,) = filmed(played)
     frames, _ = ffmpeg.count_frames_and_secs(str(film_path(played.folder, key)))
     assert frames == 6
