@@ -193,11 +193,6 @@ def _limits(prepared: Prepared) -> Limits:
     return Limits(prepared.workers, config.timeout, config.retries, config.max_steps, config.policy_check)
 
 
-def _limits(prepared: Prepared) -> Limits:
-    config = prepared.config
-    return Limits(prepared.workers, config.timeout, config.retries, config.max_steps, config.policy_check)
-
-
 def _seat(prepared: Prepared, log: Path) -> PolicySeat:
     if prepared.config.executor == "ray":
         return Replicas(prepared.config, prepared.policy, log, worlds=prepared.workers)
