@@ -73,9 +73,9 @@ class Evaluator:
 
 def summary(run: Path) -> dict[str, float]:
     """Success of a finished run: its mean over suites with its 95 % interval, and each suite's; errors count as failures."""
-    tasks: dict[tuple[str, str], dict[int, list[int]]] = {}
+    tasks: dict[tuple[str, int], dict[int, list[int]]] = {}
     for record in read_records(run):
-        cell = tasks.setdefault((str(record["suite"]), str(record["task"])), {}).setdefault(int(record["init_state"]), [0, 0])
+        cell = tasks.setdefault((str(record["suite"]), int(record["task_id"])), {}).setdefault(int(record["init_state"]), [0, 0])
         cell[0] += bool(record["success"])
         cell[1] += 1
     count = Counter(suite for suite, _ in tasks)

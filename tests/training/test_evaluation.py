@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from nora_bench.results.stats import clopper_pearson
 from nora_bench.training.evaluation import EvaluationSettings, Evaluator, summary
 from nora_bench.training.settings import TrainingError
 
@@ -8,7 +9,9 @@ from nora_bench.training.settings import TrainingError
 def run_with(folder, results):
     """A run's folder with these (suite, success) records."""
     folder.mkdir()
-    lines = [{"key": str(i), "suite": suite, "task_id": 0, "success": won} for i, (suite, won) in enumerate(results)]
+    lines = [
+        {"key": str(i), "suite": suite, "task_id": 0, "init_state": i, "success": won} for i, (suite, won) in enumerate(results)
+    ]
     (folder / "episodes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder
 
@@ -21,7 +24,16 @@ def test_the_score_weighs_suites_equally(tmp_path):
 
 def test_the_interval_is_of_all_episodes(tmp_path):
     found = summary(run_with(tmp_path / "run", [("a", True)] * 45 + [("a", False)] * 5))
-    assert (found["low"], found["high"]) == pytest.approx((0.786, 0.957), abs=1e-3)
+    assert (found["low"], found["high"]) == pytest.approx(clopper_pearson(45, 50))
+
+
+def test_episodes_that_repeat_an_initial_state_make_the_interval_no_narrower(tmp_path):
+    run = run_with(tmp_path / "run", [("a", True)] * 45 + [("a", False)] * 5)
+    lines = (run / "episodes.jsonl").read_text()
+    once = summary(run)
+    (run / "episodes.jsonl").write_text(lines * 3)
+    thrice = summary(run)
+    assert (thrice["low"], thrice["high"]) == pytest.approx((once["low"], once["high"]), abs=1e-3)
 
 
 def test_checkpoints_are_chosen_on_states_that_are_neither_trained_on_nor_tested(tmp_path):
