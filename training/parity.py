@@ -23,7 +23,7 @@ AMPLIFIED_GRADIENT = 1e-3
 """The same for its gradients, relative to the largest entry of each tensor."""
 PREDICTED = 5e-5
 """Tolerance of predicted latents, relative to the largest: they pass two transformers, the encoder's and the predictor's, one
-after the other, and the encoder's last norm divides by a spread below 1. A processor other than the recordings' was seen to differ
+after the other, and the encoder's last norm divides by a spread below 1. Another processor than theirs was seen to differ
 by 2.2e-5; a changed weight of either network must still be noticed (`tests/training/test_parity.py`)."""
 DPO, TOKENS, WORLD = "dpo.safetensors", "training.safetensors", "world_model.safetensors"
 
