@@ -113,7 +113,7 @@ def test_runs_that_are_not_of_one_kind_are_refused(cli, bench, tmp_path, args, m
             {"policy": {"name": "fakes:Walk", "args": {}, "fingerprint": {"class": "other"}}},
             "policy setting class: fakes:Walk in A, other in B",
         ),
-        ({"policy": {"name": "fakes:Walk", "args": {}}}, "policy fingerprint: {'class': 'fakes:Walk'} in A, not known in B"),
+        ({"policy": {"name": "fakes:Walk", "args": {}}}, "policy fingerprint: class fakes:Walk in A, not known in B"),
     ],
 )
 def test_what_a_run_says_of_itself_is_compared(cli, two, tmp_path, change, says):
