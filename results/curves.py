@@ -9,7 +9,7 @@ from html import escape
 from .layouts import Item
 from .outcomes import Group, shares, uncertain
 from .records import EpisodeRecord
-from .stats import Stratum, stratified
+from .stats import strata_of, stratified
 from .svg import legend
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 360, 200, 34, 24
@@ -47,12 +47,8 @@ def _solved(record: EpisodeRecord) -> bool:
 
 
 def _at(records: Sequence[EpisodeRecord], weights: Mapping[tuple[str, str], float], step: int) -> Point | None:
-    tasks: dict[tuple[str, str], dict[int, list[int]]] = {task: {} for task in weights}
-    for record in records:
-        cell = tasks[record.task, record.part].setdefault(record.init_state, [0, 0])
-        cell[0] += _solved(record) and record.steps <= step
-        cell[1] += 1
-    rate = stratified([Stratum(weights[task], [(k, n) for k, n in states.values()]) for task, states in tasks.items()])
+    solved = (((r.task, r.part), r.init_state, _solved(r) and r.steps <= step) for r in records)
+    rate = stratified(strata_of(solved, weights))
     return rate and Point(step, rate.mean, rate.low, rate.high)
 
 

@@ -19,7 +19,7 @@ from typing import Literal
 from .layouts import Item, Layout
 from .reading import Run
 from .records import EpisodeRecord
-from .stats import Estimand, Estimate, Stratum, stratified
+from .stats import Estimand, Estimate, Stratum, strata_of, stratified
 
 Reading = Literal["recorded", "failures", "successes"]
 """How uncertain episodes are counted: not at all where they have no outcome, as failures, or as successes."""
@@ -244,14 +244,9 @@ def rate_of(records: Sequence[EpisodeRecord], weights: Mapping[tuple[str, str], 
     """
 
     def read(reading: Reading) -> Estimate | None:
-        tasks: dict[tuple[str, str], Clusters] = {task: {} for task in weights}
-        for record in records:
-            value = outcome(record, "success", reading)
-            if value is not None and (record.task, record.part) in tasks:
-                cell = tasks[record.task, record.part].setdefault(record.init_state, [0, 0])
-                cell[0] += value
-                cell[1] += 1
-        return stratified([Stratum(weights[task], [(k, n) for k, n in states.values()]) for task, states in tasks.items()])
+        read_so = ((record, outcome(record, "success", reading)) for record in records)
+        told = (((r.task, r.part), r.init_state, value) for r, value in read_so if value is not None)
+        return stratified(strata_of(told, weights))
 
     open_ = sum(map(uncertain, records))
     low = read("failures")

@@ -12,10 +12,10 @@ that were not seen, and its intervals are too narrow (at k = n they have no widt
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from .weighted_mean import Array
@@ -102,6 +102,22 @@ def clopper_pearson(k: float, n: float, level: float = 0.95) -> tuple[float, flo
         return 0.0, 1.0
     low, high = limits(np.array([[k / n]]), np.array([[n]], float), np.ones(1), level)
     return float(low[0]), float(high[0])
+
+
+def strata_of(outcomes: Iterable[tuple[Hashable, int, bool]], weights: Mapping[Any, float]) -> list[Stratum]:
+    """One stratum per task, its episodes gathered by initial state.
+
+    Args:
+        outcomes: (task, initial state, success) of each episode; those of tasks without a weight are left out.
+        weights: task -> its share in the rate.
+    """
+    tasks: dict[Hashable, dict[int, list[int]]] = {task: {} for task in weights}
+    for task, state, won in outcomes:
+        if task in tasks:
+            cell = tasks[task].setdefault(state, [0, 0])
+            cell[0] += won
+            cell[1] += 1
+    return [Stratum(weights[task], [(k, n) for k, n in states.values()]) for task, states in tasks.items()]
 
 
 def stratified(strata: Iterable[Stratum], level: float = 0.95, *, estimand: Estimand = "states") -> Estimate | None:

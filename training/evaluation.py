@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..policies.recordings import read_records
-from ..results.stats import Stratum, stratified
+from ..results.stats import strata_of, stratified
 from .settings import TrainingError
 
 CHOOSING = "35-39"
@@ -73,15 +73,12 @@ class Evaluator:
 
 def summary(run: Path) -> dict[str, float]:
     """Success of a finished run: its mean over suites with its 95 % interval, and each suite's; errors count as failures."""
-    tasks: dict[tuple[str, int], dict[int, list[int]]] = {}
-    for record in read_records(run):
-        cell = tasks.setdefault((str(record["suite"]), int(record["task_id"])), {}).setdefault(int(record["init_state"]), [0, 0])
-        cell[0] += bool(record["success"])
-        cell[1] += 1
+    played = [((str(r["suite"]), int(r["task_id"])), int(r["init_state"]), bool(r["success"])) for r in read_records(run)]
+    tasks = dict.fromkeys(task for task, _, _ in played)
     count = Counter(suite for suite, _ in tasks)
-    strata = {task: Stratum(1 / count[task[0]], [(k, n) for k, n in states.values()]) for task, states in tasks.items()}
-    found = stratified(strata.values())
-    rates = {suite: stratified(s for task, s in strata.items() if task[0] == suite) for suite in count}
+    weights = {task: 1 / count[task[0]] for task in tasks}
+    found = stratified(strata_of(played, weights))
+    rates = {s: stratified(strata_of(played, {task: w for task, w in weights.items() if task[0] == s})) for s in count}
     by_suite = {suite: one.mean for suite, one in rates.items() if one}
     if found is None:
         return {"score": 0.0, "low": 0.0, "high": 1.0, "episodes": 0.0}
