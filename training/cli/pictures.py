@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from ...harness.cli.bar import counting
-from ..conventions import Gripper
+from .data_options import GripperOption
 from .stage_output import say
 
 PICTURE_S = 0.05
@@ -24,9 +24,7 @@ def pictures(
     size: Annotated[int, typer.Option("--size", min=8, help="Side in pixels.")] = 112,
     every: Annotated[int, typer.Option("--every", min=1, help="Steps from one picture to the next.")] = 2,
     camera: Annotated[str, typer.Option("--camera", help="primary, wrist, or a column of LeRobot sets.")] = "primary",
-    gripper: Annotated[
-        Gripper | None, typer.Option("--gripper", help="What 1 means in data sets of others.", show_default="what its values say")
-    ] = None,
+    gripper: GripperOption = None,
     assets: Annotated[str, typer.Option("--assets", help="auto, official, standin, or a folder.")] = "standin",
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that draw.")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost, and stop.")] = False,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from ..conventions import Gripper
+from .data_options import CameraOption, GripperOption
 from .stage_output import plan, say, speaks
 
 if TYPE_CHECKING:
@@ -34,12 +34,8 @@ def sft(
         int | None,
         typer.Option("--eval-every", min=1, help="Updates from one evaluation to the next.", show_default="the recipe's"),
     ] = None,
-    gripper: Annotated[
-        Gripper | None, typer.Option("--gripper", help="What 1 means in data sets of others.", show_default="what its values say")
-    ] = None,
-    camera: Annotated[
-        str | None, typer.Option("--camera", help="LeRobot sets: column of the main camera.", show_default="as told by its name")
-    ] = None,
+    gripper: GripperOption = None,
+    camera: CameraOption = None,
     assets: Annotated[str, typer.Option("--assets", help="What missing pictures are drawn with.")] = "standin",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Of torch.", show_default="torch's")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost, and stop.")] = False,

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from ..conventions import Gripper
+from .data_options import GripperOption
 
 CHUNK_S = 5e-5
 """Rough seconds per chunk to read, fit and examine, on one core."""
@@ -28,9 +28,7 @@ def tokenizer(
     vocab: Annotated[int, typer.Option("--vocab", min=256, max=MOST, help="Tokens.")] = 1024,
     scale: Annotated[float, typer.Option("--scale", min=0.1, help="Coefficients are multiplied by it and rounded.")] = 10.0,
     smooth: Annotated[float, typer.Option("--smooth", min=0, help="As `data.smooth` of the supervised recipe, in steps.")] = 0.0,
-    gripper: Annotated[
-        Gripper | None, typer.Option("--gripper", help="What 1 means in data sets of others.", show_default="what its values say")
-    ] = None,
+    gripper: GripperOption = None,
     keep_noops: Annotated[bool, typer.Option("--keep-noops", help="Keep steps in which nothing is done.")] = False,
     bounds: Annotated[
         Literal["quantiles", "extremes"], typer.Option("--bounds", help="What -1 and 1 stand for: q01, q99 or min, max.")

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from ...harness.cli.bar import counting
-from ..conventions import Gripper
+from .data_options import CameraOption, GripperOption
 from .stage_output import plan, say, speaks, updates
 
 FRAME_S = 0.05
@@ -31,12 +31,8 @@ def world_model(
     seed: Annotated[int | None, typer.Option("--seed", help="Instead of the recipe's.")] = None,
     frames: Annotated[Path, typer.Option("--frames", help="Folder that keeps pictures, for all looks.")] = Path("frames"),
     latents: Annotated[Path, typer.Option("--latents", help="Folder that keeps encoded frames.")] = Path("latents"),
-    gripper: Annotated[
-        Gripper | None, typer.Option("--gripper", help="What 1 means in data sets of others.", show_default="what its values say")
-    ] = None,
-    camera: Annotated[
-        str | None, typer.Option("--camera", help="LeRobot sets: column of the main camera.", show_default="as told by its name")
-    ] = None,
+    gripper: GripperOption = None,
+    camera: CameraOption = None,
     assets: Annotated[str, typer.Option("--assets", help="Pack that frames are drawn with.")] = "standin",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
