@@ -14,12 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .envs.checks import check_suite as check_suite
     from .harness.evaluate import evaluate as evaluate
-    from .policies.base import (
-        ActionChunk as ActionChunk,
-        BasePolicy as BasePolicy,
-        Needs as Needs,
-        Observation as Observation,
-    )
+    from .policies.base import ActionChunk as ActionChunk, BasePolicy as BasePolicy, Needs as Needs, Observation as Observation
     from .policies.checks import check_policy as check_policy
     from .results.reading import Run as Run, load_run as load_run
 
@@ -28,11 +23,11 @@ _HOMES = {
     "BasePolicy": "policies.base",
     "Needs": "envs.base",
     "Observation": "policies.base",
-    "Run": "results.reading",
+    "Run": "results.run",
     "check_policy": "policies.checks",
     "check_suite": "envs.checks",
     "evaluate": "harness.evaluate",
-    "load_run": "results.reading",
+    "load_run": "results.run",
 }
 """Name -> the module it lives in."""
 

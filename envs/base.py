@@ -14,8 +14,7 @@ from typing import Any, Protocol as Interface
 import numpy as np
 
 from .protocols import Protocol
-
-Array = np.ndarray
+from .types import Array
 
 
 class SuiteError(Exception):

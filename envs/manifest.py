@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .untrusted import inside, read_object
+from .safe_io import inside, read_object
 
 NAME = "manifest.json"
 

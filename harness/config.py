@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..envs.registry import nearest
-from ..envs.untrusted import parse_yaml
+from ..envs.safe_io import parse_yaml
 from .errors import InputError
 
 AUTO = "auto"
@@ -219,7 +219,7 @@ def _text(value: Any) -> str:
 
 
 def _until(value: Any) -> str:
-    from ..results.sequential import parse as parse_condition
+    from ..results.statistics.sequential import parse as parse_condition
 
     parse_condition(_text(value))
     return value

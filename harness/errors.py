@@ -72,7 +72,8 @@ def exit_code(error: BaseException) -> int | None:
     from ..policies.base import PolicyError
     from ..policies.fast import FastError
     from ..policies.registry import PolicyRequestError
-    from ..results.store import DiskError, StoreError, StoreLocked
+    from ..results.store.reader import StoreError, StoreLocked
+    from ..results.store.writer import DiskError
 
     table: list[tuple[type[BaseException], ExitCode]] = [
         (DiskError, ExitCode.NOT_ABLE),

@@ -14,10 +14,10 @@ from typing import Any
 from rich.console import Console
 
 from ..policies.base import Policy
-from ..results.reading import Run, load_run
-from . import session
+from ..results.run import Run, load_run
+from . import lifecycle
 from .config import parse
-from .prepare import prepare
+from .planning.resolve import prepare
 
 
 def evaluate(
@@ -47,8 +47,8 @@ def evaluate(
     passed = {name: value for name, value in {"suite": suite, "episodes": episodes, **asked}.items() if value is not None}
     prepared = prepare(parse({**passed, "policy": _name(policy, name)}), built, borrowed=borrowed)
     console = Console() if progress else Console(quiet=True)
-    with session.create(prepared, passed) as store:
-        session.play(prepared, store, session.draw_with(prepared), console)
+    with lifecycle.create(prepared, passed) as store:
+        lifecycle.play(prepared, store, lifecycle.draw_with(prepared), console)
         folder = store.folder
     return load_run(folder)
 

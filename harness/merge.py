@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..results import sessions
 from ..results.conditions import conditions, differences
-from ..results.conflicts import outcome, same_states
-from ..results.integrity import read_actions
-from ..results.reading import Run, StoreError
-from ..results.records import EpisodeRecord
-from ..results.store import Store
+from ..results.store import sessions
+from ..results.store.conflicts import outcome, same_states
+from ..results.store.integrity import read_actions
+from ..results.store.reader import StoredRun, StoreError
+from ..results.store.records import EpisodeRecord
+from ..results.store.writer import Store
 from . import run_sessions
 from .config import parse
 from .errors import InputError
@@ -35,7 +35,7 @@ TAKEN = ("status", "created", "finished", "counts", "until", "merged")
 class Line:
     """One line of the merged run."""
 
-    run: Run
+    run: StoredRun
     """Where its actions lie."""
     record: EpisodeRecord
     again: bool = False
@@ -69,7 +69,7 @@ class Merged:
         return asdict(self)
 
 
-def merge(runs: Sequence[Run], out: Path) -> Merged:
+def merge(runs: Sequence[StoredRun], out: Path) -> Merged:
     """Join the runs in a new folder. Raises InputError where they are not of one policy and protocol, StoreError, DiskError."""
     require_alike(runs)
     named = dict(zip(_names(runs), runs, strict=True))
@@ -88,7 +88,7 @@ def merge(runs: Sequence[Run], out: Path) -> Merged:
     return found
 
 
-def require_alike(runs: Sequence[Run]) -> None:
+def require_alike(runs: Sequence[StoredRun]) -> None:
     """Raises InputError naming the first thing in which runs differ that may not, with both values."""
     if len(runs) < 2:
         raise InputError("merge takes at least two runs: `nora-bench merge runs/A runs/B --out runs/C`")
@@ -103,7 +103,7 @@ def require_alike(runs: Sequence[Run]) -> None:
             raise InputError(f"{first.folder} and {other.folder} cannot be merged: they are of different policies")
 
 
-def _names(runs: Sequence[Run]) -> list[str]:
+def _names(runs: Sequence[StoredRun]) -> list[str]:
     """A name for each run: its folder's, with the folder above where two have one name, else with a number."""
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
@@ -115,7 +115,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
     return names
 
 
-def combine(named: Mapping[str, Run], found: Merged) -> Iterator[Line]:
+def combine(named: Mapping[str, StoredRun], found: Merged) -> Iterator[Line]:
     """The lines of the merged run. What two runs have alike is kept once, from the one in which more went wrong."""
     told: dict[str, list[Line]] = {}
     for name, run in named.items():
@@ -136,14 +136,14 @@ def combine(named: Mapping[str, Run], found: Merged) -> Iterator[Line]:
         yield from (replace(line, again=at > 0) for at, line in enumerate(kept))
 
 
-def _records(run: Run) -> Iterator[EpisodeRecord]:
+def _records(run: StoredRun) -> Iterator[EpisodeRecord]:
     """All records of a run; those that contradict each other instead of what stands for them."""
     contradicting = dict(run.conflicts)
     for record in run.records:
         yield from contradicting.get(record.key, (record,))
 
 
-def _with_losses_elsewhere(record: EpisodeRecord, own: Run, runs: Iterable[Run]) -> EpisodeRecord:
+def _with_losses_elsewhere(record: EpisodeRecord, own: StoredRun, runs: Iterable[StoredRun]) -> EpisodeRecord:
     """The record, with the attempts that ended in other runs without a record: playing elsewhere is no fresh start."""
     counts = [(run.run.get("unfinished") or {}).get(record.key) for run in runs if run is not own]
     attempts = sum(one["attempts"] for one in counts if one)
@@ -173,7 +173,7 @@ def _keep(store: Store, line: Line, found: Merged) -> None:
 # run.json
 
 
-def _run_json(named: Mapping[str, Run], out: Path, found: Merged) -> dict[str, Any]:
+def _run_json(named: Mapping[str, StoredRun], out: Path, found: Merged) -> dict[str, Any]:
     runs = [run.run for run in named.values()]
     sources = [_source(name, run) for name, run in named.items()]
     every = [{"run": source["name"], **one} for source in sources for one in source["sessions"]]
@@ -203,12 +203,12 @@ def _run_json(named: Mapping[str, Run], out: Path, found: Merged) -> dict[str, A
     }
 
 
-def _source(name: str, run: Run) -> dict[str, Any]:
+def _source(name: str, run: StoredRun) -> dict[str, Any]:
     kept = {part: run.run[part] for part in TAKEN if part in run.run}
     return {"name": name, "folder": str(run.folder), **kept, "sessions": run_sessions.of(run.run), "notes": list(run.notes)}
 
 
-def _config(runs: Sequence[Run]) -> dict[str, Any]:
+def _config(runs: Sequence[StoredRun]) -> dict[str, Any]:
     """The first run's options, with the suites, tasks, initial states and seeds of all."""
     configs = [_options(run) for run in runs]
     found = {**configs[0], "until": None}
@@ -223,7 +223,7 @@ def _config(runs: Sequence[Run]) -> dict[str, Any]:
     return found
 
 
-def _options(run: Run) -> dict[str, Any]:
+def _options(run: StoredRun) -> dict[str, Any]:
     """`config` of a run, checked; empty for trials on a robot, which have none. Raises InputError."""
     config = run.run.get("config") or {}
     return parse(config).to_json() if config.get("suite") else {}
@@ -237,7 +237,7 @@ def _counts(runs: Sequence[Mapping[str, Any]], found: Merged) -> dict[str, int]:
     return {"planned": max(0, planned - several), "repeated": sum(int(one.get("repeated", 0)) for one in counts)}
 
 
-def _left(runs: Iterable[Run], store: Store) -> dict[str, Any]:
+def _left(runs: Iterable[StoredRun], store: Store) -> dict[str, Any]:
     """`unfinished` of the merged run."""
     kept, left = store.keys(), {}
     for run in runs:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from . import provenance
+from .planning import provenance
 
 PLACE = ("versions", "commit", "hardware", "platform")
 """Parts of a session that run.json also has, as they were in the first."""

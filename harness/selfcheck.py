@@ -22,10 +22,10 @@ from rich.console import Console
 from ..envs import suites
 from ..envs.base import AssetPack, SuiteError, WorldOptions
 from ..envs.paths import cache_home
-from ..results.records import EpisodeRecord
+from ..results.store.records import EpisodeRecord
 from .config import parse
 from .errors import BenchError, InputError
-from .gl import Backend
+from .rendering.gl import Backend
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +118,9 @@ def _nothing(subject: Subject, assets: str, folder: Path) -> tuple[bool, str]:
 
 
 def _workers(subject: Subject, assets: str, scratch: Path) -> tuple[bool, str]:
-    from ..results.store import load_run
+    from ..results.store.reader import read_run
 
-    before = {record.key: record.trajectory_sha256 for record in load_run(scratch / "one").records}
+    before = {record.key: record.trajectory_sha256 for record in read_run(scratch / "one").records}
     again = _play(subject, assets, scratch / "two", subject.suites, "scripted", workers=2)
     after = {record.key: record.trajectory_sha256 for record in again}
     other = [key for key in before if before[key] is None or before[key] != after.get(key)]
@@ -137,12 +137,12 @@ def _won(records: list[EpisodeRecord], *, wanted: bool) -> tuple[bool, str]:
 def _play(
     subject: Subject, assets: str, folder: Path, names: tuple[str, ...], policy: str, *, workers: int
 ) -> list[EpisodeRecord]:
-    from . import session
-    from .prepare import prepare
+    from . import lifecycle
+    from .planning.resolve import prepare
 
     passed = {"suite": list(names), "tasks": subject.tasks, "episodes": 1, "policy": policy, "workers": workers}
     config = parse({**passed, "assets": assets, "out": str(folder)})
     prepared = prepare(config)
-    with session.create(prepared, passed) as store:
-        session.play(prepared, store, Backend("none"), Console(file=io.StringIO()))
+    with lifecycle.create(prepared, passed) as store:
+        lifecycle.play(prepared, store, Backend("none"), Console(file=io.StringIO()))
         return store.records()

@@ -13,9 +13,9 @@ from functools import partial
 import numpy as np
 
 from ..envs.base import Protocol
+from ..envs.types import Array
 from .base import Observation, PolicyError
 
-Array = np.ndarray
 GRIPPER = -1
 """The gripper is the last number of an action."""
 ROTATION = slice(3, 6)

@@ -14,8 +14,7 @@ from typing import Any, Protocol as Interface
 import numpy as np
 
 from ..envs.base import EpisodeSpec, Needs, Protocol, View
-
-Array = np.ndarray
+from ..envs.types import Array
 
 
 class PolicyError(Exception):

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..envs.untrusted import read_object
+from ..envs.safe_io import read_object
+from ..envs.types import Array
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-Array = np.ndarray
 FILES = ("processor_config.json", "tokenizer.json")
 """What a tokenizer folder holds."""
 LARGEST_TOKEN = 1 << 24

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from ..envs.types import Array
 from .base import PolicyError
 
-Array = np.ndarray
 KNOWN = {"size", "filter", "jpeg", "crop"}
 
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .hub_code import HubCodePolicy, pretrained, remote_class
+from ..envs.types import Array
+from .remote_code import HubCodePolicy, pretrained, remote_class
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Array = np.ndarray
 QUESTION = "In: What action should the robot take to {instruction}?\nOut:"
 """The prompt of training and of the LIBERO evaluation."""
 BARE = "{instruction}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.untrusted import inside, parse_json, read_array
+from ..envs.safe_io import inside, parse_json, read_array
 from .base import PolicyError
 
 

@@ -35,7 +35,7 @@ POLICIES: Registry[Callable[..., Policy]] = Registry(
         "nora-1.5-nano": f"{NORA}:NORA_15_NANO",
         "nora-untrained": f"{NORA}:NORA_UNTRAINED",
         "nora-1.5-untrained": f"{NORA}:NORA_15_UNTRAINED",
-        "blind": "nora_bench.policies.blind:Blind",
+        "blind": "nora_bench.policies.open_loop_replay:Blind",
         "lerobot": "nora_bench.policies.lerobot:LeRobotPolicy",
         "openvla": "nora_bench.policies.openvla:OpenVLAPolicy",
         "spatialvla": "nora_bench.policies.spatialvla:SpatialVLAPolicy",

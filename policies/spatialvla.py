@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..envs.types import Array
 from .base import PolicyError
-from .hub_code import HubCodePolicy, pretrained, remote_class
+from .remote_code import HubCodePolicy, pretrained, remote_class
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Array = np.ndarray
 TOKENS_PER_ACTION = 3
 """Translation, rotation, gripper."""
 

@@ -15,8 +15,8 @@ import numpy as np
 from ..envs.base import ActionConvention, Array
 
 if TYPE_CHECKING:
-    from .reading import Run
-    from .records import EpisodeRecord
+    from .store.reader import StoredRun
+    from .store.records import EpisodeRecord
 
 MANY = 0.2
 """Share of an episode's numbers outside the bounds that is suspicious."""
@@ -45,7 +45,7 @@ def measure(actions: Array, convention: ActionConvention | None) -> dict[str, fl
     return {name: round(value, 6) for name, value in found.items()}
 
 
-def action_warnings(run: Run, records: Iterable[EpisodeRecord]) -> Iterator[str]:
+def action_warnings(run: StoredRun, records: Iterable[EpisodeRecord]) -> Iterator[str]:
     """What is suspicious about the actions of a run's episodes, a line each; nothing where they are as they should be."""
     checked = [record for record in records if record.success is not None and record.action_checks]
     if not checked:

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .reading import Run
-from .records import EpisodeRecord
+from .store.reader import StoredRun
+from .store.records import EpisodeRecord
 
 REFUSED = ("protocol", "protocol_version", "protocol_numbers", "max_steps", "assets")
 """Conditions under which another value makes another benchmark: no verdict over them unless it is asked for."""
@@ -95,7 +95,7 @@ class Conditions:
         return json.loads(json.dumps({**asdict(self), "digest": self.digest}, default=str))
 
 
-def conditions(run: Run, records: Sequence[EpisodeRecord] | None = None) -> Conditions:
+def conditions(run: StoredRun, records: Sequence[EpisodeRecord] | None = None) -> Conditions:
     """What a run, or some of its records, was made under."""
     facts, records = run.run, run.records if records is None else records
     protocol, policy = _mapping(facts.get("protocol")), _mapping(facts.get("policy"))
@@ -286,7 +286,7 @@ def _policies(a: Conditions, b: Conditions) -> Iterable[Unlike]:
                 yield one
 
 
-def require_comparable(a: Run, b: Run, remedy: str) -> list[Unlike]:
+def require_comparable(a: StoredRun, b: StoredRun, remedy: str) -> list[Unlike]:
     """The conditions in which two runs differ, all of them such as allow a verdict.
 
     Args:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .conditions import Conditions
+from .grouping import Group, episodes
 from .layouts import Item
-from .outcomes import Group, episodes
 
 
 @dataclass(frozen=True, slots=True)

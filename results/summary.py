@@ -8,10 +8,10 @@ from statistics import fmean
 from typing import Any
 
 from .action_checks import action_warnings
+from .grouping import Group, groups, rate_of, shares
 from .layouts import Item
-from .outcomes import Group, groups, rate_of, shares
-from .reading import Run
-from .records import EpisodeRecord
+from .store.reader import StoredRun
+from .store.records import EpisodeRecord
 
 PROVENANCE = ("command", "versions", "commit", "hardware", "platform")
 """Parts of run.json that say where its numbers come from."""
@@ -19,7 +19,7 @@ PHASES = ("reset", "step", "render", "policy")
 """Parts of an episode's seconds, in the order in which they are printed."""
 
 
-def summarise(run: Run) -> dict[str, Any]:
+def summarise(run: StoredRun) -> dict[str, Any]:
     """JSON-able: `counts`, `suites` (rates with 95 % intervals, tasks), `errors`, `seconds`, `chunk_status`, `action_warnings`,
     provenance."""
     facts = ("status", "created", "finished", "policy", "protocol", "assets", "config", "utilisation", "merged")
@@ -41,7 +41,7 @@ def summarise(run: Run) -> dict[str, Any]:
     }
 
 
-def counts(run: Run) -> dict[str, int]:
+def counts(run: StoredRun) -> dict[str, int]:
     """Episodes planned (0 where run.json does not say), finished, scored, succeeded, errored (by cause, where the record
     says), under how many conditions; started more than once; how many the policy lost on the way, and how many times."""
     scored = [record for record in run.records if record.success is not None]
@@ -74,7 +74,7 @@ def troubles(counts: Mapping[str, int]) -> Iterator[str]:
         yield f"{counts['lost_by_policy']} were lost by the policy before they ended ({counts['policy_losses']} times in all)"
 
 
-def suites(run: Run) -> list[dict[str, Any]]:
+def suites(run: StoredRun) -> list[dict[str, Any]]:
     """One entry per suite and set of conditions, with its tasks; rates as fractions."""
     return [entry for group in groups(run) for entry in group_suites(group)]
 
@@ -165,7 +165,7 @@ def chunk_status(records: Iterable[EpisodeRecord]) -> dict[str, int]:
     return dict(found)
 
 
-def find(run: Run, key: str) -> EpisodeRecord:
+def find(run: StoredRun, key: str) -> EpisodeRecord:
     """The episode of that key. Raises KeyError naming the nearest ones."""
     from ..envs.registry import nearest
 

@@ -18,7 +18,7 @@ from ..envs.base import EpisodeSpec
 from ..envs.registry import nearest
 from . import layouts
 from .layouts import Item
-from .records import EpisodeRecord
+from .store.records import EpisodeRecord
 
 COLUMNS = ("task", "trial", "start", "success", "partial", "distractor")
 """Of the CSV; `start`, `partial` and `distractor` may be missing."""

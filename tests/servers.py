@@ -13,9 +13,9 @@ from typing import Any
 
 import fakes
 from nora_bench.envs.base import EpisodeSpec, View
-from nora_bench.harness.decide import PolicySeat
-from nora_bench.harness.desk import Desk
-from nora_bench.harness.serve import Address, greeting, listening
+from nora_bench.harness.execution.policy_host import PolicySeat
+from nora_bench.harness.serving.batching import Desk
+from nora_bench.harness.serving.server import Address, greeting, listening
 from nora_bench.policies.base import Observation, Policy, PolicyContext
 from nora_bench.policies.remote import codec
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from nora_bench.results.stats import Sums, effective_sizes
-from nora_bench.results.weighted_mean import limits
+from nora_bench.results.statistics.intervals import Sums, effective_sizes
+from nora_bench.results.statistics.weighted_mean import limits
 
 
 @dataclass(frozen=True)

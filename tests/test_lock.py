@@ -6,7 +6,7 @@ import subprocess
 import tomllib
 
 import pytest
-from nora_bench.envs.libero.install import WITHOUT_DEPENDENCIES
+from nora_bench.envs.libero.sim.install import WITHOUT_DEPENDENCIES
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from test_layers import ROOT

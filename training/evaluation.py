@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..policies.recordings import read_records
-from ..results.stats import strata_of, stratified
-from .settings import TrainingError
+from ..results.statistics.intervals import strata_of, stratified
+from .engine.config import TrainingError
 
 CHOOSING = "35-39"
 """Initial states on which checkpoints are compared. Demonstrations are of 0-34; 40-49 are for the final test alone."""

@@ -1,4 +1,4 @@
-"""Ours against recordings of the released training code: preference losses and world model. See `policies/nora/parity.py`."""
+"""Training code compared with recordings of the released code: preference losses and world model."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..envs.parity import Check, largest
-from ..policies.nora.parity import FLOAT32, GRADIENT, INPUTS
-from ..policies.nora.recordings import Recordings
+from ..policies.nora.parity.compare import FLOAT32, GRADIENT, INPUTS
+from ..policies.nora.parity.recordings import Recordings
 
 if TYPE_CHECKING:
-    from ..policies.nora.model import NoraModel
-    from .preference.dpo import FlowTerms
-    from .preference.terms import Frozen
+    from ..policies.nora.model.reference import NoraModel
+    from .preference.loss import FlowTerms, Frozen
     from .world_model.model import WorldModel
 
 AMPLIFIED = 1e-4
@@ -52,7 +51,7 @@ def _dpo(recordings: Recordings) -> Iterator[Check]:
     import torch
 
     from ..policies.nora.checkpoint import open_checkpoint
-    from .preference.terms import Frozen
+    from .preference.loss import Frozen
 
     checkpoint = open_checkpoint(str(recordings.folder / "weights.safetensors"))
     before, policy = (checkpoint.model("cpu", torch.float32) for _ in range(2))
@@ -68,7 +67,7 @@ def _flow_terms(recordings: Recordings, policy: NoraModel, reference: Frozen, dr
     """Terms of the recorded pairs over the recorded training prompts; `draws` are noise and time of winners, then losers."""
     import torch
 
-    from .preference.terms import Shown, flow_terms
+    from .preference.loss import Shown, flow_terms
 
     mask = recordings.get(TOKENS, "train.expert_attention").bool()
     pairs = torch.cat([recordings.get(DPO, f"dpo.actions_{side}") for side in ("winner", "loser")])
@@ -81,9 +80,9 @@ def _inputs(recordings: Recordings) -> tuple[Any, ...]:
 
 
 def _released(recordings: Recordings, policy: NoraModel, reference: Frozen) -> Iterator[Check]:
-    from ..policies.nora.model import token_loss
-    from .preference.dpo import flow_dpo
-    from .preference.settings import RELEASED
+    from ..policies.nora.model.reference import token_loss
+    from .preference.loss import flow_dpo
+    from .preference.objective import RELEASED
 
     case = "dpo.released"
     terms = _flow_terms(recordings, policy, reference, tuple(recordings.get(DPO, f"dpo.{n}") for n in ("noise", "time")))
@@ -110,7 +109,7 @@ def _recorded_terms(recordings: Recordings, terms: FlowTerms) -> FlowTerms:
     """The recorded velocities in the place of ours."""
     import torch
 
-    from .preference.dpo import FlowTerms
+    from .preference.loss import FlowTerms
 
     policy, reference = (
         torch.cat([recordings.get(DPO, f"dpo.released.{who}_velocity_{side}") for side in ("winner", "loser")])
@@ -127,7 +126,7 @@ def _velocities(recordings: Recordings, terms: FlowTerms) -> Iterator[Check]:
 
 
 def _errors(recordings: Recordings, terms: FlowTerms, case: str, reduction: str, suffix: str) -> Iterator[Check]:
-    from .preference.dpo import squared_error
+    from .preference.loss import squared_error
 
     for who, velocity in (("policy", terms.policy), ("ref", terms.reference)):
         errors = squared_error(velocity, terms.target, reduction).chunk(2)
@@ -139,7 +138,7 @@ def _errors(recordings: Recordings, terms: FlowTerms, case: str, reduction: str,
 def _paper(recordings: Recordings, policy: NoraModel, reference: Frozen) -> Iterator[Check]:
     import torch
 
-    from .preference.dpo import flow_dpo
+    from .preference.loss import flow_dpo
 
     case = "dpo.paper"
     noise, time, beta = (recordings.get(DPO, f"{case}.{name}") for name in ("noise", "time", "beta"))
@@ -152,7 +151,7 @@ def _paper(recordings: Recordings, policy: NoraModel, reference: Frozen) -> Iter
 def _token_dpo(recordings: Recordings, policy: NoraModel, reference: Frozen) -> Iterator[Check]:
     import torch
 
-    from .preference.dpo import token_dpo, token_log_probabilities
+    from .preference.loss import token_dpo, token_log_probabilities
 
     ours, theirs = [], []
     for side in ("winner", "loser"):

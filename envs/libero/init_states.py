@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..base import SuiteError
-from ..untrusted import zip_errors
+from ..safe_io import zip_errors
 
 REINSTALL = "Type: pip install --force-reinstall --no-deps hf-libero==0.1.4"
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from ..base import SuiteError, WorldOptions
 from ..parity import Check, largest
-from ..untrusted import is_name, read_arrays, read_object
-from .install import import_libero, libero_root
+from ..safe_io import is_name, read_arrays, read_object
+from .sim.install import import_libero, libero_root
 
 TOLERANCE = 1e-9
 EARLY = 5
@@ -49,7 +49,7 @@ def compare(folder: Path, options: WorldOptions, *, pictures: bool) -> Iterator[
         SuiteError: a recording is not readable or not of this layout.
     """
     import_libero(Path(options.assets), Path(options.cache), gl=options.gl)
-    from .scene import Scene  # after the GL backend is chosen, which mujoco reads at import
+    from .sim.scene import Scene  # after the GL backend is chosen, which mujoco reads at import
 
     built: tuple[str, Any] = ("", None)
     for stem in recordings(folder):
@@ -118,7 +118,7 @@ def _picture_steps(stem: Path, facts: dict, steps: int) -> dict[int, list[tuple[
 
 def _steps(scene: Any, actions: np.ndarray, wanted: dict[int, list[tuple[str, str, Path]]]) -> dict[str, Any]:
     """Play all actions, observing after each; pictures where wanted."""
-    from .render import Renderer
+    from .sim.render import Renderer
 
     renderer = Renderer(scene.model, scene.data, 256) if wanted else None
     out: dict[str, Any] = {"states": [], "done": [], "pictures": {}, **{key: [] for key in OBSERVED}}

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
 
 from ..base import ActionConvention, AssetPack, Task, World, WorldOptions
-
-INIT_STATES = 50
-"""Stored initial states per task (`.pruned_init`)."""
+from .tasks import TITLES, load_tasks
 
 DEPENDENCIES = ("mujoco", "robosuite", "hf-libero", "bddl", "numpy", "numba", "scipy")
 """Distributions whose version can change a result."""
 
 ACTIONS = ActionConvention(translation=(0, 1, 2), gripper=6)
 """Six parts of a motion, cut to [-1, 1] (1 is 5 cm or 0.5 rad to go), and the gripper: -1 opens, 1 closes."""
-
-TITLES = {
-    "libero_spatial": "Spatial",
-    "libero_object": "Object",
-    "libero_goal": "Goal",
-    "libero_10": "Long",
-    "libero_90": "LIBERO-90",
-}
-
-
-@cache
-def _table() -> dict[str, list[dict]]:
-    return json.loads(files(__name__.rpartition(".")[0]).joinpath("tasks.json").read_text(encoding="utf-8"))
-
-
-def load_tasks(suite: str) -> tuple[Task, ...]:
-    """The tasks of one LIBERO suite in the benchmark's default order (`task_order_index` 0)."""
-    return tuple(Task(id=i, init_states=INIT_STATES, **row) for i, row in enumerate(_table()[suite]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +41,13 @@ class LiberoSuite:
 
     def resolve_assets(self, wanted: str) -> AssetPack:
         """The pack that `auto`, `official`, `standin` or a folder stands for."""
-        from .assets import resolve
+        from .assets.resolve import resolve
 
         return resolve(wanted, self.name)
 
     def open_world(self, options: WorldOptions) -> World:
         """A world for any LIBERO suite."""
-        from .world import LiberoWorld
+        from .sim.env import LiberoWorld
 
         return LiberoWorld(options)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..base import SuiteError
-from ..untrusted import read_arrays, read_object
+from ..safe_io import read_arrays, read_object
 from .grid import Configuration, EpisodeSetup, RobotInit, configurations
 
 ORIENTATIONS = {"upright": "standing", "laid_vertically": "vertical", "lr_switch": "horizontal"}

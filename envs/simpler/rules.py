@@ -12,10 +12,9 @@ from typing import Any, Protocol as Interface
 
 import numpy as np
 
+from ..types import Array
 from .grid import EpisodeSetup
 from .placements import objects
-
-Array = np.ndarray
 
 IMPULSE = 1e-6
 """Smaller impulses are no contact."""

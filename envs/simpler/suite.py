@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-from ..base import ActionConvention, AssetPack, EpisodeSpec, SuiteError, Task, World, WorldOptions
-from .grid import Configuration, EpisodeSetup, configurations
+from ..base import ActionConvention, AssetPack, EpisodeSpec, Task, World, WorldOptions
+from .grid import Configuration
 from .placements import instruction
+from .setup import TASKS, setup_of, suite_configurations
 
-TASKS = ("pick_coke_can", "move_near", "open_drawer", "close_drawer")
-"""Those of the papers' tables, in their order; a task's id is its place here."""
 ACTIONS = ActionConvention(translation=(0, 1, 2))
 """Displacement (m), rotation (rad) and change of the gripper of one step: a metre or a radian is no step of this robot."""
 OURS = ("sapien", "ruckig", "trimesh", "numpy", "opencv-python-headless")
 """Distributions whose version can change a result of our own build."""
 UPSTREAMS = ("mani_skill2_real2sim", "simpler_env", "gymnasium")
 """More of them, where the original is installed."""
-
-
-@cache
-def _configurations(setting: str, counted: bool) -> dict[str, tuple[Configuration, ...]]:
-    """Task -> its configurations, subtask by subtask and look by look."""
-    chosen = [c for c in configurations() if c.setting == setting and c.counted == counted]
-    return {task: found for task in TASKS if (found := tuple(c for c in chosen if c.task == task))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +29,6 @@ class SimplerSuite:
 
     name: str
     title: str
-    setting: str
-    counted: bool = True
-    """Whether it holds the configurations that published averages contain, or those that are left out of them."""
     family: str = "simpler"
     default_protocol: str = "simpler/nora-1.5"
     opengl: bool = False
@@ -58,33 +46,25 @@ class SimplerSuite:
 
     @property
     def tasks(self) -> tuple[Task, ...]:
-        return tuple(_task(name, found) for name, found in _configurations(self.setting, self.counted).items())
-
-    def setup(self, spec: EpisodeSpec) -> EpisodeSetup:
-        """The grid's episode behind a spec. Raises SuiteError for one that the grid does not have."""
-        task = TASKS[spec.task_id] if 0 <= spec.task_id < len(TASKS) else None
-        for configuration in _configurations(self.setting, self.counted).get(task or "", ()):
-            if configuration.name == spec.variant and 0 <= spec.init_state < configuration.n_episodes:
-                return configuration.episode(spec.init_state)
-        raise SuiteError(f"SimplerEnv's grid has no episode {spec.scene}; see `nora-bench list tasks --suite {self.name}`")
+        return tuple(_task(name, found) for name, found in suite_configurations(self.name).items())
 
     def instruction(self, spec: EpisodeSpec) -> str:
         """What the policy is told in that episode."""
-        return instruction(self.setup(spec))
+        return instruction(setup_of(spec))
 
     def resolve_assets(self, wanted: str) -> AssetPack:
         """The pack that `auto`, `official`, `standin` or a folder stands for."""
-        from .packs import resolve
+        from .assets.packs import resolve
 
         return resolve(wanted)
 
     def open_world(self, options: WorldOptions) -> World:
         """A world for any suite of the family, by the backend asked for."""
         if options.backend == "upstream":
-            from .upstream import UpstreamWorld
+            from .sim.upstream import UpstreamWorld
 
             return UpstreamWorld(options)
-        from .world import SimplerWorld
+        from .sim.env import SimplerWorld
 
         return SimplerWorld(options)
 
@@ -108,14 +88,6 @@ def _version(name: str) -> str:
         return "missing"
 
 
-def setup_of(spec: EpisodeSpec) -> EpisodeSetup:
-    """The grid's episode behind a spec of any suite here. Raises SuiteError."""
-    suites = {suite.name: suite for suite in (simpler_vm, simpler_va, simpler_va_camera)}
-    if spec.suite not in suites:
-        raise SuiteError(f"{spec.suite} is no suite of SimplerEnv; there are {', '.join(suites)}")
-    return suites[spec.suite].setup(spec)
-
-
-simpler_vm = SimplerSuite("simpler-vm", "Visual Matching", "visual_matching")
-simpler_va = SimplerSuite("simpler-va", "Variant Aggregation", "variant_aggregation")
-simpler_va_camera = SimplerSuite("simpler-va-camera", "Variant Aggregation, camera", "variant_aggregation", counted=False)
+simpler_vm = SimplerSuite("simpler-vm", "Visual Matching")
+simpler_va = SimplerSuite("simpler-va", "Variant Aggregation")
+simpler_va_camera = SimplerSuite("simpler-va-camera", "Variant Aggregation, camera")

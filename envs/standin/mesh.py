@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-Array = np.ndarray
+from ..types import Array
+
 Point = tuple[float, float, float]
 Rectangle = tuple[float, float, float, float]
 """u and v of the upper left corner, then of the lower right one."""

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-Array = np.ndarray
+from ..types import Array
+
 Colour = tuple[float, float, float]
 
 STROKES = {

@@ -51,7 +51,7 @@ HOMES: dict[str, str] = {"collect": "training", "train": "training", "label": "t
 """Verb -> the package it is of, where that is not the harness. This table is where the packages above us are put
 together; nothing else of the harness knows of them."""
 
-COMPARISONS: dict[str, tuple[str, ...]] = {"nora": ("nora_bench.policies.nora.parity", "nora_bench.training.parity")}
+COMPARISONS: dict[str, tuple[str, ...]] = {"nora": ("nora_bench.policies.nora.parity.compare", "nora_bench.training.parity")}
 """Family of recordings -> the modules whose `compare(recordings)` holds them against ours; put together here as `HOMES` is."""
 
 

@@ -128,7 +128,7 @@ def _fetch(family: str, revision: str) -> None:
 
 def _sheet(out: Path, packs: list[str], suite: str, side: int) -> None:
     from ...envs import suites
-    from ..sheet import contact_sheet
+    from ..replay.contact_sheet import contact_sheet
 
     names = [name for name in suites.expand(suite) if name != "libero_90"]
     contact_sheet(out, [suites.get(names[0]).resolve_assets(wanted) for wanted in packs], names, side)

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from ..progress import LINE_S, duration
+from ..execution.progress import LINE_S
+from ..planning.provenance import duration
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ...results.reading import Run
+    from ...results.store.reader import StoredRun
 
 
 def compare(
@@ -36,7 +36,7 @@ def compare(
     Exact test paired by initial state, 95 % intervals that hold together, p-values corrected over the columns of the table
     (Holm), and how many initial states would settle what is open. See docs/statistics.md.
     """
-    from ...results.reading import load_run
+    from ...results.store.reader import read_run
     from ..errors import InputError
 
     gc.disable()  # as in `table`
@@ -46,19 +46,19 @@ def compare(
         raise InputError(
             "--no-worse-than takes points above 0, up to 100, and two runs: `nora-bench compare A B --no-worse-than 2`"
         )
-    runs = [load_run(folder) for folder in folders]
+    runs = [read_run(folder) for folder in folders]
     try:
         if len(runs) == 2 and not real:
             _two(*runs, margin=no_worse_than, flips=flips, anyway=anyway, as_json=as_json)
         else:
-            _several(runs, [load_run(folder) for folder in real or ()], anyway=anyway, as_json=as_json)
+            _several(runs, [read_run(folder) for folder in real or ()], anyway=anyway, as_json=as_json)
     except ValueError as error:  # Incomparable, NotMeasurable, or no scene in common
         raise InputError(str(error)) from None
 
 
-def _two(a: Run, b: Run, *, margin: float | None, flips: bool, anyway: bool, as_json: bool) -> None:
-    from ...results.contest import compare as compare_runs
-    from ...results.noninferiority import no_worse
+def _two(a: StoredRun, b: StoredRun, *, margin: float | None, flips: bool, anyway: bool, as_json: bool) -> None:
+    from ...results.statistics.comparison import compare as compare_runs
+    from ...results.statistics.noninferiority import no_worse
     from . import verdicts, verdicts_json
 
     found = compare_runs(a, b, anyway=anyway)
@@ -81,9 +81,9 @@ def _two(a: Run, b: Run, *, margin: float | None, flips: bool, anyway: bool, as_
         raise typer.Exit(1)
 
 
-def _several(runs: Sequence[Run], real: Sequence[Run], *, anyway: bool, as_json: bool) -> None:
-    from ...results.agreement import agreement
-    from ...results.standings import rank
+def _several(runs: Sequence[StoredRun], real: Sequence[StoredRun], *, anyway: bool, as_json: bool) -> None:
+    from ...results.statistics.agreement import agreement
+    from ...results.statistics.standings import rank
     from . import verdicts, verdicts_json
 
     ranking = rank(runs, anyway=anyway)

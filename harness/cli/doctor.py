@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..doctor import Finding
+    from ..diagnostics.doctor import Finding
 
 
 def doctor(
@@ -30,7 +30,7 @@ def doctor(
 
     Ends with 0 where the suites whose extras are installed can be played (notes are no problems), 3 where they cannot.
     """
-    from ..doctor import Status, worst
+    from ..diagnostics.doctor import Status, worst
 
     pythons = _pythons(python or [])
     findings = _examine(out, pythons, quiet=as_json or fix)
@@ -61,8 +61,8 @@ def _pythons(given: list[str]) -> dict[str, str]:
 
 
 def _examine(out: Path, pythons: Mapping[str, str], *, quiet: bool) -> list[Finding]:
-    from ..doctor import examine
-    from ..doctor_upstream import examine_upstream
+    from ..diagnostics.doctor import examine
+    from ..diagnostics.upstream import examine_upstream
 
     findings = []
     upstream = examine_upstream(pythons["simpler"]) if "simpler" in pythons else ()
@@ -75,13 +75,13 @@ def _examine(out: Path, pythons: Mapping[str, str], *, quiet: bool) -> list[Find
 
 def _mend(findings: list[Finding], done: list[list[str]]) -> bool:
     """Run what is safe and was not run before; whether anything was. OpenGL can only be tried once MuJoCo is there."""
-    from .. import mend
+    from ..diagnostics import checks
 
-    cures = [finding.cure for finding in findings if not mend.refusal(finding.cure)]
-    todo = [command for command in mend.commands(cures) if command not in done]
+    cures = [finding.cure for finding in findings if not checks.refusal(finding.cure)]
+    todo = [command for command in checks.commands(cures) if command not in done]
     for command in todo:
         print(f"$ {shlex.join(command)}", file=sys.stderr)
-        if wrong := mend.run(command):
+        if wrong := checks.run(command):
             print(f"nora-bench: that did not work ({wrong})", file=sys.stderr)
     done += todo
     return bool(todo)
@@ -91,8 +91,8 @@ def _print(finding: Finding) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from ..doctor import Status
-    from ..doctor_disk import printable
+    from ..diagnostics.disk import printable
+    from ..diagnostics.doctor import Status
 
     marks = {Status.ok: ("✓", "+", "green"), Status.note: ("!", "!", "yellow"), Status.problem: ("✗", "x", "red")}
     mark, plain, style = marks[finding.status]

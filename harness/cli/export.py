@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from ...results.reading import Run
+    from ...results.store.reader import StoredRun
 
 
 class Format(StrEnum):
@@ -52,10 +52,10 @@ def export(
     `lerobot` plays every episode again to see what the policy saw; those whose replay is not the record are left out, and the
     command ends with 1.
     """
-    from ...results.reading import load_run
+    from ...results.store.reader import read_run
     from ..errors import ExitCode, InputError
 
-    run = load_run(folder)
+    run = read_run(folder)
     target = out or _usual_name(run, form)
     if target.exists():
         raise InputError(f"{target} exists; choose another name with --out")
@@ -70,14 +70,14 @@ def export(
         raise typer.Exit(int(ExitCode.FINDINGS))
 
 
-def _usual_name(run: Run, form: Format) -> Path:
+def _usual_name(run: StoredRun, form: Format) -> Path:
     if form is not Format.inspect:
         return Path(f"{run.name}{ENDINGS[form]}")
     created = re.sub(r"[^0-9A-Za-z+.-]", "-", str(run.run.get("created") or "1970-01-01T00:00:00+00:00"))
     return Path(f"{created}_nora-bench_{run.name.replace('_', '-')}.json")  # names like these are what Inspect lists
 
 
-def _write(run: Run, form: Format, out: Path, replayed: Mapping[str, Any], *, quiet: bool) -> tuple[int, list[str]]:
+def _write(run: StoredRun, form: Format, out: Path, replayed: Mapping[str, Any], *, quiet: bool) -> tuple[int, list[str]]:
     """How many episodes were written, and which were left out; `replayed` is for `write_lerobot`."""
     from ..export.inspect_log import write_inspect
     from ..export.lerobot import write_lerobot

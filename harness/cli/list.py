@@ -32,13 +32,13 @@ def list(
 
     Example: `nora-bench list tasks --suite libero_goal`
     """
-    from .. import catalogue
+    from ..planning import listing
 
     rows = {
-        Kind.suites: catalogue.suite_rows,
-        Kind.tasks: lambda: catalogue.task_rows(suite),
-        Kind.policies: catalogue.policy_rows,
-        Kind.protocols: catalogue.protocol_rows,
+        Kind.suites: listing.suite_rows,
+        Kind.tasks: lambda: listing.task_rows(suite),
+        Kind.policies: listing.policy_rows,
+        Kind.protocols: listing.protocol_rows,
     }[kind]()
     if as_json:
         print(json.dumps(rows, indent=2))

@@ -27,11 +27,11 @@ def merge(
     Refused where they differ in protocol, step budget, assets, backend or policy. What else differs (versions, drivers,
     hardware) is told and kept with the sessions. Ends with 1 where an episode has two outcomes or lacks its actions.
     """
-    from ...results.reading import load_run
+    from ...results.store.reader import read_run
     from ..errors import ExitCode
     from ..merge import merge as join
 
-    merged = join([load_run(folder) for folder in folders], out)
+    merged = join([read_run(folder) for folder in folders], out)
     if as_json:
         print(json.dumps(merged.to_json(), ensure_ascii=False))
     else:

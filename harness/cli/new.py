@@ -29,7 +29,7 @@ def new(
     from ...envs import suites
     from ...policies.registry import POLICIES
     from ..errors import InputError
-    from ..skeletons import write
+    from ..templates import write
 
     taken = POLICIES.names() if kind is Kind.policy else (*suites.names(), *suites.GROUPS)
     if name in taken:

@@ -43,7 +43,7 @@ def parity(
 def _checks(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
     """All checks of all recordings found. Raises InputError where nothing is recognised."""
     from ...envs.simpler.recordings import stems
-    from ...policies.nora.recordings import is_recorded
+    from ...policies.nora.parity.recordings import is_recorded
     from ..errors import InputError
 
     if not folder.is_dir():
@@ -71,7 +71,7 @@ def _libero(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
     from ...envs.base import WorldOptions
     from ...envs.libero.parity import compare
     from ...envs.paths import cache_home
-    from ..gl import choose_gl
+    from ..rendering.gl import choose_gl
 
     pack = suites.get("libero_goal").resolve_assets(assets)
     official = pack.name == "official"
@@ -85,31 +85,31 @@ def _simpler(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
     from ...envs import suites
     from ...envs.base import WorldOptions
     from ...envs.paths import cache_home
-    from ...envs.simpler import rules_parity
-    from ..drawing import find_driver
+    from ...envs.simpler.parity import rules
+    from ..rendering.backend import find_driver
 
-    yield from rules_parity.compare(folder)
+    yield from rules.compare(folder)
     suite = suites.get("simpler-vm")
     pack = suite.resolve_assets(assets)
     if pack.name == "standin":
         print("SimplerEnv's physics is not compared: stand-ins have shapes of their own", file=sys.stderr)
     else:
-        from ...envs.simpler import physics_parity
+        from ...envs.simpler.parity import physics
 
-        yield from physics_parity.compare(folder, Path(pack.path))
+        yield from physics.compare(folder, Path(pack.path))
     pictures = pictures and pack.name != "standin"
     if not pictures:
         print("SimplerEnv's pictures are not compared: not asked for, or no official pack at hand", file=sys.stderr)
         return
-    from ...envs.simpler import picture_parity
+    from ...envs.simpler.parity import images
 
-    yield from picture_parity.compare(folder, WorldOptions(pack.path, find_driver(suite).name, str(cache_home())))
+    yield from images.compare(folder, WorldOptions(pack.path, find_driver(suite).name, str(cache_home())))
 
 
 def _nora(folder: Path) -> Iterator[Check]:
     from importlib import import_module
 
-    from ...policies.nora.recordings import Recordings
+    from ...policies.nora.parity.recordings import Recordings
     from ..errors import InputError
     from . import COMPARISONS
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from ...results.planning import Column, Pilot
+    from ...results.statistics.sample_size import Column, Pilot
 
 LIKENESS = 0.5
 """Likeness of the episodes of one initial state where no run tells."""
@@ -37,7 +37,7 @@ def plan(
     Every column of the table that fits the suites is one hypothesis; 5 % are divided by their number (Holm). Both policies are
     taken to be played on the same initial states; what pairing gains beyond that is not counted on. See docs/statistics.md.
     """
-    from ...results import planning
+    from ...results.statistics import sample_size
     from ..config import integers
     from ..errors import InputError
 
@@ -53,12 +53,12 @@ def plan(
             f"--from {from_run}: it has no rate to plan with in any column of {layout.id} (not played, or lost to errors); "
             "plan without it, or name another run"
         )
-    level = planning.LEVEL / len(columns)
+    level = sample_size.LEVEL / len(columns)
     rows = [
         _row(column, pilots.get(column.name), numbers, base / 100, likeness, detect / 100, power / 100, level)
         for column in columns
     ]
-    said = {"detect": detect, "power": power, "level": planning.LEVEL, "hypotheses": len(columns), "columns": rows}
+    said = {"detect": detect, "power": power, "level": sample_size.LEVEL, "hypotheses": len(columns), "columns": rows}
     if as_json:
         print(json.dumps(said, indent=2, ensure_ascii=False))
         return
@@ -68,7 +68,7 @@ def plan(
 def planned_columns(wanted: Sequence[str]) -> tuple[Any, list[Column]]:
     """The table that fits the suites, and its columns as one seed of all their episodes fills them."""
     from ..config import parse
-    from ..plan import find_stage, make_plan
+    from ..planning.plan import find_stage, make_plan
 
     config = parse({"suite": list(wanted)})
     stage = find_stage(config)
@@ -83,27 +83,28 @@ def columns_of(stage: Any, episodes: Sequence[Any], seeds: int) -> tuple[Any, li
         episodes: the planned episodes.
         seeds: seeds of each initial state.
     """
-    from ...results import layouts, planning
+    from ...results import layouts
+    from ...results.statistics import sample_size
 
     layout = layouts.fitting({suite.name for suite in stage.suites})
     if not {suite.name for suite in stage.suites} & set(layout.suites):
         layout = layouts.table_of({suite.name: len(suite.tasks) for suite in stage.suites})
     scenes = {(spec.suite, stage.task(spec).name, spec.variant, spec.init_state) for spec in episodes}
-    return layout, planning.columns(layout, sorted(scenes), seeds)
+    return layout, sample_size.columns(layout, sorted(scenes), seeds)
 
 
 def _pilots(folder: Path, layout: Any) -> dict[str, Pilot]:
-    from ...results import planning
-    from ...results.outcomes import groups
-    from ...results.reading import load_run
+    from ...results.grouping import groups
+    from ...results.statistics import sample_size
+    from ...results.store.reader import read_run
     from ..errors import InputError
 
-    found = groups(load_run(folder))
+    found = groups(read_run(folder))
     if len(found) != 1:
         raise InputError(
             f"--from {folder}: it holds {len(found)} sets of conditions, and a plan starts from one; name another run"
         )
-    pilots = {item.name: planning.pilot(found[0], layout, item.name) for item in layout.items}
+    pilots = {item.name: sample_size.pilot(found[0], layout, item.name) for item in layout.items}
     return {name: one for name, one in pilots.items() if one}
 
 
@@ -117,7 +118,7 @@ def _row(
     wanted: float,
     level: float,
 ) -> dict[str, Any]:
-    from ...results import planning
+    from ...results.statistics import sample_size
 
     alike = likeness if likeness is not None else found.likeness if found and found.likeness is not None else LIKENESS
     rate = found.base if found else base
@@ -127,7 +128,7 @@ def _row(
         needed = [
             _needed(gain, one, repeats, alike, level, wanted) for one in ([rate, found.low, found.high] if found else [rate])
         ]
-        smallest = planning.smallest_difference(column.states, rate, repeats, alike, level, wanted)
+        smallest = sample_size.smallest_difference(column.states, rate, repeats, alike, level, wanted)
         row["seeds"].append(
             {
                 "seeds": number,
@@ -141,11 +142,11 @@ def _row(
 
 def _needed(gain: float, base: float, repeats: float, likeness: float, level: float, wanted: float) -> int | None:
     """Initial states, or None where the base rate leaves no room for such a gain."""
-    from ...results import planning
+    from ...results.statistics import sample_size
 
     if base + gain > 1:
         return None
-    return planning.states_needed(gain, base, repeats, likeness, level, wanted)
+    return sample_size.states_needed(gain, base, repeats, likeness, level, wanted)
 
 
 def _range(needed: Sequence[int | None]) -> list[int] | None:

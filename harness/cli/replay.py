@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..replay import Verdict
+    from ..replay.replay import Verdict
 
 
 def replay(
@@ -31,11 +31,11 @@ def replay(
 
     Ends with 0 where the trajectory is the recorded one to the bit, 1 where it is not.
     """
-    from ...results.reading import load_run
-    from ..film import open_film
-    from ..replay import replay as play
+    from ...results.store.reader import read_run
+    from ..replay.replay import replay as play
+    from ..replay.video import open_film
 
-    run = load_run(folder)
+    run = read_run(folder)
     with open_film(video, fps) if video else nullcontext() as show:
         verdict = play(run, key, assets=assets, show=show, trusted=trust or ())
     if as_json:

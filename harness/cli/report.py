@@ -20,9 +20,9 @@ def report(
 
     Films are taken from the runs' `videos` folders. The page opens offline and asks nothing of any server.
     """
-    from ...results.reading import load_run
-    from ...results.report import page
+    from ...results.report.page import page
+    from ...results.store.reader import read_run
 
-    text = page([load_run(folder) for folder in folders], sample=films, megabytes=megabytes)
+    text = page([read_run(folder) for folder in folders], sample=films, megabytes=megabytes)
     out.write_text(text, encoding="utf-8")
     print(f"{out} ({len(text.encode()) / 2**20:.1f} MiB)")

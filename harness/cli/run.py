@@ -15,7 +15,7 @@ from ..config import HOW, RunConfig, parse, read_file
 from ..errors import ExitCode, InputError, Interrupted, exit_code
 
 if TYPE_CHECKING:
-    from ..videos import Filmed
+    from ..replay.video import Filmed
 
 PREFIX = "NORA_BENCH_"
 
@@ -104,9 +104,9 @@ def _configured(passed: dict[str, Any], file: Path | None, resume: bool) -> RunC
         return parse({**(read_file(file) if file else {}), **passed})
     if "out" not in passed:
         raise InputError("--resume needs the run's folder. Type: nora-bench run --resume --out runs/NAME")
-    from ...results.store import load_run
+    from ...results.store.reader import read_run
 
-    kept = load_run(passed["out"]).run.get("config") or {}
+    kept = read_run(passed["out"]).run.get("config") or {}
     before, now = parse(kept), parse({**kept, **(read_file(file) if file else {}), **passed})
     for name, value in now.to_json().items():
         if name not in HOW and value != before.to_json()[name]:
@@ -119,13 +119,13 @@ def _configured(passed: dict[str, Any], file: Path | None, resume: bool) -> RunC
 
 def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: bool) -> None:
     """Print what a run would be, or what is left of one, and what it would cost."""
-    from ...results.store import load_run
-    from ..estimate import estimate, require_room
-    from ..prepare import prepare
-    from ..session import repeated
+    from ...results.store.reader import read_run
+    from ..lifecycle import repeated
+    from ..planning.estimate import estimate, require_room
+    from ..planning.resolve import prepare
 
     prepared = prepare(config)
-    plan = prepared.left(load_run(str(config.out)).records if resume else ())
+    plan = prepared.left(read_run(str(config.out)).records if resume else ())
     found = estimate(plan, prepared.stage, prepared.policy, prepared.workers, config.max_steps, Path(config.out or "runs"))
     smallest = _smallest(prepared)
     if as_json:
@@ -158,13 +158,13 @@ BASE = 0.9
 
 def _smallest(prepared: Any) -> dict[str, float | None]:
     """Column of the table -> the smallest difference in points, from 90 % on, that a comparison of two such runs shows."""
-    from ...results import planning
+    from ...results.statistics import sample_size
     from .plan import LIKENESS, columns_of
 
     likeness = LIKENESS if prepared.policy.stochastic else 1.0
     _, columns = columns_of(prepared.stage, prepared.plan.episodes, len({spec.seed for spec in prepared.plan.episodes}))
-    level = planning.LEVEL / max(1, len(columns))
-    found = {c.name: planning.smallest_difference(c.states, BASE, c.repeats, likeness, level) for c in columns}
+    level = sample_size.LEVEL / max(1, len(columns))
+    found = {c.name: sample_size.smallest_difference(c.states, BASE, c.repeats, likeness, level) for c in columns}
     return {name: None if one is None else round(100 * one, 2) for name, one in found.items()}
 
 
@@ -175,26 +175,27 @@ def _can_show(smallest: Mapping[str, float | None]) -> str:
 
 def play(config: RunConfig, passed: dict[str, Any], console: Console, *, resume: bool, as_json: bool) -> int:
     """Play the run to its end; the exit code."""
-    from .. import session, videos
-    from ..prepare import prepare
+    from .. import lifecycle
+    from ..planning.resolve import prepare
+    from ..replay import video
 
     prepared = prepare(config)
-    gl = session.draw_with(prepared)
+    gl = lifecycle.draw_with(prepared)
     if config.video != "none":
-        videos.require(prepared.stage.suites[0])
-    store = session.reopen(prepared, Path(str(config.out))) if resume else session.create(prepared, passed)
+        video.require(prepared.stage.suites[0])
+    store = lifecycle.reopen(prepared, Path(str(config.out))) if resume else lifecycle.create(prepared, passed)
     filmed = None
     with store:
-        for line in (*store.notes, *session.announcement(prepared, store)):
+        for line in (*store.notes, *lifecycle.announcement(prepared, store)):
             _say(console, line)
         try:
-            run_json = session.play(prepared, store, gl, console)
+            run_json = lifecycle.play(prepared, store, gl, console)
             filmed = _film(store.folder, config.video, console)
         except Exception as error:
             code = exit_code(error)
             if code is None:
                 raise
-            _explain(error, code, session.resume_command(store.folder))
+            _explain(error, code, lifecycle.resume_command(store.folder))
             run_json = store.run
         else:
             code = int(ExitCode.FINDINGS if run_json["counts"]["errors"] or (filmed and filmed.wrong) else ExitCode.OK)
@@ -205,15 +206,15 @@ def play(config: RunConfig, passed: dict[str, Any], console: Console, *, resume:
 
 def _film(folder: Path, which: str, console: Console) -> Filmed | None:
     """Film the episodes asked for and say how that went; None where none are."""
-    from ...results.reading import load_run
-    from ..signals import stop_signals
-    from ..videos import film_run
+    from ...results.store.reader import read_run
+    from ..execution.signals import stop_signals
+    from ..replay.video import film_run
 
     if which == "none":
         return None
     try:
         with stop_signals() as stop:
-            filmed = film_run(load_run(folder), which, lambda line: _say(console, line), stop)
+            filmed = film_run(read_run(folder), which, lambda line: _say(console, line), stop)
     except KeyboardInterrupt:
         raise Interrupted("stopped while filming") from None
     wrong = f"; not filmed, because the replay is not the record: {len(filmed.wrong)}" if filmed.wrong else ""
@@ -234,16 +235,17 @@ def _explain(error: Exception, code: int, resume: str) -> None:
 
 def _report(folder: Path, run_json: dict[str, Any], console: Console, code: int, *, as_json: bool) -> None:
     """The end of a run: its table, where it is, and one JSON object if asked for."""
-    from ...results import layouts, tables
+    from ...results import layouts
     from ...results.action_checks import action_warnings
-    from ...results.reading import load_run
+    from ...results.store.reader import read_run
     from ...results.summary import counts, troubles
-    from ..until import conclusion
+    from ...results.tables.render import print_runs
+    from ..planning.early_stopping import conclusion
 
     suites = set(run_json["suites"])
     if code in (ExitCode.OK, ExitCode.FINDINGS) and suites & set(layouts.fitting(suites).suites):
-        tables.print_runs([folder], console)
-    run = load_run(folder)
+        print_runs([folder], console)
+    run = read_run(folder)
     for line in troubles(counts(run)):
         _say(console, f"episodes: {line}")
     for line in action_warnings(run, run.records):

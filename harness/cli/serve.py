@@ -29,10 +29,10 @@ def serve(
     from ...policies.base import PolicyContext
     from ...policies.registry import load
     from ..config import parse
-    from ..decide import PolicySeat
-    from ..plan import find_stage
-    from ..serve import Address, greeting, listening, start
-    from ..signals import stop_signals
+    from ..execution.policy_host import PolicySeat
+    from ..execution.signals import stop_signals
+    from ..planning.plan import find_stage
+    from ..serving.server import Address, greeting, listening, start
 
     address = Address(host, port, token or None)
     config = parse({"suite": suite or ["libero"], "protocol": protocol, "policy": policy, "policy_arg": policy_arg or None})

@@ -12,8 +12,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ...results.reading import Run
-    from ...results.trace import Traced
+    from ...results.store.reader import StoredRun
+    from ...results.tables.trace import Traced
 
 
 def show(
@@ -31,10 +31,10 @@ def show(
 
     Example: `nora-bench show runs/libero-nora --key 'libero_goal/task3/init0/seed0@libero/openvla'`
     """
-    from ...results.reading import load_run
+    from ...results.store.reader import read_run
     from ...results.summary import summarise
 
-    run = load_run(folder)
+    run = read_run(folder)
     if cell is not None:
         _print_cell(run, cell, table, metric, as_json=as_json)
     elif key is not None:
@@ -45,7 +45,7 @@ def show(
         _print(summarise(run))
 
 
-def _print_episode(run: Run, key: str, *, as_json: bool) -> None:
+def _print_episode(run: StoredRun, key: str, *, as_json: bool) -> None:
     from ...results.summary import find
     from ..errors import InputError
 
@@ -61,9 +61,9 @@ def _print_episode(run: Run, key: str, *, as_json: bool) -> None:
     print(f"Play it again with `nora-bench replay {run.folder} '{key}' --video episode.mp4`")
 
 
-def _print_cell(run: Run, name: str, table: str | None, metric: str, *, as_json: bool) -> None:
+def _print_cell(run: StoredRun, name: str, table: str | None, metric: str, *, as_json: bool) -> None:
     from ...results import layouts
-    from ...results.trace import trace
+    from ...results.tables.trace import trace
     from ..errors import InputError
 
     try:
@@ -265,7 +265,7 @@ def _provenance(provenance: Mapping[str, Any], console: Console) -> None:
 
 
 def _sessions(sessions: Sequence[Mapping[str, Any]], console: Console) -> None:
-    from ...results.sessions import lines
+    from ...results.store.sessions import lines
 
     for line in lines(sessions):
         console.print(line, markup=False, soft_wrap=True)

@@ -10,9 +10,9 @@ import typer
 
 if TYPE_CHECKING:
     from ...results.layouts import Layout
-    from ...results.reading import Run
-    from ...results.stats import Estimand
-    from ...results.tables import Table
+    from ...results.statistics.intervals import Estimand
+    from ...results.store.reader import StoredRun
+    from ...results.tables.model import Table
 
 
 def table(
@@ -51,17 +51,17 @@ def table(
     if id is None and not folders:
         _list(form)
         return
-    from ...results.reading import load_run
-    from ...results.tables import build
+    from ...results.store.reader import read_run
+    from ...results.tables.build import build
 
     _check_format(form)
     layout, runs = _load(id, folders)
-    floors = [load_run(folder) for folder in floor or ()]
+    floors = [read_run(folder) for folder in floor or ()]
     _write(build(layout, runs, floors, anyway=anyway, seeds=over_seeds, estimand=_estimand(estimand)), form, out)
 
 
 def _estimand(name: str) -> Estimand:
-    from ...results.tables import ESTIMANDS
+    from ...results.tables.build import ESTIMANDS
     from ..errors import InputError
 
     for known in ESTIMANDS:
@@ -79,22 +79,22 @@ def _split(names: list[str]) -> tuple[str | None, list[Path]]:
     return None, [Path(name) for name in names]
 
 
-def _load(id: str | None, folders: list[Path]) -> tuple[Layout, list[Run]]:
+def _load(id: str | None, folders: list[Path]) -> tuple[Layout, list[StoredRun]]:
     from ...results import layouts
-    from ...results.reading import load_run
+    from ...results.store.reader import read_run
     from ..errors import InputError
 
     try:
         layout = layouts.get(id) if id else None
     except KeyError as error:
         raise InputError(str(error.args[0])) from None
-    runs = [load_run(folder) for folder in folders]
+    runs = [read_run(folder) for folder in folders]
     return layout or layouts.fitting({record.suite for run in runs for record in run.records}), runs
 
 
 def _check_format(form: str) -> None:
     from ...envs.registry import nearest
-    from ...results.render import FORMATS
+    from ...results.tables.render import FORMATS
     from ..errors import InputError
 
     if form not in ("terminal", *FORMATS):
@@ -103,7 +103,7 @@ def _check_format(form: str) -> None:
 
 
 def _write(table: Table, form: str, out: Path | None) -> None:
-    from ...results import render
+    from ...results.tables import render
 
     if out is None and form != "terminal":
         print(render.render(table, form), end="")

@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from ...results.layouts import Item
-    from ...results.store import Store
+    from ...results.store.writer import Store
     from ...results.trials import Trial
 
 
@@ -56,7 +56,7 @@ def _list(items: tuple[Item, ...]) -> None:
 
 def _import(file: Path, suite: str, policy: str, folder: Path) -> None:
     from ...results import trials as entered
-    from ...results.store import Store
+    from ...results.store.writer import Store
 
     found = entered.read(file, suite)
     with Store.create(folder, entered.run_json(suite, policy)) as store:
@@ -70,7 +70,7 @@ def _import(file: Path, suite: str, policy: str, folder: Path) -> None:
 
 def _ask(items: tuple[Item, ...], suite: str, policy: str, folder: Path, number: int) -> None:
     from ...results import trials as entered
-    from ...results.store import Store
+    from ...results.store.writer import Store
 
     exists = (folder / "run.json").exists()
     with Store.open(folder) if exists else Store.create(folder, entered.run_json(suite, policy)) as store:

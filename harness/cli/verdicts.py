@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ...results.agreement import Agreement
     from ...results.conditions import Unlike
-    from ...results.contest import Comparison, Match
-    from ...results.noninferiority import NotWorse
-    from ...results.outcomes import Rate
-    from ...results.pairing import Pair
-    from ...results.reading import Run
-    from ...results.standings import Ranking, Standing
+    from ...results.grouping import Rate
+    from ...results.statistics.agreement import Agreement
+    from ...results.statistics.comparison import Comparison, Match
+    from ...results.statistics.noninferiority import NotWorse
+    from ...results.statistics.pairing import Pair
+    from ...results.statistics.standings import Ranking, Standing
+    from ...results.store.reader import StoredRun
 
 SHOWN = 10
 """Flipped episodes listed for each column unless all are asked for."""
@@ -57,7 +57,7 @@ def rate_text(rate: Rate) -> str:
 
 def p_text(p: float) -> str:
     """`p = 0.012`, or `p < 0.0001`."""
-    from ...results.compare import p_text
+    from ...results.statistics.paired_test import p_text
 
     return p_text(p)
 
@@ -79,13 +79,13 @@ def comparison_lines(found: Comparison, *, flips: bool) -> Iterator[str]:
         yield from _flip_lines(match, everything=flips)
 
 
-def title(run: Run) -> str:
+def title(run: StoredRun) -> str:
     """Its name, and the policies, protocols and backends of its episodes."""
     names = sorted({", ".join(filter(None, (record.policy, record.protocol, record.backend))) for record in run.records})
     return f"{run.name} ({'; '.join(names)})"
 
 
-def short(run: Run) -> list[str]:
+def short(run: StoredRun) -> list[str]:
     """In what a run falls short of its plan: interrupted, stopped early, cut."""
     from ...results.conditions import conditions
     from ...results.coverage import unfinished

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from .verdicts import short, winner
 
 if TYPE_CHECKING:
-    from ...results.agreement import Agreement
-    from ...results.contest import Comparison, Match
-    from ...results.noninferiority import NotWorse
-    from ...results.outcomes import Rate
-    from ...results.reading import Run
-    from ...results.standings import Ranking
+    from ...results.grouping import Rate
+    from ...results.statistics.agreement import Agreement
+    from ...results.statistics.comparison import Comparison, Match
+    from ...results.statistics.noninferiority import NotWorse
+    from ...results.statistics.standings import Ranking
+    from ...results.store.reader import StoredRun
 
 
 def comparison_json(found: Comparison) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def not_worse_json(name: str, part: str, found: NotWorse) -> dict[str, Any]:
     return {"by": name, "part": part, **asdict(found)}
 
 
-def ranking_json(found: Ranking, runs: Sequence[Run]) -> dict[str, Any]:
+def ranking_json(found: Ranking, runs: Sequence[StoredRun]) -> dict[str, Any]:
     """JSON-able; `p_holm` in the order of `runs`."""
     places = {id(run): place for place, run in enumerate(runs)}
     p_values = [[1.0] * len(runs) for _ in runs]

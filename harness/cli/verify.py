@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..verify import Verification
+    from ..replay.verify import Verification
 
 SHOWN = 20
 """Most lines printed of each kind of fault; `--json` has all."""
@@ -37,11 +37,11 @@ def verify(
     """
     from rich.console import Console
 
-    from ...results.reading import load_run
-    from .. import verify as verification
+    from ...results.store.reader import read_run
+    from ..replay import verify as verification
     from .bar import counting
 
-    run = load_run(folder)
+    run = read_run(folder)
     chosen = verification.draw(run.records, sample, seed) if sample else []
     with counting(Console(stderr=True), "replaying", len(chosen)) as begun:
         verified = verification.verify(run, chosen, assets=assets, trusted=trust or (), note=lambda record: begun(1))

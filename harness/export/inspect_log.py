@@ -14,15 +14,15 @@ from typing import Any
 
 from ...results import summary
 from ...results.conditions import conditions
-from ...results.reading import Run
-from ...results.records import EpisodeRecord
+from ...results.store.reader import StoredRun
+from ...results.store.records import EpisodeRecord
 from ..errors import InputError
 
 SCORER = "success"
 STATUS = {"finished": "success", "interrupted": "cancelled", "failed": "error", "running": "started"}
 
 
-def write_inspect(run: Run, out: Path) -> int:
+def write_inspect(run: StoredRun, out: Path) -> int:
     """Write the log (name it .json); how many samples. Raises InputError for another ending, which Inspect would not read."""
     if out.suffix != ".json":
         raise InputError(f"--out {out}: Inspect reads logs whose names end in .json")
@@ -31,7 +31,7 @@ def write_inspect(run: Run, out: Path) -> int:
     return len(run.records)
 
 
-def _log(run: Run) -> dict[str, Any]:
+def _log(run: StoredRun) -> dict[str, Any]:
     scored = [record for record in run.records if record.success is not None]
     status = STATUS.get(str(run.run.get("status")), "started")
     failed = {"message": "the run has failed", "traceback": "", "traceback_ansi": ""}
@@ -51,7 +51,7 @@ def _log(run: Run) -> dict[str, Any]:
     }
 
 
-def _eval(run: Run) -> dict[str, Any]:
+def _eval(run: StoredRun) -> dict[str, Any]:
     protocol, policy = run.run.get("protocol") or {}, run.run.get("policy") or {}
     scenes = dict.fromkeys(_scene(record) for record in run.records)
     suites = "+".join(run.run.get("suites") or dict.fromkeys(record.suite for record in run.records))
@@ -74,7 +74,7 @@ def _eval(run: Run) -> dict[str, Any]:
     }
 
 
-def _score(run: Run, scored: list[EpisodeRecord]) -> dict[str, Any]:
+def _score(run: StoredRun, scored: list[EpisodeRecord]) -> dict[str, Any]:
     """Per suite the mean over tasks with its interval, as `nora-bench show` prints it, and the mean of the suites as accuracy.
 
     Episodes that could have ended either way count as failures in `mean` and in the accuracy, as successes in `upper`: over the

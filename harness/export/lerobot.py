@@ -18,11 +18,11 @@ import numpy as np
 
 from ...envs.base import Array, Needs, View
 from ...policies.remote.messages import libero_state
-from ...results.integrity import read_actions
-from ...results.reading import Run
-from ...results.records import EpisodeRecord
+from ...results.store.integrity import read_actions
+from ...results.store.reader import StoredRun
+from ...results.store.records import EpisodeRecord
 from ..errors import InputError, NotAble
-from ..replay import replaying
+from ..replay.replay import replaying
 
 FORMAT = "v3.0"
 DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
@@ -71,7 +71,7 @@ class Totals:
 
 
 def write_lerobot(
-    run: Run,
+    run: StoredRun,
     out: Path,
     *,
     fps: int,

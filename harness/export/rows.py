@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ...results.conditions import conditions
-from ...results.integrity import read_actions
-from ...results.reading import Run, StoreError
+from ...results.store.integrity import read_actions
+from ...results.store.reader import StoredRun, StoreError
 from ..errors import InputError, NotAble
 
 FACTS = ("protocol", "policy", "assets", "versions", "commit")
@@ -19,7 +19,7 @@ BATCH = 1000
 """Rows in memory at a time."""
 
 
-def write_jsonl(run: Run, out: Path) -> int:
+def write_jsonl(run: StoredRun, out: Path) -> int:
     """Write one JSON object per episode: its record, `run` and `actions` (list of steps, or null); how many."""
     with out.open("x", encoding="utf-8") as handle, _whole(out):
         for row in _rows(run):
@@ -27,7 +27,7 @@ def write_jsonl(run: Run, out: Path) -> int:
     return len(run.records)
 
 
-def write_parquet(run: Run, out: Path) -> int:
+def write_parquet(run: StoredRun, out: Path) -> int:
     """Write one Parquet row per episode, actions as lists of float64, mappings as JSON; how many. Raises NotAble, InputError.
 
     What is common to all (protocol, policy, assets, versions) lies under `nora_bench.run` in the schema's metadata.
@@ -60,7 +60,7 @@ def _whole(out: Path) -> Iterator[None]:
         raise
 
 
-def _rows(run: Run) -> Iterator[dict[str, Any]]:
+def _rows(run: StoredRun) -> Iterator[dict[str, Any]]:
     for record in run.records:
         try:
             actions = read_actions(run, record).tolist() if record.actions else None
@@ -69,7 +69,7 @@ def _rows(run: Run) -> Iterator[dict[str, Any]]:
         yield {"run": run.name, **record.to_json(), "actions": actions}
 
 
-def _batches(run: Run) -> Iterator[list[dict[str, Any]]]:
+def _batches(run: StoredRun) -> Iterator[list[dict[str, Any]]]:
     rows: list[dict[str, Any]] = []
     for row in _rows(run):
         rows.append(_flat(row))
@@ -87,7 +87,7 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, **texts, **seconds, **assets, "warnings": list(row["warnings"])}
 
 
-def _schema(pa: Any, run: Run) -> Any:
+def _schema(pa: Any, run: StoredRun) -> Any:
     """The columns, their types fixed, so that runs without a success or a warning can be read together with others."""
     text, whole, real, truth = pa.string(), pa.int64(), pa.float64(), pa.bool_()
     kinds = {"success": truth, "success_any": truth, "warnings": pa.list_(text), "actions": pa.list_(pa.list_(real))}

@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from ...envs import untrusted
-from ...envs.untrusted import is_name
+from ...envs import safe_io
+from ...envs.safe_io import is_name
 from ..base import PolicyError
+from .action_stats_files import Own, own_statistics
 from .config import FULL_BACKBONE, ExpertConfig, NoraConfig, says_tied, with_tie
-from .statistics_files import Own, own_statistics
 from .weights import EMBEDDING, CheckpointError, Stored, contents, head_tied, load_into
 
 if TYPE_CHECKING:
     import torch
 
-    from .model import NoraModel
+    from .model.reference import NoraModel
 
 SETTINGS = ("*.json", "*/*.json")
 WEIGHTS = "*.safetensors"
@@ -95,7 +95,7 @@ class Checkpoint:
         """The model with these weights. Raises CheckpointError naming the tensor that does not fit."""
         import torch
 
-        from .model import NoraModel
+        from .model.reference import NoraModel
 
         if problem := self.config.problem():
             raise CheckpointError(f"{self.name}: {problem}")
@@ -213,7 +213,7 @@ def _from_hub(name: str, wanted: str, also: Sequence[str]) -> Path:
 def read_json(path: Path) -> Any:
     """The file's content. Raises PolicyError naming it."""
     try:
-        return untrusted.read_json(path)
+        return safe_io.read_json(path)
     except (OSError, ValueError) as error:
         raise PolicyError(f"{path} cannot be read as JSON: {error}") from None
 

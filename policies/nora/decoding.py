@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...envs.types import Array
 from ..fast import FastTokenizer
 from .prompt import TokenIds
-
-Array = np.ndarray
 
 
 def most_tokens(chunk: int, action_size: int) -> int:

@@ -23,7 +23,7 @@ from .prompt import SPECIAL
 from .weights import TIED
 
 if TYPE_CHECKING:
-    from .model import NoraModel
+    from .model.reference import NoraModel
 
 IMAGE_SIZES = (84, 112)
 """One window of the vision encoder, or less."""
@@ -67,7 +67,7 @@ def untrained(config: NoraConfig, seed: int, device: str = "cpu", dtype: str = "
     """A model with weights drawn as the backbone's authors start theirs: normal 0.02, norms one, biases zero."""
     import torch
 
-    from .model import NoraModel
+    from .model.reference import NoraModel
 
     with torch.device("meta"):
         model = NoraModel(config)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-Array = np.ndarray
+from ...envs.types import Array
+
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
 

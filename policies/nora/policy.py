@@ -9,19 +9,19 @@ from typing import Any, Literal
 import numpy as np
 
 from ...envs.base import Needs
+from ...envs.types import Array
 from ..adapters import GRIPPER, Adapter
 from ..base import ActionChunk, BasePolicy, Observation, PolicyContext, PolicyError
 from ..fast import FastError, FastTokenizer
 from ..images import check_steps, model_image
+from .action_stats import Statistics
 from .checkpoint import Checkpoint, execute_problem, locate, noise_scale, open_checkpoint, read_json
 from .config import INSTALL
 from .decoding import Answer, most_tokens
 from .predictor import Predictor, Question
 from .prompt import Prompter
-from .statistics import Statistics
 from .weights import digest
 
-Array = np.ndarray
 FAST_PLUS = "physical-intelligence/fast"
 """Hub id of the released FAST+ tokenizer."""
 PROCESSOR = "declare-lab/nora"
@@ -175,7 +175,7 @@ class NoraPolicy(BasePolicy):
     def _predictor(self) -> Predictor:
         import torch
 
-        from .engine import Greedy
+        from .model.engine import Greedy
 
         device = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
         on_gpu = device.startswith("cuda")

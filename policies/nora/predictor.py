@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...envs.types import Array
 from ..fast import FastTokenizer
 from .decoding import Answer, read_flow, read_tokens
 from .pixels import patches
 from .prompt import TokenIds, rotary_positions
 
 if TYPE_CHECKING:
-    from .engine import Engine, Greedy, Inputs
-    from .model import NoraModel
+    from .model.engine import Engine, Greedy, Inputs
+    from .model.reference import NoraModel
 
-Array = np.ndarray
 LENGTH_STEP = 32
 """Prompts are padded to a multiple of it: a handful of shapes for all instructions."""
 
@@ -83,7 +83,7 @@ class Predictor:
         return read_tokens(tokens, self.ids, self.fast, self.chunk, self.model.config.action_size)
 
     def _engine(self, length: int) -> Engine:
-        from .engine import Engine, Shape
+        from .model.engine import Engine, Shape
 
         if length not in self._engines:
             shape = Shape(self.rows, length, self.chunk, self.steps, self.new_tokens if self.fast else 0)
@@ -93,7 +93,7 @@ class Predictor:
     def _inputs(self, length: int, questions: list[Question]) -> Inputs:
         import torch
 
-        from .engine import Inputs
+        from .model.engine import Inputs
 
         config = self.model.config
         lengths = np.array([len(question.prompt) for question in questions])

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...envs.untrusted import read_object
+from ...envs.safe_io import read_object
+from ...envs.types import Array
 from ..base import PolicyError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-Array = np.ndarray
 TEMPLATE = (
     "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
     "<|im_start|>user\n<|vision_start|>{image}<|vision_end|>{instruction}<|im_end|>\n<|im_start|>assistant\n"

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from ...envs.untrusted import parse_json
+from ...envs.safe_io import parse_json
 from ..base import PolicyError
 
 if TYPE_CHECKING:
     import torch
 
-    from .model import NoraModel
+    from .model.reference import NoraModel
 
 EXPERT = ("action_expert.", "action_in_proj.", "action_time_mlp_in.", "action_time_mlp_out.", "action_out_proj.")
 REFERENCES = ("ref_action_expert.", "ref_action_out_proj.")

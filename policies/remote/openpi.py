@@ -19,8 +19,8 @@ import numpy as np
 from ...envs.base import Needs
 from ..base import ActionChunk, Array, EpisodesLost, Observation, PolicyContext, PolicyError
 from . import codec, messages
-from .link import Link, LinkLost
-from .meter import Meter
+from .connection import Link, LinkLost
+from .latency import Meter
 
 UNKNOWN = "unknown"
 """What stands in a run's record for what a server does not declare."""

@@ -17,10 +17,10 @@ from typing import Any
 
 from ...envs.base import Needs
 from ..base import ActionChunk, Array, EpisodesLost, Observation, PolicyContext, PolicyError
-from . import codec, poses, wishes
-from .link import Link, LinkLost
+from . import codec, poses, server_requirements
+from .connection import Link, LinkLost
+from .latency import Meter
 from .messages import libero_state
-from .meter import Meter
 from .openpi import UNKNOWN, actions_of, plain
 
 VERSION = 1
@@ -70,11 +70,11 @@ class VlaEvalPolicy:
         self._idle.append(first)
         self._wishes: dict[str, Any] = plain(self.declared.get("observation_params") or {})
         spec: dict[str, Any] = plain(self.declared.get("action_spec") or {})
-        wishes.refuse_unmet(url, self._wishes, ignore)
-        self._absolute = wishes.is_absolute(self._wishes, spec)
+        server_requirements.refuse_unmet(url, self._wishes, ignore)
+        self._absolute = server_requirements.is_absolute(self._wishes, spec)
         if check:
-            wishes.refuse_other_actions(url, spec, absolute=self._absolute)
-        self._gripper = wishes.gripper_of(spec)
+            server_requirements.refuse_other_actions(url, spec, absolute=self._absolute)
+        self._gripper = server_requirements.gripper_of(spec)
         self._state = bool(self._wishes.get("send_state"))
         self._shortest = not self._wishes.get("quat_no_antipodal")
         cameras = ("primary", "wrist") if self._wishes.get("send_wrist_image") else ("primary",)
@@ -85,7 +85,7 @@ class VlaEvalPolicy:
         protocol = context.protocol
         if protocol.family == "simpler":
             raise PolicyError("vla-eval servers are driven on LIBERO only: SimplerEnv would need vla-eval's own conversions")
-        wishes.refuse_other_protocol(self._url, self._wishes, context)
+        server_requirements.refuse_other_protocol(self._url, self._wishes, context)
         if self._absolute and (protocol.family != "libero" or protocol.success == "chunk_end"):
             raise PolicyError(
                 f"the server at {self._url} answers absolute poses, which are played one step at a time on LIBERO; "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Array = np.ndarray
+from ...envs.types import Array
 
 UP = np.array([0.0, 0.0, 1.0])
 DOWN = -UP

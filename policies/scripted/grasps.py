@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from .geometry import DOWN, UP, Array, Boxes, Pose, apart, exp, flat, frame, heading, norm, slab
-from .hand import COMFORTABLE_REACH, FINGER_REACH, PAD_BEHIND, PAD_HALF, PARTED, TIP, easier_half, hand_clearance, stretch
+from .gripper import COMFORTABLE_REACH, FINGER_REACH, PAD_BEHIND, PAD_HALF, PARTED, TIP, easier_half, hand_clearance, stretch
 from .scene import SUPPORTS, Scene
 
 STRETCH_COST = 100.0

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from .geometry import DOWN, UP, Array, Pose, exp, flat, frame
-from .hand import FINGER_HALF, PAD_BEHIND, TIP
+from .gripper import FINGER_HALF, PAD_BEHIND, TIP
 from .scene import Joint, Scene
 
 PULL_LEAN, PUSH_LEAN = 1.22, 0.79

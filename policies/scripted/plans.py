@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from .geometry import LEVEL, Pose, norm
 from .goals import KNOB_ON, Term, holds, unmet
 from .grasps import Top, choose, style_of
-from .hand import easier_half
+from .gripper import easier_half
 from .handles import KNOB_LEAD, door_pose, opening_way, pull_pose, push_pose, turned_about
 from .places import spot
 from .scene import Joint, Scene

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .geometry import LEVEL, UP, Array, Boxes, Pose, apart, clearance, distance, flat, frame, heading, norm
-from .hand import PALM, PARTED, TIP
+from .gripper import PALM, PARTED, TIP
 from .places import Spot
 from .scene import SUPPORTS, Scene
 from .steps import CLOSED, NEAR, OPEN, TURNED, Aim, Done, Follow, Steps, approach, follow, reach

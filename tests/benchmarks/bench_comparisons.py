@@ -6,9 +6,9 @@
 import sys
 
 import numpy as np
-from nora_bench.results import noninferiority
-from nora_bench.results.compare import mean_difference
-from nora_bench.results.noninferiority import counted, score
+from nora_bench.results.statistics import noninferiority
+from nora_bench.results.statistics.noninferiority import counted, score
+from nora_bench.results.statistics.paired_test import mean_difference
 
 LIBERO = np.full(10, 50)
 SIMPLER = np.array([25, 25, 25, 60, 9, 9, 9, 9, 9, 9])

@@ -38,9 +38,9 @@ def main() -> None:
 def play(orientation: str, index: int, options: argparse.Namespace) -> dict[str, Any]:
     """Won or not, and the part of the steps after the first lift on which the can was still up."""
     from nora_bench.envs.simpler.grid import find
-    from nora_bench.envs.simpler.privileged import now, scene_facts
-    from nora_bench.envs.simpler.settling import Settler
-    from nora_bench.envs.simpler.world import Stage, start_position
+    from nora_bench.envs.simpler.sim.env import Stage, start_position
+    from nora_bench.envs.simpler.sim.privileged import now, scene_facts
+    from nora_bench.envs.simpler.sim.settling import Settler
     from nora_bench.policies.scripted.google_robot import motion, plans, scene
 
     setup = find("pick_coke_can", "visual_matching", f"{LOOK}/{orientation}").episode(index)

@@ -72,7 +72,7 @@ def wilson_pooled(setting: Setting, won, episodes):
 
 def effective(setting: Setting, won, episodes):
     """Clopper and Pearson's at p(1-p) over the variance, the episodes of a state taken for copies."""
-    from nora_bench.results.weighted_mean import limits
+    from nora_bench.results.statistics.weighted_mean import limits
 
     states = (episodes > 0).sum(1)
     rates = won.sum(2) / episodes.sum(1)

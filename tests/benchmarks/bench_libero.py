@@ -86,9 +86,9 @@ def plain_step(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _plain_env(options: argparse.Namespace, *, pictures: bool) -> tuple[Any, Any]:
-    from nora_bench.envs.libero import install
     from nora_bench.envs.libero.init_states import load_init_states
-    from nora_bench.envs.libero.suite import load_tasks
+    from nora_bench.envs.libero.sim import install
+    from nora_bench.envs.libero.tasks import load_tasks
 
     install.import_libero(Path(options.assets), Path(options.cache), gl=options.gl)
     if pictures and importlib.util.find_spec("torch"):
@@ -107,7 +107,7 @@ def ours(options: argparse.Namespace) -> dict[str, Any]:
     """The same episodes through our world, for every look and chunk length, and the floor of each."""
     from nora_bench.envs import protocols
     from nora_bench.envs.base import EpisodeSpec, Needs, WorldOptions
-    from nora_bench.envs.libero.world import LiberoWorld
+    from nora_bench.envs.libero.sim.env import LiberoWorld
 
     world = LiberoWorld(WorldOptions(assets=options.assets, gl=options.gl, cache=options.cache))
     protocol, moves = protocols.get("libero/openvla"), actions()
@@ -133,7 +133,7 @@ def ours_step(options: argparse.Namespace) -> dict[str, Any]:
     """Our control step without pictures, goal and state included; no renderer."""
     from nora_bench.envs import protocols
     from nora_bench.envs.base import EpisodeSpec, Needs, WorldOptions
-    from nora_bench.envs.libero.world import LiberoWorld
+    from nora_bench.envs.libero.sim.env import LiberoWorld
 
     world = LiberoWorld(WorldOptions(assets=options.assets, gl="none", cache=options.cache))
     protocol = protocols.get("libero/openvla")

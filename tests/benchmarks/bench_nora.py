@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from nora_bench.policies.nora.checkpoint import open_checkpoint
 from nora_bench.policies.nora.config import FULL_BACKBONE, ExpertConfig, NoraConfig
-from nora_bench.policies.nora.engine import Engine, Greedy, Inputs, Shape
-from nora_bench.policies.nora.model import NoraModel
+from nora_bench.policies.nora.model.engine import Engine, Greedy, Inputs, Shape
+from nora_bench.policies.nora.model.reference import NoraModel
 from nora_bench.policies.nora.nano import untrained, write_nano
 from nora_bench.policies.nora.prompt import rotary_positions
 

@@ -17,12 +17,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 from bench_training import WORDS, Noise, full
-from nora_bench.training.nano_start import NanoSizes, drawn
-from nora_bench.training.preference.objective import FlowPairs, FlowPreference
-from nora_bench.training.preference.prompts import Batcher
-from nora_bench.training.preference.settings import DpoSettings
-from nora_bench.training.sft import Sft, SftSettings
-from nora_bench.training.starting import Start
+from nora_bench.training.models.init import NanoSizes, Start, drawn
+from nora_bench.training.preference.collate import Batcher
+from nora_bench.training.preference.objective import DpoSettings, FlowPairs, FlowPreference
+from nora_bench.training.sft.objective import Sft, SftSettings
 
 SUPERVISED = "supervised"
 KINDS = {

@@ -16,11 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from nora_bench.results.stats import wilson
-from nora_bench.training.chunks import Chunking
-from nora_bench.training.datasets import normalised_chunks, split
-from nora_bench.training.demonstrations import Demonstration, read_files, task_files
-from nora_bench.training.frames import Look, open_frames
+from nora_bench.results.statistics.intervals import wilson
+from nora_bench.training.data.dataset import Chunking, normalised_chunks, split
+from nora_bench.training.data.demonstrations import Demonstration, read_files, task_files
+from nora_bench.training.data.images import Look, open_frames
 from nora_bench.training.preference.rewards import REWARDS, imagine, score
 from nora_bench.training.world_model import checkpoint
 from nora_bench.training.world_model.latents import Latents

@@ -26,14 +26,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import fakes
 import numpy as np
 from nora_bench.envs.base import EpisodeSpec, Needs, WorldOptions
-from nora_bench.harness.decide import PolicySeat
-from nora_bench.harness.plan import Stage
-from nora_bench.harness.pool import WorkerSetup
-from nora_bench.harness.progress import Count, Progress, Tally
-from nora_bench.harness.recording import RunFacts
-from nora_bench.harness.runner import Limits, Runner
+from nora_bench.harness.execution.policy_host import PolicySeat
+from nora_bench.harness.execution.progress import Count, Progress, Tally
+from nora_bench.harness.execution.recorder import RunFacts
+from nora_bench.harness.execution.runner import Limits, Runner
+from nora_bench.harness.execution.worker_process import WorkerSetup
+from nora_bench.harness.planning.plan import Stage
 from nora_bench.policies.base import ActionChunk, BasePolicy
-from nora_bench.results.store import Store
+from nora_bench.results.store.writer import Store
 from rich.console import Console
 
 STEPS = 500

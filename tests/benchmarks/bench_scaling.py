@@ -13,7 +13,7 @@ import argparse
 
 import numpy as np
 from nora_bench.envs.base import EpisodeSpec, View
-from nora_bench.harness import wire
+from nora_bench.harness.execution import wire
 from nora_bench.policies.base import Observation
 from nora_bench.policies.remote import codec, messages
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from nora_bench.training.preference.settings import DpoSettings
+from nora_bench.training.engine.config import LoopSettings
+from nora_bench.training.preference.objective import DpoSettings
 from nora_bench.training.preference.stage import DpoRecipe, look_up
-from nora_bench.training.settings import LoopSettings
 
 FORMS = {
     "released: noise apart, Beta time": DpoSettings(shared_noise=False, time="beta"),

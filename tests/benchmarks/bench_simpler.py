@@ -57,7 +57,7 @@ class Stopwatch:
 def opened(options: argparse.Namespace, *, gl: str) -> Any:
     """A new world."""
     from nora_bench.envs.base import WorldOptions
-    from nora_bench.envs.simpler.world import SimplerWorld
+    from nora_bench.envs.simpler.sim.env import SimplerWorld
 
     return SimplerWorld(WorldOptions(assets=options.assets, gl=gl, cache=tempfile.gettempdir()))
 
@@ -89,7 +89,7 @@ class _Plain:
     """An environment as upstream builds it: two resets, each with a picture of both cameras."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        from nora_bench.envs.simpler.render import Renderer
+        from nora_bench.envs.simpler.sim.render import Renderer
 
         self.world = opened(options, gl="none")
         self.renderer = Renderer(Path(options.assets), options.gl, shaders="default")
@@ -175,8 +175,8 @@ def main() -> None:
     if options.side:
         print(json.dumps(SIDES[options.side](options)))
         return
-    from nora_bench.envs.simpler import packs
-    from nora_bench.harness.vulkan import find_vulkan
+    from nora_bench.envs.simpler.assets import packs
+    from nora_bench.harness.rendering.vulkan import find_vulkan
 
     pack, driver = packs.resolve(options.assets or "auto"), find_vulkan()
     options.assets, options.gl = pack.path, driver.name

@@ -77,8 +77,8 @@ def main() -> None:
     """Print a line per scene."""
     from nora_bench.envs.base import EpisodeSpec, Needs, WorldOptions
     from nora_bench.envs.protocols import get
-    from nora_bench.envs.simpler import packs
-    from nora_bench.envs.simpler.world import SimplerWorld
+    from nora_bench.envs.simpler.assets import packs
+    from nora_bench.envs.simpler.sim.env import SimplerWorld
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--assets", default="auto")

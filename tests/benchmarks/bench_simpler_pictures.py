@@ -28,8 +28,8 @@ def timed(options: argparse.Namespace) -> tuple[float, float]:
     """CPU seconds of the first picture, and of one afterwards."""
     from nora_bench.envs.base import EpisodeSpec, Needs, WorldOptions
     from nora_bench.envs.protocols import get
-    from nora_bench.envs.simpler.render import Renderer
-    from nora_bench.envs.simpler.world import SimplerWorld
+    from nora_bench.envs.simpler.sim.env import SimplerWorld
+    from nora_bench.envs.simpler.sim.render import Renderer
 
     suite, task, variant = SCENES[options.scene]
     protocol = get("simpler/nora-1.5")
@@ -66,8 +66,8 @@ def main() -> None:
     if options.scene:
         print(json.dumps(timed(options)))
         return
-    from nora_bench.envs.simpler import packs
-    from nora_bench.harness.vulkan import find_vulkan
+    from nora_bench.envs.simpler.assets import packs
+    from nora_bench.harness.rendering.vulkan import find_vulkan
 
     pack, driver = packs.resolve(options.assets or "auto"), find_vulkan()
     options.assets, options.gl = pack.path, driver.name

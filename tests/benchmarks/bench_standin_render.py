@@ -31,7 +31,7 @@ def world(assets: str, suite: str, task: int, gl: str) -> Any:
     """A settled world that draws with one pack."""
     from nora_bench.envs import protocols
     from nora_bench.envs.base import EpisodeSpec, Needs, WorldOptions
-    from nora_bench.envs.libero.world import LiberoWorld
+    from nora_bench.envs.libero.sim.env import LiberoWorld
     from nora_bench.envs.paths import cache_home
 
     built, protocol = LiberoWorld(WorldOptions(assets=assets, gl=gl, cache=str(cache_home()))), protocols.get("libero/openvla")

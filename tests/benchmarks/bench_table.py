@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from nora_bench.results.records import EpisodeRecord
+from nora_bench.results.store.records import EpisodeRecord
 
 SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
 

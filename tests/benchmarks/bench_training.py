@@ -22,15 +22,13 @@ from nora_bench.policies.fast import FastTokenizer
 from nora_bench.policies.nora.config import FULL_BACKBONE, ExpertConfig, NoraConfig
 from nora_bench.policies.nora.nano import untrained, write_tokenizer
 from nora_bench.policies.nora.prompt import Prompter
-from nora_bench.training import journal
-from nora_bench.training.loop import train
-from nora_bench.training.nano_start import NanoSizes, drawn
-from nora_bench.training.recipe_file import read_recipe
-from nora_bench.training.settings import LoopSettings
-from nora_bench.training.sft import Sft, SftBatch, SftSettings
-from nora_bench.training.sft_recipe import SftRecipe
-from nora_bench.training.sft_stage import prepare
-from nora_bench.training.starting import Start
+from nora_bench.training.engine import metrics
+from nora_bench.training.engine.config import LoopSettings, read_recipe
+from nora_bench.training.engine.trainer import train
+from nora_bench.training.models.init import NanoSizes, Start, drawn
+from nora_bench.training.sft.objective import Sft, SftBatch, SftSettings
+from nora_bench.training.sft.recipe import SftRecipe
+from nora_bench.training.sft.stage import prepare
 
 PEAK = {"H100": 989e12, "H200": 989e12}
 """Name of a GPU -> bfloat16 operations per second, from its data sheet (SXM)."""
@@ -80,7 +78,7 @@ def measure(objective: Sft, examples: object, settings: LoopSettings) -> None:
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         train(objective, examples, settings, Path(folder))  # pyright: ignore[reportArgumentType]
-        lines = journal.read(Path(folder))[1:]
+        lines = metrics.read(Path(folder))[1:]
     rate = float(np.median([line["updates_per_second"] for line in lines])) * settings.batch * settings.accumulation
     waiting = float(np.mean([line["waiting"] for line in lines]))
     print(

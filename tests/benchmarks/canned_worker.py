@@ -13,8 +13,8 @@ from dataclasses import asdict
 
 import numpy as np
 from nora_bench.envs.base import EpisodeSpec
-from nora_bench.harness import wire
-from nora_bench.harness.episode import Done
+from nora_bench.harness.execution import wire
+from nora_bench.harness.execution.rollout import Done
 
 
 def frames(spec: EpisodeSpec, budget: int) -> Iterator[bytes]:

@@ -12,8 +12,8 @@ from typing import Any
 
 import fakes
 from nora_bench.envs.base import EpisodeSpec
-from nora_bench.results.reading import EPISODES_FILE, RUN_FILE, load_run
-from nora_bench.results.records import EpisodeRecord
+from nora_bench.results.store.reader import EPISODES_FILE, RUN_FILE, read_run
+from nora_bench.results.store.records import EpisodeRecord
 
 from . import worlds
 from .sessions import Ended, Session
@@ -107,7 +107,7 @@ class Bench:
         """What is recorded; nothing where there is no run yet."""
         if not (self.run / RUN_FILE).exists():
             return {}
-        return {record.key: record for record in load_run(self.run).records}
+        return {record.key: record for record in read_run(self.run).records}
 
     def copy(self) -> None:
         """Make it the run in which nothing broke."""

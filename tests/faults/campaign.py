@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from nora_bench.results.records import EpisodeRecord
+from nora_bench.results.store.records import EpisodeRecord
 
 from . import kinds_around, kinds_lines, kinds_policy, kinds_remote, kinds_workers, kinds_writes, sessions
 from .bench import LIBERO, REMOTE, TOY, Bench, World, quiet

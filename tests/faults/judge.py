@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from nora_bench.results.integrity import faults
-from nora_bench.results.reading import DECODER, EPISODES_FILE, RUN_FILE, load_run
-from nora_bench.results.records import EpisodeRecord
-from nora_bench.results.seal import Altered, intact
+from nora_bench.results.store.checksum import Altered, intact
+from nora_bench.results.store.integrity import faults
+from nora_bench.results.store.reader import DECODER, EPISODES_FILE, RUN_FILE, read_run
+from nora_bench.results.store.records import EpisodeRecord
 
 from . import orders, sessions
 from .bench import PATIENCE, Bench, essence
@@ -101,7 +101,7 @@ def wrong(bench: Bench, strike: Strike, kept: Mapping[str, EpisodeRecord]) -> It
         strike: what was done to it.
         kept: what was recorded before it went on.
     """
-    run = load_run(bench.run)
+    run = read_run(bench.run)
     final = {record.key: record for record in run.records}
     if lost := [key for key, record in kept.items() if final.get(key) != record]:
         yield f"recorded episodes lost or changed: {lost}"

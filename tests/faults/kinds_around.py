@@ -14,7 +14,8 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
-from nora_bench.harness import crew, pool, recording, runner, session
+from nora_bench.harness import lifecycle
+from nora_bench.harness.execution import recorder, runner, worker_pool, worker_process
 
 from . import worlds
 from .bench import LIBERO, TOY, Bench
@@ -52,10 +53,10 @@ def _(bench, rng, phase):
 
 @kind("runner stopped and continued (SIGSTOP, SIGCONT)", "at a write", share=4)
 def _(bench, rng, phase):
-    session = bench.start(_place(bench, rng, lambda: os.kill(os.getpid(), signal.SIGSTOP), middle=False))
-    _wait_for(lambda: session.has_stopped())
-    os.kill(session.pid, signal.SIGCONT)
-    return Strike(session.wait(), ordered=False)
+    lifecycle = bench.start(_place(bench, rng, lambda: os.kill(os.getpid(), signal.SIGSTOP), middle=False))
+    _wait_for(lambda: lifecycle.has_stopped())
+    os.kill(lifecycle.pid, signal.SIGCONT)
+    return Strike(lifecycle.wait(), ordered=False)
 
 
 @kind("wall clock jumps", "back a year", "ahead a year")
@@ -68,7 +69,7 @@ def _(bench, rng, phase):
             return datetime.datetime.now(tz) + jump
 
     def leap() -> None:
-        recording.datetime = session.datetime = Jumped
+        recorder.datetime = lifecycle.datetime = Jumped
 
     return Strike(bench.play(_place(bench, rng, leap, middle=False)), ordered=False)
 
@@ -86,7 +87,7 @@ def _(bench, rng, phase):
             return time.monotonic() + self._by
 
     def leap() -> None:
-        crew.time = Leaped(3600.0)
+        worker_pool.time = Leaped(3600.0)
 
     return Strike(bench.play(_place(bench, rng, leap, middle=False)), ordered=False)
 
@@ -178,7 +179,7 @@ def _(bench, rng, phase):
     def tamper() -> None:
         allowed = [None] * (bench.workers if phase == "replacement" else 0)
         popen = subprocess.Popen
-        pool.subprocess = SimpleNamespace(
+        worker_process.subprocess = SimpleNamespace(
             Popen=lambda *args, **more: popen(*args, **more) if allowed and not allowed.pop() else refuse(),
             DEVNULL=subprocess.DEVNULL,
             TimeoutExpired=subprocess.TimeoutExpired,

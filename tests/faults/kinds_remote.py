@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
-from nora_bench.policies.remote import link
+from nora_bench.policies.remote import connection
 
 from . import orders
 from .bench import REMOTE, Bench
@@ -41,13 +41,13 @@ def _ask(bench: Bench, port: int, *args: str) -> None:
 
 def _impatient() -> None:
     """Waiting costs time: in the session that is struck, a server is given up soon."""
-    make = link.Link.__init__
+    make = connection.Link.__init__
 
-    def made(self: link.Link, *args: object, **more: object) -> None:
+    def made(self: connection.Link, *args: object, **more: object) -> None:
         make(self, *args, **more)  # type: ignore[arg-type]
         self.deadline_s, self.patience_s = 1.0, 2.0
 
-    link.Link.__init__, link.OPEN_S = made, 1.0
+    connection.Link.__init__, connection.OPEN_S = made, 1.0
 
 
 def _behind_a_relay(bench: Bench, way: str, deed: str, at: int) -> None:

@@ -24,7 +24,7 @@ import fakes
 import numpy as np
 from nora_bench.envs.base import EpisodeSpec, Needs, Protocol, Reset, Task, View, World, WorldOptions
 from nora_bench.policies.base import ActionChunk, BasePolicy, Observation
-from nora_bench.results.reading import load_run
+from nora_bench.results.store.reader import read_run
 
 from faults import orders
 from faults.sessions import Session, relatives
@@ -107,7 +107,7 @@ def play(folder: Path, worlds: int, episodes: int, seconds: float | None = None)
     ended = session.wait()
     wall = time.monotonic() - started
     assert ended.code == (0 if seconds is None else 130), ended.said
-    records = load_run(folder / "run").records
+    records = read_run(folder / "run").records
     notes = [np.loadtxt(path, ndmin=2) for path in folder.glob("waits-*.txt") if path.stat().st_size]
     waits = np.concatenate([note[:, 1] for note in notes])
     return {

@@ -18,9 +18,9 @@ from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from nora_bench.harness import crew
 from nora_bench.harness.cli import main
-from nora_bench.harness.signals import STOP_SIGNALS
+from nora_bench.harness.execution import worker_pool
+from nora_bench.harness.execution.signals import STOP_SIGNALS
 
 from . import orders
 
@@ -41,7 +41,7 @@ def warm() -> None:
     """Import what a run imports, once, for all sessions to come."""
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), suppress(SystemExit):
         main(["run", "--suite", "fakes:toy", "--policy", "fakes:Walk", "--dry-run"])
-    for module in ("nora_bench.harness.videos", "websockets.sync.server", "websockets.sync.client"):
+    for module in ("nora_bench.harness.replay.video", "websockets.sync.server", "websockets.sync.client"):
         with suppress(ImportError):
             importlib.import_module(module)
 
@@ -102,16 +102,16 @@ def _be_the_command(folder: Path, said: Path, args: Sequence[str], tamper: Calla
 
 def _miss_the_hung_at_once(folder: Path) -> None:
     """Waiting costs time and, on a loaded machine, mistakes: time is up for a worker when it stands still, and for no other."""
-    watch = crew.Crew._watch
+    watch = worker_pool.Crew._watch
 
-    def missing(self: crew.Crew, now: float) -> None:
+    def missing(self: worker_pool.Crew, now: float) -> None:
         for hand in self.hands:
             heard_out = hand.worker and hand.asked is not None and not select.select([hand.worker], [], [], 0)[0]
             if hand.worker and heard_out and _stands_still(folder, hand.worker.process.pid):
-                hand.asked, hand.overdue = now - self._timeout_s - 1, crew.GRACE_S
+                hand.asked, hand.overdue = now - self._timeout_s - 1, worker_pool.GRACE_S
         watch(self, now)
 
-    crew.Crew._watch = missing
+    worker_pool.Crew._watch = missing
 
 
 def _stands_still(folder: Path, pid: int) -> bool:

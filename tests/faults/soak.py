@@ -30,8 +30,8 @@ import numpy as np
 import psutil
 from nora_bench.envs import suites
 from nora_bench.envs.base import World, WorldOptions
-from nora_bench.harness.schedule import Schedule
-from nora_bench.results.reading import load_run
+from nora_bench.harness.planning.schedule import Schedule
+from nora_bench.results.store.reader import read_run
 
 from faults import orders
 from faults.sessions import Session, relatives
@@ -162,7 +162,7 @@ def soak(folder: Path, asked: argparse.Namespace) -> list[dict[str, float]]:
     ended = session.wait()
     assert ended.code == 130, ended.said
     assert not (left := relatives(folder)), f"processes left behind: {left}"
-    assert not (errors := [one for one in load_run(folder / "run").records if one.success is None]), errors
+    assert not (errors := [one for one in read_run(folder / "run").records if one.success is None]), errors
     return samples
 
 

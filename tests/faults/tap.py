@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nora_bench.results import store
+from nora_bench.results.store import writer
 
 FILES = {"line": "episodes.jsonl", "actions": ".npy.", "run.json": "run.json."}
 """What is written -> what the path has in it that is written to."""
@@ -32,7 +32,7 @@ class Tap:
         """
         self._mark, self._moment, self._left, self._cut, self._act = FILES[what], moment, number, cut, act
         self._open, self._replace = io.open, pathlib.Path.replace
-        store.os = self
+        writer.os = self
         io.open = self._opened
         pathlib.Path.replace = lambda path, target: self._renamed(path, target)
 

@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from nora_bench.results.reading import load_run
-from nora_bench.results.seal import intact
+from nora_bench.results.store.checksum import intact
+from nora_bench.results.store.reader import read_run
 
 from faults import bench, judge
 from faults.judge import Strike
@@ -26,7 +26,7 @@ def finished(quiet, tmp_path):
     """A bench with a run like that one."""
     (quiet / tmp_path.name).mkdir()
     made = bench.Bench(quiet / tmp_path.name)
-    made.quiet = {record.key: record for record in load_run(quiet / "quiet-toy" / "run").records}
+    made.quiet = {record.key: record for record in read_run(quiet / "quiet-toy" / "run").records}
     made.copy()
     return made
 

@@ -14,7 +14,7 @@ import fakes
 import numpy as np
 from nora_bench.envs import packs, suites
 from nora_bench.envs.base import AssetPack, EpisodeSpec, Needs, Protocol, Reset, Suite, View, World, WorldOptions
-from nora_bench.harness import wire
+from nora_bench.harness.execution import wire
 
 from . import orders
 

@@ -10,9 +10,9 @@ from hypothesis import given, strategies as st
 pytest.importorskip("safetensors", reason="pip install 'nora-bench[nora]'")
 
 from nora_bench.policies.fast import FastError, FastTokenizer
+from nora_bench.policies.nora.action_stats import Statistics
 from nora_bench.policies.nora.checkpoint import open_checkpoint
 from nora_bench.policies.nora.prompt import Prompter
-from nora_bench.policies.nora.statistics import Statistics
 from nora_bench.policies.nora.weights import CheckpointError, contents
 from nora_bench.training.world_model.checkpoint import load, save, untrained
 from nora_bench.training.world_model.config import NANO_ENCODER, PredictorConfig, WorldModelConfig

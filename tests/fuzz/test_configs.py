@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import pytest
 from hypothesis import given, strategies as st
-from nora_bench.envs.untrusted import parse_yaml
+from nora_bench.envs.safe_io import parse_yaml
 from nora_bench.harness.config import parse, read_file
+from nora_bench.training.engine.config import build, recipe_text
 from nora_bench.training.preference.stage import DpoRecipe
-from nora_bench.training.recipe_file import build, recipe_text
 
 from .mutations import as_json, texts, values
 from .reading import reads

@@ -12,10 +12,10 @@ h5py = pytest.importorskip("h5py", reason="pip install 'nora-bench[train]'")
 pa = pytest.importorskip("pyarrow", reason="pip install 'nora-bench[train]'")
 
 import pyarrow.parquet as pq  # noqa: E402
-from nora_bench.training.demonstrations import DataError, keys, read_file  # noqa: E402
-from nora_bench.training.frames import Look  # noqa: E402
-from nora_bench.training.lerobot import open_lerobot  # noqa: E402
-from nora_bench.training.stored import Stored  # noqa: E402
+from nora_bench.training.data.demonstrations import DataError, keys, read_file  # noqa: E402
+from nora_bench.training.data.images import Look  # noqa: E402
+from nora_bench.training.data.lerobot import open_lerobot  # noqa: E402
+from nora_bench.training.data.stored_images import Stored  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from .mutations import STRANGE, damaged, documents  # noqa: E402

@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
-from nora_bench.envs import manifest, untrusted
+from nora_bench.envs import manifest, safe_io
 from nora_bench.envs.base import SuiteError
-from nora_bench.envs.libero import contents as libero_contents, parity as libero_parity
+from nora_bench.envs.libero import parity as libero_parity
+from nora_bench.envs.libero.assets import required_files as libero_contents
 from nora_bench.envs.libero.init_states import load_init_states
-from nora_bench.envs.simpler import contents as simpler_contents, recordings as simpler_recordings
-from nora_bench.envs.untrusted import read_arrays
+from nora_bench.envs.safe_io import read_arrays
+from nora_bench.envs.simpler import recordings as simpler_recordings
+from nora_bench.envs.simpler.assets import required_files as simpler_contents
 from nora_bench.results import trials
-from nora_bench.training import scenes
+from nora_bench.training.data import scene_targets
 
 from .mutations import damaged, documents, texts
 from .reading import reads
@@ -97,7 +99,7 @@ def test_an_archive_of_arrays_is_read_or_refused(folder, data):
 
 
 def test_an_archive_cannot_be_larger_inside_than_is_read(folder, monkeypatch):
-    monkeypatch.setattr(untrusted, "LARGEST_ARRAYS", 1 << 20)
+    monkeypatch.setattr(safe_io, "LARGEST_ARRAYS", 1 << 20)
     (folder / "a.npz").write_bytes(archive(bytes(1 << 21), "a.npy", zipfile.ZIP_DEFLATED))
     with pytest.raises(ValueError, match="larger than is read"):
         read_arrays(folder / "a.npz")
@@ -156,7 +158,7 @@ def test_a_task_file_is_read_or_refused(folder, data):
     task = folder / "bddl_files" / "libero_goal" / "t.bddl"
     task.parent.mkdir(parents=True, exist_ok=True)
     task.write_bytes(data)
-    reads("task files (BDDL)", lambda: scenes.words_of(task, ("milk", "basket")))
+    reads("task files (BDDL)", lambda: scene_targets.words_of(task, ("milk", "basket")))
 
 
 MODEL = '<mujoco><worldbody><camera name="agentview" pos="0 0 1" quat="1 0 0 0" fovy="45"/></worldbody></mujoco>'
@@ -164,7 +166,7 @@ MODEL = '<mujoco><worldbody><camera name="agentview" pos="0 0 1" quat="1 0 0 0" 
 
 @given(texts(MODEL))
 def test_a_demonstrations_model_is_read_or_refused(data):
-    reads("demonstrations' models", lambda: scenes.camera_of(data.decode("utf-8", "replace")))
+    reads("demonstrations' models", lambda: scene_targets.camera_of(data.decode("utf-8", "replace")))
 
 
 @given(texts(CSV))
@@ -184,4 +186,4 @@ def test_what_is_whole_is_read(folder):
     assert np.array_equal(load_init_states(folder / "w.pruned_init", 4), STATES)
     assert read_arrays(folder / "w.npz").keys() == {"states", "names", "done"}
     assert len(trials.read(folder / "w.csv", "galaxea-a1")) == 2
-    assert scenes.camera_of(MODEL).fovy == 45
+    assert scene_targets.camera_of(MODEL).fovy == 45

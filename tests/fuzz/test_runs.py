@@ -10,9 +10,9 @@ from hypothesis import given, strategies as st
 from nora_bench.harness.cli import main
 from nora_bench.policies.base import PolicyError
 from nora_bench.policies.baselines import Replay
-from nora_bench.policies.blind import from_run
-from nora_bench.results.integrity import actions_digest, read_actions
-from nora_bench.results.reading import load_run
+from nora_bench.policies.open_loop_replay import from_run
+from nora_bench.results.store.integrity import actions_digest, read_actions
+from nora_bench.results.store.reader import read_run
 
 from .mutations import as_json, damaged, documents, lines, values
 from .reading import reads
@@ -171,7 +171,7 @@ NPY = (lambda path: (np.save(path, ACTIONS), path.getvalue())[1])(io.BytesIO())
 def test_an_action_file_is_read_or_refused(folder, content):
     write(folder)
     (folder / "actions" / "a.npy").write_bytes(content)
-    run = load_run(folder)
+    run = read_run(folder)
     reads("action files", lambda: read_actions(run, run.records[0]))
     reads("action files", lambda: from_run(folder))
 
@@ -232,5 +232,5 @@ def test_a_number_that_parquet_cannot_hold_is_told(folder, cli, tmp_path):
 def test_what_is_whole_is_read(folder, cli, tmp_path):
     write(folder)
     np.save(folder / "actions" / "a.npy", ACTIONS)
-    assert len(load_run(folder).records) == len(EPISODES)
+    assert len(read_run(folder).records) == len(EPISODES)
     assert cli("export", folder, "--format", "jsonl", "--out", tmp_path / "rows").code == 0

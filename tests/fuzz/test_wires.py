@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from nora_bench.envs.base import Needs
-from nora_bench.harness import wire
-from nora_bench.harness.serve import suite_of
+from nora_bench.harness.execution import wire
+from nora_bench.harness.serving.server import suite_of
 from nora_bench.policies.remote import codec, messages
-from nora_bench.policies.remote.link import Link
+from nora_bench.policies.remote.connection import Link
 from nora_bench.policies.remote.openpi import OpenpiPolicy, ServedPolicy
 from nora_bench.policies.remote.vla_eval import VlaEvalPolicy
 from servers import TOY, observation

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from nora_bench.results.store import load_run
+from nora_bench.results.store.reader import read_run
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,11 @@ class Played:
 
     @property
     def run(self):
-        return load_run(self.folder).run
+        return read_run(self.folder).run
 
     @property
     def records(self):
-        return {record.key: record for record in load_run(self.folder).records}
+        return {record.key: record for record in read_run(self.folder).records}
 
     @property
     def trajectories(self):

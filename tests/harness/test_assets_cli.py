@@ -6,12 +6,12 @@ import shutil
 import numpy as np
 import pytest
 from nora_bench.envs.base import AssetPack, View
-from nora_bench.envs.libero import packs
-from nora_bench.envs.libero.standin import STANDIN
+from nora_bench.envs.libero.assets import packs
+from nora_bench.envs.libero.assets.standin import STANDIN
 from nora_bench.envs.manifest import write_manifest
-from nora_bench.harness import sheet
-from nora_bench.harness.drawing import NOTHING
 from nora_bench.harness.errors import ExitCode
+from nora_bench.harness.rendering.backend import NOTHING
+from nora_bench.harness.replay import contact_sheet
 
 
 @pytest.fixture(scope="session")
@@ -137,13 +137,17 @@ def test_a_sheet_shows_every_task_with_every_pack_upright(tmp_path, monkeypatch)
 
     suite = suites.get("libero_goal")
     monkeypatch.setattr(type(suite), "open_world", lambda self, options: PaintedWorld(options))
-    monkeypatch.setattr(sheet, "find_driver", lambda suite: NOTHING)
+    monkeypatch.setattr(contact_sheet, "find_driver", lambda suite: NOTHING)
     out = tmp_path / "sheet.png"
-    sheet.contact_sheet(out, [AssetPack(name, name, "") for name in ("light", "dark")], ["libero_goal"], 32)
+    contact_sheet.contact_sheet(out, [AssetPack(name, name, "") for name in ("light", "dark")], ["libero_goal"], 32)
     pixels = np.asarray(image.open(out))
-    pack_width, task_width, line = 2 * 32 + sheet.SEAM, 2 * (2 * 32 + sheet.SEAM) - sheet.SEAM + sheet.GAP, 32 + sheet.GAP
+    pack_width, task_width, line = (
+        2 * 32 + contact_sheet.SEAM,
+        2 * (2 * 32 + contact_sheet.SEAM) - contact_sheet.SEAM + contact_sheet.GAP,
+        32 + contact_sheet.GAP,
+    )
     for task in range(10):
-        x, y = sheet.GAP + task % 5 * task_width, sheet.GAP + task // 5 * line
+        x, y = contact_sheet.GAP + task % 5 * task_width, contact_sheet.GAP + task // 5 * line
         assert [pixels[y + 24, x + dx, 0] for dx in (20, pack_width + 20)] == [200 - 5 * task, 100 - 5 * task]
         assert pixels[y + 24, x + 1, 0] == 255
 

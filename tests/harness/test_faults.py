@@ -14,14 +14,15 @@ import psutil
 import pytest
 from fakes import toy
 from nora_bench.envs.base import EpisodeSpec
-from nora_bench.harness import pool
-from nora_bench.harness.crew import Hand
-from nora_bench.harness.recording import Playing
-from nora_bench.harness.runner import Runner
-from nora_bench.harness.schedule import Job
-from nora_bench.harness.wire import WireError
-from nora_bench.results import store as store_module
-from nora_bench.results.store import Store, load_run
+from nora_bench.harness.execution import worker_process
+from nora_bench.harness.execution.recorder import Playing
+from nora_bench.harness.execution.runner import Runner
+from nora_bench.harness.execution.wire import WireError
+from nora_bench.harness.execution.worker_pool import Hand
+from nora_bench.harness.planning.schedule import Job
+from nora_bench.results.store import writer as store_module
+from nora_bench.results.store.reader import read_run
+from nora_bench.results.store.writer import Store
 
 SCENE = "toy/task1/init1/seed0"
 KEY = f"{SCENE}@toy/plain"
@@ -181,7 +182,7 @@ def test_a_machine_that_starts_no_process_is_named(bench, monkeypatch):
     def refuse(*args, **more):
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    monkeypatch.setattr(pool.Worker, "__init__", refuse)
+    monkeypatch.setattr(worker_process.Worker, "__init__", refuse)
     played = bench("--episodes", 1)
     assert played.code == 3
     assert f"this machine refused: [Errno {errno.EAGAIN}] {os.strerror(errno.EAGAIN)}" in played.err
@@ -263,7 +264,7 @@ def test_a_stopped_run_keeps_what_it_has_and_says_how_to_go_on(started, number):
     assert process.returncode == 130, out + err
     assert f"nora-bench run --resume --out {folder}" in err
     assert "Traceback" not in err
-    run = load_run(folder)
+    run = read_run(folder)
     assert run.run["status"] == "interrupted"
     assert run.run["counts"]["done"] == len(run.records) > 0
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from nora_bench.envs.source_files import located
-from nora_bench.harness.cluster import Replica
+from nora_bench.harness.cluster.actors import Replica
 
 TESTS = Path(__file__).parents[1]
 

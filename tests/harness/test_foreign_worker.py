@@ -6,12 +6,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from nora_bench.harness.pool import bridge
+from nora_bench.harness.execution.worker_process import bridge
 
 LOADED = """
 import json, sys
 before = set(sys.modules)
-import nora_bench.harness.worker, nora_bench.envs.simpler.suite, nora_bench.envs.simpler.upstream
+import nora_bench.harness.execution.worker, nora_bench.envs.simpler.suite, nora_bench.envs.simpler.sim.upstream
 new = [module for name, module in sys.modules.items() if name not in before]
 ours = [module.__file__ for module in new if module.__name__.startswith("nora_bench") and module.__file__]
 others = {module.__name__.partition(".")[0] for module in new if "site-packages" in (getattr(module, "__file__", None) or "")}

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from nora_bench.results.store import load_run
+from nora_bench.results.store.reader import read_run
 
 pytestmark = [pytest.mark.libero, pytest.mark.slow]
 
@@ -48,7 +48,7 @@ def plan(suites=SUITES, tasks="0,3", states="0-2") -> list[str]:
 
 
 def results(folder: Path) -> dict[str, str | None]:
-    return {record.key: record.trajectory_sha256 for record in load_run(folder).records}
+    return {record.key: record.trajectory_sha256 for record in read_run(folder).records}
 
 
 @pytest.fixture(scope="module")

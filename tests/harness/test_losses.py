@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from nora_bench.results.reading import load_run
-from nora_bench.results.store import Store
+from nora_bench.results.store.reader import read_run
+from nora_bench.results.store.writer import Store
 
 SCENE = "toy/task1/init1/seed0"
 KEY = f"{SCENE}@toy/plain"
@@ -81,7 +81,7 @@ def test_a_policy_that_kills_the_run_leaves_its_episode_begun(bench, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     command = [Path(sys.executable).with_name("nora-bench"), "run", *args]
     assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 1
-    assert load_run(tmp_path / "run").run["status"] == "running"
+    assert read_run(tmp_path / "run").run["status"] == "running"
     again = bench("--resume", policy="losing:Crasher")
     assert [session["status"] for session in again.run["sessions"]] == ["killed", "finished"]
     assert [*losses(again).values()] == [(2, 0)], "nobody knows who killed it, and it was begun twice"

@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from nora_bench.harness import provenance
-from nora_bench.results.reading import load_run
-from nora_bench.results.store import Store
+from nora_bench.harness.planning import provenance
+from nora_bench.results.store.reader import read_run
+from nora_bench.results.store.writer import Store
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def merged(cli, tmp_path):
     def merge(*runs, out="all", code=0):
         ended = cli("merge", *(run.folder for run in runs), "--out", tmp_path / out, "--json")
         assert ended.code == code, ended.err
-        return json.loads(ended.out), load_run(tmp_path / out)
+        return json.loads(ended.out), read_run(tmp_path / out)
 
     return merge
 
@@ -227,4 +227,4 @@ def test_one_run_is_not_enough_and_no_folder_is_overwritten(cli, two, tmp_path):
     assert cli("merge", a.folder, a.folder, "--out", tmp_path / "all").code == 2
     assert cli("merge", a.folder, tmp_path / "nothing", "--out", tmp_path / "all").code == 2
     assert cli("merge", a.folder, b.folder, "--out", a.folder).code == 2
-    assert load_run(a.folder).records == tuple(a.records.values())
+    assert read_run(a.folder).records == tuple(a.records.values())

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from nora_bench.harness.cli import build
 from nora_bench.harness.config import RunConfig
-from nora_bench.results.store import load_run
+from nora_bench.results.store.reader import read_run
 
 TOY = ("--suite", "fakes:toy", "--policy", "fakes:Walk", "--episodes", "1")
 
@@ -77,14 +77,14 @@ def test_variables_count_and_options_win(cli, monkeypatch):
     monkeypatch.setenv("NORA_BENCH_TASKS", "1")
     monkeypatch.setenv("NORA_BENCH_EPISODES", "5")
     cli("run", *TOY, "--out", "here")
-    assert [record.key for record in load_run("here").records] == ["toy/task1/init0/seed0@toy/plain"]
+    assert [record.key for record in read_run("here").records] == ["toy/task1/init0/seed0@toy/plain"]
 
 
 def test_options_win_over_the_file(cli):
     Path("run.yaml").write_text("suite: fakes:toy\npolicy: fakes:Walk\nepisodes: 2\ntasks: 0\n")
     cli("run", "--config", "run.yaml", "--tasks", "2", "--out", "here")
-    assert {record.task_id for record in load_run("here").records} == {2}
-    assert len(load_run("here").records) == 2
+    assert {record.task_id for record in read_run("here").records} == {2}
+    assert len(read_run("here").records) == 2
 
 
 def test_json_is_all_that_stdout_gets(cli):
@@ -179,7 +179,7 @@ def test_a_run_is_not_resumed_under_other_conditions(cli, part, value, says):
     assert ended.code == 2
     assert says in ended.err
     assert "--resume" not in ended.err
-    assert load_run("here").records == ()
+    assert read_run("here").records == ()
 
 
 def test_relative_asset_folders_reach_the_workers(cli):

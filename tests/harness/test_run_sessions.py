@@ -3,8 +3,9 @@
 import json
 
 import pytest
-from nora_bench.harness import provenance, run_sessions
-from nora_bench.results.store import Store
+from nora_bench.harness import run_sessions
+from nora_bench.harness.planning import provenance
+from nora_bench.results.store.writer import Store
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 pytest.importorskip("sapien", reason="pip install 'nora-bench[simpler]'")
 
 from nora_bench.harness.errors import NotAble
-from nora_bench.harness.vulkan import find_vulkan
-from nora_bench.results.store import load_run
+from nora_bench.harness.rendering.vulkan import find_vulkan
+from nora_bench.results.store.reader import read_run
 
 LOOKER = '''
 import hashlib
@@ -59,7 +59,7 @@ def played(home, play):
     """One episode of every task and setting, played once for all tests."""
     if not (home / "all").exists():
         assert play("all", "--episodes", "1").code == 0
-    return load_run(home / "all")
+    return read_run(home / "all")
 
 
 def test_every_task_is_played_in_both_settings(played):
@@ -86,7 +86,7 @@ def test_the_table_says_that_these_are_stand_ins(cli, played):
 def test_the_same_episode_alone_sees_the_same_pictures(home, play, played):
     last = next(record for record in played.records if (record.suite, record.task) == ("simpler-va", "close_drawer"))
     assert play("alone", "--tasks", "close_drawer", "--episodes", "1", suites=("simpler-va",)).code == 0
-    alone = {record.key: record.trajectory_sha256 for record in load_run(home / "alone").records}
+    alone = {record.key: record.trajectory_sha256 for record in read_run(home / "alone").records}
     assert alone == {last.key: last.trajectory_sha256}
 
 

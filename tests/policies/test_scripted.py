@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from nora_bench.results.store import load_run
+from nora_bench.results.store.reader import read_run
 
 pytestmark = [pytest.mark.libero, pytest.mark.slow]
 
@@ -26,7 +26,7 @@ def play(tmp_path_factory, pytestconfig):
         chosen = ["--suite", suite, "--tasks", str(task), "--init-states", str(state), "--policy", "scripted"]
         with pytest.raises(SystemExit):
             main(["run", *chosen, "--assets", "standin", "--workers", "1", "--out", str(folder), *options])
-        record = load_run(folder).records[0]
+        record = read_run(folder).records[0]
         return record, np.load(folder / str(record.actions))
 
     return run

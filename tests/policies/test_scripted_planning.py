@@ -7,7 +7,7 @@ from nora_bench.policies.base import Observation, PolicyError
 from nora_bench.policies.scripted.geometry import Pose, norm
 from nora_bench.policies.scripted.goals import holds, unmet
 from nora_bench.policies.scripted.grasps import TOP, choose, style_of
-from nora_bench.policies.scripted.hand import hand_clearance
+from nora_bench.policies.scripted.gripper import hand_clearance
 from nora_bench.policies.scripted.places import spot
 from nora_bench.policies.scripted.policy import ScriptedPolicy
 from nora_bench.policies.scripted.scene import Scene

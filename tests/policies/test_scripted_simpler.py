@@ -7,11 +7,11 @@ from nora_bench.policies.base import Observation, PolicyError
 from nora_bench.policies.scripted.geometry import LEVEL, Pose, norm
 from nora_bench.policies.scripted.google_robot.drawers import FRONT, HALF_HEIGHT, HEIGHTS, hook_pose, push_pose
 from nora_bench.policies.scripted.google_robot.grasps import grasp_pose, releaned
-from nora_bench.policies.scripted.google_robot.hand import PALM, lean_at
+from nora_bench.policies.scripted.google_robot.gripper import PALM, lean_at
 from nora_bench.policies.scripted.google_robot.motion import LEASH, Tracker
+from nora_bench.policies.scripted.google_robot.placements import spot_near
 from nora_bench.policies.scripted.google_robot.plans import EASE, KEEP, solve
 from nora_bench.policies.scripted.google_robot.scene import Scene
-from nora_bench.policies.scripted.google_robot.spots import spot_near
 from nora_bench.policies.scripted.policy import ScriptedPolicy
 from nora_bench.policies.scripted.steps import CLOSED, OPEN, Aim
 

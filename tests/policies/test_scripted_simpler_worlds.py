@@ -22,8 +22,8 @@ EPISODES = {
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    from nora_bench.envs.simpler.packs import resolve
-    from nora_bench.envs.simpler.world import SimplerWorld
+    from nora_bench.envs.simpler.assets.packs import resolve
+    from nora_bench.envs.simpler.sim.env import SimplerWorld
 
     return SimplerWorld(WorldOptions(resolve("standin").path, "none", str(tmp_path_factory.mktemp("cache"))))
 

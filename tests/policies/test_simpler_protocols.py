@@ -6,7 +6,7 @@ from nora_bench.envs import protocols
 from nora_bench.envs.base import EpisodeSpec, View
 from nora_bench.policies.adapters import Adapter
 from nora_bench.policies.base import Observation
-from nora_bench.policies.nora.statistics import Statistics
+from nora_bench.policies.nora.action_stats import Statistics
 from scipy.spatial.transform import Rotation
 
 NORA15, CHUNKS = (protocols.get(name) for name in ("simpler/nora-1.5", "simpler/chunks"))

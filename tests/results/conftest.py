@@ -2,8 +2,8 @@ import hashlib
 import json
 
 import pytest
-from nora_bench.results.reading import load_run
-from nora_bench.results.records import EpisodeRecord
+from nora_bench.results.store.reader import read_run
+from nora_bench.results.store.records import EpisodeRecord
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def write(tmp_path):
 @pytest.fixture
 def run(write):
     """Writes a run and reads it: `run("name", records)`."""
-    return lambda *args, **facts: load_run(write(*args, **facts))
+    return lambda *args, **facts: read_run(write(*args, **facts))
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
-from nora_bench.results.reading import load_run
+from nora_bench.results.store.reader import read_run
 
 V1 = Path(__file__).parent / "data" / "run-v1"
 
 
 @pytest.fixture(scope="module")
 def v1():
-    return load_run(V1)
+    return read_run(V1)
 
 
 def test_a_version_1_run_still_loads(v1):

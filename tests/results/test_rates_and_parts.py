@@ -5,7 +5,7 @@ from itertools import count
 import pytest
 from nora_bench.results import layouts
 from nora_bench.results.conditions import Incomparable, conditions, differences, require_comparable
-from nora_bench.results.tables import build
+from nora_bench.results.tables.build import build
 
 LIBERO = layouts.get("nora15/table2")
 STANDIN = {"pack": "standin", "fingerprint": "feedfeedfeedfeed"}

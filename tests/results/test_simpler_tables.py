@@ -5,9 +5,9 @@ from hashlib import sha256
 import pytest
 from nora_bench.envs import suites
 from nora_bench.results import layouts
-from nora_bench.results.standings import rank
+from nora_bench.results.statistics.standings import rank
 from nora_bench.results.summary import summarise
-from nora_bench.results.tables import build
+from nora_bench.results.tables.build import build
 
 TABLE = layouts.get("nora15/table1")
 FELL_BACK = "raster instead of raytraced"

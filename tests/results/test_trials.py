@@ -3,7 +3,7 @@ import json
 import pytest
 import typer
 from nora_bench.results import layouts
-from nora_bench.results.reading import load_run
+from nora_bench.results.store.reader import read_run
 from nora_bench.results.trials import TrialError, gaps, parse, read, records, tasks
 
 HEAD = "task,trial,start,success,partial,distractor\n"
@@ -90,11 +90,11 @@ def test_trials_can_be_typed_in_and_gone_on_with(cli, tmp_path, monkeypatch):
     monkeypatch.setattr("typer.confirm", answer)
     command = ["trials", "--suite", "widowx", "--policy", "p", "--out", tmp_path / "run", "--trials", "1"]
     assert cli(*command).code == 1
-    kept = load_run(tmp_path / "run").records
+    kept = read_run(tmp_path / "run").records
     assert [(r.success, r.measures["partial"]) for r in kept] == [(True, True), (False, True)]
     monkeypatch.setattr("typer.confirm", lambda _: True)
     assert cli(*command).code == 0
-    assert len(load_run(tmp_path / "run").records) == 9
+    assert len(read_run(tmp_path / "run").records) == 9
 
 
 def test_the_runner_needs_to_know_whose_trials(cli, file):

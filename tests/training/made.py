@@ -1,7 +1,7 @@
 """Demonstrations made by hand, for tests that need no simulator."""
 
 import numpy as np
-from nora_bench.training.demonstrations import Demonstration
+from nora_bench.training.data.demonstrations import Demonstration
 
 
 def made(number=0, steps=12, suite="libero_object", pushed=(), **changes):

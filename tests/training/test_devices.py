@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("accelerate", reason="no accelerate: pip install 'nora-bench[train]'")
 import torch
-from nora_bench.training import checkpoints
-from nora_bench.training.loop import train
+from nora_bench.training.engine import checkpoints
+from nora_bench.training.engine.trainer import train
 from safetensors.torch import load_file
 
 from .two_devices import Curve, Rows, settings

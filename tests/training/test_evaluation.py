@@ -1,9 +1,9 @@
 import json
 
 import pytest
-from nora_bench.results.stats import clopper_pearson
+from nora_bench.results.statistics.intervals import clopper_pearson
+from nora_bench.training.engine.config import TrainingError
 from nora_bench.training.evaluation import EvaluationSettings, Evaluator, summary
-from nora_bench.training.settings import TrainingError
 
 
 def run_with(folder, results):

@@ -7,15 +7,14 @@ pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[train]'")
 import numpy as np
 import torch
 from nora_bench.policies.nora.checkpoint import open_checkpoint
-from nora_bench.policies.nora.model import token_loss
+from nora_bench.policies.nora.model.reference import token_loss
 from nora_bench.policies.nora.nano import write_nano
+from nora_bench.policies.nora.parity.recordings import Recordings
 from nora_bench.policies.nora.prompt import Prompter
-from nora_bench.policies.nora.recordings import Recordings
 from nora_bench.training.parity import compare
-from nora_bench.training.preference.dpo import flow_dpo, squared_error, token_dpo, token_log_probabilities
-from nora_bench.training.preference.prompts import Batcher
+from nora_bench.training.preference.collate import Batcher
+from nora_bench.training.preference.loss import Frozen, flow_dpo, flow_terms, squared_error, token_dpo, token_log_probabilities
 from nora_bench.training.preference.rewards import Reward, imagine, score
-from nora_bench.training.preference.terms import Frozen, flow_terms
 from nora_bench.training.world_model.checkpoint import untrained
 from nora_bench.training.world_model.config import PredictorConfig, WorldModelConfig
 from nora_bench.training.world_model.predictor import block_causal_mask

@@ -3,7 +3,7 @@ action. Pictures are drawn from the states by a function instead of a simulator.
 
 import numpy as np
 from nora_bench.policies.adapters import NormStats
-from nora_bench.training.demonstrations import Demonstration
+from nora_bench.training.data.demonstrations import Demonstration
 
 CHUNK = 5
 STEP, BLOB = 0.08, 0.2

@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 
 import torch
-from nora_bench.training.loop import train
-from nora_bench.training.objective import Loss, Objective
-from nora_bench.training.settings import LoopSettings
+from nora_bench.training.engine.config import LoopSettings
+from nora_bench.training.engine.objective import Loss, Objective
+from nora_bench.training.engine.trainer import train
 
 
 class Curve(Objective):

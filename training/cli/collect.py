@@ -15,8 +15,8 @@ from ...harness.config import integers, parse
 from ...harness.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
-    from ..collect import Collection
-    from ..demonstrator import Learner
+    from ..collection.collect import Collection
+    from ..collection.demonstrator import Learner
 
 
 def collect(
@@ -48,8 +48,8 @@ def collect(
 
     The same command goes on where it was stopped, and with more --episodes collects more.
     """
-    from ..collect import Wanted, check_states, look_up
-    from ..noise import Noise
+    from ..collection.collect import Wanted, check_states, look_up
+    from ..collection.perturbation import Noise
 
     states = _states(init_states)
     check_states(states, held_out=held_out)
@@ -76,7 +76,7 @@ def _states(text: str) -> tuple[int, ...]:
 def _learner(name: str | None, steps: str) -> Learner | None:
     """Raises InputError, PolicyError."""
     from ...policies.registry import load
-    from ..demonstrator import Learner
+    from ..collection.demonstrator import Learner
 
     if name is None:
         return None
@@ -88,7 +88,7 @@ def _learner(name: str | None, steps: str) -> Learner | None:
 
 def show(collection: Collection, console: Console) -> None:
     """Print what is asked for, what is there, and what the rest costs at most. Raises NotAble where the disk is too small."""
-    from ...harness.estimate import estimate, require_room
+    from ...harness.planning.estimate import estimate, require_room
 
     prepared, plan = collection.prepared, collection.next_round()
     found = estimate(plan, prepared.stage, prepared.policy, prepared.workers, None, collection.folder)
@@ -109,16 +109,16 @@ def show(collection: Collection, console: Console) -> None:
 
 def play(collection: Collection, console: Console) -> dict[str, Any]:
     """Collect what is missing and print how it went."""
-    from ...harness import session
-    from ..collect import collect as run
+    from ...harness import lifecycle
+    from ..collection.collect import collect as run
 
     prepared = collection.prepared
     started = time.monotonic()
     before = len(collection.over())
-    store = session.reopen(prepared, collection.folder) if collection.begun() else session.create(prepared, {})
+    store = lifecycle.reopen(prepared, collection.folder) if collection.begun() else lifecycle.create(prepared, {})
     with store:
         try:
-            run(collection, store, session.draw_with(prepared), console)
+            run(collection, store, lifecycle.draw_with(prepared), console)
         except Interrupted:
             raise Interrupted("stopped; nothing that had finished is lost, and the same command goes on") from None
     report = summary(collection, time.monotonic() - started, before)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..conventions import Gripper
+from ..data.conventions import Gripper
 
 GripperOption = Annotated[
     Gripper | None, typer.Option("--gripper", help="What 1 means in data sets of others.", show_default="what its values say")

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from .stage_output import plan, say, speaks, updates
+from .output import plan, say, speaks, updates
 
 
 def dpo(
@@ -34,8 +34,8 @@ def dpo(
 
     Example: `nora-bench train dpo --policy nano --labels labels --reward gta --out dpo`
     """
+    from ..engine.config import read_recipe
     from ..preference.stage import DpoRecipe, look_up
-    from ..recipe_file import read_recipe
 
     console = Console(stderr=as_json)
     wanted = read_recipe(recipe, "dpo", DpoRecipe)

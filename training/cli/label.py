@@ -13,11 +13,11 @@ from rich.console import Console
 
 from ...harness.cli.bar import counting
 from .data_options import CameraOption, GripperOption
-from .stage_output import plan, say
+from .output import plan, say
 
 if TYPE_CHECKING:
     from ..preference.labelling import LabelSettings
-    from ..preference.store import Part
+    from ..preference.pairs import Part
 
 
 def label(
@@ -50,12 +50,11 @@ def label(
 
     Rewards: wm-endgoal, wm-subgoal (world model), gta (the demonstrated action), wm-endgoal+gta, wm-subgoal+gta, released.
     """
-    from ..frames import Look
-    from ..preference.labelling import LabelSettings, label_all
+    from ..data.images import Look
+    from ..data.readers import read
+    from ..preference.labelling import LabelSettings, label_all, open_labeller
+    from ..preference.pairs import read as read_labels
     from ..preference.rewards import REWARDS
-    from ..preference.setting_up import open_labeller
-    from ..preference.store import read as read_labels
-    from ..sources import read
 
     console = Console(stderr=as_json)
     asked = {"candidates": candidates, "margin": margin, "seed": seed, "limit": states, "head": head, "temperature": temperature}

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from .stage_output import say
+from .output import say
 
 
 def publish(
@@ -30,7 +30,7 @@ def publish(
 
     Example: `nora-bench train publish --from sft/step-003000 --out my-policy`
     """
-    from ..publish import publish as write
+    from ..models.export import publish as write
 
     folder = write(checkpoint, out, dtype, card, execute, noise)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -35,9 +35,9 @@ def regenerate(
     from ...envs import suites
     from ...envs.base import WorldOptions
     from ...envs.paths import cache_home
-    from ..demonstrations import read_files, task_files
-    from ..regenerate import regenerate_all
-    from ..sources import no_sets
+    from ..collection.regenerate import regenerate_all
+    from ..data.demonstrations import read_files, task_files
+    from ..data.readers import no_sets
 
     no_sets(data, "has no states of a simulator: nothing can be played again. It can be trained on as it is")
     files = task_files(data)

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from ...harness.errors import InputError
-from .stage_output import say
+from .output import say
 
 
 def reproduce(
@@ -32,7 +32,7 @@ def reproduce(
     if what == "paper":
         if not dry_run:
             raise InputError("the full size is only planned here. Type: nora-bench reproduce paper --dry-run")
-        from ..paper_plan import lines
+        from ..reproduce.compute_estimate import lines
 
         for line in lines():
             say(console, line)
@@ -41,10 +41,10 @@ def reproduce(
 
 
 def _nano(console: Console, recipe: str, out: Path, workers: int | None, *, dry_run: bool) -> None:
-    from ..contrasts import conclude
-    from ..recipe_file import read_recipe
-    from ..reproduce import Reproduction, nano_stages, write_recipes
-    from ..stages import is_done, minutes, run_all
+    from ..engine.config import read_recipe
+    from ..reproduce.nora import Reproduction, nano_stages, write_recipes
+    from ..reproduce.pipeline import is_done, minutes, run_all
+    from ..reproduce.report import conclude
 
     wanted = read_recipe(recipe, "reproduce", Reproduction)
     wanted = replace(wanted, workers=workers or wanted.workers)

@@ -12,11 +12,11 @@ import typer
 from rich.console import Console
 
 from .data_options import CameraOption, GripperOption
-from .stage_output import plan, say, speaks
+from .output import plan, say, speaks
 
 if TYPE_CHECKING:
-    from ..sft_recipe import SftRecipe
-    from ..sft_stage import Prepared
+    from ..sft.recipe import SftRecipe
+    from ..sft.stage import Prepared
 
 
 def sft(
@@ -50,9 +50,9 @@ def sft(
     """
     import torch
 
-    from ..recipe_file import read_recipe
-    from ..sft_recipe import SftRecipe
-    from ..sft_stage import prepare, run
+    from ..engine.config import read_recipe
+    from ..sft.recipe import SftRecipe
+    from ..sft.stage import prepare, run
 
     if threads:
         torch.set_num_threads(threads)
@@ -74,7 +74,7 @@ def _with_options(recipe: SftRecipe, checkpoint: str | None, steps: int | None, 
 
 def _cost(prepared: Prepared) -> str:
     """What the updates that are left will take, measured on a few of them."""
-    from ..cost import seconds_per_update
+    from ..engine.objective import seconds_per_update
 
     done = prepared.done()
     seconds = seconds_per_update(prepared.objective, prepared.training, prepared.loop)

@@ -44,13 +44,11 @@ def tokenizer(
     Also writes the statistics that the chunks were normalised with, `norm_stats.json`.
     """
     from ...policies.fast import FastTokenizer
-    from .. import action_stats
-    from ..chunks import Chunking
-    from ..datasets import split, statistics
-    from ..noops import without_noops
-    from ..smoothing import smoothed
-    from ..sources import read
-    from ..tokenizer import all_chunks, examine
+    from ..data import action_stats
+    from ..data.dataset import Chunking, split, statistics
+    from ..data.filters import smoothed, without_noops
+    from ..data.readers import read
+    from ..data.tokenizer import all_chunks, examine
 
     console = Console(stderr=as_json)
     found = read(data, gripper=gripper)

@@ -6,9 +6,9 @@ import typer
 
 from ...harness.cli import STYLE
 from .dpo import dpo
-from .pictures import pictures
 from .publish import publish
 from .regenerate import regenerate
+from .render import pictures
 from .sft import sft
 from .tokenizer import tokenizer
 from .world_model import world_model

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from ...harness.cli.bar import counting
 from .data_options import CameraOption, GripperOption
-from .stage_output import plan, say, speaks, updates
+from .output import plan, say, speaks, updates
 
 FRAME_S = 0.05
 """Rough seconds to draw a frame in software on one core; see `train pictures`."""
@@ -41,9 +41,9 @@ def world_model(
 
     Example: `nora-bench train world-model --data demonstrations --out world-model --episodes 4`
     """
-    from ..frames import Look
-    from ..recipe_file import read_recipe
-    from ..sources import read
+    from ..data.images import Look
+    from ..data.readers import read
+    from ..engine.config import read_recipe
     from ..world_model.stage import WorldModelRecipe, look_up
 
     console = Console(stderr=as_json)

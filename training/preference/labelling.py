@@ -12,25 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...envs.types import Array
 from ...policies.adapters import NormStats
-from ..action_stats import normalise
-from ..chunks import Chunking
-from ..claim import claimed
-from ..datasets import Pictures, normalised_chunks
-from ..demonstrations import DataError, Demonstration
-from ..settings import TrainingError
-from .pairs import pair
+from ...policies.nora.weights import digest
+from ..data.action_stats import normalise
+from ..data.dataset import Chunking, Pictures, normalised_chunks
+from ..data.demonstrations import DataError, Demonstration
+from ..engine.checkpoints import claimed
+from ..engine.config import TrainingError
+from ..world_model import checkpoint
+from ..world_model.latents import Latents
+from ..world_model.stage import action_bounds
+from .pairs import Part, begin, has_part, pair, write_part
 from .rewards import REWARDS, Reward
-from .sampler import Head, Sampler, generator_of
-from .store import Part, begin, has_part, write_part
+from .sampler import Head, Sampler, generator_of, open_sampler
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..world_model.latents import Latents
     from ..world_model.model import WorldModel
-
-Array = np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,3 +232,35 @@ def _described(state: State) -> dict[str, Any]:
         "task": demonstration.task,
         "instruction": demonstration.instruction,
     }
+
+
+def open_labeller(
+    settings: LabelSettings,
+    policy: str,
+    shown: Callable[[int], Pictures],
+    world_model: Path | None,
+    watched: Callable[[int], Pictures],
+    latents: Path,
+) -> tuple[Labeller, dict[str, Any]]:
+    """A labeller, and the facts that decide its labels beside the settings.
+
+    Args:
+        settings: what is asked.
+        policy: checkpoint that answers.
+        shown: size -> where the policy's pictures come from.
+        world_model: folder of a world model; None where no reward looks at a goal.
+        watched: size -> where the world model's frames come from, one of every step.
+        latents: folder that keeps what the encoder made of them.
+    """
+    sampler = open_sampler(policy, settings.head, temperature=settings.temperature)
+    imagination = _imagination(world_model, watched, latents) if world_model and settings.needs_world() else None
+    about = {"policy": policy, "policy_sha256": sampler.digest, **sampler.facts()}
+    if world_model and imagination:
+        about |= {"world_model": str(world_model), "world_model_sha256": digest([world_model / checkpoint.WEIGHTS])}
+    return Labeller(settings, sampler, shown(sampler.model.config.image_size), imagination), about
+
+
+def _imagination(folder: Path, watched: Callable[[int], Pictures], latents: Path) -> Imagination:
+    world = checkpoint.load(folder)
+    found = Latents(latents, world, watched(world.config.image_size))
+    return Imagination(world, found, action_bounds(checkpoint.settings(folder)["norm_stats"]))

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ...policies.nora.model import NoraModel
-from ..backbone import Backbone
-from ..objective import Loss, Objective
-from ..settings import TrainingError
-from .dpo import DpoLoss, draw_times, flow_dpo, token_dpo, token_log_probabilities
-from .prompts import to
-from .settings import DpoSettings
-from .terms import Cache, Frozen, Shown, flow_terms
+from ...policies.nora.model.reference import NoraModel
+from ..engine.config import TrainingError
+from ..engine.objective import Loss, Objective
+from ..models.backbone import Backbone
+from .collate import to
+from .loss import Cache, DpoLoss, Frozen, Shown, draw_times, flow_dpo, flow_terms, token_dpo, token_log_probabilities
 
 Export = Callable[[Path, Mapping[str, Tensor]], None]
 """Writes a checkpoint with the policy's weights, given by the model's own names, into a folder."""
@@ -119,3 +118,29 @@ def _reported(found: DpoLoss) -> Loss:
     margins = found.margins.detach()
     metrics = {"accuracy": found.accuracy, "margin": margins.mean(), "drift": found.drift}
     return Loss(found.loss, {name: value.detach() for name, value in metrics.items()})
+
+
+RELEASED_BETA = 250.0
+"""Factor of the released code on mean squared errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class DpoSettings:
+    """How pairs become a loss. The defaults mend the released code where the paper says otherwise."""
+
+    beta: float = RELEASED_BETA
+    """Of the flow's squared errors as reduced by `reduction`. The paper gives no number; the released one is 250 on means."""
+    reduction: Literal["mean", "sum"] = "mean"
+    """Squared errors of a chunk are averaged (released) or summed (paper)."""
+    shared_noise: bool = True
+    """One noise and time per pair (paper), or one for winner and one for loser (released)."""
+    time: Literal["uniform", "beta"] = "uniform"
+    """Distribution of the flow's time: uniform (paper) or as in supervised training (released)."""
+    reference: Literal["full", "shared-prefix"] = "full"
+    """A frozen copy of the whole model, or of the expert alone, which reads the prefix of the trained backbone (released)."""
+    token_beta: float = 0.1
+    """Of summed log probabilities, for the FAST head."""
+
+
+RELEASED = DpoSettings(shared_noise=False, time="beta", reference="shared-prefix")
+"""As the released code does it."""

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ...envs.types import Array
 from ...policies.adapters import NormStats
 from ...policies.fast import FastTokenizer
+from ...policies.nora.action_stats import Statistics
 from ...policies.nora.checkpoint import Checkpoint, open_checkpoint
 from ...policies.nora.decoding import most_tokens
 from ...policies.nora.prompt import Prompter
-from ...policies.nora.statistics import Statistics
 from ...policies.nora.weights import digest
-from ..settings import TrainingError
+from ..engine.config import TrainingError
 
 if TYPE_CHECKING:
-    from ...policies.nora.model import NoraModel
+    from ...policies.nora.model.reference import NoraModel
     from ...policies.nora.predictor import Predictor
 
-Array = np.ndarray
 Draws = Sequence[np.random.Generator]
 Head = Literal["flow", "fast"]
 ROWS = 8
@@ -79,7 +79,7 @@ class FlowSampler(Sampler):
     def sample(self, images: Array, instructions: Sequence[str], draws: Draws, candidates: int) -> Array:
         import torch
 
-        from .prompts import Batcher, to
+        from .collate import Batcher, to
 
         device = next(self.model.parameters()).device
         shown = to(Batcher(self.model.config, self.prompter).shown(images, instructions), device)
@@ -125,7 +125,7 @@ class TokenSampler(Sampler):
 
     @cached_property
     def _predictor(self) -> Predictor:
-        from ...policies.nora.engine import Greedy
+        from ...policies.nora.model.engine import Greedy
         from ...policies.nora.predictor import Predictor
 
         ids, most = self.prompter.ids, most_tokens(self.chunk, self.model.config.action_size)

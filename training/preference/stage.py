@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Literal
 from ...policies.fast import FastTokenizer
 from ...policies.nora.checkpoint import open_checkpoint, read_json
 from ...policies.nora.prompt import Prompter
-from ..settings import LoopSettings, TrainingError
-from . import store
+from ..engine.config import LoopSettings, TrainingError
+from . import pairs
+from .objective import DpoSettings
 from .pairs import PairExamples
-from .settings import DpoSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..loop import Report
-    from ..starting import Start
+    from ..engine.trainer import Report
+    from ..models.init import Start
     from .objective import Preference
 
 
@@ -51,13 +51,13 @@ class DpoStage:
 
     def run(self, out: Path, report: Report | None = None) -> Path:
         """Train, going on where it was stopped; the last checkpoint's folder."""
-        from ..loop import train
+        from ..engine.trainer import train
 
         return train(self.objective(), self.examples, self.recipe.loop, out, report=report)
 
     def objective(self) -> Preference:
         """The policy beside its frozen reference."""
-        from ..trained import write_policy
+        from ..models.export import write_policy
         from .objective import FlowPreference, TokenPreference
 
         def export(folder: Path, weights: Mapping[str, Tensor]) -> None:
@@ -74,11 +74,11 @@ def look_up(recipe: DpoRecipe, policy: str, labels: Path, reward: str) -> DpoSta
 
     Raises TrainingError, PolicyError: labels or policy that cannot be used, pairs with equal rewards.
     """
-    from .prompts import Batcher
+    from .collate import Batcher
 
     if problem := recipe.problem():
         raise TrainingError(problem)
-    part = store.read(labels)
+    part = pairs.read(labels)
     start = open_start(policy)
     if recipe.head == "flow" and not start.model.config.expert:
         raise TrainingError(f"{policy} has no flow expert; take a recipe with head: fast")
@@ -96,7 +96,7 @@ def open_start(policy: str, device: str = "cpu") -> Start:
     """A checkpoint to train on from, in float32, its action tokenizer only where it has one. Raises PolicyError."""
     import torch
 
-    from ..starting import Start
+    from ..models.init import Start
 
     found = open_checkpoint(policy)
     prompter = Prompter.load(found.folder, found.config.image_tokens)

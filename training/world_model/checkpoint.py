@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...envs.untrusted import read_object
+from ...envs.safe_io import read_object
 from ...policies.nora.weights import CheckpointError
 from .config import WorldModelConfig
 

@@ -16,18 +16,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...envs.types import Array
 from ...policies.adapters import NormStats
-from ..action_stats import normalise, openings
-from ..datasets import Pictures
-from ..demonstrations import DataError, Demonstration
-from ..frames import Kept
-from .pixels import frames
+from ..data.action_stats import normalise, openings
+from ..data.dataset import Pictures
+from ..data.demonstrations import DataError, Demonstration
+from ..data.images import Kept
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from .model import WorldModel
     from .objective import Window
 
-Array = np.ndarray
+
 BATCH = 32
 """Frames encoded at once."""
 
@@ -125,3 +127,19 @@ class Windows:
         seen = [self.latents.get(self.demonstrations[i])[start : start + self.length] for i, start in chosen]
         done = [self.actions[i][start : start + self.length - 1] for i, start in chosen]
         return Window(torch.from_numpy(np.stack(seen)).float(), torch.from_numpy(np.stack(done)))
+
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+def frames(images: Array, size: int) -> Tensor:
+    """[..., 3, size, size] float32 from [..., height, width, 3] uint8."""
+    import torch
+    import torch.nn.functional as F
+
+    values = torch.from_numpy(np.array(images)).flatten(0, -4).permute(0, 3, 1, 2).float() / 255
+    if values.shape[-2:] != (size, size):
+        values = F.interpolate(values, (size, size), mode="bilinear", antialias=True)
+    mean, std = (values.new_tensor(numbers)[:, None, None] for numbers in (MEAN, STD))
+    return ((values - mean) / std).unflatten(0, images.shape[:-3])

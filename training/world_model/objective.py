@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..objective import Loss, Objective
+from ..engine.objective import Loss, Objective
 from .checkpoint import fill, save
 from .model import WorldModel
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..action_stats import bounds
-from ..datasets import Pictures, split, statistics
-from ..demonstrations import Demonstration
-from ..settings import LoopSettings, TrainingError
+from ..data.action_stats import bounds
+from ..data.dataset import Pictures, split, statistics
+from ..data.demonstrations import Demonstration
+from ..engine.config import LoopSettings, TrainingError
 from . import checkpoint
 from .config import PRESETS
 from .latents import Latents, Windows
 
 if TYPE_CHECKING:
     from ...policies.adapters import NormStats
-    from ..loop import Report
+    from ..engine.trainer import Report
     from .model import WorldModel
 
 
@@ -53,7 +53,7 @@ class WorldModelStage:
 
     def run(self, out: Path, encoded: Callable[[int], None], report: Report | None = None) -> Path:
         """Encode what is missing, train, going on where either was stopped; the last checkpoint's folder."""
-        from ..loop import train
+        from ..engine.trainer import train
         from .objective import WorldModelObjective
 
         self.latents.encode_all([*self.training, *self.validation], encoded)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..geometry import DOWN, Array, Pose, frame
-from .hand import easier_half
+from .gripper import easier_half
 from .scene import Scene
 
 FRONT = np.array([0.010, 0.0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..geometry import LEVEL, UP, Array, Boxes, Pose, flat
-from .hand import PAD_MIDDLE, PALM, easier_half, lean_at, pointing
+from .gripper import PAD_MIDDLE, PALM, easier_half, lean_at, pointing
 from .scene import Scene
 
 TALL, TALL_LEAN = 0.16, 0.9

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..geometry import Array, Pose, clipped, log
 from ..steps import Aim
-from .hand import to_base
+from .gripper import to_base
 
 GAIN, TURN_GAIN = 1.4, 1.2
 """Of the way that is left: what the lag of the joints takes away within a step."""

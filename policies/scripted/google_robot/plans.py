@@ -8,8 +8,8 @@ from ..geometry import LEVEL, UP, Array, Pose, norm
 from ..steps import CLOSED, OPEN, Aim, Steps, follow, hold, reach
 from .drawers import OUT, hook_pose, push_pose
 from .grasps import grasp_pose, releaned
+from .placements import spot_near
 from .scene import Scene
-from .spots import spot_near
 
 PATIENCE = 4
 """Steps without motion after which a hand is taken as held up."""

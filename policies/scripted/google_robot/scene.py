@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..geometry import Array, Boxes, Pose, from_quaternion
-from .hand import from_tcp
+from .gripper import from_tcp
 
 FINGERS = ("joint_finger_right", "joint_finger_left")
 DRAWERS = ("top", "middle", "bottom")

@@ -22,7 +22,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def official() -> str:
-    from nora_bench.envs.libero.assets import missing_files, official_places
+    from nora_bench.envs.libero.assets.resolve import missing_files, official_places
 
     found = [folder for folder in official_places() if folder.is_dir() and not missing_files(folder)]
     if not found:
@@ -40,14 +40,14 @@ def pack(cache: Path) -> str:
 
 @pytest.fixture(scope="session")
 def gl() -> str:
-    from nora_bench.harness.gl import choose_gl
+    from nora_bench.harness.rendering.gl import choose_gl
 
     return os.environ.get("MUJOCO_GL") or choose_gl()
 
 
 @pytest.fixture(scope="session")
 def world(pack: str, gl: str, cache: Path):
-    from nora_bench.envs.libero.world import LiberoWorld
+    from nora_bench.envs.libero.sim.env import LiberoWorld
 
     world = LiberoWorld(WorldOptions(assets=pack, gl=gl, cache=str(cache)))
     yield world

@@ -33,8 +33,8 @@ def record(suite: str, task: int, state: int, seed: int, steps: int, out: Path) 
     """Play one episode and write `<out>/random_<suite>_<task>.npz` and `.json`."""
     from libero.libero.envs.env_wrapper import ControlEnv
     from nora_bench.envs.libero.init_states import load_init_states
-    from nora_bench.envs.libero.install import libero_root
-    from nora_bench.envs.libero.suite import load_tasks
+    from nora_bench.envs.libero.sim.install import libero_root
+    from nora_bench.envs.libero.tasks import load_tasks
 
     name, root = load_tasks(suite)[task].name, libero_root()
     env = ControlEnv(
@@ -68,7 +68,7 @@ def record(suite: str, task: int, state: int, seed: int, steps: int, out: Path) 
 def main() -> None:
     """Record what is asked for."""
     from nora_bench.envs import suites
-    from nora_bench.envs.libero.install import import_libero
+    from nora_bench.envs.libero.sim.install import import_libero
     from nora_bench.envs.paths import cache_home
 
     parser = argparse.ArgumentParser()

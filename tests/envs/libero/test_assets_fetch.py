@@ -5,8 +5,8 @@ import json
 import pytest
 from fake_hub import COMMIT, FakeHub
 from nora_bench.envs.base import SuiteError
-from nora_bench.envs.libero.contents import XML_FILES
-from nora_bench.envs.libero.fetch import REPOSITORY, fetch
+from nora_bench.envs.libero.assets.fetch import REPOSITORY, fetch
+from nora_bench.envs.libero.assets.required_files import XML_FILES
 from nora_bench.envs.manifest import damaged, lacking
 
 pytest.importorskip("huggingface_hub")

@@ -2,7 +2,7 @@
 
 import pytest
 from nora_bench.envs.base import SuiteError
-from nora_bench.envs.libero import assets
+from nora_bench.envs.libero.assets.resolve import VARIABLE, resolve
 
 
 @pytest.fixture
@@ -10,36 +10,36 @@ def named(tmp_path, monkeypatch):
     """A folder with one file of a pack, named by the variable."""
     (tmp_path / "pack" / "assets" / "scenes").mkdir(parents=True)
     monkeypatch.setenv("NORA_BENCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv(assets.VARIABLE, str(tmp_path / "pack"))
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "pack"))
     return tmp_path / "pack" / "assets"
 
 
 @pytest.mark.parametrize("wanted", ["auto", "official"])
 def test_a_named_folder_that_lacks_files_is_an_error(named, wanted):
-    with pytest.raises(SuiteError, match=f"{assets.VARIABLE}=.*{named} lacks .* files"):
-        assets.resolve(wanted, "libero_goal")
+    with pytest.raises(SuiteError, match=f"{VARIABLE}=.*{named} lacks .* files"):
+        resolve(wanted, "libero_goal")
 
 
 @pytest.mark.parametrize("wanted", ["auto", "official"])
 def test_a_named_folder_that_is_not_there_is_an_error(named, monkeypatch, wanted):
-    monkeypatch.setenv(assets.VARIABLE, "/not/there")
-    with pytest.raises(SuiteError, match=f"{assets.VARIABLE}=/not/there: asset folder /not/there does not exist"):
-        assets.resolve(wanted, "libero_goal")
+    monkeypatch.setenv(VARIABLE, "/not/there")
+    with pytest.raises(SuiteError, match=f"{VARIABLE}=/not/there: asset folder /not/there does not exist"):
+        resolve(wanted, "libero_goal")
 
 
 def test_a_folder_on_the_command_line_is_looked_at_alike(named):
     with pytest.raises(SuiteError, match=r"lacks .* files.*--assets"):
-        assets.resolve(str(named), "libero_goal")
+        resolve(str(named), "libero_goal")
 
 
 def test_a_whole_named_folder_is_the_official_pack(named, monkeypatch):
-    monkeypatch.setattr(assets, "missing_files", lambda folder: [])
-    assert assets.resolve("auto", "libero_goal").name == assets.resolve("official", "libero_goal").name == "official"
+    monkeypatch.setattr(resolve, "missing_files", lambda folder: [])
+    assert resolve("auto", "libero_goal").name == resolve.resolve("official", "libero_goal").name == "official"
 
 
 def test_the_doctor_says_so_too(named):
-    from nora_bench.harness import doctor
+    from nora_bench.harness.diagnostics import doctor
 
     finding = doctor.assets()
     assert finding.status is doctor.Status.problem
-    assert assets.VARIABLE in finding.cure.command
+    assert VARIABLE in finding.cure.command

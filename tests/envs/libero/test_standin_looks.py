@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nora_bench.envs.libero.standin.model import model_files, physics
-from nora_bench.envs.libero.standin.pack import LOOKS
+from nora_bench.envs.libero.assets.standin.model import model_files, physics
+from nora_bench.envs.libero.assets.standin.pack import LOOKS
 
 OFFICIAL = json.loads(Path(__file__).with_name("official_looks.json").read_text(encoding="utf-8"))["classes"]
 COLOURED = [(name, part) for name, facts in OFFICIAL.items() for part in facts["rgb"] if name != "black_book"]

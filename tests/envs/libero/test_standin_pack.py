@@ -7,9 +7,9 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import pytest
-from nora_bench.envs.libero.contents import XML_FILES, missing_files, needed
-from nora_bench.envs.libero.standin import STANDIN, pack
-from nora_bench.envs.libero.standin.model import model_files, physics
+from nora_bench.envs.libero.assets.required_files import XML_FILES, missing_files, needed
+from nora_bench.envs.libero.assets.standin import STANDIN, pack
+from nora_bench.envs.libero.assets.standin.model import model_files, physics
 from nora_bench.envs.manifest import lacking
 from nora_bench.envs.packs import fingerprint
 
@@ -39,9 +39,8 @@ def test_the_pack_is_the_same_bytes_on_every_machine(made):
 
 
 def test_another_process_makes_the_same_bytes(made, tmp_path):
-    code = (
-        f"from pathlib import Path; from nora_bench.envs.libero.standin.pack import generate; generate(Path({str(tmp_path)!r}))"
-    )
+    made_by = "from pathlib import Path; from nora_bench.envs.libero.assets.standin.pack import generate"
+    code = f"{made_by}; generate(Path({str(tmp_path)!r}))"
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONHASHSEED": "7"}, cwd=tmp_path)
     assert fingerprint(tmp_path) == fingerprint(made)
 
@@ -113,8 +112,8 @@ def test_processes_that_start_at_once_share_one_pack(tmp_path):
     code = f"""
 import time
 from pathlib import Path
-from nora_bench.envs.libero.standin import STANDIN
-from nora_bench.envs.libero.standin import pack
+from nora_bench.envs.libero.assets.standin import STANDIN
+from nora_bench.envs.libero.assets.standin import pack
 def slow(folder):
     with open({str(count)!r}, "a") as file:
         file.write("x")

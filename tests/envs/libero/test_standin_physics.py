@@ -6,10 +6,10 @@ import shutil
 import numpy as np
 import pytest
 from nora_bench.envs import suites
-from nora_bench.envs.libero import install
+from nora_bench.envs.libero.assets.standin import STANDIN
 from nora_bench.envs.libero.init_states import load_init_states
-from nora_bench.envs.libero.standin import STANDIN
-from nora_bench.envs.libero.suite import load_tasks
+from nora_bench.envs.libero.sim import install
+from nora_bench.envs.libero.tasks import load_tasks
 
 pytestmark = [pytest.mark.libero, pytest.mark.official]
 
@@ -37,7 +37,7 @@ def build(gl, cache, official, monkeypatch):
     """Compiles a task with a pack."""
     install.import_libero(official, cache, gl=gl)
     import libero.libero as package
-    from nora_bench.envs.libero.scene import Scene
+    from nora_bench.envs.libero.sim.scene import Scene
 
     def built(pack, suite, task):
         monkeypatch.setattr(package, "_assets_path_cache", pack)

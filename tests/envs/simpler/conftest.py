@@ -13,8 +13,8 @@ def simpler_golden(golden):
 @pytest.fixture(scope="session")
 def simpler_official():
     """The official pack's folder."""
-    from nora_bench.envs.simpler import packs
-    from nora_bench.envs.simpler.contents import missing_files
+    from nora_bench.envs.simpler.assets import packs
+    from nora_bench.envs.simpler.assets.required_files import missing_files
 
     found = next((folder for folder in packs.official_places() if folder.is_dir() and not missing_files(folder)), None)
     if found is None:
@@ -25,7 +25,7 @@ def simpler_official():
 @pytest.fixture(scope="session")
 def simpler_standin(tmp_path_factory):
     """The generated pack's folder."""
-    from nora_bench.envs.simpler.standin import STANDIN
+    from nora_bench.envs.simpler.assets.standin import STANDIN
 
     return STANDIN.ensure(tmp_path_factory.mktemp("simpler-cache"))
 
@@ -35,7 +35,7 @@ def driver():
     """Name of the Vulkan driver that draws here."""
     pytest.importorskip("sapien", reason="pip install 'nora-bench[simpler]'")
     from nora_bench.harness.errors import NotAble
-    from nora_bench.harness.vulkan import find_vulkan
+    from nora_bench.harness.rendering.vulkan import find_vulkan
 
     try:
         return find_vulkan().name

@@ -16,11 +16,11 @@ pytest.importorskip("cv2", reason="pip install 'nora-bench[simpler]'")
 import cv2
 from nora_bench.envs.simpler import recordings
 from nora_bench.envs.simpler.grid import configurations
-from nora_bench.envs.simpler.looks import TABLE, lighting
-from nora_bench.envs.simpler.overlay import composed, photograph, to_bytes
-from nora_bench.envs.simpler.picture_parity import compare_one, grown
-from nora_bench.envs.simpler.render import INSTEAD, RASTER, Renderer
-from nora_bench.envs.simpler.world import SimplerWorld
+from nora_bench.envs.simpler.parity.images import compare_one, grown
+from nora_bench.envs.simpler.sim.appearance import TABLE, lighting
+from nora_bench.envs.simpler.sim.env import SimplerWorld
+from nora_bench.envs.simpler.sim.overlay import composed, photograph, to_bytes
+from nora_bench.envs.simpler.sim.render import INSTEAD, RASTER, Renderer
 
 LOOK = Needs(cameras=("primary",))
 STANDING = EpisodeSpec("simpler-vm", 0, 3, 0, "simpler/nora-1.5", "urdf_base/standing")
@@ -71,9 +71,9 @@ def test_pictures_are_the_recorded_ones(simpler_golden, simpler_official, render
 
 @pytest.mark.official
 def test_a_wrong_light_is_noticed(simpler_golden, simpler_official, driver, monkeypatch):
-    from nora_bench.envs.simpler import looks
+    from nora_bench.envs.simpler.sim import appearance
 
-    monkeypatch.setattr(looks, "TABLE", looks.TABLE_BRIGHTER)
+    monkeypatch.setattr(appearance, "TABLE", appearance.TABLE_BRIGHTER)
     stem = simpler_golden / "pick_coke_can__vm_horizontal_base_grasp"
     checks = compare_one(stem, simpler_official, Renderer(simpler_official, driver))
     assert any(not check.passed for check in checks if "foreground" in check.quantity)
@@ -126,7 +126,7 @@ import sys
 import numpy as np
 from nora_bench.envs.base import EpisodeSpec, Needs, WorldOptions
 from nora_bench.envs.protocols import get
-from nora_bench.envs.simpler.world import SimplerWorld
+from nora_bench.envs.simpler.sim.env import SimplerWorld
 world = SimplerWorld(WorldOptions(sys.argv[1], "none", sys.argv[2]))
 spec = EpisodeSpec("simpler-vm", 2, 0, 0, "simpler/nora-1.5", "urdf_base/top")
 world.reset(spec, get("simpler/nora-1.5"), Needs(privileged=True))

@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from nora_bench.envs.simpler import grid, recordings, rules, rules_parity
+from nora_bench.envs.simpler import grid, recordings, rules
+from nora_bench.envs.simpler.parity import rules as rules_parity
 from nora_bench.envs.simpler.rules import Contact, DrawerRule, MoveNearRule, PickRule, Snapshot
 
 UP = {link: np.array([0.0, 1.0, 0.0]) for links in rules.SIDES.values() for link in links}

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from nora_bench.envs.libero.standin.pack import LOOKS
+from nora_bench.envs.libero.assets.standin.pack import LOOKS
 from nora_bench.envs.standin import mesh
 
 

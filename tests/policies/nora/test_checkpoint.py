@@ -11,7 +11,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from nora_bench.policies.base import PolicyError
 from nora_bench.policies.nora.checkpoint import EMBEDDING, locate, open_checkpoint
 from nora_bench.policies.nora.config import FULL_BACKBONE, ExpertConfig, NoraConfig
-from nora_bench.policies.nora.model import NoraModel
+from nora_bench.policies.nora.model.reference import NoraModel
 from nora_bench.policies.nora.weights import CheckpointError, Stored, canonical, check
 from safetensors.torch import load_file, save_file
 
@@ -302,7 +302,7 @@ def test_the_output_head_of_the_file_is_used(folder, said, scale):
 
 
 def test_a_head_of_its_own_decides_the_engines_tokens(folder):
-    from nora_bench.policies.nora.engine import Engine, Greedy, Inputs, Shape
+    from nora_bench.policies.nora.model.engine import Engine, Greedy, Inputs, Shape
 
     def tokens():
         model = open_checkpoint(str(folder)).model("cpu", torch.float32)

@@ -1,0 +1,47 @@
+"""What a thing looks like: the values that the classes' modules hand to the writer of the XML files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ....standin.mesh import Mesh
+from ....standin.paint import Array
+
+Colour = tuple[float, float, float]
+
+WHITE: Colour = (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Part:
+    """How one drawn geom looks. Physics never sees it."""
+
+    mesh: Mesh | None = None
+    """None for geoms that are a plane, box, cylinder or capsule."""
+    texture: str | None = None
+    """Name among the look's textures; multiplied by the colour."""
+    colour: Colour = WHITE
+    """0 to 255."""
+    alpha: float = 1.0
+    specular: float = 0.5
+    shininess: float = 0.5
+    repeat: float = 0.0
+    """Textures per metre on a plane or box; 0 stretches one texture over it."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """The drawn parts of one class or scene, and the pictures on them."""
+
+    parts: Mapping[str, Part]
+    """By the names that physics.json gives to drawn geoms."""
+    textures: Mapping[str, Array] = field(default_factory=dict)
+    """Name -> [height, width, 3] uint8."""
+    cubes: frozenset[str] = frozenset()
+    """Textures that show the same picture on all sides of a box."""
+    styles: Mapping[str, str] = field(default_factory=dict)
+    """Texture asked for by name in LIBERO's arena code (`texplane`, `tex-wall`) -> file name in `textures/`."""
+
+
+Maker = Callable[[], Look]

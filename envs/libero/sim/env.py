@@ -1,0 +1,174 @@
+"""LIBERO as a `World`: any task of any LIBERO suite, one episode at a time, in this process."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...base import EpisodeSpec, Needs, Reset, SuiteError, View, WorldError, WorldOptions
+from ...protocols import Protocol
+from ..tasks import load_tasks
+from . import scene_checks
+from .install import import_libero, libero_root
+
+ACTION_SIZE = 7
+"""x y z (5 cm per unit), axis-angle (0.5 rad per unit), gripper (sign only: < 0 opens, > 0 closes); world axes."""
+
+
+class LiberoWorld:
+    """See `envs.base.World` for the contract. Keeps the task built last; another task is built in seconds."""
+
+    action_size = ACTION_SIZE
+
+    def __init__(self, options: WorldOptions) -> None:
+        """Import LIBERO over the given assets. Raises SuiteError where something is not installed."""
+        self.options = options
+        import_libero(Path(options.assets), Path(options.cache), gl=options.gl)
+        self._built: tuple[str, int] | None = None
+        self._scene: Any = None
+        self._renderer: Any = None
+        self._insight: Any = None
+        self._render_s = 0.0
+        self._images: dict[str, np.ndarray] = {}
+        self._proprio: dict[str, np.ndarray] = {}
+        self._privileged: dict[str, Any] = {}
+
+    def reset(self, spec: EpisodeSpec, protocol: Protocol, needs: Needs) -> Reset:
+        """Set the scene from the spec alone, settle it, look once."""
+        self._build(spec)
+        self._check_index(spec)
+        self._open_eyes(needs, protocol)
+        self._render_s = 0.0
+        settle = [np.array(protocol.settle_action)] * protocol.settle_steps
+        return self._play_reset(spec.world_seed, self._states[spec.init_state], settle, push_actions(spec, protocol))
+
+    def step(self, action: np.ndarray, *, look: bool) -> bool:
+        """One control step of 50 ms; whether the goal holds after it."""
+        if look:
+            self._scene.refresh_looks()
+        self._scene.step(action, self._look if look else None)
+        if look and self._needs.privileged:
+            self._privileged = self._insight.now()
+        return self._scene.goal.holds()
+
+    def view(self) -> View:
+        """Pictures and proprioception of the last look; privileged state of the end of the last step."""
+        return View(images=self._images, proprio=self._proprio, privileged=self._privileged)
+
+    def state(self) -> np.ndarray:
+        """[1 + nq + nv] float64: time, qpos, qvel."""
+        return self._scene.state()
+
+    def render_seconds(self) -> float:
+        """Seconds spent on pictures since the last reset."""
+        return self._render_s
+
+    def close(self) -> None:
+        """Free what GL holds."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    def _build(self, spec: EpisodeSpec) -> None:
+        wanted = (spec.suite, spec.task_id)
+        if self._built == wanted:
+            return
+        from ..init_states import load_init_states
+        from .privileged import Insight
+        from .scene import Scene
+
+        self.close()
+        self._built = self._scene = None
+        root, name = libero_root(), _task_name(spec)
+        self._scene = Scene(str(root / "bddl_files" / spec.suite / f"{name}.bddl"))
+        self._states = load_init_states(root / "init_files" / spec.suite / f"{name}.pruned_init", self._scene.state_size)
+        self._premise = scene_checks.premise_of(spec.suite, spec.task_id)
+        self._insight = Insight(self._scene)
+        self._prove_premise(spec)
+        self._built = wanted
+
+    def _prove_premise(self, spec: EpisodeSpec) -> None:
+        """Settle the task's known state once, before anything is scored on this build."""
+        if self._premise is None:
+            return
+        settle = np.array([0.0] * 6 + [-1.0])
+        self._scene.reset(0)
+        self._scene.set_state(self._states[self._premise.state])
+        before = scene_checks.object_poses(self._scene)
+        try:
+            for _ in range(10):
+                self._scene.step(settle)
+        except WorldError as error:
+            scene_checks.require(spec.suite, spec.task_id, [str(error)])
+        notes = scene_checks.unusual(self._premise, before, scene_checks.object_poses(self._scene))
+        scene_checks.require(spec.suite, spec.task_id, notes + scene_checks.restless(self._scene))
+
+    def _check_index(self, spec: EpisodeSpec) -> None:
+        if not 0 <= spec.init_state < len(self._states):
+            last = len(self._states) - 1
+            raise SuiteError(f"{spec.suite} task {spec.task_id} has initial states 0-{last}, not {spec.init_state}")
+
+    def _open_eyes(self, needs: Needs, protocol: Protocol) -> None:
+        size = needs.image_size or protocol.image_size
+        self._needs, self._rotate = needs, protocol.rotate_180
+        if needs.cameras and (self._renderer is None or self._renderer.size != size):
+            from .render import Renderer
+
+            self.close()
+            self._renderer = Renderer(self._scene.model, self._scene.data, size)
+
+    def _play_reset(self, seed: int, row: np.ndarray, settle: list[np.ndarray], push: list[np.ndarray]) -> Reset:
+        scene = self._scene
+        scene.reset(seed)
+        scene.set_state(row)
+        before = scene_checks.object_poses(scene)
+        states, notes, last = [scene.state()], [], len(settle) + len(push)
+        if last == 0:
+            scene.refresh_looks()
+            self._look()
+        for k, action in enumerate([*settle, *push], start=1):
+            if k == last:
+                scene.refresh_looks()
+            scene.step(action, self._look if k == last else None)
+            states.append(scene.state())
+            if k == len(settle) and self._premise:
+                notes = scene_checks.unusual(self._premise, before, scene_checks.object_poses(scene))
+        self._privileged = {**self._insight.now(), "scene": self._insight.scene_facts()} if self._needs.privileged else {}
+        return Reset(np.array(states), scene.fixture_poses(), tuple(notes), self._render_s)
+
+    def _look(self) -> None:
+        """Take what LIBERO's observation holds at this substep."""
+        started = time.perf_counter()
+        self._images = {camera: self._picture(camera) for camera in self._needs.cameras}
+        self._render_s += time.perf_counter() - started
+        self._proprio = self._scene.robot_state() if self._needs.proprio else {}
+
+    def _picture(self, camera: str) -> np.ndarray:
+        image = self._renderer.picture(camera)
+        return np.ascontiguousarray(image[::-1, ::-1]) if self._rotate else image
+
+
+def push_actions(spec: EpisodeSpec, protocol: Protocol) -> list[np.ndarray]:
+    """The commands that push the hand before the first decision, with an open gripper; empty for most protocols.
+
+    The direction is uniform on the horizon and within 30 degrees of it, drawn from the scene alone. Five full steps
+    move the hand by about 5 cm.
+    """
+    if not protocol.push:
+        return []
+    rng = np.random.default_rng(spec.entropy("push"))
+    heading, rise = rng.uniform(-np.pi, np.pi), np.sin(rng.uniform(-np.pi / 6, np.pi / 6))
+    level = np.sqrt(1 - rise**2)
+    push = np.array([level * np.cos(heading), level * np.sin(heading), rise, 0.0, 0.0, 0.0, -1.0])
+    rest = np.array([0.0] * 6 + [-1.0])
+    return [push] * protocol.push["steps"] + [rest] * protocol.push["rest"]
+
+
+def _task_name(spec: EpisodeSpec) -> str:
+    tasks = load_tasks(spec.suite)
+    if not 0 <= spec.task_id < len(tasks):
+        raise SuiteError(f"{spec.suite} has tasks 0-{len(tasks) - 1}, not {spec.task_id}")
+    return tasks[spec.task_id].name

@@ -1,0 +1,151 @@
+"""Finds hf-libero and imports it without its habits: no question on stdin, no `~/.libero`, no chatter on stdout."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import os
+import sys
+import types
+import warnings
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ...base import SuiteError
+from ...paths import refusal
+
+WITHOUT_DEPENDENCIES = ("robosuite==1.4.0", "hf-libero==0.1.4", "bddl==1.0.1")
+"""Installed with `--no-deps`; what they need of theirs is in the extra `[libero]`."""
+INSTALL = f"pip install 'nora-bench[libero]' && pip install --no-deps {' '.join(WITHOUT_DEPENDENCIES)}"
+MUJOCO_PINS = ("3.2.3", "3.2.7")
+"""Bit-identical physics; later versions change pictures (3.3.3) and contacts (3.4.0): docs/libero.md."""
+
+
+def libero_root() -> Path:
+    """Folder `libero/libero` of the installed hf-libero, found without importing it. Raises SuiteError."""
+    spec = importlib.util.find_spec("libero")
+    if spec is None or not spec.submodule_search_locations:
+        raise SuiteError(f"hf-libero is not installed. Type: {INSTALL}")
+    root = Path(next(iter(spec.submodule_search_locations))) / "libero"
+    if not (root / "bddl_files").is_dir():
+        raise SuiteError(f"the installed package `libero` at {root.parent} is not hf-libero. Type: {INSTALL}")
+    return root
+
+
+def check_versions() -> None:
+    """Raises SuiteError where the simulator is not the one that published numbers rest on."""
+    try:
+        mujoco = version("mujoco")
+    except PackageNotFoundError:
+        raise SuiteError(f"mujoco is not installed. Type: {INSTALL}") from None
+    if mujoco not in MUJOCO_PINS:
+        raise SuiteError(
+            f"MuJoCo {mujoco} gives other physics or pictures than {' or '.join(MUJOCO_PINS)}, on which LIBERO's published "
+            "numbers rest. Type: pip install mujoco==3.2.3 (Python 3.13: mujoco==3.2.7)"
+        )
+
+
+def import_libero(assets: Path, cache: Path, *, gl: str) -> None:
+    """Import LIBERO's environments so that they read `assets`; idempotent.
+
+    Must run before anything else imports mujoco's GL code: robosuite decides at import what draws.
+
+    Args:
+        assets: folder laid out as LIBERO's own `assets`.
+        cache: folder for numba's compiled helpers; where it cannot be written, they are compiled in each process.
+        gl: `egl`, `osmesa` or `none`; what the environment variables already say for mujoco.
+
+    Raises:
+        SuiteError: a package is missing or of another version.
+    """
+    check_versions()
+    root = libero_root()
+    if "libero.libero.envs" not in sys.modules:
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(cache / "numba"))
+        _choose_gl(gl)
+        _set_macros()
+    with _quiet():
+        try:
+            package = _import_package(root, assets, cache)
+            import_module("libero.libero.envs.env_wrapper")
+        except ImportError as error:
+            raise SuiteError(f"LIBERO cannot be imported ({error}). Type: {INSTALL}") from None
+    sys.modules["robosuite"].macros = sys.modules["robosuite.macros"]  # type: ignore[attr-defined]  as an import sets it
+    from .memory import mujoco
+
+    mujoco.set_mju_user_warning(_warn)
+    package._assets_path_cache = str(assets)  # type: ignore[attr-defined]
+
+
+def _warn(message: str) -> None:
+    """MuJoCo's warnings go to the log, not into a MUJOCO_LOG.TXT where the user stands."""
+    print(f"mujoco: {message}", file=sys.stderr, flush=True)
+
+
+def _import_package(root: Path, assets: Path, cache: Path) -> types.ModuleType:
+    """`libero.libero`, its paths ours. It reads them from a file and asks on stdin where there is none, so it is shown
+    one; nothing is written, neither below the user's home nor into a cache that may belong to somebody else."""
+    before = os.environ.get("LIBERO_CONFIG_PATH")
+    os.environ["LIBERO_CONFIG_PATH"] = str(Path(__file__).parent / "config")
+    try:
+        import libero.libero as package
+    finally:
+        del os.environ["LIBERO_CONFIG_PATH"]
+        if before is not None:
+            os.environ["LIBERO_CONFIG_PATH"] = before
+    paths = {
+        "benchmark_root": root,
+        "bddl_files": root / "bddl_files",
+        "init_states": root / "init_files",
+        "datasets": cache / "datasets",
+        "assets": assets,
+    }
+    package.get_libero_path = lambda name: str(paths[name])  # type: ignore[attr-defined]
+    return package
+
+
+def _set_macros() -> None:
+    """Robosuite's settings, changed before anything of it is imported: no log file, whose one place for all users
+    (/tmp/robosuite.log) the first of them owns; compiled helpers are kept only where they can be."""
+    spec = importlib.util.find_spec("robosuite")
+    name = "robosuite.macros"
+    if name in sys.modules or spec is None or not spec.submodule_search_locations:
+        return
+    found = importlib.util.spec_from_file_location(name, Path(next(iter(spec.submodule_search_locations))) / "macros.py")
+    assert found
+    assert found.loader
+    macros = importlib.util.module_from_spec(found)
+    found.loader.exec_module(macros)
+    macros.FILE_LOGGING_LEVEL = None  # type: ignore[attr-defined]
+    macros.CACHE_NUMBA = not refusal(_made(Path(os.environ["NUMBA_CACHE_DIR"])))  # type: ignore[attr-defined]
+    sys.modules[name] = macros
+
+
+def _made(folder: Path) -> Path:
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def _quiet():  # noqa: ANN202
+    """Third-party notes at import: robosuite's macro hints, deprecation lines. Nothing of ours is hidden."""
+    logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _choose_gl(gl: str) -> None:
+    """Set what mujoco and robosuite read at import; with `none` they import where no GL library is installed."""
+    if gl != "none":
+        os.environ["MUJOCO_GL"] = os.environ["PYOPENGL_PLATFORM"] = gl
+        return
+    os.environ["MUJOCO_GL"] = "disable"
+    import mujoco  # noqa: F401  before robosuite overwrites the variable
+
+    stub = types.ModuleType("robosuite.renderers.context.egl_context")
+    stub.EGLGLContext = None  # type: ignore[attr-defined]
+    sys.modules.setdefault(stub.__name__, stub)

@@ -1,0 +1,159 @@
+"""Stored states and actions, without an episode's plan around them: draws what a state shows, plays actions on from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from ...base import SuiteError, WorldOptions
+from .install import import_libero, libero_root
+
+
+class Restored:
+    """Any LIBERO task in this process, put into recorded states; keeps the task built last."""
+
+    def __init__(self, options: WorldOptions) -> None:
+        """Import LIBERO over the given assets. Raises SuiteError where something is not installed."""
+        import_libero(Path(options.assets), Path(options.cache), gl=options.gl)
+        self._built: tuple[str, str] | None = None
+        self._scene: Any = None
+
+    def open(self, suite: str, task: str) -> None:
+        """Build a task, unless it is the one that stands. Raises SuiteError for one that LIBERO does not have."""
+        if self._built == (suite, task):
+            return
+        from .scene import Scene
+
+        self.close()
+        self._built = self._scene = None
+        path = libero_root() / "bddl_files" / suite / f"{task}.bddl"
+        if not path.is_file():
+            raise SuiteError(f"hf-libero has no task {task} in {suite} ({path})")
+        self._scene = Scene(str(path))
+        self._scene.reset(0)  # hides the marks that robosuite draws at its sites
+        self._built = (suite, task)
+
+    def place(self, fixtures: Mapping[str, Sequence[float]]) -> None:
+        """Put fixtures where they stood: name -> x y z (m), qw qx qy qz, world frame."""
+        self._scene.place_fixtures(fixtures)
+
+    def fixtures_in(self, model: str) -> dict[str, list[float]]:
+        """Where the XML of a recorded model has the fixtures, as `place` takes it. Raises SuiteError for one that lacks them."""
+        bodies = {element.get("name"): element for element in ElementTree.fromstring(model).iter("body")}
+        return {name: _pose(bodies, self._scene.model.body(body).name) for name, body in self._scene.fixtures.items()}
+
+    def joint_values(self, states: np.ndarray) -> np.ndarray:
+        """[rows, nq] from states [rows, 1 + nq + nv]. Raises SuiteError where they are not of this task."""
+        if states.shape[1] != self._scene.state_size:
+            raise SuiteError(f"states of {states.shape[1]} numbers are not of {self._built}, which has {self._scene.state_size}")
+        return states[:, 1 : 1 + self._scene.model.nq]
+
+    def close(self) -> None:
+        """Free what is held outside Python."""
+
+
+class Painter(Restored):
+    """Draws recorded states: the pictures that a world showed, or would have shown."""
+
+    def __init__(self, options: WorldOptions) -> None:
+        """See `Restored`."""
+        super().__init__(options)
+        self._renderer: Any = None
+
+    def draw(self, shown: np.ndarray, before: np.ndarray, camera: str, size: int) -> Iterator[np.ndarray]:
+        """[size, size, 3] uint8 for every row; rows of pixels as OpenGL has them, the bottom first.
+
+        Args:
+            shown: [rows, nq] joint values of what is to be seen.
+            before: [rows, nq] joint values one control step earlier, which decide what only looks different (a burner).
+            camera: `primary` or `wrist`.
+            size: side of the pictures, pixels.
+        """
+        from .memory import mujoco
+
+        self._open_eyes(size)
+        model, data = self._scene.model, self._scene.data
+        for now, earlier in zip(shown, before, strict=True):
+            data.qpos[:] = earlier
+            self._scene.refresh_looks()
+            data.qpos[:] = now
+            mujoco.mj_fwdPosition(model, data)
+            yield self._renderer.picture(camera)
+
+    def close(self) -> None:
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    def _open_eyes(self, size: int) -> None:
+        if self._renderer is None or self._renderer.size != size:
+            from .render import Renderer
+
+            self.close()
+            self._renderer = Renderer(self._scene.model, self._scene.data, size)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What happened when actions were played. Row t is what held before action t."""
+
+    states: np.ndarray
+    """[steps, 1 + nq + nv] float64."""
+    seen_qpos: np.ndarray
+    """[steps, nq] float64: joint values that LIBERO's observation shows."""
+    robot_states: np.ndarray
+    """[steps, 9] float64: fingers (2, m), grip site x y z (m), hand quaternion x y z w."""
+    success: bool
+    """Whether the goal held after the last action."""
+    columns: Mapping[str, int]
+    """Joint -> its first column of `states`."""
+    model: str
+    """The model's XML, fixtures where they stood."""
+
+
+class Player(Restored):
+    """Plays actions on from a recorded state, as LIBERO's environment would after a reset to it."""
+
+    def play(
+        self, state: np.ndarray, actions: np.ndarray, fixtures: Mapping[str, Sequence[float]], settle: Sequence[np.ndarray]
+    ) -> Trace:
+        """Set fixtures and state, settle, play. Raises WorldError where the simulation explodes.
+
+        Args:
+            state: [1 + nq + nv].
+            actions: [steps, 7].
+            fixtures: as `place` takes them.
+            settle: actions that are played first and not recorded.
+        """
+        scene = self._scene
+        self.joint_values(state[None])
+        scene.reset(0)
+        scene.place_fixtures(fixtures)
+        scene.set_state(state)
+        for action in settle:
+            scene.step(action)
+        rows: list[tuple[np.ndarray, ...]] = []
+        for action in actions:
+            rows.append((scene.state(), scene.seen_qpos.copy(), _robot_state(scene)))
+            scene.step(action)
+        states, seen, robot = (np.array(column) for column in zip(*rows, strict=True))
+        joints = (scene.model.joint(index) for index in range(scene.model.njnt))
+        columns = {joint.name: 1 + int(joint.qposadr[0]) for joint in joints}
+        return Trace(states, seen, robot, bool(scene.goal.holds()), columns, scene.model_xml())
+
+
+def _robot_state(scene: Any) -> np.ndarray:
+    robot = scene.robot_state()
+    return np.concatenate([robot["gripper_qpos"], robot["eef_pos"], robot["eef_quat"]])
+
+
+def _pose(bodies: Mapping[str | None, Any], body: str) -> list[float]:
+    if body not in bodies:
+        raise SuiteError(f"the recorded model has no body {body}; it is of another task or of another LIBERO")
+    element = bodies[body]
+    return [float(x) for x in [*element.get("pos", "0 0 0").split(), *element.get("quat", "1 0 0 0").split()]]

@@ -1,0 +1,1 @@
+"""Asset packs of SimplerEnv: which files are needed, where they are found, download, generated substitutes."""

@@ -1,0 +1,17 @@
+"""Stand-in assets for SimplerEnv in upstream's layout: its numbers for physics, our own looks (docs/standin_assets.md)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ....standin.cache import StandIn
+
+
+def _generate(folder: Path) -> None:
+    from . import pack
+
+    pack.generate(folder)
+
+
+STANDIN = StandIn(2, Path(__file__).parent, _generate)
+"""This family's pack on disk."""

@@ -1,0 +1,1 @@
+"""SimplerEnv compared with recordings of the original: physics, images, success rules."""

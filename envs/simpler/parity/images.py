@@ -1,0 +1,96 @@
+"""Our pictures held against recorded ones, at the recorded joint positions and object poses.
+
+Outside a rim of two pixels around the mask, where a half-covered pixel may fall to either side, the photograph must be
+the recorded one within a grey level; robot, objects and cabinet may differ by a little in the mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ...base import SuiteError, WorldOptions
+from ...parity import Check
+from .. import recordings
+from ..grid import EpisodeSetup
+from ..placements import objects
+from ..sim.render import Renderer
+
+RIM = 2
+"""Pixels."""
+BACKGROUND, OVERLAP, TABLE, DRAWERS = 1.0, 0.02, 6.0, 12.0
+"""Grey levels of 255; share of the union in which masks differ; mean grey levels of what moves."""
+
+
+def compare(folder: Path, options: WorldOptions) -> Iterator[Check]:
+    """Every recording of a folder that has pictures, with the pack and driver of the options.
+
+    Raises:
+        SuiteError: a recording is not of this layout.
+    """
+    pack = Path(options.assets)
+    renderer = Renderer(pack, options.gl)
+    for stem in recordings.stems(folder):
+        if Path(f"{stem}_first.png").is_file():
+            yield from compare_one(stem, pack, renderer)
+
+
+def compare_one(stem: Path, pack: Path, renderer: Renderer) -> Iterator[Check]:
+    """The first and the last picture of one recording, and the mask of the first."""
+    recording = recordings.read(stem)
+    setup = recording.setup
+    renderer.prepare(setup)
+    tolerance = DRAWERS if "drawer" in setup.configuration.task else TABLE
+    mask = _read(Path(f"{stem}_mask.png"))[..., 0] > 0
+    for moment, row in (("first", 0), ("last", -1)):
+        picture, ours = _drawn(recording, setup, pack, renderer, row)
+        error = np.abs(picture.astype(int) - _read(Path(f"{stem}_{moment}.png")))
+        theirs = mask if moment == "first" else ours  # of the last picture no mask was recorded
+        behind = error[~grown(ours | theirs, RIM)]
+        judged = BACKGROUND if setup.rgb_overlay else None
+        note = "" if judged else "no photograph: the pack's stage, reported only"
+        yield Check(stem.name, f"{moment} picture, background (grey levels)", float(behind.max(initial=0)), judged, note)
+        yield Check(stem.name, f"{moment} picture, foreground (mean grey levels)", float(error[ours & theirs].mean()), tolerance)
+        if moment == "first":
+            yield Check(stem.name, "mask (share that differs)", float(1 - (ours & mask).sum() / (ours | mask).sum()), OVERLAP)
+
+
+def _drawn(
+    recording: recordings.Recording, setup: EpisodeSetup, pack: Path, renderer: Renderer, row: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Picture and foreground at one recorded state."""
+    from ..sim.kinematics import as_pose
+    from ..sim.robot import JOINTS
+    from ..sim.scene import Scene
+    from ..sim.solver import PLAYING
+
+    scene, facts, arrays = Scene(pack, setup.configuration, PLAYING), recording.facts, recording.arrays
+    for placement in objects(setup).placements:
+        scene.add_object(placement.model, about=True)
+    scene.add_robot().place(setup.robot, arrays["qpos"][row][[facts["robot_joint_names"].index(name) for name in JOINTS]])
+    for index, name in enumerate(facts["object_names"]):
+        scene.objects[name].entity.set_pose(as_pose(arrays["obj_pose_world"][row][index]))
+    if scene.cabinet:
+        scene.cabinet.place(arrays["cabinet_qpos"][row])
+    colour, entities = renderer.draw(scene)
+    return renderer.finished(colour, entities), renderer.foreground(entities)
+
+
+def grown(mask: np.ndarray, pixels: int) -> np.ndarray:
+    """The mask and all within `pixels` of it, diagonals included."""
+    height, width = mask.shape
+    padded = np.pad(mask, pixels)
+    shifts = range(2 * pixels + 1)
+    return np.any([padded[y : y + height, x : x + width] for y in shifts for x in shifts], axis=0)
+
+
+def _read(path: Path) -> np.ndarray:
+    """[height, width, 3] uint8 RGB."""
+    import cv2
+
+    picture = cv2.imread(str(path))
+    if picture is None:
+        raise SuiteError(f"{path} is not a picture, though a recording has it")
+    return picture[..., ::-1]

@@ -1,0 +1,194 @@
+"""Our kinematics, plans, settling and motion held against recordings of upstream's engine.
+
+Replays start from the recorded joints and objects. What is judged, and why no closer: docs/simplerenv_parity.md. The
+recorded random drops of an orange, which rolls, and scenes with distractors, which fall on each other, are only reported.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...base import SuiteError
+from ...parity import Check, largest
+from .. import recordings
+from ..grid import EpisodeSetup, RobotInit, configurations
+from ..placements import objects
+from ..recordings import Recording
+from ..sim.controllers import Gripper
+from ..sim.env import Stage
+from ..sim.kinematics import as_pose
+from ..sim.motion import Planner
+from ..sim.robot import ARM, FINGERS, JOINTS
+from ..sim.scene import Scene
+from ..sim.settling import Settled, Settler
+from ..sim.solver import PLAYING
+
+IK_JOINTS = 1.5e-4
+"""rad: the solvers stop within 1e-4 of the target, not at the same place in there."""
+FREE_STEPS, FREE_JOINTS, FREE_HAND = 10, 3e-4, 1.5e-4
+"""Control steps without contact that are judged; rad, m."""
+GRIPPER = 1e-6
+"""rad; recorded joints are in single precision."""
+DRAWER = 0.04
+"""m, at equal step."""
+HANDLED = ("grasp", "near", "push")
+"""What the recorded policies are called that take or push an object."""
+UNALIKE = 1 / 3
+"""Share of such replays that may end otherwise: they hang on a grip's last millimetre."""
+SETTLED = {"blue_plastic_bottle": (3e-3, 1.5), "orange": (None, None)}
+"""Model -> m, degrees within which it comes to rest; None: reported only."""
+SETTLED_ELSE = (5e-4, 0.8)
+
+
+def compare(folder: Path, pack: Path) -> Iterator[Check]:
+    """Everything a folder holds, over upstream's own pack.
+
+    Raises:
+        SuiteError: a recording is not of this layout.
+    """
+    if (folder / "controller_cases.npz").is_file():
+        yield from compare_controllers(folder / "controller_cases.npz", pack)
+    if (folder / "settled_poses.json").is_file():
+        yield from compare_settling(folder / "settled_poses.json", pack)
+    ends = []
+    for recording in recordings.read_all(folder):
+        replay = Replay(recording, pack)
+        yield from replay.checks()
+        if recording.facts.get("policy", "").split("_")[0] in HANDLED:
+            ends.append(replay.ends_alike)
+    if ends:
+        unalike = (len(ends) - sum(ends)) / len(ends)
+        yield Check(
+            "grasp, carry and push replays", "share that ends otherwise", unalike, UNALIKE, f"{sum(ends)} of {len(ends)} alike"
+        )
+
+
+def compare_controllers(path: Path, pack: Path) -> Iterator[Check]:
+    """Recorded inverse kinematics and plans."""
+    with np.load(path, allow_pickle=False) as cases:
+        recorded = {name: cases[name] for name in cases.files}
+    scene = Scene(pack, configurations()[0], PLAYING)
+    robot = scene.add_robot()
+    wrong, error = 0, 0.0
+    for start, target, success, result in zip(
+        *(recorded[f"ik_{name}"] for name in ("qpos", "target", "success", "result")), strict=True
+    ):
+        robot.place(RobotInit((0.0, 0.0)), start)
+        found, ours = robot.solve(as_pose(target))
+        wrong += ours != bool(success)
+        error = max(error, largest(found[ARM], result[ARM])) if success else error
+    yield Check(path.stem, "inverse kinematics: other verdicts", float(wrong), 0.0, f"{len(recorded['ik_qpos'])} cases")
+    yield Check(path.stem, "inverse kinematics: joints (rad)", error, IK_JOINTS)
+    planner = Planner(9, velocity=1.5, acceleration=2.0, jerk=50.0)
+    plans = [
+        planner.plan(*map(np.ndarray.tolist, row))
+        for row in zip(*(recorded[f"plan_{name}"] for name in ("start", "init_v", "target")), strict=True)
+    ]
+    yield Check(path.stem, "plans: positions (rad)", largest([plan.position for plan in plans], recorded["plan_pos"]), 0.0)
+    yield Check(path.stem, "plans: velocities (rad/s)", largest([plan.velocity for plan in plans], recorded["plan_vel"]), 0.0)
+
+
+def compare_settling(path: Path, pack: Path) -> Iterator[Check]:
+    """Recorded resting places of dropped objects."""
+    settler = Settler(pack)
+    worst: dict[str, np.ndarray] = {}
+    for case in json.loads(path.read_text(encoding="utf-8")):
+        settled = settler.settle(_dropped(case))
+        for pose, recorded in zip(settled.poses, case["objects"], strict=True):
+            model = recorded["name"].removeprefix("baked_").removesuffix("_v2")
+            error = np.array([np.linalg.norm(pose.p - recorded["p"]), _angle(pose.q, recorded["q_wxyz"])])
+            worst[model] = np.maximum(worst.get(model, 0.0), error)
+    for model, (distance, angle) in worst.items():
+        near, turned = SETTLED.get(model, SETTLED_ELSE)
+        yield Check(f"settled {model}", "settled objects: position (m)", float(distance), near)
+        yield Check(f"settled {model}", "settled objects: rotation (degrees)", float(angle), turned)
+
+
+def _dropped(case: Mapping[str, Any]) -> EpisodeSetup:
+    """A recorded drop as an episode; the scene is the default one."""
+    try:
+        base = next(
+            c
+            for c in configurations()
+            if (c.task, c.env_id, c.subtask) == (case["task"], case["env_id"], case.get("orientation", ""))
+        )
+    except StopIteration:
+        raise SuiteError(f"settled_poses.json names {case['env_id']}, which the grid does not have") from None
+    xy = case.get("init_xy")
+    return EpisodeSetup(base, base.robot_init[0], xy and (xy[0], xy[1]), case.get("episode_id"))
+
+
+class Replay:
+    """One recording played again: the recorded actions from the recorded start."""
+
+    def __init__(self, recording: Recording, pack: Path) -> None:
+        self.recording, self.arrays = recording, recording.arrays
+        order = [recording.facts["robot_joint_names"].index(name) for name in JOINTS]
+        self._qpos = np.asarray(self.arrays["qpos"], np.float64)[:, order]
+        stage = Stage(pack, recording.setup, self._start(), self._qpos[0])
+        rows = [self._step(stage, action) for action in np.asarray(self.arrays["actions"], np.float64)]
+        self.qpos, self.hand, self.drawers, self.free, self.ik, self.done = map(np.array, zip(*rows, strict=True))
+
+    def _start(self) -> Settled:
+        shape = (len(self.recording.facts["object_names"]), 7)
+        poses = np.reshape(self.arrays["obj_pose_world"][0], shape) if shape[0] else ()
+        speeds = self.arrays["obj_vel"][0] if shape[0] else ()
+        return Settled(tuple(map(as_pose, poses)), tuple(map(np.asarray, speeds)))
+
+    def _step(self, stage: Stage, action: np.ndarray) -> tuple[Any, ...]:
+        done = stage.step(action)
+        assert stage.drive is not None
+        drawers = stage.scene.cabinet.qpos() if stage.scene.cabinet else np.zeros(3)
+        return stage.robot.qpos(), stage.robot.hand().p, drawers, not _touched(stage.scene), stage.drive.ik_success, done
+
+    def _gripper(self) -> float:
+        """Largest difference of the fingers' targets, when our rule is given the recorded joints."""
+        order = [self.recording.facts["robot_joint_names"].index(JOINTS[index]) for index in FINGERS]
+        at, moving = (np.asarray(self.arrays[name], np.float64)[:, order] for name in ("qpos", "qvel"))
+        gripper, targets = Gripper(at[0]), []
+        for row, action in enumerate(np.asarray(self.arrays["actions"], np.float64)):
+            targets.append(gripper.target(action[6]))
+            gripper.plan(at[row], moving[row], targets[-1])
+        return largest(targets, self.arrays["gripper_target_qpos"])
+
+    @property
+    def ends_alike(self) -> bool:
+        """Whether the last step succeeds or fails as it did."""
+        return bool(self.done[-1]) == bool(self.arrays["terminated"][-1])
+
+    def checks(self) -> Iterator[Check]:
+        """What is judged of this recording."""
+        name, facts = self.recording.name, self.recording.facts
+        crowded = len(objects(self.recording.setup).placements) > 3
+        other = float((self.ik != self.arrays["ik_success"]).sum())
+        yield Check(name, "inverse kinematics along the replay: other verdicts", other, None if crowded else 0.0)
+        yield Check(name, "gripper rule on the recorded joints (rad)", self._gripper(), GRIPPER)
+        free = min(FREE_STEPS, int(np.argmin([*self.free, False])) - 1)
+        if free > 0:
+            theirs = self._qpos[1 : free + 1][:, ARM], self.arrays["tcp_pose_base"][1 : free + 1, :3]
+            yield Check(
+                name, "free motion: joints (rad)", largest(self.qpos[:free][:, ARM], theirs[0]), FREE_JOINTS, f"{free} steps"
+            )
+            apart = np.linalg.norm(self.hand[:free] - theirs[1], axis=1)
+            yield Check(name, "free motion: hand (m)", float(apart.max()), FREE_HAND, f"{free} steps")
+        if facts["cabinet_joint_names"]:
+            yield Check(name, "drawers at equal step (m)", largest(self.drawers, self.arrays["cabinet_qpos"][1:]), DRAWER)
+        judged = 0.0 if facts["cabinet_joint_names"] else None
+        yield Check(name, "final success: differs", float(not self.ends_alike), judged)
+
+
+def _touched(scene: Scene) -> bool:
+    """Whether any part of the robot touches anything, itself included."""
+    assert scene.robot is not None
+    links = set(scene.robot.links)
+    return any({contact.first, contact.second} & links and np.linalg.norm(contact.impulse) > 0 for contact in scene.contacts())
+
+
+def _angle(a: Any, b: Any) -> float:
+    """Degrees between two orientations."""
+    return float(np.degrees(2 * np.arccos(min(1.0, abs(float(np.dot(a, b)))))))

@@ -1,0 +1,1 @@
+"""SimplerEnv on SAPIEN: environment, scene, robot, controllers, contact solver settings, rendering."""

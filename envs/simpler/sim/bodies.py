@@ -1,0 +1,77 @@
+"""Movable objects as rigid bodies: collision shapes as upstream's engine made them from the pack's meshes. kg, m."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sapien
+from sapien.physx import PhysxMaterial, PhysxRigidDynamicComponent
+
+from ...base import SuiteError
+from .convex import convex_shapes
+
+FRICTION = 0.5
+"""Static and dynamic, of every object; averaged with that of what it touches."""
+DAMPING = 0.1
+"""Linear and angular, of objects that a task is about; distractors have the engine's defaults."""
+DENSITY_ON_TABLE = {"apple": 200.0, "baked_apple": 200.0, "baked_apple_v2": 200.0, "orange": 200.0}
+"""kg/m3 that move near puts in place of the database's."""
+
+
+def build_object(
+    scene: sapien.Scene, pack: Path, model: str, *, density: float | None = None, damped: bool = True
+) -> sapien.Entity:
+    """A movable object named `model` in the scene, at the origin.
+
+    Args:
+        scene: where it is added.
+        pack: asset pack.
+        model: model id of the pack's databases.
+        density: kg/m3; None takes the database's.
+        damped: whether the object is one that the task is about.
+    """
+    body = PhysxRigidDynamicComponent()
+    material = PhysxMaterial(FRICTION, FRICTION, 0.0)
+    for shape in convex_shapes(model_folder(pack, model) / "collision.obj", material):
+        shape.set_density(database(pack)[model]["density"] if density is None else density)
+        body.attach(shape)
+    if damped:
+        body.linear_damping = body.angular_damping = DAMPING
+    entity = sapien.Entity()
+    entity.name = model
+    entity.add_component(body)
+    scene.add_entity(entity)
+    return entity
+
+
+def model_folder(pack: Path, model: str) -> Path:
+    """Where the pack keeps the meshes of a model."""
+    return custom_folder(pack) / "models" / model
+
+
+def custom_folder(pack: Path) -> Path:
+    """Where the pack keeps models, their databases and the cabinets."""
+    return pack / "ManiSkill2_real2sim" / "data" / "custom"
+
+
+@cache
+def database(pack: Path) -> dict[str, Any]:
+    """Model id -> `bbox` (m, of the database, not of the mesh) and `density` (kg/m3), over all databases of the pack."""
+    merged: dict[str, Any] = {}
+    for version in ("baked_tex_v1", "baked_tex_v0", "v0"):
+        path = custom_folder(pack) / f"info_pick_custom_{version}.json"
+        try:
+            merged |= json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise SuiteError(f"{path} is not a model database of SimplerEnv: {error}. See: nora-bench assets") from None
+    return merged
+
+
+def box_size(pack: Path, model: str) -> np.ndarray:
+    """[3] extents of a model's database box (m), which rules about nearness use."""
+    box = database(pack)[model]["bbox"]
+    return np.subtract(box["max"], box["min"])

@@ -1,0 +1,53 @@
+"""Jerk-limited motion between joint positions, as upstream plans it with Ruckig. Radians, seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import ruckig
+
+from ...base import WorldError
+from .solver import PHYSICS_HZ
+
+SUBSTEPS = 171
+"""Physics steps per control step of 1/3 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One motion sampled at the physics steps of one control step."""
+
+    position: list[list[float]]
+    """[1 + SUBSTEPS][joints]: row 0 is the start, the last row where the next plan begins."""
+    velocity: list[list[float]]
+    duration: float
+    """Of the whole motion (s); a longer one is cut off, a shorter one rests at its end."""
+
+
+class Planner:
+    """Plans for joints that share their limits and arrive together (Ruckig's time synchronisation)."""
+
+    def __init__(self, joints: int, *, velocity: float, acceleration: float, jerk: float) -> None:
+        self._otg = ruckig.Ruckig(joints)
+        self._motion = ruckig.Trajectory(joints)
+        self._query = query = ruckig.InputParameter(joints)
+        query.max_velocity = [velocity] * joints
+        query.max_acceleration = [acceleration] * joints
+        query.max_jerk = [jerk] * joints
+
+    def plan(self, position: Sequence[float], velocity: Sequence[float], target: Sequence[float]) -> Plan:
+        """From `position` moving with `velocity`, at no acceleration, to rest at `target`.
+
+        Raises:
+            WorldError: no such motion exists within the limits (a number is not finite).
+        """
+        query, motion = self._query, self._motion
+        query.current_position, query.current_velocity, query.target_position = position, velocity, target
+        try:
+            self._otg.calculate(query, motion)
+        except ruckig.RuckigError as error:
+            raise WorldError(f"no motion to the joint target {list(target)}: {error}") from None
+        end, at = motion.duration, motion.at_time
+        rows = [at(min(k / PHYSICS_HZ, end)) for k in range(SUBSTEPS + 1)]
+        return Plan([row[0] for row in rows], [row[1] for row in rows], end)

@@ -1,0 +1,38 @@
+"""The photograph that visual matching puts behind what moves."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ...base import SuiteError
+
+
+@lru_cache(maxsize=4)
+def photograph(pack: Path, name: str, size: tuple[int, int]) -> np.ndarray:
+    """[height, width, 3] float32, 0 to 1: the pack's photograph, enlarged with bilinear interpolation.
+
+    Args:
+        pack: asset pack.
+        name: file under `real_inpainting`.
+        size: width and height (pixels).
+    """
+    import cv2
+
+    path = pack / "ManiSkill2_real2sim/data/real_inpainting" / name
+    picture = cv2.imread(str(path))
+    if picture is None:
+        raise SuiteError(f"{path} is not a picture: the asset pack is not whole. Type: nora-bench assets verify")
+    return cv2.resize(np.ascontiguousarray(picture[..., ::-1]) / 255, size).astype(np.float32)
+
+
+def composed(colour: np.ndarray, foreground: np.ndarray, behind: np.ndarray) -> np.ndarray:
+    """[height, width, 3]: what was rendered where `foreground` (bool) is set, the photograph elsewhere; a hard edge."""
+    return np.where(foreground[..., None], colour, behind)
+
+
+def to_bytes(colour: np.ndarray) -> np.ndarray:
+    """uint8 from 0 to 1: cut off, not rounded, as upstream does it."""
+    return np.clip(colour * 255, 0, 255).astype(np.uint8)

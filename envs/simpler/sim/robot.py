@@ -1,0 +1,188 @@
+"""Upstream's Google robot: its joints, drives and contact materials, and its URDF built into a physics scene.
+
+Facts: ManiSkill2_real2sim ef7a4d4f, agents/configs/google_robot. Radians, metres, N m; JOINTS order everywhere (SAPIEN 3
+orders joints differently, which stays in here).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sapien
+
+from ..grid import BASE_HEIGHT, RobotInit
+from .kinematics import Kinematics
+from .solver import PHYSICS_HZ, PLAYING
+from .urdf import PhysicsLoader
+
+JOINTS = (
+    "joint_torso",
+    "joint_shoulder",
+    "joint_bicep",
+    "joint_elbow",
+    "joint_forearm",
+    "joint_wrist",
+    "joint_gripper",
+    "joint_finger_right",
+    "joint_finger_left",
+    "joint_head_pan",
+    "joint_head_tilt",
+)
+ARM = [0, 1, 2, 3, 4, 5, 6, 9, 10]
+"""Joints of the arm's controller, the head's two included."""
+FINGERS = [7, 8]
+HEAD_TILT = 10
+START = (
+    -0.2639457174606611,
+    0.0831913360274175,
+    0.5017611504652179,
+    1.156859026208673,
+    0.028583671314766423,
+    1.592598203487462,
+    -1.080652960128774,
+    0.0,
+    0.0,
+    -0.00285961,
+    0.7851361,
+)
+"""Joint positions at reset (rad)."""
+HEAD_TILTS = {"AltGoogleCameraInScene": 0.9351361, "AltGoogleCamera2InScene": 0.6651361}
+"""Part of an environment's id -> how far its head is tilted (rad)."""
+STIFFNESS = (
+    1700.0,
+    1737.0471680861954,
+    979.975871856535,
+    930.0,
+    1212.154500274304,
+    432.96500923932535,
+    468.0013365498738,
+    200.0,
+    200.0,
+    2000.0,
+    2000.0,
+)
+DAMPING = (
+    1059.9791902443303,
+    1010.4720585373592,
+    767.2803161582076,
+    680.0,
+    674.9946964336588,
+    274.613381336198,
+    340.532560578637,
+    8.0,
+    8.0,
+    900.0,
+    900.0,
+)
+FORCE_LIMIT = (300.0, 300.0, 100.0, 100.0, 100.0, 100.0, 100.0, 60.0, 60.0, 100.0, 100.0)
+FINGER_ARMATURE = 3e-3
+"""kg m2 added to the two finger joints, which PhysX 5 lets chatter otherwise; docs/simplerenv_parity.md has the choice."""
+LAG = (1 - 1 / PLAYING.iterations) / (2 * PHYSICS_HZ)
+"""s. Upstream's PhysX 4 held a drive's spring against where the joint is at the end of a physics step, PhysX 5's TGS against
+where it is on the way, on average half a step earlier; stiffness times this, added to the damping, makes up for it."""
+LIGHT, LIGHT_INERTIA = 1e-3, 1e-8
+"""Links below this mass (kg: sensor frames, nails) had at most this inertia (kg m2) upstream; SAPIEN 3 gives them 1e-6."""
+HAND = "link_gripper_tcp"
+_FINGER, _NAIL, _WHEEL = (2.0, 2.0, 0.1), (0.1, 0.1, 0.01), (1.0, 0.0, 0.1)
+CONTACT = {
+    "link_base": (0.1, 0.0, 0.1),
+    "link_wheel_left": _WHEEL,
+    "link_wheel_right": _WHEEL,
+    "link_finger_left": _FINGER,
+    "link_finger_right": _FINGER,
+    "link_finger_tip_left": _FINGER,
+    "link_finger_tip_right": _FINGER,
+    "link_finger_nail_left": _NAIL,
+    "link_finger_nail_right": _NAIL,
+}
+"""Link -> static friction, dynamic friction, torsional patch radius (m); other links have the scene's default."""
+
+
+@dataclass(frozen=True, slots=True)
+class RobotModel:
+    """A URDF read once: builds robots into scenes, solves their kinematics."""
+
+    builder: Any
+    kinematics: Kinematics
+    order: np.ndarray
+    """Index into JOINTS of each of SAPIEN's joints."""
+
+
+@cache
+def load_robot(urdf: Path) -> RobotModel:
+    """The robot of this file, without visuals."""
+    loader = PhysicsLoader()
+    for link, (static, dynamic, patch) in CONTACT.items():
+        loader.set_link_material(link, static, dynamic, 0.0)
+        loader.set_link_patch_radius(link, patch)
+        loader.set_link_min_patch_radius(link, patch)
+    builder = loader.load_file_as_articulation_builder(str(urdf))
+    articulation = builder.set_scene(sapien.Scene([sapien.physx.PhysxCpuSystem()])).build()
+    order = np.array([JOINTS.index(joint.name) for joint in articulation.active_joints])
+    return RobotModel(builder, Kinematics(articulation, HAND), order)
+
+
+class Robot:
+    """One robot in one scene, at its start position with drives that hold nothing yet."""
+
+    def __init__(self, model: RobotModel, scene: sapien.Scene) -> None:
+        self._model = model
+        self.body = model.builder.set_scene(scene).build()
+        self.links = {link.name: link for link in self.body.links}
+        self._back = np.argsort(model.order)
+        joints = self.body.active_joints
+        self._joints = [joints[index] for index in self._back]
+        self.limits = self.body.qlimits[self._back].astype(np.float64)
+        self._moving = np.ones(len(JOINTS))
+        self._moving[FINGERS] = 0
+        for index, joint in enumerate(self._joints):
+            damping = DAMPING[index] + LAG * STIFFNESS[index]
+            joint.set_drive_property(STIFFNESS[index], damping, FORCE_LIMIT[index], "force")
+            joint.set_friction(0.0)
+        for link in self.links.values():
+            if link.mass < LIGHT:
+                link.inertia = [LIGHT_INERTIA] * 3
+        for index in FINGERS:
+            self._joints[index].set_armature(np.array([FINGER_ARMATURE], np.float32))
+
+    def place(self, init: RobotInit, qpos: np.ndarray) -> None:
+        """Stand at `init`, at rest, with these joint positions."""
+        self.body.qpos = qpos[self._model.order]
+        self.body.qvel = np.zeros(len(JOINTS))
+        self.body.root_pose = sapien.Pose((*init.init_xy, BASE_HEIGHT), init.init_rot_quat_wxyz)
+
+    def qpos(self) -> np.ndarray:
+        """[11] float64, rad."""
+        return self.body.qpos[self._back].astype(np.float64)
+
+    def qvel(self) -> np.ndarray:
+        """[11] float64, rad/s."""
+        return self.body.qvel[self._back].astype(np.float64)
+
+    def hand(self) -> sapien.Pose:
+        """Pose of the hand in the frame of the root."""
+        return self.body.root_pose.inv() * self.links[HAND].entity_pose
+
+    def solve(self, target: sapien.Pose) -> tuple[np.ndarray, bool]:
+        """[11] joint positions that bring the hand to `target` (root's frame), and whether they do."""
+        order = self._model.order
+        found, success = self._model.kinematics.solve(target, self.qpos()[order], self._moving[order])
+        return found[self._back], success
+
+    def target_setters(self) -> list[Any]:
+        """One function per joint that sets its drive's position target (rad)."""
+        return [joint.set_drive_target for joint in self._joints]
+
+    def finger_speed_setters(self) -> list[Any]:
+        """One function per finger that sets its drive's velocity target (float32 array of one number, rad/s)."""
+        return [self._joints[index].set_drive_velocity_target for index in FINGERS]
+
+    @property
+    def finger_speed_scale(self) -> float:
+        """What velocity targets are multiplied by, so that upstream's damping alone follows them and not what LAG adds."""
+        finger = FINGERS[0]
+        return DAMPING[finger] / (DAMPING[finger] + LAG * STIFFNESS[finger])

@@ -1,0 +1,151 @@
+"""A physics scene of one episode, and how it moves on. Metres, seconds; world frame.
+
+Every episode has a scene of its own: building one costs milliseconds, because SAPIEN keeps cooked meshes, and nothing of
+an earlier episode (contact caches, sleeping bodies, drive targets) can be left in it. Nothing here draws.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sapien
+from sapien import physx
+
+from ..grid import Configuration
+from ..rules import SIDES, Contact, Snapshot
+from .bodies import DENSITY_ON_TABLE, build_object
+from .cabinet import DRAWERS, Cabinet
+from .controllers import Drive
+from .kinematics import pose7
+from .robot import Robot, load_robot
+from .solver import PHYSICS_HZ, Solver, new_system
+
+SCENE_OFFSET = (-1.6616, -3.0337, 0.0)
+"""Upstream's stages are modelled around the place that is the world's origin here."""
+STAGE_TURN = (0.707, 0.707, 0.0, 0.0)
+"""From the stages' y-up to z-up; normalised by SAPIEN."""
+FINGER_LINKS = tuple(link for links in SIDES.values() for link in links)
+NARROW_CONTACTS = ("move_near", "place_apple_in_closed_top_drawer")
+"""Tasks whose shapes feel contact from 5 mm on; the others from 20 mm on."""
+
+
+class Scene:
+    """The bodies of one configuration, each named as upstream names it."""
+
+    def __init__(self, pack: Path, configuration: Configuration, solver: Solver) -> None:
+        """Holds the arena or the cabinet; robot and objects are added. `solver`: PLAYING or SETTLING."""
+        self.pack, self.configuration = pack, configuration
+        self.system = new_system(solver, contact_offset=0.005 if configuration.task in NARROW_CONTACTS else 0.02)
+        self.scene = sapien.Scene([self.system])
+        self.scene.set_timestep(1 / PHYSICS_HZ)
+        self.robot: Robot | None = None
+        self.objects: dict[str, Any] = {}
+        self.cabinet = Cabinet(self.scene, station_urdf(pack, configuration)) if has_cabinet(configuration) else None
+        if self.cabinet is None:
+            _build_arena(self.scene, stage_mesh(pack, configuration))
+
+    def add_robot(self) -> Robot:
+        """The robot, at the world's origin until it is placed."""
+        self.robot = Robot(load_robot(robot_urdf(self.pack)), self.scene)
+        return self.robot
+
+    def add_object(self, model: str, *, about: bool) -> Any:
+        """The rigid body of a new movable object; `about`: whether the task is about it (a distractor otherwise)."""
+        density = DENSITY_ON_TABLE.get(model) if self.configuration.task == "move_near" else None
+        entity = build_object(self.scene, self.pack, model, density=density, damped=about)
+        self.objects[model] = entity.find_component_by_type(physx.PhysxRigidDynamicComponent)
+        return self.objects[model]
+
+    def play(self, drive: Drive) -> None:
+        """One control step of 171 physics steps."""
+        robot = self.robot
+        assert robot is not None
+        targets, speeds = robot.target_setters(), robot.finger_speed_setters()
+        passive, push, step = robot.body.compute_passive_force, robot.body.set_qf, self.system.step
+        for row, (right, left) in zip(drive.position, drive.finger_velocity[:, :, None], strict=True):
+            push(passive())
+            for set_target, angle in zip(targets, row, strict=True):
+                set_target(angle)
+            speeds[0](right)
+            speeds[1](left)
+            step()
+
+    def rest(self, steps: int) -> None:
+        """Physics steps in which nothing is commanded."""
+        for _ in range(steps):
+            self.system.step()
+
+    def snapshot(self) -> Snapshot:
+        """What success depends on, of the last physics step."""
+        bodies = self.objects.values()
+        openings = (
+            {link: self.robot.links[link].entity_pose.to_transformation_matrix()[:3, 1] for link in FINGER_LINKS}
+            if self.robot
+            else {}
+        )
+        drawers: dict[str, float] = dict(zip(DRAWERS, self.cabinet.qpos().tolist(), strict=True)) if self.cabinet else {}
+        return Snapshot(
+            poses=np.array([pose7(body.entity_pose) for body in bodies]).reshape(-1, 7),
+            centres=np.array([(body.entity_pose * body.cmass_local_pose).p for body in bodies], np.float64).reshape(-1, 3),
+            drawers=drawers,
+            contacts=self.contacts() if self.objects else (),
+            openings=openings,
+        )
+
+    def contacts(self) -> list[Contact]:
+        """Every pair of touching bodies of the last physics step, impulses (N s) summed over shapes and points."""
+        out: dict[tuple[str, str], np.ndarray] = {}
+        for contact in self.system.get_contacts():
+            first, second = (body.entity.name for body in contact.bodies)
+            impulse = np.sum([point.impulse for point in contact.points], axis=0, dtype=np.float64)
+            out[first, second] = out.get((first, second), np.zeros(3)) + impulse
+        return [Contact(first, second, impulse) for (first, second), impulse in out.items()]
+
+    def state(self) -> np.ndarray:
+        """float64: robot qpos and qvel (11 each), per object pose (7) and velocity (6), drawers qpos and qvel (3 each)."""
+        robot = [self.robot.qpos(), self.robot.qvel()] if self.robot else []
+        objects = [part for body in self.objects.values() for part in (pose7(body.entity_pose), velocity(body))]
+        drawers = [self.cabinet.qpos(), self.cabinet.qvel()] if self.cabinet else []
+        return np.concatenate([*robot, *objects, *drawers])
+
+
+def velocity(body: Any) -> np.ndarray:
+    """[6] float64: linear (m/s), angular (rad/s)."""
+    return np.concatenate([body.linear_velocity, body.angular_velocity]).astype(np.float64)
+
+
+def has_cabinet(configuration: Configuration) -> bool:
+    """Whether the drawers stand in the scene; where they do, the stage around them is only to be seen."""
+    return "drawer" in configuration.task
+
+
+def stage_mesh(pack: Path, configuration: Configuration) -> Path:
+    """The stage of a configuration."""
+    return pack / "ManiSkill2_real2sim/data/hab2_bench_assets/stages" / f"{configuration.scene_name}.glb"
+
+
+def station_urdf(pack: Path, configuration: Configuration) -> Path:
+    """The drawers of a configuration."""
+    name = configuration.env_kwargs.get("station_name", "mk_station")
+    return pack / "ManiSkill2_real2sim/data/custom" / f"{name}.urdf"
+
+
+def robot_urdf(pack: Path, look: str = "None") -> Path:
+    """The robot; its looks (`urdf_version` of the grid) differ in nothing that moves."""
+    name = "google_robot_meta_sim_fix_wheel_fix_fingertip" + ("" if look in ("None", "") else f"_{look}")
+    folder = "ManiSkill2_real2sim/mani_skill2_real2sim/assets/descriptions/googlerobot_description"
+    return pack / folder / f"{name}.urdf"
+
+
+def is_about(configuration: Configuration, index: int) -> bool:
+    """Whether object `index` is one that the task is about; in pick coke can the others are distractors."""
+    return configuration.task != "pick_coke_can" or index == 0
+
+
+def _build_arena(scene: sapien.Scene, stage: Path) -> None:
+    builder = scene.create_actor_builder()
+    builder.add_nonconvex_collision_from_file(str(stage), sapien.Pose(q=STAGE_TURN))
+    builder.initial_pose = sapien.Pose(-np.array(SCENE_OFFSET))
+    builder.build_static(name="arena")

@@ -1,0 +1,130 @@
+"""Objects dropped and come to rest as upstream's reset does it, from an empty scene. Metres, seconds; world frame.
+
+A resting place depends on the pack's shapes and the placements alone, so it is found once and used for every look of the
+same scene. Upstream settles in a scene that its constructor has already simulated once, with the robot parked 10 m
+away; docs/simplerenv_parity.md has what that changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sapien
+
+from ..grid import EpisodeSetup
+from ..placements import DROP_Z, Objects, Placement, objects
+from .scene import Scene, has_cabinet, is_about, stage_mesh, station_urdf, velocity
+from .solver import SETTLING
+
+HALF_SECOND, LONG = 256, 769
+"""Physics steps of 0.5 s and 1.5 s, truncated."""
+STILL_LINEAR, STILL_ANGULAR = 1e-3, 1e-2
+"""m/s and rad/s above which settling goes on."""
+UPRIGHT = [False, False, False, True, True, False]
+"""Turning about x and y locked."""
+FALLING = [True, True, False, True, True, False]
+"""Only falling and turning about z are free."""
+FREE = [False] * 6
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Where the objects of an episode lie when it begins, in the order of its placements."""
+
+    poses: tuple[sapien.Pose, ...]
+    velocities: tuple[np.ndarray, ...]
+    """[6] each: linear (m/s), angular (rad/s)."""
+
+
+class Settler:
+    """Settles episodes over one asset pack and remembers where the objects came to rest."""
+
+    def __init__(self, pack: Path) -> None:
+        self._pack = pack
+        self._known: dict[Any, Settled] = {}
+
+    def settle(self, setup: EpisodeSetup) -> Settled:
+        """Where the objects of an episode lie when it begins."""
+        configuration, placed = setup.configuration, objects(setup)
+        surroundings = station_urdf if has_cabinet(configuration) else stage_mesh
+        key = configuration.task, surroundings(self._pack, configuration), placed
+        if key not in self._known:
+            self._known[key] = drop(Scene(self._pack, configuration, SETTLING), placed)
+        return self._known[key]
+
+
+def lay(scene: Scene, placed: Objects, settled: Settled) -> None:
+    """Add the objects to a scene as they lie."""
+    for index, placement in enumerate(placed.placements):
+        body = scene.add_object(placement.model, about=is_about(scene.configuration, index))
+        _put(body, settled.poses[index], settled.velocities[index])
+
+
+def drop(scene: Scene, placed: Objects) -> Settled:
+    """Let the objects fall in an empty scene: in move near all at once, else one after the other."""
+    if scene.configuration.task == "move_near":
+        _drop_together(scene, placed.placements)
+    elif placed.placements:
+        _drop_first(scene, placed.placements[0])
+        _drop_others(scene, placed.placements[1:])
+    bodies = scene.objects.values()
+    return Settled(tuple(body.entity_pose for body in bodies), tuple(velocity(body) for body in bodies))
+
+
+def _drop_first(scene: Scene, placement: Placement) -> None:
+    body = _hang(scene, placement, UPRIGHT, about=True)
+    scene.rest(HALF_SECOND)
+    _release(body)
+    scene.rest(HALF_SECOND)
+    if _restless([body]):
+        scene.rest(LONG)
+
+
+def _drop_others(scene: Scene, placements: Sequence[Placement]) -> None:
+    bodies = []
+    for placement in placements:
+        bodies.append(_hang(scene, placement, FALLING, about=False))
+        scene.rest(HALF_SECOND)
+    for body in bodies:
+        _release(body)
+        scene.rest(HALF_SECOND)
+    if bodies and _restless(bodies):
+        scene.rest(LONG)
+
+
+def _drop_together(scene: Scene, placements: Sequence[Placement]) -> None:
+    bodies = [_hang(scene, placement, UPRIGHT, about=True) for placement in placements]
+    scene.rest(HALF_SECOND)
+    for body in bodies:
+        _release(body)
+    scene.rest(HALF_SECOND)
+    if _restless(bodies):
+        scene.rest(LONG)
+
+
+def _hang(scene: Scene, placement: Placement, locked: list[bool], *, about: bool) -> Any:
+    """Put a new object where it is dropped from, with some motions locked."""
+    body = scene.add_object(placement.model, about=about)
+    _put(body, sapien.Pose((*placement.xy, DROP_Z), placement.quat), np.zeros(6))
+    body.set_locked_motion_axes(locked)
+    return body
+
+
+def _release(body: Any) -> None:
+    body.set_locked_motion_axes(FREE)
+    _put(body, body.entity_pose, np.zeros(6))
+
+
+def _put(body: Any, pose: sapien.Pose, speed: np.ndarray) -> None:
+    body.entity_pose = pose
+    body.linear_velocity, body.angular_velocity = speed[:3], speed[3:]
+
+
+def _restless(bodies: Sequence[Any]) -> bool:
+    linear = sum(float(np.linalg.norm(body.linear_velocity)) for body in bodies)
+    angular = sum(float(np.linalg.norm(body.angular_velocity)) for body in bodies)
+    return linear > STILL_LINEAR or angular > STILL_ANGULAR

@@ -1,0 +1,90 @@
+"""The policy's seat: one call for all decisions that are due, every answer checked before a world sees it."""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ...policies.base import ActionChunk, EpisodesLost, Observation, Policy, PolicyContext, PolicyError, copied
+from ...policies.checks import check_chunk
+from ..errors import PolicyFailed
+
+
+class PolicySeat:
+    """A policy at work. Whatever it does wrong comes out as PolicyFailed, with the traceback in `log`; EpisodesLost as it is."""
+
+    def __init__(self, policy: Policy, log: Path) -> None:
+        self.policy = policy
+        self.log = log
+        self.busy_s = 0.0
+        """Seconds spent in the policy so far."""
+        self.context: PolicyContext | None = None
+        """None until it has started."""
+        self.broken_off = False
+        """Whether the user's second Ctrl-C came while it was to answer."""
+
+    def start(self, context: PolicyContext) -> None:
+        """Start the policy."""
+        self._guarded("start", self.policy.start, context)
+        self.context = context
+
+    def decide(self, observations: Sequence[Observation]) -> list[ActionChunk]:
+        """One checked chunk per observation, in order; the arrays are the caller's, whatever the policy does with its own."""
+        assert self.context is not None
+        chunks = self._guarded("act", lambda: [copied(chunk) for chunk in self.policy.act(observations)])
+        if len(chunks) != len(observations):
+            raise self._failed(f"answered {len(chunks)} chunks to {len(observations)} observations")
+        for observation, chunk in zip(observations, chunks, strict=True):
+            self._check(observation, chunk)
+        return chunks
+
+    def forget(self, key: str) -> None:
+        """The episode has ended."""
+        self._guarded("forget", self.policy.forget, key)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What the policy says about itself, as plain JSON."""
+        return self._guarded("fingerprint", lambda: json.loads(json.dumps(dict(self.policy.fingerprint()), allow_nan=False)))
+
+    def measured(self) -> dict[str, Any]:
+        """What the policy has measured of itself (optional method `measured`), as plain JSON; empty for most."""
+        measure = getattr(self.policy, "measured", None)
+        return dict(self._guarded("measured", measure)) if measure else {}
+
+    def close(self) -> None:
+        """Let the policy go."""
+        self._guarded("close", self.policy.close)
+
+    def _check(self, observation: Observation, chunk: Any) -> None:
+        assert self.context is not None
+        where = f"broke its contract at decision {observation.decision} of {observation.key}"
+        if not isinstance(chunk, ActionChunk):
+            raise self._failed(f"{where}: act must answer ActionChunk, not {type(chunk).__name__}")
+        try:
+            check_chunk(chunk, self.context.action_size)
+        except PolicyError as error:
+            raise self._failed(f"{where}: {error}") from None
+
+    def _guarded(self, method: str, call: Callable[..., Any], *args: Any) -> Any:
+        started = time.perf_counter()
+        try:
+            return call(*args)
+        except EpisodesLost:
+            raise
+        except KeyboardInterrupt:
+            self.broken_off = True
+            raise
+        except BaseException as error:  # a policy that calls sys.exit has failed, and does not end the run as done
+            with suppress(OSError), self.log.open("a", encoding="utf-8") as handle:
+                traceback.print_exc(file=handle)
+            raise self._failed(f"raised in {method}: {type(error).__name__}: {error}\nTraceback: {self.log}") from None
+        finally:
+            self.busy_s += time.perf_counter() - started
+
+    def _failed(self, text: str) -> PolicyFailed:
+        return PolicyFailed(f"the policy ({type(self.policy).__name__}) {text}")

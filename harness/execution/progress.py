@@ -1,0 +1,219 @@
+"""What a user sees while a run goes on: a live table on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ...results.grouping import outcome, uncertain
+from ...results.statistics.intervals import Estimate, Stratum, stratified
+from ...results.store.records import EpisodeRecord
+from ..planning.provenance import duration
+
+LIVE_S = 0.25
+"""Seconds between two pictures of the live table."""
+LINE_S = 30.0
+"""Seconds between two lines where there is no terminal."""
+
+
+@dataclass(slots=True)
+class Count:
+    """How far one suite is. Keeps counts of initial states, not episodes: its size does not grow with seeds and looks."""
+
+    total: int
+    done: int = 0
+    scored: int = 0
+    successes: int = 0
+    lost: int = 0
+    """Successes after the policy had lost the episode before."""
+    states: dict[tuple[int, str], dict[int, list[int]]] = field(default_factory=dict)
+    """(task, part) -> initial state -> [successes, successes and open outcomes, episodes]."""
+    _drawn: tuple[int, tuple[Estimate, Estimate] | None] = (0, None)
+    """Episodes at the last estimate, and that estimate: a picture drawn anew without news costs nothing."""
+
+    def add(self, record: EpisodeRecord) -> None:
+        """One more finished episode."""
+        self.done += 1
+        if record.success is not None:
+            self.scored += 1
+            self.successes += record.success
+            self.lost += uncertain(record)
+        state = self.states.setdefault((record.task_id, record.part), {}).setdefault(record.init_state, [0, 0, 0])
+        state[0] += bool(outcome(record, "success", "failures"))
+        state[1] += bool(outcome(record, "success", "successes"))
+        state[2] += 1
+
+    def estimate(self) -> tuple[Estimate, Estimate] | None:
+        """The suite's rate as tables have it, of the episodes so far, in both readings of open outcomes (`results.outcomes`)."""
+        if self._drawn[0] != self.done:
+            low = self._read(0)
+            high = self._read(1) if self.done > self.scored or self.lost else low
+            self._drawn = self.done, (low, high) if low and high else None
+        return self._drawn[1]
+
+    def _read(self, reading: int) -> Estimate | None:
+        parts = Counter(task for task, _ in self.states)
+        return stratified(
+            Stratum(1 / parts[task], [(state[reading], state[2]) for state in own.values()])
+            for (task, _), own in self.states.items()
+        )
+
+    def rate(self) -> str:
+        """Successes, episodes, and the rate with its 95 % interval; both ends where errors leave it open."""
+        found = self.estimate()
+        if found is None:
+            return "no episode finished yet"
+        low, high = found
+        ends = list(dict.fromkeys(found))
+        won, share = (" to ".join(text) for text in ([str(end.k) for end in ends], [f"{end.mean:.1%}" for end in ends]))
+        return f"{won}/{low.n}  {share}  [{low.low:.1%}, {high.high:.1%}]"
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of a run so far, and its pace. Knows nothing of how they are shown."""
+
+    suites: dict[str, Count]
+    started: float = field(default_factory=time.monotonic)
+    played: int = 0
+    """Episodes finished since the start of this process."""
+
+    @classmethod
+    def of(cls, totals: Mapping[str, int], before: Iterable[EpisodeRecord]) -> Tally:
+        """Counts of a run that has these episodes behind it."""
+        tally = cls({suite: Count(total) for suite, total in totals.items()})
+        for record in before:
+            tally.suites[record.suite].add(record)
+        return tally
+
+    def add(self, record: EpisodeRecord) -> None:
+        """One more finished episode."""
+        self.suites[record.suite].add(record)
+        self.played += 1
+
+    @property
+    def done(self) -> int:
+        """Finished episodes."""
+        return sum(count.done for count in self.suites.values())
+
+    @property
+    def total(self) -> int:
+        """Planned episodes."""
+        return sum(count.total for count in self.suites.values())
+
+    @property
+    def errors(self) -> int:
+        """Episodes that ended in an error."""
+        return sum(count.done - count.scored for count in self.suites.values())
+
+    def pace(self) -> str:
+        """Episodes per minute and the time left."""
+        minutes = (time.monotonic() - self.started) / 60
+        if not self.played or minutes <= 0:
+            return "pace not known yet"
+        per_minute = self.played / minutes
+        return f"{per_minute:.1f} episodes/min, {duration(60 * (self.total - self.done) / per_minute)} left"
+
+
+class Progress:
+    """Shows how a run goes on. This one is silent; see `LiveProgress` and `LineProgress`."""
+
+    def __init__(self, tally: Tally, console: Console) -> None:
+        self.tally = tally
+        self.console = console
+        self._next = time.monotonic()
+
+    def finished(self, record: EpisodeRecord) -> None:
+        """An episode is in the store."""
+        self.tally.add(record)
+
+    def working(self, worker: int, doing: str) -> None:
+        """What a worker is busy with; empty when it has gone home."""
+
+    def note(self, text: str) -> None:
+        """Something that the user should read."""
+
+    def tick(self) -> None:
+        """Called often; shows something when it is time."""
+
+    def close(self) -> None:
+        """The last picture."""
+
+    def _due(self, every_s: float) -> bool:
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + every_s
+        return True
+
+
+class LineProgress(Progress):
+    """A line every half minute, for logs and pipes."""
+
+    def note(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def tick(self) -> None:
+        if self._due(LINE_S) and self.tally.played:
+            self._line()
+
+    def close(self) -> None:
+        self._line()
+
+    def _line(self) -> None:
+        tally = self.tally
+        rates = ", ".join(f"{suite} {count.rate()}" for suite, count in tally.suites.items() if count.done)
+        errors = f", {tally.errors} errors" if tally.errors else ""
+        self.note(f"{tally.done}/{tally.total} episodes{errors}; {rates or 'none scored yet'}; {tally.pace()}")
+
+
+class LiveProgress(Progress):
+    """A table that is drawn anew four times a second."""
+
+    def __init__(self, tally: Tally, console: Console) -> None:
+        super().__init__(tally, console)
+        self._workers: dict[int, tuple[str, float]] = {}
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._live.start()
+
+    def working(self, worker: int, doing: str) -> None:
+        self._workers[worker] = doing, time.monotonic()
+
+    def note(self, text: str) -> None:
+        self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def tick(self) -> None:
+        if self._due(LIVE_S):
+            self._live.update(self.picture(), refresh=True)
+
+    def close(self) -> None:
+        self._live.update(self.picture(), refresh=True)
+        self._live.stop()
+        self.console.print(self._table())
+
+    def picture(self) -> Group:
+        """All that is shown."""
+        workers = [Text(f"  worker {number}: {self._doing(number)}", style="dim") for number in sorted(self._workers)]
+        return Group(self._table(), Text(f"{self.tally.done}/{self.tally.total} episodes, {self.tally.pace()}"), *workers)
+
+    def _doing(self, number: int) -> str:
+        doing, since = self._workers[number]
+        return f"{doing} for {duration(time.monotonic() - since)}" if doing else "gone home"
+
+    def _table(self) -> Table:
+        table = Table("suite", "episodes", "success (95 % interval)", "errors")
+        for suite, count in self.tally.suites.items():
+            table.add_row(suite, f"{count.done}/{count.total}", count.rate(), str(count.done - count.scored))
+        return table
+
+
+def show(tally: Tally, console: Console) -> Progress:
+    """The view that fits the console."""
+    return LiveProgress(tally, console) if console.is_terminal else LineProgress(tally, console)

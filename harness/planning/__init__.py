@@ -1,0 +1,1 @@
+"""From options to a resolved run: plan, schedule, estimate, stopping rule, provenance."""

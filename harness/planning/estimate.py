@@ -1,0 +1,140 @@
+"""What a run will cost before it is started: upper bounds from the plan and the suite's own figures.
+
+A suite says in an optional attribute `cost` what things take on one core: `step_s`, `picture_s`, `reset_s`, `build_s`
+(seconds per control step, picture, reset, task model) and `worker_gib`. The policy's own time is not known and not counted.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ...envs.base import Suite
+from ...policies.base import Policy
+from ..config import AUTO
+from ..errors import NotAble
+from .plan import Plan, Stage
+from .provenance import duration, usable_cores
+
+RESERVE_GIB = 2.0
+"""Memory that `--workers auto` leaves to the runner and the rest of the machine."""
+WORKER_GIB = 1.0
+"""Memory of a worker whose suite does not say."""
+RECORD_BYTES = 7000
+"""Of one line in episodes.jsonl, and of the head and the unused disk block of its action file, rounded up."""
+ACTION_BYTES = 64
+"""Of one control step in an action file: at most eight numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Upper bounds: every episode runs to the end of its budget."""
+
+    episodes: Mapping[str, int]
+    """Suite -> episodes."""
+    repeated: int
+    steps: int
+    """Control steps, settling included."""
+    decisions: int
+    workers: int
+    hours: float | None
+    """Without the policy's own time; None where the suite gives no figures."""
+    memory_gib: float
+    free_memory_gib: float
+    disk_gib: float
+    free_disk_gib: float
+    source: str
+    """Where the figures come from."""
+
+    def lines(self) -> list[tuple[str, str]]:
+        """What is asked about a run and the answer, for people."""
+        hours = f"at most {duration(3600 * self.hours)} without the policy's own time" if self.hours is not None else "not known"
+        return [
+            ("episodes", ", ".join(f"{suite} {count}" for suite, count in self.episodes.items())),
+            ("control steps", f"at most {self.steps:,}, settling included"),
+            ("decisions", f"at most {self.decisions:,}"),
+            ("time", f"{hours} ({self.workers} workers)"),
+            ("memory", f"{self.memory_gib:.1f} GiB for the workers, {self.free_memory_gib:.1f} GiB free"),
+            ("disk", f"at most {self.disk_gib:.3f} GiB, {self.free_disk_gib:.1f} GiB free"),
+            ("estimated from", self.source),
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+
+def free_memory_gib() -> float:
+    """Memory that can be had now."""
+    return psutil.virtual_memory().available / 2**30
+
+
+def worker_gib(suite: Suite) -> float:
+    """Memory of one worker of the suite."""
+    return float(getattr(suite, "cost", {}).get("worker_gib", WORKER_GIB))
+
+
+def choose_workers(wanted: int | str, suite: Suite, episodes: int) -> int:
+    """The number asked for; for `auto` one per usable core, as far as the memory goes. Never more than episodes."""
+    if wanted == AUTO:
+        wanted = min(usable_cores(), max(1, int((free_memory_gib() - RESERVE_GIB) / worker_gib(suite))))
+    return max(1, min(int(wanted), episodes))
+
+
+def estimate(plan: Plan, stage: Stage, policy: Policy, workers: int, max_steps: int | None, folder: Path) -> Estimate:
+    """What a plan costs at most on this machine."""
+    budgets = [max_steps or stage.steps(spec) for spec in plan.episodes]
+    limits = (stage.protocol.replan, getattr(policy, "execute", None))
+    chunk = min(filter(None, limits), default=getattr(policy, "chunk", 1))
+    decisions = [math.ceil(budget / chunk) for budget in budgets]
+    steps = sum(budgets) + (stage.protocol.settle_steps + sum(stage.protocol.push.values())) * len(budgets)
+    suites = [spec.suite for spec in plan.episodes]
+    cost = getattr(stage.suites[0], "cost", None)
+    pictures = sum(decisions) * len(policy.needs.cameras)
+    builds = sum(1 for _ in groupby(plan.episodes, key=lambda spec: (spec.suite, spec.task_id, spec.variant)))
+    return Estimate(
+        episodes={suite.name: suites.count(suite.name) for suite in stage.suites},
+        repeated=plan.repeated,
+        steps=steps,
+        decisions=sum(decisions),
+        workers=workers,
+        hours=_hours(cost, steps, pictures, len(budgets), builds, min(workers, usable_cores())) if cost else None,
+        memory_gib=workers * worker_gib(stage.suites[0]),
+        free_memory_gib=free_memory_gib(),
+        disk_gib=(len(budgets) * RECORD_BYTES + sum(budgets) * ACTION_BYTES) / 2**30,
+        free_disk_gib=free_disk_gib(folder),
+        source=_source(stage.suites[0], cost),
+    )
+
+
+def _hours(cost: Mapping[str, float], steps: int, pictures: int, episodes: int, builds: int, cores: int) -> float:
+    seconds = steps * cost["step_s"] + pictures * cost["picture_s"] + episodes * cost["reset_s"] + builds * cost["build_s"]
+    return seconds / cores / 3600
+
+
+def _source(suite: Suite, cost: Mapping[str, float] | None) -> str:
+    if not cost:
+        return f"{suite.name} gives no figures for its cost"
+    return f"figures of {suite.family} for one core: " + ", ".join(f"{name} {value:g}" for name, value in cost.items())
+
+
+def free_disk_gib(folder: Path) -> float:
+    """Space left where the folder is, or will be."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(there).free / 2**30
+
+
+def require_room(found: Estimate) -> None:
+    """Raises NotAble where the run cannot fit on the disk."""
+    if found.disk_gib > found.free_disk_gib:
+        raise NotAble(
+            f"the run may write {found.disk_gib:.2f} GiB and the disk has {found.free_disk_gib:.2f} GiB left; "
+            "free some, or choose another disk with --out"
+        )

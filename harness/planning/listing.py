@@ -1,0 +1,84 @@
+"""What can be asked for, as rows of plain values: suites, tasks, policies, protocols."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import asdict
+from typing import Any
+
+from ...envs import protocols, suites
+from ...envs.base import Suite
+from ...envs.registry import nearest
+from ...policies import registry as policies
+from ...policies.base import PolicyError
+from ..errors import InputError
+
+
+def suite_rows() -> list[dict[str, Any]]:
+    """One row per suite, then one per group of suites."""
+    rows = [_suite_row(suites.get(name)) for name in suites.names()]
+    groups = [
+        {"name": name, "tasks": sum(len(suites.get(member).tasks) for member in members), "members": members}
+        for name, members in suites.GROUPS.items()
+    ]
+    return [{**dict.fromkeys(rows[0]), **row} for row in [*rows, *groups]]
+
+
+def _suite_row(suite: Suite) -> dict[str, Any]:
+    return {
+        "name": suite.name,
+        "title": suite.title,
+        "tasks": len(suite.tasks),
+        "init_states": sum(task.episodes for task in suite.tasks),
+        "tasks_that_a_seed_changes": sum(task.seeded for task in suite.tasks),
+        "default_protocol": suite.default_protocol,
+        "members": (),
+    }
+
+
+def task_rows(wanted: str = "") -> list[dict[str, Any]]:
+    """One row per task of the wanted suite or group; of all suites where none is named. Raises InputError."""
+    names = suites.expand(wanted) if wanted else suites.names()
+    return [{"suite": suite.name, **asdict(task)} for suite in map(_suite, names) for task in suite.tasks]
+
+
+def _suite(name: str) -> Suite:
+    try:
+        return suites.get(name)
+    except KeyError:
+        known = (*suites.GROUPS, *suites.names())
+        raise InputError(f"unknown suite {name!r}{nearest(name, known)}; see `nora-bench list suites`") from None
+
+
+def policy_rows() -> list[dict[str, Any]]:
+    """One row per policy known by name; one that cannot be imported says why."""
+    return [_policy_row(name) for name in policies.POLICIES.names()]
+
+
+def _policy_row(name: str) -> dict[str, Any]:
+    try:
+        factory = policies.find(name)
+        arguments = {key: _default(p) for key, p in policies.parameters(factory).items()}
+    except (ImportError, PolicyError, AttributeError) as error:
+        return {"name": name, "arguments": {}, "what": f"cannot be imported: {error}"}
+    return {
+        "name": name,
+        "arguments": " ".join(f"{key}={default}" for key, default in arguments.items()),
+        "what": (inspect.getdoc(factory) or "").partition("\n")[0],
+    }
+
+
+def _default(parameter: inspect.Parameter) -> str:
+    if parameter.default is parameter.empty:
+        return "..."
+    return "" if parameter.default is None else str(parameter.default)
+
+
+def protocol_rows() -> list[dict[str, Any]]:
+    """One row per protocol, all its fields, and the families whose suites take it by default."""
+    return [{**asdict(protocols.get(name)), "default_for": _families(name)} for name in protocols.names()]
+
+
+def _families(protocol: str) -> tuple[str, ...]:
+    found = map(suites.get, suites.names())
+    return tuple(sorted({suite.family for suite in found if suite.default_protocol == protocol}))

@@ -1,0 +1,142 @@
+"""A run before its first episode: every name looked up, nothing written or started."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from ...envs.base import AssetPack, EpisodeSpec
+from ...policies.base import Policy
+from ...policies.registry import load
+from ...results.statistics.rounds import Round, rounds
+from ...results.store.records import EpisodeRecord
+from ..config import AUTO, RunConfig
+from ..errors import InputError, NotAble
+from ..ray_connection import connect
+from .early_stopping import Until, make_until
+from .estimate import choose_workers
+from .plan import Plan, Stage, find_stage, make_plan
+from .schedule import RoundSchedule, Schedule, by_rounds
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run with every name looked up; nothing has been written or started."""
+
+    config: RunConfig
+    stage: Stage
+    policy: Policy
+    plan: Plan
+    assets: AssetPack
+    workers: int
+    until: Until | None = None
+    """Its plan is this run's plan."""
+    borrowed: bool = False
+    """Whether the policy is somebody else's to close."""
+    rounds: Sequence[Round] = ()
+    """The plan by rounds, where it is played so; empty where it is played task by task."""
+
+    def schedule(self, episodes: Collection[EpisodeSpec]) -> Schedule | RoundSchedule:
+        """Gives those of the plan's episodes out, in the order that was asked for."""
+        return by_rounds(self.rounds, episodes) if self.rounds else Schedule(episodes)
+
+    def left(self, records: Iterable[EpisodeRecord]) -> Plan:
+        """What is still to be played; nothing where `--until` has enough."""
+        records = list(records)
+        if self.until and self.until.recall(records).stop:
+            return Plan((), 0)
+        return self.plan.without({record.key for record in records})
+
+    def facts(self) -> dict[str, Any]:
+        """What run.json says about it."""
+        needs = asdict(self.policy.needs)
+        return {
+            "suites": [suite.name for suite in self.stage.suites],
+            "backend": self.stage.backend,
+            "protocol": asdict(self.stage.protocol),
+            "policy": {
+                "name": self.config.policy,
+                "args": dict(self.config.policy_arg),
+                "stochastic": self.policy.stochastic,
+                "marks": list(self.policy.marks),
+                "needs": {**needs, "cameras": list(needs["cameras"])},
+            },
+            "assets": {"pack": self.assets.name, "fingerprint": self.assets.fingerprint, "path": self.assets.path},
+            "counts": {"planned": len(self.plan.episodes), "repeated": self.plan.repeated, "done": 0, "errors": 0},
+            "order_seed": order_seed(self.config),
+        }
+
+
+def prepare(config: RunConfig, policy: Policy | None = None, *, borrowed: bool = False) -> Prepared:
+    """Look up suites, protocol, policy (unless given) and assets, and make the plan.
+
+    Raises InputError, NotAble, PolicyError, SuiteError.
+    """
+    stage = find_stage(config)
+    policy = policy or load(config.policy, config.policy_arg)
+    _require_cameras(stage, policy)
+    plan = make_plan(config, stage, stochastic=policy.stochastic)
+    by_round = _rounds(config, stage, plan) if config.until or config.order == "rounds" else []
+    if by_round:
+        plan = replace(plan, episodes=tuple(spec for one in by_round for entry in one for spec in entry.episodes))
+    workers = _workers(config, stage, len(plan.episodes), borrowed=borrowed)
+    assets = find_assets(config.assets, stage)
+    until = make_until(config, by_round, stage.protocol, assets)
+    return Prepared(config, stage, policy, plan, assets, workers, until, borrowed, by_round)
+
+
+def _rounds(config: RunConfig, stage: Stage, plan: Plan) -> list[Round]:
+    names = {(suite.name, task.id): task.name for suite in stage.suites for task in suite.tasks}
+    return rounds(plan.episodes, order_seed(config), names)
+
+
+def order_seed(config: RunConfig) -> int:
+    """What draws the order of initial states in rounds, 32 bits: the same for the same run, unrelated between runs.
+
+    With one order for all runs, all that stop early would rest on the same few initial states.
+    """
+    names = ("suite", "tasks", "episodes", "init_states", "seeds", "policy", "policy_arg", "protocol")
+    values = {name: value for name, value in config.to_json().items() if name in names}
+    return int(hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8], 16)
+
+
+def _require_cameras(stage: Stage, policy: Policy) -> None:
+    """Raises InputError where the policy wants to look through a camera that the suite does not have."""
+    there = getattr(stage.suites[0], "cameras", policy.needs.cameras)
+    if lacking := [camera for camera in policy.needs.cameras if camera not in there]:
+        raise InputError(
+            f"{stage.suites[0].name} has no {' and no '.join(lacking)} camera, which the policy wants; it has {', '.join(there)}"
+        )
+
+
+def _workers(config: RunConfig, stage: Stage, episodes: int, *, borrowed: bool) -> int:
+    """How many worlds play at once."""
+    if config.executor == "local":
+        if config.policy_replicas > 1:
+            raise InputError("--policy-replicas needs --executor ray, which works on one machine, too")
+        return choose_workers(config.workers, stage.suites[0], episodes)
+    if borrowed:
+        raise InputError("--executor ray builds the policy on the cluster, so it must be given by its name")
+    if stage.python != sys.executable:
+        raise NotAble("--executor ray plays suites in nora-bench's own interpreter; play this one with local workers")
+    return _ray_envs(config, episodes)
+
+
+def find_assets(wanted: str, stage: Stage) -> AssetPack:
+    """The pack that draws all of the suites. Raises NotAble where they would be drawn with different ones."""
+    packs = {suite.name: suite.resolve_assets(wanted) for suite in stage.suites}
+    if len({pack.fingerprint for pack in packs.values()}) > 1:
+        found = ", ".join(f"{suite} has {pack.name}" for suite, pack in packs.items())
+        raise NotAble(f"the suites of this run would be drawn with different assets ({found}); name one pack with --assets")
+    return next(iter(packs.values()))
+
+
+def _ray_envs(config: RunConfig, episodes: int) -> int:
+    """The number asked for; for `auto` one per CPU of the cluster beside its replicas. Never more than episodes."""
+    total = int(connect().cluster_resources().get("CPU", 1))
+    wanted = max(1, total - config.policy_replicas) if config.workers == AUTO else int(config.workers)
+    return max(1, min(wanted, episodes))

@@ -1,0 +1,115 @@
+"""Which episode a worker plays next. Decides time, never results.
+
+`Schedule`: a worker stays with a task while the task has episodes left, because building a task's model costs seconds.
+`RoundSchedule`: what has been played at any time is a fair sample of the plan, because a round has a share of every task.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ...envs.base import EpisodeSpec
+
+if TYPE_CHECKING:
+    from ...results.statistics.rounds import Round
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An episode to be played, and how often that was tried before."""
+
+    spec: EpisodeSpec
+    attempt: int = 1
+    policy_losses: int = 0
+    """Attempts that the policy itself lost."""
+    earlier: int = 0
+    """Attempts in earlier run_sessions."""
+
+    @property
+    def task(self) -> tuple[str, int, str]:
+        """Episodes with equal values share a task model."""
+        return self.spec.suite, self.spec.task_id, self.spec.variant
+
+    @property
+    def tries(self) -> int:
+        """Attempts in this session, this one included."""
+        return self.attempt - self.earlier
+
+    def lost(self, *, by_policy: bool) -> Job:
+        """This attempt, after it was lost."""
+        return replace(self, policy_losses=self.policy_losses + by_policy)
+
+    def again(self) -> Job:
+        """The next attempt."""
+        return replace(self, attempt=self.attempt + 1)
+
+
+class Schedule:
+    """The episodes of a run that nobody plays yet."""
+
+    def __init__(self, specs: Iterable[EpisodeSpec]) -> None:
+        self._tasks: dict[tuple[str, int, str], deque[Job]] = {}
+        self._at: dict[int, tuple[str, int, str]] = {}
+        for spec in specs:
+            job = Job(spec)
+            self._tasks.setdefault(job.task, deque()).append(job)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._tasks.values()))
+
+    def next(self, worker: int) -> Job | None:
+        """The next job for that worker: of its task, else of the task with the fewest workers and the most work."""
+        task = self._at.get(worker)
+        if task is None or not self._tasks[task]:
+            task = self._choose(worker)
+        if task is None:
+            return None
+        self._at[worker] = task
+        return self._tasks[task].popleft()
+
+    def put_back(self, job: Job) -> None:
+        """A job that was begun and not finished; it comes first among its task's."""
+        self._tasks[job.task].appendleft(job)
+
+    def _choose(self, worker: int) -> tuple[str, int, str] | None:
+        self._at.pop(worker, None)
+        taken = Counter(self._at.values())
+        left = [task for task, jobs in self._tasks.items() if jobs]
+        return min(left, key=lambda task: (taken[task], -len(self._tasks[task])), default=None)
+
+
+class RoundSchedule:
+    """Episodes that nobody plays yet, round after round; within a round a worker keeps to its task. Used like `Schedule`."""
+
+    def __init__(self, rounds: Iterable[Iterable[EpisodeSpec]]) -> None:
+        self._rounds = [[Job(spec) for spec in one] for one in rounds]
+        self._round = {job.spec.key: number for number, jobs in enumerate(self._rounds) for job in jobs}
+        self._at: dict[int, tuple[str, int, str]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._rounds))
+
+    def next(self, worker: int) -> Job | None:
+        """The next job for that worker: of the first round with any left, its own task before those of others."""
+        jobs = next(filter(None, self._rounds), None)
+        if jobs is None:
+            return None
+        own = self._at.pop(worker, None)
+        taken = set(self._at.values())
+        job = min(jobs, key=lambda job: (job.task != own, job.task in taken))
+        jobs.remove(job)
+        self._at[worker] = job.task
+        return job
+
+    def put_back(self, job: Job) -> None:
+        """A job that was begun and not finished; it comes first in its round."""
+        self._rounds[self._round[job.spec.key]].insert(0, job)
+
+
+def by_rounds(plan: Iterable[Round], episodes: Collection[EpisodeSpec]) -> RoundSchedule:
+    """Gives those of the plan's episodes out, round after round."""
+    wanted = set(episodes)
+    return RoundSchedule([spec for entry in one for spec in entry.episodes if spec in wanted] for one in plan)

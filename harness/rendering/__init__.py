@@ -1,0 +1,1 @@
+"""Choice of a rendering backend: OpenGL for MuJoCo, Vulkan for SAPIEN."""

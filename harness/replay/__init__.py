@@ -1,0 +1,1 @@
+"""Recorded episodes run again: comparison, verification, videos, contact sheets."""

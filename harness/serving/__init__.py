@@ -1,0 +1,1 @@
+"""A policy served to other processes and machines."""

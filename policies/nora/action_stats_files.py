@@ -1,0 +1,88 @@
+"""A checkpoint's own statistics, in the layouts that training codes write.
+
+OpenVLA and NORA: data set -> {"action": ...}, in `dataset_statistics.json`, `norm_stats.json` or `config.json` (`norm_stats`).
+openpi: {"norm_stats": {"actions": ...}} in `assets/<data set>/norm_stats.json`. LeRobot: feature -> ... in `stats.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...envs.safe_io import read_object
+from ..base import PolicyError
+from .action_stats_names import UNNAMED
+
+FILES = ("dataset_statistics.json", "norm_stats.json", "stats.json", "meta/stats.json")
+"""Beside the weights, the first that is there: a fine-tune writes the first one, whatever it inherited."""
+ASSETS = "assets"
+"""openpi's folder: data set (with its owner) / `norm_stats.json`."""
+ACTIONS = ("action", "actions")
+"""What the entry of an action is called."""
+NUMBERS = frozenset({"q01", "q99", "min", "max", "mean", "std"})
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a checkpoint says of its actions' scale."""
+
+    table: Mapping[str, Any]
+    """Data set -> {"action": numbers}; empty where it says nothing."""
+    source: str
+    """The file, relative to the checkpoint's folder."""
+
+
+def own_statistics(folder: Path, config: Mapping[str, Any]) -> Own:
+    """The statistics of the checkpoint in that folder, whose `config.json` holds `config`. Raises PolicyError."""
+    for file in FILES:
+        if (folder / file).is_file():
+            return Own(table(_read(folder / file)), file)
+    assets = sorted((folder / ASSETS).rglob("norm_stats.json"))
+    if assets:
+        return Own(_assets(folder / ASSETS, assets), ", ".join(str(path.relative_to(folder)) for path in assets))
+    return Own(table(config.get("norm_stats") or {}), "config.json")
+
+
+def table(found: Any) -> dict[str, Any]:
+    """Data set -> {"action": numbers}, of any of the layouts; what is no statistics stays, to be refused under its name."""
+    if not isinstance(found, Mapping):
+        raise PolicyError(f"statistics must be an object by data set, not {type(found).__name__}")
+    if set(found) == {"norm_stats"}:
+        return table(found["norm_stats"])
+    if NUMBERS & set(found):
+        return {UNNAMED: {"action": found}}
+    features = [name for name in ACTIONS if isinstance(found.get(name), Mapping) and NUMBERS & set(found[name])]
+    if not features:
+        return {name: _entry(value) for name, value in found.items()}
+    named = {name: _entry(value) for name, value in found.items() if isinstance(value, Mapping) and set(ACTIONS) & set(value)}
+    return {**named, UNNAMED: {"action": found[features[0]]}}
+
+
+def _entry(value: Any) -> Any:
+    """One data set's statistics with its action under `action`."""
+    if not isinstance(value, Mapping):
+        return value
+    if isinstance(value.get("norm_stats"), Mapping):
+        value = value["norm_stats"]
+    if NUMBERS & set(value):
+        return {"action": value}
+    return {**{k: v for k, v in value.items() if k != "actions"}, "action": value["actions"]} if "actions" in value else value
+
+
+def _assets(root: Path, files: list[Path]) -> dict[str, Any]:
+    """openpi's files under the names of their folders; one that lies in the root has none."""
+    found: dict[str, Any] = {}
+    for path in files:
+        name = "/".join(path.parent.relative_to(root).parts)
+        for inner, entry in table(_read(path)).items():
+            found[name if inner == UNNAMED and name else inner] = entry
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return read_object(path)
+    except (OSError, ValueError) as error:
+        raise PolicyError(f"{path} cannot be read as JSON: {error}") from None

@@ -1,0 +1,1 @@
+"""The NORA models on torch: backbone, action expert, inference engine."""

@@ -1,0 +1,254 @@
+"""The fast path: what `model.py` computes, for one fixed shape, without a host decision in between.
+
+All shapes are fixed when it is built (rows, prompt length, picture size), all indices, masks and times are computed once, keys
+and values live in one cache that is written in place, projections that read the same input are one matrix. Rows are
+padded on the right, where a causal mask hides padding by itself. So a row's numbers do not depend on its neighbours, and on a
+GPU a whole decision is a few captured graphs (`graphs.py`). Shapes: B rows, P prompt length, L layers, N chunk, d head size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .cuda_graphs import capture
+from .expert import rotary, rotate, time_embedding
+from .fused_linear import fused
+from .reference import NoraModel, clock
+from .vision import VisionPath
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What an engine is built for."""
+
+    rows: int
+    length: int
+    """Prompt tokens, padding included."""
+    chunk: int
+    """Actions that the flow samples."""
+    steps: int
+    """Its Euler steps."""
+    new_tokens: int
+    """Most tokens that are generated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Greedy:
+    """How tokens are chosen."""
+
+    stop: int
+    """Generation of a row ends with this token."""
+    penalty: float = 1.0
+    """Repetition penalty over prompt and answer; 1 is none."""
+    allowed: tuple[int, int] | None = None
+    """First and last token id that may be generated beside `stop`; None for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """One batch, on the engine's device."""
+
+    ids: Tensor
+    """[B, P] int64, padded on the right."""
+    lengths: Tensor
+    """[B] int64 tokens that are no padding."""
+    positions: Tensor
+    """[3, B, P] int64 rotary positions."""
+    pixels: Tensor
+    """[B, patches, values] float32."""
+
+
+class Engine:
+    """A model prepared for one shape."""
+
+    def __init__(self, model: NoraModel, shape: Shape, image_token: int, greedy: Greedy, backend: str | None = None) -> None:
+        """`backend` names the compiler of `torch.compile` (`inductor` fuses small kernels); None compiles nothing."""
+        self.model, self.shape, self.greedy, self.image_token = model, shape, greedy, image_token
+        self.text: Any = model.vlm.model.language_model
+        self.device, self.dtype = self.text.embed_tokens.weight.device, self.text.embed_tokens.weight.dtype
+        self.vision = VisionPath(model, shape.rows)
+        config = model.config
+        tail = max(shape.chunk, shape.new_tokens)
+        heads = config.text["num_key_value_heads"]
+        sizes = (config.text["num_hidden_layers"], shape.rows, heads, shape.length + tail, config.head_size)
+        self.keys, self.values = (torch.zeros(sizes, device=self.device, dtype=self.dtype) for _ in range(2))
+        vocabulary = self.text.embed_tokens.num_embeddings
+        self.seen = torch.zeros((shape.rows, vocabulary), dtype=torch.bool, device=self.device)
+        self.allowed = _allowed(greedy, vocabulary, self.device)
+        self.choices = torch.arange(vocabulary, device=self.device) if self.allowed is None else self.allowed.nonzero()[:, 0]
+        self.columns = torch.arange(shape.length + tail, device=self.device)
+        self._prefill = capture(self._run_prefill, backend)
+        self._flow = capture(self._run_flow, backend)
+        self._step = capture(self._run_step, backend)
+        if config.expert:
+            self._prepare_flow()
+
+    @torch.inference_mode()
+    def sample(self, inputs: Inputs, noise_BNA: Tensor) -> Tensor:
+        """[B, N, action size] float32 normalised actions of the flow, from that noise."""
+        self._prefill(inputs.ids, inputs.positions, inputs.pixels)
+        return self._flow(inputs.lengths, noise_BNA).clone()
+
+    @torch.inference_mode()
+    def generate(self, inputs: Inputs, noise_BTK: Tensor | None = None) -> Tensor:
+        """[B, at most new_tokens] token ids, the likeliest ones; after a row's stop token its ids mean nothing.
+
+        `noise_BTK`, for each new token and each of the K that may be generated, is added to the scores: Gumbel noise times a
+        temperature makes the answer a sample at that temperature. An engine is asked with noise always or never.
+        """
+        noise = torch.zeros((self.shape.rows, self.shape.new_tokens, 0), device=self.device) if noise_BTK is None else noise_BTK
+        hidden = self._prefill(inputs.ids, inputs.positions, inputs.pixels)
+        rows = torch.arange(self.shape.rows, device=self.device)
+        self._count_prompt(inputs)
+        token = self._mark(self._choose(hidden[rows, inputs.lengths - 1], noise[:, 0]))
+        position = inputs.positions[0].gather(1, inputs.lengths[:, None] - 1)[:, 0]
+        chosen, ended = [token], token == self.greedy.stop
+        for number in range(1, self.shape.new_tokens):
+            if bool(ended.all()):
+                break
+            position = position + 1
+            slot = torch.full((1,), self.shape.length + number - 1, device=self.device)
+            token = self._mark(self._step(token, position, slot, inputs.lengths, noise[:, number].contiguous()))
+            chosen.append(token)
+            ended = ended | (token == self.greedy.stop)
+        return torch.stack(chosen, dim=1)
+
+    def _run_prefill(self, ids: Tensor, positions: Tensor, pixels: Tensor) -> Tensor:
+        """[B, P, hidden] of the last layer before the final norm; fills the cache."""
+        x = self._embed(ids, pixels)
+        rope, length = self.text.rotary_emb(x, positions), ids.shape[1]
+        for index, layer in enumerate(self.text.layers):
+
+            def attend(q: Tensor, k: Tensor, v: Tensor, index: int = index) -> Tensor:
+                self.keys[index, :, :, :length] = k
+                self.values[index, :, :, :length] = v
+                return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+
+            x = _block(layer, x, lambda q, k: (_turn(q, *rope), _turn(k, *rope)), attend)
+        return x
+
+    def _embed(self, ids: Tensor, pixels: Tensor) -> Tensor:
+        """[B, P, hidden]: token embeddings, with the picture's where the prompt has its tokens."""
+        embedded, is_image = self.text.embed_tokens(ids), ids == self.image_token
+        pictures = self.vision(pixels).to(embedded.dtype).unflatten(0, (len(ids), -1))
+        place = (is_image.cumsum(1) - 1).clamp(0, pictures.shape[1] - 1)
+        here = pictures.gather(1, place[..., None].expand(-1, -1, pictures.shape[-1]))
+        return torch.where(is_image[..., None], here, embedded)
+
+    def _run_step(self, token: Tensor, position: Tensor, slot: Tensor, lengths: Tensor, noise: Tensor) -> Tensor:
+        """[B] next token after `token`, whose keys and values go to `slot` of the cache."""
+        x = self.text.embed_tokens(token)[:, None]
+        rope = self.text.rotary_emb(x, position.expand(3, -1)[..., None])
+        visible = (self.columns < lengths[:, None]) | ((self.columns >= self.shape.length) & (self.columns <= slot))
+        mask = visible[:, None, None]
+        for index, layer in enumerate(self.text.layers):
+
+            def attend(q: Tensor, k: Tensor, v: Tensor, index: int = index) -> Tensor:
+                self.keys[index].index_copy_(2, slot, k)
+                self.values[index].index_copy_(2, slot, v)
+                return F.scaled_dot_product_attention(q, self.keys[index], self.values[index], attn_mask=mask, enable_gqa=True)
+
+            x = _block(layer, x, lambda q, k: (_turn(q, *rope), _turn(k, *rope)), attend)
+        return self._choose(x[:, 0], noise)
+
+    def _count_prompt(self, inputs: Inputs) -> None:
+        """Start the repetition penalty's memory with the prompt."""
+        if self.greedy.penalty != 1.0:
+            real = self.columns[: self.shape.length] < inputs.lengths[:, None]
+            counts = torch.zeros(self.seen.shape, device=self.device).scatter_add_(1, inputs.ids, real.float())
+            self.seen.copy_(counts > 0)
+
+    def _mark(self, token: Tensor) -> Tensor:
+        """The token, now counted by the repetition penalty, in memory of its own."""
+        if self.greedy.penalty != 1.0:
+            self.seen.scatter_(1, token[:, None], True)
+        return token.clone()
+
+    def _choose(self, hidden: Tensor, noise_BK: Tensor) -> Tensor:
+        """[B] most likely token, after the noise where there is any."""
+        scores = self.model.vlm.lm_head(self.text.norm(hidden)).float()
+        if (penalty := self.greedy.penalty) != 1.0:
+            scores = torch.where(self.seen, torch.where(scores < 0, scores * penalty, scores / penalty), scores)
+        if self.allowed is not None:
+            scores = scores.masked_fill(~self.allowed, -torch.inf)
+        if noise_BK.shape[1]:
+            scores = scores.index_add(1, self.choices, noise_BK)
+        return scores.argmax(dim=-1)
+
+    def _prepare_flow(self) -> None:
+        """Times, their embeddings' share of the input MLP, and the expert's rotary table, computed once."""
+        model = self.model
+        self.rope = rotary(self.shape.chunk, model.config.head_size, self.device)
+        times = torch.tensor(clock(self.shape.steps), device=self.device)
+        hidden = model.action_in_proj.out_features
+        embedded = time_embedding(times, hidden).to(self.dtype)
+        weight = model.action_time_mlp_in.weight
+        self.action_half = weight[:, :hidden].contiguous()
+        self.time_half = F.linear(embedded, weight[:, hidden:], model.action_time_mlp_in.bias)
+
+    def _run_flow(self, lengths: Tensor, noise_BNA: Tensor) -> Tensor:
+        chunk = noise_BNA.shape[1]
+        end = self.shape.length + chunk
+        visible = (self.columns[:end] < lengths[:, None]) | (self.columns[:end] >= self.shape.length)
+        mask = visible[:, None, None].expand(-1, 1, chunk, -1)
+        x = noise_BNA
+        for share in self.time_half:
+            x = x - self._velocity(x, share, mask, end) / self.shape.steps
+        return x
+
+    def _velocity(self, x: Tensor, time_share: Tensor, mask: Tensor, end: int) -> Tensor:
+        model = self.model
+        actions = model.action_in_proj(x.to(self.dtype))
+        hidden = model.action_time_mlp_out(F.silu(F.linear(actions, self.action_half) + time_share))
+        for index, layer in enumerate(model.action_expert.layers):
+
+            def attend(q: Tensor, k: Tensor, v: Tensor, index: int = index) -> Tensor:
+                keys, values = self.keys[index, :, :, :end], self.values[index, :, :, :end]
+                keys[:, :, self.shape.length :] = k
+                values[:, :, self.shape.length :] = v
+                return F.scaled_dot_product_attention(q, keys, values, attn_mask=mask, enable_gqa=True)
+
+            hidden = _block(layer, hidden, lambda q, k: (rotate(q, *self.rope), rotate(k, *self.rope)), attend)
+        return model.action_out_proj(model.action_expert.norm(hidden)).float()
+
+
+def _allowed(greedy: Greedy, vocabulary: int, device: torch.device) -> Tensor | None:
+    """[vocabulary] bool, or None where every token may come."""
+    if greedy.allowed is None:
+        return None
+    tokens = torch.arange(vocabulary, device=device)
+    return ((tokens >= greedy.allowed[0]) & (tokens <= greedy.allowed[1])) | (tokens == greedy.stop)
+
+
+def _block(
+    layer: Any,
+    x: Tensor,
+    turn: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    attend: Callable[[Tensor, Tensor, Tensor], Tensor],
+) -> Tensor:
+    """One pre-norm layer of backbone or expert, projections fused."""
+    attention, head = (
+        layer.self_attn,
+        layer.self_attn.head_dim if hasattr(layer.self_attn, "head_dim") else layer.self_attn.head_size,
+    )
+    qkv = F.linear(layer.input_layernorm(x), *fused(attention.q_proj, attention.k_proj, attention.v_proj))
+    q, k, v = (
+        part.unflatten(-1, (-1, head)).transpose(1, 2)
+        for part in qkv.split([p.out_features for p in (attention.q_proj, attention.k_proj, attention.v_proj)], dim=-1)
+    )
+    q, k = turn(q, k)
+    x = x + attention.o_proj(attend(q, k, v).transpose(1, 2).flatten(2))
+    gate, up = F.linear(layer.post_attention_layernorm(x), *fused(layer.mlp.gate_proj, layer.mlp.up_proj)).chunk(2, dim=-1)
+    return x + layer.mlp.down_proj(F.silu(gate) * up)
+
+
+def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary embedding of the backbone: [B, heads, length, d] with tables [B, length, d]."""
+    a, b = x.chunk(2, dim=-1)
+    return x * cos[:, None] + torch.cat([-b, a], dim=-1) * sin[:, None]

@@ -1,0 +1,1 @@
+"""The NORA models compared with reference recordings."""

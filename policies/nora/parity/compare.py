@@ -1,0 +1,291 @@
+"""Ours against recordings of the released NORA models: FAST, pictures, backbone, expert, sampling, tokens, losses, gradients.
+
+Nothing here knows the sizes or numbers of one recording: any folder of that layout is compared (docs/parity.md).
+Differences of model outputs are divided by the recorded quantity's largest magnitude where that is above 1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ....envs.parity import Check, largest
+from ....envs.types import Array
+from ...adapters import NormStats
+from ...fast import FastTokenizer
+from ...images import resize_lanczos3
+from ..pixels import patches
+from ..prompt import rotary_positions
+from .recordings import Recordings
+from .tolerance import model_rounding
+
+if TYPE_CHECKING:
+    from ..config import NoraConfig
+    from ..model.reference import NoraModel, Prefix
+
+FLOAT32 = 1e-5
+"""Least tolerance of what a model computes in float32, on any processor; larger models round more often (`tolerance.py`)."""
+GRADIENT = 1e-4
+"""Tolerance of gradients, relative to the largest entry of each tensor."""
+PICTURE = 1e-4
+"""Share of picture values that may differ, by one grey level; one value may in any picture, however small."""
+INPUTS = ("input_ids", "attention_mask", "position_ids", "pixel_values", "image_grid_thw")
+
+
+def compare(recordings: Recordings) -> Iterator[Check]:
+    """Every check that the folder's files allow."""
+    yield from _fast(recordings)
+    yield from _pictures(recordings)
+    if recordings.names("functions.safetensors"):
+        yield from _functions(recordings)
+    if not (recordings.folder / "weights.safetensors").is_file():
+        return
+    import torch
+
+    from ..checkpoint import open_checkpoint
+
+    checkpoint = open_checkpoint(str(recordings.folder / "weights.safetensors"))
+    with torch.no_grad():
+        yield from _rounded(_inference(recordings, checkpoint.model("cpu", torch.float32)), checkpoint.config)
+    yield from _rounded(_training(recordings, checkpoint.model("cpu", torch.float32).requires_grad_(True)), checkpoint.config)
+
+
+def _rounded(checks: Iterable[Check], config: NoraConfig) -> Iterator[Check]:
+    """The checks, those of model outputs with the tolerance of a model of that size."""
+    for check in checks:
+        yield replace(check, tolerance=max(FLOAT32, model_rounding(config))) if check.tolerance == FLOAT32 else check
+
+
+def _close(case: str, quantity: str, ours: Any, theirs: Any, tolerance: float = FLOAT32) -> Check:
+    theirs = np.asarray(theirs.detach() if hasattr(theirs, "detach") else theirs, np.float64)
+    ours = np.asarray(ours.detach() if hasattr(ours, "detach") else ours, np.float64)
+    return Check(case, quantity, largest(ours, theirs) / max(1.0, float(np.abs(theirs).max(initial=0.0))), tolerance)
+
+
+def _exact(case: str, quantity: str, ours: Any, theirs: Any) -> Check:
+    return Check(case, quantity, largest(ours, theirs), 0.0)
+
+
+def _fast(recordings: Recordings) -> Iterator[Check]:
+    for path in sorted(recordings.folder.glob("fast_cases*.json")):
+        folder = recordings.folder / f"fast_tokenizer{path.stem.removeprefix('fast_cases')}"
+        tokenizer, recorded = FastTokenizer.load(folder), json.loads(path.read_text(encoding="utf-8"))
+        for case in recorded["cases"]:
+            yield from _fast_case(f"{path.stem}/{case['name']}", tokenizer, case)
+    if recordings.names("fast_fit_actions.npz"):
+        yield _refit(recordings)
+
+
+def _fast_case(name: str, tokenizer: FastTokenizer, case: dict[str, Any]) -> Iterator[Check]:
+    if "actions" in case:
+        actions = np.array([case["actions"]])
+        yield _exact(name, "FAST coefficients", tokenizer.quantise(actions)[0], case["coefficients"])
+        yield Check(name, "FAST token ids", float(tokenizer.encode(actions)[0] != case["tokens"]), 0.0)
+    decoded = tokenizer.decode([case["tokens"]], case["time_horizon"], case["action_dim"])[0]
+    yield _exact(name, "FAST decoded coefficients", decoded.coefficients, case["decoded_coefficients"])
+    # The released decoder answers zeros where there is no chunk; ours says so, and zeros are what it stands for.
+    actions = np.zeros((case["time_horizon"], case["action_dim"])) if decoded.actions is None else decoded.actions
+    check = _close(name, "FAST decoded actions", actions, case["decoded_actions"], 1e-12)
+    yield check if decoded.status == "ok" else Check(check.case, check.quantity, check.error, check.tolerance, decoded.status)
+
+
+def _refit(recordings: Recordings) -> Check:
+    recorded = json.loads((recordings.folder / "fast_tokenizer" / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+    settings = json.loads((recordings.folder / "fast_tokenizer" / "processor_config.json").read_text(encoding="utf-8"))
+    chunks = list(recordings.get("fast_fit_actions.npz", "actions"))
+    ours = FastTokenizer.fit(chunks, scale=settings["scale"], vocab_size=settings["vocab_size"], whole_alphabet=False)
+    model = json.loads(ours.backend.to_str())["model"]
+    same = model["vocab"] == recorded["vocab"] and model["merges"] == recorded["merges"]
+    return Check("fast_fit_actions", "FAST fitted vocabulary", float(not same or ours.min_token != settings["min_token"]), 0.0)
+
+
+def _pictures(recordings: Recordings) -> Iterator[Check]:
+    for path in sorted(recordings.folder.glob("image_resize*.npz")):
+        for name, before in recordings.matching(path.name, "", ".in"):
+            after = recordings.get(path.name, f"{name}.out")
+            off = np.abs(resize_lanczos3(before, *after.shape[:2]).astype(int) - after)
+            yield Check(f"{path.stem}/{name}", "resized picture, grey levels", float(off.max()), 1.0)
+            yield Check(
+                f"{path.stem}/{name}", "resized picture, share of values", float((off > 0).mean()), max(PICTURE, 1 / off.size)
+            )
+
+
+def _functions(recordings: Recordings) -> Iterator[Check]:
+    from ..config import expert_intermediate
+    from ..model.expert import attention_mask, rotary, rotate, time_embedding
+
+    file, case = "functions.safetensors", "functions"
+    times = recordings.get(file, "fn.time")
+    for size, wanted in recordings.matching(file, "fn.time_embedding_"):
+        yield _close(f"{case}/{size}", "time embedding", time_embedding(times, int(size)), wanted)
+    x = recordings.get(file, "fn.rope_in").transpose(1, 2)
+    turned = rotate(x, *rotary(x.shape[2], x.shape[3], "cpu")).transpose(1, 2)
+    yield _close(case, "expert's rotary embedding", turned, recordings.get(file, "fn.rope_out"))
+    widths = [expert_intermediate(size) for size in recordings.get(file, "fn.hidden_sizes").tolist()]
+    yield _exact(case, "expert's MLP width", widths, recordings.get(file, "fn.intermediate_sizes"))
+    mask = recordings.get(file, "fn.mask_2d")
+    valid = recordings.get(file, "fn.mask_prefix_valid").bool()
+    recordings.get(file, "fn.mask_prefix_ar")  # decides rows of prefix tokens, which the expert never asks for
+    actions = mask.shape[1] - valid.shape[1]
+    yield _exact(case, "expert's attention mask", attention_mask(valid, actions)[:, 0], mask[:, -actions:])
+
+
+def _prefix(recordings: Recordings, model: NoraModel, file: str, case: str) -> Prefix:
+    return model.prefix(*(recordings.get(file, f"{case}.{name}") for name in INPUTS))
+
+
+def _prompt(recordings: Recordings, model: NoraModel, file: str, case: str) -> Iterator[Check]:
+    """Rotary positions of the recorded prompts."""
+    ids, mask, theirs, grid = (
+        recordings.get(file, f"{case}.{name}").numpy()
+        for name in ("input_ids", "attention_mask", "position_ids", "image_grid_thw")
+    )
+    ours = rotary_positions(ids, mask, recordings.config["vlm_config"]["image_token_id"], grid, model.config.merge)
+    valid = mask.astype(bool)
+    yield _exact(case, "rotary positions", ours[:, valid], theirs[:, valid])
+    deltas = ours.max(axis=(0, 2))[:, None] + 1 - ids.shape[1]
+    yield _exact(case, "rotary offset", deltas, recordings.get(file, f"{case}.rope_deltas"))
+
+
+def _backbone(recordings: Recordings, prefix: Prefix, file: str, case: str) -> Iterator[Check]:
+    """Logits and cache where the prompt is no padding."""
+    valid = recordings.get(file, f"{case}.attention_mask").bool()
+    yield _close(case, "backbone logits", prefix.logits[valid], recordings.get(file, f"{case}.vlm_logits")[valid])
+    for part, place in (("key", 0), ("value", 1)):
+        for layer, theirs in recordings.matching(file, f"{case}.kv.", f".{part}"):
+            ours = prefix.cache[int(layer)][place]
+            ours, theirs = (tensor.transpose(1, 2)[valid] for tensor in (ours, theirs))
+            yield _close(f"{case}/layer {layer}", f"cached {part}s", ours, theirs)
+
+
+def _inference(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
+    file, case = "inference.safetensors", "sample"
+    image = recordings.get(file, f"{case}.image_u8").numpy()[None]
+    pixels = recordings.get(file, f"{case}.pixel_values")
+    yield _close(case, "picture patches", patches(image, model.config.patch, model.config.merge)[0], pixels)
+    yield from _prompt(recordings, model, file, case)
+    yield from _hidden(recordings, model)
+    prefix = _prefix(recordings, model, file, case)
+    yield from _backbone(recordings, prefix, file, case)
+    yield from _flow(recordings, model, prefix)
+    yield from _tokens(recordings, model)
+    from .engine import compare_engine
+
+    yield from compare_engine(recordings, model)
+
+
+def _hidden(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
+    file, case = "inference.safetensors", "sample"
+    ids, mask, positions, pixels, grid = (recordings.get(file, f"{case}.{name}") for name in INPUTS)
+    image = model.vlm.model.visual(pixels, grid_thw=grid).pooler_output
+    yield _close(case, "image embeddings", image, recordings.get(file, f"{case}.image_embeds"))
+    out = model.vlm.model(
+        input_ids=ids, attention_mask=mask, position_ids=positions, pixel_values=pixels, image_grid_thw=grid, use_cache=False
+    )
+    yield _close(case, "last hidden state", out.last_hidden_state, recordings.get(file, f"{case}.vlm_last_hidden"))
+
+
+def _flow(recordings: Recordings, model: NoraModel, prefix: Prefix) -> Iterator[Check]:
+    import torch
+
+    from ..model.reference import clock
+
+    file, case = "inference.safetensors", "sample"
+    noise, valid = recordings.get(file, f"{case}.noise"), recordings.get(file, f"{case}.attention_mask").bool()
+    for time, theirs in recordings.matching(file, f"{case}.velocity_t"):
+        at = torch.full((len(noise),), float(time))
+        yield _close(f"{case}/t={time}", "one denoise step", model.velocity(noise, at, prefix.cache, valid), theirs)
+    for steps, theirs in recordings.matching(file, f"{case}.actions_", "steps"):
+        ours = model.sample(noise, prefix.cache, valid, int(steps))
+        yield _close(f"{case}/{steps} steps", "sampled actions", ours, theirs)
+        yield from _unnormalised(recordings, ours.numpy(), steps)
+    for steps, times in recordings.matching(file, f"{case}.traj_", "steps.t"):
+        yield _exact(f"{case}/{steps} steps", "times of the steps", clock(int(steps)), times)
+        states = recordings.get(file, f"{case}.traj_{steps}steps.x")
+        theirs = recordings.get(file, f"{case}.traj_{steps}steps.v")
+        ours = [model.velocity(x[None], time[None], prefix.cache, valid)[0] for x, time in zip(states, times, strict=True)]
+        yield _close(f"{case}/{steps} steps", "velocity at each step", torch.stack(ours), theirs)
+
+
+def _unnormalised(recordings: Recordings, actions: Array, steps: str) -> Iterator[Check]:
+    file = "inference.safetensors"
+    if f"sample.unnormalized_{steps}steps" not in recordings.names(file):
+        return
+    (entry,) = recordings.config["norm_stats"].values()
+    stats = NormStats(*(np.array(entry["action"][key]) for key in ("q01", "q99", "mask")))
+    theirs = recordings.get(file, f"sample.unnormalized_{steps}steps")
+    yield _close(f"sample/{steps} steps", "un-normalised actions", stats.unnormalise(actions.astype(np.float64)), theirs)
+
+
+def _tokens(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
+    file = "inference.safetensors"
+    inputs = tuple(recordings.get(file, f"sample.{name}") for name in INPUTS)
+    theirs = recordings.get(file, "sample.generate_logits")
+    tokens, logits = greedy(model, inputs, theirs.shape[1])
+    wanted = recordings.get(file, "sample.generate_ids")[:, inputs[0].shape[1] :]
+    yield _exact("sample", "greedy token ids", tokens, wanted)
+    yield _close("sample", "logits while generating", logits, theirs)
+    file = "training.safetensors"
+    if "gen.input_ids" in recordings.names(file):
+        ids, mask = (recordings.get(file, f"gen.{name}") for name in ("input_ids", "attention_mask"))
+        pixels, grid = (recordings.get(file, f"train.{name}") for name in ("pixel_values", "image_grid_thw"))
+        image_token = recordings.config["vlm_config"]["image_token_id"]
+        positions = rotary_positions(ids.numpy(), mask.numpy(), image_token, grid.numpy(), model.config.merge)
+        wanted = recordings.get(file, "gen.new_tokens")
+        tokens, logits = greedy(model, (ids, mask, ids.new_tensor(positions), pixels, grid), wanted.shape[1])
+        yield _exact("gen", "greedy token ids of a padded batch", tokens, wanted)
+        yield _close("gen", "logits of a padded batch", logits[:, 0], recordings.get(file, "gen.first_logits"))
+
+
+def greedy(model: NoraModel, inputs: tuple[Any, ...], count: int) -> tuple[Any, Any]:
+    """(token ids [B, count], logits [B, count, vocabulary]) by passing the whole sequence anew for every token."""
+    import torch
+
+    ids, mask, positions, pixels, grid = inputs
+    start, logits = ids.shape[1], []
+    for _ in range(count):
+        logits.append(model.prefix(ids, mask, positions, pixels, grid).logits[:, -1])
+        ids = torch.cat([ids, logits[-1].argmax(-1, keepdim=True)], dim=1)
+        mask = torch.cat([mask, mask.new_ones((len(mask), 1))], dim=1)
+        positions = torch.cat([positions, positions[..., -1:] + 1], dim=2)
+    return ids[:, start:], torch.stack(logits, dim=1)
+
+
+def _training(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
+    file, case = "training.safetensors", "train"
+    if not recordings.names(file):
+        return
+    from ..model.expert import attention_mask
+
+    yield from _prompt(recordings, model, file, case)
+    prefix = _prefix(recordings, model, file, case)
+    yield from _backbone(recordings, prefix, file, case)
+    labels, actions, noise, time = (recordings.get(file, f"{case}.{name}") for name in ("labels", "actions", "noise", "time"))
+    seen = recordings.get(file, f"{case}.expert_attention").bool()
+    mask = attention_mask(seen, actions.shape[1])
+    yield _exact(case, "expert's attention mask", mask, recordings.get(file, f"{case}.expert_attention_mask"))
+    noisy = time[:, None, None] * noise + (1 - time[:, None, None]) * actions
+    embedded = model.embed_actions(noisy, time)
+    yield _close(case, "expert's input", embedded, recordings.get(file, f"{case}.expert_inputs_embeds"))
+    velocity = model.velocity(noisy, time, prefix.cache, seen)
+    yield _close(case, "one denoise step", velocity, recordings.get(file, f"{case}.pred_velocity"))
+    loss = model.joint_loss(prefix, labels, seen, actions, noise, time)
+    for name, ours in (("vlm_loss", loss.tokens), ("expert_loss", loss.flow), ("combined_loss", loss.total)):
+        yield _close(f"{case}/{name}", "joint losses", ours.reshape(1), recordings.get(file, f"{case}.loss.{name}"))
+    loss.total.backward()
+    yield from _gradients(recordings, model)
+
+
+def _gradients(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
+    file = "training.safetensors"
+    for name, theirs in recordings.matching(file, "train.grad."):
+        ours = model.get_parameter(name).grad
+        error = float("inf") if ours is None else largest(ours, theirs) / max(float(theirs.abs().max()), 1e-12)
+        yield Check(f"train/{name}", "gradients of the joint loss", error, GRADIENT, "of the largest entry")
+    squares = sum(float(p.grad.double().pow(2).sum()) for p in model.parameters() if p.grad is not None)
+    norm = recordings.get(file, "train.grad_global_norm")
+    yield Check("train", "norm of all gradients", abs(squares**0.5 / float(norm) - 1), GRADIENT, "relative")

@@ -1,0 +1,110 @@
+"""The policy that does not look: the scripted expert's actions from another initial state of the same task, replayed.
+
+What it scores is what a policy scores with its eyes shut. Initial states of a task differ by centimetres or only by
+millimetres, so this floor is far from zero, and a success rate means little that is not above it.
+
+The recordings in `blind_actions.npz` are two successful episodes per task of the four 10-task suites, made by
+
+    nora-bench run --suite libero --init-states 48,49 --policy scripted --out runs/for-blind
+    python -m nora_bench.policies.open_loop_replay runs/for-blind policies/blind_actions.npz
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Mapping
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..envs.base import Needs
+from .base import ActionChunk, BasePolicy, Observation, PolicyError
+from .recordings import action_file, read_actions, read_records
+
+Recordings = Mapping[tuple[str, int], Mapping[int, np.ndarray]]
+"""(suite, task) -> initial state -> actions [steps, action size]."""
+
+
+class Blind(BasePolicy):
+    """Replays the expert's actions from another initial state of the same task; then stands still."""
+
+    needs = Needs()
+    marks = ("blind",)
+
+    def __init__(self, run: Path | None = None) -> None:
+        """Read the recordings.
+
+        Args:
+            run: a run whose successful episodes are replayed instead of the packaged ones.
+        """
+        self._recordings = from_run(run) if run else packaged()
+
+    def act_one(self, observation: Observation) -> ActionChunk:
+        """What is left of the recording, all at once, since nothing is looked at."""
+        rest = self._chosen(observation)[observation.step :]
+        if len(rest):
+            return ActionChunk(rest)
+        last = self._chosen(observation)[-1]
+        return ActionChunk(np.append(np.zeros(len(last) - 1), last[-1])[None])
+
+    def _chosen(self, observation: Observation) -> np.ndarray:
+        spec = observation.spec
+        recorded = self._recordings.get((spec.suite, spec.task_id), {})
+        others = [actions for state, actions in recorded.items() if state != spec.init_state]
+        if not others:
+            raise PolicyError(
+                f"no recording of another initial state of {spec.suite} task {spec.task_id}. Make some: nora-bench run "
+                f"--suite {spec.suite} --policy scripted --init-states 48,49, and pass --policy-arg run=RUN"
+            )
+        return others[0]
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """The class, and a digest of the recordings."""
+        digest = hashlib.sha256()
+        for task, states in sorted(self._recordings.items()):
+            for state, actions in sorted(states.items()):
+                digest.update(f"{task} {state}".encode() + actions.tobytes())
+        return {**super().fingerprint(), "actions_sha256": digest.hexdigest()}
+
+
+def from_run(run: Path) -> Recordings:
+    """The successful episodes of a run."""
+    out: dict[tuple[str, int], dict[int, np.ndarray]] = {}
+    for record in read_records(run):
+        if record.get("success") and record.get("actions"):
+            suite, task, state = (record.get(name) for name in ("suite", "task_id", "init_state"))
+            if not (isinstance(suite, str) and isinstance(task, int) and isinstance(state, int)):
+                raise PolicyError(f"{run}: the record of {record['key']} does not say which episode it is")
+            out.setdefault((suite, task), {})[state] = read_actions(action_file(run, record))
+    return out
+
+
+def packaged() -> Recordings:
+    """The recordings that ship with nora-bench."""
+    out: dict[tuple[str, int], dict[int, np.ndarray]] = {}
+    with (
+        as_file(files("nora_bench.policies").joinpath("blind_actions.npz")) as path,
+        np.load(path, allow_pickle=False) as archive,
+    ):
+        for name in archive.files:
+            suite, task, state = name.split("/")
+            out.setdefault((suite, int(task)), {})[int(state)] = archive[name].astype(np.float64)
+    return out
+
+
+def write(recordings: Recordings, path: Path) -> None:
+    """Write recordings as one compact archive, single precision."""
+    arrays: dict[str, Any] = {
+        f"{suite}/{task}/{state}": actions.astype(np.float32)
+        for (suite, task), states in sorted(recordings.items())
+        for state, actions in sorted(states.items())
+    }
+    with path.open("wb") as out:
+        np.savez_compressed(out, **arrays)
+
+
+if __name__ == "__main__":
+    write(from_run(Path(sys.argv[1])), Path(sys.argv[2]))

@@ -1,0 +1,254 @@
+"""From a run's records to what a table cell is made of: episodes played under equal conditions, and what errors leave open.
+
+Conditions that change a score (policy, protocol, asset pack) are never mixed: a run that met two packs gives two groups.
+Every seed of every scene counts. Episodes that repeat a trajectory under another seed add nothing to what is known of their
+initial state, and the intervals of `stats` see that; leaving them out would change the weights of the states.
+
+An episode that ended in an error could have ended either way. A rate over such episodes has two readings, one with all of them
+counted as failures and one as successes; the truth lies between. The same holds for a success that came only after the policy
+itself had lost the episode before: it was another try.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .layouts import Item, Layout
+from .statistics.intervals import Estimand, Estimate, Stratum, strata_of, stratified
+from .store.reader import StoredRun
+from .store.records import EpisodeRecord
+
+Reading = Literal["recorded", "failures", "successes"]
+"""How uncertain episodes are counted: not at all where they have no outcome, as failures, or as successes."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupKey:
+    """What must be equal for episodes of a run to stand in one cell."""
+
+    policy: str
+    protocol: str
+    pack: str
+    """Name of the asset pack; empty where none was used."""
+    fingerprint: str
+    backend: str = ""
+    """What played, for suites that several simulators can play."""
+    renderer: str = ""
+    """How images were made, where this run made those of one task in several ways; else empty."""
+
+
+Clusters = dict[int, list[int]]
+"""Initial state -> [successes, episodes]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """The episodes of one run that may stand in one cell."""
+
+    run: StoredRun
+    key: GroupKey
+    records: Sequence[EpisodeRecord]
+    """All of its episodes."""
+    suites: Mapping[str, Sequence[EpisodeRecord]]
+    """Suite -> its episodes, those with errors too."""
+    repeats: Mapping[str, int]
+    """Suite -> episodes that repeat a trajectory under another seed."""
+    open: Mapping[str, int]
+    """Suite -> episodes whose outcome is uncertain."""
+    counted: dict[tuple[Item, str, Reading], dict[tuple[str, str], Clusters]] = field(default_factory=dict)
+    """What `clusters` has already counted: the means of a table ask for their parts again."""
+
+    def noisy(self, suite: str) -> bool:
+        """Whether a scene of the suite was ever played out in two ways under two seeds, or nothing tells that it was not."""
+        ways: dict[tuple[str, str, int], set[str | None]] = {}
+        for record in self.suites.get(suite, ()):
+            ways.setdefault((record.task, record.variant, record.init_state), set()).add(record.trajectory_sha256)
+        return any(len(found) > 1 or None in found for found in ways.values())
+
+    def errors(self, suites: Iterable[str]) -> dict[str, int]:
+        """Cause -> episodes of those suites that ended in an error."""
+        found = Counter(cause(r) for suite in suites for r in self.suites.get(suite, ()) if r.success is None)
+        return dict(sorted(found.items()))
+
+
+def groups(run: StoredRun) -> tuple[Group, ...]:
+    """The run's episodes by what must be equal, in the order in which that was met."""
+    sorted_out: dict[GroupKey, list[EpisodeRecord]] = {}
+    known: dict[tuple[str, ...], GroupKey] = {}
+    mixed = _drawn_in_several_ways(run.records)
+    for record in run.records:
+        pack = record.assets
+        head = (record.policy, record.protocol, pack.get("pack", ""), pack.get("fingerprint", ""), record.backend)
+        renderers = mixed.get((record.suite, record.task_id), ("",))
+        # An episode without an outcome has no images: it is missing from every way in which its task was drawn.
+        for renderer in renderers if record.success is None else (record.renderer if any(renderers) else "",):
+            key = known.get((*head, renderer)) or known.setdefault((*head, renderer), GroupKey(*head, renderer))
+            sorted_out.setdefault(key, []).append(record)
+    return tuple(group_of(run, key, records) for key, records in sorted_out.items())
+
+
+def _drawn_in_several_ways(records: Iterable[EpisodeRecord]) -> dict[tuple[str, int], tuple[str, ...]]:
+    """Tasks whose images were not all made in one way, with the ways; errors have none."""
+    ways: dict[tuple[str, int], dict[str, None]] = {}
+    for record in records:
+        if record.success is not None:
+            ways.setdefault((record.suite, record.task_id), {})[record.renderer] = None
+    return {task: tuple(found) for task, found in ways.items() if len(found) > 1}
+
+
+def by_suite(records: Iterable[EpisodeRecord]) -> dict[str, list[EpisodeRecord]]:
+    """Records by their suite, in the order in which the suites were met."""
+    suites: dict[str, list[EpisodeRecord]] = {}
+    for record in records:
+        suites.setdefault(record.suite, []).append(record)
+    return suites
+
+
+def group_of(run: StoredRun, key: GroupKey, records: Sequence[EpisodeRecord]) -> Group:
+    """Some of a run's episodes as a group."""
+    repeats: Counter[str] = Counter()
+    seen: set[tuple[object, ...]] = set()
+    for record in records:
+        if record.success is not None and record.trajectory_sha256:
+            played = (record.suite, record.task_id, record.variant, record.init_state, record.trajectory_sha256)
+            repeats[record.suite] += played in seen
+            seen.add(played)
+    suites = by_suite(records)
+    return Group(run, key, records, suites, repeats, {suite: sum(map(uncertain, own)) for suite, own in suites.items()})
+
+
+def cause(record: EpisodeRecord) -> str:
+    """Whose the error of an episode was: `policy` or `machine` (records of earlier versions do not say: `machine`)."""
+    return record.cause or "machine"
+
+
+def uncertain(record: EpisodeRecord) -> bool:
+    """Whether an episode could as well have ended otherwise: an error, or a success after the policy had lost it before."""
+    return record.success is None or (record.success and record.policy_losses > 0)
+
+
+def outcome(record: EpisodeRecord, metric: str, reading: Reading = "recorded") -> bool | None:
+    """Whether the metric's event happened, in one reading of uncertain episodes; None where the episode does not say."""
+    if reading != "recorded" and uncertain(record):
+        return reading == "successes"
+    return record.success if metric == "success" else record.measures.get(metric)
+
+
+def belongs(record: EpisodeRecord, item: Item) -> bool:
+    """Whether an item is measured on that episode."""
+    return record.suite == item.suite and (not item.tasks or record.task.startswith(item.tasks))
+
+
+def episodes(group: Group, item: Item) -> list[EpisodeRecord]:
+    """The group's episodes that an item is measured on."""
+    return [record for record in group.suites.get(item.suite, ()) if belongs(record, item)]
+
+
+def clusters(group: Group, item: Item, metric: str, reading: Reading) -> dict[tuple[str, str], Clusters]:
+    """(task, part of it) -> initial states with their outcomes, all looks and seeds together."""
+    if (item, metric, reading) in group.counted:
+        return group.counted[item, metric, reading]
+    found = group.counted.setdefault((item, metric, reading), {})
+    for record in group.suites.get(item.suite, ()):
+        value = outcome(record, metric, reading) if belongs(record, item) else None
+        if value is not None:
+            cell = found.setdefault((record.task, record.part), {}).setdefault(record.init_state, [0, 0])
+            cell[0] += value
+            cell[1] += 1
+    return found
+
+
+def shares(tasks: Iterable[tuple[str, str]], item: Item) -> dict[tuple[str, str], float]:
+    """Weight of each (task, part) in the item's rate: its kinds of task weigh equally, and so do the tasks of a kind and the
+    parts of a task.
+
+    Empty where a kind was not played.
+    """
+    kinds = [[task for task in tasks if task[0].startswith(kind)] for kind in item.tasks or ("",)]
+    if not all(kinds):
+        return {}
+    found = {}
+    for kind in kinds:
+        parts = Counter(name for name, _ in kind)
+        found |= {task: 1 / len(kinds) / len(parts) / parts[task[0]] for task in kind}
+    return found
+
+
+def strata(group: Group, item: Item, metric: str, weight: float = 1.0, reading: Reading = "recorded") -> list[Stratum]:
+    """One stratum per task and part; empty where the item was not played, or only in part of its kinds of task."""
+    tasks = clusters(group, item, metric, reading)
+    same = group.repeats.get(item.suite, 0) > 0 and not group.noisy(item.suite)
+    return [
+        Stratum(weight * share, [(k, n) for k, n in tasks[task].values()], _available(item, tasks[task]), same)
+        for task, share in shares(tasks, item).items()
+    ]
+
+
+def _available(item: Item, played: Clusters) -> int | None:
+    """Initial states that the benchmark has for a task; None where that is not known, or others were played."""
+    return item.states if item.states and set(played) <= set(range(item.states)) else None
+
+
+def parts(layout: Layout, item: Item, metric: str) -> list[Item]:
+    """The played items behind an item, for one metric."""
+    metrics = {m.name: m for m in layout.metrics}
+    return [part for part in layout.parts(item) if layout.has(part, metrics[metric])]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A rate in both readings of its uncertain episodes; equal where there are none."""
+
+    low: Estimate
+    """With all of them counted as failures."""
+    high: Estimate
+    """With all of them counted as successes."""
+    uncertain: int
+    """Episodes that ended in an error, or succeeded after the policy had lost them before."""
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """95 % bounds that hold however the uncertain episodes would have ended."""
+        return self.low.low, self.high.high
+
+
+def rate(group: Group, layout: Layout, item: Item, metric: str = "success", estimand: Estimand = "states") -> Rate | None:
+    """The item's rate with its 95 % interval, for new initial states or for exactly the benchmark's (`stats.stratified`).
+
+    None where the item, or a part of it, was not played.
+    """
+    played = parts(layout, item, metric)
+    doubtful = [part for part in played if group.open.get(part.suite)]
+    open_ = sum(uncertain(record) for part in doubtful for record in episodes(group, part))
+    low = _estimate(group, played, metric, "failures" if open_ else "recorded", estimand)
+    if low is None:
+        return None
+    high = _estimate(group, played, metric, "successes", estimand) if open_ else low
+    return Rate(low, high or low, open_)
+
+
+def _estimate(group: Group, played: Sequence[Item], metric: str, reading: Reading, estimand: Estimand) -> Estimate | None:
+    by_part = [strata(group, part, metric, 1 / len(played), reading) for part in played]
+    return stratified([s for part in by_part for s in part], estimand=estimand) if all(by_part) else None
+
+
+def rate_of(records: Sequence[EpisodeRecord], weights: Mapping[tuple[str, str], float]) -> Rate | None:
+    """The success rate of any records; None where there are none.
+
+    Args:
+        records: episodes that may stand in one cell.
+        weights: (task, part) -> its share in the rate; records of others are left out.
+    """
+
+    def read(reading: Reading) -> Estimate | None:
+        read_so = ((record, outcome(record, "success", reading)) for record in records)
+        told = (((r.task, r.part), r.init_state, value) for r, value in read_so if value is not None)
+        return stratified(strata_of(told, weights))
+
+    open_ = sum(map(uncertain, records))
+    low = read("failures")
+    high = read("successes") if open_ else low
+    return Rate(low, high, open_) if low and high else None

@@ -1,0 +1,1 @@
+"""One offline HTML page per set of runs: tables, charts, videos."""

@@ -1,0 +1,126 @@
+"""A run, or several, as one self-contained page: nothing is fetched when it is opened."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from .. import layouts
+from ..grouping import Group, groups
+from ..store.reader import StoredRun
+from ..store.records import EpisodeRecord
+from ..summary import group_suites, outcome, remarks, seconds
+from ..tables import build, render
+from . import charts, curves, forest_plot, sections
+from .videos import embed, film_id
+
+PAGE = Path(__file__).with_name("page")
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; media-src data:"
+"""Content security policy: the browser itself refuses every request."""
+
+
+def page(runs: Sequence[StoredRun], *, sample: int = 12, megabytes: float = 100) -> str:
+    """The page.
+
+    Args:
+        runs: shown beside each other, compared where they played the same scenes.
+        sample: films shown at once, spread evenly over suites and outcomes; those of failures can all be opened.
+        megabytes: films are embedded up to this size; failures come first.
+    """
+    by_name = _named(runs)
+    by_group = _grouped(by_name)
+    films = embed(by_name, megabytes)
+    table = build.build(_layout(runs), runs)
+    parts = {
+        "Results": render.html(table) + forest_plot.forest(table),
+        "Tasks": charts.heat_map({name: group_suites(group) for name, group in by_group.items()}),
+        "Success over steps": curves.charts(by_group),
+        "Comparison": sections.comparison(runs),
+        "How episodes ended": sections.endings(by_name),
+        "Where the time went": charts.time_bars({name: seconds(run.records) for name, run in by_name.items()}),
+        "Films": sections.gallery(by_name, films, sample),
+        "Episodes": sections.episode_list(by_name),
+        "Provenance": "".join(sections.provenance(name, run) for name, run in by_name.items()),
+    }
+    return _assemble(by_name, {title: body for title, body in parts.items() if body}, films)
+
+
+def _named(runs: Sequence[StoredRun]) -> dict[str, StoredRun]:
+    """Runs by name; equal names get their folder behind them."""
+    counted = Counter(run.name for run in runs)
+    return {run.name if counted[run.name] == 1 else f"{run.name} ({run.folder})": run for run in runs}
+
+
+def _grouped(by_name: Mapping[str, StoredRun]) -> dict[str, Group]:
+    """Episodes that may stand in one rate, by name: that of the run, with what tells them apart where a run has several."""
+    found = {}
+    for name, run in by_name.items():
+        own = groups(run)
+        for group in own:
+            key = group.key
+            told = ", ".join(filter(None, (key.policy, key.protocol, key.pack, key.fingerprint, key.backend, key.renderer)))
+            found[name if len(own) == 1 else f"{name} ({told})"] = group
+    return found
+
+
+def _layout(runs: Sequence[StoredRun]) -> layouts.Layout:
+    return layouts.fitting({record.suite for run in runs for record in run.records})
+
+
+def _assemble(by_name: Mapping[str, StoredRun], parts: Mapping[str, str], films: Mapping[str, str]) -> str:
+    title = "nora-bench: " + ", ".join(by_name)
+    anchors = {name: "section-" + name.lower().replace(" ", "-") for name in parts}
+    links = "".join(f'<a href="#{anchor}">{escape(name)}</a>' for name, anchor in anchors.items())
+    body = "\n".join(f'<section id="{anchors[name]}"><h2>{escape(name)}</h2>\n{text}</section>' for name, text in parts.items())
+    style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<title>{escape(title)}</title>
+<style>{style}</style>
+</head>
+<body>
+<h1>{escape(title)}</h1>
+<nav>{links}</nav>
+{body}
+<dialog id="film"><h3 id="film-title"></h3><div></div><form method="dialog"><button>Close</button></form></dialog>
+<script type="application/json" id="data">{_json(_data(by_name))}</script>
+<script type="application/json" id="films">{_json(films)}</script>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+def _json(values: Any) -> str:
+    """JSON that cannot end the script element it stands in."""
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _data(by_name: Mapping[str, StoredRun]) -> dict[str, Any]:
+    rows = [[*_row(name, record), record.key, film_id(name, record)] for name, run in by_name.items() for record in run.records]
+    folders = {name: str(run.folder) for name, run in by_name.items()}
+    return {"columns": [*sections.COLUMNS, "key", "film"], "episodes": rows, "folders": folders}
+
+
+def _row(run: str, record: EpisodeRecord) -> list[Any]:
+    task = f"{record.task_id} {record.task.replace('_', ' ')}" + (f" ({record.variant})" if record.variant else "")
+    total = round(record.seconds.get("total", 0.0), 1)
+    return [
+        run,
+        record.suite,
+        task,
+        record.init_state,
+        record.seed,
+        outcome(record),
+        record.steps,
+        total,
+        "; ".join(remarks(record)),
+    ]

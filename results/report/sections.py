@@ -1,0 +1,155 @@
+"""Sections of the report, as HTML text."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+from ..grouping import Rate
+from ..statistics.comparison import Comparison, Match, compare
+from ..statistics.standings import Ranking, rank
+from ..store.reader import StoredRun
+from ..store.records import EpisodeRecord
+from ..summary import PROVENANCE, outcome, remarks
+from .videos import fair, film_id
+
+COLUMNS = ("run", "suite", "task", "init", "seed", "outcome", "steps", "seconds", "remarks")
+"""Of the list of episodes, in the order shown."""
+OPTIONAL = {"run", "init", "seed", "seconds", "remarks"}
+"""Columns that a phone does not show."""
+FACTS = ("status", "created", "finished", "policy", "protocol", "assets", "gl", "config", "counts", "utilisation", *PROVENANCE)
+"""Parts of run.json that say what was played and where."""
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
+    """A table that scrolls sideways where it must; fields are HTML."""
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    body = "\n".join(f"<tr>{''.join(f'<td>{text}</td>' for text in row)}</tr>" for row in rows)
+    return f'<div class="wide"><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
+
+
+def endings(by_name: Mapping[str, StoredRun]) -> str:
+    """Episodes without success, grouped by how they ended."""
+    rows = []
+    for name, run in by_name.items():
+        counted = Counter((r.suite, outcome(r), next(remarks(r), "")) for r in run.records if not r.success)
+        for (suite, ended, how), count in sorted(counted.items(), key=lambda entry: (entry[0][0], -entry[1])):
+            rows.append([escape(name), escape(suite), f'<span class="{ended}">{ended}</span>', str(count), escape(how)])
+    return table(["Run", "Suite", "Ended in", "Episodes", "How"], rows, "text") if rows else "<p>Every episode succeeded.</p>"
+
+
+def comparison(runs: Sequence[StoredRun]) -> str:
+    """Two runs against each other, or the ranking of several; empty for one."""
+    if len(runs) < 2:
+        return ""
+    try:
+        return _matches(compare(runs[0], runs[1])) if len(runs) == 2 else _ranking(rank(runs))
+    except ValueError as error:  # incomparable, or no scene in common
+        return f"<p>{escape(str(error))}</p>"
+
+
+def _matches(found: Comparison) -> str:
+    if not found.matches:
+        return "<p>The runs have no scene in common.</p>"
+    heads = ["Column", "Initial states", "A %, 95 %", "B %, 95 %", "B − A, 95 % together", "Better for A, B", "p, Holm", ""]
+    title = (
+        f"<p>A: {escape(found.a.name)}, B: {escape(found.b.name)}; exact test paired by initial state, p and intervals for all "
+        "columns of a table together.</p>"
+    )
+    unlike = "".join(f"<li>{escape(one.text)}</li>" for one in found.unlike)
+    notes = f"<p>The difference is not the policies' alone; the runs also differ in:</p><ul>{unlike}</ul>" if unlike else ""
+    return title + table(heads, [_match_row(match) for match in found.matches]) + notes
+
+
+def _match_row(match: Match) -> list[str]:
+    found = match.difference
+    means = dict.fromkeys(f"{100 * mean:+.1f}" for mean in found.means)
+    return [
+        escape(match.name) + (f" <small>{escape(match.part)}</small>" if match.part else ""),
+        str(found.scenes),
+        _rate(match.a),
+        _rate(match.b),
+        f"{' to '.join(means)} <small>{100 * found.low:+.1f} to {100 * found.high:+.1f}</small>",
+        f"{found.lost}, {found.gained}",
+        f"{match.p:.2g}",
+        match.verdict,
+    ]
+
+
+def _rate(rate: Rate) -> str:
+    """The rate, or both where episodes could have ended either way, and the interval that holds however they ended."""
+    low, high = rate.bounds
+    ends = dict.fromkeys(f"{100 * mean:.1f}" for mean in (rate.low.mean, rate.high.mean))
+    return f"{' to '.join(ends)} <small>{100 * low:.1f} to {100 * high:.1f}</small>"
+
+
+def _ranking(found: Ranking) -> str:
+    rows = [
+        [str(one.rank), one.letters, escape(one.run.name), _rate(one.rate), str(one.left_out or "")] for one in found.standings
+    ]
+    by = found.item.name + (f" ({found.part})" if found.part else "")
+    note = (
+        f"<p>By {escape(by)}. Runs that share a letter cannot be told apart (exact tests paired by initial state, "
+        "Holm-corrected over all pairs).</p>"
+    )
+    unlike = dict.fromkeys(f"{duel.a.name} (A), {duel.b.name} (B): {one.text}" for duel in found.duels for one in duel.unlike)
+    listed = "".join(f"<li>{escape(text)}</li>" for text in unlike)
+    return (
+        table(["Rank", "Letters", "Run", "Success %, 95 %", "Episodes left out"], rows)
+        + note
+        + (f"<ul>{listed}</ul>" if listed else "")
+    )
+
+
+def gallery(by_name: Mapping[str, StoredRun], films: Mapping[str, str], count: int) -> str:
+    """A fair sample of films; empty where nothing was filmed."""
+    filmed = [(name, record) for name, run in by_name.items() for record in run.records if film_id(name, record) in films]
+    if not filmed:
+        return ""
+    shown = fair(filmed, count)
+    figures = "".join(_figure(name, record, films[film_id(name, record)]) for name, record in shown)
+    note = (
+        f"{len(shown)} of {len(filmed)} films, evenly over runs, suites and outcomes; the others open from the list of episodes."
+    )
+    return f'<p>{note}</p><div class="films">{figures}</div>'
+
+
+def _figure(name: str, record: EpisodeRecord, film: str) -> str:
+    source = f'data-film="{escape(film_id(name, record))}"'
+    element = (
+        f'<img alt="" {source}>'
+        if film.startswith("data:image/")
+        else f"<video controls muted loop playsinline {source}></video>"
+    )
+    return f'<figure>{element}<figcaption class="{outcome(record)}">{escape(name)}: {escape(record.key)}</figcaption></figure>'
+
+
+def episode_list(by_name: Mapping[str, StoredRun]) -> str:
+    """The frame of the list of episodes, filled by the page's script."""
+    suites = sorted({record.suite for run in by_name.values() for record in run.records})
+    heads = "".join(f'<th data-column="{name}"{_optional(name)} tabindex="0">{name}</th>' for name in COLUMNS)
+    return f"""<div class="filters">
+<input id="find" type="search" placeholder="task, key, remark" aria-label="Find episodes">
+{_select("run", by_name)}{_select("suite", suites)}{_select("outcome", ("success", "failure", "error"))}
+<span id="count" class="faint"></span></div>
+<div class="wide"><table id="episodes" class="text"><thead><tr>{heads}<th></th></tr></thead><tbody></tbody></table></div>
+<button id="more">Show more</button>"""
+
+
+def _optional(name: str) -> str:
+    return ' class="optional"' if name in OPTIONAL else ""
+
+
+def _select(name: str, values: Iterable[str]) -> str:
+    options = "".join(f"<option>{escape(value)}</option>" for value in values)
+    return f'<select id="{name}" aria-label="{name}"><option value="">every {name}</option>{options}</select>'
+
+
+def provenance(name: str, run: StoredRun) -> str:
+    """Everything that run.json says about where the numbers come from."""
+    text = json.dumps({part: run.run[part] for part in FACTS if part in run.run}, indent=2, ensure_ascii=False)
+    notes = "".join(f"<p>{escape(note)}</p>" for note in run.notes)
+    summary = f"<summary>{escape(name)} <span class='faint'>{escape(str(run.folder))}</span></summary>"
+    return f"<details open>{summary}{notes}<pre>{escape(text)}</pre></details>"

@@ -1,0 +1,1 @@
+"""Intervals, paired tests, rankings, sequential tests and sample sizes."""

@@ -1,0 +1,57 @@
+"""Which questions are asked together when runs are compared: the columns of one table, with the table's own weights.
+
+`table`, `compare`, the report and rankings all take them from here, so that one pair of runs has one verdict per column. Suites
+that no table of the papers shows make a table of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..coverage import whole_tasks
+from ..grouping import Group, episodes, parts
+from ..layouts import Item, Layout, Metric, fitting, table_of
+
+
+def families(groups: Sequence[Group]) -> list[Layout]:
+    """The tables that show the suites which all of the groups played; each is one family of questions."""
+    left = set.intersection(*(set(group.suites) for group in groups))
+    found = []
+    while left:
+        layout = fitting(left)
+        if not left & set(layout.suites):
+            layout = table_of({suite: _tasks(suite, groups) for suite in left})
+        found.append(layout)
+        left -= set(layout.suites)
+    return found
+
+
+def _tasks(suite: str, groups: Sequence[Group]) -> int:
+    return len({record.task_id for group in groups for record in group.suites.get(suite, ())})
+
+
+def filled(layout: Layout, groups: Sequence[Group], metric: Metric) -> list[Item]:
+    """The columns that all groups have played something of; a mean only where all have played every task of all its parts."""
+    return [item for item in layout.items if layout.has(item, metric) and all(_fills(layout, g, item, metric) for g in groups)]
+
+
+def _fills(layout: Layout, group: Group, item: Item, metric: Metric) -> bool:
+    played = parts(layout, item, metric.name)
+    if item.mean_of:
+        return bool(played) and all(whole_tasks(group, part) for part in played)
+    return bool(played) and bool(episodes(group, item))
+
+
+def overall(layout: Layout, groups: Sequence[Group]) -> Item | None:
+    """The mean over all columns that the groups fill: the table's own average where that is it, else one made for them.
+
+    None where they fill no column of successes.
+    """
+    metric = next((metric for metric in layout.metrics if metric.name == "success"), None)
+    found = filled(layout, groups, metric) if metric else []
+    single = [item for item in found if not item.mean_of]
+    if len(single) < 2:
+        return next(iter(single), None)
+    names = tuple(item.name for item in single)
+    own = next((item for item in found if item.mean_of and set(item.mean_of) == set(names)), None)
+    return own or Item("mean of " + ", ".join(names), "mean of " + ", ".join(item.label for item in single), mean_of=names)

@@ -1,0 +1,138 @@
+"""Whether B is no worse than A by more than a margin: a claim that has to be shown, unlike "no difference was found".
+
+The claim is made where two one-sided tests at 5 % both reject "B is worse by the margin or more":
+
+- Bonett and Price's interval (`compare.mean_difference`), which takes each task's own spread;
+- a score test after Tango (Statistics in Medicine 17, 1998): the spread is what it would have to be if B were worse by just the
+  margin, so that few losses seen are not taken for few losses to be had. It has a continuity correction of half an initial state,
+  and takes the seeds of an initial state for copies where too little varied to tell.
+
+Initial states are the unit; with a deterministic policy further seeds add nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+
+import numpy as np
+
+from ..layouts import Item
+from ..store.reader import StoredRun
+from .comparison import check, part
+from .paired_test import TaskDifferences, mean_difference
+from .pairing import AGAINST_B, common, scene, task_differences, whole
+from .standings import mean_of_all
+
+LEVEL = 0.05
+"""One-sided."""
+QUANTILE = NormalDist().inv_cdf(1 - LEVEL)
+CONTINUITY = 0.5
+"""Initial states by which the score is lowered, because they come whole."""
+FEWEST = 20
+"""Initial states with a difference below which the spread of seeds within a state is not estimated."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotWorse:
+    """B against A with a margin; fractions."""
+
+    margin: float
+    mean: float
+    """B minus A, uncertain episodes counted against B."""
+    low: float
+    """One-sided 95 % bound: B is worse by at most this (where negative)."""
+    shown: bool
+    """Whether B is shown to be no worse than A by the margin."""
+    scenes: int
+    """Initial states."""
+    missing: int = 0
+    """Scenes that A has played and B has not: with any, nothing is shown, or leaving out what is hard would show it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Differences as counts of equally weighty initial states; arrays of any shape, one entry per comparison."""
+
+    n: float
+    """States that would say as much if all had the same weight."""
+    gained: np.ndarray
+    lost: np.ndarray
+    likeness: np.ndarray
+    """Squared over absolute differences: 1 where the seeds of a state are copies, less where they vary."""
+
+
+def assess(tasks: Sequence[TaskDifferences], margin: float) -> NotWorse:
+    """The test on one column.
+
+    Args:
+        tasks: of `pairing.task_differences`, with uncertain episodes counted against B.
+        margin: largest loss that counts as no worse, a fraction.
+    """
+    rates = [(task.weight, np.array([float(d) for d in task.differences])) for task in tasks]
+    mean, low, _, _ = mean_difference(rates, 1 - 2 * LEVEL)
+    weights = np.concatenate([np.full(len(own), weight / len(own)) for weight, own in rates])
+    bound = min(low, _score_bound(counted(weights, np.concatenate([own for _, own in rates]))))
+    return NotWorse(margin, mean, bound, bound > -margin, len(weights))
+
+
+def counted(weights: np.ndarray, values: np.ndarray) -> Counted:
+    """Gains and losses on the scale of the states' effective number.
+
+    Args:
+        weights: [states], shares in the mean.
+        values: [..., states], differences in [-1, 1].
+    """
+    weights = weights / weights.sum()
+    n = float(1 / (weights**2).sum())
+    absolute = np.abs(values) @ weights
+    known = (values != 0).sum(axis=-1) >= FEWEST
+    likeness = np.where(known, n * (values**2 @ weights**2) / np.where(known, absolute, 1.0), 1.0)
+    return Counted(n, n * (np.maximum(values, 0) @ weights), n * (np.maximum(-values, 0) @ weights), np.minimum(likeness, 1.0))
+
+
+def _score_bound(found: Counted) -> float:
+    """The smallest difference that the score test does not refute."""
+    refuted, kept = -1.0, float(found.gained - found.lost) / found.n
+    for _ in range(40):
+        middle = (refuted + kept) / 2
+        refuted, kept = (middle, kept) if score(found, -middle) >= QUANTILE else (refuted, middle)
+    return kept
+
+
+def score(found: Counted, margin: float) -> np.ndarray:
+    """Standard normal score of the evidence against "B is worse by the margin or more"; margin in [-1, 1]."""
+    excess = found.gained - found.lost + margin * found.n - CONTINUITY
+    variance = found.n * (found.likeness * discordant(found, margin) - margin**2)
+    return excess / np.sqrt(np.maximum(variance, 1e-12))
+
+
+def discordant(found: Counted, margin: float) -> np.ndarray:
+    """Likeliest share of states that differ, if B's rate is lower than A's by just the margin.
+
+    The share g of gained states, with g + margin of lost ones, that maximises b ln g + c ln(g + margin) + (n - b - c)
+    ln(1 - margin - 2 g), which is a root of 2 n g^2 + k g - b margin (1 - margin).
+    """
+    n, b, c = found.n, found.gained, found.lost
+    k = 2 * margin * (n - c) - (b + c) * (1 - margin)
+    root = (np.sqrt(np.maximum(0.0, k**2 + 8 * n * b * margin * (1 - margin))) - k) / (4 * n)
+    return 2 * np.clip(root, max(0.0, -margin), (1 - margin) / 2) + margin
+
+
+def no_worse(a: StoredRun, b: StoredRun, margin: float, *, anyway: bool = False) -> tuple[Item, str, NotWorse]:
+    """The test of run B against run A on their overall mean (`families.overall`), in the scenes that both played.
+
+    With it what it is tested on: the mean, and what of it was played where that is not the whole. Not shown where B lacks scenes
+    that A has played. Raises ValueError where they
+    have no scene in common, Incomparable where their conditions forbid a verdict, unless `anyway`.
+    """
+    groups = whole(a), whole(b)
+    check(*groups, anyway=anyway)
+    of_a, of_b = common(groups)
+    layout, item = mean_of_all((of_a, of_b))
+    tasks = task_differences(of_a, of_b, layout, item, "success", AGAINST_B)
+    found = assess(tasks, margin)
+    missing = len(set(map(scene, a.records)) - set(map(scene, b.records)))
+    found = replace(found, missing=missing, shown=found.shown and not missing)
+    return item, part(layout, item, "success", (of_a, of_b)), found

@@ -1,0 +1,105 @@
+"""A plan cut into rounds: the order in which a run that may stop early is played and looked at.
+
+A round has initial states of every task, or of every part of one where a task has parts, so that at its end all have had
+their share. An initial state with all its looks and seeds is one entry of a round: these are alike, and only initial states
+are drawn independently. Where some tasks have more initial states than others, a round takes several of theirs, so that all
+tasks end in the same round and the whole plan is in some round.
+
+Entries carry weights, so that the mean of a round is the mean that the paper's table prints (`layouts.toml`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ...envs.base import EpisodeSpec
+from .. import layouts
+from ..grouping import shares
+from ..layouts import Item
+
+Group = tuple[str, int, str]
+"""Suite, task, part of it: initial states of one group are exchangeable."""
+Names = Mapping[tuple[str, int], str]
+"""(suite, task) -> the task's name, as the benchmark spells it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One initial state of a task's part, with all its looks and seeds."""
+
+    episodes: tuple[EpisodeSpec, ...]
+    exponent: float
+    """How much its outcome counts, in (0, 1]. In a round the exponents of a group sum to the group's weight times a number
+    that is the same for all groups, as large as possible (`results.sequential` says why none may exceed 1)."""
+
+
+Round = tuple[Entry, ...]
+
+
+def rounds(episodes: Iterable[EpisodeSpec], order_seed: int, names: Names) -> list[Round]:
+    """The planned episodes by rounds, in the order in which they are to be looked at and played; every one is in a round.
+
+    There are as many rounds as the group with the fewest initial states has of them. `order_seed` draws the order of initial
+    states within each group: equal seeds, equal orders.
+    """
+    groups: dict[Group, dict[int, list[EpisodeSpec]]] = {}
+    for spec in episodes:
+        group = spec.suite, spec.task_id, spec.variant.partition("/")[2]
+        groups.setdefault(group, {}).setdefault(spec.init_state, []).append(spec)
+    weights = group_weights(groups, names)
+    shuffled = {group: sorted(states.values(), key=lambda state: _lot(state, order_seed)) for group, states in groups.items()}
+    count = min(map(len, shuffled.values()), default=0)
+    return [_round(shuffled, weights, number, count) for number in range(count)]
+
+
+def _round(
+    shuffled: Mapping[Group, Sequence[list[EpisodeSpec]]], weights: Mapping[Group, float], number: int, count: int
+) -> Round:
+    """That round of so many: from each group its share of initial states, as even as possible."""
+    chunks = {
+        group: states[number * len(states) // count : (number + 1) * len(states) // count] for group, states in shuffled.items()
+    }
+    size = min(len(chunk) / weights[group] for group, chunk in chunks.items())
+    return tuple(Entry(tuple(state), size * weights[group] / len(chunk)) for group, chunk in chunks.items() for state in chunk)
+
+
+def _lot(episodes: Sequence[EpisodeSpec], order_seed: int) -> str:
+    """The lot that is drawn for an initial state; it does not depend on what is played beside it."""
+    first = episodes[0]
+    name = f"{order_seed}/{first.suite}/{first.task_id}/{first.variant.partition('/')[2]}/{first.init_state}#round"
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def group_weights(groups: Iterable[Group], names: Names) -> dict[Group, float]:
+    """Weight of each group in the mean of the paper's table; they sum to 1.
+
+    Suites weigh equally, in a suite the table's columns, in a column its kinds of task, in a kind its parts. Suites that no
+    table shows: tasks equally, and in a task its parts.
+    """
+    suites: dict[str, list[Group]] = {}
+    for group in groups:
+        suites.setdefault(group[0], []).append(group)
+    return {group: weight / len(suites) for own in suites.values() for group, weight in _suite_weights(own, names).items()}
+
+
+def _suite_weights(groups: Sequence[Group], names: Names) -> dict[Group, float]:
+    """Weights of one suite's groups."""
+    suite = groups[0][0]
+    named = {(names[suite, task], part): (suite, task, part) for _, task, part in groups}
+    items = [item for layout in (layouts.fitting({suite}),) for item in layout.items if item.suite == suite]
+    columns = [column for item in items if (column := _column(item, named))]
+    if {name for column in columns for name in column} != set(named):
+        columns = [{key: 1.0 for key in named if key[0] == task} for task in dict.fromkeys(task for task, _ in named)]
+        columns = [{key: 1 / len(column) for key in column} for column in columns]
+    return {named[key]: weight / len(columns) for column in columns for key, weight in column.items()}
+
+
+def _column(item: Item, named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], float]:
+    """Weights within a column of the table, over those of its kinds of task that are played; empty where none is."""
+    kinds = tuple(kind for kind in item.tasks if any(task.startswith(kind) for task, _ in named))
+    if item.tasks and not kinds:
+        return {}
+    own = [key for key in named if not kinds or key[0].startswith(kinds)]
+    return shares(own, replace(item, tasks=kinds))

@@ -1,0 +1,208 @@
+"""How many episodes a comparison needs, and how small a difference a plan can show, before anything is played.
+
+Two policies are compared on the same initial states (`results.compare`): each state gives one difference, the mean over its
+repetitions (seeds, and looks where a state has several) of one policy minus that of the other. Its variance follows from the
+success rates and from the likeness of the repetitions of one state (intra-class correlation: 1 where they always end alike, as
+with a deterministic policy, 0 where the state decides nothing). Pairing only makes a difference easier to see; how much is not
+known before both policies are played, so it is not counted on.
+
+Several columns of a table are one family of hypotheses (Holm), so each column is planned at 5 % over their number: what then
+shows shows in every order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from ..grouping import Group, clusters, parts, rate, shares
+from ..layouts import Item, Layout
+
+LEVEL, POWER = 0.05, 0.8
+MOST_OPEN = 0.1
+"""Share of a pilot's episodes that may have ended in an error: with more, its rate says too little to plan with."""
+SMALLEST = 0.0005
+"""Differences are searched to this precision."""
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What one column of a table is measured on, for each policy."""
+
+    name: str
+    states: float
+    """Initial states that the plan plays; where tasks weigh unequally, equally weighted ones that say as much (Kish)."""
+    repeats: float
+    """Episodes of each initial state: looks times seeds."""
+    available: int
+    """Initial states that the benchmark has."""
+
+
+def variance(base: float, gain: float, repeats: float, likeness: float) -> float:
+    """Of the difference that one initial state gives, for success rates `base` and `base + gain` (fractions)."""
+    share = likeness + (1 - likeness) / repeats
+    return share * (base * (1 - base) + (base + gain) * (1 - base - gain))
+
+
+def power(states: float, gain: float, base: float, repeats: float, likeness: float, level: float = LEVEL) -> float:
+    """Chance that the exact paired test shows the better policy to be better.
+
+    Args:
+        states: initial states played by both.
+        gain: true difference of the success rates, above 0; fractions.
+        base: success rate of the weaker policy.
+        repeats: episodes of each initial state for each policy.
+        likeness: intra-class correlation of the repetitions of one state, 0 to 1.
+        level: two-sided level of the test, corrected for the number of columns.
+
+    Exact where the repetitions of a state end alike (McNemar's test), else by the sign-flip test's normal approximation.
+    """
+    gain = min(gain, 1 - base)
+    if repeats * (1 - likeness) <= 1 and (repeats == 1 or likeness == 1):
+        return _mcnemar_power(round(states), gain, base, level)
+    one = variance(base, gain, repeats, likeness)
+    needed = _NORMAL.inv_cdf(1 - level / 2) * math.sqrt(one + gain**2)
+    return _NORMAL.cdf((math.sqrt(states) * gain - needed) / math.sqrt(one)) if one > 0 else 1.0
+
+
+def _mcnemar_power(states: int, gain: float, base: float, level: float) -> float:
+    """Sum over the number of states that end differently of the chance that so many are lopsided enough."""
+    import numpy as np
+    from scipy.stats import binom
+
+    won, lost = (base + gain) * (1 - base), base * (1 - base - gain)
+    different = won + lost
+    if different <= 0 or states < 1:
+        return 0.0
+    counts = np.arange(states + 1)
+    chances = binom.pmf(counts, states, different)
+    counts, chances = counts[chances > 1e-12], chances[chances > 1e-12]
+    allowed = binom.ppf(level / 2, counts, 0.5)
+    allowed = np.where(binom.cdf(allowed, counts, 0.5) > level / 2, allowed - 1, allowed)  # losses with which the test rejects
+    return float((chances * np.where(allowed >= 0, binom.cdf(allowed, counts, lost / different), 0.0)).sum())
+
+
+def states_needed(gain: float, base: float, repeats: float, likeness: float, level: float = LEVEL, wanted: float = POWER) -> int:
+    """Fewest initial states from which on the comparison has the wanted power; fractions as in `power`."""
+    low, high = 1, 2
+    while power(high, gain, base, repeats, likeness, level) < wanted:
+        low, high = high, 2 * high
+        if high > 10**8:
+            raise ValueError(f"no number of initial states shows a difference of {100 * gain:g} points")
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power(middle, gain, base, repeats, likeness, level) >= wanted else (middle, high)
+    return high
+
+
+def smallest_difference(
+    states: float, base: float, repeats: float, likeness: float, level: float = LEVEL, wanted: float = POWER
+) -> float | None:
+    """Smallest gain over `base` that so many initial states show with the wanted power; None where not even 100 % would."""
+    low, high = 0.0, 1 - base
+    if high <= 0 or power(states, high, base, repeats, likeness, level) < wanted:
+        return None
+    while high - low > SMALLEST:
+        middle = (low + high) / 2
+        low, high = (low, middle) if power(states, middle, base, repeats, likeness, level) >= wanted else (middle, high)
+    return high
+
+
+def kish(weights: Sequence[float], states: Sequence[int]) -> float:
+    """Equally weighted initial states that say as much as these: tasks of those weights (sum 1), with so many states each."""
+    return 1 / math.fsum(w * w / n for w, n in zip(weights, states, strict=True))
+
+
+def columns(layout: Layout, scenes: Iterable[tuple[str, str, str, int]], seeds: int) -> list[Column]:
+    """The columns of a table that a plan fills.
+
+    Args:
+        layout: the table.
+        scenes: (suite, task name, variant, initial state) of the planned episodes of one seed.
+        seeds: seeds of each.
+    """
+    found: dict[tuple[str, str, str], set[int]] = {}
+    for suite, task, variant, state in scenes:
+        found.setdefault((suite, task, variant), set()).add(state)
+    made = []
+    for item in layout.items:
+        strata: list[tuple[float, int, int]] = []
+        played = layout.parts(item)
+        for part in played:
+            own = _strata(part, found)
+            strata += [(share / len(played), states, looks) for share, states, looks in own]
+            if not own:
+                break
+        else:
+            shares_, states, looks = zip(*strata, strict=True)
+            available = sum(_available(part) for part in played)
+            made.append(Column(item.name, kish(shares_, states), seeds * sum(looks) / len(looks), available or sum(states)))
+    return made
+
+
+def _strata(item: Item, found: Mapping[tuple[str, str, str], set[int]]) -> list[tuple[float, int, int]]:
+    """(share, initial states, looks) of each task and part of a played item; empty where it is not played."""
+    own: dict[tuple[str, str], list[set[int]]] = {}
+    for (suite, task, variant), states in found.items():
+        if suite == item.suite and (not item.tasks or task.startswith(item.tasks)):
+            own.setdefault((task, variant.partition("/")[2]), []).append(states)
+    return [(share, len(set.union(*own[task])), len(own[task])) for task, share in shares(own, item).items()]
+
+
+def _available(item: Item) -> int:
+    """Initial states that the benchmark has for a played item: those of each task, and of each part of one."""
+    return item.states * item.task_count * item.part_count
+
+
+@dataclass(frozen=True, slots=True)
+class Pilot:
+    """What a run that was played before says about a column; fractions."""
+
+    base: float
+    low: float
+    high: float
+    """95 % bounds of the base rate."""
+    likeness: float | None
+    """Of the repetitions of one initial state; None where too few states were repeated to tell."""
+
+
+def pilot(group: Group, layout: Layout, name: str) -> Pilot | None:
+    """The rate (errors as failures) and the likeness that a run found in a column; None where it did not play it, or errors left
+    more than a tenth of it open."""
+    item = layout.item(name)
+    found = rate(group, layout, item)
+    if found is None:
+        return None
+    tasks = [
+        states for part in parts(layout, item, "success") for states in clusters(group, part, "success", "failures").values()
+    ]
+    return Pilot(found.low.mean, *found.bounds, likeness([list(states.values()) for states in tasks]))
+
+
+def likeness(tasks: Sequence[Sequence[Sequence[int]]]) -> float | None:
+    """Intra-class correlation of the episodes of one initial state (one-way analysis of variance, tasks as strata).
+
+    Args:
+        tasks: for each task, (successes, episodes) of its initial states.
+
+    None for fewer than ten degrees of freedom.
+    """
+    between = within = 0.0
+    states_df = episodes_df = 0
+    for states in tasks:
+        n, k, m = sum(n for _, n in states), sum(k for k, _ in states), len(states)
+        if m < 2 or n <= m or k in (0, n):
+            continue
+        between += sum(own * (won / own - k / n) ** 2 for won, own in states)
+        within += sum(won * (1 - won / own) for won, own in states)
+        states_df += m - 1
+        episodes_df += n - m
+    if states_df < 10:
+        return None
+    repeats = 1 + episodes_df / (states_df + len(tasks))
+    msb, msw = between / states_df, within / episodes_df
+    total = msb + (repeats - 1) * msw
+    return max(0.0, min(1.0, (msb - msw) / total)) if total else 1.0

@@ -1,0 +1,1 @@
+"""A run's folder on disk: records, run.json, reading, writing, integrity."""

@@ -1,0 +1,103 @@
+"""Is a run's folder whole: every line, every file that a line names, everything that a result needs to be traced?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ...envs.base import Array
+from ...envs.safe_io import inside, read_array
+from .reader import StoredRun, StoreError
+from .records import EpisodeRecord
+
+NEEDED = ("config", "protocol", "policy", "assets", "versions", "counts", "status")
+"""Parts of `run.json` without which a result cannot be traced."""
+
+
+def faults(run: StoredRun, note: Callable[[EpisodeRecord], None] = lambda record: None) -> tuple[str, ...]:
+    """What is wrong with a run as it lies on the disk, a line each; empty for a whole one. Plays nothing.
+
+    Args:
+        run: the run, as read from its folder.
+        note: called before each episode is looked at.
+    """
+    found = [*run.notes, *_run_file(run)]
+    for record in run.records:
+        note(record)
+        found += (f"{record.key}: {fault}" for fault in _record(run, record))
+    return tuple(found)
+
+
+def read_actions(run: StoredRun, record: EpisodeRecord) -> Array:
+    """The executed actions of an episode, [steps, action size] float64. Raises StoreError where they cannot be those."""
+    try:
+        path = inside(run.folder, record.actions)
+    except ValueError:
+        raise StoreError(f"{record.actions!r} lies outside the run's folder and is not read") from None
+    try:
+        actions = read_array(path).astype(np.float64)
+    except (OSError, ValueError, EOFError) as error:
+        raise StoreError(f"{path} cannot be read: {error}; without its actions an episode cannot be replayed") from None
+    if actions.ndim != 2 or len(actions) != record.steps or not record.steps:
+        raise StoreError(f"{path} holds actions {list(actions.shape)}, the record has {record.steps} steps")
+    return actions
+
+
+def actions_digest(actions: Array) -> str:
+    """SHA-256 over actions as float64 little-endian, row by row."""
+    return hashlib.sha256(np.ascontiguousarray(actions, dtype="<f8").data).hexdigest()
+
+
+def _run_file(run: StoredRun) -> Iterator[str]:
+    missing = [name for name in NEEDED if not run.run.get(name)]
+    if missing:
+        yield f"run.json lacks {', '.join(missing)}: its results cannot be traced"
+    counts: Any = run.run.get("counts")
+    if run.run.get("status") == "finished" and isinstance(counts, dict):
+        errors = sum(record.success is None for record in run.records)
+        if (counts.get("done"), counts.get("errors")) != (len(run.records), errors):
+            yield (
+                f"run.json counts {counts.get('done')} episodes and {counts.get('errors')} errors, "
+                f"episodes.jsonl holds {len(run.records)} and {errors}"
+            )
+
+
+def _record(run: StoredRun, record: EpisodeRecord) -> Iterator[str]:
+    if record.spec.key != record.key:
+        yield f"its fields are those of {record.spec.key}"
+    if (record.success is None) != (record.termination == "error"):
+        yield f"success is {record.success} and termination {record.termination}"
+    if record.protocol != _part(run, "protocol", "name"):
+        yield f"protocol is {record.protocol}, the run's is {_part(run, 'protocol', 'name')}"
+    if record.assets.get("fingerprint") != _part(run, "assets", "fingerprint"):
+        yield f"assets are {record.assets.get('fingerprint')}, the run's are {_part(run, 'assets', 'fingerprint')}"
+    if record.conditions and run.run.get("sessions") and record.conditions not in _conditions(run):
+        yield f"it was played under conditions ({record.conditions}) that no session of the run has"
+    if record.success is not None:
+        yield from _evidence(run, record)
+
+
+def _conditions(run: StoredRun) -> set[str | None]:
+    return {one.get("conditions") for one in run.run["sessions"]}
+
+
+def _evidence(run: StoredRun, record: EpisodeRecord) -> Iterator[str]:
+    """What a scored episode must have to be played again."""
+    if not record.trajectory_sha256 or not record.actions:
+        yield "no trajectory hash or no actions: it cannot be verified"
+        return
+    try:
+        actions = read_actions(run, record)
+    except StoreError as error:
+        yield str(error)
+        return
+    if record.actions_sha256 and actions_digest(actions) != record.actions_sha256:
+        yield f"{record.actions} is not the file that was recorded (SHA-256 differs)"
+
+
+def _part(run: StoredRun, part: str, name: str) -> Any:
+    found = run.run.get(part)
+    return found.get(name) if isinstance(found, dict) else None

@@ -1,0 +1,167 @@
+"""Reading a run's folder: `run.json` and `episodes.jsonl`, without a lock and without losing a line silently."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ...envs.safe_io import parse_json, visible
+from . import conflicts, run_metadata
+from .checksum import Altered, intact
+from .records import VERSION, EpisodeRecord
+
+RUN_FILE = "run.json"
+EPISODES_FILE = "episodes.jsonl"
+
+DECODER = msgspec.json.Decoder(EpisodeRecord)
+"""One line of `episodes.jsonl` -> its record, types checked."""
+
+
+class StoreError(Exception):
+    """A run's folder cannot be read or written as asked; the message says why and what to type next."""
+
+
+class StoreLocked(StoreError):
+    """Another process is writing to the run's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run as read from its folder; reading takes no lock, so it may still be going on."""
+
+    folder: Path
+    run: Mapping[str, Any]
+    """Contents of `run.json`."""
+    records: tuple[EpisodeRecord, ...]
+    """In the order in which the episodes finished."""
+    notes: tuple[str, ...] = ()
+    """What was wrong with the files and left out (torn or corrupt lines, repeated keys), and what speaks against determinism."""
+    conflicts: tuple[tuple[str, tuple[EpisodeRecord, ...]], ...] = ()
+    """Episodes that were recorded with different outcomes: key and one record of each. In `records` an error stands for them."""
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.folder.resolve().name
+
+
+def read_run(folder: Path | str) -> StoredRun:
+    """The run in that folder, read without a lock. Raises StoreError where there is none."""
+    folder = Path(folder)
+    run = read_run_file(folder)
+    contents = read_episodes(folder)
+    contradicting = tuple((key, tuple(records)) for key, records in contents.conflicts.items())
+    return StoredRun(folder, run, tuple(contents.records.values()), tuple(contents.notes), contradicting)
+
+
+@dataclass(slots=True)
+class Contents:
+    """What an episodes file was found to hold."""
+
+    records: dict[str, EpisodeRecord] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    torn_at: int | None = None
+    """Byte at which an unfinished last line starts."""
+    unended: bool = False
+    """Whether the last line is whole but lacks its newline."""
+    conflicts: dict[str, list[EpisodeRecord]] = field(default_factory=dict)
+    """Records of different outcomes, for keys that have several."""
+
+    def add(self, record: EpisodeRecord) -> str:
+        """Take in one line's record; what is to be said where its key is there already, empty where it is new."""
+        first = self.records.setdefault(record.key, record)
+        if first is record:
+            return ""
+        told = self.conflicts.get(record.key, [first])
+        like = next((one for one in told if conflicts.outcome(one) == conflicts.outcome(record)), None)
+        if like is None:
+            self.conflicts[record.key] = told = [*told, record]
+            self.records[record.key] = conflicts.stand_in(told)
+            return (
+                f"contradicts what was recorded of episode {record.key} before: evidence of non-determinism; "
+                "the episode counts as an error"
+            )
+        if conflicts.same_states(like, record):
+            return f"repeats episode {record.key}; the first one counts"
+        return (
+            f"repeats episode {record.key} with the same outcome and another trajectory: evidence of non-determinism; "
+            "the first one counts"
+        )
+
+
+def read_run_file(folder: Path) -> dict[str, Any]:
+    """Contents of `run.json`. Raises StoreError where there is none."""
+    path = folder / RUN_FILE
+    try:
+        run = parse_json(visible(path.read_bytes()))
+        if isinstance(run, dict):
+            run_metadata.check(run)
+    except NotADirectoryError:
+        raise StoreError(f"{folder} is not a run, which is a folder with a {RUN_FILE}; name the folder") from None
+    except FileNotFoundError:
+        raise StoreError(f"{folder} is not a run (no {RUN_FILE} in it); `nora-bench run --out {folder}` starts one") from None
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}; check its owner and mode with `ls -l {path}`") from None
+    except ValueError as error:
+        raise StoreError(f"{path} is not what it should be: {error}; look at it with `python -m json.tool {path}`") from None
+    if not isinstance(run, dict):
+        raise StoreError(f"{path} holds no JSON object; look at it with `python -m json.tool {path}`")
+    return run
+
+
+def read_episodes(folder: Path) -> Contents:
+    """Contents of `episodes.jsonl`; empty where no episode has finished yet."""
+    path = folder / EPISODES_FILE
+    contents = Contents()
+    try:
+        with path.open("rb") as handle, _no_garbage_collection():
+            _parse(handle, path, contents)
+    except FileNotFoundError:
+        return Contents()
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}; check its owner and mode with `ls -l {path}`") from None
+    return contents
+
+
+def _parse(lines: Iterable[bytes], path: Path, contents: Contents) -> None:
+    offset = newer = 0
+    for number, line in enumerate(lines, start=1):
+        ended = line.endswith(b"\n")
+        try:
+            record = DECODER.decode(visible(intact(line)))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Altered) as error:
+            contents.notes.append(f"{path}: line {number} {_fault(line, error, ended)}")
+            contents.torn_at = None if ended else offset
+        else:
+            newer = max(newer, record.version)
+            contents.unended = not ended
+            if said := contents.add(record):
+                contents.notes.append(f"{path}: line {number} {said}")
+        offset += len(line)
+    contents.notes += (f"{path}: {note}" for note in conflicts.one_trajectory_two_outcomes(contents.records.values()))
+    if newer > VERSION:
+        contents.notes.append(f"{path}: has records of format {newer}, newer than {VERSION}; unknown fields were left out")
+
+
+def _fault(line: bytes, error: Exception, ended: bool) -> str:
+    if ended:
+        return f"is not an episode record and was left out ({error})"
+    return f"is unfinished ({len(line)} bytes) and does not count; the next episode recorded takes its place"
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Parsing makes a million objects that all stay: collecting among them would triple its time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

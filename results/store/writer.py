@@ -1,0 +1,307 @@
+"""The folder of a run: `run.json`, `episodes.jsonl` and `actions/`; one writer, any number of readers.
+
+`episodes.jsonl` only ever grows, one flushed and synced line per finished episode; `run.json` and action files are
+replaced whole. A run that was killed at any instant can therefore be read, and continued with `Store.open`.
+
+Limits: the lock is `flock`, so on a network drive it is as good as that drive's; where a file system has no locks, a file
+beside the locked one names the process that writes (`locking.py`). A line is durable when the disk says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from ...envs.paths import nearest
+from .checksum import sealed
+from .locking import hold
+from .reader import (
+    DECODER,
+    EPISODES_FILE,
+    RUN_FILE,
+    Contents,
+    StoreError,
+    StoreLocked,
+    read_episodes,
+    read_run_file,
+)
+from .records import VERSION, EpisodeRecord
+from .started import BEGUN_FILE, Begun
+
+ACTIONS_FOLDER = "actions"
+TEMPORARY = ".{name}.{pid}.tmp"
+"""Name of a file that is being written and will replace `name`."""
+
+__all__ = ["DiskError", "Held", "Store", "StoreError", "StoreLocked", "hold", "safe_name"]
+
+
+class DiskError(StoreError):
+    """The disk takes no more, or fails."""
+
+
+class Store:
+    """A run's folder, open for writing by this process alone."""
+
+    def __init__(self, folder: Path, held: Held, run: Mapping[str, Any], contents: Contents) -> None:
+        self.folder = folder
+        self._held = held
+        self._handle = held.handle
+        self._run = dict(run)
+        self._contents = contents
+        self._begun = Begun(folder)
+
+    @classmethod
+    def create(cls, folder: Path | str, run_json: Mapping[str, Any]) -> Store:
+        """A new run. `version` is added to `run_json`. Raises StoreError where the folder holds a run already."""
+        folder = Path(folder)
+        with _disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        held = _lock(folder)
+        try:
+            if (folder / RUN_FILE).exists() or os.fstat(held.handle.fileno()).st_size:
+                raise StoreError(
+                    f"{folder} already holds a run; "
+                    f"continue it with `nora-bench run --resume --out {folder}` or choose another --out"
+                )
+            run = {"version": VERSION, **run_json}
+            _clear(folder)
+            _replace(folder / RUN_FILE, _run_bytes(run))
+        except BaseException:
+            held.close()
+            raise
+        return cls(folder, held, run, Contents())
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Store:
+        """The run in that folder, to be continued. Raises StoreError where there is none, StoreLocked where it is written to."""
+        folder = Path(folder)
+        run = read_run_file(folder)
+        held = _lock(folder)
+        try:
+            _clear(folder)
+            return cls(folder, held, run, read_episodes(folder))
+        except BaseException:
+            held.close()
+            raise
+
+    @property
+    def run(self) -> dict[str, Any]:
+        """Contents of `run.json`, a copy."""
+        return dict(self._run)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was wrong with the files when they were opened."""
+        return list(self._contents.notes)
+
+    def keys(self) -> set[str]:
+        """Keys of all finished episodes."""
+        return set(self._contents.records)
+
+    def records(self) -> list[EpisodeRecord]:
+        """All finished episodes, in the order in which they finished."""
+        return list(self._contents.records.values())
+
+    def append(self, record: EpisodeRecord) -> None:
+        """Keep one finished episode: when this returns, its line is on the disk.
+
+        Raises StoreError for a key that is there already, for values that JSON cannot hold, and for a disk that
+        takes no more; the file is then as it was before.
+        """
+        if record.key in self._contents.records:
+            raise StoreError(
+                f"{self.folder}: episode {record.key} is recorded already; `nora-bench show {self.folder} --key '{record.key}'`"
+            )
+        self._append(record)
+
+    def append_again(self, record: EpisodeRecord) -> None:
+        """Keep one more record of an episode that has one already, as another file has it; what readers make of it is their
+        business (`results.conflicts`). Raises StoreError as `append` does for values and disks."""
+        self._append(record)
+
+    def _append(self, record: EpisodeRecord) -> None:
+        line = _line(record)
+        self._mend_tail()
+        self._write(line)
+        self._contents.add(record)
+
+    def begin(self, key: str, attempts: int, policy_losses: int) -> None:
+        """Note that an episode is begun, so that a later writer knows of it if this one is killed (`results.begun`)."""
+        with _disk_errors(self.folder / BEGUN_FILE):
+            self._begun.add(key, attempts, policy_losses)
+
+    def left_begun(self) -> dict[str, dict[str, int]]:
+        """What an earlier writer that was killed had begun and not finished: key -> `attempts`, `policy_losses`."""
+        with _disk_errors(self.folder / BEGUN_FILE):
+            return {key: counts for key, counts in self._begun.left().items() if key not in self._contents.records}
+
+    def forget_begun(self) -> None:
+        """What was begun has ended or is in `run.json`."""
+        with _disk_errors(self.folder / BEGUN_FILE):
+            self._begun.clear()
+
+    def update_run(self, **fields: Any) -> None:
+        """Set top-level fields of `run.json`; readers see the old file or the new one, never a part."""
+        run = {**self._run, **fields}
+        _replace(self.folder / RUN_FILE, _run_bytes(run))
+        self._run = run
+
+    def write_actions(self, key: str, array: np.ndarray) -> str:
+        """Keep an episode's executed actions, [steps, action size] float64. Returns the path inside the folder."""
+        name = f"{ACTIONS_FOLDER}/{safe_name(key)}.npy"
+        path = self.make_folder(ACTIONS_FOLDER) / Path(name).name
+        if path.parent.resolve() != self.folder.resolve() / ACTIONS_FOLDER:
+            raise StoreError(f"{path.parent} leads out of the run's folder; replace the link by a folder and start again")
+        buffer = io.BytesIO()
+        np.save(buffer, np.ascontiguousarray(array, dtype=np.float64), allow_pickle=False)
+        _replace(path, buffer.getvalue())
+        return name
+
+    def make_folder(self, name: str) -> Path:
+        """A folder of that name in the run's, made where it is missing. Raises DiskError."""
+        with _disk_errors(self.folder / name):
+            (self.folder / name).mkdir(exist_ok=True)
+        return self.folder / name
+
+    def close(self) -> None:
+        """Give the lock back; nothing can be appended after."""
+        self._begun.close()
+        self._held.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _mend_tail(self) -> None:
+        """Cut a torn last line off, or end a whole one that lacks its newline."""
+        contents = self._contents
+        with _disk_errors(self.folder / EPISODES_FILE):
+            if contents.torn_at is not None:
+                self._handle.truncate(contents.torn_at)
+                contents.torn_at = None
+        if contents.unended:
+            self._write(b"\n")
+            contents.unended = False
+
+    def _require_there(self) -> None:
+        """Lines that go into a file without a name would be lost when it is closed."""
+        path = self.folder / EPISODES_FILE
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(self._handle.fileno()), path.stat()):
+                return
+        raise StoreError(
+            f"{path} was removed or replaced while this run was writing to it, so nothing more is recorded. "
+            "Put back what should be there, then go on with `nora-bench run --resume`"
+        )
+
+    def _write(self, data: bytes) -> None:
+        """All of `data` at the end of the episodes file and on the disk, or nothing of it."""
+        self._require_there()
+        size = os.fstat(self._handle.fileno()).st_size
+        with _disk_errors(self.folder / EPISODES_FILE):
+            try:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[os.write(self._handle.fileno(), rest) :]
+                os.fsync(self._handle.fileno())
+            except OSError:
+                with suppress(OSError):
+                    self._handle.truncate(size)
+                raise
+
+
+def safe_name(key: str) -> str:
+    """A file name for an episode key: readable, at most 130 characters, different for different keys."""
+    readable = re.sub(r"[^A-Za-z0-9_]+", "-", key).strip("-")[-113:]
+    return f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+
+def _line(record: EpisodeRecord) -> bytes:
+    try:
+        line = json.dumps(record.to_json(), separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+        DECODER.decode(line)
+    except (TypeError, ValueError, msgspec.MsgspecError) as error:
+        raise StoreError(
+            f"episode {record.key} cannot be recorded: {error}; "
+            "its fields must be as `docs/records.md` says (plain numbers, no NaN)"
+        ) from None
+    return sealed(line) + b"\n"
+
+
+def _run_bytes(run: Mapping[str, Any]) -> bytes:
+    try:
+        return (json.dumps(run, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"{RUN_FILE} cannot be written: {error}; its values must be plain JSON, see `docs/records.md`") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An open file that this process alone writes to."""
+
+    handle: io.FileIO
+    release: Callable[[], None]
+
+    def close(self) -> None:
+        """Close the file and let others write to it."""
+        self.handle.close()
+        self.release()
+
+
+def _lock(folder: Path) -> Held:
+    """The episodes file, opened for appending and locked until it is closed."""
+    path = folder / EPISODES_FILE
+    with _disk_errors(path):
+        handle = io.FileIO(path, "a")
+        try:
+            return Held(handle, hold(handle, path))
+        except BaseException:
+            handle.close()
+            raise
+
+
+def _clear(folder: Path) -> None:
+    """Remove what writers that were killed have left half written. The lock is held: nobody writes now."""
+    for place in (folder, folder / ACTIONS_FOLDER):
+        for path in place.glob(TEMPORARY.format(name="*", pid="*")):
+            path.unlink(missing_ok=True)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Put `data` at `path` in one instant: a reader or a crash meets the old file or the new one."""
+    temporary = path.with_name(TEMPORARY.format(name=path.name, pid=os.getpid()))
+    with _disk_errors(path):
+        try:
+            with temporary.open("wb") as handle:
+                handle.write(data)
+                handle.flush()
+                os.fsync(handle.fileno())
+            temporary.replace(path)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DiskError(
+            f"{path} cannot be written: {error.strerror}; nothing already there was lost. "
+            f"See `df -h {nearest(path.parent)}`, then go on with `nora-bench run --resume`, or choose another --out"
+        ) from None

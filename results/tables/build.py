@@ -1,0 +1,179 @@
+"""The papers' tables: published rows, measured rows beside them, and what a reader must know to compare them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..conditions import Incomparable
+from ..layouts import Layout
+from ..statistics.intervals import Estimand
+from ..statistics.ranking import above, best
+from ..store.reader import StoredRun
+from . import published
+from .model import Cell, Line, Table
+
+if TYPE_CHECKING:
+    from .rows import Row
+
+
+ESTIMANDS: Mapping[Estimand, str] = {
+    "states": "new initial states of these tasks",
+    "benchmark": "exactly the benchmark's initial states, of which only the policy's noise is unknown",
+}
+"""What the interval of a measured rate is for."""
+
+
+def build(
+    layout: Layout,
+    runs: Sequence[StoredRun] = (),
+    floors: Sequence[StoredRun] = (),
+    *,
+    anyway: bool = False,
+    seeds: bool = False,
+    estimand: Estimand = "states",
+) -> Table:
+    """The table with its published rows and one measured row for each run, set of conditions and part of the benchmark.
+
+    Two runs bring a row of their differences, unless their conditions forbid it (`anyway` shows it all the same). `floors` are
+    runs of a policy that does not look: rates measured under the same conditions that are not above theirs are marked. `seeds`
+    adds rows of mean ± standard deviation over seeds, as papers print them. `estimand`: what the intervals of measured rates are
+    for (`stats.stratified`).
+    """
+    from .rows import delta, over_seeds, rows
+
+    floor = [(replace(line, kind="floor", ranked=False), group) for run in floors for line, group in rows(layout, run, estimand)]
+    found = [row for run in runs for row in rows(layout, run, estimand)]
+    measured = [_against_floors(row, floor, anyway=anyway) for row in found]
+    if estimand != "states":  # how published rates and other runs vary over initial states is not asked any more
+        measured = [replace(line, ranked=False) for line in measured]
+    floor_lines = [line for line, _ in floor]
+    lines = [*_published(layout), *_headed("Floor: a policy that does not look", floor_lines), *_headed("Measured", measured)]
+    lines += [line for row in found if seeds and (line := over_seeds(layout, row))]
+    sides = list(dict.fromkeys(group for _, group in found))
+    if len(sides) == 2 and sides[0].run is not sides[1].run:
+        lines.append(delta(layout, *sides, anyway=anyway))
+    return Table(
+        layout, tuple(_mark_best(layout, lines)), (*_notes(layout, runs, lines, estimand), *_significance(runs, anyway=anyway))
+    )
+
+
+def _published(layout: Layout) -> Iterable[Line]:
+    cells = published.cells(layout)
+    delta = layout.delta.get("name")
+    for model in (*published.models(layout), *((delta,) if delta else ())):
+        own = {(item, metric): cell for (name, item, metric), cell in cells.items() if name == model}
+        shared = set.intersection(*(set(cell.notes) for cell in own.values()))
+        yield Line(
+            label=model,
+            kind="delta" if model == delta else "published",
+            cells={key: _published_cell(layout, key[0], cell, shared) for key, cell in own.items()},
+            notes=tuple(sorted(shared)),
+            section=layout.sections.get(model, ""),
+        )
+
+
+def _published_cell(layout: Layout, name: str, cell: published.Printed, shared: set[str]) -> Cell:
+    known = {item.name: item for item in layout.items}
+    n = sum(part.n for part in layout.parts(known[name])) if name in known else 0
+    return Cell(cell.text, cell.value, tuple(note for note in cell.notes if note not in shared), n=n, effective=n)
+
+
+def _headed(section: str, lines: Sequence[Line]) -> list[Line]:
+    return [replace(line, section="" if number else section) for number, line in enumerate(lines)]
+
+
+def _against_floors(row: Row, floors: Sequence[Row], *, anyway: bool) -> Line:
+    """The row's line, held against those floors that were played under its conditions; a note says why not against others."""
+    from ..statistics.comparison import check
+
+    line, group = row
+    alike = []
+    for floor, other in floors:
+        try:
+            check(group, other, anyway=anyway)
+            alike.append(floor)
+        except Incomparable as error:
+            line = replace(line, notes=(*line.notes, f"not held against that floor: {error}"))
+    return _against_floor(line, alike)
+
+
+def _against_floor(line: Line, floors: Sequence[Line]) -> Line:
+    """The line with a note at each success rate that is not above a floor's."""
+
+    def low(key: tuple[str, str], cell: Cell) -> bool:
+        others = [floor.cells[key] for floor in floors if key in floor.cells]
+        return key[1] == "success" and any(not above(_rate(cell), _highest(other)) for other in others)
+
+    note = "not above the floor by more than chance explains"
+    marked = {key: replace(cell, notes=(*cell.notes, note)) if low(key, cell) else cell for key, cell in line.cells.items()}
+    return replace(line, cells=marked)
+
+
+def _mark_best(layout: Layout, lines: Sequence[Line]) -> list[Line]:
+    """The lines with `best` set where one policy beats every other by more than chance explains."""
+    winners: dict[int, set[tuple[str, str]]] = {}
+    for item in layout.items:
+        for metric in layout.metrics:
+            key = (item.name, metric.name)
+            entrants = [line for line in lines if _competes(line, key)]
+            winner = best([_rate(line.cells[key]) for line in entrants], higher=metric.better == "higher")
+            if winner is not None:
+                winners.setdefault(id(entrants[winner]), set()).add(key)
+    return [
+        replace(line, cells={key: replace(cell, best=key in winners[id(line)]) for key, cell in line.cells.items()})
+        if id(line) in winners
+        else line
+        for line in lines
+    ]
+
+
+def _competes(line: Line, key: tuple[str, str]) -> bool:
+    """Whether a cell may be called best: a published one, or the whole of the benchmark without an open episode."""
+    return line.kind in ("published", "measured") and line.ranked and key in line.cells and not line.cells[key].uncertain
+
+
+def _rate(cell: Cell) -> tuple[float, int]:
+    return cell.value / 100, cell.effective
+
+
+def _highest(cell: Cell) -> tuple[float, int]:
+    """The rate that uncertain episodes allow at most."""
+    return (cell.value if cell.upper is None else cell.upper) / 100, cell.effective
+
+
+def _notes(layout: Layout, runs: Sequence[StoredRun], lines: Sequence[Line], estimand: Estimand) -> Iterable[str]:
+    yield f"Published rows: {layout.source}."
+    if any(cell.best for line in lines for cell in line.cells.values()):
+        yield (
+            "Bold: better than every other policy of its column (Fisher's exact test against each of them at 5 %); "
+            f"published rates counted on {layout.n_source}. Parts of the benchmark and rates left open by errors do not compete."
+        )
+    if any(line.kind == "measured" and line.cells for line in lines):
+        yield (
+            f"Measured cells: success rate [95 % interval] for {ESTIMANDS[estimand]}; tasks weigh equally, and the "
+            "episodes of one initial state count as alike as they are. k/n alone: fewer than ten initial states."
+        )
+    for run in runs:
+        if run.notes:
+            yield f"Run {run.name}: {len(run.notes)} faults in its files; see `nora-bench show {run.folder}`."
+        others = sorted({record.suite for record in run.records} - set(layout.suites))
+        if others:
+            yield f"Run {run.name} also has {', '.join(others)}, not in this table; see `nora-bench show {run.folder}`."
+
+
+def _significance(runs: Sequence[StoredRun], *, anyway: bool) -> Iterable[str]:
+    """Groups of three or more runs that cannot be told apart, as letters: those of `nora-bench compare`."""
+    from ..statistics.standings import rank
+
+    if len(runs) < 3:
+        return
+    try:
+        found = rank(runs, anyway=anyway)
+    except ValueError as error:  # no scene in common, or Incomparable
+        yield f"No ranking of the measured runs: {error}"
+        return
+    listed = ", ".join(f"{one.run.name} {one.letters}" for one in found.standings)
+    part = f" ({found.part})" if found.part else ""
+    yield f"Significance by {found.item.name}{part}: {listed}; runs that share a letter cannot be told apart."

@@ -1,0 +1,156 @@
+"""A table laid out in rows and columns, as its paper has it; every form of text starts from this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from ..statistics.paired_test import p_text
+from .model import Cell, Table
+
+MISSING = "—"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One field of the grid."""
+
+    text: str
+    interval: str = ""
+    """`[96.3, 99.0]`, for measured cells."""
+    count: str = ""
+    """Successes/episodes of a measured rate that does not consist of them, or the p-value of a difference."""
+    marks: tuple[int, ...] = ()
+    """Numbers of the footnotes that belong here."""
+    best: bool = False
+
+
+@dataclass(slots=True)
+class Grid:
+    """A table laid out in rows and columns, its footnotes numbered in reading order."""
+
+    title: str
+    headers: list[list[tuple[str, int]]]
+    """Header rows of (text, columns spanned)."""
+    rows: list[str | list[Box]] = field(default_factory=list)
+    """A heading across the table, or the fields of one row."""
+    footnotes: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> list[tuple[int, int]]:
+        """[first, last) of the columns that a header spans together, the row labels' column left out."""
+        bounds, at = [], 0
+        for _, span in self.headers[0]:
+            bounds.append((at, at + span))
+            at += span
+        return bounds[1:]
+
+    def part(self, columns: Sequence[int]) -> Grid:
+        """The grid with those columns alone, behind the row labels'; footnotes and notes stay with the whole."""
+        kept = [0, *columns]
+        headers = []
+        for row in self.headers:
+            spread = [text for text, span in row for _ in range(span)]
+            headers.append([(spread[0], 1), *_spans(spread[column] for column in columns)])
+        rows = [row if isinstance(row, str) else [row[column] for column in kept] for row in self.rows]
+        return Grid(self.title, headers, rows)
+
+    @property
+    def names(self) -> list[str]:
+        """One flat name per column."""
+        spread = [[text for text, span in row for _ in range(span)] for row in self.headers]
+        return [" ".join(dict.fromkeys(part for part in column if part)) for column in zip(*spread, strict=True)]
+
+    def box(self, text: str, notes: Iterable[str], **fields: Any) -> Box:
+        """A field whose notes become footnotes; equal notes share a number."""
+        for note in notes:
+            if note not in self.footnotes:
+                self.footnotes.append(note)
+        return Box(text, marks=tuple(self.footnotes.index(note) + 1 for note in notes), **fields)
+
+
+def grid(table: Table) -> Grid:
+    """The table in its paper's orientation."""
+    return _models_as_rows(table) if table.layout.models == "rows" else _models_as_columns(table)
+
+
+def _cell(grid: Grid, cell: Cell | None) -> Box:
+    if cell is None:
+        return Box(MISSING)
+    text, bracket, bounds = cell.text.partition(" [")
+    interval = f"[{bounds}" if bracket else ""
+    count = f"{cell.k}/{cell.n}" if cell.k is not None and interval else "" if cell.p is None else p_text(cell.p)
+    return grid.box(text, cell.notes, interval=interval, count=count, best=cell.best)
+
+
+def _spans(texts: Iterable[str]) -> list[tuple[str, int]]:
+    return [(text, len(list(run))) for text, run in groupby(texts)]
+
+
+def _models_as_rows(table: Table) -> Grid:
+    layout = table.layout
+    columns = [(item, metric) for item in layout.items for metric in layout.metrics]
+    headers = [[(layout.header, 1), *((item.label, 1) for item, _ in columns)]]
+    if any(item.group for item, _ in columns):
+        headers.insert(0, [("", 1), *_spans(item.group for item, _ in columns)])
+    out = Grid(layout.title, headers, notes=table.notes)
+    for line in table.lines:
+        if line.section:
+            out.rows.append(line.section)
+        label = out.box(line.label, line.notes)
+        out.rows.append([label, *(_cell(out, line.cells.get((item.name, metric.name))) for item, metric in columns)])
+    return out
+
+
+def _models_as_columns(table: Table) -> Grid:
+    layout = table.layout
+    columns = [(line, metric) for line in table.lines for metric in layout.metrics]
+    out = Grid(layout.title, [], notes=table.notes)
+    labels = {id(line): marked(out.box(line.label, line.notes)) for line in table.lines}
+    out.headers = [[(layout.header, 1), *((labels[id(line)], len(layout.metrics)) for line in table.lines)]]
+    if len(layout.metrics) > 1:
+        out.headers.append([("", 1), *((metric.label, 1) for _, metric in columns)])
+    last = ""
+    for name, label, group in _items(table):
+        if group and group != last:
+            out.rows.append(group)
+        last = group
+        fields = [_cell(out, line.cells.get((name, metric.name))) for line, metric in columns]
+        out.rows.append([Box(label), *fields])
+    return out
+
+
+def _items(table: Table) -> list[tuple[str, str, str]]:
+    """Name, label and group of each row where policies are columns."""
+    layout = table.layout
+    rows = [(item.name, item.label, item.group) for item in layout.items]
+    if layout.item_delta:
+        rows.append((layout.item_delta["name"], layout.item_delta["name"], ""))
+    return rows
+
+
+def marked(box: Box, form: str = " [{}]") -> str:
+    """Its text and interval with the numbers of its footnotes behind them."""
+    return " ".join(filter(None, (box.text, box.interval))) + (form.format(",".join(map(str, box.marks))) if box.marks else "")
+
+
+def blocks(grid: Grid, width_of: Callable[[Sequence[int]], float], limit: float) -> list[list[int]]:
+    """The columns behind the row labels' in as few blocks as fit: groups of columns stay together where they can.
+
+    Args:
+        grid: the table.
+        width_of: width of a block of those columns, row labels included.
+        limit: width that there is.
+    """
+    groups = [list(range(first, last)) for first, last in grid.groups]
+    pieces = [piece for group in groups for piece in ([group] if width_of(group) <= limit else [[column] for column in group])]
+    found: list[list[int]] = []
+    for piece in pieces:
+        if found and width_of([*found[-1], *piece]) <= limit:
+            found[-1] += piece
+        else:
+            found.append(list(piece))
+    return found

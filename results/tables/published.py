@@ -1,0 +1,103 @@
+"""The papers' own numbers, and whether their averages and differences follow from their parts.
+
+Transcribed from the papers into `published/*.csv`, one line per printed cell, digits as printed.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ..layouts import Item, Layout, Metric
+
+ROUNDING = 0.1
+"""A printed mean may differ by this from the mean of its printed parts: half a digit of its own and of theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """One cell of a paper's table."""
+
+    text: str
+    """Digits as printed."""
+    source: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def value(self) -> float:
+        """The number, in percent."""
+        return float(self.text)
+
+
+Cells = dict[tuple[str, str, str], Printed]
+"""(model, item, metric) -> cell."""
+
+
+@cache
+def cells(layout: Layout) -> Cells:
+    """All printed cells of a table, each with notes on what does not add up."""
+    raw = dict(_read(layout))
+    return {key: Printed(cell.text, cell.source, (*cell.notes, *_audit(layout, raw, key))) for key, cell in raw.items()}
+
+
+def models(layout: Layout) -> tuple[str, ...]:
+    """The table's policies in printed order, differences left out."""
+    names = dict.fromkeys(model for model, _, _ in cells(layout))
+    return tuple(name for name in names if name != layout.delta.get("name"))
+
+
+def _read(layout: Layout) -> Iterator[tuple[tuple[str, str, str], Printed]]:
+    path = Path(__file__).parents[1] / "published" / (layout.id.replace("/", "-") + ".csv")
+    for line in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
+        names = (line["row"], line["column"]) if layout.models == "rows" else (line["column"], line["row"])
+        notes = (line["notes"],) if line["notes"] else ()
+        yield (*names, line["metric"]), Printed(line["value"], line["source"], notes)
+
+
+def _audit(layout: Layout, raw: Cells, key: tuple[str, str, str]) -> Iterator[str]:
+    """One note where a printed average or difference is not what its printed parts give."""
+    model, name, metric = key
+    if model == layout.delta.get("name"):
+        yield from _audit_delta(raw, key, (layout.delta["model"], name), (layout.delta["base"], name), 1)
+    elif name == layout.item_delta.get("name"):
+        item = layout.item_delta["item"]
+        sign = next(-1 if m.better == "lower" else 1 for m in layout.metrics if m.name == metric)
+        yield from _audit_delta(raw, key, (model, item), (layout.item_delta["base"], item), sign)
+    elif layout.item(name).mean_of:
+        yield from _audit_mean(layout, raw, key)
+
+
+def _audit_delta(raw: Cells, key: tuple[str, str, str], of: tuple[str, str], base: tuple[str, str], sign: int) -> Iterator[str]:
+    metric = key[2]
+    minuend, subtrahend = raw[*of, metric], raw[*base, metric]
+    recomputed = sign * (minuend.value - subtrahend.value)
+    if abs(recomputed - raw[key].value) > 0.049:
+        yield f"printed {raw[key].text}; {minuend.text} against {subtrahend.text} is {recomputed:.{_decimals(raw[key].text)}f}"
+
+
+def _audit_mean(layout: Layout, raw: Cells, key: tuple[str, str, str]) -> Iterator[str]:
+    model, name, metric = key
+    item, printed = layout.item(name), raw[key]
+    parts = [raw[model, part.name, metric].value for part in layout.parts(item) if (model, part.name, metric) in raw]
+    mean = sum(parts) / len(parts)
+    if abs(mean - printed.value) <= ROUNDING + 1e-9:
+        return
+    note = f"printed {printed.text}; the mean of its {len(parts)} parts is {mean:.2f}"
+    weights = item.older_weights
+    if weights and len(weights) == len(parts):
+        weighted = sum(w * p for w, p in zip(weights, parts, strict=True)) / sum(weights)
+        if abs(weighted - printed.value) <= ROUNDING + 1e-9:
+            note += f" (weighted {':'.join(map(str, weights))}, as six sub-tasks would be, it is {weighted:.2f})"
+    yield note
+
+
+def _decimals(text: str) -> int:
+    return len(text.partition(".")[2])
+
+
+def episodes(layout: Layout, item: Item, metric: Metric) -> int:
+    """Different episodes behind a published cell; 0 where the metric does not exist."""
+    return sum(part.n for part in layout.parts(item) if layout.has(part, metric))

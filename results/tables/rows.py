@@ -1,0 +1,231 @@
+"""The measured rows of a table: one per run, set of conditions and part of the benchmark, and the difference of two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from statistics import fmean, stdev
+
+from ..action_checks import action_warnings
+from ..conditions import Conditions, Incomparable, conditions
+from ..coverage import Shortfall, part_label, shortfall
+from ..grouping import Group, Rate, belongs, by_suite, groups, rate, uncertain
+from ..layouts import Item, Layout
+from ..statistics.comparison import Match, match_table
+from ..statistics.intervals import Estimand
+from ..store.reader import StoredRun
+from ..store.records import EpisodeRecord
+from ..trials import TABLES as TRIALS
+from .model import Cell, Line
+
+BENCHMARK_PACK = "official"
+"""Name of the asset pack that holds the benchmark's own images; policies on others may not be called best."""
+FEW = 10
+"""Below so many initial states a cell shows k/n alone: its interval, in json and csv, is too wide to compare anything with."""
+MOST = 10**9
+"""Independent episodes that a rate counts as at most: one that is known exactly would be worth any number."""
+Row = tuple[Line, Group]
+
+
+def rows(layout: Layout, run: StoredRun, estimand: Estimand = "states") -> list[Row]:
+    """The run's rows, each with its episodes; none for conditions that the table does not show."""
+    return [(line, group) for group in groups(run) for line in _lines(layout, group, estimand)]
+
+
+def _lines(layout: Layout, group: Group, estimand: Estimand) -> Iterable[Line]:
+    """A line for the whole columns that the group has played, one for those played in fewer scenes, one for each set of tasks."""
+    found = conditions(group.run, group.records)
+    lacks = {item.name: shortfall(group, item) for item in layout.items if _played(group, item)}
+    kinds: dict[tuple[str, bool], list[Item]] = {}
+    for item in layout.items:
+        if all(part.name in lacks for part in layout.parts(item)) and (kind := _kind(layout, item, lacks)) is not None:
+            kinds.setdefault(kind, []).append(item)
+    for items in kinds.values():
+        cells = {
+            (item.name, metric.name): cell
+            for item in items
+            for metric in layout.metrics
+            if layout.has(item, metric) and (cell := _cell(rate(group, layout, item, metric.name, estimand)))
+        }
+        if cells:
+            yield _line(layout, group, found, part_label([lacks[item.name] for item in items if not item.mean_of], found), cells)
+
+
+def _played(group: Group, item: Item) -> bool:
+    return any(belongs(record, item) for record in group.suites.get(item.suite, ()))
+
+
+def _kind(layout: Layout, item: Item, lacks: Mapping[str, Shortfall]) -> tuple[str, bool] | None:
+    """(tasks, whether scenes are missing): columns alike in it share a row. None for a mean over parts that lack tasks."""
+    parts = [lacks[part.name] for part in layout.parts(item)]
+    if item.mean_of and any(part.tasks for part in parts):
+        return None
+    return parts[0].tasks if not item.mean_of else "", any(part.scenes for part in parts)
+
+
+def _line(layout: Layout, group: Group, found: Conditions, part: str, cells: Mapping[tuple[str, str], Cell]) -> Line:
+    label = group.key.policy + (f" ({', '.join(found.marks)})" if found.marks else "") + f" · {group.run.name}"
+    suites = {layout.item(name).suite for name, _ in cells}
+    errors = group.errors(suites)
+    return Line(
+        label=f"{label} ({part})" if part else label,
+        kind="measured",
+        cells=cells,
+        notes=(f"run {group.run.name}: {'; '.join([*_told(group, found), *_left_open(group, suites)])}",),
+        errors=sum(errors.values()),
+        part=part,
+        ranked=not part and not found.marks and _is_benchmark(group),
+        provenance={"run": group.run.name, "folder": str(group.run.folder), "part": part, **found.to_json()},
+    )
+
+
+def _is_benchmark(group: Group) -> bool:
+    """Whether the benchmark's own images were shown, or a robot its own scenes."""
+    return group.key.pack == BENCHMARK_PACK or all(suite in TRIALS for suite in group.suites)
+
+
+def _cell(found: Rate | None) -> Cell | None:
+    """The rate as a cell. With uncertain episodes its value is the lower of the two readings, and it shows both."""
+    if found is None:
+        return None
+    low, high = found.bounds
+    few = found.low.clusters < FEW
+    return Cell(
+        text=_cell_text(found, few),
+        value=100 * found.low.mean,
+        low=100 * low,
+        high=100 * high,
+        k=found.low.k,
+        n=found.low.n,
+        effective=int(min(found.low.effective, MOST)),
+        states=found.low.clusters,
+        uncertain=found.uncertain,
+        upper=100 * found.high.mean if found.uncertain else None,
+    )
+
+
+def _cell_text(found: Rate, few: bool) -> str:
+    """`98.0 [96.3, 99.0]`; `90.5 to 100.0 [88.9, 100.0]` where errors leave it open; `3/4`, `2 to 3/4` for few states."""
+    ends = dict.fromkeys((found.low, found.high))
+    if few:
+        return " to ".join(str(end.k) for end in ends) + f"/{found.low.n}"
+    low, high = found.bounds
+    return " to ".join(f"{100 * end.mean:.1f}" for end in ends) + f" [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def over_seeds(layout: Layout, row: Row) -> Line | None:
+    """The row as papers print it, mean ± standard deviation of the seeds' rates.
+
+    None for fewer than two seeds, for seeds that did not play the same scenes, and where episodes could have ended either way.
+
+    The deviation is that of the policy's noise on the same initial states: it says nothing of other states, and is no interval.
+    """
+    line, group = row
+    by_seed: dict[int, list[EpisodeRecord]] = {}
+    for record in group.records:
+        by_seed.setdefault(record.seed, []).append(record)
+    scenes = {frozenset((r.suite, r.task, r.variant, r.init_state) for r in own) for own in by_seed.values()}
+    if len(by_seed) < 2 or len(scenes) > 1 or any(map(uncertain, group.records)):
+        return None
+    sides = [replace(group, records=own, suites=by_suite(own), counted={}) for own in by_seed.values()]
+    cells = {}
+    for name, metric in line.cells:
+        found = [one for side in sides if (one := rate(side, layout, layout.item(name), metric))]
+        if len(found) == len(sides):
+            values = [100 * one.low.mean for one in found]
+            cells[name, metric] = Cell(
+                f"{fmean(values):.1f} ± {stdev(values):.1f}", fmean(values), n=sum(one.low.n for one in found)
+            )
+    label = f"{line.label}: mean ± std over {len(by_seed)} seeds"
+    return Line(
+        label, "seeds", cells, ("standard deviation between seeds on the same initial states, not an interval",), ranked=False
+    )
+
+
+def _left_open(group: Group, suites: Iterable[str]) -> Iterable[str]:
+    """Episodes that are not what they seem: errors, restarts, other tries, repetitions."""
+    records = [record for suite in suites for record in group.suites.get(suite, ())]
+    if errors := group.errors(suites):
+        listed = ", ".join(f"{count} of the {name}'s" for name, count in errors.items())
+        total = sum(errors.values())
+        yield f"{total} episodes ended in an error ({listed}): the cell shows both bounds, errors as failures and as successes"
+    if lost := sum(record.success is not None and record.policy_losses > 0 for record in records):
+        yield f"{lost} episodes were lost by the policy and played again: their successes count in the upper bound alone"
+    if again := sum(record.attempts > 1 for record in records):
+        yield f"{again} episodes were started more than once"
+    if repeats := sum(group.repeats.get(suite, 0) for suite in suites):
+        yield f"{repeats} episodes repeat a trajectory under another seed: they count, and tell nothing new of their state"
+
+
+def _told(group: Group, found: Conditions) -> Iterable[str]:
+    """What must be equal before two measured rows may be compared, and what must be known before one is believed."""
+    version = f" v{found.protocol_version}" if found.protocol_version is not None else ""
+    yield f"protocol {', '.join(found.protocol)}{version}"
+    if group.key.pack:
+        yield f"{_pack(group.key.pack)} ({group.key.fingerprint})"
+    if found.backend:
+        yield f"played by {', '.join(found.backend)}"
+    if renderer := found.gl.get("renderer"):
+        yield f"drawn by {renderer}"
+    yield from _drawing(group)
+    if len(found.seeds) > 1:
+        yield f"{len(found.seeds)} seeds"
+    if found.machines > 1:
+        yield f"played under {found.machines} different sets of conditions (see `nora-bench show`)"
+    if found.stopped:
+        until = group.run.run.get("until") or {}
+        yield f"stopped early ({found.stopped})"
+        if until.get("stop"):
+            bounds = f"{100 * until['low']:.1f} to {100 * until['high']:.1f}"
+            yield f"the interval over all tasks that is valid under this rule is {bounds}"
+    yield from action_warnings(group.run, group.records)
+    if "untrained" in found.marks:
+        yield "untrained weights: no result of any model"
+    if "privileged" in found.marks:
+        yield "sees the simulator's state, which no robot can"
+
+
+def _drawing(group: Group) -> Iterable[str]:
+    """How images were made, where episodes say so; tasks by the way."""
+    ways: dict[str, dict[str, None]] = {}
+    for record in group.records:
+        if record.renderer:
+            ways.setdefault(record.renderer, {})[record.task] = None
+    if len(ways) == 1:
+        yield f"images by {next(iter(ways))}"
+    elif ways:
+        yield "images by " + ", ".join(f"{way} ({', '.join(tasks)})" for way, tasks in ways.items())
+
+
+def _pack(name: str) -> str:
+    return "stand-in assets, not the benchmark's images" if name == "standin" else f"{name} assets"
+
+
+def delta(layout: Layout, a: Group, b: Group, *, anyway: bool = False) -> Line:
+    """The row of differences, second minus first: the same matches, p-values and verdicts as `nora-bench compare`.
+
+    A row without cells, its note saying why, where the two were not played under the same conditions.
+    """
+    line = Line("Δ measured", "delta", {})
+    try:
+        matches, unlike = match_table(layout, a, b, anyway=anyway)
+    except Incomparable as error:
+        return replace(line, notes=(f"no difference: {error}",))
+    note = (
+        "second measured row minus the first, simultaneous 95 % intervals over its columns; exact test paired by initial state, "
+        "p corrected over the columns (Holm)"
+    )
+    if unlike:
+        note += f"; not the policies alone differ, but also {'; '.join(one.text for one in unlike)}"
+    if not matches:
+        return replace(line, notes=("no difference: the runs have no initial state in common",))
+    cells = {key: _delta_cell(match) for key, match in matches.items()}
+    return replace(line, cells=cells, notes=(note,))
+
+
+def _delta_cell(match: Match) -> Cell:
+    found = match.difference
+    low, mean, high = (100 * value for value in (found.low, found.mean, found.high))
+    text = f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+    notes = (match.part,) if match.part else ()
+    return Cell(text, mean, notes, low, high, n=found.pairs, states=found.scenes, p=match.p)

@@ -1,0 +1,89 @@
+"""What is behind a cell of a table: the episodes it counts and those it leaves out, or the paper it was printed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...envs.registry import nearest
+from ..grouping import Group, episodes, outcome, parts, uncertain
+from ..layouts import Item, Layout
+from ..store.reader import StoredRun
+from ..store.records import EpisodeRecord
+from . import published
+from .model import Cell
+from .rows import rows
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """One cell, taken apart."""
+
+    policy: str
+    item: str
+    cell: Cell
+    counted: tuple[EpisodeRecord, ...] = ()
+    left_out: tuple[tuple[EpisodeRecord, str], ...] = ()
+    """Episodes whose outcome is open, or not known, each with the reason."""
+    source: str = ""
+    """For a published cell, where it was printed."""
+
+
+def trace(layout: Layout, run: StoredRun, name: str, metric: str = "success") -> list[Traced]:
+    """The cells called `policy/column` (`NORA-1.5/Goal`): measured ones of the run first, the published one after.
+
+    Raises KeyError naming what there is.
+    """
+    policy, item = _split(layout, name)
+    key = (item.name, metric)
+    found = [
+        _measured(layout, group, item, metric, line.cells[key])
+        for line, group in rows(layout, run)
+        if _is(group, policy) and key in line.cells
+    ]
+    printed = published.cells(layout).get((_model(layout, policy), item.name, metric))
+    if printed is not None:
+        cell = Cell(printed.text, printed.value, printed.notes)
+        found.append(Traced(_model(layout, policy), item.name, cell, source=printed.source))
+    if not found:
+        known = [*dict.fromkeys(group.key.policy for _, group in rows(layout, run)), *published.models(layout)]
+        raise KeyError(f"table {layout.id} has no cell {name!r}{nearest(policy, known)}; its rows are {', '.join(known)}")
+    return found
+
+
+def _split(layout: Layout, name: str) -> tuple[str, Item]:
+    """Policy and column; both may hold a slash themselves."""
+    unknown = KeyError(f"{name!r} is not of the form policy/column, such as 'NORA-1.5/Goal'")
+    for at in (at for at, sign in enumerate(name) if sign == "/"):
+        try:
+            return name[:at].strip(), layout.item(name[at + 1 :].strip())
+        except KeyError as error:
+            unknown = error
+    raise unknown
+
+
+def _is(group: Group, policy: str) -> bool:
+    return policy.casefold() in (group.key.policy.casefold(), f"{group.key.policy} · {group.run.name}".casefold())
+
+
+def _model(layout: Layout, policy: str) -> str:
+    return next((name for name in published.models(layout) if name.casefold() == policy.casefold()), policy)
+
+
+def _measured(layout: Layout, group: Group, item: Item, metric: str, cell: Cell) -> Traced:
+    counted: list[EpisodeRecord] = []
+    left_out: list[tuple[EpisodeRecord, str]] = []
+    for part in parts(layout, item, metric):
+        for record in episodes(group, part):
+            if outcome(record, metric) is not None and not uncertain(record):
+                counted.append(record)
+            else:
+                left_out.append((record, _reason(record, metric)))
+    return Traced(group.key.policy, item.name, cell, tuple(counted), tuple(left_out))
+
+
+def _reason(record: EpisodeRecord, metric: str) -> str:
+    if record.success is None:
+        return f"ended in an error: {record.error}; a failure in the lower bound, a success in the upper"
+    if uncertain(record):
+        return f"lost by the policy {record.policy_losses} times before: a failure in the lower bound, a success in the upper"
+    return f"{metric} was not recorded"

@@ -1,0 +1,73 @@
+"""Jerk-limited plans and the gripper's memory, against upstream's own."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ruckig", reason="needs the extra [simpler]: pip install '.[simpler]'")
+pytest.importorskip("sapien", reason="needs the extra [simpler]: pip install '.[simpler]'")
+
+from nora_bench.envs.base import WorldError
+from nora_bench.envs.simpler.sim.controllers import Arm, Gripper
+from nora_bench.envs.simpler.sim.motion import SUBSTEPS, Planner
+
+START = np.zeros(2)
+
+
+def arm_planner():
+    return Planner(9, velocity=1.5, acceleration=2.0, jerk=50.0)
+
+
+def test_recorded_plans_are_reproduced_to_the_last_bit(simpler_golden):
+    cases = np.load(simpler_golden / "controller_cases.npz")
+    planner = arm_planner()
+    for case in range(len(cases["plan_start"])):
+        plan = planner.plan(*(cases[name][case].tolist() for name in ("plan_start", "plan_init_v", "plan_target")))
+        assert plan.duration == cases["plan_duration"][case]
+        assert np.array_equal(plan.position, cases["plan_pos"][case])
+        assert np.array_equal(plan.velocity, cases["plan_vel"][case])
+
+
+def test_a_plan_keeps_its_limits():
+    plan = arm_planner().plan([0.0] * 9, [0.0] * 9, [2.0] * 9)
+    assert len(plan.position) == SUBSTEPS + 1
+    assert np.abs(plan.velocity).max() <= 1.5
+    assert np.abs(np.diff(plan.velocity, axis=0) * 513).max() <= 2.0 + 1e-9
+
+
+def test_a_target_that_is_not_a_number_is_refused():
+    with pytest.raises(WorldError, match="no motion to the joint target"):
+        arm_planner().plan([0.0] * 9, [0.0] * 9, [float("nan")] * 9)
+
+
+def test_the_arm_goes_on_from_where_its_last_plan_ended():
+    arm = Arm()
+    first = arm.plan(np.zeros(9), np.zeros(9), np.full(9, 0.5))
+    second = arm.plan(np.full(9, -0.3), np.zeros(9), np.full(9, 0.6))
+    assert second.position[0] == first.position[-1]
+    assert second.velocity[0] == first.velocity[-1]
+
+
+def test_the_fingers_start_from_where_they_are():
+    gripper = Gripper(START)
+    gripper.plan(START, START, gripper.target(1.0))
+    blocked = np.full(2, 0.4)
+    assert gripper.plan(blocked, START, gripper.target(0.0)).position[0] == blocked.tolist()
+
+
+def test_no_command_goes_on_closing():
+    gripper = Gripper(START)
+    target = gripper.target(1.0)
+    gripper.plan(START, START, target)
+    assert np.array_equal(gripper.target(0.0), target)
+
+
+def test_a_small_command_replaces_what_was_under_way():
+    gripper = Gripper(START)
+    gripper.plan(START, START, gripper.target(1.0))
+    reached = gripper.plan(START, START, gripper.target(0.0)).position[-1]
+    assert gripper.target(0.05) == pytest.approx(np.array(reached) + 0.05 * 1.31)
+
+
+@pytest.mark.parametrize(("command", "target"), [(2.0, 1.31), (-2.0, -0.0101)])
+def test_targets_stay_within_the_fingers_range(command, target):
+    assert Gripper(START).target(command) == pytest.approx([target] * 2)

@@ -1,0 +1,65 @@
+import os
+
+import pytest
+from nora_bench.envs.base import SuiteError
+from nora_bench.envs.packs import fingerprint
+from nora_bench.harness.errors import NotAble
+from nora_bench.harness.execution.asset_guard import AssetWatch
+
+
+@pytest.fixture
+def pack(tmp_path):
+    """A folder of two files."""
+    for name in ("mesh.obj", "textures/wood.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    return tmp_path
+
+
+def watching(pack):
+    return AssetWatch(str(pack), fingerprint(pack), lambda: fingerprint(pack))
+
+
+def test_a_pack_that_stays_is_fine(pack):
+    watching(pack).require_same()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda pack: (pack / "mesh.obj").write_text("another mesh"),
+        lambda pack: (pack / "mesh.obj").unlink(),
+        lambda pack: (pack / "mesh.obj").rename(pack / "mesh.obj.old"),
+    ],
+)
+def test_files_that_changed_are_named(pack, change):
+    watch = watching(pack)
+    change(pack)
+    with pytest.raises(NotAble, match=r"assets changed while they were drawn with \(mesh.obj.*no episode was recorded since"):
+        watch.require_same()
+
+
+def test_a_pack_that_was_written_anew_with_the_same_contents_is_the_same(pack):
+    watch = watching(pack)
+    os.utime(pack / "mesh.obj", (1, 1))
+    watch.require_same()
+
+
+def test_files_that_no_fingerprint_counts_may_come_and_go(pack):
+    watch = watching(pack)
+    (pack / "mesh.obj.convex.stl").write_text("cooked")
+    watch.require_same()
+
+
+def test_a_pack_of_which_files_are_missing_is_another_one(pack):
+    def incomplete():
+        raise SuiteError("lacks 1 file")
+
+    watch = AssetWatch(str(pack), fingerprint(pack), incomplete)
+    (pack / "mesh.obj").unlink()
+    with pytest.raises(NotAble, match="assets changed"):
+        watch.require_same()
+
+
+def test_a_suite_without_assets_has_nothing_to_watch():
+    AssetWatch("", "0123456789abcdef", lambda: "").require_same()

@@ -1,0 +1,66 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from fakes import protocol
+from nora_bench.envs.base import Needs, WorldOptions
+from nora_bench.harness.execution.worker_process import WorkerSetup, ending, log_tail
+
+
+def environment(gl="egl", **base):
+    return WorkerSetup("fakes:toy", WorldOptions("", gl, "/cache"), protocol(), Needs()).environment(base)
+
+
+def test_a_worker_computes_with_one_thread_whatever_the_user_set():
+    given = environment(OMP_NUM_THREADS="16")
+    assert {given[f"{name}_NUM_THREADS"] for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA")} == {"1"}
+
+
+@pytest.mark.parametrize(("gl", "mujoco"), [("egl", "egl"), ("osmesa", "osmesa"), ("none", "disabled")])
+def test_a_worker_draws_with_what_was_chosen(gl, mujoco):
+    assert environment(gl)["MUJOCO_GL"] == mujoco
+
+
+def test_a_worker_compiles_into_our_cache():
+    assert environment()["NUMBA_CACHE_DIR"] == "/cache/numba"
+
+
+def test_a_worker_keeps_the_users_other_variables():
+    assert environment(CUDA_VISIBLE_DEVICES="1")["CUDA_VISIBLE_DEVICES"] == "1"
+
+
+def test_a_worker_finds_the_modules_that_we_find():
+    found = subprocess.run(
+        [sys.executable, "-c", "import fakes, json, sys; print(json.dumps(fakes.__file__))"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    import fakes
+
+    assert json.loads(found.stdout) == fakes.__file__
+
+
+def test_a_worker_imports_no_more_than_it_needs():
+    heavy = {"rich", "typer", "yaml", "scipy", "pandas", "psutil", "msgspec", "tomllib", "torch"}
+    code = "import sys, nora_bench.harness.execution.worker; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert heavy.isdisjoint(loaded)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(None, ""), (0, ""), (3, "exit code 3"), (-9, "killed by signal 9 (Killed)"), (-11, "killed by signal 11")],
+)
+def test_endings_are_told_in_words(code, words):
+    assert ending(code).startswith(words)
+    assert bool(ending(code)) == bool(words)
+
+
+def test_the_tail_of_a_log_is_its_last_lines(tmp_path):
+    log = tmp_path / "worker-0.log"
+    log.write_text("\n".join(f"line {n}" for n in range(5000)))
+    assert "    line 4999\n" in log_tail(log)
+    assert len(log_tail(log).splitlines()) < 20

@@ -1,0 +1,99 @@
+import json
+
+import pytest
+from nora_bench.harness.errors import NotAble
+from nora_bench.harness.rendering import gl
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("NORA_BENCH_HOME", str(tmp_path))
+    monkeypatch.delenv("MUJOCO_GL", raising=False)
+
+
+def answer(monkeypatch, **tried):
+    """Let each backend be what `tried` says; returns the names tried, in order."""
+    asked = []
+
+    def fake(name, **_):
+        asked.append(name)
+        return tried[name]
+
+    monkeypatch.setattr(gl, "try_backend", fake)
+    return asked
+
+
+GPU = gl.Backend("egl", renderer="NVIDIA H100 PCIe/PCIe/SSE2")
+SOFT = gl.Backend("egl", renderer="llvmpipe (LLVM 15.0.6, 256 bits)")
+MESA = gl.Backend("osmesa", renderer="llvmpipe (LLVM 15.0.6, 256 bits)")
+NO_EGL = gl.Backend("egl", problem="ImportError: no libEGL")
+NO_MESA = gl.Backend("osmesa", problem="ImportError: no libOSMesa")
+
+
+@pytest.mark.parametrize(
+    ("egl", "osmesa", "chosen"),
+    [(GPU, MESA, GPU), (SOFT, MESA, MESA), (SOFT, NO_MESA, SOFT), (NO_EGL, MESA, MESA)],
+    ids=["gpu first", "osmesa before software egl", "software egl last", "osmesa alone"],
+)
+def test_the_backend_is_chosen_by_what_draws(monkeypatch, egl, osmesa, chosen):
+    answer(monkeypatch, egl=egl, osmesa=osmesa)
+    assert gl.find_gl() == chosen
+
+
+def test_without_any_backend_the_causes_and_the_cure_are_named(monkeypatch):
+    answer(monkeypatch, egl=NO_EGL, osmesa=NO_MESA)
+    with pytest.raises(NotAble, match=r"no libOSMesa.*no libEGL.*doctor --fix"):
+        gl.find_gl()
+
+
+def test_what_worked_is_remembered(monkeypatch):
+    answer(monkeypatch, egl=GPU)
+    gl.find_gl()
+    asked = answer(monkeypatch)
+    assert gl.find_gl() == GPU
+    assert asked == []
+
+
+def test_a_failure_is_not_remembered(monkeypatch):
+    answer(monkeypatch, egl=NO_EGL, osmesa=NO_MESA)
+    with pytest.raises(NotAble):
+        gl.find_gl()
+    answer(monkeypatch, egl=NO_EGL, osmesa=MESA)
+    assert gl.choose_gl() == "osmesa"
+
+
+@pytest.mark.parametrize("junk", ["", "[]", json.dumps({"colour": "red"})])
+def test_a_spoilt_note_is_made_anew(monkeypatch, tmp_path, junk):
+    answer(monkeypatch, egl=GPU)
+    gl.find_gl()
+    next(tmp_path.glob("gl-*.json")).write_text(junk)
+    assert gl.find_gl() == GPU
+
+
+def test_the_environment_decides_where_it_names_a_backend(monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", "egl")
+    answer(monkeypatch, egl=SOFT)
+    assert gl.find_gl() == SOFT
+
+
+def test_a_probe_that_dies_is_a_problem_not_an_error(monkeypatch):
+    monkeypatch.setattr(gl, "PROBE", "import os; os.abort()")
+    assert gl.try_backend("egl").problem == "the process died of signal 6"
+
+
+def test_a_probe_that_hangs_is_given_up(monkeypatch):
+    monkeypatch.setattr(gl, "PROBE", "import time; time.sleep(60)")
+    assert "no answer within" in gl.try_backend("egl", timeout_s=0.2).problem
+
+
+def test_a_probe_that_raises_names_its_error(monkeypatch):
+    monkeypatch.setattr(gl, "PROBE", "raise ImportError('libEGL.so.1 is missing')")
+    assert gl.try_backend("egl").problem == "ImportError: libEGL.so.1 is missing"
+
+
+@pytest.mark.libero
+def test_some_backend_draws_here():
+    pytest.importorskip("mujoco", reason="pip install 'nora-bench[libero]'")
+    found = gl.find_gl()
+    assert found.works
+    assert found.renderer

@@ -1,0 +1,61 @@
+import os
+import signal
+
+import pytest
+from nora_bench.harness.config import parse
+from nora_bench.harness.execution.signals import STOP_SIGNALS, stop_signals
+from nora_bench.harness.lifecycle import create, play, resume_command
+from nora_bench.harness.planning.resolve import prepare
+from nora_bench.harness.rendering.gl import Backend
+from rich.console import Console
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+    """The handlers of the test run come back, whatever a test does to them."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    yield before
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_signal_asks_the_run_to_stop(number):
+    with stop_signals() as stop:
+        assert not stop()
+        os.kill(os.getpid(), number)
+        assert stop()
+
+
+def test_a_second_ctrl_c_does_not_wait():
+    with stop_signals(), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_run_under_nohup_outlives_its_terminal():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with stop_signals() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert not stop()
+
+
+def test_afterwards_signals_are_as_before(handlers):
+    with stop_signals():
+        pass
+    assert {number: signal.getsignal(number) for number in STOP_SIGNALS} == handlers
+
+
+def test_the_resume_command_can_be_pasted(tmp_path):
+    assert resume_command(tmp_path / "my run") == f"nora-bench run --resume --out '{tmp_path}/my run'"
+
+
+def test_an_episode_is_heard_of_before_it_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("NORA_BENCH_HOME", str(tmp_path / "cache"))
+    values = {"suite": "fakes:toy", "policy": "fakes:Walk", "tasks": "0", "episodes": 2, "workers": 1}
+    prepared = prepare(parse({**values, "out": str(tmp_path / "run")}))
+    heard = []
+    with create(prepared, {}) as store:
+        play(prepared, store, Backend("none"), Console(quiet=True), lambda record: heard.append((record.key, store.keys())))
+        kept = [record.key for record in store.records()]
+    assert heard == [(kept[0], set()), (kept[1], {kept[0]})]

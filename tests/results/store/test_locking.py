@@ -1,0 +1,78 @@
+"""One writer per run, also where the file system has no locks."""
+
+import errno
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+from nora_bench.harness.errors import exit_code
+from nora_bench.results.store import locking
+from nora_bench.results.store.reader import StoreLocked
+from nora_bench.results.store.writer import DiskError, Store
+from nora_bench.training.engine.checkpoints import claimed
+from nora_bench.training.engine.config import TrainingError
+
+
+@pytest.fixture(params=[errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS], ids=["ENOLCK", "EOPNOTSUPP", "ENOSYS"])
+def lockless(request, monkeypatch):
+    """A file system whose `flock` gives that answer."""
+    refuse(monkeypatch, request.param)
+
+
+def refuse(monkeypatch, number):
+    def flock(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(locking.fcntl, "flock", flock)
+
+
+def test_a_run_is_written_and_gone_on_with_without_locks(lockless, record, tmp_path):
+    with Store.create(tmp_path / "run", {}) as store:
+        store.append(record())
+    with Store.open(tmp_path / "run") as store:
+        assert len(store.records()) == 1
+    assert not (tmp_path / "run" / "episodes.jsonl.writer").exists()
+
+
+def test_a_second_writer_is_told_who_writes(lockless, tmp_path):
+    told = f"process {os.getpid()} on {socket.gethostname()}.*rm .*writer"
+    with Store.create(tmp_path / "run", {}), pytest.raises(StoreLocked, match=told):
+        Store.open(tmp_path / "run")
+    with Store.open(tmp_path / "run"):
+        pass
+
+
+def test_the_mark_of_a_process_that_was_killed_counts_for_nothing(lockless, tmp_path):
+    Store.create(tmp_path / "run", {}).close()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    mark = tmp_path / "run" / "episodes.jsonl.writer"
+    mark.write_text(json.dumps([socket.gethostname(), ended.pid, 1.0]))
+    Store.open(tmp_path / "run").close()
+    mark.write_text(json.dumps([socket.gethostname(), os.getpid(), 1.0]))  # its number is another process's now
+    Store.open(tmp_path / "run").close()
+
+
+@pytest.mark.parametrize("content", [json.dumps(["another-machine", 1, 1.0]), "", "[]"], ids=["elsewhere", "empty", "short"])
+def test_a_mark_that_cannot_be_judged_here_is_left_to_the_user(lockless, tmp_path, content):
+    Store.create(tmp_path / "run", {}).close()
+    (tmp_path / "run" / "episodes.jsonl.writer").write_text(content)
+    with pytest.raises(StoreLocked, match="rm "):
+        Store.open(tmp_path / "run")
+
+
+def test_a_training_folder_is_claimed_without_locks(lockless, tmp_path):
+    with claimed(tmp_path), pytest.raises(TrainingError, match=str(os.getpid())), claimed(tmp_path):
+        pass
+    with claimed(tmp_path):
+        pass
+
+
+def test_another_refusal_is_not_taken_for_a_writer(monkeypatch, tmp_path):
+    refuse(monkeypatch, errno.EIO)
+    with pytest.raises(DiskError, match="Input/output error") as caught:
+        Store.create(tmp_path / "run", {})
+    assert exit_code(caught.value) == 3

@@ -1,0 +1,74 @@
+from inspect import signature
+
+import numpy as np
+import pytest
+from nora_bench.training.cli.collect import collect
+from nora_bench.training.collection.perturbation import GRIPPING, Disturbance, Noise
+
+MOVE = np.array([0.5, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
+STAND = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
+NONE = Noise(smooth=0.0, push_chance=0.0)
+ALWAYS = Noise(smooth=0.0, push_chance=1.0)
+
+
+def play(noise, actions, height=1.0, seed=0):
+    """Executed actions and pushes of one episode."""
+    disturbance, rng = Disturbance(noise), np.random.default_rng(seed)
+    rows = [disturbance.apply(action, height, rng) for action in actions]
+    return np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+
+
+def test_without_noise_the_expert_acts():
+    executed, pushed = play(NONE, [MOVE] * 20)
+    assert (executed == MOVE).all() and not pushed.any()
+
+
+def test_smooth_noise_has_the_deviation_that_was_asked_for():
+    executed, _ = play(Noise(smooth=0.06, push_chance=0.0), [MOVE] * 4000)
+    assert (executed - MOVE)[:, :6].std() == pytest.approx(0.06, rel=0.05)
+
+
+def test_smooth_noise_lasts_for_steps():
+    executed, _ = play(Noise(smooth=0.06, push_chance=0.0), [STAND] * 4000)
+    assert np.corrcoef(executed[:-1, 0], executed[1:, 0])[0, 1] == pytest.approx(0.7, abs=0.05)
+
+
+def test_the_gripper_is_left_alone():
+    executed, _ = play(Noise(smooth=0.5, push_chance=0.5), [MOVE] * 200)
+    assert (executed[:, 6] == -1.0).all()
+
+
+def test_no_push_while_the_hand_stands_still():
+    assert not play(ALWAYS, [STAND] * 100)[1].any()
+
+
+def test_a_push_ends_when_the_hand_comes_to_rest():
+    assert play(ALWAYS, [MOVE] * 3 + [STAND] * 5)[1].tolist() == [True] * 3 + [False] * 5
+
+
+def test_no_push_while_the_fingers_are_closing():
+    closing = MOVE.copy()
+    closing[6] = 1.0
+    pushed = play(ALWAYS, [MOVE] * 4 + [closing] * 30)[1]
+    assert pushed[:4].all() and not pushed[4 : 4 + GRIPPING].any() and pushed[4 + GRIPPING :].any()
+
+
+def test_near_the_ground_the_hand_is_pushed_upwards_only():
+    low, _ = play(ALWAYS, [MOVE] * 300, height=0.05)
+    high, _ = play(ALWAYS, [MOVE] * 300, height=0.5)
+    assert low[:, 2].min() >= 0.0 > high[:, 2].min()
+
+
+def test_under_a_push_a_part_of_the_experts_motion_goes_on():
+    executed, _ = play(Noise(smooth=0.0, push_chance=1.0, push_strength=(0.0, 0.0)), [MOVE])
+    assert executed[0, 0] == pytest.approx(0.3 * 0.5)
+
+
+def test_nothing_leaves_the_range_of_actions():
+    executed, _ = play(Noise(smooth=1.0, push_chance=0.5), [MOVE] * 300)
+    assert np.abs(executed).max() == 1.0
+
+
+def test_the_command_disturbs_as_the_class_does_by_default():
+    asked = signature(collect).parameters
+    assert (asked["smooth"].default, asked["pushes"].default) == (Noise().smooth, Noise().push_chance)

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+from nora_bench.training.data.action_stats import bounds
+from nora_bench.training.data.dataset import Chunking, Dataset, split, statistics
+from nora_bench.training.data.demonstrations import DataError
+
+from .made import Numbered, made
+
+
+def dataset(*demonstrations, every=2, **options):
+    stats = {suite: bounds(entry, "extremes") for suite, entry in statistics(demonstrations).items()}
+    return Dataset(demonstrations, Numbered(every), stats, Chunking(5), **options)
+
+
+def test_there_is_an_example_for_every_picture():
+    assert [dataset(made(steps=12))[i].step for i in range(6)] == [0, 2, 4, 6, 8, 10]
+
+
+def test_an_examples_picture_is_of_the_step_at_which_its_chunk_begins():
+    data = dataset(made(0, pushed=[3]), made(1))
+    assert all((data[i].picture == data[i].step).all() for i in range(len(data)))
+
+
+def test_an_example_says_which_demonstration_it_is_of():
+    first, second = made(0, steps=4), made(1, steps=4)
+    assert [dataset(first, second)[i].key for i in range(4)] == [first.key, first.key, second.key, second.key]
+
+
+def test_the_experts_actions_are_learned_not_the_executed_ones():
+    found = made()
+    example = dataset(found)[1]
+    stats = bounds(statistics([found])[found.suite], "extremes")
+    assert stats.unnormalise(example.chunk)[:, :6] == pytest.approx(found.labels[2:7, :6], abs=1e-6)
+
+
+def test_the_gripper_becomes_an_opening():
+    data = dataset(made(steps=12))
+    assert set(data[0].chunk[:, 6]) == {1.0} and set(data[5].chunk[:, 6]) == {0.0}
+
+
+def test_chunks_that_touch_a_push_are_no_examples():
+    data = dataset(made(steps=12, pushed=[5]))
+    assert [data[i].step for i in range(len(data))] == [0, 6, 8, 10]
+
+
+def test_actions_after_the_end_are_marked():
+    data = dataset(made(steps=12))
+    assert data[5].mask.tolist() == [True, True, False, False, False]
+
+
+def test_a_batch_is_its_examples_stacked():
+    data = dataset(made(0), made(1))
+    batch = data.batch([7, 2])
+    assert np.array_equal(batch.pictures, np.stack([data[7].picture, data[2].picture]))
+    assert np.array_equal(batch.chunks, np.stack([data[7].chunk, data[2].chunk]))
+    assert batch.chunks.dtype == np.float32 and batch.masks.shape == (2, 5) and len(batch.instructions) == 2
+
+
+def test_each_suite_is_scaled_by_its_own_statistics():
+    narrow, wide = made(0), made(1, suite="libero_goal")
+    wide.labels[:, :6] *= 3.0
+    data = dataset(narrow, wide)
+    assert np.array_equal(data[0].chunk, data[6].chunk)
+
+
+def test_a_suite_without_statistics_is_refused():
+    with pytest.raises(DataError, match="no statistics for libero_goal"):
+        Dataset([made(suite="libero_goal")], Numbered(), {"libero_object": bounds(statistics([made()])["libero_object"])})
+
+
+def test_nothing_but_pushes_is_no_data_set():
+    with pytest.raises(DataError, match="no chunk"):
+        dataset(made(pushed=range(12)))
+
+
+def test_a_split_is_by_episode_and_keeps_everything():
+    everything = [made(number, steps=2) for number in range(200)]
+    training, validation = split(everything, 0.2)
+    assert {d.key for d in training}.isdisjoint(d.key for d in validation)
+    assert len(training) + len(validation) == 200 and 20 <= len(validation) <= 60
+
+
+def test_a_set_that_grows_keeps_its_split():
+    some, more = [made(n, steps=2) for n in range(30)], [made(n, steps=2) for n in range(60)]
+    grown = {d.key for d in split(more, 0.3)[1]}
+    assert {d.key for d in split(some, 0.3)[1]} == {d.key for d in some} & grown
+
+
+@pytest.mark.parametrize("episodes", [1, 2])
+def test_something_is_always_left_to_train_on(episodes):
+    training, validation = split([made(number, steps=2) for number in range(episodes)], 1.0)
+    assert (len(training), len(validation)) == (1, episodes - 1)
+
+
+def test_relative_actions_have_statistics_of_their_own():
+    found = made(steps=8, robot_states=np.ones((8, 9)))
+    relative = statistics([found], Chunking(1, delta=True))[found.suite]["action"]
+    absolute = statistics([found])[found.suite]["action"]
+    assert np.subtract(absolute["mean"], relative["mean"]) == pytest.approx([1.0] * 6 + [0.0])

@@ -1,0 +1,56 @@
+"""Whoever asks for pictures, one thread draws them."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from nora_bench.envs.base import WorldOptions
+from nora_bench.training.data.drawing_pool import DrawingThread
+from nora_bench.training.data.images import Frames, Look
+
+from .made import made
+
+
+class Watched:
+    """A painter that writes down in which thread it is used."""
+
+    def __init__(self, threads):
+        self.threads = threads
+
+    def open(self, suite, task):
+        self.threads.add(threading.get_ident())
+
+    def place(self, fixtures):
+        pass
+
+    def joint_values(self, states):
+        return states[:, :4]
+
+    def draw(self, shown, before, camera, size):
+        self.threads.add(threading.get_ident())
+        return [np.zeros((size, size, 3), np.uint8) for _ in shown]
+
+    def close(self):
+        self.threads.add(threading.get_ident())
+
+
+def test_a_context_is_made_used_and_freed_in_one_thread(tmp_path):
+    threads: set[int] = set()
+    frames = Frames(tmp_path, Look(size=8, drawn=8, jpeg=False), WorldOptions("", "none", ""))
+    painter: Any = Watched(threads)
+    frames._painter = painter
+    frames.get(made(0))
+    with ThreadPoolExecutor(2) as pool:
+        [*pool.map(lambda number: frames.get(made(number)), (1, 2))]
+    frames.close()
+    assert len(threads) == 1 and threading.get_ident() not in threads
+
+
+def test_what_goes_wrong_there_is_raised_here():
+    drawing = DrawingThread()
+    with pytest.raises(ZeroDivisionError):
+        drawing.call(lambda: 1 // 0)
+    assert drawing.call(lambda: SimpleNamespace(still="alive")).still == "alive"

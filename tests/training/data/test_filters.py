@@ -1,0 +1,27 @@
+import numpy as np
+from nora_bench.training.data.filters import acting, without_noops
+
+from .made import made
+
+
+def action(move, grip):
+    return [move, 0, 0, 0, 0, 0, grip]
+
+
+def test_steps_that_do_nothing_are_left_out_unless_the_gripper_changes():
+    actions = np.array([action(0, -1), action(0.5, -1), action(0, -1), action(0, 1), action(0, 1), action(0.5, 1)])
+    assert acting(actions).tolist() == [False, True, False, True, False, True]
+
+
+def test_the_gripper_is_compared_with_the_last_step_that_was_kept():
+    actions = np.array([action(0, 1), action(0, -1), action(0.5, 1), action(0, -1)])
+    assert acting(actions).tolist() == [False, False, True, True]
+
+
+def test_a_demonstration_loses_the_same_rows_everywhere():
+    found = made()
+    found.labels[3, :6] = 0.0
+    kept = without_noops(found)
+    assert len(kept) == len(found) - 1
+    for name in ("actions", "states", "labels", "pushed", "robot_states", "seen_qpos"):
+        assert np.array_equal(getattr(kept, name), np.delete(getattr(found, name), 3, axis=0))

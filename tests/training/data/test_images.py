@@ -1,0 +1,141 @@
+"""Pictures drawn from stored states are those that the world showed, to the pixel."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from nora_bench.envs import protocols, suites
+from nora_bench.envs.base import EpisodeSpec, Needs, SuiteError
+from nora_bench.envs.libero.sim.env import LiberoWorld
+from nora_bench.policies.base import Observation, PolicyContext
+from nora_bench.policies.images import model_image
+from nora_bench.policies.scripted.policy import ScriptedPolicy
+from nora_bench.training.collection.demonstrator import Demonstrator
+from nora_bench.training.collection.perturbation import Noise
+from nora_bench.training.data.images import Frames, Kept, Look, open_frames
+
+from .made import made
+
+pytest.importorskip("libero", reason="no hf-libero: pip install 'nora-bench[libero]' && nora-bench doctor --fix")
+pytestmark = pytest.mark.libero
+PROTOCOL = "libero/openvla"
+
+
+class Blank(Kept):
+    """Grey pictures; counts how often it is asked."""
+
+    made = 0
+
+    def make(self, demonstration):
+        self.made += 1
+        return np.full((len(self.steps(demonstration)), self.look.size, self.look.size, 3), 127, np.uint8)
+
+
+def test_pictures_are_made_once_and_mapped(tmp_path):
+    kept = Blank(tmp_path, Look(size=8))
+    first, second = kept.get(made()), kept.get(made())
+    assert kept.made == 1 and isinstance(second, np.memmap) and np.array_equal(first, second)
+
+
+def test_another_demonstration_of_that_name_has_pictures_of_its_own(tmp_path):
+    kept = Blank(tmp_path, Look(size=8))
+    assert kept.path(made(0)) != kept.path(made(0, actions=made(1).actions))
+
+
+def test_many_may_make_the_same_pictures_at_once(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        found = [*pool.map(lambda _: Blank(tmp_path, Look(size=8)).get(made()), range(16))]
+    assert all(np.array_equal(found[0], other) for other in found) and len([*tmp_path.iterdir()]) == 1
+
+
+@pytest.mark.parametrize("change", [{"size": 84}, {"every": 1}, {"camera": "wrist"}, {"drawn": 128}, {"jpeg": False}])
+def test_every_look_has_a_folder_of_its_own(change):
+    assert Look(**change).name != Look().name
+
+
+def play(world, suite, task, steps, nudge=lambda scene: None, init=3):
+    """A short demonstration, and what the world showed at every step."""
+    protocol = protocols.get(PROTOCOL)
+    spec = EpisodeSpec(suite, task, init, 0, PROTOCOL)
+    demonstrator = Demonstrator(ScriptedPolicy(), Noise())
+    demonstrator.start(PolicyContext(protocol, (suite,), 7))
+    world.reset(spec, protocol, Needs(cameras=("primary",), privileged=True))
+    nudge(world._scene)
+    shown = []
+    for step in range(steps):
+        view = world.view()
+        shown.append(view.images)
+        chunk = demonstrator.act_one(Observation(spec, step, step, "", view))
+        world.step(chunk.actions[0], look=True)
+    return demonstrator.demonstration(spec.key, suite, suites.get(suite).tasks[task], {}), shown
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory):
+    found = open_frames(tmp_path_factory.mktemp("frames"), Look(size=256, every=1, jpeg=False))
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def world(frames):
+    world = LiberoWorld(frames.options)
+    yield world
+    world.close()
+
+
+@pytest.mark.parametrize(("suite", "task"), [("libero_goal", 3), ("libero_object", 5)])
+def test_a_picture_from_a_state_is_the_one_that_the_world_showed(world, frames, suite, task):
+    demonstration, shown = play(world, suite, task, 6)
+    assert np.array_equal(frames.get(demonstration), np.stack([view["primary"] for view in shown]))
+
+
+def test_fixtures_are_also_found_in_a_recorded_model(world, frames, tmp_path):
+    """LIBERO's own sets say in no other way where they stood."""
+    demonstration, shown = play(world, "libero_goal", 3, 2)
+    others = {name: fact for name, fact in demonstration.facts.items() if name != "fixtures"}
+    drawn = Frames(tmp_path, frames.look, frames.options)
+    drawn.get(play(world, "libero_goal", 3, 1, init=9)[0])  # leaves its own fixtures in the scene
+    assert np.array_equal(drawn.get(replace(demonstration, facts=others))[1], shown[1]["primary"])
+    drawn.close()
+
+
+def test_a_burner_lights_up_at_the_very_step(world, frames):
+    def turn(scene):
+        knob = scene.model.joint("flat_stove_1_button")
+        scene.data.qpos[knob.qposadr], scene.data.qvel[knob.dofadr] = 0.2, 5.0
+
+    demonstration, shown = play(world, "libero_goal", 7, 8, turn)
+    knob = demonstration.states[1:, demonstration.facts["columns"]["flat_stove_1_button"]]
+    assert knob[0] < 0.5 < knob[-1]
+    assert np.array_equal(frames.get(demonstration), np.stack([view["primary"] for view in shown]))
+
+
+def test_another_world_in_the_process_changes_no_picture(frames, tmp_path):
+    """robosuite's own renderer draws every world with the meshes of the one built last."""
+    first = LiberoWorld(frames.options)
+    demonstration, shown = play(first, "libero_object", 1, 2)
+    second = LiberoWorld(frames.options)
+    play(second, "libero_object", 9, 1)
+    drawn = Frames(tmp_path, frames.look, frames.options)
+    assert np.array_equal(drawn.get(demonstration)[1], shown[1]["primary"])
+    spec, protocol = EpisodeSpec("libero_object", 1, 3, 0, PROTOCOL), protocols.get(PROTOCOL)
+    first.reset(spec, protocol, Needs(cameras=("primary",)))
+    assert np.array_equal(first.view().images["primary"], shown[0]["primary"])
+    for thing in (drawn, first, second):
+        thing.close()
+
+
+def test_a_smaller_picture_is_made_as_an_evaluation_makes_it(world, frames, tmp_path):
+    demonstration, shown = play(world, "libero_object", 5, 3)
+    small = Frames(tmp_path, Look(size=112, every=2), frames.options)
+    steps = {name: step for name, step in protocols.get(PROTOCOL).model_image.items() if name != "crop"}
+    wanted = [model_image(shown[step]["primary"], 112, steps) for step in (0, 2)]
+    assert np.array_equal(small.get(demonstration), wanted)
+    small.close()
+
+
+def test_states_of_another_task_are_refused(frames):
+    with pytest.raises(SuiteError, match="9 numbers"):
+        frames.get(made(seen_qpos=None))

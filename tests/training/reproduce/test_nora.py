@@ -1,0 +1,230 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[train]'")
+from nora_bench.training.engine.config import LoopSettings, TrainingError, build, read_recipe
+from nora_bench.training.reproduce import pipeline as running
+from nora_bench.training.reproduce.compute_estimate import DEVICES, PEAK, UTILISATION, PaperStage, lines, stages as paper_stages
+from nora_bench.training.reproduce.nora import Reproduction, nano_stages, write_recipes
+from nora_bench.training.reproduce.pipeline import Stage, is_done, run_all
+from nora_bench.training.reproduce.report import conclude, questions, student
+from nora_bench.training.sft.recipe import SftRecipe
+from nora_bench.training.world_model.stage import WorldModelRecipe
+
+
+@pytest.fixture
+def wanted():
+    return read_recipe("quick", "reproduce", Reproduction)
+
+
+def named(*names, seconds=1.0):
+    return [Stage(name, ("list", name), seconds) for name in names]
+
+
+@pytest.fixture
+def program(monkeypatch, tmp_path):
+    """Stands in for `nora-bench`: notes what it is asked, and ends with the codes of `codes`."""
+    asked = tmp_path / "asked"
+    script = tmp_path / "program.sh"
+    script.write_text(f'echo "$@" >>{asked}\n[ "$2" = bad ] && exit 3\nexit 0\n')
+    monkeypatch.setattr(running, "PROGRAM", ("sh", str(script)))
+    return lambda: asked.read_text().splitlines() if asked.exists() else []
+
+
+# Stages
+
+
+def test_stages_run_in_order_and_say_their_cost_before_they_start(program, tmp_path):
+    said = []
+    run_all(named("one", "two", seconds=400.0), tmp_path / "out", lambda line: said.append((line, len(program()))))
+    assert program() == ["list one", "list two"]
+    assert [count for _, count in said] == [0, 1]
+    assert "stage 1 of 2, one: about 7 min on one core" in said[0][0] and "nora-bench list one" in said[0][0]
+
+
+def test_a_stage_that_is_done_is_not_done_again(program, tmp_path):
+    run_all(named("one"), tmp_path, lambda line: None)
+    run_all(named("one", "two"), tmp_path, lambda line: None)
+    assert program() == ["list one", "list two"]
+
+
+def test_a_stage_that_fails_stops_the_rest_and_is_named_with_its_command(program, tmp_path):
+    with pytest.raises(TrainingError, match=r"(?s)stage bad ended with code 3.*nora-bench list bad"):
+        run_all(named("one", "bad", "two"), tmp_path, lambda line: None)
+    assert program() == ["list one", "list bad"]
+    assert is_done(tmp_path, named("one")[0]) and not is_done(tmp_path, named("bad")[0])
+
+
+def test_a_folder_of_another_reproduction_is_refused(program, tmp_path):
+    run_all(named("one"), tmp_path, lambda line: None)
+    with pytest.raises(TrainingError, match="another reproduction"):
+        run_all([Stage("one", ("list", "other"), 1.0)], tmp_path, lambda line: None)
+
+
+def test_more_workers_do_not_make_it_another_reproduction(program, tmp_path):
+    run_all([Stage("one", ("collect", "--workers", "1", "--out", "x"), 1.0)], tmp_path, lambda line: None)
+    assert is_done(tmp_path, Stage("one", ("collect", "--workers", "2", "--out", "x"), 1.0))
+    with pytest.raises(TrainingError, match="another reproduction"):
+        is_done(tmp_path, Stage("one", ("collect", "--workers", "1", "--out", "y"), 1.0))
+
+
+def test_episodes_that_were_begun_are_resumed(program, tmp_path):
+    (tmp_path / "run").mkdir()
+    stage = Stage("play", ("run", "--out", str(tmp_path / "run")), 1.0)
+    (tmp_path / "run" / "run.json").write_text("{}")
+    run_all([stage], tmp_path, lambda line: None)
+    assert program() == [f"run --out {tmp_path / 'run'} --resume"]
+
+
+# The nano reproduction
+
+
+def test_every_stage_reads_what_an_earlier_one_wrote(wanted, tmp_path):
+    written = {str(tmp_path / "frames"), str(tmp_path / "latents")}
+    for stage in nano_stages(wanted, tmp_path):
+        options = dict(zip(stage.command, stage.command[1:], strict=False))
+        for option in ("--data", "--policy", "--world-model", "--labels"):
+            if option in stage.command:
+                assert any(options[option].startswith(place) for place in written), (stage.name, option)
+        written.add(options["--out"])
+
+
+def test_stages_have_names_of_their_own(wanted, tmp_path):
+    many = replace(wanted, seeds=(0, 1, 2))
+    names = [stage.name for stage in nano_stages(many, tmp_path)]
+    assert len(set(names)) == len(names)
+    assert sum(name.startswith("play-") for name in names) == 3 * (4 + len(many.rewards))
+
+
+def test_held_out_states_are_played_and_nothing_else_uses_them(wanted, tmp_path):
+    full = read_recipe("nano", "reproduce", Reproduction)
+    for stage in nano_stages(full, tmp_path):
+        assert ("--init-states" in stage.command) == (stage.command[0] == "run")
+        assert "--held-out" not in stage.command
+    assert full.init_states == "40-44" and full.episodes == 50
+
+
+def test_recipes_of_supervised_training_differ_in_chunk_and_seed(wanted, tmp_path):
+    import yaml
+
+    write_recipes(replace(wanted, seeds=(0, 1)), tmp_path)
+    found = yaml.safe_load((tmp_path / "recipes" / "sft-chunk1-seed1.yaml").read_text())
+    assert (found["start"]["nano"]["chunk"], found["start"]["seed"], found["loop"]["seed"]) == (1, 1, 1)
+    assert found["start"]["fast"] == str(tmp_path / "tokenizer-1") and found["data"]["every"] == wanted.every
+    assert len(list((tmp_path / "recipes").iterdir())) == 4
+
+
+def test_without_a_base_the_same_is_trained_from_drawn_weights():
+    nano, scratch = (read_recipe(name, "reproduce", Reproduction) for name in ("nano", "scratch"))
+    assert replace(scratch, base=nano.base, sft=nano.sft) == nano
+
+
+def test_a_base_is_what_every_supervised_training_starts_from(wanted, tmp_path):
+    import yaml
+
+    write_recipes(replace(wanted, base="nora-1.5-nano"), tmp_path)
+    found = yaml.safe_load((tmp_path / "recipes" / "sft-chunk1-seed0.yaml").read_text())
+    assert found["start"]["checkpoint"] == "nora-1.5-nano" and found["start"]["chunk"] == 1
+    assert found["data"]["statistics"] == "start" and "nano" not in found["start"]
+    build(yaml.safe_dump(found), "here", SftRecipe)
+
+
+def test_a_reproduction_that_cannot_be_is_told(wanted):
+    assert "heads must hold 5: [flow]" in replace(wanted, heads={1: ("flow",), 5: ("fast",)}).problem()
+    assert "unknown reward best" in replace(wanted, rewards=("best",)).problem()
+    assert not wanted.problem() and not read_recipe("nano", "reproduce", Reproduction).problem()
+
+
+def test_the_questions_are_those_of_the_papers():
+    asked = {
+        contrast.question: (contrast.a, contrast.b) for contrast in questions(read_recipe("nano", "reproduce", Reproduction))
+    }
+    assert asked["chunk 1 -> 5, flow"] == ("sft-chunk1-flow", "sft-chunk5-flow")
+    assert asked["FAST -> flow, chunk 5"] == ("sft-chunk5-fast", "sft-chunk5-flow")
+    assert asked["SFT -> DPO, wm-endgoal+gta"] == ("sft-chunk5-flow", "dpo-wm-endgoal+gta")
+
+
+def test_answers_are_told_by_seed_and_in_the_mean(wanted, tmp_path):
+    differences = iter([0.1, 0.3] * 20)
+
+    def ask(*command):
+        if command[0] == "table":
+            return ""
+        by = {"mean": next(differences), "low": -0.05, "high": 0.4}
+        match = {"suite": "libero_object", "a": {"mean": 0.5}, "b": {"mean": 0.6}, "difference": by, "p_holm": 0.03}
+        return json.dumps({"matches": [match]})
+
+    *_, path = conclude(replace(wanted, seeds=(0, 1)), tmp_path, ask)
+    text = path.read_text()
+    assert "| SFT -> DPO, gta | libero_object | 1 | 50.0 | 60.0 | +30.0 (-5.0, +40.0) | 0.03 |" in text
+    assert "| SFT -> DPO, gta | +20.0 (-107.1, +147.1) | +10.0 to +30.0 | 2 |" in text
+
+
+def test_the_interval_over_seeds_is_students():
+    assert student([1.0, 2.0, 3.0]) == pytest.approx(
+        (2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5)
+    )  # tables: t(0.975, 2) = 4.3027
+
+
+# Recipes
+
+
+def test_a_field_that_no_stage_knows_is_named_at_any_depth():
+    with pytest.raises(TrainingError, match=r"here: loop: unknown stpes; known are .*steps"):
+        build("loop: {stpes: 3, batch: 1}", "here", WorldModelRecipe)
+
+
+@pytest.mark.parametrize("text", ["loop: [", "loop: {steps: many, batch: 1}", "preset: nano"])
+def test_a_recipe_that_means_nothing_says_where(text):
+    with pytest.raises(TrainingError, match="here"):
+        build(text, "here", WorldModelRecipe)
+
+
+def test_an_unknown_recipe_names_the_known_ones():
+    with pytest.raises(TrainingError, match="no recipe 'best' for world-model; take one of nano, paper"):
+        read_recipe("best", "world-model", WorldModelRecipe)
+
+
+def test_options_change_a_loop_and_cut_a_warm_up_that_no_longer_fits():
+    loop = LoopSettings(steps=100, batch=4, warmup=20)
+    assert loop.changed(steps=5, seed=None) == replace(loop, steps=5, warmup=5)
+
+
+# The full size
+
+
+def test_gpu_hours_are_operations_over_the_assumed_rate():
+    assert PaperStage("x", "", operations=PEAK * UTILISATION * 7200).hours == pytest.approx(2.0)
+
+
+def test_the_full_size_plan_says_that_nothing_was_measured(cli):
+    ended = cli("reproduce", "paper", "--dry-run")
+    assert ended.code == 0 and "COMPUTED" in ended.out and "ASSUMED" in ended.out
+    assert all(stage.name in ended.out for stage in paper_stages())
+    assert DEVICES == 8 and len([*lines()]) > 6
+
+
+def test_the_full_size_is_not_begun_by_mistake(cli):
+    ended = cli("reproduce", "paper")
+    assert ended.code == 2 and "nora-bench reproduce paper --dry-run" in ended.err
+
+
+def test_a_dry_run_of_the_nano_reproduction_writes_nothing(cli, tmp_path):
+    ended = cli("reproduce", "nano", "--quick", "--dry-run", "--out", tmp_path / "out")
+    assert ended.code == 0 and "16 stages, 16 to do" in ended.out and not (tmp_path / "out").exists()
+
+
+@pytest.mark.libero
+@pytest.mark.slow
+def test_the_quick_reproduction_runs_from_nothing_to_its_tables_and_goes_on_where_it_was(tmp_path, capfd):
+    from nora_bench.harness.cli import main
+
+    for wanted in ("16 to do", "0 to do"):
+        with pytest.raises(SystemExit) as ended:
+            main(["reproduce", "nano", "--quick", "--out", str(tmp_path)])
+        out = capfd.readouterr().out
+        assert not ended.value.code and wanted in out
+    assert "SFT -> DPO, wm-subgoal" in (tmp_path / "tables" / "contrasts.md").read_text()
+    assert "dpo-gta" in (tmp_path / "tables" / "nora15-table6.md").read_text()

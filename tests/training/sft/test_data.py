@@ -1,0 +1,104 @@
+"""How demonstrations are scaled for fine-tuning, and what the recipes say."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
+import torch
+from nora_bench.training.data.dataset import Chunking, Dataset
+from nora_bench.training.data.demonstrations import DataError, Source
+from nora_bench.training.engine.config import read_recipe
+from nora_bench.training.sft.data import SftExamples, bounds, require_scenes
+from nora_bench.training.sft.recipe import DataSettings, SftRecipe
+from nora_bench.training.sft.stage import Prepared
+
+from .made import Numbered, made
+
+RECIPES = ("nano", "nano-plain", "paper", "released", "released-rlds")
+
+
+def test_each_suite_has_its_own_bounds():
+    stats, table = bounds([made()], DataSettings(), {})
+    assert list(stats) == list(table) == [made().suite]
+    assert table[made().suite]["action"]["mask"] == [True] * 6 + [False]
+
+
+def test_the_gripper_can_be_scaled_to_minus_one_and_one():
+    stats, _ = bounds([made()], DataSettings(scale_gripper=True), {})
+    used = stats[made().suite]
+    assert used.unnormalise(np.array([0.0] * 6 + [-1.0]))[-1] == 0.0
+    assert used.unnormalise(np.array([0.0] * 6 + [1.0]))[-1] == 1.0
+
+
+def test_a_component_that_never_changes_keeps_a_floor():
+    stats, _ = bounds([made()], DataSettings(floor=0.5), {})
+    used = stats[made().suite]
+    assert ((used.high - used.low)[:6] >= 1.0 - 1e-9).all()
+
+
+def test_the_bounds_of_the_start_can_be_kept():
+    entry = {"q01": [-2.0] * 7, "q99": [2.0] * 7, "mask": [True] * 7}
+    stats, table = bounds([made()], DataSettings(statistics="start"), {made().suite: entry})
+    assert stats[made().suite].high.tolist() == [2.0] * 7
+    assert table == {made().suite: entry}
+
+
+def test_a_start_without_bounds_for_a_suite_is_named():
+    with pytest.raises(DataError, match=made().suite):
+        bounds([made()], DataSettings(statistics="start"), {})
+
+
+def test_a_batch_is_what_the_objective_takes():
+    stats, _ = bounds([made()], DataSettings(), {})
+    examples = SftExamples(Dataset([made()], Numbered(2), stats, Chunking(5)), scenes=False)
+    batch = examples.batch(np.array([1, 0]))
+    assert batch.images.shape[0] == len(batch.instructions) == 2
+    assert batch.actions.shape == (2, 5, 7) and batch.mask.shape == (2, 5)
+    assert batch.targets is None
+
+
+def test_two_sets_may_hold_the_same_episode_disturbed_otherwise():
+    """A second collection of the same states and seeds: each example is told of its own scene."""
+    pytest.importorskip("libero", reason="no hf-libero: nora-bench doctor --fix")
+    camera = '<mujoco><worldbody><camera name="agentview" pos="0 0 2" quat="1 0 0 0" fovy="90"/></worldbody></mujoco>'
+    facts = {"columns": {"milk_1_joint0": 1}, "fixtures": {}}
+    sets = [made(model=camera, facts=facts, states=np.full((12, 9), place)) for place in (0.1, 0.2)]
+    stats, _ = bounds(sets, DataSettings(), {})
+    examples = SftExamples(Dataset(sets, Numbered(2), stats, Chunking(5)), scenes=True)
+    places = examples.batch(np.array([0, len(examples) - 1])).targets.places[:, 1]
+    assert not np.allclose(places[0], places[1])
+
+
+def test_demonstrations_that_do_not_say_where_things_stand_are_named_with_what_helps(tmp_path):
+    own = made(facts={"columns": {}, "fixtures": {}})
+    source = Source(tmp_path / "libero_object" / "milk_demo.hdf5", "demo_0", np.arange(12), 12)
+    theirs = made(1, key="theirs", facts={}, source=source)
+    require_scenes([own])
+    with pytest.raises(DataError, match=r"1 of 2 do not, theirs .*regenerate --data .*libero_object .*--recipe nano-plain"):
+        require_scenes([own, theirs])
+    with pytest.raises(DataError, match="Take a recipe without"):
+        require_scenes([made(facts={}, source=source, model="")])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_shipped_recipe_is_one_that_can_run(name):
+    assert read_recipe(name, "sft", SftRecipe).loop.problem() == ""
+
+
+def test_the_paper_recipe_sees_512_examples_per_update_on_eight_devices():
+    loop = read_recipe("paper", "sft", SftRecipe).loop
+    assert (loop.batch * loop.accumulation * 8, loop.steps, loop.warmup, loop.rate) == (512, 150_000, 5_000, 5e-5)
+
+
+def test_a_plan_counts_the_examples_of_all_devices(monkeypatch, tmp_path):
+    recipe = read_recipe("nano", "sft", SftRecipe)
+    stats, _ = bounds([made()], DataSettings(), {})
+    examples = SftExamples(Dataset([made()], Numbered(2), stats, Chunking(5)), scenes=False)
+    objective: Any = SimpleNamespace(model=torch.nn.Linear(1, 1))
+    prepared = Prepared(recipe, objective, examples, None, tmp_path)
+    assert "of 32 examples on 1 device:" in dict(prepared.lines())["updates"]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "of 64 examples on 2 devices:" in dict(prepared.lines())["updates"]

@@ -1,0 +1,1 @@
+"""Demonstrations on disk, images, action statistics and training examples."""

@@ -1,0 +1,268 @@
+"""Examples for training: a picture, an instruction, the normalised chunk that follows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from ...envs.types import Array
+from ...policies.adapters import NormStats
+from . import action_stats
+from .demonstrations import DataError, Demonstration
+
+
+class Pictures(Protocol):
+    """Where pictures come from: drawn from states (`frames.Frames`), or stored with the data (`lerobot.Stored`)."""
+
+    def steps(self, demonstration: Demonstration) -> range:
+        """The steps that have a picture."""
+        ...
+
+    def get(self, demonstration: Demonstration) -> Array:
+        """[pictures, size, size, 3] uint8, one for each of those steps."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What a policy is shown at a step, and what it should answer."""
+
+    picture: Array
+    """[size, size, 3] uint8, as an evaluation shows it."""
+    instruction: str
+    chunk: Array
+    """[length, action size] float32, normalised; the gripper is the opening, 1 open and 0 closed."""
+    mask: Array
+    """[length] bool: actions that the episode holds."""
+    key: str
+    """Of the demonstration."""
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Examples, stacked."""
+
+    pictures: Array
+    """[examples, size, size, 3] uint8."""
+    instructions: tuple[str, ...]
+    chunks: Array
+    """[examples, length, action size] float32."""
+    masks: Array
+    """[examples, length] bool."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Episode:
+    demonstration: Demonstration
+    pictures: Array
+    """Indices of pictures, one for each chunk."""
+    starts: Array
+    chunks: Array
+    real: Array
+
+
+class Dataset:
+    """Examples with random access: one for each picture from which an unspoilt chunk follows."""
+
+    def __init__(
+        self,
+        demonstrations: Iterable[Demonstration],
+        pictures: Pictures,
+        stats: Mapping[str, NormStats],
+        chunking: Chunking | None = None,
+        *,
+        clip: bool = True,
+    ) -> None:
+        """Cut and normalise everything; pictures are read when asked for.
+
+        Args:
+            demonstrations: those to learn from; see `split`.
+            pictures: where their pictures come from.
+            stats: suite -> bounds.
+            chunking: how episodes are cut.
+            clip: see `action_stats.normalise`.
+        """
+        self.chunking = chunking or Chunking()
+        self.pictures = pictures
+        self._clip = clip
+        self._stats = stats
+        self._shown: dict[int, Array] = {}
+        self.episodes = [self._cut(demonstration) for demonstration in demonstrations]
+        counts = [len(episode.starts) for episode in self.episodes]
+        self._first = np.concatenate([[0], np.cumsum(counts)]).astype(int)
+        if not len(self):
+            raise DataError("no chunk to learn from: every one touches a push, or there are no demonstrations")
+
+    def __len__(self) -> int:
+        return int(self._first[-1])
+
+    def __getitem__(self, index: int) -> Example:
+        number, row = self.find(index)
+        episode = self.episodes[number]
+        return Example(
+            picture=np.asarray(self._pictures(number)[episode.pictures[row]]),
+            instruction=episode.demonstration.instruction,
+            chunk=episode.chunks[row],
+            mask=episode.real[row],
+            key=episode.demonstration.key,
+            step=int(episode.starts[row]),
+        )
+
+    def batch(self, indices: Sequence[int] | Array) -> Batch:
+        """Those examples, stacked."""
+        examples = [self[int(index)] for index in indices]
+        return Batch(
+            np.stack([example.picture for example in examples]),
+            tuple(example.instruction for example in examples),
+            np.stack([example.chunk for example in examples]),
+            np.stack([example.mask for example in examples]),
+        )
+
+    def _pictures(self, number: int) -> Array:
+        """An episode's pictures, looked up once; they are mapped, not held."""
+        if number not in self._shown:
+            self._shown[number] = self.pictures.get(self.episodes[number].demonstration)
+        return self._shown[number]
+
+    def find(self, index: int) -> tuple[int, int]:
+        """(episode's place in `episodes`, row of its chunks) of an example. Raises IndexError beyond the last."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"example {index} of {len(self)}")
+        number = int(np.searchsorted(self._first, index, side="right")) - 1
+        return number, index - int(self._first[number])
+
+    def _cut(self, demonstration: Demonstration) -> _Episode:
+        steps = self.pictures.steps(demonstration)
+        cuts = normalised_chunks(demonstration, steps, self._stats, self.chunking, clip=self._clip)
+        places = np.searchsorted(np.asarray(steps), cuts.starts)
+        return _Episode(demonstration, places, cuts.starts, cuts.actions.astype(np.float32), cuts.real)
+
+
+def normalised_chunks(
+    demonstration: Demonstration, steps: Sequence[int], stats: Mapping[str, NormStats], chunking: Chunking, *, clip: bool = True
+) -> Chunks:
+    """The chunks of a demonstration's labels that begin at those steps, less those that touch a push, normalised."""
+    if demonstration.suite not in stats:
+        raise DataError(f"no statistics for {demonstration.suite}; there are some for {', '.join(stats)}")
+    cuts = raw_chunks(demonstration, steps, chunking)
+    actions = action_stats.normalise(cuts.actions, stats[demonstration.suite], clip=clip)
+    return replace(cuts, actions=fill_released(actions, cuts.real) if chunking.end == "released" else actions)
+
+
+def raw_chunks(demonstration: Demonstration, steps: Sequence[int], chunking: Chunking) -> Chunks:
+    """The same before normalisation: what statistics are to be taken of where actions are made relative."""
+    cuts = cut(action_stats.openings(demonstration.labels), steps, chunking, spoilt=demonstration.pushed)
+    if not chunking.delta:
+        return cuts
+    return replace(cuts, actions=subtract_state(cuts.actions, demonstration.robot_states[cuts.starts]))
+
+
+def statistics(demonstrations: Iterable[Demonstration], chunking: Chunking | None = None) -> dict[str, dict[str, Any]]:
+    """Suite -> what `action_stats.measure` says about the labels, gripper as opening; relative where `chunking` says so."""
+    chunking = chunking or Chunking()
+    by_suite: dict[str, list[Array]] = {}
+    for demonstration in demonstrations:
+        if chunking.delta:
+            cuts = raw_chunks(demonstration, range(len(demonstration)), chunking)
+            actions = cuts.actions[cuts.real]
+        else:
+            actions = action_stats.openings(demonstration.labels)
+        by_suite.setdefault(demonstration.suite, []).append(actions)
+    return {suite: action_stats.measure(episodes) for suite, episodes in by_suite.items()}
+
+
+def split(
+    demonstrations: Iterable[Demonstration], share: float = 0.05, *, seed: int = 0
+) -> tuple[list[Demonstration], list[Demonstration]]:
+    """Training and validation episodes. Each falls by its own key, so a set that grows keeps its split.
+
+    Where all fall to validation, which only a few can, the one nearest to training is trained on.
+
+    Args:
+        demonstrations: all of them.
+        share: of the episodes that go to validation, on average.
+        seed: another split.
+    """
+    training: list[Demonstration] = []
+    validation: list[Demonstration] = []
+    for demonstration in demonstrations:
+        (validation if _lot(demonstration.key, seed) < share else training).append(demonstration)
+    if validation and not training:
+        nearest = max(range(len(validation)), key=lambda index: _lot(validation[index].key, seed))
+        training.append(validation.pop(nearest))
+    return training, validation
+
+
+def _lot(key: str, seed: int) -> float:
+    """Between 0 and 1, the same for the same key."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {key}".encode()).digest()[:8], "big") / 2**64
+
+
+End = Literal["repeat", "still", "released", "drop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunking:
+    """How episodes are cut."""
+
+    length: int = 5
+    """Actions per chunk."""
+    end: End = "repeat"
+    """What stands for actions after the last one. `repeat`: the last action (NORA-1.5's LeRobot loader). `still`: no motion,
+    gripper as it was. `released`: normalised zeros, which is the middle of the range and not stillness, gripper as it was
+    (NORA's RLDS loader). `drop`: nothing; such chunks are left out (the post-training loader)."""
+    delta: bool = False
+    """Subtract the first six numbers of the present state from every action: for sets of absolute poses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """The chunks of an episode that begin at certain steps."""
+
+    starts: Array
+    """[chunks] int: the steps at which they begin."""
+    actions: Array
+    """[chunks, length, action size] float64, not normalised."""
+    real: Array
+    """[chunks, length] bool: actions that the episode holds; the others fill up."""
+
+
+def cut(actions: Array, steps: Sequence[int] | Array, chunking: Chunking, *, spoilt: Array | None = None) -> Chunks:
+    """The chunks that begin at the given steps.
+
+    Args:
+        actions: [episode's steps, action size].
+        steps: where chunks may begin.
+        chunking: how.
+        spoilt: [episode's steps] bool, steps that no chunk may touch (pushes).
+    """
+    starts = np.asarray(steps, int)
+    index = starts[:, None] + np.arange(chunking.length)
+    real = index < len(actions)
+    index = np.minimum(index, len(actions) - 1)
+    usable = real.all(axis=1) if chunking.end == "drop" else np.ones(len(starts), bool)
+    if spoilt is not None:
+        usable &= ~(spoilt[index] & real).any(axis=1)
+    chunks = actions[index]
+    if chunking.end == "still":
+        chunks[~real, :-1] = 0.0
+    return Chunks(starts[usable], chunks[usable], real[usable])
+
+
+def subtract_state(chunks: Array, states: Array) -> Array:
+    """[chunks, length, action size]: the first six numbers relative to [chunks, 6 or more] states; gripper untouched."""
+    relative = chunks.copy()
+    relative[..., :6] -= states[:, None, :6]
+    return relative
+
+
+def fill_released(normalised: Array, real: Array) -> Array:
+    """The released filling, which is applied after normalisation: zeros for motion, the gripper as it is."""
+    filled = normalised.copy()
+    filled[~real, :-1] = 0.0
+    return filled

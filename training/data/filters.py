@@ -1,0 +1,75 @@
+"""Steps in which nothing is done. LIBERO's human demonstrations pause; a policy that learns to pause never goes on.
+
+The rule is that of OpenVLA's no-op-free LIBERO sets, on which the NORA family's checkpoints were tuned as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from ...envs.types import Array
+from .demonstrations import Demonstration
+
+THRESHOLD = 1e-4
+"""Norm of the first six numbers of an action below which it moves nothing."""
+
+
+def acting(actions: Array, threshold: float = THRESHOLD) -> Array:
+    """[steps] bool: steps that move the hand, or whose gripper command differs from that of the last step that counts.
+
+    For the first step only the norm counts.
+    """
+    keep = np.linalg.norm(actions[:, :-1], axis=1) >= threshold
+    last = None
+    for step, gripper in enumerate(actions[:, -1]):
+        keep[step] |= last is not None and gripper != last
+        if keep[step]:
+            last = gripper
+    return keep
+
+
+def without_noops(demonstration: Demonstration, threshold: float = THRESHOLD) -> Demonstration:
+    """The demonstration without the steps in which the expert does nothing. Its actions do not replay to its states."""
+    keep = acting(demonstration.labels, threshold)
+    rows = ("actions", "states", "labels", "pushed", "robot_states")
+    kept = {name: getattr(demonstration, name)[keep] for name in rows}
+    seen, source = demonstration.seen_qpos, demonstration.source
+    source = source and replace(source, rows=source.rows[keep])
+    return replace(demonstration, **kept, seen_qpos=None if seen is None else seen[keep], source=source)
+
+
+REACH = 3
+"""Standard deviations on each side that count."""
+
+
+def smoothed(demonstration: Demonstration, width: float) -> Demonstration:
+    """The demonstration with labels averaged along time; the gripper's stay as they are.
+
+    Args:
+        demonstration: with labels [steps, action size].
+        width: standard deviation of the Gaussian weights, in steps; 0 changes nothing.
+    """
+    if not width:
+        return demonstration
+    labels = demonstration.labels.copy()
+    for first, last in _stretches(demonstration):
+        labels[first:last, :-1] = _averaged(labels[first:last, :-1], width)
+    return replace(demonstration, labels=labels)
+
+
+def _stretches(demonstration: Demonstration) -> list[tuple[int, int]]:
+    """[(first, after last)]: steps over which motion is one: no change of the gripper within, no begin or end of a push."""
+    kinds = np.stack([demonstration.labels[:, -1], demonstration.pushed], axis=1)
+    breaks = np.flatnonzero((np.diff(kinds, axis=0) != 0).any(axis=1)) + 1
+    edges = [0, *breaks.tolist(), len(demonstration)]
+    return [*pairwise(edges)]
+
+
+def _averaged(rows: Array, width: float) -> Array:
+    """[steps, n]: the weighted mean around each step, over the steps that there are."""
+    apart = np.subtract.outer(np.arange(len(rows)), np.arange(len(rows)))
+    weights = np.exp(-0.5 * (apart / width) ** 2) * (np.abs(apart) <= REACH * width)
+    return weights @ rows / weights.sum(axis=1, keepdims=True)

@@ -1,0 +1,169 @@
+"""Demonstrations from wherever they are: ours, LIBERO's own HDF5 sets and others of their layout, LeRobot sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ...envs.types import Array
+from ...harness.errors import InputError
+from .conventions import Gripper, with_command
+from .demonstrations import DataError, Demonstration, read_files, task_files
+from .images import Frames, Kept, Look, open_frames
+from .known_tasks import LIBERO, is_task, suite_of
+from .lerobot import LeRobotSet, is_lerobot, open_lerobot
+from .stored_images import Recorded, Stored, seen_before
+
+CAMERAS = ("primary", "wrist")
+
+
+@dataclass(frozen=True)
+class Data:
+    """The demonstrations of several folders, with LIBERO's actions."""
+
+    demonstrations: Sequence[Demonstration]
+    sets: Mapping[Path, LeRobotSet]
+    """Folder -> LeRobot set."""
+    notes: tuple[str, ...]
+    """What was concluded about sets of others, to be told."""
+
+    def noted(self) -> dict[str, str]:
+        """The notes as a line of a plan."""
+        return {"note": "; ".join(self.notes)} if self.notes else {}
+
+    def pictures(self, folder: Path, look: Look, assets: str, camera: str | None = None) -> Kept:
+        """Where their pictures come from: drawn from the states where it is known where everything stood, else those they bring.
+
+        Args:
+            folder: for all pictures that are made.
+            look: how they are made.
+            assets: what drawn ones are drawn with.
+            camera: column of LeRobot sets; None: that of the look's camera.
+
+        Raises:
+            DataError: some have no pictures, naming one. SuiteError, NotAble: nothing can be drawn here.
+        """
+        others = [d for d in self.demonstrations if not self._of_set(d)]
+        if others and look.camera not in CAMERAS:
+            raise InputError(f"--camera {look.camera}: {' or '.join(CAMERAS)}, but for columns of LeRobot sets")
+        stored = {place: Stored(folder, look, found, camera) for place, found in self.sets.items()}
+        for demonstration in self.demonstrations:
+            if place := self._of_set(demonstration):
+                stored[place].check(demonstration)
+        for demonstration in others:
+            if demonstration.source:
+                _check(demonstration)
+        return AnyPictures(folder, look, stored, open_frames(folder, look, assets) if any(map(is_drawn, others)) else None)
+
+    def _of_set(self, demonstration: Demonstration) -> Path | None:
+        """Folder of the LeRobot set that it is of."""
+        return demonstration.source.place if demonstration.source and demonstration.source.place in self.sets else None
+
+
+class AnyPictures(Kept):
+    """Pictures of demonstrations from several places; see `Data.pictures`."""
+
+    def __init__(self, folder: Path, look: Look, stored: Mapping[Path, Stored], drawn: Frames | None) -> None:
+        super().__init__(drawn.folder if drawn else folder, look)
+        self._stored, self._drawn, self._recorded = stored, drawn, Recorded(folder, look)
+
+    def of(self, demonstration: Demonstration) -> Kept:
+        """Where one's come from."""
+        if demonstration.source and demonstration.source.place in self._stored:
+            return self._stored[demonstration.source.place]
+        return self._drawn if self._drawn and is_drawn(demonstration) else self._recorded
+
+    def path(self, demonstration: Demonstration) -> Path:
+        return self.of(demonstration).path(demonstration)
+
+    def make(self, demonstration: Demonstration) -> Array:
+        return self.of(demonstration).make(demonstration)
+
+    def close(self) -> None:
+        """Free what GL holds."""
+        if self._drawn:
+            self._drawn.close()
+
+
+def is_drawn(demonstration: Demonstration) -> bool:
+    """Whether it is known where everything stood, so that pictures can be drawn from its states."""
+    return "fixtures" in demonstration.facts or bool(demonstration.model)
+
+
+def _check(demonstration: Demonstration) -> None:
+    """Raises DataError where an HDF5 file of others has no pictures that can be drawn or used."""
+    place, drawn = demonstration.source and demonstration.source.place, is_drawn(demonstration)
+    if drawn and not is_task(demonstration.suite, demonstration.task):
+        raise DataError(
+            f"{place}: {demonstration.suite} has no task {demonstration.task}, so no picture can be drawn. Call the file after "
+            f"its task and the folder after its suite ({', '.join(LIBERO)}): nora-bench list tasks --suite libero_object"
+        )
+    if not drawn and not seen_before(demonstration):
+        raise DataError(
+            f"{place} has no attribute model_file, so that it is not known where fixtures stood and no picture can be drawn; and "
+            "the pictures in it are not shown to be of before each action. Take the files that it was made of: "
+            "nora-bench train regenerate --data ORIGINAL --out no_noops"
+        )
+
+
+def read(folders: Sequence[Path], *, gripper: Gripper | None = None, model: bool = False, most: int | None = None) -> Data:
+    """The demonstrations of several folders, or single HDF5 files, one after the other.
+
+    Args:
+        folders: LeRobot sets; other folders are searched for HDF5 files.
+        gripper: what the last number of an action is in sets of others; None: what its values can only mean.
+        model: see `demonstrations.read_file`.
+        most: at most so many of each task.
+
+    Raises:
+        DataError: a folder without demonstrations; actions that are not what nora-bench trains on, or cannot be told.
+    """
+    found: list[Demonstration] = []
+    sets: dict[Path, LeRobotSet] = {}
+    notes: list[str] = []
+    for folder in folders:
+        if is_lerobot(folder):
+            sets[folder] = open_lerobot(folder, folder.name)
+            rows = named(list(sets[folder].demonstrations()), folder)
+        else:
+            rows = list(read_files(task_files([folder]), model=model))
+        if not rows:
+            raise DataError(f"{folder} holds no demonstration")
+        own = [demonstration for demonstration in rows if demonstration.source is None]
+        others, note = [d for d in rows if d.source], ""
+        if others:
+            others, note = with_command(others, folder, gripper)
+        found += _first([*own, *others], most)
+        notes += [note] if note else []
+    return Data(found, sets, tuple(notes))
+
+
+def read_folders(folders: Sequence[Path], *, gripper: Gripper | None = None) -> Iterator[Demonstration]:
+    """The demonstrations alone; see `read`."""
+    yield from read(folders, gripper=gripper).demonstrations
+
+
+def named(demonstrations: Sequence[Demonstration], folder: Path) -> list[Demonstration]:
+    """The same under the suite whose instructions they have, where a LeRobot set's folder is called after it."""
+    suite = suite_of(folder.resolve().name, instructions=[d.instruction for d in demonstrations])
+    return [replace(d, suite=suite) if d.suite.startswith(suite) else d for d in demonstrations]
+
+
+def no_sets(folders: Iterable[Path], what: str) -> None:
+    """Raises DataError for a LeRobot set, which the command cannot use; `what` says why, after `which`."""
+    for folder in folders:
+        if is_lerobot(folder):
+            raise DataError(f"{folder} is a LeRobot set, which {what}")
+
+
+def _first(demonstrations: Sequence[Demonstration], most: int | None) -> list[Demonstration]:
+    """At most so many of each task of a folder."""
+    counts: dict[tuple[str, str], int] = {}
+    kept = []
+    for demonstration in demonstrations:
+        task = (demonstration.suite, demonstration.task)
+        counts[task] = counts.get(task, 0) + 1
+        if most is None or counts[task] <= most:
+            kept.append(demonstration)
+    return kept

@@ -1,0 +1,154 @@
+"""Where things are at each step of a demonstration, read off its states: what the auxiliary losses ask for.
+
+Training only; a policy never sees any of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from ...envs.types import Array
+from .demonstrations import DataError, Demonstration
+
+KINDS = 64
+"""Most kinds of things that are told apart."""
+FACTS = 16
+"""Most numbers that are asked of the prompt's last token."""
+THINGS = 24
+"""Most things per scene."""
+REACH = 0.2
+"""Metres that count as 1 among the facts."""
+FINGER = 0.04
+"""Opening of one finger, m."""
+HAND = "hand"
+CATEGORIES = (
+    *(HAND, "akita_black_bowl", "alphabet_soup", "basket", "bbq_sauce", "black_book", "butter", "chefmate_8_frypan"),
+    *("chocolate_pudding", "cookies", "cream_cheese", "desk_caddy", "flat_stove", "glazed_rim_porcelain_ramekin", "ketchup"),
+    *("microwave", "milk", "moka_pot", "orange_juice", "plate", "porcelain_mug", "red_coffee_mug", "salad_dressing"),
+    *("tomato_sauce", "white_cabinet", "white_yellow_mug", "wine_bottle", "wine_rack", "wooden_cabinet"),
+)
+"""What is told apart, in the order of the auxiliary head."""
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What is known of the scenes of a batch."""
+
+    places: Array
+    """[B, things, 2] float32: row and column in the picture, 0 to 1; NaN where a thing is not in it."""
+    kinds: Array
+    """[B, things] int64 kind of each thing, below KINDS."""
+    facts: Array
+    """[B, at most FACTS] float32, of the order of 1; NaN where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """A fixed camera: where it is, its axes as columns (right, up, backwards), and its field of view in degrees."""
+
+    position: Array
+    axes: Array
+    fovy: float
+
+    def place(self, points: Array) -> Array:
+        """[..., 2] row and column, 0 to 1, in a square picture that is turned as LIBERO's protocols turn it."""
+        right, up, back = np.moveaxis((points - self.position) @ self.axes, -1, 0)
+        focal = 0.5 / np.tan(np.radians(self.fovy) / 2)
+        return np.stack([0.5 + focal * up / back, 0.5 + focal * right / back], axis=-1)
+
+
+def camera_of(model: str, name: str = "agentview") -> Camera:
+    """A camera of a MuJoCo model (XML). Raises DataError where it has none of that name."""
+    try:
+        found = next((c for c in ElementTree.fromstring(model).iter("camera") if c.get("name") == name), None)
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise DataError(f"the demonstration's model is no XML: {error}") from None
+    if found is None:
+        raise DataError(f"the demonstration's model has no camera {name}")
+    try:
+        position, quaternion, fovy = (np.array((found.get(key) or "45").split(), float) for key in ("pos", "quat", "fovy"))
+    except ValueError:
+        position = quaternion = fovy = np.zeros(0)
+    if (position.shape, quaternion.shape, fovy.shape) != ((3,), (4,), (1,)) or not np.linalg.norm(quaternion) > 0:
+        raise DataError(f"the demonstration's model does not say where its camera {name} stands")
+    return Camera(position, _axes(quaternion / np.linalg.norm(quaternion)), float(fovy[0]))
+
+
+def _axes(q: Array) -> Array:
+    w, x, y, z = q
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def targets(demonstration: Demonstration, camera: Camera) -> Targets:
+    """For every step: places of hand and things in the picture, and ten facts.
+
+    The facts, in units of REACH: the hand above the lowest point of its way, the fingers' opening (-1 to 1), and from the
+    hand to the first and the second thing that the task is about.
+    """
+    things = positions(demonstration)
+    hand = demonstration.robot_states[:, 2:5]
+    points = np.stack([hand, *things.values()], axis=1)[:, :THINGS]
+    places = np.full((len(demonstration), THINGS, 2), np.nan, np.float32)
+    places[:, : points.shape[1]] = camera.place(points)
+    kinds = np.zeros((len(demonstration), THINGS), np.int64)
+    kinds[:, : points.shape[1]] = [_category(name) for name in [HAND, *things]][:THINGS]
+    centre = [0.0, 0.0, hand[:, 2].min() + REACH / 2]
+    fingers = demonstration.robot_states[:, :1] / (FINGER / 2) - 1
+    away = [(things[name] - hand) / REACH for name in pair_of(demonstration, things)] or [np.full((len(hand), 6), np.nan)]
+    facts = np.concatenate([(hand - centre) / REACH, fingers, *away], axis=1)
+    return Targets(places, kinds, np.clip(facts, -4, 4).astype(np.float32))
+
+
+def positions(demonstration: Demonstration) -> dict[str, Array]:
+    """Thing -> [steps, 3] m, world: what can be moved by its state, fixtures where they stand."""
+    out: dict[str, Array] = {}
+    for joint, column in demonstration.facts["columns"].items():
+        name = joint.removesuffix("_joint0")
+        if name != joint:
+            out[name] = demonstration.states[:, column : column + 3]
+    for name, pose in demonstration.facts["fixtures"].items():
+        out[name] = np.tile(np.asarray(pose[:3], float), (len(demonstration), 1))
+    return out
+
+
+def pair_of(demonstration: Demonstration, things: Iterable[str]) -> list[str]:
+    """The two of those things that the demonstration's task is about; none where it is unknown."""
+    return _wanted(demonstration.suite, demonstration.task, tuple(things))
+
+
+def _category(name: str) -> int:
+    """Index of a thing's category; what is not known counts as the last one plus one."""
+    category = re.sub(r"_\d+$", "", name)
+    return CATEGORIES.index(category) if category in CATEGORIES else len(CATEGORIES)
+
+
+@cache
+def _wanted(suite: str, task: str, things: Sequence[str]) -> list[str]:
+    """The two things that the task is about, by its own list (once more the last, where there is one); none where unknown."""
+    from ...envs.libero.sim.install import libero_root
+
+    return words_of(libero_root() / "bddl_files" / suite / f"{task}.bddl", things)
+
+
+def words_of(file: Path, things: Sequence[str]) -> list[str]:
+    """The two of those things that a task file (BDDL) lists first. Raises DataError for a file that cannot be read."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} is no task file: {error}") from None
+    listed = re.search(r"\(:obj_of_interest\s+([^)]*)\)", text)
+    names = [thing for word in (listed[1].split() if listed else []) for thing in things if word.startswith(thing)]
+    return (names + names[-1:])[:2] if len(names) < 2 else names[:2]

@@ -1,0 +1,155 @@
+"""Pictures that come with the demonstrations of others: in LeRobot sets, as images or videos, and in HDF5 files."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...envs.types import Array
+from ...policies.images import model_image
+from .demonstrations import DataError, Demonstration, Source, naming, read_group
+from .images import Kept, Look
+from .lerobot import LeRobotSet
+
+ALONE = ["-protocol_whitelist", "file,pipe", "-format_whitelist", "mov,mp4,matroska,webm,avi"]
+"""ffmpeg: nothing that is a list of other files or addresses."""
+AS_STORED = ["-fps_mode", "passthrough"]
+"""ffmpeg: every frame once, whatever its time; without it some are left out or doubled to keep a steady rate."""
+VIEWS = {"primary": "agentview_rgb", "wrist": "eye_in_hand_rgb"}
+"""nora-bench's cameras and what LIBERO's HDF5 files call their pictures."""
+FINGERS = slice(8, 10)
+"""Columns of LIBERO's states: time, seven joints of the arm, two fingers."""
+
+
+class _Brought(Kept):
+    """Pictures that lie with the demonstrations; whose they are decides their file, not what the actions are."""
+
+    def identity(self, demonstration: Demonstration) -> tuple[bytes, ...]:
+        source = source_of(demonstration)
+        return (source.entry.encode(), np.ascontiguousarray(source.rows, np.int64).tobytes())
+
+    def finish(self, images: list[Array]) -> Array:
+        """[pictures, size, size, 3] uint8 of those at the look's steps."""
+        steps = {"jpeg": self.look.jpeg, "filter": "lanczos3"}
+        return np.stack([model_image(image, self.look.size, steps) for image in images[:: self.look.every]])
+
+
+class Stored(_Brought):
+    """The pictures that a LeRobot set brings along. They are upright there, as policies see them."""
+
+    def __init__(self, folder: Path, look: Look, data: LeRobotSet, camera: str | None = None) -> None:
+        """`camera` is a column; None: what `look.camera` stands for. Raises DataError where there is no such camera."""
+        self.data = data
+        self.column = data.camera(camera or look.camera)
+        name = f"{data.folder.name}-{re.sub(r'[^A-Za-z0-9]+', '-', self.column)}-{look.name}-{_digest(data.folder)}"
+        super().__init__(folder / name, look)
+
+    @property
+    def is_video(self) -> bool:
+        """Whether the pictures are frames of videos."""
+        return self.data.info["features"][self.column]["dtype"] == "video"
+
+    def check(self, demonstration: Demonstration) -> None:
+        """Look whether the file is there and, as far as the metadata say, as long as the rows. Raises DataError."""
+        path, where = self._file(demonstration)
+        if not path.is_file():
+            raise DataError(f"{path} is not there, which has pictures of {demonstration.key}: was the set downloaded as a whole?")
+        if self.is_video and where["from_s"] is not None and where["to_s"] is not None:
+            source, seconds = source_of(demonstration), where["to_s"] - where["from_s"]
+            if abs(seconds * self.data.fps - source.steps) > 0.5:
+                raise DataError(
+                    f"{path}: the video of episode {source.entry} takes {seconds:g} s, {seconds * self.data.fps:g} pictures at "
+                    f"{self.data.fps:g} per second; the episode has {source.steps} rows"
+                )
+
+    def make(self, demonstration: Demonstration) -> Array:
+        """Read them and make them smaller."""
+        path, where = self._file(demonstration)
+        rows = source_of(demonstration).rows
+        with naming(path, "not as a LeRobot data set is", (Exception,)):
+            images = self._frames(path, where, demonstration) if self.is_video else self._images(path, demonstration)
+            return self.finish([images[row] for row in rows])
+
+    def _file(self, demonstration: Demonstration) -> tuple[Path, dict[str, Any]]:
+        where = self.data.where(int(source_of(demonstration).entry), self.column if self.is_video else "")
+        return self.data.file("video_path" if self.is_video else "data_path", where), where
+
+    def _images(self, path: Path, demonstration: Demonstration) -> list[Array]:
+        import pyarrow.parquet as parquet
+        from PIL import Image
+
+        episode = int(source_of(demonstration).entry)
+        cells = parquet.read_table(path, columns=[self.column], filters=[("episode_index", "==", episode)])[
+            self.column
+        ].to_pylist()
+        self._same(len(cells), demonstration)
+        return [np.asarray(Image.open(io.BytesIO(cell["bytes"])).convert("RGB")) for cell in cells]
+
+    def _frames(self, path: Path, where: dict[str, Any], demonstration: Demonstration) -> list[Array]:
+        import imageio_ffmpeg
+
+        seek, most = [], []
+        if where["from_s"] is not None:  # one of several in a file; half a frame before, so that no rounding loses the first
+            seek = ["-ss", f"{max(0.0, where['from_s'] - 0.5 / self.data.fps):.6f}"]
+            most = ["-frames:v", str(source_of(demonstration).steps)]
+        reader = imageio_ffmpeg.read_frames(str(path), input_params=[*ALONE, *seek], output_params=[*AS_STORED, *most])
+        width, height = next(reader)["size"]
+        frames = [np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader]
+        self._same(len(frames), demonstration)
+        return frames
+
+    def _same(self, count: int, demonstration: Demonstration) -> None:
+        """Raises ValueError where there is not one picture for each row."""
+        source = source_of(demonstration)
+        if count != source.steps:
+            raise ValueError(f"it has {count} pictures of episode {source.entry}, which has {source.steps} rows")
+
+
+class Recorded(_Brought):
+    """The pictures in HDF5 files of LIBERO's layout, turned as LIBERO's protocols turn them."""
+
+    def __init__(self, folder: Path, look: Look) -> None:
+        """Those of `look.camera`."""
+        super().__init__(folder / f"recorded-{look.name}", look)
+
+    def identity(self, demonstration: Demonstration) -> tuple[bytes, ...]:
+        return (_digest(source_of(demonstration).place).encode(), *super().identity(demonstration))
+
+    def make(self, demonstration: Demonstration) -> Array:
+        """Read them and make them smaller."""
+        source, name = source_of(demonstration), VIEWS[self.look.camera]
+        images = read_group(source.place, source.entry, f"obs/{name}")
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or len(images) <= source.rows.max(initial=-1):
+            raise DataError(
+                f"{source.place}: {source.entry}/obs/{name} is {images.dtype} {list(images.shape)}, not pictures of every step"
+            )
+        return self.finish([np.ascontiguousarray(images[row, ::-1, ::-1]) for row in source.rows])
+
+
+def source_of(demonstration: Demonstration) -> Source:
+    """Where it lies. Raises DataError for one that nora-bench wrote, which has no pictures."""
+    if demonstration.source is None:
+        raise DataError(f"{demonstration.key} brings no pictures")
+    return demonstration.source
+
+
+def seen_before(demonstration: Demonstration) -> bool | None:
+    """Whether what was seen at a row (robot state, pictures) is of before its action; None where that cannot be told.
+
+    The simulator's states are of before the action. LIBERO's own files have the rest from after it, files that OpenVLA's
+    script makes from before it, and nothing in them says so: the fingers do.
+    """
+    fingers, states = demonstration.robot_states[:, :2], demonstration.states[:, FINGERS]
+    if len(states) < 2 or fingers.shape[1] < 2 or states.shape[1] < 2:
+        return None
+    before, after = np.abs(fingers[:-1] - states[:-1]).sum(), np.abs(fingers[:-1] - states[1:]).sum()
+    return None if np.isclose(before, after) else bool(before < after)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]

@@ -1,0 +1,153 @@
+"""A training run on disk: `step-000500/` folders that are whole or absent, each resumable and each a policy.
+
+    OUT/step-000500/          what `--policy` loads, written by the objective's `export`
+    OUT/step-000500/training/ trained weights, optimiser, running average (safetensors) and progress.json
+    OUT/best.json             the best checkpoint so far and its score
+
+Weights and optimiser state are keyed by parameter name and gathered whole, so that a run may go on with another
+number of devices.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...results.store.locking import hold
+from ...results.store.reader import StoreLocked
+from .config import TrainingError
+
+DDP, FSDP = "module.", "_fsdp_wrapped_module."
+"""What they put before the names of parameters."""
+STATE = "training"
+BEST = "best.json"
+
+
+def folder_of(out: Path, step: int) -> Path:
+    """Where the checkpoint after `step` updates lies."""
+    return out / f"step-{step:06d}"
+
+
+def steps(out: Path) -> list[int]:
+    """The steps of the whole checkpoints in a run's folder, ascending."""
+    found = out.glob(f"step-*/{STATE}/progress.json")
+    return sorted(int(path.parent.parent.name.removeprefix("step-")) for path in found)
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors by name as safetensors."""
+    from safetensors.torch import save_file
+
+    save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, path)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file. Raises TrainingError."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(f"{path} cannot be read: {error}. Remove {path.parent.parent} to go on from an earlier one") from None
+
+
+def trained_names(module: nn.Module) -> list[str]:
+    """Names of the trainable parameters, each tied one once."""
+    return [name for name, parameter in module.named_parameters() if parameter.requires_grad]
+
+
+def gather(module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """(weights, optimiser moments as `parameter/moment`), whole on the first process, whatever wraps the module."""
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+    weights: Any = get_model_state_dict(module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    state = _optimizer_state(module, optimizer, cpu=True).get("state", {})
+    moments = {f"{name}/{key}": value for name, entries in state.items() for key, value in entries.items()}
+    return weights, moments
+
+
+def restore_weights(module: nn.Module, weights: dict[str, Any]) -> None:
+    """Put gathered weights back; those not among them stay."""
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+
+    set_model_state_dict(module, weights, options=StateDictOptions(full_state_dict=True, strict=False))
+
+
+def restore_moments(module: nn.Module, optimizer: torch.optim.Optimizer, moments: dict[str, Tensor]) -> None:
+    """Put gathered moments of the optimiser back; a parameter that never had a gradient has none."""
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, set_optimizer_state_dict
+
+    state: dict[str, dict[str, Tensor]] = {}
+    for key, value in moments.items():
+        name, _, moment = key.rpartition("/")
+        state.setdefault(name, {})[moment] = value
+    fresh = _optimizer_state(module, optimizer, cpu=False)  # asking for it gives every parameter moments
+    found: dict[str, Any] = {**fresh, "state": state}
+    set_optimizer_state_dict(module, optimizer, found, options=StateDictOptions(full_state_dict=True, strict=False))
+    idle = fresh["state"].keys() - state.keys()
+    for name, parameter in module.named_parameters():
+        if name.replace(FSDP, "").removeprefix(DDP) in idle:
+            optimizer.state.pop(parameter, None)
+
+
+def _optimizer_state(module: nn.Module, optimizer: torch.optim.Optimizer, *, cpu: bool) -> dict[str, Any]:
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict
+
+    options = StateDictOptions(full_state_dict=True, cpu_offload=cpu)
+    return dict(get_optimizer_state_dict(module, optimizer, options=options))
+
+
+def finish(building: Path, folder: Path) -> None:
+    """Give a wholly written checkpoint its name."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    building.rename(folder)
+
+
+def drop_old(out: Path, keep: int) -> None:
+    """Remove all but the newest checkpoints and the best one."""
+    best = read_best(out).get("step")
+    for step in steps(out)[:-keep]:
+        if step != best:
+            shutil.rmtree(folder_of(out, step))
+
+
+def read_best(out: Path) -> dict[str, Any]:
+    """Step and score of the best checkpoint; empty where none was evaluated."""
+    path = out / BEST
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def note_best(out: Path, step: int, score: float) -> bool:
+    """Record an evaluated checkpoint where it is the best so far; whether it is (a tie goes to the later one)."""
+    if score < read_best(out).get("score", float("-inf")):
+        return False
+    (out / BEST).write_text(json.dumps({"step": step, "score": score}) + "\n", encoding="utf-8")
+    return True
+
+
+FILE = ".lock"
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """The folder, made if need be, for this process alone. Raises TrainingError where another process has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE
+    with path.open("w") as file:
+        try:
+            release = hold(file, path)
+        except StoreLocked as error:
+            raise TrainingError(str(error)) from None
+        try:
+            yield
+        finally:
+            release()

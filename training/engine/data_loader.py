@@ -1,0 +1,68 @@
+"""Batches in a run's order: which examples each pass sees, read one pass ahead."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from ...envs.types import Array
+from .config import LoopSettings, TrainingError
+from .objective import Examples
+
+
+class Order:
+    """Which examples each pass sees: a new permutation per epoch, known from the seed alone."""
+
+    def __init__(self, length: int, seed: int) -> None:
+        if length < 1:
+            raise TrainingError("there are no examples to train on")
+        self.length, self.seed = length, seed
+        self._epoch, self._permutation = -1, np.empty(0, np.int64)
+
+    def indices(self, start: int, count: int) -> Array:
+        """[count] int64: the examples number `start`, `start + 1`, ... of the whole run."""
+        return np.array([self._at(position) for position in range(start, start + count)], np.int64)
+
+    def _at(self, position: int) -> int:
+        epoch, within = divmod(position, self.length)
+        if epoch != self._epoch:
+            self._epoch, self._permutation = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.length)
+        return int(self._permutation[within])
+
+
+class Feed:
+    """Batches in the run's order, read one ahead in a thread."""
+
+    def __init__(self, examples: Examples, settings: LoopSettings, rank: int, world: int) -> None:
+        self.examples, self.settings, self.rank, self.world = examples, settings, rank, world
+        self.order = Order(len(examples), settings.seed)
+        self.waited = 0.0
+        """Seconds spent waiting for data so far."""
+        self._pool = ThreadPoolExecutor(1)
+        self._ahead: tuple[int, Future[Any]] | None = None
+
+    def next(self, step: int, index: int) -> tuple[Any, int]:
+        """(batch, number of the pass over all devices) of this device's pass `index` of an update."""
+        number = self._number(step, index)
+        start = time.perf_counter()
+        reading = self._ahead[1] if self._ahead and self._ahead[0] == number else self._read(number)
+        batch = reading.result()
+        self.waited += time.perf_counter() - start
+        after = divmod(step * self.settings.accumulation + index + 1, self.settings.accumulation)
+        following = self._number(*after)
+        self._ahead = (following, self._read(following)) if after[0] < self.settings.steps else None
+        return batch, number
+
+    def close(self) -> None:
+        """Drop what was read ahead."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _number(self, step: int, index: int) -> int:
+        return (step * self.settings.accumulation + index) * self.world + self.rank
+
+    def _read(self, number: int) -> Future[Any]:
+        indices = self.order.indices(number * self.settings.batch, self.settings.batch)
+        return self._pool.submit(self.examples.batch, indices)

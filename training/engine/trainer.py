@@ -1,0 +1,270 @@
+"""The training loop of every stage: objective and examples in, checkpoints and metrics out; resumed exactly.
+
+Nothing is remembered but weights, optimiser, running average and the number of updates: the order of the examples and
+every draw are functions of the seed and of that number. A run that was stopped anywhere goes on from its last checkpoint
+and gives, on a CPU, the very bits of an uninterrupted one.
+
+Several devices: start it with `accelerate launch` (DDP or FSDP as configured there). Passes are numbered over all devices, so
+that two devices do what one does with twice the accumulation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import checkpoints
+from .checkpoints import claimed
+from .config import LoopSettings, TrainingError
+from .data_loader import Feed
+from .ema import Average
+from .metrics import Journal, Tally
+from .objective import Examples, Loss, Objective
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+Evaluate = Callable[[Path], Mapping[str, float]]
+"""Checkpoint folder -> numbers to log; `score` decides which checkpoint is the best."""
+
+
+class Report(Protocol):
+    """Is told how far the run is."""
+
+    def __call__(self, step: int, numbers: Mapping[str, float]) -> None: ...
+
+
+def train(
+    objective: Objective,
+    examples: Examples,
+    settings: LoopSettings,
+    out: Path,
+    *,
+    validation: Examples | None = None,
+    evaluate: Evaluate | None = None,
+    report: Report | None = None,
+    accelerator: Accelerator | None = None,
+) -> Path:
+    """Train to the end, going on from what the folder holds; the last checkpoint's folder.
+
+    Args:
+        objective: the loss; its parameters that require a gradient are trained, in place.
+        examples: training data.
+        settings: how to step.
+        out: the run's folder. A run in it with other settings is refused.
+        validation: its mean loss is logged at every evaluation and checkpoint.
+        evaluate: called with a checkpoint's folder every `eval_every` updates and at the end, on the first process.
+        report: called with the averaged metrics every `log_every` updates, on the first process.
+        accelerator: devices and sharding; None: the one device that there is.
+
+    Raises:
+        TrainingError: settings that no run can have, or other ones than those of the run in the folder, or a folder that
+            another process writes.
+    """
+    if problem := settings.problem():
+        raise TrainingError(problem)
+    devices = accelerator or _accelerator(settings)
+    with claimed(out) if devices.is_main_process else contextlib.nullcontext():
+        run = _Run(objective, examples, settings, out, devices)
+        try:
+            run.go(validation, evaluate, report)
+        finally:
+            run.close()
+    return checkpoints.folder_of(out, settings.steps)
+
+
+def _accelerator(settings: LoopSettings) -> Accelerator:
+    from accelerate import Accelerator
+    from accelerate.utils import DistributedDataParallelKwargs
+
+    partly = DistributedDataParallelKwargs(find_unused_parameters=True)  # flow alone leaves the token head without gradient
+    return Accelerator(mixed_precision="bf16" if settings.precision == "bfloat16" else "no", kwargs_handlers=[partly])
+
+
+class _Run:
+    """Weights, optimiser and counters of one run."""
+
+    def __init__(self, objective: Objective, examples: Examples, settings: LoopSettings, out: Path, devices: Any) -> None:
+        self.objective, self.settings, self.out, self.devices = objective, settings, out, devices
+        self.feed = Feed(examples, settings, devices.process_index, devices.num_processes)
+        self._check_same_run()
+        self.module, self.optimizer = devices.prepare(objective, _optimizer(objective, settings))
+        self.inner = getattr(self.optimizer, "optimizer", self.optimizer)
+        self.average = Average(self.module, settings.ema) if settings.ema else None
+        self.step = 0
+        self._resume()
+        self.journal = Journal(out, self.step) if devices.is_main_process else None
+
+    def go(self, validation: Examples | None, evaluate: Evaluate | None, report: Report | None) -> None:
+        """All updates that are left."""
+        tally = Tally(self.feed)
+        while self.step < self.settings.steps:
+            tally.add(self._update())
+            if self._due(self.settings.log_every):
+                self._log(tally.numbers(), report)
+                tally.restart()
+            evaluating = evaluate is not None and self._due(self.settings.eval_every)
+            if self._due(self.settings.save_every) or evaluating:
+                started = tally.pause()
+                self._save(validation)
+                if evaluate is not None and evaluating:
+                    self._evaluate(evaluate)
+                tally.go_on(started)
+
+    def close(self) -> None:
+        """Stop reading ahead, flush the curves."""
+        self.feed.close()
+        if self.journal:
+            self.journal.close()
+
+    def _due(self, every: int | None) -> bool:
+        return bool(every and self.step % every == 0) or self.step == self.settings.steps
+
+    def _update(self) -> dict[str, Tensor]:
+        """One step of the optimiser; the passes' mean metrics on this device."""
+        passes = self.settings.accumulation
+        metrics: dict[str, Tensor] = {}
+        self.optimizer.zero_grad()
+        for index in range(passes):
+            if self.settings.accumulation_form == "released":
+                self.optimizer.zero_grad()
+            last = index == passes - 1
+            with contextlib.nullcontext() if last else self.devices.no_sync(self.module):
+                loss = self._pass(*self.feed.next(self.step, index))
+                self.devices.backward(loss.total / passes)
+            for name, value in {"loss": loss.total.detach(), **loss.metrics}.items():
+                metrics[name] = metrics.get(name, torch.zeros(())) + value.float().cpu() / passes
+        metrics["gradient"] = self._clip()
+        for group in self.inner.param_groups:
+            group["lr"] = self.settings.rate_at(self.step)
+        self.optimizer.step()
+        self.step += 1
+        if self.average:
+            self.average.update(self.step)
+        return metrics
+
+    def _pass(self, batch: Any, number: int) -> Loss:
+        draw = torch.Generator().manual_seed(_seed(self.settings.seed, number))
+        with self.devices.autocast():
+            return self.module(batch, draw)
+
+    def _clip(self) -> Tensor:
+        limit = self.settings.clip if self.settings.clip is not None else float("inf")
+        return torch.as_tensor(self.devices.clip_grad_norm_(self.module.parameters(), limit)).detach().float().cpu()
+
+    def _log(self, numbers: dict[str, float], report: Report | None) -> None:
+        names = sorted(numbers)
+        values = torch.tensor([numbers[name] for name in names], device=self.devices.device)
+        mean = self.devices.reduce(values, reduction="mean").tolist()
+        if self.journal:
+            self.journal.write(self.step, dict(zip(names, mean, strict=True)))
+            if report:
+                report(self.step, dict(zip(names, mean, strict=True)))
+
+    def _save(self, validation: Examples | None) -> None:
+        with self.average.in_place() if self.average else contextlib.nullcontext():
+            held_out = self._validate(validation) if validation else {}
+            averaged = _copied(checkpoints.gather(self.module, self.inner)[0]) if self.average else {}
+        weights, moments = checkpoints.gather(self.module, self.inner)
+        if self.journal:
+            if held_out:
+                self.journal.write(self.step, held_out, "validation")
+            self._write(weights, moments, averaged)
+            checkpoints.drop_old(self.out, self.settings.keep)
+        self.devices.wait_for_everyone()
+
+    def _write(self, weights: dict[str, Tensor], moments: dict[str, Tensor], averaged: dict[str, Tensor]) -> None:
+        building = self.out / "building"
+        shutil.rmtree(building, ignore_errors=True)
+        (building / checkpoints.STATE).mkdir(parents=True)
+        self.objective.export(building, averaged or weights)
+        trained = checkpoints.trained_names(self.objective)
+        for name, tensors in (("weights", weights), ("average", averaged)):
+            if tensors:
+                kept = {key: tensors[key] for key in trained}
+                checkpoints.write_tensors(kept, building / checkpoints.STATE / f"{name}.safetensors")
+        checkpoints.write_tensors(moments, building / checkpoints.STATE / "optimizer.safetensors")
+        progress = {"step": self.step, "settings": asdict(self.settings), "examples": self.feed.order.length}
+        (building / checkpoints.STATE / "progress.json").write_text(json.dumps(progress, indent=1) + "\n", encoding="utf-8")
+        checkpoints.finish(building, checkpoints.folder_of(self.out, self.step))
+
+    def _validate(self, validation: Examples) -> dict[str, float]:
+        """Mean metrics over the validation examples, every device on all of them, the same draws every time."""
+        totals: dict[str, float] = {}
+        self.module.eval()
+        with torch.no_grad():
+            for start in range(0, len(validation), self.settings.batch):
+                indices = np.arange(start, min(start + self.settings.batch, len(validation)))
+                loss = self._pass(validation.batch(indices), -1 - start)
+                for name, value in {"loss": loss.total, **loss.metrics}.items():
+                    totals[name] = totals.get(name, 0.0) + float(value) * len(indices) / len(validation)
+        self.module.train()
+        return totals
+
+    def _evaluate(self, evaluate: Evaluate) -> None:
+        if self.journal:
+            numbers = dict(evaluate(checkpoints.folder_of(self.out, self.step)))
+            self.journal.write(self.step, numbers, "evaluation")
+            if "score" in numbers:
+                checkpoints.note_best(self.out, self.step, numbers["score"])
+                checkpoints.drop_old(self.out, self.settings.keep)
+        self.devices.wait_for_everyone()
+
+    def _check_same_run(self) -> None:
+        if not (done := checkpoints.steps(self.out)):
+            return
+        found = json.loads((self._state(done[-1]) / "progress.json").read_text(encoding="utf-8"))
+        now = {"settings": asdict(self.settings), "examples": self.feed.order.length}
+        now = json.loads(json.dumps(now))
+        others = [name for name in now["settings"] if now["settings"][name] != found["settings"].get(name)]
+        others += ["examples"] if now["examples"] != found["examples"] else []
+        if others := [name for name in others if name not in FREE]:
+            raise TrainingError(
+                f"{self.out} holds a run with another {', '.join(others)}; give another --out or the same settings"
+            )
+
+    def _resume(self) -> None:
+        if not (done := checkpoints.steps(self.out)):
+            return
+        self.step = done[-1]
+        state = self._state(self.step)
+        average = state / "average.safetensors"
+        if self.average and average.is_file():
+            checkpoints.restore_weights(self.module, checkpoints.read_tensors(average))
+            self.average.reset()
+        checkpoints.restore_weights(self.module, checkpoints.read_tensors(state / "weights.safetensors"))
+        checkpoints.restore_moments(self.module, self.inner, checkpoints.read_tensors(state / "optimizer.safetensors"))
+
+    def _state(self, step: int) -> Path:
+        return checkpoints.folder_of(self.out, step) / checkpoints.STATE
+
+
+FREE = ("steps", "decay", "tail", "log_every", "save_every", "eval_every", "keep")
+"""Settings that a resumed run may have otherwise: how long it goes, how it ends, and what it tells and keeps."""
+
+
+def _seed(seed: int, number: int) -> int:
+    """Of the draws of one pass; validation passes have negative numbers."""
+    return int(np.random.SeedSequence([seed, number < 0, abs(number)]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _copied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What was gathered shares its memory with the weights in place, which are about to change."""
+    return {name: weight.clone() for name, weight in weights.items()}
+
+
+def _optimizer(objective: Objective, settings: LoopSettings) -> torch.optim.Optimizer:
+    trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+    if not trained:
+        raise TrainingError("the objective has no trainable parameter")
+    numbers: dict[str, Any] = {"betas": settings.betas, "eps": settings.eps, "weight_decay": settings.weight_decay}
+    return torch.optim.AdamW(trained, lr=settings.rate, **numbers)

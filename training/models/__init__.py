@@ -1,0 +1,1 @@
+"""Trainable models: backbone, flow head, initialisation, export."""

@@ -1,0 +1,115 @@
+"""A trained checkpoint as it is handed on: what a policy reads, weights in a smaller type, nothing of the training's state."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ...policies.nora.checkpoint import Checkpoint, execute_problem, noise_scale, open_checkpoint, read_json
+from ...policies.nora.weights import TIED
+from ..engine.config import TrainingError
+from .init import Start
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+BESIDE = ("norm_stats.json", "tokenizer.json", "fast_tokenizer")
+"""What a policy reads besides weights and configuration; what a checkpoint has not is left out."""
+
+
+def publish(
+    checkpoint: str,
+    out: Path,
+    dtype: Dtype = "float16",
+    card: Path | None = None,
+    execute: int | None = None,
+    noise: float | None = None,
+) -> Path:
+    """Write the checkpoint into a new folder and return it. The same checkpoint gives the same bytes.
+
+    Args:
+        checkpoint: path or hub id.
+        out: must not exist.
+        dtype: of the weights in the file; policies compute in their own (`--policy-arg dtype=`).
+        card: a text about the model, kept as MODEL_CARD.md.
+        execute: actions of each answer that are executed from now on; None: as the checkpoint says.
+        noise: scale of the noise that the flow starts from, from now on; None: as the checkpoint says.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, it is torn, or the noise is no scale.
+        TrainingError: the folder exists, the card does not, a weight is too large for the type, or more actions are to be
+            executed than an answer has.
+    """
+    if out.exists():
+        raise TrainingError(f"{out} exists; name a new folder: --out")
+    if card and not card.is_file():
+        raise TrainingError(f"there is no file {card}")
+    found = open_checkpoint(checkpoint)
+    if execute is not None and (problem := execute_problem(checkpoint, execute, found.config.chunk)):
+        raise TrainingError(f"{problem}: --execute")
+    told: dict[str, float] = {} if execute is None else {"execute": execute}
+    if noise is not None:
+        told["noise"] = noise_scale(noise, "--noise")
+    weights = _converted(found, dtype)
+    out.mkdir(parents=True)
+    save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
+    (out / "model.safetensors").chmod(0o644)  # the library leaves it to its owner alone
+    for name in BESIDE:
+        _copy(found.folder / name, out / name)
+    _configure(found.folder / "config.json", out / "config.json", told)
+    if card:
+        shutil.copyfile(card, out / "MODEL_CARD.md")
+    return out
+
+
+def _converted(found: Checkpoint, dtype: Dtype) -> dict[str, Tensor]:
+    """Name in the file -> weight in that type."""
+    stored = {name: tensor for file in found.files for name, tensor in load_file(file).items()}
+    small = {name: tensor.to(getattr(torch, dtype)).contiguous() for name, tensor in stored.items()}
+    if lost := [name for name, tensor in small.items() if not tensor.isfinite().all()]:
+        raise TrainingError(f"{', '.join(lost[:3])} cannot be held in {dtype}; take --dtype bfloat16")
+    return small
+
+
+def _configure(source: Path, target: Path, told: Mapping[str, float]) -> None:
+    """Copy a configuration, changed where something else is told."""
+    if told:
+        settings = {**(read_json(source) if source.is_file() else {}), **told}
+        target.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    else:
+        _copy(source, target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    elif source.is_file():
+        shutil.copyfile(source, target)
+
+
+def write_policy(start: Start, weights: Mapping[str, Tensor], folder: Path, *, tokens: bool = False) -> None:
+    """Write weights, configuration, tokenizers and statistics.
+
+    Args:
+        start: the checkpoint that training started from; all but the weights is its.
+        weights: the model's, by its own names; float32 is kept.
+        folder: exists.
+        tokens: whether the token head was trained now; else it is what the start says of it.
+    """
+    from safetensors.torch import save_file
+
+    repeated = TIED if start.model.config.tied else None
+    tensors = {name: weight.detach().cpu().contiguous() for name, weight in weights.items() if name != repeated}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    head = tokens or start.settings.get("token_head", True)
+    config = {**start.settings, "trained": True, "token_head": head}
+    for name, settings in (("config.json", config), ("norm_stats.json", start.norm_stats)):
+        (folder / name).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    start.prompter.backend.save(str(folder / "tokenizer.json"))
+    if start.fast:
+        start.fast.save(folder / "fast_tokenizer")

@@ -1,0 +1,207 @@
+"""What a training run starts from: a checkpoint of the family, or a nano model drawn from a seed."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...policies.fast import FastTokenizer
+from ...policies.nora.checkpoint import Checkpoint, locate, open_checkpoint, read_json
+from ...policies.nora.config import ExpertConfig, NoraConfig, expert_intermediate
+from ...policies.nora.model.reference import NoraModel
+from ...policies.nora.nano import base_backbone, write_tokenizer
+from ...policies.nora.policy import FAST_PLUS, PROCESSOR
+from ...policies.nora.prompt import Prompter
+
+STD = 0.02
+"""Of the weights of a fresh expert, as the backbone's authors start theirs."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A model and what belongs to it."""
+
+    model: NoraModel
+    """float32, every parameter trainable."""
+    prompter: Prompter
+    fast: FastTokenizer | None
+    """None where no tokens are to be learned."""
+    settings: Mapping[str, Any]
+    """`config.json` of the policy."""
+    norm_stats: Mapping[str, Any]
+    """Data set -> statistics of its actions."""
+
+
+def from_checkpoint(
+    name: str,
+    *,
+    fast: str | None = None,
+    tokenizer: str | None = None,
+    expert: int | None = None,
+    chunk: int | None = None,
+    tokens: bool = True,
+    seed: int = 0,
+) -> Start:
+    """Start from a path or hub id. Raises CheckpointError, FastError, PolicyError.
+
+    Args:
+        name: what `--policy` takes.
+        fast, tokenizer: folder or hub id of the action and of the text tokenizer; None: the checkpoint's own, else the released.
+        expert: width of a fresh flow expert for a checkpoint that has none (NORA-1.5 starts from NORA-Long with 768).
+        chunk: actions per answer from now on; None: the checkpoint's. No weight depends on it.
+        tokens: whether action tokens will be learned; without them no action tokenizer is looked for.
+        seed: of a fresh expert.
+    """
+    found = open_checkpoint(name)
+    own = found.folder / "fast_tokenizer"
+    words = found.folder if tokenizer is None and (found.folder / "tokenizer.json").is_file() else _tokenizer(tokenizer)
+    codes = None
+    if tokens:
+        codes = own if fast is None and own.is_dir() else locate(fast or FAST_PLUS, wanted="tokenizer.json")
+    model = found.model("cpu", torch.float32).requires_grad_(True).train()
+    if expert and not found.config.expert:
+        model = with_expert(model, expert, seed)
+    if chunk:
+        model.config = replace(model.config, chunk=chunk)
+    settings = _settings(found, model.config)
+    if chunk:
+        settings.pop("execute", None)  # was said of the chunk that the checkpoint had
+    prompter = Prompter.load(words, found.config.image_tokens)
+    return Start(model, prompter, FastTokenizer.load(codes) if codes else None, settings, found.norm_stats)
+
+
+def with_expert(model: NoraModel, width: int, seed: int) -> NoraModel:
+    """The same backbone with a fresh expert of that width; heads and MLP follow from it as released."""
+    size = model.config.head_size
+    expert = ExpertConfig(width, width // size, expert_intermediate(width))
+    grown = NoraModel(replace(model.config, expert=expert, chunk=model.config.chunk or 5))
+    grown.vlm = model.vlm
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in sorted(grown.named_parameters()):
+            if not name.startswith("vlm."):
+                start_value(name, parameter, STD, draw)
+    return grown.train()
+
+
+def start_value(name: str, parameter: torch.Tensor, std: float, draw: torch.Generator) -> None:
+    """Fill a parameter as fresh ones are: matrices normal, biases 0, norms 1."""
+    if parameter.ndim > 1:
+        parameter.normal_(0.0, std, generator=draw)
+    else:
+        parameter.fill_(0.0 if name.endswith(".bias") else 1.0)
+
+
+def _tokenizer(wanted: str | None) -> Path:
+    return locate(wanted or PROCESSOR, wanted="tokenizer.json")
+
+
+def _settings(found: Checkpoint, config: NoraConfig) -> dict[str, Any]:
+    path = found.folder / "config.json"
+    kept = read_json(path) if path.is_file() else {}
+    return {**kept, "vlm_config": config.backbone, "chunk": config.chunk, "image_size": config.image_size}
+
+
+EMBEDDING_STD = 0.1
+OUTPUT_STD = 0.01
+"""Of the layer that makes velocities: at first it answers almost nothing."""
+RESIDUAL = ("o_proj.weight", "down_proj.weight", "attn.proj.weight")
+"""Ends of residual branches, which start smaller the more layers there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class NanoSizes:
+    """Sizes of a drawn model; backbone and expert must have heads of equal size."""
+
+    image_size: int = 112
+    patch: int = 14
+    merge: int = 1
+    window: int = 112
+    vision_hidden: int = 192
+    vision_layers: int = 3
+    vision_heads: int = 3
+    vision_mlp: int = 512
+    hidden: int = 128
+    layers: int = 4
+    heads: int = 2
+    key_value_heads: int = 1
+    mlp: int = 344
+    expert_hidden: int = 128
+    expert_heads: int = 2
+    expert_mlp: int = 344
+    chunk: int = 5
+    rotary_base: float = 10.0
+    attention_bias: float = 0.7
+    """Standard deviation of the biases of queries and keys in the backbone."""
+
+
+def drawn(sizes: NanoSizes, seed: int, fast: FastTokenizer | None, norm_stats: Mapping[str, Any]) -> Start:
+    """A nano model to start from. Raises ValueError where the sizes fit no model."""
+    with tempfile.TemporaryDirectory() as folder:
+        vocabulary = write_tokenizer(Path(folder) / "tokenizer.json")
+        config = _config(sizes, vocabulary)
+        prompter = Prompter.load(Path(folder), config.image_tokens)
+    model = NoraModel(config)
+    model.restore_rotary()
+    _fill(model, sizes, seed)
+    settings = {"vlm_config": config.backbone, "chunk": sizes.chunk, "image_size": sizes.image_size, "crop": False}
+    settings |= {"token_head": False}  # until tokens are learned
+    settings |= {"noise": 0.0}  # a scripted expert's labels jitter, which sampling would repeat (docs/training.md)
+    return Start(model.train(), prompter, fast, settings, norm_stats)
+
+
+def _config(sizes: NanoSizes, vocabulary: dict[str, int]) -> NoraConfig:
+    pairs = sizes.hidden // sizes.heads // 2
+    side = 3 * pairs // 8
+    backbone = json.loads(json.dumps(base_backbone(vocabulary)))
+    backbone |= {
+        "hidden_size": sizes.hidden,
+        "intermediate_size": sizes.mlp,
+        "num_hidden_layers": sizes.layers,
+        "num_attention_heads": sizes.heads,
+        "num_key_value_heads": sizes.key_value_heads,
+        "rope_theta": sizes.rotary_base,
+        "rope_scaling": {"type": "mrope", "mrope_section": [pairs - 2 * side, side, side]},
+    }
+    whole = list(range(sizes.vision_layers)) if sizes.window >= sizes.image_size else []
+    backbone["vision_config"] |= {
+        "depth": sizes.vision_layers,
+        "hidden_size": sizes.vision_hidden,
+        "intermediate_size": sizes.vision_mlp,
+        "num_heads": sizes.vision_heads,
+        "out_hidden_size": sizes.hidden,
+        "patch_size": sizes.patch,
+        "spatial_merge_size": sizes.merge,
+        "window_size": sizes.window,
+        "fullatt_block_indexes": whole,
+    }
+    expert = ExpertConfig(sizes.expert_hidden, sizes.expert_heads, sizes.expert_mlp)
+    return NoraConfig(backbone, expert, sizes.chunk, image_size=sizes.image_size)
+
+
+@torch.no_grad()
+def _fill(model: NoraModel, sizes: NanoSizes, seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    for name, parameter in sorted(model.named_parameters()):
+        start_value(name, parameter, _std(name, parameter, sizes), draw)
+        if name.endswith(("q_proj.bias", "k_proj.bias")) and name.startswith("vlm."):
+            parameter.normal_(0.0, sizes.attention_bias, generator=draw)
+        elif name.endswith("attn.qkv.bias"):
+            parameter[: 2 * len(parameter) // 3].normal_(0.0, sizes.attention_bias, generator=draw)
+    model.vlm.tie_weights()
+
+
+def _std(name: str, parameter: torch.Tensor, sizes: NanoSizes) -> float:
+    if "embed_tokens" in name:
+        return EMBEDDING_STD
+    if "action_out_proj" in name:
+        return OUTPUT_STD
+    fan = parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.0
+    depth = sizes.vision_layers if "visual" in name else sizes.layers
+    return fan * (2 * depth) ** -0.5 if name.endswith(RESIDUAL) else fan

@@ -1,0 +1,187 @@
+"""Direct preference optimisation of both heads: of the flow, Eq. (9) of NORA-1.5 (arXiv:2511.14659), and of action tokens.
+
+Shapes: B pairs, N actions of a chunk, A action size, P tokens. A pair's four terms (winner and loser, policy and reference)
+share one time and one noise by default, as the paper writes it; the released code draws them apart.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...policies.nora.model.reference import IGNORED, NoraModel
+
+
+@dataclass(frozen=True, slots=True)
+class DpoLoss:
+    """The objective and what to watch beside it."""
+
+    loss: Tensor
+    margins: Tensor
+    """[B] arguments of the sigmoid: positive where the policy prefers the winner more than its reference does."""
+    drift: Tensor
+    """How far the policy has moved from its reference: mean squared difference of velocities on winners and losers (flow),
+    mean log ratio of the target tokens (tokens). Zero at the start; grows like a KL divergence."""
+
+    @property
+    def accuracy(self) -> Tensor:
+        """Share of pairs with a positive margin."""
+        return (self.margins > 0).float().mean()
+
+
+def preference_loss(margins: Tensor) -> Tensor:
+    """Mean of -log sigmoid over pairs."""
+    return -F.logsigmoid(margins).mean()
+
+
+def squared_error(velocity_BNA: Tensor, target_BNA: Tensor, reduction: str) -> Tensor:
+    """[B] squared error of each chunk, over its actions and their numbers."""
+    squares = (velocity_BNA - target_BNA).pow(2).flatten(1)
+    return squares.mean(1) if reduction == "mean" else squares.sum(1)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowTerms:
+    """Velocities of one pair batch, winners first: [2B, N, A]."""
+
+    policy: Tensor
+    reference: Tensor
+    target: Tensor
+
+
+def flow_dpo(terms: FlowTerms, beta: float, reduction: str) -> DpoLoss:
+    """Eq. (9): the policy is to lower the winner's error further below its reference's than the loser's."""
+    policy = squared_error(terms.policy, terms.target, reduction)
+    reference = squared_error(terms.reference.detach(), terms.target, reduction)
+    winner, loser = (policy - reference).chunk(2)
+    margins = -beta * (winner - loser)
+    return DpoLoss(preference_loss(margins), margins, F.mse_loss(terms.policy.detach(), terms.reference))
+
+
+def noisy(actions_BNA: Tensor, noise_BNA: Tensor, time_B: Tensor) -> Tensor:
+    """[B, N, A] what the expert is shown at that time: noise at 1, actions at 0."""
+    return time_B[:, None, None] * noise_BNA + (1 - time_B[:, None, None]) * actions_BNA
+
+
+def token_log_probabilities(logits: Tensor, labels_BP: Tensor) -> Tensor:
+    """[B] log probability of each row's labelled tokens, summed, in float32."""
+    targets = labels_BP[:, 1:]
+    each = F.cross_entropy(logits[:, :-1].float().transpose(1, 2), targets, ignore_index=IGNORED, reduction="none")
+    return -each.sum(1)
+
+
+def token_dpo(policy_2B: Tensor, reference_2B: Tensor, beta: float) -> DpoLoss:
+    """The objective of Rafailov et al. (arXiv:2305.18290) from log probabilities of winners, then losers."""
+    ratio = policy_2B - reference_2B.detach()
+    winner, loser = ratio.chunk(2)
+    margins = beta * (winner - loser)
+    return DpoLoss(preference_loss(margins), margins, -ratio.detach().mean())
+
+
+def draw_times(shape: tuple[int, ...], kind: str, draw: torch.Generator) -> Tensor:
+    """Times of the flow: uniform over (0, 1), or 0.999 * Beta(1.5, 1) + 0.001 as in supervised training."""
+    uniform = torch.rand(shape, generator=draw)
+    return uniform if kind == "uniform" else 0.999 * uniform ** (1 / 1.5) + 0.001
+
+
+Inputs = tuple[Tensor, ...]
+"""What `NoraModel.prefix` takes."""
+Cache = list[tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Pictures and prompts of B rows."""
+
+    inputs: Inputs
+    mask_BP: Tensor
+    """bool; False on padding and from the first action token on."""
+
+    def mask_twice(self) -> Tensor:
+        """[2B, P] for winners and losers."""
+        return torch.cat([self.mask_BP, self.mask_BP])
+
+
+Look = Callable[[NoraModel, Shown], Cache]
+"""How a model's backbone is asked: per layer keys and values [B, key-value heads, P, head size]."""
+
+
+def plain(model: NoraModel, shown: Shown) -> Cache:
+    """The model's own pass, which takes padding on either side."""
+    return model.prefix(*shown.inputs).cache
+
+
+class Frozen(nn.Module):
+    """The policy before preference training, as a copy that never trains."""
+
+    def __init__(self, policy: NoraModel, *, released: bool = False, backbone: bool = True) -> None:
+        """What is copied.
+
+        Args:
+            policy: as it is now.
+            released: only the expert and its output layer, as the released code has it; they read what the trained backbone
+                and input layers make.
+            backbone: whether the copy has a backbone of its own; false where the policy's is not trained and serves both.
+        """
+        super().__init__()
+        self.released, self.backbone = released, backbone and not released
+        if released:
+            self.action_expert, self.action_out_proj = frozen(policy.action_expert), frozen(policy.action_out_proj)
+        else:
+            self.model = frozen(policy, None if backbone else policy.vlm)
+
+    @torch.no_grad()
+    def velocity(self, shown: Shown, policy: NoraModel, theirs: Cache, x: Tensor, time: Tensor, look: Look) -> Tensor:
+        """[2B, N, A] velocities of the reference.
+
+        Args:
+            shown: what both models see.
+            policy, theirs: the trained model and what it made of `shown`, for what the copy has not of its own.
+            x, time: [2B, N, A] noisy actions and [2B] their times.
+            look: how a backbone of the copy's own is asked.
+        """
+        cache = twice(look(self.model, shown) if self.backbone else theirs)
+        if not self.released:
+            return self.model.velocity(x, time, cache, shown.mask_twice())
+        hidden = self.action_expert(policy.embed_actions(x, time), cache, shown.mask_twice())
+        return self.action_out_proj(hidden.to(self.action_out_proj.weight.dtype)).float()
+
+    @torch.no_grad()
+    def log_probabilities(self, inputs: Inputs, labels: Tensor) -> Tensor:
+        """[rows] of the labelled tokens. Only a full copy has a token head of its own."""
+        return token_log_probabilities(self.model.prefix(*inputs).logits, labels)
+
+
+def frozen(module: Any, without: nn.Module | None = None) -> Any:
+    """A copy that never trains, one of its parts left out where named."""
+    memo: dict[int, Any] = {} if without is None else {id(without): nn.Identity()}
+    twin: nn.Module = copy.deepcopy(module, memo)
+    return twin.eval().requires_grad_(False)
+
+
+def twice(cache: Cache) -> Cache:
+    """Keys and values for winners and losers over the same prefixes."""
+    return [(torch.cat([keys, keys]), torch.cat([values, values])) for keys, values in cache]
+
+
+def flow_terms(
+    policy: NoraModel, reference: Frozen, shown: Shown, pairs: Tensor, noise: Tensor, time: Tensor, look: Look = plain
+) -> FlowTerms:
+    """Velocities of policy and reference.
+
+    Args:
+        policy, reference: the models.
+        shown: what they see, B rows.
+        pairs, noise: [2B, N, A], winners first; time: [2B].
+        look: how a backbone is asked.
+    """
+    cache = look(policy, shown)
+    x = noisy(pairs, noise, time)
+    ours = policy.velocity(x, time, twice(cache), shown.mask_twice())
+    return FlowTerms(ours, reference.velocity(shown, policy, cache, x, time, look), noise - pairs)

@@ -1,0 +1,1 @@
+"""The papers' pipeline from demonstrations to results, at nano scale."""

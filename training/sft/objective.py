@@ -1,0 +1,184 @@
+"""Supervised fine-tuning: NORA (cross entropy on FAST tokens) and NORA-1.5 (cross entropy + 10 x flow matching).
+
+As released (docs/training.md has the differences): next-token loss over the action tokens, the end of the turn and the
+newline after it; the flow's target is noise minus action at times drawn from Beta(1.5, 1); the expert sees picture,
+instruction and chat template, never the action tokens; its gradient reaches the backbone through keys and values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...envs.types import Array
+from ...policies.fast import FastTokenizer
+from ...policies.nora.model.reference import FLOW_WEIGHT, IGNORED, NoraModel, token_loss
+from ...policies.nora.pixels import patches
+from ...policies.nora.prompt import Prompter, rotary_positions
+from ..data.scene_targets import Targets
+from ..engine.objective import Loss, Objective
+from ..models.auxiliary import Auxiliary
+from ..models.backbone import Backbone, Seen
+from ..models.export import write_policy
+from ..models.flow import flow_draws, velocities
+from ..models.init import Start
+
+
+@dataclass(frozen=True, slots=True)
+class SftBatch:
+    """Pictures, what was said, what an expert did."""
+
+    images: Array
+    """[B, size, size, 3] uint8 as the policy will see them."""
+    instructions: Sequence[str]
+    actions: Array
+    """[B, N, action size] float32, normalised."""
+    mask: Array
+    """[B, N] bool: actions that are of the demonstration, not beyond its end."""
+    targets: Targets | None = None
+    """For the auxiliary loss; None where the data has no states."""
+
+
+@dataclass(frozen=True, slots=True)
+class SftSettings:
+    """The objective's options; the defaults are those of NORA-1.5."""
+
+    token_weight: float = 1.0
+    """Of the cross entropy; 0 leaves the tokens out, and the token head untrained."""
+    flow_weight: float = FLOW_WEIGHT
+    """Of the flow matching; 0 leaves the expert as it is."""
+    draws: int = 1
+    """Noises and times per picture; they share one pass of the backbone."""
+    trained: Literal["full", "expert"] = "full"
+    gradient_checkpointing: bool = False
+    brightness: float = 0.0
+    """Pictures are multiplied by up to 1 +- this, and as much is added, in grey levels of 255."""
+    detection_weight: float = 0.0
+    """Of telling image token by image token which object is there; training only."""
+    regression_weight: float = 0.0
+    """Of telling positions and the chunk from the prompt's last token; training only."""
+
+
+class Sft(Objective):
+    """The joint objective over a model of the family."""
+
+    def __init__(self, start: Start, settings: SftSettings) -> None:
+        """`start` is the checkpoint to start from, its model included."""
+        super().__init__()
+        self.start, self.settings = start, settings
+        self.model: NoraModel = start.model
+        self.backbone = Backbone(start.model, gradient_checkpointing=settings.gradient_checkpointing)
+        self.model.requires_grad_(settings.trained == "full")
+        for name, parameter in self.model.named_parameters():
+            if not name.startswith("vlm."):
+                parameter.requires_grad_(settings.flow_weight > 0)
+        auxiliary = settings.detection_weight or settings.regression_weight
+        self.auxiliary = (
+            Auxiliary(start.model.config, settings.detection_weight, settings.regression_weight) if auxiliary else None
+        )
+
+    def forward(self, batch: SftBatch, draw: torch.Generator) -> Loss:
+        """Weighted sum of the parts; metrics `tokens`, `flow` and the auxiliary ones, unweighted, and `cut` (see `_Text`)."""
+        text = _Text.of(batch, self.start.prompter, self.start.fast if self.settings.token_weight else None)
+        positions = rotary_positions(
+            text.ids, text.mask, self.start.prompter.ids.image, self._grids(batch), self.model.config.merge
+        )
+        images = _brightened(batch.images, self.settings.brightness, draw)
+        pixels = patches(images, self.model.config.patch, self.model.config.merge)
+        ids, pixels, positions = (torch.from_numpy(x).to(self.device) for x in (text.ids, pixels, positions))
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.settings.trained == "full"):
+            seen = self.backbone(ids, positions, pixels, logits=self.settings.token_weight > 0)
+        parts = self._parts(seen, batch, text, draw)
+        total = torch.stack([weight * value for weight, value in parts.values()]).sum()
+        metrics = {name: value.detach() for name, (_, value) in parts.items()}
+        return Loss(total, metrics if text.cut is None else {**metrics, "cut": total.new_tensor(text.cut)})
+
+    def _parts(self, seen: Seen, batch: SftBatch, text: _Text, draw: torch.Generator) -> dict[str, tuple[float, Tensor]]:
+        """Name -> (weight, loss)."""
+        parts: dict[str, tuple[float, Tensor]] = {}
+        if seen.logits is not None:
+            labels = torch.from_numpy(text.labels).to(self.device)
+            parts["tokens"] = (self.settings.token_weight, token_loss(seen.logits, labels))
+        if self.model.config.expert and self.settings.flow_weight:
+            parts["flow"] = (self.settings.flow_weight, self._flow(seen, batch, text, draw))
+        if self.auxiliary and batch.targets is not None:
+            rows = torch.arange(len(text.ids), device=self.device)
+            answer = seen.last[rows, torch.from_numpy(text.prompt_end).to(self.device) - 1]
+            parts |= self.auxiliary(seen.image, answer, batch.targets, torch.from_numpy(batch.actions).to(self.device))
+        return parts
+
+    def _flow(self, seen: Seen, batch: SftBatch, text: _Text, draw: torch.Generator) -> Tensor:
+        """Mean squared error of the velocity over the demonstration's actions."""
+        noise, time = flow_draws((len(batch.actions), self.settings.draws, *batch.actions.shape[1:]), draw)
+        noise, time = noise.to(self.device), time.to(self.device)
+        actions, mask, visible = (torch.from_numpy(x).to(self.device) for x in (batch.actions, batch.mask, text.prompt_mask))
+        at = time[..., None, None]
+        noisy = at * noise + (1 - at) * actions[:, None]
+        error = velocities(self.model, noisy, time, seen.cache, visible) - (noise - actions[:, None])
+        weight = mask[:, None, :, None].expand_as(error)
+        return (error.square() * weight).sum() / weight.sum().clamp(min=1)
+
+    def _grids(self, batch: SftBatch) -> Array:
+        side = self.model.config.image_size // self.model.config.patch
+        return np.tile([1, side, side], (len(batch.images), 1))
+
+    def export(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+        """A policy: weights, configuration, tokenizers, statistics."""
+        own = {name.removeprefix("model."): weight for name, weight in weights.items() if name.startswith("model.")}
+        write_policy(self.start, own, folder, tokens=self.settings.token_weight > 0)
+
+
+def _brightened(images: Array, strength: float, draw: torch.Generator) -> Array:
+    if not strength:
+        return images
+    scale, shift = (strength * (2 * torch.rand(2, len(images), 1, 1, 1, generator=draw) - 1)).numpy()
+    return np.clip(images * (1 + scale) + 255 * shift, 0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """Token ids of a batch, padded on the right."""
+
+    ids: Array
+    mask: Array
+    """[B, P] bool: not padding."""
+    prompt_end: Array
+    """[B] tokens of the prompt."""
+    labels: Array
+    """[B, P] token ids of the answer, IGNORED elsewhere."""
+    cut: float | None
+    """Coefficients per chunk that the action tokenizer cannot say; None without action tokens."""
+
+    @property
+    def prompt_mask(self) -> Array:
+        """[B, P] bool: what the expert sees."""
+        return np.arange(self.ids.shape[1]) < self.prompt_end[:, None]
+
+    @classmethod
+    def of(cls, batch: SftBatch, prompter: Prompter, fast: FastTokenizer | None) -> _Text:
+        """`fast` None leaves the answers out."""
+        prompts = [prompter.prompt(text) for text in batch.instructions]
+        labelled = fast.label(batch.actions) if fast else None
+        answers = [_answer(prompter, tokens) for tokens in labelled.tokens] if labelled else [[] for _ in prompts]
+        cut = float(labelled.cut.mean()) if labelled else None
+        rows = [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)]
+        ids = np.full((len(rows), max(map(len, rows))), prompter.ids.pad, np.int64)
+        labels = np.full(ids.shape, IGNORED, np.int64)
+        for row, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+            ids[row, : len(rows[row])] = rows[row]
+            labels[row, len(prompt) : len(rows[row])] = answer
+        lengths = np.array([len(row) for row in rows])
+        mask = np.arange(ids.shape[1]) < lengths[:, None]
+        return cls(ids, mask, np.array([len(prompt) for prompt in prompts]), labels, cut)
+
+
+def _answer(prompter: Prompter, tokens: list[int]) -> list[int]:
+    """Action tokens, end of turn, newline."""
+    newline: Any = prompter.backend.encode("\n", add_special_tokens=False).ids
+    return [*(prompter.ids.first_action + token for token in tokens), prompter.ids.end_of_turn, *newline]
