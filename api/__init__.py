@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .envs.checks import check_suite as check_suite
     from .harness.evaluate import evaluate as evaluate
-    from .policies.base import ActionChunk as ActionChunk, BasePolicy as BasePolicy, Needs as Needs, Observation as Observation
+    from .policies.base import (
+        ActionChunk as ActionChunk,
+        BasePolicy as BasePolicy,
+        Observation as Observation,
+        ObservationSpec as ObservationSpec,
+    )
     from .policies.checks import check_policy as check_policy
     from .results.reading import Run as Run, load_run as load_run
 

@@ -9,23 +9,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol as Interface
+from typing import Any, Protocol
 
 import numpy as np
 
-from .protocols import Protocol
+from .protocols import EvalProtocol
 from .types import Array
 
 
-class SuiteError(Exception):
-    """A suite cannot be used as asked; the message says why and what to type next."""
-
-
-class WorldError(RuntimeError):
+class SimulationError(RuntimeError):
     """The simulator left the range in which its numbers mean anything (NaN, explosion)."""
 
 
-class PremiseError(WorldError):
+class SceneCheckError(SimulationError):
     """A freshly reset world does not stand as its task says; its episodes must not be scored."""
 
 
@@ -67,7 +63,7 @@ class EpisodeSpec:
         return np.random.SeedSequence([*map(int, words), decision])
 
     @property
-    def world_seed(self) -> int:
+    def env_seed(self) -> int:
         """32-bit seed for simulators that draw from one global generator at reset."""
         return int(self.entropy("world").generate_state(1)[0])
 
@@ -95,7 +91,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
+class ObservationSpec:
     """What a policy wants to be shown at each decision. Worlds compute nothing else."""
 
     cameras: tuple[str, ...] = ()
@@ -109,7 +105,7 @@ class Needs:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class EnvObservation:
     """What a world shows at a decision."""
 
     images: Mapping[str, Array] = field(default_factory=dict)
@@ -137,7 +133,7 @@ class Reset:
     `raster instead of raytraced` where the benchmark asks for ray tracing and the device has none."""
 
 
-class World(Interface):
+class Env(Protocol):
     """A simulator in one process: plays any episode of its family, one at a time.
 
     `reset` leaves nothing of the episode before. Pictures are made only where `look` is true. A world may have a method
@@ -146,11 +142,11 @@ class World(Interface):
 
     action_size: int
 
-    def reset(self, spec: EpisodeSpec, protocol: Protocol, needs: Needs) -> Reset:
-        """Set the scene, settle it, look once. Raises PremiseError where the scene is not the task's."""
+    def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
+        """Set the scene, settle it, look once. Raises SceneCheckError where the scene is not the task's."""
         ...
 
-    def step(self, action: Array, *, look: bool) -> bool:
+    def step(self, action: Array, *, observe: bool) -> bool:
         """Play one control step; with `look`, keep what the policy is to see afterwards.
 
         Args:
@@ -162,7 +158,7 @@ class World(Interface):
         """
         ...
 
-    def view(self) -> View:
+    def observation(self) -> EnvObservation:
         """What the last look (reset, or step with `look`) saw."""
         ...
 
@@ -189,7 +185,7 @@ class AssetPack:
 
 
 @dataclass(frozen=True, slots=True)
-class WorldOptions:
+class EnvOptions:
     """What a worker is told when it builds its world."""
 
     assets: str
@@ -215,7 +211,7 @@ class ActionConvention:
     otherwise, or where an episode needs only one of the two."""
 
 
-class Suite(Interface):
+class Suite(Protocol):
     """A named list of tasks. Light: importing and listing a suite never imports a simulator.
 
     A suite may have more: `protocols` (name -> its own), `cost` (see `harness.estimate`), `opengl = False` (draws by other
@@ -237,7 +233,7 @@ class Suite(Interface):
         """`auto`, `official`, `standin` or a folder -> the pack. Raises SuiteError with the command that helps."""
         ...
 
-    def open_world(self, options: WorldOptions) -> World:
+    def make_env(self, options: EnvOptions) -> Env:
         """Build the world (heavy imports happen here, in the worker)."""
         ...
 

@@ -12,11 +12,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from .registry import nearest
+from .errors import UnknownName
 
 
 @dataclass(frozen=True, slots=True)
-class Protocol:
+class EvalProtocol:
     """One way to evaluate, complete: two runs under equal protocols may be compared."""
 
     name: str
@@ -65,18 +65,18 @@ class Protocol:
 
 
 @cache
-def _all() -> dict[str, Protocol]:
+def _all() -> dict[str, EvalProtocol]:
     import tomllib  # only where protocols are looked up by name: workers are sent theirs
 
     table = tomllib.loads(files(__name__.rpartition(".")[0]).joinpath("protocols.toml").read_text(encoding="utf-8"))
-    known = {f.name for f in fields(Protocol)}
+    known = {f.name for f in fields(EvalProtocol)}
     out = {}
     for name, values in table.items():
         unknown = set(values) - known
         if unknown:
             raise ValueError(f"protocols.toml: {name} has unknown fields {sorted(unknown)}")
         values["settle_action"] = tuple(values["settle_action"])
-        out[name] = Protocol(name=name, **{"replan": None, **values})
+        out[name] = EvalProtocol(name=name, **{"replan": None, **values})
     return out
 
 
@@ -85,9 +85,9 @@ def names() -> tuple[str, ...]:
     return tuple(_all())
 
 
-def get(name: str) -> Protocol:
-    """The protocol of that name. Raises KeyError naming the nearest ones."""
+def get(name: str) -> EvalProtocol:
+    """The protocol of that name. Raises UnknownName."""
     try:
         return _all()[name]
     except KeyError:
-        raise KeyError(f"unknown protocol {name!r}{nearest(name, _all())}; see `nora-bench list protocols`") from None
+        raise UnknownName("protocol", name, names(), "see `nora-bench list protocols`") from None

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from . import source_files
+from .errors import UnknownName, nearest
 
 T = TypeVar("T")
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """` (did you mean a, b?)`, or nothing where no known name is near."""
-    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-    return f" (did you mean {', '.join(close)}?)" if close else ""
 
 
 def load_object(reference: str) -> Any:
@@ -94,8 +88,8 @@ class Registry(Generic[T]):
         return tuple(sorted(self._known))
 
     def get(self, name: str) -> T:
-        """The object of that name. Raises KeyError naming the nearest ones and the list command."""
+        """The object of that name. Raises UnknownName."""
         self._scan()
         if name not in self._known:
-            raise KeyError(f"unknown {self.kind} {name!r}{nearest(name, self._known)}; known: {', '.join(self.names())}")
+            raise UnknownName(self.kind, name, self.names())
         return self._known[name]()

@@ -1,56 +1,30 @@
-"""What can go wrong on a user's side, and the exit code of each. A message says what, why, and what to type."""
+"""Errors and exit codes of the command line. The classes are defined in `envs/errors.py`."""
 
 from __future__ import annotations
 
 import errno
-from enum import IntEnum
 
+from ..envs.errors import (
+    ExitCode,
+    InputError,
+    Interrupted,
+    MissingRequirementError,
+    NoraBenchError,
+    PolicyFailedError,
+    UnknownName,
+)
 
-class ExitCode(IntEnum):
-    """How a command of ours ends."""
-
-    OK = 0
-    """All asked for was done."""
-    FINDINGS = 1
-    """Finished, and something is wrong: episodes that ended in errors, a verdict that failed."""
-    BAD_INPUT = 2
-    """The command cannot mean anything: unknown name, bad value, a folder in use."""
-    NOT_ABLE = 3
-    """This machine cannot do it yet: a dependency, assets, disk space or memory is missing."""
-    POLICY = 4
-    """The policy cannot be built, raised, or answered with something that is not an answer."""
-    INTERRUPTED = 130
-    """Stopped by Ctrl-C or SIGTERM; what had finished is kept."""
-
-
-class BenchError(Exception):
-    """Anything that a command reports in words instead of a traceback."""
-
-    exit_code = ExitCode.FINDINGS
-
-
-class InputError(BenchError):
-    """What was asked for makes no sense; the message names the nearest thing that does."""
-
-    exit_code = ExitCode.BAD_INPUT
-
-
-class NotAble(BenchError):
-    """Something is missing on this machine; the message holds the command that helps."""
-
-    exit_code = ExitCode.NOT_ABLE
-
-
-class PolicyFailed(BenchError):
-    """The policy raised or broke its contract."""
-
-    exit_code = ExitCode.POLICY
-
-
-class Interrupted(BenchError):
-    """The user stopped the command."""
-
-    exit_code = ExitCode.INTERRUPTED
+__all__ = [
+    "ExitCode",
+    "InputError",
+    "Interrupted",
+    "MissingRequirementError",
+    "NoraBenchError",
+    "PolicyFailedError",
+    "UnknownName",
+    "exit_code",
+    "in_words",
+]
 
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -67,26 +41,9 @@ def in_words(error: BaseException) -> str:
 
 
 def exit_code(error: BaseException) -> int | None:
-    """The documented exit code of an error; None for one that is a bug of ours and deserves a traceback."""
-    from ..envs.base import SuiteError
-    from ..policies.base import PolicyError
-    from ..policies.fast import FastError
-    from ..policies.registry import PolicyRequestError
-    from ..results.store.reader import StoreError, StoreLocked
-    from ..results.store.writer import DiskError
-
-    table: list[tuple[type[BaseException], ExitCode]] = [
-        (DiskError, ExitCode.NOT_ABLE),
-        (StoreLocked, ExitCode.BAD_INPUT),
-        (StoreError, ExitCode.BAD_INPUT),
-        (SuiteError, ExitCode.NOT_ABLE),
-        (PolicyRequestError, ExitCode.BAD_INPUT),
-        (PolicyError, ExitCode.POLICY),
-        (FastError, ExitCode.BAD_INPUT),
-        (KeyboardInterrupt, ExitCode.INTERRUPTED),
-    ]
-    if isinstance(error, BenchError):
-        return int(error.exit_code)
+    """The documented exit code of an error; None for unexpected errors (internal bugs), which print a traceback."""
     if isinstance(error, OSError) and error.errno in NO_ROOM:
-        return int(ExitCode.NOT_ABLE)
-    return next((int(code) for kind, code in table if isinstance(error, kind)), None)
+        return int(ExitCode.MISSING_REQUIREMENT)
+    if isinstance(error, KeyboardInterrupt):
+        return int(ExitCode.INTERRUPTED)
+    return int(error.exit_code) if isinstance(error, NoraBenchError) else None

@@ -40,7 +40,7 @@ def evaluate(
         options: the other options of `nora-bench run`, with underscores: `tasks="0,3-5"`, `seeds=3`, `out="runs/a"` ...
 
     Raises:
-        InputError, NotAble, PolicyFailed, PolicyError, Interrupted: as the command would end; what had finished is kept.
+        InputError, MissingRequirementError, PolicyError, Interrupted: as the command would end; what had finished is kept.
     """
     built, borrowed = _build(policy)
     asked = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in options.items()}

@@ -20,7 +20,7 @@ from typing import Any
 
 from rich.console import Console
 
-from ..envs.base import ActionConvention, WorldOptions
+from ..envs.base import ActionConvention, EnvOptions
 from ..envs.paths import made_cache_home
 from ..results.store.reader import StoreError
 from ..results.store.records import EpisodeRecord
@@ -28,7 +28,7 @@ from ..results.store.writer import Store
 from . import run_sessions
 from .cluster.runner import ClusterRunner, Replicas
 from .config import HOW, RunConfig
-from .errors import InputError, Interrupted, NotAble
+from .errors import InputError, Interrupted, MissingRequirementError
 from .execution.asset_guard import AssetWatch
 from .execution.policy_host import PolicySeat
 from .execution.progress import Tally, show
@@ -150,7 +150,7 @@ def play(
 
     `over` is called with every finished episode before it is kept; the policy still knows it then.
 
-    Raises Interrupted, PolicyFailed, NotAble, InputError; what had finished is kept.
+    Raises Interrupted, PolicyFailedError, MissingRequirementError, InputError; what had finished is kept.
     """
     seat = _seat(prepared, store.make_folder("logs") / "policy.log")
     progress = show(_tally(prepared, store), console)
@@ -178,9 +178,11 @@ def play(
         status = "interrupted"
         raise Interrupted("stopped") from None
     except StoreError as error:
-        raise NotAble(str(error)) from None
+        raise MissingRequirementError(str(error)) from None
     except OSError as error:
-        raise NotAble(f"this machine refused: {error}. See `ulimit -a`, `free -g` and `df -h {store.folder}`") from None
+        raise MissingRequirementError(
+            f"this machine refused: {error}. See `ulimit -a`, `free -g` and `df -h {store.folder}`"
+        ) from None
     finally:
         progress.close()
         with nullcontext() if status == "finished" else suppress(StoreError):
@@ -203,7 +205,7 @@ def _seat(prepared: Prepared, log: Path) -> PolicySeat:
 
 def draw_with(prepared: Prepared) -> Backend:
     """What draws; nothing is tried where nobody looks."""
-    if not prepared.policy.needs.cameras:
+    if not prepared.policy.observation_spec.cameras:
         return NOTHING
     return find_driver(prepared.stage.suites[0], foreign=prepared.stage.python != sys.executable)
 
@@ -212,8 +214,8 @@ def _worker_setup(prepared: Prepared, gl: str) -> WorkerSetup:
     cache = made_cache_home()
     assets = prepared.assets.path and str(Path(prepared.assets.path).absolute())  # workers run in another folder
     stage = prepared.stage
-    options = WorldOptions(assets=assets, gl=gl, cache=str(cache.absolute()), backend=stage.backend)
-    return WorkerSetup(stage.references[0], options, stage.protocol, prepared.policy.needs, stage.python)
+    options = EnvOptions(assets=assets, gl=gl, cache=str(cache.absolute()), backend=stage.backend)
+    return WorkerSetup(stage.references[0], options, stage.protocol, prepared.policy.observation_spec, stage.python)
 
 
 def _run_facts(prepared: Prepared) -> RunFacts:
@@ -229,7 +231,7 @@ def _tally(prepared: Prepared, store: Store) -> Tally:
 
 
 def _once_watched(prepared: Prepared, over: Callable[[EpisodeRecord], None]) -> Callable[[EpisodeRecord], None]:
-    """`over`, for records of episodes that were drawn with the run's assets; raises NotAble for others."""
+    """`over`, for records of episodes that were drawn with the run's assets; raises MissingRequirementError for others."""
     pack = prepared.assets
     watch = AssetWatch(pack.path, pack.fingerprint, lambda: find_assets(prepared.config.assets, prepared.stage).fingerprint)
 
@@ -283,7 +285,7 @@ def _conclude(
         **({"until": asdict(runner.until.verdict)} if runner.until else {}),
     )
     store.forget_begun()
-    if measured := seat.measured():  # after all else is written: this asks the policy, which may fail
+    if measured := seat.metrics():  # after all else is written: this asks the policy, which may fail
         store.update_run(utilisation={**used, "policy": measured})
 
 

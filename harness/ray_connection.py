@@ -3,18 +3,20 @@
 import logging
 from typing import Any
 
-from .errors import NotAble
+from .errors import MissingRequirementError
 
 
 def connect() -> Any:
-    """Ray, connected: to `RAY_ADDRESS`, to the cluster that runs on this machine, or to one started now. Raises NotAble."""
+    """Ray, connected: to `RAY_ADDRESS`, to the cluster on this machine, or to one started now. Raises MissingRequirementError."""
     try:
         import ray
     except ImportError:
-        raise NotAble("--executor ray needs the extra [ray]: pip install 'nora-bench[ray]'") from None
+        raise MissingRequirementError("--executor ray needs the extra [ray]: pip install 'nora-bench[ray]'") from None
     if not ray.is_initialized():
         try:
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise NotAble(f"no Ray cluster can be reached ({error}); type `ray start --head`, or unset RAY_ADDRESS") from None
+            raise MissingRequirementError(
+                f"no Ray cluster can be reached ({error}); type `ray start --head`, or unset RAY_ADDRESS"
+            ) from None
     return ray

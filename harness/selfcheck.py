@@ -20,11 +20,11 @@ from typing import Any
 from rich.console import Console
 
 from ..envs import suites
-from ..envs.base import AssetPack, SuiteError, WorldOptions
+from ..envs.base import AssetPack, EnvOptions, SuiteError
 from ..envs.paths import cache_home
 from ..results.store.records import EpisodeRecord
 from .config import parse
-from .errors import BenchError, InputError
+from .errors import InputError, NoraBenchError
 from .rendering.gl import Backend
 
 
@@ -94,7 +94,7 @@ def _timed(name: str, check: Callable[[], tuple[bool, str]]) -> Verdict:
     started = time.monotonic()
     try:
         passed, detail = check()
-    except (SuiteError, BenchError) as error:
+    except (SuiteError, NoraBenchError) as error:
         passed, detail = False, str(error)
     return Verdict(name, passed, detail, round(time.monotonic() - started, 1))
 
@@ -103,7 +103,7 @@ def _recordings(pack: AssetPack) -> tuple[bool, str]:
     from ..envs.libero.parity import compare
 
     with as_file(files("nora_bench.envs.libero").joinpath("recordings")) as folder:
-        options = WorldOptions(pack.path, "none", str(cache_home()))
+        options = EnvOptions(pack.path, "none", str(cache_home()))
         checks = list(compare(folder, options, pictures=False))
     failed = [f"{check.case}: {check.quantity} is off by {check.error:.3g}" for check in checks if not check.passed]
     return not failed, "; ".join(failed) or f"{len(checks)} checks within tolerance"

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from ..envs.base import Protocol
+from ..envs.base import EvalProtocol
 from ..envs.types import Array
 from .base import Observation, PolicyError
 
@@ -138,7 +138,7 @@ CONVENTIONS: dict[str, Callable[[Array], Array] | None] = {
 class Adapter:
     """Turns normalised chunks into a world's actions under one protocol."""
 
-    def __init__(self, protocol: Protocol) -> None:
+    def __init__(self, protocol: EvalProtocol) -> None:
         if protocol.gripper not in CONVENTIONS:
             known = ", ".join(CONVENTIONS)
             raise PolicyError(f"protocol {protocol.name} wants the gripper convention {protocol.gripper!r}; known are {known}")
@@ -168,7 +168,7 @@ class Adapter:
         actions[:, GRIPPER] = self._gripper(memory, actions[:, GRIPPER])
         return actions
 
-    def forget(self, key: str) -> None:
+    def end_episode(self, key: str) -> None:
         """Drop what is kept about the episode."""
         self._memories.pop(key, None)
 

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol as Interface
+from typing import Any, Protocol
 
 import numpy as np
 
-from ..envs.base import EpisodeSpec, Needs, Protocol, View
+from ..envs.base import EnvObservation, EpisodeSpec, EvalProtocol, ObservationSpec
+from ..envs.errors import PolicyError
 from ..envs.types import Array
 
 
-class PolicyError(Exception):
-    """A policy cannot be built or has answered with something that is not an answer."""
-
-
-class EpisodesLost(PolicyError):
+class EpisodeStateLost(PolicyError):
     """What a policy remembers of these episodes is gone, through no fault of theirs: they are to be played again.
 
     `act` may raise it instead of answering; the other observations of the batch are then asked about again.
@@ -43,7 +40,22 @@ class Observation:
     step: int
     """Control steps executed so far, settling excluded."""
     instruction: str
-    view: View
+    env_observation: EnvObservation
+
+    @property
+    def images(self) -> Mapping[str, Array]:
+        """Camera name -> H x W x 3 uint8, oriented as the protocol says."""
+        return self.env_observation.images
+
+    @property
+    def proprio(self) -> Mapping[str, Array]:
+        """Name -> float64 vector; see the suite's page for units and frames."""
+        return self.env_observation.proprio
+
+    @property
+    def privileged(self) -> Mapping[str, Any]:
+        """Full simulator state, for policies that declare it in their observation specification."""
+        return self.env_observation.privileged
 
     @property
     def key(self) -> str:
@@ -77,22 +89,22 @@ def copied(chunk: ActionChunk) -> ActionChunk:
 class PolicyContext:
     """What a policy may know of the run before it starts."""
 
-    protocol: Protocol
+    protocol: EvalProtocol
     suites: tuple[str, ...]
     action_size: int
 
 
-class Policy(Interface):
+class Policy(Protocol):
     """Anything that can be evaluated. See `check_policy` for the contract as a test."""
 
-    needs: Needs
+    observation_spec: ObservationSpec
     """What it must be shown."""
     stochastic: bool
     """Whether two seeds can give different answers to the same observation."""
-    marks: tuple[str, ...]
+    tags: tuple[str, ...]
     """What a table must say beside its numbers: `untrained`, `privileged`, ... (empty for most)."""
 
-    def start(self, context: PolicyContext) -> None:
+    def setup(self, context: PolicyContext) -> None:
         """Called once, before the first decision."""
         ...
 
@@ -100,7 +112,7 @@ class Policy(Interface):
         """One chunk per observation, in order. A row's answer does not depend on its neighbours."""
         ...
 
-    def forget(self, key: str) -> None:
+    def end_episode(self, key: str) -> None:
         """The episode has ended: drop what is kept about it."""
         ...
 
@@ -114,11 +126,11 @@ class Policy(Interface):
 class BasePolicy:
     """Defaults for policies that keep nothing: subclass it, set `needs`, write `act`. See `Policy` for the contract."""
 
-    needs = Needs()
+    observation_spec = ObservationSpec()
     stochastic = False
-    marks: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
-    def start(self, context: PolicyContext) -> None:
+    def setup(self, context: PolicyContext) -> None:
         self.context = context
 
     def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
@@ -129,7 +141,7 @@ class BasePolicy:
         """The chunk for one observation; for policies with nothing to gain from a batch."""
         raise PolicyError(f"{type(self).__name__} defines neither act nor act_one")
 
-    def forget(self, key: str) -> None:
+    def end_episode(self, key: str) -> None:
         """Nothing is kept."""
 
     def fingerprint(self) -> Mapping[str, Any]:

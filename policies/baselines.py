@@ -50,7 +50,7 @@ class Replay(BasePolicy):
     Where a recording ends before the episode does, the rest is played as zeros with chunk status `cut`.
     """
 
-    marks = ("replayed",)
+    tags = ("replayed",)
 
     def __init__(self, run: Path | None = None, file: Path | None = None) -> None:
         if (run is None) == (file is None):
@@ -67,7 +67,7 @@ class Replay(BasePolicy):
             return ActionChunk(np.zeros((1, self.context.action_size)), status="cut")
         return ActionChunk(rest)
 
-    def forget(self, key: str) -> None:
+    def end_episode(self, key: str) -> None:
         self._playing.pop(key, None)
 
     def fingerprint(self) -> Mapping[str, Any]:
@@ -78,8 +78,8 @@ class Replay(BasePolicy):
             digest.update(f"{key} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
         return {**super().fingerprint(), "actions_sha256": digest.hexdigest()}
 
-    def start(self, context: PolicyContext) -> None:
-        super().start(context)
+    def setup(self, context: PolicyContext) -> None:
+        super().setup(context)
         if self._single is not None:
             _check_width(self._single, context, "the action file")
 

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from ..envs.base import EpisodeSpec, Needs, View
+from ..envs.base import EnvObservation, EpisodeSpec, ObservationSpec
 from .base import ActionChunk, Observation, Policy, PolicyContext, PolicyError, copied
 
 LIBERO_PROPRIO = {"eef_pos": 3, "eef_quat": 4, "gripper_qpos": 2, "joint_pos": 7}
@@ -35,25 +35,25 @@ def check_policy(
     """
     build = _builder(build)
     policy = build()
-    _check_needs(policy.needs)
+    _check_needs(policy.observation_spec)
     context = context or _libero()
-    given = [_restricted(one, policy.needs) for one in observations or _noise(policy.needs, context)]
+    given = [_restricted(one, policy.observation_spec) for one in observations or _noise(policy.observation_spec, context)]
     shown = [one for one in given if one.decision == 0]
-    policy.start(context)
+    policy.setup(context)
     try:
         _check_fingerprint(policy)
         together = _ask(policy, context, shown)
         for observation in shown:
-            policy.forget(observation.key)
+            policy.end_episode(observation.key)
         alone = [_ask(policy, context, [observation])[0] for observation in shown]
         _check_equal(together, alone, "a row's answer depends on its neighbours in the batch, or on what was asked before")
         for observation in shown:
-            policy.forget(observation.key)
+            policy.end_episode(observation.key)
         _check_episodes(policy, context, shown, [one for one in given if one.decision])
     finally:
         policy.close()
     other = build()
-    other.start(context)
+    other.setup(context)
     try:
         _check_equal(together, _ask(other, context, shown), "two policies built alike answer differently")
         if not other.stochastic:
@@ -80,11 +80,11 @@ def _check_episodes(policy: Policy, context: PolicyContext, first: Sequence[Obse
         _check_equal(answers, [chunk for _, chunk in asked], MIXED)
         for number, decision in due:
             if decision == 2 and number == 0:  # one ends, and the others go on
-                policy.forget(episodes[number][0][0].key)
+                policy.end_episode(episodes[number][0][0].key)
     one, chunk = episodes[-1][0]
     _check_equal(_ask(policy, context, [one]), [chunk], "an episode that begins again (decision 0) is not begun anew")
     for own in episodes:
-        policy.forget(own[0][0].key)
+        policy.end_episode(own[0][0].key)
 
 
 MIXED = (
@@ -103,7 +103,7 @@ def _alone(
         step = one.step + len(found[-1][1].actions[: context.protocol.replan]) if found else one.step
         one = known.get((first.key, decision), replace(first, decision=decision, step=step))
         found.append((one, _ask(policy, context, [one], f" at decision {decision} of an episode")[0]))
-    policy.forget(first.key)
+    policy.end_episode(first.key)
     return found
 
 
@@ -115,8 +115,8 @@ def _builder(build: Callable[[], Policy] | str) -> Callable[[], Policy]:
     return partial(load, build, {})
 
 
-def _check_needs(needs: Needs) -> None:
-    if unknown := set(needs.cameras) - {"primary", "wrist"}:
+def _check_needs(observation_spec: ObservationSpec) -> None:
+    if unknown := set(observation_spec.cameras) - {"primary", "wrist"}:
         raise PolicyError(f"needs names cameras that no suite has: {', '.join(sorted(unknown))}")
 
 
@@ -126,27 +126,32 @@ def _libero() -> PolicyContext:
     return PolicyContext(protocols.get("libero/openvla"), ("libero_goal",), 7)
 
 
-def _noise(needs: Needs, context: PolicyContext) -> list[Observation]:
+def _noise(observation_spec: ObservationSpec, context: PolicyContext) -> list[Observation]:
     """First decisions of three episodes, with pictures and vectors drawn from their keys."""
     specs = [
         EpisodeSpec(context.suites[0] if context.suites else "suite", task, 0, 0, context.protocol.name) for task in range(3)
     ]
-    return [Observation(spec, 0, 0, f"do task {spec.task_id}", _noisy_view(spec, needs, context)) for spec in specs]
+    return [Observation(spec, 0, 0, f"do task {spec.task_id}", _noisy_view(spec, observation_spec, context)) for spec in specs]
 
 
-def _noisy_view(spec: EpisodeSpec, needs: Needs, context: PolicyContext) -> View:
+def _noisy_view(spec: EpisodeSpec, observation_spec: ObservationSpec, context: PolicyContext) -> EnvObservation:
     rng = np.random.default_rng(spec.entropy("check"))
-    side = needs.image_size or context.protocol.image_size
-    images = {camera: rng.integers(0, 256, (side, side, 3), dtype=np.uint8) for camera in needs.cameras}
-    return View(images=images, proprio={name: rng.normal(size=size) for name, size in LIBERO_PROPRIO.items()})
+    side = observation_spec.image_size or context.protocol.image_size
+    images = {camera: rng.integers(0, 256, (side, side, 3), dtype=np.uint8) for camera in observation_spec.cameras}
+    return EnvObservation(images=images, proprio={name: rng.normal(size=size) for name, size in LIBERO_PROPRIO.items()})
 
 
-def _restricted(one: Observation, needs: Needs) -> Observation:
+def _restricted(one: Observation, observation_spec: ObservationSpec) -> Observation:
     """What a world would show to a policy of such needs, and not let it change."""
-    view = one.view
-    images = {camera: _locked(image) for camera, image in view.images.items() if camera in needs.cameras}
-    proprio = {name: _locked(vector) for name, vector in view.proprio.items()} if needs.proprio else {}
-    return replace(one, view=View(images=images, proprio=proprio, privileged=view.privileged if needs.privileged else {}))
+    view = one.env_observation
+    images = {camera: _locked(image) for camera, image in view.images.items() if camera in observation_spec.cameras}
+    proprio = {name: _locked(vector) for name, vector in view.proprio.items()} if observation_spec.proprio else {}
+    return replace(
+        one,
+        env_observation=EnvObservation(
+            images=images, proprio=proprio, privileged=view.privileged if observation_spec.privileged else {}
+        ),
+    )
 
 
 def _locked(array: np.ndarray) -> np.ndarray:
@@ -154,12 +159,12 @@ def _locked(array: np.ndarray) -> np.ndarray:
     return np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)
 
 
-def _fresh(view: View) -> View:
+def _fresh(view: EnvObservation) -> EnvObservation:
     images, proprio = ({name: _locked(array) for name, array in part.items()} for part in (view.images, view.proprio))
     return replace(view, images=images, proprio=proprio)
 
 
-def _as_shown(before: View, now: View) -> bool:
+def _as_shown(before: EnvObservation, now: EnvObservation) -> bool:
     pairs = ((before.images, now.images), (before.proprio, now.proprio))
     return all(a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a) for a, b in pairs)
 
@@ -183,14 +188,14 @@ def check_chunk(chunk: ActionChunk, action_size: int) -> None:
 
 def _ask(policy: Policy, context: PolicyContext, observations: Sequence[Observation], when: str = "") -> list[ActionChunk]:
     """Its answers, copied; each question shows arrays of its own, which must be as they were afterwards. `when`: for errors."""
-    shown = [replace(one, view=_fresh(one.view)) for one in observations]
+    shown = [replace(one, env_observation=_fresh(one.env_observation)) for one in observations]
     try:
         chunks = [copied(chunk) for chunk in policy.act(shown)]
     except (KeyError, IndexError, ValueError) as error:
         raise PolicyError(
             f"act raised {type(error).__name__}: {error}{when}. It is shown what `needs` names, no more, and must not change it"
         ) from error
-    if not all(_as_shown(one.view, now.view) for one, now in zip(observations, shown, strict=True)):
+    if not all(_as_shown(one.env_observation, now.env_observation) for one, now in zip(observations, shown, strict=True)):
         raise PolicyError("it writes into what it is shown, which it must not change: copy a picture before drawing on it")
     if len(chunks) != len(observations):
         raise PolicyError(f"act answered {len(chunks)} chunks to {len(observations)} observations")

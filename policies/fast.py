@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..envs.errors import InputError
 from ..envs.safe_io import read_object
 from ..envs.types import Array
 
@@ -32,7 +33,7 @@ REPLACEMENT = 0xFFFD
 """What a UTF-8 decoder writes for bytes that are no character."""
 
 
-class FastError(ValueError):
+class FastError(InputError, ValueError):
     """A tokenizer folder that is none, or data that cannot be fitted."""
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.base import Needs
+from ..envs.base import ObservationSpec
 from .base import ActionChunk, BasePolicy, Observation, PolicyError
 from .remote.messages import libero_state
 
@@ -52,7 +52,9 @@ class LeRobotPolicy(BasePolicy):
         self._features = _cameras(list(config.image_features), primary, wrist)
         self._state = STATE in config.input_features
         _check_state(config.input_features)
-        self.needs = Needs(cameras=tuple(self._features), image_size=_side(config.image_features), proprio=self._state)
+        self.observation_spec = ObservationSpec(
+            cameras=tuple(self._features), image_size=_side(config.image_features), proprio=self._state
+        )
         self.stochastic = config.type not in DETERMINISTIC
         self.chunk = int(getattr(config, "chunk_size", 1))
 
@@ -61,10 +63,10 @@ class LeRobotPolicy(BasePolicy):
 
         shown: dict[str, Any] = {"task": observation.instruction}
         for camera, feature in self._features.items():
-            picture = torch.from_numpy(np.array(observation.view.images[camera]))
+            picture = torch.from_numpy(np.array(observation.env_observation.images[camera]))
             shown[feature] = picture.permute(2, 0, 1).float().div(255)[None]
         if self._state:
-            shown[STATE] = torch.from_numpy(libero_state(observation.view.proprio)).float()[None]
+            shown[STATE] = torch.from_numpy(libero_state(observation.env_observation.proprio)).float()[None]
         with torch.random.fork_rng(), torch.inference_mode():
             torch.manual_seed(int(observation.rng().integers(2**63)))
             actions = self._after(self._policy.predict_action_chunk(self._before(shown))[0])

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.base import Needs
+from ..envs.base import ObservationSpec
 from .base import ActionChunk, BasePolicy, Observation, PolicyError
 from .recordings import action_file, read_actions, read_records
 
@@ -31,8 +31,8 @@ Recordings = Mapping[tuple[str, int], Mapping[int, np.ndarray]]
 class Blind(BasePolicy):
     """Replays the expert's actions from another initial state of the same task; then stands still."""
 
-    needs = Needs()
-    marks = ("blind",)
+    observation_spec = ObservationSpec()
+    tags = ("blind",)
 
     def __init__(self, run: Path | None = None) -> None:
         """Read the recordings.

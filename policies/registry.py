@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from ..envs.base import Needs
+from ..envs.base import ObservationSpec
+from ..envs.errors import InputError
 from ..envs.registry import Registry, load_object, nearest
 from ..envs.source_files import is_file, names_in
 from .arguments import convert
@@ -45,7 +46,7 @@ POLICIES: Registry[Callable[..., Policy]] = Registry(
 """Name -> class or function that builds the policy. Plug-ins join by entry points of group `nora_bench.policies`."""
 
 
-class PolicyRequestError(PolicyError):
+class PolicyRequestError(InputError, PolicyError):
     """No such policy, or not with such arguments; the message names the nearest ones."""
 
 
@@ -152,12 +153,16 @@ def _value(policy: str, name: str, text: str, parameter: inspect.Parameter | Non
 
 
 def _checked(name: str, policy: Any) -> Policy:
-    if not isinstance(getattr(policy, "needs", None), Needs):
-        raise PolicyError(f"{name} built a {type(policy).__name__} without `needs`; subclass nora_bench.policies.base:BasePolicy")
+    if not isinstance(getattr(policy, "observation_spec", None), ObservationSpec):
+        raise PolicyError(
+            f"{name} built a {type(policy).__name__} without `observation_spec`; subclass nora_bench.policies.base:BasePolicy"
+        )
     lacks = [
-        method for method in ("start", "act", "forget", "fingerprint", "close") if not callable(getattr(policy, method, None))
+        method
+        for method in ("setup", "act", "end_episode", "fingerprint", "close")
+        if not callable(getattr(policy, method, None))
     ]
-    lacks += [fact for fact in ("stochastic", "marks") if not hasattr(policy, fact)]
+    lacks += [fact for fact in ("stochastic", "tags") if not hasattr(policy, fact)]
     if lacks:
         raise PolicyError(
             f"{name} built a {type(policy).__name__} without {', '.join(lacks)}; subclass nora_bench.policies.base:BasePolicy"

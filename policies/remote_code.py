@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..envs.base import Needs
+from ..envs.base import ObservationSpec
 from ..envs.types import Array
 from .adapters import Adapter, unscaled
 from .base import ActionChunk, BasePolicy, Observation, PolicyContext, PolicyError
@@ -49,7 +49,7 @@ LIBRARIES = ("transformers", "tokenizers", "timm", "torch")
 class HubCodePolicy(BasePolicy):
     """A vision-language-action model behind its checkpoint's own code. Observations are answered one by one, greedily."""
 
-    needs = Needs(cameras=("primary",))
+    observation_spec = ObservationSpec(cameras=("primary",))
     MODEL = ""
     """What it is called in messages."""
     WRITTEN_FOR = ""
@@ -97,9 +97,9 @@ class HubCodePolicy(BasePolicy):
         """[steps, action size] in the data set's units, and the chunk's status."""
         raise NotImplementedError
 
-    def start(self, context: PolicyContext) -> None:
+    def setup(self, context: PolicyContext) -> None:
         """Run the checkpoint's code and load the weights; find the statistics of every suite, or say which are missing."""
-        super().start(context)
+        super().setup(context)
         check_steps(context.protocol.model_image)
         self.adapter = Adapter(context.protocol)
         self._image_steps = {k: v for k, v in context.protocol.model_image.items() if k != "crop" or self.crop}
@@ -121,7 +121,7 @@ class HubCodePolicy(BasePolicy):
         import torch
         from PIL import Image
 
-        picture = model_image(observation.view.images["primary"], self.side(), self._image_steps)
+        picture = model_image(observation.env_observation.images["primary"], self.side(), self._image_steps)
         text = self._text.replace("{instruction}", observation.instruction.lower())
         self._looks = 0
         with torch.no_grad():
@@ -129,8 +129,8 @@ class HubCodePolicy(BasePolicy):
         self._check_looked()
         return ActionChunk(self.adapter.actions(observation, actions, unscaled(actions.shape[-1])), status)
 
-    def forget(self, key: str) -> None:
-        self.adapter.forget(key)
+    def end_episode(self, key: str) -> None:
+        self.adapter.end_episode(key)
 
     def fingerprint(self) -> Mapping[str, Any]:
         return {

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..envs.errors import InputError
 from .store.reader import StoredRun
 from .store.records import EpisodeRecord
 
@@ -30,7 +31,7 @@ ABSENT = {"max_steps": "the protocol's", "errors": "none", "stopped": "no rule"}
 """Condition -> what it means that a run does not have it; of others nothing is known then."""
 
 
-class Incomparable(ValueError):
+class Incomparable(InputError, ValueError):
     """Runs that were made under conditions too different for a verdict; the message names them."""
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..envs.base import EpisodeSpec
+from ..envs.errors import InputError
 from ..envs.registry import nearest
 from . import layouts
 from .layouts import Item
@@ -31,7 +32,7 @@ TABLES = {"widowx": "nora/table1", "galaxea-a1": "nora15/table5"}
 _WORDS = {"1": True, "true": True, "yes": True, "y": True, "0": False, "false": False, "no": False, "n": False}
 
 
-class TrialError(ValueError):
+class TrialError(InputError, ValueError):
     """A trial cannot be what was written; the message names line, column and value."""
 
 

@@ -21,16 +21,16 @@ from typing import Any
 import numpy as np
 from nora_bench.envs.base import (
     AssetPack,
+    Env,
+    EnvObservation,
+    EnvOptions,
     EpisodeSpec,
-    Needs,
-    PremiseError,
-    Protocol,
+    EvalProtocol,
+    ObservationSpec,
     Reset,
+    SceneCheckError,
     SuiteError,
     Task,
-    View,
-    World,
-    WorldOptions,
 )
 from nora_bench.policies.base import ActionChunk, BasePolicy, Observation
 
@@ -38,7 +38,7 @@ STEPS = 20
 """Budget of the toy protocol."""
 
 
-def protocol(name: str = "toy/plain", **changes: Any) -> Protocol:
+def protocol(name: str = "toy/plain", **changes: Any) -> EvalProtocol:
     """The toy protocol, with changes."""
     values: dict[str, Any] = {
         "version": 1,
@@ -52,7 +52,7 @@ def protocol(name: str = "toy/plain", **changes: Any) -> Protocol:
         "replan": None,
         "success": "any_step",
     }
-    return Protocol(name=name, **{**values, **changes})
+    return EvalProtocol(name=name, **{**values, **changes})
 
 
 PROTOCOLS = {
@@ -64,19 +64,23 @@ PROTOCOLS = {
 
 
 class ToyWorld:
-    """See `envs.base.World` for the contract. Notes every look in `looks`."""
+    """See `envs.base.Env` for the contract. Notes every look in `looks`."""
 
     action_size = 1
 
-    def __init__(self, options: WorldOptions | None = None) -> None:
+    def __init__(self, options: EnvOptions | None = None) -> None:
         self.troubles = Troubles(Path(options.assets)) if options else None
         self.looks: list[bool] = []
 
-    def reset(self, spec: EpisodeSpec, protocol: Protocol, needs: Needs) -> Reset:
-        self.spec, self.needs, self.image_size = spec, needs, needs.image_size or protocol.image_size
+    def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
+        self.spec, self.observation_spec, self.image_size = (
+            spec,
+            observation_spec,
+            observation_spec.image_size or protocol.image_size,
+        )
         self.looks = []
         self.position = float(start_of(spec))
-        self.hidden = float(np.random.default_rng(spec.world_seed).normal()) if spec.suite == "toy_seeded" else 0.0
+        self.hidden = float(np.random.default_rng(spec.env_seed).normal()) if spec.suite == "toy_seeded" else 0.0
         states = [self.state()]
         for _ in range(protocol.settle_steps):
             self.position += protocol.settle_action[0]
@@ -84,17 +88,19 @@ class ToyWorld:
         self._misbehave("reset")
         return Reset(np.array(states), {"block": [self.hidden] * 7})
 
-    def step(self, action: np.ndarray, *, look: bool) -> bool:
-        self.looks.append(look)
+    def step(self, action: np.ndarray, *, observe: bool) -> bool:
+        self.looks.append(observe)
         self.position += float(action[0])
         self._misbehave("step")
         return self.position == 0
 
-    def view(self) -> View:
+    def observation(self) -> EnvObservation:
         size = self.image_size
         shade = int(abs(self.position)) % 256
-        images = {camera: np.full((size, size, 3), shade, np.uint8) for camera in self.needs.cameras}
-        return View(images=images, proprio={"position": np.array([self.position])} if self.needs.proprio else {})
+        images = {camera: np.full((size, size, 3), shade, np.uint8) for camera in self.observation_spec.cameras}
+        return EnvObservation(
+            images=images, proprio={"position": np.array([self.position])} if self.observation_spec.proprio else {}
+        )
 
     def state(self) -> np.ndarray:
         return np.array([self.position, self.hidden])
@@ -125,7 +131,7 @@ class ToyWorld:
         self.position = float("nan")
 
     def _premise(self) -> None:
-        raise PremiseError("the block stands in the wall")
+        raise SceneCheckError("the block stands in the wall")
 
     def _missing(self) -> None:
         raise SuiteError("a texture is missing")
@@ -188,13 +194,13 @@ class ToySuite:
         return tuple(Task(*name, init_states=10, seeded=self.seeded, variants=self.looks) for name in names)
 
     @property
-    def protocols(self) -> Mapping[str, Protocol]:
+    def protocols(self) -> Mapping[str, EvalProtocol]:
         return PROTOCOLS
 
     def resolve_assets(self, wanted: str) -> AssetPack:
         return AssetPack("toy", "" if wanted in ("auto", "official") else str(Path(wanted).absolute()), "0123456789abcdef")
 
-    def open_world(self, options: WorldOptions) -> World:
+    def make_env(self, options: EnvOptions) -> Env:
         for kind in Troubles(Path(options.assets)).strike("start", ""):
             if kind == "missing":
                 raise SuiteError("a texture is missing")
@@ -223,29 +229,29 @@ priced = ToySuite("toy", cost={"step_s": 3.6, "picture_s": 36.0, "reset_s": 360.
 class Walk(BasePolicy):
     """Steps of length 1 towards success, `chunk` at a time: succeeds after `start_of(spec)` steps."""
 
-    needs = Needs(proprio=True)
+    observation_spec = ObservationSpec(proprio=True)
 
     def __init__(self, chunk: int = 1) -> None:
         self.chunk = chunk
 
     def act_one(self, observation: Observation) -> ActionChunk:
-        position = observation.view.proprio["position"][0]
+        position = observation.env_observation.proprio["position"][0]
         return ActionChunk(np.full((self.chunk, 1), -np.sign(position)))
 
 
 class Stagger(BasePolicy):
     """Draws from the episode's generator, looks at pictures: shows whether results depend on order or company."""
 
-    needs = Needs(cameras=("primary",), proprio=True)
+    observation_spec = ObservationSpec(cameras=("primary",), proprio=True)
     stochastic = True
 
     def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
         return [self._one(observation) for observation in observations]
 
     def _one(self, observation: Observation) -> ActionChunk:
-        shade = float(observation.view.images["primary"][0, 0, 0])
+        shade = float(observation.env_observation.images["primary"][0, 0, 0])
         noise = observation.rng().normal(size=(2, 1))
-        return ActionChunk(noise - 0.1 * np.sign(observation.view.proprio["position"][0]) * (1 + shade))
+        return ActionChunk(noise - 0.1 * np.sign(observation.env_observation.proprio["position"][0]) * (1 + shade))
 
 
 class Wrong(BasePolicy):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fakes import Walk
-from nora_bench.policies.base import ActionChunk, EpisodesLost, Observation
+from nora_bench.policies.base import ActionChunk, EpisodeStateLost, Observation
 
 
 class Loser(Walk):
@@ -25,7 +25,7 @@ class Loser(Walk):
         for key in due:
             self.lost[key] = self.lost.get(key, 0) + 1
         if due:
-            raise EpisodesLost(dict.fromkeys(due, "connection lost"))
+            raise EpisodeStateLost(dict.fromkeys(due, "connection lost"))
         return super().act(observations)
 
 
@@ -39,20 +39,20 @@ class Crasher(Walk):
         self.how = how
         self.measures = measures
 
-    def measured(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         return {} if self.measures is None else {"calls": self.measures}
 
     def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
         self._crash("act", any(one.decision == 1 for one in observations))
         return super().act(observations)
 
-    def forget(self, key: str) -> None:
-        self._crash("forget", True)
+    def end_episode(self, key: str) -> None:
+        self._crash("end_episode", True)
 
     def _crash(self, method: str, due: bool) -> None:
         self.notes.mkdir(exist_ok=True)
         done = len(list(self.notes.iterdir()))
-        if not due or done >= self.times or (self.how == "forget") != (method == "forget"):
+        if not due or done >= self.times or (self.how == "end_episode") != (method == "end_episode"):
             return
         (self.notes / str(done)).touch()
         if self.how == "exit":

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import fakes
-from nora_bench.envs.base import EpisodeSpec, View
+from nora_bench.envs.base import EnvObservation, EpisodeSpec
 from nora_bench.harness.execution.policy_host import PolicySeat
 from nora_bench.harness.serving.batching import Desk
 from nora_bench.harness.serving.server import Address, greeting, listening
@@ -35,7 +35,7 @@ def served(
 ) -> Iterator[tuple[str, Desk]]:
     """Our server with that policy; its address and its desk. `over` is set when it stops."""
     seat = PolicySeat(policy, folder / "serve.log")
-    seat.start(context)
+    seat.setup(context)
     desk, over = Desk(seat, max_batch), over or threading.Event()
     worker = threading.Thread(target=desk.work, args=[over.is_set])
     with listening(desk, greeting("it", {}, policy, seat), Address(port=port, token=token)) as bound:
@@ -116,4 +116,4 @@ def free_port() -> int:
 def observation(number: int = 0, decision: int = 0, **shown: Any) -> Observation:
     """An observation of a toy episode."""
     spec = EpisodeSpec("toy", 0, number, 0, "toy/plain")
-    return Observation(spec, decision, decision, "go home", View(**shown))
+    return Observation(spec, decision, decision, "go home", EnvObservation(**shown))

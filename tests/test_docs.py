@@ -99,8 +99,8 @@ def test_the_example_policy_of_the_readme_runs(tmp_path):
     check = (
         "from nora_bench.policies.registry import load; import numpy as np;"
         "from nora_bench.policies.base import *; from nora_bench.envs import protocols; from nora_bench.envs.base import *;"
-        "p = load('my_policy:Mine', {'speed': '0.2'}); p.start(PolicyContext(protocols.get('libero/openvla'), (), 7));"
-        "v = View(images={'primary': np.full((256, 256, 3), 255, np.uint8)});"
+        "p = load('my_policy:Mine', {'speed': '0.2'}); p.setup(PolicyContext(protocols.get('libero/openvla'), (), 7));"
+        "v = EnvObservation(images={'primary': np.full((256, 256, 3), 255, np.uint8)});"
         "print(p.act([Observation(EpisodeSpec('libero_goal', 0, 0, 0, 'libero/openvla'), 0, 0, '', v)])[0].actions[0, 0])"
     )
     done = subprocess.run([sys.executable, "-c", check], cwd=tmp_path, capture_output=True, text=True, check=True)

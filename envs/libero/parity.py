@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base import SuiteError, WorldOptions
+from ..base import EnvOptions, SuiteError
 from ..parity import Check, largest
 from ..safe_io import is_name, read_arrays, read_object
 from .sim.install import import_libero, libero_root
@@ -37,7 +37,7 @@ def recordings(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: (path.name.split("_", 1)[1], path.name))
 
 
-def compare(folder: Path, options: WorldOptions, *, pictures: bool) -> Iterator[Check]:
+def compare(folder: Path, options: EnvOptions, *, pictures: bool) -> Iterator[Check]:
     """Replay every recording of a folder; yields checks case by case.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from ..base import ActionConvention, AssetPack, Task, World, WorldOptions
+from ..base import ActionConvention, AssetPack, Env, EnvOptions, Task
 from .tasks import TITLES, load_tasks
 
 DEPENDENCIES = ("mujoco", "robosuite", "hf-libero", "bddl", "numpy", "numba", "scipy")
@@ -45,11 +45,11 @@ class LiberoSuite:
 
         return resolve(wanted, self.name)
 
-    def open_world(self, options: WorldOptions) -> World:
+    def make_env(self, options: EnvOptions) -> Env:
         """A world for any LIBERO suite."""
-        from .sim.env import LiberoWorld
+        from .sim.env import LiberoEnv
 
-        return LiberoWorld(options)
+        return LiberoEnv(options)
 
     def versions(self) -> Mapping[str, str]:
         """Installed versions, `missing` where one is not installed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol as Interface
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -72,7 +72,7 @@ class Snapshot:
     """Finger and tip link -> [3] its +y axis, the direction in which it opens."""
 
 
-class Rule(Interface):
+class Rule(Protocol):
     """Judges one episode."""
 
     def step(self, now: Snapshot) -> bool:

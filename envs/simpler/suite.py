@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from ..base import ActionConvention, AssetPack, EpisodeSpec, Task, World, WorldOptions
+from ..base import ActionConvention, AssetPack, Env, EnvOptions, EpisodeSpec, Task
 from .grid import Configuration
 from .placements import instruction
 from .setup import TASKS, setup_of, suite_configurations
@@ -58,15 +58,15 @@ class SimplerSuite:
 
         return resolve(wanted)
 
-    def open_world(self, options: WorldOptions) -> World:
+    def make_env(self, options: EnvOptions) -> Env:
         """A world for any suite of the family, by the backend asked for."""
         if options.backend == "upstream":
-            from .sim.upstream import UpstreamWorld
+            from .sim.upstream import UpstreamEnv
 
-            return UpstreamWorld(options)
-        from .sim.env import SimplerWorld
+            return UpstreamEnv(options)
+        from .sim.env import SapienEnv
 
-        return SimplerWorld(options)
+        return SapienEnv(options)
 
     def versions(self) -> Mapping[str, str]:
         """Installed versions, `missing` where one is not installed."""

@@ -67,7 +67,7 @@ def export(
     else:
         print(f"{count} episodes -> {target}")
     if left_out:
-        raise typer.Exit(int(ExitCode.FINDINGS))
+        raise typer.Exit(int(ExitCode.ISSUES_FOUND))
 
 
 def _usual_name(run: StoredRun, form: Format) -> Path:

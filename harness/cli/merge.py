@@ -37,7 +37,7 @@ def merge(
     else:
         _print(merged)
     if not merged.clean:
-        raise typer.Exit(int(ExitCode.FINDINGS))
+        raise typer.Exit(int(ExitCode.ISSUES_FOUND))
 
 
 def _print(merged: Merged) -> None:

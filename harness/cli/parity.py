@@ -68,7 +68,7 @@ def _is_libero(folder: Path) -> bool:
 
 def _libero(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
     from ...envs import suites
-    from ...envs.base import WorldOptions
+    from ...envs.base import EnvOptions
     from ...envs.libero.parity import compare
     from ...envs.paths import cache_home
     from ..rendering.gl import choose_gl
@@ -78,12 +78,12 @@ def _libero(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
     if pictures and not official:
         print(f"pictures are not compared: assets are {pack.name} ({pack.fingerprint}), not official", file=sys.stderr)
     gl = choose_gl() if pictures and official else "none"
-    yield from compare(folder, WorldOptions(pack.path, gl, str(cache_home())), pictures=official)
+    yield from compare(folder, EnvOptions(pack.path, gl, str(cache_home())), pictures=official)
 
 
 def _simpler(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
     from ...envs import suites
-    from ...envs.base import WorldOptions
+    from ...envs.base import EnvOptions
     from ...envs.paths import cache_home
     from ...envs.simpler.parity import rules
     from ..rendering.backend import find_driver
@@ -103,7 +103,7 @@ def _simpler(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
         return
     from ...envs.simpler.parity import images
 
-    yield from images.compare(folder, WorldOptions(pack.path, find_driver(suite).name, str(cache_home())))
+    yield from images.compare(folder, EnvOptions(pack.path, find_driver(suite).name, str(cache_home())))
 
 
 def _nora(folder: Path) -> Iterator[Check]:

@@ -198,7 +198,7 @@ def play(config: RunConfig, passed: dict[str, Any], console: Console, *, resume:
             _explain(error, code, lifecycle.resume_command(store.folder))
             run_json = store.run
         else:
-            code = int(ExitCode.FINDINGS if run_json["counts"]["errors"] or (filmed and filmed.wrong) else ExitCode.OK)
+            code = int(ExitCode.ISSUES_FOUND if run_json["counts"]["errors"] or (filmed and filmed.wrong) else ExitCode.OK)
         said = {**run_json, "videos": filmed.to_json()} if filmed else run_json
         _report(store.folder, said, console, code, as_json=as_json)
     return code
@@ -243,7 +243,7 @@ def _report(folder: Path, run_json: dict[str, Any], console: Console, code: int,
     from ..planning.early_stopping import conclusion
 
     suites = set(run_json["suites"])
-    if code in (ExitCode.OK, ExitCode.FINDINGS) and suites & set(layouts.fitting(suites).suites):
+    if code in (ExitCode.OK, ExitCode.ISSUES_FOUND) and suites & set(layouts.fitting(suites).suites):
         print_runs([folder], console)
     run = read_run(folder)
     for line in troubles(counts(run)):

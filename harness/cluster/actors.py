@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ...envs import suites
-from ...envs.base import AssetPack, EpisodeSpec, SuiteError, World
+from ...envs.base import AssetPack, Env, EpisodeSpec, SuiteError
 from ...envs.paths import cache_home
 from ...policies.base import ActionChunk, Observation, PolicyContext
 from ...policies.registry import load
@@ -50,12 +50,12 @@ class Outcome:
     peak_gib: float = 0.0
 
 
-class ClusterWorld:
+class EnvActor:
     """A world in a process of its own, on whatever node Ray chose."""
 
     def __init__(self, setup: WorkerSetup, pack: AssetPack, timeout_s: float) -> None:
         self._setup, self._pack, self._timeout_s = setup, pack, timeout_s
-        self._world: World | None = None
+        self._world: Env | None = None
 
     def ready(self) -> tuple[dict[str, Any], str]:
         """Build the world: what a worker says when it greets, and the node's id."""
@@ -81,13 +81,13 @@ class ClusterWorld:
         """One attempt at an episode. Whatever goes wrong in it is in the outcome."""
         assert self._world is not None
         out, client = Outcome(), uuid.uuid4().hex
-        episode = Episode(self._world, spec, self._setup.protocol, self._setup.needs, budget)
+        episode = Episode(self._world, spec, self._setup.protocol, self._setup.observation_spec, budget)
         try:
             with _watched(self._timeout_s):
                 event: Look | Done = episode.start()
             while isinstance(event, Look):
                 out.step = event.step
-                one = Observation(spec, out.decisions, event.step, instruction, event.view)
+                one = Observation(spec, out.decisions, event.step, instruction, event.env_observation)
                 answer = self._ask(one, client, replica, context, out)
                 if "lost" in answer:
                     out.kind, out.phase, out.cause = "lost", "step", str(answer["lost"])
@@ -130,7 +130,7 @@ class Replica:
         self._lock = threading.Lock()
         threading.Thread(target=self._desk.work, args=[lambda: False], daemon=True).start()
 
-    def start(self, context: PolicyContext) -> tuple[dict[str, Any], str]:
+    def setup(self, context: PolicyContext) -> tuple[dict[str, Any], str]:
         """Start the policy, once: its fingerprint, and the node's id."""
         import ray
 
@@ -145,18 +145,18 @@ class Replica:
             return {"key": one.key, "lost": "the policy was restarted on the way"}
         return self._desk.ask(client, [one]).result()[0]
 
-    def forget(self, key: str) -> None:
+    def end_episode(self, key: str) -> None:
         """The episode has ended, whoever played it."""
-        self._desk.forget(self._desk.owner(key), [key])
+        self._desk.end_episode(self._desk.owner(key), [key])
 
-    def measured(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
         """Batch sizes and seconds of the model."""
         return self._desk.meter.summary()
 
     def _started(self, context: PolicyContext) -> None:
         with self._lock:
             if self._seat.context is None:
-                self._seat.start(context)
+                self._seat.setup(context)
 
 
 class _Refused(Exception):

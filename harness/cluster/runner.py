@@ -18,14 +18,14 @@ from ...envs.base import AssetPack, EpisodeSpec
 from ...envs.source_files import located
 from ...policies.base import Policy, PolicyContext
 from ..config import AUTO, RunConfig
-from ..errors import Interrupted, NotAble, PolicyFailed
+from ..errors import Interrupted, MissingRequirementError, PolicyFailedError
 from ..execution import recorder
 from ..execution.policy_host import PolicySeat
 from ..execution.recorder import Playing
 from ..execution.runner import START_LIMIT, Runner
 from ..execution.worker_process import import_path
 from ..ray_connection import connect
-from .actors import ClusterWorld, Outcome, Replica
+from .actors import EnvActor, Outcome, Replica
 
 TICK_S = 0.1
 """How long the runner waits for an episode to end before it looks after other things."""
@@ -56,13 +56,13 @@ class Replicas(PolicySeat):
         self._found: dict[str, Any] = {}
         self._load: Counter[int] = Counter()
 
-    def start(self, context: PolicyContext) -> None:
-        """Start every copy. Raises PolicyFailed, and NotAble where they are not alike."""
+    def setup(self, context: PolicyContext) -> None:
+        """Start every copy. Raises PolicyFailedError, and MissingRequirementError where they are not alike."""
         said = [self._get(replica.start.remote(context)) for replica in self._all]
         self._nodes = [node for _, node in said]
         self._found = said[0][0]
         if any(fingerprint != self._found for fingerprint, _ in said):
-            raise NotAble("the replicas of the policy are not alike: their fingerprints differ from node to node")
+            raise MissingRequirementError("the replicas of the policy are not alike: their fingerprints differ from node to node")
         self.context = context
 
     def nearest(self, node: str) -> Any:
@@ -71,18 +71,18 @@ class Replicas(PolicySeat):
         self._load[number] += 1
         return self._all[number]
 
-    def forget(self, key: str) -> None:
+    def end_episode(self, key: str) -> None:
         for replica in self._all:
-            replica.forget.remote(key)
+            replica.end_episode.remote(key)
 
     def fingerprint(self) -> dict[str, Any]:
         """What every copy says about itself."""
         return self._found
 
-    def measured(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
         """What each copy has measured; nothing of those that cannot be asked any more."""
         ray = connect()
-        asked = [replica.measured.remote() for replica in self._all]
+        asked = [replica.metrics.remote() for replica in self._all]
         done, _ = ray.wait(asked, num_returns=len(asked), timeout=5)
         return {"replicas": [ray.get(ref) for ref in done if not _failed(ray, ref)]}
 
@@ -98,9 +98,9 @@ class Replicas(PolicySeat):
         try:
             return connect().get(ref)
         except RayTaskError as error:
-            raise PolicyFailed(f"the policy could not be started on the cluster: {error.cause or error}") from None
+            raise PolicyFailedError(f"the policy could not be started on the cluster: {error.cause or error}") from None
         except RayActorError as error:
-            raise PolicyFailed(f"a replica of the policy could not be started: {error}") from None
+            raise PolicyFailedError(f"a replica of the policy could not be started: {error}") from None
 
 
 def _failed(ray: Any, ref: Any) -> bool:
@@ -135,7 +135,7 @@ class ClusterRunner(Runner):
         """Play them, all or as many as `until` wants. Raises as `Runner.run` does."""
         self._ray = connect()
         self._schedule = self.schedule(episodes)
-        self._world = self._ray.remote(num_cpus=1, max_restarts=0, runtime_env=self._environment())(ClusterWorld)
+        self._world = self._ray.remote(num_cpus=1, max_restarts=0, runtime_env=self._environment())(EnvActor)
         self._waiting: dict[Any, Place] = {}
         self._versions: dict[str, str] | None = None
         self._pack = AssetPack(self.facts.assets["pack"], self.setup.options.assets, self.facts.assets["fingerprint"])
@@ -154,7 +154,7 @@ class ClusterRunner(Runner):
             self._keep_withheld()
             self._begun.clear()  # what `until` can do without was not lost
         except BaseException as error:
-            self._ended_by_policy = isinstance(error, PolicyFailed)
+            self._ended_by_policy = isinstance(error, PolicyFailedError)
             raise
         finally:
             for place in self._waiting.values():
@@ -193,11 +193,13 @@ class ClusterRunner(Runner):
         self._failed_starts = 0
         if self.seat.context is None:
             suites = tuple(suite.name for suite in self.stage.suites)
-            self.seat.start(PolicyContext(self.stage.protocol, suites, int(said["action_size"])))
+            self.seat.setup(PolicyContext(self.stage.protocol, suites, int(said["action_size"])))
             self._versions = dict(said["versions"])
             self.facts = replace(self.facts, conditions=self.on_ready(self._versions))
         if said["versions"] != self._versions:
-            raise NotAble(f"the nodes of the cluster are not alike: one has {said['versions']}, another {self._versions}")
+            raise MissingRequirementError(
+                f"the nodes of the cluster are not alike: one has {said['versions']}, another {self._versions}"
+            )
         place.replica = self.seat.nearest(node)
         self._hand_out(place)
 
@@ -221,9 +223,9 @@ class ClusterRunner(Runner):
         self.seat.busy_s += out.policy_s
         self.peak_gib = max(self.peak_gib, out.peak_gib)
         if out.kind == "policy":
-            raise PolicyFailed(f"the policy failed on the cluster: {out.cause}")
+            raise PolicyFailedError(f"the policy failed on the cluster: {out.cause}")
         if out.kind == "suite":
-            raise NotAble(f"the suite cannot be played on the cluster ({out.phase}): {out.cause}")
+            raise MissingRequirementError(f"the suite cannot be played on the cluster ({out.phase}): {out.cause}")
         if out.kind == "world":
             self._lost_world(place, out.cause, kill=True)
             return
@@ -257,7 +259,7 @@ class ClusterRunner(Runner):
         self._write(f"world {place.number} did not start: {cause}")
         self.progress.note(f"world {place.number} did not start: {cause}")
         if self._failed_starts >= START_LIMIT or cause.startswith("SuiteError"):
-            raise NotAble(f"no world can be built on the cluster: {cause}\nType there: nora-bench doctor")
+            raise MissingRequirementError(f"no world can be built on the cluster: {cause}\nType there: nora-bench doctor")
 
     def _note_loss(self, playing: Playing, cause: str, by: str) -> None:
         self._write(f"{playing.job.spec.key}: {cause}")

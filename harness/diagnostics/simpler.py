@@ -7,7 +7,7 @@ from pathlib import Path
 from ...envs.base import SuiteError
 from ...envs.simpler.assets import packs
 from ...envs.simpler.sim.driver import traces
-from ..errors import NotAble
+from ..errors import MissingRequirementError
 from ..rendering import vulkan
 from ..rendering.gl import Backend
 from .checks import Cure, Finding, Status, ok
@@ -23,7 +23,7 @@ def drawing() -> Finding:
     """The Vulkan driver, found by drawing with each."""
     try:
         found = vulkan.find_vulkan()
-    except NotAble as error:
+    except MissingRequirementError as error:
         why = "policies that look cannot play SimplerEnv; others need no pictures"
         return Finding("vulkan", Status.note, str(error).partition(". Type:")[0], why, Cure(apt=software_packages(), hand=GPU))
     return _drawn_by(found)

@@ -34,14 +34,14 @@ for name in ("numpy", "setuptools", "msgpack", "sapien", "mani_skill2_real2sim")
         found[name] = ""
 if os.environ["NORA_BENCH_TRY"] != "packages":
     import numpy
-    from nora_bench.envs.base import EpisodeSpec, Needs, WorldOptions
-    from nora_bench.envs.simpler.sim.upstream import UpstreamWorld
+    from nora_bench.envs.base import EpisodeSpec, Needs, EnvOptions
+    from nora_bench.envs.simpler.sim.upstream import UpstreamEnv
     gl = os.environ["NORA_BENCH_TRY"]
-    world = UpstreamWorld(WorldOptions(os.environ["NORA_BENCH_PACK"], gl, ""))
+    world = UpstreamEnv(EnvOptions(os.environ["NORA_BENCH_PACK"], gl, ""))
     cameras = () if gl == "none" else ("primary",)
-    world.reset(EpisodeSpec("simpler-vm", 0, 0, 0, "", "urdf_base/standing"), None, Needs(cameras=cameras))
-    world.step(numpy.zeros(7), look=True)
-    found["brightest"] = max((int(image.max()) for image in world.view().images.values()), default=0)
+    world.reset(EpisodeSpec("simpler-vm", 0, 0, 0, "", "urdf_base/standing"), None, ObservationSpec(cameras=cameras))
+    world.step(numpy.zeros(7), observe=True)
+    found["brightest"] = max((int(image.max()) for image in world.observation().images.values()), default=0)
 print("\\n" + json.dumps(found), flush=True)
 os._exit(0)
 """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...envs.base import SuiteError
 from ...envs.packs import files
-from ..errors import NotAble
+from ..errors import MissingRequirementError
 
 SHOWN = 3
 
@@ -27,14 +27,14 @@ class AssetWatch:
         self._seen = _stamps(folder)
 
     def require_same(self) -> None:
-        """Raises NotAble where the pack has become another one."""
+        """Raises MissingRequirementError where the pack has become another one."""
         now = _stamps(self._folder)
         if now == self._seen:
             return
         if self._now() != self._fingerprint:
             names = sorted(name for name in {**self._seen, **now} if self._seen.get(name) != now.get(name))
             more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            raise NotAble(
+            raise MissingRequirementError(
                 f"the assets changed while they were drawn with ({', '.join(names[:SHOWN])}{more} in {self._folder}); no episode "
                 "was recorded since. Put them back and go on, or start a new run. Type: nora-bench assets list"
             )

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...policies.base import ActionChunk, EpisodesLost, Observation
-from ..errors import PolicyFailed
+from ...policies.base import ActionChunk, EpisodeStateLost, Observation
+from ..errors import PolicyFailedError
 from .policy_host import PolicySeat
 
 DECISIONS = 2
@@ -32,7 +32,7 @@ ADVICE = (
 )
 
 
-class EpisodesMixed(PolicyFailed):
+class EpisodesMixed(PolicyFailedError):
     """The policy's answers depend on which other episodes it is asked about. No episode was lost by that."""
 
 
@@ -44,7 +44,7 @@ class PolicyCheck:
         self._note = note
         self._seen: dict[str, list[tuple[Observation, ActionChunk]]] = {}
         self._ended: set[str] = set()
-        self.over = bool(UNCHECKED & set(seat.policy.marks))
+        self.over = bool(UNCHECKED & set(seat.policy.tags))
         """Whether there is nothing left to do."""
 
     def saw(self, observations: Sequence[Observation], chunks: Sequence[ActionChunk]) -> None:
@@ -75,17 +75,17 @@ class PolicyCheck:
         """Ask about an episode's first decisions alone and in company, and compare; `answered`: what it said in the run."""
         try:
             alone = self._alone(asked)
-        except (PolicyFailed, EpisodesLost) as error:
+        except (PolicyFailedError, EpisodeStateLost) as error:
             self._note(
                 f"policy check: it could not be asked about copies of an episode, so it was not examined ({_short(error)})"
             )
             return
         try:
             together = self._in_company(asked, company)
-        except EpisodesLost as error:
+        except EpisodeStateLost as error:
             self._note(f"policy check: it lost a copy of an episode, so it was not examined ({_short(error)})")
             return
-        except PolicyFailed as error:
+        except PolicyFailedError as error:
             said = f"{error}\nThat was when it was asked about two episodes in turns; about one alone it answered"
             raise EpisodesMixed(f"{said}. {ADVICE}") from None
         found = [*_differences(together, alone, exact=True), *_differences(answered, alone, exact=False)]
@@ -118,7 +118,7 @@ class PolicyCheck:
         try:
             return [self._seat.decide([one])[0] for one in probes]
         finally:
-            self._seat.forget(probes[0].key)
+            self._seat.end_episode(probes[0].key)
 
     def _in_company(self, asked: Sequence[Observation], company: Observation) -> list[ActionChunk]:
         """Its answers, the first of them in one batch with the other episode's."""
@@ -127,8 +127,8 @@ class PolicyCheck:
             first = self._seat.decide([probes[0], other])[0]
             return [first, *(self._seat.decide([one])[0] for one in probes[1:])]
         finally:
-            self._seat.forget(probes[0].key)
-            self._seat.forget(other.key)
+            self._seat.end_episode(probes[0].key)
+            self._seat.end_episode(other.key)
 
 
 @dataclass(frozen=True, slots=True)

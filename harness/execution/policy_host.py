@@ -10,13 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ...policies.base import ActionChunk, EpisodesLost, Observation, Policy, PolicyContext, PolicyError, copied
+from ...policies.base import ActionChunk, EpisodeStateLost, Observation, Policy, PolicyContext, PolicyError, copied
 from ...policies.checks import check_chunk
-from ..errors import PolicyFailed
+from ..errors import PolicyFailedError
 
 
 class PolicySeat:
-    """A policy at work. Whatever it does wrong comes out as PolicyFailed, with the traceback in `log`; EpisodesLost as it is."""
+    """A policy at work. Its errors come out as PolicyFailedError, with the traceback in `log`; EpisodeStateLost as it is."""
 
     def __init__(self, policy: Policy, log: Path) -> None:
         self.policy = policy
@@ -28,9 +28,9 @@ class PolicySeat:
         self.broken_off = False
         """Whether the user's second Ctrl-C came while it was to answer."""
 
-    def start(self, context: PolicyContext) -> None:
+    def setup(self, context: PolicyContext) -> None:
         """Start the policy."""
-        self._guarded("start", self.policy.start, context)
+        self._guarded("setup", self.policy.setup, context)
         self.context = context
 
     def decide(self, observations: Sequence[Observation]) -> list[ActionChunk]:
@@ -43,18 +43,18 @@ class PolicySeat:
             self._check(observation, chunk)
         return chunks
 
-    def forget(self, key: str) -> None:
+    def end_episode(self, key: str) -> None:
         """The episode has ended."""
-        self._guarded("forget", self.policy.forget, key)
+        self._guarded("end_episode", self.policy.end_episode, key)
 
     def fingerprint(self) -> dict[str, Any]:
         """What the policy says about itself, as plain JSON."""
         return self._guarded("fingerprint", lambda: json.loads(json.dumps(dict(self.policy.fingerprint()), allow_nan=False)))
 
-    def measured(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
         """What the policy has measured of itself (optional method `measured`), as plain JSON; empty for most."""
-        measure = getattr(self.policy, "measured", None)
-        return dict(self._guarded("measured", measure)) if measure else {}
+        measure = getattr(self.policy, "metrics", None)
+        return dict(self._guarded("metrics", measure)) if measure else {}
 
     def close(self) -> None:
         """Let the policy go."""
@@ -74,7 +74,7 @@ class PolicySeat:
         started = time.perf_counter()
         try:
             return call(*args)
-        except EpisodesLost:
+        except EpisodeStateLost:
             raise
         except KeyboardInterrupt:
             self.broken_off = True
@@ -86,5 +86,5 @@ class PolicySeat:
         finally:
             self.busy_s += time.perf_counter() - started
 
-    def _failed(self, text: str) -> PolicyFailed:
-        return PolicyFailed(f"the policy ({type(self.policy).__name__}) {text}")
+    def _failed(self, text: str) -> PolicyFailedError:
+        return PolicyFailedError(f"the policy ({type(self.policy).__name__}) {text}")

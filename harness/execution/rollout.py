@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ...envs.base import Array, EpisodeSpec, Needs, Protocol, Reset, View, World, WorldError
+from ...envs.base import Array, Env, EnvObservation, EpisodeSpec, EvalProtocol, ObservationSpec, Reset, SimulationError
 from ...policies.base import ActionChunk
 from ...policies.checks import check_chunk
 
@@ -27,7 +27,7 @@ class Look:
 
     step: int
     """Control steps executed so far."""
-    view: View
+    env_observation: EnvObservation
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,13 @@ class Done:
 class Episode:
     """One episode in one world. `start` it, then `play` a chunk for every Look that comes back, until Done."""
 
-    def __init__(self, world: World, spec: EpisodeSpec, protocol: Protocol, needs: Needs, budget: int) -> None:
+    def __init__(
+        self, world: Env, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec, budget: int
+    ) -> None:
         self.world = world
         self.spec = spec
         self.protocol = protocol
-        self.needs = needs
+        self.observation_spec = observation_spec
         self.budget = budget
         self.phase = "reset"
         """What is going on, for whoever reports an exception: `reset`, `step`, `look`."""
@@ -73,7 +75,7 @@ class Episode:
     def start(self) -> Look:
         """Reset the world; the first decision."""
         with self._timed("reset"):
-            self._reset: Reset = self.world.reset(self.spec, self.protocol, self.needs)
+            self._reset: Reset = self.world.reset(self.spec, self.protocol, self.observation_spec)
         self._render_start = self.world.render_seconds()
         for state in self._reset.states:
             self._note(state)
@@ -92,7 +94,7 @@ class Episode:
         for index, action in enumerate(actions, start=1):
             self._steps += 1
             last = index == len(actions)
-            self._goal = bool(self.world.step(action, look=last and self._steps < self.budget))
+            self._goal = bool(self.world.step(action, observe=last and self._steps < self.budget))
             self._goal_any |= self._goal
             self._actions.append(action)
             self._note(self.world.state())
@@ -102,12 +104,12 @@ class Episode:
 
     def _note(self, state: Array) -> None:
         if not np.isfinite(state).all():
-            raise WorldError(f"the simulator's state is not finite after control step {self._steps}")
+            raise SimulationError(f"the simulator's state is not finite after control step {self._steps}")
         self._hash.update(np.ascontiguousarray(state, dtype="<f8").data)
 
     def _look(self) -> Look:
         self.phase = "look"
-        return Look(self._steps, self.world.view())
+        return Look(self._steps, self.world.observation())
 
     def _done(self, ended: bool) -> Done:
         pictures = self.world.render_seconds() - self._render_start
@@ -125,7 +127,7 @@ class Episode:
                 "render": self._reset.render_s + pictures,
             },
             measures={name: bool(value) for name, value in getattr(self.world, "measures", dict)().items()},
-            renderer=self._reset.renderer if self.needs.cameras else "",
+            renderer=self._reset.renderer if self.observation_spec.cameras else "",
         )
 
     @contextmanager

@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...envs.base import EpisodeSpec, View
-from ...policies.base import ActionChunk, EpisodesLost, Observation, PolicyContext
+from ...envs.base import EnvObservation, EpisodeSpec
+from ...policies.base import ActionChunk, EpisodeStateLost, Observation, PolicyContext
 from ...results.store.records import EpisodeRecord
 from ...results.store.writer import Store
-from ..errors import Interrupted, NotAble, PolicyFailed
+from ..errors import Interrupted, MissingRequirementError, PolicyFailedError
 from ..planning.early_stopping import Until
 from ..planning.plan import Stage
 from ..planning.schedule import Job, RoundSchedule, Schedule
@@ -106,7 +106,7 @@ class Runner:
     def run(self, episodes: Sequence[EpisodeSpec], stop: Callable[[], bool] = lambda: False) -> None:
         """Play them, all or as many as `until` wants.
 
-        Raises Interrupted soon after `stop` says so, PolicyFailed, NotAble; what had finished is kept.
+        Raises Interrupted soon after `stop` says so, PolicyFailedError, MissingRequirementError; what had finished is kept.
         """
         self._schedule = self.schedule(episodes)
         size = min(self.limits.workers, len(episodes))
@@ -126,7 +126,7 @@ class Runner:
             self._begun.clear()  # what `until` can do without was not lost
         except BaseException as error:
             self._ended_by_policy = self.seat.broken_off or (
-                isinstance(error, PolicyFailed) and not isinstance(error, EpisodesMixed)
+                isinstance(error, PolicyFailedError) and not isinstance(error, EpisodesMixed)
             )
             raise
         finally:
@@ -178,7 +178,7 @@ class Runner:
         hand.ready = True
         self._failed_starts = 0
         if self.seat.context is None:
-            self.seat.start(PolicyContext(self.stage.protocol, tuple(suite.name for suite in self.stage.suites), action_size))
+            self.seat.setup(PolicyContext(self.stage.protocol, tuple(suite.name for suite in self.stage.suites), action_size))
             self.facts = replace(self.facts, conditions=self.on_ready(versions))
         self._assign(hand)
 
@@ -186,10 +186,10 @@ class Runner:
         playing = hand.playing
         assert playing is not None
         with _shaped():
-            step, view = int(message["step"]), View(**message["view"])
+            step, view = int(message["step"]), EnvObservation(**message["view"])
         if playing.decisions and step <= playing.step:
             raise WireError(f"it was told to go on at step {playing.step} and shows step {step}")
-        playing.step, hand.view = step, view
+        playing.step, hand.env_observation = step, view
 
     def _done(self, hand: Hand, message: dict[str, Any]) -> None:
         playing = hand.playing
@@ -207,9 +207,9 @@ class Runner:
         with _shaped():
             kind, phase, cause = str(message["kind"]), str(message["phase"]), str(message["cause"])
         if kind == "policy":
-            raise PolicyFailed(f"the policy's answer was refused: {cause}")
+            raise PolicyFailedError(f"the policy's answer was refused: {cause}")
         if kind == "suite":
-            raise NotAble(f"the suite cannot be played here ({phase}): {cause}\nType: nora-bench doctor")
+            raise MissingRequirementError(f"the suite cannot be played here ({phase}): {cause}\nType: nora-bench doctor")
         if kind == "premise" and hand.playing:
             self.progress.note(f"{hand.playing.job.spec.key}: {cause}")
             self._keep(recorder.failed(hand.playing, f"{phase}: {cause}", self.facts))
@@ -237,7 +237,7 @@ class Runner:
         self._failed_starts += 1
         self.progress.note(f"worker {hand.number} did not start: {cause}")
         if self._failed_starts >= START_LIMIT:
-            raise NotAble(f"{START_LIMIT} workers in a row did not start: {cause}\n{log_tail(hand.log)}")
+            raise MissingRequirementError(f"{START_LIMIT} workers in a row did not start: {cause}\n{log_tail(hand.log)}")
 
     def _retry(self, playing: Playing, cause: str, log: Path, by: str) -> None:
         playing.job = job = playing.job.lost(by_policy=by == recorder.POLICY)
@@ -258,7 +258,9 @@ class Runner:
             return
         self._withheld.append(record)
         if len(self._withheld) >= HOPELESS:
-            raise NotAble(f"the first {HOPELESS} episodes could not be played, and none could: {record.error}\n{log_tail(log)}")
+            raise MissingRequirementError(
+                f"the first {HOPELESS} episodes could not be played, and none could: {record.error}\n{log_tail(log)}"
+            )
 
     def _keep_withheld(self) -> None:
         while self._withheld:
@@ -266,7 +268,7 @@ class Runner:
 
     def _keep(self, record: EpisodeRecord) -> None:
         self.over(record)
-        self.seat.forget(record.key)
+        self.seat.end_episode(record.key)
         for kept in self.until.admit(record) if self.until else (record,):
             self.store.append(kept)
             self._begun.pop(kept.key, None)
@@ -284,14 +286,18 @@ class Runner:
 
     def _decide(self) -> None:
         """Ask the policy for everything that is due, and pass its answers on."""
-        due = [(hand, hand.playing, hand.view) for hand in self._crew.hands if hand.playing and hand.view is not None]
+        due = [
+            (hand, hand.playing, hand.env_observation)
+            for hand in self._crew.hands
+            if hand.playing and hand.env_observation is not None
+        ]
         if not due:
             return
         before = self.seat.busy_s
         observations = [_observation(playing, view) for _, playing, view in due]
         try:
             chunks = self.seat.decide(observations)
-        except EpisodesLost as lost:
+        except EpisodeStateLost as lost:
             self._begin_again(lost.causes)
             return
         share = (self.seat.busy_s - before) / len(due)
@@ -320,7 +326,7 @@ def _phase(playing: Playing | None) -> str:
     return "step" if playing.decisions else "reset"
 
 
-def _observation(playing: Playing, view: View) -> Observation:
+def _observation(playing: Playing, view: EnvObservation) -> Observation:
     return Observation(playing.job.spec, playing.decisions, playing.step, playing.instruction, view)
 
 

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ...envs import suites
-from ...envs.base import EpisodeSpec, Needs, PremiseError, Protocol, SuiteError, World, WorldOptions
+from ...envs.base import Env, EnvOptions, EpisodeSpec, EvalProtocol, ObservationSpec, SceneCheckError, SuiteError
 from ...policies.base import ActionChunk, PolicyError
 from . import wire
 from .rollout import Done, Episode, Look
@@ -28,7 +28,7 @@ from .signals import die_with_parent
 IDLE_S = 3600.0
 """A runner that says nothing for so long is gone, even if its socket is still open."""
 KINDS: tuple[tuple[type[BaseException], str], ...] = (
-    (PremiseError, "premise"),
+    (SceneCheckError, "premise"),
     (PolicyError, "policy"),
     (SuiteError, "suite"),
     (ImportError, "suite"),
@@ -47,20 +47,20 @@ def serve(channel: wire.Channel) -> None:
     except Exception as error:
         channel.send(failure("start", error))
         raise
-    protocol = Protocol(**{**hello["protocol"], "settle_action": tuple(hello["protocol"]["settle_action"])})
-    needs = Needs(**{**hello["needs"], "cameras": tuple(hello["needs"]["cameras"])})
+    protocol = EvalProtocol(**{**hello["protocol"], "settle_action": tuple(hello["protocol"]["settle_action"])})
+    observation_spec = ObservationSpec(**{**hello["needs"], "cameras": tuple(hello["needs"]["cameras"])})
     with contextlib.closing(world):
         channel.send(greeting)
         usable = True
         while usable:
             message = channel.receive(IDLE_S)
-            usable = play(channel, Episode(world, EpisodeSpec(**message["spec"]), protocol, needs, message["budget"]))
+            usable = play(channel, Episode(world, EpisodeSpec(**message["spec"]), protocol, observation_spec, message["budget"]))
 
 
-def build(hello: Mapping[str, Any]) -> tuple[World, dict[str, Any]]:
+def build(hello: Mapping[str, Any]) -> tuple[Env, dict[str, Any]]:
     """The world, and what the runner is told about it."""
     suite = suites.get(hello["suite"])
-    world = suite.open_world(WorldOptions(**hello["options"]))
+    world = suite.make_env(EnvOptions(**hello["options"]))
     return world, {
         "type": "hello",
         "version": wire.VERSION,
@@ -82,14 +82,18 @@ def play(channel: wire.Channel, episode: Episode) -> bool:
     except Exception as error:
         traceback.print_exc()
         channel.send({**failure(episode.phase, error), **of})
-        return isinstance(error, PremiseError | PolicyError)
+        return isinstance(error, SceneCheckError | PolicyError)
     channel.send({**result(event), **of})
     return True
 
 
 def asdict_view(look: Look) -> dict[str, Any]:
     """The view as a message; arrays are not copied."""
-    return {"images": dict(look.view.images), "proprio": dict(look.view.proprio), "privileged": dict(look.view.privileged)}
+    return {
+        "images": dict(look.env_observation.images),
+        "proprio": dict(look.env_observation.proprio),
+        "privileged": dict(look.env_observation.privileged),
+    }
 
 
 def result(done: Done) -> dict[str, Any]:

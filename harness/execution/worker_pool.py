@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...envs.base import View
+from ...envs.base import EnvObservation
 from .recorder import Playing
 from .wire import WireError
 from .worker_process import Worker, WorkerSetup
@@ -30,7 +30,7 @@ class Hand:
     ready: bool = False
     """Whether its world stands."""
     playing: Playing | None = None
-    view: View | None = None
+    view: EnvObservation | None = None
     """What the policy is to decide upon, where a decision is due."""
     asked: float | None = None
     """When it was last given something to do; None while it waits for us."""
@@ -78,7 +78,7 @@ class Crew:
     def tell(self, hand: Hand, message: dict[str, Any]) -> None:
         """Send it the message; from now on it is to answer."""
         assert hand.worker is not None
-        hand.asked, hand.overdue, hand.view = time.monotonic(), 0.0, None
+        hand.asked, hand.overdue, hand.env_observation = time.monotonic(), 0.0, None
         try:
             hand.worker.channel.send(message)
         except WireError as error:
@@ -95,7 +95,7 @@ class Crew:
         return self._take_out(hand).kill()
 
     def _take_out(self, hand: Hand) -> Worker:
-        worker, hand.worker, hand.playing, hand.view = hand.worker, None, None, None
+        worker, hand.worker, hand.playing, hand.env_observation = hand.worker, None, None, None
         assert worker is not None
         self._selector.unregister(worker)
         return worker

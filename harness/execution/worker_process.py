@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ...envs.base import Needs, Protocol, WorldOptions
+from ...envs.base import EnvOptions, EvalProtocol, ObservationSpec
 from ...envs.paths import cache_errors
 from . import wire
 
@@ -29,9 +29,9 @@ class WorkerSetup:
 
     suite: str
     """Any suite of the family, by name or import path."""
-    options: WorldOptions
-    protocol: Protocol
-    needs: Needs
+    options: EnvOptions
+    protocol: EvalProtocol
+    observation_spec: ObservationSpec
     python: str = sys.executable
     """Interpreter, for suites that have their own."""
 
@@ -43,7 +43,7 @@ class WorkerSetup:
             "suite": self.suite,
             "options": asdict(self.options),
             "protocol": asdict(self.protocol),
-            "needs": asdict(self.needs),
+            "needs": asdict(self.observation_spec),
         }
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from ...envs.base import Array, Needs, View
+from ...envs.base import Array, EnvObservation, ObservationSpec
 from ...policies.remote.messages import libero_state
 from ...results.store.integrity import read_actions
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
-from ..errors import InputError, NotAble
+from ..errors import InputError, MissingRequirementError
 from ..replay.replay import replaying
 
 FORMAT = "v3.0"
@@ -90,19 +90,21 @@ def write_lerobot(
         note: told of every episode that is left out, and why.
 
     Raises:
-        InputError: no episode could be written. NotAble, SuiteError: something is missing here.
+        InputError: no episode could be written. MissingRequirementError, SuiteError: something is missing here.
     """
     try:
         import PIL  # noqa: F401
         import pyarrow  # noqa: F401
     except ImportError:
-        raise NotAble("LeRobot data sets need the extra [export]: pip install 'nora-bench[export]'") from None
+        raise MissingRequirementError("LeRobot data sets need the extra [export]: pip install 'nora-bench[export]'") from None
     writer, left_out = _Writer(out, fps), [f"{record.key}: {record.error}" for record in run.records if not record.actions]
     for line in left_out:
         note(f"left out: {line}")
     for suite in dict.fromkeys(record.suite for record in run.records):
-        views: list[View] = []
-        with replaying(run, suite, assets=assets, show=views.append, needs=Needs(proprio=True), trusted=trusted) as again:
+        views: list[EnvObservation] = []
+        with replaying(
+            run, suite, assets=assets, show=views.append, observation_spec=ObservationSpec(proprio=True), trusted=trusted
+        ) as again:
             for record in run.records:
                 if record.suite == suite and record.actions:
                     views.clear()
@@ -127,7 +129,7 @@ class _Writer:
         self._features: dict[str, dict[str, Any]] = {}
         self._frames = 0
 
-    def add(self, record: EpisodeRecord, views: Sequence[View], actions: Array) -> None:
+    def add(self, record: EpisodeRecord, views: Sequence[EnvObservation], actions: Array) -> None:
         """One rollout: the views before each action, and one after the last."""
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -157,7 +159,7 @@ class _Writer:
         self._frames += length
         self.episodes.append(self._row(record, number, first, length))
 
-    def _pictures(self, name: str, views: Sequence[View]) -> Any:
+    def _pictures(self, name: str, views: Sequence[EnvObservation]) -> Any:
         import pyarrow as pa
 
         kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -178,7 +180,7 @@ class _Writer:
             **{f"nora_bench/{name}": value for name, value in own.items()},
         }
 
-    def _describe(self, view: View, states: Array, actions: Array) -> None:
+    def _describe(self, view: EnvObservation, states: Array, actions: Array) -> None:
         """The features, as the first episode shows them; every other must show the same."""
         vectors = {"observation.state": states, "action": actions}
         found = {name: {"dtype": "float32", "shape": [rows.shape[1]], "names": None} for name, rows in vectors.items()}
@@ -250,7 +252,7 @@ def _column(rows: Array) -> Any:
     return pa.array(rows[:, 0]) if rows.shape[1] == 1 else pa.array(list(rows), pa.list_(pa.float32(), rows.shape[1]))
 
 
-def _state(view: View) -> Array:
+def _state(view: EnvObservation) -> Array:
     """LIBERO's 8 numbers where the suite shows them; else all that it shows of the robot, by name."""
     if {"eef_pos", "eef_quat", "gripper_qpos"} <= view.proprio.keys():
         return libero_state(view.proprio)

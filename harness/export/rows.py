@@ -11,7 +11,7 @@ from typing import Any
 from ...results.conditions import conditions
 from ...results.store.integrity import read_actions
 from ...results.store.reader import StoredRun, StoreError
-from ..errors import InputError, NotAble
+from ..errors import InputError, MissingRequirementError
 
 FACTS = ("protocol", "policy", "assets", "versions", "commit")
 """Parts of run.json that a row cannot be understood without."""
@@ -28,7 +28,10 @@ def write_jsonl(run: StoredRun, out: Path) -> int:
 
 
 def write_parquet(run: StoredRun, out: Path) -> int:
-    """Write one Parquet row per episode, actions as lists of float64, mappings as JSON; how many. Raises NotAble, InputError.
+    """Write one Parquet row per episode, actions as lists of float64, mappings as JSON; how many.
+
+    Raises MissingRequirementError, InputError.
+
 
     What is common to all (protocol, policy, assets, versions) lies under `nora_bench.run` in the schema's metadata.
     """
@@ -36,7 +39,7 @@ def write_parquet(run: StoredRun, out: Path) -> int:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
-        raise NotAble("Parquet needs the extra [export]: pip install 'nora-bench[export]'") from None
+        raise MissingRequirementError("Parquet needs the extra [export]: pip install 'nora-bench[export]'") from None
     own = {name: run.run[name] for name in FACTS if name in run.run}
     facts = json.dumps({**own, "conditions": conditions(run).to_json()})
     schema = _schema(pa, run).with_metadata({"nora_bench.run": facts})

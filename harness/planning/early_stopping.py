@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ...envs.base import AssetPack, Protocol
+from ...envs.base import AssetPack, EvalProtocol
 from ...results.conditions import Incomparable, require_comparable
 from ...results.statistics.rounds import Round
 from ...results.statistics.sequential import Rule, Verdict, make_rule, parse, reading
@@ -62,7 +62,7 @@ class Until:
         return next((self._ahead.pop(key) for key in keys if key in self._ahead), None)
 
 
-def make_until(config: RunConfig, plan: Sequence[Round], protocol: Protocol, assets: AssetPack) -> Until | None:
+def make_until(config: RunConfig, plan: Sequence[Round], protocol: EvalProtocol, assets: AssetPack) -> Until | None:
     """The configuration's rule for a plan, None where it has none; its rival is read from its folder.
 
     Raises InputError, and StoreError where the folder holds no run.
@@ -80,7 +80,7 @@ def make_until(config: RunConfig, plan: Sequence[Round], protocol: Protocol, ass
         raise InputError(str(error)) from None
 
 
-def _require_same_benchmark(rival: StoredRun, protocol: Protocol, max_steps: int | None, assets: AssetPack) -> None:
+def _require_same_benchmark(rival: StoredRun, protocol: EvalProtocol, max_steps: int | None, assets: AssetPack) -> None:
     """Raises InputError where the rival was played under conditions that forbid a verdict (`results.conditions`)."""
     pack = {"pack": assets.name, "fingerprint": assets.fingerprint}
     facts = {"protocol": asdict(protocol), "config": {"max_steps": max_steps}, "assets": pack}

@@ -19,7 +19,7 @@ import psutil
 from ...envs.base import Suite
 from ...policies.base import Policy
 from ..config import AUTO
-from ..errors import NotAble
+from ..errors import MissingRequirementError
 from .plan import Plan, Stage
 from .provenance import duration, usable_cores
 
@@ -97,7 +97,7 @@ def estimate(plan: Plan, stage: Stage, policy: Policy, workers: int, max_steps: 
     steps = sum(budgets) + (stage.protocol.settle_steps + sum(stage.protocol.push.values())) * len(budgets)
     suites = [spec.suite for spec in plan.episodes]
     cost = getattr(stage.suites[0], "cost", None)
-    pictures = sum(decisions) * len(policy.needs.cameras)
+    pictures = sum(decisions) * len(policy.observation_spec.cameras)
     builds = sum(1 for _ in groupby(plan.episodes, key=lambda spec: (spec.suite, spec.task_id, spec.variant)))
     return Estimate(
         episodes={suite.name: suites.count(suite.name) for suite in stage.suites},
@@ -132,9 +132,9 @@ def free_disk_gib(folder: Path) -> float:
 
 
 def require_room(found: Estimate) -> None:
-    """Raises NotAble where the run cannot fit on the disk."""
+    """Raises MissingRequirementError where the run cannot fit on the disk."""
     if found.disk_gib > found.free_disk_gib:
-        raise NotAble(
+        raise MissingRequirementError(
             f"the run may write {found.disk_gib:.2f} GiB and the disk has {found.free_disk_gib:.2f} GiB left; "
             "free some, or choose another disk with --out"
         )

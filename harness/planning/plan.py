@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...envs import protocols, suites
-from ...envs.base import EpisodeSpec, Protocol, Suite, SuiteError, Task
+from ...envs.base import EpisodeSpec, EvalProtocol, Suite, SuiteError, Task
 from ...envs.registry import nearest
 from ..config import RunConfig
-from ..errors import InputError, NotAble
+from ..errors import InputError, MissingRequirementError
 from .sampling import spread
 
 
@@ -27,7 +27,7 @@ class Stage:
     suites: tuple[Suite, ...]
     references: tuple[str, ...]
     """The suites as a worker can look them up (name or import path), in the same order."""
-    protocol: Protocol
+    protocol: EvalProtocol
     backend: str = ""
     """Which of the suites' backends plays; empty where there is only one way."""
     python: str = sys.executable
@@ -64,7 +64,7 @@ class Plan:
 
 
 def find_stage(config: RunConfig) -> Stage:
-    """Look the suites and the protocol up. Raises InputError naming the nearest, NotAble for a suite that cannot be imported."""
+    """Look the suites and the protocol up. Raises InputError, MissingRequirementError for a suite that cannot be imported."""
     references = tuple(dict.fromkeys(name for wanted in config.suite for name in suites.expand(wanted)))
     found = tuple(_find_suite(reference) for reference in references)
     families = sorted({suite.family for suite in found})
@@ -88,7 +88,7 @@ def _find_backend(config: RunConfig, suite: Suite) -> tuple[str, str]:
         raise InputError(f"{suite.name} has no backend {config.backend!r}; {there}")
     backend = config.backend or (foreign if python and foreign else "".join(backends[:1]))
     if backend and backend == foreign and not python:
-        raise NotAble(
+        raise MissingRequirementError(
             f"backend {foreign} needs an interpreter of its own. Type: nora-bench run --python {suite.family}=/path/to/python ..."
             "   (docs/simplerenv.md says how to set one up)"
         )
@@ -115,10 +115,10 @@ def _find_suite(reference: str) -> Suite:
     except ValueError as error:
         raise InputError(f"--suite: {error}") from None
     except (ImportError, SuiteError) as error:
-        raise NotAble(f"suite {reference} cannot be used: {error}") from None
+        raise MissingRequirementError(f"suite {reference} cannot be used: {error}") from None
 
 
-def _find_protocol(name: str, found: Sequence[Suite]) -> Protocol:
+def _find_protocol(name: str, found: Sequence[Suite]) -> EvalProtocol:
     """A protocol of ours, or one that the suite brings along (optional attribute `protocols`)."""
     own = getattr(found[0], "protocols", {})
     try:

@@ -15,7 +15,7 @@ from ...policies.registry import load
 from ...results.statistics.rounds import Round, rounds
 from ...results.store.records import EpisodeRecord
 from ..config import AUTO, RunConfig
-from ..errors import InputError, NotAble
+from ..errors import InputError, MissingRequirementError
 from ..ray_connection import connect
 from .early_stopping import Until, make_until
 from .estimate import choose_workers
@@ -53,7 +53,7 @@ class Prepared:
 
     def facts(self) -> dict[str, Any]:
         """What run.json says about it."""
-        needs = asdict(self.policy.needs)
+        observation_spec = asdict(self.policy.observation_spec)
         return {
             "suites": [suite.name for suite in self.stage.suites],
             "backend": self.stage.backend,
@@ -62,8 +62,8 @@ class Prepared:
                 "name": self.config.policy,
                 "args": dict(self.config.policy_arg),
                 "stochastic": self.policy.stochastic,
-                "marks": list(self.policy.marks),
-                "needs": {**needs, "cameras": list(needs["cameras"])},
+                "marks": list(self.policy.tags),
+                "needs": {**observation_spec, "cameras": list(observation_spec["cameras"])},
             },
             "assets": {"pack": self.assets.name, "fingerprint": self.assets.fingerprint, "path": self.assets.path},
             "counts": {"planned": len(self.plan.episodes), "repeated": self.plan.repeated, "done": 0, "errors": 0},
@@ -74,7 +74,7 @@ class Prepared:
 def prepare(config: RunConfig, policy: Policy | None = None, *, borrowed: bool = False) -> Prepared:
     """Look up suites, protocol, policy (unless given) and assets, and make the plan.
 
-    Raises InputError, NotAble, PolicyError, SuiteError.
+    Raises InputError, MissingRequirementError, PolicyError, SuiteError.
     """
     stage = find_stage(config)
     policy = policy or load(config.policy, config.policy_arg)
@@ -106,8 +106,8 @@ def order_seed(config: RunConfig) -> int:
 
 def _require_cameras(stage: Stage, policy: Policy) -> None:
     """Raises InputError where the policy wants to look through a camera that the suite does not have."""
-    there = getattr(stage.suites[0], "cameras", policy.needs.cameras)
-    if lacking := [camera for camera in policy.needs.cameras if camera not in there]:
+    there = getattr(stage.suites[0], "cameras", policy.observation_spec.cameras)
+    if lacking := [camera for camera in policy.observation_spec.cameras if camera not in there]:
         raise InputError(
             f"{stage.suites[0].name} has no {' and no '.join(lacking)} camera, which the policy wants; it has {', '.join(there)}"
         )
@@ -122,16 +122,20 @@ def _workers(config: RunConfig, stage: Stage, episodes: int, *, borrowed: bool) 
     if borrowed:
         raise InputError("--executor ray builds the policy on the cluster, so it must be given by its name")
     if stage.python != sys.executable:
-        raise NotAble("--executor ray plays suites in nora-bench's own interpreter; play this one with local workers")
+        raise MissingRequirementError(
+            "--executor ray plays suites in nora-bench's own interpreter; play this one with local workers"
+        )
     return _ray_envs(config, episodes)
 
 
 def find_assets(wanted: str, stage: Stage) -> AssetPack:
-    """The pack that draws all of the suites. Raises NotAble where they would be drawn with different ones."""
+    """The pack that draws all of the suites. Raises MissingRequirementError where they would be drawn with different ones."""
     packs = {suite.name: suite.resolve_assets(wanted) for suite in stage.suites}
     if len({pack.fingerprint for pack in packs.values()}) > 1:
         found = ", ".join(f"{suite} has {pack.name}" for suite, pack in packs.items())
-        raise NotAble(f"the suites of this run would be drawn with different assets ({found}); name one pack with --assets")
+        raise MissingRequirementError(
+            f"the suites of this run would be drawn with different assets ({found}); name one pack with --assets"
+        )
     return next(iter(packs.values()))
 
 

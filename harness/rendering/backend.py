@@ -9,7 +9,7 @@ NOTHING = Backend("none")
 
 
 def find_driver(suite: Suite, *, foreign: bool = False) -> Backend:
-    """The driver to draw that suite with, found by trying. Raises NotAble where none draws.
+    """The driver to draw that suite with, found by trying. Raises MissingRequirementError where none draws.
 
     `foreign`: the suite's worlds run in another interpreter, whose simulator finds its Vulkan driver by itself.
     """

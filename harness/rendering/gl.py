@@ -21,7 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ...envs.paths import cache_home
-from ..errors import NotAble
+from ..errors import MissingRequirementError
 
 NAMES = ("egl", "osmesa")
 SOFTWARE = ("llvmpipe", "softpipe", "swrast", "software", "swiftshader")
@@ -99,7 +99,7 @@ def cause(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def find_gl() -> Backend:
-    """The backend to draw with. Raises NotAble where none draws."""
+    """The backend to draw with. Raises MissingRequirementError where none draws."""
     forced = os.environ.get("MUJOCO_GL", "").lower()
     if forced in NAMES:
         return _working(try_backend(forced))
@@ -113,7 +113,7 @@ def remembered(kind: str, distribution: str, variables: Sequence[str], find: Cal
         kind: of the backends, to tell their notes apart.
         distribution: that draws; another version is tried anew.
         variables: of the environment, that decide what is found.
-        find: tries; raises NotAble, which is not remembered.
+        find: tries; raises MissingRequirementError, which is not remembered.
     """
     note = _note(kind, distribution, variables)
     try:
@@ -125,7 +125,7 @@ def remembered(kind: str, distribution: str, variables: Sequence[str], find: Cal
 
 
 def choose_gl() -> str:
-    """Name of the backend to draw with, `egl` or `osmesa`. Raises NotAble where none draws."""
+    """Name of the backend to draw with, `egl` or `osmesa`. Raises MissingRequirementError where none draws."""
     return find_gl().name
 
 
@@ -139,7 +139,7 @@ def _working(*tried: Backend) -> Backend:
         if backend.works:
             return backend
     causes = "; ".join(f"{backend.name}: {backend.problem}" for backend in tried)
-    raise NotAble(f"no OpenGL backend can draw on this machine ({causes}). Type: nora-bench doctor --fix")
+    raise MissingRequirementError(f"no OpenGL backend can draw on this machine ({causes}). Type: nora-bench doctor --fix")
 
 
 def _note(kind: str, distribution: str, variables: Sequence[str]) -> Path:

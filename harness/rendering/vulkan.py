@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...envs.simpler.sim.driver import PLAIN, TRACING
-from ..errors import NotAble
+from ..errors import MissingRequirementError
 from .gl import Backend, cause, remembered
 
 VARIABLES = ("VK_DRIVER_FILES", "VK_ICD_FILENAMES")
@@ -59,7 +59,7 @@ def try_vulkan(name: str, *, timeout_s: float = 120.0) -> Backend:
 
 
 def find_vulkan() -> Backend:
-    """The driver to draw with. Raises NotAble where none draws."""
+    """The driver to draw with. Raises MissingRequirementError where none draws."""
     there = hashlib.sha256("\n".join(drivers()).encode()).hexdigest()[:8]  # a driver that came or went is tried anew
     return remembered(f"vulkan-{there}", "sapien", VARIABLES, _find)
 
@@ -83,7 +83,7 @@ def _find() -> Backend:
     best = next((one for one in reversed(tried) if one.hardware), next((one for one in tried if one.works), None))
     if best is None:
         causes = "; ".join(f"{one.name}: {one.problem}" for one in tried)
-        raise NotAble(f"no Vulkan driver can draw on this machine ({causes}). Type: nora-bench doctor --fix")
+        raise MissingRequirementError(f"no Vulkan driver can draw on this machine ({causes}). Type: nora-bench doctor --fix")
     if best.hardware and (tracing := try_vulkan(best.name.replace(PLAIN, TRACING, 1))).works:
         return tracing
     return best

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ...envs import protocols, suites
-from ...envs.base import Array, AssetPack, EpisodeSpec, Needs, Suite, WorldOptions
+from ...envs.base import Array, AssetPack, EnvOptions, EpisodeSpec, ObservationSpec, Suite
 from ...envs.paths import cache_home
-from ..errors import InputError, NotAble
+from ..errors import InputError, MissingRequirementError
 from ..rendering.backend import find_driver
 
 CAMERAS = ("primary", "wrist")
@@ -48,12 +48,12 @@ def _pictures(pack: AssetPack, names: Sequence[str]) -> Iterator[tuple[Cell, Arr
     for name in names:
         suite = suites.get(name)
         cameras = getattr(suite, "cameras", CAMERAS)
-        protocol, needs = protocols.get(suite.default_protocol), Needs(cameras=cameras, image_size=RENDERED)
-        world = suite.open_world(WorldOptions(assets=pack.path, gl=find_driver(suite).name, cache=str(cache_home())))
+        protocol, observation_spec = protocols.get(suite.default_protocol), ObservationSpec(cameras=cameras, image_size=RENDERED)
+        world = suite.make_env(EnvOptions(assets=pack.path, gl=find_driver(suite).name, cache=str(cache_home())))
         for task in suite.tasks:
             variant = task.variants[0] if task.variants else ""
-            world.reset(EpisodeSpec(name, task.id, 0, 0, protocol.name, variant), protocol, needs)
-            shown = world.view().images
+            world.reset(EpisodeSpec(name, task.id, 0, 0, protocol.name, variant), protocol, observation_spec)
+            shown = world.observation().images
             upright = [_upright(suite, shown[camera], turned=protocol.rotate_180) for camera in cameras]
             yield (name, f"{name.removeprefix('libero_')} {task.name if variant else task.id}"), np.concatenate(upright, axis=1)
         world.close()
@@ -93,7 +93,7 @@ def _pillow() -> tuple[Any, Any]:
     try:
         from PIL import Image, ImageDraw
     except ImportError:
-        raise NotAble("a contact sheet needs Pillow. Type: pip install Pillow") from None
+        raise MissingRequirementError("a contact sheet needs Pillow. Type: pip install Pillow") from None
     return Image, ImageDraw
 
 

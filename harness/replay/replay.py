@@ -12,7 +12,19 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ...envs.base import Array, AssetPack, EpisodeSpec, Needs, Protocol, Reset, Suite, SuiteError, View, World, WorldOptions
+from ...envs.base import (
+    Array,
+    AssetPack,
+    Env,
+    EnvObservation,
+    EnvOptions,
+    EpisodeSpec,
+    EvalProtocol,
+    ObservationSpec,
+    Reset,
+    Suite,
+    SuiteError,
+)
 from ...envs.paths import made_cache_home
 from ...policies.base import ActionChunk
 from ...results.store.integrity import read_actions
@@ -25,7 +37,7 @@ from ..execution.rollout import Done, Episode, Look
 from ..planning.plan import Stage, find_stage
 from ..rendering.backend import find_driver
 
-Show = Callable[[View], None]
+Show = Callable[[EnvObservation], None]
 CAMERAS = ("primary", "wrist")
 
 
@@ -54,25 +66,25 @@ class Verdict:
 
 
 class Filmed:
-    """A world that shows what it sees after every step, decision or not. See `envs.base.World` for the contract."""
+    """A world that shows what it sees after every step, decision or not. See `envs.base.Env` for the contract."""
 
-    def __init__(self, world: World, show: Show) -> None:
+    def __init__(self, world: Env, show: Show) -> None:
         self.world = world
         self.show = show
         self.action_size = world.action_size
 
-    def reset(self, spec: EpisodeSpec, protocol: Protocol, needs: Needs) -> Reset:
-        done = self.world.reset(spec, protocol, needs)
-        self.show(self.world.view())
+    def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
+        done = self.world.reset(spec, protocol, observation_spec)
+        self.show(self.world.observation())
         return done
 
-    def step(self, action: Array, *, look: bool) -> bool:
-        goal = self.world.step(action, look=True)
-        self.show(self.world.view())
+    def step(self, action: Array, *, observe: bool) -> bool:
+        goal = self.world.step(action, observe=True)
+        self.show(self.world.observation())
         return goal
 
-    def view(self) -> View:
-        return self.world.view()
+    def observation(self) -> EnvObservation:
+        return self.world.observation()
 
     def state(self) -> Array:
         return self.world.state()
@@ -96,7 +108,7 @@ def replay(run: StoredRun, key: str, *, assets: str = "", show: Show | None = No
 
     Raises:
         InputError: no such episode, or one without actions.
-        SuiteError, NotAble: the world cannot be built here.
+        SuiteError, MissingRequirementError: the world cannot be built here.
     """
     record = _find(run, key)
     with replaying(run, record.suite, assets=assets, show=show, trusted=trusted) as again:
@@ -110,7 +122,7 @@ def replaying(
     *,
     assets: str = "",
     show: Show | None = None,
-    needs: Needs | None = None,
+    observation_spec: ObservationSpec | None = None,
     trusted: Collection[str] = (),
 ) -> Iterator[Callable[[EpisodeRecord], Verdict]]:
     """A function that plays stored episodes of one suite again, one after the other in one world. See `replay`.
@@ -124,12 +136,16 @@ def replaying(
     protocol = _protocol(run)
     pack = suite.resolve_assets(assets) if assets else _recorded_assets(run, suite)
     cameras = getattr(suite, "cameras", CAMERAS)
-    needs = (replace(needs, cameras=cameras) if needs else Needs(cameras=cameras)) if show else Needs()
-    with closing(suite.open_world(_options(suite, pack, draws=show is not None))) as world:
+    observation_spec = (
+        (replace(observation_spec, cameras=cameras) if observation_spec else ObservationSpec(cameras=cameras))
+        if show
+        else ObservationSpec()
+    )
+    with closing(suite.make_env(_options(suite, pack, draws=show is not None))) as world:
         seen = Filmed(world, show) if show else world
 
         def again(record: EpisodeRecord) -> Verdict:
-            done = play(seen, record.spec, protocol, needs, _actions(run, record))
+            done = play(seen, record.spec, protocol, observation_spec, _actions(run, record))
             changed = (*_changed_versions(run, suite), *_changed_assets(record, pack))
             sha256 = done.trajectory_sha256
             return Verdict(record.key, done.steps, record.trajectory_sha256, sha256, record.success, done.success, changed)
@@ -137,9 +153,9 @@ def replaying(
         yield again
 
 
-def play(world: World, spec: EpisodeSpec, protocol: Protocol, needs: Needs, actions: Array) -> Done:
+def play(world: Env, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec, actions: Array) -> Done:
     """Play all of the actions, [steps, action size], as one episode."""
-    episode = Episode(world, spec, protocol, needs, budget=len(actions))
+    episode = Episode(world, spec, protocol, observation_spec, budget=len(actions))
     event: Look | Done = episode.start()
     while isinstance(event, Look):
         event = episode.play(ActionChunk(actions[event.step :]))
@@ -174,12 +190,12 @@ def _actions(run: StoredRun, record: EpisodeRecord) -> Array:
         raise InputError(str(error)) from None
 
 
-def _protocol(run: StoredRun) -> Protocol:
+def _protocol(run: StoredRun) -> EvalProtocol:
     """The protocol as it was when the run was made."""
     import msgspec
 
     try:
-        return msgspec.convert(run.run.get("protocol"), Protocol)
+        return msgspec.convert(run.run.get("protocol"), EvalProtocol)
     except msgspec.ValidationError as error:
         raise InputError(f"run {run.name} has no protocol to play by: {error}") from None
 
@@ -192,10 +208,10 @@ def _recorded_assets(run: StoredRun, suite: Suite) -> AssetPack:
         return suite.resolve_assets(recorded.get("path") or "auto")
 
 
-def _options(suite: Suite, pack: AssetPack, *, draws: bool) -> WorldOptions:
+def _options(suite: Suite, pack: AssetPack, *, draws: bool) -> EnvOptions:
     cache = made_cache_home()
     backend = find_driver(suite).name if draws else "none"
-    return WorldOptions(assets=pack.path, gl=backend, cache=str(cache))
+    return EnvOptions(assets=pack.path, gl=backend, cache=str(cache))
 
 
 def _changed_versions(run: StoredRun, suite: Suite) -> Iterator[str]:

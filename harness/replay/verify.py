@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
-from ...envs.base import SuiteError, WorldError
+from ...envs.base import SimulationError, SuiteError
 from ...results.store.integrity import faults
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
@@ -78,7 +78,7 @@ def verify(
         note: called before each replay.
 
     Raises:
-        SuiteError, NotAble, InputError: no world can be built here, so nothing can be said.
+        SuiteError, MissingRequirementError, InputError: no world can be built here, so nothing can be said.
     """
     found = faults(run)
     differing: list[str] = []
@@ -93,7 +93,7 @@ def verify(
 def _differences(record: EpisodeRecord, play: Callable[[EpisodeRecord], Verdict]) -> Iterator[str]:
     try:
         verdict = play(record)
-    except (InputError, WorldError, SuiteError) as error:
+    except (InputError, SimulationError, SuiteError) as error:
         yield f"cannot be played: {error}"
         return
     if not verdict.same:

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ...envs.base import Array, Suite, View, WorldError
+from ...envs.base import Array, EnvObservation, SimulationError, Suite
 from ...results.report.videos import film_path
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
 from ...results.store.writer import safe_name
-from ..errors import InputError, Interrupted, NotAble
+from ..errors import InputError, Interrupted, MissingRequirementError
 from ..rendering.backend import find_driver
 from .replay import replay
 
@@ -39,9 +39,9 @@ class Filmed:
 
 
 def require(suite: Suite) -> None:
-    """Raises NotAble where videos cannot be made here; asked before a run and not after it."""
+    """Raises MissingRequirementError where videos cannot be made here; asked before a run and not after it."""
     if find_spec("imageio_ffmpeg") is None:
-        raise NotAble("--video needs ffmpeg. Type: pip install imageio-ffmpeg   (or leave --video away)")
+        raise MissingRequirementError("--video needs ffmpeg. Type: pip install imageio-ffmpeg   (or leave --video away)")
     find_driver(suite)
 
 
@@ -55,7 +55,7 @@ def film_run(run: StoredRun, which: str, note: Callable[[str], None], stop: Call
         stop: Interrupted is raised between two episodes where it says so.
 
     Raises:
-        NotAble, SuiteError: the world cannot be built or drawn here.
+        MissingRequirementError, SuiteError: the world cannot be built or drawn here.
     """
     filmed = Filmed(run.folder / "videos")
     due = [record for record in run.records if _wanted(record, which) and not film_path(run.folder, record.key)]
@@ -83,7 +83,7 @@ def _film(run: StoredRun, record: EpisodeRecord, path: Path) -> str:
     try:
         with open_film(path, FPS) as show:
             verdict = replay(run, record.key, show=show, trusted=run.run["config"]["suite"])  # just played
-    except (InputError, WorldError) as error:
+    except (InputError, SimulationError) as error:
         return str(error)
     if verdict.same:
         return ""
@@ -97,7 +97,7 @@ STRIP = 8
 
 
 @contextmanager
-def open_film(path: Path, fps: float) -> Iterator[Callable[[View], None]]:
+def open_film(path: Path, fps: float) -> Iterator[Callable[[EnvObservation], None]]:
     """A function that takes one view after the other; the file is there when the block has ended well.
 
     Args:
@@ -106,7 +106,7 @@ def open_film(path: Path, fps: float) -> Iterator[Callable[[View], None]]:
 
     Raises:
         InputError: another ending, or a folder that does not exist.
-        NotAble: imageio-ffmpeg or Pillow is missing.
+        MissingRequirementError: imageio-ffmpeg or Pillow is missing.
     """
     kind = path.suffix.lower()
     if kind not in (*VIDEO, ".gif", ".png"):
@@ -122,7 +122,7 @@ def open_film(path: Path, fps: float) -> Iterator[Callable[[View], None]]:
         scratch.unlink(missing_ok=True)
 
 
-def side_by_side(view: View) -> Array:
+def side_by_side(view: EnvObservation) -> Array:
     """All cameras of a view in one H x W x 3 uint8 picture, turned as the policy saw them."""
     return np.concatenate(list(view.images.values()), axis=1)
 
@@ -132,7 +132,7 @@ def _video(path: Path, fps: float) -> Iterator[Callable[[Array], None]]:
     try:
         from imageio_ffmpeg import write_frames
     except ImportError:
-        raise NotAble("videos need ffmpeg. Type: pip install imageio-ffmpeg   (or name a .gif)") from None
+        raise MissingRequirementError("videos need ffmpeg. Type: pip install imageio-ffmpeg   (or name a .gif)") from None
     writer = None
 
     def take(frame: Array) -> None:
@@ -162,7 +162,7 @@ def _stills(path: Path, fps: float) -> Iterator[Callable[[Array], None]]:
     try:
         from PIL import Image
     except ImportError:
-        raise NotAble("pictures need Pillow. Type: pip install Pillow") from None
+        raise MissingRequirementError("pictures need Pillow. Type: pip install Pillow") from None
     frames: list[Array] = []
     yield frames.append
     if path.suffix.lower() == ".png":

@@ -14,9 +14,9 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
-from ...policies.base import ActionChunk, EpisodesLost, Observation
+from ...policies.base import ActionChunk, EpisodeStateLost, Observation
 from ...policies.remote.latency import Meter
-from ..errors import PolicyFailed
+from ..errors import PolicyFailedError
 from ..execution.policy_host import PolicySeat
 
 EPISODES = 4096
@@ -25,7 +25,7 @@ EPISODES = 4096
 Answer = dict[str, Any]
 
 
-class Stopping(PolicyFailed):
+class Stopping(PolicyFailedError):
     """The desk closes; another server may answer."""
 
 
@@ -42,7 +42,7 @@ class Desk:
         self._closed = False
 
     def ask(self, client: str, observations: list[Observation]) -> Future[list[Answer]]:
-        """The answers of the policy, when it has come to them; PolicyFailed where it fails."""
+        """The answers of the policy, when it has come to them; PolicyFailedError where it fails."""
         future: Future[list[Answer]] = Future()
         self._waiting.put((client, observations, future))
         if self._closed:
@@ -92,7 +92,7 @@ class Desk:
 
     def _drop(self, key: str) -> None:
         if self._last.pop(key, None):
-            self.seat.forget(key)
+            self.seat.end_episode(key)
 
     def _serve(self, asked: Sequence[tuple[str, list[Observation], Future[list[Answer]]]]) -> None:
         try:
@@ -102,7 +102,7 @@ class Desk:
             todo = [*due.values()]
             for at in range(0, len(todo), self.max_batch):
                 self._decide(todo[at : at + self.max_batch])
-        except PolicyFailed as error:
+        except PolicyFailedError as error:
             for _, _, future in asked:
                 future.set_exception(error)
             return
@@ -120,7 +120,7 @@ class Desk:
         started = time.perf_counter()
         try:
             chunks = self.seat.decide([one for _, one in todo])
-        except EpisodesLost as lost:
+        except EpisodeStateLost as lost:
             for key in lost.causes:
                 self._last.pop(key, None)
             return

@@ -22,7 +22,7 @@ from ...envs import suites
 from ...envs.base import EpisodeSpec
 from ...policies.base import Observation, Policy, PolicyContext
 from ...policies.remote import codec, messages
-from ..errors import InputError, NotAble, PolicyFailed
+from ..errors import InputError, MissingRequirementError, PolicyFailedError
 from ..execution.policy_host import PolicySeat
 from ..planning import provenance
 from .batching import Desk, Stopping
@@ -90,13 +90,13 @@ class Counter:
             pass
         except Stopping as error:  # no answer but a hang-up: clients then ask whoever listens here next
             connection.close(1001, str(error))
-        except (ValueError, PolicyFailed) as error:
+        except (ValueError, PolicyFailedError) as error:
             with suppress(ConnectionClosed):
                 connection.send(str(error).partition("\n")[0])
-                connection.close(1011 if isinstance(error, PolicyFailed) else 1007)
+                connection.close(1011 if isinstance(error, PolicyFailedError) else 1007)
         finally:
             self._free.release()
-            self._desk.forget(str(number), [key] if key else [])
+            self._desk.end_episode(str(number), [key] if key else [])
 
     def _one(self, connection: Any, number: int, decision: int) -> str | None:
         """Read and answer one question; the key of an episode that ends with the connection."""
@@ -112,13 +112,13 @@ class Counter:
     def _openpi(self, message: Any, number: int, decision: int) -> Observation:
         seat = self._desk.seat
         assert seat.context is not None
-        view, instruction = messages.read_openpi(message, seat.policy.needs)
+        view, instruction = messages.read_openpi(message, seat.policy.observation_spec)
         suite = suite_of(message, instruction, seat.context.suites)
         spec = EpisodeSpec(suite, 0, number, 0, seat.context.protocol.name, variant=STRANGER)
         return Observation(spec, decision, decision, instruction, view)
 
     def _exact(self, connection: Any, question: messages.Question) -> None:
-        self._desk.forget(question.client, question.forget)
+        self._desk.end_episode(question.client, question.end_episode)
         observations = [question.observation] if question.observation else []
         for _ in range(question.more):
             following = messages.read_exact(codec.unpack(connection.recv(timeout=REST_S)))
@@ -162,14 +162,14 @@ def _instructions(suite: str) -> frozenset[str]:
 def greeting(name: str, args: Mapping[str, str], policy: Policy, seat: PolicySeat) -> dict[str, Any]:
     """What the server says about the policy when a client connects."""
     assert seat.context is not None
-    needs = asdict(policy.needs)
+    observation_spec = asdict(policy.observation_spec)
     return {
         messages.BLOCK: {
             "policy": name,
             "args": dict(args),
-            "needs": {**needs, "cameras": list(needs["cameras"])},
+            "needs": {**observation_spec, "cameras": list(observation_spec["cameras"])},
             "stochastic": policy.stochastic,
-            "marks": list(policy.marks),
+            "marks": list(policy.tags),
             "protocol": seat.context.protocol.name,
             "protocol_version": seat.context.protocol.version,
             "suites": list(seat.context.suites),
@@ -182,11 +182,11 @@ def greeting(name: str, args: Mapping[str, str], policy: Policy, seat: PolicySea
 
 @contextmanager
 def listening(desk: Desk, said: Mapping[str, Any], address: Address) -> Iterator[int]:
-    """Accept connections in threads of their own; the port. Raises NotAble where the address cannot be had."""
+    """Accept connections in threads of their own; the port. Raises MissingRequirementError where the address cannot be had."""
     try:
         from websockets.sync.server import serve
     except ImportError:
-        raise NotAble("serving needs the extra [remote]: pip install 'nora-bench[remote]'") from None
+        raise MissingRequirementError("serving needs the extra [remote]: pip install 'nora-bench[remote]'") from None
     counter = Counter(desk, said, address)
     try:
         server = serve(
@@ -202,7 +202,9 @@ def listening(desk: Desk, said: Mapping[str, Any], address: Address) -> Iterator
             logger=_silent(),
         )
     except OSError as error:
-        raise NotAble(f"cannot listen on {address.host}:{address.port}: {error.strerror}; try another --port") from None
+        raise MissingRequirementError(
+            f"cannot listen on {address.host}:{address.port}: {error.strerror}; try another --port"
+        ) from None
     with server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -217,6 +219,6 @@ def _silent() -> logging.Logger:
 
 
 def start(policy: Policy, context: PolicyContext, seat: PolicySeat, max_batch: int) -> Desk:
-    """The policy, started, at its desk. Raises PolicyFailed."""
-    seat.start(context)
+    """The policy, started, at its desk. Raises PolicyFailedError."""
+    seat.setup(context)
     return Desk(seat, max_batch)

@@ -32,14 +32,14 @@ class EmbeddedNano(NoraPolicy):
         options: dict[str, Any] = {"execute": execute, "steps": steps, "noise": noise, "threads": threads, "batch": batch}
         super().__init__(str(EMBEDDED), "flow", device=device, compile=compile, **options)
 
-    def start(self, context: PolicyContext) -> None:
+    def setup(self, context: PolicyContext) -> None:
         """Load the weights. Raises PolicyError for a suite that it never saw: published statistics would not be its own."""
         if unseen := [suite for suite in context.suites if suite not in self.checkpoint.norm_stats]:
             seen = ", ".join(sorted(self.checkpoint.norm_stats))
             raise PolicyError(
                 f"{EMBEDDED_NAME} was trained on {seen} alone, not on {', '.join(unseen)}. Others: nora-bench list policies"
             )
-        super().start(context)
+        super().setup(context)
 
     def fingerprint(self) -> Mapping[str, Any]:
         return {**super().fingerprint(), "checkpoint": EMBEDDED_NAME}

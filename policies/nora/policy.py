@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...envs.base import Needs
+from ...envs.base import ObservationSpec
 from ...envs.types import Array
 from ..adapters import GRIPPER, Adapter
 from ..base import ActionChunk, BasePolicy, Observation, PolicyContext, PolicyError
@@ -33,7 +33,7 @@ GPU_ROWS = 16
 class NoraPolicy(BasePolicy):
     """A checkpoint of the NORA family: a hub id, a folder or a .safetensors file."""
 
-    needs = Needs(cameras=("primary",))
+    observation_spec = ObservationSpec(cameras=("primary",))
 
     def __init__(
         self,
@@ -106,13 +106,13 @@ class NoraPolicy(BasePolicy):
         self.fast = self._fast(fast) if self.mode == "fast" else None
         self.noise = self.checkpoint.noise if noise is None else noise_scale(noise, "--policy-arg")
         self.stochastic = self.mode == "flow" and self.noise > 0
-        self.marks: tuple[str, ...] = ("untrained",) if _untrained(self.checkpoint) else ()
+        self.tags: tuple[str, ...] = ("untrained",) if _untrained(self.checkpoint) else ()
         self._last: dict[str, Array] = {}
         self._weights: str = ""
 
-    def start(self, context: PolicyContext) -> None:
+    def setup(self, context: PolicyContext) -> None:
         """Load the weights; find statistics for every suite, or say which are missing."""
-        super().start(context)
+        super().setup(context)
         check_steps(context.protocol.model_image)
         self.adapter = Adapter(context.protocol)
         self._image_steps = {k: v for k, v in context.protocol.model_image.items() if k != "crop" or self.crop}
@@ -129,8 +129,8 @@ class NoraPolicy(BasePolicy):
         answers = self.predictor.answer([self._question(observation) for observation in observations])
         return [self._chunk_of(observation, answer) for observation, answer in zip(observations, answers, strict=True)]
 
-    def forget(self, key: str) -> None:
-        self.adapter.forget(key)
+    def end_episode(self, key: str) -> None:
+        self.adapter.end_episode(key)
         self._last.pop(key, None)
 
     def fingerprint(self) -> Mapping[str, Any]:
@@ -193,7 +193,7 @@ class NoraPolicy(BasePolicy):
 
     def _question(self, observation: Observation) -> Question:
         config = self.checkpoint.config
-        image = model_image(observation.view.images["primary"], config.image_size, self._image_steps)
+        image = model_image(observation.env_observation.images["primary"], config.image_size, self._image_steps)
         text = observation.instruction.lower() if self.lower_case else observation.instruction
         shape = (self.chunk, config.action_size)
         noise = np.float32(self.noise) * observation.rng().standard_normal(shape, np.float32) if self.mode == "flow" else None

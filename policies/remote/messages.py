@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ...envs.base import EpisodeSpec, Needs, View
+from ...envs.base import EnvObservation, EpisodeSpec, ObservationSpec
 from ..base import Array, Observation, PolicyError
 
 BLOCK = "nora_bench"
@@ -45,7 +45,7 @@ def exact(observation: Observation | None, *, client: str, more: int = 0, forget
     """The message for a server that declares `nora_bench`."""
     shown = {}
     if observation:
-        view = observation.view
+        view = observation.env_observation
         shown = {
             "spec": asdict(observation.spec),
             "decision": observation.decision,
@@ -69,7 +69,9 @@ def read_exact(message: Mapping[str, Any]) -> Question:
                 int(shown["decision"]),
                 int(shown["step"]),
                 str(shown["instruction"]),
-                View(_pictures(shown["view"]["images"]), _vectors(shown["view"]["proprio"]), dict(shown["view"]["privileged"])),
+                EnvObservation(
+                    _pictures(shown["view"]["images"]), _vectors(shown["view"]["proprio"]), dict(shown["view"]["privileged"])
+                ),
             )
             if shown
             else None
@@ -86,7 +88,7 @@ def openpi(observation: Observation, images: Mapping[str, Array], *, state: bool
     """The message for a server of openpi's LIBERO models, with pictures already of the size that it takes."""
     shown = {IMAGES[camera]: picture for camera, picture in images.items()}
     if state:
-        shown[STATE] = libero_state(observation.view.proprio)
+        shown[STATE] = libero_state(observation.env_observation.proprio)
     return {**shown, PROMPT: observation.instruction}
 
 
@@ -106,16 +108,16 @@ def padded(picture: Array, side: int) -> Array:
     return out
 
 
-def read_openpi(message: Any, needs: Needs) -> tuple[View, str]:
+def read_openpi(message: Any, observation_spec: ObservationSpec) -> tuple[EnvObservation, str]:
     """What a message of openpi's LIBERO client shows, and its instruction.
 
     Raises ValueError where it is no such message, or lacks something that the policy looks at.
     """
     if not isinstance(message, Mapping):
         raise ValueError(f"not an observation: a map is wanted, not {type(message).__name__}")
-    if needs.privileged:
+    if observation_spec.privileged:
         raise ValueError("this policy reads the simulator's state, which an observation of openpi's client does not hold")
-    wanted = [*(IMAGES[camera] for camera in needs.cameras), *([STATE] if needs.proprio else []), PROMPT]
+    wanted = [*(IMAGES[camera] for camera in observation_spec.cameras), *([STATE] if observation_spec.proprio else []), PROMPT]
     missing = [name for name in wanted if name not in message]
     if missing:
         raise ValueError(
@@ -126,7 +128,7 @@ def read_openpi(message: Any, needs: Needs) -> tuple[View, str]:
         raise ValueError(f"not an observation: `{PROMPT}` is not a text")
     images = _pictures({camera: message[name] for camera, name in IMAGES.items() if name in message})
     proprio = libero_proprio(message[STATE]) if STATE in message else {}
-    return View(images=images, proprio=proprio), message[PROMPT]
+    return EnvObservation(images=images, proprio=proprio), message[PROMPT]
 
 
 def _listed(names: Iterable[Any]) -> str:

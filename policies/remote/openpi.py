@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...envs.base import Needs
-from ..base import ActionChunk, Array, EpisodesLost, Observation, PolicyContext, PolicyError
+from ...envs.base import ObservationSpec
+from ..base import ActionChunk, Array, EpisodeStateLost, Observation, PolicyContext, PolicyError
 from . import codec, messages
 from .connection import Link, LinkLost
 from .latency import Meter
@@ -76,7 +76,7 @@ class OpenpiPolicy:
     """A server of which nothing is known but what it says. See `policies.base.Policy` for the contract."""
 
     stochastic = True  # openpi's models draw noise of their own, which no episode's key decides
-    marks: tuple[str, ...] = ("undeclared",)
+    tags: tuple[str, ...] = ("undeclared",)
 
     def __init__(
         self,
@@ -90,29 +90,34 @@ class OpenpiPolicy:
     ) -> None:
         if (steps is not None and steps < 1) or image_size < 0:
             raise PolicyError(f"steps={steps}, image_size={image_size}: steps is at least 1, and image_size 0 or more")
-        self.needs = Needs(cameras=cameras, proprio=state)
+        self.observation_spec = ObservationSpec(cameras=cameras, proprio=state)
         self.declared = declared
         self._link = link
         self._image_size, self._state, self._steps = image_size, state, steps
         self._meter = Meter()
 
-    def start(self, context: PolicyContext) -> None:
+    def setup(self, context: PolicyContext) -> None:
         self.context = context
 
     def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
         answers = self._ask([codec.pack(question) for question in self._questions(observations)])
         return [self._chunk(answer) for answer in answers]
 
-    def forget(self, key: str) -> None:
+    def end_episode(self, key: str) -> None:
         """Nothing is kept, here or, as far as is known, there."""
 
     def fingerprint(self) -> Mapping[str, Any]:
         said = plain(self.declared)
         known = {name: said.get(name, UNKNOWN) for name in ("weights", "chunk", "needs", "versions")}
-        asked = {"image_size": self._image_size, "cameras": list(self.needs.cameras), "state": self._state, "steps": self._steps}
+        asked = {
+            "image_size": self._image_size,
+            "cameras": list(self.observation_spec.cameras),
+            "state": self._state,
+            "steps": self._steps,
+        }
         return {"server": {"speaks": "openpi", **known, "declared": said}, "asked": asked}
 
-    def measured(self) -> Mapping[str, Any]:
+    def metrics(self) -> Mapping[str, Any]:
         """JSON-able: latency, batch size, bytes and connections so far."""
         link = self._link
         return {**self._meter.summary(), "bytes_sent": link.sent, "bytes_received": link.received, "connections": link.opened}
@@ -122,7 +127,9 @@ class OpenpiPolicy:
 
     def _questions(self, observations: Sequence[Observation]) -> list[dict[str, Any]]:
         return [
-            messages.openpi(one, {name: self._resized(picture) for name, picture in one.view.images.items()}, state=self._state)
+            messages.openpi(
+                one, {name: self._resized(picture) for name, picture in one.env_observation.images.items()}, state=self._state
+            )
             for one in observations
         ]
 
@@ -186,8 +193,8 @@ class ServedPolicy(OpenpiPolicy):
         super().__init__(link, declared)
         try:
             said = declared[messages.BLOCK]
-            self.needs = Needs(**{**said["needs"], "cameras": tuple(said["needs"]["cameras"])})
-            self.stochastic, self.marks = bool(said["stochastic"]), tuple(map(str, said["marks"]))
+            self.observation_spec = ObservationSpec(**{**said["needs"], "cameras": tuple(said["needs"]["cameras"])})
+            self.stochastic, self.tags = bool(said["stochastic"]), tuple(map(str, said["marks"]))
             self._serves = (str(said["protocol"]), int(said["protocol_version"]), int(said["action_size"]))
             self._suites = tuple(map(str, said["suites"]))
             self._fingerprint = dict(said["fingerprint"])
@@ -196,8 +203,8 @@ class ServedPolicy(OpenpiPolicy):
         self._client = uuid.uuid4().hex
         self._ended: list[str] = []
 
-    def start(self, context: PolicyContext) -> None:
-        super().start(context)
+    def setup(self, context: PolicyContext) -> None:
+        super().setup(context)
         name, version, size = self._serves
         wanted = (context.protocol.name, context.protocol.version, context.action_size)
         if wanted != self._serves:
@@ -216,7 +223,7 @@ class ServedPolicy(OpenpiPolicy):
         parts = [observations[at : at + size] for at in range(0, len(observations), size)]
         return [chunk for part in parts for chunk in super(ServedPolicy, self).act(part)]
 
-    def forget(self, key: str) -> None:
+    def end_episode(self, key: str) -> None:
         self._ended.append(key)
 
     def fingerprint(self) -> Mapping[str, Any]:
@@ -242,7 +249,7 @@ class ServedPolicy(OpenpiPolicy):
         answers = super()._ask(questions)
         lost = {str(answer.get("key")): str(answer["lost"]) for answer in answers if "lost" in answer}
         if lost:
-            raise EpisodesLost(lost)
+            raise EpisodeStateLost(lost)
         return answers
 
     def _model_s(self, timings_ms: Sequence[float]) -> float:

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from ...envs.base import Needs
-from ..base import ActionChunk, Array, EpisodesLost, Observation, PolicyContext, PolicyError
+from ...envs.base import ObservationSpec
+from ..base import ActionChunk, Array, EpisodeStateLost, Observation, PolicyContext, PolicyError
 from . import codec, poses, server_requirements
 from .connection import Link, LinkLost
 from .latency import Meter
@@ -38,7 +38,7 @@ class VlaEvalPolicy:
     """The model of one vla-eval server. See `policies.base.Policy` for the contract."""
 
     stochastic = True  # the server does not say
-    marks: tuple[str, ...] = ("undeclared",)
+    tags: tuple[str, ...] = ("undeclared",)
 
     def __init__(
         self, url: str, ignore: tuple[str, ...] = (), check: bool = True, deadline_s: float = 120.0, patience_s: float = 30.0
@@ -56,7 +56,7 @@ class VlaEvalPolicy:
         self._url, self._deadline_s, self._patience_s = url, deadline_s, patience_s
         self._check, self._ignore = check, ignore
         if ignore or not check:
-            self.marks = (*self.marks, "unchecked")
+            self.tags = (*self.tags, "unchecked")
         self._links: dict[str, Link] = {}
         self._idle: list[Link] = []
         self._every: list[Link] = []
@@ -78,9 +78,9 @@ class VlaEvalPolicy:
         self._state = bool(self._wishes.get("send_state"))
         self._shortest = not self._wishes.get("quat_no_antipodal")
         cameras = ("primary", "wrist") if self._wishes.get("send_wrist_image") else ("primary",)
-        self.needs = Needs(cameras=cameras, image_size=PICTURE, proprio=self._state or self._absolute)
+        self.observation_spec = ObservationSpec(cameras=cameras, image_size=PICTURE, proprio=self._state or self._absolute)
 
-    def start(self, context: PolicyContext) -> None:
+    def setup(self, context: PolicyContext) -> None:
         self.context = context
         protocol = context.protocol
         if protocol.family == "simpler":
@@ -110,7 +110,7 @@ class VlaEvalPolicy:
             except LinkLost as error:
                 lost[one.key] = self._dropped(one.key, error)
         if lost:
-            raise EpisodesLost(lost)
+            raise EpisodeStateLost(lost)
         self._meter.note(time.perf_counter() - started, len(observations))
         return [self._chunk(one) for one in observations]
 
@@ -123,7 +123,7 @@ class VlaEvalPolicy:
     def _chunk(self, one: Observation) -> ActionChunk:
         if not self._absolute:
             return ActionChunk(self._kept.pop(one.key)[1])
-        action, cut = poses.delta_of(self._poses[one.key].pop(0), one.view.proprio)
+        action, cut = poses.delta_of(self._poses[one.key].pop(0), one.env_observation.proprio)
         return ActionChunk(action[None], "out_of_range" if cut else "ok")
 
     def _question(self, one: Observation) -> int:
@@ -149,11 +149,11 @@ class VlaEvalPolicy:
         self._links[key] = link
 
     def _shown(self, one: Observation) -> dict[str, Any]:
-        images = {IMAGES[camera]: picture for camera, picture in one.view.images.items()}
+        images = {IMAGES[camera]: picture for camera, picture in one.env_observation.images.items()}
         shown = {"images": images, "task_description": one.instruction}
         if self._state:  # vla-eval's LIBERO shows both, and a model takes the one it was trained on
-            shown["states"] = libero_state(one.view.proprio, shortest=self._shortest)
-            shown["controller_states"] = poses.controller_state(one.view.proprio)
+            shown["states"] = libero_state(one.env_observation.proprio, shortest=self._shortest)
+            shown["controller_states"] = poses.controller_state(one.env_observation.proprio)
         return shown
 
     def _answer(self, link: Link, number: int) -> Array:
@@ -172,7 +172,7 @@ class VlaEvalPolicy:
             self._every.remove(link)
         return f"the connection to {self._url} broke: {error}"
 
-    def forget(self, key: str) -> None:
+    def end_episode(self, key: str) -> None:
         self._kept.pop(key, None)
         self._poses.pop(key, None)
         link = self._links.pop(key, None)
@@ -191,7 +191,7 @@ class VlaEvalPolicy:
             "asked": played,
         }
 
-    def measured(self) -> Mapping[str, Any]:
+    def metrics(self) -> Mapping[str, Any]:
         """JSON-able: latency, batch size, bytes and connections so far."""
         totals = {name: sum(getattr(link, name) for link in self._every) for name in ("sent", "received", "opened")}
         sizes = {"bytes_sent": totals["sent"], "bytes_received": totals["received"], "connections": totals["opened"]}

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...envs import suites
-from ...envs.base import Needs
+from ...envs.base import ObservationSpec
 from ..base import ActionChunk, BasePolicy, Observation, PolicyError
 from . import google_robot, motion, plans, scene
 from .geometry import Array, Pose
@@ -87,8 +87,8 @@ class ScriptedPolicy(BasePolicy):
             full action), drawn from the episode's key. The expert steers against it; `label` tells what it wanted.
     """
 
-    needs = Needs(privileged=True)
-    marks = ("privileged",)
+    observation_spec = ObservationSpec(privileged=True)
+    tags = ("privileged",)
 
     def __init__(self, noise: float = 0.0) -> None:
         if not 0.0 <= noise <= 1.0:
@@ -100,7 +100,7 @@ class ScriptedPolicy(BasePolicy):
     def act_one(self, observation: Observation) -> ActionChunk:
         """The next action of the observation's episode."""
         episode = self._episode(observation)
-        action = episode.decide(observation.view.privileged)
+        action = episode.decide(observation.env_observation.privileged)
         if self.noise > 0.0:
             action = episode.disturbed(self.noise, observation.rng())
         return ActionChunk(action[None])
@@ -109,7 +109,7 @@ class ScriptedPolicy(BasePolicy):
         """[7] the last action of an episode before its disturbance: what a learner should imitate."""
         return self._episodes[key].label
 
-    def forget(self, key: str) -> None:
+    def end_episode(self, key: str) -> None:
         """Drop an episode."""
         self._episodes.pop(key, None)
 
@@ -124,7 +124,7 @@ class ScriptedPolicy(BasePolicy):
 
 
 def _expert(observation: Observation) -> Expert:
-    suite, view = observation.spec.suite, observation.view.privileged
+    suite, view = observation.spec.suite, observation.env_observation.privileged
     family = suites.get(suite).family
     if "scene" not in view or family not in EXPERTS:
         raise PolicyError(f"scripted needs a privileged view of {suite}; only the worlds of {' and '.join(EXPERTS)} give one")

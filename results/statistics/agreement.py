@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
+from ...envs.errors import InputError
 from ..conditions import conditions
 from ..grouping import Rate, rate
 from ..store.reader import StoredRun
@@ -22,7 +23,7 @@ DRAWS = 4000
 Measure = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-class NotMeasurable(ValueError):
+class NotMeasurable(InputError, ValueError):
     """Runs from which no agreement can be computed; the message names them."""
 
 

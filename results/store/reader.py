@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from ...envs.errors import StoreError
 from ...envs.safe_io import parse_json, visible
 from . import conflicts, run_metadata
 from .checksum import Altered, intact
@@ -21,14 +22,6 @@ EPISODES_FILE = "episodes.jsonl"
 
 DECODER = msgspec.json.Decoder(EpisodeRecord)
 """One line of `episodes.jsonl` -> its record, types checked."""
-
-
-class StoreError(Exception):
-    """A run's folder cannot be read or written as asked; the message says why and what to type next."""
-
-
-class StoreLocked(StoreError):
-    """Another process is writing to the run's folder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class EpisodeRecord:
     attempts: int = 1
     """Times the episode was started (more than one after a worker was lost, or where a session ended while it was played)."""
     policy_losses: int = 0
-    """Times the policy itself lost the episode before it ended: it raised EpisodesLost, did not answer in time, ended the run,
+    """Times the policy itself lost the episode before it ended: it raised EpisodeStateLost, timed out, ended the run,
     or its server was gone."""
     assets: Mapping[str, str] = field(default_factory=dict)
     """`pack` and `fingerprint` of meshes and textures."""

@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from ...envs.errors import DiskError, StoreError, StoreLocked
 from ...envs.paths import nearest
 from .checksum import sealed
 from .locking import hold
@@ -31,8 +32,6 @@ from .reader import (
     EPISODES_FILE,
     RUN_FILE,
     Contents,
-    StoreError,
-    StoreLocked,
     read_episodes,
     read_run_file,
 )
@@ -44,10 +43,6 @@ TEMPORARY = ".{name}.{pid}.tmp"
 """Name of a file that is being written and will replace `name`."""
 
 __all__ = ["DiskError", "Held", "Store", "StoreError", "StoreLocked", "hold", "safe_name"]
-
-
-class DiskError(StoreError):
-    """The disk takes no more, or fails."""
 
 
 class Store:

@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_libero.py [--assets FOLDER] [--suite libero_goal] [--task 3] [--rounds 2]
 
 The plain loop is what the field writes: one environment per task, a hard `reset()` and `set_init_state` per episode,
-ten settling steps, both cameras drawn at 256 px at every step. Ours: the same episodes through `LiberoWorld`. Each
+ten settling steps, both cameras drawn at 256 px at every step. Ours: the same episodes through `LiberoEnv`. Each
 side runs in processes of its own, in turn; CPU seconds of an episode of 100 steps, reset and settling included, are
 compared, and wall seconds printed beside them. The floor is 25 raw `mj_step` per control step plus the pictures that
 are due. Peak memory is that of a process with both cameras.
@@ -106,22 +106,22 @@ def _plain_env(options: argparse.Namespace, *, pictures: bool) -> tuple[Any, Any
 def ours(options: argparse.Namespace) -> dict[str, Any]:
     """The same episodes through our world, for every look and chunk length, and the floor of each."""
     from nora_bench.envs import protocols
-    from nora_bench.envs.base import EpisodeSpec, Needs, WorldOptions
-    from nora_bench.envs.libero.sim.env import LiberoWorld
+    from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec
+    from nora_bench.envs.libero.sim.env import LiberoEnv
 
-    world = LiberoWorld(WorldOptions(assets=options.assets, gl=options.gl, cache=options.cache))
+    world = LiberoEnv(EnvOptions(assets=options.assets, gl=options.gl, cache=options.cache))
     protocol, moves = protocols.get("libero/openvla"), actions()
     out: dict[str, Any] = {}
     for look, cameras in LOOKS.items():
         for chunk in (5, 1):
-            needs = Needs(cameras=cameras)
-            world.reset(EpisodeSpec(options.suite, options.task, 0, 0, protocol.name), protocol, needs)
+            observation_spec = ObservationSpec(cameras=cameras)
+            world.reset(EpisodeSpec(options.suite, options.task, 0, 0, protocol.name), protocol, observation_spec)
             with Stopwatch() as watch:
                 for episode in range(EPISODES):
-                    world.reset(EpisodeSpec(options.suite, options.task, episode, 0, protocol.name), protocol, needs)
+                    world.reset(EpisodeSpec(options.suite, options.task, episode, 0, protocol.name), protocol, observation_spec)
                     for step, move in enumerate(moves):
                         due = step % chunk == chunk - 1 and step + 1 < STEPS
-                        world.step(move, look=due)
+                        world.step(move, observe=due)
                         world.state()
             floor = _floor(world, cameras, STEPS // chunk)
             out[f"{look}/{chunk}"] = {"cpu": watch.cpu / EPISODES, "wall": watch.wall / EPISODES, "floor": floor}
@@ -132,19 +132,19 @@ def ours(options: argparse.Namespace) -> dict[str, Any]:
 def ours_step(options: argparse.Namespace) -> dict[str, Any]:
     """Our control step without pictures, goal and state included; no renderer."""
     from nora_bench.envs import protocols
-    from nora_bench.envs.base import EpisodeSpec, Needs, WorldOptions
-    from nora_bench.envs.libero.sim.env import LiberoWorld
+    from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec
+    from nora_bench.envs.libero.sim.env import LiberoEnv
 
-    world = LiberoWorld(WorldOptions(assets=options.assets, gl="none", cache=options.cache))
+    world = LiberoEnv(EnvOptions(assets=options.assets, gl="none", cache=options.cache))
     protocol = protocols.get("libero/openvla")
     spec = EpisodeSpec(options.suite, options.task, 0, 0, protocol.name)
-    world.reset(spec, protocol, Needs())
+    world.reset(spec, protocol, ObservationSpec())
     with Stopwatch() as reset:
         for _ in range(5):
-            world.reset(spec, protocol, Needs())
+            world.reset(spec, protocol, ObservationSpec())
     with Stopwatch() as watch:
         for move in actions():
-            world.step(move, look=False)
+            world.step(move, observe=False)
             world.state()
     step_ms = watch.cpu / STEPS * 1e3
     return {"step_ms": step_ms, "reset_s": reset.wall / 5 - SETTLE * step_ms / 1e3, "gib_headless": peak_gib()}

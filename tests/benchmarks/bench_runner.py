@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import fakes
 import numpy as np
-from nora_bench.envs.base import EpisodeSpec, Needs, WorldOptions
+from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec
 from nora_bench.harness.execution.policy_host import PolicySeat
 from nora_bench.harness.execution.progress import Count, Progress, Tally
 from nora_bench.harness.execution.recorder import RunFacts
@@ -52,7 +52,7 @@ class Idle(BasePolicy):
     chunk = ActionChunk(np.ones((1, 1)))
 
     def __init__(self, cameras: tuple[str, ...]) -> None:
-        self.needs = Needs(cameras=cameras)
+        self.observation_spec = ObservationSpec(cameras=cameras)
 
     def act(self, observations):
         return [self.chunk] * len(observations)
@@ -68,7 +68,7 @@ def play(workers: int, decisions: int, cameras: tuple[str, ...], size: int, cann
         python = canned_python(Path(folder)) if canned else sys.executable
         runner = Runner(
             Stage((fakes.toy,), ("fakes:toy",), protocol),
-            WorkerSetup("fakes:toy", WorldOptions("", "none", folder), protocol, policy.needs, python),
+            WorkerSetup("fakes:toy", EnvOptions("", "none", folder), protocol, policy.observation_spec, python),
             PolicySeat(policy, store.folder / "logs" / "policy.log"),
             store,
             RunFacts("idle", {}),

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from nora_bench.envs.base import EpisodeSpec, View
+from nora_bench.envs.base import EnvObservation, EpisodeSpec
 from nora_bench.harness.execution import wire
 from nora_bench.policies.base import Observation
 from nora_bench.policies.remote import codec, messages
@@ -28,12 +28,14 @@ def observation(cameras: int, size: int) -> Observation:
     images = {name: np.zeros((size, size, 3), np.uint8) for name in ("primary", "wrist")[:cameras]}
     proprio = {"eef_pos": np.zeros(3), "eef_quat": np.zeros(4), "gripper_qpos": np.zeros(2), "joint_pos": np.zeros(7)}
     spec = EpisodeSpec("libero_spatial", 0, 0, 0, "libero/openvla")
-    return Observation(spec, 3, 15, "pick up the black bowl and place it on the plate", View(images=images, proprio=proprio))
+    return Observation(
+        spec, 3, 15, "pick up the black bowl and place it on the plate", EnvObservation(images=images, proprio=proprio)
+    )
 
 
 def local_bytes(one: Observation) -> tuple[int, int]:
     """Bytes out of a worker and into it."""
-    view = {"images": dict(one.view.images), "proprio": dict(one.view.proprio), "privileged": {}}
+    view = {"images": dict(one.env_observation.images), "proprio": dict(one.env_observation.proprio), "privileged": {}}
     look = wire.encode({"type": "look", "step": one.step, "view": view})
     return len(look), len(wire.encode({"type": "chunk", "actions": ACTIONS}))
 

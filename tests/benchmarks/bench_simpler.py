@@ -5,7 +5,7 @@
 The plain loop is upstream's way on the same physics and the same driver: the environment is built anew for every
 episode, reset twice, and a picture of the overlay camera and of the 128-pixel base camera is made at every step with
 SAPIEN's default shaders. In its favour, the rendering context outlives the episode and its first picture, which costs a
-lookup table (its time is printed apart), is not counted. Ours: the same episodes through `SimplerWorld`, reset once more
+lookup table (its time is printed apart), is not counted. Ours: the same episodes through `SapienEnv`, reset once more
 before the clock starts. Each side runs in processes of its own, in turn; CPU seconds are compared, wall seconds printed
 beside them. The physics of both sides is ours, 171 physics steps per control step.
 """
@@ -56,20 +56,22 @@ class Stopwatch:
 
 def opened(options: argparse.Namespace, *, gl: str) -> Any:
     """A new world."""
-    from nora_bench.envs.base import WorldOptions
-    from nora_bench.envs.simpler.sim.env import SimplerWorld
+    from nora_bench.envs.base import EnvOptions
+    from nora_bench.envs.simpler.sim.env import SapienEnv
 
-    return SimplerWorld(WorldOptions(assets=options.assets, gl=gl, cache=tempfile.gettempdir()))
+    return SapienEnv(EnvOptions(assets=options.assets, gl=gl, cache=tempfile.gettempdir()))
 
 
 def begun(world: Any, name: str, *, looks: bool) -> None:
     """Reset the world to the benchmark's episode of that name."""
-    from nora_bench.envs.base import EpisodeSpec, Needs
+    from nora_bench.envs.base import EpisodeSpec, ObservationSpec
     from nora_bench.envs.protocols import get
 
     suite, task, variant = EPISODES[name]
     protocol = get("simpler/nora-1.5")
-    world.reset(EpisodeSpec(suite, task, 0, 0, protocol.name, variant), protocol, Needs(cameras=("primary",) if looks else ()))
+    world.reset(
+        EpisodeSpec(suite, task, 0, 0, protocol.name, variant), protocol, ObservationSpec(cameras=("primary",) if looks else ())
+    )
 
 
 def plain(options: argparse.Namespace) -> dict[str, Any]:
@@ -79,7 +81,7 @@ def plain(options: argparse.Namespace) -> dict[str, Any]:
     with Stopwatch() as watch:
         run = _Plain(options)
         for move in actions(options.steps):
-            run.world.step(move, look=False)
+            run.world.step(move, observe=False)
             run.look()
     del kept
     return {"cpu": watch.cpu, "wall": watch.wall, "first": first.cpu}
@@ -121,7 +123,7 @@ def ours(options: argparse.Namespace) -> dict[str, Any]:
             begun(world, options.episode, looks=True)
         with Stopwatch() as watch:
             for step, move in enumerate(moves, 1):
-                world.step(move, look=step % chunk == 0 and step < len(moves))
+                world.step(move, observe=step % chunk == 0 and step < len(moves))
         spent = world.render_seconds()
         out[str(chunk)] = {"cpu": watch.cpu + reset.cpu, "wall": watch.wall + reset.wall, "render": spent, "reset": reset.cpu}
     return {**out, "first": first.cpu, "gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}

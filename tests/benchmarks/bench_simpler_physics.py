@@ -56,7 +56,7 @@ def measured(world: Any, steps: int, play: Any = None) -> tuple[float, float]:
         scene.play = lambda drive: play(scene, drive)
     began = time.process_time()
     for action in actions(steps):
-        world.step(action, look=False)
+        world.step(action, observe=False)
     return (time.process_time() - began) / steps, timed.spent / steps
 
 
@@ -75,10 +75,10 @@ def plain_play(scene: Any, drive: Any) -> None:
 
 def main() -> None:
     """Print a line per scene."""
-    from nora_bench.envs.base import EpisodeSpec, Needs, WorldOptions
+    from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec
     from nora_bench.envs.protocols import get
     from nora_bench.envs.simpler.assets import packs
-    from nora_bench.envs.simpler.sim.env import SimplerWorld
+    from nora_bench.envs.simpler.sim.env import SapienEnv
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--assets", default="auto")
@@ -88,16 +88,16 @@ def main() -> None:
     print(f"assets {pack.name}; target: control step {TARGET}x SAPIEN's own, reset {RESET} s")
     for name, (suite, task, variant) in EPISODES.items():
         world, spec, resets = (
-            SimplerWorld(WorldOptions(pack.path, "none", "")),
+            SapienEnv(EnvOptions(pack.path, "none", "")),
             EpisodeSpec(suite, task, 0, 0, protocol.name, variant),
             [],
         )
         for _ in range(2):
             began = time.process_time()
-            world.reset(spec, protocol, Needs())
+            world.reset(spec, protocol, ObservationSpec())
             resets.append(time.process_time() - began)
         step, own = measured(world, options.steps)
-        world.reset(spec, protocol, Needs())
+        world.reset(spec, protocol, ObservationSpec())
         plain, plain_own = measured(world, options.steps, plain_play)
         beyond, plain_beyond = step / own, plain / plain_own
         print(

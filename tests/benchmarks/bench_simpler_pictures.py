@@ -26,15 +26,15 @@ OURS, DEFAULT = "raster", "default"
 
 def timed(options: argparse.Namespace) -> tuple[float, float]:
     """CPU seconds of the first picture, and of one afterwards."""
-    from nora_bench.envs.base import EpisodeSpec, Needs, WorldOptions
+    from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec
     from nora_bench.envs.protocols import get
-    from nora_bench.envs.simpler.sim.env import SimplerWorld
+    from nora_bench.envs.simpler.sim.env import SapienEnv
     from nora_bench.envs.simpler.sim.render import Renderer
 
     suite, task, variant = SCENES[options.scene]
     protocol = get("simpler/nora-1.5")
-    world = SimplerWorld(WorldOptions(assets=options.assets, gl="none", cache=""))
-    world.reset(EpisodeSpec(suite, task, 0, 0, protocol.name, variant), protocol, Needs())
+    world = SapienEnv(EnvOptions(assets=options.assets, gl="none", cache=""))
+    world.reset(EpisodeSpec(suite, task, 0, 0, protocol.name, variant), protocol, ObservationSpec())
     before = time.process_time()
     renderer = Renderer(Path(options.assets), options.gl, **({"shaders": "default"} if options.shaders == DEFAULT else {}))
     renderer.prepare(world.stage.setup)

@@ -30,12 +30,12 @@ ROBOT = ("robot0", "gripper0", "mount0")
 def world(assets: str, suite: str, task: int, gl: str) -> Any:
     """A settled world that draws with one pack."""
     from nora_bench.envs import protocols
-    from nora_bench.envs.base import EpisodeSpec, Needs, WorldOptions
-    from nora_bench.envs.libero.sim.env import LiberoWorld
+    from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec
+    from nora_bench.envs.libero.sim.env import LiberoEnv
     from nora_bench.envs.paths import cache_home
 
-    built, protocol = LiberoWorld(WorldOptions(assets=assets, gl=gl, cache=str(cache_home()))), protocols.get("libero/openvla")
-    built.reset(EpisodeSpec(suite, task, 0, 0, protocol.name), protocol, Needs(cameras=tuple(CAMERAS)))
+    built, protocol = LiberoEnv(EnvOptions(assets=assets, gl=gl, cache=str(cache_home()))), protocols.get("libero/openvla")
+    built.reset(EpisodeSpec(suite, task, 0, 0, protocol.name), protocol, ObservationSpec(cameras=tuple(CAMERAS)))
     return built
 
 

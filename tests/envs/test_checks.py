@@ -4,10 +4,10 @@ import fakes
 import numpy as np
 import pytest
 from fakes import ToySuite, ToyWorld
-from nora_bench.envs.base import Reset, SuiteError, View, WorldOptions
+from nora_bench.envs.base import EnvObservation, EnvOptions, Reset, SuiteError
 from nora_bench.envs.checks import check_suite
 
-OPTIONS = WorldOptions("", "none", "")
+OPTIONS = EnvOptions("", "none", "")
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Other(ToySuite):
 
     world: type = ToyWorld
 
-    def open_world(self, options):
+    def make_env(self, options):
         return self.world(options)
 
 
@@ -37,8 +37,8 @@ class Forgetful(ToyWorld):
 
     last = 0
 
-    def reset(self, spec, protocol, needs):
-        found = super().reset(spec, protocol, needs)
+    def reset(self, spec, protocol, observation_spec):
+        found = super().reset(spec, protocol, observation_spec)
         left, self.last = self.last, spec.seed
         return replace(found, states=found.states + left)
 
@@ -46,24 +46,24 @@ class Forgetful(ToyWorld):
 class Fickle(ToyWorld):
     """Every world is another."""
 
-    def reset(self, spec, protocol, needs):
+    def reset(self, spec, protocol, observation_spec):
         self.offset = getattr(self, "offset", float(np.random.default_rng().normal()))
-        return replace(super().reset(spec, protocol, needs), states=np.full((3, 2), self.offset))
+        return replace(super().reset(spec, protocol, observation_spec), states=np.full((3, 2), self.offset))
 
 
 class Disturbed(ToyWorld):
     """Looking moves the block."""
 
-    def step(self, action, *, look):
-        self.position += 0.1 * len(self.needs.cameras)
-        return super().step(action, look=look)
+    def step(self, action, *, observe):
+        self.position += 0.1 * len(self.observation_spec.cameras)
+        return super().step(action, observe=observe)
 
 
 class Generous(ToyWorld):
     """Shows what nobody asked for."""
 
-    def view(self):
-        return View(super().view().images, {"position": np.zeros(1)})
+    def observation(self):
+        return EnvObservation(super().observation().images, {"position": np.zeros(1)})
 
 
 class Busy(ToyWorld):
@@ -71,9 +71,9 @@ class Busy(ToyWorld):
 
     spent = 0.0
 
-    def step(self, action, *, look):
+    def step(self, action, *, observe):
         self.spent += 0.1
-        return super().step(action, look=look)
+        return super().step(action, observe=observe)
 
     def render_seconds(self):
         return self.spent
@@ -82,15 +82,17 @@ class Busy(ToyWorld):
 class Grey(ToyWorld):
     """Shows pictures without colours."""
 
-    def view(self):
-        return View({name: image[:, :, 0] for name, image in super().view().images.items()}, super().view().proprio)
+    def observation(self):
+        return EnvObservation(
+            {name: image[:, :, 0] for name, image in super().observation().images.items()}, super().observation().proprio
+        )
 
 
 class Exploding(ToyWorld):
     """Starts beyond all numbers."""
 
-    def reset(self, spec, protocol, needs):
-        super().reset(spec, protocol, needs)
+    def reset(self, spec, protocol, observation_spec):
+        super().reset(spec, protocol, observation_spec)
         return Reset(np.full((1, 2), np.nan), {})
 
 

@@ -25,7 +25,7 @@ PATIENCE = 5
 
 
 @dataclass(frozen=True)
-class World:
+class Env:
     """What is played, and where in it something can break."""
 
     name: str
@@ -46,7 +46,7 @@ def _scenes(suite: str, tasks: Sequence[int], states: int) -> tuple[str, ...]:
     return tuple(EpisodeSpec(suite, task, state, 0, "").scene for task in tasks for state in range(states))
 
 
-TOY = World(
+TOY = Env(
     "toy",
     ("--suite", "faults.worlds:toy", "--episodes", "2"),
     _scenes("toy", range(len(fakes.toy.tasks)), 2),
@@ -55,7 +55,7 @@ TOY = World(
 )
 REMOTE = replace(TOY, name="remote", policy="fakes:Walk")
 """The toy, played by a policy in another process; quietly by the same one in this."""
-LIBERO = World(
+LIBERO = Env(
     "LIBERO",
     ("--suite", "faults.worlds:libero_goal", "--tasks", "0", "--episodes", "3", "--max-steps", "10"),
     _scenes("libero_goal", (0,), 3),
@@ -69,7 +69,7 @@ class Bench:
     """A folder in which one run is played and broken."""
 
     folder: Path
-    world: World = TOY
+    world: Env = TOY
     workers: int = 1
     more: tuple[str, ...] = ()
     """Further options."""
@@ -131,7 +131,7 @@ def essence(record: EpisodeRecord) -> dict[str, Any]:
     return {name: value for name, value in asdict(record).items() if name not in (*TIMES, *other)}
 
 
-def quiet(folder: Path, world: World = TOY) -> Mapping[str, EpisodeRecord]:
+def quiet(folder: Path, world: Env = TOY) -> Mapping[str, EpisodeRecord]:
     """Records of a run of that world in which nothing breaks; kept in `folder` for `Bench.half`."""
     bench = Bench(folder / f"quiet-{world.name}", world)
     ended = bench.play()

@@ -16,7 +16,7 @@ import numpy as np
 from nora_bench.results.store.records import EpisodeRecord
 
 from . import kinds_around, kinds_lines, kinds_policy, kinds_remote, kinds_workers, kinds_writes, sessions
-from .bench import LIBERO, REMOTE, TOY, Bench, World, quiet
+from .bench import LIBERO, REMOTE, TOY, Bench, Env, quiet
 from .judge import Broken, judge
 from .kinds import KINDS, Case, pairs
 
@@ -40,7 +40,7 @@ class Verdict:
     seconds: float
 
 
-def draw(count: int, seed: int, world: World = TOY, only: str = "") -> list[Case]:
+def draw(count: int, seed: int, world: Env = TOY, only: str = "") -> list[Case]:
     """So many faults: every pair of fault and phase as often as any other, by their shares, in an order that the seed draws.
 
     `only`: those whose name holds this text.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bench import TOY, Bench, World
+from .bench import TOY, Bench, Env
 from .judge import Strike
 
 Do = Callable[[Bench, np.random.Generator, str], Strike]
@@ -22,7 +22,7 @@ class Kind:
     name: str
     phases: tuple[str, ...]
     do: Do
-    worlds: tuple[World, ...] = (TOY,)
+    worlds: tuple[Env, ...] = (TOY,)
     """Which it can be done to."""
     share: int = 1
     """How often it is drawn, next to others."""
@@ -70,7 +70,7 @@ class Case:
         return np.random.default_rng(np.frombuffer(digest, np.uint32))
 
 
-def pairs(world: World) -> Iterator[tuple[Kind, str]]:
+def pairs(world: Env) -> Iterator[tuple[Kind, str]]:
     """Every fault and phase that can be done here to that world, by share."""
     for one in KINDS.values():
         if world in one.worlds and one.possible():

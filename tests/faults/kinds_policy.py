@@ -46,7 +46,7 @@ def _(bench, rng, phase):
     return Strike(bench.play(), SAYS[phase], (STOPPED,))
 
 
-@kind("policy raises elsewhere", "start", "fingerprint", "forget", "close")
+@kind("policy raises elsewhere", "setup", "fingerprint", "end_episode", "close")
 def _(bench, rng, phase):
     deed = str(rng.choice([*RAISED]))
     orders.Order(phase, deed).write(bench.folder)

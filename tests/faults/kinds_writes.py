@@ -112,7 +112,7 @@ def _(bench, rng, phase):
         (bench.run / "logs" / {"worker": "worker-0.log", "policy": "policy.log"}[phase]).mkdir()
 
     if phase == "policy":
-        orders.Order("start", "raise").write(bench.folder)
+        orders.Order("setup", "raise").write(bench.folder)
     ended = bench.play(tamper)
     shutil.rmtree(bench.run / "logs")
     return Strike(ended, "Is a directory|out of ideas", (STOPPED,), ordered=False)

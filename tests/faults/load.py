@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import fakes
 import numpy as np
-from nora_bench.envs.base import EpisodeSpec, Needs, Protocol, Reset, Task, View, World, WorldOptions
+from nora_bench.envs.base import Env, EnvObservation, EnvOptions, EpisodeSpec, EvalProtocol, ObservationSpec, Reset, Task
 from nora_bench.policies.base import ActionChunk, BasePolicy, Observation
 from nora_bench.results.store.reader import read_run
 
@@ -46,18 +46,18 @@ class Busy(fakes.ToyWorld):
         self._notes = (self._folder / f"waits-{os.getpid()}.txt").open("a")
         self._shown = 0.0
 
-    def reset(self, spec: EpisodeSpec, protocol: Protocol, needs: Needs) -> Reset:
+    def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
         self._delays = np.random.default_rng(spec.entropy("delays"))
         breaks = self._delays.uniform() < BREAKS and not (self._folder / f"broke-{spec.scene.replace('/', '-')}").exists()
         self._breaks_at = int(self._delays.integers(1, 4)) if breaks else 0
         self._deed, self._steps = str(self._delays.choice(DEEDS)), 0
-        return super().reset(spec, protocol, needs)
+        return super().reset(spec, protocol, observation_spec)
 
-    def view(self) -> View:
+    def observation(self) -> EnvObservation:
         self._shown = time.monotonic()
-        return super().view()
+        return super().observation()
 
-    def step(self, action: np.ndarray, *, look: bool) -> bool:
+    def step(self, action: np.ndarray, *, observe: bool) -> bool:
         self._notes.write(f"{time.monotonic():.4f} {time.monotonic() - self._shown:.6f}\n")
         self._steps += 1
         if self._steps == self._breaks_at:
@@ -65,7 +65,7 @@ class Busy(fakes.ToyWorld):
             (self._folder / f"broke-{self.spec.scene.replace('/', '-')}").touch()
             orders.DEEDS[self._deed]()
         time.sleep(min(2.0, self._delays.exponential(DELAY_S)))
-        return super().step(action, look=look)
+        return super().step(action, observe=observe)
 
     def close(self) -> None:
         self._notes.close()
@@ -79,18 +79,18 @@ class BusySuite(fakes.ToySuite):
     def tasks(self) -> tuple[Task, ...]:
         return (Task(0, "go_home", "go home", init_states=STATES, seeded=False),)
 
-    def open_world(self, options: WorldOptions) -> World:
+    def make_env(self, options: EnvOptions) -> Env:
         return Busy()
 
 
 class Thinker(BasePolicy):
     """Needs five milliseconds for a batch, of whatever size, as a model on a GPU does."""
 
-    needs = Needs(proprio=True)
+    observation_spec = ObservationSpec(proprio=True)
 
     def act(self, observations: list[Observation]) -> list[ActionChunk]:
         time.sleep(0.005)
-        return [ActionChunk(-np.sign(one.view.proprio["position"])[None]) for one in observations]
+        return [ActionChunk(-np.sign(one.env_observation.proprio["position"])[None]) for one in observations]
 
 
 busy = BusySuite("toy")

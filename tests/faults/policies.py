@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from nora_bench.envs.base import Needs
+from nora_bench.envs.base import ObservationSpec
 from nora_bench.policies.base import ActionChunk, BasePolicy, Observation, PolicyContext
 
 from . import orders
@@ -46,11 +46,11 @@ def _deeper(depth: int) -> int:
 class Walker(BasePolicy):
     """Looks; walks home from even initial states, staggers in the others. The same for the same key."""
 
-    needs = Needs(cameras=("primary",), proprio=True)
+    observation_spec = ObservationSpec(cameras=("primary",), proprio=True)
 
-    def start(self, context: PolicyContext) -> None:
-        self._break("start")
-        super().start(context)
+    def setup(self, context: PolicyContext) -> None:
+        self._break("setup")
+        super().setup(context)
 
     def act(self, observations: Sequence[Observation]) -> Any:
         answers: list[Any] = [self._one(one) for one in observations]
@@ -61,8 +61,8 @@ class Walker(BasePolicy):
                 answers[number] = {**RAISED, **ANSWERS}[order.deed]()
         return answers
 
-    def forget(self, key: str) -> None:
-        self._break("forget")
+    def end_episode(self, key: str) -> None:
+        self._break("end_episode")
 
     def fingerprint(self) -> Mapping[str, Any]:
         self._break("fingerprint")
@@ -74,8 +74,8 @@ class Walker(BasePolicy):
     def _one(self, one: Observation) -> ActionChunk:
         if self.context.action_size > 1:
             return ActionChunk(one.rng().uniform(-1, 1, (5, self.context.action_size)))
-        position = one.view.proprio["position"][0]
-        shade = float(one.view.images["primary"][0, 0, 0])
+        position = one.env_observation.proprio["position"][0]
+        shade = float(one.env_observation.images["primary"][0, 0, 0])
         if one.spec.init_state % 2:
             return ActionChunk(one.rng().normal(size=(2, 1)) - 0.1 * np.sign(position) * (1 + shade))
         return ActionChunk(np.full((1, 1), -np.sign(position)))

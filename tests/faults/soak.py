@@ -29,7 +29,7 @@ import fakes
 import numpy as np
 import psutil
 from nora_bench.envs import suites
-from nora_bench.envs.base import World, WorldOptions
+from nora_bench.envs.base import Env, EnvOptions
 from nora_bench.harness.planning.schedule import Schedule
 from nora_bench.results.store.reader import read_run
 
@@ -46,7 +46,7 @@ PARTS = 12
 class Watched(BreakingSuite):
     """A suite that notes how many GL contexts are open."""
 
-    def _open(self, options: WorldOptions) -> World:
+    def _open(self, options: EnvOptions) -> Env:
         world = super()._open(options)
         if options.gl in ("egl", "osmesa"):
             _count_contexts()
@@ -94,7 +94,7 @@ def _change_tasks_always() -> None:
 class Looker(fakes.BasePolicy):
     """Looks through both cameras at every fourth step and moves at random."""
 
-    needs = fakes.Needs(cameras=("primary", "wrist"))
+    observation_spec = fakes.ObservationSpec(cameras=("primary", "wrist"))
     stochastic = True
 
     def act_one(self, observation: fakes.Observation) -> fakes.ActionChunk:

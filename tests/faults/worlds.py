@@ -13,7 +13,17 @@ from typing import Any
 import fakes
 import numpy as np
 from nora_bench.envs import packs, suites
-from nora_bench.envs.base import AssetPack, EpisodeSpec, Needs, Protocol, Reset, Suite, View, World, WorldOptions
+from nora_bench.envs.base import (
+    AssetPack,
+    Env,
+    EnvObservation,
+    EnvOptions,
+    EpisodeSpec,
+    EvalProtocol,
+    ObservationSpec,
+    Reset,
+    Suite,
+)
 from nora_bench.harness.execution import wire
 
 from . import orders
@@ -25,9 +35,9 @@ LAST = -1
 
 
 class Breaking:
-    """A world around another one. See `envs.base.World` for the contract."""
+    """A world around another one. See `envs.base.Env` for the contract."""
 
-    def __init__(self, inner: World) -> None:
+    def __init__(self, inner: Env) -> None:
         self._inner = inner
         self.action_size = inner.action_size
         self._scene, self._steps, self._broken = "", 0, False
@@ -35,23 +45,23 @@ class Breaking:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def reset(self, spec: EpisodeSpec, protocol: Protocol, needs: Needs) -> Reset:
+    def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
         self._scene, self._steps, self._broken = spec.scene, 0, False
         FRAMES.scene, FRAMES.number = spec.scene, 0
         self._break("reset", 0)
-        found = self._inner.reset(spec, protocol, needs)
+        found = self._inner.reset(spec, protocol, observation_spec)
         self._break("reset", 1)
         return found
 
-    def step(self, action: np.ndarray, *, look: bool) -> bool:
+    def step(self, action: np.ndarray, *, observe: bool) -> bool:
         self._steps += 1
-        found = self._inner.step(action, look=look)
+        found = self._inner.step(action, observe=observe)
         self._break("step", self._steps)
         return found
 
-    def view(self) -> View:
+    def observation(self) -> EnvObservation:
         self._break("draw", self._steps)
-        return self._inner.view()
+        return self._inner.observation()
 
     def state(self) -> np.ndarray:
         state = self._inner.state()
@@ -72,9 +82,9 @@ class Toy(fakes.ToyWorld):
         super().__init__(None)
         self._pack = pack
 
-    def reset(self, spec: EpisodeSpec, protocol: Protocol, needs: Needs) -> Reset:
+    def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
         self._mesh = float((self._pack / MESH).read_text())
-        return super().reset(spec, protocol, needs)
+        return super().reset(spec, protocol, observation_spec)
 
     def state(self) -> np.ndarray:
         return np.array([self.position, self.hidden, self._mesh])
@@ -89,14 +99,14 @@ class BreakingSuite:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    def open_world(self, options: WorldOptions) -> World:
+    def make_env(self, options: EnvOptions) -> Env:
         FRAMES.tap()
         if order := orders.due("boot"):
             orders.DEEDS[order.deed]()
         return Breaking(self._open(options))
 
-    def _open(self, options: WorldOptions) -> World:
-        return self.inner.open_world(options)
+    def _open(self, options: EnvOptions) -> Env:
+        return self.inner.make_env(options)
 
 
 @dataclass(frozen=True)
@@ -107,7 +117,7 @@ class BreakingToy(BreakingSuite):
         folder = Path(os.environ[orders.FOLDER]) / "pack"
         return AssetPack("toy", str(folder), packs.fingerprint(folder))
 
-    def _open(self, options: WorldOptions) -> World:
+    def _open(self, options: EnvOptions) -> Env:
         return Toy(Path(options.assets))
 
 

@@ -6,7 +6,7 @@ import msgpack
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
-from nora_bench.envs.base import Needs
+from nora_bench.envs.base import ObservationSpec
 from nora_bench.harness.execution import wire
 from nora_bench.harness.serving.server import suite_of
 from nora_bench.policies.remote import codec, messages
@@ -104,7 +104,7 @@ def test_what_a_client_sends_is_an_observation_or_refused(data):
         if isinstance(message, dict) and messages.BLOCK in message:
             messages.read_exact(message)
         else:
-            _, instruction = messages.read_openpi(message, Needs(cameras=("primary",), proprio=True))
+            _, instruction = messages.read_openpi(message, ObservationSpec(cameras=("primary",), proprio=True))
             suite_of(message, instruction, ("toy", "other"))
 
     reads("websocket: questions", read, ValueError)
@@ -133,9 +133,9 @@ def test_what_a_server_of_openpi_answers_is_a_chunk_or_refused(answer, greeting)
         declared = codec.unpack(greeting)
         policy = OpenpiPolicy(Fed(None, [answer]), declared if isinstance(declared, dict) else {})
         policy.fingerprint()
-        policy.start(TOY)
+        policy.setup(TOY)
         policy.act([observation(images={"primary": np.zeros((224, 224, 3), np.uint8)}, proprio=PROPRIO)])
-        policy.measured()
+        policy.metrics()
 
     reads("websocket: openpi's answers", read, codec.CodecError)
 
@@ -146,7 +146,7 @@ def test_what_a_server_of_ours_answers_is_a_chunk_or_refused(answer, greeting):
         declared = codec.unpack(greeting)
         policy = ServedPolicy(Fed(None, [answer]), declared if isinstance(declared, dict) else {})
         policy.fingerprint()
-        policy.start(TOY)
+        policy.setup(TOY)
         policy.act([observation()])
 
     reads("websocket: our server's answers", read, codec.CodecError)
@@ -173,7 +173,7 @@ def message(kind, payload, number):
 def test_what_a_server_of_vla_eval_answers_is_a_chunk_or_refused(hello, answer):
     def read():
         policy = FedVlaEval([hello, answer])
-        policy.start(TOY)
+        policy.setup(TOY)
         policy.fingerprint()
         policy.act([observation(images={"primary": PICTURE, "wrist": PICTURE}, proprio=PROPRIO)])
 

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from nora_bench.envs.base import AssetPack, View
+from nora_bench.envs.base import AssetPack, EnvObservation
 from nora_bench.envs.libero.assets import packs
 from nora_bench.envs.libero.assets.standin import STANDIN
 from nora_bench.envs.manifest import write_manifest
@@ -70,7 +70,7 @@ MESH = "stable_hope_objects/butter/body.msh"
 def test_verify_finds_what_is_wrong(cli, pack, harm, said):
     harm(pack / MESH)
     shown = cli("assets", "verify", pack)
-    assert shown.code == ExitCode.FINDINGS
+    assert shown.code == ExitCode.ISSUES_FOUND
     assert said in shown.out
 
 
@@ -81,7 +81,7 @@ def test_verify_says_when_contents_cannot_be_checked(cli, pack):
 
 def test_verify_of_a_folder_that_is_not_there_says_what_to_type(cli, machine):
     shown = cli("assets", "verify", machine / "nothing")
-    assert shown.code == ExitCode.NOT_ABLE
+    assert shown.code == ExitCode.MISSING_REQUIREMENT
     assert "nora-bench assets list" in shown.err
 
 
@@ -105,7 +105,7 @@ def test_fetch_without_a_hub_ends_in_words(cli, machine, monkeypatch):
     hub = pytest.importorskip("huggingface_hub")
     monkeypatch.setattr(hub, "HfApi", lambda endpoint: (_ for _ in ()).throw(ConnectionError("no route")))
     shown = cli("assets", "fetch")
-    assert shown.code == ExitCode.NOT_ABLE
+    assert shown.code == ExitCode.MISSING_REQUIREMENT
     assert "the Hugging Face hub does not answer (no route)" in shown.err
 
 
@@ -118,14 +118,14 @@ class PaintedWorld:
     def __init__(self, options):
         self.grey = {"light": 200, "dark": 100}[options.assets]
 
-    def reset(self, spec, protocol, needs):
-        assert needs.image_size
-        picture = np.full((needs.image_size, needs.image_size, 3), self.grey - 5 * spec.task_id, np.uint8)
+    def reset(self, spec, protocol, observation_spec):
+        assert observation_spec.image_size
+        picture = np.full((observation_spec.image_size, observation_spec.image_size, 3), self.grey - 5 * spec.task_id, np.uint8)
         picture[:, -40:] = 255  # turned by 180 degrees from OpenGL's rows: mirrored
-        self.images = dict.fromkeys(needs.cameras, picture)
+        self.images = dict.fromkeys(observation_spec.cameras, picture)
 
-    def view(self):
-        return View(images=self.images)
+    def observation(self):
+        return EnvObservation(images=self.images)
 
     def close(self):
         pass
@@ -136,7 +136,7 @@ def test_a_sheet_shows_every_task_with_every_pack_upright(tmp_path, monkeypatch)
     from nora_bench.envs import suites
 
     suite = suites.get("libero_goal")
-    monkeypatch.setattr(type(suite), "open_world", lambda self, options: PaintedWorld(options))
+    monkeypatch.setattr(type(suite), "make_env", lambda self, options: PaintedWorld(options))
     monkeypatch.setattr(contact_sheet, "find_driver", lambda suite: NOTHING)
     out = tmp_path / "sheet.png"
     contact_sheet.contact_sheet(out, [AssetPack(name, name, "") for name in ("light", "dark")], ["libero_goal"], 32)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from nora_bench.harness import cli as command_line
 from nora_bench.harness.cli import BUG, HOMES, VERBS, build
-from nora_bench.harness.errors import Interrupted, NotAble
+from nora_bench.harness.errors import Interrupted, MissingRequirementError
 
 HEAVY = {"numpy", "pandas", "scipy", "mujoco", "robosuite", "torch", "numba", "PIL", "matplotlib", "msgspec", "psutil"}
 
@@ -76,7 +76,8 @@ def test_an_unknown_verb_names_the_nearest(cli):
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(NotAble("no disk"), 3), (Interrupted("stopped"), 130), (PermissionError(13, "denied", "runs"), 2)]
+    ("error", "code"),
+    [(MissingRequirementError("no disk"), 3), (Interrupted("stopped"), 130), (PermissionError(13, "denied", "runs"), 2)],
 )
 def test_errors_in_words_have_documented_codes(cli, verb, error, code):
     verb(raising(error))
@@ -102,7 +103,7 @@ def test_a_file_where_a_run_is_asked_for_is_not_advised_as_a_folder_to_play_into
 
 def test_debug_shows_the_traceback(cli, verb, monkeypatch):
     monkeypatch.setenv("NORA_BENCH_DEBUG", "1")
-    verb(raising(NotAble("no disk")))
+    verb(raising(MissingRequirementError("no disk")))
     assert "Traceback" in cli("list").err
 
 

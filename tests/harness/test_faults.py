@@ -55,7 +55,7 @@ def test_a_broken_worker_is_replaced_and_its_episode_played_again(bench, trouble
         ("kill", "killed by signal 9 (Killed)"),
         ("hang", f"no answer within {PATIENCE} s"),
         ("raise", "RuntimeError: the toy broke"),
-        ("nan", "WorldError: the simulator's state is not finite"),
+        ("nan", "SimulationError: the simulator's state is not finite"),
         ("garbage", "not a message"),
     ],
 )
@@ -77,7 +77,7 @@ def test_a_premise_that_does_not_hold_is_an_error_at_once(bench, trouble):
     played = bench("--episodes", 3, "--assets", assets)
     assert played.code == 1
     assert played.records[KEY].attempts == 1
-    assert played.records[KEY].error == "reset: PremiseError: the block stands in the wall"
+    assert played.records[KEY].error == "reset: SceneCheckError: the block stands in the wall"
 
 
 def test_a_slow_worker_is_waited_for(bench, trouble):

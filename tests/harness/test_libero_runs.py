@@ -19,18 +19,18 @@ SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
 LOOKER = '''
 import hashlib
 import numpy as np
-from nora_bench.envs.base import Needs
+from nora_bench.envs.base import ObservationSpec
 from nora_bench.policies.base import ActionChunk, BasePolicy
 
 
 class Looker(BasePolicy):
     """Moves by the digest of what it sees: equal trajectories mean equal pictures, to the pixel."""
 
-    needs = Needs(cameras=("primary", "wrist"), proprio=True)
+    needs = ObservationSpec(cameras=("primary", "wrist"), proprio=True)
 
     def act_one(self, observation):
         seen = hashlib.sha256()
-        for part in (observation.view.images, observation.view.proprio):
+        for part in (observation.env_observation.images, observation.env_observation.proprio):
             for name in sorted(part):
                 seen.update(np.ascontiguousarray(part[name]).tobytes())
         return ActionChunk(np.frombuffer(seen.digest()[:28], np.uint8).reshape(4, 7) / 127.5 - 1.0)

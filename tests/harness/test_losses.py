@@ -39,7 +39,7 @@ def test_what_a_world_breaks_is_the_machines_error(bench, trouble, order):
     assert (played.records[KEY].cause, played.records[KEY].policy_losses) == ("machine", 0)
 
 
-@pytest.mark.parametrize("how", ["raise", "forget"])
+@pytest.mark.parametrize("how", ["raise", "end_episode"])
 def test_a_policy_that_ends_the_run_gains_no_fresh_start(bench, tmp_path, how):
     args = ("--policy-arg", f"notes={tmp_path / 'notes'}", "--policy-arg", f"how={how}", "--policy-arg", "times=2")
     first = bench("--episodes", 1, "--workers", 1, *args, policy="losing:Crasher")

@@ -4,24 +4,24 @@ import pytest
 
 pytest.importorskip("sapien", reason="pip install 'nora-bench[simpler]'")
 
-from nora_bench.harness.errors import NotAble
+from nora_bench.harness.errors import MissingRequirementError
 from nora_bench.harness.rendering.vulkan import find_vulkan
 from nora_bench.results.store.reader import read_run
 
 LOOKER = '''
 import hashlib
 import numpy as np
-from nora_bench.envs.base import Needs
+from nora_bench.envs.base import ObservationSpec
 from nora_bench.policies.base import ActionChunk, BasePolicy
 
 
 class Looker(BasePolicy):
     """Moves by the digest of what it sees: equal trajectories mean equal pictures, to the pixel."""
 
-    needs = Needs(cameras=("primary",))
+    needs = ObservationSpec(cameras=("primary",))
 
     def act_one(self, observation):
-        seen = hashlib.sha256(np.ascontiguousarray(observation.view.images["primary"]).tobytes()).digest()
+        seen = hashlib.sha256(np.ascontiguousarray(observation.env_observation.images["primary"]).tobytes()).digest()
         return ActionChunk((np.frombuffer(seen[:7], np.uint8) / 127.5 - 1.0)[None] * 0.05)
 '''
 SUITES = ("simpler-vm", "simpler-va")
@@ -32,7 +32,7 @@ TASKS = ("pick_coke_can", "move_near", "open_drawer", "close_drawer")
 def home(tmp_path_factory):
     try:
         find_vulkan()
-    except NotAble as error:
+    except MissingRequirementError as error:
         pytest.skip(str(error))
     folder = tmp_path_factory.mktemp("simpler-runs")
     (folder / "looker.py").write_text(LOOKER)

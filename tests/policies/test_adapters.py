@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from nora_bench.envs import protocols
-from nora_bench.envs.base import EpisodeSpec, View
+from nora_bench.envs.base import EnvObservation, EpisodeSpec
 from nora_bench.policies.adapters import Adapter, Ensemble, NormStats, StickyGripper, rotation_vectors
 from nora_bench.policies.base import Observation, PolicyError
 
@@ -15,7 +15,7 @@ STATS = NormStats(np.r_[SPATIAL_X[0], -np.ones(5), 0], np.r_[SPATIAL_X[1], np.on
 
 
 def seen(step=0, decision=0, protocol=OPENVLA, task=0):
-    return Observation(EpisodeSpec("libero_spatial", task, 0, 0, protocol.name), decision, step, "do it", View())
+    return Observation(EpisodeSpec("libero_spatial", task, 0, 0, protocol.name), decision, step, "do it", EnvObservation())
 
 
 def chunk(*grippers, x=0.0):

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 from nora_bench.envs import protocols
-from nora_bench.envs.base import EpisodeSpec, Needs, View
+from nora_bench.envs.base import EnvObservation, EpisodeSpec, ObservationSpec
 from nora_bench.policies.base import ActionChunk, BasePolicy, Observation, PolicyContext, PolicyError
 from nora_bench.policies.baselines import Random, Replay, Zero
 from nora_bench.policies.checks import check_chunk, check_policy
@@ -14,14 +14,14 @@ CONTEXT = PolicyContext(protocol=protocols.get("libero/openvla"), suites=("liber
 
 def observation(task=0, seed=0, decision=0, step=0):
     spec = EpisodeSpec("libero_goal", task, 0, seed, "libero/openvla")
-    return Observation(spec, decision, step, "do it", View())
+    return Observation(spec, decision, step, "do it", EnvObservation())
 
 
 BATCH = [observation(0), observation(1), observation(0, seed=1)]
 
 
 def started(policy):
-    policy.start(CONTEXT)
+    policy.setup(CONTEXT)
     return policy
 
 
@@ -163,14 +163,14 @@ class Unseeded(Broken):
 
 class Greedy(Broken):
     def act_one(self, observation):
-        return ActionChunk(observation.view.images["wrist"][:1, :7, 0].astype(float))
+        return ActionChunk(observation.env_observation.images["wrist"][:1, :7, 0].astype(float))
 
 
 class Scribbling(Broken):
-    needs = Needs(cameras=("primary",))
+    observation_spec = ObservationSpec(cameras=("primary",))
 
     def act_one(self, observation):
-        observation.view.images["primary"][:] = 0
+        observation.env_observation.images["primary"][:] = 0
         return ActionChunk(np.zeros((1, 7)))
 
 
@@ -180,7 +180,7 @@ class Gambling(Broken):
 
 
 class Periscope(Broken):
-    needs = Needs(cameras=("periscope",))
+    observation_spec = ObservationSpec(cameras=("periscope",))
 
 
 @pytest.mark.parametrize("policy", [Greedy, Scribbling, Gambling, Periscope])
@@ -192,11 +192,11 @@ def test_the_check_sees_what_a_policy_takes_that_it_did_not_ask_for(policy):
 
 def test_without_observations_the_check_shows_noise_of_liberos_shapes():
     class Looking(Broken):
-        needs = Needs(cameras=("primary", "wrist"), image_size=32, proprio=True)
+        observation_spec = ObservationSpec(cameras=("primary", "wrist"), image_size=32, proprio=True)
 
         def act_one(self, observation):
-            pixel = observation.view.images["wrist"][31, 31, 2] / 255
-            return ActionChunk(np.full((2, 7), pixel * observation.view.proprio["joint_pos"][6]))
+            pixel = observation.env_observation.images["wrist"][31, 31, 2] / 255
+            return ActionChunk(np.full((2, 7), pixel * observation.env_observation.proprio["joint_pos"][6]))
 
     check_policy(Looking)
 
@@ -227,13 +227,13 @@ def test_the_check_refuses_wrong_answers(actions):
 class OneBuffer(Broken):
     """One output array for all answers, as compiled models have."""
 
-    needs = Needs(cameras=("primary",), image_size=32)
+    observation_spec = ObservationSpec(cameras=("primary",), image_size=32)
 
     def __init__(self):
         self.out = np.zeros((2, 7))
 
     def act_one(self, observation):
-        self.out[:] = observation.view.images["primary"].mean() / 255
+        self.out[:] = observation.env_observation.images["primary"].mean() / 255
         return ActionChunk(self.out)
 
 
@@ -252,7 +252,7 @@ class OneQueue(OneBuffer):
         if observation.decision == 0:
             self.queue = []
         if not self.queue:
-            self.queue = [np.full((1, 7), observation.view.images["primary"].mean() / 255)] * 5
+            self.queue = [np.full((1, 7), observation.env_observation.images["primary"].mean() / 255)] * 5
         return ActionChunk(self.queue.pop(0))
 
 
@@ -265,16 +265,16 @@ class OwnQueues(OneQueue):
     def act_one(self, observation):
         if observation.decision == 0:
             self.queues[observation.key] = [
-                np.full((1, 7), observation.view.images["primary"].mean() / 255 * n) for n in range(5)
+                np.full((1, 7), observation.env_observation.images["primary"].mean() / 255 * n) for n in range(5)
             ]
         return ActionChunk(self.queues[observation.key].pop(0))
 
-    def forget(self, key):
+    def end_episode(self, key):
         self.queues.pop(key, None)
 
 
 class ForgetsAll(OwnQueues):
-    def forget(self, key):
+    def end_episode(self, key):
         self.queues.clear()
 
 
@@ -289,7 +289,7 @@ class PaintsAnyway(OneBuffer):
     """Writes past the read-only flag, as `torch.from_numpy` does."""
 
     def act_one(self, observation):
-        picture = observation.view.images["primary"]
+        picture = observation.env_observation.images["primary"]
         ctypes.memset(picture.ctypes.data, 0, picture.nbytes)
         return ActionChunk(np.zeros((1, 7)))
 
@@ -297,10 +297,10 @@ class PaintsAnyway(OneBuffer):
 class Echoes(Broken):
     """Its answer is what it was shown, not a copy."""
 
-    needs = Needs(proprio=True)
+    observation_spec = ObservationSpec(proprio=True)
 
     def act_one(self, observation):
-        return ActionChunk(observation.view.proprio["joint_pos"][None])
+        return ActionChunk(observation.env_observation.proprio["joint_pos"][None])
 
 
 @pytest.mark.parametrize("policy", [OneBuffer, OwnQueues, Echoes])

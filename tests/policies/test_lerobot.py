@@ -44,9 +44,9 @@ for processor in make_pre_post_processors(config, dataset_stats=stats):
 build = lambda: LeRobotPolicy(folder, device="cpu")
 check_policy(build)
 policy = build()
-policy.start(PolicyContext(protocols.get("libero/openvla"), ("libero_goal",), 7))
+policy.setup(PolicyContext(protocols.get("libero/openvla"), ("libero_goal",), 7))
 rng = np.random.default_rng(0)
-view = View({name: rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for name in ("primary", "wrist")},
+view = EnvObservation({name: rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for name in ("primary", "wrist")},
             {"eef_pos": np.zeros(3), "eef_quat": np.array([0, 0, 0, 1.0]), "gripper_qpos": np.zeros(2)})
 one = Observation(EpisodeSpec("libero_goal", 0, 0, 0, "libero/openvla"), 0, 0, "do it", view)
 ours = policy.act([one])[0].actions

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from nora_bench.envs import protocols
-from nora_bench.envs.base import EpisodeSpec, Needs, View
+from nora_bench.envs.base import EnvObservation, EpisodeSpec, ObservationSpec
 from nora_bench.policies.base import Observation, PolicyContext, PolicyError
 from nora_bench.policies.open_loop_replay import Blind, from_run, packaged, write
 
@@ -26,12 +26,12 @@ def run(tmp_path):
 
 def observation(init_state, step=0, task=1):
     spec = EpisodeSpec("libero_goal", task, init_state, 0, "libero/openvla")
-    return Observation(spec, 0, step, "", View())
+    return Observation(spec, 0, step, "", EnvObservation())
 
 
 def blind(run):
     policy = Blind(run)
-    policy.start(PolicyContext(protocols.get("libero/openvla"), ("libero_goal",), 7))
+    policy.setup(PolicyContext(protocols.get("libero/openvla"), ("libero_goal",), 7))
     return policy
 
 
@@ -59,7 +59,7 @@ def test_a_task_without_recordings_says_how_to_make_them(run):
 
 
 def test_it_asks_for_nothing_to_look_at(run):
-    assert blind(run).needs == Needs()
+    assert blind(run).observation_spec == ObservationSpec()
 
 
 def test_recordings_survive_packaging(run, tmp_path, monkeypatch):

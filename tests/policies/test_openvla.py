@@ -7,7 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 from nora_bench.envs import protocols
-from nora_bench.envs.base import EpisodeSpec, View
+from nora_bench.envs.base import EnvObservation, EpisodeSpec
 from nora_bench.policies.base import Observation, PolicyContext, PolicyError
 from nora_bench.policies.checks import check_policy
 from nora_bench.policies.images import model_image
@@ -100,14 +100,16 @@ def checkpoint(tmp_path, monkeypatch):
 
 def started(folder, protocol=LIBERO, suite="libero_goal", **args):
     policy = load("openvla", {"checkpoint": str(folder), "trust_remote_code": "true", **args})
-    policy.start(PolicyContext(protocol, (suite,), 7))
+    policy.setup(PolicyContext(protocol, (suite,), 7))
     return policy
 
 
 def seen(protocol=LIBERO, suite="libero_goal", step=0, shade=256):
     size = (512, 640, 3) if protocol is SIMPLER else (256, 256, 3)
     picture = np.random.default_rng(0).integers(0, shade, size, np.uint8)
-    return Observation(EpisodeSpec(suite, 0, 0, 0, protocol.name), step, step, "Open the Drawer", View({"primary": picture}))
+    return Observation(
+        EpisodeSpec(suite, 0, 0, 0, protocol.name), step, step, "Open the Drawer", EnvObservation({"primary": picture})
+    )
 
 
 def by_hand(policy, picture, text, key):
@@ -129,7 +131,7 @@ def test_libero_asks_the_published_question_over_the_cropped_picture(checkpoint)
     policy, one = started(checkpoint()), seen()
     wanted = by_hand(
         policy,
-        model_image(one.view.images["primary"], 224, LIBERO.model_image),
+        model_image(one.env_observation.images["primary"], 224, LIBERO.model_image),
         QUESTION.format("open the drawer"),
         "libero_goal_no_noops",
     )
@@ -141,7 +143,7 @@ def test_libero_asks_the_published_question_over_the_cropped_picture(checkpoint)
 
 def test_simplerenv_asks_the_bare_instruction_with_the_robots_statistics(checkpoint):
     policy, one = started(checkpoint(), SIMPLER, "simpler-vm"), seen(SIMPLER, "simpler-vm")
-    picture = model_image(one.view.images["primary"], 224, SIMPLER.model_image)
+    picture = model_image(one.env_observation.images["primary"], 224, SIMPLER.model_image)
     wanted = by_hand(policy, picture, "open the drawer", "fractal20220817_data")
     (chunk,) = policy.act([one])
     assert np.array_equal(chunk.actions[0, :3], wanted[:3])
@@ -254,11 +256,12 @@ from nora_bench.policies.images import model_image
 from nora_bench.policies.openvla import OpenVLAPolicy
 
 policy, protocol = OpenVLAPolicy(sys.argv[1], trust_remote_code=True), protocols.get("libero/openvla")
-policy.start(PolicyContext(protocol, ("libero_goal",), 7))
+policy.setup(PolicyContext(protocol, ("libero_goal",), 7))
 answers, theirs = [], []
 for seed in range(3):
     picture = np.random.default_rng(seed).integers(0, 256, (256, 256, 3), dtype=np.uint8)
-    one = Observation(EpisodeSpec("libero_goal", seed, 0, 0, protocol.name), 0, 0, "Open the drawer", View({"primary": picture}))
+    spec = EpisodeSpec("libero_goal", seed, 0, 0, protocol.name)
+    one = Observation(spec, 0, 0, "Open the drawer", EnvObservation({"primary": picture}))
     answers.append(policy.act([one])[0].actions[0].tolist())
     image = Image.fromarray(model_image(picture, 224, protocol.model_image))
     inputs = policy.processor("In: What action should the robot take to open the drawer?\\nOut:", image)

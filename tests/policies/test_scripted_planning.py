@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from nora_bench.envs.base import EpisodeSpec, View
+from nora_bench.envs.base import EnvObservation, EpisodeSpec
 from nora_bench.policies.base import Observation, PolicyError
 from nora_bench.policies.scripted.geometry import Pose, norm
 from nora_bench.policies.scripted.goals import holds, unmet
@@ -123,7 +123,7 @@ SPEC = EpisodeSpec("libero_goal", 0, 0, 0, "libero/openvla")
 
 
 def observation(view, decision=0):
-    return Observation(SPEC, decision, decision, "", View(privileged=view))
+    return Observation(SPEC, decision, decision, "", EnvObservation(privileged=view))
 
 
 def test_the_label_is_the_action_before_noise_and_noise_repeats():

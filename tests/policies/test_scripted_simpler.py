@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from nora_bench.envs.base import EpisodeSpec, View
+from nora_bench.envs.base import EnvObservation, EpisodeSpec
 from nora_bench.policies.base import Observation, PolicyError
 from nora_bench.policies.scripted.geometry import LEVEL, Pose, norm
 from nora_bench.policies.scripted.google_robot.drawers import FRONT, HALF_HEIGHT, HEIGHTS, hook_pose, push_pose
@@ -142,4 +142,4 @@ def test_the_source_ends_near_its_target_at_its_old_height():
 def test_a_simpler_world_without_privileged_view_is_refused_by_name():
     spec = EpisodeSpec("simpler-vm", 0, 0, 7, "simpler/nora-1.5", "urdf_base/standing")
     with pytest.raises(PolicyError, match="simpler-vm"):
-        ScriptedPolicy().act_one(Observation(spec, 0, 0, "pick coke can", View()))
+        ScriptedPolicy().act_one(Observation(spec, 0, 0, "pick coke can", EnvObservation()))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from nora_bench.envs import protocols
-from nora_bench.envs.base import EpisodeSpec, WorldOptions
+from nora_bench.envs.base import EnvOptions, EpisodeSpec
 from nora_bench.policies.base import Observation
 from nora_bench.policies.scripted.policy import ScriptedPolicy
 
@@ -23,9 +23,9 @@ EPISODES = {
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     from nora_bench.envs.simpler.assets.packs import resolve
-    from nora_bench.envs.simpler.sim.env import SimplerWorld
+    from nora_bench.envs.simpler.sim.env import SapienEnv
 
-    return SimplerWorld(WorldOptions(resolve("standin").path, "none", str(tmp_path_factory.mktemp("cache"))))
+    return SapienEnv(EnvOptions(resolve("standin").path, "none", str(tmp_path_factory.mktemp("cache"))))
 
 
 def play(world, episode, steps=None):
@@ -33,10 +33,10 @@ def play(world, episode, steps=None):
     suite, task, state, variant = episode
     spec = EpisodeSpec(suite, task, state, 0, PROTOCOL.name, variant)
     policy, states, done = ScriptedPolicy(), [], False
-    world.reset(spec, PROTOCOL, policy.needs)
+    world.reset(spec, PROTOCOL, policy.observation_spec)
     for step in range(steps or PROTOCOL.steps(suite, world.stage.setup.configuration.task)):
-        action = policy.act_one(Observation(spec, step, step, "", world.view())).actions[0]
-        done = world.step(action, look=True)
+        action = policy.act_one(Observation(spec, step, step, "", world.observation())).actions[0]
+        done = world.step(action, observe=True)
         states.append(world.state())
     return np.array(states), done
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from nora_bench.envs import protocols
-from nora_bench.envs.base import EpisodeSpec, View
+from nora_bench.envs.base import EnvObservation, EpisodeSpec
 from nora_bench.policies.adapters import Adapter
 from nora_bench.policies.base import Observation
 from nora_bench.policies.nora.action_stats import Statistics
@@ -18,7 +18,7 @@ def told(adapter, *chunks):
     """The actions sent when a new chunk [5, 7], normalised, is predicted at every decision."""
     sent, step = [], 0
     for decision, chunk in enumerate(chunks):
-        actions = adapter.actions(Observation(SPEC, decision, step, "pick coke can", View()), np.array(chunk), STATS)
+        actions = adapter.actions(Observation(SPEC, decision, step, "pick coke can", EnvObservation()), np.array(chunk), STATS)
         sent += list(actions)
         step += len(actions)
     return np.array(sent)

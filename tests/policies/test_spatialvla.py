@@ -7,7 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 from nora_bench.envs import protocols
-from nora_bench.envs.base import EpisodeSpec, View
+from nora_bench.envs.base import EnvObservation, EpisodeSpec
 from nora_bench.policies.base import Observation, PolicyContext, PolicyError
 from nora_bench.policies.checks import check_policy
 from nora_bench.policies.images import resize_area
@@ -108,13 +108,15 @@ def checkpoint(tmp_path, monkeypatch):
 
 def started(folder, protocol=SIMPLER):
     policy = load("spatialvla", {"checkpoint": str(folder), "trust_remote_code": "true"})
-    policy.start(PolicyContext(protocol, ("simpler-vm",), 7))
+    policy.setup(PolicyContext(protocol, ("simpler-vm",), 7))
     return policy
 
 
 def seen(step=0):
     picture = np.random.default_rng(step).integers(0, 256, (512, 640, 3), np.uint8)
-    return Observation(EpisodeSpec("simpler-vm", 0, 0, 0, SIMPLER.name), step, step, "Pick Can", View({"primary": picture}))
+    return Observation(
+        EpisodeSpec("simpler-vm", 0, 0, 0, SIMPLER.name), step, step, "Pick Can", EnvObservation({"primary": picture})
+    )
 
 
 def by_hand(policy, one):
@@ -122,7 +124,7 @@ def by_hand(policy, one):
     import torch
     from PIL import Image
 
-    picture = Image.fromarray(resize_area(one.view.images["primary"], 224, 224))
+    picture = Image.fromarray(resize_area(one.env_observation.images["primary"], 224, 224))
     inputs = policy.processor(images=[picture], text="pick can", unnorm_key=FRACTAL, return_tensors="pt", do_normalize=False)
     with torch.no_grad():
         tokens = policy.model.predict_action(inputs)
@@ -154,7 +156,7 @@ def test_it_keeps_the_contract_of_policies(checkpoint):
     folder = checkpoint()
     context = PolicyContext(SIMPLER, ("simpler-vm",), 7)
     specs = [EpisodeSpec("simpler-vm", task, 0, 0, SIMPLER.name) for task in range(2)]
-    shown = [Observation(spec, 0, 0, "pick can", seen(spec.task_id).view) for spec in specs]
+    shown = [Observation(spec, 0, 0, "pick can", seen(spec.task_id).env_observation) for spec in specs]
     check_policy(lambda: load("spatialvla", {"checkpoint": str(folder), "trust_remote_code": "true"}), context, shown)
 
 
@@ -178,12 +180,13 @@ from nora_bench.policies.images import resize_area
 from nora_bench.policies.spatialvla import SpatialVLAPolicy
 
 policy, protocol = SpatialVLAPolicy(sys.argv[1], trust_remote_code=True), protocols.get("simpler/spatialvla")
-policy.start(PolicyContext(protocol, ("simpler-vm",), 7))
+policy.setup(PolicyContext(protocol, ("simpler-vm",), 7))
 key = policy.fingerprint()["statistics"]["simpler-vm"]
 ours, theirs = [], []
 for seed in range(3):
     picture = np.random.default_rng(seed).integers(0, 60 + 90 * seed, (512, 640, 3), dtype=np.uint8)
-    one = Observation(EpisodeSpec("simpler-vm", 0, seed, 0, protocol.name), 0, 0, "pick coke can", View({"primary": picture}))
+    spec = EpisodeSpec("simpler-vm", 0, seed, 0, protocol.name)
+    one = Observation(spec, 0, 0, "pick coke can", EnvObservation({"primary": picture}))
     ours.append(policy.act([one])[0].actions[0, :3].tolist())
     images = [Image.fromarray(resize_area(picture, 224, 224))]
     inputs = policy.processor(images=images, text="pick coke can", unnorm_key=key, return_tensors="pt", do_normalize=False)

@@ -87,7 +87,7 @@ def _learner(name: str | None, steps: str) -> Learner | None:
 
 
 def show(collection: Collection, console: Console) -> None:
-    """Print what is asked for, what is there, and what the rest costs at most. Raises NotAble where the disk is too small."""
+    """Print what is asked for, what is there, and what the rest costs at most. Raises MissingRequirementError for a full disk."""
     from ...harness.planning.estimate import estimate, require_room
 
     prepared, plan = collection.prepared, collection.next_round()

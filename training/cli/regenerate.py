@@ -33,7 +33,7 @@ def regenerate(
     The same command goes on where it was stopped.
     """
     from ...envs import suites
-    from ...envs.base import WorldOptions
+    from ...envs.base import EnvOptions
     from ...envs.paths import cache_home
     from ..collection.regenerate import regenerate_all
     from ..data.demonstrations import read_files, task_files
@@ -50,7 +50,7 @@ def regenerate(
     )
     if dry_run:
         return
-    options = WorldOptions(suites.get("libero_object").resolve_assets(assets).path, "none", str(cache_home()))
+    options = EnvOptions(suites.get("libero_object").resolve_assets(assets).path, "none", str(cache_home()))
     with counting(console, "files", len(files)) as report:
         found = regenerate_all(files, out, options, workers=workers, report=lambda demonstrations: report(1))
     share = found.noops / found.steps if found.steps else 0.0

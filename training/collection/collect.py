@@ -114,11 +114,11 @@ class Collection:
 
 
 def look_up(wanted: Wanted) -> Collection:
-    """Look suite, expert, protocol and assets up. Raises InputError, NotAble, PolicyError, SuiteError."""
+    """Look suite, expert, protocol and assets up. Raises InputError, MissingRequirementError, PolicyError, SuiteError."""
     prepared = prepare(wanted.config)
     if len(prepared.stage.suites) > 1:
         raise InputError("a collection is of one suite; see `nora-bench list suites`")
-    if not prepared.policy.needs.privileged:
+    if not prepared.policy.observation_spec.privileged:
         raise InputError(f"--policy {wanted.config.policy} does not look at the simulator's state, which a demonstration keeps")
     demonstrator = Demonstrator(prepared.policy, wanted.noise, wanted.learner)
     return Collection(wanted, replace(prepared, policy=demonstrator), demonstrator)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...envs.base import EpisodeSpec, Needs, Task, View
+from ...envs.base import EnvObservation, EpisodeSpec, ObservationSpec, Task
 from ...envs.types import Array
 from ...policies.base import ActionChunk, BasePolicy, Observation, Policy, PolicyContext
 from ..data.demonstrations import Demonstration
@@ -60,20 +60,22 @@ class Demonstrator(BasePolicy):
     def __init__(self, expert: Policy, noise: Noise, learner: Learner | None = None) -> None:
         """`expert` must see privileged state; one action of each of its answers is executed."""
         self.expert, self.learner = expert, learner
-        self.needs = _both(expert.needs, learner.policy.needs) if learner else expert.needs
-        self.marks = expert.marks
+        self.observation_spec = (
+            _both(expert.observation_spec, learner.policy.observation_spec) if learner else expert.observation_spec
+        )
+        self.tags = expert.tags
         self.noise = noise
         self._takes: dict[str, Take] = {}
 
-    def start(self, context: PolicyContext) -> None:
+    def setup(self, context: PolicyContext) -> None:
         """Start the expert, and the learner."""
-        self.expert.start(context)
+        self.expert.setup(context)
         if self.learner:
-            self.learner.policy.start(context)
+            self.learner.policy.setup(context)
 
     def act_one(self, observation: Observation) -> ActionChunk:
         """The expert's action, disturbed; before it takes over, the learner's chunk."""
-        view = observation.view.privileged
+        view = observation.env_observation.privileged
         if observation.decision == 0:
             self._takes[observation.key] = Take(view["scene"], Disturbance(self.noise), self.takeover(observation.spec))
         take = self._takes[observation.key]
@@ -89,17 +91,17 @@ class Demonstrator(BasePolicy):
 
     def _label(self, take: Take, observation: Observation) -> Array:
         """[7] what the expert does; its episode begins where it takes over."""
-        view = {**observation.view.privileged, "scene": take.scene}
+        view = {**observation.env_observation.privileged, "scene": take.scene}
         if take.first is None:
             take.first, take.lowest = observation.decision, _lowest(view)
-        shown = replace(observation, decision=observation.decision - take.first, view=View(privileged=view))
+        shown = replace(observation, decision=observation.decision - take.first, env_observation=EnvObservation(privileged=view))
         return np.array(self.expert.act([shown])[0].actions[0], np.float64)
 
-    def forget(self, key: str) -> None:
+    def end_episode(self, key: str) -> None:
         """Drop an episode."""
-        self.expert.forget(key)
+        self.expert.end_episode(key)
         if self.learner:
-            self.learner.policy.forget(key)
+            self.learner.policy.end_episode(key)
         self._takes.pop(key, None)
 
     def fingerprint(self) -> Mapping[str, Any]:
@@ -136,7 +138,7 @@ class Demonstrator(BasePolicy):
         )
 
 
-def _both(expert: Needs, learner: Needs) -> Needs:
+def _both(expert: ObservationSpec, learner: ObservationSpec) -> ObservationSpec:
     """What either wants to be shown."""
     cameras = tuple(dict.fromkeys((*expert.cameras, *learner.cameras)))
     return replace(learner, cameras=cameras, proprio=expert.proprio or learner.proprio, privileged=True)

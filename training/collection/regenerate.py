@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...envs.base import WorldError, WorldOptions
+from ...envs.base import EnvOptions, SimulationError
 from ...harness.execution.signals import die_with_parent
 from ..data.demonstrations import Demonstration, append, keys, read_file, task_file
 from ..data.filters import acting
@@ -52,7 +52,7 @@ def regenerate(player: Player, demonstration: Demonstration) -> Demonstration | 
     fixtures = fixtures_of(demonstration, player)
     try:
         trace = player.play(demonstration.states[0], demonstration.actions[keep], fixtures, [STILL] * SETTLE_STEPS)
-    except WorldError:
+    except SimulationError:
         return None
     if not trace.success:
         return None
@@ -70,7 +70,7 @@ def regenerate(player: Player, demonstration: Demonstration) -> Demonstration | 
 
 
 def regenerate_all(
-    files: Sequence[Path], out: Path, options: WorldOptions, *, workers: int, report: Callable[[Count], None]
+    files: Sequence[Path], out: Path, options: EnvOptions, *, workers: int, report: Callable[[Count], None]
 ) -> Count:
     """Make the demonstrations of those files ready, a file at a time in each of `workers` processes; what is there is kept.
 
@@ -84,7 +84,7 @@ def regenerate_all(
     return total
 
 
-def regenerate_file(path: Path, out: Path, options: WorldOptions) -> Count:
+def regenerate_file(path: Path, out: Path, options: EnvOptions) -> Count:
     """The same for one file, in this process."""
     from ...envs.libero.sim.restored import Player
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from ...envs.safe_io import LARGEST_ARRAYS, is_name, parse_json
 from ...envs.types import Array
-from ...harness.errors import InputError, NotAble
+from ...harness.errors import InputError, MissingRequirementError
 from .known_tasks import instruction_of, suite_of
 
 SUFFIX = "_demo.hdf5"
@@ -91,7 +91,7 @@ def _h5py() -> Any:
     try:
         import h5py
     except ImportError:
-        raise NotAble("demonstrations are HDF5 files. Type: pip install 'nora-bench[train]'") from None
+        raise MissingRequirementError("demonstrations are HDF5 files. Type: pip install 'nora-bench[train]'") from None
     return h5py
 
 

@@ -23,7 +23,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ...envs import suites
-from ...envs.base import WorldOptions
+from ...envs.base import EnvOptions
 from ...envs.paths import cache_home
 from ...envs.types import Array
 from ...harness.execution.signals import die_with_parent
@@ -114,7 +114,7 @@ class Kept(ABC):
 class Frames(Kept):
     """Pictures drawn from the states, turned as LIBERO's protocols turn them: to the bit what an evaluation shows."""
 
-    def __init__(self, folder: Path, look: Look, options: WorldOptions) -> None:
+    def __init__(self, folder: Path, look: Look, options: EnvOptions) -> None:
         """See `open_frames`, which finds the folder and the options."""
         super().__init__(folder, look)
         self.options = options
@@ -170,10 +170,10 @@ def fixtures_of(demonstration: Demonstration, restored: Restored) -> Mapping[str
 def open_frames(folder: Path, look: Look, assets: str = "standin") -> Frames:
     """The pictures under a look, drawn with an asset pack (`standin`, `official` or a folder), below a folder for all.
 
-    Raises SuiteError, NotAble where nothing can be drawn here and some pictures would have to be.
+    Raises SuiteError, MissingRequirementError where nothing can be drawn here and some pictures would have to be.
     """
     pack = suites.get("libero_object").resolve_assets(assets)
-    options = WorldOptions(assets=pack.path, gl=choose_gl(), cache=str(cache_home()))
+    options = EnvOptions(assets=pack.path, gl=choose_gl(), cache=str(cache_home()))
     return Frames(folder / f"{look.name}-{pack.fingerprint}", look, options)
 
 

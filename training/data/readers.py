@@ -42,7 +42,7 @@ class Data:
             camera: column of LeRobot sets; None: that of the look's camera.
 
         Raises:
-            DataError: some have no pictures, naming one. SuiteError, NotAble: nothing can be drawn here.
+            DataError: some have no pictures, naming one. SuiteError, MissingRequirementError: nothing can be drawn here.
         """
         others = [d for d in self.demonstrations if not self._of_set(d)]
         if others and look.camera not in CAMERAS:

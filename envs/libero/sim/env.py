@@ -1,4 +1,4 @@
-"""LIBERO as a `World`: any task of any LIBERO suite, one episode at a time, in this process."""
+"""LIBERO as a `Env`: any task of any LIBERO suite, one episode at a time, in this process."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ...base import EpisodeSpec, Needs, Reset, SuiteError, View, WorldError, WorldOptions
-from ...protocols import Protocol
+from ...base import EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SimulationError, SuiteError
+from ...protocols import EvalProtocol
 from ..tasks import load_tasks
 from . import scene_checks
 from .install import import_libero, libero_root
@@ -18,12 +18,12 @@ ACTION_SIZE = 7
 """x y z (5 cm per unit), axis-angle (0.5 rad per unit), gripper (sign only: < 0 opens, > 0 closes); world axes."""
 
 
-class LiberoWorld:
-    """See `envs.base.World` for the contract. Keeps the task built last; another task is built in seconds."""
+class LiberoEnv:
+    """See `envs.base.Env` for the contract. Keeps the task built last; another task is built in seconds."""
 
     action_size = ACTION_SIZE
 
-    def __init__(self, options: WorldOptions) -> None:
+    def __init__(self, options: EnvOptions) -> None:
         """Import LIBERO over the given assets. Raises SuiteError where something is not installed."""
         self.options = options
         import_libero(Path(options.assets), Path(options.cache), gl=options.gl)
@@ -36,27 +36,27 @@ class LiberoWorld:
         self._proprio: dict[str, np.ndarray] = {}
         self._privileged: dict[str, Any] = {}
 
-    def reset(self, spec: EpisodeSpec, protocol: Protocol, needs: Needs) -> Reset:
+    def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
         """Set the scene from the spec alone, settle it, look once."""
         self._build(spec)
         self._check_index(spec)
-        self._open_eyes(needs, protocol)
+        self._open_eyes(observation_spec, protocol)
         self._render_s = 0.0
         settle = [np.array(protocol.settle_action)] * protocol.settle_steps
-        return self._play_reset(spec.world_seed, self._states[spec.init_state], settle, push_actions(spec, protocol))
+        return self._play_reset(spec.env_seed, self._states[spec.init_state], settle, push_actions(spec, protocol))
 
-    def step(self, action: np.ndarray, *, look: bool) -> bool:
+    def step(self, action: np.ndarray, *, observe: bool) -> bool:
         """One control step of 50 ms; whether the goal holds after it."""
-        if look:
+        if observe:
             self._scene.refresh_looks()
-        self._scene.step(action, self._look if look else None)
-        if look and self._needs.privileged:
+        self._scene.step(action, self._look if observe else None)
+        if observe and self._needs.privileged:
             self._privileged = self._insight.now()
         return self._scene.goal.holds()
 
-    def view(self) -> View:
+    def observation(self) -> EnvObservation:
         """Pictures and proprioception of the last look; privileged state of the end of the last step."""
-        return View(images=self._images, proprio=self._proprio, privileged=self._privileged)
+        return EnvObservation(images=self._images, proprio=self._proprio, privileged=self._privileged)
 
     def state(self) -> np.ndarray:
         """[1 + nq + nv] float64: time, qpos, qvel."""
@@ -101,7 +101,7 @@ class LiberoWorld:
         try:
             for _ in range(10):
                 self._scene.step(settle)
-        except WorldError as error:
+        except SimulationError as error:
             scene_checks.require(spec.suite, spec.task_id, [str(error)])
         notes = scene_checks.unusual(self._premise, before, scene_checks.object_poses(self._scene))
         scene_checks.require(spec.suite, spec.task_id, notes + scene_checks.restless(self._scene))
@@ -111,10 +111,10 @@ class LiberoWorld:
             last = len(self._states) - 1
             raise SuiteError(f"{spec.suite} task {spec.task_id} has initial states 0-{last}, not {spec.init_state}")
 
-    def _open_eyes(self, needs: Needs, protocol: Protocol) -> None:
-        size = needs.image_size or protocol.image_size
-        self._needs, self._rotate = needs, protocol.rotate_180
-        if needs.cameras and (self._renderer is None or self._renderer.size != size):
+    def _open_eyes(self, observation_spec: ObservationSpec, protocol: EvalProtocol) -> None:
+        size = observation_spec.image_size or protocol.image_size
+        self._needs, self._rotate = observation_spec, protocol.rotate_180
+        if observation_spec.cameras and (self._renderer is None or self._renderer.size != size):
             from .render import Renderer
 
             self.close()
@@ -151,7 +151,7 @@ class LiberoWorld:
         return np.ascontiguousarray(image[::-1, ::-1]) if self._rotate else image
 
 
-def push_actions(spec: EpisodeSpec, protocol: Protocol) -> list[np.ndarray]:
+def push_actions(spec: EpisodeSpec, protocol: EvalProtocol) -> list[np.ndarray]:
     """The commands that push the hand before the first decision, with an open gripper; empty for most protocols.
 
     The direction is uniform on the horizon and within 30 degrees of it, drawn from the scene alone. Five full steps

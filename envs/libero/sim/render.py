@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ...base import WorldError
+from ...base import SimulationError
 from .memory import mujoco, trim_memory
 
 CAMERAS = {"primary": "agentview", "wrist": "robot0_eye_in_hand"}
@@ -58,7 +58,7 @@ class Renderer:
         image = np.empty((self.size, self.size, 3), np.uint8)
         mujoco.mjr_readPixels(image, None, self.rect, self.context)
         if not image.any():
-            raise WorldError(f"the {camera} camera's picture is black: the GL context is lost. Type: nora-bench doctor")
+            raise SimulationError(f"the {camera} camera's picture is black: the GL context is lost. Type: nora-bench doctor")
         return image
 
     def _update_scene(self) -> None:

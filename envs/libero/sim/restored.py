@@ -10,14 +10,14 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from ...base import SuiteError, WorldOptions
+from ...base import EnvOptions, SuiteError
 from .install import import_libero, libero_root
 
 
 class Restored:
     """Any LIBERO task in this process, put into recorded states; keeps the task built last."""
 
-    def __init__(self, options: WorldOptions) -> None:
+    def __init__(self, options: EnvOptions) -> None:
         """Import LIBERO over the given assets. Raises SuiteError where something is not installed."""
         import_libero(Path(options.assets), Path(options.cache), gl=options.gl)
         self._built: tuple[str, str] | None = None
@@ -60,7 +60,7 @@ class Restored:
 class Painter(Restored):
     """Draws recorded states: the pictures that a world showed, or would have shown."""
 
-    def __init__(self, options: WorldOptions) -> None:
+    def __init__(self, options: EnvOptions) -> None:
         """See `Restored`."""
         super().__init__(options)
         self._renderer: Any = None
@@ -122,7 +122,7 @@ class Player(Restored):
     def play(
         self, state: np.ndarray, actions: np.ndarray, fixtures: Mapping[str, Sequence[float]], settle: Sequence[np.ndarray]
     ) -> Trace:
-        """Set fixtures and state, settle, play. Raises WorldError where the simulation explodes.
+        """Set fixtures and state, settle, play. Raises SimulationError where the simulation explodes.
 
         Args:
             state: [1 + nq + nv].

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from ...base import SuiteError, WorldError
+from ...base import SimulationError, SuiteError
 from ..goal import Goal
 from .memory import mujoco, release_compiler
 from .osc import SUBSTEPS, OscArm
@@ -100,7 +100,7 @@ class Scene:
         """One control step of 25 substeps; `look` is called at the substep after which LIBERO samples.
 
         Raises:
-            WorldError: the simulation has exploded.
+            SimulationError: the simulation has exploded.
         """
         for substep in range(SUBSTEPS):
             if substep == SAMPLE_SUBSTEP:
@@ -111,13 +111,13 @@ class Scene:
         self.check_stable()
 
     def check_stable(self) -> None:
-        """Raises WorldError where the simulation has exploded or overflowed.
+        """Raises SimulationError where the simulation has exploded or overflowed.
 
         MuJoCo resets an exploded world by itself and goes on; only its warning counters tell.
         """
         raised = [name for kind, name in FATAL.items() if self.data.warning[kind].number]
         if raised or not np.abs(self.data.qvel).max() < LIMIT:
-            raise WorldError(f"the simulation became unstable ({', '.join(raised) or 'a velocity beyond bounds'})")
+            raise SimulationError(f"the simulation became unstable ({', '.join(raised) or 'a velocity beyond bounds'})")
 
     def state(self) -> np.ndarray:
         """[state_size] float64: time, qpos, qvel."""

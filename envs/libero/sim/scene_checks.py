@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ...base import PremiseError
+from ...base import SceneCheckError
 
 MOVED_MM = 2.0
 """Largest difference from the usual distance moved while settling."""
@@ -80,9 +80,9 @@ def restless(scene: Any) -> list[str]:
 
 
 def require(suite: str, task_id: int, notes: list[str]) -> None:
-    """Raises PremiseError where the known state of a task did not settle as in the reference version."""
+    """Raises SceneCheckError where the known state of a task did not settle as in the reference version."""
     if notes:
-        raise PremiseError(
+        raise SceneCheckError(
             f"{suite} task {task_id} does not stand as it should: {'; '.join(notes)}. Another MuJoCo version or changed "
             "collision shapes do this; its episodes are not scored. Type: nora-bench doctor"
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...base import SuiteError, WorldOptions
+from ...base import EnvOptions, SuiteError
 from ...parity import Check
 from .. import recordings
 from ..grid import EpisodeSetup
@@ -24,7 +24,7 @@ BACKGROUND, OVERLAP, TABLE, DRAWERS = 1.0, 0.02, 6.0, 12.0
 """Grey levels of 255; share of the union in which masks differ; mean grey levels of what moves."""
 
 
-def compare(folder: Path, options: WorldOptions) -> Iterator[Check]:
+def compare(folder: Path, options: EnvOptions) -> Iterator[Check]:
     """Every recording of a folder that has pictures, with the pack and driver of the options.
 
     Raises:

@@ -1,4 +1,4 @@
-"""SimplerEnv's Google-robot tasks as a `World` on SAPIEN 3: any episode of the grid, one at a time, in this process."""
+"""SimplerEnv's Google-robot tasks as a `Env` on SAPIEN 3: any episode of the grid, one at a time, in this process."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...base import EpisodeSpec, Needs, Reset, SuiteError, View, WorldError, WorldOptions
-from ...protocols import Protocol
+from ...base import EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SimulationError, SuiteError
+from ...protocols import EvalProtocol
 from ..grid import EpisodeSetup
 from ..placements import objects
 from ..rules import Rule, make_rule, measures
@@ -46,13 +46,13 @@ class Stage:
         self.rule: Rule = make_rule(setup, self.scene.snapshot())
 
     def step(self, action: np.ndarray) -> bool:
-        """One control step; whether the task is done after it. Raises WorldError where the numbers mean nothing."""
+        """One control step; whether the task is done after it. Raises SimulationError where the numbers mean nothing."""
         if not np.isfinite(action).all():
-            raise WorldError(f"the action holds a number that is not finite: {action}")
+            raise SimulationError(f"the action holds a number that is not finite: {action}")
         self.drive = self._controller.plan(action)
         self.scene.play(self.drive)
         if not np.isfinite(self.scene.state()).all():
-            raise WorldError("the physics exploded: a position or velocity is not finite")
+            raise SimulationError("the physics exploded: a position or velocity is not finite")
         return self.rule.step(self.scene.snapshot())
 
 
@@ -65,12 +65,12 @@ def start_position(setup: EpisodeSetup) -> np.ndarray:
     return position
 
 
-class SimplerWorld:
-    """See `envs.base.World` for the contract. Every episode gets a scene of its own (see `scene`)."""
+class SapienEnv:
+    """See `envs.base.Env` for the contract. Every episode gets a scene of its own (see `scene`)."""
 
     action_size = ACTION_SIZE
 
-    def __init__(self, options: WorldOptions) -> None:
+    def __init__(self, options: EnvOptions) -> None:
         """`options.assets`: folder that holds `ManiSkill2_real2sim`, upstream's or one laid out alike."""
         self._pack = Path(options.assets)
         if not (self._pack / "ManiSkill2_real2sim").is_dir():
@@ -79,8 +79,8 @@ class SimplerWorld:
         self._settler = Settler(self._pack)
         self._stage: Stage | None = None
         self._render_s = 0.0
-        self._needs = Needs()
-        self._view = View()
+        self._needs = ObservationSpec()
+        self._view = EnvObservation()
 
     @property
     def stage(self) -> Stage:
@@ -89,25 +89,25 @@ class SimplerWorld:
             raise SuiteError("this world has not been reset yet")
         return self._stage
 
-    def reset(self, spec: EpisodeSpec, protocol: Protocol, needs: Needs) -> Reset:
+    def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
         """Build the episode's scene from the spec alone, objects settled, look once."""
         setup = setup_of(spec)
         self._stage = Stage(self._pack, setup, self._settler.settle(setup), start_position(setup))
-        self._needs, self._render_s = needs, 0.0
-        drawn = self._renderer.prepare(self._stage.setup) if needs.cameras and self._renderer else ""
+        self._needs, self._render_s = observation_spec, 0.0
+        drawn = self._renderer.prepare(self._stage.setup) if observation_spec.cameras and self._renderer else ""
         self._look(first=True)
         scene = self._stage.scene
         poses = {name: pose7(body.entity_pose).tolist() for name, body in scene.objects.items()}
         return Reset(np.array([scene.state()]), poses, render_s=self._render_s, renderer=drawn)
 
-    def step(self, action: np.ndarray, *, look: bool) -> bool:
+    def step(self, action: np.ndarray, *, observe: bool) -> bool:
         """One control step of 1/3 s; whether the task is done after it."""
         done = self.stage.step(action)
-        if look:
+        if observe:
             self._look()
         return done
 
-    def view(self) -> View:
+    def observation(self) -> EnvObservation:
         """Pictures, proprioception and privileged state of the last look."""
         return self._view
 
@@ -128,12 +128,14 @@ class SimplerWorld:
         self._stage = None
 
     def _look(self, *, first: bool = False) -> None:
-        needs, stage = self._needs, self.stage
-        images = {camera: self._picture(camera) for camera in needs.cameras}
-        insight = privileged.now(stage.scene, stage.robot) if needs.privileged else {}
-        if needs.privileged and first:
+        observation_spec, stage = self._needs, self.stage
+        images = {camera: self._picture(camera) for camera in observation_spec.cameras}
+        insight = privileged.now(stage.scene, stage.robot) if observation_spec.privileged else {}
+        if observation_spec.privileged and first:
             insight["scene"] = privileged.scene_facts(stage.scene, stage.robot, stage.setup)
-        self._view = View(images=images, proprio=proprioception(stage) if needs.proprio else {}, privileged=insight)
+        self._view = EnvObservation(
+            images=images, proprio=proprioception(stage) if observation_spec.proprio else {}, privileged=insight
+        )
 
     def _picture(self, camera: str) -> np.ndarray:
         if camera != "primary":

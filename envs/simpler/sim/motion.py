@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import ruckig
 
-from ...base import WorldError
+from ...base import SimulationError
 from .solver import PHYSICS_HZ
 
 SUBSTEPS = 171
@@ -40,14 +40,14 @@ class Planner:
         """From `position` moving with `velocity`, at no acceleration, to rest at `target`.
 
         Raises:
-            WorldError: no such motion exists within the limits (a number is not finite).
+            SimulationError: no such motion exists within the limits (a number is not finite).
         """
         query, motion = self._query, self._motion
         query.current_position, query.current_velocity, query.target_position = position, velocity, target
         try:
             self._otg.calculate(query, motion)
         except ruckig.RuckigError as error:
-            raise WorldError(f"no motion to the joint target {list(target)}: {error}") from None
+            raise SimulationError(f"no motion to the joint target {list(target)}: {error}") from None
         end, at = motion.duration, motion.at_time
         rows = [at(min(k / PHYSICS_HZ, end)) for k in range(SUBSTEPS + 1)]
         return Plan([row[0] for row in rows], [row[1] for row in rows], end)

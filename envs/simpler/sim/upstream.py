@@ -1,4 +1,4 @@
-"""The original SimplerEnv (SAPIEN 2.2.2) as a `World`: upstream's own environments, built and reset as its evaluator does.
+"""The original SimplerEnv (SAPIEN 2.2.2) as a `Env`: upstream's own environments, built and reset as its evaluator does.
 
 Runs in an interpreter of its own (docs/simplerenv.md), which needs numpy and msgpack of ours and nothing else; the syntax
 stays within Python 3.10. A world that shows no pictures builds no camera: physics, rules and random streams are
@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ...base import EpisodeSpec, Needs, PremiseError, Reset, SuiteError, View, WorldOptions
-from ...protocols import Protocol
+from ...base import EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SceneCheckError, SuiteError
+from ...protocols import EvalProtocol
 from .. import placements
 from ..grid import EpisodeSetup
 from ..setup import setup_of
@@ -28,12 +28,12 @@ _kept_alive: list[Any] = []
 """Scenes without a renderer: SAPIEN 2.2.2 crashes when it takes one down."""
 
 
-class UpstreamWorld:
-    """See `envs.base.World` for the contract. Every episode builds its environment anew, as upstream does."""
+class UpstreamEnv:
+    """See `envs.base.Env` for the contract. Every episode builds its environment anew, as upstream does."""
 
     action_size = 7
 
-    def __init__(self, options: WorldOptions) -> None:
+    def __init__(self, options: EnvOptions) -> None:
         """`options.assets`: a pack in upstream's layout, used in place of the package's own data; empty for those."""
         data = Path(options.assets) / "ManiSkill2_real2sim" / "data"
         if options.assets and data.is_dir():
@@ -42,17 +42,17 @@ class UpstreamWorld:
         self._blind = options.gl == "none"
         self._assets = import_upstream(blind=self._blind)
         self._env: Any = None
-        self._needs = Needs()
-        self._view = View()
+        self._needs = ObservationSpec()
+        self._view = EnvObservation()
         self._statistics: Mapping[str, Any] = {}
 
-    def reset(self, spec: EpisodeSpec, protocol: Protocol, needs: Needs) -> Reset:
+    def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
         """Build the episode's environment and reset it once, without a seed. See `begin`."""
-        return self.begin(setup_of(spec), needs)
+        return self.begin(setup_of(spec), observation_spec)
 
-    def begin(self, setup: EpisodeSetup, needs: Needs) -> Reset:
-        """Start any episode, of the grid or not. Raises PremiseError where upstream tells another task than the grid."""
-        if needs.cameras and self._blind:
+    def begin(self, setup: EpisodeSetup, observation_spec: ObservationSpec) -> Reset:
+        """Start any episode, of the grid or not. Raises SceneCheckError where upstream tells another task than the grid."""
+        if observation_spec.cameras and self._blind:
             raise SuiteError("this world was built without pictures")
         gymnasium = import_module("gymnasium")
         self.close()
@@ -60,24 +60,24 @@ class UpstreamWorld:
         seen, _ = self._env.reset(options=reset_options(setup))
         told, wanted = self._bare.get_language_instruction(), placements.instruction(setup)
         if told != wanted:
-            raise PremiseError(f"upstream's environment tells {told!r} where the grid says {wanted!r}")
-        self._needs, self._statistics = needs, {}
+            raise SceneCheckError(f"upstream's environment tells {told!r} where the grid says {wanted!r}")
+        self._needs, self._statistics = observation_spec, {}
         self._look(seen)
-        if needs.privileged:
+        if observation_spec.privileged:
             self._view.privileged["scene"] = self._facts(setup)  # type: ignore[index]
         fixtures = {actor.name: pose7(actor.pose).tolist() for actor in self._objects()}
         renderer = "raytraced" if setup.configuration.ray_traced else "raster"
-        return Reset(np.array([self.state()]), fixtures, renderer=renderer if needs.cameras else "")
+        return Reset(np.array([self.state()]), fixtures, renderer=renderer if observation_spec.cameras else "")
 
-    def step(self, action: np.ndarray, *, look: bool) -> bool:
+    def step(self, action: np.ndarray, *, observe: bool) -> bool:
         """One control step; upstream draws after every one of them, wanted or not."""
         seen, _, terminated, _, info = self._env.step(np.array(action, np.float64))  # its own: SciPy refuses arrays from the wire
         self._statistics = info.get("episode_stats", {})
-        if look:
+        if observe:
             self._look(seen)
         return bool(terminated)
 
-    def view(self) -> View:
+    def observation(self) -> EnvObservation:
         return self._view
 
     def state(self) -> np.ndarray:
@@ -143,7 +143,9 @@ class UpstreamWorld:
         robot = self._bare.agent.robot
         hand, qpos = pose7(robot.pose.inv() * self._bare.tcp.pose), np.asarray(robot.get_qpos(), np.float64)
         felt = {"eef_pos": hand[:3], "eef_quat": hand[3:], "gripper_qpos": qpos[7:9], "joint_pos": qpos}
-        self._view = View(images, felt if self._needs.proprio else {}, self._insight() if self._needs.privileged else {})
+        self._view = EnvObservation(
+            images, felt if self._needs.proprio else {}, self._insight() if self._needs.privileged else {}
+        )
 
     def _insight(self) -> dict[str, Any]:
         """As `privileged.now`."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from nora_bench.envs import protocols
-from nora_bench.envs.base import WorldOptions
+from nora_bench.envs.base import EnvOptions
 
 REASON = "LIBERO is not installed: pip install '.[libero]' && pip install --no-deps robosuite==1.4.0 hf-libero==0.1.4 bddl==1.0.1"
 
@@ -47,9 +47,9 @@ def gl() -> str:
 
 @pytest.fixture(scope="session")
 def world(pack: str, gl: str, cache: Path):
-    from nora_bench.envs.libero.sim.env import LiberoWorld
+    from nora_bench.envs.libero.sim.env import LiberoEnv
 
-    world = LiberoWorld(WorldOptions(assets=pack, gl=gl, cache=str(cache)))
+    world = LiberoEnv(EnvOptions(assets=pack, gl=gl, cache=str(cache)))
     yield world
     world.close()
 

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from nora_bench.envs.base import SuiteError, WorldOptions
+from nora_bench.envs.base import EnvOptions, SuiteError
 from nora_bench.envs.parity import Check, largest
 
 pytestmark = pytest.mark.libero
@@ -14,7 +14,7 @@ def test_every_recording_passes(world, golden, pack, gl, cache):
     from nora_bench.envs.libero.parity import compare
 
     official = "standin" not in pack
-    checks = list(compare(golden / "libero", WorldOptions(pack, gl if official else "none", str(cache)), pictures=official))
+    checks = list(compare(golden / "libero", EnvOptions(pack, gl if official else "none", str(cache)), pictures=official))
     assert len({check.case for check in checks}) >= 10
     assert [check for check in checks if not check.passed] == []
 
@@ -27,7 +27,7 @@ def test_a_recording_of_another_world_fails(world, golden, pack, cache, tmp_path
     arrays["states"][1, 5] += 1e-6
     np.savez(tmp_path / f"{stem.name}.npz", **arrays)
     (tmp_path / f"{stem.name}.json").write_text(stem.with_suffix(".json").read_text())
-    checks = compare(tmp_path, WorldOptions(pack, "none", str(cache)), pictures=False)
+    checks = compare(tmp_path, EnvOptions(pack, "none", str(cache)), pictures=False)
     assert {check.quantity for check in checks if not check.passed} == {"state after initial state"}
 
 
@@ -37,7 +37,7 @@ def test_a_folder_of_something_else_is_named(world, pack, cache, tmp_path):
     np.savez(tmp_path / "random_libero_goal_0.npz", states=np.zeros(3))
     (tmp_path / "random_libero_goal_0.json").write_text(json.dumps({"suite": "libero_goal"}))
     with pytest.raises(SuiteError, match="random_libero_goal_0 is not a LIBERO recording"):
-        list(compare(tmp_path, WorldOptions(pack, "none", str(cache)), pictures=False))
+        list(compare(tmp_path, EnvOptions(pack, "none", str(cache)), pictures=False))
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,10 @@ def simpler_standin(tmp_path_factory):
 def driver():
     """Name of the Vulkan driver that draws here."""
     pytest.importorskip("sapien", reason="pip install 'nora-bench[simpler]'")
-    from nora_bench.harness.errors import NotAble
+    from nora_bench.harness.errors import MissingRequirementError
     from nora_bench.harness.rendering.vulkan import find_vulkan
 
     try:
         return find_vulkan().name
-    except NotAble as error:
+    except MissingRequirementError as error:
         pytest.skip(str(error))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nora_bench.envs.base import EpisodeSpec, Needs, SuiteError, WorldOptions
+from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec, SuiteError
 from nora_bench.envs.protocols import get as get_protocol
 
 pytest.importorskip("sapien", reason="pip install 'nora-bench[simpler]'")
@@ -18,11 +18,11 @@ from nora_bench.envs.simpler import recordings
 from nora_bench.envs.simpler.grid import configurations
 from nora_bench.envs.simpler.parity.images import compare_one, grown
 from nora_bench.envs.simpler.sim.appearance import TABLE, lighting
-from nora_bench.envs.simpler.sim.env import SimplerWorld
+from nora_bench.envs.simpler.sim.env import SapienEnv
 from nora_bench.envs.simpler.sim.overlay import composed, photograph, to_bytes
 from nora_bench.envs.simpler.sim.render import INSTEAD, RASTER, Renderer
 
-LOOK = Needs(cameras=("primary",))
+LOOK = ObservationSpec(cameras=("primary",))
 STANDING = EpisodeSpec("simpler-vm", 0, 3, 0, "simpler/nora-1.5", "urdf_base/standing")
 NEAR = EpisodeSpec("simpler-va", 1, 30, 0, "simpler/nora-1.5", "base")
 DRAWER = EpisodeSpec("simpler-vm", 2, 0, 0, "simpler/nora-1.5", "urdf_base/top")
@@ -30,12 +30,12 @@ DRAWER = EpisodeSpec("simpler-vm", 2, 0, 0, "simpler/nora-1.5", "urdf_base/top")
 
 @pytest.fixture(scope="module")
 def world(simpler_standin, driver, tmp_path_factory):
-    return SimplerWorld(WorldOptions(str(simpler_standin), driver, str(tmp_path_factory.mktemp("cache"))))
+    return SapienEnv(EnvOptions(str(simpler_standin), driver, str(tmp_path_factory.mktemp("cache"))))
 
 
 def first_picture(world, spec):
     world.reset(spec, get_protocol("simpler/nora-1.5"), LOOK)
-    return world.view().images["primary"]
+    return world.observation().images["primary"]
 
 
 # --- against the recorded pictures --------------------------------------------------------------------------------
@@ -110,27 +110,27 @@ def test_ray_tracing_that_was_asked_for_and_not_had_is_said(world, driver):
 
 def test_pictures_are_made_only_when_asked_for(world):
     world.reset(STANDING, get_protocol("simpler/nora-1.5"), LOOK)
-    spent, seen = world.render_seconds(), world.view()
-    world.step(np.zeros(7), look=False)
+    spent, seen = world.render_seconds(), world.observation()
+    world.step(np.zeros(7), observe=False)
     assert world.render_seconds() == spent
-    assert world.view() is seen
+    assert world.observation() is seen
 
 
 def test_there_is_no_wrist_camera(world):
     with pytest.raises(SuiteError, match="no camera 'wrist'"):
-        world.reset(STANDING, get_protocol("simpler/nora-1.5"), Needs(cameras=("wrist",)))
+        world.reset(STANDING, get_protocol("simpler/nora-1.5"), ObservationSpec(cameras=("wrist",)))
 
 
 BLIND = """
 import sys
 import numpy as np
-from nora_bench.envs.base import EpisodeSpec, Needs, WorldOptions
+from nora_bench.envs.base import EpisodeSpec, Needs, EnvOptions
 from nora_bench.envs.protocols import get
-from nora_bench.envs.simpler.sim.env import SimplerWorld
-world = SimplerWorld(WorldOptions(sys.argv[1], "none", sys.argv[2]))
+from nora_bench.envs.simpler.sim.env import SapienEnv
+world = SapienEnv(EnvOptions(sys.argv[1], "none", sys.argv[2]))
 spec = EpisodeSpec("simpler-vm", 2, 0, 0, "simpler/nora-1.5", "urdf_base/top")
-world.reset(spec, get("simpler/nora-1.5"), Needs(privileged=True))
-world.step(np.zeros(7), look=True)
+world.reset(spec, get("simpler/nora-1.5"), ObservationSpec(privileged=True))
+world.step(np.zeros(7), observe=True)
 print(len(world.state()))
 """
 

@@ -9,7 +9,7 @@ from nora_bench.harness import cli as command_line
 from nora_bench.harness.diagnostics import checks, disk, doctor, simpler
 from nora_bench.harness.diagnostics.checks import Cure
 from nora_bench.harness.diagnostics.doctor import Finding, Status
-from nora_bench.harness.errors import NotAble
+from nora_bench.harness.errors import MissingRequirementError
 from nora_bench.harness.rendering import gl, vulkan
 
 PACK = AssetPack("official", "/assets", "0123456789abcdef")
@@ -50,7 +50,9 @@ def machine(monkeypatch):
     ):
         def find_vulkan():
             if vulkan_problem:
-                raise NotAble(f"no Vulkan driver can draw on this machine ({vulkan_problem}). Type: nora-bench doctor --fix")
+                raise MissingRequirementError(
+                    f"no Vulkan driver can draw on this machine ({vulkan_problem}). Type: nora-bench doctor --fix"
+                )
             return gl.Backend("vulkan", renderer="SwiftShader Device")
 
         problems = {"egl": egl, "osmesa": osmesa}

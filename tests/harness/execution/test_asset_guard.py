@@ -3,7 +3,7 @@ import os
 import pytest
 from nora_bench.envs.base import SuiteError
 from nora_bench.envs.packs import fingerprint
-from nora_bench.harness.errors import NotAble
+from nora_bench.harness.errors import MissingRequirementError
 from nora_bench.harness.execution.asset_guard import AssetWatch
 
 
@@ -35,7 +35,9 @@ def test_a_pack_that_stays_is_fine(pack):
 def test_files_that_changed_are_named(pack, change):
     watch = watching(pack)
     change(pack)
-    with pytest.raises(NotAble, match=r"assets changed while they were drawn with \(mesh.obj.*no episode was recorded since"):
+    with pytest.raises(
+        MissingRequirementError, match=r"assets changed while they were drawn with \(mesh.obj.*no episode was recorded since"
+    ):
         watch.require_same()
 
 
@@ -57,7 +59,7 @@ def test_a_pack_of_which_files_are_missing_is_another_one(pack):
 
     watch = AssetWatch(str(pack), fingerprint(pack), incomplete)
     (pack / "mesh.obj").unlink()
-    with pytest.raises(NotAble, match="assets changed"):
+    with pytest.raises(MissingRequirementError, match="assets changed"):
         watch.require_same()
 
 

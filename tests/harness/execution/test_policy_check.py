@@ -71,7 +71,7 @@ class ByKey(Walk):
         assert observation.key in self.kept
         return super().act_one(observation)
 
-    def forget(self, key):
+    def end_episode(self, key):
         self.kept.remove(key)
 
 

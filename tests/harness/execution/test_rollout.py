@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 from fakes import ToyWorld, protocol, start_of
-from nora_bench.envs.base import EpisodeSpec, Needs, WorldError
+from nora_bench.envs.base import EpisodeSpec, ObservationSpec, SimulationError
 from nora_bench.harness.execution.rollout import Done, Episode, Look
 from nora_bench.policies.base import ActionChunk, PolicyError
 
@@ -15,7 +15,7 @@ BUDGET = START + 10
 
 def begin(budget=BUDGET, world=None, **changes):
     """An episode at its first decision. The toy succeeds where it stands at zero, START steps of -1 away."""
-    episode = Episode(world or ToyWorld(), SPEC, protocol(**changes), Needs(), budget)
+    episode = Episode(world or ToyWorld(), SPEC, protocol(**changes), ObservationSpec(), budget)
     episode.start()
     return episode
 
@@ -116,8 +116,8 @@ def test_what_is_no_chunk_is_refused_before_anything_moves(actions, says):
 
 
 def test_a_state_that_is_not_finite_is_the_worlds_fault(tmp_path):
-    from nora_bench.envs.base import WorldOptions
+    from nora_bench.envs.base import EnvOptions
 
     (tmp_path / "trouble.json").write_text(json.dumps([{"kind": "nan", "phase": "step"}]))
-    with pytest.raises(WorldError, match="not finite after control step 1"):
-        begin(world=ToyWorld(WorldOptions(str(tmp_path), "none", ""))).play(chunk(0))
+    with pytest.raises(SimulationError, match="not finite after control step 1"):
+        begin(world=ToyWorld(EnvOptions(str(tmp_path), "none", ""))).play(chunk(0))

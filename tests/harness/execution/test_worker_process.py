@@ -4,12 +4,12 @@ import sys
 
 import pytest
 from fakes import protocol
-from nora_bench.envs.base import Needs, WorldOptions
+from nora_bench.envs.base import EnvOptions, ObservationSpec
 from nora_bench.harness.execution.worker_process import WorkerSetup, ending, log_tail
 
 
 def environment(gl="egl", **base):
-    return WorkerSetup("fakes:toy", WorldOptions("", gl, "/cache"), protocol(), Needs()).environment(base)
+    return WorkerSetup("fakes:toy", EnvOptions("", gl, "/cache"), protocol(), ObservationSpec()).environment(base)
 
 
 def test_a_worker_computes_with_one_thread_whatever_the_user_set():

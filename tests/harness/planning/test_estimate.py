@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 from fakes import priced, toy
 from nora_bench.harness.config import parse
-from nora_bench.harness.errors import NotAble
+from nora_bench.harness.errors import MissingRequirementError
 from nora_bench.harness.planning import estimate as module
 from nora_bench.harness.planning.estimate import choose_workers, estimate, require_room
 from nora_bench.harness.planning.plan import find_stage, make_plan
@@ -70,5 +70,5 @@ def test_no_figures_no_time(tmp_path):
 
 def test_a_disk_that_is_too_small_is_told_before_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(NotAble, match="--out"):
+    with pytest.raises(MissingRequirementError, match="--out"):
         require_room(found(tmp_path))

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 from nora_bench.harness.config import parse
-from nora_bench.harness.errors import InputError, NotAble
+from nora_bench.harness.errors import InputError, MissingRequirementError
 from nora_bench.harness.planning.plan import find_stage, make_plan
 
 
@@ -135,7 +135,7 @@ def test_another_backend_may_be_played_in_a_named_interpreter():
 
 
 def test_a_backend_of_its_own_interpreter_is_not_played_without():
-    with pytest.raises(NotAble, match="--python toy=/path/to/python"):
+    with pytest.raises(MissingRequirementError, match="--python toy=/path/to/python"):
         find_stage(parse({"suite": "fakes:toy_looks", "backend": "abroad"}))
 
 
@@ -167,5 +167,5 @@ def test_what_does_not_exist_is_refused_with_the_nearest_that_does(values, says)
 
 
 def test_a_suite_that_cannot_be_imported_is_named():
-    with pytest.raises(NotAble, match="no_such_module"):
+    with pytest.raises(MissingRequirementError, match="no_such_module"):
         plan(suite="no_such_module:suite")

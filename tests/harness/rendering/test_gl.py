@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from nora_bench.harness.errors import NotAble
+from nora_bench.harness.errors import MissingRequirementError
 from nora_bench.harness.rendering import gl
 
 
@@ -42,7 +42,7 @@ def test_the_backend_is_chosen_by_what_draws(monkeypatch, egl, osmesa, chosen):
 
 def test_without_any_backend_the_causes_and_the_cure_are_named(monkeypatch):
     answer(monkeypatch, egl=NO_EGL, osmesa=NO_MESA)
-    with pytest.raises(NotAble, match=r"no libOSMesa.*no libEGL.*doctor --fix"):
+    with pytest.raises(MissingRequirementError, match=r"no libOSMesa.*no libEGL.*doctor --fix"):
         gl.find_gl()
 
 
@@ -56,7 +56,7 @@ def test_what_worked_is_remembered(monkeypatch):
 
 def test_a_failure_is_not_remembered(monkeypatch):
     answer(monkeypatch, egl=NO_EGL, osmesa=NO_MESA)
-    with pytest.raises(NotAble):
+    with pytest.raises(MissingRequirementError):
         gl.find_gl()
     answer(monkeypatch, egl=NO_EGL, osmesa=MESA)
     assert gl.choose_gl() == "osmesa"

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from nora_bench.harness.errors import NotAble
+from nora_bench.harness.errors import MissingRequirementError
 from nora_bench.harness.rendering import vulkan
 from nora_bench.harness.rendering.gl import Backend
 
@@ -60,7 +60,7 @@ def test_rays_are_asked_only_of_a_gpu(machine):
 
 def test_without_any_driver_the_causes_and_the_cure_are_named(machine):
     machine()
-    with pytest.raises(NotAble, match=r"no vulkan.*no vulkan:/swiftshader.json.*doctor --fix"):
+    with pytest.raises(MissingRequirementError, match=r"no vulkan.*no vulkan:/swiftshader.json.*doctor --fix"):
         vulkan.find_vulkan()
 
 
@@ -76,7 +76,7 @@ def test_what_worked_is_forgotten_when_drivers_came_or_went(machine, monkeypatch
     machine(swift=SOFT)
     assert vulkan.find_vulkan().name == SWIFT
     monkeypatch.setattr(vulkan, "drivers", lambda: iter((PLAIN, OTHER)))
-    with pytest.raises(NotAble, match="no Vulkan driver"):
+    with pytest.raises(MissingRequirementError, match="no Vulkan driver"):
         vulkan.find_vulkan()
 
 
@@ -113,6 +113,6 @@ def test_some_driver_draws_here():
     pytest.importorskip("sapien", reason="pip install 'nora-bench[simpler]'")
     try:
         found = vulkan.find_vulkan()
-    except NotAble as error:
+    except MissingRequirementError as error:
         pytest.skip(str(error))
     assert found.renderer

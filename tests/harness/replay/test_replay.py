@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from nora_bench.envs.base import View
+from nora_bench.envs.base import EnvObservation
 from nora_bench.harness.errors import InputError
 from nora_bench.harness.replay.video import STRIP, open_film, side_by_side
 
@@ -101,7 +101,8 @@ def test_filming_changes_no_trajectory(cli, run, tmp_path):
 
 def views(count):
     return [
-        View(images={"primary": np.full((8, 8, 3), i, np.uint8), "wrist": np.zeros((8, 8, 3), np.uint8)}) for i in range(count)
+        EnvObservation(images={"primary": np.full((8, 8, 3), i, np.uint8), "wrist": np.zeros((8, 8, 3), np.uint8)})
+        for i in range(count)
     ]
 
 

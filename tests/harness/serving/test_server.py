@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from fakes import Stagger, Walk, Wrong
 from nora_bench.envs import protocols
-from nora_bench.envs.base import Needs
+from nora_bench.envs.base import ObservationSpec
 from nora_bench.harness.errors import InputError
 from nora_bench.harness.serving.batching import Stopping
 from nora_bench.harness.serving.server import Address
-from nora_bench.policies.base import ActionChunk, BasePolicy, EpisodesLost, PolicyContext, PolicyError
+from nora_bench.policies.base import ActionChunk, BasePolicy, EpisodeStateLost, PolicyContext, PolicyError
 from nora_bench.policies.registry import load
 from nora_bench.policies.remote import codec, messages
 from servers import TOY, free_port, observation, served
@@ -50,7 +50,7 @@ class Diary(BasePolicy):
             self.count[one.key] = 0 if one.decision == 0 else self.count[one.key] + 1
         return [ActionChunk(np.full((1, 1), float(self.count[one.key]))) for one in observations]
 
-    def forget(self, key):
+    def end_episode(self, key):
         del self.count[key]
 
     def fingerprint(self):
@@ -59,7 +59,7 @@ class Diary(BasePolicy):
 
 def client(url, **args):
     policy = load(url, args)
-    policy.start(TOY)
+    policy.setup(TOY)
     return policy
 
 
@@ -104,7 +104,7 @@ def test_ended_episodes_are_forgotten(tmp_path):
     with served(policy, tmp_path) as (url, _):
         asking = client(url)
         asking.act([observation(1), observation(2)])
-        asking.forget(observation(1).key)
+        asking.end_episode(observation(1).key)
         asking.act([observation(2, 1)])
     assert [*policy.count] == [observation(2).key]
 
@@ -126,7 +126,7 @@ def test_a_server_started_anew_has_lost_its_episodes_and_says_so(tmp_path):
         asking = client(url)
         asking.act([observation(1), observation(2)])
     with served(Diary(), tmp_path, port=port):
-        with pytest.raises(EpisodesLost) as caught:
+        with pytest.raises(EpisodeStateLost) as caught:
             asking.act([observation(1, 1), observation(3)])
         assert [*caught.value.causes] == [observation(1).key]
         assert asking.act([observation(1), observation(3)])
@@ -169,7 +169,7 @@ def test_two_clients_cannot_play_the_same_episode_at_once(tmp_path):
         first, second = client(url), client(url)
         first.act([observation(1)])
         second.act([observation(1)])
-        with pytest.raises(EpisodesLost):
+        with pytest.raises(EpisodeStateLost):
             first.act([observation(1, 1)])
 
 
@@ -216,7 +216,7 @@ def test_openpis_own_client_is_answered(openpi_client, tmp_path):
 def test_openpis_own_client_drives_a_policy_of_ours(openpi_client, tmp_path):
     class Follow(BasePolicy):
         def act_one(self, observation):
-            seen = observation.view.images["primary"][0, 0, 0] + observation.view.proprio["eef_pos"][2]
+            seen = observation.env_observation.images["primary"][0, 0, 0] + observation.env_observation.proprio["eef_pos"][2]
             return ActionChunk(np.full((5, 1), seen + observation.decision))
 
     with served(Follow(), tmp_path) as (url, _):
@@ -236,7 +236,7 @@ def test_pictures_go_out_as_openpis_own_client_resizes_them(openpi_client, shape
 class Shown(BasePolicy):
     """Notes what it was shown."""
 
-    needs = Needs(cameras=("primary", "wrist"), proprio=True)
+    observation_spec = ObservationSpec(cameras=("primary", "wrist"), proprio=True)
 
     def __init__(self):
         self.seen = []
@@ -314,7 +314,7 @@ def test_a_run_of_a_suite_that_the_server_does_not_answer_for_is_refused(tmp_pat
     with served(Shown(), tmp_path, context=context) as (url, _):
         asking = load(url, {})
         with pytest.raises(PolicyError, match="answers for libero_goal, and this run plays libero_object; start it with --suite"):
-            asking.start(PolicyContext(context.protocol, ("libero_object",), 7))
+            asking.setup(PolicyContext(context.protocol, ("libero_object",), 7))
 
 
 # Those who should not

@@ -2,9 +2,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
-from nora_bench.envs.base import AssetPack, Protocol, Reset, Task, View
+from nora_bench.envs.base import AssetPack, EnvObservation, EvalProtocol, Reset, Task
 
-PROTOCOL = Protocol(
+PROTOCOL = EvalProtocol(
     name="line/plain",
     version=1,
     family="line",
@@ -22,22 +22,22 @@ PROTOCOL = Protocol(
 class Line:
     action_size = 1
 
-    def reset(self, spec, protocol, needs):
-        self.place, self.needs = float(spec.init_state + 1), needs
+    def reset(self, spec, protocol, observation_spec):
+        self.place, self.observation_spec = float(spec.init_state + 1), observation_spec
         self._look()
         return Reset(np.array([self.state()]), {})
 
-    def step(self, action, *, look):
+    def step(self, action, *, observe):
         self.place += float(np.clip(action[0], -1, 1))
-        if look:
+        if observe:
             self._look()
         return self.place == 0
 
     def _look(self):
-        images = {camera: np.full((8, 8, 3), int(abs(self.place)), np.uint8) for camera in self.needs.cameras}
-        self.seen = View(images, {"place": np.array([self.place])} if self.needs.proprio else {})
+        images = {camera: np.full((8, 8, 3), int(abs(self.place)), np.uint8) for camera in self.observation_spec.cameras}
+        self.seen = EnvObservation(images, {"place": np.array([self.place])} if self.observation_spec.proprio else {})
 
-    def view(self):
+    def observation(self):
         return self.seen
 
     def state(self):
@@ -66,7 +66,7 @@ class LineSuite:
     def resolve_assets(self, wanted):
         return AssetPack("official", "", "0" * 16)
 
-    def open_world(self, options):
+    def make_env(self, options):
         return Line()
 
     def versions(self):

@@ -65,13 +65,15 @@ def settings(nano):
 def look():
     """Makes observations: `look(3)` is the first decision of the third task, over a noisy picture."""
     from nora_bench.envs import suites
-    from nora_bench.envs.base import EpisodeSpec, View
+    from nora_bench.envs.base import EnvObservation, EpisodeSpec
     from nora_bench.policies.base import Observation
 
     def build(task, decision=0, suite="libero_object"):
         spec = EpisodeSpec(suite, task, 0, 0, "libero/openvla")
         image = np.random.default_rng(task).integers(0, 256, (256, 256, 3), np.uint8)
-        return Observation(spec, decision, 5 * decision, suites.get(suite).tasks[task].instruction, View({"primary": image}))
+        return Observation(
+            spec, decision, 5 * decision, suites.get(suite).tasks[task].instruction, EnvObservation({"primary": image})
+        )
 
     return build
 

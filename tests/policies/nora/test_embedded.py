@@ -20,7 +20,7 @@ MOST = 20e6
 @pytest.fixture
 def policy(context):
     embedded = load("nora-1.5-nano", {})
-    embedded.start(context)
+    embedded.setup(context)
     return embedded
 
 
@@ -38,7 +38,7 @@ def test_the_contract_of_policies_is_kept(context, look):
 
 def test_it_is_trained_and_answers_what_its_configuration_says(policy, look):
     (answer,) = policy.act([look(0)])
-    assert policy.marks == ()
+    assert policy.tags == ()
     assert answer.status == "ok" and answer.actions.shape == (policy.checkpoint.execute or policy.chunk, 7)
 
 
@@ -60,7 +60,7 @@ def test_every_suite_of_libero_is_known():
 
 def test_a_suite_that_it_never_saw_is_refused(context):
     with pytest.raises(PolicyError, match=r"trained on .* alone, not on simpler-vm"):
-        load("nora-1.5-nano", {}).start(replace(context, suites=("simpler-vm",)))
+        load("nora-1.5-nano", {}).setup(replace(context, suites=("simpler-vm",)))
 
 
 def test_training_starts_from_it_by_its_name(tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ def started(nano, context):
 
     def build(context=context, **options):
         policy = NoraPolicy(str(nano), **options)
-        policy.start(context)
+        policy.setup(context)
         return policy
 
     return build
@@ -116,10 +116,10 @@ def test_global_generators_are_left_alone(started, look):
 @pytest.mark.parametrize("size, chunk", [(84, 5), (112, 3)])
 def test_nano_policies_by_name_answer_finite_chunks_and_say_that_they_are_untrained(context, look, size, chunk):
     policy = load("nora-1.5-untrained", {"image_size": str(size), "chunk": str(chunk)})
-    policy.start(context)
+    policy.setup(context)
     (answer,) = policy.act([look(0)])
     assert answer.status == "ok" and answer.actions.shape == (chunk, 7) and np.isfinite(answer.actions).all()
-    assert policy.marks == ("untrained",)
+    assert policy.tags == ("untrained",)
     policy.close()
 
 
@@ -198,7 +198,7 @@ def test_an_episode_that_starts_anew_has_no_past(started, look):
 def test_a_suite_without_statistics_is_refused_with_the_argument_that_helps(nano, context):
     policy = NoraPolicy(str(nano))
     with pytest.raises(PolicyError, match="add --policy-arg statistics=NAME with one of bridge_orig"):
-        policy.start(PolicyContext(context.protocol, ("my_suite",), 7))
+        policy.setup(PolicyContext(context.protocol, ("my_suite",), 7))
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_own_statistics_scale_the_actions_and_are_recorded(nano, context, look, 
     policy = with_statistics(
         nano, tmp_path / "own", {"libero_4_task_suites_no_noops": {"action": OWN}}, "dataset_statistics.json"
     )
-    policy.start(context)
+    policy.setup(context)
     assert np.abs(policy.act([look(0)])[0].actions[:, :6]).max() <= 0.05
     recorded = policy.fingerprint()
     assert recorded["statistics"] == {"libero_object": "libero_4_task_suites_no_noops"}
@@ -275,10 +275,10 @@ def test_published_statistics_are_recorded_as_such(started):
 
 def test_own_statistics_that_do_not_fit_are_refused_before_weights_are_loaded(nano, context, tmp_path):
     with pytest.raises(PolicyError, match=r"bridge_orig.*--policy-arg statistics=NAME"):
-        with_statistics(nano, tmp_path / "own", {"bridge_orig": {"action": OWN}}).start(context)
+        with_statistics(nano, tmp_path / "own", {"bridge_orig": {"action": OWN}}).setup(context)
 
 
 def test_statistics_of_actions_of_another_size_are_refused(nano, context, tmp_path):
     wide = {name: numbers + numbers for name, numbers in OWN.items()}
     with pytest.raises(PolicyError, match="14 numbers"):
-        with_statistics(nano, tmp_path / "own", {"libero_object": {"action": wide}}).start(context)
+        with_statistics(nano, tmp_path / "own", {"libero_object": {"action": wide}}).setup(context)

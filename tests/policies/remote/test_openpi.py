@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from nora_bench.envs.base import View
+from nora_bench.envs.base import EnvObservation
 from nora_bench.policies.base import PolicyError
 from nora_bench.policies.registry import PolicyRequestError, load
 from nora_bench.policies.remote import messages
@@ -30,7 +30,7 @@ def first_pixel(message):
 
 def asked(url, *observations, **args):
     policy = load(url, {name: str(value) for name, value in args.items()})
-    policy.start(TOY)
+    policy.setup(TOY)
     try:
         return policy, policy.act(observations)
     finally:
@@ -59,8 +59,8 @@ def test_what_is_sent_can_be_chosen():
     seen = []
     with openpi_like(lambda message: seen.append(message) or {"actions": np.zeros(1)}) as url:
         policy, (chunk,) = asked(url, pictured(), image_size=0, cameras="primary", state="false", steps=5)
-    assert policy.needs.cameras == ("primary",)
-    assert not policy.needs.proprio
+    assert policy.observation_spec.cameras == ("primary",)
+    assert not policy.observation_spec.proprio
     assert seen[0]["observation/image"].shape == (256, 256, 3)
     assert "observation/state" not in seen[0]
     assert chunk.actions.shape == (1, 1)
@@ -96,14 +96,14 @@ def test_what_the_server_declares_is_recorded_and_what_not_is_unknown():
     server = policy.fingerprint()["server"]
     assert (server["weights"], server["versions"], server["chunk"]) == ("sha256:1", "unknown", "unknown")
     assert server["declared"]["reset_pose"] == [0.5]
-    assert (policy.stochastic, policy.marks) == (True, ("undeclared",))
+    assert (policy.stochastic, policy.tags) == (True, ("undeclared",))
     json.dumps(policy.fingerprint())
 
 
 def test_latency_and_batch_size_are_measured():
     with openpi_like(first_pixel) as url:
         policy, _ = asked(url, *map(pictured, range(3)))
-    found = policy.measured()
+    found = policy.metrics()
     assert (found["rounds"], found["observations"], found["batch"]) == (1, 3, {"mean": 3.0, "max": 3})
     assert found["latency_ms"]["median"] > 0
     assert found["model_ms"]["median"] == 6.0
@@ -121,7 +121,7 @@ def test_a_connection_that_breaks_is_made_again_and_the_question_put_again():
     with openpi_like(shaky) as url:
         policy, chunks = asked(url, *map(pictured, range(3)))
     assert [chunk.actions[0, 0] for chunk in chunks] == [0, 1, 2]
-    assert policy.measured()["connections"] == 2
+    assert policy.metrics()["connections"] == 2
 
 
 def test_a_server_that_always_hangs_up_is_given_up():
@@ -168,7 +168,7 @@ def test_a_suite_without_liberos_state_is_told_apart():
         openpi_like(first_pixel) as url,
         pytest.raises(PolicyError, match="shows no eef_pos, eef_quat, gripper_qpos; try state=false"),
     ):
-        asked(url, observation(images=pictured().view.images))
+        asked(url, observation(images=pictured().env_observation.images))
 
 
 @pytest.mark.parametrize("address", ["http://gpu:8000", "ws://"])
@@ -194,9 +194,9 @@ def test_a_state_goes_there_and_back(seed):
 def test_the_exact_form_goes_there_and_back():
     one = pictured(number=3, decision=2)
     question = messages.read_exact(messages.exact(one, client="me", more=1, forget=("a",)))
-    assert (question.client, question.more, question.forget) == ("me", 1, ("a",))
+    assert (question.client, question.more, question.end_episode) == ("me", 1, ("a",))
     found = question.observation
     assert found is not None
     assert (found.spec, found.decision, found.step, found.instruction) == (one.spec, 2, 2, "go home")
-    assert isinstance(found.view, View)
-    assert found.view.proprio["eef_quat"].tobytes() == PROPRIO["eef_quat"].tobytes()
+    assert isinstance(found.env_observation, EnvObservation)
+    assert found.env_observation.proprio["eef_quat"].tobytes() == PROPRIO["eef_quat"].tobytes()

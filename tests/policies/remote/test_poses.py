@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from nora_bench.envs import protocols
-from nora_bench.envs.base import EpisodeSpec, View
+from nora_bench.envs.base import EnvObservation, EpisodeSpec
 from nora_bench.policies.base import Observation, PolicyContext, PolicyError
 from nora_bench.policies.registry import load
 from nora_bench.policies.remote import poses
@@ -28,7 +28,7 @@ def proprio(quat=(1.0, 0.0, 0.0, 0.0), position=(0.1, 0.0, 1.0)):
 
 def shown(decision=0, **changes):
     images = {camera: np.zeros((8, 8, 3), np.uint8) for camera in ("primary", "wrist")}
-    return Observation(SPEC, decision, decision, "go home", View(images, proprio(**changes)))
+    return Observation(SPEC, decision, decision, "go home", EnvObservation(images, proprio(**changes)))
 
 
 def pose(*, way=(0.0, 0.0, 0.0), turn=(0.0, 0.0, 0.0), grip=1.0):
@@ -68,7 +68,7 @@ def connected():
             url = open_now.enter_context(vla_eval_like(lambda payload: seen.append(payload) or answer(len(seen)), greeting))
             policy = load(url, {})
             open_now.callback(policy.close)
-            policy.start(context)
+            policy.setup(context)
             return policy, seen
 
         yield connect
@@ -101,7 +101,7 @@ def test_both_states_are_shown_and_the_pictures(connected):
 
 def test_a_declared_absolute_position_is_absolute_without_the_wish(connected):
     policy, _ = connected(lambda number: pose(way=(0.01, 0, 0)), {"action_spec": {"position": {"format": "absolute_xyz"}}})
-    assert policy.needs.proprio
+    assert policy.observation_spec.proprio
     assert policy.act([shown()])[0].actions[0, 0] == pytest.approx(0.2)
 
 

@@ -28,7 +28,7 @@ def test_a_server_on_this_machine_is_asked_directly(environment, variable):
     environment(variable, f"http://127.0.0.1:{free_port()}")
     with openpi_like(lambda message: {"actions": np.zeros((1, 1))}) as url:
         policy = load(url, {"patience_s": "1", "cameras": "primary", "state": "false"})
-        policy.start(TOY)
+        policy.setup(TOY)
         assert policy.act([observation(images={"primary": np.zeros((8, 8, 3), np.uint8)})])
         policy.close()
 

@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from nora_bench.policies.base import EpisodesLost, PolicyError
+from nora_bench.policies.base import EpisodeStateLost, PolicyError
 from nora_bench.policies.registry import load
 from servers import TOY, observation, openpi_like, process
 
@@ -68,7 +68,7 @@ def connected(server):
 
     def connect(args=None, **options):
         policies.append(load(server(**options), args or {}))
-        policies[-1].start(TOY)
+        policies[-1].setup(TOY)
         return policies[-1]
 
     yield connect
@@ -98,7 +98,7 @@ def test_episodes_are_kept_apart_and_their_steps_counted(connected):
     for decision in range(3):
         chunks = policy.act([seen(number, decision) for number in (1, 2, 3)])
         assert [chunk.actions[0, :2].tolist() for chunk in chunks] == [[number, decision] for number in (1, 2, 3)]
-    assert policy.measured()["batch"] == {"mean": 3.0, "max": 3}
+    assert policy.metrics()["batch"] == {"mean": 3.0, "max": 3}
 
 
 def test_a_whole_chunk_comes_back_with_its_gripper_made_binary(connected):
@@ -117,16 +117,16 @@ def test_a_server_with_a_chunk_buffer_hands_out_one_step_at_a_time(connected):
 def test_a_new_episode_starts_anew_on_the_connection_of_an_old_one(connected):
     policy = connected(chunk=2)
     policy.act([seen(1)])
-    policy.forget(seen(1).key)
+    policy.end_episode(seen(1).key)
     (chunk,) = policy.act([seen(2)])
     assert chunk.actions[0, 0] == 2
-    assert policy.measured()["connections"] == 1
+    assert policy.metrics()["connections"] == 1
 
 
 def test_the_server_is_shown_what_it_asks_for(connected):
     policy = connected(wishes={"send_wrist_image": True, "send_state": True, "seed": 7})
-    assert policy.needs.cameras == ("primary", "wrist")
-    assert policy.needs.proprio
+    assert policy.observation_spec.cameras == ("primary", "wrist")
+    assert policy.observation_spec.proprio
     (chunk,) = policy.act([seen(1)])
     assert chunk.actions[0, 2:4].tolist() == [1, 2]
     assert chunk.actions[0, 5] == pytest.approx(-np.pi / 2), "the controller's frame, not the hand's"
@@ -141,7 +141,7 @@ def test_a_wish_that_cannot_be_met_is_refused_without_a_way_on_that_would_be_wro
 def test_a_wish_can_be_left_unmet_and_the_run_is_marked(connected):
     policy = connected({"ignore": "send_video_history"}, wishes={"send_video_history": True})
     assert policy.act([seen(1)])
-    assert policy.marks == ("undeclared", "unchecked")
+    assert policy.tags == ("undeclared", "unchecked")
 
 
 @pytest.mark.parametrize("wish", ["absolute_action", "send_state"])
@@ -168,7 +168,7 @@ def test_actions_in_a_form_that_is_not_converted_are_refused(connected):
     assert "check" not in str(caught.value)
     policy = connected({"check": "false"}, gripper="continuous_01")
     assert policy.act([seen(1)])
-    assert policy.marks == ("undeclared", "unchecked")
+    assert policy.tags == ("undeclared", "unchecked")
 
 
 @pytest.mark.parametrize(
@@ -181,17 +181,17 @@ def test_a_declared_gripper_becomes_liberos(connected, form, shown):
 
 
 def test_a_model_that_raises_says_why(connected):
-    failing = observation(0, images=seen(0).view.images)
+    failing = observation(0, images=seen(0).env_observation.images)
     policy = connected()
     with pytest.raises(PolicyError, match="ValueError: no such task"):
-        policy.act([type(failing)(failing.spec, 0, 0, "fail", failing.view)])
+        policy.act([type(failing)(failing.spec, 0, 0, "fail", failing.env_observation)])
 
 
 def test_an_episode_whose_connection_broke_is_played_again_and_the_others_go_on(connected):
     policy = connected(chunk=2)
     policy.act([seen(1), seen(2)])
     policy._links[seen(1).key].close()
-    with pytest.raises(EpisodesLost) as caught:
+    with pytest.raises(EpisodeStateLost) as caught:
         policy.act([seen(1, 1), seen(2, 1)])
     assert [*caught.value.causes] == [seen(1).key]
     again, other = policy.act([seen(1), seen(2, 1)])

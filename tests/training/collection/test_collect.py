@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from nora_bench.envs import protocols, suites
-from nora_bench.envs.base import EpisodeSpec, Needs, WorldOptions
+from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec
 from nora_bench.envs.paths import cache_home
 from nora_bench.harness.cli import main
 from nora_bench.harness.config import parse
@@ -27,7 +27,7 @@ ARGUMENTS = ("--suite", "libero_goal", "--tasks", str(TASK), "--workers", "1")
 
 def options():
     """Of a world that could draw: what draws is decided once in a process, for all tests in it."""
-    return WorldOptions(suites.get("libero_goal").resolve_assets("standin").path, choose_gl(), str(cache_home()))
+    return EnvOptions(suites.get("libero_goal").resolve_assets("standin").path, choose_gl(), str(cache_home()))
 
 
 def collection(folder, episodes=3, states=(0, 1, 2, 3), **config):
@@ -188,13 +188,13 @@ def test_labels_are_the_experts_and_pushes_are_marked(demonstrations):
 
 
 def test_the_executed_actions_replay_to_the_stored_states(demonstrations):
-    world = suites.get("libero_goal").open_world(options())
+    world = suites.get("libero_goal").make_env(options())
     found = demonstrations[0]
     spec = EpisodeSpec("libero_goal", TASK, found.facts["init_state"], found.facts["seed"], PROTOCOL)
-    world.reset(spec, protocols.get(PROTOCOL), Needs())
+    world.reset(spec, protocols.get(PROTOCOL), ObservationSpec())
     for action, state in zip(found.actions, found.states, strict=True):
         assert np.array_equal(world.state(), state)
-        goal = world.step(action, look=False)
+        goal = world.step(action, observe=False)
     assert goal
     world.close()
 
@@ -217,10 +217,10 @@ def test_columns_name_where_objects_are_in_a_state(demonstrations):
 
 def test_liberos_own_code_rebuilds_the_scene_from_a_demonstration(demonstrations):
     """Its tools load the stored model, set a stored state, and go on from there."""
-    world = suites.get("libero_goal").open_world(options())
+    world = suites.get("libero_goal").make_env(options())
     found = demonstrations[0]
     spec = EpisodeSpec("libero_goal", TASK, found.facts["init_state"], found.facts["seed"], PROTOCOL)
-    world.reset(spec, protocols.get(PROTOCOL), Needs())
+    world.reset(spec, protocols.get(PROTOCOL), ObservationSpec())
     env = world._scene.env.env
     env.reset_from_xml_string(found.model)
     env.sim.reset()

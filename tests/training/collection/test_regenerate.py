@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from nora_bench.envs import protocols, suites
-from nora_bench.envs.base import EpisodeSpec, Needs, WorldOptions
+from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec
 from nora_bench.envs.paths import cache_home
 from nora_bench.harness.rendering.gl import choose_gl
 from nora_bench.policies.base import Observation, PolicyContext
@@ -23,20 +23,20 @@ SUITE, TASK = "libero_goal", 8
 
 @pytest.fixture(scope="module")
 def options():
-    return WorldOptions(suites.get(SUITE).resolve_assets("standin").path, choose_gl(), str(cache_home()))
+    return EnvOptions(suites.get(SUITE).resolve_assets("standin").path, choose_gl(), str(cache_home()))
 
 
 @pytest.fixture(scope="module")
 def recorded(options):
     """As LIBERO records: from an unsettled initial state on, the settling being a pause; another one in the middle."""
-    protocol, world = protocols.get("libero/openvla"), suites.get(SUITE).open_world(options)
+    protocol, world = protocols.get("libero/openvla"), suites.get(SUITE).make_env(options)
     spec = EpisodeSpec(SUITE, TASK, 0, 0, protocol.name)
     demonstrator = Demonstrator(ScriptedPolicy(), Noise(smooth=0.0, push_chance=0.0))
-    demonstrator.start(PolicyContext(protocol, (SUITE,), 7))
-    first, goal, step = world.reset(spec, protocol, Needs(privileged=True)).states[0], False, 0
+    demonstrator.setup(PolicyContext(protocol, (SUITE,), 7))
+    first, goal, step = world.reset(spec, protocol, ObservationSpec(privileged=True)).states[0], False, 0
     while not goal:
-        chunk = demonstrator.act_one(Observation(spec, step, step, "", world.view()))
-        goal = world.step(chunk.actions[0], look=True)
+        chunk = demonstrator.act_one(Observation(spec, step, step, "", world.observation()))
+        goal = world.step(chunk.actions[0], observe=True)
         step += 1
     world.close()
     found = demonstrator.demonstration(spec.key, SUITE, suites.get(SUITE).tasks[TASK], {})

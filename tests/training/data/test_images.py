@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from nora_bench.envs import protocols, suites
-from nora_bench.envs.base import EpisodeSpec, Needs, SuiteError
-from nora_bench.envs.libero.sim.env import LiberoWorld
+from nora_bench.envs.base import EpisodeSpec, ObservationSpec, SuiteError
+from nora_bench.envs.libero.sim.env import LiberoEnv
 from nora_bench.policies.base import Observation, PolicyContext
 from nora_bench.policies.images import model_image
 from nora_bench.policies.scripted.policy import ScriptedPolicy
@@ -59,15 +59,15 @@ def play(world, suite, task, steps, nudge=lambda scene: None, init=3):
     protocol = protocols.get(PROTOCOL)
     spec = EpisodeSpec(suite, task, init, 0, PROTOCOL)
     demonstrator = Demonstrator(ScriptedPolicy(), Noise())
-    demonstrator.start(PolicyContext(protocol, (suite,), 7))
-    world.reset(spec, protocol, Needs(cameras=("primary",), privileged=True))
+    demonstrator.setup(PolicyContext(protocol, (suite,), 7))
+    world.reset(spec, protocol, ObservationSpec(cameras=("primary",), privileged=True))
     nudge(world._scene)
     shown = []
     for step in range(steps):
-        view = world.view()
+        view = world.observation()
         shown.append(view.images)
         chunk = demonstrator.act_one(Observation(spec, step, step, "", view))
-        world.step(chunk.actions[0], look=True)
+        world.step(chunk.actions[0], observe=True)
     return demonstrator.demonstration(spec.key, suite, suites.get(suite).tasks[task], {}), shown
 
 
@@ -80,7 +80,7 @@ def frames(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def world(frames):
-    world = LiberoWorld(frames.options)
+    world = LiberoEnv(frames.options)
     yield world
     world.close()
 
@@ -114,15 +114,15 @@ def test_a_burner_lights_up_at_the_very_step(world, frames):
 
 def test_another_world_in_the_process_changes_no_picture(frames, tmp_path):
     """robosuite's own renderer draws every world with the meshes of the one built last."""
-    first = LiberoWorld(frames.options)
+    first = LiberoEnv(frames.options)
     demonstration, shown = play(first, "libero_object", 1, 2)
-    second = LiberoWorld(frames.options)
+    second = LiberoEnv(frames.options)
     play(second, "libero_object", 9, 1)
     drawn = Frames(tmp_path, frames.look, frames.options)
     assert np.array_equal(drawn.get(demonstration)[1], shown[1]["primary"])
     spec, protocol = EpisodeSpec("libero_object", 1, 3, 0, PROTOCOL), protocols.get(PROTOCOL)
-    first.reset(spec, protocol, Needs(cameras=("primary",)))
-    assert np.array_equal(first.view().images["primary"], shown[0]["primary"])
+    first.reset(spec, protocol, ObservationSpec(cameras=("primary",)))
+    assert np.array_equal(first.observation().images["primary"], shown[0]["primary"])
     for thing in (drawn, first, second):
         thing.close()
 

@@ -178,7 +178,7 @@ def test_a_checkpoint_is_a_policy(start, tmp_path):
     folder = train(Sft(start, FLOW_ALONE), Once(batch()), settings, tmp_path)
     policy = NoraPolicy(str(folder))
     assert policy.mode == "flow" and policy.chunk == 5 and policy.crop is False
-    assert policy.marks == ()
+    assert policy.tags == ()
     assert policy.statistics.of("libero_object").high.tolist() == [1.0] * 7
 
 

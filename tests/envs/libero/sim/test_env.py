@@ -4,12 +4,12 @@ import hashlib
 
 import numpy as np
 import pytest
-from nora_bench.envs.base import EpisodeSpec, Needs, PremiseError, SuiteError, WorldError
+from nora_bench.envs.base import EpisodeSpec, ObservationSpec, SceneCheckError, SimulationError, SuiteError
 
 pytestmark = pytest.mark.libero
 
-SEES = Needs(cameras=("primary", "wrist"), proprio=True)
-BLIND = Needs()
+SEES = ObservationSpec(cameras=("primary", "wrist"), proprio=True)
+BLIND = ObservationSpec()
 
 
 def spec(suite="libero_goal", task=3, init=5, seed=0):
@@ -21,16 +21,16 @@ def moves(steps, seed=0):
     return [np.append(rng.uniform(-0.6, 0.6, 6), 1.0 if step % 20 > 9 else -1.0) for step in range(steps)]
 
 
-def play(world, spec, protocol, needs=BLIND, steps=30, look_every=5):
+def play(world, spec, protocol, observation_spec=BLIND, steps=30, look_every=5):
     """Digest of all states, and of what was seen."""
-    states = hashlib.sha256(world.reset(spec, protocol, needs).states.tobytes())
+    states = hashlib.sha256(world.reset(spec, protocol, observation_spec).states.tobytes())
     seen = hashlib.sha256()
     for step, action in enumerate(moves(steps)):
         look = step % look_every == look_every - 1
-        world.step(action, look=look)
+        world.step(action, observe=look)
         states.update(world.state().tobytes())
         if look:
-            view = world.view()
+            view = world.observation()
             for name in sorted({**view.images, **view.proprio}):
                 seen.update({**view.images, **view.proprio}[name].tobytes())
     return states.hexdigest(), seen.hexdigest()
@@ -51,15 +51,18 @@ def test_a_task_rebuilt_after_another_plays_the_same(world, protocol):
 
 def test_looking_changes_no_state(world, protocol):
     assert play(world, spec(), protocol, SEES)[0] == play(world, spec(), protocol, BLIND)[0]
-    assert play(world, spec(), protocol, Needs(privileged=True), look_every=1)[0] == play(world, spec(), protocol, BLIND)[0]
+    assert (
+        play(world, spec(), protocol, ObservationSpec(privileged=True), look_every=1)[0]
+        == play(world, spec(), protocol, BLIND)[0]
+    )
 
 
 def test_pictures_do_not_depend_on_how_often_one_looks(world, protocol):
     def last_picture(look_every):
         world.reset(spec(), protocol, SEES)
         for step, action in enumerate(moves(12)):
-            world.step(action, look=step == 11 or step % look_every == 0)
-        return world.view().images
+            world.step(action, observe=step == 11 or step % look_every == 0)
+        return world.observation().images
 
     often, rarely = last_picture(1), last_picture(7)
     assert all(np.array_equal(often[camera], rarely[camera]) for camera in often)
@@ -86,16 +89,16 @@ def test_pictures_are_turned_as_the_protocol_says(world, protocol):
     import dataclasses
 
     world.reset(spec(), protocol, SEES)
-    turned = world.view().images["primary"]
+    turned = world.observation().images["primary"]
     world.reset(spec(), dataclasses.replace(protocol, rotate_180=False), SEES)
-    assert np.array_equal(world.view().images["primary"][::-1, ::-1], turned)
+    assert np.array_equal(world.observation().images["primary"][::-1, ::-1], turned)
 
 
 def test_an_exploding_simulation_is_an_error_and_not_a_failed_episode(world, protocol):
     world.reset(spec(), protocol, BLIND)
     world._scene.data.qvel[10] = 1e7
-    with pytest.raises(WorldError, match="unstable"):
-        world.step(np.zeros(7), look=False)
+    with pytest.raises(SimulationError, match="unstable"):
+        world.step(np.zeros(7), observe=False)
 
 
 @pytest.mark.parametrize(("bad", "complaint"), [(spec(init=50), "initial states 0-49"), (spec(task=10), "tasks 0-9")])
@@ -111,7 +114,7 @@ def test_a_bowl_that_sits_otherwise_than_in_the_reference_is_not_scored(world, p
     rise, moved, turn = usual.objects["akita_black_bowl_1"]
     perched = scene_checks.Premise(usual.state, {**usual.objects, "akita_black_bowl_1": (rise, moved - 8.4, turn - 5.4)})
     monkeypatch.setattr(scene_checks, "premise_of", lambda suite, task: perched)
-    with pytest.raises(PremiseError, match="akita_black_bowl_1 moved"):
+    with pytest.raises(SceneCheckError, match="akita_black_bowl_1 moved"):
         world.reset(spec("libero_spatial", 5), protocol, BLIND)
 
 
@@ -119,8 +122,8 @@ def test_a_pushed_hand_starts_about_five_centimetres_away_in_a_direction_of_its_
     from nora_bench.envs import protocols
 
     def hand(protocol, init):
-        world.reset(spec("libero_object", 0, init=init), protocol, Needs(proprio=True))
-        return world.view().proprio["eef_pos"]
+        world.reset(spec("libero_object", 0, init=init), protocol, ObservationSpec(proprio=True))
+        return world.observation().proprio["eef_pos"]
 
     pushed = protocols.get("libero/pushed")
     moves = [hand(pushed, init) - hand(protocol, init) for init in range(4)]

@@ -2,18 +2,18 @@
 
 import numpy as np
 import pytest
-from nora_bench.envs.base import EpisodeSpec, Needs
+from nora_bench.envs.base import EpisodeSpec, ObservationSpec
 
 pytestmark = pytest.mark.libero
 
 
 @pytest.mark.parametrize(("suite", "task"), [("libero_goal", 3), ("libero_object", 0), ("libero_10", 5)])
 def test_leaving_out_what_the_camera_cannot_see_changes_no_pixel(world, protocol, suite, task, monkeypatch):
-    world.reset(EpisodeSpec(suite, task, 1, 0, protocol.name), protocol, Needs(cameras=("primary", "wrist")))
+    world.reset(EpisodeSpec(suite, task, 1, 0, protocol.name), protocol, ObservationSpec(cameras=("primary", "wrist")))
     renderer, rng = world._renderer, np.random.default_rng(0)
     for _ in range(4):
         for _ in range(6):
-            world.step(rng.uniform(-1, 1, 7), look=False)
+            world.step(rng.uniform(-1, 1, 7), observe=False)
         for camera in ("primary", "wrist"):
             culled, drawn = renderer.picture(camera), renderer.scene.ngeom
             with monkeypatch.context() as patch:
@@ -23,7 +23,7 @@ def test_leaving_out_what_the_camera_cannot_see_changes_no_pixel(world, protocol
 
 
 def test_the_wrist_camera_leaves_most_of_the_arm_out(world, protocol):
-    world.reset(EpisodeSpec("libero_object", 0, 1, 0, protocol.name), protocol, Needs(cameras=("wrist",)))
+    world.reset(EpisodeSpec("libero_object", 0, 1, 0, protocol.name), protocol, ObservationSpec(cameras=("wrist",)))
     outside = world._renderer._outside(world._scene.model.camera("robot0_eye_in_hand").id)
     drawn = world._scene.model.geom_group == 1
     assert (outside & drawn).sum() > 0.5 * drawn.sum()

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("ruckig", reason="needs the extra [simpler]: pip install '.[simpler]'")
 pytest.importorskip("sapien", reason="needs the extra [simpler]: pip install '.[simpler]'")
 
-from nora_bench.envs.base import WorldError
+from nora_bench.envs.base import SimulationError
 from nora_bench.envs.simpler.sim.controllers import Arm, Gripper
 from nora_bench.envs.simpler.sim.motion import SUBSTEPS, Planner
 
@@ -35,7 +35,7 @@ def test_a_plan_keeps_its_limits():
 
 
 def test_a_target_that_is_not_a_number_is_refused():
-    with pytest.raises(WorldError, match="no motion to the joint target"):
+    with pytest.raises(SimulationError, match="no motion to the joint target"):
         arm_planner().plan([0.0] * 9, [0.0] * 9, [float("nan")] * 9)
 
 

@@ -26,17 +26,17 @@ REPLAY = """
 import json, os, sys
 from pathlib import Path
 import numpy as np
-from nora_bench.envs.base import Needs, WorldOptions
+from nora_bench.envs.base import ObservationSpec, EnvOptions
 from nora_bench.envs.simpler import recordings
-from nora_bench.envs.simpler.sim.upstream import UpstreamWorld
-world = UpstreamWorld(WorldOptions(sys.argv[1], "none", ""))
+from nora_bench.envs.simpler.sim.upstream import UpstreamEnv
+world = UpstreamEnv(EnvOptions(sys.argv[1], "none", ""))
 for stem in map(Path, sys.argv[2:]):
     recording = recordings.read(stem)
-    world.begin(recording.setup, Needs(proprio=True))
-    flags, error = 0, np.abs(world.view().proprio["joint_pos"] - recording.arrays["qpos"][0]).max()
+    world.begin(recording.setup, ObservationSpec(proprio=True))
+    flags, error = 0, np.abs(world.observation().proprio["joint_pos"] - recording.arrays["qpos"][0]).max()
     for action, row, done in zip(recording.arrays["actions"], recording.arrays["qpos"][1:], recording.arrays["terminated"]):
-        flags += world.step(action, look=True) != bool(done)
-        error = max(error, np.abs(world.view().proprio["joint_pos"] - row).max())
+        flags += world.step(action, observe=True) != bool(done)
+        error = max(error, np.abs(world.observation().proprio["joint_pos"] - row).max())
     print("\\n" + json.dumps([float(error), flags]), flush=True)
 os._exit(0)
 """
