@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from . import protocols
-from .base import Env, EnvObservation, EnvOptions, EpisodeSpec, EvalProtocol, ObservationSpec, Suite, SuiteError, Task
+from .base import Env, EnvObservation, EnvOptions, EpisodeSpec, EvalProtocol, ObservationSpec, Suite, Task
+from .errors import SuiteError
 from .paths import cache_home
 
 EVERYTHING = ObservationSpec(cameras=("primary",), proprio=True)

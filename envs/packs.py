@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .base import SuiteError
+from .errors import SuiteError
 from .manifest import NAME, damaged
 
 Missing = Callable[[Path], list[str]]

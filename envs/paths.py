@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .base import SuiteError
+from .errors import SuiteError
 
 ELSEWHERE = "export NORA_BENCH_HOME=FOLDER"
 """What somebody types whose cache cannot be written."""

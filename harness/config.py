@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ..envs.registry import nearest
+from ..envs.errors import nearest
 from ..envs.safe_io import parse_yaml
 from .errors import InputError
 

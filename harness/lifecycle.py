@@ -21,8 +21,8 @@ from typing import Any
 from rich.console import Console
 
 from ..envs.base import ActionConvention, EnvOptions
+from ..envs.errors import StoreError
 from ..envs.paths import made_cache_home
-from ..results.store.reader import StoreError
 from ..results.store.records import EpisodeRecord
 from ..results.store.writer import Store
 from . import run_sessions

@@ -14,11 +14,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..envs.errors import StoreError
 from ..results.conditions import conditions, differences
 from ..results.store import sessions
 from ..results.store.conflicts import outcome, same_states
 from ..results.store.integrity import read_actions
-from ..results.store.reader import StoredRun, StoreError
+from ..results.store.reader import StoredRun
 from ..results.store.records import EpisodeRecord
 from ..results.store.writer import Store
 from . import run_sessions

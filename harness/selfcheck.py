@@ -20,7 +20,8 @@ from typing import Any
 from rich.console import Console
 
 from ..envs import suites
-from ..envs.base import AssetPack, EnvOptions, SuiteError
+from ..envs.base import AssetPack, EnvOptions
+from ..envs.errors import SuiteError
 from ..envs.paths import cache_home
 from ..results.store.records import EpisodeRecord
 from .config import parse

@@ -13,8 +13,9 @@ from functools import partial
 import numpy as np
 
 from ..envs.base import EvalProtocol
+from ..envs.errors import PolicyError
 from ..envs.types import Array
-from .base import Observation, PolicyError
+from .base import Observation
 
 GRIPPER = -1
 """The gripper is the last number of an action."""

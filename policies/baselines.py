@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .base import ActionChunk, BasePolicy, Observation, PolicyContext, PolicyError
+from ..envs.errors import PolicyError
+from .base import ActionChunk, BasePolicy, Observation, PolicyContext
 from .recordings import action_file, read_actions, read_records
 
 

@@ -10,7 +10,8 @@ from functools import partial
 import numpy as np
 
 from ..envs.base import EnvObservation, EpisodeSpec, ObservationSpec
-from .base import ActionChunk, Observation, Policy, PolicyContext, PolicyError, copied
+from ..envs.errors import PolicyError
+from .base import ActionChunk, Observation, Policy, PolicyContext, copied
 
 LIBERO_PROPRIO = {"eef_pos": 3, "eef_quat": 4, "gripper_qpos": 2, "joint_pos": 7}
 """Name -> numbers of what LIBERO shows of the robot."""

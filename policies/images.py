@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from ..envs.errors import PolicyError
 from ..envs.types import Array
-from .base import PolicyError
 
 KNOWN = {"size", "filter", "jpeg", "crop"}
 

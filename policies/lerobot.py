@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from ..envs.base import ObservationSpec
-from .base import ActionChunk, BasePolicy, Observation, PolicyError
+from ..envs.errors import PolicyError
+from .base import ActionChunk, BasePolicy, Observation
 from .remote.messages import libero_state
 
 STATE = "observation.state"

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from ..envs.base import ObservationSpec
-from .base import ActionChunk, BasePolicy, Observation, PolicyError
+from ..envs.errors import PolicyError
+from .base import ActionChunk, BasePolicy, Observation
 from .recordings import action_file, read_actions, read_records
 
 Recordings = Mapping[tuple[str, int], Mapping[int, np.ndarray]]

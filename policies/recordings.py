@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..envs.errors import PolicyError
 from ..envs.safe_io import inside, parse_json, read_array
-from .base import PolicyError
 
 
 def read_records(run: Path) -> Iterator[Mapping[str, Any]]:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ..envs.base import ObservationSpec
-from ..envs.errors import InputError
-from ..envs.registry import Registry, load_object, nearest
+from ..envs.errors import InputError, PolicyError, nearest
+from ..envs.registry import Registry, load_object
 from ..envs.source_files import is_file, names_in
 from .arguments import convert
-from .base import Policy, PolicyError
+from .base import Policy
 
 BASELINES = "nora_bench.policies.baselines"
 NORA = "nora_bench.policies.nora.presets"

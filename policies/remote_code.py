@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..envs.base import ObservationSpec
+from ..envs.errors import PolicyError
 from ..envs.types import Array
 from .adapters import Adapter, unscaled
-from .base import ActionChunk, BasePolicy, Observation, PolicyContext, PolicyError
+from .base import ActionChunk, BasePolicy, Observation, PolicyContext
 from .images import check_steps, model_image
 from .nora.action_stats import Chosen, entry_of_action
 from .nora.action_stats_files import own_statistics

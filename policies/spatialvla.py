@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..envs.errors import PolicyError
 from ..envs.types import Array
-from .base import PolicyError
 from .remote_code import HubCodePolicy, pretrained, remote_class
 
 if TYPE_CHECKING:

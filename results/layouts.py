@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..envs.registry import nearest
+from ..envs.errors import nearest
 
 
 @dataclass(frozen=True, slots=True)

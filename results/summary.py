@@ -167,7 +167,7 @@ def chunk_status(records: Iterable[EpisodeRecord]) -> dict[str, int]:
 
 def find(run: StoredRun, key: str) -> EpisodeRecord:
     """The episode of that key. Raises KeyError naming the nearest ones."""
-    from ..envs.registry import nearest
+    from ..envs.errors import nearest
 
     by_key: Mapping[str, EpisodeRecord] = {record.key: record for record in run.records}
     if key in by_key:

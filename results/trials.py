@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..envs.base import EpisodeSpec
-from ..envs.errors import InputError
-from ..envs.registry import nearest
+from ..envs.errors import InputError, nearest
 from . import layouts
 from .layouts import Item
 from .store.records import EpisodeRecord

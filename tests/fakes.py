@@ -29,9 +29,9 @@ from nora_bench.envs.base import (
     ObservationSpec,
     Reset,
     SceneCheckError,
-    SuiteError,
     Task,
 )
+from nora_bench.envs.errors import SuiteError
 from nora_bench.policies.base import ActionChunk, BasePolicy, Observation
 
 STEPS = 20

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base import SuiteError
+from ..errors import SuiteError
 from ..safe_io import zip_errors
 
 REINSTALL = "Type: pip install --force-reinstall --no-deps hf-libero==0.1.4"

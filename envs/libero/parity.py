@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ..base import EnvOptions, SuiteError
+from ..base import EnvOptions
+from ..errors import SuiteError
 from ..parity import Check, largest
 from ..safe_io import is_name, read_arrays, read_object
 from .sim.install import import_libero, libero_root

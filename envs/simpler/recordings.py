@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base import SuiteError
+from ..errors import SuiteError
 from ..safe_io import read_arrays, read_object
 from .grid import Configuration, EpisodeSetup, RobotInit, configurations
 

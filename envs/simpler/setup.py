@@ -2,7 +2,8 @@
 
 from functools import cache
 
-from ..base import EpisodeSpec, SuiteError
+from ..base import EpisodeSpec
+from ..errors import SuiteError
 from .grid import Configuration, EpisodeSetup, configurations
 
 TASKS = ("pick_coke_can", "move_near", "open_drawer", "close_drawer")

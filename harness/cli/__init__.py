@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from ...envs.registry import nearest
+from ...envs.errors import nearest
 
 VERBS: dict[str, str] = {
     "plan": "How many initial states and seeds a comparison needs, before anything is played.",

@@ -93,7 +93,7 @@ def _load(id: str | None, folders: list[Path]) -> tuple[Layout, list[StoredRun]]
 
 
 def _check_format(form: str) -> None:
-    from ...envs.registry import nearest
+    from ...envs.errors import nearest
     from ...results.tables.render import FORMATS
     from ..errors import InputError
 

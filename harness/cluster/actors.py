@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from ...envs import suites
-from ...envs.base import AssetPack, Env, EpisodeSpec, SuiteError
+from ...envs.base import AssetPack, Env, EpisodeSpec
+from ...envs.errors import SuiteError
 from ...envs.paths import cache_home
 from ...policies.base import ActionChunk, Observation, PolicyContext
 from ...policies.registry import load
@@ -147,7 +148,7 @@ class Replica:
 
     def end_episode(self, key: str) -> None:
         """The episode has ended, whoever played it."""
-        self._desk.end_episode(self._desk.owner(key), [key])
+        self._desk.end_episodes(self._desk.owner(key), [key])
 
     def metrics(self) -> dict[str, Any]:
         """Batch sizes and seconds of the model."""

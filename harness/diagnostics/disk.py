@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...envs.base import SuiteError
+from ...envs.errors import SuiteError
 from ...envs.paths import ELSEWHERE, WITHOUT_LOCKS, CacheError, cache_home, nearest, refusal
 from ..planning.estimate import free_disk_gib
 from .checks import Cure, Finding, Status, ok

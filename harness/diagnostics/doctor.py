@@ -14,7 +14,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from ...envs import suites
-from ...envs.base import SuiteError
+from ...envs.errors import SuiteError
 from ...envs.libero.assets.resolve import VARIABLE
 from ...envs.libero.sim.install import MUJOCO_PINS, WITHOUT_DEPENDENCIES, libero_root
 from ...envs.paths import ELSEWHERE, CacheError, made_cache_home

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...envs.base import SuiteError
+from ...envs.errors import SuiteError
 from ...envs.simpler.assets import packs
 from ...envs.simpler.sim.driver import traces
 from ..errors import MissingRequirementError

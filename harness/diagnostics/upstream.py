@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...envs import suites
-from ...envs.base import SuiteError
+from ...envs.errors import SuiteError
 from ...envs.paths import cache_home
 from ..execution.worker_process import bridge
 from .checks import Cure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ...envs.base import SuiteError
+from ...envs.errors import SuiteError
 from ...envs.packs import files
 from ..errors import MissingRequirementError
 

@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ...policies.base import ActionChunk, EpisodeStateLost, Observation, Policy, PolicyContext, PolicyError, copied
+from ...envs.errors import PolicyError
+from ...policies.base import ActionChunk, EpisodeStateLost, Observation, Policy, PolicyContext, copied
 from ...policies.checks import check_chunk
 from ..errors import PolicyFailedError
 

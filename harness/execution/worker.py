@@ -19,8 +19,9 @@ from dataclasses import asdict
 from typing import Any
 
 from ...envs import suites
-from ...envs.base import Env, EnvOptions, EpisodeSpec, EvalProtocol, ObservationSpec, SceneCheckError, SuiteError
-from ...policies.base import ActionChunk, PolicyError
+from ...envs.base import Env, EnvOptions, EpisodeSpec, EvalProtocol, ObservationSpec, SceneCheckError
+from ...envs.errors import PolicyError, SuiteError
+from ...policies.base import ActionChunk
 from . import wire
 from .rollout import Done, Episode, Look
 from .signals import die_with_parent

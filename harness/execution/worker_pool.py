@@ -30,7 +30,7 @@ class Hand:
     ready: bool = False
     """Whether its world stands."""
     playing: Playing | None = None
-    view: EnvObservation | None = None
+    env_observation: EnvObservation | None = None
     """What the policy is to decide upon, where a decision is due."""
     asked: float | None = None
     """When it was last given something to do; None while it waits for us."""

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ...envs.errors import StoreError
 from ...results.conditions import conditions
 from ...results.store.integrity import read_actions
-from ...results.store.reader import StoredRun, StoreError
+from ...results.store.reader import StoredRun
 from ..errors import InputError, MissingRequirementError
 
 FACTS = ("protocol", "policy", "assets", "versions", "commit")

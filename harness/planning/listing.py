@@ -8,9 +8,8 @@ from typing import Any
 
 from ...envs import protocols, suites
 from ...envs.base import Suite
-from ...envs.registry import nearest
+from ...envs.errors import PolicyError, nearest
 from ...policies import registry as policies
-from ...policies.base import PolicyError
 from ..errors import InputError
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...envs import protocols, suites
-from ...envs.base import EpisodeSpec, EvalProtocol, Suite, SuiteError, Task
-from ...envs.registry import nearest
+from ...envs.base import EpisodeSpec, EvalProtocol, Suite, Task
+from ...envs.errors import SuiteError, nearest
 from ..config import RunConfig
 from ..errors import InputError, MissingRequirementError
 from .sampling import spread

@@ -23,12 +23,12 @@ from ...envs.base import (
     ObservationSpec,
     Reset,
     Suite,
-    SuiteError,
 )
+from ...envs.errors import StoreError, SuiteError
 from ...envs.paths import made_cache_home
 from ...policies.base import ActionChunk
 from ...results.store.integrity import read_actions
-from ...results.store.reader import StoredRun, StoreError
+from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
 from ...results.summary import find
 from ..config import parse

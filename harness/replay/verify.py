@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
-from ...envs.base import SimulationError, SuiteError
+from ...envs.base import SimulationError
+from ...envs.errors import SuiteError
 from ...results.store.integrity import faults
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord

@@ -49,7 +49,7 @@ class Desk:
             self._refuse()
         return future
 
-    def forget(self, client: str, keys: Sequence[str]) -> None:
+    def end_episodes(self, client: str, keys: Sequence[str]) -> None:
         """These episodes of that client have ended."""
         for key in keys:
             self._ended.put((client, key))

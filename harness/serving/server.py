@@ -96,7 +96,7 @@ class Counter:
                 connection.close(1011 if isinstance(error, PolicyFailedError) else 1007)
         finally:
             self._free.release()
-            self._desk.end_episode(str(number), [key] if key else [])
+            self._desk.end_episodes(str(number), [key] if key else [])
 
     def _one(self, connection: Any, number: int, decision: int) -> str | None:
         """Read and answer one question; the key of an episode that ends with the connection."""
@@ -118,7 +118,7 @@ class Counter:
         return Observation(spec, decision, decision, instruction, view)
 
     def _exact(self, connection: Any, question: messages.Question) -> None:
-        self._desk.end_episode(question.client, question.end_episode)
+        self._desk.end_episodes(question.client, question.forget)
         observations = [question.observation] if question.observation else []
         for _ in range(question.more):
             following = messages.read_exact(codec.unpack(connection.recv(timeout=REST_S)))

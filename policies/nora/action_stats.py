@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ...envs.errors import PolicyError
 from ...envs.types import Array
 from ..adapters import NormStats
-from ..base import PolicyError
 from .action_stats_files import table
 from .action_stats_names import PUBLISHED, statistics_key
 

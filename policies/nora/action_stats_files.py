@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...envs.errors import PolicyError
 from ...envs.safe_io import read_object
-from ..base import PolicyError
 from .action_stats_names import UNNAMED
 
 FILES = ("dataset_statistics.json", "norm_stats.json", "stats.json", "meta/stats.json")

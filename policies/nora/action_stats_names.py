@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 
-from ...envs.registry import nearest
-from ..base import PolicyError
+from ...envs.errors import PolicyError, nearest
 
 UNNAMED = "checkpoint"
 """The name here of the one set of statistics of a checkpoint that gives it none."""

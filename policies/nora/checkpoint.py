@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from ...envs import safe_io
+from ...envs.errors import PolicyError
 from ...envs.safe_io import is_name
-from ..base import PolicyError
 from .action_stats_files import Own, own_statistics
 from .config import FULL_BACKBONE, ExpertConfig, NoraConfig, says_tied, with_tie
 from .weights import EMBEDDING, CheckpointError, Stored, contents, head_tied, load_into

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...envs import suites
 from ...envs.base import EpisodeSpec, Suite
-from ..base import PolicyError
+from ...envs.errors import PolicyError
 from ..fast import FastTokenizer
 from .config import ACTION_TOKENS, ExpertConfig, NoraConfig, expert_intermediate
 from .prompt import SPECIAL

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from ..base import PolicyContext, PolicyError
+from ...envs.errors import PolicyError
+from ..base import PolicyContext
 from .checkpoint import EMBEDDED, EMBEDDED_NAME
 from .policy import NoraPolicy, require
 

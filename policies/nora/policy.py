@@ -9,9 +9,10 @@ from typing import Any, Literal
 import numpy as np
 
 from ...envs.base import ObservationSpec
+from ...envs.errors import PolicyError
 from ...envs.types import Array
 from ..adapters import GRIPPER, Adapter
-from ..base import ActionChunk, BasePolicy, Observation, PolicyContext, PolicyError
+from ..base import ActionChunk, BasePolicy, Observation, PolicyContext
 from ..fast import FastError, FastTokenizer
 from ..images import check_steps, model_image
 from .action_stats import Statistics

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...envs.errors import PolicyError
 from ...envs.safe_io import read_object
 from ...envs.types import Array
-from ..base import PolicyError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

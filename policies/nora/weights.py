@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from ...envs.errors import PolicyError
 from ...envs.safe_io import parse_json
-from ..base import PolicyError
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from ..base import Policy, PolicyError
+from ...envs.errors import PolicyError
+from ..base import Policy
 
 SCHEMES = ("ws", "wss", "vla-eval")
 

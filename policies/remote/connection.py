@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..base import PolicyError
+from ...envs.errors import PolicyError
 from . import codec
 from .proxies import Proxy, proxy_of
 

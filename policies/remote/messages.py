@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from ...envs.base import EnvObservation, EpisodeSpec, ObservationSpec
-from ..base import Array, Observation, PolicyError
+from ...envs.errors import PolicyError
+from ..base import Array, Observation
 
 BLOCK = "nora_bench"
 IMAGES = {"primary": "observation/image", "wrist": "observation/wrist_image"}

@@ -17,7 +17,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ...envs.base import ObservationSpec
-from ..base import ActionChunk, Array, EpisodeStateLost, Observation, PolicyContext, PolicyError
+from ...envs.errors import PolicyError
+from ..base import ActionChunk, Array, EpisodeStateLost, Observation, PolicyContext
 from . import codec, messages
 from .connection import Link, LinkLost
 from .latency import Meter

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..base import Array, PolicyContext, PolicyError
+from ...envs.errors import PolicyError
+from ..base import Array, PolicyContext
 
 HONOURED = frozenset({"send_wrist_image", "send_state", "quat_no_antipodal", "absolute_action"})
 """What a server may ask of its benchmark and gets."""

@@ -16,7 +16,8 @@ from contextlib import suppress
 from typing import Any
 
 from ...envs.base import ObservationSpec
-from ..base import ActionChunk, Array, EpisodeStateLost, Observation, PolicyContext, PolicyError
+from ...envs.errors import PolicyError
+from ..base import ActionChunk, Array, EpisodeStateLost, Observation, PolicyContext
 from . import codec, poses, server_requirements
 from .connection import Link, LinkLost
 from .latency import Meter

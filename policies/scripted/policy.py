@@ -11,7 +11,8 @@ import numpy as np
 
 from ...envs import suites
 from ...envs.base import ObservationSpec
-from ..base import ActionChunk, BasePolicy, Observation, PolicyError
+from ...envs.errors import PolicyError
+from ..base import ActionChunk, BasePolicy, Observation
 from . import google_robot, motion, plans, scene
 from .geometry import Array, Pose
 from .steps import Aim, Handed

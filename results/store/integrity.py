@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ...envs.base import Array
+from ...envs.errors import StoreError
 from ...envs.safe_io import inside, read_array
-from .reader import StoredRun, StoreError
+from .reader import StoredRun
 from .records import EpisodeRecord
 
 NEEDED = ("config", "protocol", "policy", "assets", "versions", "counts", "status")

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from ...envs.errors import StoreLocked
 from ...envs.paths import WITHOUT_LOCKS
-from .reader import StoreLocked
 
 SAME_START_S = 60.0
 """A start time read twice differs by less (the clock is set), one of two processes that had one number by more."""

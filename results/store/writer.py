@@ -23,18 +23,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ...envs.errors import DiskError, StoreError, StoreLocked
+from ...envs.errors import DiskError, StoreError
 from ...envs.paths import nearest
 from .checksum import sealed
 from .locking import hold
-from .reader import (
-    DECODER,
-    EPISODES_FILE,
-    RUN_FILE,
-    Contents,
-    read_episodes,
-    read_run_file,
-)
+from .reader import DECODER, EPISODES_FILE, RUN_FILE, Contents, read_episodes, read_run_file
 from .records import VERSION, EpisodeRecord
 from .started import BEGUN_FILE, Begun
 
@@ -42,7 +35,7 @@ ACTIONS_FOLDER = "actions"
 TEMPORARY = ".{name}.{pid}.tmp"
 """Name of a file that is being written and will replace `name`."""
 
-__all__ = ["DiskError", "Held", "Store", "StoreError", "StoreLocked", "hold", "safe_name"]
+__all__ = ["Held", "Store", "hold", "safe_name"]
 
 
 class Store:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...envs.registry import nearest
+from ...envs.errors import nearest
 from ..grouping import Group, episodes, outcome, parts, uncertain
 from ..layouts import Item, Layout
 from ..store.reader import StoredRun

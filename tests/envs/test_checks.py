@@ -4,8 +4,9 @@ import fakes
 import numpy as np
 import pytest
 from fakes import ToySuite, ToyWorld
-from nora_bench.envs.base import EnvObservation, EnvOptions, Reset, SuiteError
+from nora_bench.envs.base import EnvObservation, EnvOptions, Reset
 from nora_bench.envs.checks import check_suite
+from nora_bench.envs.errors import SuiteError
 
 OPTIONS = EnvOptions("", "none", "")
 

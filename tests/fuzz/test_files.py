@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from nora_bench.envs import manifest, safe_io
-from nora_bench.envs.base import SuiteError
+from nora_bench.envs.errors import SuiteError
 from nora_bench.envs.libero import parity as libero_parity
 from nora_bench.envs.libero.assets import required_files as libero_contents
 from nora_bench.envs.libero.init_states import load_init_states

@@ -7,8 +7,8 @@ import shutil
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from nora_bench.envs.errors import PolicyError
 from nora_bench.harness.cli import main
-from nora_bench.policies.base import PolicyError
 from nora_bench.policies.baselines import Replay
 from nora_bench.policies.open_loop_replay import from_run
 from nora_bench.results.store.integrity import actions_digest, read_actions

@@ -3,8 +3,8 @@ import threading
 import nora_bench
 import pytest
 from fakes import Stagger, Walk
+from nora_bench.envs.errors import PolicyError
 from nora_bench.harness.errors import InputError
-from nora_bench.policies.base import PolicyError
 
 
 @pytest.fixture(autouse=True)

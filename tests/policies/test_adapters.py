@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from nora_bench.envs import protocols
 from nora_bench.envs.base import EnvObservation, EpisodeSpec
+from nora_bench.envs.errors import PolicyError
 from nora_bench.policies.adapters import Adapter, Ensemble, NormStats, StickyGripper, rotation_vectors
-from nora_bench.policies.base import Observation, PolicyError
+from nora_bench.policies.base import Observation
 
 OPENVLA = protocols.get("libero/openvla")
 NORA = protocols.get("libero/nora")

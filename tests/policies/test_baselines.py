@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from nora_bench.envs import protocols
 from nora_bench.envs.base import EnvObservation, EpisodeSpec, ObservationSpec
-from nora_bench.policies.base import ActionChunk, BasePolicy, Observation, PolicyContext, PolicyError
+from nora_bench.envs.errors import PolicyError
+from nora_bench.policies.base import ActionChunk, BasePolicy, Observation, PolicyContext
 from nora_bench.policies.baselines import Random, Replay, Zero
 from nora_bench.policies.checks import check_chunk, check_policy
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from nora_bench.policies.base import PolicyError
+from nora_bench.envs.errors import PolicyError
 from nora_bench.policies.images import centre_crop, jpeg_round_trip, model_image, resize_area, resize_lanczos3
 
 

@@ -6,7 +6,7 @@ import subprocess
 from types import SimpleNamespace
 
 import pytest
-from nora_bench.policies.base import PolicyError
+from nora_bench.envs.errors import PolicyError
 from nora_bench.policies.lerobot import _cameras, scale_of
 from nora_bench.policies.registry import load
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from nora_bench.envs import protocols
 from nora_bench.envs.base import EnvObservation, EpisodeSpec, ObservationSpec
-from nora_bench.policies.base import Observation, PolicyContext, PolicyError
+from nora_bench.envs.errors import PolicyError
+from nora_bench.policies.base import Observation, PolicyContext
 from nora_bench.policies.open_loop_replay import Blind, from_run, packaged, write
 
 EXPERT = {state: np.full((6, 7), float(state)) for state in (3, 4)}

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from nora_bench.envs.errors import PolicyError
 from nora_bench.policies import registry
 from nora_bench.policies.arguments import convert
-from nora_bench.policies.base import BasePolicy, PolicyError
+from nora_bench.policies.base import BasePolicy
 from nora_bench.policies.registry import PolicyRequestError, load
 
 

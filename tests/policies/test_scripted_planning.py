@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from nora_bench.envs.base import EnvObservation, EpisodeSpec
-from nora_bench.policies.base import Observation, PolicyError
+from nora_bench.envs.errors import PolicyError
+from nora_bench.policies.base import Observation
 from nora_bench.policies.scripted.geometry import Pose, norm
 from nora_bench.policies.scripted.goals import holds, unmet
 from nora_bench.policies.scripted.grasps import TOP, choose, style_of

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from nora_bench.envs.base import EnvObservation, EpisodeSpec
-from nora_bench.policies.base import Observation, PolicyError
+from nora_bench.envs.errors import PolicyError
+from nora_bench.policies.base import Observation
 from nora_bench.policies.scripted.geometry import LEVEL, Pose, norm
 from nora_bench.policies.scripted.google_robot.drawers import FRONT, HALF_HEIGHT, HEIGHTS, hook_pose, push_pose
 from nora_bench.policies.scripted.google_robot.grasps import grasp_pose, releaned

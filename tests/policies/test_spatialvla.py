@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from nora_bench.envs import protocols
 from nora_bench.envs.base import EnvObservation, EpisodeSpec
-from nora_bench.policies.base import Observation, PolicyContext, PolicyError
+from nora_bench.envs.errors import PolicyError
+from nora_bench.policies.base import Observation, PolicyContext
 from nora_bench.policies.checks import check_policy
 from nora_bench.policies.images import resize_area
 from nora_bench.policies.registry import load

@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...envs.errors import StoreLocked
 from ...results.store.locking import hold
-from ...results.store.reader import StoreLocked
 from .config import TrainingError
 
 DDP, FSDP = "module.", "_fsdp_wrapped_module."

@@ -85,6 +85,8 @@ class LoopSettings:
 
 
 T = TypeVar("T")
+PACKAGE = __name__.removesuffix(".engine.config")
+"""Package that contains the shipped recipes."""
 SHIPPED = ("nano", "nano-plain", "quick", "scratch", "paper", "released", "released-rlds")
 
 
@@ -126,9 +128,9 @@ def recipe_text(name: str, stage: str) -> tuple[str, str]:
             raise TrainingError(f"--recipe {name}: {error.strerror}") from None
         except UnicodeDecodeError as error:
             raise TrainingError(f"--recipe {name} is not text: {error}") from None
-    file = files(__package__ or "").joinpath("recipes", f"{name}-{stage}.yaml")
+    file = files(PACKAGE).joinpath("recipes", f"{name}-{stage}.yaml")
     if not file.is_file():
-        known = [known for known in SHIPPED if files(__package__ or "").joinpath("recipes", f"{known}-{stage}.yaml").is_file()]
+        known = [known for known in SHIPPED if files(PACKAGE).joinpath("recipes", f"{known}-{stage}.yaml").is_file()]
         raise TrainingError(f"no recipe {name!r} for {stage}; take one of {', '.join(known)}, or a .yaml file")
     return file.read_text(encoding="utf-8"), f"recipe {name}"
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ...envs.errors import PolicyError
 from ...envs.types import Array
 from ...policies.adapters import NormStats
-from ...policies.base import PolicyError
 from ...policies.nora.action_stats import Statistics
 from ..data import action_stats
 from ..data.dataset import Dataset, statistics

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...base import SuiteError
+from ...errors import SuiteError
 from ...manifest import lacking, write_manifest
 from .required_files import XML_FILES
 

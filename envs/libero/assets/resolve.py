@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ...base import AssetPack, SuiteError
+from ...base import AssetPack
+from ...errors import SuiteError
 from ...packs import fingerprint, require_pack
 from ...paths import cache_home
 from ..sim.install import libero_root

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ...base import EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SimulationError, SuiteError
+from ...base import EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SimulationError
+from ...errors import SuiteError
 from ...protocols import EvalProtocol
 from ..tasks import load_tasks
 from . import scene_checks

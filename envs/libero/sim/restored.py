@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from ...base import EnvOptions, SuiteError
+from ...base import EnvOptions
+from ...errors import SuiteError
 from .install import import_libero, libero_root
 
 

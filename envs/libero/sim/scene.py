@@ -16,7 +16,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from ...base import SimulationError, SuiteError
+from ...base import SimulationError
+from ...errors import SuiteError
 from ..goal import Goal
 from .memory import mujoco, release_compiler
 from .osc import SUBSTEPS, OscArm

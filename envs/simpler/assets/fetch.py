@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ...base import SuiteError
+from ...errors import SuiteError
 from ...manifest import lacking, write_manifest
 from .packs import FETCH, VARIABLE
 from .required_files import ROOT

@@ -12,7 +12,8 @@ import os
 from pathlib import Path
 
 from ... import packs
-from ...base import AssetPack, SuiteError
+from ...base import AssetPack
+from ...errors import SuiteError
 from ...paths import cache_home
 from .required_files import ROOT, missing_files
 from .standin import STANDIN

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...base import EnvOptions, SuiteError
+from ...base import EnvOptions
+from ...errors import SuiteError
 from ...parity import Check
 from .. import recordings
 from ..grid import EpisodeSetup

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ...base import SuiteError
+from ...errors import SuiteError
 from ...parity import Check, largest
 from .. import recordings
 from ..grid import EpisodeSetup, RobotInit, configurations

@@ -11,7 +11,7 @@ import numpy as np
 import sapien
 from sapien.physx import PhysxMaterial, PhysxRigidDynamicComponent
 
-from ...base import SuiteError
+from ...errors import SuiteError
 from .convex import convex_shapes
 
 FRICTION = 0.5

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...base import EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SimulationError, SuiteError
+from ...base import EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SimulationError
+from ...errors import SuiteError
 from ...protocols import EvalProtocol
 from ..grid import EpisodeSetup
 from ..placements import objects

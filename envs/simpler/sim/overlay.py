@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...base import SuiteError
+from ...errors import SuiteError
 
 
 @lru_cache(maxsize=4)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ...base import SuiteError
+from ...errors import SuiteError
 from ..grid import Configuration, EpisodeSetup
 from ..placements import objects
 from . import driver

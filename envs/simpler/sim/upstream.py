@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ...base import EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SceneCheckError, SuiteError
+from ...base import EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SceneCheckError
+from ...errors import SuiteError
 from ...protocols import EvalProtocol
 from .. import placements
 from ..grid import EpisodeSetup

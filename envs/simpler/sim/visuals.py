@@ -13,7 +13,7 @@ import numpy as np
 import sapien
 from sapien.render import RenderSystem
 
-from ...base import SuiteError
+from ...errors import SuiteError
 from ..grid import Configuration
 from .bodies import model_folder
 from .scene import SCENE_OFFSET, STAGE_TURN, Scene, has_cabinet, robot_urdf, stage_mesh, station_urdf

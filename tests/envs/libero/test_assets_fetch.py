@@ -4,7 +4,7 @@ import json
 
 import pytest
 from fake_hub import COMMIT, FakeHub
-from nora_bench.envs.base import SuiteError
+from nora_bench.envs.errors import SuiteError
 from nora_bench.envs.libero.assets.fetch import REPOSITORY, fetch
 from nora_bench.envs.libero.assets.required_files import XML_FILES
 from nora_bench.envs.manifest import damaged, lacking

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nora_bench.envs.base import SuiteError
+from nora_bench.envs.errors import SuiteError
 from nora_bench.envs.libero.init_states import load_init_states
 
 

@@ -1,7 +1,7 @@
 """A folder that somebody named is used, or what it lacks is said; it is never stand-ins instead."""
 
 import pytest
-from nora_bench.envs.base import SuiteError
+from nora_bench.envs.errors import SuiteError
 from nora_bench.envs.libero.assets.resolve import VARIABLE, resolve
 
 

@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from nora_bench.envs.base import EnvOptions, SuiteError
+from nora_bench.envs.base import EnvOptions
+from nora_bench.envs.errors import SuiteError
 from nora_bench.envs.parity import Check, largest
 
 pytestmark = pytest.mark.libero

@@ -2,7 +2,7 @@
 
 import pytest
 from nora_bench.envs import protocols, suites
-from nora_bench.envs.base import SuiteError
+from nora_bench.envs.errors import SuiteError
 
 SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
 

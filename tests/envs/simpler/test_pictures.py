@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec, SuiteError
+from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec
+from nora_bench.envs.errors import SuiteError
 from nora_bench.envs.protocols import get as get_protocol
 
 pytest.importorskip("sapien", reason="pip install 'nora-bench[simpler]'")

@@ -4,7 +4,8 @@ import json
 import sys
 
 import pytest
-from nora_bench.envs.base import AssetPack, SuiteError
+from nora_bench.envs.base import AssetPack
+from nora_bench.envs.errors import SuiteError
 from nora_bench.harness import cli as command_line
 from nora_bench.harness.diagnostics import checks, disk, doctor, simpler
 from nora_bench.harness.diagnostics.checks import Cure

@@ -1,7 +1,7 @@
 import os
 
 import pytest
-from nora_bench.envs.base import SuiteError
+from nora_bench.envs.errors import SuiteError
 from nora_bench.envs.packs import fingerprint
 from nora_bench.harness.errors import MissingRequirementError
 from nora_bench.harness.execution.asset_guard import AssetWatch

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from fakes import ToyWorld, protocol, start_of
 from nora_bench.envs.base import EpisodeSpec, ObservationSpec, SimulationError
+from nora_bench.envs.errors import PolicyError
 from nora_bench.harness.execution.rollout import Done, Episode, Look
-from nora_bench.policies.base import ActionChunk, PolicyError
+from nora_bench.policies.base import ActionChunk
 
 SPEC = EpisodeSpec("toy", 0, 0, 0, "toy/plain")
 START = start_of(SPEC)

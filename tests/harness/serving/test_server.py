@@ -16,10 +16,11 @@ import pytest
 from fakes import Stagger, Walk, Wrong
 from nora_bench.envs import protocols
 from nora_bench.envs.base import ObservationSpec
+from nora_bench.envs.errors import PolicyError
 from nora_bench.harness.errors import InputError
 from nora_bench.harness.serving.batching import Stopping
 from nora_bench.harness.serving.server import Address
-from nora_bench.policies.base import ActionChunk, BasePolicy, EpisodeStateLost, PolicyContext, PolicyError
+from nora_bench.policies.base import ActionChunk, BasePolicy, EpisodeStateLost, PolicyContext
 from nora_bench.policies.registry import load
 from nora_bench.policies.remote import codec, messages
 from servers import TOY, free_port, observation, served

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from nora_bench.policies.base import PolicyError
+from nora_bench.envs.errors import PolicyError
 from nora_bench.policies.nora.action_stats import Statistics, published
 from nora_bench.policies.nora.action_stats_files import own_statistics
 from nora_bench.policies.nora.action_stats_names import statistics_key

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
-from nora_bench.policies.base import PolicyError
+from nora_bench.envs.errors import PolicyError
 from nora_bench.policies.nora.checkpoint import EMBEDDING, locate, open_checkpoint
 from nora_bench.policies.nora.config import FULL_BACKBONE, ExpertConfig, NoraConfig
 from nora_bench.policies.nora.model.reference import NoraModel

@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
 from nora_bench.envs import suites
+from nora_bench.envs.errors import PolicyError
 from nora_bench.harness.config import RunConfig
-from nora_bench.policies.base import PolicyError
 from nora_bench.policies.checks import check_policy
 from nora_bench.policies.nora.checkpoint import EMBEDDED, open_checkpoint
 from nora_bench.policies.nora.weights import digest

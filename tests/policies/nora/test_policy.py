@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
-from nora_bench.policies.base import PolicyContext, PolicyError
+from nora_bench.envs.errors import PolicyError
+from nora_bench.policies.base import PolicyContext
 from nora_bench.policies.checks import check_policy
 from nora_bench.policies.nora.decoding import Answer
 from nora_bench.policies.nora.policy import NoraPolicy

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
-from nora_bench.policies.base import PolicyError
+from nora_bench.envs.errors import PolicyError
 from nora_bench.policies.nora.pixels import patches
 from nora_bench.policies.nora.prompt import Prompter, rotary_positions
 

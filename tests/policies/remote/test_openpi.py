@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 from nora_bench.envs.base import EnvObservation
-from nora_bench.policies.base import PolicyError
+from nora_bench.envs.errors import PolicyError
 from nora_bench.policies.registry import PolicyRequestError, load
 from nora_bench.policies.remote import messages
 from servers import TOY, free_port, observation, openpi_like

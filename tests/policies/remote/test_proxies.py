@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from nora_bench.policies.base import PolicyError
+from nora_bench.envs.errors import PolicyError
 from nora_bench.policies.registry import load
 from nora_bench.policies.remote.proxies import is_local, proxy_of
 from servers import TOY, free_port, observation, openpi_like

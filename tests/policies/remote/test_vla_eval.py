@@ -5,7 +5,8 @@ import threading
 
 import numpy as np
 import pytest
-from nora_bench.policies.base import EpisodeStateLost, PolicyError
+from nora_bench.envs.errors import PolicyError
+from nora_bench.policies.base import EpisodeStateLost
 from nora_bench.policies.registry import load
 from servers import TOY, observation, openpi_like, process
 

@@ -1,7 +1,8 @@
 """Files in which one episode has two outcomes: nothing is decided by the order of lines."""
 
 import pytest
-from nora_bench.results.store.reader import StoreError, read_run
+from nora_bench.envs.errors import StoreError
+from nora_bench.results.store.reader import read_run
 from nora_bench.results.store.writer import Store
 from nora_bench.results.summary import counts
 

@@ -8,10 +8,10 @@ import subprocess
 import sys
 
 import pytest
-from nora_bench.envs.errors import StoreLocked
+from nora_bench.envs.errors import DiskError, StoreLocked
 from nora_bench.harness.errors import exit_code
 from nora_bench.results.store import locking
-from nora_bench.results.store.writer import DiskError, Store
+from nora_bench.results.store.writer import Store
 from nora_bench.training.engine.checkpoints import claimed
 from nora_bench.training.engine.config import TrainingError
 

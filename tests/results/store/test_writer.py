@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nora_bench.results.store.reader import StoreError, StoreLocked, read_run
+from nora_bench.envs.errors import StoreError, StoreLocked
+from nora_bench.results.store.reader import read_run
 from nora_bench.results.store.records import EpisodeRecord
 from nora_bench.results.store.writer import Store
 

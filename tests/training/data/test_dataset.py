@@ -4,7 +4,7 @@ from nora_bench.training.data.action_stats import bounds
 from nora_bench.training.data.dataset import Chunking, Dataset, split, statistics
 from nora_bench.training.data.demonstrations import DataError
 
-from .made import Numbered, made
+from ..made import Numbered, made
 
 
 def dataset(*demonstrations, every=2, **options):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from nora_bench.training.data.demonstrations import DataError, append, keys, read_file, read_files, task_file, task_files
 
-from .made import made
+from ..made import made
 
 pytest.importorskip("libero", reason="no hf-libero: pip install 'nora-bench[libero]' && nora-bench doctor --fix")
 h5py = pytest.importorskip("h5py", reason="no h5py: pip install 'nora-bench[train]'")

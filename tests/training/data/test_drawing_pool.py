@@ -11,7 +11,7 @@ from nora_bench.envs.base import EnvOptions
 from nora_bench.training.data.drawing_pool import DrawingThread
 from nora_bench.training.data.images import Frames, Look
 
-from .made import made
+from ..made import made
 
 
 class Watched:

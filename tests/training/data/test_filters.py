@@ -1,7 +1,7 @@
 import numpy as np
 from nora_bench.training.data.filters import acting, without_noops
 
-from .made import made
+from ..made import made
 
 
 def action(move, grip):

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from nora_bench.envs import protocols, suites
-from nora_bench.envs.base import EpisodeSpec, ObservationSpec, SuiteError
+from nora_bench.envs.base import EpisodeSpec, ObservationSpec
+from nora_bench.envs.errors import SuiteError
 from nora_bench.envs.libero.sim.env import LiberoEnv
 from nora_bench.policies.base import Observation, PolicyContext
 from nora_bench.policies.images import model_image
@@ -15,7 +16,7 @@ from nora_bench.training.collection.demonstrator import Demonstrator
 from nora_bench.training.collection.perturbation import Noise
 from nora_bench.training.data.images import Frames, Kept, Look, open_frames
 
-from .made import made
+from ..made import made
 
 pytest.importorskip("libero", reason="no hf-libero: pip install 'nora-bench[libero]' && nora-bench doctor --fix")
 pytestmark = pytest.mark.libero

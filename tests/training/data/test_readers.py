@@ -10,7 +10,7 @@ from nora_bench.training.data.known_tasks import suite_of
 from nora_bench.training.data.lerobot import open_lerobot
 from nora_bench.training.data.readers import no_sets, read
 
-from . import others
+from .. import others
 
 pytest.importorskip("h5py", reason="no h5py: pip install 'nora-bench[train]'")
 pytest.importorskip("pyarrow", reason="no pyarrow: pip install 'nora-bench[train]'")

@@ -7,7 +7,7 @@ import pytest
 from nora_bench.training.data.demonstrations import DataError
 from nora_bench.training.data.scene_targets import CATEGORIES, camera_of, positions, targets
 
-from .made import made
+from ..made import made
 
 LOOKING_DOWN = '<mujoco><worldbody><camera name="agentview" pos="0 0 2" quat="1 0 0 0" fovy="90"/></worldbody></mujoco>'
 

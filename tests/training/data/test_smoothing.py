@@ -3,7 +3,7 @@
 import numpy as np
 from nora_bench.training.data.filters import smoothed
 
-from .made import made
+from ..made import made
 
 
 def jittering(steps=40, switch=None, **changes):

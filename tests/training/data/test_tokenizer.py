@@ -8,7 +8,7 @@ from nora_bench.training.data.dataset import Chunking, statistics
 from nora_bench.training.data.demonstrations import DataError, append
 from nora_bench.training.data.tokenizer import all_chunks, examine
 
-from .made import made
+from ..made import made
 
 pytest.importorskip("tokenizers", reason="no tokenizers: pip install 'nora-bench[nora]'")
 

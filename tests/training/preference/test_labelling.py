@@ -27,7 +27,7 @@ from nora_bench.training.world_model.config import NANO, PredictorConfig, WorldM
 from nora_bench.training.world_model.latents import Latents, Windows
 from scipy.stats import binomtest
 
-from .toy_data import CHUNK, ENTRY, STATS, ToyPictures, walk
+from ..toy_data import CHUNK, ENTRY, STATS, ToyPictures, walk
 
 TINY = WorldModelConfig({**NANO.encoder, "crop_size": 32}, PredictorConfig(64, 2, 4, 2.0), False)
 

@@ -15,7 +15,7 @@ from nora_bench.training.sft.data import SftExamples, bounds, require_scenes
 from nora_bench.training.sft.recipe import DataSettings, SftRecipe
 from nora_bench.training.sft.stage import Prepared
 
-from .made import Numbered, made
+from ..made import Numbered, made
 
 RECIPES = ("nano", "nano-plain", "paper", "released", "released-rlds")
 

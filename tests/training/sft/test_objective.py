@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("accelerate", reason="no accelerate: pip install 'nora-bench[train]'")
 import torch
-from nora_bench.policies.base import PolicyError
+from nora_bench.envs.errors import PolicyError
 from nora_bench.policies.fast import FastTokenizer
 from nora_bench.policies.nora.checkpoint import open_checkpoint
 from nora_bench.policies.nora.policy import NoraPolicy

@@ -12,7 +12,7 @@ from nora_bench.training.world_model.model import WorldModel
 from nora_bench.training.world_model.objective import Window, WorldModelObjective
 from safetensors.torch import save_file
 
-from .toy_data import STATS, ToyPictures, walk
+from ..toy_data import STATS, ToyPictures, walk
 
 TINY = WorldModelConfig({**NANO.encoder, "crop_size": 32, "hidden_size": 24}, PredictorConfig(24, 2, 2, 2.0), False)
 

@@ -4,7 +4,8 @@ import hashlib
 
 import numpy as np
 import pytest
-from nora_bench.envs.base import EpisodeSpec, ObservationSpec, SceneCheckError, SimulationError, SuiteError
+from nora_bench.envs.base import EpisodeSpec, ObservationSpec, SceneCheckError, SimulationError
+from nora_bench.envs.errors import SuiteError
 
 pytestmark = pytest.mark.libero
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from nora_bench.envs.base import SuiteError
+from nora_bench.envs.errors import SuiteError
 from nora_bench.envs.manifest import damaged
 from nora_bench.envs.packs import fingerprint
 from nora_bench.envs.simpler.assets import fetch, packs

@@ -10,7 +10,8 @@ import pytest
 
 pytest.importorskip("sapien", reason="needs the extra [simpler]: pip install '.[simpler]'")
 
-from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec, SimulationError, SuiteError
+from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec, SimulationError
+from nora_bench.envs.errors import SuiteError
 from nora_bench.envs.protocols import get
 from nora_bench.envs.simpler.sim.env import SapienEnv
 from nora_bench.envs.simpler.sim.robot import HEAD_TILT, JOINTS, START
