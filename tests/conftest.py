@@ -1,11 +1,66 @@
 import os
+
+# Before any numerical library is loaded: parallel test processes share the cores instead of each taking all of them.
+if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
+    threads = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, str(threads))
+
 import signal
 import sysconfig
 import venv
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
+
+LONGEST_FIRST = (
+    "training/reproduce/test_nora.py",
+    "harness/test_selfcheck.py",
+    "envs/simpler/parity/test_physics.py",
+    "envs/libero/sim/test_env.py",
+    "harness/cluster/test_actors.py",
+    "envs/libero/test_standin_physics.py",
+    "training/data/test_images.py",
+    "harness/replay/test_video.py",
+    "test_style.py",
+    "training/collection/test_collect.py",
+    "policies/nora/model/test_engine.py",
+    "training/preference/test_labelling.py",
+)
+"""Files that take minutes (`pytest --durations=25`), started first so that no process is left alone with one at the end."""
+GIB_PER_PROCESS = 3.0
+"""Memory of a test process with a simulator or a nano model and its workers."""
+
+
+MARKERS = {
+    "envs/simpler/": "simpler",
+    "harness/test_simpler_runs.py": "simpler",
+    "policies/test_scripted_simpler_worlds.py": "simpler",
+    "policies/nora/": "train",
+    "training/": "train",
+    "harness/cluster/": "ray",
+}
+"""Start of a test file's path -> marker: tests are selected by marker, never by what happens to be installed."""
+
+
+def pytest_collection_modifyitems(items):
+    """Mark tests by MARKERS, order files by LONGEST_FIRST; the order within a file stays."""
+    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    folder = Path(__file__).parent
+    for item in items:
+        path = item.path.relative_to(folder).as_posix()
+        for start, marker in MARKERS.items():
+            if path.startswith(start):
+                item.add_marker(marker)
+    items.sort(key=lambda item: place.get(item.path.relative_to(folder).as_posix(), len(place)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """`-n auto`: as many processes as there are cores and memory for."""
+    return max(1, min(os.cpu_count() or 1, int(psutil.virtual_memory().available / 2**30 / GIB_PER_PROCESS)))
 
 
 @dataclass(frozen=True)

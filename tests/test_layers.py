@@ -1,69 +1,60 @@
-"""Who may import whom, read from the code itself."""
+"""Import rules, read from the code: order of packages, no circles, short chains, heavy libraries by folder."""
 
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
     "envs": set(),
-    "policies": {"envs"},
+    "policies": {"envs", "results.store"},
     "results": {"envs"},
     "harness": {"envs", "policies", "results"},
     "training": {"envs", "policies", "results", "harness"},
 }
 HEAVY = {"torch", "mujoco", "robosuite", "libero", "sapien", "pandas", "scipy", "matplotlib", "numba", "transformers", "ray"}
-"""Never at module level: whoever imports nora_bench pays for them, and may not have them."""
-SIMULATOR = {f"envs.libero.{name}" for name in ("engine", "osc", "privileged", "render", "scene")} | {
-    f"envs.simpler.{name}"
-    for name in (
-        *("bodies", "cabinet", "controllers", "convex", "kinematics", "looks", "motion"),
-        *("physics_parity", "privileged", "robot", "scene"),
-        *("settling", "solver", "urdf", "visuals", "world"),
-    )
-}
-"""Modules that stand on a simulator and load it: imported by a world when it is built, by nobody at module level."""
-MODEL = {f"policies.nora.{name}" for name in ("engine", "expert", "fusing", "graphs", "model", "vision")} | {
-    f"training.{name}"
-    for name in (
-        *("auxiliary", "average", "backbone", "checkpoints", "cost", "feed", "flow", "loop", "nano_start", "objective"),
-        *("publish", "sft", "sft_data", "sft_recipe", "sft_stage", "starting", "tally", "trained"),
-        *("preference.dpo", "preference.objective", "preference.prompts", "preference.terms"),
-        *("world_model.model", "world_model.objective", "world_model.predictor"),
-    )
-}
-"""Modules that stand on torch: imported by each other, by a policy when its weights are loaded, by a verb when it trains."""
+"""Libraries that are slow to import or optional: imported in the function that uses them, except in HEAVY_FOLDERS."""
+HEAVY_FOLDERS = (
+    *("envs.libero.sim", "envs.simpler.sim", "envs.simpler.parity", "policies.nora.model"),
+    *("training.engine", "training.models", "training.sft", "training.preference", "training.world_model"),
+)
+"""Folders whose modules may load a simulator or torch when they are imported."""
 LIGHT_CLI = {"typer", "rich"}
-"""What a verb's module may import at module level beside the standard library and us: `--help` waits for it."""
-CHAIN = 9
-"""Most imports in a row, each loading the next, within one package."""
+"""Libraries that a command's module may import at module level beside the standard library: `--help` waits for them."""
+LONGEST_CHAIN = 9
+"""Most imports in a row within one package."""
 
 
 def modules() -> dict[str, Path]:
     """Dotted name below nora_bench -> file."""
-    found = {}
+    files = {}
     for package in MAY_IMPORT:
         for path in sorted((ROOT / package).rglob("*.py")):
             parts = path.relative_to(ROOT).with_suffix("").parts
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
+            files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return files
 
 
 MODULES = modules()
 
 
-def imports(name: str, *, everywhere: bool) -> Iterator[str]:
-    """What a module imports: absolute names of others, names below nora_bench as `.envs.base`.
+@cache
+def tree(name: str) -> ast.Module:
+    """Syntax tree of a module."""
+    return ast.parse(MODULES[name].read_text(encoding="utf-8"))
 
-    `everywhere` includes imports inside functions; without it, only those that run when the module is loaded.
+
+def imports(name: str, *, everywhere: bool) -> Iterator[str]:
+    """Modules that a module imports: absolute names of other libraries, names below nora_bench as `.envs.base`.
+
+    `everywhere` includes imports inside functions; without it, only those that run when the module is loaded. Imports under
+    TYPE_CHECKING never count.
     """
-    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
     package = name if MODULES[name].name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(tree) if everywhere else _at_load(tree):
+    for node in _nodes(tree(name), everywhere=everywhere):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -79,79 +70,106 @@ def _from(node: ast.ImportFrom, package: str) -> Iterator[str]:
     base = ["", *package.split(".")][: len(package.split(".")) + 2 - node.level]
     target = ".".join([*base, *filter(None, [node.module])])
     for alias in node.names:
-        deeper = f"{target}.{alias.name}"
-        yield deeper if deeper.removeprefix(".") in MODULES else target
+        submodule = f"{target}.{alias.name}"
+        yield submodule if submodule.removeprefix(".") in MODULES else target
 
 
-def _at_load(tree: ast.AST) -> Iterator[ast.AST]:
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or _only_for_types(node):
+def _nodes(parent: ast.AST, *, everywhere: bool) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(parent):
+        in_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if _only_for_types(node) or (in_function and not everywhere):
             continue
         yield node
-        yield from _at_load(node)
+        yield from _nodes(node, everywhere=everywhere)
 
 
 def _only_for_types(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
-def ours(name: str, *, everywhere: bool) -> set[str]:
-    """Modules of ours that a module imports."""
-    return {found.removeprefix(".") for found in imports(name, everywhere=everywhere) if found.startswith(".")} & MODULES.keys()
+def own(name: str, *, everywhere: bool) -> set[str]:
+    """Modules of nora-bench that a module imports."""
+    names = {target.removeprefix(".") for target in imports(name, everywhere=everywhere) if target.startswith(".")}
+    return (names & MODULES.keys()) - {name}
 
 
-GRAPH = {name: ours(name, everywhere=False) for name in MODULES}
+LOADED = {name: own(name, everywhere=False) for name in MODULES}
+IMPORTED = {name: own(name, everywhere=True) for name in MODULES}
 
 
-def test_there_are_modules_to_look_at():
-    assert {"envs.base", "policies.base", "harness.cli", "results.records"} <= MODULES.keys()
-    assert "envs.base" in GRAPH["policies.base"]
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_a_module_imports_only_from_the_layers_below(name):
-    own = name.partition(".")[0]
-    others = {found.partition(".")[0] for found in ours(name, everywhere=True)} - {own}
-    assert others <= MAY_IMPORT[own]
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_a_module_names_its_own_package_by_relative_imports(name):
-    assert not [found for found in imports(name, everywhere=True) if found.partition(".")[0] == "nora_bench"]
-
-
-def test_no_modules_import_each_other_in_a_circle():
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """One import circle, empty where there is none."""
     try:
-        TopologicalSorter(GRAPH).prepare()
+        TopologicalSorter(graph).prepare()
     except CycleError as error:
-        pytest.fail(f"import cycle: {' -> '.join(error.args[1])}")
+        return error.args[1]
+    return []
 
 
-def test_chains_of_imports_stay_short():
+def test_graph_contains_known_modules():
+    assert {"envs.base", "policies.base", "harness.cli", "results.store.records"} <= MODULES.keys()
+    assert "envs.base" in LOADED["policies.base"]
+
+
+def test_packages_import_only_from_the_packages_below():
+    wrong = [
+        f"{name} -> {other}"
+        for name, others in IMPORTED.items()
+        for other in others
+        if (package := name.partition(".")[0]) != other.partition(".")[0]
+        and not any(other == allowed or other.startswith(f"{allowed}.") for allowed in MAY_IMPORT[package])
+    ]
+    assert wrong == []
+
+
+def test_own_modules_are_imported_relatively():
+    wrong = [name for name in MODULES if any(t.partition(".")[0] == "nora_bench" for t in imports(name, everywhere=True))]
+    assert wrong == []
+
+
+def test_modules_have_no_import_circle():
+    assert circle(IMPORTED) == []
+
+
+def folder(name: str) -> str:
+    """The folder of a module; the module itself where its folder contains others (`envs.libero.suite` beside `envs.libero.sim`)."""
+    path = MODULES[name].parent
+    has_folders = any((child / "__init__.py").is_file() for child in path.iterdir() if child.is_dir())
+    return name if has_folders else ".".join(path.relative_to(ROOT).parts)
+
+
+def test_folders_have_no_import_circle():
+    graph: dict[str, set[str]] = {}
+    for name, others in IMPORTED.items():
+        graph.setdefault(folder(name), set()).update(folder(other) for other in others if folder(other) != folder(name))
+    assert circle(graph) == []
+
+
+def test_import_chains_are_short():
     depth: dict[str, int] = {}
-    for name in TopologicalSorter(GRAPH).static_order():
-        own = [other for other in GRAPH[name] if other.partition(".")[0] == name.partition(".")[0]]
-        depth[name] = max((1 + depth[other] for other in own), default=0)
-    assert {name: length for name, length in depth.items() if length > CHAIN} == {}
+    for name in TopologicalSorter(IMPORTED).static_order():
+        same_package = [other for other in IMPORTED[name] if other.partition(".")[0] == name.partition(".")[0]]
+        depth[name] = max((1 + depth[other] for other in same_package), default=0)
+    assert {name: length for name, length in depth.items() if length > LONGEST_CHAIN} == {}
 
 
 def heavy(name: str) -> set[str]:
-    """Heavy libraries that are loaded with the module."""
-    return {other.partition(".")[0] for other in imports(name, everywhere=False)} & HEAVY
+    """Heavy libraries that a module imports when it is loaded."""
+    return {target.partition(".")[0] for target in imports(name, everywhere=False)} & HEAVY
 
 
-@pytest.mark.parametrize("name", sorted(MODULES.keys() - SIMULATOR - MODEL))
-def test_heavy_libraries_and_the_modules_on_them_are_imported_where_they_are_used(name):
-    assert heavy(name) == set()
-    assert GRAPH[name] & (SIMULATOR | MODEL) == set()
+def test_heavy_libraries_are_loaded_only_by_their_folders():
+    loads: dict[str, bool] = {}
+    for name in TopologicalSorter(LOADED).static_order():
+        loads[name] = bool(heavy(name)) or any(loads[other] for other in LOADED[name])
+    wrong = [name for name, is_heavy in loads.items() if is_heavy and not name.startswith(tuple(f"{f}." for f in HEAVY_FOLDERS))]
+    assert wrong == []
 
 
-@pytest.mark.parametrize("name", sorted(SIMULATOR | MODEL))
-def test_only_modules_that_need_a_simulator_or_a_model_are_excused(name):
-    assert heavy(name) or GRAPH[name] & (SIMULATOR | MODEL)
-
-
-@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("harness.cli.")])
-def test_a_verb_loads_nothing_that_help_would_wait_for(name):
-    loaded = {found.partition(".")[0] for found in imports(name, everywhere=False) if not found.startswith(".")}
-    assert loaded - LIGHT_CLI - sys.stdlib_module_names == set()
+def test_commands_load_only_light_libraries():
+    wrong = {}
+    for name in MODULES:
+        if name.startswith(("harness.cli.", "training.cli.")):
+            loaded = {target.partition(".")[0] for target in imports(name, everywhere=False) if not target.startswith(".")}
+            wrong |= {name: extra} if (extra := loaded - LIGHT_CLI - sys.stdlib_module_names) else {}
+    assert wrong == {}
