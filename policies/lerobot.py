@@ -1,8 +1,8 @@
 """Checkpoints of LeRobot policies (ACT, π0, π0.5, π0-FAST, SmolVLA ...) through the package `lerobot`.
 
 `lerobot` (0.4) and nora-bench want different versions of things, so it has an interpreter of its own, which serves the policy
-(`nora-bench serve --policy lerobot`, docs/others.md). Observations are answered one by one, noise drawn from the episode's key:
-an answer depends on nothing else.
+(`nora-bench serve --policy lerobot`, docs/guide/other_models.md). Observations are answered one by one, noise
+drawn from the episode's key: an answer depends on nothing else.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _load(folder: Path, device: str) -> tuple[Any, Any, Any]:
         )
     except ImportError:
         raise PolicyError(
-            "LeRobot checkpoints need the package lerobot in an interpreter of their own; docs/others.md says how"
+            "LeRobot checkpoints need the package lerobot in an interpreter of their own; docs/guide/other_models.md says how"
         ) from None
     config = PreTrainedConfig.from_pretrained(folder)
     if device != "auto":

@@ -2,7 +2,7 @@
 
 `transformers` has no classes of its own for OpenVLA and SpatialVLA; it imports those that lie beside the weights. They were
 written for one version of it and are not maintained, so such a policy has an interpreter of its own, which serves it
-(docs/others.md).
+(docs/guide/other_models.md).
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class HubCodePolicy(BasePolicy):
             import torch
             import transformers  # noqa: F401
         except ImportError as error:
-            raise PolicyError(f"{self.MODEL} needs {error.name}; docs/others.md says how to set it up") from None
+            raise PolicyError(f"{self.MODEL} needs {error.name}; docs/guide/other_models.md says how to set it up") from None
         device = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
         try:
             return self.load(folder, device)
@@ -162,7 +162,7 @@ class HubCodePolicy(BasePolicy):
         except Exception as error:  # whatever foreign code raises
             raise PolicyError(
                 f"{self.checkpoint} cannot be loaded: {type(error).__name__}: {error}. Its code was written for transformers "
-                f"{self.WRITTEN_FOR}, here is {version('transformers')}; docs/others.md says how to set up that one"
+                f"{self.WRITTEN_FOR}, here is {version('transformers')}; docs/guide/other_models.md says how to set up that one"
             ) from error
 
     def _choose(self, folder: Path, suites: Sequence[str]) -> dict[str, Chosen]:
@@ -193,7 +193,7 @@ class HubCodePolicy(BasePolicy):
         if not self._looks:
             raise PolicyError(
                 f"the code of {self.checkpoint} answered without looking at the picture. It was written for transformers "
-                f"{self.WRITTEN_FOR}, here is {version('transformers')}; docs/others.md says how to set up that one"
+                f"{self.WRITTEN_FOR}, here is {version('transformers')}; docs/guide/other_models.md says how to set up that one"
             )
 
 
@@ -229,7 +229,7 @@ def refuse_parts(folder: Path, name: str) -> None:
     if parts:
         raise PolicyError(
             f"{name} holds weights that are not part of the model, and would be left out: {', '.join(parts[:SHOWN])}. An adapter "
-            "must be merged first; heads of OpenVLA-OFT need its own server (docs/others.md)"
+            "must be merged first; heads of OpenVLA-OFT need its own server (docs/guide/other_models.md)"
         )
 
 

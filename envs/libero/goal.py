@@ -1,7 +1,7 @@
 """LIBERO's goal predicates, compiled once per task into a few array look-ups.
 
 Same truth values as LIBERO's own evaluation at every step (tests/envs/libero/test_goal.py), at a hundredth of its
-cost; forms that no suite's goals use are left to LIBERO. Definitions: docs/libero.md, from LIBERO's
+cost; forms that no suite's goals use are left to LIBERO. Definitions: docs/reference/libero.md, from LIBERO's
 `object_states` and `predicates`. Positions and contacts are those that the last physics step started from (2 ms
 old), joint values are current, as in LIBERO.
 """

@@ -1,6 +1,6 @@
 """Replays recordings of the real LIBERO in our own world and measures how far the two are apart.
 
-A recording is `<name>.npz` beside `<name>.json` (fields: docs/parity.md), made with hard resets, robosuite's own
+A recording is `<name>.npz` beside `<name>.json` (fields: docs/evidence/parity.md), made with hard resets, robosuite's own
 stepping and both cameras on. Judged within 1e-9: states after reset and after the initial state, fixture poses, the
 first five steps with their observations and rewards. Later steps are reported, because contact makes the last bits of
 another CPU grow; a recorded success must come within a few steps of its own. Pictures are judged on the official pack.
@@ -42,7 +42,7 @@ def compare(folder: Path, options: EnvOptions, *, pictures: bool) -> Iterator[Ch
     """Replay every recording of a folder; yields checks case by case.
 
     Args:
-        folder: laid out as docs/parity.md says.
+        folder: laid out as docs/evidence/parity.md says.
         options: assets and GL backend to replay with.
         pictures: judge pictures too (official pack, GL at hand).
 
@@ -75,7 +75,7 @@ def _read(stem: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         for key in ("states", "actions", "done", "body_pos", "body_quat", *OBSERVED):
             arrays[key]
     except (OSError, ValueError, KeyError) as error:
-        raise SuiteError(f"{stem} is not a LIBERO recording: {error!r}. Layout: docs/parity.md") from None
+        raise SuiteError(f"{stem} is not a LIBERO recording: {error!r}. Layout: docs/evidence/parity.md") from None
     return facts, arrays
 
 

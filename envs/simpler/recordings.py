@@ -1,4 +1,4 @@
-"""Recordings of the real SimplerEnv as values: one episode is `<name>.npz` beside `<name>.json` (docs/simplerenv.md)."""
+"""Recordings of upstream SimplerEnv: one episode is `<name>.npz` beside `<name>.json` (docs/reference/simplerenv.md)."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def read(stem: Path) -> Recording:
         for name in ARRAYS:
             arrays[name]
     except (OSError, ValueError, KeyError) as error:
-        raise SuiteError(f"{stem} is not a SimplerEnv recording: {error!r}. Layout: docs/simplerenv.md") from None
+        raise SuiteError(f"{stem} is not a SimplerEnv recording: {error!r}. Layout: docs/reference/simplerenv.md") from None
     return Recording(stem.name, facts, arrays)
 
 

@@ -34,7 +34,7 @@ def compare(
     Example: `nora-bench compare runs/libero-nora runs/libero-nora-1.5`
 
     Exact test paired by initial state, 95 % intervals that hold together, p-values corrected over the columns of the table
-    (Holm), and how many initial states would settle what is open. See docs/statistics.md.
+    (Holm), and how many initial states would settle what is open. See docs/reference/statistics.md.
     """
     from ...results.store.reader import read_run
     from ..errors import InputError

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def parity(
-    folder: Annotated[Path, typer.Argument(help="Recordings laid out as docs/parity.md says, or a folder of such folders.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Recordings laid out as docs/evidence/parity.md says, or a folder of such folders.")
+    ],
     assets: Annotated[str, typer.Option(envvar="NORA_BENCH_ASSETS", help="auto, official, standin or a folder.")] = "auto",
     pictures: Annotated[bool, typer.Option(help="Compare pictures too, on the official pack.")] = True,
     every: Annotated[bool, typer.Option("--all", help="Print every check, not the worst of each quantity.")] = False,
@@ -47,13 +49,13 @@ def _checks(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
     from ..errors import InputError
 
     if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder. Type: nora-bench parity FOLDER (layout: docs/parity.md)")
+        raise InputError(f"{folder} is not a folder. Type: nora-bench parity FOLDER (layout: docs/evidence/parity.md)")
     places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
     libero = [place for place in places if _is_libero(place)]
     simpler = [place for place in places if stems(place)]
     nora = [place for place in places if is_recorded(place)]
     if not libero and not simpler and not nora:
-        raise InputError(f"{folder} holds no recordings of a known layout (docs/parity.md)")
+        raise InputError(f"{folder} holds no recordings of a known layout (docs/evidence/parity.md)")
     for place in libero:
         yield from _libero(place, assets, pictures=pictures)
     for place in simpler:

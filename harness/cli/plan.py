@@ -35,7 +35,7 @@ def plan(
     Example: `nora-bench plan --suite libero --detect 3 --power 80 --from runs/libero-nora`
 
     Every column of the table that fits the suites is one hypothesis; 5 % are divided by their number (Holm). Both policies are
-    taken to be played on the same initial states; what pairing gains beyond that is not counted on. See docs/statistics.md.
+    assumed to run on the same initial states; what pairing gains beyond that is not counted. See docs/reference/statistics.md.
     """
     from ...results.statistics import sample_size
     from ..config import integers

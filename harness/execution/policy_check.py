@@ -27,8 +27,8 @@ UNCHECKED = frozenset({"undeclared", "replayed"})
 """Marks of policies that are not asked again: servers of which nothing is known, and recordings, which know no other keys."""
 ADVICE = (
     "With more than one worker its episodes would be played with other actions than alone. Keep what is remembered by "
-    "observation.key, begin it anew at decision 0 and drop it in forget (docs/policies.md; nora_bench.check_policy examines "
-    "it), or type --workers 1. --no-policy-check plays without this check"
+    "observation.key, begin it anew at decision 0 and drop it in end_episode (docs/guide/policies.md; nora_bench.check_policy "
+    "examines it), or type --workers 1. --no-policy-check plays without this check"
 )
 
 
@@ -99,7 +99,7 @@ class PolicyCheck:
         if [*_differences(self._alone(asked), alone, exact=True)]:
             self._note(
                 "policy check: the policy answers the same question differently when it is asked again: its episodes cannot be "
-                "repeated; randomness comes from observation.rng() (docs/policies.md)"
+                "repeated; randomness comes from observation.rng() (docs/guide/policies.md)"
             )
             return
         (others,) = self._alone([company])

@@ -90,7 +90,7 @@ def _find_backend(config: RunConfig, suite: Suite) -> tuple[str, str]:
     if backend and backend == foreign and not python:
         raise MissingRequirementError(
             f"backend {foreign} needs an interpreter of its own. Type: nora-bench run --python {suite.family}=/path/to/python ..."
-            "   (docs/simplerenv.md says how to set one up)"
+            "   (docs/reference/simplerenv.md says how to set one up)"
         )
     return backend, python or sys.executable
 

@@ -154,7 +154,7 @@ def libero_state(proprio: Mapping[str, Array], *, shortest: bool = False) -> Arr
     """[8] float64: hand x y z (m), axis times angle (rad), two finger positions (m), as LIBERO's data sets hold them.
 
     Args:
-        proprio: LIBERO's, see docs/libero.md.
+        proprio: LIBERO's, see docs/reference/libero.md.
         shortest: angles up to half a turn (vla-eval's default) instead of robosuite's up to a whole one.
     """
     missing = {"eef_pos", "eef_quat", "gripper_qpos"} - proprio.keys()

@@ -1,6 +1,6 @@
 """What is kept of a run: one `EpisodeRecord` per finished episode, one `run.json` per run.
 
-The format is versioned, documented in docs/records.md and frozen by a test. It is plain JSON: reading it
+The format is versioned, documented in docs/reference/records.md and frozen by a test. It is plain JSON: reading it
 needs none of our code.
 """
 

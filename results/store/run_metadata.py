@@ -1,4 +1,4 @@
-"""What `run.json` may hold, as types: what readers of a run rely on, whoever wrote it. Meanings: docs/records.md."""
+"""What `run.json` may hold, as types: what readers of a run rely on, whoever wrote it. Meanings: docs/reference/records.md."""
 
 from __future__ import annotations
 

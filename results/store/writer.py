@@ -224,7 +224,7 @@ def _line(record: EpisodeRecord) -> bytes:
     except (TypeError, ValueError, msgspec.MsgspecError) as error:
         raise StoreError(
             f"episode {record.key} cannot be recorded: {error}; "
-            "its fields must be as `docs/records.md` says (plain numbers, no NaN)"
+            "its fields must be as `docs/reference/records.md` says (plain numbers, no NaN)"
         ) from None
     return sealed(line) + b"\n"
 
@@ -233,7 +233,9 @@ def _run_bytes(run: Mapping[str, Any]) -> bytes:
     try:
         return (json.dumps(run, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
     except (TypeError, ValueError) as error:
-        raise StoreError(f"{RUN_FILE} cannot be written: {error}; its values must be plain JSON, see `docs/records.md`") from None
+        raise StoreError(
+            f"{RUN_FILE} cannot be written: {error}; its values must be plain JSON, see `docs/reference/records.md`"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ settings.load_profile("full" if INPUTS else "sample")
 
 
 def pytest_terminal_summary(terminalreporter):
-    """The table of docs/security.md, after a full run."""
+    """The table of docs/reference/security.md, after a full run."""
     if not INPUTS:
         return
     terminalreporter.write_line("| reader | inputs | results | errors | slowest input (s) | time (s) |")

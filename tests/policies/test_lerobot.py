@@ -79,7 +79,7 @@ def test_without_lerobot_it_says_where_to_read_on(tmp_path, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "lerobot", None)
     monkeypatch.setitem(sys.modules, "lerobot.configs.policies", None)
-    with pytest.raises(PolicyError, match=r"interpreter of their own; docs/others\.md"):
+    with pytest.raises(PolicyError, match=r"interpreter of their own; docs/guide/other_models\.md"):
         load("lerobot", {"path": str(tmp_path)})
 
 

@@ -17,7 +17,7 @@ PEAK, UTILISATION = 989e12, 0.4
 """bfloat16 operations per second of an H100 SXM (dense, data sheet), and the share of them that is assumed to be reached."""
 DEVICES = 8
 TEXT, VISION, EXPERT, VIDEO, PREDICTOR = 3.090e9, 0.669e9, 0.228e9, 1.012e9, 0.305e9
-"""Parameters (docs/nora.md, docs/preference.md)."""
+"""Parameters (docs/guide/nora.md, docs/guide/preference.md)."""
 PROMPT, PATCHES, CHUNK, ANSWER = 97, 256, 5, 15
 """Tokens of a prompt with picture, patches of a picture, actions of a chunk, tokens of its answer (FAST, about 13, and two)."""
 FRAME = 258

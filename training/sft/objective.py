@@ -1,6 +1,6 @@
 """Supervised fine-tuning: NORA (cross entropy on FAST tokens) and NORA-1.5 (cross entropy + 10 x flow matching).
 
-As released (docs/training.md has the differences): next-token loss over the action tokens, the end of the turn and the
+As released (docs/guide/training.md has the differences): next-token loss over the action tokens, the end of the turn and the
 newline after it; the flow's target is noise minus action at times drawn from Beta(1.5, 1); the expert sees picture,
 instruction and chat template, never the action tokens; its gradient reaches the backbone through keys and values.
 """

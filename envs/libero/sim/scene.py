@@ -3,7 +3,7 @@
 An episode is a pure function of (task, initial state, seed). What leaks between episodes in LIBERO is closed at
 `reset`: the fixtures' poses (drawn from numpy's global generator, seeded right before), the list of joint samplers
 (grows only at hard resets, which are never made), the gripper's running command and the controller (made anew), the
-sampling clock (see SAMPLE_SUBSTEP) and the solver's warm start (zeroed). docs/libero.md lists each with its test.
+sampling clock (see SAMPLE_SUBSTEP) and the solver's warm start (zeroed). docs/reference/libero.md lists each with its test.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Our kinematics, plans, settling and motion held against recordings of upstream's engine.
 
-Replays start from the recorded joints and objects. What is judged, and why no closer: docs/simplerenv_parity.md. The
+Replays start from the recorded joints and objects. What is judged, and why no closer: docs/evidence/simplerenv_parity.md. The
 recorded random drops of an orange, which rolls, and scenes with distractors, which fall on each other, are only reported.
 """
 

@@ -80,7 +80,7 @@ DAMPING = (
 )
 FORCE_LIMIT = (300.0, 300.0, 100.0, 100.0, 100.0, 100.0, 100.0, 60.0, 60.0, 100.0, 100.0)
 FINGER_ARMATURE = 3e-3
-"""kg m2 added to the two finger joints, which PhysX 5 lets chatter otherwise; docs/simplerenv_parity.md has the choice."""
+"""kg m2 added to the two finger joints, which PhysX 5 lets chatter otherwise; docs/evidence/simplerenv_parity.md has why."""
 LAG = (1 - 1 / PLAYING.iterations) / (2 * PHYSICS_HZ)
 """s. Upstream's PhysX 4 held a drive's spring against where the joint is at the end of a physics step, PhysX 5's TGS against
 where it is on the way, on average half a step earlier; stiffness times this, added to the damping, makes up for it."""

@@ -2,7 +2,7 @@
 
 A resting place depends on the pack's shapes and the placements alone, so it is found once and used for every look of the
 same scene. Upstream settles in a scene that its constructor has already simulated once, with the robot parked 10 m
-away; docs/simplerenv_parity.md has what that changes.
+away; docs/evidence/simplerenv_parity.md has what that changes.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ PHYSICS_HZ = 513
 
 @dataclass(frozen=True, slots=True)
 class Solver:
-    """What of the engine's settings differs between playing and settling, and from upstream's; docs/simplerenv_parity.md
+    """What of the engine's settings differs between playing and settling, and from upstream's; docs/evidence/simplerenv_parity.md
     has the reasons."""
 
     iterations: int

@@ -1,6 +1,6 @@
 """The original SimplerEnv (SAPIEN 2.2.2) as a `Env`: upstream's own environments, built and reset as its evaluator does.
 
-Runs in an interpreter of its own (docs/simplerenv.md), which needs numpy and msgpack of ours and nothing else; the syntax
+Runs in an interpreter of its own (docs/reference/simplerenv.md), which needs only numpy and msgpack of ours; the syntax
 stays within Python 3.10. A world that shows no pictures builds no camera: physics, rules and random streams are
 untouched by that, and no Vulkan driver is needed.
 """
@@ -24,7 +24,7 @@ from ..grid import EpisodeSetup
 from ..setup import setup_of
 
 CAMERA = "overhead_camera"
-SET_UP = "docs/simplerenv.md says how to set up its interpreter"
+SET_UP = "docs/reference/simplerenv.md says how to set up its interpreter"
 _kept_alive: list[Any] = []
 """Scenes without a renderer: SAPIEN 2.2.2 crashes when it takes one down."""
 

@@ -1,6 +1,6 @@
 """Ours against recordings of the released NORA models: FAST, pictures, backbone, expert, sampling, tokens, losses, gradients.
 
-Nothing here knows the sizes or numbers of one recording: any folder of that layout is compared (docs/parity.md).
+Nothing here knows the sizes or numbers of one recording: any folder of that layout is compared (docs/evidence/parity.md).
 Differences of model outputs are divided by the recorded quantity's largest magnitude where that is above 1.
 """
 

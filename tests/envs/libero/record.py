@@ -1,4 +1,4 @@
-"""Record episodes of LIBERO's own environment in the layout of docs/parity.md.
+"""Record episodes of LIBERO's own environment in the layout of docs/evidence/parity.md.
 
     python tests/envs/libero/record.py OUT libero_goal/1 libero_10/3 [--assets FOLDER] [--steps 20]
 

@@ -14,7 +14,7 @@ def test_every_field_of_a_record_is_in_the_schema(record):
 
 
 def test_every_field_is_documented(repository):
-    page = (repository / "docs" / "records.md").read_text(encoding="utf-8")
+    page = (repository / "docs" / "reference" / "records.md").read_text(encoding="utf-8")
     assert [name for name in schema.schema()["properties"] if f"`{name}`" not in page] == []
 
 

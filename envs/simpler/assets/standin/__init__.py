@@ -1,4 +1,4 @@
-"""Stand-in assets for SimplerEnv in upstream's layout: its numbers for physics, our own looks (docs/standin_assets.md)."""
+"""Stand-in assets for SimplerEnv in upstream's layout: its physics, another appearance (docs/reference/standin_assets.md)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The backend `upstream` asks the original package for what its evaluator asks for, from an interpreter of its own.
 
-The real package is played where NORA_BENCH_SIMPLER_PYTHON names an interpreter that has it (docs/simplerenv.md).
+The real package is played where NORA_BENCH_SIMPLER_PYTHON names an interpreter that has it (docs/reference/simplerenv.md).
 """
 
 import json
