@@ -85,7 +85,7 @@ def reopen(prepared: Prepared, folder: Path) -> Store:
             finished=None,
             resumed=[*store.run.get("resumed", []), session["started"]],
             sessions=[*run_sessions.earlier(store.run), session],
-            unfinished={**(store.run.get("unfinished") or {}), **store.left_begun()},
+            unfinished={**(store.run.get("unfinished") or {}), **store.interrupted_starts()},
         )
     except BaseException:
         store.close()
@@ -284,7 +284,7 @@ def _conclude(
         utilisation=used,
         **({"until": asdict(runner.until.verdict)} if runner.until else {}),
     )
-    store.forget_begun()
+    store.clear_starts()
     if measured := seat.metrics():  # after all else is written: this asks the policy, which may fail
         store.update_run(utilisation={**used, "policy": measured})
 

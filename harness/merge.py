@@ -17,7 +17,7 @@ from typing import Any
 from ..envs.errors import StoreError
 from ..results.conditions import conditions, differences
 from ..results.store import sessions
-from ..results.store.conflicts import outcome, same_states
+from ..results.store.conflicts import outcome_fields, same_states
 from ..results.store.integrity import read_actions
 from ..results.store.reader import StoredRun
 from ..results.store.records import EpisodeRecord
@@ -33,7 +33,7 @@ TAKEN = ("status", "created", "finished", "counts", "until", "merged")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class MergedRecord:
     """One line of the merged run."""
 
     run: StoredRun
@@ -44,7 +44,7 @@ class Line:
 
 
 @dataclass(slots=True)
-class Merged:
+class MergeResult:
     """What came of merging."""
 
     run: str
@@ -70,11 +70,11 @@ class Merged:
         return asdict(self)
 
 
-def merge(runs: Sequence[StoredRun], out: Path) -> Merged:
+def merge(runs: Sequence[StoredRun], out: Path) -> MergeResult:
     """Join the runs in a new folder. Raises InputError where they are not of one policy and protocol, StoreError, DiskError."""
     require_alike(runs)
     named = dict(zip(_names(runs), runs, strict=True))
-    found = Merged(str(out))
+    found = MergeResult(str(out))
     lines = list(combine(named, found))
     run_json = _run_json(named, out, found)
     with Store.create(out, {**run_json, "status": "running"}) as store:
@@ -116,21 +116,21 @@ def _names(runs: Sequence[StoredRun]) -> list[str]:
     return names
 
 
-def combine(named: Mapping[str, StoredRun], found: Merged) -> Iterator[Line]:
+def combine(named: Mapping[str, StoredRun], found: MergeResult) -> Iterator[MergedRecord]:
     """The lines of the merged run. What two runs have alike is kept once, from the one in which more went wrong."""
-    told: dict[str, list[Line]] = {}
+    told: dict[str, list[MergedRecord]] = {}
     for name, run in named.items():
         for record in _records(run):
             record = replace(record, origin=record.origin or name)
-            told.setdefault(record.key, []).append(Line(run, _with_losses_elsewhere(record, run, named.values())))
+            told.setdefault(record.key, []).append(MergedRecord(run, _with_losses_elsewhere(record, run, named.values())))
     for key, lines in told.items():
-        kept: list[Line] = []
+        kept: list[MergedRecord] = []
         for line in sorted(lines, key=lambda line: (-line.record.policy_losses, -line.record.attempts)):
             if any(_alike(line.record, other.record) for other in kept):
                 found.identical += 1
             else:
                 kept.append(line)
-        if any(outcome(line.record) != outcome(kept[0].record) for line in kept):
+        if any(outcome_fields(line.record) != outcome_fields(kept[0].record) for line in kept):
             found.contradictory.append(key)
         elif len(kept) > 1:
             found.other_states.append(key)
@@ -153,10 +153,10 @@ def _with_losses_elsewhere(record: EpisodeRecord, own: StoredRun, runs: Iterable
 
 
 def _alike(one: EpisodeRecord, other: EpisodeRecord) -> bool:
-    return outcome(one) == outcome(other) and same_states(one, other)
+    return outcome_fields(one) == outcome_fields(other) and same_states(one, other)
 
 
-def _keep(store: Store, line: Line, found: Merged) -> None:
+def _keep(store: Store, line: MergedRecord, found: MergeResult) -> None:
     """Write one line, and its actions under a name of their own."""
     record = line.record
     if record.actions:
@@ -174,7 +174,7 @@ def _keep(store: Store, line: Line, found: Merged) -> None:
 # run.json
 
 
-def _run_json(named: Mapping[str, StoredRun], out: Path, found: Merged) -> dict[str, Any]:
+def _run_json(named: Mapping[str, StoredRun], out: Path, found: MergeResult) -> dict[str, Any]:
     runs = [run.run for run in named.values()]
     sources = [_source(name, run) for name, run in named.items()]
     every = [{"run": source["name"], **one} for source in sources for one in source["sessions"]]
@@ -230,7 +230,7 @@ def _options(run: StoredRun) -> dict[str, Any]:
     return parse(config).to_json() if config.get("suite") else {}
 
 
-def _counts(runs: Sequence[Mapping[str, Any]], found: Merged) -> dict[str, int]:
+def _counts(runs: Sequence[Mapping[str, Any]], found: MergeResult) -> dict[str, int]:
     """What the runs have planned, an episode of several counted once."""
     counts = [run.get("counts") or {} for run in runs]
     planned = sum(int(one.get("planned", 0)) for one in counts)

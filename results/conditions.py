@@ -194,7 +194,7 @@ def _cause(record: EpisodeRecord) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Unlike:
+class ConditionDifference:
     """One condition in which two runs differ."""
 
     name: str
@@ -219,7 +219,7 @@ def _short(value: Any, lacking: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def differences(a: Conditions, b: Conditions) -> list[Unlike]:
+def differences(a: Conditions, b: Conditions) -> list[ConditionDifference]:
     """The conditions, the policy's name aside, in which two runs differ: first those that forbid a verdict.
 
     Versions and settings of the policy are compared entry by entry; what only one of the runs knows counts as different, save
@@ -227,31 +227,31 @@ def differences(a: Conditions, b: Conditions) -> list[Unlike]:
     """
     found = [*_scalars(a, b, ("protocol", "protocol_version", "max_steps", "assets"), refused=True)]
     if lacking := _disagreeing(a.protocol_numbers, b.protocol_numbers):
-        found.append(Unlike("protocol_numbers", *lacking, refused=True))
+        found.append(ConditionDifference("protocol_numbers", *lacking, refused=True))
     found += _mixed(a, b)
     found += _scalars(a, b, ("backend", "renderer", "machines", "seeds", "status", "stopped"), refused=False)
     found += _entries("gl", a.gl, b.gl)
     found += _entries("version of", a.versions, b.versions)
     found += _policies(a, b)
     if a.errors or b.errors:
-        found.append(Unlike("errors", a.errors and dict(a.errors), b.errors and dict(b.errors), refused=False))
+        found.append(ConditionDifference("errors", a.errors and dict(a.errors), b.errors and dict(b.errors), refused=False))
     return found
 
 
-def _scalars(a: Conditions, b: Conditions, names: Iterable[str], *, refused: bool) -> Iterable[Unlike]:
+def _scalars(a: Conditions, b: Conditions, names: Iterable[str], *, refused: bool) -> Iterable[ConditionDifference]:
     for name in names:
         of_a, of_b = getattr(a, name), getattr(b, name)
         unknown = name == "protocol_version" and None in (of_a, of_b)
         if of_a != of_b and not unknown:
-            yield Unlike(name, of_a, of_b, refused)
+            yield ConditionDifference(name, of_a, of_b, refused)
 
 
-def _mixed(a: Conditions, b: Conditions) -> Iterable[Unlike]:
+def _mixed(a: Conditions, b: Conditions) -> Iterable[ConditionDifference]:
     """A run that was itself made under several protocols or asset packs cannot be held against anything as one."""
     for name in ("protocol", "assets", "policy"):
         of_a, of_b = getattr(a, name), getattr(b, name)
         if max(len(of_a), len(of_b)) > 1 and (of_a == of_b or name == "policy"):
-            yield Unlike(f"mixed {name}", of_a, of_b, refused=True)
+            yield ConditionDifference(f"mixed {name}", of_a, of_b, refused=True)
 
 
 def _disagreeing(a: Any, b: Any) -> tuple[Any, Any] | None:
@@ -264,17 +264,17 @@ def _disagreeing(a: Any, b: Any) -> tuple[Any, Any] | None:
     return None if same else (a, b)
 
 
-def _entries(label: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterable[Unlike]:
+def _entries(label: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterable[ConditionDifference]:
     for name in dict.fromkeys([*a, *b]):
         if a.get(name) != b.get(name):
-            yield Unlike(f"{label} {name}", a.get(name), b.get(name), refused=False)
+            yield ConditionDifference(f"{label} {name}", a.get(name), b.get(name), refused=False)
 
 
-def _policies(a: Conditions, b: Conditions) -> Iterable[Unlike]:
+def _policies(a: Conditions, b: Conditions) -> Iterable[ConditionDifference]:
     """Settings in which two policies differ: all of them for one policy, those that both know for two."""
     same = a.policy == b.policy
     if same and bool(a.policy_fingerprint) != bool(b.policy_fingerprint):
-        yield Unlike("policy fingerprint", a.policy_fingerprint or None, b.policy_fingerprint or None, refused=False)
+        yield ConditionDifference("policy fingerprint", a.policy_fingerprint or None, b.policy_fingerprint or None, refused=False)
         return
     for label, of_a, of_b in (
         ("policy argument", a.policy_args, b.policy_args),
@@ -287,7 +287,7 @@ def _policies(a: Conditions, b: Conditions) -> Iterable[Unlike]:
                 yield one
 
 
-def require_comparable(a: StoredRun, b: StoredRun, remedy: str) -> list[Unlike]:
+def require_comparable(a: StoredRun, b: StoredRun, remedy: str) -> list[ConditionDifference]:
     """The conditions in which two runs differ, all of them such as allow a verdict.
 
     Args:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .conditions import Conditions
 from .grouping import Group, episodes
-from .layouts import Item
+from .layouts import Column
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +25,20 @@ class Shortfall:
     """Those of the benchmark."""
 
 
-def shortfall(group: Group, item: Item) -> Shortfall:
+def shortfall(group: Group, column: Column) -> Shortfall:
     """What the group has not played of a column that it has played in part."""
-    records = episodes(group, item)
+    records = episodes(group, column)
     tasks = {(record.task_id, record.task) for record in records}
-    missing = len(tasks) != item.task_count
+    missing = len(tasks) != column.task_count
     label = f"task{'s' * (len(tasks) != 1)} {ranges({number for number, _ in tasks})}" if missing else ""
-    expected = round(item.n * len(tasks) / item.task_count)
-    if not item.states:  # trials on a robot: a start position may be used again and again
+    expected = round(column.n * len(tasks) / column.task_count)
+    if not column.states:  # trials on a robot: a start position may be used again and again
         played = len(records)
         return Shortfall(label, f"{played} of {expected} trials" if played != expected else "", played, expected)
     scenes: dict[tuple[str, str, int], set[int]] = defaultdict(set)
     for record in records:
         scenes[record.task, record.variant, record.init_state].add(record.seed)
-    told = ", ".join(_scenes(scenes, item, expected))
+    told = ", ".join(_scenes(scenes, column, expected))
     return Shortfall(label, told, len(scenes), expected)
 
 
@@ -64,24 +64,24 @@ def unfinished(run: Conditions) -> Iterable[str]:
         yield f"cut at {run.max_steps} steps"
 
 
-def _scenes(scenes: Mapping[tuple[str, str, int], set[int]], item: Item, expected: int) -> Iterable[str]:
+def _scenes(scenes: Mapping[tuple[str, str, int], set[int]], column: Column, expected: int) -> Iterable[str]:
     states = {state for _, _, state in scenes}
     by_task: dict[tuple[str, str], set[int]] = defaultdict(set)
     for task, variant, state in scenes:
         by_task[task, variant].add(state)
-    if not states <= set(range(item.states)):
-        yield f"initial states {ranges(states)}, not the benchmark's 0-{item.states - 1}"
-    elif len(states) < item.states and all(own == states for own in by_task.values()):
-        yield f"{len(states)} of {item.states} initial states"
+    if not states <= set(range(column.states)):
+        yield f"initial states {ranges(states)}, not the benchmark's 0-{column.states - 1}"
+    elif len(states) < column.states and all(own == states for own in by_task.values()):
+        yield f"{len(states)} of {column.states} initial states"
     elif len(scenes) != expected:
         yield f"{len(scenes)} of {expected} scenes"
     if len(set(map(frozenset, scenes.values()))) > 1:
         yield "seeds differ from scene to scene"
 
 
-def whole_tasks(group: Group, item: Item) -> bool:
+def whole_tasks(group: Group, column: Column) -> bool:
     """Whether every task of the column was played, in whatever initial states."""
-    return len({record.task for record in episodes(group, item)}) == item.task_count
+    return len({record.task for record in episodes(group, column)}) == column.task_count
 
 
 def ranges(numbers: Iterable[int]) -> str:

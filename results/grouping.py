@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .layouts import Item, Layout
+from .layouts import Column, Layout
 from .statistics.intervals import Estimand, Estimate, Stratum, strata_of, stratified
 from .store.reader import StoredRun
 from .store.records import EpisodeRecord
@@ -58,7 +58,7 @@ class Group:
     """Suite -> episodes that repeat a trajectory under another seed."""
     open: Mapping[str, int]
     """Suite -> episodes whose outcome is uncertain."""
-    counted: dict[tuple[Item, str, Reading], dict[tuple[str, str], Clusters]] = field(default_factory=dict)
+    counted: dict[tuple[Column, str, Reading], dict[tuple[str, str], Clusters]] = field(default_factory=dict)
     """What `clusters` has already counted: the means of a table ask for their parts again."""
 
     def noisy(self, suite: str) -> bool:
@@ -130,30 +130,30 @@ def uncertain(record: EpisodeRecord) -> bool:
     return record.success is None or (record.success and record.policy_losses > 0)
 
 
-def outcome(record: EpisodeRecord, metric: str, reading: Reading = "recorded") -> bool | None:
+def metric_outcome(record: EpisodeRecord, metric: str, reading: Reading = "recorded") -> bool | None:
     """Whether the metric's event happened, in one reading of uncertain episodes; None where the episode does not say."""
     if reading != "recorded" and uncertain(record):
         return reading == "successes"
     return record.success if metric == "success" else record.measures.get(metric)
 
 
-def belongs(record: EpisodeRecord, item: Item) -> bool:
+def in_column(record: EpisodeRecord, column: Column) -> bool:
     """Whether an item is measured on that episode."""
-    return record.suite == item.suite and (not item.tasks or record.task.startswith(item.tasks))
+    return record.suite == column.suite and (not column.tasks or record.task.startswith(column.tasks))
 
 
-def episodes(group: Group, item: Item) -> list[EpisodeRecord]:
+def episodes(group: Group, column: Column) -> list[EpisodeRecord]:
     """The group's episodes that an item is measured on."""
-    return [record for record in group.suites.get(item.suite, ()) if belongs(record, item)]
+    return [record for record in group.suites.get(column.suite, ()) if in_column(record, column)]
 
 
-def clusters(group: Group, item: Item, metric: str, reading: Reading) -> dict[tuple[str, str], Clusters]:
+def clusters(group: Group, column: Column, metric: str, reading: Reading) -> dict[tuple[str, str], Clusters]:
     """(task, part of it) -> initial states with their outcomes, all looks and seeds together."""
-    if (item, metric, reading) in group.counted:
-        return group.counted[item, metric, reading]
-    found = group.counted.setdefault((item, metric, reading), {})
-    for record in group.suites.get(item.suite, ()):
-        value = outcome(record, metric, reading) if belongs(record, item) else None
+    if (column, metric, reading) in group.counted:
+        return group.counted[column, metric, reading]
+    found = group.counted.setdefault((column, metric, reading), {})
+    for record in group.suites.get(column.suite, ()):
+        value = metric_outcome(record, metric, reading) if in_column(record, column) else None
         if value is not None:
             cell = found.setdefault((record.task, record.part), {}).setdefault(record.init_state, [0, 0])
             cell[0] += value
@@ -161,13 +161,13 @@ def clusters(group: Group, item: Item, metric: str, reading: Reading) -> dict[tu
     return found
 
 
-def shares(tasks: Iterable[tuple[str, str]], item: Item) -> dict[tuple[str, str], float]:
+def task_weights(tasks: Iterable[tuple[str, str]], column: Column) -> dict[tuple[str, str], float]:
     """Weight of each (task, part) in the item's rate: its kinds of task weigh equally, and so do the tasks of a kind and the
     parts of a task.
 
     Empty where a kind was not played.
     """
-    kinds = [[task for task in tasks if task[0].startswith(kind)] for kind in item.tasks or ("",)]
+    kinds = [[task for task in tasks if task[0].startswith(kind)] for kind in column.tasks or ("",)]
     if not all(kinds):
         return {}
     found = {}
@@ -177,25 +177,25 @@ def shares(tasks: Iterable[tuple[str, str]], item: Item) -> dict[tuple[str, str]
     return found
 
 
-def strata(group: Group, item: Item, metric: str, weight: float = 1.0, reading: Reading = "recorded") -> list[Stratum]:
+def strata(group: Group, column: Column, metric: str, weight: float = 1.0, reading: Reading = "recorded") -> list[Stratum]:
     """One stratum per task and part; empty where the item was not played, or only in part of its kinds of task."""
-    tasks = clusters(group, item, metric, reading)
-    same = group.repeats.get(item.suite, 0) > 0 and not group.noisy(item.suite)
+    tasks = clusters(group, column, metric, reading)
+    same = group.repeats.get(column.suite, 0) > 0 and not group.noisy(column.suite)
     return [
-        Stratum(weight * share, [(k, n) for k, n in tasks[task].values()], _available(item, tasks[task]), same)
-        for task, share in shares(tasks, item).items()
+        Stratum(weight * share, [(k, n) for k, n in tasks[task].values()], _available(column, tasks[task]), same)
+        for task, share in task_weights(tasks, column).items()
     ]
 
 
-def _available(item: Item, played: Clusters) -> int | None:
+def _available(column: Column, played: Clusters) -> int | None:
     """Initial states that the benchmark has for a task; None where that is not known, or others were played."""
-    return item.states if item.states and set(played) <= set(range(item.states)) else None
+    return column.states if column.states and set(played) <= set(range(column.states)) else None
 
 
-def parts(layout: Layout, item: Item, metric: str) -> list[Item]:
+def component_columns(layout: Layout, column: Column, metric: str) -> list[Column]:
     """The played items behind an item, for one metric."""
     metrics = {m.name: m for m in layout.metrics}
-    return [part for part in layout.parts(item) if layout.has(part, metrics[metric])]
+    return [part for part in layout.components(column) if layout.has(part, metrics[metric])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +215,12 @@ class Rate:
         return self.low.low, self.high.high
 
 
-def rate(group: Group, layout: Layout, item: Item, metric: str = "success", estimand: Estimand = "states") -> Rate | None:
+def rate(group: Group, layout: Layout, column: Column, metric: str = "success", estimand: Estimand = "states") -> Rate | None:
     """The item's rate with its 95 % interval, for new initial states or for exactly the benchmark's (`stats.stratified`).
 
     None where the item, or a part of it, was not played.
     """
-    played = parts(layout, item, metric)
+    played = component_columns(layout, column, metric)
     doubtful = [part for part in played if group.open.get(part.suite)]
     open_ = sum(uncertain(record) for part in doubtful for record in episodes(group, part))
     low = _estimate(group, played, metric, "failures" if open_ else "recorded", estimand)
@@ -230,7 +230,7 @@ def rate(group: Group, layout: Layout, item: Item, metric: str = "success", esti
     return Rate(low, high or low, open_)
 
 
-def _estimate(group: Group, played: Sequence[Item], metric: str, reading: Reading, estimand: Estimand) -> Estimate | None:
+def _estimate(group: Group, played: Sequence[Column], metric: str, reading: Reading, estimand: Estimand) -> Estimate | None:
     by_part = [strata(group, part, metric, 1 / len(played), reading) for part in played]
     return stratified([s for part in by_part for s in part], estimand=estimand) if all(by_part) else None
 
@@ -244,7 +244,7 @@ def rate_of(records: Sequence[EpisodeRecord], weights: Mapping[tuple[str, str], 
     """
 
     def read(reading: Reading) -> Estimate | None:
-        read_so = ((record, outcome(record, "success", reading)) for record in records)
+        read_so = ((record, metric_outcome(record, "success", reading)) for record in records)
         told = (((r.task, r.part), r.init_state, value) for r, value in read_so if value is not None)
         return stratified(strata_of(told, weights))
 

@@ -13,7 +13,7 @@ from ..envs.errors import nearest
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Column:
     """One thing that is measured: a suite, a part of one, a task, or a mean of others."""
 
     name: str
@@ -59,62 +59,62 @@ class Layout:
     models: str
     """Whether policies are `rows` or `columns`."""
     header: str
-    items: tuple[Item, ...]
+    columns: tuple[Column, ...]
     metrics: tuple[Metric, ...]
     n_source: str
     """Where the items' `n` come from."""
     delta: Mapping[str, str] = field(default_factory=dict)
     """`name`, `model`, `base`: the printed row of differences between two models."""
-    item_delta: Mapping[str, str] = field(default_factory=dict)
-    """`name`, `item`, `base`: printed improvements of every model over one model, in one item."""
+    column_delta: Mapping[str, str] = field(default_factory=dict)
+    """`name`, `column`, `base`: printed improvements of every model over one model, in one item."""
     sections: Mapping[str, str] = field(default_factory=dict)
     """Model -> heading printed above it."""
 
-    def item(self, name: str) -> Item:
+    def column(self, name: str) -> Column:
         """The item of that name or label. Raises KeyError naming the nearest ones."""
-        for item in self.items:
-            if name.casefold() in (item.name.casefold(), item.label.casefold()):
-                return item
-        names = [item.name for item in self.items]
+        for column in self.columns:
+            if name.casefold() in (column.name.casefold(), column.label.casefold()):
+                return column
+        names = [column.name for column in self.columns]
         raise KeyError(f"table {self.id} has no column or task {name!r}{nearest(name, names)}; it has {', '.join(names)}")
 
-    def parts(self, item: Item) -> tuple[Item, ...]:
+    def components(self, column: Column) -> tuple[Column, ...]:
         """The items that a mean is taken over, or the item itself."""
-        return tuple(self.item(name) for name in item.mean_of) or (item,)
+        return tuple(self.column(name) for name in column.mean_of) or (column,)
 
     @property
     def suites(self) -> tuple[str, ...]:
         """Suites that fill its cells, each once."""
-        return tuple(dict.fromkeys(item.suite for item in self.items if item.suite))
+        return tuple(dict.fromkeys(column.suite for column in self.columns if column.suite))
 
-    def has(self, item: Item, metric: Metric) -> bool:
+    def has(self, column: Column, metric: Metric) -> bool:
         """Whether that metric exists for that item."""
-        return not item.metrics or metric.name in item.metrics
+        return not column.metrics or metric.name in column.metrics
 
 
 @cache
 def _all() -> dict[str, Layout]:
     data = tomllib.loads(Path(__file__).with_name("layouts.toml").read_text(encoding="utf-8"))
-    items = {name: tuple(_item(values) for values in rows) for name, rows in data.pop("items").items()}
+    items = {name: tuple(_item(values) for values in rows) for name, rows in data.pop("columns").items()}
     metrics = {name: Metric(name, **values) for name, values in data.pop("metrics").items()}
     return {name: _layout(name, values, items, metrics) for name, values in data.items()}
 
 
-def _item(values: Mapping[str, Any]) -> Item:
+def _item(values: Mapping[str, Any]) -> Column:
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    item = Item(**fields)
-    return replace(item, label=item.label or item.name)
+    column = Column(**fields)
+    return replace(column, label=column.label or column.name)
 
 
-def _layout(id: str, values: dict[str, Any], items: Mapping[str, tuple[Item, ...]], metrics: Mapping[str, Metric]) -> Layout:
+def _layout(id: str, values: dict[str, Any], items: Mapping[str, tuple[Column, ...]], metrics: Mapping[str, Metric]) -> Layout:
     skip = values.pop("skip", ())
-    kept = [item for item in items[values.pop("items")] if item.name not in skip]
-    played = tuple(item.name for item in kept if item.suite)
-    kept = [replace(item, mean_of=played) if item.mean_of == ("*",) else item for item in kept]
+    kept = [column for column in items[values.pop("columns")] if column.name not in skip]
+    played = tuple(column.name for column in kept if column.suite)
+    kept = [replace(column, mean_of=played) if column.mean_of == ("*",) else column for column in kept]
     if values["models"] == "columns":  # one row per task: the item's name is the task's
-        kept = [replace(item, tasks=(item.name,)) if item.suite else item for item in kept]
+        kept = [replace(column, tasks=(column.name,)) if column.suite else column for column in kept]
     chosen = tuple(metrics[name] for name in values.pop("metrics", ["success"]))
-    return Layout(id=id, items=tuple(kept), metrics=chosen, **values)
+    return Layout(id=id, columns=tuple(kept), metrics=chosen, **values)
 
 
 def ids() -> tuple[str, ...]:
@@ -142,7 +142,7 @@ def table_of(task_counts: Mapping[str, int]) -> Layout:
     Args:
         task_counts: suite -> its number of tasks.
     """
-    items = [Item(name, name, suite=name, task_count=tasks) for name, tasks in sorted(task_counts.items())]
+    items = [Column(name, name, suite=name, task_count=tasks) for name, tasks in sorted(task_counts.items())]
     if len(items) > 1:
-        items.append(Item("all suites", "all suites", mean_of=tuple(item.name for item in items)))
+        items.append(Column("all suites", "all suites", mean_of=tuple(column.name for column in items)))
     return Layout("", "", "", "rows", "Policy", tuple(items), (Metric("success", "Succ. ↑", "higher"),), "")

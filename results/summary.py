@@ -8,8 +8,8 @@ from statistics import fmean
 from typing import Any
 
 from .action_checks import action_warnings
-from .grouping import Group, groups, rate_of, shares
-from .layouts import Item
+from .grouping import Group, groups, rate_of, task_weights
+from .layouts import Column
 from .store.reader import StoredRun
 from .store.records import EpisodeRecord
 
@@ -60,7 +60,7 @@ def counts(run: StoredRun) -> dict[str, int]:
     }
 
 
-def troubles(counts: Mapping[str, int]) -> Iterator[str]:
+def caveats(counts: Mapping[str, int]) -> Iterator[str]:
     """What readers of a rate must know of how it was played, a line each; of what `counts` gives."""
     if errors := counts["errors"]:
         causes = {"due to the policy": counts["policy_errors"], "due to the machine": counts["machine_errors"]}
@@ -87,7 +87,7 @@ def group_suites(group: Group) -> list[dict[str, Any]]:
     found = []
     for suite, records in group.suites.items():
         tasks = _tasks(records)
-        weights = shares(dict.fromkeys((record.task, record.part) for record in records), Item(suite, suite=suite))
+        weights = task_weights(dict.fromkeys((record.task, record.part) for record in records), Column(suite, suite=suite))
         found.append(
             {
                 "suite": suite,
@@ -165,7 +165,7 @@ def chunk_status(records: Iterable[EpisodeRecord]) -> dict[str, int]:
     return dict(found)
 
 
-def find(run: StoredRun, key: str) -> EpisodeRecord:
+def find_episode(run: StoredRun, key: str) -> EpisodeRecord:
     """The episode of that key. Raises KeyError naming the nearest ones."""
     from ..envs.errors import nearest
 
@@ -175,7 +175,7 @@ def find(run: StoredRun, key: str) -> EpisodeRecord:
     raise KeyError(f"run {run.name} has no episode {key!r}{nearest(key, by_key)}")
 
 
-def outcome(record: EpisodeRecord) -> str:
+def outcome_name(record: EpisodeRecord) -> str:
     """`success`, `failure` or `error`."""
     return "error" if record.success is None else "success" if record.success else "failure"
 

@@ -17,7 +17,7 @@ from typing import Any
 from ..envs.base import EpisodeSpec
 from ..envs.errors import InputError, nearest
 from . import layouts
-from .layouts import Item
+from .layouts import Column
 from .store.records import EpisodeRecord
 
 COLUMNS = ("task", "trial", "start", "success", "partial", "distractor")
@@ -51,11 +51,11 @@ class Trial:
     """Whether a wrong object was grasped."""
 
 
-def tasks(suite: str) -> tuple[Item, ...]:
+def tasks(suite: str) -> tuple[Column, ...]:
     """The suite's tasks in the paper's order. Raises TrialError for an unknown suite."""
     if suite not in TABLES:
         raise TrialError(f"unknown suite of trials {suite!r}{nearest(suite, TABLES)}; there are {', '.join(TABLES)}")
-    return tuple(item for item in layouts.get(TABLES[suite]).items if item.suite)
+    return tuple(task for task in layouts.get(TABLES[suite]).columns if task.suite)
 
 
 def read(path: Path, suite: str) -> list[Trial]:
@@ -119,7 +119,7 @@ def _check_header(columns: Sequence[str]) -> None:
 
 def parse(values: Mapping[str, str | None], suite: str) -> Trial:
     """One trial from its texts. Raises TrialError naming column and value."""
-    item = _item(values.get("task") or "", suite)
+    task = _task(values.get("task") or "", suite)
     trial = _number("trial", values.get("trial"))
     start = _number("start", values["start"]) if values.get("start") else trial
     success = _yes("success", values.get("success"))
@@ -128,17 +128,17 @@ def parse(values: Mapping[str, str | None], suite: str) -> Trial:
     partial, distractor = _yes("partial", values.get("partial")), _yes("distractor", values.get("distractor"))
     if success and partial is False:
         raise TrialError("success 1 with partial 0: who placed the object had grasped it")
-    if distractor is not None and item.metrics and "distractor" not in item.metrics:
-        raise TrialError(f"distractor must be empty: the task {item.name!r} has none")
-    return Trial(item.name, trial, start, success, partial, distractor)
+    if distractor is not None and task.metrics and "distractor" not in task.metrics:
+        raise TrialError(f"distractor must be empty: the task {task.name!r} has none")
+    return Trial(task.name, trial, start, success, partial, distractor)
 
 
-def _item(name: str, suite: str) -> Item:
-    known = {item.name.casefold(): item for item in tasks(suite)}
-    known |= {item.label.partition(":")[0].casefold(): item for item in tasks(suite) if ":" in item.label}
+def _task(name: str, suite: str) -> Column:
+    known = {task.name.casefold(): task for task in tasks(suite)}
+    known |= {task.label.partition(":")[0].casefold(): task for task in tasks(suite) if ":" in task.label}
     found = known.get(name.strip().casefold())
     if found is None:
-        names = [item.name for item in tasks(suite)]
+        names = [task.name for task in tasks(suite)]
         raise TrialError(f"unknown task {name!r}{nearest(name, names)}; {suite} has: {'; '.join(names)}")
     return found
 
@@ -175,14 +175,14 @@ def gaps(trials: Iterable[Trial], suite: str, expected: int = 10) -> Iterator[st
     counted: dict[str, int] = {}
     for one in trials:
         counted[one.task] = counted.get(one.task, 0) + 1
-    for item in tasks(suite):
-        if counted.get(item.name, 0) < expected:
-            yield f"{item.name}: {counted.get(item.name, 0)} of the paper's {expected} trials"
+    for task in tasks(suite):
+        if counted.get(task.name, 0) < expected:
+            yield f"{task.name}: {counted.get(task.name, 0)} of the paper's {expected} trials"
 
 
 def records(trials: Iterable[Trial], suite: str, policy: str) -> Iterator[EpisodeRecord]:
     """The trials as episodes."""
-    ids = {item.name: number for number, item in enumerate(tasks(suite))}
+    ids = {task.name: number for number, task in enumerate(tasks(suite))}
     repeats: dict[tuple[str, int], int] = {}
     for one in trials:
         seed = repeats.get((one.task, one.start), 0)

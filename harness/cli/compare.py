@@ -58,15 +58,15 @@ def compare(
 
 def _two(a: StoredRun, b: StoredRun, *, margin: float | None, flips: bool, anyway: bool, as_json: bool) -> None:
     from ...results.statistics.comparison import compare as compare_runs
-    from ...results.statistics.noninferiority import no_worse
+    from ...results.statistics.noninferiority import noninferiority_test
     from . import verdicts, verdicts_json
 
     found = compare_runs(a, b, anyway=anyway)
-    if not found.matches:
+    if not found.columns:
         raise ValueError(
             f"{a.name} and {b.name} have no scene in common: run both with the same --suite, --tasks, --init-states and --seeds"
         )
-    tested = no_worse(a, b, margin / 100, anyway=anyway) if margin is not None else None
+    tested = noninferiority_test(a, b, margin / 100, anyway=anyway) if margin is not None else None
     if as_json:
         lines = verdicts_json.comparison_json(found)
         if tested:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..merge import Merged
+    from ..merge import MergeResult
 
 SHOWN = 20
 """Keys of each kind that are printed; `--json` has all."""
@@ -40,7 +40,7 @@ def merge(
         raise typer.Exit(int(ExitCode.ISSUES_FOUND))
 
 
-def _print(merged: Merged) -> None:
+def _print(merged: MergeResult) -> None:
     for name, values in merged.differences.items():
         print(f"! the sessions differ in {name}: {', '.join(map(str, values))}")
     for title, keys in (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from ...results.statistics.sample_size import Column, Pilot
+    from ...results.statistics.sample_size import ColumnPlan, Pilot
 
 LIKENESS = 0.5
 """Likeness of the episodes of one initial state where no run tells."""
@@ -65,7 +65,7 @@ def plan(
     _print(said, numbers)
 
 
-def planned_columns(wanted: Sequence[str]) -> tuple[Any, list[Column]]:
+def planned_columns(wanted: Sequence[str]) -> tuple[Any, list[ColumnPlan]]:
     """The table that fits the suites, and its columns as one seed of all their episodes fills them."""
     from ..config import parse
     from ..planning.plan import find_stage, make_plan
@@ -75,7 +75,7 @@ def planned_columns(wanted: Sequence[str]) -> tuple[Any, list[Column]]:
     return columns_of(stage, make_plan(config, stage, stochastic=False).episodes, 1)
 
 
-def columns_of(stage: Any, episodes: Sequence[Any], seeds: int) -> tuple[Any, list[Column]]:
+def columns_of(stage: Any, episodes: Sequence[Any], seeds: int) -> tuple[Any, list[ColumnPlan]]:
     """The table that fits a plan, and the columns that it fills.
 
     Args:
@@ -90,7 +90,7 @@ def columns_of(stage: Any, episodes: Sequence[Any], seeds: int) -> tuple[Any, li
     if not {suite.name for suite in stage.suites} & set(layout.suites):
         layout = layouts.table_of({suite.name: len(suite.tasks) for suite in stage.suites})
     scenes = {(spec.suite, stage.task(spec).name, spec.variant, spec.init_state) for spec in episodes}
-    return layout, sample_size.columns(layout, sorted(scenes), seeds)
+    return layout, sample_size.column_plans(layout, sorted(scenes), seeds)
 
 
 def _pilots(folder: Path, layout: Any) -> dict[str, Pilot]:
@@ -104,12 +104,12 @@ def _pilots(folder: Path, layout: Any) -> dict[str, Pilot]:
         raise InputError(
             f"--from {folder}: it holds {len(found)} sets of conditions, and a plan starts from one; name another run"
         )
-    pilots = {item.name: sample_size.pilot(found[0], layout, item.name) for item in layout.items}
+    pilots = {item.name: sample_size.pilot(found[0], layout, item.name) for item in layout.columns}
     return {name: one for name, one in pilots.items() if one}
 
 
 def _row(
-    column: Column,
+    column: ColumnPlan,
     found: Pilot | None,
     seeds: Sequence[int],
     base: float,

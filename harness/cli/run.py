@@ -238,7 +238,7 @@ def _report(folder: Path, run_json: dict[str, Any], console: Console, code: int,
     from ...results import layouts
     from ...results.action_checks import action_warnings
     from ...results.store.reader import read_run
-    from ...results.summary import counts, troubles
+    from ...results.summary import caveats, counts
     from ...results.tables.render import print_runs
     from ..planning.early_stopping import conclusion
 
@@ -246,7 +246,7 @@ def _report(folder: Path, run_json: dict[str, Any], console: Console, code: int,
     if code in (ExitCode.OK, ExitCode.ISSUES_FOUND) and suites & set(layouts.fitting(suites).suites):
         print_runs([folder], console)
     run = read_run(folder)
-    for line in troubles(counts(run)):
+    for line in caveats(counts(run)):
         _say(console, f"episodes: {line}")
     for line in action_warnings(run, run.records):
         _say(console, f"warning: {line}")

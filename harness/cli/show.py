@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ...results.store.reader import StoredRun
-    from ...results.tables.trace import Traced
+    from ...results.tables.trace import CellTrace
 
 
 def show(
@@ -46,11 +46,11 @@ def show(
 
 
 def _print_episode(run: StoredRun, key: str, *, as_json: bool) -> None:
-    from ...results.summary import find
+    from ...results.summary import find_episode
     from ..errors import InputError
 
     try:
-        values = find(run, key).to_json()
+        values = find_episode(run, key).to_json()
     except KeyError as error:
         raise InputError(str(error.args[0])) from None
     if as_json:
@@ -78,10 +78,10 @@ def _print_cell(run: StoredRun, name: str, table: str | None, metric: str, *, as
         _print_traced(one, layout.id)
 
 
-def _cell_json(one: Traced) -> dict[str, Any]:
+def _cell_json(one: CellTrace) -> dict[str, Any]:
     return {
         "policy": one.policy,
-        "item": one.item,
+        "item": one.column,
         "value": one.cell.value,
         "upper": one.cell.upper,
         "low": one.cell.low,
@@ -95,16 +95,16 @@ def _cell_json(one: Traced) -> dict[str, Any]:
     }
 
 
-def _print_traced(one: Traced, table: str) -> None:
+def _print_traced(one: CellTrace, table: str) -> None:
     cell = one.cell
     if one.source:
-        print(f"{one.policy}/{one.item} in {table}: {cell.text} %, printed in {one.source}; no episodes of ours")
+        print(f"{one.policy}/{one.column} in {table}: {cell.text} %, printed in {one.source}; no episodes of ours")
         for note in cell.notes:
             print(f"  {note}")
         return
     upper = "" if cell.upper is None else f" to {cell.upper:.1f}"
     bounds = f"95 % from {cell.low:.1f} to {cell.high:.1f}"
-    print(f"{one.policy}/{one.item} in {table}: {cell.value:.1f}{upper} %, {cell.k}/{cell.n}, {bounds}")
+    print(f"{one.policy}/{one.column} in {table}: {cell.value:.1f}{upper} %, {cell.k}/{cell.n}, {bounds}")
     for record in one.counted:
         print(f"  {'+' if record.success else '-'} {record.key}  {record.steps} steps")
     for record, reason in one.left_out:
@@ -128,7 +128,7 @@ def _print(summary: Mapping[str, Any]) -> None:
 
 
 def _head(summary: Mapping[str, Any], console: Console) -> None:
-    from ...results.summary import troubles
+    from ...results.summary import caveats
 
     counts, policy = summary["counts"], summary.get("policy") or {}
     planned = f" of {counts['planned']} planned" if counts["planned"] else ""
@@ -144,7 +144,7 @@ def _head(summary: Mapping[str, Any], console: Console) -> None:
     for name, value in rows.items():
         if value:
             console.print(f"{name:10} {value}", markup=False)
-    for line in troubles(counts):
+    for line in caveats(counts):
         console.print(f"{'':10} {line}", markup=False, soft_wrap=True)
     for line in _scales(policy):
         console.print(f"scaled by  {line}", markup=False)

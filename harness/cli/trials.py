@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ...results.layouts import Item
+    from ...results.layouts import Column
     from ...results.store.writer import Store
     from ...results.trials import Trial
 
@@ -49,9 +49,9 @@ def trials(
     print(f"{folder}: see `nora-bench table {entered.TABLES[suite]} {folder}`")
 
 
-def _list(items: tuple[Item, ...]) -> None:
-    for item in items:
-        print(item.name)
+def _list(items: tuple[Column, ...]) -> None:
+    for task in items:
+        print(task.name)
 
 
 def _import(file: Path, suite: str, policy: str, folder: Path) -> None:
@@ -68,19 +68,19 @@ def _import(file: Path, suite: str, policy: str, folder: Path) -> None:
         print(f"! {gap}")
 
 
-def _ask(items: tuple[Item, ...], suite: str, policy: str, folder: Path, number: int) -> None:
+def _ask(items: tuple[Column, ...], suite: str, policy: str, folder: Path, number: int) -> None:
     from ...results import trials as entered
     from ...results.store.writer import Store
 
     exists = (folder / "run.json").exists()
     with Store.open(folder) if exists else Store.create(folder, entered.run_json(suite, policy)) as store:
-        for task_id, item in enumerate(items):
-            for trial in _questions(store, item, suite, task_id, number):
+        for task_id, task in enumerate(items):
+            for trial in _questions(store, task, suite, task_id, number):
                 store.append(entered.record(trial, task_id, 0, suite, policy))
         _finish(store)
 
 
-def _questions(store: Store, item: Item, suite: str, task_id: int, number: int) -> Iterator[Trial]:
+def _questions(store: Store, task: Column, suite: str, task_id: int, number: int) -> Iterator[Trial]:
     """The trials of one task that are not kept yet, asked for."""
     from ...envs.base import EpisodeSpec
     from ...results.trials import Trial
@@ -89,11 +89,11 @@ def _questions(store: Store, item: Item, suite: str, task_id: int, number: int) 
     for trial in range(1, number + 1):
         if EpisodeSpec(suite, task_id, trial - 1, 0, f"real/{suite}").key in done:
             continue
-        print(f"\n{item.label}, trial {trial} of {number} (start position {trial})")
+        print(f"\n{task.label}, trial {trial} of {number} (start position {trial})")
         success = typer.confirm("  success?")
         partial = success or typer.confirm("  right object grasped?")
-        wrong = typer.confirm("  distractor grasped?") if not item.metrics and "[" in item.name else None
-        yield Trial(item.name, trial, trial, success, partial, wrong)
+        wrong = typer.confirm("  distractor grasped?") if not task.metrics and "[" in task.name else None
+        yield Trial(task.name, trial, trial, success, partial, wrong)
 
 
 def _finish(store: Store) -> None:

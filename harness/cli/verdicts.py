@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ...results.conditions import Unlike
+    from ...results.conditions import ConditionDifference
     from ...results.grouping import Rate
     from ...results.statistics.agreement import Agreement
-    from ...results.statistics.comparison import Comparison, Match
-    from ...results.statistics.noninferiority import NotWorse
-    from ...results.statistics.pairing import Pair
-    from ...results.statistics.standings import Ranking, Standing
+    from ...results.statistics.comparison import ColumnComparison, Comparison
+    from ...results.statistics.noninferiority import NoninferiorityResult
+    from ...results.statistics.pairing import EpisodePair
+    from ...results.statistics.standings import RankedRun, Ranking
     from ...results.store.reader import StoredRun
 
 SHOWN = 10
@@ -67,15 +67,15 @@ def comparison_lines(found: Comparison, *, flips: bool) -> Iterator[str]:
     for label, run in (("A", found.a), ("B", found.b)):
         yield from prose(f"{label}: {title(run)}")
         yield from (f"   {text}" for text in short(run))
-    yield from unlike_lines(found.unlike)
-    for match in found.matches:
+    yield from unlike_lines(found.condition_differences)
+    for match in found.columns:
         yield ""
         yield from match_lines(match)
     yield ""
     if found.others:
         yield from prose(f"Not compared, because only one of them played it: {', '.join(found.others)}.")
-    yield from prose(_footnote(found.matches))
-    for match in found.matches:
+    yield from prose(_footnote(found.columns))
+    for match in found.columns:
         yield from _flip_lines(match, everything=flips)
 
 
@@ -93,7 +93,7 @@ def short(run: StoredRun) -> list[str]:
     return [*unfinished(conditions(run))]
 
 
-def unlike_lines(unlike: Sequence[Unlike]) -> Iterator[str]:
+def unlike_lines(unlike: Sequence[ConditionDifference]) -> Iterator[str]:
     """Conditions besides the policy in which two runs differ."""
     if unlike:
         yield from prose("! the difference is not the policies' alone; the runs also differ in:")
@@ -101,7 +101,7 @@ def unlike_lines(unlike: Sequence[Unlike]) -> Iterator[str]:
         yield from prose(one.text + (" (no verdict without --anyway)" if one.refused else ""), "  ")
 
 
-def match_lines(match: Match) -> Iterator[str]:
+def match_lines(match: ColumnComparison) -> Iterator[str]:
     """One column: both rates, their difference, the verdict, and what is left open."""
     found = match.difference
     yield from prose(match.name + (f" ({match.part})" if match.part else ""))
@@ -115,7 +115,7 @@ def match_lines(match: Match) -> Iterator[str]:
         yield from prose(outlook(match), "  ")
 
 
-def _open_lines(match: Match) -> Iterator[str]:
+def _open_lines(match: ColumnComparison) -> Iterator[str]:
     for own, other, errors in (("A", "B", match.errors_a), ("B", "A", match.errors_b)):
         if errors:
             causes = ", ".join(f"{name} {count}" for name, count in errors.items() if not name.startswith("other_"))
@@ -128,7 +128,7 @@ def _open_lines(match: Match) -> Iterator[str]:
             yield from prose(f"left out: {count} episodes of {own} in scenes that {other} did not play", "  ")
 
 
-def outlook(match: Match) -> str:
+def outlook(match: ColumnComparison) -> str:
     """How many initial states would settle what is open."""
     found = match.difference
     if found.scenes_needed is None:
@@ -142,7 +142,7 @@ def outlook(match: Match) -> str:
     return f"{words}: {max(0, found.scenes_needed - found.scenes)} more than were played"
 
 
-def _footnote(matches: Sequence[Match]) -> str:
+def _footnote(matches: Sequence[ColumnComparison]) -> str:
     family = max(match.family for match in matches)
     together = f"the {family} columns of a table" if family > 1 else "the one column"
     text = (
@@ -155,7 +155,7 @@ def _footnote(matches: Sequence[Match]) -> str:
     return text
 
 
-def _flip_lines(match: Match, *, everything: bool) -> Iterator[str]:
+def _flip_lines(match: ColumnComparison, *, everything: bool) -> Iterator[str]:
     if not match.flipped:
         return
     shown = match.flipped if everything else match.flipped[:SHOWN]
@@ -166,12 +166,12 @@ def _flip_lines(match: Match, *, everything: bool) -> Iterator[str]:
         yield f"  and {len(match.flipped) - len(shown)} more: add --flips"
 
 
-def winner(one: Pair) -> str:
+def winner(one: EpisodePair) -> str:
     """`a` or `b`: who won an episode that ended differently."""
     return "b" if one.difference > 0 else "a"
 
 
-def not_worse_lines(name: str, part: str, found: NotWorse) -> Iterator[str]:
+def not_worse_lines(name: str, part: str, found: NoninferiorityResult) -> Iterator[str]:
     """The verdict of `--no-worse-than`."""
     where = f"{name} ({part})" if part else name
     yield from prose(
@@ -184,8 +184,8 @@ def not_worse_lines(name: str, part: str, found: NotWorse) -> Iterator[str]:
 
 def ranking_lines(found: Ranking) -> Iterator[str]:
     """One block per run, best first, and what the ranking rests on."""
-    yield from prose(f"Ranked by {found.item.name}" + (f" ({found.part})" if found.part else ""))
-    for one in found.standings:
+    yield from prose(f"Ranked by {found.column.name}" + (f" ({found.part})" if found.part else ""))
+    for one in found.ranked:
         yield from wrapped([f"{one.rank:2}", one.letters, rate_text(one.rate), one.run.name], "")
         yield from (line for text in _standing_notes(one) for line in prose(text, "      "))
     yield from prose(
@@ -194,13 +194,13 @@ def ranking_lines(found: Ranking) -> Iterator[str]:
     )
     if found.others:
         yield from prose(f"Not in this mean, because not all played them or another table shows them: {', '.join(found.others)}.")
-    for duel in found.duels:
-        if duel.unlike:
+    for duel in found.pairs:
+        if duel.condition_differences:
             yield from prose(f"! {duel.a.name} (A) and {duel.b.name} (B) differ not in their policies alone:")
-            yield from (line for one in duel.unlike for line in prose(one.text, "  "))
+            yield from (line for one in duel.condition_differences for line in prose(one.text, "  "))
 
 
-def _standing_notes(one: Standing) -> Iterator[str]:
+def _standing_notes(one: RankedRun) -> Iterator[str]:
     yield from one.short
     if one.errors:
         yield "could have ended either way: " + ", ".join(f"{name} {count}" for name, count in one.errors.items())

@@ -11,8 +11,8 @@ from .verdicts import short, winner
 if TYPE_CHECKING:
     from ...results.grouping import Rate
     from ...results.statistics.agreement import Agreement
-    from ...results.statistics.comparison import Comparison, Match
-    from ...results.statistics.noninferiority import NotWorse
+    from ...results.statistics.comparison import ColumnComparison, Comparison
+    from ...results.statistics.noninferiority import NoninferiorityResult
     from ...results.statistics.standings import Ranking
     from ...results.store.reader import StoredRun
 
@@ -24,21 +24,21 @@ def comparison_json(found: Comparison) -> dict[str, Any]:
         "a": found.a.name,
         "b": found.b.name,
         "short": {"a": short(found.a), "b": short(found.b)},
-        "unlike": [asdict(one) for one in found.unlike],
+        "unlike": [asdict(one) for one in found.condition_differences],
         "settings": {
             one.name.removeprefix(prefix): [one.a, one.b]
-            for one in found.unlike
+            for one in found.condition_differences
             for prefix in prefixes
             if one.name.startswith(prefix)
         },
         "others": list(found.others),
-        "matches": [_match_json(match) for match in found.matches],
+        "matches": [_match_json(match) for match in found.columns],
     }
 
 
-def _match_json(match: Match) -> dict[str, Any]:
+def _match_json(match: ColumnComparison) -> dict[str, Any]:
     return {
-        "column": match.item.name,
+        "column": match.column.name,
         "metric": match.metric.name,
         "suite": match.suite,
         "part": match.part,
@@ -65,7 +65,7 @@ def rate_json(rate: Rate) -> dict[str, Any]:
     return {"mean": rate.low.mean, "low": low, "high": high, "k": k, "n": n, "effective": effective, **upper}
 
 
-def not_worse_json(name: str, part: str, found: NotWorse) -> dict[str, Any]:
+def not_worse_json(name: str, part: str, found: NoninferiorityResult) -> dict[str, Any]:
     """JSON-able."""
     return {"by": name, "part": part, **asdict(found)}
 
@@ -74,11 +74,11 @@ def ranking_json(found: Ranking, runs: Sequence[StoredRun]) -> dict[str, Any]:
     """JSON-able; `p_holm` in the order of `runs`."""
     places = {id(run): place for place, run in enumerate(runs)}
     p_values = [[1.0] * len(runs) for _ in runs]
-    for duel in found.duels:
+    for duel in found.pairs:
         i, j = places[id(duel.a)], places[id(duel.b)]
         p_values[i][j] = p_values[j][i] = duel.p
     return {
-        "by": found.item.name,
+        "by": found.column.name,
         "part": found.part,
         "others": list(found.others),
         "standings": [
@@ -91,7 +91,7 @@ def ranking_json(found: Ranking, runs: Sequence[StoredRun]) -> dict[str, Any]:
                 "left_out": one.left_out,
                 "short": list(one.short),
             }
-            for one in found.standings
+            for one in found.ranked
         ],
         "runs": [run.name for run in runs],
         "p_holm": p_values,
@@ -101,9 +101,9 @@ def ranking_json(found: Ranking, runs: Sequence[StoredRun]) -> dict[str, Any]:
                 "b": duel.b.name,
                 "difference": asdict(duel.difference),
                 "p_holm": duel.p,
-                "unlike": [asdict(one) for one in duel.unlike],
+                "unlike": [asdict(one) for one in duel.condition_differences],
             }
-            for duel in found.duels
+            for duel in found.pairs
         ],
     }
 

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ...results.grouping import outcome, uncertain
+from ...results.grouping import metric_outcome, uncertain
 from ...results.statistics.intervals import Estimate, Stratum, stratified
 from ...results.store.records import EpisodeRecord
 from ..planning.provenance import duration
@@ -46,8 +46,8 @@ class Count:
             self.successes += record.success
             self.lost += uncertain(record)
         state = self.states.setdefault((record.task_id, record.part), {}).setdefault(record.init_state, [0, 0, 0])
-        state[0] += bool(outcome(record, "success", "failures"))
-        state[1] += bool(outcome(record, "success", "successes"))
+        state[0] += bool(metric_outcome(record, "success", "failures"))
+        state[1] += bool(metric_outcome(record, "success", "successes"))
         state[2] += 1
 
     def estimate(self) -> tuple[Estimate, Estimate] | None:

@@ -33,7 +33,7 @@ COUNTERS = {"timestamp": "float32", "frame_index": "int64", "episode_index": "in
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class ExportResult:
     """What became of a run's episodes."""
 
     episodes: int
@@ -42,7 +42,7 @@ class Written:
 
 
 @dataclass(slots=True)
-class Totals:
+class ImageSums:
     """Running sums over pictures: [camera][channel]."""
 
     count: int = 0
@@ -78,7 +78,7 @@ def write_lerobot(
     assets: str = "",
     trusted: Collection[str] = (),
     note: Callable[[str], None] = lambda line: None,
-) -> Written:
+) -> ExportResult:
     """Play the episodes again and write the data set into a new folder.
 
     Args:
@@ -114,7 +114,7 @@ def write_lerobot(
                         left_out.append(f"{record.key}: the replay is not the record")
                         note(f"left out: {left_out[-1]}")
     writer.close()
-    return Written(len(writer.episodes), tuple(left_out))
+    return ExportResult(len(writer.episodes), tuple(left_out))
 
 
 class _Writer:
@@ -125,7 +125,7 @@ class _Writer:
         self.episodes: list[dict[str, Any]] = []
         self._tasks: dict[str, int] = {}
         self._vectors: dict[str, list[Array]] = {"observation.state": [], "action": []}
-        self._images = Totals()
+        self._images = ImageSums()
         self._features: dict[str, dict[str, Any]] = {}
         self._frames = 0
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...envs.base import Array, EnvObservation, SimulationError, Suite
-from ...results.report.videos import film_path
+from ...results.report.videos import video_path
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
 from ...results.store.writer import safe_name
@@ -58,7 +58,7 @@ def film_run(run: StoredRun, which: str, note: Callable[[str], None], stop: Call
         MissingRequirementError, SuiteError: the world cannot be built or drawn here.
     """
     filmed = Filmed(run.folder / "videos")
-    due = [record for record in run.records if _wanted(record, which) and not film_path(run.folder, record.key)]
+    due = [record for record in run.records if _wanted(record, which) and not video_path(run.folder, record.key)]
     due.sort(key=lambda record: (record.suite, record.task_id, record.variant, record.init_state, record.seed))
     for number, record in enumerate(due, 1):
         if stop():

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from ..grouping import Group, shares, uncertain
-from ..layouts import Item
+from ..grouping import Group, task_weights, uncertain
+from ..layouts import Column
 from ..statistics.intervals import strata_of, stratified
 from ..store.records import EpisodeRecord
 from .svg import legend
@@ -37,7 +37,7 @@ def success_by_steps(group: Group, suite: str) -> list[Point]:
     stride = max(1, -(-len(solved) // POINTS))
     last = max((record.steps for record in records), default=0)
     steps = sorted({*solved[stride - 1 :: stride], *solved[-1:], last})
-    weights = shares(dict.fromkeys((record.task, record.part) for record in records), Item(suite, suite=suite))
+    weights = task_weights(dict.fromkeys((record.task, record.part) for record in records), Column(suite, suite=suite))
     found = (_at(records, weights, step) for step in steps)
     return [point for point in found if point]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from ..tables.model import Cell, Line, Table
+from ..tables.model import Cell, Row, Table
 from .svg import legend
 
 WIDTH, LEFT, ROW, GAP = 640, 190, 14, 8
@@ -14,19 +14,19 @@ WIDTH, LEFT, ROW, GAP = 640, 190, 14, 8
 
 def forest(table: Table) -> str:
     """The plot as HTML and SVG text; empty where nothing was measured."""
-    lines = [line for line in table.lines if line.kind in ("measured", "floor") and line.cells]
+    lines = [line for line in table.rows if line.kind in ("measured", "floor") and line.cells]
     if not lines:
         return ""
     body, top = [], 4
-    for item in table.layout.items:
+    for column in table.layout.columns:
         for metric in table.layout.metrics:
             shown = [
-                (number, line.cells[item.name, metric.name])
+                (number, line.cells[column.name, metric.name])
                 for number, line in enumerate(lines)
-                if (item.name, metric.name) in line.cells
+                if (column.name, metric.name) in line.cells
             ]
             if shown:
-                name = " ".join(filter(None, (item.group, item.label, metric.label if len(table.layout.metrics) > 1 else "")))
+                name = " ".join(filter(None, (column.group, column.label, metric.label if len(table.layout.metrics) > 1 else "")))
                 body.append(_column(name, shown, top))
                 top += len(shown) * ROW + GAP
     axis = "".join(_tick(percent, top) for percent in (0, 25, 50, 75, 100))
@@ -37,7 +37,7 @@ def forest(table: Table) -> str:
     return f"{legend(_names(lines))}<figure>{caption}{drawn}</figure>"
 
 
-def _names(lines: Sequence[Line]) -> list[str]:
+def _names(lines: Sequence[Row]) -> list[str]:
     return [line.label for line in lines]
 
 

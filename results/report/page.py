@@ -13,10 +13,10 @@ from .. import layouts
 from ..grouping import Group, groups
 from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord
-from ..summary import group_suites, outcome, remarks, seconds
+from ..summary import group_suites, outcome_name, remarks, seconds
 from ..tables import build, render
 from . import charts, curves, forest_plot, sections
-from .videos import embed, film_id
+from .videos import embed_videos, video_id
 
 PAGE = Path(__file__).with_name("page")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; media-src data:"
@@ -33,7 +33,7 @@ def page(runs: Sequence[StoredRun], *, sample: int = 12, megabytes: float = 100)
     """
     by_name = _named(runs)
     by_group = _grouped(by_name)
-    films = embed(by_name, megabytes)
+    films = embed_videos(by_name, megabytes)
     table = build.build(_layout(runs), runs)
     parts = {
         "Results": render.html(table) + forest_plot.forest(table),
@@ -105,7 +105,7 @@ def _json(values: Any) -> str:
 
 
 def _data(by_name: Mapping[str, StoredRun]) -> dict[str, Any]:
-    rows = [[*_row(name, record), record.key, film_id(name, record)] for name, run in by_name.items() for record in run.records]
+    rows = [[*_row(name, record), record.key, video_id(name, record)] for name, run in by_name.items() for record in run.records]
     folders = {name: str(run.folder) for name, run in by_name.items()}
     return {"columns": [*sections.COLUMNS, "key", "film"], "episodes": rows, "folders": folders}
 
@@ -119,7 +119,7 @@ def _row(run: str, record: EpisodeRecord) -> list[Any]:
         task,
         record.init_state,
         record.seed,
-        outcome(record),
+        outcome_name(record),
         record.steps,
         total,
         "; ".join(remarks(record)),

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from ..grouping import Rate
-from ..statistics.comparison import Comparison, Match, compare
+from ..statistics.comparison import ColumnComparison, Comparison, compare
 from ..statistics.standings import Ranking, rank
 from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord
-from ..summary import PROVENANCE, outcome, remarks
-from .videos import fair, film_id
+from ..summary import PROVENANCE, outcome_name, remarks
+from .videos import stratified_sample, video_id
 
 COLUMNS = ("run", "suite", "task", "init", "seed", "outcome", "steps", "seconds", "remarks")
 """Of the list of episodes, in the order shown."""
@@ -34,7 +34,7 @@ def endings(by_name: Mapping[str, StoredRun]) -> str:
     """Episodes without success, grouped by how they ended."""
     rows = []
     for name, run in by_name.items():
-        counted = Counter((r.suite, outcome(r), next(remarks(r), "")) for r in run.records if not r.success)
+        counted = Counter((r.suite, outcome_name(r), next(remarks(r), "")) for r in run.records if not r.success)
         for (suite, ended, how), count in sorted(counted.items(), key=lambda entry: (entry[0][0], -entry[1])):
             rows.append([escape(name), escape(suite), f'<span class="{ended}">{ended}</span>', str(count), escape(how)])
     return table(["Run", "Suite", "Ended in", "Episodes", "How"], rows, "text") if rows else "<p>Every episode succeeded.</p>"
@@ -51,19 +51,19 @@ def comparison(runs: Sequence[StoredRun]) -> str:
 
 
 def _matches(found: Comparison) -> str:
-    if not found.matches:
+    if not found.columns:
         return "<p>The runs have no scene in common.</p>"
     heads = ["Column", "Initial states", "A %, 95 %", "B %, 95 %", "B − A, 95 % together", "Better for A, B", "p, Holm", ""]
     title = (
         f"<p>A: {escape(found.a.name)}, B: {escape(found.b.name)}; exact test paired by initial state, p and intervals for all "
         "columns of a table together.</p>"
     )
-    unlike = "".join(f"<li>{escape(one.text)}</li>" for one in found.unlike)
+    unlike = "".join(f"<li>{escape(one.text)}</li>" for one in found.condition_differences)
     notes = f"<p>The difference is not the policies' alone; the runs also differ in:</p><ul>{unlike}</ul>" if unlike else ""
-    return title + table(heads, [_match_row(match) for match in found.matches]) + notes
+    return title + table(heads, [_match_row(match) for match in found.columns]) + notes
 
 
-def _match_row(match: Match) -> list[str]:
+def _match_row(match: ColumnComparison) -> list[str]:
     found = match.difference
     means = dict.fromkeys(f"{100 * mean:+.1f}" for mean in found.means)
     return [
@@ -86,15 +86,15 @@ def _rate(rate: Rate) -> str:
 
 
 def _ranking(found: Ranking) -> str:
-    rows = [
-        [str(one.rank), one.letters, escape(one.run.name), _rate(one.rate), str(one.left_out or "")] for one in found.standings
-    ]
-    by = found.item.name + (f" ({found.part})" if found.part else "")
+    rows = [[str(one.rank), one.letters, escape(one.run.name), _rate(one.rate), str(one.left_out or "")] for one in found.ranked]
+    by = found.column.name + (f" ({found.part})" if found.part else "")
     note = (
         f"<p>By {escape(by)}. Runs that share a letter cannot be told apart (exact tests paired by initial state, "
         "Holm-corrected over all pairs).</p>"
     )
-    unlike = dict.fromkeys(f"{duel.a.name} (A), {duel.b.name} (B): {one.text}" for duel in found.duels for one in duel.unlike)
+    unlike = dict.fromkeys(
+        f"{duel.a.name} (A), {duel.b.name} (B): {one.text}" for duel in found.pairs for one in duel.condition_differences
+    )
     listed = "".join(f"<li>{escape(text)}</li>" for text in unlike)
     return (
         table(["Rank", "Letters", "Run", "Success %, 95 %", "Episodes left out"], rows)
@@ -105,11 +105,11 @@ def _ranking(found: Ranking) -> str:
 
 def gallery(by_name: Mapping[str, StoredRun], films: Mapping[str, str], count: int) -> str:
     """A fair sample of films; empty where nothing was filmed."""
-    filmed = [(name, record) for name, run in by_name.items() for record in run.records if film_id(name, record) in films]
+    filmed = [(name, record) for name, run in by_name.items() for record in run.records if video_id(name, record) in films]
     if not filmed:
         return ""
-    shown = fair(filmed, count)
-    figures = "".join(_figure(name, record, films[film_id(name, record)]) for name, record in shown)
+    shown = stratified_sample(filmed, count)
+    figures = "".join(_figure(name, record, films[video_id(name, record)]) for name, record in shown)
     note = (
         f"{len(shown)} of {len(filmed)} films, evenly over runs, suites and outcomes; the others open from the list of episodes."
     )
@@ -117,13 +117,15 @@ def gallery(by_name: Mapping[str, StoredRun], films: Mapping[str, str], count: i
 
 
 def _figure(name: str, record: EpisodeRecord, film: str) -> str:
-    source = f'data-film="{escape(film_id(name, record))}"'
+    source = f'data-film="{escape(video_id(name, record))}"'
     element = (
         f'<img alt="" {source}>'
         if film.startswith("data:image/")
         else f"<video controls muted loop playsinline {source}></video>"
     )
-    return f'<figure>{element}<figcaption class="{outcome(record)}">{escape(name)}: {escape(record.key)}</figcaption></figure>'
+    return (
+        f'<figure>{element}<figcaption class="{outcome_name(record)}">{escape(name)}: {escape(record.key)}</figcaption></figure>'
+    )
 
 
 def episode_list(by_name: Mapping[str, StoredRun]) -> str:

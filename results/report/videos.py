@@ -9,24 +9,24 @@ from pathlib import Path
 from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord
 from ..store.writer import safe_name
-from ..summary import outcome
+from ..summary import outcome_name
 
 KINDS = {".mp4": "video/mp4", ".webm": "video/webm", ".gif": "image/gif"}
 """Ending of the file -> media type."""
 
 
-def film_id(run: str, record: EpisodeRecord) -> str:
+def video_id(run: str, record: EpisodeRecord) -> str:
     """Name of an episode's film in the page."""
     return f"{run}:{record.key}"
 
 
-def embed(by_name: Mapping[str, StoredRun], megabytes: float) -> dict[str, str]:
+def embed_videos(by_name: Mapping[str, StoredRun], megabytes: float) -> dict[str, str]:
     """Film -> data URI, for the episodes filmed in `videos/`; failures first, up to the size."""
     found = [
-        (bool(record.success), film_id(name, record), path)
+        (bool(record.success), video_id(name, record), path)
         for name, run in by_name.items()
         for record in run.records
-        if (path := film_path(run.folder, record.key))
+        if (path := video_path(run.folder, record.key))
     ]
     films: dict[str, str] = {}
     room = megabytes * 2**20
@@ -38,16 +38,16 @@ def embed(by_name: Mapping[str, StoredRun], megabytes: float) -> dict[str, str]:
     return films
 
 
-def film_path(folder: Path, key: str) -> Path | None:
+def video_path(folder: Path, key: str) -> Path | None:
     """An episode's film: `videos/<safe name of the key>.mp4` (.webm, .gif) in its run's folder; None where there is none."""
     paths = (folder / "videos" / f"{safe_name(key)}{kind}" for kind in KINDS)
     return next((path for path in paths if path.is_file()), None)
 
 
-def fair(filmed: Iterable[tuple[str, EpisodeRecord]], count: int) -> list[tuple[str, EpisodeRecord]]:
+def stratified_sample(filmed: Iterable[tuple[str, EpisodeRecord]], count: int) -> list[tuple[str, EpisodeRecord]]:
     """That many episodes, taken in turn from every run, suite and outcome in the order of their keys."""
     kinds: dict[tuple[str, str, str], list[tuple[str, EpisodeRecord]]] = {}
     for name, record in sorted(filmed, key=lambda entry: safe_name(entry[1].key)[-16:]):
-        kinds.setdefault((name, record.suite, outcome(record)), []).append((name, record))
+        kinds.setdefault((name, record.suite, outcome_name(record)), []).append((name, record))
     turns = [entry for turn in range(count) for kind in sorted(kinds) for entry in kinds[kind][turn : turn + 1]]
     return turns[:count]

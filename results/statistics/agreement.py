@@ -12,9 +12,9 @@ from ...envs.errors import InputError
 from ..conditions import conditions
 from ..grouping import Rate, rate
 from ..store.reader import StoredRun
-from .comparison import check
-from .pairing import common, whole
-from .standings import mean_of_all
+from .comparison import require_comparable_groups
+from .pairing import common_scenes, whole_run
+from .standings import overall_column
 
 FEWEST = 3
 """Policies below which a correlation says nothing: that of two is always 1 or -1."""
@@ -78,12 +78,12 @@ def _by_policy(runs: Sequence[StoredRun], *, anyway: bool) -> dict[str, Rate]:
         if policy in owners:
             raise NotMeasurable(f"{owners[policy].name} and {run.name} are both of the policy {policy}: leave one of them out")
         owners[policy] = run
-    groups = [whole(run) for run in runs]
+    groups = [whole_run(run) for run in runs]
     for a, b in combinations(groups, 2):
-        check(a, b, anyway=anyway)
-    kept = common(groups)
-    layout, item = mean_of_all(kept)
-    return {policy: found for policy, group in zip(owners, kept, strict=True) if (found := rate(group, layout, item))}
+        require_comparable_groups(a, b, anyway=anyway)
+    kept = common_scenes(groups)
+    layout, column = overall_column(kept)
+    return {policy: found for policy, group in zip(owners, kept, strict=True) if (found := rate(group, layout, column))}
 
 
 def _policy(run: StoredRun) -> str:

@@ -1,6 +1,6 @@
 """Two runs against each other, column by column of the table that shows them: one family of questions, one set of weights.
 
-The row of differences of `table`, `compare` and the report all ask `match_table`, so that they cannot disagree. Episodes that
+The row of differences of `table`, `compare` and the report all ask `compare_columns`, so that they cannot disagree. Episodes that
 could have ended either way are counted against the apparent winner: a verdict has to stand however they ended.
 """
 
@@ -9,15 +9,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..conditions import Unlike, conditions, differences, require_comparable
+from ..conditions import ConditionDifference, conditions, differences, require_comparable
 from ..coverage import Shortfall, part_label, shortfall
-from ..grouping import Group, Rate, episodes, parts, rate
-from ..layouts import Item, Layout, Metric
+from ..grouping import Group, Rate, component_columns, episodes, rate
+from ..layouts import Column, Layout, Metric
 from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord
 from .families import families, filled
-from .paired_test import Difference, TaskDifferences, agreeing, difference, holm, simultaneous, worst
-from .pairing import AGAINST_A, AGAINST_B, RECORDED, Pair, common, flips, left_out, open_episodes, task_differences, told, whole
+from .paired_test import Difference, TaskDifferences, align_with_test, difference, holm, over_both_readings, simultaneous
+from .pairing import (
+    AGAINST_A,
+    AGAINST_B,
+    RECORDED,
+    EpisodePair,
+    common_scenes,
+    flips,
+    left_out,
+    open_episodes,
+    task_differences,
+    uncertain_causes,
+    whole_run,
+)
 from .ranking import LEVEL
 
 REMEDY = (
@@ -27,10 +39,10 @@ REMEDY = (
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class ColumnComparison:
     """Two runs in one column, on the initial states that both played."""
 
-    item: Item
+    column: Column
     metric: Metric
     a: Rate
     """Of the first run, in the scenes that both played."""
@@ -46,12 +58,12 @@ class Match:
     part: str
     """What of the column was compared, where it was not the whole: `tasks 0-4`."""
     errors_a: Mapping[str, int]
-    """Uncertain episodes of the first run: by cause, and by how the second ended there (`pairing.told`)."""
+    """Uncertain episodes of the first run: by cause, and by how the second ended there (`pairing.uncertain_causes`)."""
     errors_b: Mapping[str, int]
     only_a: int
     """Episodes of the column that only the first run played, left out here."""
     only_b: int
-    flipped: tuple[Pair, ...]
+    flipped: tuple[EpisodePair, ...]
     """Episodes that ended differently under the same seed."""
     available: int | None
     """Initial states that the benchmark has for this column; None where it is not known."""
@@ -59,13 +71,13 @@ class Match:
     @property
     def name(self) -> str:
         """Of the column, its group (and the metric, where it is another than success) with it."""
-        named = self.item.name
+        named = self.column.name
         return named if self.metric.name == "success" else f"{named}, {self.metric.name}"
 
     @property
     def suite(self) -> str:
         """The suite that fills the column; its name for a mean of several."""
-        return self.item.suite or self.item.name
+        return self.column.suite or self.column.name
 
     @property
     def settled(self) -> bool:
@@ -91,8 +103,8 @@ class Comparison:
 
     a: StoredRun
     b: StoredRun
-    matches: tuple[Match, ...]
-    unlike: tuple[Unlike, ...]
+    columns: tuple[ColumnComparison, ...]
+    condition_differences: tuple[ConditionDifference, ...]
     """Conditions besides the policy in which they differ."""
     others: tuple[str, ...]
     """Suites that only one of them played."""
@@ -104,23 +116,25 @@ def compare(a: StoredRun, b: StoredRun, *, anyway: bool = False) -> Comparison:
     Without matches where they have no initial state in common. Raises Incomparable where their conditions forbid a verdict,
     unless `anyway`.
     """
-    groups = whole(a), whole(b)
-    unlike = check(*groups, anyway=anyway)
+    groups = whole_run(a), whole_run(b)
+    unlike = require_comparable_groups(*groups, anyway=anyway)
     found = [_matches(layout, *groups) for layout in families(groups)]
     matches = tuple(match for family in found for match in family.values())
     return Comparison(a, b, matches, tuple(unlike), tuple(sorted(groups[0].suites.keys() ^ groups[1].suites.keys())))
 
 
-def match_table(layout: Layout, a: Group, b: Group, *, anyway: bool = False) -> tuple[dict[tuple[str, str], Match], list[Unlike]]:
+def compare_columns(
+    layout: Layout, a: Group, b: Group, *, anyway: bool = False
+) -> tuple[dict[tuple[str, str], ColumnComparison], list[ConditionDifference]]:
     """(item, metric) -> match, for every column of the table that both groups fill, and the conditions in which they differ.
 
     Raises Incomparable where those forbid a verdict, unless `anyway`.
     """
-    unlike = check(a, b, anyway=anyway)
+    unlike = require_comparable_groups(a, b, anyway=anyway)
     return _matches(layout, a, b), unlike
 
 
-def check(a: Group, b: Group, *, anyway: bool) -> list[Unlike]:
+def require_comparable_groups(a: Group, b: Group, *, anyway: bool) -> list[ConditionDifference]:
     """The conditions in which two groups differ. Raises Incomparable where those forbid a verdict, unless `anyway`."""
     found = differences(conditions(a.run, a.records), conditions(b.run, b.records))
     if anyway or not any(one.refused for one in found):
@@ -129,50 +143,52 @@ def check(a: Group, b: Group, *, anyway: bool) -> list[Unlike]:
     return require_comparable(runs[0], runs[1], REMEDY)
 
 
-def _matches(layout: Layout, a: Group, b: Group) -> dict[tuple[str, str], Match]:
-    of_a, of_b = kept = common((a, b))
-    columns = [(item, metric) for metric in layout.metrics for item in filled(layout, kept, metric)]
-    asked = {(item, metric): readings(of_a, of_b, layout, item, metric.name) for item, metric in columns}
-    answerable = {column: found for column, found in asked.items() if all(found)}
+def _matches(layout: Layout, a: Group, b: Group) -> dict[tuple[str, str], ColumnComparison]:
+    of_a, of_b = kept = common_scenes((a, b))
+    keys = [(column, metric) for metric in layout.metrics for column in filled(layout, kept, metric)]
+    asked = {(column, metric): readings(of_a, of_b, layout, column, metric.name) for column, metric in keys}
+    answerable = {key: found for key, found in asked.items() if all(found)}
     if not answerable:
         return {}
-    found = [paired(one, simultaneous(len(answerable))) for one in answerable.values()]
+    found = [worst_difference(one, simultaneous(len(answerable))) for one in answerable.values()]
     corrected = holm([one.p for one in found])
     return {
-        (item.name, metric.name): _match((a, b), kept, layout, item, metric, agreeing(one, settled=p <= LEVEL), p, len(found))
-        for (item, metric), one, p in zip(answerable, found, corrected, strict=True)
+        (column.name, metric.name): _match(
+            (a, b), kept, layout, column, metric, align_with_test(one, settled=p <= LEVEL), p, len(found)
+        )
+        for (column, metric), one, p in zip(answerable, found, corrected, strict=True)
     }
 
 
-def readings(a: Group, b: Group, layout: Layout, item: Item, metric: str) -> list[list[TaskDifferences]]:
+def readings(a: Group, b: Group, layout: Layout, column: Column, metric: str) -> list[list[TaskDifferences]]:
     """The column's differences in what both groups played: as recorded, or, where episodes could have ended either way, with them
     counted against B and with them counted against A."""
-    open_ = any(open_episodes(group, layout, item, metric) for group in (a, b))
-    return [task_differences(a, b, layout, item, metric, how) for how in ((AGAINST_B, AGAINST_A) if open_ else (RECORDED,))]
+    open_ = any(open_episodes(group, layout, column, metric) for group in (a, b))
+    return [task_differences(a, b, layout, column, metric, how) for how in ((AGAINST_B, AGAINST_A) if open_ else (RECORDED,))]
 
 
-def paired(found: Sequence[Sequence[TaskDifferences]], level: float = 0.95) -> Difference:
+def worst_difference(found: Sequence[Sequence[TaskDifferences]], level: float = 0.95) -> Difference:
     """The difference of `readings` in the worst of them."""
     each = [difference(tasks, level) for tasks in found]
-    return worst(each[0], each[-1])
+    return over_both_readings(each[0], each[-1])
 
 
 def _match(
     groups: Sequence[Group],
     kept: Sequence[Group],
     layout: Layout,
-    item: Item,
+    column: Column,
     metric: Metric,
     found: Difference,
     p: float,
     family: int,
-) -> Match:
+) -> ColumnComparison:
     a, b = kept
-    rates = [rate(group, layout, item, metric.name) for group in kept]
+    rates = [rate(group, layout, column, metric.name) for group in kept]
     assert rates[0] is not None and rates[1] is not None  # the column is filled
-    errors = [open_episodes(group, layout, item, metric.name) for group in kept]
-    return Match(
-        item=item,
+    errors = [open_episodes(group, layout, column, metric.name) for group in kept]
+    return ColumnComparison(
+        column=column,
         metric=metric,
         a=rates[0],
         b=rates[1],
@@ -180,32 +196,36 @@ def _match(
         p=p,
         family=family,
         level=simultaneous(family),
-        part=part(layout, item, metric.name, kept),
-        errors_a=told(errors[0], b, metric.name),
-        errors_b=told(errors[1], a, metric.name),
-        only_a=left_out(groups[0], a, layout, item, metric.name),
-        only_b=left_out(groups[1], b, layout, item, metric.name),
-        flipped=() if item.mean_of else flips(a, b, layout, item, metric.name),
-        available=_available(layout, item, metric.name, a),
+        part=compared_part(layout, column, metric.name, kept),
+        errors_a=uncertain_causes(errors[0], b, metric.name),
+        errors_b=uncertain_causes(errors[1], a, metric.name),
+        only_a=left_out(groups[0], a, layout, column, metric.name),
+        only_b=left_out(groups[1], b, layout, column, metric.name),
+        flipped=() if column.mean_of else flips(a, b, layout, column, metric.name),
+        available=_available(layout, column, metric.name, a),
     )
 
 
-def part(layout: Layout, item: Item, metric: str, kept: Sequence[Group]) -> str:
+def compared_part(layout: Layout, column: Column, metric: str, kept: Sequence[Group]) -> str:
     """What of the column was compared, where it was not the whole: `tasks 0-4`; of a mean, what of its parts.
 
     The groups hold the same scenes, so that they can differ only in whether a group's seeds are the same in all of them: if
     one's are not, it is said of the comparison.
     """
-    return max((part_label([_lacking(group, one) for one in parts(layout, item, metric)]) for group in kept), key=len)
+    return max(
+        (part_label([_lacking(group, one) for one in component_columns(layout, column, metric)]) for group in kept), key=len
+    )
 
 
-def _lacking(kept: Group, item: Item) -> Shortfall:
+def _lacking(kept: Group, column: Column) -> Shortfall:
     """What is missing of a column; of one that no paper has, nothing is known to be."""
-    return shortfall(kept, item if item.n else replace(item, n=len(episodes(kept, item))))
+    return shortfall(kept, column if column.n else replace(column, n=len(episodes(kept, column))))
 
 
-def _available(layout: Layout, item: Item, metric: str, kept: Group) -> int | None:
-    counts = [one.states * max(one.task_count, _played_parts(episodes(kept, one))) for one in parts(layout, item, metric)]
+def _available(layout: Layout, column: Column, metric: str, kept: Group) -> int | None:
+    counts = [
+        one.states * max(one.task_count, _played_parts(episodes(kept, one))) for one in component_columns(layout, column, metric)
+    ]
     return sum(counts) if all(counts) else None
 
 

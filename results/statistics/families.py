@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..coverage import whole_tasks
-from ..grouping import Group, episodes, parts
-from ..layouts import Item, Layout, Metric, fitting, table_of
+from ..grouping import Group, component_columns, episodes
+from ..layouts import Column, Layout, Metric, fitting, table_of
 
 
 def families(groups: Sequence[Group]) -> list[Layout]:
@@ -30,28 +30,32 @@ def _tasks(suite: str, groups: Sequence[Group]) -> int:
     return len({record.task_id for group in groups for record in group.suites.get(suite, ())})
 
 
-def filled(layout: Layout, groups: Sequence[Group], metric: Metric) -> list[Item]:
+def filled(layout: Layout, groups: Sequence[Group], metric: Metric) -> list[Column]:
     """The columns that all groups have played something of; a mean only where all have played every task of all its parts."""
-    return [item for item in layout.items if layout.has(item, metric) and all(_fills(layout, g, item, metric) for g in groups)]
+    return [
+        column
+        for column in layout.columns
+        if layout.has(column, metric) and all(_fills(layout, g, column, metric) for g in groups)
+    ]
 
 
-def _fills(layout: Layout, group: Group, item: Item, metric: Metric) -> bool:
-    played = parts(layout, item, metric.name)
-    if item.mean_of:
+def _fills(layout: Layout, group: Group, column: Column, metric: Metric) -> bool:
+    played = component_columns(layout, column, metric.name)
+    if column.mean_of:
         return bool(played) and all(whole_tasks(group, part) for part in played)
-    return bool(played) and bool(episodes(group, item))
+    return bool(played) and bool(episodes(group, column))
 
 
-def overall(layout: Layout, groups: Sequence[Group]) -> Item | None:
+def overall(layout: Layout, groups: Sequence[Group]) -> Column | None:
     """The mean over all columns that the groups fill: the table's own average where that is it, else one made for them.
 
     None where they fill no column of successes.
     """
     metric = next((metric for metric in layout.metrics if metric.name == "success"), None)
     found = filled(layout, groups, metric) if metric else []
-    single = [item for item in found if not item.mean_of]
+    single = [column for column in found if not column.mean_of]
     if len(single) < 2:
         return next(iter(single), None)
-    names = tuple(item.name for item in single)
-    own = next((item for item in found if item.mean_of and set(item.mean_of) == set(names)), None)
-    return own or Item("mean of " + ", ".join(names), "mean of " + ", ".join(item.label for item in single), mean_of=names)
+    names = tuple(column.name for column in single)
+    own = next((column for column in found if column.mean_of and set(column.mean_of) == set(names)), None)
+    return own or Column("mean of " + ", ".join(names), "mean of " + ", ".join(column.label for column in single), mean_of=names)

@@ -18,12 +18,12 @@ from statistics import NormalDist
 
 import numpy as np
 
-from ..layouts import Item
+from ..layouts import Column
 from ..store.reader import StoredRun
-from .comparison import check, part
+from .comparison import compared_part, require_comparable_groups
 from .paired_test import TaskDifferences, mean_difference
-from .pairing import AGAINST_B, common, scene, task_differences, whole
-from .standings import mean_of_all
+from .pairing import AGAINST_B, common_scenes, scene, task_differences, whole_run
+from .standings import overall_column
 
 LEVEL = 0.05
 """One-sided."""
@@ -35,7 +35,7 @@ FEWEST = 20
 
 
 @dataclass(frozen=True, slots=True)
-class NotWorse:
+class NoninferiorityResult:
     """B against A with a margin; fractions."""
 
     margin: float
@@ -52,7 +52,7 @@ class NotWorse:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class StateCounts:
     """Differences as counts of equally weighty initial states; arrays of any shape, one entry per comparison."""
 
     n: float
@@ -63,7 +63,7 @@ class Counted:
     """Squared over absolute differences: 1 where the seeds of a state are copies, less where they vary."""
 
 
-def assess(tasks: Sequence[TaskDifferences], margin: float) -> NotWorse:
+def assess(tasks: Sequence[TaskDifferences], margin: float) -> NoninferiorityResult:
     """The test on one column.
 
     Args:
@@ -74,10 +74,10 @@ def assess(tasks: Sequence[TaskDifferences], margin: float) -> NotWorse:
     mean, low, _, _ = mean_difference(rates, 1 - 2 * LEVEL)
     weights = np.concatenate([np.full(len(own), weight / len(own)) for weight, own in rates])
     bound = min(low, _score_bound(counted(weights, np.concatenate([own for _, own in rates]))))
-    return NotWorse(margin, mean, bound, bound > -margin, len(weights))
+    return NoninferiorityResult(margin, mean, bound, bound > -margin, len(weights))
 
 
-def counted(weights: np.ndarray, values: np.ndarray) -> Counted:
+def counted(weights: np.ndarray, values: np.ndarray) -> StateCounts:
     """Gains and losses on the scale of the states' effective number.
 
     Args:
@@ -89,10 +89,12 @@ def counted(weights: np.ndarray, values: np.ndarray) -> Counted:
     absolute = np.abs(values) @ weights
     known = (values != 0).sum(axis=-1) >= FEWEST
     likeness = np.where(known, n * (values**2 @ weights**2) / np.where(known, absolute, 1.0), 1.0)
-    return Counted(n, n * (np.maximum(values, 0) @ weights), n * (np.maximum(-values, 0) @ weights), np.minimum(likeness, 1.0))
+    return StateCounts(
+        n, n * (np.maximum(values, 0) @ weights), n * (np.maximum(-values, 0) @ weights), np.minimum(likeness, 1.0)
+    )
 
 
-def _score_bound(found: Counted) -> float:
+def _score_bound(found: StateCounts) -> float:
     """The smallest difference that the score test does not refute."""
     refuted, kept = -1.0, float(found.gained - found.lost) / found.n
     for _ in range(40):
@@ -101,14 +103,14 @@ def _score_bound(found: Counted) -> float:
     return kept
 
 
-def score(found: Counted, margin: float) -> np.ndarray:
+def score(found: StateCounts, margin: float) -> np.ndarray:
     """Standard normal score of the evidence against "B is worse by the margin or more"; margin in [-1, 1]."""
     excess = found.gained - found.lost + margin * found.n - CONTINUITY
     variance = found.n * (found.likeness * discordant(found, margin) - margin**2)
     return excess / np.sqrt(np.maximum(variance, 1e-12))
 
 
-def discordant(found: Counted, margin: float) -> np.ndarray:
+def discordant(found: StateCounts, margin: float) -> np.ndarray:
     """Likeliest share of states that differ, if B's rate is lower than A's by just the margin.
 
     The share g of gained states, with g + margin of lost ones, that maximises b ln g + c ln(g + margin) + (n - b - c)
@@ -120,19 +122,21 @@ def discordant(found: Counted, margin: float) -> np.ndarray:
     return 2 * np.clip(root, max(0.0, -margin), (1 - margin) / 2) + margin
 
 
-def no_worse(a: StoredRun, b: StoredRun, margin: float, *, anyway: bool = False) -> tuple[Item, str, NotWorse]:
+def noninferiority_test(
+    a: StoredRun, b: StoredRun, margin: float, *, anyway: bool = False
+) -> tuple[Column, str, NoninferiorityResult]:
     """The test of run B against run A on their overall mean (`families.overall`), in the scenes that both played.
 
     With it what it is tested on: the mean, and what of it was played where that is not the whole. Not shown where B lacks scenes
     that A has played. Raises ValueError where they
     have no scene in common, Incomparable where their conditions forbid a verdict, unless `anyway`.
     """
-    groups = whole(a), whole(b)
-    check(*groups, anyway=anyway)
-    of_a, of_b = common(groups)
-    layout, item = mean_of_all((of_a, of_b))
-    tasks = task_differences(of_a, of_b, layout, item, "success", AGAINST_B)
+    groups = whole_run(a), whole_run(b)
+    require_comparable_groups(*groups, anyway=anyway)
+    of_a, of_b = common_scenes(groups)
+    layout, column = overall_column((of_a, of_b))
+    tasks = task_differences(of_a, of_b, layout, column, "success", AGAINST_B)
     found = assess(tasks, margin)
     missing = len(set(map(scene, a.records)) - set(map(scene, b.records)))
     found = replace(found, missing=missing, shown=found.shown and not missing)
-    return item, part(layout, item, "success", (of_a, of_b)), found
+    return column, compared_part(layout, column, "success", (of_a, of_b)), found

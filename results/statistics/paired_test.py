@@ -85,7 +85,7 @@ def difference(tasks: Sequence[TaskDifferences], level: float = 0.95) -> Differe
     )
 
 
-def worst(low: Difference, high: Difference) -> Difference:
+def over_both_readings(low: Difference, high: Difference) -> Difference:
     """One difference out of the two readings of uncertain episodes: what can be said whichever is true.
 
     Args:
@@ -159,7 +159,7 @@ def simultaneous(count: int, level: float = 0.95) -> float:
     return 1 - (1 - level) / count
 
 
-def agreeing(found: Difference, *, settled: bool) -> Difference:
+def align_with_test(found: Difference, *, settled: bool) -> Difference:
     """The difference with its interval brought in line with the verdict of Holm's test, which is the more powerful of the two.
 
     Where the test has settled the sign, an interval that reaches over zero ends there; where it has not, one that leaves zero

@@ -11,8 +11,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..grouping import Group, GroupKey, Reading, cause, episodes, group_of, outcome, parts, shares, uncertain
-from ..layouts import Item, Layout
+from ..grouping import (
+    Group,
+    GroupKey,
+    Reading,
+    cause,
+    component_columns,
+    episodes,
+    group_of,
+    metric_outcome,
+    task_weights,
+    uncertain,
+)
+from ..layouts import Column, Layout
 from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord
 from .exact import State
@@ -29,7 +40,7 @@ AGAINST_A: tuple[Reading, Reading] = ("failures", "successes")
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class EpisodePair:
     """One episode that both played, under the same seed."""
 
     a: EpisodeRecord
@@ -38,7 +49,7 @@ class Pair:
     """1 where only B succeeded, -1 where only A did, 0 where both ended alike."""
 
 
-def whole(run: StoredRun) -> Group:
+def whole_run(run: StoredRun) -> Group:
     """All episodes of a run as one group, whatever they were played under."""
     first = run.records[0] if run.records else None
     return group_of(run, GroupKey(first.policy if first else "", first.protocol if first else "", "", ""), run.records)
@@ -49,35 +60,35 @@ def scene(record: EpisodeRecord) -> Scene:
     return record.suite, record.task, record.part, record.look, record.init_state
 
 
-def common(groups: Sequence[Group]) -> list[Group]:
+def common_scenes(groups: Sequence[Group]) -> list[Group]:
     """Each group's episodes in the scenes that all of them played, errors included."""
     shared = set.intersection(*({scene(record) for record in group.records} for group in groups))
     return [group_of(group.run, group.key, [r for r in group.records if scene(r) in shared]) for group in groups]
 
 
 def task_differences(
-    a: Group, b: Group, layout: Layout, item: Item, metric: str, readings: tuple[Reading, Reading] = RECORDED
+    a: Group, b: Group, layout: Layout, column: Column, metric: str, readings: tuple[Reading, Reading] = RECORDED
 ) -> list[TaskDifferences]:
     """What the column's difference is the mean of; empty where it, or a part of it, was not played by both."""
-    played = parts(layout, item, metric)
+    played = component_columns(layout, column, metric)
     found = [_of_part(a, b, part, metric, readings, 1 / len(played)) for part in played]
     return [task for part in found for task in part] if all(found) else []
 
 
 def _of_part(
-    a: Group, b: Group, item: Item, metric: str, readings: tuple[Reading, Reading], weight: float
+    a: Group, b: Group, column: Column, metric: str, readings: tuple[Reading, Reading], weight: float
 ) -> list[TaskDifferences]:
-    of_a, of_b = _looks(a, item, metric, readings[0]), _looks(b, item, metric, readings[1])
+    of_a, of_b = _looks(a, column, metric, readings[0]), _looks(b, column, metric, readings[1])
     states = {task: _states(of_a[task], of_b[task]) for task in of_a if task in of_b}
     states = {task: own for task, own in states.items() if own}
-    return [TaskDifferences(weight * share, states[task]) for task, share in shares(states, item).items()]
+    return [TaskDifferences(weight * share, states[task]) for task, share in task_weights(states, column).items()]
 
 
-def _looks(group: Group, item: Item, metric: str, reading: Reading) -> dict[tuple[str, str], dict[int, Looks]]:
+def _looks(group: Group, column: Column, metric: str, reading: Reading) -> dict[tuple[str, str], dict[int, Looks]]:
     """(task, part of it) -> initial state -> look -> its outcomes."""
     found: dict[tuple[str, str], dict[int, Looks]] = {}
-    for record in episodes(group, item):
-        value = outcome(record, metric, reading)
+    for record in episodes(group, column):
+        value = metric_outcome(record, metric, reading)
         if value is not None:
             looks = found.setdefault((record.task, record.part), {}).setdefault(record.init_state, {})
             k, n = looks.get(record.look, (0, 0))
@@ -94,12 +105,12 @@ def _states(a: Mapping[int, Looks], b: Mapping[int, Looks]) -> list[State]:
     return [State(looks) for looks in both if looks]
 
 
-def open_episodes(group: Group, layout: Layout, item: Item, metric: str) -> list[EpisodeRecord]:
+def open_episodes(group: Group, layout: Layout, column: Column, metric: str) -> list[EpisodeRecord]:
     """The column's episodes that could as well have ended otherwise."""
-    return [record for part in parts(layout, item, metric) for record in episodes(group, part) if uncertain(record)]
+    return [record for part in component_columns(layout, column, metric) for record in episodes(group, part) if uncertain(record)]
 
 
-def told(own: Sequence[EpisodeRecord], others: Group, metric: str) -> dict[str, int]:
+def uncertain_causes(own: Sequence[EpisodeRecord], others: Group, metric: str) -> dict[str, int]:
     """Uncertain episodes of one run: by cause (`machine`, `policy`; `replayed` are successes after the policy had lost the
     episode before), and by how the other run ended in the same scenes (`other_succeeded`, `other_failed`, `other_open`).
 
@@ -109,7 +120,7 @@ def told(own: Sequence[EpisodeRecord], others: Group, metric: str) -> dict[str, 
         return {}
     ends: dict[Scene, dict[int, bool | None]] = {}
     for record in others.records:
-        ends.setdefault(scene(record), {})[record.seed] = None if uncertain(record) else outcome(record, metric)
+        ends.setdefault(scene(record), {})[record.seed] = None if uncertain(record) else metric_outcome(record, metric)
     counted = Counter("replayed" if record.success else cause(record) for record in own)
     counted.update(f"other_{_ended(ends.get(scene(record), {}), record.seed)}" for record in own)
     return dict(counted)
@@ -120,19 +131,19 @@ def _ended(seeds: Mapping[int, bool | None], seed: int) -> str:
     return "open" if not known else "succeeded" if 2 * sum(known) > len(known) else "failed"
 
 
-def flips(a: Group, b: Group, layout: Layout, item: Item, metric: str) -> tuple[Pair, ...]:
+def flips(a: Group, b: Group, layout: Layout, column: Column, metric: str) -> tuple[EpisodePair, ...]:
     """Episodes of the column that ended differently under the same seed."""
     found = []
-    for part in parts(layout, item, metric):
+    for part in component_columns(layout, column, metric):
         of_b = {(scene(record), record.seed): record for record in episodes(b, part)}
         for record in episodes(a, part):
             other = of_b.get((scene(record), record.seed))
-            ended = (outcome(record, metric), outcome(other, metric) if other else None)
+            ended = (metric_outcome(record, metric), metric_outcome(other, metric) if other else None)
             if other and None not in ended and ended[0] != ended[1]:
-                found.append(Pair(record, other, 1 if ended[1] else -1))
+                found.append(EpisodePair(record, other, 1 if ended[1] else -1))
     return tuple(found)
 
 
-def left_out(all_: Group, kept: Group, layout: Layout, item: Item, metric: str) -> int:
+def left_out(all_: Group, kept: Group, layout: Layout, column: Column, metric: str) -> int:
     """Episodes of the column that only this run played."""
-    return sum(len(episodes(all_, part)) - len(episodes(kept, part)) for part in parts(layout, item, metric))
+    return sum(len(episodes(all_, part)) - len(episodes(kept, part)) for part in component_columns(layout, column, metric))

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 
 from ...envs.base import EpisodeSpec
 from .. import layouts
-from ..grouping import shares
-from ..layouts import Item
+from ..grouping import task_weights
+from ..layouts import Column
 
 Group = tuple[str, int, str]
 """Suite, task, part of it: initial states of one group are exchangeable."""
@@ -88,18 +88,18 @@ def _suite_weights(groups: Sequence[Group], names: Names) -> dict[Group, float]:
     """Weights of one suite's groups."""
     suite = groups[0][0]
     named = {(names[suite, task], part): (suite, task, part) for _, task, part in groups}
-    items = [item for layout in (layouts.fitting({suite}),) for item in layout.items if item.suite == suite]
-    columns = [column for item in items if (column := _column(item, named))]
-    if {name for column in columns for name in column} != set(named):
-        columns = [{key: 1.0 for key in named if key[0] == task} for task in dict.fromkeys(task for task, _ in named)]
-        columns = [{key: 1 / len(column) for key in column} for column in columns]
-    return {named[key]: weight / len(columns) for column in columns for key, weight in column.items()}
+    items = [column for layout in (layouts.fitting({suite}),) for column in layout.columns if column.suite == suite]
+    weights = [own_weights for column in items if (own_weights := _column_weights(column, named))]
+    if {name for own_weights in weights for name in own_weights} != set(named):
+        weights = [{key: 1.0 for key in named if key[0] == task} for task in dict.fromkeys(task for task, _ in named)]
+        weights = [{key: 1 / len(own_weights) for key in own_weights} for own_weights in weights]
+    return {named[key]: weight / len(weights) for own_weights in weights for key, weight in own_weights.items()}
 
 
-def _column(item: Item, named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], float]:
+def _column_weights(column: Column, named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], float]:
     """Weights within a column of the table, over those of its kinds of task that are played; empty where none is."""
-    kinds = tuple(kind for kind in item.tasks if any(task.startswith(kind) for task, _ in named))
-    if item.tasks and not kinds:
+    kinds = tuple(kind for kind in column.tasks if any(task.startswith(kind) for task, _ in named))
+    if column.tasks and not kinds:
         return {}
     own = [key for key in named if not kinds or key[0].startswith(kinds)]
-    return shares(own, replace(item, tasks=kinds))
+    return task_weights(own, replace(column, tasks=kinds))

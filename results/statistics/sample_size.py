@@ -17,8 +17,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from ..grouping import Group, clusters, parts, rate, shares
-from ..layouts import Item, Layout
+from ..grouping import Group, clusters, component_columns, rate, task_weights
+from ..layouts import Column, Layout
 
 LEVEL, POWER = 0.05, 0.8
 MOST_OPEN = 0.1
@@ -29,7 +29,7 @@ _NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ColumnPlan:
     """What one column of a table is measured on, for each policy."""
 
     name: str
@@ -116,7 +116,7 @@ def kish(weights: Sequence[float], states: Sequence[int]) -> float:
     return 1 / math.fsum(w * w / n for w, n in zip(weights, states, strict=True))
 
 
-def columns(layout: Layout, scenes: Iterable[tuple[str, str, str, int]], seeds: int) -> list[Column]:
+def column_plans(layout: Layout, scenes: Iterable[tuple[str, str, str, int]], seeds: int) -> list[ColumnPlan]:
     """The columns of a table that a plan fills.
 
     Args:
@@ -128,33 +128,35 @@ def columns(layout: Layout, scenes: Iterable[tuple[str, str, str, int]], seeds: 
     for suite, task, variant, state in scenes:
         found.setdefault((suite, task, variant), set()).add(state)
     made = []
-    for item in layout.items:
+    for column in layout.columns:
         strata: list[tuple[float, int, int]] = []
-        played = layout.parts(item)
+        played = layout.components(column)
         for part in played:
             own = _strata(part, found)
             strata += [(share / len(played), states, looks) for share, states, looks in own]
             if not own:
                 break
         else:
-            shares_, states, looks = zip(*strata, strict=True)
+            weights_, states, looks = zip(*strata, strict=True)
             available = sum(_available(part) for part in played)
-            made.append(Column(item.name, kish(shares_, states), seeds * sum(looks) / len(looks), available or sum(states)))
+            made.append(
+                ColumnPlan(column.name, kish(weights_, states), seeds * sum(looks) / len(looks), available or sum(states))
+            )
     return made
 
 
-def _strata(item: Item, found: Mapping[tuple[str, str, str], set[int]]) -> list[tuple[float, int, int]]:
+def _strata(column: Column, found: Mapping[tuple[str, str, str], set[int]]) -> list[tuple[float, int, int]]:
     """(share, initial states, looks) of each task and part of a played item; empty where it is not played."""
     own: dict[tuple[str, str], list[set[int]]] = {}
     for (suite, task, variant), states in found.items():
-        if suite == item.suite and (not item.tasks or task.startswith(item.tasks)):
+        if suite == column.suite and (not column.tasks or task.startswith(column.tasks)):
             own.setdefault((task, variant.partition("/")[2]), []).append(states)
-    return [(share, len(set.union(*own[task])), len(own[task])) for task, share in shares(own, item).items()]
+    return [(share, len(set.union(*own[task])), len(own[task])) for task, share in task_weights(own, column).items()]
 
 
-def _available(item: Item) -> int:
+def _available(column: Column) -> int:
     """Initial states that the benchmark has for a played item: those of each task, and of each part of one."""
-    return item.states * item.task_count * item.part_count
+    return column.states * column.task_count * column.part_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +174,14 @@ class Pilot:
 def pilot(group: Group, layout: Layout, name: str) -> Pilot | None:
     """The rate (errors as failures) and the likeness that a run found in a column; None where it did not play it, or errors left
     more than a tenth of it open."""
-    item = layout.item(name)
-    found = rate(group, layout, item)
+    column = layout.column(name)
+    found = rate(group, layout, column)
     if found is None:
         return None
     tasks = [
-        states for part in parts(layout, item, "success") for states in clusters(group, part, "success", "failures").values()
+        states
+        for part in component_columns(layout, column, "success")
+        for states in clusters(group, part, "success", "failures").values()
     ]
     return Pilot(found.low.mean, *found.bounds, likeness([list(states.values()) for states in tasks]))
 

@@ -94,7 +94,7 @@ def _times_log(count: float, rate: float) -> float:
 
 
 @dataclass(slots=True)
-class Bet:
+class BettingProcess:
     """A bet on a positive mean difference, started with a wealth of 1."""
 
     log_wealth: np.ndarray = field(default_factory=lambda: np.zeros(len(STAKES)))
@@ -191,8 +191,8 @@ class Rule:
     """and at most."""
     size: float = 0.0
     """Sum of the exponents."""
-    better: Bet = field(default_factory=Bet)
-    worse: Bet = field(default_factory=Bet)
+    better: BettingProcess = field(default_factory=BettingProcess)
+    worse: BettingProcess = field(default_factory=BettingProcess)
     verdict: Verdict = field(default_factory=lambda: Verdict(False, 0, 0, 0, 0.0, "no whole round yet", 0.0, 1.0))
     """The last one."""
 

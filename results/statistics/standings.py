@@ -8,20 +8,20 @@ from itertools import combinations
 
 import numpy as np
 
-from ..conditions import Unlike, conditions
+from ..conditions import ConditionDifference, conditions
 from ..coverage import unfinished
-from ..grouping import Group, Rate, parts, rate
-from ..layouts import Item, Layout
+from ..grouping import Group, Rate, component_columns, rate
+from ..layouts import Column, Layout
 from ..store.reader import StoredRun
-from .comparison import check, paired, part, readings
+from .comparison import compared_part, readings, require_comparable_groups, worst_difference
 from .families import families, overall
-from .paired_test import Difference, agreeing, holm, simultaneous
-from .pairing import common, left_out, open_episodes, told, whole
+from .paired_test import Difference, align_with_test, holm, simultaneous
+from .pairing import common_scenes, left_out, open_episodes, uncertain_causes, whole_run
 from .ranking import LEVEL, letters, ranks
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RankedRun:
     """One run's place among several."""
 
     run: StoredRun
@@ -39,7 +39,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Duel:
+class PairwiseComparison:
     """Two of the runs; the difference is the second's rate minus the first's."""
 
     a: StoredRun
@@ -48,7 +48,7 @@ class Duel:
     """Its interval is one of those of all pairs, which hold together."""
     p: float
     """Corrected for the number of pairs (Holm)."""
-    unlike: tuple[Unlike, ...]
+    condition_differences: tuple[ConditionDifference, ...]
     """Conditions besides the policy in which the two differ."""
 
     @property
@@ -61,10 +61,10 @@ class Duel:
 class Ranking:
     """Several runs, best first."""
 
-    standings: tuple[Standing, ...]
-    duels: tuple[Duel, ...]
+    ranked: tuple[RankedRun, ...]
+    pairs: tuple[PairwiseComparison, ...]
     layout: Layout
-    item: Item
+    column: Column
     """What they are ranked by."""
     part: str
     """What of it all of them played, where that is not the whole."""
@@ -78,64 +78,69 @@ def rank(runs: Sequence[StoredRun], *, anyway: bool = False) -> Ranking:
     Raises ValueError where no scene was played by all, Incomparable where the conditions of two of them forbid a verdict, unless
     `anyway`.
     """
-    groups = [whole(run) for run in runs]
+    groups = [whole_run(run) for run in runs]
     sides = list(combinations(range(len(runs)), 2))
-    unlike = [check(groups[i], groups[j], anyway=anyway) for i, j in sides]
-    kept = common(groups)
-    layout, item = mean_of_all(kept)
+    unlike = [require_comparable_groups(groups[i], groups[j], anyway=anyway) for i, j in sides]
+    kept = common_scenes(groups)
+    layout, column = overall_column(kept)
     level = simultaneous(len(sides))
-    found = [paired(readings(kept[i], kept[j], layout, item, "success"), level) for i, j in sides]
+    found = [worst_difference(readings(kept[i], kept[j], layout, column, "success"), level) for i, j in sides]
     corrected = holm([one.p for one in found])
-    duels = [
-        Duel(runs[i], runs[j], agreeing(one, settled=p <= LEVEL), p, tuple(conditions))
+    pairs = [
+        PairwiseComparison(runs[i], runs[j], align_with_test(one, settled=p <= LEVEL), p, tuple(conditions))
         for (i, j), one, p, conditions in zip(sides, found, corrected, unlike, strict=True)
     ]
     better = np.zeros((len(runs), len(runs)), bool)
-    for (i, j), duel in zip(sides, duels, strict=True):
+    for (i, j), duel in zip(sides, pairs, strict=True):
         better[i, j], better[j, i] = duel.settled and duel.difference.mean < 0, duel.settled and duel.difference.mean > 0
-    standings = _standings(groups, kept, layout, item, better)
+    ranked = _ranked_runs(groups, kept, layout, column, better)
     others = tuple(
-        sorted({suite for group in groups for suite in group.suites} - {one.suite for one in parts(layout, item, "success")})
+        sorted(
+            {suite for group in groups for suite in group.suites}
+            - {one.suite for one in component_columns(layout, column, "success")}
+        )
     )
-    return Ranking(standings, tuple(duels), layout, item, part(layout, item, "success", kept), others)
+    return Ranking(ranked, tuple(pairs), layout, column, compared_part(layout, column, "success", kept), others)
 
 
-def mean_of_all(groups: Sequence[Group]) -> tuple[Layout, Item]:
+def overall_column(groups: Sequence[Group]) -> tuple[Layout, Column]:
     """The table that shows most of what all groups played, and the mean over its columns that they fill.
 
-    Raises ValueError where they have no scene in common. Give it what `pairing.common` leaves.
+    Raises ValueError where they have no scene in common. Give it what `pairing.common_scenes` leaves.
     """
     if all(group.records for group in groups):
         for layout in families(groups):
-            if (item := overall(layout, groups)) is not None:
-                return layout, item
+            if (column := overall(layout, groups)) is not None:
+                return layout, column
     names = ", ".join(group.run.name for group in groups)
     raise ValueError(f"{names} have no scene in common: run them with the same --suite, --tasks, --init-states and --seeds")
 
 
-def _standings(
-    groups: Sequence[Group], kept: Sequence[Group], layout: Layout, item: Item, better: np.ndarray
-) -> tuple[Standing, ...]:
-    rates = [rate(group, layout, item) for group in kept]
+def _ranked_runs(
+    groups: Sequence[Group], kept: Sequence[Group], layout: Layout, column: Column, better: np.ndarray
+) -> tuple[RankedRun, ...]:
+    rates = [rate(group, layout, column) for group in kept]
     places = ranks(better)
     order = sorted(range(len(kept)), key=lambda i: (places[i], -_mean(rates[i])))
     groups_of_equals = letters(better | better.T, order)
-    return tuple(_standing(groups[i], kept[i], layout, item, rates[i], places[i], groups_of_equals[i]) for i in order)
+    return tuple(_ranked_run(groups[i], kept[i], layout, column, rates[i], places[i], groups_of_equals[i]) for i in order)
 
 
 def _mean(found: Rate | None) -> float:
     return found.low.mean if found else 0.0
 
 
-def _standing(group: Group, kept: Group, layout: Layout, item: Item, found: Rate | None, place: int, equals: str) -> Standing:
+def _ranked_run(
+    group: Group, kept: Group, layout: Layout, column: Column, found: Rate | None, place: int, equals: str
+) -> RankedRun:
     assert found is not None  # the column is filled
-    causes = told(open_episodes(kept, layout, item, "success"), kept, "success")
-    return Standing(
+    causes = uncertain_causes(open_episodes(kept, layout, column, "success"), kept, "success")
+    return RankedRun(
         run=group.run,
         rate=found,
         rank=place,
         letters=equals,
         errors={name: count for name, count in causes.items() if not name.startswith("other_")},
-        left_out=left_out(group, kept, layout, item, "success"),
+        left_out=left_out(group, kept, layout, column, "success"),
         short=tuple(unfinished(conditions(group.run))),
     )

@@ -12,20 +12,20 @@ HEAD, TAIL = b',"crc32":"', b'"}'
 LENGTH = len(HEAD) + 8 + len(TAIL)
 
 
-class Altered(ValueError):
+class ChecksumError(ValueError):
     """A line is not what was written."""
 
 
-def sealed(line: bytes) -> bytes:
+def with_checksum(line: bytes) -> bytes:
     """A JSON object's line, without its newline, with the seal as its last field."""
     body = line[: -len(b"}")]
     return b"%b%b%08x%b" % (body, HEAD, zlib.crc32(body), TAIL)
 
 
-def intact(line: bytes) -> bytes:
-    """The same line. Raises Altered where it carries a seal that does not fit it; lines that others wrote carry none."""
+def verify_checksum(line: bytes) -> bytes:
+    """The same line. Raises ChecksumError where it carries a seal that does not fit it; lines that others wrote carry none."""
     end = len(line.rstrip(b"\r\n"))
     body, seal = line[: end - LENGTH], line[end - LENGTH : end]
     if seal.startswith(HEAD) and seal.endswith(TAIL) and seal[len(HEAD) : -len(TAIL)] != b"%08x" % zlib.crc32(body):
-        raise Altered("it was altered after it was written: its crc32 does not fit")
+        raise ChecksumError("it was altered after it was written: its crc32 does not fit")
     return line

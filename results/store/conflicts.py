@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .records import EpisodeRecord
 
 
-def outcome(record: EpisodeRecord) -> tuple[Any, ...]:
+def outcome_fields(record: EpisodeRecord) -> tuple[Any, ...]:
     """What two records of one episode must have in common."""
     return record.success, record.success_any, dict(record.measures)
 
@@ -24,7 +24,7 @@ def same_states(one: EpisodeRecord, other: EpisodeRecord) -> bool:
     return not (one.trajectory_sha256 and other.trajectory_sha256) or one.trajectory_sha256 == other.trajectory_sha256
 
 
-def stand_in(records: Sequence[EpisodeRecord]) -> EpisodeRecord:
+def conflict_record(records: Sequence[EpisodeRecord]) -> EpisodeRecord:
     """The error that stands for an episode whose records contradict each other. Names every outcome, in no order of lines."""
     told = " and ".join(sorted({_told(record) for record in records}))
     return replace(
@@ -50,7 +50,7 @@ def _told(record: EpisodeRecord) -> str:
     return f"{said} after {record.steps} steps" + (f" ({', '.join(more)})" if more else "")
 
 
-def one_trajectory_two_outcomes(records: Iterable[EpisodeRecord]) -> Iterator[str]:
+def outcome_contradictions(records: Iterable[EpisodeRecord]) -> Iterator[str]:
     """A note where seeds of one scene and protocol have equal states to the bit and another success."""
     found: dict[tuple[Any, ...], EpisodeRecord] = {}
     pairs: list[tuple[str, str]] = []

@@ -37,29 +37,29 @@ def hold(handle: IO[Any], path: Path) -> Callable[[], None]:
     except OSError as error:
         if error.errno not in WITHOUT_LOCKS:
             raise
-        return _sign(path.with_name(f"{path.name}.writer"))
+        return _write_lock_file(path.with_name(f"{path.name}.writer"))
     return lambda: None
 
 
-def _sign(sign: Path) -> Callable[[], None]:
+def _write_lock_file(sign: Path) -> Callable[[], None]:
     """Put a file there that names this process; what is returned removes it. Raises StoreLocked where one is there."""
     for _ in range(2):
         try:
             with sign.open("x", encoding="utf-8") as file:
-                json.dump([socket.gethostname(), os.getpid(), _started(os.getpid())], file)
+                json.dump([socket.gethostname(), os.getpid(), _start_time(os.getpid())], file)
         except FileExistsError:
-            _require_stale(sign)
+            _require_stale_lock(sign)
             sign.unlink(missing_ok=True)
         else:
             return lambda: sign.unlink(missing_ok=True)
     raise StoreLocked(f"{sign.parent} is being written by another process; wait for it, or choose another --out")
 
 
-def _require_stale(sign: Path) -> None:
+def _require_stale_lock(sign: Path) -> None:
     """Raises StoreLocked unless the process that a sign names was on this machine and has ended."""
     try:
         host, pid, started = json.loads(sign.read_bytes())
-        now = _started(int(pid))
+        now = _start_time(int(pid))
         ended = host == socket.gethostname() and (now is None or abs(now - started) > SAME_START_S)
         who = f"process {pid} on {host}"
     except FileNotFoundError:
@@ -73,7 +73,7 @@ def _require_stale(sign: Path) -> None:
         )
 
 
-def _started(pid: int) -> float | None:
+def _start_time(pid: int) -> float | None:
     """When a process of this machine started, s since 1970; None where there is none."""
     import psutil
 

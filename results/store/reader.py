@@ -14,7 +14,7 @@ import msgspec
 from ...envs.errors import StoreError
 from ...envs.safe_io import parse_json, visible
 from . import conflicts, run_metadata
-from .checksum import Altered, intact
+from .checksum import ChecksumError, verify_checksum
 from .records import VERSION, EpisodeRecord
 
 RUN_FILE = "run.json"
@@ -72,10 +72,10 @@ class Contents:
         if first is record:
             return ""
         told = self.conflicts.get(record.key, [first])
-        like = next((one for one in told if conflicts.outcome(one) == conflicts.outcome(record)), None)
+        like = next((one for one in told if conflicts.outcome_fields(one) == conflicts.outcome_fields(record)), None)
         if like is None:
             self.conflicts[record.key] = told = [*told, record]
-            self.records[record.key] = conflicts.stand_in(told)
+            self.records[record.key] = conflicts.conflict_record(told)
             return (
                 f"contradicts what was recorded of episode {record.key} before: evidence of non-determinism; "
                 "the episode counts as an error"
@@ -127,8 +127,8 @@ def _parse(lines: Iterable[bytes], path: Path, contents: Contents) -> None:
     for number, line in enumerate(lines, start=1):
         ended = line.endswith(b"\n")
         try:
-            record = DECODER.decode(visible(intact(line)))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Altered) as error:
+            record = DECODER.decode(visible(verify_checksum(line)))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ChecksumError) as error:
             contents.notes.append(f"{path}: line {number} {_fault(line, error, ended)}")
             contents.torn_at = None if ended else offset
         else:
@@ -137,7 +137,7 @@ def _parse(lines: Iterable[bytes], path: Path, contents: Contents) -> None:
             if said := contents.add(record):
                 contents.notes.append(f"{path}: line {number} {said}")
         offset += len(line)
-    contents.notes += (f"{path}: {note}" for note in conflicts.one_trajectory_two_outcomes(contents.records.values()))
+    contents.notes += (f"{path}: {note}" for note in conflicts.outcome_contradictions(contents.records.values()))
     if newer > VERSION:
         contents.notes.append(f"{path}: has records of format {newer}, newer than {VERSION}; unknown fields were left out")
 

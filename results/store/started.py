@@ -13,7 +13,7 @@ from typing import TypedDict
 
 import msgspec
 
-BEGUN_FILE = "begun.jsonl"
+STARTED_FILE = "begun.jsonl"
 
 
 class Start(TypedDict):
@@ -27,11 +27,11 @@ class Start(TypedDict):
 _DECODER = msgspec.json.Decoder(Start)
 
 
-class Begun:
+class StartedFile:
     """The file of a run's folder, written by the one who writes the run. Whatever the disk refuses is an OSError."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / BEGUN_FILE
+        self._path = folder / STARTED_FILE
         self._handle: io.FileIO | None = None
 
     def add(self, key: str, attempts: int, policy_losses: int) -> None:

@@ -25,29 +25,29 @@ import numpy as np
 
 from ...envs.errors import DiskError, StoreError
 from ...envs.paths import nearest
-from .checksum import sealed
+from .checksum import with_checksum
 from .locking import hold
 from .reader import DECODER, EPISODES_FILE, RUN_FILE, Contents, read_episodes, read_run_file
 from .records import VERSION, EpisodeRecord
-from .started import BEGUN_FILE, Begun
+from .started import STARTED_FILE, StartedFile
 
 ACTIONS_FOLDER = "actions"
 TEMPORARY = ".{name}.{pid}.tmp"
 """Name of a file that is being written and will replace `name`."""
 
-__all__ = ["Held", "Store", "hold", "safe_name"]
+__all__ = ["LockedFile", "Store", "hold", "safe_name"]
 
 
 class Store:
     """A run's folder, open for writing by this process alone."""
 
-    def __init__(self, folder: Path, held: Held, run: Mapping[str, Any], contents: Contents) -> None:
+    def __init__(self, folder: Path, held: LockedFile, run: Mapping[str, Any], contents: Contents) -> None:
         self.folder = folder
         self._held = held
         self._handle = held.handle
         self._run = dict(run)
         self._contents = contents
-        self._begun = Begun(folder)
+        self._begun = StartedFile(folder)
 
     @classmethod
     def create(cls, folder: Path | str, run_json: Mapping[str, Any]) -> Store:
@@ -120,23 +120,23 @@ class Store:
 
     def _append(self, record: EpisodeRecord) -> None:
         line = _line(record)
-        self._mend_tail()
+        self._repair_tail()
         self._write(line)
         self._contents.add(record)
 
     def begin(self, key: str, attempts: int, policy_losses: int) -> None:
         """Note that an episode is begun, so that a later writer knows of it if this one is killed (`results.begun`)."""
-        with _disk_errors(self.folder / BEGUN_FILE):
+        with _disk_errors(self.folder / STARTED_FILE):
             self._begun.add(key, attempts, policy_losses)
 
-    def left_begun(self) -> dict[str, dict[str, int]]:
+    def interrupted_starts(self) -> dict[str, dict[str, int]]:
         """What an earlier writer that was killed had begun and not finished: key -> `attempts`, `policy_losses`."""
-        with _disk_errors(self.folder / BEGUN_FILE):
+        with _disk_errors(self.folder / STARTED_FILE):
             return {key: counts for key, counts in self._begun.left().items() if key not in self._contents.records}
 
-    def forget_begun(self) -> None:
+    def clear_starts(self) -> None:
         """What was begun has ended or is in `run.json`."""
-        with _disk_errors(self.folder / BEGUN_FILE):
+        with _disk_errors(self.folder / STARTED_FILE):
             self._begun.clear()
 
     def update_run(self, **fields: Any) -> None:
@@ -173,7 +173,7 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _mend_tail(self) -> None:
+    def _repair_tail(self) -> None:
         """Cut a torn last line off, or end a whole one that lacks its newline."""
         contents = self._contents
         with _disk_errors(self.folder / EPISODES_FILE):
@@ -226,7 +226,7 @@ def _line(record: EpisodeRecord) -> bytes:
             f"episode {record.key} cannot be recorded: {error}; "
             "its fields must be as `docs/reference/records.md` says (plain numbers, no NaN)"
         ) from None
-    return sealed(line) + b"\n"
+    return with_checksum(line) + b"\n"
 
 
 def _run_bytes(run: Mapping[str, Any]) -> bytes:
@@ -239,7 +239,7 @@ def _run_bytes(run: Mapping[str, Any]) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class LockedFile:
     """An open file that this process alone writes to."""
 
     handle: io.FileIO
@@ -251,13 +251,13 @@ class Held:
         self.release()
 
 
-def _lock(folder: Path) -> Held:
+def _lock(folder: Path) -> LockedFile:
     """The episodes file, opened for appending and locked until it is closed."""
     path = folder / EPISODES_FILE
     with _disk_errors(path):
         handle = io.FileIO(path, "a")
         try:
-            return Held(handle, hold(handle, path))
+            return LockedFile(handle, hold(handle, path))
         except BaseException:
             handle.close()
             raise

@@ -12,10 +12,10 @@ from ..statistics.intervals import Estimand
 from ..statistics.ranking import above, best
 from ..store.reader import StoredRun
 from . import published
-from .model import Cell, Line, Table
+from .model import Cell, Row, Table
 
 if TYPE_CHECKING:
-    from .rows import Row
+    from .rows import MeasuredRow
 
 
 ESTIMANDS: Mapping[Estimand, str] = {
@@ -41,10 +41,14 @@ def build(
     adds rows of mean ± standard deviation over seeds, as papers print them. `estimand`: what the intervals of measured rates are
     for (`stats.stratified`).
     """
-    from .rows import delta, over_seeds, rows
+    from .rows import delta, measured_rows, over_seeds
 
-    floor = [(replace(line, kind="floor", ranked=False), group) for run in floors for line, group in rows(layout, run, estimand)]
-    found = [row for run in runs for row in rows(layout, run, estimand)]
+    floor = [
+        (replace(line, kind="floor", ranked=False), group)
+        for run in floors
+        for line, group in measured_rows(layout, run, estimand)
+    ]
+    found = [row for run in runs for row in measured_rows(layout, run, estimand)]
     measured = [_against_floors(row, floor, anyway=anyway) for row in found]
     if estimand != "states":  # how published rates and other runs vary over initial states is not asked any more
         measured = [replace(line, ranked=False) for line in measured]
@@ -59,13 +63,13 @@ def build(
     )
 
 
-def _published(layout: Layout) -> Iterable[Line]:
+def _published(layout: Layout) -> Iterable[Row]:
     cells = published.cells(layout)
     delta = layout.delta.get("name")
     for model in (*published.models(layout), *((delta,) if delta else ())):
-        own = {(item, metric): cell for (name, item, metric), cell in cells.items() if name == model}
+        own = {(column, metric): cell for (name, column, metric), cell in cells.items() if name == model}
         shared = set.intersection(*(set(cell.notes) for cell in own.values()))
-        yield Line(
+        yield Row(
             label=model,
             kind="delta" if model == delta else "published",
             cells={key: _published_cell(layout, key[0], cell, shared) for key, cell in own.items()},
@@ -74,32 +78,32 @@ def _published(layout: Layout) -> Iterable[Line]:
         )
 
 
-def _published_cell(layout: Layout, name: str, cell: published.Printed, shared: set[str]) -> Cell:
-    known = {item.name: item for item in layout.items}
-    n = sum(part.n for part in layout.parts(known[name])) if name in known else 0
+def _published_cell(layout: Layout, name: str, cell: published.PublishedCell, shared: set[str]) -> Cell:
+    known = {column.name: column for column in layout.columns}
+    n = sum(part.n for part in layout.components(known[name])) if name in known else 0
     return Cell(cell.text, cell.value, tuple(note for note in cell.notes if note not in shared), n=n, effective=n)
 
 
-def _headed(section: str, lines: Sequence[Line]) -> list[Line]:
+def _headed(section: str, lines: Sequence[Row]) -> list[Row]:
     return [replace(line, section="" if number else section) for number, line in enumerate(lines)]
 
 
-def _against_floors(row: Row, floors: Sequence[Row], *, anyway: bool) -> Line:
+def _against_floors(row: MeasuredRow, floors: Sequence[MeasuredRow], *, anyway: bool) -> Row:
     """The row's line, held against those floors that were played under its conditions; a note says why not against others."""
-    from ..statistics.comparison import check
+    from ..statistics.comparison import require_comparable_groups
 
     line, group = row
     alike = []
     for floor, other in floors:
         try:
-            check(group, other, anyway=anyway)
+            require_comparable_groups(group, other, anyway=anyway)
             alike.append(floor)
         except Incomparable as error:
             line = replace(line, notes=(*line.notes, f"not held against that floor: {error}"))
     return _against_floor(line, alike)
 
 
-def _against_floor(line: Line, floors: Sequence[Line]) -> Line:
+def _against_floor(line: Row, floors: Sequence[Row]) -> Row:
     """The line with a note at each success rate that is not above a floor's."""
 
     def low(key: tuple[str, str], cell: Cell) -> bool:
@@ -111,12 +115,12 @@ def _against_floor(line: Line, floors: Sequence[Line]) -> Line:
     return replace(line, cells=marked)
 
 
-def _mark_best(layout: Layout, lines: Sequence[Line]) -> list[Line]:
+def _mark_best(layout: Layout, lines: Sequence[Row]) -> list[Row]:
     """The lines with `best` set where one policy beats every other by more than chance explains."""
     winners: dict[int, set[tuple[str, str]]] = {}
-    for item in layout.items:
+    for column in layout.columns:
         for metric in layout.metrics:
-            key = (item.name, metric.name)
+            key = (column.name, metric.name)
             entrants = [line for line in lines if _competes(line, key)]
             winner = best([_rate(line.cells[key]) for line in entrants], higher=metric.better == "higher")
             if winner is not None:
@@ -129,7 +133,7 @@ def _mark_best(layout: Layout, lines: Sequence[Line]) -> list[Line]:
     ]
 
 
-def _competes(line: Line, key: tuple[str, str]) -> bool:
+def _competes(line: Row, key: tuple[str, str]) -> bool:
     """Whether a cell may be called best: a published one, or the whole of the benchmark without an open episode."""
     return line.kind in ("published", "measured") and line.ranked and key in line.cells and not line.cells[key].uncertain
 
@@ -143,7 +147,7 @@ def _highest(cell: Cell) -> tuple[float, int]:
     return (cell.value if cell.upper is None else cell.upper) / 100, cell.effective
 
 
-def _notes(layout: Layout, runs: Sequence[StoredRun], lines: Sequence[Line], estimand: Estimand) -> Iterable[str]:
+def _notes(layout: Layout, runs: Sequence[StoredRun], lines: Sequence[Row], estimand: Estimand) -> Iterable[str]:
     yield f"Published rows: {layout.source}."
     if any(cell.best for line in lines for cell in line.cells.values()):
         yield (
@@ -174,6 +178,6 @@ def _significance(runs: Sequence[StoredRun], *, anyway: bool) -> Iterable[str]:
     except ValueError as error:  # no scene in common, or Incomparable
         yield f"No ranking of the measured runs: {error}"
         return
-    listed = ", ".join(f"{one.run.name} {one.letters}" for one in found.standings)
+    listed = ", ".join(f"{one.run.name} {one.letters}" for one in found.ranked)
     part = f" ({found.part})" if found.part else ""
-    yield f"Significance by {found.item.name}{part}: {listed}; runs that share a letter cannot be told apart."
+    yield f"Significance by {found.column.name}{part}: {listed}; runs that share a letter cannot be told apart."

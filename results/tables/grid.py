@@ -14,7 +14,7 @@ MISSING = "—"
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class GridCell:
     """One field of the grid."""
 
     text: str
@@ -34,7 +34,7 @@ class Grid:
     title: str
     headers: list[list[tuple[str, int]]]
     """Header rows of (text, columns spanned)."""
-    rows: list[str | list[Box]] = field(default_factory=list)
+    rows: list[str | list[GridCell]] = field(default_factory=list)
     """A heading across the table, or the fields of one row."""
     footnotes: list[str] = field(default_factory=list)
     notes: tuple[str, ...] = ()
@@ -64,12 +64,12 @@ class Grid:
         spread = [[text for text, span in row for _ in range(span)] for row in self.headers]
         return [" ".join(dict.fromkeys(part for part in column if part)) for column in zip(*spread, strict=True)]
 
-    def box(self, text: str, notes: Iterable[str], **fields: Any) -> Box:
+    def cell(self, text: str, notes: Iterable[str], **fields: Any) -> GridCell:
         """A field whose notes become footnotes; equal notes share a number."""
         for note in notes:
             if note not in self.footnotes:
                 self.footnotes.append(note)
-        return Box(text, marks=tuple(self.footnotes.index(note) + 1 for note in notes), **fields)
+        return GridCell(text, marks=tuple(self.footnotes.index(note) + 1 for note in notes), **fields)
 
 
 def grid(table: Table) -> Grid:
@@ -77,13 +77,13 @@ def grid(table: Table) -> Grid:
     return _models_as_rows(table) if table.layout.models == "rows" else _models_as_columns(table)
 
 
-def _cell(grid: Grid, cell: Cell | None) -> Box:
+def _cell(grid: Grid, cell: Cell | None) -> GridCell:
     if cell is None:
-        return Box(MISSING)
+        return GridCell(MISSING)
     text, bracket, bounds = cell.text.partition(" [")
     interval = f"[{bounds}" if bracket else ""
     count = f"{cell.k}/{cell.n}" if cell.k is not None and interval else "" if cell.p is None else p_text(cell.p)
-    return grid.box(text, cell.notes, interval=interval, count=count, best=cell.best)
+    return grid.cell(text, cell.notes, interval=interval, count=count, best=cell.best)
 
 
 def _spans(texts: Iterable[str]) -> list[tuple[str, int]]:
@@ -92,25 +92,25 @@ def _spans(texts: Iterable[str]) -> list[tuple[str, int]]:
 
 def _models_as_rows(table: Table) -> Grid:
     layout = table.layout
-    columns = [(item, metric) for item in layout.items for metric in layout.metrics]
-    headers = [[(layout.header, 1), *((item.label, 1) for item, _ in columns)]]
-    if any(item.group for item, _ in columns):
-        headers.insert(0, [("", 1), *_spans(item.group for item, _ in columns)])
+    keys = [(column, metric) for column in layout.columns for metric in layout.metrics]
+    headers = [[(layout.header, 1), *((column.label, 1) for column, _ in keys)]]
+    if any(column.group for column, _ in keys):
+        headers.insert(0, [("", 1), *_spans(column.group for column, _ in keys)])
     out = Grid(layout.title, headers, notes=table.notes)
-    for line in table.lines:
+    for line in table.rows:
         if line.section:
             out.rows.append(line.section)
-        label = out.box(line.label, line.notes)
-        out.rows.append([label, *(_cell(out, line.cells.get((item.name, metric.name))) for item, metric in columns)])
+        label = out.cell(line.label, line.notes)
+        out.rows.append([label, *(_cell(out, line.cells.get((column.name, metric.name))) for column, metric in keys)])
     return out
 
 
 def _models_as_columns(table: Table) -> Grid:
     layout = table.layout
-    columns = [(line, metric) for line in table.lines for metric in layout.metrics]
+    columns = [(line, metric) for line in table.rows for metric in layout.metrics]
     out = Grid(layout.title, [], notes=table.notes)
-    labels = {id(line): marked(out.box(line.label, line.notes)) for line in table.lines}
-    out.headers = [[(layout.header, 1), *((labels[id(line)], len(layout.metrics)) for line in table.lines)]]
+    labels = {id(line): marked(out.cell(line.label, line.notes)) for line in table.rows}
+    out.headers = [[(layout.header, 1), *((labels[id(line)], len(layout.metrics)) for line in table.rows)]]
     if len(layout.metrics) > 1:
         out.headers.append([("", 1), *((metric.label, 1) for _, metric in columns)])
     last = ""
@@ -119,20 +119,20 @@ def _models_as_columns(table: Table) -> Grid:
             out.rows.append(group)
         last = group
         fields = [_cell(out, line.cells.get((name, metric.name))) for line, metric in columns]
-        out.rows.append([Box(label), *fields])
+        out.rows.append([GridCell(label), *fields])
     return out
 
 
 def _items(table: Table) -> list[tuple[str, str, str]]:
     """Name, label and group of each row where policies are columns."""
     layout = table.layout
-    rows = [(item.name, item.label, item.group) for item in layout.items]
-    if layout.item_delta:
-        rows.append((layout.item_delta["name"], layout.item_delta["name"], ""))
+    rows = [(column.name, column.label, column.group) for column in layout.columns]
+    if layout.column_delta:
+        rows.append((layout.column_delta["name"], layout.column_delta["name"], ""))
     return rows
 
 
-def marked(box: Box, form: str = " [{}]") -> str:
+def marked(box: GridCell, form: str = " [{}]") -> str:
     """Its text and interval with the numbers of its footnotes behind them."""
     return " ".join(filter(None, (box.text, box.interval))) + (form.format(",".join(map(str, box.marks))) if box.marks else "")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from .grid import Box, Grid, blocks, grid
+from .grid import Grid, GridCell, blocks, grid
 from .model import Table
 
 _LATEX = str.maketrans(
@@ -112,6 +112,6 @@ def _tex(text: str) -> str:
     return text.translate(_LATEX)
 
 
-def _tex_box(field: Box) -> str:
+def _tex_box(field: GridCell) -> str:
     text = rf"\textbf{{{_tex(field.text)}}}" if field.best else _tex(field.text)
     return text + (f"$^{{{','.join(map(str, field.marks))}}}$" if field.marks else "")

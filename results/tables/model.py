@@ -38,7 +38,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Row:
     """One policy of a table: a row, or a group of columns where policies are columns."""
 
     label: str
@@ -64,6 +64,6 @@ class Table:
     """A table, ready to be rendered."""
 
     layout: Layout
-    lines: tuple[Line, ...]
+    rows: tuple[Row, ...]
     notes: tuple[str, ...] = field(default=())
     """What holds for all of it."""

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ..layouts import Item, Layout, Metric
+from ..layouts import Column, Layout, Metric
 
 ROUNDING = 0.1
 """A printed mean may differ by this from the mean of its printed parts: half a digit of its own and of theirs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Printed:
+class PublishedCell:
     """One cell of a paper's table."""
 
     text: str
@@ -32,7 +32,7 @@ class Printed:
         return float(self.text)
 
 
-Cells = dict[tuple[str, str, str], Printed]
+Cells = dict[tuple[str, str, str], PublishedCell]
 """(model, item, metric) -> cell."""
 
 
@@ -40,7 +40,7 @@ Cells = dict[tuple[str, str, str], Printed]
 def cells(layout: Layout) -> Cells:
     """All printed cells of a table, each with notes on what does not add up."""
     raw = dict(_read(layout))
-    return {key: Printed(cell.text, cell.source, (*cell.notes, *_audit(layout, raw, key))) for key, cell in raw.items()}
+    return {key: PublishedCell(cell.text, cell.source, (*cell.notes, *_audit(layout, raw, key))) for key, cell in raw.items()}
 
 
 def models(layout: Layout) -> tuple[str, ...]:
@@ -49,12 +49,12 @@ def models(layout: Layout) -> tuple[str, ...]:
     return tuple(name for name in names if name != layout.delta.get("name"))
 
 
-def _read(layout: Layout) -> Iterator[tuple[tuple[str, str, str], Printed]]:
+def _read(layout: Layout) -> Iterator[tuple[tuple[str, str, str], PublishedCell]]:
     path = Path(__file__).parents[1] / "published" / (layout.id.replace("/", "-") + ".csv")
     for line in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
         names = (line["row"], line["column"]) if layout.models == "rows" else (line["column"], line["row"])
         notes = (line["notes"],) if line["notes"] else ()
-        yield (*names, line["metric"]), Printed(line["value"], line["source"], notes)
+        yield (*names, line["metric"]), PublishedCell(line["value"], line["source"], notes)
 
 
 def _audit(layout: Layout, raw: Cells, key: tuple[str, str, str]) -> Iterator[str]:
@@ -62,11 +62,11 @@ def _audit(layout: Layout, raw: Cells, key: tuple[str, str, str]) -> Iterator[st
     model, name, metric = key
     if model == layout.delta.get("name"):
         yield from _audit_delta(raw, key, (layout.delta["model"], name), (layout.delta["base"], name), 1)
-    elif name == layout.item_delta.get("name"):
-        item = layout.item_delta["item"]
+    elif name == layout.column_delta.get("name"):
+        column = layout.column_delta["column"]
         sign = next(-1 if m.better == "lower" else 1 for m in layout.metrics if m.name == metric)
-        yield from _audit_delta(raw, key, (model, item), (layout.item_delta["base"], item), sign)
-    elif layout.item(name).mean_of:
+        yield from _audit_delta(raw, key, (model, column), (layout.column_delta["base"], column), sign)
+    elif layout.column(name).mean_of:
         yield from _audit_mean(layout, raw, key)
 
 
@@ -80,13 +80,13 @@ def _audit_delta(raw: Cells, key: tuple[str, str, str], of: tuple[str, str], bas
 
 def _audit_mean(layout: Layout, raw: Cells, key: tuple[str, str, str]) -> Iterator[str]:
     model, name, metric = key
-    item, printed = layout.item(name), raw[key]
-    parts = [raw[model, part.name, metric].value for part in layout.parts(item) if (model, part.name, metric) in raw]
+    column, printed = layout.column(name), raw[key]
+    parts = [raw[model, part.name, metric].value for part in layout.components(column) if (model, part.name, metric) in raw]
     mean = sum(parts) / len(parts)
     if abs(mean - printed.value) <= ROUNDING + 1e-9:
         return
     note = f"printed {printed.text}; the mean of its {len(parts)} parts is {mean:.2f}"
-    weights = item.older_weights
+    weights = column.older_weights
     if weights and len(weights) == len(parts):
         weighted = sum(w * p for w, p in zip(weights, parts, strict=True)) / sum(weights)
         if abs(weighted - printed.value) <= ROUNDING + 1e-9:
@@ -98,6 +98,6 @@ def _decimals(text: str) -> int:
     return len(text.partition(".")[2])
 
 
-def episodes(layout: Layout, item: Item, metric: Metric) -> int:
+def episodes(layout: Layout, column: Column, metric: Metric) -> int:
     """Different episodes behind a published cell; 0 where the metric does not exist."""
-    return sum(part.n for part in layout.parts(item) if layout.has(part, metric))
+    return sum(part.n for part in layout.components(column) if layout.has(part, metric))

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from .. import layouts
 from ..store.reader import read_run
 from .build import build
-from .grid import Box, Grid, blocks, grid, marked
+from .grid import Grid, GridCell, blocks, grid, marked
 from .latex import latex
-from .model import Cell, Line, Table
+from .model import Cell, Row, Table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,7 +61,7 @@ def _column(laid: Grid, column: int, stacked: bool) -> Iterator[str]:
             yield from _lines(row[column], stacked)
 
 
-def _lines(field: Box, stacked: bool) -> list[str]:
+def _lines(field: GridCell, stacked: bool) -> list[str]:
     marks = f" [{','.join(map(str, field.marks))}]" if field.marks else ""
     line = " ".join(filter(None, (field.text, field.interval)))
     first, *rest = [field.text, field.interval.replace(", ", ","), field.count] if stacked else [line, field.count]
@@ -91,12 +91,12 @@ def _first(laid: Grid) -> list[list[str]]:
     return [[name for text, span in row for name in [text, *[""] * (span - 1)]] for row in laid.headers]
 
 
-def _styled(lines: Sequence[str], field: Box, escape: Callable[[str], str]) -> str:
+def _styled(lines: Sequence[str], field: GridCell, escape: Callable[[str], str]) -> str:
     first, *rest = map(escape, lines)
     return "\n".join([f"[bold]{first}[/]" if field.best else first, *(f"[dim]{line}[/]" for line in rest)])
 
 
-def _flat(field: Box, mark: str, bold: str) -> str:
+def _flat(field: GridCell, mark: str, bold: str) -> str:
     text = " ".join(filter(None, (field.text, field.interval, f"({field.count})" if field.count else "")))
     return (bold.format(text) if field.best else text) + (mark.format(",".join(map(str, field.marks))) if field.marks else "")
 
@@ -135,7 +135,7 @@ def html(table: Table) -> str:
     return "\n".join([*out, "</figure>"]) + "\n"
 
 
-def _html_box(field: Box) -> str:
+def _html_box(field: GridCell) -> str:
     small = (f"<small>{escaping.escape(text)}</small>" for text in (field.interval, field.count) if text)
     text = " ".join([escaping.escape(field.text), *small])
     text = f"<strong>{text}</strong>" if field.best else text
@@ -144,10 +144,10 @@ def _html_box(field: Box) -> str:
 
 def values(table: Table) -> list[dict[str, Any]]:
     """One mapping per cell: everything that is known about it, rates in percent."""
-    return [_value(table, line, name, metric, cell) for line in table.lines for (name, metric), cell in line.cells.items()]
+    return [_value(table, line, name, metric, cell) for line in table.rows for (name, metric), cell in line.cells.items()]
 
 
-def _value(table: Table, line: Line, name: str, metric: str, cell: Cell) -> dict[str, Any]:
+def _value(table: Table, line: Row, name: str, metric: str, cell: Cell) -> dict[str, Any]:
     return {
         "table": table.layout.id,
         "policy": line.label,

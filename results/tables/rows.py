@@ -9,14 +9,14 @@ from statistics import fmean, stdev
 from ..action_checks import action_warnings
 from ..conditions import Conditions, Incomparable, conditions
 from ..coverage import Shortfall, part_label, shortfall
-from ..grouping import Group, Rate, belongs, by_suite, groups, rate, uncertain
-from ..layouts import Item, Layout
-from ..statistics.comparison import Match, match_table
+from ..grouping import Group, Rate, by_suite, groups, in_column, rate, uncertain
+from ..layouts import Column, Layout
+from ..statistics.comparison import ColumnComparison, compare_columns
 from ..statistics.intervals import Estimand
 from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord
 from ..trials import TABLES as TRIALS
-from .model import Cell, Line
+from .model import Cell, Row
 
 BENCHMARK_PACK = "official"
 """Name of the asset pack that holds the benchmark's own images; policies on others may not be called best."""
@@ -24,50 +24,52 @@ FEW = 10
 """Below so many initial states a cell shows k/n alone: its interval, in json and csv, is too wide to compare anything with."""
 MOST = 10**9
 """Independent episodes that a rate counts as at most: one that is known exactly would be worth any number."""
-Row = tuple[Line, Group]
+MeasuredRow = tuple[Row, Group]
 
 
-def rows(layout: Layout, run: StoredRun, estimand: Estimand = "states") -> list[Row]:
+def measured_rows(layout: Layout, run: StoredRun, estimand: Estimand = "states") -> list[MeasuredRow]:
     """The run's rows, each with its episodes; none for conditions that the table does not show."""
     return [(line, group) for group in groups(run) for line in _lines(layout, group, estimand)]
 
 
-def _lines(layout: Layout, group: Group, estimand: Estimand) -> Iterable[Line]:
+def _lines(layout: Layout, group: Group, estimand: Estimand) -> Iterable[Row]:
     """A line for the whole columns that the group has played, one for those played in fewer scenes, one for each set of tasks."""
     found = conditions(group.run, group.records)
-    lacks = {item.name: shortfall(group, item) for item in layout.items if _played(group, item)}
-    kinds: dict[tuple[str, bool], list[Item]] = {}
-    for item in layout.items:
-        if all(part.name in lacks for part in layout.parts(item)) and (kind := _kind(layout, item, lacks)) is not None:
-            kinds.setdefault(kind, []).append(item)
+    lacks = {column.name: shortfall(group, column) for column in layout.columns if _played(group, column)}
+    kinds: dict[tuple[str, bool], list[Column]] = {}
+    for column in layout.columns:
+        if all(part.name in lacks for part in layout.components(column)) and (kind := _kind(layout, column, lacks)) is not None:
+            kinds.setdefault(kind, []).append(column)
     for items in kinds.values():
         cells = {
-            (item.name, metric.name): cell
-            for item in items
+            (column.name, metric.name): cell
+            for column in items
             for metric in layout.metrics
-            if layout.has(item, metric) and (cell := _cell(rate(group, layout, item, metric.name, estimand)))
+            if layout.has(column, metric) and (cell := _cell(rate(group, layout, column, metric.name, estimand)))
         }
         if cells:
-            yield _line(layout, group, found, part_label([lacks[item.name] for item in items if not item.mean_of], found), cells)
+            yield _line(
+                layout, group, found, part_label([lacks[column.name] for column in items if not column.mean_of], found), cells
+            )
 
 
-def _played(group: Group, item: Item) -> bool:
-    return any(belongs(record, item) for record in group.suites.get(item.suite, ()))
+def _played(group: Group, column: Column) -> bool:
+    return any(in_column(record, column) for record in group.suites.get(column.suite, ()))
 
 
-def _kind(layout: Layout, item: Item, lacks: Mapping[str, Shortfall]) -> tuple[str, bool] | None:
+def _kind(layout: Layout, column: Column, lacks: Mapping[str, Shortfall]) -> tuple[str, bool] | None:
     """(tasks, whether scenes are missing): columns alike in it share a row. None for a mean over parts that lack tasks."""
-    parts = [lacks[part.name] for part in layout.parts(item)]
-    if item.mean_of and any(part.tasks for part in parts):
+    parts = [lacks[part.name] for part in layout.components(column)]
+    if column.mean_of and any(part.tasks for part in parts):
         return None
-    return parts[0].tasks if not item.mean_of else "", any(part.scenes for part in parts)
+    return parts[0].tasks if not column.mean_of else "", any(part.scenes for part in parts)
 
 
-def _line(layout: Layout, group: Group, found: Conditions, part: str, cells: Mapping[tuple[str, str], Cell]) -> Line:
+def _line(layout: Layout, group: Group, found: Conditions, part: str, cells: Mapping[tuple[str, str], Cell]) -> Row:
     label = group.key.policy + (f" ({', '.join(found.marks)})" if found.marks else "") + f" · {group.run.name}"
-    suites = {layout.item(name).suite for name, _ in cells}
+    suites = {layout.column(name).suite for name, _ in cells}
     errors = group.errors(suites)
-    return Line(
+    return Row(
         label=f"{label} ({part})" if part else label,
         kind="measured",
         cells=cells,
@@ -113,7 +115,7 @@ def _cell_text(found: Rate, few: bool) -> str:
     return " to ".join(f"{100 * end.mean:.1f}" for end in ends) + f" [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def over_seeds(layout: Layout, row: Row) -> Line | None:
+def over_seeds(layout: Layout, row: MeasuredRow) -> Row | None:
     """The row as papers print it, mean ± standard deviation of the seeds' rates.
 
     None for fewer than two seeds, for seeds that did not play the same scenes, and where episodes could have ended either way.
@@ -130,14 +132,14 @@ def over_seeds(layout: Layout, row: Row) -> Line | None:
     sides = [replace(group, records=own, suites=by_suite(own), counted={}) for own in by_seed.values()]
     cells = {}
     for name, metric in line.cells:
-        found = [one for side in sides if (one := rate(side, layout, layout.item(name), metric))]
+        found = [one for side in sides if (one := rate(side, layout, layout.column(name), metric))]
         if len(found) == len(sides):
             values = [100 * one.low.mean for one in found]
             cells[name, metric] = Cell(
                 f"{fmean(values):.1f} ± {stdev(values):.1f}", fmean(values), n=sum(one.low.n for one in found)
             )
     label = f"{line.label}: mean ± std over {len(by_seed)} seeds"
-    return Line(
+    return Row(
         label, "seeds", cells, ("standard deviation between seeds on the same initial states, not an interval",), ranked=False
     )
 
@@ -201,14 +203,14 @@ def _pack(name: str) -> str:
     return "stand-in assets, not the benchmark's images" if name == "standin" else f"{name} assets"
 
 
-def delta(layout: Layout, a: Group, b: Group, *, anyway: bool = False) -> Line:
+def delta(layout: Layout, a: Group, b: Group, *, anyway: bool = False) -> Row:
     """The row of differences, second minus first: the same matches, p-values and verdicts as `nora-bench compare`.
 
     A row without cells, its note saying why, where the two were not played under the same conditions.
     """
-    line = Line("Δ measured", "delta", {})
+    line = Row("Δ measured", "delta", {})
     try:
-        matches, unlike = match_table(layout, a, b, anyway=anyway)
+        matches, unlike = compare_columns(layout, a, b, anyway=anyway)
     except Incomparable as error:
         return replace(line, notes=(f"no difference: {error}",))
     note = (
@@ -223,7 +225,7 @@ def delta(layout: Layout, a: Group, b: Group, *, anyway: bool = False) -> Line:
     return replace(line, cells=cells, notes=(note,))
 
 
-def _delta_cell(match: Match) -> Cell:
+def _delta_cell(match: ColumnComparison) -> Cell:
     found = match.difference
     low, mean, high = (100 * value for value in (found.low, found.mean, found.high))
     text = f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"

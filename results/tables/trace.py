@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...envs.errors import nearest
-from ..grouping import Group, episodes, outcome, parts, uncertain
-from ..layouts import Item, Layout
+from ..grouping import Group, component_columns, episodes, metric_outcome, uncertain
+from ..layouts import Column, Layout
 from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord
 from . import published
 from .model import Cell
-from .rows import rows
+from .rows import measured_rows
 
 
 @dataclass(frozen=True, slots=True)
-class Traced:
+class CellTrace:
     """One cell, taken apart."""
 
     policy: str
-    item: str
+    column: str
     cell: Cell
     counted: tuple[EpisodeRecord, ...] = ()
     left_out: tuple[tuple[EpisodeRecord, str], ...] = ()
@@ -28,34 +28,34 @@ class Traced:
     """For a published cell, where it was printed."""
 
 
-def trace(layout: Layout, run: StoredRun, name: str, metric: str = "success") -> list[Traced]:
+def trace(layout: Layout, run: StoredRun, name: str, metric: str = "success") -> list[CellTrace]:
     """The cells called `policy/column` (`NORA-1.5/Goal`): measured ones of the run first, the published one after.
 
     Raises KeyError naming what there is.
     """
-    policy, item = _split(layout, name)
-    key = (item.name, metric)
+    policy, column = _split(layout, name)
+    key = (column.name, metric)
     found = [
-        _measured(layout, group, item, metric, line.cells[key])
-        for line, group in rows(layout, run)
+        _measured(layout, group, column, metric, line.cells[key])
+        for line, group in measured_rows(layout, run)
         if _is(group, policy) and key in line.cells
     ]
-    printed = published.cells(layout).get((_model(layout, policy), item.name, metric))
+    printed = published.cells(layout).get((_model(layout, policy), column.name, metric))
     if printed is not None:
         cell = Cell(printed.text, printed.value, printed.notes)
-        found.append(Traced(_model(layout, policy), item.name, cell, source=printed.source))
+        found.append(CellTrace(_model(layout, policy), column.name, cell, source=printed.source))
     if not found:
-        known = [*dict.fromkeys(group.key.policy for _, group in rows(layout, run)), *published.models(layout)]
+        known = [*dict.fromkeys(group.key.policy for _, group in measured_rows(layout, run)), *published.models(layout)]
         raise KeyError(f"table {layout.id} has no cell {name!r}{nearest(policy, known)}; its rows are {', '.join(known)}")
     return found
 
 
-def _split(layout: Layout, name: str) -> tuple[str, Item]:
+def _split(layout: Layout, name: str) -> tuple[str, Column]:
     """Policy and column; both may hold a slash themselves."""
     unknown = KeyError(f"{name!r} is not of the form policy/column, such as 'NORA-1.5/Goal'")
     for at in (at for at, sign in enumerate(name) if sign == "/"):
         try:
-            return name[:at].strip(), layout.item(name[at + 1 :].strip())
+            return name[:at].strip(), layout.column(name[at + 1 :].strip())
         except KeyError as error:
             unknown = error
     raise unknown
@@ -69,16 +69,16 @@ def _model(layout: Layout, policy: str) -> str:
     return next((name for name in published.models(layout) if name.casefold() == policy.casefold()), policy)
 
 
-def _measured(layout: Layout, group: Group, item: Item, metric: str, cell: Cell) -> Traced:
+def _measured(layout: Layout, group: Group, column: Column, metric: str, cell: Cell) -> CellTrace:
     counted: list[EpisodeRecord] = []
     left_out: list[tuple[EpisodeRecord, str]] = []
-    for part in parts(layout, item, metric):
+    for part in component_columns(layout, column, metric):
         for record in episodes(group, part):
-            if outcome(record, metric) is not None and not uncertain(record):
+            if metric_outcome(record, metric) is not None and not uncertain(record):
                 counted.append(record)
             else:
                 left_out.append((record, _reason(record, metric)))
-    return Traced(group.key.policy, item.name, cell, tuple(counted), tuple(left_out))
+    return CellTrace(group.key.policy, column.name, cell, tuple(counted), tuple(left_out))
 
 
 def _reason(record: EpisodeRecord, metric: str) -> str:

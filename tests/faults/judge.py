@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from nora_bench.results.store.checksum import Altered, intact
+from nora_bench.results.store.checksum import ChecksumError, verify_checksum
 from nora_bench.results.store.integrity import faults
 from nora_bench.results.store.reader import DECODER, EPISODES_FILE, RUN_FILE, read_run
 from nora_bench.results.store.records import EpisodeRecord
@@ -145,7 +145,7 @@ def _lines(path: Path) -> Counter[str]:
     found: Counter[str] = Counter()
     for line in path.read_bytes().splitlines():
         try:
-            found[DECODER.decode(intact(line)).key] += 1
-        except (msgspec.MsgspecError, UnicodeDecodeError, Altered):
+            found[DECODER.decode(verify_checksum(line)).key] += 1
+        except (msgspec.MsgspecError, UnicodeDecodeError, ChecksumError):
             continue
     return found

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from nora_bench.results.store.checksum import intact
+from nora_bench.results.store.checksum import verify_checksum
 from nora_bench.results.store.reader import read_run
 
 from faults import bench, judge
@@ -55,7 +55,7 @@ def test_an_episode_that_counts_twice(finished):
 
 def test_another_result(finished):
     first, *rest = lines(finished)
-    assert intact(first)
+    assert verify_checksum(first)
     other = first.partition(b',"crc32"')[0].replace(b'"steps":', b'"steps":9') + b"}\n"
     finished.episodes.write_bytes(other + b"".join(rest))
     assert "quietly" in wrong(finished)

@@ -19,7 +19,7 @@ def lines(run):
 
     def make(records, **facts):
         mine = run(f"mine{next(numbers)}", records, **facts)
-        return [line for line in build(LIBERO, [mine]).lines if line.kind == "measured"]
+        return [line for line in build(LIBERO, [mine]).rows if line.kind == "measured"]
 
     return make
 
@@ -247,7 +247,7 @@ def test_each_row_of_a_run_with_two_protocols_names_its_own(run, libero):
     own, other = libero(suites=("libero_goal",)), libero(suites=("libero_goal",), protocol="libero/nora")
     other = [r.from_json({**r.to_json(), "key": f"{r.key} again"}) for r in other]
     found = run("mine", [*own, *other], protocol={"name": "libero/openvla", "version": 1})
-    lines = [line for line in build(LIBERO, [found]).lines if line.kind == "measured"]
+    lines = [line for line in build(LIBERO, [found]).rows if line.kind == "measured"]
     told = [(line.provenance["protocol"], line.provenance["protocol_version"]) for line in lines]
     assert told == [(["libero/openvla"], 1), (["libero/nora"], None)]
 
@@ -256,7 +256,7 @@ def test_mean_and_deviation_over_seeds_are_a_row_of_their_own_when_asked_for(run
     records = libero(suites=("libero_goal",), seeds=2, failures=5)
     records = [r.from_json({**r.to_json(), "success": False}) if r.seed and r.init_state < 10 else r for r in records]
     table = build(LIBERO, [run("mine", records)], seeds=True)
-    (line,) = [line for line in table.lines if line.kind == "seeds"]
+    (line,) = [line for line in table.rows if line.kind == "seeds"]
     assert line.cells["Goal", "success"].text == "85.0 ± 7.1"
     assert not line.ranked
 
@@ -265,12 +265,12 @@ def test_seeds_of_different_scenes_have_no_deviation(run, record):
     """The best seed of each state was once printed as 99.4 ± 1.0 beside a rate of 98.6."""
     chosen = [record(task=task, init=i, seed=i % 3) for task in range(10) for i in range(50)]
     table = build(LIBERO, [run("mine", chosen)], seeds=True)
-    assert not [line for line in table.lines if line.kind == "seeds"]
+    assert not [line for line in table.rows if line.kind == "seeds"]
 
 
 def test_one_seed_has_no_deviation(run, libero):
     table = build(LIBERO, [run("mine", libero(suites=("libero_goal",)))], seeds=True)
-    assert [line for line in table.lines if line.kind == "seeds"] == []
+    assert [line for line in table.rows if line.kind == "seeds"] == []
 
 
 # Estimand
@@ -282,9 +282,7 @@ def test_the_benchmarks_own_states_leave_only_the_policys_noise(run, libero):
     records[0] = records[0].from_json({**records[0].to_json(), "success": True})
     played = run("mine", records)
     states, benchmark = (
-        next(line for line in build(LIBERO, [played], estimand=estimand).lines if line.kind == "measured").cells[
-            "Goal", "success"
-        ]
+        next(line for line in build(LIBERO, [played], estimand=estimand).rows if line.kind == "measured").cells["Goal", "success"]
         for estimand in ("states", "benchmark")
     )
     assert states.value == benchmark.value
@@ -294,7 +292,7 @@ def test_the_benchmarks_own_states_leave_only_the_policys_noise(run, libero):
 def test_seeds_that_repeat_every_trajectory_leave_nothing_unknown(run, libero):
     three = libero(suites=("libero_goal",), seeds=3, failures=10)
     same = [r.from_json({**r.to_json(), "trajectory_sha256": f"{r.task_id}-{r.init_state}"}) for r in three]
-    (line,) = [one for one in build(LIBERO, [run("mine", same)], estimand="benchmark").lines if one.kind == "measured"]
+    (line,) = [one for one in build(LIBERO, [run("mine", same)], estimand="benchmark").rows if one.kind == "measured"]
     cell = line.cells["Goal", "success"]
     assert (cell.low, cell.high) == pytest.approx((80, 80))
 

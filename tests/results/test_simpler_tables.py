@@ -34,19 +34,19 @@ def simpler(record):
 
 
 def line(run):
-    (found,) = [one for one in build(TABLE, [run]).lines if one.kind == "measured"]
+    (found,) = [one for one in build(TABLE, [run]).rows if one.kind == "measured"]
     return found
 
 
-def value(found, item):
-    return found.cells[item, "success"].value
+def value(found, column):
+    return found.cells[column, "success"].value
 
 
 def test_the_columns_hold_upstreams_numbers_of_episodes(run, simpler):
     always = [*simpler(lambda *_: True), *simpler(lambda *_: True, suite="simpler-va")]
     cells = line(run("all", always)).cells
-    counts = {item.name: cells[item.name, "success"].n for item in TABLE.items if not item.mean_of}
-    assert counts == {item.name: item.n for item in TABLE.items if not item.mean_of}
+    counts = {column.name: cells[column.name, "success"].n for column in TABLE.columns if not column.mean_of}
+    assert counts == {column.name: column.n for column in TABLE.columns if not column.mean_of}
 
 
 def test_a_complete_run_is_not_called_incomplete(run, simpler):
@@ -71,7 +71,7 @@ def test_open_and_close_weigh_equally(run, simpler):
 
 def test_drawers_wait_for_open_and_close(run, simpler):
     closed = run("drawers", simpler(lambda *_: True, tasks=["close_drawer"]))
-    assert [one for one in build(TABLE, [closed]).lines if one.kind == "measured"] == []
+    assert [one for one in build(TABLE, [closed]).rows if one.kind == "measured"] == []
 
 
 def test_the_average_is_the_plain_mean_of_three_columns(run, simpler):
@@ -92,7 +92,7 @@ def test_one_task_drawn_in_two_ways_makes_two_rows(run, simpler):
     first = simpler(lambda *_: True, tasks=["open_drawer", "close_drawer"], renderer="raytraced")
     second = simpler(lambda *_: True, tasks=["open_drawer", "close_drawer"], renderer=FELL_BACK)
     records = [one if one.init_state < 5 else other for one, other in zip(first, second, strict=True)]
-    found = [one for one in build(TABLE, [run("mixed", records)]).lines if one.kind == "measured"]
+    found = [one for one in build(TABLE, [run("mixed", records)]).rows if one.kind == "measured"]
     assert [one.cells["VM Open/Close Drawer", "success"].n for one in found] == [120, 96]
 
 
@@ -107,7 +107,7 @@ def test_tasks_drawn_in_different_ways_share_a_row_that_says_so(run, simpler):
 def test_backends_never_share_a_row(run, simpler):
     ours = simpler(lambda *_: True, tasks=["move_near"])
     theirs = [type(one)(**{**one.to_json(), "backend": "upstream", "key": f"{one.key}u"}) for one in ours[:60]]
-    found = [one for one in build(TABLE, [run("both", [*ours, *theirs])]).lines if one.kind == "measured"]
+    found = [one for one in build(TABLE, [run("both", [*ours, *theirs])]).rows if one.kind == "measured"]
     assert ["played by sapien3" in one.notes[0] for one in found] == [True, False]
 
 
@@ -134,5 +134,5 @@ def test_the_mean_that_show_prints_weighs_tasks_equally(run, simpler):
 
 def test_ranks_weigh_tasks_as_the_table_does(run, simpler):
     runs = [run(name, simpler(lambda task, *_, name=name: task == name)) for name in ("move_near", "pick_coke_can")]
-    standings = rank(runs).standings
+    standings = rank(runs).ranked
     assert [standing.rate.low.mean for standing in standings] == pytest.approx([1 / 3, 1 / 3])

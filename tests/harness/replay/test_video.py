@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from nora_bench.harness.errors import Interrupted
 from nora_bench.harness.replay import video
-from nora_bench.results.report.videos import film_path
+from nora_bench.results.report.videos import video_path
 from nora_bench.results.store.reader import read_run
 
 ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="pip install imageio-ffmpeg")
@@ -17,7 +17,7 @@ MIXED = ("--tasks", 0, "--max-steps", 7, "--workers", 1)
 
 
 def filmed(played):
-    return {key for key in played.records if film_path(played.folder, key)}
+    return {key for key in played.records if video_path(played.folder, key)}
 
 
 def test_no_video_is_made_unasked(bench):
@@ -35,7 +35,7 @@ def test_all_are_filmed_step_by_step(bench):
     played = bench("--episodes", 1, "--video", "all", policy="fakes:Stagger")
     assert filmed(played) == set(played.records)
     for key, record in played.records.items():
-        frames, _ = ffmpeg.count_frames_and_secs(str(film_path(played.folder, key)))
+        frames, _ = ffmpeg.count_frames_and_secs(str(video_path(played.folder, key)))
         assert frames == record.steps + 1
 
 
@@ -127,5 +127,5 @@ def test_a_libero_episode_of_a_policy_that_does_not_look_is_filmed(bench):
     played = bench(*args, suite="libero_goal", policy="random")
     assert (played.code, played.run["gl"]["backend"]) == (0, "none"), played.err
     (key,) = filmed(played)
-    frames, _ = ffmpeg.count_frames_and_secs(str(film_path(played.folder, key)))
+    frames, _ = ffmpeg.count_frames_and_secs(str(video_path(played.folder, key)))
     assert frames == 6

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from nora_bench.results.report.page import page
-from nora_bench.results.report.videos import fair, film_path
+from nora_bench.results.report.videos import stratified_sample, video_path
 from nora_bench.results.store.writer import safe_name
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
@@ -104,13 +104,13 @@ def test_films_of_failures_come_first_where_room_is_short(runs, film):
 
 def test_a_fair_sample_takes_every_kind_in_turn(record):
     filmed = [("r", record(init=i, success=i < 18)) for i in range(20)]
-    assert sum(not r.success for _, r in fair(filmed, 4)) == 2
+    assert sum(not r.success for _, r in stratified_sample(filmed, 4)) == 2
 
 
 def test_a_film_is_found_by_its_episodes_key(runs, film):
     give_films(runs[0], film, 1)
-    assert film_path(runs[0].folder, runs[0].records[0].key).suffix == ".mp4"
-    assert film_path(runs[0].folder, runs[0].records[1].key) is None
+    assert video_path(runs[0].folder, runs[0].records[0].key).suffix == ".mp4"
+    assert video_path(runs[0].folder, runs[0].records[1].key) is None
 
 
 def test_the_command_writes_the_page(cli, runs, tmp_path):

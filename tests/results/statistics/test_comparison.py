@@ -6,7 +6,7 @@ from nora_bench.envs import suites as known_suites
 from nora_bench.results import layouts
 from nora_bench.results.conditions import Incomparable
 from nora_bench.results.grouping import groups
-from nora_bench.results.statistics.comparison import compare, match_table
+from nora_bench.results.statistics.comparison import compare, compare_columns
 from nora_bench.results.tables.build import build
 
 LIBERO = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
@@ -26,11 +26,11 @@ def runs(run, libero):
 
 
 def names(found):
-    return [match.name for match in found.matches]
+    return [match.name for match in found.columns]
 
 
 def only(found):
-    (match,) = found.matches
+    (match,) = found.columns
     return match
 
 
@@ -49,14 +49,14 @@ def test_a_mean_needs_every_task_of_its_parts(run, libero):
     """Five of ten tasks were once called the average of the benchmark."""
     found = compare(run("a", libero(inits=5)), run("b", libero(inits=5, tasks=5)))
     assert names(found) == ["Spatial", "Object", "Goal", "Long"]
-    assert {match.part for match in found.matches} == {"tasks 0-4, 5 of 50 initial states"}
+    assert {match.part for match in found.columns} == {"tasks 0-4, 5 of 50 initial states"}
 
 
 def test_suites_that_no_table_shows_are_compared_too(run, libero):
     a, b = (run(name, libero(inits=5, failures=f, suites=("libero_90", "mine"))) for name, f in (("a", 0), ("b", 5)))
     found = compare(a, b)
     assert names(found) == ["libero_90", "mine", "all suites"]
-    assert {match.verdict for match in found.matches} == {"A is better"}
+    assert {match.verdict for match in found.columns} == {"A is better"}
 
 
 def test_a_clear_difference_is_called(runs):
@@ -76,7 +76,7 @@ def test_less_of_a_bad_thing_is_better(run, record):
         run(name, [record("galaxea-a1", task, i, success=False, measures={"distractor": touched}) for i in range(10)])
         for name, touched in (("a", True), ("b", False))
     )
-    found = {match.metric.name: match for match in compare(a, b).matches}
+    found = {match.metric.name: match for match in compare(a, b).columns}
     assert found["distractor"].difference.mean == -1
     assert found["distractor"].better == "B"
 
@@ -87,7 +87,7 @@ def test_runs_without_a_common_scene_have_no_match(run, libero):
 
 def test_columns_are_corrected_for_their_number(run, libero):
     a, b = run("a", libero(tasks=1, inits=30, failures=5)), run("b", libero(tasks=1, inits=30))
-    goal = compare(a, b).matches[0]
+    goal = compare(a, b).columns[0]
     assert goal.difference.p == pytest.approx(0.0625)
     assert (goal.family, goal.p) == (4, pytest.approx(0.25))
 
@@ -115,8 +115,8 @@ def test_the_table_and_the_comparison_say_the_same(run, record, table, suites, s
         run(name, [one for suite in suites for one in random_records(record, suite, rate, count, rng)])
         for name, rate, count in (("a", 0.8, seeds[0]), ("b", 0.87, seeds[1]))
     )
-    (delta,) = [line for line in build(layouts.get(table), [a, b]).lines if line.kind == "delta" and "measured" in line.label]
-    found = {(match.item.name, match.metric.name): match for match in compare(a, b).matches}
+    (delta,) = [line for line in build(layouts.get(table), [a, b]).rows if line.kind == "delta" and "measured" in line.label]
+    found = {(match.column.name, match.metric.name): match for match in compare(a, b).columns}
     assert delta.cells.keys() == found.keys()
     for key, cell in delta.cells.items():
         match = found[key]
@@ -221,7 +221,7 @@ def test_other_conditions_forbid_a_verdict(run, libero, other):
     b = run("b", libero(inits=5, failures=5), **other)
     with pytest.raises(Incomparable):
         compare(a, b)
-    assert compare(a, b, anyway=True).matches
+    assert compare(a, b, anyway=True).columns
 
 
 def test_a_run_of_two_packs_is_not_its_mirror_image(run, record):
@@ -242,20 +242,20 @@ def test_a_run_of_two_packs_is_not_its_mirror_image(run, record):
 def test_other_machines_are_told(run, libero):
     a = run("a", libero(inits=2), versions={"mujoco": "3.2"}, gl={"renderer": "H200"})
     b = run("b", libero(inits=2), versions={"mujoco": "2.3.7"}, gl={"renderer": "llvmpipe"})
-    assert {one.name for one in compare(a, b).unlike} == {"version of mujoco", "gl renderer"}
+    assert {one.name for one in compare(a, b).condition_differences} == {"version of mujoco", "gl renderer"}
 
 
 def test_a_policy_that_does_not_say_what_it_is_is_told(run, libero):
     a, b = (run(name, libero(inits=2), policy={"fingerprint": says}) for name, says in (("a", {"weights": "w1"}), ("b", None)))
-    assert [one.name for one in compare(a, b).unlike] == ["policy fingerprint"]
+    assert [one.name for one in compare(a, b).condition_differences] == ["policy fingerprint"]
 
 
 def test_the_table_refuses_as_the_comparison_does(run, libero):
     a, b = run("a", libero(inits=5)), run("b", libero(inits=5), config={"max_steps": 100})
     (of_a,), (of_b,) = groups(a), groups(b)
     with pytest.raises(Incomparable):
-        match_table(layouts.get("nora15/table2"), of_a, of_b)
-    matches, unlike = match_table(layouts.get("nora15/table2"), of_a, of_b, anyway=True)
+        compare_columns(layouts.get("nora15/table2"), of_a, of_b)
+    matches, unlike = compare_columns(layouts.get("nora15/table2"), of_a, of_b, anyway=True)
     assert matches
     assert [one.name for one in unlike if one.refused] == ["max_steps"]
 
@@ -273,7 +273,7 @@ def test_a_column_that_one_run_has_lost_whole_is_open_and_not_absent(run, libero
     a = run("a", libero(inits=10, suites=("libero_goal", "libero_10"), failures=2))
     lost = libero(inits=10, suites=("libero_10",))
     b = run("b", [*libero(inits=10, suites=("libero_goal",)), *(replace(r, success=None, termination="error") for r in lost)])
-    found = {match.name: match for match in compare(a, b).matches}
+    found = {match.name: match for match in compare(a, b).columns}
     assert list(found) == ["Goal", "Long"]
     assert found["Goal"].family == 2
     assert found["Long"].verdict == "no difference shown"

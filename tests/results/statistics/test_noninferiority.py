@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from nora_bench.results.statistics import noninferiority
 from nora_bench.results.statistics.exact import State
-from nora_bench.results.statistics.noninferiority import assess, counted, no_worse, score
+from nora_bench.results.statistics.noninferiority import assess, counted, noninferiority_test, score
 from nora_bench.results.statistics.paired_test import TaskDifferences
 
 WIN, DRAW, LOSS = State(((0, 1, 1, 1),)), State(((1, 1, 1, 1),)), State(((1, 1, 0, 1),))
@@ -41,8 +41,8 @@ def test_a_policy_that_is_clearly_better_is_no_worse():
 def test_errors_count_against_the_newer_policy(run, libero, record):
     a = run("a", libero(suites=("libero_goal",)))
     b = run("b", [record(task=t, init=i, success=None if i < 5 else True) for t in range(10) for i in range(50)])
-    item, part, found = no_worse(a, b, 0.02)
-    assert (item.name, part) == ("Goal", "")
+    column, part, found = noninferiority_test(a, b, 0.02)
+    assert (column.name, part) == ("Goal", "")
     assert found.mean == pytest.approx(-0.1)
     assert not found.shown
 
@@ -50,9 +50,9 @@ def test_errors_count_against_the_newer_policy(run, libero, record):
 def test_a_run_that_left_something_out_is_shown_no_worse_by_nothing(run, libero):
     a = run("a", libero(suites=("libero_goal",), failures=10))
     b = run("b", [r for r in libero(suites=("libero_goal",)) if r.init_state < 45])
-    *_, found = no_worse(a, b, 0.02)
+    *_, found = noninferiority_test(a, b, 0.02)
     assert (found.shown, found.missing) == (False, 50)
-    *_, found = no_worse(b, a, 0.9)
+    *_, found = noninferiority_test(b, a, 0.9)
     assert (found.shown, found.missing) == (True, 0)
 
 

@@ -5,12 +5,12 @@ import pytest
 from nora_bench.results.statistics.exact import State
 from nora_bench.results.statistics.paired_test import (
     TaskDifferences,
-    agreeing,
+    align_with_test,
     difference,
     holm,
     mean_difference,
+    over_both_readings,
     simultaneous,
-    worst,
 )
 
 
@@ -88,13 +88,13 @@ def test_what_would_settle_it_counts_the_other_columns(task):
 
 def test_a_verdict_has_to_stand_in_both_readings(task):
     low, high = difference([task("01 " * 4 + "11 " * 40)]), difference([task("01 " * 12 + "11 " * 32)])
-    found = worst(low, high)
+    found = over_both_readings(low, high)
     assert (found.mean, found.means, found.p) == (low.mean, (low.mean, high.mean), low.p)
     assert (found.low, found.high) == (low.low, high.high)
 
 
 def test_readings_that_disagree_leave_nothing(task):
-    found = worst(difference([task("10 " * 20)]), difference([task("01 " * 20)]))
+    found = over_both_readings(difference([task("10 " * 20)]), difference([task("01 " * 20)]))
     assert (found.mean, found.p, found.scenes_needed) == (0.0, 1.0, None)
     assert found.low < 0 < found.high
 
@@ -102,10 +102,10 @@ def test_readings_that_disagree_leave_nothing(task):
 def test_an_interval_agrees_with_the_test(task):
     close = difference([task("01 " * 8 + "10 " * 1 + "11 " * 91)], simultaneous(20))
     assert close.low < 0
-    assert agreeing(close, settled=True).low == 0
+    assert align_with_test(close, settled=True).low == 0
     clear = difference([task("01 " * 30 + "11 " * 70)])
     assert clear.low > 0
-    assert agreeing(clear, settled=False).low == 0
+    assert align_with_test(clear, settled=False).low == 0
 
 
 @pytest.mark.parametrize(("p_a", "p_b", "both"), [(0.9, 0.95, 0.88), (0.95, 0.95, 0.93), (0.5, 0.6, 0.4), (0.99, 0.99, 0.985)])
@@ -130,6 +130,6 @@ def test_intervals_of_a_family_hold_together():
             states = [State((((1, 1, 0, 1), (1, 1, 1, 1), (0, 1, 1, 1))[draw],)) for draw in draws]
             columns.append(difference([TaskDifferences(1.0, states)], simultaneous(4)))
         corrected = holm([one.p for one in columns])
-        agreed = [agreeing(one, settled=p <= 0.05) for one, p in zip(columns, corrected, strict=True)]
+        agreed = [align_with_test(one, settled=p <= 0.05) for one, p in zip(columns, corrected, strict=True)]
         held += all(one.low <= truth <= one.high for one, truth in zip(agreed, (0.05, 0, 0, 0), strict=True))
     assert held / runs >= 0.94

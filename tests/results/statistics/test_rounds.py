@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from grids import grid
 from nora_bench.envs.base import EpisodeSpec
-from nora_bench.results.grouping import shares
+from nora_bench.results.grouping import task_weights
 from nora_bench.results.layouts import get
 from nora_bench.results.statistics.rounds import group_weights, rounds
 
@@ -66,12 +66,12 @@ def test_parts_share_the_weight_of_their_task():
 def test_weights_are_those_of_the_papers_table(suite):
     on = grid(suite)
     layout = get("nora15/table2" if suite == "libero_object" else "nora15/table1")
-    items = [item for item in layout.items if item.suite == suite]
+    items = [column for column in layout.columns if column.suite == suite]
     named = {(name, group[2]): group for name, group in zip(on.names, on.groups, strict=True)}
     wanted = {}
-    for item in items:
-        own = [key for key in named if not item.tasks or key[0].startswith(item.tasks)]
-        wanted |= {named[key]: share / len(items) for key, share in shares(own, item).items()}
+    for column in items:
+        own = [key for key in named if not column.tasks or key[0].startswith(column.tasks)]
+        wanted |= {named[key]: share / len(items) for key, share in task_weights(own, column).items()}
     for one in on.plan:
         total = defaultdict(float)
         for entry in one:

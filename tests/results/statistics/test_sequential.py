@@ -9,7 +9,7 @@ import pytest
 from grids import draw, e_values, evidence, grid, opposed, spelled
 from nora_bench.envs.base import EpisodeSpec
 from nora_bench.results.statistics.rounds import rounds
-from nora_bench.results.statistics.sequential import NEEDED, Bet, interval, log_evidence, make_rule, parse, reading
+from nora_bench.results.statistics.sequential import NEEDED, BettingProcess, interval, log_evidence, make_rule, parse, reading
 
 ALPHA = 0.05
 RUNS = 4000
@@ -91,14 +91,14 @@ def test_better_and_worse_mirror_each_other():
 def test_a_comparison_that_can_still_go_either_way_is_not_given_up():
     """A difference of 8 points, hidden in the first rounds, is worth waiting for."""
     rng = np.random.default_rng(3)
-    bet, size = Bet(), np.ones(10)
+    bet, size = BettingProcess(), np.ones(10)
     for _ in range(5):
         bet.add((rng.random(10) < 0.9).astype(float) - (rng.random(10) < 0.9), size)
     assert bet.chance(450) > 0.05 > bet.chance(20)
 
 
 def test_an_e_value_is_never_infinite():
-    bet = Bet()
+    bet = BettingProcess()
     bet.add(np.ones(5000), np.ones(5000))
     assert math.isfinite(bet.e_value)
 
@@ -108,7 +108,7 @@ def test_the_wealth_of_two_runs_adds_up_to_that_of_one():
     rng = random.Random(4)
     runs = [plan(tasks=10, inits=50, seeds=2)[seed::2] for seed in range(2)]
     mine, other = ({spec.key: rng.choice((WON, LOST)) for run in runs for spec in run} for _ in range(2))
-    whole, parts = Bet(), []
+    whole, parts = BettingProcess(), []
     for run in runs:
         begun = [entry.episodes[0].key for one in by_rounds(run)[:3] for entry in one]
         parts.append(rule("A>B", run, other).update({key: mine[key] for key in begun}))

@@ -20,29 +20,29 @@ def runs(run, libero):
 
 def test_several_policies_are_ranked_with_ties(runs):
     found = rank(runs(3, 9, 3, 15))
-    assert [(s.run.name, s.rank, s.letters) for s in found.standings] == [
+    assert [(s.run.name, s.rank, s.letters) for s in found.ranked] == [
         ("run0", 1, "a"),
         ("run2", 1, "a"),
         ("run1", 3, "b"),
         ("run3", 4, "c"),
     ]
-    assert len(found.duels) == 6
+    assert len(found.pairs) == 6
 
 
 def test_runs_are_ranked_by_the_tables_average(run, libero):
-    assert rank([run(name, libero(inits=2)) for name in "abc"]).item.name == "Average"
+    assert rank([run(name, libero(inits=2)) for name in "abc"]).column.name == "Average"
 
 
 def test_a_part_of_the_benchmark_is_named_and_no_average(run, libero):
     found = rank([run("a", libero(inits=2)), run("b", libero(inits=2)), run("c", libero(inits=2, tasks=5))])
-    assert found.item.name == "mean of Spatial, Object, Goal, Long"
+    assert found.column.name == "mean of Spatial, Object, Goal, Long"
     assert found.part == "tasks 0-4, 2 of 50 initial states"
-    assert [standing.left_out for standing in found.standings if standing.run.name != "c"] == [40, 40]
+    assert [standing.left_out for standing in found.ranked if standing.run.name != "c"] == [40, 40]
 
 
 def test_only_scenes_that_all_played_count(run, libero):
     runs = [run(f"{inits}", libero(inits=inits, suites=("libero_goal",))) for inits in (5, 9, 7)]
-    assert {standing.rate.low.n for standing in rank(runs).standings} == {50}
+    assert {standing.rate.low.n for standing in rank(runs).ranked} == {50}
 
 
 def test_a_suite_that_not_all_played_is_named(run, libero):
@@ -54,7 +54,7 @@ def test_every_pair_has_to_be_comparable(run, libero):
     runs = [run("a", libero(inits=2)), run("b", libero(inits=2)), run("c", libero(inits=2), config={"max_steps": 100})]
     with pytest.raises(Incomparable, match="max steps"):
         rank(runs)
-    assert any(duel.unlike for duel in rank(runs, anyway=True).duels)
+    assert any(duel.condition_differences for duel in rank(runs, anyway=True).pairs)
 
 
 def test_losing_what_would_be_lost_wins_no_rank(run, libero):
@@ -62,8 +62,8 @@ def test_losing_what_would_be_lost_wins_no_rank(run, libero):
     records = libero(failures=5, suites=("libero_goal",))
     lost = [r if r.success else replace(r, success=None, termination="error", cause="policy") for r in records]
     found = rank([run("a", records), run("b", records), run("lost", lost)])
-    assert {standing.rank for standing in found.standings} == {1}
-    assert next(s.errors for s in found.standings if s.run.name == "lost") == {"policy": 50}
+    assert {standing.rank for standing in found.ranked} == {1}
+    assert next(s.errors for s in found.ranked if s.run.name == "lost") == {"policy": 50}
 
 
 def test_runs_that_share_nothing_cannot_be_ranked(run, libero):

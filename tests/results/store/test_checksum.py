@@ -2,7 +2,7 @@ import json
 import zlib
 
 import pytest
-from nora_bench.results.store.checksum import Altered, intact, sealed
+from nora_bench.results.store.checksum import ChecksumError, verify_checksum, with_checksum
 from nora_bench.results.store.reader import read_run
 from nora_bench.results.store.writer import Store
 
@@ -10,25 +10,25 @@ LINE = b'{"key":"k","success":true,"steps":12}'
 
 
 def test_a_sealed_line_is_json_with_one_more_field():
-    assert json.loads(sealed(LINE)) == {**json.loads(LINE), "crc32": f"{zlib.crc32(LINE[:-1]):08x}"}
+    assert json.loads(with_checksum(LINE)) == {**json.loads(LINE), "crc32": f"{zlib.crc32(LINE[:-1]):08x}"}
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
 def test_an_untouched_line_is_intact(end):
-    assert intact(sealed(LINE) + end) == sealed(LINE) + end
+    assert verify_checksum(with_checksum(LINE) + end) == with_checksum(LINE) + end
 
 
 @pytest.mark.parametrize("place", range(len(LINE) - 1))
 def test_any_flipped_bit_of_the_record_is_noticed(place):
-    line = bytearray(sealed(LINE))
+    line = bytearray(with_checksum(LINE))
     line[place] ^= 4
-    with pytest.raises(Altered):
-        intact(bytes(line))
+    with pytest.raises(ChecksumError):
+        verify_checksum(bytes(line))
 
 
 @pytest.mark.parametrize("line", [LINE, b"", b"{}\n", b"}", b'{"crc32": "00000000"}'])
 def test_lines_without_our_seal_are_left_to_the_reader(line):
-    assert intact(line) == line
+    assert verify_checksum(line) == line
 
 
 def test_a_result_that_was_turned_does_not_count(tmp_path, record):

@@ -17,7 +17,7 @@ LIBERO = layouts.get("nora15/table2")
 
 
 def measured(table):
-    return [line for line in table.lines if line.kind == "measured"]
+    return [line for line in table.rows if line.kind == "measured"]
 
 
 def text(table, width=200):
@@ -27,7 +27,7 @@ def text(table, width=200):
 
 
 def test_without_a_run_the_published_rows_stand_alone():
-    assert [line.label for line in build(LIBERO).lines][-3:] == ["NORA-1.5", "NORA-1.5 (DPO)", "Δ from DPO"]
+    assert [line.label for line in build(LIBERO).rows][-3:] == ["NORA-1.5", "NORA-1.5 (DPO)", "Δ from DPO"]
 
 
 def test_a_run_stands_beside_them_with_its_interval_and_counts(run, libero):
@@ -69,7 +69,7 @@ def test_suites_without_a_column_are_named(run, libero):
 
 
 def test_trials_fill_the_table_with_partial_success_and_distractors(run, record):
-    tasks = [item.name for item in layouts.get("nora15/table3").items if item.suite]
+    tasks = [column.name for column in layouts.get("nora15/table3").columns if column.suite]
     records = [
         record("galaxea-a1", task, init, success=init < 8, measures={"partial": init < 9, "distractor": init == 9})
         for task in tasks
@@ -155,8 +155,8 @@ PAPERS = {"article": "letterpaper,margin=1in", "neurips": "letterpaper,textwidth
 @pytest.mark.parametrize("paper", PAPERS)
 def test_latex_of_every_table_with_measured_rows_fits_the_page(run, libero, record, tmp_path, paper):
     def trials(suite):
-        items = [item for id in layouts.ids() for item in layouts.get(id).items if item.suite == suite]
-        tasks = list(dict.fromkeys(item.name for item in items))
+        items = [column for id in layouts.ids() for column in layouts.get(id).columns if column.suite == suite]
+        tasks = list(dict.fromkeys(column.name for column in items))
         return [record(suite, task, init, success=init > 1, measures={"partial": True}) for task in tasks for init in range(10)]
 
     simpler = [
@@ -196,7 +196,7 @@ def two(run, libero, write):
 
     def make(failures=(5, 10), **second):
         runs = [run("first", libero(failures=failures[0])), run("second", libero(failures=failures[1], **second))]
-        return next(line for line in build(LIBERO, runs).lines if line.label == "Δ measured")
+        return next(line for line in build(LIBERO, runs).rows if line.label == "Δ measured")
 
     return make
 
@@ -216,7 +216,7 @@ def test_an_insignificant_difference_has_its_p_value_and_an_interval_around_zero
 
 def test_runs_with_other_assets_have_no_difference_unless_it_is_asked_for(run, libero):
     runs = [run("first", libero()), run("second", libero(assets={"pack": "official", "fingerprint": "f00d"}))]
-    refused, shown = (build(LIBERO, runs, anyway=anyway).lines[-1] for anyway in (False, True))
+    refused, shown = (build(LIBERO, runs, anyway=anyway).rows[-1] for anyway in (False, True))
     assert (refused.kind, refused.cells) == ("delta", {})
     assert "f00d" in refused.notes[0]
     assert ("Goal", "success") in shown.cells
@@ -224,25 +224,31 @@ def test_runs_with_other_assets_have_no_difference_unless_it_is_asked_for(run, l
 
 def test_runs_without_a_common_initial_state_have_no_difference(run, libero):
     runs = [run("first", libero(suites=("libero_goal",))), run("second", [r for r in libero(inits=99) if r.init_state >= 50])]
-    line = next(line for line in build(LIBERO, runs).lines if line.label == "Δ measured")
+    line = next(line for line in build(LIBERO, runs).rows if line.label == "Δ measured")
     assert line.cells == {}
     assert "no initial state in common" in line.notes[0]
 
 
 def test_best_is_marked_only_where_the_difference_is_significant(run, libero):
-    perfect = build(LIBERO, [run("mine", libero())]).lines[-1]
-    assert {item for (item, _), cell in perfect.cells.items() if cell.best} == {"Spatial", "Object", "Goal", "Long", "Average"}
-    almost = build(LIBERO, [run("almost", libero(failures=1))]).lines[-1]
+    perfect = build(LIBERO, [run("mine", libero())]).rows[-1]
+    assert {column for (column, _), cell in perfect.cells.items() if cell.best} == {
+        "Spatial",
+        "Object",
+        "Goal",
+        "Long",
+        "Average",
+    }
+    almost = build(LIBERO, [run("almost", libero(failures=1))]).rows[-1]
     assert not almost.cells["Object", "success"].best
 
 
 def test_half_a_point_on_libero_makes_nobody_the_best():
-    assert not any(cell.best for line in build(layouts.get("nora15/table6")).lines for cell in line.cells.values())
+    assert not any(cell.best for line in build(layouts.get("nora15/table6")).rows for cell in line.cells.values())
 
 
 @pytest.mark.parametrize("mark", ["untrained", "privileged"])
 def test_a_policy_that_cheats_or_knows_nothing_is_never_the_best(run, libero, mark):
-    line = build(LIBERO, [run("mine", libero(), policy={"marks": [mark]})]).lines[-1]
+    line = build(LIBERO, [run("mine", libero(), policy={"marks": [mark]})]).rows[-1]
     assert not any(cell.best for cell in line.cells.values())
 
 
@@ -284,7 +290,7 @@ def simpler(record):
 
 def test_simpler_fills_its_columns_and_averages_opening_with_closing(run, simpler):
     lines = measured(build(layouts.get("nora15/table1"), [run("mine", simpler)]))
-    shown = {item: cell.value for line in lines for (item, _), cell in line.cells.items()}
+    shown = {column: cell.value for line in lines for (column, _), cell in line.cells.items()}
     assert shown == pytest.approx(
         {"VM Pick Coke Can": 100, "VM Move Near": 50, "VM Open/Close Drawer": 25, "VM Average": 175 / 3}
     )

@@ -4,11 +4,11 @@ from nora_bench.results.tables import published
 
 ALL = [layouts.get(id) for id in layouts.ids()]
 MEANS = [
-    (layout, model, item)
+    (layout, model, column)
     for layout in ALL
     for model in published.models(layout)
-    for item in layout.items
-    if item.mean_of and (model, item.name, "success") in published.cells(layout)
+    for column in layout.columns
+    if column.mean_of and (model, column.name, "success") in published.cells(layout)
 ]
 # table, policy, column: averages that the paper's own cells do not give
 OFF = {
@@ -55,11 +55,11 @@ def test_every_printed_cell_is_there(id, count):
 
 
 @pytest.mark.parametrize(("layout", "model", "item"), MEANS, ids=lambda x: getattr(x, "id", getattr(x, "name", x)))
-def test_printed_averages_follow_from_their_row_or_are_footnoted(layout, model, item):
+def test_printed_averages_follow_from_their_row_or_are_footnoted(layout, model, column):
     cells = published.cells(layout)
-    parts = [cells[model, part.name, "success"].value for part in layout.parts(item)]
-    mean, cell = sum(parts) / len(parts), cells[model, item.name, "success"]
-    expected = OFF.get((layout.id, model, item.name))
+    parts = [cells[model, part.name, "success"].value for part in layout.components(column)]
+    mean, cell = sum(parts) / len(parts), cells[model, column.name, "success"]
+    expected = OFF.get((layout.id, model, column.name))
     assert mean == pytest.approx(expected or cell.value, abs=0.005 if expected else 0.1001)
     assert any(f"parts is {mean:.2f}" in note for note in cell.notes) == (expected is not None)
 
@@ -72,16 +72,16 @@ def test_printed_averages_follow_from_their_row_or_are_footnoted(layout, model, 
         ("nora15/table5", "WM (subgoal) + GTA", "Δ unseen", "printed 16.08; 62.00 against 46.00 is 16.00"),
     ],
 )
-def test_printed_differences_that_do_not_follow_are_footnoted(id, model, item, note):
-    assert note in published.cells(layouts.get(id))[model, item, "success"].notes
+def test_printed_differences_that_do_not_follow_are_footnoted(id, model, column, note):
+    assert note in published.cells(layouts.get(id))[model, column, "success"].notes
 
 
 def test_all_other_printed_differences_follow():
     notes = [
         note
         for layout in ALL
-        for (model, item, _), cell in published.cells(layout).items()
-        if "Δ" in model + item
+        for (model, column, _), cell in published.cells(layout).items()
+        if "Δ" in model + column
         for note in cell.notes
     ]
     assert len(notes) == 3
@@ -99,14 +99,14 @@ def test_every_cell_names_its_paper_and_table(layout):
 
 @pytest.mark.parametrize("layout", ALL, ids=lambda layout: layout.id)
 def test_every_cell_has_a_place_in_the_layout(layout):
-    names = {item.name for item in layout.items} | {layout.item_delta.get("name")}
-    assert {item for _, item, _ in published.cells(layout)} <= names
+    names = {column.name for column in layout.columns} | {layout.column_delta.get("name")}
+    assert {column for _, column, _ in published.cells(layout)} <= names
 
 
 def test_rates_lie_between_0_and_100():
     for layout in ALL:
-        for (model, item, _), cell in published.cells(layout).items():
-            assert "Δ" in model + item or 0 <= cell.value <= 100
+        for (model, column, _), cell in published.cells(layout).items():
+            assert "Δ" in model + column or 0 <= cell.value <= 100
 
 
 def test_an_unknown_table_names_the_nearest():
