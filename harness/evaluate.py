@@ -17,7 +17,7 @@ from ..policies.base import Policy
 from ..results.run import Run, load_run
 from . import lifecycle
 from .config import parse
-from .planning.resolve import prepare
+from .planning.resolve import resolve_run
 
 
 def evaluate(
@@ -42,13 +42,13 @@ def evaluate(
     Raises:
         InputError, MissingRequirementError, PolicyError, Interrupted: as the command would end; what had finished is kept.
     """
-    built, borrowed = _build(policy)
+    built, caller_owns_policy = _build(policy)
     asked = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in options.items()}
     passed = {name: value for name, value in {"suite": suite, "episodes": episodes, **asked}.items() if value is not None}
-    prepared = prepare(parse({**passed, "policy": _name(policy, name)}), built, borrowed=borrowed)
+    resolved = resolve_run(parse({**passed, "policy": _name(policy, name)}), built, caller_owns_policy=caller_owns_policy)
     console = Console() if progress else Console(quiet=True)
-    with lifecycle.create(prepared, passed) as store:
-        lifecycle.play(prepared, store, lifecycle.draw_with(prepared), console)
+    with lifecycle.create(resolved, passed) as store:
+        lifecycle.run_session(resolved, store, lifecycle.find_render_backend(resolved), console)
         folder = store.folder
     return load_run(folder)
 

@@ -26,18 +26,18 @@ from ..envs.paths import made_cache_home
 from ..results.store.records import EpisodeRecord
 from ..results.store.writer import Store
 from . import run_sessions
-from .cluster.runner import ClusterRunner, Replicas
+from .cluster.runner import ClusterRunner, RayPolicyPool
 from .config import HOW, RunConfig
 from .errors import InputError, Interrupted, MissingRequirementError
-from .execution.asset_guard import AssetWatch
-from .execution.policy_host import PolicySeat
-from .execution.progress import Tally, show
-from .execution.recorder import RunFacts
-from .execution.runner import Limits, Runner
+from .execution.asset_guard import AssetGuard
+from .execution.policy_host import LocalPolicyHost
+from .execution.progress import ProgressCounts, show
+from .execution.recorder import RunContext
+from .execution.runner import RunLimits, Runner
 from .execution.signals import stop_signals
 from .execution.worker_process import WorkerSetup
 from .planning import provenance
-from .planning.resolve import Prepared, find_assets
+from .planning.resolve import ResolvedRun, find_assets
 from .rendering.backend import NOTHING, find_driver
 from .rendering.gl import Backend
 
@@ -45,9 +45,9 @@ CHECKED = ("config", "protocol", "assets")
 """Parts of run.json that a resumed run must find as they were."""
 
 
-def create(prepared: Prepared, passed: Mapping[str, Any]) -> Store:
+def create(resolved: ResolvedRun, passed: Mapping[str, Any]) -> Store:
     """The folder of a new run."""
-    folder = Path(prepared.config.out) if prepared.config.out else _new_folder(prepared.config)
+    folder = Path(resolved.config.out) if resolved.config.out else _new_folder(resolved.config)
     session = run_sessions.begin()
     run = {
         "name": folder.name,
@@ -56,10 +56,10 @@ def create(prepared: Prepared, passed: Mapping[str, Any]) -> Store:
         "finished": None,
         "command": shlex.join(sys.argv),
         "passed": dict(passed),
-        "config": {**prepared.config.to_json(), "out": str(folder)},
-        **prepared.facts(),
+        "config": {**resolved.config.to_json(), "out": str(folder)},
+        **resolved.facts(),
         **{name: session[name] for name in run_sessions.PLACE},
-        "utilisation": {"wall_s": 0.0, "policy_s": 0.0, "workers_s": 0.0, "workers": prepared.workers},
+        "utilisation": {"wall_s": 0.0, "policy_s": 0.0, "workers_s": 0.0, "workers": resolved.workers},
         "resumed": [],
         "sessions": [session],
         "unfinished": {},
@@ -67,7 +67,7 @@ def create(prepared: Prepared, passed: Mapping[str, Any]) -> Store:
     return Store.create(folder, run)
 
 
-def reopen(prepared: Prepared, folder: Path) -> Store:
+def reopen(resolved: ResolvedRun, folder: Path) -> Store:
     """The folder of a run that is to go on. Raises InputError where it would go on as another run."""
     store = Store.open(folder)
     try:
@@ -76,7 +76,7 @@ def reopen(prepared: Prepared, folder: Path) -> Store:
             raise InputError(
                 f"{folder} was merged from other runs and is not played; resume those ({names}) and merge them again"
             )
-        found = {**prepared.facts(), "config": prepared.config.to_json()}
+        found = {**resolved.facts(), "config": resolved.config.to_json()}
         for part in CHECKED:
             _require_same(folder, part, _essential(store.run.get(part)), _essential(found[part]))
         session = run_sessions.begin()
@@ -118,14 +118,14 @@ def _new_folder(config: RunConfig) -> Path:
     return folder
 
 
-def announcement(prepared: Prepared, store: Store) -> Iterator[str]:
+def announcement(resolved: ResolvedRun, store: Store) -> Iterator[str]:
     """What a user should know before the first episode, a line each."""
-    config, stage, plan = prepared.config, prepared.stage, prepared.plan
-    left, done = len(prepared.left(store.records()).episodes), len(store.keys())
+    config, setup, plan = resolved.config, resolved.setup, resolved.plan
+    left, done = len(resolved.left(store.records()).episodes), len(store.keys())
     there = f" ({done} are there)" if done else ""
     yield (
-        f"{left} episodes to play{there}: policy {config.policy}, protocol {stage.protocol.name} "
-        f"v{stage.protocol.version}, assets {prepared.assets.name}, {prepared.workers} workers -> {store.folder}"
+        f"{left} episodes to play{there}: policy {config.policy}, protocol {setup.protocol.name} "
+        f"v{setup.protocol.version}, assets {resolved.assets.name}, {resolved.workers} workers -> {store.folder}"
     )
     if plan.repeated:
         yield repeated(plan.repeated)
@@ -140,7 +140,7 @@ def repeated(count: int) -> str:
 
 
 def play(
-    prepared: Prepared,
+    resolved: ResolvedRun,
     store: Store,
     gl: Backend,
     console: Console,
@@ -152,27 +152,27 @@ def play(
 
     Raises Interrupted, PolicyFailedError, MissingRequirementError, InputError; what had finished is kept.
     """
-    seat = _seat(prepared, store.make_folder("logs") / "policy.log")
-    progress = show(_tally(prepared, store), console)
-    runner = (ClusterRunner if isinstance(seat, Replicas) else Runner)(
-        prepared.stage,
-        _worker_setup(prepared, gl.name),
+    seat = _seat(resolved, store.make_folder("logs") / "policy.log")
+    progress = show(_counts(resolved, store), console)
+    runner = (ClusterRunner if isinstance(seat, RayPolicyPool) else Runner)(
+        resolved.setup,
+        _worker_setup(resolved, gl.name),
         seat,
         store,
-        _run_facts(prepared),
-        _limits(prepared),
+        _run_facts(resolved),
+        _limits(resolved),
         progress,
         on_ready=lambda versions: _settle(store, seat, gl, versions),
-        until=prepared.until,
-        over=_once_watched(prepared, over),
+        until=resolved.until,
+        over=_once_watched(resolved, over),
         before=store.run.get("unfinished") or {},
-        schedule=prepared.schedule,
+        schedule=resolved.schedule,
     )
     done, status = store.keys(), "failed"
     started = time.monotonic()
     try:
         with stop_signals() as stop:
-            runner.run(prepared.left(store.records()).episodes, stop)
+            runner.run(resolved.left(store.records()).episodes, stop)
         status = "finished"
     except (Interrupted, KeyboardInterrupt):
         status = "interrupted"
@@ -187,53 +187,53 @@ def play(
         progress.close()
         with nullcontext() if status == "finished" else suppress(StoreError):
             _conclude(store, status, done, {"wall_s": time.monotonic() - started, "policy_s": seat.busy_s}, runner, seat)
-        if not prepared.borrowed:
+        if not resolved.caller_owns_policy:
             seat.close()
     return store.run
 
 
-def _limits(prepared: Prepared) -> Limits:
-    config = prepared.config
-    return Limits(prepared.workers, config.timeout, config.retries, config.max_steps, config.policy_check)
+def _limits(resolved: ResolvedRun) -> RunLimits:
+    config = resolved.config
+    return RunLimits(resolved.workers, config.timeout, config.retries, config.max_steps, config.policy_check)
 
 
-def _seat(prepared: Prepared, log: Path) -> PolicySeat:
-    if prepared.config.executor == "ray":
-        return Replicas(prepared.config, prepared.policy, log, worlds=prepared.workers)
-    return PolicySeat(prepared.policy, log)
+def _seat(resolved: ResolvedRun, log: Path) -> LocalPolicyHost:
+    if resolved.config.executor == "ray":
+        return RayPolicyPool(resolved.config, resolved.policy, log, worlds=resolved.workers)
+    return LocalPolicyHost(resolved.policy, log)
 
 
-def draw_with(prepared: Prepared) -> Backend:
+def find_render_backend(resolved: ResolvedRun) -> Backend:
     """What draws; nothing is tried where nobody looks."""
-    if not prepared.policy.observation_spec.cameras:
+    if not resolved.policy.observation_spec.cameras:
         return NOTHING
-    return find_driver(prepared.stage.suites[0], foreign=prepared.stage.python != sys.executable)
+    return find_driver(resolved.setup.suites[0], foreign=resolved.setup.python != sys.executable)
 
 
-def _worker_setup(prepared: Prepared, gl: str) -> WorkerSetup:
+def _worker_setup(resolved: ResolvedRun, gl: str) -> WorkerSetup:
     cache = made_cache_home()
-    assets = prepared.assets.path and str(Path(prepared.assets.path).absolute())  # workers run in another folder
-    stage = prepared.stage
-    options = EnvOptions(assets=assets, gl=gl, cache=str(cache.absolute()), backend=stage.backend)
-    return WorkerSetup(stage.references[0], options, stage.protocol, prepared.policy.observation_spec, stage.python)
+    assets = resolved.assets.path and str(Path(resolved.assets.path).absolute())  # workers run in another folder
+    setup = resolved.setup
+    options = EnvOptions(assets=assets, gl=gl, cache=str(cache.absolute()), backend=setup.backend)
+    return WorkerSetup(setup.references[0], options, setup.protocol, resolved.policy.observation_spec, setup.python)
 
 
-def _run_facts(prepared: Prepared) -> RunFacts:
-    pack = {"pack": prepared.assets.name, "fingerprint": prepared.assets.fingerprint}
-    conventions = {suite.name: getattr(suite, "actions", None) for suite in prepared.stage.suites}
+def _run_facts(resolved: ResolvedRun) -> RunContext:
+    pack = {"pack": resolved.assets.name, "fingerprint": resolved.assets.fingerprint}
+    conventions = {suite.name: getattr(suite, "actions", None) for suite in resolved.setup.suites}
     known = {name: one for name, one in conventions.items() if isinstance(one, ActionConvention)}
-    return RunFacts(prepared.config.policy, pack, prepared.stage.backend, known)
+    return RunContext(resolved.config.policy, pack, resolved.setup.backend, known)
 
 
-def _tally(prepared: Prepared, store: Store) -> Tally:
-    totals = Counter(spec.suite for spec in prepared.plan.episodes)
-    return Tally.of(totals, (record for record in store.records() if record.suite in totals))
+def _counts(resolved: ResolvedRun, store: Store) -> ProgressCounts:
+    totals = Counter(spec.suite for spec in resolved.plan.episodes)
+    return ProgressCounts.of(totals, (record for record in store.records() if record.suite in totals))
 
 
-def _once_watched(prepared: Prepared, over: Callable[[EpisodeRecord], None]) -> Callable[[EpisodeRecord], None]:
+def _once_watched(resolved: ResolvedRun, over: Callable[[EpisodeRecord], None]) -> Callable[[EpisodeRecord], None]:
     """`over`, for records of episodes that were drawn with the run's assets; raises MissingRequirementError for others."""
-    pack = prepared.assets
-    watch = AssetWatch(pack.path, pack.fingerprint, lambda: find_assets(prepared.config.assets, prepared.stage).fingerprint)
+    pack = resolved.assets
+    watch = AssetGuard(pack.path, pack.fingerprint, lambda: find_assets(resolved.config.assets, resolved.setup).fingerprint)
 
     def checked(record: EpisodeRecord) -> None:
         watch.require_same()
@@ -242,7 +242,7 @@ def _once_watched(prepared: Prepared, over: Callable[[EpisodeRecord], None]) -> 
     return checked
 
 
-def _settle(store: Store, seat: PolicySeat, gl: Backend, versions: Mapping[str, str]) -> str:
+def _settle(store: Store, seat: LocalPolicyHost, gl: Backend, versions: Mapping[str, str]) -> str:
     """Write down what only a started policy and a built world can say; the digest of the conditions.
 
     On a resumed run it is held against what is there, and stands in the session alone.
@@ -266,7 +266,7 @@ def _settle(store: Store, seat: PolicySeat, gl: Backend, versions: Mapping[str, 
 
 
 def _conclude(
-    store: Store, status: str, before: set[str], seconds: Mapping[str, float], runner: Runner, seat: PolicySeat
+    store: Store, status: str, before: set[str], seconds: Mapping[str, float], runner: Runner, seat: LocalPolicyHost
 ) -> None:
     records = store.records()
     played = [record for record in records if record.key not in before]

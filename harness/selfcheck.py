@@ -139,11 +139,11 @@ def _play(
     subject: Subject, assets: str, folder: Path, names: tuple[str, ...], policy: str, *, workers: int
 ) -> list[EpisodeRecord]:
     from . import lifecycle
-    from .planning.resolve import prepare
+    from .planning.resolve import resolve_run
 
     passed = {"suite": list(names), "tasks": subject.tasks, "episodes": 1, "policy": policy, "workers": workers}
     config = parse({**passed, "assets": assets, "out": str(folder)})
-    prepared = prepare(config)
-    with lifecycle.create(prepared, passed) as store:
-        lifecycle.play(prepared, store, Backend("none"), Console(file=io.StringIO()))
+    resolved = resolve_run(config)
+    with lifecycle.create(resolved, passed) as store:
+        lifecycle.run_session(resolved, store, Backend("none"), Console(file=io.StringIO()))
         return store.records()

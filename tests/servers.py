@@ -13,8 +13,8 @@ from typing import Any
 
 import fakes
 from nora_bench.envs.base import EnvObservation, EpisodeSpec
-from nora_bench.harness.execution.policy_host import PolicySeat
-from nora_bench.harness.serving.batching import Desk
+from nora_bench.harness.execution.policy_host import LocalPolicyHost
+from nora_bench.harness.serving.batching import RequestBatcher
 from nora_bench.harness.serving.server import Address, greeting, listening
 from nora_bench.policies.base import Observation, Policy, PolicyContext
 from nora_bench.policies.remote import codec
@@ -32,16 +32,16 @@ def served(
     token: str | None = None,
     port: int = 0,
     over: threading.Event | None = None,
-) -> Iterator[tuple[str, Desk]]:
+) -> Iterator[tuple[str, RequestBatcher]]:
     """Our server with that policy; its address and its desk. `over` is set when it stops."""
-    seat = PolicySeat(policy, folder / "serve.log")
-    seat.setup(context)
-    desk, over = Desk(seat, max_batch), over or threading.Event()
-    worker = threading.Thread(target=desk.work, args=[over.is_set])
-    with listening(desk, greeting("it", {}, policy, seat), Address(port=port, token=token)) as bound:
+    policy_host = LocalPolicyHost(policy, folder / "serve.log")
+    policy_host.setup(context)
+    batcher, over = RequestBatcher(policy_host, max_batch), over or threading.Event()
+    worker = threading.Thread(target=batcher.serve_forever, args=[over.is_set])
+    with listening(batcher, greeting("it", {}, policy, policy_host), Address(port=port, token=token)) as bound:
         worker.start()
         try:
-            yield f"ws://127.0.0.1:{bound}", desk
+            yield f"ws://127.0.0.1:{bound}", batcher
         finally:
             over.set()
             worker.join()

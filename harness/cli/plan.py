@@ -68,28 +68,28 @@ def plan(
 def planned_columns(wanted: Sequence[str]) -> tuple[Any, list[ColumnPlan]]:
     """The table that fits the suites, and its columns as one seed of all their episodes fills them."""
     from ..config import parse
-    from ..planning.plan import find_stage, make_plan
+    from ..planning.plan import make_plan, resolve_setup
 
     config = parse({"suite": list(wanted)})
-    stage = find_stage(config)
-    return columns_of(stage, make_plan(config, stage, stochastic=False).episodes, 1)
+    setup = resolve_setup(config)
+    return columns_of(setup, make_plan(config, setup, stochastic=False).episodes, 1)
 
 
-def columns_of(stage: Any, episodes: Sequence[Any], seeds: int) -> tuple[Any, list[ColumnPlan]]:
+def columns_of(setup: Any, episodes: Sequence[Any], seeds: int) -> tuple[Any, list[ColumnPlan]]:
     """The table that fits a plan, and the columns that it fills.
 
     Args:
-        stage: suites and protocol of the run.
+        setup: suites and protocol of the run.
         episodes: the planned episodes.
         seeds: seeds of each initial state.
     """
     from ...results import layouts
     from ...results.statistics import sample_size
 
-    layout = layouts.fitting({suite.name for suite in stage.suites})
-    if not {suite.name for suite in stage.suites} & set(layout.suites):
-        layout = layouts.table_of({suite.name: len(suite.tasks) for suite in stage.suites})
-    scenes = {(spec.suite, stage.task(spec).name, spec.variant, spec.init_state) for spec in episodes}
+    layout = layouts.fitting({suite.name for suite in setup.suites})
+    if not {suite.name for suite in setup.suites} & set(layout.suites):
+        layout = layouts.table_of({suite.name: len(suite.tasks) for suite in setup.suites})
+    scenes = {(spec.suite, setup.task(spec).name, spec.variant, spec.init_state) for spec in episodes}
     return layout, sample_size.column_plans(layout, sorted(scenes), seeds)
 
 

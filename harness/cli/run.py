@@ -122,16 +122,16 @@ def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: boo
     from ...results.store.reader import read_run
     from ..lifecycle import repeated
     from ..planning.estimate import estimate, require_room
-    from ..planning.resolve import prepare
+    from ..planning.resolve import resolve_run
 
-    prepared = prepare(config)
-    plan = prepared.left(read_run(str(config.out)).records if resume else ())
-    found = estimate(plan, prepared.stage, prepared.policy, prepared.workers, config.max_steps, Path(config.out or "runs"))
-    smallest = _smallest(prepared)
+    resolved = resolve_run(config)
+    plan = resolved.left(read_run(str(config.out)).records if resume else ())
+    found = estimate(plan, resolved.setup, resolved.policy, resolved.workers, config.max_steps, Path(config.out or "runs"))
+    smallest = _smallest(resolved)
     if as_json:
         said = {
             "config": config.to_json(),
-            "protocol": prepared.stage.protocol.name,
+            "protocol": resolved.setup.protocol.name,
             "plan": found.to_json(),
             "smallest": smallest,
         }
@@ -139,8 +139,8 @@ def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: boo
     else:
         lines = [
             ("policy", config.policy),
-            ("protocol", prepared.stage.protocol.name),
-            ("assets", prepared.assets.name),
+            ("protocol", resolved.setup.protocol.name),
+            ("assets", resolved.assets.name),
             *found.lines(),
             ("can show", _can_show(smallest)),
             *([("until", f"{config.until}; all of the above if it never holds")] if config.until else []),
@@ -156,13 +156,13 @@ BASE = 0.9
 """Success rate of the weaker policy for which a dry run says what difference could be shown."""
 
 
-def _smallest(prepared: Any) -> dict[str, float | None]:
+def _smallest(resolved: Any) -> dict[str, float | None]:
     """Column of the table -> the smallest difference in points, from 90 % on, that a comparison of two such runs shows."""
     from ...results.statistics import sample_size
     from .plan import LIKENESS, columns_of
 
-    likeness = LIKENESS if prepared.policy.stochastic else 1.0
-    _, columns = columns_of(prepared.stage, prepared.plan.episodes, len({spec.seed for spec in prepared.plan.episodes}))
+    likeness = LIKENESS if resolved.policy.stochastic else 1.0
+    _, columns = columns_of(resolved.setup, resolved.plan.episodes, len({spec.seed for spec in resolved.plan.episodes}))
     level = sample_size.LEVEL / max(1, len(columns))
     found = {c.name: sample_size.smallest_difference(c.states, BASE, c.repeats, likeness, level) for c in columns}
     return {name: None if one is None else round(100 * one, 2) for name, one in found.items()}
@@ -176,20 +176,20 @@ def _can_show(smallest: Mapping[str, float | None]) -> str:
 def play(config: RunConfig, passed: dict[str, Any], console: Console, *, resume: bool, as_json: bool) -> int:
     """Play the run to its end; the exit code."""
     from .. import lifecycle
-    from ..planning.resolve import prepare
+    from ..planning.resolve import resolve_run
     from ..replay import video
 
-    prepared = prepare(config)
-    gl = lifecycle.draw_with(prepared)
+    resolved = resolve_run(config)
+    gl = lifecycle.find_render_backend(resolved)
     if config.video != "none":
-        video.require(prepared.stage.suites[0])
-    store = lifecycle.reopen(prepared, Path(str(config.out))) if resume else lifecycle.create(prepared, passed)
+        video.require(resolved.setup.suites[0])
+    store = lifecycle.reopen(resolved, Path(str(config.out))) if resume else lifecycle.create(resolved, passed)
     filmed = None
     with store:
-        for line in (*store.notes, *lifecycle.announcement(prepared, store)):
+        for line in (*store.notes, *lifecycle.announcement(resolved, store)):
             _say(console, line)
         try:
-            run_json = lifecycle.play(prepared, store, gl, console)
+            run_json = lifecycle.run_session(resolved, store, gl, console)
             filmed = _film(store.folder, config.video, console)
         except Exception as error:
             code = exit_code(error)
@@ -240,7 +240,7 @@ def _report(folder: Path, run_json: dict[str, Any], console: Console, code: int,
     from ...results.store.reader import read_run
     from ...results.summary import caveats, counts
     from ...results.tables.render import print_runs
-    from ..planning.early_stopping import conclusion
+    from ..planning.early_stopping import summary
 
     suites = set(run_json["suites"])
     if code in (ExitCode.OK, ExitCode.ISSUES_FOUND) and suites & set(layouts.fitting(suites).suites):
@@ -251,7 +251,7 @@ def _report(folder: Path, run_json: dict[str, Any], console: Console, code: int,
     for line in action_warnings(run, run.records):
         _say(console, f"warning: {line}")
     if run_json.get("until"):
-        _say(console, conclusion(run_json["until"]))
+        _say(console, summary(run_json["until"]))
     _say(console, f"run: {folder}")
     if as_json:
         print(json.dumps({"run": str(folder), "exit_code": code, **run_json}))

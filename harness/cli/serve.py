@@ -29,21 +29,21 @@ def serve(
     from ...policies.base import PolicyContext
     from ...policies.registry import load
     from ..config import parse
-    from ..execution.policy_host import PolicySeat
+    from ..execution.policy_host import LocalPolicyHost
     from ..execution.signals import stop_signals
-    from ..planning.plan import find_stage
+    from ..planning.plan import resolve_setup
     from ..serving.server import Address, greeting, listening, start
 
     address = Address(host, port, token or None)
     config = parse({"suite": suite or ["libero"], "protocol": protocol, "policy": policy, "policy_arg": policy_arg or None})
-    stage = find_stage(config)
+    setup = resolve_setup(config)
     served = load(config.policy, config.policy_arg)
-    seat = PolicySeat(served, made_cache_home() / "serve.log")
-    names = tuple(one.name for one in stage.suites)
+    policy_host = LocalPolicyHost(served, made_cache_home() / "serve.log")
+    names = tuple(one.name for one in setup.suites)
     with stop_signals() as stop:
-        desk = start(served, PolicyContext(stage.protocol, names, len(stage.protocol.settle_action)), seat, max_batch)
-        with listening(desk, greeting(config.policy, config.policy_arg, served, seat), address) as bound:
-            print(f"{policy} for {stage.protocol.name} v{stage.protocol.version} at ws://{host}:{bound}", flush=True)
-            desk.work(stop)
-    seat.close()
-    print(f"answered: {desk.meter.summary()}")
+        batcher = start(served, PolicyContext(setup.protocol, names, len(setup.protocol.settle_action)), policy_host, max_batch)
+        with listening(batcher, greeting(config.policy, config.policy_arg, served, policy_host), address) as bound:
+            print(f"{policy} for {setup.protocol.name} v{setup.protocol.version} at ws://{host}:{bound}", flush=True)
+            batcher.serve_forever(stop)
+    policy_host.close()
+    print(f"answered: {batcher.meter.summary()}")

@@ -26,18 +26,18 @@ from ...envs.errors import SuiteError
 from ...envs.paths import cache_home
 from ...policies.base import ActionChunk, Observation, PolicyContext
 from ...policies.registry import load
-from ..execution.policy_host import PolicySeat
-from ..execution.rollout import Done, Episode, Look
+from ..execution.policy_host import LocalPolicyHost
+from ..execution.rollout import DecisionPoint, EpisodeOutcome, Rollout
 from ..execution.worker import build, failure
 from ..execution.worker_process import WorkerSetup
-from ..serving.batching import Answer, Desk
+from ..serving.batching import Answer, RequestBatcher
 
 
 @dataclass(slots=True)
-class Outcome:
+class ActorResult:
     """What became of one attempt at an episode."""
 
-    done: Done | None = None
+    done: EpisodeOutcome | None = None
     """None where it did not come to its end."""
     kind: str = ""
     """Why not: `premise`, `policy`, `suite`, `world` (as workers say), or `lost`: the policy has forgotten the episode."""
@@ -78,15 +78,15 @@ class EnvActor:
             raise SuiteError(f"this node's {found.name} assets are {found.fingerprint}, the run's are {self._pack.fingerprint}")
         return found.path
 
-    def play(self, spec: EpisodeSpec, instruction: str, budget: int, replica: Any, context: PolicyContext) -> Outcome:
+    def play(self, spec: EpisodeSpec, instruction: str, budget: int, replica: Any, context: PolicyContext) -> ActorResult:
         """One attempt at an episode. Whatever goes wrong in it is in the outcome."""
         assert self._world is not None
-        out, client = Outcome(), uuid.uuid4().hex
-        episode = Episode(self._world, spec, self._setup.protocol, self._setup.observation_spec, budget)
+        out, client = ActorResult(), uuid.uuid4().hex
+        episode = Rollout(self._world, spec, self._setup.protocol, self._setup.observation_spec, budget)
         try:
             with _watched(self._timeout_s):
-                event: Look | Done = episode.start()
-            while isinstance(event, Look):
+                event: DecisionPoint | EpisodeOutcome = episode.start()
+            while isinstance(event, DecisionPoint):
                 out.step = event.step
                 one = Observation(spec, out.decisions, event.step, instruction, event.env_observation)
                 answer = self._ask(one, client, replica, context, out)
@@ -104,7 +104,7 @@ class EnvActor:
         out.peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         return out
 
-    def _ask(self, one: Observation, client: str, replica: Any, context: PolicyContext, out: Outcome) -> Answer:
+    def _ask(self, one: Observation, client: str, replica: Any, context: PolicyContext, out: ActorResult) -> Answer:
         import ray
         from ray.exceptions import RayActorError, RayTaskError
 
@@ -122,42 +122,42 @@ class EnvActor:
         return answer
 
 
-class Replica:
+class PolicyActor:
     """A copy of the policy. Started by the first question that brings the context, so also after Ray has restarted it."""
 
     def __init__(self, name: str, args: Mapping[str, str], max_batch: int) -> None:
-        self._seat = PolicySeat(load(name, args), Path(tempfile.mkdtemp(prefix="nora-bench-")) / "policy.log")
-        self._desk = Desk(self._seat, max_batch)
+        self._policy_host = LocalPolicyHost(load(name, args), Path(tempfile.mkdtemp(prefix="nora-bench-")) / "policy.log")
+        self._batcher = RequestBatcher(self._policy_host, max_batch)
         self._lock = threading.Lock()
-        threading.Thread(target=self._desk.work, args=[lambda: False], daemon=True).start()
+        threading.Thread(target=self._batcher.serve_forever, args=[lambda: False], daemon=True).start()
 
     def setup(self, context: PolicyContext) -> tuple[dict[str, Any], str]:
         """Start the policy, once: its fingerprint, and the node's id."""
         import ray
 
         self._started(context)
-        return self._seat.fingerprint(), ray.get_runtime_context().get_node_id()
+        return self._policy_host.fingerprint(), ray.get_runtime_context().get_node_id()
 
     def act(self, client: str, one: Observation, context: PolicyContext | None) -> Answer:
         """The answer to one observation, or `lost` where this copy does not know how its episode began."""
         if context:
             self._started(context)
-        elif self._seat.context is None:
+        elif self._policy_host.context is None:
             return {"key": one.key, "lost": "the policy was restarted on the way"}
-        return self._desk.ask(client, [one]).result()[0]
+        return self._batcher.submit(client, [one]).result()[0]
 
     def end_episode(self, key: str) -> None:
         """The episode has ended, whoever played it."""
-        self._desk.end_episodes(self._desk.owner(key), [key])
+        self._batcher.end_episodes(self._batcher.client_of(key), [key])
 
     def metrics(self) -> dict[str, Any]:
         """Batch sizes and seconds of the model."""
-        return self._desk.meter.summary()
+        return self._batcher.meter.summary()
 
     def _started(self, context: PolicyContext) -> None:
         with self._lock:
-            if self._seat.context is None:
-                self._seat.setup(context)
+            if self._policy_host.context is None:
+                self._policy_host.setup(context)
 
 
 class _Refused(Exception):

@@ -20,12 +20,12 @@ from ...policies.base import Policy, PolicyContext
 from ..config import AUTO, RunConfig
 from ..errors import Interrupted, MissingRequirementError, PolicyFailedError
 from ..execution import recorder
-from ..execution.policy_host import PolicySeat
-from ..execution.recorder import Playing
-from ..execution.runner import START_LIMIT, Runner
+from ..execution.policy_host import LocalPolicyHost
+from ..execution.recorder import ActiveEpisode
+from ..execution.runner import MAX_FAILED_STARTS, Runner
 from ..execution.worker_process import import_path
 from ..ray_connection import connect
-from .actors import EnvActor, Outcome, Replica
+from .actors import ActorResult, EnvActor, PolicyActor
 
 TICK_S = 0.1
 """How long the runner waits for an episode to end before it looks after other things."""
@@ -35,7 +35,7 @@ EXTRA_CALLS = 8
 """Calls that a replica takes at once beside one per world."""
 
 
-class Replicas(PolicySeat):
+class RayPolicyPool(LocalPolicyHost):
     """Copies of the policy on the cluster, in place of a policy in this process."""
 
     def __init__(self, config: RunConfig, policy: Policy, log: Path, *, worlds: int) -> None:
@@ -50,7 +50,7 @@ class Replicas(PolicySeat):
             "max_concurrency": math.ceil(worlds / count) + EXTRA_CALLS,
             "runtime_env": {"env_vars": {"PYTHONPATH": import_path()}},
         }
-        remote = ray.remote(**options)(Replica)
+        remote = ray.remote(**options)(PolicyActor)
         self._all = [remote.remote(located(config.policy), dict(config.policy_arg), MAX_BATCH) for _ in range(count)]
         self._nodes: list[str] = []
         self._found: dict[str, Any] = {}
@@ -117,26 +117,26 @@ def _gpus(wanted: float | str, there: float, replicas: int) -> float:
 
 
 @dataclass(slots=True)
-class Place:
+class ActorSlot:
     """A place for a world, and what the world in it is doing."""
 
     number: int
     actor: Any = None
     replica: Any = None
-    playing: Playing | None = None
+    playing: ActiveEpisode | None = None
 
 
 class ClusterRunner(Runner):
     """Plays episodes on the cluster and keeps them in `store`. `run` it once; `seat` holds the replicas."""
 
-    seat: Replicas
+    policy_host: RayPolicyPool
 
     def run(self, episodes: Sequence[EpisodeSpec], stop: Callable[[], bool] = lambda: False) -> None:
         """Play them, all or as many as `until` wants. Raises as `Runner.run` does."""
         self._ray = connect()
         self._schedule = self.schedule(episodes)
         self._world = self._ray.remote(num_cpus=1, max_restarts=0, runtime_env=self._environment())(EnvActor)
-        self._waiting: dict[Any, Place] = {}
+        self._waiting: dict[Any, ActorSlot] = {}
         self._versions: dict[str, str] | None = None
         self._pack = AssetPack(self.facts.assets["pack"], self.setup.options.assets, self.facts.assets["fingerprint"])
         self._log = self.store.folder / "logs" / "cluster.log"
@@ -144,8 +144,8 @@ class ClusterRunner(Runner):
         self._log.touch()
         try:
             for number in range(min(self.limits.workers, len(episodes))):
-                self._open(Place(number))
-            while self._unfinished() and not (self.until and self.until.enough):
+                self._open(ActorSlot(number))
+            while self._unfinished() and not (self.until and self.until.should_stop):
                 if stop():
                     raise Interrupted("stopped")
                 for ref in self._ray.wait(list(self._waiting), num_returns=1, timeout=TICK_S)[0]:
@@ -157,77 +157,77 @@ class ClusterRunner(Runner):
             self._ended_by_policy = isinstance(error, PolicyFailedError)
             raise
         finally:
-            for place in self._waiting.values():
-                self._ray.kill(place.actor)
+            for slot in self._waiting.values():
+                self._ray.kill(slot.actor)
             self._drop()
 
     def _unfinished(self) -> bool:
-        return bool(self._waiting) and bool(len(self._schedule) or any(place.playing for place in self._waiting.values()))
+        return bool(self._waiting) and bool(len(self._schedule) or any(slot.playing for slot in self._waiting.values()))
 
     def _environment(self) -> dict[str, Any]:
         """What differs from the node's own environment, as workers of this machine get it."""
         whole = self.setup.environment({})
         return {"env_vars": {name: value for name, value in whole.items() if name != "NUMBA_CACHE_DIR"}}
 
-    def _open(self, place: Place) -> None:
+    def _open(self, slot: ActorSlot) -> None:
         """A new world in that place; Ray finds room for it."""
-        self.progress.working(place.number, "starting")
-        place.actor = self._world.remote(self.setup, self._pack, self.limits.timeout_s)
-        place.playing = None
-        self._waiting[place.actor.ready.remote()] = place
+        self.progress.working(slot.number, "starting")
+        slot.actor = self._world.remote(self.setup, self._pack, self.limits.timeout_s)
+        slot.playing = None
+        self._waiting[slot.actor.ready.remote()] = slot
 
-    def _take(self, ref: Any, place: Place) -> None:
+    def _take(self, ref: Any, slot: ActorSlot) -> None:
         from ray.exceptions import RayError, RayTaskError
 
         try:
             found = self._ray.get(ref)
         except RayTaskError as error:
-            self._lost_world(place, f"{type(error.cause).__name__}: {error.cause}" if error.cause else str(error))
+            self._lost_world(slot, f"{type(error.cause).__name__}: {error.cause}" if error.cause else str(error))
         except RayError as error:
-            self._lost_world(place, f"its process or node is gone ({type(error).__name__})")
+            self._lost_world(slot, f"its process or node is gone ({type(error).__name__})")
         else:
-            self._ended(place, found) if isinstance(found, Outcome) else self._stands(place, *found)
+            self._ended(slot, found) if isinstance(found, ActorResult) else self._stands(slot, *found)
 
-    def _stands(self, place: Place, said: Mapping[str, Any], node: str) -> None:
+    def _stands(self, slot: ActorSlot, said: Mapping[str, Any], node: str) -> None:
         """A world has been built."""
         self._failed_starts = 0
-        if self.seat.context is None:
+        if self.policy_host.context is None:
             suites = tuple(suite.name for suite in self.stage.suites)
-            self.seat.setup(PolicyContext(self.stage.protocol, suites, int(said["action_size"])))
+            self.policy_host.setup(PolicyContext(self.stage.protocol, suites, int(said["action_size"])))
             self._versions = dict(said["versions"])
             self.facts = replace(self.facts, conditions=self.on_ready(self._versions))
         if said["versions"] != self._versions:
             raise MissingRequirementError(
                 f"the nodes of the cluster are not alike: one has {said['versions']}, another {self._versions}"
             )
-        place.replica = self.seat.nearest(node)
-        self._hand_out(place)
+        slot.replica = self.policy_host.nearest(node)
+        self._hand_out(slot)
 
-    def _hand_out(self, place: Place) -> None:
+    def _hand_out(self, slot: ActorSlot) -> None:
         """Give the world its next episode, or let it go."""
-        job = self._next_job(place.number)
+        job = self._next_job(slot.number)
         if job is None:
-            self.progress.working(place.number, "")
-            self._ray.kill(place.actor)
+            self.progress.working(slot.number, "")
+            self._ray.kill(slot.actor)
             return
-        place.playing = Playing(job, self.stage.task(job.spec), self.stage.instruction(job.spec))
-        self.progress.working(place.number, job.spec.scene)
+        slot.playing = ActiveEpisode(job, self.stage.task(job.spec), self.stage.instruction(job.spec))
+        self.progress.working(slot.number, job.spec.scene)
         budget = self.limits.max_steps or self.stage.steps(job.spec)
-        call = place.actor.play.remote(job.spec, place.playing.instruction, budget, place.replica, self.seat.context)
-        self._waiting[call] = place
+        call = slot.actor.play.remote(job.spec, slot.playing.instruction, budget, slot.replica, self.policy_host.context)
+        self._waiting[call] = slot
 
-    def _ended(self, place: Place, out: Outcome) -> None:
-        playing = place.playing
+    def _ended(self, slot: ActorSlot, out: ActorResult) -> None:
+        playing = slot.playing
         assert playing is not None
         playing.decisions, playing.step, playing.statuses, playing.policy_s = out.decisions, out.step, out.statuses, out.policy_s
-        self.seat.busy_s += out.policy_s
+        self.policy_host.busy_s += out.policy_s
         self.peak_gib = max(self.peak_gib, out.peak_gib)
         if out.kind == "policy":
             raise PolicyFailedError(f"the policy failed on the cluster: {out.cause}")
         if out.kind == "suite":
             raise MissingRequirementError(f"the suite cannot be played on the cluster ({out.phase}): {out.cause}")
         if out.kind == "world":
-            self._lost_world(place, out.cause, kill=True)
+            self._lost_world(slot, out.cause, kill=True)
             return
         if out.done:
             self._played = True
@@ -239,29 +239,29 @@ class ClusterRunner(Runner):
             self._keep(recorder.failed(playing, f"{out.phase}: {out.cause}", self.facts))
         else:
             self._note_loss(playing, f"{out.phase}: {out.cause}", recorder.POLICY)
-        self._hand_out(place)
+        self._hand_out(slot)
 
-    def _lost_world(self, place: Place, cause: str, *, kill: bool = False) -> None:
+    def _lost_world(self, slot: ActorSlot, cause: str, *, kill: bool = False) -> None:
         """The world is of no more use: have its episode played again, and open another in its place."""
         if kill:
-            self._ray.kill(place.actor)
-        if place.playing is None:
-            self._failed_start_of(place, cause)
+            self._ray.kill(slot.actor)
+        if slot.playing is None:
+            self._failed_start_of(slot, cause)
         else:
-            self._note_loss(place.playing, cause, recorder.MACHINE)
+            self._note_loss(slot.playing, cause, recorder.MACHINE)
         if len(self._schedule):
-            self._open(place)
+            self._open(slot)
         else:
-            self.progress.working(place.number, "")
+            self.progress.working(slot.number, "")
 
-    def _failed_start_of(self, place: Place, cause: str) -> None:
+    def _failed_start_of(self, slot: ActorSlot, cause: str) -> None:
         self._failed_starts += 1
-        self._write(f"world {place.number} did not start: {cause}")
-        self.progress.note(f"world {place.number} did not start: {cause}")
-        if self._failed_starts >= START_LIMIT or cause.startswith("SuiteError"):
+        self._write(f"world {slot.number} did not start: {cause}")
+        self.progress.note(f"world {slot.number} did not start: {cause}")
+        if self._failed_starts >= MAX_FAILED_STARTS or cause.startswith("SuiteError"):
             raise MissingRequirementError(f"no world can be built on the cluster: {cause}\nType there: nora-bench doctor")
 
-    def _note_loss(self, playing: Playing, cause: str, by: str) -> None:
+    def _note_loss(self, playing: ActiveEpisode, cause: str, by: str) -> None:
         self._write(f"{playing.job.spec.key}: {cause}")
         self._retry(playing, cause, self._log, by)
 

@@ -12,7 +12,7 @@ from ..errors import MissingRequirementError
 SHOWN = 3
 
 
-class AssetWatch:
+class AssetGuard:
     """The files of a pack as they were at the start; looking at them again costs milliseconds."""
 
     def __init__(self, folder: str, fingerprint: str, find: Callable[[], str]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...policies.base import ActionChunk, EpisodeStateLost, Observation
 from ..errors import PolicyFailedError
-from .policy_host import PolicySeat
+from .policy_host import LocalPolicyHost
 
 DECISIONS = 2
 """First decisions of an episode that are asked about again."""
@@ -39,7 +39,7 @@ class EpisodesMixed(PolicyFailedError):
 class PolicyCheck:
     """Watches the first decisions of a run, and examines the policy once two episodes have made theirs."""
 
-    def __init__(self, seat: PolicySeat, note: Callable[[str], None]) -> None:
+    def __init__(self, seat: LocalPolicyHost, note: Callable[[str], None]) -> None:
         self._seat = seat
         self._note = note
         self._seen: dict[str, list[tuple[Observation, ActionChunk]]] = {}

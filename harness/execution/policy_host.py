@@ -16,7 +16,7 @@ from ...policies.checks import check_chunk
 from ..errors import PolicyFailedError
 
 
-class PolicySeat:
+class LocalPolicyHost:
     """A policy at work. Its errors come out as PolicyFailedError, with the traceback in `log`; EpisodeStateLost as it is."""
 
     def __init__(self, policy: Policy, log: Path) -> None:

@@ -24,7 +24,7 @@ LINE_S = 30.0
 
 
 @dataclass(slots=True)
-class Count:
+class SuiteCounts:
     """How far one suite is. Keeps counts of initial states, not episodes: its size does not grow with seeds and looks."""
 
     total: int
@@ -77,21 +77,21 @@ class Count:
 
 
 @dataclass(slots=True)
-class Tally:
+class ProgressCounts:
     """Counts of a run so far, and its pace. Knows nothing of how they are shown."""
 
-    suites: dict[str, Count]
+    suites: dict[str, SuiteCounts]
     started: float = field(default_factory=time.monotonic)
     played: int = 0
     """Episodes finished since the start of this process."""
 
     @classmethod
-    def of(cls, totals: Mapping[str, int], before: Iterable[EpisodeRecord]) -> Tally:
+    def of(cls, totals: Mapping[str, int], before: Iterable[EpisodeRecord]) -> ProgressCounts:
         """Counts of a run that has these episodes behind it."""
-        tally = cls({suite: Count(total) for suite, total in totals.items()})
+        counts = cls({suite: SuiteCounts(total) for suite, total in totals.items()})
         for record in before:
-            tally.suites[record.suite].add(record)
-        return tally
+            counts.suites[record.suite].add(record)
+        return counts
 
     def add(self, record: EpisodeRecord) -> None:
         """One more finished episode."""
@@ -125,14 +125,14 @@ class Tally:
 class Progress:
     """Shows how a run goes on. This one is silent; see `LiveProgress` and `LineProgress`."""
 
-    def __init__(self, tally: Tally, console: Console) -> None:
-        self.tally = tally
+    def __init__(self, counts: ProgressCounts, console: Console) -> None:
+        self.counts = counts
         self.console = console
         self._next = time.monotonic()
 
     def finished(self, record: EpisodeRecord) -> None:
         """An episode is in the store."""
-        self.tally.add(record)
+        self.counts.add(record)
 
     def working(self, worker: int, doing: str) -> None:
         """What a worker is busy with; empty when it has gone home."""
@@ -161,24 +161,24 @@ class LineProgress(Progress):
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def tick(self) -> None:
-        if self._due(LINE_S) and self.tally.played:
+        if self._due(LINE_S) and self.counts.played:
             self._line()
 
     def close(self) -> None:
         self._line()
 
     def _line(self) -> None:
-        tally = self.tally
-        rates = ", ".join(f"{suite} {count.rate()}" for suite, count in tally.suites.items() if count.done)
-        errors = f", {tally.errors} errors" if tally.errors else ""
-        self.note(f"{tally.done}/{tally.total} episodes{errors}; {rates or 'none scored yet'}; {tally.pace()}")
+        counts = self.counts
+        rates = ", ".join(f"{suite} {count.rate()}" for suite, count in counts.suites.items() if count.done)
+        errors = f", {counts.errors} errors" if counts.errors else ""
+        self.note(f"{counts.done}/{counts.total} episodes{errors}; {rates or 'none scored yet'}; {counts.pace()}")
 
 
 class LiveProgress(Progress):
     """A table that is drawn anew four times a second."""
 
-    def __init__(self, tally: Tally, console: Console) -> None:
-        super().__init__(tally, console)
+    def __init__(self, counts: ProgressCounts, console: Console) -> None:
+        super().__init__(counts, console)
         self._workers: dict[int, tuple[str, float]] = {}
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._live.start()
@@ -201,7 +201,7 @@ class LiveProgress(Progress):
     def picture(self) -> Group:
         """All that is shown."""
         workers = [Text(f"  worker {number}: {self._doing(number)}", style="dim") for number in sorted(self._workers)]
-        return Group(self._table(), Text(f"{self.tally.done}/{self.tally.total} episodes, {self.tally.pace()}"), *workers)
+        return Group(self._table(), Text(f"{self.counts.done}/{self.counts.total} episodes, {self.counts.pace()}"), *workers)
 
     def _doing(self, number: int) -> str:
         doing, since = self._workers[number]
@@ -209,11 +209,11 @@ class LiveProgress(Progress):
 
     def _table(self) -> Table:
         table = Table("suite", "episodes", "success (95 % interval)", "errors")
-        for suite, count in self.tally.suites.items():
+        for suite, count in self.counts.suites.items():
             table.add_row(suite, f"{count.done}/{count.total}", count.rate(), str(count.done - count.scored))
         return table
 
 
-def show(tally: Tally, console: Console) -> Progress:
+def show(counts: ProgressCounts, console: Console) -> Progress:
     """The view that fits the console."""
-    return LiveProgress(tally, console) if console.is_terminal else LineProgress(tally, console)
+    return LiveProgress(counts, console) if console.is_terminal else LineProgress(counts, console)

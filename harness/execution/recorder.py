@@ -13,14 +13,14 @@ from ...results.action_checks import measure
 from ...results.store.integrity import actions_digest
 from ...results.store.records import EpisodeRecord
 from ..planning.schedule import Job
-from .rollout import Done
+from .rollout import EpisodeOutcome
 
 MACHINE, POLICY = "machine", "policy"
 """Who an error is due to."""
 
 
 @dataclass(slots=True)
-class Playing:
+class ActiveEpisode:
     """An episode in a worker's hands."""
 
     job: Job
@@ -36,7 +36,7 @@ class Playing:
 
 
 @dataclass(frozen=True, slots=True)
-class RunFacts:
+class RunContext:
     """What all records of a run have in common."""
 
     policy: str
@@ -51,7 +51,7 @@ class RunFacts:
     """Digest of what can change results; known when the policy and a worker have started."""
 
 
-def finished(playing: Playing, done: Done, actions: str, facts: RunFacts) -> EpisodeRecord:
+def finished(playing: ActiveEpisode, done: EpisodeOutcome, actions: str, facts: RunContext) -> EpisodeRecord:
     """The record of an episode that was played to its end."""
     return _record(
         playing,
@@ -72,17 +72,17 @@ def finished(playing: Playing, done: Done, actions: str, facts: RunFacts) -> Epi
     )
 
 
-def failed(playing: Playing, error: str, facts: RunFacts, *, cause: str = MACHINE) -> EpisodeRecord:
+def failed(playing: ActiveEpisode, error: str, facts: RunContext, *, cause: str = MACHINE) -> EpisodeRecord:
     """The record of an episode that could not be played, and who that is due to; it counts in no rate."""
     outcome = {"success": None, "steps": playing.step, "termination": "error", "error": error, "cause": cause}
     return _record(playing, facts, **outcome, seconds=_seconds(playing))
 
 
-def _seconds(playing: Playing) -> dict[str, float]:
+def _seconds(playing: ActiveEpisode) -> dict[str, float]:
     return {"policy": round(playing.policy_s, 6), "total": round(time.monotonic() - playing.started, 6)}
 
 
-def _record(playing: Playing, facts: RunFacts, **outcome: object) -> EpisodeRecord:
+def _record(playing: ActiveEpisode, facts: RunContext, **outcome: object) -> EpisodeRecord:
     spec, task = playing.job.spec, playing.task
     return EpisodeRecord(
         key=spec.key,

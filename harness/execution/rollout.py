@@ -22,7 +22,7 @@ from ...policies.checks import check_chunk
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class DecisionPoint:
     """A decision is due."""
 
     step: int
@@ -31,7 +31,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class EpisodeOutcome:
     """An episode that came to its end, as far as its world can tell."""
 
     success: bool
@@ -52,7 +52,7 @@ class Done:
     """How pictures were made, where worlds of the family differ in it; empty where none was."""
 
 
-class Episode:
+class Rollout:
     """One episode in one world. `start` it, then `play` a chunk for every Look that comes back, until Done."""
 
     def __init__(
@@ -72,7 +72,7 @@ class Episode:
         self._hash = hashlib.sha256()
         self._seconds = {"reset": 0.0, "step": 0.0}
 
-    def start(self) -> Look:
+    def start(self) -> DecisionPoint:
         """Reset the world; the first decision."""
         with self._timed("reset"):
             self._reset: Reset = self.world.reset(self.spec, self.protocol, self.observation_spec)
@@ -81,7 +81,7 @@ class Episode:
             self._note(state)
         return self._look()
 
-    def play(self, chunk: ActionChunk) -> Look | Done:
+    def play(self, chunk: ActionChunk) -> DecisionPoint | EpisodeOutcome:
         """Execute a chunk, as far as the protocol and the budget go. Raises PolicyError before anything moves."""
         check_chunk(chunk, self.world.action_size)
         with self._timed("step"):
@@ -107,13 +107,13 @@ class Episode:
             raise SimulationError(f"the simulator's state is not finite after control step {self._steps}")
         self._hash.update(np.ascontiguousarray(state, dtype="<f8").data)
 
-    def _look(self) -> Look:
+    def _look(self) -> DecisionPoint:
         self.phase = "look"
-        return Look(self._steps, self.world.observation())
+        return DecisionPoint(self._steps, self.world.observation())
 
-    def _done(self, ended: bool) -> Done:
+    def _done(self, ended: bool) -> EpisodeOutcome:
         pictures = self.world.render_seconds() - self._render_start
-        return Done(
+        return EpisodeOutcome(
             success=ended or (self.protocol.success == "last_step" and self._goal),
             success_any=self._goal_any,
             steps=self._steps,

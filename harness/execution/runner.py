@@ -18,27 +18,27 @@ from ...policies.base import ActionChunk, EpisodeStateLost, Observation, PolicyC
 from ...results.store.records import EpisodeRecord
 from ...results.store.writer import Store
 from ..errors import Interrupted, MissingRequirementError, PolicyFailedError
-from ..planning.early_stopping import Until
-from ..planning.plan import Stage
+from ..planning.early_stopping import EarlyStopping
+from ..planning.plan import EvalSetup
 from ..planning.schedule import Job, RoundSchedule, Schedule
 from . import recorder
 from .policy_check import EpisodesMixed, PolicyCheck
-from .policy_host import PolicySeat
+from .policy_host import LocalPolicyHost
 from .progress import Progress
-from .recorder import Playing, RunFacts
-from .rollout import Done
+from .recorder import ActiveEpisode, RunContext
+from .rollout import EpisodeOutcome
 from .wire import WireError
-from .worker_pool import Crew, Hand
+from .worker_pool import WorkerPool, WorkerSlot
 from .worker_process import WorkerSetup, log_tail
 
-HOPELESS = 5
+MAX_FAILED_BEFORE_FIRST_SUCCESS = 5
 """Episodes that may be given up before the first one is played; after these the run is."""
-START_LIMIT = 3
+MAX_FAILED_STARTS = 3
 """Workers that may fail to start, one after the other, before the run is given up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RunLimits:
     """How much a run puts up with, and how long its episodes may be."""
 
     workers: int
@@ -54,15 +54,15 @@ class Runner:
 
     def __init__(
         self,
-        stage: Stage,
+        stage: EvalSetup,
         setup: WorkerSetup,
-        seat: PolicySeat,
+        seat: LocalPolicyHost,
         store: Store,
-        facts: RunFacts,
-        limits: Limits,
+        facts: RunContext,
+        limits: RunLimits,
         progress: Progress,
         on_ready: Callable[[Mapping[str, str]], str] = lambda versions: "",
-        until: Until | None = None,
+        until: EarlyStopping | None = None,
         over: Callable[[EpisodeRecord], None] = lambda record: None,
         before: Mapping[str, Mapping[str, int]] = {},
         schedule: Callable[[Sequence[EpisodeSpec]], Schedule | RoundSchedule] = Schedule,
@@ -112,11 +112,11 @@ class Runner:
         size = min(self.limits.workers, len(episodes))
         logs = self.store.folder / "logs"
         self._check = PolicyCheck(self.seat, self.progress.note) if self.limits.policy_check and size > 1 else None
-        self._crew = Crew(size, self.setup, logs, self.limits.timeout_s, self._heard, self._lost)
+        self._crew = WorkerPool(size, self.setup, logs, self.limits.timeout_s, self._heard, self._lost)
         try:
-            for hand in self._crew.hands:
-                self._launch(hand)
-            while self._crew.at_work and not (self.until and self.until.enough):
+            for slot in self._crew.slots:
+                self._launch(slot)
+            while self._crew.at_work and not (self.until and self.until.should_stop):
                 if stop():
                     raise Interrupted("stopped")
                 self._crew.listen(wait=True)
@@ -146,100 +146,100 @@ class Runner:
         self.store.begin(job.spec.key, job.attempt, job.policy_losses)
         return job
 
-    def _launch(self, hand: Hand) -> None:
-        self.progress.working(hand.number, "starting")
-        self._crew.launch(hand)
+    def _launch(self, slot: WorkerSlot) -> None:
+        self.progress.working(slot.number, "starting")
+        self._crew.launch(slot)
 
-    def _assign(self, hand: Hand) -> None:
+    def _assign(self, slot: WorkerSlot) -> None:
         """Give the worker its next episode, or send it home."""
-        job = self._next_job(hand.number)
+        job = self._next_job(slot.number)
         if job is None:
-            self.progress.working(hand.number, "")
-            self._crew.dismiss(hand)
+            self.progress.working(slot.number, "")
+            self._crew.dismiss(slot)
             return
-        hand.playing = Playing(job, self.stage.task(job.spec), self.stage.instruction(job.spec))
-        self.progress.working(hand.number, job.spec.scene)
+        slot.playing = ActiveEpisode(job, self.stage.task(job.spec), self.stage.instruction(job.spec))
+        self.progress.working(slot.number, job.spec.scene)
         budget = self.limits.max_steps or self.stage.steps(job.spec)
-        self._crew.tell(hand, {"type": "reset", "spec": asdict(job.spec), "budget": budget})
+        self._crew.tell(slot, {"type": "reset", "spec": asdict(job.spec), "budget": budget})
 
     # What workers say
 
-    def _heard(self, hand: Hand, message: dict[str, Any]) -> None:
+    def _heard(self, slot: WorkerSlot, message: dict[str, Any]) -> None:
         kind = message["type"]
-        if kind not in (("look", "done", "error") if hand.ready else ("hello", "error")):
+        if kind not in (("look", "done", "error") if slot.ready else ("hello", "error")):
             raise WireError(f"it sent a {kind} message out of turn")
-        if hand.playing and message.get("key") != hand.playing.job.spec.key:
+        if slot.playing and message.get("key") != slot.playing.job.spec.key:
             raise WireError(f"it sent a {kind} message of another episode, {message.get('key')!r:.200}")
-        {"hello": self._hello, "look": self._look, "done": self._done, "error": self._error}[kind](hand, message)
+        {"hello": self._hello, "look": self._look, "done": self._done, "error": self._error}[kind](slot, message)
 
-    def _hello(self, hand: Hand, message: dict[str, Any]) -> None:
+    def _hello(self, slot: WorkerSlot, message: dict[str, Any]) -> None:
         with _shaped():
             action_size, versions = int(message["action_size"]), dict(message["versions"])
-        hand.ready = True
+        slot.ready = True
         self._failed_starts = 0
         if self.seat.context is None:
             self.seat.setup(PolicyContext(self.stage.protocol, tuple(suite.name for suite in self.stage.suites), action_size))
             self.facts = replace(self.facts, conditions=self.on_ready(versions))
-        self._assign(hand)
+        self._assign(slot)
 
-    def _look(self, hand: Hand, message: dict[str, Any]) -> None:
-        playing = hand.playing
+    def _look(self, slot: WorkerSlot, message: dict[str, Any]) -> None:
+        playing = slot.playing
         assert playing is not None
         with _shaped():
             step, view = int(message["step"]), EnvObservation(**message["view"])
         if playing.decisions and step <= playing.step:
             raise WireError(f"it was told to go on at step {playing.step} and shows step {step}")
-        playing.step, hand.env_observation = step, view
+        playing.step, slot.env_observation = step, view
 
-    def _done(self, hand: Hand, message: dict[str, Any]) -> None:
-        playing = hand.playing
+    def _done(self, slot: WorkerSlot, message: dict[str, Any]) -> None:
+        playing = slot.playing
         assert playing is not None
         with _shaped():
-            done = Done(**message["done"])
+            done = EpisodeOutcome(**message["done"])
             self.peak_gib = max(self.peak_gib, float(message["peak_gib"]))
         self._played = True
         self._keep_withheld()
         actions = self.store.write_actions(playing.job.spec.key, done.actions)
         self._keep(recorder.finished(playing, done, actions, self.facts))
-        self._assign(hand)
+        self._assign(slot)
 
-    def _error(self, hand: Hand, message: dict[str, Any]) -> None:
+    def _error(self, slot: WorkerSlot, message: dict[str, Any]) -> None:
         with _shaped():
             kind, phase, cause = str(message["kind"]), str(message["phase"]), str(message["cause"])
         if kind == "policy":
             raise PolicyFailedError(f"the policy's answer was refused: {cause}")
         if kind == "suite":
             raise MissingRequirementError(f"the suite cannot be played here ({phase}): {cause}\nType: nora-bench doctor")
-        if kind == "premise" and hand.playing:
-            self.progress.note(f"{hand.playing.job.spec.key}: {cause}")
-            self._keep(recorder.failed(hand.playing, f"{phase}: {cause}", self.facts))
-            self._assign(hand)
+        if kind == "premise" and slot.playing:
+            self.progress.note(f"{slot.playing.job.spec.key}: {cause}")
+            self._keep(recorder.failed(slot.playing, f"{phase}: {cause}", self.facts))
+            self._assign(slot)
         else:
-            self._lost(hand, cause)
+            self._lost(slot, cause)
 
     # Workers that are lost
 
-    def _lost(self, hand: Hand, cause: str, by: str = recorder.MACHINE) -> None:
+    def _lost(self, slot: WorkerSlot, cause: str, by: str = recorder.MACHINE) -> None:
         """The worker is of no more use: replace it, and have its episode played again. `by`: who lost the episode."""
-        playing = hand.playing
-        ended = self._crew.discard(hand)
+        playing = slot.playing
+        ended = self._crew.discard(slot)
         cause = f"{_phase(playing)}: {cause}" + (f" ({ended})" if ended else "")
         if playing is None:
-            self._failed_start(hand, cause)
+            self._failed_start(slot, cause)
         else:
-            self._retry(playing, cause, hand.log, by)
+            self._retry(playing, cause, slot.log, by)
         if len(self._schedule):
-            self._launch(hand)
+            self._launch(slot)
         else:
-            self.progress.working(hand.number, "")
+            self.progress.working(slot.number, "")
 
-    def _failed_start(self, hand: Hand, cause: str) -> None:
+    def _failed_start(self, slot: WorkerSlot, cause: str) -> None:
         self._failed_starts += 1
-        self.progress.note(f"worker {hand.number} did not start: {cause}")
-        if self._failed_starts >= START_LIMIT:
-            raise MissingRequirementError(f"{START_LIMIT} workers in a row did not start: {cause}\n{log_tail(hand.log)}")
+        self.progress.note(f"worker {slot.number} did not start: {cause}")
+        if self._failed_starts >= MAX_FAILED_STARTS:
+            raise MissingRequirementError(f"{MAX_FAILED_STARTS} workers in a row did not start: {cause}\n{log_tail(slot.log)}")
 
-    def _retry(self, playing: Playing, cause: str, log: Path, by: str) -> None:
+    def _retry(self, playing: ActiveEpisode, cause: str, log: Path, by: str) -> None:
         playing.job = job = playing.job.lost(by_policy=by == recorder.POLICY)
         key = job.spec.key
         self._begun[key] = job, False
@@ -257,9 +257,9 @@ class Runner:
             self._keep(record)
             return
         self._withheld.append(record)
-        if len(self._withheld) >= HOPELESS:
+        if len(self._withheld) >= MAX_FAILED_BEFORE_FIRST_SUCCESS:
             raise MissingRequirementError(
-                f"the first {HOPELESS} episodes could not be played, and none could: {record.error}\n{log_tail(log)}"
+                f"the first {MAX_FAILED_BEFORE_FIRST_SUCCESS} episodes could not be played, and none could: {record.error}\n{log_tail(log)}"
             )
 
     def _keep_withheld(self) -> None:
@@ -269,7 +269,7 @@ class Runner:
     def _keep(self, record: EpisodeRecord) -> None:
         self.over(record)
         self.seat.end_episode(record.key)
-        for kept in self.until.admit(record) if self.until else (record,):
+        for kept in self.until.accept(record) if self.until else (record,):
             self.store.append(kept)
             self._begun.pop(kept.key, None)
             self.progress.finished(kept)
@@ -287,9 +287,9 @@ class Runner:
     def _decide(self) -> None:
         """Ask the policy for everything that is due, and pass its answers on."""
         due = [
-            (hand, hand.playing, hand.env_observation)
-            for hand in self._crew.hands
-            if hand.playing and hand.env_observation is not None
+            (slot, slot.playing, slot.env_observation)
+            for slot in self._crew.slots
+            if slot.playing and slot.env_observation is not None
         ]
         if not due:
             return
@@ -301,32 +301,32 @@ class Runner:
             self._begin_again(lost.causes)
             return
         share = (self.seat.busy_s - before) / len(due)
-        for (hand, playing, _), chunk in zip(due, chunks, strict=True):
-            self._pass_on(hand, playing, chunk, share)
+        for (slot, playing, _), chunk in zip(due, chunks, strict=True):
+            self._pass_on(slot, playing, chunk, share)
         if self._check:  # after the answers are passed on: the worlds go on meanwhile
             self._check.saw(observations, chunks)
 
     def _begin_again(self, causes: Mapping[str, str]) -> None:
         """The policy has lost these episodes. A worker cannot leave one, so theirs are replaced."""
-        for hand in self._crew.hands:
-            if hand.playing and hand.playing.job.spec.key in causes:
-                self._lost(hand, causes[hand.playing.job.spec.key], by=recorder.POLICY)
+        for slot in self._crew.slots:
+            if slot.playing and slot.playing.job.spec.key in causes:
+                self._lost(slot, causes[slot.playing.job.spec.key], by=recorder.POLICY)
 
-    def _pass_on(self, hand: Hand, playing: Playing, chunk: ActionChunk, share: float) -> None:
+    def _pass_on(self, slot: WorkerSlot, playing: ActiveEpisode, chunk: ActionChunk, share: float) -> None:
         playing.decisions += 1
         playing.policy_s += share
         playing.statuses[chunk.status] += 1
-        self._crew.tell(hand, {"type": "chunk", "actions": chunk.actions[: self.stage.protocol.replan]})
+        self._crew.tell(slot, {"type": "chunk", "actions": chunk.actions[: self.stage.protocol.replan]})
 
 
-def _phase(playing: Playing | None) -> str:
+def _phase(playing: ActiveEpisode | None) -> str:
     """What a worker was last asked to do."""
     if playing is None:
         return "start"
     return "step" if playing.decisions else "reset"
 
 
-def _observation(playing: Playing, view: EnvObservation) -> Observation:
+def _observation(playing: ActiveEpisode, view: EnvObservation) -> Observation:
     return Observation(playing.job.spec, playing.decisions, playing.step, playing.instruction, view)
 
 

@@ -44,11 +44,11 @@ class WireError(Exception):
     """The peer sent what is not a message, or cannot be talked to any more."""
 
 
-class Closed(WireError):
+class WorkerClosed(WireError):
     """The peer has closed the socket."""
 
 
-class Late(WireError):
+class WorkerTimeout(WireError):
     """The peer has not answered within the deadline."""
 
 
@@ -124,7 +124,7 @@ class Channel:
             except BlockingIOError:
                 self._wait(select.POLLOUT, end, f"it did not take a {message['type']} message within {self.send_deadline_s:g} s")
             except OSError as error:
-                raise Closed(f"the connection is closed ({error.strerror})") from None
+                raise WorkerClosed(f"the connection is closed ({error.strerror})") from None
 
     def receive(self, deadline_s: float) -> dict[str, Any]:
         """The next message. Raises Late after `deadline_s` seconds, Closed at the end of the stream."""
@@ -141,9 +141,9 @@ class Channel:
         except BlockingIOError:
             return
         except OSError as error:
-            raise Closed(f"the connection is closed ({error.strerror})") from None
+            raise WorkerClosed(f"the connection is closed ({error.strerror})") from None
         if not data:
-            raise Closed("the connection is closed")
+            raise WorkerClosed("the connection is closed")
         self._buffer += data
 
     def take(self) -> dict[str, Any] | None:
@@ -164,7 +164,7 @@ class Channel:
         poll = select.poll()
         poll.register(self.socket, event)
         if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
-            raise Late(late)
+            raise WorkerTimeout(late)
 
     def close(self) -> None:
         """End the connection."""

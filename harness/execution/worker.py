@@ -23,7 +23,7 @@ from ...envs.base import Env, EnvOptions, EpisodeSpec, EvalProtocol, Observation
 from ...envs.errors import PolicyError, SuiteError
 from ...policies.base import ActionChunk
 from . import wire
-from .rollout import Done, Episode, Look
+from .rollout import DecisionPoint, EpisodeOutcome, Rollout
 from .signals import die_with_parent
 
 IDLE_S = 3600.0
@@ -55,7 +55,7 @@ def serve(channel: wire.Channel) -> None:
         usable = True
         while usable:
             message = channel.receive(IDLE_S)
-            usable = play(channel, Episode(world, EpisodeSpec(**message["spec"]), protocol, observation_spec, message["budget"]))
+            usable = play(channel, Rollout(world, EpisodeSpec(**message["spec"]), protocol, observation_spec, message["budget"]))
 
 
 def build(hello: Mapping[str, Any]) -> tuple[Env, dict[str, Any]]:
@@ -70,12 +70,12 @@ def build(hello: Mapping[str, Any]) -> tuple[Env, dict[str, Any]]:
     }
 
 
-def play(channel: wire.Channel, episode: Episode) -> bool:
+def play(channel: wire.Channel, episode: Rollout) -> bool:
     """One episode. Whether its world can be trusted with another."""
     of = {"key": episode.spec.key}
     try:
         event = episode.start()
-        while isinstance(event, Look):
+        while isinstance(event, DecisionPoint):
             channel.send({"type": "look", **of, "step": event.step, "view": asdict_view(event)})
             event = episode.play(ActionChunk(channel.receive(IDLE_S)["actions"]))
     except wire.WireError:
@@ -88,7 +88,7 @@ def play(channel: wire.Channel, episode: Episode) -> bool:
     return True
 
 
-def asdict_view(look: Look) -> dict[str, Any]:
+def asdict_view(look: DecisionPoint) -> dict[str, Any]:
     """The view as a message; arrays are not copied."""
     return {
         "images": dict(look.env_observation.images),
@@ -97,7 +97,7 @@ def asdict_view(look: Look) -> dict[str, Any]:
     }
 
 
-def result(done: Done) -> dict[str, Any]:
+def result(done: EpisodeOutcome) -> dict[str, Any]:
     """The message for an episode that has ended."""
     peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {"type": "done", "done": asdict(done), "peak_gib": peak_gib}
@@ -113,7 +113,7 @@ def main() -> None:
     """Serve the socket whose number is the only argument."""
     die_with_parent()  # where the system cannot do that, the closed socket has to
     channel = wire.Channel(socket.socket(fileno=int(sys.argv[1])), send_deadline_s=IDLE_S)
-    with contextlib.suppress(wire.Closed):
+    with contextlib.suppress(wire.WorkerClosed):
         serve(channel)
     sys.stdout.flush()
     os._exit(0)  # simulators and GL libraries are not always able to leave in order

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ...envs.base import EnvObservation
-from .recorder import Playing
+from .recorder import ActiveEpisode
 from .wire import WireError
-from .worker_process import Worker, WorkerSetup
+from .worker_process import WorkerProcess, WorkerSetup
 
 TICK_S = 0.1
 """How long listening lasts when nothing is said, and how often silence is looked at."""
@@ -21,15 +21,15 @@ GRACE_S = 1.0
 
 
 @dataclass(slots=True)
-class Hand:
+class WorkerSlot:
     """A place for a worker, and what the worker in it is doing."""
 
     number: int
     log: Path
-    worker: Worker | None = None
+    worker: WorkerProcess | None = None
     ready: bool = False
     """Whether its world stands."""
-    playing: Playing | None = None
+    playing: ActiveEpisode | None = None
     env_observation: EnvObservation | None = None
     """What the policy is to decide upon, where a decision is due."""
     asked: float | None = None
@@ -38,7 +38,7 @@ class Hand:
     """Seconds that we have listened to it in vain since its time was up."""
 
 
-class Crew:
+class WorkerPool:
     """Workers, started and ended one by one. `heard` is called for every message, `lost` for a worker of no more use.
 
     `lost` is told why; the worker is still there and is ended by `discard` or `launch`.
@@ -50,52 +50,52 @@ class Crew:
         setup: WorkerSetup,
         logs: Path,
         timeout_s: float,
-        heard: Callable[[Hand, dict[str, Any]], None],
-        lost: Callable[[Hand, str], None],
+        heard: Callable[[WorkerSlot, dict[str, Any]], None],
+        lost: Callable[[WorkerSlot, str], None],
     ) -> None:
         logs.mkdir(exist_ok=True)
-        self.hands = [Hand(number, logs / f"worker-{number}.log") for number in range(size)]
+        self.slots = [WorkerSlot(number, logs / f"worker-{number}.log") for number in range(size)]
         self._setup = setup
         self._timeout_s = timeout_s
         self._heard = heard
         self._lost = lost
         self._selector = selectors.DefaultSelector()
-        self._leaving: list[Worker] = []
+        self._leaving: list[WorkerProcess] = []
         self._listened = 0.0
         self._watch_at = 0.0
 
     @property
     def at_work(self) -> bool:
         """Whether anybody is still there."""
-        return any(hand.worker for hand in self.hands)
+        return any(slot.worker for slot in self.slots)
 
-    def launch(self, hand: Hand) -> None:
+    def launch(self, slot: WorkerSlot) -> None:
         """Start a worker in that place and tell it what to build."""
-        hand.worker, hand.ready = Worker(self._setup, hand.log), False
-        self._selector.register(hand.worker, selectors.EVENT_READ, hand)
-        self.tell(hand, self._setup.hello())
+        slot.worker, slot.ready = WorkerProcess(self._setup, slot.log), False
+        self._selector.register(slot.worker, selectors.EVENT_READ, slot)
+        self.tell(slot, self._setup.hello())
 
-    def tell(self, hand: Hand, message: dict[str, Any]) -> None:
+    def tell(self, slot: WorkerSlot, message: dict[str, Any]) -> None:
         """Send it the message; from now on it is to answer."""
-        assert hand.worker is not None
-        hand.asked, hand.overdue, hand.env_observation = time.monotonic(), 0.0, None
+        assert slot.worker is not None
+        slot.asked, slot.overdue, slot.env_observation = time.monotonic(), 0.0, None
         try:
-            hand.worker.channel.send(message)
+            slot.worker.channel.send(message)
         except WireError as error:
-            self._lost(hand, str(error))
+            self._lost(slot, str(error))
 
-    def dismiss(self, hand: Hand) -> None:
+    def dismiss(self, slot: WorkerSlot) -> None:
         """Hang up; the worker leaves by itself."""
-        worker = self._take_out(hand)
+        worker = self._take_out(slot)
         worker.channel.close()
         self._leaving.append(worker)
 
-    def discard(self, hand: Hand) -> str:
+    def discard(self, slot: WorkerSlot) -> str:
         """End the worker now. How it had ended, if it had."""
-        return self._take_out(hand).kill()
+        return self._take_out(slot).kill()
 
-    def _take_out(self, hand: Hand) -> Worker:
-        worker, hand.worker, hand.playing, hand.env_observation = hand.worker, None, None, None
+    def _take_out(self, slot: WorkerSlot) -> WorkerProcess:
+        worker, slot.worker, slot.playing, slot.env_observation = slot.worker, None, None, None
         assert worker is not None
         self._selector.unregister(worker)
         return worker
@@ -110,31 +110,31 @@ class Crew:
         if now >= self._watch_at:
             self._watch(now)
 
-    def _read(self, hand: Hand) -> None:
-        worker = hand.worker
+    def _read(self, slot: WorkerSlot) -> None:
+        worker = slot.worker
         assert worker is not None
         try:
             worker.channel.feed()
-            while hand.worker is worker and (message := worker.channel.take()) is not None:
-                if hand.asked is None:
+            while slot.worker is worker and (message := worker.channel.take()) is not None:
+                if slot.asked is None:
                     raise WireError(f"it sent a {message['type']} message that nobody asked for")
-                hand.asked = None
-                self._heard(hand, message)
+                slot.asked = None
+                self._heard(slot, message)
         except WireError as error:
-            self._lost(hand, str(error))
+            self._lost(slot, str(error))
 
     def _watch(self, now: float) -> None:
         """Miss those who do not answer."""
-        for hand in self.hands:
-            if hand.worker and hand.asked is not None and now - hand.asked > self._timeout_s:
-                hand.overdue += self._listened
-                if hand.overdue >= min(GRACE_S, self._timeout_s):
-                    self._lost(hand, f"no answer within {self._timeout_s:g} s")
+        for slot in self.slots:
+            if slot.worker and slot.asked is not None and now - slot.asked > self._timeout_s:
+                slot.overdue += self._listened
+                if slot.overdue >= min(GRACE_S, self._timeout_s):
+                    self._lost(slot, f"no answer within {self._timeout_s:g} s")
         self._watch_at, self._listened = now + TICK_S, 0.0
 
     def close(self) -> None:
         """End them all."""
-        workers = [*self._leaving, *(hand.worker for hand in self.hands if hand.worker)]
+        workers = [*self._leaving, *(slot.worker for slot in self.slots if slot.worker)]
         for worker in workers:
             worker.channel.close()
         for worker in workers:

@@ -79,7 +79,7 @@ def bridge(cache: Path) -> Path:
     return folder
 
 
-class Worker:
+class WorkerProcess:
     """One running worker process and our end of its socket; it waits for the setup's `hello`."""
 
     def __init__(self, setup: WorkerSetup, log: Path) -> None:

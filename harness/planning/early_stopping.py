@@ -22,7 +22,7 @@ from ..config import RunConfig
 from ..errors import InputError
 
 
-class Until:
+class EarlyStopping:
     """A rule, and what it lets pass."""
 
     def __init__(self, rule: Rule) -> None:
@@ -35,7 +35,7 @@ class Until:
         return self.rule.verdict
 
     @property
-    def enough(self) -> bool:
+    def should_stop(self) -> bool:
         """Whether no more episodes are needed."""
         return self.rule.verdict.stop
 
@@ -44,14 +44,14 @@ class Until:
         """Episodes that were played and are not kept."""
         return list(self._ahead.values())
 
-    def recall(self, records: Iterable[EpisodeRecord]) -> Verdict:
+    def load_previous(self, records: Iterable[EpisodeRecord]) -> Verdict:
         """Take in what an earlier session has kept."""
         return self.rule.update({record.key: reading(record) for record in records})
 
-    def admit(self, record: EpisodeRecord) -> Iterator[EpisodeRecord]:
+    def accept(self, record: EpisodeRecord) -> Iterator[EpisodeRecord]:
         """The episodes to be kept now that this one is finished: it, later ones that waited for it, or none."""
         self._ahead[record.key] = record
-        while not self.enough and (due := self._due()):
+        while not self.should_stop and (due := self._due()):
             yield due
             self.rule.update({due.key: reading(due)})
 
@@ -62,7 +62,9 @@ class Until:
         return next((self._ahead.pop(key) for key in keys if key in self._ahead), None)
 
 
-def make_until(config: RunConfig, plan: Sequence[Round], protocol: EvalProtocol, assets: AssetPack) -> Until | None:
+def make_early_stopping(
+    config: RunConfig, plan: Sequence[Round], protocol: EvalProtocol, assets: AssetPack
+) -> EarlyStopping | None:
     """The configuration's rule for a plan, None where it has none; its rival is read from its folder.
 
     Raises InputError, and StoreError where the folder holds no run.
@@ -75,7 +77,7 @@ def make_until(config: RunConfig, plan: Sequence[Round], protocol: EvalProtocol,
         _require_same_benchmark(other, protocol, config.max_steps, assets)
     try:
         outcomes = {record.key: reading(record) for record in other.records} if other else None
-        return Until(make_rule(config.until, plan, outcomes))
+        return EarlyStopping(make_rule(config.until, plan, outcomes))
     except ValueError as error:
         raise InputError(str(error)) from None
 
@@ -94,7 +96,7 @@ def _require_same_benchmark(rival: StoredRun, protocol: EvalProtocol, max_steps:
         raise InputError(f"--until: {error}") from None
 
 
-def conclusion(verdict: Mapping[str, Any]) -> str:
+def summary(verdict: Mapping[str, Any]) -> str:
     """What the rule came to, for people; from `until` of run.json."""
     played = f"{verdict['episodes']} of {verdict['planned']} episodes"
     if verdict["stop"]:

@@ -20,7 +20,7 @@ from ...envs.base import Suite
 from ...policies.base import Policy
 from ..config import AUTO
 from ..errors import MissingRequirementError
-from .plan import Plan, Stage
+from .plan import EvalSetup, Plan
 from .provenance import duration, usable_cores
 
 RESERVE_GIB = 2.0
@@ -88,29 +88,29 @@ def choose_workers(wanted: int | str, suite: Suite, episodes: int) -> int:
     return max(1, min(int(wanted), episodes))
 
 
-def estimate(plan: Plan, stage: Stage, policy: Policy, workers: int, max_steps: int | None, folder: Path) -> Estimate:
+def estimate(plan: Plan, setup: EvalSetup, policy: Policy, workers: int, max_steps: int | None, folder: Path) -> Estimate:
     """What a plan costs at most on this machine."""
-    budgets = [max_steps or stage.steps(spec) for spec in plan.episodes]
-    limits = (stage.protocol.replan, getattr(policy, "execute", None))
+    budgets = [max_steps or setup.steps(spec) for spec in plan.episodes]
+    limits = (setup.protocol.replan, getattr(policy, "execute", None))
     chunk = min(filter(None, limits), default=getattr(policy, "chunk", 1))
     decisions = [math.ceil(budget / chunk) for budget in budgets]
-    steps = sum(budgets) + (stage.protocol.settle_steps + sum(stage.protocol.push.values())) * len(budgets)
+    steps = sum(budgets) + (setup.protocol.settle_steps + sum(setup.protocol.push.values())) * len(budgets)
     suites = [spec.suite for spec in plan.episodes]
-    cost = getattr(stage.suites[0], "cost", None)
+    cost = getattr(setup.suites[0], "cost", None)
     pictures = sum(decisions) * len(policy.observation_spec.cameras)
     builds = sum(1 for _ in groupby(plan.episodes, key=lambda spec: (spec.suite, spec.task_id, spec.variant)))
     return Estimate(
-        episodes={suite.name: suites.count(suite.name) for suite in stage.suites},
+        episodes={suite.name: suites.count(suite.name) for suite in setup.suites},
         repeated=plan.repeated,
         steps=steps,
         decisions=sum(decisions),
         workers=workers,
         hours=_hours(cost, steps, pictures, len(budgets), builds, min(workers, usable_cores())) if cost else None,
-        memory_gib=workers * worker_gib(stage.suites[0]),
+        memory_gib=workers * worker_gib(setup.suites[0]),
         free_memory_gib=free_memory_gib(),
         disk_gib=(len(budgets) * RECORD_BYTES + sum(budgets) * ACTION_BYTES) / 2**30,
         free_disk_gib=free_disk_gib(folder),
-        source=_source(stage.suites[0], cost),
+        source=_source(setup.suites[0], cost),
     )
 
 

@@ -21,7 +21,7 @@ from .sampling import spread
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class EvalSetup:
     """What episodes of a run play on: its suites, of one family, under one protocol."""
 
     suites: tuple[Suite, ...]
@@ -63,7 +63,7 @@ class Plan:
         return replace(self, episodes=tuple(spec for spec in self.episodes if spec.key not in keys))
 
 
-def find_stage(config: RunConfig) -> Stage:
+def resolve_setup(config: RunConfig) -> EvalSetup:
     """Look the suites and the protocol up. Raises InputError, MissingRequirementError for a suite that cannot be imported."""
     references = tuple(dict.fromkeys(name for wanted in config.suite for name in suites.expand(wanted)))
     found = tuple(_find_suite(reference) for reference in references)
@@ -71,7 +71,7 @@ def find_stage(config: RunConfig) -> Stage:
     if len(families) > 1:
         raise InputError(f"one run plays one family of suites; start one run each for {' and '.join(families)}")
     protocol = _find_protocol(config.protocol or found[0].default_protocol, found)
-    return Stage(found, references, protocol, *_find_backend(config, found[0]))
+    return EvalSetup(found, references, protocol, *_find_backend(config, found[0]))
 
 
 def _find_backend(config: RunConfig, suite: Suite) -> tuple[str, str]:
@@ -134,28 +134,28 @@ def _find_protocol(name: str, found: Sequence[Suite]) -> EvalProtocol:
     return protocol
 
 
-def make_plan(config: RunConfig, stage: Stage, *, stochastic: bool) -> Plan:
+def make_plan(config: RunConfig, setup: EvalSetup, *, stochastic: bool) -> Plan:
     """All episodes of a run, task by task; seeds that change nothing are left out. Raises InputError."""
     episodes: list[EpisodeSpec] = []
     repeated = 0
-    for suite, task in _chosen(config.tasks, stage):
+    for suite, task in _chosen(config.tasks, setup):
         scenes = _scenes(config, suite, task)
-        seeds = config.seeds if stochastic or task.seeded or stage.protocol.push else config.seeds[:1]
+        seeds = config.seeds if stochastic or task.seeded or setup.protocol.push else config.seeds[:1]
         repeated += len(scenes) * (len(config.seeds) - len(seeds))
         for seed in seeds:
-            episodes += [EpisodeSpec(suite.name, task.id, state, seed, stage.protocol.name, name) for name, state in scenes]
+            episodes += [EpisodeSpec(suite.name, task.id, state, seed, setup.protocol.name, name) for name, state in scenes]
     return Plan(tuple(episodes), repeated)
 
 
-def _chosen(wanted: Sequence[str], stage: Stage) -> list[tuple[Suite, Task]]:
+def _chosen(wanted: Sequence[str], setup: EvalSetup) -> list[tuple[Suite, Task]]:
     """The tasks that `--tasks` names, in each suite in the suite's order."""
-    every = [(suite, task) for suite in stage.suites for task in suite.tasks]
+    every = [(suite, task) for suite in setup.suites for task in suite.tasks]
     for name in wanted:
-        missing = [suite for suite in stage.suites if not any(_is(task, name) for task in suite.tasks)]
+        missing = [suite for suite in setup.suites if not any(_is(task, name) for task in suite.tasks)]
         if name.isdigit() and missing:
             last = max(task.id for task in missing[0].tasks)
             raise InputError(f"{missing[0].name} has no task {name}; its tasks are 0 to {last}")
-        if len(missing) == len(stage.suites):
+        if len(missing) == len(setup.suites):
             names = [task.name for _, task in every]
             raise InputError(f"no suite of this run has a task {name!r}{nearest(name, names)}; see `nora-bench list tasks`")
     return [(suite, task) for suite, task in every if not wanted or any(_is(task, name) for name in wanted)]

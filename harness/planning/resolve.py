@@ -17,25 +17,25 @@ from ...results.store.records import EpisodeRecord
 from ..config import AUTO, RunConfig
 from ..errors import InputError, MissingRequirementError
 from ..ray_connection import connect
-from .early_stopping import Until, make_until
+from .early_stopping import EarlyStopping, make_early_stopping
 from .estimate import choose_workers
-from .plan import Plan, Stage, find_stage, make_plan
+from .plan import EvalSetup, Plan, make_plan, resolve_setup
 from .schedule import RoundSchedule, Schedule, by_rounds
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class ResolvedRun:
     """A run with every name looked up; nothing has been written or started."""
 
     config: RunConfig
-    stage: Stage
+    setup: EvalSetup
     policy: Policy
     plan: Plan
     assets: AssetPack
     workers: int
-    until: Until | None = None
+    until: EarlyStopping | None = None
     """Its plan is this run's plan."""
-    borrowed: bool = False
+    caller_owns_policy: bool = False
     """Whether the policy is somebody else's to close."""
     rounds: Sequence[Round] = ()
     """The plan by rounds, where it is played so; empty where it is played task by task."""
@@ -47,7 +47,7 @@ class Prepared:
     def left(self, records: Iterable[EpisodeRecord]) -> Plan:
         """What is still to be played; nothing where `--until` has enough."""
         records = list(records)
-        if self.until and self.until.recall(records).stop:
+        if self.until and self.until.load_previous(records).stop:
             return Plan((), 0)
         return self.plan.without({record.key for record in records})
 
@@ -55,9 +55,9 @@ class Prepared:
         """What run.json says about it."""
         observation_spec = asdict(self.policy.observation_spec)
         return {
-            "suites": [suite.name for suite in self.stage.suites],
-            "backend": self.stage.backend,
-            "protocol": asdict(self.stage.protocol),
+            "suites": [suite.name for suite in self.setup.suites],
+            "backend": self.setup.backend,
+            "protocol": asdict(self.setup.protocol),
             "policy": {
                 "name": self.config.policy,
                 "args": dict(self.config.policy_arg),
@@ -71,26 +71,26 @@ class Prepared:
         }
 
 
-def prepare(config: RunConfig, policy: Policy | None = None, *, borrowed: bool = False) -> Prepared:
+def resolve_run(config: RunConfig, policy: Policy | None = None, *, caller_owns_policy: bool = False) -> ResolvedRun:
     """Look up suites, protocol, policy (unless given) and assets, and make the plan.
 
     Raises InputError, MissingRequirementError, PolicyError, SuiteError.
     """
-    stage = find_stage(config)
+    setup = resolve_setup(config)
     policy = policy or load(config.policy, config.policy_arg)
-    _require_cameras(stage, policy)
-    plan = make_plan(config, stage, stochastic=policy.stochastic)
-    by_round = _rounds(config, stage, plan) if config.until or config.order == "rounds" else []
+    _require_cameras(setup, policy)
+    plan = make_plan(config, setup, stochastic=policy.stochastic)
+    by_round = _rounds(config, setup, plan) if config.until or config.order == "rounds" else []
     if by_round:
         plan = replace(plan, episodes=tuple(spec for one in by_round for entry in one for spec in entry.episodes))
-    workers = _workers(config, stage, len(plan.episodes), borrowed=borrowed)
-    assets = find_assets(config.assets, stage)
-    until = make_until(config, by_round, stage.protocol, assets)
-    return Prepared(config, stage, policy, plan, assets, workers, until, borrowed, by_round)
+    workers = _workers(config, setup, len(plan.episodes), caller_owns_policy=caller_owns_policy)
+    assets = find_assets(config.assets, setup)
+    until = make_early_stopping(config, by_round, setup.protocol, assets)
+    return ResolvedRun(config, setup, policy, plan, assets, workers, until, caller_owns_policy, by_round)
 
 
-def _rounds(config: RunConfig, stage: Stage, plan: Plan) -> list[Round]:
-    names = {(suite.name, task.id): task.name for suite in stage.suites for task in suite.tasks}
+def _rounds(config: RunConfig, setup: EvalSetup, plan: Plan) -> list[Round]:
+    names = {(suite.name, task.id): task.name for suite in setup.suites for task in suite.tasks}
     return rounds(plan.episodes, order_seed(config), names)
 
 
@@ -104,33 +104,33 @@ def order_seed(config: RunConfig) -> int:
     return int(hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8], 16)
 
 
-def _require_cameras(stage: Stage, policy: Policy) -> None:
+def _require_cameras(setup: EvalSetup, policy: Policy) -> None:
     """Raises InputError where the policy wants to look through a camera that the suite does not have."""
-    there = getattr(stage.suites[0], "cameras", policy.observation_spec.cameras)
+    there = getattr(setup.suites[0], "cameras", policy.observation_spec.cameras)
     if lacking := [camera for camera in policy.observation_spec.cameras if camera not in there]:
         raise InputError(
-            f"{stage.suites[0].name} has no {' and no '.join(lacking)} camera, which the policy wants; it has {', '.join(there)}"
+            f"{setup.suites[0].name} has no {' and no '.join(lacking)} camera, which the policy wants; it has {', '.join(there)}"
         )
 
 
-def _workers(config: RunConfig, stage: Stage, episodes: int, *, borrowed: bool) -> int:
+def _workers(config: RunConfig, setup: EvalSetup, episodes: int, *, caller_owns_policy: bool) -> int:
     """How many worlds play at once."""
     if config.executor == "local":
         if config.policy_replicas > 1:
             raise InputError("--policy-replicas needs --executor ray, which works on one machine, too")
-        return choose_workers(config.workers, stage.suites[0], episodes)
-    if borrowed:
+        return choose_workers(config.workers, setup.suites[0], episodes)
+    if caller_owns_policy:
         raise InputError("--executor ray builds the policy on the cluster, so it must be given by its name")
-    if stage.python != sys.executable:
+    if setup.python != sys.executable:
         raise MissingRequirementError(
             "--executor ray plays suites in nora-bench's own interpreter; play this one with local workers"
         )
     return _ray_envs(config, episodes)
 
 
-def find_assets(wanted: str, stage: Stage) -> AssetPack:
+def find_assets(wanted: str, setup: EvalSetup) -> AssetPack:
     """The pack that draws all of the suites. Raises MissingRequirementError where they would be drawn with different ones."""
-    packs = {suite.name: suite.resolve_assets(wanted) for suite in stage.suites}
+    packs = {suite.name: suite.resolve_assets(wanted) for suite in setup.suites}
     if len({pack.fingerprint for pack in packs.values()}) > 1:
         found = ", ".join(f"{suite} has {pack.name}" for suite, pack in packs.items())
         raise MissingRequirementError(

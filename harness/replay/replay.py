@@ -33,8 +33,8 @@ from ...results.store.records import EpisodeRecord
 from ...results.summary import find
 from ..config import parse
 from ..errors import InputError
-from ..execution.rollout import Done, Episode, Look
-from ..planning.plan import Stage, find_stage
+from ..execution.rollout import DecisionPoint, EpisodeOutcome, Rollout
+from ..planning.plan import EvalSetup, resolve_setup
 from ..rendering.backend import find_driver
 
 Show = Callable[[EnvObservation], None]
@@ -153,16 +153,18 @@ def replaying(
         yield again
 
 
-def play(world: Env, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec, actions: Array) -> Done:
+def play(
+    world: Env, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec, actions: Array
+) -> EpisodeOutcome:
     """Play all of the actions, [steps, action size], as one episode."""
-    episode = Episode(world, spec, protocol, observation_spec, budget=len(actions))
-    event: Look | Done = episode.start()
-    while isinstance(event, Look):
+    episode = Rollout(world, spec, protocol, observation_spec, budget=len(actions))
+    event: DecisionPoint | EpisodeOutcome = episode.start()
+    while isinstance(event, DecisionPoint):
         event = episode.play(ActionChunk(actions[event.step :]))
     return event
 
 
-def _stage(run: StoredRun, trusted: Collection[str]) -> Stage:
+def _stage(run: StoredRun, trusted: Collection[str]) -> EvalSetup:
     """The suites and the protocol of a run; what it names is not imported unless somebody else says so, too."""
     config = parse(run.run.get("config") or {})
     if foreign := [name for name in config.suite if ":" in name and name not in trusted]:
@@ -170,7 +172,7 @@ def _stage(run: StoredRun, trusted: Collection[str]) -> Stage:
             f"run {run.name} was played on {foreign[0]}, which is code that replaying would import; where you trust it, "
             f"add --trust {foreign[0]}"
         )
-    return find_stage(config)
+    return resolve_setup(config)
 
 
 def _find(run: StoredRun, key: str) -> EpisodeRecord:

@@ -17,7 +17,7 @@ from typing import Any
 from ...policies.base import ActionChunk, EpisodeStateLost, Observation
 from ...policies.remote.latency import Meter
 from ..errors import PolicyFailedError
-from ..execution.policy_host import PolicySeat
+from ..execution.policy_host import LocalPolicyHost
 
 EPISODES = 4096
 """Episodes whose last answer is kept; above that the oldest is forgotten."""
@@ -25,15 +25,15 @@ EPISODES = 4096
 Answer = dict[str, Any]
 
 
-class Stopping(PolicyFailedError):
+class ServerStopping(PolicyFailedError):
     """The desk closes; another server may answer."""
 
 
-class Desk:
+class RequestBatcher:
     """All questions that are waiting, answered together by whoever calls `work`. `ask` and `forget` serve any thread."""
 
-    def __init__(self, seat: PolicySeat, max_batch: int) -> None:
-        self.seat = seat
+    def __init__(self, policy_host: LocalPolicyHost, max_batch: int) -> None:
+        self.policy_host = policy_host
         self.max_batch = max_batch
         self.meter = Meter()
         self._waiting: queue.SimpleQueue[tuple[str, list[Observation], Future[list[Answer]]]] = queue.SimpleQueue()
@@ -41,7 +41,7 @@ class Desk:
         self._last: OrderedDict[str, tuple[str, int, Answer]] = OrderedDict()
         self._closed = False
 
-    def ask(self, client: str, observations: list[Observation]) -> Future[list[Answer]]:
+    def submit(self, client: str, observations: list[Observation]) -> Future[list[Answer]]:
         """The answers of the policy, when it has come to them; PolicyFailedError where it fails."""
         future: Future[list[Answer]] = Future()
         self._waiting.put((client, observations, future))
@@ -54,11 +54,11 @@ class Desk:
         for key in keys:
             self._ended.put((client, key))
 
-    def owner(self, key: str) -> str:
+    def client_of(self, key: str) -> str:
         """The client that plays the episode; empty for one that is not known."""
         return self._last.get(key, ("",))[0]
 
-    def work(self, stop: Callable[[], bool]) -> None:
+    def serve_forever(self, stop: Callable[[], bool]) -> None:
         """Answer until `stop` says so; what is asked afterwards is refused."""
         try:
             while not stop():
@@ -72,7 +72,7 @@ class Desk:
 
     def _refuse(self) -> None:
         for _, _, future in self._others(-sys.maxsize):
-            future.set_exception(Stopping("the server is stopping"))
+            future.set_exception(ServerStopping("the server is stopping"))
 
     def _others(self, size: int) -> Iterator[tuple[str, list[Observation], Future[list[Answer]]]]:
         with suppress(queue.Empty):
@@ -92,7 +92,7 @@ class Desk:
 
     def _drop(self, key: str) -> None:
         if self._last.pop(key, None):
-            self.seat.end_episode(key)
+            self.policy_host.end_episode(key)
 
     def _serve(self, asked: Sequence[tuple[str, list[Observation], Future[list[Answer]]]]) -> None:
         try:
@@ -111,15 +111,15 @@ class Desk:
 
     def _is_new(self, client: str, one: Observation) -> bool:
         """Whether the policy is to be asked: at the start of an episode, or at the decision after the last answer."""
-        owner, decision, _ = self._last.get(one.key, (client, -1, {}))
+        client_of, decision, _ = self._last.get(one.key, (client, -1, {}))
         if one.decision == 0:
-            return (owner, decision) != (client, 0)
-        return owner == client and one.decision == decision + 1
+            return (client_of, decision) != (client, 0)
+        return client_of == client and one.decision == decision + 1
 
     def _decide(self, todo: Sequence[tuple[str, Observation]]) -> None:
         started = time.perf_counter()
         try:
-            chunks = self.seat.decide([one for _, one in todo])
+            chunks = self.policy_host.decide([one for _, one in todo])
         except EpisodeStateLost as lost:
             for key in lost.causes:
                 self._last.pop(key, None)
@@ -132,8 +132,8 @@ class Desk:
             self._last.move_to_end(one.key)
 
     def _answer(self, client: str, one: Observation) -> Answer:
-        owner, decision, answer = self._last.get(one.key, ("", -1, {}))
-        if owner != client or decision != one.decision:
+        client_of, decision, answer = self._last.get(one.key, ("", -1, {}))
+        if client_of != client or decision != one.decision:
             return {"key": one.key, "lost": "the server does not know how this episode began"}
         return answer
 

@@ -23,9 +23,9 @@ from ...envs.base import EpisodeSpec
 from ...policies.base import Observation, Policy, PolicyContext
 from ...policies.remote import codec, messages
 from ..errors import InputError, MissingRequirementError, PolicyFailedError
-from ..execution.policy_host import PolicySeat
+from ..execution.policy_host import LocalPolicyHost
 from ..planning import provenance
-from .batching import Desk, Stopping
+from .batching import RequestBatcher, ServerStopping
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 IDLE_S = 3600.0
@@ -54,17 +54,17 @@ class Address:
             )
 
 
-class Counter:
+class ClientConnections:
     """The connections of a server: reads questions, hands them to the desk, sends the answers."""
 
-    def __init__(self, desk: Desk, greeting: Mapping[str, Any], address: Address) -> None:
-        self._desk = desk
+    def __init__(self, batcher: RequestBatcher, greeting: Mapping[str, Any], address: Address) -> None:
+        self._batcher = batcher
         self._greeting = codec.pack(dict(greeting))
         self._address = address
         self._numbers = itertools.count()
         self._free = threading.BoundedSemaphore(CONNECTIONS)
 
-    def admit(self, connection: Any, request: Any) -> Any:
+    def authorize(self, connection: Any, request: Any) -> Any:
         """The HTTP answer to a request that opens no connection: health, a wrong token; None for one that does."""
         if request.path in ("/healthz", "/health"):
             return connection.respond(HTTPStatus.OK, json.dumps({"status": "ok"}) + "\n")
@@ -88,7 +88,7 @@ class Counter:
                 key = self._one(connection, number, decision) or key
         except (ConnectionClosed, TimeoutError):
             pass
-        except Stopping as error:  # no answer but a hang-up: clients then ask whoever listens here next
+        except ServerStopping as error:  # no answer but a hang-up: clients then ask whoever listens here next
             connection.close(1001, str(error))
         except (ValueError, PolicyFailedError) as error:
             with suppress(ConnectionClosed):
@@ -96,7 +96,7 @@ class Counter:
                 connection.close(1011 if isinstance(error, PolicyFailedError) else 1007)
         finally:
             self._free.release()
-            self._desk.end_episodes(str(number), [key] if key else [])
+            self._batcher.end_episodes(str(number), [key] if key else [])
 
     def _one(self, connection: Any, number: int, decision: int) -> str | None:
         """Read and answer one question; the key of an episode that ends with the connection."""
@@ -105,20 +105,20 @@ class Counter:
             self._exact(connection, messages.read_exact(message))
             return None
         one = self._openpi(message, number, decision)
-        (answer,) = self._desk.ask(str(number), [one]).result()
+        (answer,) = self._batcher.submit(str(number), [one]).result()
         connection.send(codec.pack(answer))
         return one.key
 
     def _openpi(self, message: Any, number: int, decision: int) -> Observation:
-        seat = self._desk.seat
-        assert seat.context is not None
-        view, instruction = messages.read_openpi(message, seat.policy.observation_spec)
-        suite = suite_of(message, instruction, seat.context.suites)
-        spec = EpisodeSpec(suite, 0, number, 0, seat.context.protocol.name, variant=STRANGER)
+        policy_host = self._batcher.policy_host
+        assert policy_host.context is not None
+        view, instruction = messages.read_openpi(message, policy_host.policy.observation_spec)
+        suite = suite_of(message, instruction, policy_host.context.suites)
+        spec = EpisodeSpec(suite, 0, number, 0, policy_host.context.protocol.name, variant=STRANGER)
         return Observation(spec, decision, decision, instruction, view)
 
     def _exact(self, connection: Any, question: messages.Question) -> None:
-        self._desk.end_episodes(question.client, question.forget)
+        self._batcher.end_episodes(question.client, question.forget)
         observations = [question.observation] if question.observation else []
         for _ in range(question.more):
             following = messages.read_exact(codec.unpack(connection.recv(timeout=REST_S)))
@@ -126,7 +126,7 @@ class Counter:
                 raise ValueError("not a question: its messages do not belong together")
             observations.append(following.observation)
         if observations:
-            for answer in self._desk.ask(question.client, observations).result():
+            for answer in self._batcher.submit(question.client, observations).result():
                 connection.send(codec.pack(answer))
 
 
@@ -159,9 +159,9 @@ def _instructions(suite: str) -> frozenset[str]:
         return frozenset()
 
 
-def greeting(name: str, args: Mapping[str, str], policy: Policy, seat: PolicySeat) -> dict[str, Any]:
+def greeting(name: str, args: Mapping[str, str], policy: Policy, policy_host: LocalPolicyHost) -> dict[str, Any]:
     """What the server says about the policy when a client connects."""
-    assert seat.context is not None
+    assert policy_host.context is not None
     observation_spec = asdict(policy.observation_spec)
     return {
         messages.BLOCK: {
@@ -170,30 +170,30 @@ def greeting(name: str, args: Mapping[str, str], policy: Policy, seat: PolicySea
             "needs": {**observation_spec, "cameras": list(observation_spec["cameras"])},
             "stochastic": policy.stochastic,
             "marks": list(policy.tags),
-            "protocol": seat.context.protocol.name,
-            "protocol_version": seat.context.protocol.version,
-            "suites": list(seat.context.suites),
-            "action_size": seat.context.action_size,
-            "fingerprint": seat.fingerprint(),
+            "protocol": policy_host.context.protocol.name,
+            "protocol_version": policy_host.context.protocol.version,
+            "suites": list(policy_host.context.suites),
+            "action_size": policy_host.context.action_size,
+            "fingerprint": policy_host.fingerprint(),
             "versions": dict(provenance.versions()),
         }
     }
 
 
 @contextmanager
-def listening(desk: Desk, said: Mapping[str, Any], address: Address) -> Iterator[int]:
+def listening(batcher: RequestBatcher, said: Mapping[str, Any], address: Address) -> Iterator[int]:
     """Accept connections in threads of their own; the port. Raises MissingRequirementError where the address cannot be had."""
     try:
         from websockets.sync.server import serve
     except ImportError:
         raise MissingRequirementError("serving needs the extra [remote]: pip install 'nora-bench[remote]'") from None
-    counter = Counter(desk, said, address)
+    connections = ClientConnections(batcher, said, address)
     try:
         server = serve(
-            counter.serve,
+            connections.serve,
             address.host,
             address.port,
-            process_request=counter.admit,
+            process_request=connections.authorize,
             origins=[None],  # no web page may ask
             compression=None,
             max_size=codec.MAX_MESSAGE,
@@ -218,7 +218,7 @@ def _silent() -> logging.Logger:
     return logger
 
 
-def start(policy: Policy, context: PolicyContext, seat: PolicySeat, max_batch: int) -> Desk:
+def start(policy: Policy, context: PolicyContext, policy_host: LocalPolicyHost, max_batch: int) -> RequestBatcher:
     """The policy, started, at its desk. Raises PolicyFailedError."""
-    seat.setup(context)
-    return Desk(seat, max_batch)
+    policy_host.setup(context)
+    return RequestBatcher(policy_host, max_batch)

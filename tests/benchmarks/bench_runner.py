@@ -26,12 +26,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import fakes
 import numpy as np
 from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec
-from nora_bench.harness.execution.policy_host import PolicySeat
-from nora_bench.harness.execution.progress import Count, Progress, Tally
-from nora_bench.harness.execution.recorder import RunFacts
-from nora_bench.harness.execution.runner import Limits, Runner
+from nora_bench.harness.execution.policy_host import LocalPolicyHost
+from nora_bench.harness.execution.progress import Progress, ProgressCounts, SuiteCounts
+from nora_bench.harness.execution.recorder import RunContext
+from nora_bench.harness.execution.runner import RunLimits, Runner
 from nora_bench.harness.execution.worker_process import WorkerSetup
-from nora_bench.harness.planning.plan import Stage
+from nora_bench.harness.planning.plan import EvalSetup
 from nora_bench.policies.base import ActionChunk, BasePolicy
 from nora_bench.results.store.writer import Store
 from rich.console import Console
@@ -67,13 +67,13 @@ def play(workers: int, decisions: int, cameras: tuple[str, ...], size: int, cann
         (store.folder / "logs").mkdir()
         python = canned_python(Path(folder)) if canned else sys.executable
         runner = Runner(
-            Stage((fakes.toy,), ("fakes:toy",), protocol),
+            EvalSetup((fakes.toy,), ("fakes:toy",), protocol),
             WorkerSetup("fakes:toy", EnvOptions("", "none", folder), protocol, policy.observation_spec, python),
-            PolicySeat(policy, store.folder / "logs" / "policy.log"),
+            LocalPolicyHost(policy, store.folder / "logs" / "policy.log"),
             store,
-            RunFacts("idle", {}),
-            Limits(workers, timeout_s=60, retries=0),
-            Progress(Tally({"toy": Count(len(episodes))}), Console()),
+            RunContext("idle", {}),
+            RunLimits(workers, timeout_s=60, retries=0),
+            Progress(ProgressCounts({"toy": SuiteCounts(len(episodes))}), Console()),
             on_ready=(lambda versions: os.sched_setaffinity(0, {RUNNER_CORE}) or "") if canned else (lambda versions: ""),
         )
         before = _seconds()

@@ -14,7 +14,7 @@ from dataclasses import asdict
 import numpy as np
 from nora_bench.envs.base import EpisodeSpec
 from nora_bench.harness.execution import wire
-from nora_bench.harness.execution.rollout import Done
+from nora_bench.harness.execution.rollout import EpisodeOutcome
 
 
 def frames(spec: EpisodeSpec, budget: int) -> Iterator[bytes]:
@@ -23,7 +23,9 @@ def frames(spec: EpisodeSpec, budget: int) -> Iterator[bytes]:
     of = {"key": spec.key}
     for step in range(budget):
         yield wire.encode({"type": "look", **of, "step": step, "view": empty})
-    done = Done(False, False, budget, np.zeros((budget, 1)), {}, (), "0" * 64, {"reset": 0.0, "step": 0.0, "render": 0.0}, {}, "")
+    done = EpisodeOutcome(
+        False, False, budget, np.zeros((budget, 1)), {}, (), "0" * 64, {"reset": 0.0, "step": 0.0, "render": 0.0}, {}, ""
+    )
     yield wire.encode({"type": "done", "done": asdict(done), "peak_gib": 0.0, **of})
 
 
@@ -45,5 +47,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(wire.Closed):
+    with contextlib.suppress(wire.WorkerClosed):
         main()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
-from nora_bench.harness import lifecycle
+from nora_bench.harness import run_sessions
 from nora_bench.harness.execution import recorder, runner, worker_pool, worker_process
 
 from . import worlds
@@ -53,10 +53,10 @@ def _(bench, rng, phase):
 
 @kind("runner stopped and continued (SIGSTOP, SIGCONT)", "at a write", share=4)
 def _(bench, rng, phase):
-    lifecycle = bench.start(_place(bench, rng, lambda: os.kill(os.getpid(), signal.SIGSTOP), middle=False))
-    _wait_for(lambda: lifecycle.has_stopped())
-    os.kill(lifecycle.pid, signal.SIGCONT)
-    return Strike(lifecycle.wait(), ordered=False)
+    session = bench.start(_place(bench, rng, lambda: os.kill(os.getpid(), signal.SIGSTOP), middle=False))
+    _wait_for(lambda: session.has_stopped())
+    os.kill(session.pid, signal.SIGCONT)
+    return Strike(session.wait(), ordered=False)
 
 
 @kind("wall clock jumps", "back a year", "ahead a year")
@@ -69,7 +69,7 @@ def _(bench, rng, phase):
             return datetime.datetime.now(tz) + jump
 
     def leap() -> None:
-        recorder.datetime = lifecycle.datetime = Jumped
+        recorder.datetime = run_sessions.datetime = Jumped
 
     return Strike(bench.play(_place(bench, rng, leap, middle=False)), ordered=False)
 
@@ -166,7 +166,7 @@ def _(bench, rng, phase):
         launch = runner.Runner._launch
 
         def tamper() -> None:
-            runner.Runner._launch = lambda self, hand: (close_the_door(), launch(self, hand))
+            runner.Runner._launch = lambda self, slot: (close_the_door(), launch(self, slot))
 
     return Strike(bench.play(tamper), "Too many open files", (STOPPED,), ordered=False)
 

@@ -102,16 +102,16 @@ def _be_the_command(folder: Path, said: Path, args: Sequence[str], tamper: Calla
 
 def _miss_the_hung_at_once(folder: Path) -> None:
     """Waiting costs time and, on a loaded machine, mistakes: time is up for a worker when it stands still, and for no other."""
-    watch = worker_pool.Crew._watch
+    watch = worker_pool.WorkerPool._watch
 
-    def missing(self: worker_pool.Crew, now: float) -> None:
-        for hand in self.hands:
-            heard_out = hand.worker and hand.asked is not None and not select.select([hand.worker], [], [], 0)[0]
-            if hand.worker and heard_out and _stands_still(folder, hand.worker.process.pid):
-                hand.asked, hand.overdue = now - self._timeout_s - 1, worker_pool.GRACE_S
+    def missing(self: worker_pool.WorkerPool, now: float) -> None:
+        for slot in self.slots:
+            heard_out = slot.worker and slot.asked is not None and not select.select([slot.worker], [], [], 0)[0]
+            if slot.worker and heard_out and _stands_still(folder, slot.worker.process.pid):
+                slot.asked, slot.overdue = now - self._timeout_s - 1, worker_pool.GRACE_S
         watch(self, now)
 
-    worker_pool.Crew._watch = missing
+    worker_pool.WorkerPool._watch = missing
 
 
 def _stands_still(folder: Path, pid: int) -> bool:

@@ -15,10 +15,10 @@ import pytest
 from fakes import toy
 from nora_bench.envs.base import EpisodeSpec
 from nora_bench.harness.execution import worker_process
-from nora_bench.harness.execution.recorder import Playing
+from nora_bench.harness.execution.recorder import ActiveEpisode
 from nora_bench.harness.execution.runner import Runner
 from nora_bench.harness.execution.wire import WireError
-from nora_bench.harness.execution.worker_pool import Hand
+from nora_bench.harness.execution.worker_pool import WorkerSlot
 from nora_bench.harness.planning.schedule import Job
 from nora_bench.results.store import writer as store_module
 from nora_bench.results.store.reader import read_run
@@ -182,7 +182,7 @@ def test_a_machine_that_starts_no_process_is_named(bench, monkeypatch):
     def refuse(*args, **more):
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    monkeypatch.setattr(worker_process.Worker, "__init__", refuse)
+    monkeypatch.setattr(worker_process.WorkerProcess, "__init__", refuse)
     played = bench("--episodes", 1)
     assert played.code == 3
     assert f"this machine refused: [Errno {errno.EAGAIN}] {os.strerror(errno.EAGAIN)}" in played.err
@@ -199,10 +199,10 @@ def test_a_machine_that_starts_no_process_is_named(bench, monkeypatch):
 )
 def test_what_a_worker_says_twice_or_of_another_episode_is_not_believed(message, says):
     spec = EpisodeSpec("toy", 1, 0, 0, "toy/plain")
-    hand = Hand(0, Path("log"), ready=True, playing=Playing(Job(spec), toy.tasks[1], "go home", decisions=1, step=3))
+    slot = WorkerSlot(0, Path("log"), ready=True, playing=ActiveEpisode(Job(spec), toy.tasks[1], "go home", decisions=1, step=3))
     runner = Runner.__new__(Runner)
     with pytest.raises(WireError, match=says):
-        runner._heard(hand, {"type": "look", "view": {}, **message})
+        runner._heard(slot, {"type": "look", "view": {}, **message})
 
 
 def test_a_second_run_on_the_folder_is_refused(bench):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from nora_bench.envs.source_files import located
-from nora_bench.harness.cluster.actors import Replica
+from nora_bench.harness.cluster.actors import PolicyActor
 
 TESTS = Path(__file__).parents[1]
 
@@ -61,7 +61,7 @@ def test_a_file_that_is_not_there_is_told_in_one_message(cli, here, option):
 def test_a_replica_in_another_folder_is_given_the_whole_path(here, monkeypatch):
     reference = located("my policies/walk.py:Mine")
     monkeypatch.chdir("/")
-    assert Replica(reference, {"chunk": "2"}, 4)._seat.policy.chunk == 2
+    assert PolicyActor(reference, {"chunk": "2"}, 4)._policy_host.policy.chunk == 2
 
 
 @pytest.mark.parametrize("name", ["nora-1.5", "fakes:Walk", "ws://127.0.0.1:8000", "org/model", "checkpoint.safetensors"])

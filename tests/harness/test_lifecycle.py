@@ -4,8 +4,8 @@ import signal
 import pytest
 from nora_bench.harness.config import parse
 from nora_bench.harness.execution.signals import STOP_SIGNALS, stop_signals
-from nora_bench.harness.lifecycle import create, play, resume_command
-from nora_bench.harness.planning.resolve import prepare
+from nora_bench.harness.lifecycle import create, resume_command, run_session
+from nora_bench.harness.planning.resolve import resolve_run
 from nora_bench.harness.rendering.gl import Backend
 from rich.console import Console
 
@@ -53,9 +53,9 @@ def test_the_resume_command_can_be_pasted(tmp_path):
 def test_an_episode_is_heard_of_before_it_is_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("NORA_BENCH_HOME", str(tmp_path / "cache"))
     values = {"suite": "fakes:toy", "policy": "fakes:Walk", "tasks": "0", "episodes": 2, "workers": 1}
-    prepared = prepare(parse({**values, "out": str(tmp_path / "run")}))
+    prepared = resolve_run(parse({**values, "out": str(tmp_path / "run")}))
     heard = []
     with create(prepared, {}) as store:
-        play(prepared, store, Backend("none"), Console(quiet=True), lambda record: heard.append((record.key, store.keys())))
+        run_session(prepared, store, Backend("none"), Console(quiet=True), lambda record: heard.append((record.key, store.keys())))
         kept = [record.key for record in store.records()]
     assert heard == [(kept[0], set()), (kept[1], {kept[0]})]

@@ -91,7 +91,7 @@ def show(collection: Collection, console: Console) -> None:
     from ...harness.planning.estimate import estimate, require_room
 
     prepared, plan = collection.prepared, collection.next_round()
-    found = estimate(plan, prepared.stage, prepared.policy, prepared.workers, None, collection.folder)
+    found = estimate(plan, prepared.setup, prepared.policy, prepared.workers, None, collection.folder)
     written = collection.written(collection.over()).total()
     learner = collection.wanted.learner
     lines = [
@@ -118,7 +118,7 @@ def play(collection: Collection, console: Console) -> dict[str, Any]:
     store = lifecycle.reopen(prepared, collection.folder) if collection.begun() else lifecycle.create(prepared, {})
     with store:
         try:
-            run(collection, store, lifecycle.draw_with(prepared), console)
+            run(collection, store, lifecycle.find_render_backend(prepared), console)
         except Interrupted:
             raise Interrupted("stopped; nothing that had finished is lost, and the same command goes on") from None
     report = summary(collection, time.monotonic() - started, before)

@@ -18,7 +18,7 @@ from ...envs.base import EpisodeSpec, Suite, Task
 from ...harness.config import RunConfig
 from ...harness.errors import InputError
 from ...harness.planning.plan import Plan
-from ...harness.planning.resolve import Prepared, prepare
+from ...harness.planning.resolve import ResolvedRun, resolve_run
 from ...policies.recordings import read_records
 from ..data.demonstrations import append
 from .demonstrator import Demonstrator, Learner
@@ -59,13 +59,13 @@ class Collection:
     """A collection with every name looked up; nothing has been written or started."""
 
     wanted: Wanted
-    prepared: Prepared
+    prepared: ResolvedRun
     demonstrator: Demonstrator
 
     @property
     def suite(self) -> Suite:
         """The suite that is played."""
-        return self.prepared.stage.suites[0]
+        return self.prepared.setup.suites[0]
 
     @property
     def tasks(self) -> list[Task]:
@@ -110,13 +110,13 @@ class Collection:
         """The episodes of a task in the order in which they are tried, without end."""
         for seed in count(self.wanted.seed):
             for state in self.wanted.states:
-                yield EpisodeSpec(self.suite.name, task.id, state, seed, self.prepared.stage.protocol.name)
+                yield EpisodeSpec(self.suite.name, task.id, state, seed, self.prepared.setup.protocol.name)
 
 
 def look_up(wanted: Wanted) -> Collection:
     """Look suite, expert, protocol and assets up. Raises InputError, MissingRequirementError, PolicyError, SuiteError."""
-    prepared = prepare(wanted.config)
-    if len(prepared.stage.suites) > 1:
+    prepared = resolve_run(wanted.config)
+    if len(prepared.setup.suites) > 1:
         raise InputError("a collection is of one suite; see `nora-bench list suites`")
     if not prepared.policy.observation_spec.privileged:
         raise InputError(f"--policy {wanted.config.policy} does not look at the simulator's state, which a demonstration keeps")
@@ -137,14 +137,20 @@ def check_states(states: Sequence[int], *, held_out: bool) -> None:
 def collect(collection: Collection, store: Any, gl: Backend, console: Console) -> dict[str, Any]:
     """Play rounds until every task has its demonstrations, or was tried often enough; the run's `run.json` afterwards.
 
-    Raises what `harness.session.play` raises; what had finished is kept.
+    Raises what `harness.lifecycle.run_session` raises; what had finished is kept.
     """
-    from ...harness.lifecycle import play
+    from ...harness.lifecycle import run_session
 
     while (plan := collection.next_round()).episodes:
         everything = Plan((*_specs(collection, store.keys()), *plan.episodes), 0)
         store.update_run(counts={**store.run["counts"], "planned": len(everything.episodes)})
-        play(replace(collection.prepared, plan=everything), store, gl, console, over=lambda r: _keep(collection, store.folder, r))
+        run_session(
+            replace(collection.prepared, plan=everything),
+            store,
+            gl,
+            console,
+            on_record=lambda r: _keep(collection, store.folder, r),
+        )
     return store.run
 
 

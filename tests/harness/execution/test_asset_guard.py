@@ -4,7 +4,7 @@ import pytest
 from nora_bench.envs.errors import SuiteError
 from nora_bench.envs.packs import fingerprint
 from nora_bench.harness.errors import MissingRequirementError
-from nora_bench.harness.execution.asset_guard import AssetWatch
+from nora_bench.harness.execution.asset_guard import AssetGuard
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def pack(tmp_path):
 
 
 def watching(pack):
-    return AssetWatch(str(pack), fingerprint(pack), lambda: fingerprint(pack))
+    return AssetGuard(str(pack), fingerprint(pack), lambda: fingerprint(pack))
 
 
 def test_a_pack_that_stays_is_fine(pack):
@@ -57,11 +57,11 @@ def test_a_pack_of_which_files_are_missing_is_another_one(pack):
     def incomplete():
         raise SuiteError("lacks 1 file")
 
-    watch = AssetWatch(str(pack), fingerprint(pack), incomplete)
+    watch = AssetGuard(str(pack), fingerprint(pack), incomplete)
     (pack / "mesh.obj").unlink()
     with pytest.raises(MissingRequirementError, match="assets changed"):
         watch.require_same()
 
 
 def test_a_suite_without_assets_has_nothing_to_watch():
-    AssetWatch("", "0123456789abcdef", lambda: "").require_same()
+    AssetGuard("", "0123456789abcdef", lambda: "").require_same()

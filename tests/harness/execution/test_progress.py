@@ -3,7 +3,7 @@ import io
 import pytest
 from nora_bench.harness.cli import bar
 from nora_bench.harness.execution import progress
-from nora_bench.harness.execution.progress import LineProgress, LiveProgress, Tally, show
+from nora_bench.harness.execution.progress import LineProgress, LiveProgress, ProgressCounts, show
 from nora_bench.harness.planning.provenance import duration
 from nora_bench.results.statistics.intervals import Stratum, stratified
 from nora_bench.results.store.records import EpisodeRecord
@@ -42,9 +42,9 @@ def said(console):
 
 
 def test_the_tally_counts_successes_failures_and_errors_apart():
-    tally = Tally.of({"toy": 5}, [record(success=success) for success in (True, True, False, None)])
-    assert (tally.done, tally.total, tally.errors) == (4, 5, 1)
-    assert tally.suites["toy"].rate().startswith("2 to 3/4  50.0% to 75.0%  [")
+    counts = ProgressCounts.of({"toy": 5}, [record(success=success) for success in (True, True, False, None)])
+    assert (counts.done, counts.total, counts.errors) == (4, 5, 1)
+    assert counts.suites["toy"].rate().startswith("2 to 3/4  50.0% to 75.0%  [")
 
 
 def test_the_live_rate_is_that_of_tables():
@@ -52,13 +52,13 @@ def test_the_live_rate_is_that_of_tables():
     records = [record(task=0, init=i, success=i > 0) for i in range(4)]
     records += [record(task=1, init=i, seed=seed, success=i == 0 and seed == 0) for i in range(3) for seed in range(3)]
     expected = stratified([Stratum(1, [(0, 1), (1, 1), (1, 1), (1, 1)]), Stratum(1, [(1, 3), (0, 3), (0, 3)])])
-    assert Tally.of({"toy": 20}, records).suites["toy"].estimate() == (expected, expected)
+    assert ProgressCounts.of({"toy": 20}, records).suites["toy"].estimate() == (expected, expected)
 
 
 def test_an_interval_is_computed_only_when_there_is_news(monkeypatch):
     computed = []
     monkeypatch.setattr(progress, "stratified", lambda strata: computed.append(1) or stratified(strata))
-    count = Tally.of({"toy": 20}, [record(init=i) for i in range(10)]).suites["toy"]
+    count = ProgressCounts.of({"toy": 20}, [record(init=i) for i in range(10)]).suites["toy"]
     assert len(computed) == 0
     for _ in range(3):
         count.rate()
@@ -68,11 +68,11 @@ def test_an_interval_is_computed_only_when_there_is_news(monkeypatch):
 
 
 def test_the_pace_counts_this_session_only(monkeypatch):
-    tally = Tally.of({"toy": 10}, [record()] * 4)
-    assert tally.pace() == "pace not known yet"
-    monkeypatch.setattr(progress.time, "monotonic", lambda: tally.started + 120)
-    tally.add(record())
-    assert tally.pace() == "0.5 episodes/min, 10 min 00 s left"
+    counts = ProgressCounts.of({"toy": 10}, [record()] * 4)
+    assert counts.pace() == "pace not known yet"
+    monkeypatch.setattr(progress.time, "monotonic", lambda: counts.started + 120)
+    counts.add(record())
+    assert counts.pace() == "0.5 episodes/min, 10 min 00 s left"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(12.4, "12 s"), (200, "3 min 20 s"), (7500, "2 h 05 min"), (3599.9, "1 h 00 min")])
@@ -81,14 +81,14 @@ def test_durations_are_for_people(seconds, text):
 
 
 def test_a_terminal_gets_the_live_table_and_a_pipe_gets_lines(console):
-    live = show(Tally({}), terminal())
+    live = show(ProgressCounts({}), terminal())
     live.close()
     assert isinstance(live, LiveProgress)
-    assert isinstance(show(Tally({}), console), LineProgress)
+    assert isinstance(show(ProgressCounts({}), console), LineProgress)
 
 
 def test_lines_come_with_rates_and_the_rest(console):
-    lines = LineProgress(Tally.of({"toy": 3}, []), console)
+    lines = LineProgress(ProgressCounts.of({"toy": 3}, []), console)
     lines.finished(record())
     lines.finished(record(success=None))
     lines.close()
@@ -96,7 +96,7 @@ def test_lines_come_with_rates_and_the_rest(console):
 
 
 def test_lines_do_not_come_at_every_tick(console):
-    lines = LineProgress(Tally.of({"toy": 3}, []), console)
+    lines = LineProgress(ProgressCounts.of({"toy": 3}, []), console)
     for _ in range(3):
         lines.finished(record())
         lines.tick()
@@ -105,7 +105,7 @@ def test_lines_do_not_come_at_every_tick(console):
 
 def test_the_live_table_shows_suites_workers_and_pace():
     console = terminal()
-    live = LiveProgress(Tally.of({"toy": 3, "other": 2}, []), console)
+    live = LiveProgress(ProgressCounts.of({"toy": 3, "other": 2}, []), console)
     live.working(0, "toy/task0/init1/seed0")
     live.working(1, "")
     live.finished(record())

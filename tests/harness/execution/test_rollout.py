@@ -6,7 +6,7 @@ import pytest
 from fakes import ToyWorld, protocol, start_of
 from nora_bench.envs.base import EpisodeSpec, ObservationSpec, SimulationError
 from nora_bench.envs.errors import PolicyError
-from nora_bench.harness.execution.rollout import Done, Episode, Look
+from nora_bench.harness.execution.rollout import DecisionPoint, EpisodeOutcome, Rollout
 from nora_bench.policies.base import ActionChunk
 
 SPEC = EpisodeSpec("toy", 0, 0, 0, "toy/plain")
@@ -16,7 +16,7 @@ BUDGET = START + 10
 
 def begin(budget=BUDGET, world=None, **changes):
     """An episode at its first decision. The toy succeeds where it stands at zero, START steps of -1 away."""
-    episode = Episode(world or ToyWorld(), SPEC, protocol(**changes), ObservationSpec(), budget)
+    episode = Rollout(world or ToyWorld(), SPEC, protocol(**changes), ObservationSpec(), budget)
     episode.start()
     return episode
 
@@ -31,13 +31,13 @@ def down(steps):
 
 def test_any_step_ends_the_episode_inside_a_chunk():
     done = begin(success="any_step").play(down(START + 3))
-    assert isinstance(done, Done)
+    assert isinstance(done, EpisodeOutcome)
     assert (done.success, done.success_any, done.steps) == (True, True, START)
 
 
 def test_chunk_end_overlooks_success_inside_a_chunk():
     event = begin(success="chunk_end").play(down(START + 1))
-    assert isinstance(event, Look)
+    assert isinstance(event, DecisionPoint)
 
 
 def test_chunk_end_sees_success_at_the_end_of_a_chunk():

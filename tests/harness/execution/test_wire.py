@@ -6,7 +6,7 @@ import msgpack
 import numpy as np
 import pytest
 from nora_bench.harness.execution import wire
-from nora_bench.harness.execution.wire import Channel, Closed, Late, WireError, decode, encode
+from nora_bench.harness.execution.wire import Channel, WireError, WorkerClosed, WorkerTimeout, decode, encode
 
 PACK = msgpack.Packer().pack
 
@@ -124,30 +124,30 @@ def test_messages_in_one_packet_are_taken_one_by_one(ends):
 
 
 def test_waiting_has_a_deadline(ends):
-    with pytest.raises(Late, match=r"within 0\.05 s"):
+    with pytest.raises(WorkerTimeout, match=r"within 0\.05 s"):
         ends[0].receive(0.05)
 
 
 def test_half_a_message_has_a_deadline_too(ends):
     ends[0].socket.sendall(encode(look(a=1))[:-1])
-    with pytest.raises(Late):
+    with pytest.raises(WorkerTimeout):
         ends[1].receive(0.05)
 
 
 def test_a_peer_that_takes_nothing_is_late():
     left, right = socket.socketpair()
-    with pytest.raises(Late, match="did not take a look message"):
+    with pytest.raises(WorkerTimeout, match="did not take a look message"):
         Channel(left, send_deadline_s=0.05).send(look(a=np.zeros(1 << 22, np.uint8)))
     right.close()
 
 
 def test_a_peer_that_hangs_up_is_noticed(ends):
     ends[0].close()
-    with pytest.raises(Closed):
+    with pytest.raises(WorkerClosed):
         ends[1].receive(5)
 
 
 def test_sending_to_a_peer_that_has_hung_up_is_noticed(ends):
     ends[1].close()
-    with pytest.raises(Closed):
+    with pytest.raises(WorkerClosed):
         ends[0].send(look(a=1))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from nora_bench.envs.base import EpisodeSpec
-from nora_bench.harness.planning.early_stopping import Until
+from nora_bench.harness.planning.early_stopping import EarlyStopping
 from nora_bench.results.statistics.rounds import rounds
 from nora_bench.results.statistics.sequential import make_rule
 
@@ -186,7 +186,7 @@ def make_record():
 
 def test_a_result_of_a_later_round_waits_for_the_rounds_before(make_record):
     plan = rounds(specs(), 0, {("toy", task): str(task) for task in range(2)})
-    until = Until(make_rule("width<5", plan))
+    until = EarlyStopping(make_rule("width<5", plan))
     (first, second), (later, _) = [[entry.episodes[0] for entry in one] for one in plan[:2]]
-    kept = [[record.key for record in until.admit(make_record(spec))] for spec in (later, first, second)]
+    kept = [[record.key for record in until.accept(make_record(spec))] for spec in (later, first, second)]
     assert kept == [[], [first.key], [second.key, later.key]]

@@ -6,7 +6,7 @@ from nora_bench.harness.config import parse
 from nora_bench.harness.errors import MissingRequirementError
 from nora_bench.harness.planning import estimate as module
 from nora_bench.harness.planning.estimate import choose_workers, estimate, require_room
-from nora_bench.harness.planning.plan import find_stage, make_plan
+from nora_bench.harness.planning.plan import make_plan, resolve_setup
 from nora_bench.policies.baselines import Zero
 
 
@@ -45,9 +45,9 @@ def test_workers_asked_for_are_given(machine):
 
 def found(tmp_path, policy=None, **values):
     config = parse({"suite": "fakes:toy", **values})
-    stage = find_stage(config)
-    plan, policy = make_plan(config, stage, stochastic=True), policy or Zero(chunk=3)
-    return estimate(plan, stage, policy, 2, config.max_steps, tmp_path / "not" / "there")
+    setup = resolve_setup(config)
+    plan, policy = make_plan(config, setup, stochastic=True), policy or Zero(chunk=3)
+    return estimate(plan, setup, policy, 2, config.max_steps, tmp_path / "not" / "there")
 
 
 def test_a_policys_chunk_bounds_the_decisions(tmp_path):

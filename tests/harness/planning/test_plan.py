@@ -3,12 +3,12 @@ import sys
 import pytest
 from nora_bench.harness.config import parse
 from nora_bench.harness.errors import InputError, MissingRequirementError
-from nora_bench.harness.planning.plan import find_stage, make_plan
+from nora_bench.harness.planning.plan import make_plan, resolve_setup
 
 
 def plan(stochastic=True, **values):
     config = parse({"suite": "fakes:toy", **values})
-    return make_plan(config, find_stage(config), stochastic=stochastic)
+    return make_plan(config, resolve_setup(config), stochastic=stochastic)
 
 
 def scenes(found):
@@ -60,8 +60,8 @@ def test_keys_are_unique_over_suites():
 
 
 def test_a_group_stands_for_its_suites():
-    stage = find_stage(parse({"suite": "libero"}))
-    assert [suite.name for suite in stage.suites] == ["libero_spatial", "libero_object", "libero_goal", "libero_10"]
+    setup = resolve_setup(parse({"suite": "libero"}))
+    assert [suite.name for suite in setup.suites] == ["libero_spatial", "libero_object", "libero_goal", "libero_10"]
 
 
 def test_simplerenv_is_planned_as_upstreams_scripts_play_it():
@@ -102,45 +102,45 @@ def test_variants_count_as_initial_states_to_start_from():
 
 
 def test_a_task_may_have_a_budget_of_its_own():
-    stage = find_stage(parse({"suite": "fakes:toy_looks"}))
-    found = make_plan(parse({"suite": "fakes:toy_looks", "episodes": 1}), stage, stochastic=True)
-    assert [stage.steps(spec) for spec in found.episodes] == [20, 21, 20]
+    setup = resolve_setup(parse({"suite": "fakes:toy_looks"}))
+    found = make_plan(parse({"suite": "fakes:toy_looks", "episodes": 1}), setup, stochastic=True)
+    assert [setup.steps(spec) for spec in found.episodes] == [20, 21, 20]
 
 
 def test_drawers_have_more_time_than_objects():
-    stage = find_stage(parse({"suite": "simpler"}))
-    found = make_plan(parse({"suite": "simpler", "episodes": 1}), stage, stochastic=True)
-    assert [stage.steps(spec) for spec in found.episodes] == [80, 80, 113, 113] * 2
+    setup = resolve_setup(parse({"suite": "simpler"}))
+    found = make_plan(parse({"suite": "simpler", "episodes": 1}), setup, stochastic=True)
+    assert [setup.steps(spec) for spec in found.episodes] == [80, 80, 113, 113] * 2
 
 
 def test_an_episode_is_told_by_its_suite_where_the_suite_has_something_to_say():
-    stage = find_stage(parse({"suite": "simpler-vm"}))
-    (spec,) = make_plan(parse({"suite": "simpler-vm", "tasks": "move_near", "episodes": 1}), stage, stochastic=True).episodes
-    assert stage.instruction(spec) == "move blue plastic bottle near pepsi can"
+    setup = resolve_setup(parse({"suite": "simpler-vm"}))
+    (spec,) = make_plan(parse({"suite": "simpler-vm", "tasks": "move_near", "episodes": 1}), setup, stochastic=True).episodes
+    assert setup.instruction(spec) == "move blue plastic bottle near pepsi can"
 
 
 def test_the_first_backend_plays_in_this_interpreter():
-    stage = find_stage(parse({"suite": "fakes:toy_looks"}))
-    assert (stage.backend, stage.python) == ("here", sys.executable)
+    setup = resolve_setup(parse({"suite": "fakes:toy_looks"}))
+    assert (setup.backend, setup.python) == ("here", sys.executable)
 
 
 def test_an_interpreter_for_the_family_brings_the_backend_that_needs_one():
-    stage = find_stage(parse({"suite": "fakes:toy_looks", "python": f"toy={sys.executable}"}))
-    assert stage.backend == "abroad"
+    setup = resolve_setup(parse({"suite": "fakes:toy_looks", "python": f"toy={sys.executable}"}))
+    assert setup.backend == "abroad"
 
 
 def test_another_backend_may_be_played_in_a_named_interpreter():
-    stage = find_stage(parse({"suite": "fakes:toy_looks", "python": f"toy={sys.executable}", "backend": "here"}))
-    assert stage.backend == "here"
+    setup = resolve_setup(parse({"suite": "fakes:toy_looks", "python": f"toy={sys.executable}", "backend": "here"}))
+    assert setup.backend == "here"
 
 
 def test_a_backend_of_its_own_interpreter_is_not_played_without():
     with pytest.raises(MissingRequirementError, match="--python toy=/path/to/python"):
-        find_stage(parse({"suite": "fakes:toy_looks", "backend": "abroad"}))
+        resolve_setup(parse({"suite": "fakes:toy_looks", "backend": "abroad"}))
 
 
 def test_the_default_protocol_is_the_suites():
-    assert find_stage(parse({"suite": "libero_goal"})).protocol.name == "libero/openvla"
+    assert resolve_setup(parse({"suite": "libero_goal"})).protocol.name == "libero/openvla"
 
 
 @pytest.mark.parametrize(

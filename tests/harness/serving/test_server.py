@@ -18,7 +18,7 @@ from nora_bench.envs import protocols
 from nora_bench.envs.base import ObservationSpec
 from nora_bench.envs.errors import PolicyError
 from nora_bench.harness.errors import InputError
-from nora_bench.harness.serving.batching import Stopping
+from nora_bench.harness.serving.batching import ServerStopping
 from nora_bench.harness.serving.server import Address
 from nora_bench.policies.base import ActionChunk, BasePolicy, EpisodeStateLost, PolicyContext
 from nora_bench.policies.registry import load
@@ -405,10 +405,10 @@ def test_a_message_above_the_limit_ends_the_connection(tmp_path, monkeypatch):
 
 
 def test_what_is_asked_while_the_server_stops_is_refused(tmp_path):
-    with served(Diary(), tmp_path) as (_, desk):
+    with served(Diary(), tmp_path) as (_, batcher):
         pass
     with pytest.raises(Exception, match="the server is stopping"):
-        desk.ask("me", [observation()]).result(timeout=5)
+        batcher.submit("me", [observation()]).result(timeout=5)
 
 
 def test_a_client_whose_question_was_waiting_when_the_server_stopped_is_hung_up_on(tmp_path):
@@ -416,8 +416,8 @@ def test_a_client_whose_question_was_waiting_when_the_server_stopped_is_hung_up_
     from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK
     from websockets.sync.client import connect
 
-    with served(Diary(), tmp_path) as (url, desk):
-        desk.ask = lambda client, observations: refused()
+    with served(Diary(), tmp_path) as (url, batcher):
+        batcher.submit = lambda client, observations: refused()
         with connect(url) as asking:
             asking.recv(timeout=5)
             asking.send(codec.pack({"prompt": "go home"}))
@@ -428,7 +428,7 @@ def test_a_client_whose_question_was_waiting_when_the_server_stopped_is_hung_up_
 
 def refused():
     future = Future()
-    future.set_exception(Stopping("the server is stopping"))
+    future.set_exception(ServerStopping("the server is stopping"))
     return future
 
 
