@@ -12,7 +12,7 @@ from ..policies.nora.parity.recordings import Recordings
 
 if TYPE_CHECKING:
     from ..policies.nora.model.reference import NoraModel
-    from .preference.loss import FlowTerms, Frozen
+    from .preference.loss import FlowTerms, FrozenReference
     from .world_model.model import WorldModel
 
 AMPLIFIED = 1e-4
@@ -51,27 +51,27 @@ def _dpo(recordings: Recordings) -> Iterator[Check]:
     import torch
 
     from ..policies.nora.checkpoint import open_checkpoint
-    from .preference.loss import Frozen
+    from .preference.loss import FrozenReference
 
     checkpoint = open_checkpoint(str(recordings.folder / "weights.safetensors"))
     before, policy = (checkpoint.model("cpu", torch.float32) for _ in range(2))
     policy.load_state_dict(recordings.all_of("dpo_policy_weights.safetensors"), strict=False)
-    yield from _released(recordings, policy.requires_grad_(True), Frozen(before, released=True))
+    yield from _released(recordings, policy.requires_grad_(True), FrozenReference(before, released=True))
     with torch.no_grad():
-        reference = Frozen(before)
+        reference = FrozenReference(before)
         yield from _paper(recordings, policy, reference)
         yield from _token_dpo(recordings, policy, reference)
 
 
-def _flow_terms(recordings: Recordings, policy: NoraModel, reference: Frozen, draws: tuple[Any, Any]) -> FlowTerms:
+def _flow_terms(recordings: Recordings, policy: NoraModel, reference: FrozenReference, draws: tuple[Any, Any]) -> FlowTerms:
     """Terms of the recorded pairs over the recorded training prompts; `draws` are noise and time of winners, then losers."""
     import torch
 
-    from .preference.loss import Shown, flow_terms
+    from .preference.loss import PromptBatch, flow_terms
 
     mask = recordings.get(TOKENS, "train.expert_attention").bool()
     pairs = torch.cat([recordings.get(DPO, f"dpo.actions_{side}") for side in ("winner", "loser")])
-    return flow_terms(policy, reference, Shown(_inputs(recordings), mask), pairs, *draws)
+    return flow_terms(policy, reference, PromptBatch(_inputs(recordings), mask), pairs, *draws)
 
 
 def _inputs(recordings: Recordings) -> tuple[Any, ...]:
@@ -79,7 +79,7 @@ def _inputs(recordings: Recordings) -> tuple[Any, ...]:
     return tuple(recordings.get(TOKENS, f"train.{name}") for name in INPUTS)
 
 
-def _released(recordings: Recordings, policy: NoraModel, reference: Frozen) -> Iterator[Check]:
+def _released(recordings: Recordings, policy: NoraModel, reference: FrozenReference) -> Iterator[Check]:
     from ..policies.nora.model.reference import token_loss
     from .preference.loss import flow_dpo
     from .preference.objective import RELEASED
@@ -135,7 +135,7 @@ def _errors(recordings: Recordings, terms: FlowTerms, case: str, reduction: str,
             yield _close(f"{case}/{who} {side}", "squared errors of DPO's terms", ours, theirs)
 
 
-def _paper(recordings: Recordings, policy: NoraModel, reference: Frozen) -> Iterator[Check]:
+def _paper(recordings: Recordings, policy: NoraModel, reference: FrozenReference) -> Iterator[Check]:
     import torch
 
     from .preference.loss import flow_dpo
@@ -148,7 +148,7 @@ def _paper(recordings: Recordings, policy: NoraModel, reference: Frozen) -> Iter
     yield _close(case, "DPO loss", loss.loss.reshape(1), recordings.get(DPO, f"{case}.loss"), AMPLIFIED)
 
 
-def _token_dpo(recordings: Recordings, policy: NoraModel, reference: Frozen) -> Iterator[Check]:
+def _token_dpo(recordings: Recordings, policy: NoraModel, reference: FrozenReference) -> Iterator[Check]:
     import torch
 
     from .preference.loss import token_dpo, token_log_probabilities
@@ -244,7 +244,7 @@ def _predictions(recordings: Recordings, model: WorldModel) -> Iterator[Check]:
 
 
 def _rewards(recordings: Recordings, model: WorldModel) -> Iterator[Check]:
-    from .preference.pairs import best_and_worst
+    from .preference.pairs import chosen_and_rejected
     from .preference.rewards import Reward, imagine, score
 
     get = lambda name: recordings.get(WORLD, name)  # noqa: E731
@@ -264,7 +264,7 @@ def _rewards(recordings: Recordings, model: WorldModel) -> Iterator[Check]:
             yield _close(f"{case}/weight {weight}", "rewards", -scores.total, costs)
             yield _close(f"{case}/weight {weight}", "goal rewards", -scores.goal, get(f"{case}.goal_energy"))
             yield _close(f"{case}/weight {weight}", "action rewards", -scores.action, get("action_l1_mean"))
-            chosen = scores.total.new_tensor(best_and_worst(scores.total.numpy()))
+            chosen = scores.total.new_tensor(chosen_and_rejected(scores.total.numpy()))
             yield Check(
                 f"{case}/weight {weight}", "winner and loser", largest(chosen, get(f"{case}.chosen_rejected_w{weight}")), 0.0
             )

@@ -33,8 +33,8 @@ EXPERT_CHUNK = 5
 TRUSTED = "--policy {kind} --policy-arg checkpoint={name} --policy-arg trust_remote_code=true"
 OTHERS = {"openvla": TRUSTED, "spatialvla": TRUSTED, "lerobot": "--policy lerobot --policy-arg path={name}"}
 """Families of checkpoints with a policy of their own -> how it is asked for."""
-EMBEDDED = Path(__file__).parent / "nano_checkpoint"
-EMBEDDED_NAME = "nora-1.5-nano"
+BUNDLED = Path(__file__).parent / "nano_checkpoint"
+BUNDLED_NAME = "nora-1.5-nano"
 """The checkpoint of the package. Records call it so: its weights' hash stands beside, its folder is another on every machine."""
 
 
@@ -182,8 +182,8 @@ def locate(name: str, *, wanted: str = WEIGHTS, also: Sequence[str] = ()) -> Pat
         if path.is_file() and path.suffix != ".safetensors":
             raise CheckpointError(f"{path} is not a .safetensors file; other formats can run code and are not read")
         return path
-    if name == EMBEDDED_NAME:
-        return EMBEDDED
+    if name == BUNDLED_NAME:
+        return BUNDLED
     if name.count("/") != 1 or name.startswith((".", "/", "~")) or name.endswith(".safetensors"):
         raise CheckpointError(f"there is no checkpoint at {name}")
     return _from_hub(name, wanted, also)

@@ -18,7 +18,7 @@ def most_tokens(chunk: int, action_size: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ModelOutput:
     """What a model said at one decision."""
 
     status: str
@@ -29,7 +29,7 @@ class Answer:
 
 def read_tokens(
     rows: Sequence[Sequence[int]], ids: TokenIds, fast: FastTokenizer, horizon: int, action_size: int
-) -> list[Answer]:
+) -> list[ModelOutput]:
     """The chunk of each row of generated tokens; everything after a row's end-of-turn token is ignored.
 
     As released, every action token counts wherever it stands, and other tokens are skipped.
@@ -39,13 +39,13 @@ def read_tokens(
     actions = [[t - ids.first_action for t in row if ids.first_action <= t <= ids.last_action] for row in answers]
     decoded = fast.decode(actions, horizon, action_size)
     return [
-        Answer("cut" if d.status == "malformed" and d.actions is None and not end else d.status, d.actions)
+        ModelOutput("cut" if d.status == "malformed" and d.actions is None and not end else d.status, d.actions)
         for d, end in zip(decoded, ended, strict=True)
     ]
 
 
-def read_flow(chunk: Array) -> Answer:
+def read_flow(chunk: Array) -> ModelOutput:
     """A sampled chunk [steps, action size]; numbers that are none make it malformed."""
     if not np.isfinite(chunk).all():
-        return Answer("malformed", None)
-    return Answer("ok", chunk.astype(np.float64))
+        return ModelOutput("malformed", None)
+    return ModelOutput("ok", chunk.astype(np.float64))

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from ...envs.errors import PolicyError
 from ..base import PolicyContext
-from .checkpoint import EMBEDDED, EMBEDDED_NAME
+from .checkpoint import BUNDLED, BUNDLED_NAME
 from .policy import NoraPolicy, require
 
 
-class EmbeddedNano(NoraPolicy):
+class BundledNano(NoraPolicy):
     """The trained nano model that comes with the package: LIBERO's four suites, from picture and instruction, on a CPU."""
 
     def __init__(
@@ -31,19 +31,19 @@ class EmbeddedNano(NoraPolicy):
         One thread, because more would wait for each other longer than a model of this size computes.
         """
         options: dict[str, Any] = {"execute": execute, "steps": steps, "noise": noise, "threads": threads, "batch": batch}
-        super().__init__(str(EMBEDDED), "flow", device=device, compile=compile, **options)
+        super().__init__(str(BUNDLED), "flow", device=device, compile=compile, **options)
 
     def setup(self, context: PolicyContext) -> None:
         """Load the weights. Raises PolicyError for a suite that it never saw: published statistics would not be its own."""
         if unseen := [suite for suite in context.suites if suite not in self.checkpoint.norm_stats]:
             seen = ", ".join(sorted(self.checkpoint.norm_stats))
             raise PolicyError(
-                f"{EMBEDDED_NAME} was trained on {seen} alone, not on {', '.join(unseen)}. Others: nora-bench list policies"
+                f"{BUNDLED_NAME} was trained on {seen} alone, not on {', '.join(unseen)}. Others: nora-bench list policies"
             )
         super().setup(context)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        return {**super().fingerprint(), "checkpoint": EMBEDDED_NAME}
+        return {**super().fingerprint(), "checkpoint": BUNDLED_NAME}
 
 
 class UntrainedNano(NoraPolicy):

@@ -18,8 +18,8 @@ from ..images import check_steps, model_image
 from .action_stats import Statistics
 from .checkpoint import Checkpoint, execute_problem, locate, noise_scale, open_checkpoint, read_json
 from .config import INSTALL
-from .decoding import Answer, most_tokens
-from .predictor import Predictor, Question
+from .decoding import ModelOutput, most_tokens
+from .predictor import ModelInputs, Predictor
 from .prompt import Prompter
 from .weights import digest
 
@@ -176,7 +176,7 @@ class NoraPolicy(BasePolicy):
     def _predictor(self) -> Predictor:
         import torch
 
-        from .model.engine import Greedy
+        from .model.engine import DecodingConfig
 
         device = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
         on_gpu = device.startswith("cuda")
@@ -184,7 +184,7 @@ class NoraPolicy(BasePolicy):
             torch.set_num_threads(self.threads)
         dtype = ("bfloat16" if on_gpu else "float32") if self.dtype == "auto" else self.dtype
         ids = self.prompter.ids
-        greedy = Greedy(
+        greedy = DecodingConfig(
             ids.end_of_turn, self.repetition_penalty, (ids.first_action, ids.last_action) if self.constrained else None
         )
         model = self.checkpoint.model(device, getattr(torch, dtype))
@@ -192,15 +192,15 @@ class NoraPolicy(BasePolicy):
         backend = "inductor" if self.compile else None
         return Predictor(model, ids, rows, self.chunk, self.steps, self.new_tokens, greedy, self.fast, backend)
 
-    def _question(self, observation: Observation) -> Question:
+    def _question(self, observation: Observation) -> ModelInputs:
         config = self.checkpoint.config
         image = model_image(observation.env_observation.images["primary"], config.image_size, self._image_steps)
         text = observation.instruction.lower() if self.lower_case else observation.instruction
         shape = (self.chunk, config.action_size)
         noise = np.float32(self.noise) * observation.rng().standard_normal(shape, np.float32) if self.mode == "flow" else None
-        return Question(self.prompter.prompt(text), image, noise)
+        return ModelInputs(self.prompter.prompt(text), image, noise)
 
-    def _chunk_of(self, observation: Observation, answer: Answer) -> ActionChunk:
+    def _chunk_of(self, observation: Observation, answer: ModelOutput) -> ActionChunk:
         if observation.decision == 0:
             self._last.pop(observation.key, None)
         if answer.status != "ok" and self.on_bad != "released":

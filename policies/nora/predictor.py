@@ -10,12 +10,12 @@ import numpy as np
 
 from ...envs.types import Array
 from ..fast import FastTokenizer
-from .decoding import Answer, read_flow, read_tokens
+from .decoding import ModelOutput, read_flow, read_tokens
 from .pixels import patches
 from .prompt import TokenIds, rotary_positions
 
 if TYPE_CHECKING:
-    from .model.engine import Engine, Greedy, Inputs
+    from .model.engine import DecodingConfig, Engine, Inputs
     from .model.reference import NoraModel
 
 LENGTH_STEP = 32
@@ -23,7 +23,7 @@ LENGTH_STEP = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ModelInputs:
     """One decision, ready for the model."""
 
     prompt: Sequence[int]
@@ -51,16 +51,16 @@ class Predictor:
     chunk: int
     steps: int
     new_tokens: int
-    greedy: Greedy
+    greedy: DecodingConfig
     fast: FastTokenizer | None
     """None for the flow."""
     backend: str | None = None
     """Compiler of the fast path; see `Engine`."""
     _engines: dict[int, Engine] = field(default_factory=dict)
 
-    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+    def answer(self, questions: Sequence[ModelInputs]) -> list[ModelOutput]:
         """One answer per question, in order."""
-        answers: dict[int, Answer] = {}
+        answers: dict[int, ModelOutput] = {}
         for length in sorted({question.length for question in questions}):
             same = [index for index, question in enumerate(questions) if question.length == length]
             for start in range(0, len(same), self.rows):
@@ -68,7 +68,7 @@ class Predictor:
                 answers.update(zip(batch, self._batch(length, [questions[index] for index in batch]), strict=True))
         return [answers[index] for index in range(len(questions))]
 
-    def _batch(self, length: int, questions: list[Question]) -> list[Answer]:
+    def _batch(self, length: int, questions: list[ModelInputs]) -> list[ModelOutput]:
         import torch
 
         filled = questions + [questions[0]] * (self.rows - len(questions))
@@ -83,14 +83,14 @@ class Predictor:
         return read_tokens(tokens, self.ids, self.fast, self.chunk, self.model.config.action_size)
 
     def _engine(self, length: int) -> Engine:
-        from .model.engine import Engine, Shape
+        from .model.engine import Engine, StaticShape
 
         if length not in self._engines:
-            shape = Shape(self.rows, length, self.chunk, self.steps, self.new_tokens if self.fast else 0)
+            shape = StaticShape(self.rows, length, self.chunk, self.steps, self.new_tokens if self.fast else 0)
             self._engines[length] = Engine(self.model, shape, self.ids.image, self.greedy, self.backend)
         return self._engines[length]
 
-    def _inputs(self, length: int, questions: list[Question]) -> Inputs:
+    def _inputs(self, length: int, questions: list[ModelInputs]) -> Inputs:
         import torch
 
         from .model.engine import Inputs

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from ..base import Policy
-from .nano_policy import EmbeddedNano, UntrainedNano
+from .nano_policy import BundledNano, UntrainedNano
 from .policy import NoraPolicy
 
 
@@ -29,7 +29,7 @@ NORA_15_FAST = _preset(
     "NORA-1.5-FAST: action tokens of the same weights.", NoraPolicy, checkpoint="declare-lab/nora-1.5", mode="fast"
 )
 NORA_15_DPO = _preset("NORA-1.5 after preference optimisation.", NoraPolicy, mode="flow")
-NORA_15_NANO = _preset("NORA-1.5, tiny, trained on LIBERO's suites; comes with the package.", EmbeddedNano)
+NORA_15_NANO = _preset("NORA-1.5, tiny, trained on LIBERO's suites; comes with the package.", BundledNano)
 NORA_15_UNTRAINED = _preset("NORA-1.5, tiny and untrained, made on the fly.", UntrainedNano, expert=True)
 NORA_UNTRAINED = _preset("NORA, tiny and untrained, made on the fly.", UntrainedNano, expert=False)
 

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from nora_bench.policies.nora.checkpoint import open_checkpoint
 from nora_bench.policies.nora.config import FULL_BACKBONE, ExpertConfig, NoraConfig
-from nora_bench.policies.nora.model.engine import Engine, Greedy, Inputs, Shape
+from nora_bench.policies.nora.model.engine import DecodingConfig, Engine, Inputs, StaticShape
 from nora_bench.policies.nora.model.reference import NoraModel
 from nora_bench.policies.nora.nano import untrained, write_nano
 from nora_bench.policies.nora.prompt import rotary_positions
@@ -118,7 +118,7 @@ def plain_generate(c: Case) -> Callable[[], torch.Tensor]:
 
 
 def fast_sample(c: Case, rows: int, noise: torch.Tensor, backend: str | None) -> Callable[[], torch.Tensor]:
-    engine = Engine(c.model, Shape(rows, c.length, CHUNK, STEPS, 0), c.image, Greedy(-1), backend)
+    engine = Engine(c.model, StaticShape(rows, c.length, CHUNK, STEPS, 0), c.image, DecodingConfig(-1), backend)
     given, noise = c.inputs(rows, c.length), noise[:1].expand(rows, -1, -1).contiguous()
     return lambda: engine.sample(given, noise)
 
@@ -127,7 +127,7 @@ def fast_generate(c: Case, rows: int, backend: str | None) -> Callable[[], torch
     stop = c.model.config.backbone["eos_token_id"]
     vocabulary = c.model.vlm.model.language_model.embed_tokens.num_embeddings
     # The same ban on the stop token that `min_new_tokens` is: both sides generate equally many tokens.
-    engine = Engine(c.model, Shape(rows, c.length, 0, 1, NEW_TOKENS), c.image, Greedy(-1), backend)
+    engine = Engine(c.model, StaticShape(rows, c.length, 0, 1, NEW_TOKENS), c.image, DecodingConfig(-1), backend)
     engine.allowed = torch.arange(vocabulary, device=c.ids.device) != stop
     given = c.inputs(rows, c.length)
     return lambda: engine.generate(given)

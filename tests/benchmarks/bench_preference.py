@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 from bench_training import WORDS, Noise, full
-from nora_bench.training.models.init import NanoSizes, Start, drawn
+from nora_bench.training.models.init import InitialModel, NanoSizes, init_nano
 from nora_bench.training.preference.collate import Batcher
 from nora_bench.training.preference.objective import DpoSettings, FlowPairs, FlowPreference
 from nora_bench.training.sft.objective import Sft, SftSettings
@@ -53,7 +53,7 @@ def update(objective: torch.nn.Module, batch: object, device: str) -> Callable[[
     return run
 
 
-def preference(start: Start, batch: int, settings: DpoSettings, *, expert_only: bool) -> tuple[FlowPreference, FlowPairs]:
+def preference(start: InitialModel, batch: int, settings: DpoSettings, *, expert_only: bool) -> tuple[FlowPreference, FlowPairs]:
     """The objective, and pairs at the states that supervised training sees."""
     examples = Noise(start.model.config.image_size)
     shown = Batcher(start.model.config, start.prompter).shown(examples.images[:batch], [WORDS] * batch)
@@ -77,8 +77,8 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
 
-    def start() -> Start:
-        return full() if given.size == "full" else drawn(NanoSizes(), 0, None, {})
+    def start() -> InitialModel:
+        return full() if given.size == "full" else init_nano(NanoSizes(), 0, None, {})
 
     def run_of(name: str) -> Callable[[], None]:
         if name == SUPERVISED:

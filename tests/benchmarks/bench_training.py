@@ -25,7 +25,7 @@ from nora_bench.policies.nora.prompt import Prompter
 from nora_bench.training.engine import metrics
 from nora_bench.training.engine.config import LoopSettings, read_recipe
 from nora_bench.training.engine.trainer import train
-from nora_bench.training.models.init import NanoSizes, Start, drawn
+from nora_bench.training.models.init import InitialModel, NanoSizes, init_nano
 from nora_bench.training.sft.objective import Sft, SftBatch, SftSettings
 from nora_bench.training.sft.recipe import SftRecipe
 from nora_bench.training.sft.stage import prepare
@@ -51,7 +51,7 @@ class Noise:
         return SftBatch(self.images[indices], [WORDS] * len(indices), self.chunks[indices], np.ones((len(indices), 5), bool))
 
 
-def full() -> Start:
+def full() -> InitialModel:
     """NORA-1.5 at its released sizes on the GPU, random weights, with a small tokenizer of its vocabulary's layout."""
     with tempfile.TemporaryDirectory() as folder:
         vocabulary = write_tokenizer(Path(folder) / "tokenizer.json")
@@ -59,7 +59,7 @@ def full() -> Start:
         config = NoraConfig({**FULL_BACKBONE, **ids}, ExpertConfig(), 5)
         prompter = Prompter.load(Path(folder), config.image_tokens)
     model = untrained(config, 0, "cuda").train()
-    return Start(model, prompter, FastTokenizer.fit(list(Noise(8).chunks), vocab_size=512), {}, {})
+    return InitialModel(model, prompter, FastTokenizer.fit(list(Noise(8).chunks), vocab_size=512), {}, {})
 
 
 def operations(objective: Sft, length: int) -> float:
@@ -112,7 +112,7 @@ def main() -> None:
     if given.size == "full":
         return measure(Sft(full(), SftSettings(gradient_checkpointing=given.checkpointing)), Noise(224), loop)
     settings = SftSettings(token_weight=0.0, flow_weight=1.0, draws=4)
-    return measure(Sft(drawn(NanoSizes(), 0, None, {}), settings), Noise(112), loop)
+    return measure(Sft(init_nano(NanoSizes(), 0, None, {}), settings), Noise(112), loop)
 
 
 if __name__ == "__main__":

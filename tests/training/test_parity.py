@@ -13,7 +13,14 @@ from nora_bench.policies.nora.parity.recordings import Recordings
 from nora_bench.policies.nora.prompt import Prompter
 from nora_bench.training.parity import compare
 from nora_bench.training.preference.collate import Batcher
-from nora_bench.training.preference.loss import Frozen, flow_dpo, flow_terms, squared_error, token_dpo, token_log_probabilities
+from nora_bench.training.preference.loss import (
+    FrozenReference,
+    flow_dpo,
+    flow_terms,
+    squared_error,
+    token_dpo,
+    token_log_probabilities,
+)
 from nora_bench.training.preference.rewards import Reward, imagine, score
 from nora_bench.training.world_model.checkpoint import untrained
 from nora_bench.training.world_model.config import PredictorConfig, WorldModelConfig
@@ -81,7 +88,7 @@ def record_flow(folder, before, policy, shown, labels, chunk):
     save(folder, "training.safetensors", **{f"train__{name}": value for name, value in train.items()})
     pairs, noise, time = draw(4, chunk, 7, seed=1), draw(4, chunk, 7, seed=2), torch.tensor([0.2, 0.9, 0.5, 0.3])
     out = {"actions_winner": pairs[:2], "actions_loser": pairs[2:], "noise": noise, "time": time}
-    terms = flow_terms(policy, Frozen(before, released=True), shown, pairs, noise, time)
+    terms = flow_terms(policy, FrozenReference(before, released=True), shown, pairs, noise, time)
     loss = flow_dpo(terms, 250.0, "mean")
     loss.loss.backward()
     for who, velocity in (("policy", terms.policy), ("ref", terms.reference)):
@@ -94,7 +101,7 @@ def record_flow(folder, before, policy, shown, labels, chunk):
     out |= {"released__grad__action_out_proj__weight": policy.action_out_proj.weight.grad}
     with torch.no_grad():
         both = torch.cat([noise[:2], noise[:2]]), torch.cat([time[:2], time[:2]])
-        terms = flow_terms(policy, Frozen(before), shown, pairs, *both)
+        terms = flow_terms(policy, FrozenReference(before), shown, pairs, *both)
         for who, velocity in (("policy", terms.policy), ("ref", terms.reference)):
             for side, part in zip(SIDES, (slice(2), slice(2, 4)), strict=True):
                 out[f"paper__{who}_sse_{side}"] = squared_error(velocity, terms.target, "sum")[part]

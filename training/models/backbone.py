@@ -21,7 +21,7 @@ from ...policies.nora.model.reference import NoraModel
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class BackboneOutput:
     """What the backbone made of pictures and instructions."""
 
     cache: list[tuple[Tensor, Tensor]]
@@ -56,7 +56,7 @@ class Backbone(nn.Module):
         """Whose backbone it is."""
         return self._held[0]
 
-    def forward(self, ids: Tensor, positions: Tensor, pixels: Tensor, *, logits: bool) -> Seen:
+    def forward(self, ids: Tensor, positions: Tensor, pixels: Tensor, *, logits: bool) -> BackboneOutput:
         """One pass.
 
         Args:
@@ -78,7 +78,7 @@ class Backbone(nn.Module):
             hidden, kv = self._run(_decode, layer, hidden, rope, final and not logits)
             cache.append(kv)
         scores = self.model.vlm.lm_head(_norm(text.norm, hidden)) if logits else None
-        return Seen(cache, image, last, scores)
+        return BackboneOutput(cache, image, last, scores)
 
     def look(self, pixels: Tensor) -> Tensor:
         """[B, image tokens, H] of pictures."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from ...policies.nora.checkpoint import Checkpoint, execute_problem, noise_scale, open_checkpoint, read_json
 from ...policies.nora.weights import TIED
 from ..engine.config import TrainingError
-from .init import Start
+from .init import InitialModel
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 BESIDE = ("norm_stats.json", "tokenizer.json", "fast_tokenizer")
@@ -92,7 +92,7 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def write_policy(start: Start, weights: Mapping[str, Tensor], folder: Path, *, tokens: bool = False) -> None:
+def write_policy(start: InitialModel, weights: Mapping[str, Tensor], folder: Path, *, tokens: bool = False) -> None:
     """Write weights, configuration, tokenizers and statistics.
 
     Args:

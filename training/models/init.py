@@ -24,7 +24,7 @@ STD = 0.02
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialModel:
     """A model and what belongs to it."""
 
     model: NoraModel
@@ -47,7 +47,7 @@ def from_checkpoint(
     chunk: int | None = None,
     tokens: bool = True,
     seed: int = 0,
-) -> Start:
+) -> InitialModel:
     """Start from a path or hub id. Raises CheckpointError, FastError, PolicyError.
 
     Args:
@@ -73,7 +73,7 @@ def from_checkpoint(
     if chunk:
         settings.pop("execute", None)  # was said of the chunk that the checkpoint had
     prompter = Prompter.load(words, found.config.image_tokens)
-    return Start(model, prompter, FastTokenizer.load(codes) if codes else None, settings, found.norm_stats)
+    return InitialModel(model, prompter, FastTokenizer.load(codes) if codes else None, settings, found.norm_stats)
 
 
 def with_expert(model: NoraModel, width: int, seed: int) -> NoraModel:
@@ -141,7 +141,7 @@ class NanoSizes:
     """Standard deviation of the biases of queries and keys in the backbone."""
 
 
-def drawn(sizes: NanoSizes, seed: int, fast: FastTokenizer | None, norm_stats: Mapping[str, Any]) -> Start:
+def init_nano(sizes: NanoSizes, seed: int, fast: FastTokenizer | None, norm_stats: Mapping[str, Any]) -> InitialModel:
     """A nano model to start from. Raises ValueError where the sizes fit no model."""
     with tempfile.TemporaryDirectory() as folder:
         vocabulary = write_tokenizer(Path(folder) / "tokenizer.json")
@@ -153,7 +153,7 @@ def drawn(sizes: NanoSizes, seed: int, fast: FastTokenizer | None, norm_stats: M
     settings = {"vlm_config": config.backbone, "chunk": sizes.chunk, "image_size": sizes.image_size, "crop": False}
     settings |= {"token_head": False}  # until tokens are learned
     settings |= {"noise": 0.0}  # a scripted expert's labels jitter, which sampling would repeat (docs/guide/training.md)
-    return Start(model.train(), prompter, fast, settings, norm_stats)
+    return InitialModel(model.train(), prompter, fast, settings, norm_stats)
 
 
 def _config(sizes: NanoSizes, vocabulary: dict[str, int]) -> NoraConfig:

@@ -14,7 +14,7 @@ from ...policies.nora.config import NoraConfig
 from ...policies.nora.model.reference import IGNORED
 from ...policies.nora.pixels import patches
 from ...policies.nora.prompt import Prompter, rotary_positions
-from .loss import Shown
+from .loss import PromptBatch
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Batcher:
     config: NoraConfig
     prompter: Prompter
 
-    def shown(self, images: Array, instructions: Sequence[str], answers: Sequence[Sequence[int]] | None = None) -> Shown:
+    def shown(self, images: Array, instructions: Sequence[str], answers: Sequence[Sequence[int]] | None = None) -> PromptBatch:
         """What the model sees: prompts, followed by answers where there are some; the expert is to see the prompts alone.
 
         Args:
@@ -45,7 +45,7 @@ class Batcher:
         positions = rotary_positions(ids, mask, self.prompter.ids.image, grid, self.config.merge)
         pixels = patches(images, self.config.patch, self.config.merge)
         arrays = (ids, mask.astype(np.int64), positions, pixels.reshape(-1, pixels.shape[-1]), grid)
-        return Shown(tuple(torch.from_numpy(array) for array in arrays), torch.from_numpy(np.arange(length) < own))
+        return PromptBatch(tuple(torch.from_numpy(array) for array in arrays), torch.from_numpy(np.arange(length) < own))
 
     def answer(self, tokens: Sequence[int]) -> list[int]:
         """Token ids that answer a prompt with these action tokens: they, the end of the turn and a newline."""
@@ -53,12 +53,12 @@ class Batcher:
         newline = self.prompter.backend.encode("\n", add_special_tokens=False).ids
         return [ids.first_action + token for token in tokens] + [ids.end_of_turn, *newline]
 
-    def labels(self, shown: Shown) -> Tensor:
+    def labels(self, shown: PromptBatch) -> Tensor:
         """[B, P] what the token head is to say: the answers, `IGNORED` elsewhere."""
         ids, mask = shown.inputs[:2]
         return torch.where((mask == 1) & ~shown.mask_BP, ids, torch.full_like(ids, IGNORED))
 
 
-def to(shown: Shown, device: torch.device) -> Shown:
+def to(shown: PromptBatch, device: torch.device) -> PromptBatch:
     """The same on a device."""
-    return Shown(tuple(tensor.to(device) for tensor in shown.inputs), shown.mask_BP.to(device))
+    return PromptBatch(tuple(tensor.to(device) for tensor in shown.inputs), shown.mask_BP.to(device))

@@ -96,28 +96,28 @@ Cache = list[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PromptBatch:
     """Pictures and prompts of B rows."""
 
     inputs: Inputs
     mask_BP: Tensor
     """bool; False on padding and from the first action token on."""
 
-    def mask_twice(self) -> Tensor:
+    def pair_mask(self) -> Tensor:
         """[2B, P] for winners and losers."""
         return torch.cat([self.mask_BP, self.mask_BP])
 
 
-Look = Callable[[NoraModel, Shown], Cache]
+Look = Callable[[NoraModel, PromptBatch], Cache]
 """How a model's backbone is asked: per layer keys and values [B, key-value heads, P, head size]."""
 
 
-def plain(model: NoraModel, shown: Shown) -> Cache:
+def prefix_cache(model: NoraModel, shown: PromptBatch) -> Cache:
     """The model's own pass, which takes padding on either side."""
     return model.prefix(*shown.inputs).cache
 
 
-class Frozen(nn.Module):
+class FrozenReference(nn.Module):
     """The policy before preference training, as a copy that never trains."""
 
     def __init__(self, policy: NoraModel, *, released: bool = False, backbone: bool = True) -> None:
@@ -137,7 +137,7 @@ class Frozen(nn.Module):
             self.model = frozen(policy, None if backbone else policy.vlm)
 
     @torch.no_grad()
-    def velocity(self, shown: Shown, policy: NoraModel, theirs: Cache, x: Tensor, time: Tensor, look: Look) -> Tensor:
+    def velocity(self, shown: PromptBatch, policy: NoraModel, theirs: Cache, x: Tensor, time: Tensor, look: Look) -> Tensor:
         """[2B, N, A] velocities of the reference.
 
         Args:
@@ -146,10 +146,10 @@ class Frozen(nn.Module):
             x, time: [2B, N, A] noisy actions and [2B] their times.
             look: how a backbone of the copy's own is asked.
         """
-        cache = twice(look(self.model, shown) if self.backbone else theirs)
+        cache = repeat_for_pair(look(self.model, shown) if self.backbone else theirs)
         if not self.released:
-            return self.model.velocity(x, time, cache, shown.mask_twice())
-        hidden = self.action_expert(policy.embed_actions(x, time), cache, shown.mask_twice())
+            return self.model.velocity(x, time, cache, shown.pair_mask())
+        hidden = self.action_expert(policy.embed_actions(x, time), cache, shown.pair_mask())
         return self.action_out_proj(hidden.to(self.action_out_proj.weight.dtype)).float()
 
     @torch.no_grad()
@@ -165,13 +165,19 @@ def frozen(module: Any, without: nn.Module | None = None) -> Any:
     return twin.eval().requires_grad_(False)
 
 
-def twice(cache: Cache) -> Cache:
+def repeat_for_pair(cache: Cache) -> Cache:
     """Keys and values for winners and losers over the same prefixes."""
     return [(torch.cat([keys, keys]), torch.cat([values, values])) for keys, values in cache]
 
 
 def flow_terms(
-    policy: NoraModel, reference: Frozen, shown: Shown, pairs: Tensor, noise: Tensor, time: Tensor, look: Look = plain
+    policy: NoraModel,
+    reference: FrozenReference,
+    shown: PromptBatch,
+    pairs: Tensor,
+    noise: Tensor,
+    time: Tensor,
+    look: Look = prefix_cache,
 ) -> FlowTerms:
     """Velocities of policy and reference.
 
@@ -183,5 +189,5 @@ def flow_terms(
     """
     cache = look(policy, shown)
     x = noisy(pairs, noise, time)
-    ours = policy.velocity(x, time, twice(cache), shown.mask_twice())
+    ours = policy.velocity(x, time, repeat_for_pair(cache), shown.pair_mask())
     return FlowTerms(ours, reference.velocity(shown, policy, cache, x, time, look), noise - pairs)

@@ -15,7 +15,17 @@ from ..engine.config import TrainingError
 from ..engine.objective import Loss, Objective
 from ..models.backbone import Backbone
 from .collate import to
-from .loss import Cache, DpoLoss, Frozen, Shown, draw_times, flow_dpo, flow_terms, token_dpo, token_log_probabilities
+from .loss import (
+    Cache,
+    DpoLoss,
+    FrozenReference,
+    PromptBatch,
+    draw_times,
+    flow_dpo,
+    flow_terms,
+    token_dpo,
+    token_log_probabilities,
+)
 
 Export = Callable[[Path, Mapping[str, Tensor]], None]
 """Writes a checkpoint with the policy's weights, given by the model's own names, into a folder."""
@@ -26,7 +36,7 @@ EXPERT = ("action_expert.", "action_in_proj.", "action_time_mlp_in.", "action_ti
 class FlowPairs:
     """B pairs for the flow."""
 
-    shown: Shown
+    shown: PromptBatch
     chunks: Tensor
     """[2B, N, A] normalised, winners first."""
 
@@ -35,20 +45,20 @@ class FlowPairs:
 class TokenPairs:
     """B pairs for the token head: 2B whole sequences, winners first."""
 
-    shown: Shown
+    shown: PromptBatch
     labels: Tensor
     """[2B, P]"""
     cut: float = 0.0
     """Coefficients per chunk that the action tokenizer cannot say, and that the nearest it can took the place of."""
 
 
-class Batched:
+class BatchedPrefix:
     """The batched passes of supervised training (`backbone.py`), for prompts padded on the right."""
 
     def __init__(self) -> None:
         self._backbones: dict[int, Backbone] = {}
 
-    def __call__(self, model: NoraModel, shown: Shown) -> Cache:
+    def __call__(self, model: NoraModel, shown: PromptBatch) -> Cache:
         ids, _, positions, pixels, _ = shown.inputs
         if id(model) not in self._backbones:
             self._backbones[id(model)] = Backbone(model)
@@ -62,8 +72,8 @@ class Preference(Objective):
     def __init__(self, policy: NoraModel, settings: DpoSettings, export: Export, *, expert_only: bool = False) -> None:
         """`policy` is trained in place: all of it, or its expert alone. Its reference is what it is now."""
         super().__init__()
-        self.policy, self.settings, self._export, self.look = policy, settings, export, Batched()
-        self.reference = Frozen(policy, released=settings.reference == "shared-prefix", backbone=not expert_only)
+        self.policy, self.settings, self._export, self.look = policy, settings, export, BatchedPrefix()
+        self.reference = FrozenReference(policy, released=settings.reference == "shared-prefix", backbone=not expert_only)
         for name, parameter in policy.named_parameters():
             parameter.requires_grad_(name.startswith(EXPERT) or not expert_only)
 

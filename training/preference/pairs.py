@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .collate import Batcher
 
 
-def best_and_worst(totals_C: Array) -> tuple[int, int]:
+def chosen_and_rejected(totals_C: Array) -> tuple[int, int]:
     """Indices of the largest and of the smallest reward; the first of equals, and NaN is neither."""
     return int(np.nanargmax(totals_C)), int(np.nanargmin(totals_C))
 
@@ -28,7 +28,7 @@ def pair(totals_C: Array, margin: float) -> tuple[int, int]:
     finite = np.isfinite(totals_C)
     if not finite.any():
         return NO_PAIR, NO_PAIR
-    winner, loser = best_and_worst(np.where(finite, totals_C, np.nan))
+    winner, loser = chosen_and_rejected(np.where(finite, totals_C, np.nan))
     gap = float(totals_C[winner]) - float(totals_C[loser])
     return (winner, loser) if gap > 0 and gap >= margin else (NO_PAIR, NO_PAIR)
 

@@ -110,12 +110,12 @@ class TokenSampler(Sampler):
         return {"temperature": self.temperature}
 
     def sample(self, images: Array, instructions: Sequence[str], draws: Draws, candidates: int) -> Array:
-        from ...policies.nora.predictor import Question
+        from ...policies.nora.predictor import ModelInputs
 
         ids, shape = self.prompter.ids, (self.chunk, self.model.config.action_size)
         most, choices = most_tokens(*shape), ids.last_action - ids.first_action + 2
         questions = [
-            Question(self.prompter.prompt(text), image, np.float32(self.temperature) * gumbel)
+            ModelInputs(self.prompter.prompt(text), image, np.float32(self.temperature) * gumbel)
             for image, text, draw in zip(images, instructions, draws, strict=True)
             for gumbel in draw.gumbel(size=(candidates, most, choices)).astype(np.float32)
         ]
@@ -125,11 +125,11 @@ class TokenSampler(Sampler):
 
     @cached_property
     def _predictor(self) -> Predictor:
-        from ...policies.nora.model.engine import Greedy
+        from ...policies.nora.model.engine import DecodingConfig
         from ...policies.nora.predictor import Predictor
 
         ids, most = self.prompter.ids, most_tokens(self.chunk, self.model.config.action_size)
-        choice = Greedy(ids.end_of_turn, allowed=(ids.first_action, ids.last_action))
+        choice = DecodingConfig(ids.end_of_turn, allowed=(ids.first_action, ids.last_action))
         return Predictor(self.model, ids, ROWS, self.chunk, 1, most, choice, self.fast)
 
 

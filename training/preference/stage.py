@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..engine.trainer import Report
-    from ..models.init import Start
+    from ..models.init import InitialModel
     from .objective import Preference
 
 
@@ -46,7 +46,7 @@ class DpoStage:
     """Everything looked up; nothing trained."""
 
     recipe: DpoRecipe
-    start: Start
+    start: InitialModel
     examples: PairExamples
 
     def run(self, out: Path, report: Report | None = None) -> Path:
@@ -92,17 +92,17 @@ def look_up(recipe: DpoRecipe, policy: str, labels: Path, reward: str) -> DpoSta
     return DpoStage(recipe, start, PairExamples.of(part, reward, batcher, fast))
 
 
-def open_start(policy: str, device: str = "cpu") -> Start:
+def open_start(policy: str, device: str = "cpu") -> InitialModel:
     """A checkpoint to train on from, in float32, its action tokenizer only where it has one. Raises PolicyError."""
     import torch
 
-    from ..models.init import Start
+    from ..models.init import InitialModel
 
     found = open_checkpoint(policy)
     prompter = Prompter.load(found.folder, found.config.image_tokens)
     fast = found.folder / "fast_tokenizer"
     settings = found.folder / "config.json"
-    return Start(
+    return InitialModel(
         found.model(device, torch.float32).requires_grad_(True),
         prompter,
         FastTokenizer.load(fast) if fast.is_dir() else None,

@@ -24,10 +24,10 @@ from ...policies.nora.prompt import Prompter, rotary_positions
 from ..data.scene_targets import Targets
 from ..engine.objective import Loss, Objective
 from ..models.auxiliary import Auxiliary
-from ..models.backbone import Backbone, Seen
+from ..models.backbone import Backbone, BackboneOutput
 from ..models.export import write_policy
 from ..models.flow import flow_draws, velocities
-from ..models.init import Start
+from ..models.init import InitialModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class SftSettings:
 class Sft(Objective):
     """The joint objective over a model of the family."""
 
-    def __init__(self, start: Start, settings: SftSettings) -> None:
+    def __init__(self, start: InitialModel, settings: SftSettings) -> None:
         """`start` is the checkpoint to start from, its model included."""
         super().__init__()
         self.start, self.settings = start, settings
@@ -99,7 +99,9 @@ class Sft(Objective):
         metrics = {name: value.detach() for name, (_, value) in parts.items()}
         return Loss(total, metrics if text.cut is None else {**metrics, "cut": total.new_tensor(text.cut)})
 
-    def _parts(self, seen: Seen, batch: SftBatch, text: _Text, draw: torch.Generator) -> dict[str, tuple[float, Tensor]]:
+    def _parts(
+        self, seen: BackboneOutput, batch: SftBatch, text: _Text, draw: torch.Generator
+    ) -> dict[str, tuple[float, Tensor]]:
         """Name -> (weight, loss)."""
         parts: dict[str, tuple[float, Tensor]] = {}
         if seen.logits is not None:
@@ -113,7 +115,7 @@ class Sft(Objective):
             parts |= self.auxiliary(seen.image, answer, batch.targets, torch.from_numpy(batch.actions).to(self.device))
         return parts
 
-    def _flow(self, seen: Seen, batch: SftBatch, text: _Text, draw: torch.Generator) -> Tensor:
+    def _flow(self, seen: BackboneOutput, batch: SftBatch, text: _Text, draw: torch.Generator) -> Tensor:
         """Mean squared error of the velocity over the demonstration's actions."""
         noise, time = flow_draws((len(batch.actions), self.settings.draws, *batch.actions.shape[1:]), draw)
         noise, time = noise.to(self.device), time.to(self.device)

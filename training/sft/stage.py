@@ -19,7 +19,7 @@ from ..engine.checkpoints import steps
 from ..engine.config import LoopSettings
 from ..engine.trainer import Report, train
 from ..evaluation import Evaluator
-from ..models.init import Start, drawn, from_checkpoint
+from ..models.init import InitialModel, from_checkpoint, init_nano
 from .data import SftExamples, bounds, require_scenes
 from .objective import Sft
 from .recipe import SftRecipe
@@ -109,13 +109,13 @@ def prepare(
     return Prepared(recipe, Sft(start, recipe.objective), learnt, examples(validation), out, found.noted())
 
 
-def _start(recipe: SftRecipe, demonstrations: Sequence[Demonstration]) -> tuple[Start, Mapping[str, Any]]:
+def _start(recipe: SftRecipe, demonstrations: Sequence[Demonstration]) -> tuple[InitialModel, Mapping[str, Any]]:
     """The model with its statistics, and the bounds by suite."""
     wanted = recipe.start
     if wanted.checkpoint is None:
         stats, table = bounds(demonstrations, recipe.data, {})
         fast = FastTokenizer.load(Path(wanted.fast)) if wanted.fast else None
-        return drawn(wanted.nano, wanted.seed, fast, table), stats
+        return init_nano(wanted.nano, wanted.seed, fast, table), stats
     start = from_checkpoint(
         wanted.checkpoint,
         fast=wanted.fast,

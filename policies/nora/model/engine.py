@@ -19,12 +19,12 @@ from torch import Tensor
 from .cuda_graphs import capture
 from .expert import rotary, rotate, time_embedding
 from .fused_linear import fused
-from .reference import NoraModel, clock
+from .reference import NoraModel, euler_times
 from .vision import VisionPath
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class StaticShape:
     """What an engine is built for."""
 
     rows: int
@@ -39,7 +39,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Greedy:
+class DecodingConfig:
     """How tokens are chosen."""
 
     stop: int
@@ -67,7 +67,9 @@ class Inputs:
 class Engine:
     """A model prepared for one shape."""
 
-    def __init__(self, model: NoraModel, shape: Shape, image_token: int, greedy: Greedy, backend: str | None = None) -> None:
+    def __init__(
+        self, model: NoraModel, shape: StaticShape, image_token: int, greedy: DecodingConfig, backend: str | None = None
+    ) -> None:
         """`backend` names the compiler of `torch.compile` (`inductor` fuses small kernels); None compiles nothing."""
         self.model, self.shape, self.greedy, self.image_token = model, shape, greedy, image_token
         self.text: Any = model.vlm.model.language_model
@@ -185,7 +187,7 @@ class Engine:
         """Times, their embeddings' share of the input MLP, and the expert's rotary table, computed once."""
         model = self.model
         self.rope = rotary(self.shape.chunk, model.config.head_size, self.device)
-        times = torch.tensor(clock(self.shape.steps), device=self.device)
+        times = torch.tensor(euler_times(self.shape.steps), device=self.device)
         hidden = model.action_in_proj.out_features
         embedded = time_embedding(times, hidden).to(self.dtype)
         weight = model.action_time_mlp_in.weight
@@ -218,7 +220,7 @@ class Engine:
         return model.action_out_proj(model.action_expert.norm(hidden)).float()
 
 
-def _allowed(greedy: Greedy, vocabulary: int, device: torch.device) -> Tensor | None:
+def _allowed(greedy: DecodingConfig, vocabulary: int, device: torch.device) -> Tensor | None:
     """[vocabulary] bool, or None where every token may come."""
     if greedy.allowed is None:
         return None

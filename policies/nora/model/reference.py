@@ -101,7 +101,7 @@ class NoraModel(nn.Module):
     def sample(self, noise_BNA: Tensor, cache: list[tuple[Tensor, Tensor]], prefix_mask_BP: Tensor, steps: int = 10) -> Tensor:
         """[B, N, action size] float32 normalised actions: Euler steps from noise at time 1 to data at time 0."""
         x = noise_BNA
-        for time in clock(steps):
+        for time in euler_times(steps):
             x = x - self.velocity(x, x.new_full((len(x),), time), cache, prefix_mask_BP) / steps
         return x
 
@@ -127,7 +127,7 @@ def token_loss(logits: Tensor, labels_BP: Tensor) -> Tensor:
     return F.cross_entropy(logits[:, :-1].float().flatten(0, 1), labels_BP[:, 1:].flatten(), ignore_index=IGNORED)
 
 
-def clock(steps: int) -> list[float]:
+def euler_times(steps: int) -> list[float]:
     """Times of the Euler steps: 1.0, 0.9, ... accumulated in float32 as released (1 - i/10 moves the sample by 3e-5)."""
     step, time, times = torch.tensor(-1.0 / steps), torch.tensor(1.0), []
     for _ in range(steps):

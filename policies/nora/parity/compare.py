@@ -192,7 +192,7 @@ def _hidden(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
 def _flow(recordings: Recordings, model: NoraModel, prefix: Prefix) -> Iterator[Check]:
     import torch
 
-    from ..model.reference import clock
+    from ..model.reference import euler_times
 
     file, case = "inference.safetensors", "sample"
     noise, valid = recordings.get(file, f"{case}.noise"), recordings.get(file, f"{case}.attention_mask").bool()
@@ -204,7 +204,7 @@ def _flow(recordings: Recordings, model: NoraModel, prefix: Prefix) -> Iterator[
         yield _close(f"{case}/{steps} steps", "sampled actions", ours, theirs)
         yield from _unnormalised(recordings, ours.numpy(), steps)
     for steps, times in recordings.matching(file, f"{case}.traj_", "steps.t"):
-        yield _exact(f"{case}/{steps} steps", "times of the steps", clock(int(steps)), times)
+        yield _exact(f"{case}/{steps} steps", "times of the steps", euler_times(int(steps)), times)
         states = recordings.get(file, f"{case}.traj_{steps}steps.x")
         theirs = recordings.get(file, f"{case}.traj_{steps}steps.v")
         ours = [model.velocity(x[None], time[None], prefix.cache, valid)[0] for x, time in zip(states, times, strict=True)]

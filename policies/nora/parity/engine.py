@@ -22,7 +22,7 @@ def compare_engine(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
     """Sampled actions and greedy tokens, where the recorded picture is as large as the model's."""
     import torch
 
-    from ..model.engine import Engine, Greedy, Shape
+    from ..model.engine import DecodingConfig, Engine, StaticShape
 
     config, given = model.config, recordings.config["vlm_config"]
     side = config.image_size // config.patch
@@ -32,13 +32,13 @@ def compare_engine(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
     inputs, noise = _inputs(recordings), recordings.get(FILE, "sample.noise").expand(ROWS, -1, -1).contiguous()
     length = inputs.ids.shape[1]
     for steps, theirs in recordings.matching(FILE, "sample.actions_", "steps"):
-        shape = Shape(ROWS, length, noise.shape[1], int(steps), 0)
-        ours = Engine(model, shape, given["image_token_id"], Greedy(-1)).sample(inputs, noise)
+        shape = StaticShape(ROWS, length, noise.shape[1], int(steps), 0)
+        ours = Engine(model, shape, given["image_token_id"], DecodingConfig(-1)).sample(inputs, noise)
         error = largest(ours, theirs.expand(ROWS, -1, -1)) / max(1.0, float(theirs.abs().max()))
         yield Check(f"sample/{steps} steps", "fast path: sampled actions", error, FLOAT32)
     wanted = recordings.get(FILE, "sample.generate_ids")[:, recordings.get(FILE, "sample.input_ids").shape[1] :]
-    shape = Shape(ROWS, length, 0, 1, wanted.shape[1])
-    tokens = Engine(model, shape, given["image_token_id"], Greedy(-1)).generate(inputs)
+    shape = StaticShape(ROWS, length, 0, 1, wanted.shape[1])
+    tokens = Engine(model, shape, given["image_token_id"], DecodingConfig(-1)).generate(inputs)
     yield Check("sample", "fast path: greedy token ids", largest(tokens, wanted.expand(ROWS, -1)), 0.0)
 
 

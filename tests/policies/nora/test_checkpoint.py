@@ -302,7 +302,7 @@ def test_the_output_head_of_the_file_is_used(folder, said, scale):
 
 
 def test_a_head_of_its_own_decides_the_engines_tokens(folder):
-    from nora_bench.policies.nora.model.engine import Engine, Greedy, Inputs, Shape
+    from nora_bench.policies.nora.model.engine import DecodingConfig, Engine, Inputs, StaticShape
 
     def tokens():
         model = open_checkpoint(str(folder)).model("cpu", torch.float32)
@@ -311,7 +311,7 @@ def test_a_head_of_its_own_decides_the_engines_tokens(folder):
         positions = torch.arange(ids.shape[1]).expand(3, 1, -1)
         pixels = torch.zeros(1, (config.image_size // config.patch) ** 2, 3 * 2 * config.patch**2)
         inputs = Inputs(ids, torch.tensor([ids.shape[1]]), positions, pixels)
-        return Engine(model, Shape(1, ids.shape[1], 0, 1, 1), image, Greedy(-1)).generate(inputs).tolist()
+        return Engine(model, StaticShape(1, ids.shape[1], 0, 1, 1), image, DecodingConfig(-1)).generate(inputs).tolist()
 
     before = tokens()
     with_head(folder, False, -1.0)

@@ -9,7 +9,7 @@ from nora_bench.envs import suites
 from nora_bench.envs.errors import PolicyError
 from nora_bench.harness.config import RunConfig
 from nora_bench.policies.checks import check_policy
-from nora_bench.policies.nora.checkpoint import EMBEDDED, open_checkpoint
+from nora_bench.policies.nora.checkpoint import BUNDLED, open_checkpoint
 from nora_bench.policies.nora.weights import digest
 from nora_bench.policies.registry import load
 
@@ -25,7 +25,7 @@ def policy(context):
 
 
 def test_the_package_stays_small():
-    assert sum(path.stat().st_size for path in EMBEDDED.rglob("*")) < MOST
+    assert sum(path.stat().st_size for path in BUNDLED.rglob("*")) < MOST
 
 
 def test_it_is_what_a_run_takes_where_no_policy_is_named():
@@ -45,12 +45,12 @@ def test_it_is_trained_and_answers_what_its_configuration_says(policy, look):
 def test_a_record_names_its_weights_and_no_folder_of_this_machine(policy):
     told = policy.fingerprint()
     assert told["checkpoint"] == "nora-1.5-nano"
-    assert told["weights_sha256"] == digest([EMBEDDED / "model.safetensors"])
-    assert str(EMBEDDED) not in str(told)
+    assert told["weights_sha256"] == digest([BUNDLED / "model.safetensors"])
+    assert str(BUNDLED) not in str(told)
 
 
 def test_the_card_speaks_of_these_weights():
-    assert digest([EMBEDDED / "model.safetensors"]) in (EMBEDDED / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert digest([BUNDLED / "model.safetensors"]) in (BUNDLED / "MODEL_CARD.md").read_text(encoding="utf-8")
 
 
 def test_every_suite_of_libero_is_known():
@@ -65,4 +65,4 @@ def test_a_suite_that_it_never_saw_is_refused(context):
 
 def test_training_starts_from_it_by_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert open_checkpoint("nora-1.5-nano").folder == EMBEDDED
+    assert open_checkpoint("nora-1.5-nano").folder == BUNDLED

@@ -9,7 +9,7 @@ pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
 from nora_bench.envs.errors import PolicyError
 from nora_bench.policies.base import PolicyContext
 from nora_bench.policies.checks import check_policy
-from nora_bench.policies.nora.decoding import Answer
+from nora_bench.policies.nora.decoding import ModelOutput
 from nora_bench.policies.nora.policy import NoraPolicy
 from nora_bench.policies.registry import PolicyRequestError, find as find_policy, load, parameters
 
@@ -48,7 +48,7 @@ def test_a_batch_equals_single_calls_bit_for_bit_in_any_order_with_any_neighbour
         assert all(same(answer, alone[index]) for answer, index in zip(together, order, strict=True))
 
 
-def same(a: Answer, b: Answer) -> bool:
+def same(a: ModelOutput, b: ModelOutput) -> bool:
     return a.status == b.status and (a.normalised is b.normalised or np.array_equal(a.normalised, b.normalised))
 
 
@@ -151,8 +151,8 @@ def test_the_protocols_crop_is_followed_unless_switched_off(started, look, conte
     assert np.array_equal(*images) is not crop
 
 
-BAD = Answer("malformed", None)
-GOOD = Answer("ok", np.full((5, 7), 0.8))
+BAD = ModelOutput("malformed", None)
+GOOD = ModelOutput("ok", np.full((5, 7), 0.8))
 
 
 @pytest.mark.parametrize("on_bad", ["released", "hold", "repeat"])
@@ -168,7 +168,7 @@ def test_released_zeros_drift(started, look):
 
 def test_hold_stands_still_with_the_gripper_as_it_was(started, look):
     policy = started(on_bad="hold")
-    good = policy._chunk_of(look(0), Answer("ok", np.zeros((5, 7)))).actions
+    good = policy._chunk_of(look(0), ModelOutput("ok", np.zeros((5, 7)))).actions
     held = policy._chunk_of(look(0, decision=1), BAD).actions
     assert not held[:, :6].any() and (held[:, 6] == good[-1, 6]).all() and good[-1, 6] == 1
 

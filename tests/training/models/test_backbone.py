@@ -10,7 +10,7 @@ from nora_bench.policies.nora.pixels import patches
 from nora_bench.policies.nora.prompt import rotary_positions
 from nora_bench.training.models.backbone import Backbone, attend
 from nora_bench.training.models.flow import flow_draws, velocities
-from nora_bench.training.models.init import NanoSizes, drawn
+from nora_bench.training.models.init import NanoSizes, init_nano
 
 ONE_WINDOW = NanoSizes(vision_layers=2, layers=2)
 FOUR_WINDOWS = NanoSizes(vision_layers=2, layers=2, patch=7, merge=2, window=56)
@@ -24,7 +24,7 @@ def close(ours, theirs, config):
 
 @pytest.fixture(params=[ONE_WINDOW, FOUR_WINDOWS], ids=["one window", "four windows"])
 def start(request):
-    return drawn(request.param, 0, None, {})
+    return init_nano(request.param, 0, None, {})
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import shutil
 
 import torch
 from nora_bench.policies.fast import Decoded
-from nora_bench.policies.nora.model.engine import Greedy
+from nora_bench.policies.nora.model.engine import DecodingConfig
 from nora_bench.policies.nora.nano import write_nano
-from nora_bench.policies.nora.predictor import Predictor, Question
+from nora_bench.policies.nora.predictor import ModelInputs, Predictor
 from nora_bench.policies.nora.weights import digest
 from nora_bench.training.data.action_stats import openings
 from nora_bench.training.engine.checkpoints import claimed
@@ -146,8 +146,8 @@ def test_answers_in_tokens_depend_on_their_own_draws_alone(tokens):
 
 def test_the_colder_the_nearer_to_the_likeliest_answer(tokens):
     model, ids = tokens.model, tokens.prompter.ids
-    question = Question(tokens.prompter.prompt(walk(0).instruction), ToyPictures(84).get(walk(0))[0], None)
-    greedy = Greedy(ids.end_of_turn, allowed=(ids.first_action, ids.last_action))
+    question = ModelInputs(tokens.prompter.prompt(walk(0).instruction), ToyPictures(84).get(walk(0))[0], None)
+    greedy = DecodingConfig(ids.end_of_turn, allowed=(ids.first_action, ids.last_action))
     (likeliest,) = Predictor(model, ids, 1, CHUNK, 1, CHUNK * 7 + 2, greedy, tokens.fast).answer([question])
     wanted = np.full((CHUNK, 7), np.nan) if likeliest.normalised is None else likeliest.normalised
     cold = asked(replace(tokens, temperature=1e-6), (0,), candidates=2)

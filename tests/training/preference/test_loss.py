@@ -11,10 +11,18 @@ from nora_bench.policies.nora.parity.tolerance import model_rounding
 from nora_bench.policies.nora.prompt import Prompter
 from nora_bench.training.engine.config import TrainingError
 from nora_bench.training.preference.collate import Batcher
-from nora_bench.training.preference.loss import FlowTerms, draw_times, flow_dpo, noisy, plain, token_dpo, token_log_probabilities
+from nora_bench.training.preference.loss import (
+    FlowTerms,
+    draw_times,
+    flow_dpo,
+    noisy,
+    prefix_cache,
+    token_dpo,
+    token_log_probabilities,
+)
 from nora_bench.training.preference.objective import (
     RELEASED,
-    Batched,
+    BatchedPrefix,
     DpoSettings,
     FlowPairs,
     FlowPreference,
@@ -166,8 +174,8 @@ def step(objective, batch, rate=1e-3):
 
 def reference_velocity(objective, pairs):
     x, time = noisy(pairs.chunks, draw(4, 5, 7, seed=3), torch.full((4,), 0.5)), torch.full((4,), 0.5)
-    cache = plain(objective.policy, pairs.shown)
-    return objective.reference.velocity(pairs.shown, objective.policy, cache, x, time, plain)
+    cache = prefix_cache(objective.policy, pairs.shown)
+    return objective.reference.velocity(pairs.shown, objective.policy, cache, x, time, prefix_cache)
 
 
 @pytest.mark.parametrize(("reference", "moves"), [("full", False), ("shared-prefix", True)])
@@ -189,8 +197,10 @@ def test_an_expert_alone_shares_the_backbone_with_its_reference_and_gives_the_sa
 
 def test_the_prefix_is_computed_once_for_policy_and_once_for_a_full_reference(model, flow_pairs, monkeypatch):
     passes = []
-    whole = Batched.__call__
-    monkeypatch.setattr(Batched, "__call__", lambda self, m, shown: passes.append(len(shown.mask_BP)) or whole(self, m, shown))
+    whole = BatchedPrefix.__call__
+    monkeypatch.setattr(
+        BatchedPrefix, "__call__", lambda self, m, shown: passes.append(len(shown.mask_BP)) or whole(self, m, shown)
+    )
     objective(model)(flow_pairs, seeded())
     assert passes == [2, 2]
     passes.clear()
@@ -200,7 +210,7 @@ def test_the_prefix_is_computed_once_for_policy_and_once_for_a_full_reference(mo
 
 def test_the_batched_pass_makes_the_keys_and_values_of_the_plain_one(model, batcher, images):
     shown = batcher.shown(images, INSTRUCTIONS)
-    for pair, other in zip(Batched()(model, shown), plain(model, shown), strict=True):
+    for pair, other in zip(BatchedPrefix()(model, shown), prefix_cache(model, shown), strict=True):
         for a, b in zip(pair, other, strict=True):
             ours, theirs = (x.transpose(1, 2)[shown.mask_BP] for x in (a, b))
             assert torch.allclose(ours, theirs, atol=model_rounding(model.config) * float(theirs.abs().max()), rtol=0)

@@ -14,7 +14,7 @@ from nora_bench.policies.nora.policy import NoraPolicy
 from nora_bench.training.data.scene_targets import Targets
 from nora_bench.training.engine.config import LoopSettings
 from nora_bench.training.engine.trainer import train
-from nora_bench.training.models.init import NanoSizes, drawn, from_checkpoint, with_expert
+from nora_bench.training.models.init import NanoSizes, from_checkpoint, init_nano, with_expert
 from nora_bench.training.sft.objective import Sft, SftBatch, SftSettings
 
 SIZES = NanoSizes(vision_layers=1, vision_hidden=48, vision_mlp=64, hidden=64, mlp=64, layers=2, expert_hidden=64, expert_mlp=64)
@@ -34,7 +34,7 @@ def chunks(count, seed=0):
 
 @pytest.fixture
 def start(fast):
-    return drawn(SIZES, 0, fast, {"libero_object": ENTRY})
+    return init_nano(SIZES, 0, fast, {"libero_object": ENTRY})
 
 
 def batch(count=4, targets=None):
@@ -223,6 +223,6 @@ def test_a_backbone_gets_a_fresh_expert(start):
 
 
 def test_a_drawn_model_is_the_same_for_the_same_seed():
-    first, again, other = (drawn(SIZES, seed, None, {}).model for seed in (0, 0, 1))
+    first, again, other = (init_nano(SIZES, seed, None, {}).model for seed in (0, 0, 1))
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
     assert not torch.equal(first.action_in_proj.weight, other.action_in_proj.weight)

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
 import torch
-from nora_bench.policies.nora.model.engine import Engine, Greedy, Inputs, Shape
+from nora_bench.policies.nora.model.engine import DecodingConfig, Engine, Inputs, StaticShape
 from nora_bench.policies.nora.nano import untrained
 from nora_bench.policies.nora.parity.tolerance import model_rounding
 from nora_bench.policies.nora.prompt import Prompter, rotary_positions
@@ -29,7 +29,7 @@ def padded(given, length, rows):
 
 @pytest.mark.parametrize("length, rows", [(140, 1), (192, 1), (160, 3)])
 def test_sampling_ends_at_the_recorded_actions(model, given, length, rows):
-    engine = Engine(model, Shape(rows, length, 5, 10, 0), IMAGE, Greedy(STOP))
+    engine = Engine(model, StaticShape(rows, length, 5, 10, 0), IMAGE, DecodingConfig(STOP))
     actions = engine.sample(padded(given, length, rows), given["noise"].expand(rows, -1, -1).contiguous())
     wanted = given["actions_10steps"].expand(rows, -1, -1)
     torch.testing.assert_close(actions, wanted, atol=model_rounding(model.config) * float(wanted.abs().max()), rtol=0)
@@ -37,7 +37,7 @@ def test_sampling_ends_at_the_recorded_actions(model, given, length, rows):
 
 @pytest.mark.parametrize("length, rows", [(140, 1), (192, 1), (160, 3)])
 def test_greedy_tokens_are_the_recorded_ones(model, given, length, rows):
-    engine = Engine(model, Shape(rows, length, 0, 10, 12), IMAGE, Greedy(STOP))
+    engine = Engine(model, StaticShape(rows, length, 0, 10, 12), IMAGE, DecodingConfig(STOP))
     wanted = given["generate_ids"][:, given["input_ids"].shape[1] :]
     assert torch.equal(engine.generate(padded(given, length, rows)), wanted.expand(rows, -1))
 
@@ -63,7 +63,7 @@ def test_prompts_of_different_lengths_continue_in_one_batch_as_they_do_alone(nan
         ids[row, : len(prompt)] = torch.tensor(prompt)
     valid = (torch.arange(64) < lengths[:, None]).numpy()
     positions = torch.from_numpy(rotary_positions(ids.numpy(), valid, prompter.ids.image, np.array([[1, 6, 6]] * 2), 2))
-    ours = Engine(nano_model, Shape(2, 64, 0, 10, 6), prompter.ids.image, Greedy(-1)).generate(
+    ours = Engine(nano_model, StaticShape(2, 64, 0, 10, 6), prompter.ids.image, DecodingConfig(-1)).generate(
         Inputs(ids, lengths, positions, pixels)
     )
     for row, n in enumerate(lengths.tolist()):
@@ -79,7 +79,9 @@ def test_every_part_can_be_compiled_as_a_whole(nano_model):
     side, ids = 6, torch.tensor([[1, *[IMAGE] * 9, 2, 3]])
     positions = torch.from_numpy(rotary_positions(ids.numpy(), np.ones((1, 12)), IMAGE, np.array([[1, side, side]]), 2))
     inputs = Inputs(ids, torch.tensor([12]), positions, torch.zeros(1, side * side, 1176))
-    plain, compiled = (Engine(nano_model, Shape(1, 12, 5, 2, 3), IMAGE, Greedy(-1), backend) for backend in (None, "eager"))
+    plain, compiled = (
+        Engine(nano_model, StaticShape(1, 12, 5, 2, 3), IMAGE, DecodingConfig(-1), backend) for backend in (None, "eager")
+    )
     noise = torch.ones(1, 5, 7)
     assert torch.equal(plain.sample(inputs, noise), compiled.sample(inputs, noise))
     assert torch.equal(plain.generate(inputs), compiled.generate(inputs))
@@ -87,12 +89,12 @@ def test_every_part_can_be_compiled_as_a_whole(nano_model):
 
 def test_generation_stops_when_every_row_has_stopped(model, given):
     first = int(given["generate_ids"][0, given["input_ids"].shape[1]])
-    engine = Engine(model, Shape(2, 160, 0, 10, 12), IMAGE, Greedy(first))
+    engine = Engine(model, StaticShape(2, 160, 0, 10, 12), IMAGE, DecodingConfig(first))
     assert engine.generate(padded(given, 160, 2)).tolist() == [[first], [first]]
 
 
 def test_constrained_generation_gives_only_allowed_tokens(model, given):
-    engine = Engine(model, Shape(1, 160, 0, 10, 8), IMAGE, Greedy(STOP, allowed=(2000, 2010)))
+    engine = Engine(model, StaticShape(1, 160, 0, 10, 8), IMAGE, DecodingConfig(STOP, allowed=(2000, 2010)))
     tokens = engine.generate(padded(given, 160, 1))
     assert all(2000 <= token <= 2010 or token == STOP for token in tokens[0].tolist())
 
@@ -104,7 +106,7 @@ def test_tokens_are_drawn_as_often_as_their_scores_say(model, given):
     shown = (given["input_ids"], torch.ones_like(given["input_ids"]), given["position_ids"], given["pixel_values"])
     scores = model.prefix(*shown, torch.tensor([[1, side, side]])).logits[0, -1, choices].float()
     temperature = float(scores.std())  # neither all alike nor always the same
-    engine = Engine(model, Shape(rows, 140, 0, 10, 1), IMAGE, Greedy(STOP, allowed=(2000, 2002)))
+    engine = Engine(model, StaticShape(rows, 140, 0, 10, 1), IMAGE, DecodingConfig(STOP, allowed=(2000, 2002)))
     gumbel = np.random.default_rng(0).gumbel(size=(calls, rows, 1, 4)).astype(np.float32)
     tokens = torch.cat([engine.generate(padded(given, 140, rows), torch.from_numpy(temperature * one))[:, 0] for one in gumbel])
     found = torch.stack([(tokens == choice).float().mean() for choice in choices])
@@ -127,14 +129,14 @@ def test_a_repetition_penalty_changes_the_tokens_as_transformers_does(model, giv
         eos_token_id=STOP,
         pad_token_id=PAD,
     )[:, used:]
-    engine = Engine(model, Shape(1, 160, 0, 10, 12), IMAGE, Greedy(STOP, penalty=3.0))
+    engine = Engine(model, StaticShape(1, 160, 0, 10, 12), IMAGE, DecodingConfig(STOP, penalty=3.0))
     ours = engine.generate(padded(given, 160, 1))
     assert torch.equal(ours, theirs)
     assert not torch.equal(ours, given["generate_ids"][:, used:])
 
 
 def test_a_model_that_an_engine_has_used_can_still_be_trained(model, given):
-    Engine(model, Shape(1, 160, 5, 2, 0), IMAGE, Greedy(STOP)).sample(padded(given, 160, 1), given["noise"])
+    Engine(model, StaticShape(1, 160, 5, 2, 0), IMAGE, DecodingConfig(STOP)).sample(padded(given, 160, 1), given["noise"])
     layer = model.vlm.model.language_model.layers[0].self_attn
     layer.q_proj(torch.ones(1, layer.q_proj.in_features)).sum().backward()
     assert layer.q_proj.weight.grad.abs().sum() > 0

@@ -6,7 +6,7 @@ pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
 import torch
 from nora_bench.policies.nora.config import expert_intermediate
 from nora_bench.policies.nora.model.expert import attention_mask, rotary, rotate, time_embedding
-from nora_bench.policies.nora.model.reference import clock
+from nora_bench.policies.nora.model.reference import euler_times
 from nora_bench.policies.nora.parity.compare import INPUTS
 from nora_bench.policies.nora.parity.tolerance import model_rounding, rounding
 
@@ -151,8 +151,8 @@ def test_actions_see_the_valid_prefix_and_each_other(recorded):
 
 @pytest.mark.parametrize("steps", [4, 10])
 def test_the_clock_is_accumulated_in_float32(recorded, steps):
-    assert torch.equal(torch.tensor(clock(steps)), recorded("inference")[f"sample.traj_{steps}steps.t"])
+    assert torch.equal(torch.tensor(euler_times(steps)), recorded("inference")[f"sample.traj_{steps}steps.t"])
 
 
 def test_the_clock_makes_as_many_steps_as_asked():
-    assert [len(clock(steps)) for steps in (1, 3, 10, 50)] == [1, 3, 10, 50]
+    assert [len(euler_times(steps)) for steps in (1, 3, 10, 50)] == [1, 3, 10, 50]
