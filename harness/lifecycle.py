@@ -22,7 +22,7 @@ from rich.console import Console
 
 from ..envs.base import ActionConvention, EnvOptions
 from ..envs.errors import StoreError
-from ..envs.paths import made_cache_home
+from ..envs.paths import ensure_cache_home
 from ..results.store.records import EpisodeRecord
 from ..results.store.writer import Store
 from . import run_sessions
@@ -211,7 +211,7 @@ def draw_with(prepared: Prepared) -> Backend:
 
 
 def _worker_setup(prepared: Prepared, gl: str) -> WorkerSetup:
-    cache = made_cache_home()
+    cache = ensure_cache_home()
     assets = prepared.assets.path and str(Path(prepared.assets.path).absolute())  # workers run in another folder
     stage = prepared.stage
     options = EnvOptions(assets=assets, gl=gl, cache=str(cache.absolute()), backend=stage.backend)

@@ -25,7 +25,7 @@ def serve(
 
     `http://host:port/healthz` answers once the policy is ready. Ctrl-C ends it.
     """
-    from ...envs.paths import made_cache_home
+    from ...envs.paths import ensure_cache_home
     from ...policies.base import PolicyContext
     from ...policies.registry import load
     from ..config import parse
@@ -38,7 +38,7 @@ def serve(
     config = parse({"suite": suite or ["libero"], "protocol": protocol, "policy": policy, "policy_arg": policy_arg or None})
     stage = find_stage(config)
     served = load(config.policy, config.policy_arg)
-    seat = PolicySeat(served, made_cache_home() / "serve.log")
+    seat = PolicySeat(served, ensure_cache_home() / "serve.log")
     names = tuple(one.name for one in stage.suites)
     with stop_signals() as stop:
         desk = start(served, PolicyContext(stage.protocol, names, len(stage.protocol.settle_action)), seat, max_batch)
