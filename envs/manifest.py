@@ -27,7 +27,7 @@ def _entry(path: Path) -> list[Any]:
     return [len(content), hashlib.sha256(content).hexdigest()]
 
 
-def lacking(home: Path) -> list[str]:
+def absent_files(home: Path) -> list[str]:
     """Files that the pack's manifest lists and that are gone or of another size (the manifest itself, where there is none)."""
     listed = _listed(home)
     if listed is None:
@@ -35,10 +35,10 @@ def lacking(home: Path) -> list[str]:
     return [name for name, (size, _) in listed.items() if _size(home / "assets" / name) != size]
 
 
-def damaged(home: Path) -> list[str]:
-    """As `lacking`, but every file is read and its digest compared."""
+def damaged_files(home: Path) -> list[str]:
+    """As `absent_files`, but every file is read and its digest compared."""
     listed = _listed(home)
-    gone = lacking(home)
+    gone = absent_files(home)
     if listed is None:
         return gone
     return gone + [name for name, entry in listed.items() if name not in gone and _entry(home / "assets" / name) != entry]

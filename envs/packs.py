@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import SuiteError
-from .manifest import NAME, damaged
+from .manifest import NAME, damaged_files
 
-Missing = Callable[[Path], list[str]]
+MissingFiles = Callable[[Path], list[str]]
 """Names of the files that a family's tasks load and that a pack's folder lacks."""
 
 
@@ -30,7 +30,7 @@ class FoundPack:
     """Empty where the pack is not complete."""
 
 
-def look(family: str, name: str, folder: Path, missing: Missing) -> FoundPack:
+def inspect_pack(family: str, name: str, folder: Path, missing: MissingFiles) -> FoundPack:
     """What is in a folder; its whole content is read."""
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
     complete = bool(sizes) and not missing(folder)
@@ -39,13 +39,13 @@ def look(family: str, name: str, folder: Path, missing: Missing) -> FoundPack:
     return FoundPack(family, name, str(folder), state, len(sizes), round(sum(sizes) / 1e6, 1), known)
 
 
-def found(family: str, official: Iterable[Path], standin: Path, missing: Missing) -> list[FoundPack]:
+def find_packs(family: str, official: Iterable[Path], standin: Path, missing: MissingFiles) -> list[FoundPack]:
     """Every place in which a family's packs are looked for, in the order of the looking; a pack's whole content is read."""
     places = [*(("official", folder) for folder in official), ("standin", standin)]
-    return [look(family, name, folder, missing) for name, folder in places]
+    return [inspect_pack(family, name, folder, missing) for name, folder in places]
 
 
-def verify(folder: Path, missing: Missing) -> list[str]:
+def verify(folder: Path, missing: MissingFiles) -> list[str]:
     """What is wrong with a pack: files that tasks need and that are missing, empty or, where a manifest lies beside the
     folder, not those that it lists. Nothing where all is well.
 
@@ -56,17 +56,17 @@ def verify(folder: Path, missing: Missing) -> list[str]:
         raise SuiteError(f"asset folder {folder} does not exist. Type: nora-bench assets list")
     problems = [f"missing: {name}" for name in missing(folder)]
     if has_manifest(folder):
-        problems += [f"not as listed in {NAME}: {name}" for name in damaged(folder.parent)]
+        problems += [f"not as listed in {NAME}: {name}" for name in damaged_files(folder.parent)]
     return problems
 
 
-def require_pack(folder: Path, missing: Missing, purpose: str, named_by: str = "") -> None:
+def require_pack(folder: Path, missing: MissingFiles, purpose: str, named_by: str = "") -> None:
     """Raises SuiteError, naming what is missing, where a folder that a user named is not a whole pack."""
     typed = "Unset the variable, or name another folder" if named_by else "Pass --assets auto|official|standin or another folder"
     if not folder.is_dir():
         raise SuiteError(f"{named_by}asset folder {folder} does not exist. {typed}")
-    if lacking := missing(folder):
-        what = f"{len(lacking)} files that {purpose}, the first is {lacking[0]}"
+    if absent := missing(folder):
+        what = f"{len(absent)} files that {purpose}, the first is {absent[0]}"
         raise SuiteError(f"{named_by}asset folder {folder} lacks {what}. {typed}")
 
 
@@ -78,12 +78,12 @@ def has_manifest(folder: Path) -> bool:
 def fingerprint(folder: Path) -> str:
     """First 16 hex digits of the SHA-256 over the sorted (relative path, SHA-256) pairs of all its `files`."""
     total = hashlib.sha256()
-    for path in files(folder):
+    for path in pack_files(folder):
         total.update(f"{path.relative_to(folder).as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()[:16]
 
 
-def files(folder: Path) -> list[Path]:
+def pack_files(folder: Path) -> list[Path]:
     """The files that make a pack, sorted: hidden ones do not count, nor do those that SAPIEN leaves beside meshes."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".") and not _cooked(path))
 

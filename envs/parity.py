@@ -30,7 +30,7 @@ class Check:
         return {**asdict(self), "passed": self.passed}
 
 
-def largest(ours: Any, theirs: Any) -> float:
+def max_abs_difference(ours: Any, theirs: Any) -> float:
     """Largest absolute difference of two arrays; infinite where shapes differ, NaN where a number is."""
     a, b = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
     if a.shape != b.shape:

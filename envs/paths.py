@@ -15,11 +15,11 @@ from pathlib import Path
 
 from .errors import SuiteError
 
-ELSEWHERE = "export NORA_BENCH_HOME=FOLDER"
+SET_HOME = "export NORA_BENCH_HOME=FOLDER"
 """What somebody types whose cache cannot be written."""
 WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 """What `flock` answers on file systems that have no locks (some network drives)."""
-TRIAL = b"\0" * 65536
+PROBE_BYTES = b"\0" * 65536
 """Enough for a full disk to refuse it; an empty file still fits there."""
 
 
@@ -39,10 +39,10 @@ def cache_home() -> Path:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nora-bench"
     except RuntimeError as error:
         why = str(error).rstrip(".")
-        raise CacheError(f"there is no folder for nora-bench's caches: {why}. Type: {ELSEWHERE}") from None
+        raise CacheError(f"there is no folder for nora-bench's caches: {why}. Type: {SET_HOME}") from None
 
 
-def made_cache_home() -> Path:
+def ensure_cache_home() -> Path:
     """`cache_home()`, made where it is missing. Raises CacheError."""
     home = cache_home()
     with cache_errors(home):
@@ -58,24 +58,24 @@ def cache_errors(place: Path) -> Iterator[None]:
     except OSError as error:
         raise CacheError(
             f"{error.filename or place} cannot be written: {error.strerror or error}. nora-bench keeps its caches there. "
-            f"Type: {ELSEWHERE} (a folder of yours on a disk with room; see `df -h {nearest(place)}`)"
+            f"Type: {SET_HOME} (a folder of yours on a disk with room; see `df -h {nearest_folder(place)}`)"
         ) from None
 
 
-def nearest(folder: Path) -> Path:
+def nearest_folder(folder: Path) -> Path:
     """The folder, or the first one above it that is there."""
     return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
 
 
-def refusal(folder: Path) -> str:
+def write_problem(folder: Path) -> str:
     """Why the system lets nobody write files into a folder, found by writing one; empty where it does.
 
     A folder that is missing is tried in the nearest one above it that is there.
     """
-    place = nearest(folder)
+    place = nearest_folder(folder)
     try:
         with tempfile.TemporaryFile(dir=place) as file:
-            file.write(TRIAL)
+            file.write(PROBE_BYTES)
             file.flush()
     except OSError as error:
         return f"{place} cannot be written: {error.strerror or error}"

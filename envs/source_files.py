@@ -19,7 +19,7 @@ def is_file(reference: str) -> bool:
     return bool(colon) and path.endswith(".py") and "://" not in reference
 
 
-def located(reference: str) -> str:
+def absolute_reference(reference: str) -> str:
     """The same reference for a process that works in another folder: with an absolute path, where it has a path."""
     if not is_file(reference):
         return reference
@@ -27,7 +27,7 @@ def located(reference: str) -> str:
     return f"{Path(path).expanduser().absolute()}:{name}"
 
 
-def names_in(path: Path) -> list[str]:
+def defined_names(path: Path) -> list[str]:
     """Classes and functions that a file defines, without running it; none where it is no Python."""
     import ast
 

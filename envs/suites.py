@@ -6,7 +6,7 @@ from typing import cast
 
 from .base import Suite
 from .registry import Registry, load_object
-from .source_files import located
+from .source_files import absolute_reference
 
 LIBERO = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
 
@@ -39,4 +39,4 @@ def names() -> tuple[str, ...]:
 
 def expand(name: str) -> tuple[str, ...]:
     """The suites that a name on the command line stands for; one in a file with its absolute path, for workers elsewhere."""
-    return GROUPS.get(name, (located(name),))
+    return GROUPS.get(name, (absolute_reference(name),))

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from ..envs.base import ActionConvention, EnvOptions
 from ..envs.errors import StoreError
-from ..envs.paths import made_cache_home
+from ..envs.paths import ensure_cache_home
 from ..results.store.records import EpisodeRecord
 from ..results.store.writer import Store
 from . import run_sessions
@@ -211,7 +211,7 @@ def find_render_backend(resolved: ResolvedRun) -> Backend:
 
 
 def _worker_setup(resolved: ResolvedRun, gl: str) -> WorkerSetup:
-    cache = made_cache_home()
+    cache = ensure_cache_home()
     assets = resolved.assets.path and str(Path(resolved.assets.path).absolute())  # workers run in another folder
     setup = resolved.setup
     options = EnvOptions(assets=assets, gl=gl, cache=str(cache.absolute()), backend=setup.backend)

@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 from ..envs.base import ObservationSpec
 from ..envs.errors import InputError, PolicyError, nearest
 from ..envs.registry import Registry, load_object
-from ..envs.source_files import is_file, names_in
+from ..envs.source_files import defined_names, is_file
 from .arguments import convert
 from .base import Policy
 
@@ -101,7 +101,7 @@ def find(name_or_path: str) -> Callable[..., Policy]:
 
 
 def _without_class(path: Path) -> str:
-    classes = names_in(path.expanduser())
+    classes = defined_names(path.expanduser())
     there = (
         f"it has {', '.join(classes)}" if classes else "no class is found there" if path.is_file() else "there is no such file"
     )

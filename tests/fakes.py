@@ -130,7 +130,7 @@ class ToyWorld:
     def _nan(self) -> None:
         self.position = float("nan")
 
-    def _premise(self) -> None:
+    def _scene_check(self) -> None:
         raise SceneCheckError("the block stands in the wall")
 
     def _missing(self) -> None:

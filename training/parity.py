@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..envs.parity import Check, largest
+from ..envs.parity import Check, max_abs_difference
 from ..policies.nora.parity.compare import FLOAT32, GRADIENT, INPUTS
 from ..policies.nora.parity.recordings import Recordings
 
@@ -37,13 +37,13 @@ def compare(recordings: Recordings) -> Iterator[Check]:
 
 def _close(case: str, quantity: str, ours: Any, theirs: Any, tolerance: float = FLOAT32) -> Check:
     theirs = theirs.detach().double()
-    return Check(case, quantity, largest(ours.detach(), theirs) / max(1.0, float(theirs.abs().max())), tolerance)
+    return Check(case, quantity, max_abs_difference(ours.detach(), theirs) / max(1.0, float(theirs.abs().max())), tolerance)
 
 
 def _gradients(recordings: Recordings, file: str, prefix: str, model: Any, quantity: str, tolerance: float) -> Iterator[Check]:
     for name, theirs in recordings.matching(file, prefix):
         ours = model.get_parameter(name).grad
-        error = float("inf") if ours is None else largest(ours, theirs) / max(float(theirs.abs().max()), 1e-12)
+        error = float("inf") if ours is None else max_abs_difference(ours, theirs) / max(float(theirs.abs().max()), 1e-12)
         yield Check(f"{prefix}{name}", quantity, error, tolerance, "of the largest entry")
 
 
@@ -189,7 +189,7 @@ def _world(recordings: Recordings) -> Iterator[Check]:
     fill(model, weights)
     mask = recordings.get(WORLD, "attn_mask")
     tokens = model.config.tokens + 2
-    yield Check("world model", "block-causal mask", largest(block_causal_mask(len(mask) // tokens, tokens), mask), 0.0)
+    yield Check("world model", "block-causal mask", max_abs_difference(block_causal_mask(len(mask) // tokens, tokens), mask), 0.0)
     yield from _predictions(recordings, model)
     with torch.no_grad():
         yield from _rewards(recordings, model)
@@ -266,5 +266,8 @@ def _rewards(recordings: Recordings, model: WorldModel) -> Iterator[Check]:
             yield _close(f"{case}/weight {weight}", "action rewards", -scores.action, get("action_l1_mean"))
             chosen = scores.total.new_tensor(chosen_and_rejected(scores.total.numpy()))
             yield Check(
-                f"{case}/weight {weight}", "winner and loser", largest(chosen, get(f"{case}.chosen_rejected_w{weight}")), 0.0
+                f"{case}/weight {weight}",
+                "winner and loser",
+                max_abs_difference(chosen, get(f"{case}.chosen_rejected_w{weight}")),
+                0.0,
             )

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..base import EnvOptions
 from ..errors import SuiteError
-from ..parity import Check, largest
+from ..parity import Check, max_abs_difference
 from ..safe_io import is_name, read_arrays, read_object
 from .sim.install import import_libero, libero_root
 
@@ -50,7 +50,7 @@ def compare(folder: Path, options: EnvOptions, *, pictures: bool) -> Iterator[Ch
         SuiteError: a recording is not readable or not of this layout.
     """
     import_libero(Path(options.assets), Path(options.cache), gl=options.gl)
-    from .sim.scene import Scene  # after the GL backend is chosen, which mujoco reads at import
+    from .sim.scene import LiberoScene  # after the GL backend is chosen, which mujoco reads at import
 
     built: tuple[str, Any] = ("", None)
     for stem in recordings(folder):
@@ -60,7 +60,7 @@ def compare(folder: Path, options: EnvOptions, *, pictures: bool) -> Iterator[Ch
             path = libero_root() / "bddl_files" / bddl
             if not path.is_file():
                 raise SuiteError(f"{stem.name}.json names the task file {bddl}, which hf-libero does not have")
-            built = (bddl, Scene(str(path)))
+            built = (bddl, LiberoScene(str(path)))
         yield from _replay(stem, facts, arrays, built[1], pictures=pictures and options.gl != "none")
 
 
@@ -83,10 +83,10 @@ def _replay(stem: Path, facts: dict, arrays: dict, scene: Any, *, pictures: bool
     case = stem.name
     reset, body_pos, body_quat, after = _reset(facts, scene)
     theirs = arrays["states"]
-    yield Check(case, "state after reset", largest(reset, theirs[0]), TOLERANCE)
-    yield Check(case, "state after initial state", largest(after, theirs[1]), TOLERANCE)
-    yield Check(case, "fixture positions (m)", largest(body_pos, arrays["body_pos"]), TOLERANCE)
-    yield Check(case, "fixture rotations", largest(body_quat, arrays["body_quat"]), TOLERANCE)
+    yield Check(case, "state after reset", max_abs_difference(reset, theirs[0]), TOLERANCE)
+    yield Check(case, "state after initial state", max_abs_difference(after, theirs[1]), TOLERANCE)
+    yield Check(case, "fixture positions (m)", max_abs_difference(body_pos, arrays["body_pos"]), TOLERANCE)
+    yield Check(case, "fixture rotations", max_abs_difference(body_quat, arrays["body_quat"]), TOLERANCE)
     wanted = _picture_steps(stem, facts, len(arrays["actions"])) if pictures else {}
     ours = _steps(scene, arrays["actions"], wanted)
     yield from _compare_steps(case, ours, arrays, [reset, after])
@@ -119,9 +119,9 @@ def _picture_steps(stem: Path, facts: dict, steps: int) -> dict[int, list[tuple[
 
 def _steps(scene: Any, actions: np.ndarray, wanted: dict[int, list[tuple[str, str, Path]]]) -> dict[str, Any]:
     """Play all actions, observing after each; pictures where wanted."""
-    from .sim.render import Renderer
+    from .sim.render import LiberoRenderer
 
-    renderer = Renderer(scene.model, scene.data, 256) if wanted else None
+    renderer = LiberoRenderer(scene.model, scene.data, 256) if wanted else None
     out: dict[str, Any] = {"states": [], "done": [], "pictures": {}, **{key: [] for key in OBSERVED}}
 
     def look(step: int) -> Callable[[], None]:
@@ -130,12 +130,12 @@ def _steps(scene: Any, actions: np.ndarray, wanted: dict[int, list[tuple[str, st
                 out[key].append(value)
             for label, camera, path in wanted.get(step, []):
                 assert renderer is not None
-                out["pictures"][label] = (renderer.picture(camera), path)
+                out["pictures"][label] = (renderer.render(camera), path)
 
         return take
 
     for step, action in enumerate(actions):
-        scene.refresh_looks()
+        scene.refresh_appearance()
         scene.step(action, look(step))
         out["states"].append(scene.state())
         out["done"].append(scene.goal.holds())
@@ -146,13 +146,13 @@ def _steps(scene: Any, actions: np.ndarray, wanted: dict[int, list[tuple[str, st
 
 def _compare_steps(case: str, ours: dict, arrays: dict, rows: list[np.ndarray]) -> Iterator[Check]:
     states, theirs = np.array(ours["states"]), arrays["states"][2:]
-    yield Check(case, f"states, first {EARLY} steps", largest(states[:EARLY], theirs[:EARLY]), TOLERANCE)
+    yield Check(case, f"states, first {EARLY} steps", max_abs_difference(states[:EARLY], theirs[:EARLY]), TOLERANCE)
     for key in OBSERVED:
         mine = np.array(ours[key])
-        yield Check(case, f"{key}, first {EARLY} steps", largest(mine[:EARLY], arrays[key][:EARLY]), TOLERANCE)
+        yield Check(case, f"{key}, first {EARLY} steps", max_abs_difference(mine[:EARLY], arrays[key][:EARLY]), TOLERANCE)
     digest = hashlib.sha256(np.concatenate([rows, states]).tobytes()).hexdigest()
     same = digest == str(arrays.get("sha256_states", ""))
-    yield Check(case, "states, all steps", largest(states, theirs), None, "bit-identical" if same else "")
+    yield Check(case, "states, all steps", max_abs_difference(states, theirs), None, "bit-identical" if same else "")
     early = [a == bool(b) for a, b in zip(ours["done"], arrays["done"], strict=True)][:EARLY]
     yield Check(case, f"done, first {EARLY} steps", float(not all(early)), 0.0)
 

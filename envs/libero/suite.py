@@ -41,7 +41,7 @@ class LiberoSuite:
 
     def resolve_assets(self, wanted: str) -> AssetPack:
         """The pack that `auto`, `official`, `standin` or a folder stands for."""
-        from .assets.resolve import resolve
+        from .assets.packs import resolve
 
         return resolve(wanted, self.name)
 

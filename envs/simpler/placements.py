@@ -103,11 +103,11 @@ def instruction(setup: EpisodeSetup) -> str:
     placed = objects(setup)
     if placed.source is None or placed.target is None:
         return setup.configuration.instruction
-    source, target = (spoken(placed.placements[index].model) for index in (placed.source, placed.target))
+    source, target = (as_words(placed.placements[index].model) for index in (placed.source, placed.target))
     return setup.configuration.instruction.format(source=source, target=target)
 
 
-def spoken(model: str) -> str:
+def as_words(model: str) -> str:
     """A model's name in instructions: `baked_opened_7up_can` is `7up can`."""
     return " ".join(word for word in model.split("_") if not _UNSPOKEN.fullmatch(word))
 

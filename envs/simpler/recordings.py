@@ -79,10 +79,12 @@ def _subtask(facts: Mapping[str, Any]) -> str:
 
 def stems(folder: Path) -> list[Path]:
     """The recorded episodes of a folder, as paths without suffix; empty where it holds none of this layout."""
-    return sorted(path.with_suffix("") for path in folder.glob("*.json") if path.with_suffix(".npz").is_file() and _is_ours(path))
+    return sorted(
+        path.with_suffix("") for path in folder.glob("*.json") if path.with_suffix(".npz").is_file() and _is_recording(path)
+    )
 
 
-def _is_ours(path: Path) -> bool:
+def _is_recording(path: Path) -> bool:
     try:
         facts = read_object(path)
     except (OSError, ValueError):

@@ -72,7 +72,7 @@ class Snapshot:
     """Finger and tip link -> [3] its +y axis, the direction in which it opens."""
 
 
-class Rule(Protocol):
+class SuccessRule(Protocol):
     """Judges one episode."""
 
     def step(self, now: Snapshot) -> bool:
@@ -88,10 +88,10 @@ class Rule(Protocol):
         ...
 
 
-def make_rule(setup: EpisodeSetup, settled: Snapshot) -> Rule:
+def make_rule(setup: EpisodeSetup, settled: Snapshot) -> SuccessRule:
     """The rule of that episode, started on the settled scene. Raises KeyError for a task that has none here."""
     task = setup.configuration.task
-    makers: dict[str, Callable[[], Rule]] = {
+    makers: dict[str, Callable[[], SuccessRule]] = {
         "pick_coke_can": lambda: PickRule(settled),
         "move_near": lambda: _move_near(setup, settled),
         "open_drawer": lambda: DrawerRule(setup.configuration.subtask, opens=True),
@@ -100,7 +100,7 @@ def make_rule(setup: EpisodeSetup, settled: Snapshot) -> Rule:
     return makers[task]()
 
 
-def measures(rule: Rule) -> dict[str, bool]:
+def measures(rule: SuccessRule) -> dict[str, bool]:
     """The yes-or-no statistics of an episode, for its record."""
     return {name: bool(value) for name, value in rule.statistics().items() if isinstance(value, bool | np.bool_)}
 
@@ -146,7 +146,7 @@ def is_free(name: str, contacts: Sequence[Contact]) -> bool:
 
 
 class PickRule:
-    """The can is held in the air, or was for some steps at a height that no nudge explains. See `Rule` for the contract."""
+    """The can is held in the air, or was for some steps at a height that no nudge explains. See `SuccessRule`."""
 
     name = "opened_coke_can"
 
@@ -198,7 +198,7 @@ def _move_near(setup: EpisodeSetup, settled: Snapshot) -> MoveNearRule:
 class MoveNearRule:
     """The source moved most, is near the target and nearer to it than to anything else; nothing fell.
 
-    See `Rule` for the contract.
+    See `SuccessRule` for the contract.
     """
 
     MOVED = 0.03
@@ -246,7 +246,7 @@ class MoveNearRule:
 
 
 class DrawerRule:
-    """The drawer is open, or closed, now. See `Rule` for the contract."""
+    """The drawer is open, or closed, now. See `SuccessRule` for the contract."""
 
     def __init__(self, drawer: str, *, opens: bool) -> None:
         self.drawer, self.opens = drawer, opens

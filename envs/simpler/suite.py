@@ -13,9 +13,9 @@ from .setup import TASKS, setup_of, suite_configurations
 
 ACTIONS = ActionConvention(translation=(0, 1, 2))
 """Displacement (m), rotation (rad) and change of the gripper of one step: a metre or a radian is no step of this robot."""
-OURS = ("sapien", "ruckig", "trimesh", "numpy", "opencv-python-headless")
+DEPENDENCIES = ("sapien", "ruckig", "trimesh", "numpy", "opencv-python-headless")
 """Distributions whose version can change a result of our own build."""
-UPSTREAMS = ("mani_skill2_real2sim", "simpler_env", "gymnasium")
+UPSTREAM_DEPENDENCIES = ("mani_skill2_real2sim", "simpler_env", "gymnasium")
 """More of them, where the original is installed."""
 
 
@@ -70,8 +70,8 @@ class SimplerSuite:
 
     def versions(self) -> Mapping[str, str]:
         """Installed versions, `missing` where one is not installed."""
-        theirs = {name: found for name in UPSTREAMS if (found := _version(name)) != "missing"}
-        return {**{name: _version(name) for name in OURS}, **theirs}
+        theirs = {name: found for name in UPSTREAM_DEPENDENCIES if (found := _version(name)) != "missing"}
+        return {**{name: _version(name) for name in DEPENDENCIES}, **theirs}
 
 
 def _task(name: str, found: tuple[Configuration, ...]) -> Task:

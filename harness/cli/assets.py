@@ -66,7 +66,7 @@ def assets(
 
 def _found(family: str | None) -> list[FoundPack]:
     """Every place of every family, or of one."""
-    return [pack for name in ((_known(family),) if family else FAMILIES) for pack in _packs(name).found()]
+    return [pack for name in ((_known(family),) if family else FAMILIES) for pack in _packs(name).find_packs()]
 
 
 def _known(family: str) -> str:
@@ -78,7 +78,7 @@ def _known(family: str) -> str:
 
 
 def _packs(family: str) -> ModuleType:
-    return import_module(f"...envs.{family}.packs", __package__)
+    return import_module(f"...envs.{family}.assets.packs", __package__)
 
 
 def _list(packs: list[FoundPack], as_json: bool) -> None:
@@ -102,7 +102,7 @@ def _verify(what: str | None) -> None:
 
     if what and what not in FAMILIES:
         folder = Path(what)
-        chosen = [(FAMILIES[1] if _packs(FAMILIES[1]).is_ours(folder) else FAMILIES[0], folder)]
+        chosen = [(FAMILIES[1] if _packs(FAMILIES[1]).has_pack_layout(folder) else FAMILIES[0], folder)]
     else:
         chosen = [(one.family, Path(one.path)) for one in _found(what) if one.state != "not there"]
     problems = {path: _packs(family).verify(path) for family, path in chosen}
@@ -120,7 +120,7 @@ def _fetch(family: str, revision: str) -> None:
     from ...envs.paths import cache_errors
 
     home = _packs(_known(family)).cache_folder() / "official"
-    fetch = import_module(f"...envs.{family}.fetch", __package__).fetch
+    fetch = import_module(f"...envs.{family}.assets.fetch", __package__).fetch
     with cache_errors(home):
         found = fetch(home, **({"revision": revision} if family == "libero" else {}))
     print(f"official assets: {found}")

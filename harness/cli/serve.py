@@ -25,7 +25,7 @@ def serve(
 
     `http://host:port/healthz` answers once the policy is ready. Ctrl-C ends it.
     """
-    from ...envs.paths import made_cache_home
+    from ...envs.paths import ensure_cache_home
     from ...policies.base import PolicyContext
     from ...policies.registry import load
     from ..config import parse
@@ -38,7 +38,7 @@ def serve(
     config = parse({"suite": suite or ["libero"], "protocol": protocol, "policy": policy, "policy_arg": policy_arg or None})
     setup = resolve_setup(config)
     served = load(config.policy, config.policy_arg)
-    policy_host = LocalPolicyHost(served, made_cache_home() / "serve.log")
+    policy_host = LocalPolicyHost(served, ensure_cache_home() / "serve.log")
     names = tuple(one.name for one in setup.suites)
     with stop_signals() as stop:
         batcher = start(served, PolicyContext(setup.protocol, names, len(setup.protocol.settle_action)), policy_host, max_batch)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...envs.base import AssetPack, EpisodeSpec
-from ...envs.source_files import located
+from ...envs.source_files import absolute_reference
 from ...policies.base import Policy, PolicyContext
 from ..config import AUTO, RunConfig
 from ..errors import Interrupted, MissingRequirementError, PolicyFailedError
@@ -51,7 +51,7 @@ class RayPolicyPool(LocalPolicyHost):
             "runtime_env": {"env_vars": {"PYTHONPATH": import_path()}},
         }
         remote = ray.remote(**options)(PolicyActor)
-        self._all = [remote.remote(located(config.policy), dict(config.policy_arg), MAX_BATCH) for _ in range(count)]
+        self._all = [remote.remote(absolute_reference(config.policy), dict(config.policy_arg), MAX_BATCH) for _ in range(count)]
         self._nodes: list[str] = []
         self._found: dict[str, Any] = {}
         self._load: Counter[int] = Counter()

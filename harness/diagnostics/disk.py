@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...envs.errors import SuiteError
-from ...envs.paths import ELSEWHERE, WITHOUT_LOCKS, CacheError, cache_home, nearest, refusal
+from ...envs.paths import SET_HOME, WITHOUT_LOCKS, CacheError, cache_home, nearest_folder, write_problem
 from ..planning.estimate import free_disk_gib
 from .checks import Cure, Finding, Status, ok
 
@@ -28,13 +28,13 @@ def folders(runs: Path) -> Iterator[Finding]:
     try:
         yield cache(cache_home())
     except CacheError as error:
-        yield Finding("disk for caches", Status.problem, str(error).partition(" Type:")[0], WHY, Cure(hand=ELSEWHERE))
+        yield Finding("disk for caches", Status.problem, str(error).partition(" Type:")[0], WHY, Cure(hand=SET_HOME))
     yield temporary()
 
 
 def disk(name: str, place: Path, hand: str) -> Finding:
     """Whether there is room in a folder, leave to write to it, and a file system with locks."""
-    if problem := refusal(place):
+    if problem := write_problem(place):
         return Finding(name, Status.problem, problem, WHY, Cure(hand=hand))
     free = free_disk_gib(place)
     found = f"{free:.1f} GiB free at {place}"
@@ -48,7 +48,7 @@ def disk(name: str, place: Path, hand: str) -> Finding:
 
 def cache(home: Path) -> Finding:
     """As `disk`; one that cannot be written will do where everything is in it."""
-    found = disk("disk for caches", home, ELSEWHERE)
+    found = disk("disk for caches", home, SET_HOME)
     if found.status is not Status.problem or not complete(home):
         return found
     why = "what is missing there later (another version's stand-ins, compiled helpers) cannot be added"
@@ -57,7 +57,7 @@ def cache(home: Path) -> Finding:
 
 def complete(home: Path) -> bool:
     """Whether a cache that cannot be written is there and holds LIBERO's meshes, or a pack elsewhere makes it unnecessary."""
-    from ...envs.libero.assets.resolve import resolve
+    from ...envs.libero.assets.packs import resolve
 
     try:
         return home.is_dir() and bool(resolve("auto", "libero_spatial"))
@@ -67,7 +67,7 @@ def complete(home: Path) -> bool:
 
 def lockless(place: Path) -> str:
     """Why files there cannot be locked; empty where they can."""
-    with tempfile.TemporaryFile(dir=nearest(place)) as file:
+    with tempfile.TemporaryFile(dir=nearest_folder(place)) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -84,7 +84,7 @@ def temporary() -> Finding:
         folder = Path(tempfile.gettempdir())
     except OSError as error:
         return Finding(name, Status.problem, str(error.strerror), why, cure)
-    if problem := refusal(folder):
+    if problem := write_problem(folder):
         return Finding(name, Status.problem, problem, why, cure)
     return ok(name, f"{shutil.disk_usage(folder).free / 2**30:.1f} GiB free at {folder}")
 

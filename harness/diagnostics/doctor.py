@@ -15,9 +15,9 @@ from packaging.requirements import Requirement
 
 from ...envs import suites
 from ...envs.errors import SuiteError
-from ...envs.libero.assets.resolve import VARIABLE
+from ...envs.libero.assets.packs import VARIABLE
 from ...envs.libero.sim.install import MUJOCO_PINS, WITHOUT_DEPENDENCIES, libero_root
-from ...envs.paths import ELSEWHERE, CacheError, made_cache_home
+from ...envs.paths import SET_HOME, CacheError, ensure_cache_home
 from ..planning import provenance
 from ..planning.estimate import RESERVE_GIB, free_memory_gib, worker_gib
 from ..rendering import gl
@@ -123,10 +123,10 @@ def libero_imports() -> Finding:
     )
     name, why = "hf-libero imports", "no LIBERO world can be built"
     try:
-        command = [sys.executable, "-c", code, str(made_cache_home())]
+        command = [sys.executable, "-c", code, str(ensure_cache_home())]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=IMPORT_S)
     except CacheError as error:
-        return Finding(name, Status.problem, str(error).partition(" Type:")[0], why, Cure(hand=ELSEWHERE))
+        return Finding(name, Status.problem, str(error).partition(" Type:")[0], why, Cure(hand=SET_HOME))
     except subprocess.TimeoutExpired:
         look = Cure(hand=f"{sys.executable} -X importtime -c 'import robosuite'   (shows what hangs)")
         return Finding(name, Status.problem, f"not imported within {IMPORT_S} s", why, look)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...envs.errors import SuiteError
 from ...envs.simpler.assets import packs
-from ...envs.simpler.sim.driver import traces
+from ...envs.simpler.sim.driver import can_ray_trace
 from ..errors import MissingRequirementError
 from ..rendering import vulkan
 from ..rendering.gl import Backend
@@ -31,7 +31,7 @@ def drawing() -> Finding:
 
 def _drawn_by(found: Backend) -> Finding:
     said = f"{found.renderer} ({found.name})"
-    if traces(found.name):
+    if can_ray_trace(found.name):
         return ok("vulkan", f"{said}, traces rays")
     return ok("vulkan", f"{said}; it traces no rays, so the drawers are rasterised, and records say so")
 

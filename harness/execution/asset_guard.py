@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ...envs.errors import SuiteError
-from ...envs.packs import files
+from ...envs.packs import pack_files
 from ..errors import MissingRequirementError
 
 SHOWN = 3
@@ -50,7 +50,7 @@ class AssetGuard:
 def _stamps(folder: str) -> Mapping[str, tuple[int, int, int]]:
     """File -> size, time of change (ns) and inode."""
     found = {}
-    for path in files(Path(folder)) if folder else ():
+    for path in pack_files(Path(folder)) if folder else ():
         stat = path.stat()
         found[path.relative_to(folder).as_posix()] = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
     return found

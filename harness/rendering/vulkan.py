@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...envs.simpler.sim.driver import PLAIN, TRACING
+from ...envs.simpler.sim.driver import VULKAN, VULKAN_RT
 from ..errors import MissingRequirementError
 from .gl import Backend, cause, remembered
 
@@ -30,8 +30,8 @@ SWIFTSHADER = (
 
 PROBE = """
 import os
-from nora_bench.envs.simpler.sim.driver import try_driver
-print(*try_driver(os.environ["NORA_BENCH_VULKAN"]), sep="\\n", flush=True)
+from nora_bench.envs.simpler.sim.driver import probe_driver
+print(*probe_driver(os.environ["NORA_BENCH_VULKAN"]), sep="\\n", flush=True)
 os._exit(0)
 """
 """Draws a red box and says what drew it; leaves without destructors, which some drivers do not survive."""
@@ -66,12 +66,12 @@ def find_vulkan() -> Backend:
 
 def drivers() -> Iterator[str]:
     """Names of the drivers worth trying, in this order: the loader's own choice, then every file by itself."""
-    yield PLAIN
+    yield VULKAN
     if any(os.environ.get(variable) for variable in VARIABLES):
         return
     for pattern in (*SYSTEM, *SWIFTSHADER):
         path = Path(os.path.expanduser(pattern))  # noqa: PTH111  does not raise for a user without a home
-        yield from (f"{PLAIN}:{found}" for found in sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))))
+        yield from (f"{VULKAN}:{found}" for found in sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))))
 
 
 def _find() -> Backend:
@@ -84,6 +84,6 @@ def _find() -> Backend:
     if best is None:
         causes = "; ".join(f"{one.name}: {one.problem}" for one in tried)
         raise MissingRequirementError(f"no Vulkan driver can draw on this machine ({causes}). Type: nora-bench doctor --fix")
-    if best.hardware and (tracing := try_vulkan(best.name.replace(PLAIN, TRACING, 1))).works:
+    if best.hardware and (tracing := try_vulkan(best.name.replace(VULKAN, VULKAN_RT, 1))).works:
         return tracing
     return best

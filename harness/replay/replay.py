@@ -25,7 +25,7 @@ from ...envs.base import (
     Suite,
 )
 from ...envs.errors import StoreError, SuiteError
-from ...envs.paths import made_cache_home
+from ...envs.paths import ensure_cache_home
 from ...policies.base import ActionChunk
 from ...results.store.integrity import read_actions
 from ...results.store.reader import StoredRun
@@ -211,7 +211,7 @@ def _recorded_assets(run: StoredRun, suite: Suite) -> AssetPack:
 
 
 def _options(suite: Suite, pack: AssetPack, *, draws: bool) -> EnvOptions:
-    cache = made_cache_home()
+    cache = ensure_cache_home()
     backend = find_driver(suite).name if draws else "none"
     return EnvOptions(assets=pack.path, gl=backend, cache=str(cache))
 

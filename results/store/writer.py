@@ -24,7 +24,7 @@ import msgspec
 import numpy as np
 
 from ...envs.errors import DiskError, StoreError
-from ...envs.paths import nearest
+from ...envs.paths import nearest_folder
 from .checksum import with_checksum
 from .locking import hold
 from .reader import DECODER, EPISODES_FILE, RUN_FILE, Contents, read_episodes, read_run_file
@@ -293,5 +293,5 @@ def _disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         raise DiskError(
             f"{path} cannot be written: {error.strerror}; nothing already there was lost. "
-            f"See `df -h {nearest(path.parent)}`, then go on with `nora-bench run --resume`, or choose another --out"
+            f"See `df -h {nearest_folder(path.parent)}`, then go on with `nora-bench run --resume`, or choose another --out"
         ) from None

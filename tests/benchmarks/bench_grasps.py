@@ -38,26 +38,28 @@ def main() -> None:
 def play(orientation: str, index: int, options: argparse.Namespace) -> dict[str, Any]:
     """Won or not, and the part of the steps after the first lift on which the can was still up."""
     from nora_bench.envs.simpler.grid import find
-    from nora_bench.envs.simpler.sim.env import Stage, start_position
-    from nora_bench.envs.simpler.sim.privileged import now, scene_facts
-    from nora_bench.envs.simpler.sim.settling import Settler
+    from nora_bench.envs.simpler.sim.env import PhysicsScene, start_position
+    from nora_bench.envs.simpler.sim.privileged import privileged_state, scene_facts
+    from nora_bench.envs.simpler.sim.settling import ObjectSettler
     from nora_bench.policies.scripted.google_robot import motion, plans, scene
 
     setup = find("pick_coke_can", "visual_matching", f"{LOOK}/{orientation}").episode(index)
     assert setup.obj_xy is not None
     x, y = np.add(setup.obj_xy, np.random.default_rng(index).uniform(-options.shift, options.shift, 2)).tolist()
     shifted = replace(setup, obj_xy=(x, y))
-    stage = Stage(options.assets, shifted, Settler(options.assets).settle(shifted), start_position(shifted))
-    seen = scene.Scene({**now(stage.scene, stage.robot), "scene": scene_facts(stage.scene, stage.robot, stage.setup)})
+    physics = PhysicsScene(options.assets, shifted, ObjectSettler(options.assets).settle(shifted), start_position(shifted))
+    seen = scene.Scene(
+        {**privileged_state(physics.scene, physics.robot), "scene": scene_facts(physics.scene, physics.robot, physics.setup)}
+    )
     tracker, plan, up = motion.Tracker(seen.base), plans.solve(seen), []
     done = False
     for _ in range(setup.configuration.max_episode_steps):
-        seen.update(now(stage.scene, stage.robot))
+        seen.update(privileged_state(physics.scene, physics.robot))
         action = tracker.action(seen.hand, next(plan))
         if options.squeeze and action[6] in (plans.EASE, plans.KEEP):
             action[6] = 1.0
-        done = stage.step(action)
-        up.append(bool(stage.rule.facts()["lifted_object_significantly"]))
+        done = physics.step(action)
+        up.append(bool(physics.rule.facts()["lifted_object_significantly"]))
     first = up.index(True) if any(up) else len(up)
     return {"won": done, "held": float(np.mean(up[first:])) if any(up) else 0.0}
 

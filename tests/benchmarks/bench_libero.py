@@ -161,7 +161,7 @@ def _floor(world: Any, cameras: tuple[str, ...], looks: int) -> float:
     with Stopwatch() as pictures:
         for _ in range(10):
             for camera in cameras:
-                renderer.picture(camera)
+                renderer.render(camera)
     return physics.cpu + pictures.cpu / 10 * looks
 
 

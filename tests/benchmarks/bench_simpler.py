@@ -91,22 +91,22 @@ class _Plain:
     """An environment as upstream builds it: two resets, each with a picture of both cameras."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        from nora_bench.envs.simpler.sim.render import Renderer
+        from nora_bench.envs.simpler.sim.render import SimplerRenderer
 
         self.world = opened(options, gl="none")
-        self.renderer = Renderer(Path(options.assets), options.gl, shaders="default")
+        self.renderer = SimplerRenderer(Path(options.assets), options.gl, shaders="default")
         self.base = None
         for _ in range(2):
             self.world = opened(options, gl="none")  # settles anew
             begun(self.world, options.episode, looks=False)
-            self.renderer.prepare(self.world.stage.setup)
+            self.renderer.prepare(self.world.physics.setup)
             if self.base is None:
-                self.base = self.renderer._stage.visuals.scene.add_camera("base", 128, 128, 1.57, 0.01, 10.0)
+                self.base = self.renderer._loaded.visuals.scene.add_camera("base", 128, 128, 1.57, 0.01, 10.0)
             self.look()
 
     def look(self) -> None:
         """A picture of both cameras."""
-        self.renderer.picture(self.world.stage.scene)
+        self.renderer.render(self.world.physics.scene)
         self.base.take_picture()
         for texture in ("Color", "Segmentation"):
             self.base.get_picture(texture)

@@ -50,7 +50,7 @@ def actions(steps: int) -> np.ndarray:
 
 def measured(world: Any, steps: int, play: Any = None) -> tuple[float, float]:
     """CPU seconds of a control step, and of SAPIEN's part of it."""
-    scene = world.stage.scene
+    scene = world.physics.scene
     scene.system = timed = Timed(scene.system)
     if play:
         scene.play = lambda drive: play(scene, drive)

@@ -29,19 +29,19 @@ def timed(options: argparse.Namespace) -> tuple[float, float]:
     from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec
     from nora_bench.envs.protocols import get
     from nora_bench.envs.simpler.sim.env import SapienEnv
-    from nora_bench.envs.simpler.sim.render import Renderer
+    from nora_bench.envs.simpler.sim.render import SimplerRenderer
 
     suite, task, variant = SCENES[options.scene]
     protocol = get("simpler/nora-1.5")
     world = SapienEnv(EnvOptions(assets=options.assets, gl="none", cache=""))
     world.reset(EpisodeSpec(suite, task, 0, 0, protocol.name, variant), protocol, ObservationSpec())
     before = time.process_time()
-    renderer = Renderer(Path(options.assets), options.gl, **({"shaders": "default"} if options.shaders == DEFAULT else {}))
-    renderer.prepare(world.stage.setup)
-    renderer.picture(world.stage.scene)
+    renderer = SimplerRenderer(Path(options.assets), options.gl, **({"shaders": "default"} if options.shaders == DEFAULT else {}))
+    renderer.prepare(world.physics.setup)
+    renderer.render(world.physics.scene)
     first = time.process_time()
     for _ in range(options.pictures):
-        renderer.picture(world.stage.scene)
+        renderer.render(world.physics.scene)
     return first - before, (time.process_time() - first) / options.pictures
 
 

@@ -45,7 +45,7 @@ def measure(worlds: dict[str, Any], camera: str, rounds: int) -> dict[str, tuple
     for _ in range(rounds):
         for name, built in worlds.items():
             cpu, wall = time.process_time(), time.perf_counter()
-            built._renderer.picture(camera)
+            built._renderer.render(camera)
             taken[name].append((1e3 * (time.process_time() - cpu), 1e3 * (time.perf_counter() - wall)))
     return {name: tuple(statistics.median(column) for column in zip(*rows, strict=True)) for name, rows in taken.items()}
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from nora_bench.envs.manifest import write_manifest
-from nora_bench.envs.paths import CacheError, cache_home, made_cache_home, refusal
+from nora_bench.envs.paths import CacheError, cache_home, ensure_cache_home, write_problem
 from nora_bench.envs.standin import cache
-from nora_bench.envs.standin.cache import StandIn
+from nora_bench.envs.standin.cache import StandInPack
 from unprivileged import run_unprivileged
 
 
@@ -22,19 +22,19 @@ def generate(folder):
 @pytest.fixture
 def standin(tmp_path):
     (tmp_path / "code").mkdir()
-    return StandIn(1, tmp_path / "code", generate)
+    return StandInPack(1, tmp_path / "code", generate)
 
 
 def test_a_missing_cache_is_made(tmp_path, monkeypatch):
     monkeypatch.setenv("NORA_BENCH_HOME", str(tmp_path / "a" / "b"))
-    assert made_cache_home().is_dir()
+    assert ensure_cache_home().is_dir()
 
 
 def test_a_cache_that_cannot_be_made_says_what_to_type(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NORA_BENCH_HOME", str(tmp_path / "file" / "cache"))
     with pytest.raises(CacheError, match=r"file/cache cannot be written: .*export NORA_BENCH_HOME=FOLDER"):
-        made_cache_home()
+        ensure_cache_home()
 
 
 @pytest.mark.parametrize("named", ["", "~/cache"])
@@ -55,9 +55,9 @@ def test_a_whole_pack_is_taken_from_a_cache_that_cannot_be_written(standin, tmp_
     generate(there)
     write_manifest(there.parent, source="test")
     code = (
-        "import sys; from pathlib import Path; from nora_bench.envs.standin.cache import StandIn;"
-        "from nora_bench.envs.paths import refusal; here = Path(sys.argv[1]);"
-        "print(bool(refusal(here / 'cache')), StandIn(1, here / 'code', print).ensure(here / 'cache'))"
+        "import sys; from pathlib import Path; from nora_bench.envs.standin.cache import StandInPack;"
+        "from nora_bench.envs.paths import write_problem; here = Path(sys.argv[1]);"
+        "print(bool(write_problem(here / 'cache')), StandInPack(1, here / 'code', print).ensure(here / 'cache'))"
     )
     (tmp_path / "cache").chmod(0o555)
     try:
@@ -98,16 +98,17 @@ def test_a_pack_that_another_process_put_there_meanwhile_is_taken(standin, tmp_p
 
 
 def test_a_folder_that_takes_files_refuses_nothing(tmp_path):
-    assert refusal(tmp_path / "not" / "there") == ""
+    assert write_problem(tmp_path / "not" / "there") == ""
     assert [*tmp_path.iterdir()] == []
 
 
 def test_a_folder_that_takes_none_says_why(tmp_path):
     (tmp_path / "closed").mkdir(mode=0o555)
-    code = (
-        f"from nora_bench.envs.paths import refusal; from pathlib import Path; print(refusal(Path({str(tmp_path / 'closed')!r})))"
+    probe = "print(write_problem(Path(sys.argv[1])))"
+    code = f"import sys; from pathlib import Path; from nora_bench.envs.paths import write_problem; {probe}"
+    assert (
+        "cannot be written: Permission denied" in run_unprivileged([sys.executable, "-c", code, str(tmp_path / "closed")]).stdout
     )
-    assert "cannot be written: Permission denied" in run_unprivileged([sys.executable, "-c", code]).stdout
 
 
 def test_a_run_without_a_writable_cache_ends_with_3(tmp_path):

@@ -129,12 +129,12 @@ def test_a_recording_cannot_name_a_task_file_elsewhere(folder):
 @given(documents({"source": "hub", "files": {"scenes/a.xml": [3, "0" * 64], "b.png": [0, "1" * 64]}}))
 def test_a_packs_manifest_is_read_or_refused(folder, data):
     (folder / "manifest.json").write_bytes(data)
-    reads("packs' manifests", lambda: manifest.damaged(folder))
+    reads("packs' manifests", lambda: manifest.damaged_files(folder))
 
 
 def test_a_manifest_names_no_file_outside_the_pack(folder):
     (folder / "manifest.json").write_text(json.dumps({"files": {"../manifest.json": [1, ""]}}))
-    assert manifest.lacking(folder) == ["manifest.json"]
+    assert manifest.absent_files(folder) == ["manifest.json"]
 
 
 @given(st.one_of(texts(XML), texts(f"<!DOCTYPE a [{LAUGHS}]><a>&i;</a>")))

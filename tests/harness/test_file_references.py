@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from nora_bench.envs.source_files import located
+from nora_bench.envs.source_files import absolute_reference
 from nora_bench.harness.cluster.actors import PolicyActor
 
 TESTS = Path(__file__).parents[1]
@@ -59,11 +59,11 @@ def test_a_file_that_is_not_there_is_told_in_one_message(cli, here, option):
 
 
 def test_a_replica_in_another_folder_is_given_the_whole_path(here, monkeypatch):
-    reference = located("my policies/walk.py:Mine")
+    reference = absolute_reference("my policies/walk.py:Mine")
     monkeypatch.chdir("/")
     assert PolicyActor(reference, {"chunk": "2"}, 4)._policy_host.policy.chunk == 2
 
 
 @pytest.mark.parametrize("name", ["nora-1.5", "fakes:Walk", "ws://127.0.0.1:8000", "org/model", "checkpoint.safetensors"])
 def test_what_has_no_file_stays_as_it_is(name):
-    assert located(name) == name
+    assert absolute_reference(name) == name

@@ -23,7 +23,7 @@ from ..data.filters import acting
 from ..data.images import fixtures_of
 
 if TYPE_CHECKING:
-    from ...envs.libero.sim.restored import Player
+    from ...envs.libero.sim.restored import StateReplayer
 
 SETTLE_STEPS = 10
 STILL = np.array([0.0] * 6 + [-1.0])
@@ -45,13 +45,13 @@ class Count:
         return Count(self.kept + other.kept, self.failed + other.failed, self.steps + other.steps, self.noops + other.noops)
 
 
-def regenerate(player: Player, demonstration: Demonstration) -> Demonstration | None:
+def regenerate(player: StateReplayer, demonstration: Demonstration) -> Demonstration | None:
     """The demonstration without no-ops, played again; None where its goal is then not reached."""
     player.open(demonstration.suite, demonstration.task)
     keep = acting(demonstration.actions)
     fixtures = fixtures_of(demonstration, player)
     try:
-        trace = player.play(demonstration.states[0], demonstration.actions[keep], fixtures, [STILL] * SETTLE_STEPS)
+        trace = player.replay(demonstration.states[0], demonstration.actions[keep], fixtures, [STILL] * SETTLE_STEPS)
     except SimulationError:
         return None
     if not trace.success:
@@ -86,9 +86,9 @@ def regenerate_all(
 
 def regenerate_file(path: Path, out: Path, options: EnvOptions) -> Count:
     """The same for one file, in this process."""
-    from ...envs.libero.sim.restored import Player
+    from ...envs.libero.sim.restored import StateReplayer
 
-    player = Player(options)
+    player = StateReplayer(options)
     total = Count()
     for demonstration in read_file(path):
         folder = out / demonstration.suite

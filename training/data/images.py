@@ -33,7 +33,7 @@ from .demonstrations import DataError, Demonstration
 from .drawing_pool import DRAWING
 
 if TYPE_CHECKING:
-    from ...envs.libero.sim.restored import Painter, Restored
+    from ...envs.libero.sim.restored import StateRenderer, StateRestorer
 
 VERSION = 1
 """Of what is drawn; a change makes every kept picture old."""
@@ -118,7 +118,7 @@ class Frames(Kept):
         """See `open_frames`, which finds the folder and the options."""
         super().__init__(folder, look)
         self.options = options
-        self._painter: Painter | None = None
+        self._painter: StateRenderer | None = None
 
     def make(self, demonstration: Demonstration) -> Array:
         """Draw them, in the thread that draws."""
@@ -131,18 +131,18 @@ class Frames(Kept):
         steps = np.asarray(self.steps(demonstration))
         joints = painter.joint_values(demonstration.states)
         shown = joints if demonstration.seen_qpos is None else demonstration.seen_qpos
-        views = painter.draw(shown[steps], joints[np.maximum(steps - 1, 0)], self.look.camera, self.look.drawn)
+        views = painter.render(shown[steps], joints[np.maximum(steps - 1, 0)], self.look.camera, self.look.drawn)
         return np.stack([self._finish(view) for view in views])
 
     def _finish(self, image: Array) -> Array:
         turned = np.ascontiguousarray(image[::-1, ::-1])
         return model_image(turned, self.look.size, {"jpeg": self.look.jpeg, "filter": "lanczos3"})
 
-    def _open(self) -> Painter:
-        from ...envs.libero.sim.restored import Painter
+    def _open(self) -> StateRenderer:
+        from ...envs.libero.sim.restored import StateRenderer
 
         if self._painter is None:
-            self._painter = Painter(self.options)
+            self._painter = StateRenderer(self.options)
             DRAWING.at_exit(self._free)
         return self._painter
 
@@ -157,7 +157,7 @@ class Frames(Kept):
             self._painter = None
 
 
-def fixtures_of(demonstration: Demonstration, restored: Restored) -> Mapping[str, Sequence[float]]:
+def fixtures_of(demonstration: Demonstration, restored: StateRestorer) -> Mapping[str, Sequence[float]]:
     """Where a demonstration's fixtures stood: as it says, or as its model has them. `restored` has its task open."""
     if "fixtures" in demonstration.facts:
         return demonstration.facts["fixtures"]

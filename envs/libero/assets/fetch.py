@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import SuiteError
-from ...manifest import lacking, write_manifest
+from ...manifest import absent_files, write_manifest
 from .required_files import XML_FILES
 
 REPOSITORY = "lerobot/libero-assets"
@@ -47,7 +47,7 @@ def fetch(home: Path, *, revision: str = "main", endpoint: str | None = None, sa
     Raises:
         SuiteError: the hub cannot be reached, has other files than LIBERO needs, or what arrived is damaged.
     """
-    if not lacking(home):
+    if not absent_files(home):
         say(f"already complete: {home}")
         return home / "assets"
     part = home.with_name(f"{home.name}.part")

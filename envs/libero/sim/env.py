@@ -31,7 +31,7 @@ class LiberoEnv:
         self._built: tuple[str, int] | None = None
         self._scene: Any = None
         self._renderer: Any = None
-        self._insight: Any = None
+        self._privileged_state: Any = None
         self._render_s = 0.0
         self._images: dict[str, np.ndarray] = {}
         self._proprio: dict[str, np.ndarray] = {}
@@ -49,10 +49,10 @@ class LiberoEnv:
     def step(self, action: np.ndarray, *, observe: bool) -> bool:
         """One control step of 50 ms; whether the goal holds after it."""
         if observe:
-            self._scene.refresh_looks()
+            self._scene.refresh_appearance()
         self._scene.step(action, self._look if observe else None)
         if observe and self._needs.privileged:
-            self._privileged = self._insight.now()
+            self._privileged = self._privileged_state.read()
         return self._scene.goal.holds()
 
     def observation(self) -> EnvObservation:
@@ -78,33 +78,33 @@ class LiberoEnv:
         if self._built == wanted:
             return
         from ..init_states import load_init_states
-        from .privileged import Insight
-        from .scene import Scene
+        from .privileged import PrivilegedState
+        from .scene import LiberoScene
 
         self.close()
         self._built = self._scene = None
         root, name = libero_root(), _task_name(spec)
-        self._scene = Scene(str(root / "bddl_files" / spec.suite / f"{name}.bddl"))
+        self._scene = LiberoScene(str(root / "bddl_files" / spec.suite / f"{name}.bddl"))
         self._states = load_init_states(root / "init_files" / spec.suite / f"{name}.pruned_init", self._scene.state_size)
-        self._premise = scene_checks.premise_of(spec.suite, spec.task_id)
-        self._insight = Insight(self._scene)
-        self._prove_premise(spec)
+        self._scene_check = scene_checks.scene_check_of(spec.suite, spec.task_id)
+        self._privileged_state = PrivilegedState(self._scene)
+        self._check_scene(spec)
         self._built = wanted
 
-    def _prove_premise(self, spec: EpisodeSpec) -> None:
+    def _check_scene(self, spec: EpisodeSpec) -> None:
         """Settle the task's known state once, before anything is scored on this build."""
-        if self._premise is None:
+        if self._scene_check is None:
             return
         settle = np.array([0.0] * 6 + [-1.0])
         self._scene.reset(0)
-        self._scene.set_state(self._states[self._premise.state])
+        self._scene.set_state(self._states[self._scene_check.state])
         before = scene_checks.object_poses(self._scene)
         try:
             for _ in range(10):
                 self._scene.step(settle)
         except SimulationError as error:
             scene_checks.require(spec.suite, spec.task_id, [str(error)])
-        notes = scene_checks.unusual(self._premise, before, scene_checks.object_poses(self._scene))
+        notes = scene_checks.unusual(self._scene_check, before, scene_checks.object_poses(self._scene))
         scene_checks.require(spec.suite, spec.task_id, notes + scene_checks.restless(self._scene))
 
     def _check_index(self, spec: EpisodeSpec) -> None:
@@ -116,10 +116,10 @@ class LiberoEnv:
         size = observation_spec.image_size or protocol.image_size
         self._needs, self._rotate = observation_spec, protocol.rotate_180
         if observation_spec.cameras and (self._renderer is None or self._renderer.size != size):
-            from .render import Renderer
+            from .render import LiberoRenderer
 
             self.close()
-            self._renderer = Renderer(self._scene.model, self._scene.data, size)
+            self._renderer = LiberoRenderer(self._scene.model, self._scene.data, size)
 
     def _play_reset(self, seed: int, row: np.ndarray, settle: list[np.ndarray], push: list[np.ndarray]) -> Reset:
         scene = self._scene
@@ -128,16 +128,18 @@ class LiberoEnv:
         before = scene_checks.object_poses(scene)
         states, notes, last = [scene.state()], [], len(settle) + len(push)
         if last == 0:
-            scene.refresh_looks()
+            scene.refresh_appearance()
             self._look()
         for k, action in enumerate([*settle, *push], start=1):
             if k == last:
-                scene.refresh_looks()
+                scene.refresh_appearance()
             scene.step(action, self._look if k == last else None)
             states.append(scene.state())
-            if k == len(settle) and self._premise:
-                notes = scene_checks.unusual(self._premise, before, scene_checks.object_poses(scene))
-        self._privileged = {**self._insight.now(), "scene": self._insight.scene_facts()} if self._needs.privileged else {}
+            if k == len(settle) and self._scene_check:
+                notes = scene_checks.unusual(self._scene_check, before, scene_checks.object_poses(scene))
+        self._privileged = (
+            {**self._privileged_state.read(), "scene": self._privileged_state.scene_facts()} if self._needs.privileged else {}
+        )
         return Reset(np.array(states), scene.fixture_poses(), tuple(notes), self._render_s)
 
     def _look(self) -> None:
@@ -148,7 +150,7 @@ class LiberoEnv:
         self._proprio = self._scene.robot_state() if self._needs.proprio else {}
 
     def _picture(self, camera: str) -> np.ndarray:
-        image = self._renderer.picture(camera)
+        image = self._renderer.render(camera)
         return np.ascontiguousarray(image[::-1, ::-1]) if self._rotate else image
 
 

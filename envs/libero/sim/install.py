@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ...errors import SuiteError
-from ...paths import refusal
+from ...paths import write_problem
 
 WITHOUT_DEPENDENCIES = ("robosuite==1.4.0", "hf-libero==0.1.4", "bddl==1.0.1")
 """Installed with `--no-deps`; what they need of theirs is in the extra `[libero]`."""
@@ -119,7 +119,7 @@ def _set_macros() -> None:
     macros = importlib.util.module_from_spec(found)
     found.loader.exec_module(macros)
     macros.FILE_LOGGING_LEVEL = None  # type: ignore[attr-defined]
-    macros.CACHE_NUMBA = not refusal(_made(Path(os.environ["NUMBA_CACHE_DIR"])))  # type: ignore[attr-defined]
+    macros.CACHE_NUMBA = not write_problem(_made(Path(os.environ["NUMBA_CACHE_DIR"])))  # type: ignore[attr-defined]
     sys.modules[name] = macros
 
 

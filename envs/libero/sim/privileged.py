@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 
 from .memory import mujoco
-from .scene import Scene
+from .scene import LiberoScene
 
 
-class Insight:
+class PrivilegedState:
     """Privileged view of one built task."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: LiberoScene) -> None:
         self.scene = scene
         self.scratch = mujoco.MjData(scene.model)
 
-    def now(self) -> dict[str, Any]:
+    def read(self) -> dict[str, Any]:
         """World frame, m: `body_pose` [bodies, 7] (x y z, qw qx qy qz), `site_pos` [sites, 3], `site_mat` [sites, 9],
         `time` (s), `qpos`, `qvel`, `seen_qpos` (`qpos` as LIBERO's observation of this moment shows it, two substeps old),
         `contacts` [contacts, 2] (geom indices)."""

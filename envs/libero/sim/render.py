@@ -24,7 +24,7 @@ HIDDEN_GROUP = 5
 """A geom group that is not drawn and that no LIBERO file uses."""
 
 
-class Renderer:
+class LiberoRenderer:
     """Draws one built model. Costs its textures' memory until closed."""
 
     def __init__(self, model: Any, data: Any, size: int) -> None:
@@ -49,7 +49,7 @@ class Renderer:
         self.rect = mujoco.MjrRect(0, 0, size, size)
         trim_memory()  # what uploading textures and meshes has used
 
-    def picture(self, camera: str) -> np.ndarray:
+    def render(self, camera: str) -> np.ndarray:
         """[size, size, 3] uint8 from `primary` or `wrist`; OpenGL rows, the first is the bottom, as LIBERO returns them."""
         self.gl.make_current()
         self.camera.fixedcamid = self.model.camera(CAMERAS[camera]).id

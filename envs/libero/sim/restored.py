@@ -15,7 +15,7 @@ from ...errors import SuiteError
 from .install import import_libero, libero_root
 
 
-class Restored:
+class StateRestorer:
     """Any LIBERO task in this process, put into recorded states; keeps the task built last."""
 
     def __init__(self, options: EnvOptions) -> None:
@@ -28,14 +28,14 @@ class Restored:
         """Build a task, unless it is the one that stands. Raises SuiteError for one that LIBERO does not have."""
         if self._built == (suite, task):
             return
-        from .scene import Scene
+        from .scene import LiberoScene
 
         self.close()
         self._built = self._scene = None
         path = libero_root() / "bddl_files" / suite / f"{task}.bddl"
         if not path.is_file():
             raise SuiteError(f"hf-libero has no task {task} in {suite} ({path})")
-        self._scene = Scene(str(path))
+        self._scene = LiberoScene(str(path))
         self._scene.reset(0)  # hides the marks that robosuite draws at its sites
         self._built = (suite, task)
 
@@ -58,15 +58,15 @@ class Restored:
         """Free what is held outside Python."""
 
 
-class Painter(Restored):
+class StateRenderer(StateRestorer):
     """Draws recorded states: the pictures that a world showed, or would have shown."""
 
     def __init__(self, options: EnvOptions) -> None:
-        """See `Restored`."""
+        """See `StateRestorer`."""
         super().__init__(options)
         self._renderer: Any = None
 
-    def draw(self, shown: np.ndarray, before: np.ndarray, camera: str, size: int) -> Iterator[np.ndarray]:
+    def render(self, shown: np.ndarray, before: np.ndarray, camera: str, size: int) -> Iterator[np.ndarray]:
         """[size, size, 3] uint8 for every row; rows of pixels as OpenGL has them, the bottom first.
 
         Args:
@@ -81,10 +81,10 @@ class Painter(Restored):
         model, data = self._scene.model, self._scene.data
         for now, earlier in zip(shown, before, strict=True):
             data.qpos[:] = earlier
-            self._scene.refresh_looks()
+            self._scene.refresh_appearance()
             data.qpos[:] = now
             mujoco.mj_fwdPosition(model, data)
-            yield self._renderer.picture(camera)
+            yield self._renderer.render(camera)
 
     def close(self) -> None:
         if self._renderer is not None:
@@ -93,14 +93,14 @@ class Painter(Restored):
 
     def _open_eyes(self, size: int) -> None:
         if self._renderer is None or self._renderer.size != size:
-            from .render import Renderer
+            from .render import LiberoRenderer
 
             self.close()
-            self._renderer = Renderer(self._scene.model, self._scene.data, size)
+            self._renderer = LiberoRenderer(self._scene.model, self._scene.data, size)
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class Trajectory:
     """What happened when actions were played. Row t is what held before action t."""
 
     states: np.ndarray
@@ -117,12 +117,12 @@ class Trace:
     """The model's XML, fixtures where they stood."""
 
 
-class Player(Restored):
+class StateReplayer(StateRestorer):
     """Plays actions on from a recorded state, as LIBERO's environment would after a reset to it."""
 
-    def play(
+    def replay(
         self, state: np.ndarray, actions: np.ndarray, fixtures: Mapping[str, Sequence[float]], settle: Sequence[np.ndarray]
-    ) -> Trace:
+    ) -> Trajectory:
         """Set fixtures and state, settle, play. Raises SimulationError where the simulation explodes.
 
         Args:
@@ -145,7 +145,7 @@ class Player(Restored):
         states, seen, robot = (np.array(column) for column in zip(*rows, strict=True))
         joints = (scene.model.joint(index) for index in range(scene.model.njnt))
         columns = {joint.name: 1 + int(joint.qposadr[0]) for joint in joints}
-        return Trace(states, seen, robot, bool(scene.goal.holds()), columns, scene.model_xml())
+        return Trajectory(states, seen, robot, bool(scene.goal.holds()), columns, scene.model_xml())
 
 
 def _robot_state(scene: Any) -> np.ndarray:

@@ -41,7 +41,7 @@ FATAL = {
 """MuJoCo's warnings after which its numbers mean nothing."""
 
 
-class Scene:
+class LiberoScene:
     """A compiled task with its arm and goal; no pictures."""
 
     def __init__(self, bddl_file: str) -> None:
@@ -139,7 +139,7 @@ class Scene:
             "joint_pos": data.qpos[arm.qpos].copy(),
         }
 
-    def refresh_looks(self) -> None:
+    def refresh_appearance(self) -> None:
         """Let LIBERO update what only looks different (the stove's burner turns red while its knob is on)."""
         self.inner._post_process()
 

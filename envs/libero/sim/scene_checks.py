@@ -29,7 +29,7 @@ DEPTH_LIMIT_MM = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Premise:
+class SceneCheck:
     """What settling usually does to the objects of one task."""
 
     state: int
@@ -39,12 +39,12 @@ class Premise:
 
 
 @cache
-def _all() -> dict[str, Premise]:
+def _all() -> dict[str, SceneCheck]:
     table = json.loads(files(__name__.rpartition(".")[0]).joinpath("premises.json").read_text(encoding="utf-8"))
-    return {key: Premise(v["state"], v["objects"]) for key, v in table.items() if not key.startswith("_")}
+    return {key: SceneCheck(v["state"], v["objects"]) for key, v in table.items() if not key.startswith("_")}
 
 
-def premise_of(suite: str, task_id: int) -> Premise | None:
+def scene_check_of(suite: str, task_id: int) -> SceneCheck | None:
     """The premise of one task; None where none was measured (libero_90)."""
     return _all().get(f"{suite}/{task_id}")
 
@@ -54,7 +54,7 @@ def object_poses(scene: Any) -> dict[str, np.ndarray]:
     return {name: np.array(scene.data.joint(thing.joints[-1]).qpos) for name, thing in scene.inner.objects_dict.items()}
 
 
-def unusual(premise: Premise, before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> list[str]:
+def unusual(premise: SceneCheck, before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> list[str]:
     """What settled otherwise than usual, one sentence each."""
     notes = []
     for name, (_, moved_usual, turn_usual) in premise.objects.items():

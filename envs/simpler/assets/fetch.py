@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ...errors import SuiteError
-from ...manifest import lacking, write_manifest
+from ...manifest import absent_files, write_manifest
 from .packs import FETCH, VARIABLE
 from .required_files import ROOT
 
@@ -38,7 +38,7 @@ def fetch(home: Path, *, endpoint: str = ENDPOINT, say: Callable[[str], None] = 
     Raises:
         SuiteError: a file cannot be had, or is not upstream's.
     """
-    if not lacking(home):
+    if not absent_files(home):
         say(f"already complete: {home}")
         return home / "assets"
     source, commit, files = upstream()

@@ -27,7 +27,7 @@ def cache_folder() -> Path:
     return cache_home() / "simpler"
 
 
-def official_places() -> tuple[Path, ...]:
+def official_folders() -> tuple[Path, ...]:
     """Folders in which the official pack is looked for, first wins."""
     named = os.environ.get(VARIABLE)
     return (*((_inner(Path(named)),) if named else ()), cache_folder() / "official" / "assets")
@@ -46,20 +46,20 @@ def resolve(wanted: str) -> AssetPack:
         return _pack_at(Path(wanted))
     if (named := os.environ.get(VARIABLE)) and wanted != "standin":
         return _pack_at(Path(named), f"{VARIABLE}={named}: ")
-    found = next((folder for folder in official_places() if folder.is_dir() and not missing_files(folder)), None)
+    found = next((folder for folder in official_folders() if folder.is_dir() and not missing_files(folder)), None)
     if found and wanted != "standin":
         return _pack("official", found)
     if wanted == "official":
-        places = ", ".join(map(str, official_places()))
+        places = ", ".join(map(str, official_folders()))
         raise SuiteError(
             f"SimplerEnv's official assets are not on this machine (looked in {places}). Type: {FETCH}, or pass --assets FOLDER"
         )
     return _pack("standin", STANDIN.ensure(cache_folder()))
 
 
-def found() -> list[packs.FoundPack]:
-    """Every place in which packs of this family are looked for (see `envs.packs.found`)."""
-    return packs.found("simpler", official_places(), STANDIN.folder(cache_folder()), missing_files)
+def find_packs() -> list[packs.FoundPack]:
+    """Every place in which packs of this family are looked for (see `envs.packs.find_packs`)."""
+    return packs.find_packs("simpler", official_folders(), STANDIN.folder(cache_folder()), missing_files)
 
 
 def verify(folder: Path) -> list[str]:
@@ -67,7 +67,7 @@ def verify(folder: Path) -> list[str]:
     return packs.verify(_inner(folder), missing_files)
 
 
-def is_ours(folder: Path) -> bool:
+def has_pack_layout(folder: Path) -> bool:
     """Whether a folder is laid out as a pack of SimplerEnv."""
     return (_inner(folder) / ROOT).is_dir()
 
@@ -84,7 +84,7 @@ def _pack_at(folder: Path, named_by: str = "") -> AssetPack:
     """The pack in a folder that the user named. Raises SuiteError where it is none."""
     folder = _inner(folder)
     packs.require_pack(folder, missing_files, "SimplerEnv's grid loads", named_by)
-    if folder in official_places():
+    if folder in official_folders():
         return _pack("official", folder)
     return _pack(folder.parent.name if folder.name == "assets" else folder.name, folder)
 

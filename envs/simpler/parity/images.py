@@ -17,7 +17,7 @@ from ...parity import Check
 from .. import recordings
 from ..grid import EpisodeSetup
 from ..placements import objects
-from ..sim.render import Renderer
+from ..sim.render import SimplerRenderer
 
 RIM = 2
 """Pixels."""
@@ -32,13 +32,13 @@ def compare(folder: Path, options: EnvOptions) -> Iterator[Check]:
         SuiteError: a recording is not of this layout.
     """
     pack = Path(options.assets)
-    renderer = Renderer(pack, options.gl)
+    renderer = SimplerRenderer(pack, options.gl)
     for stem in recordings.stems(folder):
         if Path(f"{stem}_first.png").is_file():
             yield from compare_one(stem, pack, renderer)
 
 
-def compare_one(stem: Path, pack: Path, renderer: Renderer) -> Iterator[Check]:
+def compare_one(stem: Path, pack: Path, renderer: SimplerRenderer) -> Iterator[Check]:
     """The first and the last picture of one recording, and the mask of the first."""
     recording = recordings.read(stem)
     setup = recording.setup
@@ -59,24 +59,24 @@ def compare_one(stem: Path, pack: Path, renderer: Renderer) -> Iterator[Check]:
 
 
 def _drawn(
-    recording: recordings.Recording, setup: EpisodeSetup, pack: Path, renderer: Renderer, row: int
+    recording: recordings.Recording, setup: EpisodeSetup, pack: Path, renderer: SimplerRenderer, row: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Picture and foreground at one recorded state."""
     from ..sim.kinematics import as_pose
     from ..sim.robot import JOINTS
-    from ..sim.scene import Scene
-    from ..sim.solver import PLAYING
+    from ..sim.scene import SimplerScene
+    from ..sim.solver import CONTROL_SOLVER
 
-    scene, facts, arrays = Scene(pack, setup.configuration, PLAYING), recording.facts, recording.arrays
+    scene, facts, arrays = SimplerScene(pack, setup.configuration, CONTROL_SOLVER), recording.facts, recording.arrays
     for placement in objects(setup).placements:
-        scene.add_object(placement.model, about=True)
+        scene.add_object(placement.model, task_object=True)
     scene.add_robot().place(setup.robot, arrays["qpos"][row][[facts["robot_joint_names"].index(name) for name in JOINTS]])
     for index, name in enumerate(facts["object_names"]):
         scene.objects[name].entity.set_pose(as_pose(arrays["obj_pose_world"][row][index]))
     if scene.cabinet:
         scene.cabinet.place(arrays["cabinet_qpos"][row])
-    colour, entities = renderer.draw(scene)
-    return renderer.finished(colour, entities), renderer.foreground(entities)
+    colour, entities = renderer.render_raw(scene)
+    return renderer.composite(colour, entities), renderer.foreground(entities)
 
 
 def grown(mask: np.ndarray, pixels: int) -> np.ndarray:

@@ -14,19 +14,19 @@ from typing import Any
 import numpy as np
 
 from ...errors import SuiteError
-from ...parity import Check, largest
+from ...parity import Check, max_abs_difference
 from .. import recordings
 from ..grid import EpisodeSetup, RobotInit, configurations
 from ..placements import objects
 from ..recordings import Recording
-from ..sim.controllers import Gripper
-from ..sim.env import Stage
+from ..sim.controllers import GripperController
+from ..sim.env import PhysicsScene
 from ..sim.kinematics import as_pose
-from ..sim.motion import Planner
+from ..sim.motion import MotionPlanner
 from ..sim.robot import ARM, FINGERS, JOINTS
-from ..sim.scene import Scene
-from ..sim.settling import Settled, Settler
-from ..sim.solver import PLAYING
+from ..sim.scene import SimplerScene
+from ..sim.settling import ObjectSettler, SettledObjects
+from ..sim.solver import CONTROL_SOLVER
 
 IK_JOINTS = 1.5e-4
 """rad: the solvers stop within 1e-4 of the target, not at the same place in there."""
@@ -57,7 +57,7 @@ def compare(folder: Path, pack: Path) -> Iterator[Check]:
         yield from compare_settling(folder / "settled_poses.json", pack)
     ends = []
     for recording in recordings.read_all(folder):
-        replay = Replay(recording, pack)
+        replay = RecordingReplay(recording, pack)
         yield from replay.checks()
         if recording.facts.get("policy", "").split("_")[0] in HANDLED:
             ends.append(replay.ends_alike)
@@ -72,7 +72,7 @@ def compare_controllers(path: Path, pack: Path) -> Iterator[Check]:
     """Recorded inverse kinematics and plans."""
     with np.load(path, allow_pickle=False) as cases:
         recorded = {name: cases[name] for name in cases.files}
-    scene = Scene(pack, configurations()[0], PLAYING)
+    scene = SimplerScene(pack, configurations()[0], CONTROL_SOLVER)
     robot = scene.add_robot()
     wrong, error = 0, 0.0
     for start, target, success, result in zip(
@@ -81,21 +81,25 @@ def compare_controllers(path: Path, pack: Path) -> Iterator[Check]:
         robot.place(RobotInit((0.0, 0.0)), start)
         found, ours = robot.solve(as_pose(target))
         wrong += ours != bool(success)
-        error = max(error, largest(found[ARM], result[ARM])) if success else error
+        error = max(error, max_abs_difference(found[ARM], result[ARM])) if success else error
     yield Check(path.stem, "inverse kinematics: other verdicts", float(wrong), 0.0, f"{len(recorded['ik_qpos'])} cases")
     yield Check(path.stem, "inverse kinematics: joints (rad)", error, IK_JOINTS)
-    planner = Planner(9, velocity=1.5, acceleration=2.0, jerk=50.0)
+    planner = MotionPlanner(9, velocity=1.5, acceleration=2.0, jerk=50.0)
     plans = [
         planner.plan(*map(np.ndarray.tolist, row))
         for row in zip(*(recorded[f"plan_{name}"] for name in ("start", "init_v", "target")), strict=True)
     ]
-    yield Check(path.stem, "plans: positions (rad)", largest([plan.position for plan in plans], recorded["plan_pos"]), 0.0)
-    yield Check(path.stem, "plans: velocities (rad/s)", largest([plan.velocity for plan in plans], recorded["plan_vel"]), 0.0)
+    yield Check(
+        path.stem, "plans: positions (rad)", max_abs_difference([plan.position for plan in plans], recorded["plan_pos"]), 0.0
+    )
+    yield Check(
+        path.stem, "plans: velocities (rad/s)", max_abs_difference([plan.velocity for plan in plans], recorded["plan_vel"]), 0.0
+    )
 
 
 def compare_settling(path: Path, pack: Path) -> Iterator[Check]:
     """Recorded resting places of dropped objects."""
-    settler = Settler(pack)
+    settler = ObjectSettler(pack)
     worst: dict[str, np.ndarray] = {}
     for case in json.loads(path.read_text(encoding="utf-8")):
         settled = settler.settle(_dropped(case))
@@ -123,38 +127,38 @@ def _dropped(case: Mapping[str, Any]) -> EpisodeSetup:
     return EpisodeSetup(base, base.robot_init[0], xy and (xy[0], xy[1]), case.get("episode_id"))
 
 
-class Replay:
+class RecordingReplay:
     """One recording played again: the recorded actions from the recorded start."""
 
     def __init__(self, recording: Recording, pack: Path) -> None:
         self.recording, self.arrays = recording, recording.arrays
         order = [recording.facts["robot_joint_names"].index(name) for name in JOINTS]
         self._qpos = np.asarray(self.arrays["qpos"], np.float64)[:, order]
-        stage = Stage(pack, recording.setup, self._start(), self._qpos[0])
-        rows = [self._step(stage, action) for action in np.asarray(self.arrays["actions"], np.float64)]
+        physics = PhysicsScene(pack, recording.setup, self._start(), self._qpos[0])
+        rows = [self._step(physics, action) for action in np.asarray(self.arrays["actions"], np.float64)]
         self.qpos, self.hand, self.drawers, self.free, self.ik, self.done = map(np.array, zip(*rows, strict=True))
 
-    def _start(self) -> Settled:
+    def _start(self) -> SettledObjects:
         shape = (len(self.recording.facts["object_names"]), 7)
         poses = np.reshape(self.arrays["obj_pose_world"][0], shape) if shape[0] else ()
         speeds = self.arrays["obj_vel"][0] if shape[0] else ()
-        return Settled(tuple(map(as_pose, poses)), tuple(map(np.asarray, speeds)))
+        return SettledObjects(tuple(map(as_pose, poses)), tuple(map(np.asarray, speeds)))
 
-    def _step(self, stage: Stage, action: np.ndarray) -> tuple[Any, ...]:
-        done = stage.step(action)
-        assert stage.drive is not None
-        drawers = stage.scene.cabinet.qpos() if stage.scene.cabinet else np.zeros(3)
-        return stage.robot.qpos(), stage.robot.hand().p, drawers, not _touched(stage.scene), stage.drive.ik_success, done
+    def _step(self, physics: PhysicsScene, action: np.ndarray) -> tuple[Any, ...]:
+        done = physics.step(action)
+        assert physics.drive is not None
+        drawers = physics.scene.cabinet.qpos() if physics.scene.cabinet else np.zeros(3)
+        return physics.robot.qpos(), physics.robot.hand().p, drawers, not _touched(physics.scene), physics.drive.ik_success, done
 
     def _gripper(self) -> float:
         """Largest difference of the fingers' targets, when our rule is given the recorded joints."""
         order = [self.recording.facts["robot_joint_names"].index(JOINTS[index]) for index in FINGERS]
         at, moving = (np.asarray(self.arrays[name], np.float64)[:, order] for name in ("qpos", "qvel"))
-        gripper, targets = Gripper(at[0]), []
+        gripper, targets = GripperController(at[0]), []
         for row, action in enumerate(np.asarray(self.arrays["actions"], np.float64)):
             targets.append(gripper.target(action[6]))
             gripper.plan(at[row], moving[row], targets[-1])
-        return largest(targets, self.arrays["gripper_target_qpos"])
+        return max_abs_difference(targets, self.arrays["gripper_target_qpos"])
 
     @property
     def ends_alike(self) -> bool:
@@ -172,17 +176,23 @@ class Replay:
         if free > 0:
             theirs = self._qpos[1 : free + 1][:, ARM], self.arrays["tcp_pose_base"][1 : free + 1, :3]
             yield Check(
-                name, "free motion: joints (rad)", largest(self.qpos[:free][:, ARM], theirs[0]), FREE_JOINTS, f"{free} steps"
+                name,
+                "free motion: joints (rad)",
+                max_abs_difference(self.qpos[:free][:, ARM], theirs[0]),
+                FREE_JOINTS,
+                f"{free} steps",
             )
             apart = np.linalg.norm(self.hand[:free] - theirs[1], axis=1)
             yield Check(name, "free motion: hand (m)", float(apart.max()), FREE_HAND, f"{free} steps")
         if facts["cabinet_joint_names"]:
-            yield Check(name, "drawers at equal step (m)", largest(self.drawers, self.arrays["cabinet_qpos"][1:]), DRAWER)
+            yield Check(
+                name, "drawers at equal step (m)", max_abs_difference(self.drawers, self.arrays["cabinet_qpos"][1:]), DRAWER
+            )
         judged = 0.0 if facts["cabinet_joint_names"] else None
         yield Check(name, "final success: differs", float(not self.ends_alike), judged)
 
 
-def _touched(scene: Scene) -> bool:
+def _touched(scene: SimplerScene) -> bool:
     """Whether any part of the robot touches anything, itself included."""
     assert scene.robot is not None
     links = set(scene.robot.links)

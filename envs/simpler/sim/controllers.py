@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .kinematics import moved
-from .motion import SUBSTEPS, Plan, Planner
+from .motion import SUBSTEPS, MotionPlan, MotionPlanner
 from .robot import ARM, FINGERS, JOINTS, Robot
 
 GRIPPER_SCALE = 1.31
@@ -23,14 +23,14 @@ STILL = 1e-3
 """A gripper command below this (rad) repeats the last target."""
 
 
-class Arm:
+class ArmController:
     """Remembers where the last plan ended."""
 
     def __init__(self) -> None:
-        self._planner = Planner(9, velocity=1.5, acceleration=2.0, jerk=50.0)
+        self._planner = MotionPlanner(9, velocity=1.5, acceleration=2.0, jerk=50.0)
         self._end: tuple[list[float], list[float]] | None = None
 
-    def plan(self, position: np.ndarray, velocity: np.ndarray, target: np.ndarray) -> Plan:
+    def plan(self, position: np.ndarray, velocity: np.ndarray, target: np.ndarray) -> MotionPlan:
         """To `target` (rad) from the end of the last plan; the first one starts at the measured position and velocity."""
         start, speed = self._end or (position.tolist(), np.clip(velocity, -1.5, 1.5).tolist())
         plan = self._planner.plan(start, speed, target.tolist())
@@ -38,12 +38,12 @@ class Arm:
         return plan
 
 
-class Gripper:
+class GripperController:
     """Remembers the last target and the last command of the two fingers."""
 
     def __init__(self, position: np.ndarray) -> None:
         """`position`: [2] rad at reset."""
-        self._planner = Planner(2, velocity=1.0, acceleration=7.0, jerk=50.0)
+        self._planner = MotionPlanner(2, velocity=1.0, acceleration=7.0, jerk=50.0)
         self._target = self._commanded = position
 
     def target(self, command: float) -> np.ndarray:
@@ -53,7 +53,7 @@ class Gripper:
             self._target = np.clip(self._commanded + delta, *FINGER_RANGE)
         return self._target
 
-    def plan(self, position: np.ndarray, velocity: np.ndarray, target: np.ndarray) -> Plan:
+    def plan(self, position: np.ndarray, velocity: np.ndarray, target: np.ndarray) -> MotionPlan:
         """To `target` (rad) from the measured position and velocity, at every control step."""
         plan = self._planner.plan(position.tolist(), np.clip(velocity, -1.0, 1.0).tolist(), target.tolist())
         self._commanded = np.array(plan.position[-1])
@@ -61,7 +61,7 @@ class Gripper:
 
 
 @dataclass(frozen=True, slots=True)
-class Drive:
+class DriveTargets:
     """What the drives are told at each physics step of one control step."""
 
     position: list[list[float]]
@@ -76,10 +76,10 @@ class Controller:
 
     def __init__(self, robot: Robot) -> None:
         self._robot = robot
-        self._arm = Arm()
-        self._gripper = Gripper(robot.qpos()[FINGERS])
+        self._arm = ArmController()
+        self._gripper = GripperController(robot.qpos()[FINGERS])
 
-    def plan(self, action: np.ndarray) -> Drive:
+    def plan(self, action: np.ndarray) -> DriveTargets:
         """The next control step.
 
         Args:
@@ -87,7 +87,7 @@ class Controller:
         """
         robot = self._robot
         position, velocity = robot.qpos(), robot.qvel()
-        pose = moved(robot.hand(), action[:3], action[3:6])
+        pose = moved(robot.end_effector(), action[:3], action[3:6])
         solved, success = robot.solve(pose)
         arm_target = (solved if success else position)[ARM]
         finger_target = self._gripper.target(action[6])
@@ -98,4 +98,4 @@ class Controller:
         # PhysX 4 kept drive targets within the joints' limits by itself, PhysX 5 does not.
         rows = np.clip(rows, robot.limits[:, 0], robot.limits[:, 1])
         speeds = robot.finger_speed_scale * np.array(fingers.velocity[1:])
-        return Drive(rows.tolist(), speeds.astype(np.float32), success)
+        return DriveTargets(rows.tolist(), speeds.astype(np.float32), success)

@@ -10,25 +10,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PLAIN, TRACING = "vulkan", "vulkan-rt"
+VULKAN, VULKAN_RT = "vulkan", "vulkan-rt"
 RASTER_SHADERS = Path(__file__).parent / "shaders" / "raster"
 SAMPLES, DEPTH, DENOISER = 32, 8, "optix"
 """Rays per pixel, their length, and what smooths the picture, as upstream traces them."""
 
 
-def use(name: str) -> None:
+def select_driver(name: str) -> None:
     """Make the Vulkan loader of this process take that driver; before anything is drawn."""
     _, _, icd = name.partition(":")
     if icd:
         os.environ["VK_ICD_FILENAMES"] = os.environ["VK_DRIVER_FILES"] = icd
 
 
-def traces(name: str) -> bool:
+def can_ray_trace(name: str) -> bool:
     """Whether a driver was found to trace rays."""
-    return name.partition(":")[0] == TRACING
+    return name.partition(":")[0] == VULKAN_RT
 
 
-def sapien() -> Any:
+def import_sapien() -> Any:
     """The package, which wants to be loaded after `use`."""
     import sapien as package
 
@@ -36,7 +36,7 @@ def sapien() -> Any:
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
+def silenced() -> Iterator[None]:
     """Keeps from stderr what SwiftShader has to say about parts of Vulkan that nobody uses; everything else comes through."""
     with tempfile.TemporaryFile() as kept:
         stderr = os.dup(2)
@@ -54,7 +54,7 @@ def hushed() -> Iterator[None]:
 
 def choose_shaders(folder: str | None) -> None:
     """Shaders of the cameras built from now on: a folder, one of SAPIEN's own by name, or None to trace rays."""
-    render = sapien().render
+    render = import_sapien().render
     render.set_picture_format("Color", "r32g32b32a32sfloat")
     render.set_camera_shader_dir(folder or "rt")
     if folder is None:
@@ -63,11 +63,11 @@ def choose_shaders(folder: str | None) -> None:
         render.set_ray_tracing_denoiser(DENOISER)
 
 
-def try_driver(name: str) -> tuple[str, str]:
+def probe_driver(name: str) -> tuple[str, str]:
     """Draw a red box in this process: `drawn` or `black`, and what the device calls itself. Raises where nothing can be drawn."""
-    use(name)
-    package = sapien()
-    choose_shaders(None if traces(name) else str(RASTER_SHADERS))
+    select_driver(name)
+    package = import_sapien()
+    choose_shaders(None if can_ray_trace(name) else str(RASTER_SHADERS))
     scene = package.Scene([package.render.RenderSystem()])
     scene.set_ambient_light([1, 1, 1])
     builder = scene.create_actor_builder()

@@ -15,7 +15,7 @@ SUBSTEPS = 171
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MotionPlan:
     """One motion sampled at the physics steps of one control step."""
 
     position: list[list[float]]
@@ -25,7 +25,7 @@ class Plan:
     """Of the whole motion (s); a longer one is cut off, a shorter one rests at its end."""
 
 
-class Planner:
+class MotionPlanner:
     """Plans for joints that share their limits and arrive together (Ruckig's time synchronisation)."""
 
     def __init__(self, joints: int, *, velocity: float, acceleration: float, jerk: float) -> None:
@@ -36,7 +36,7 @@ class Planner:
         query.max_acceleration = [acceleration] * joints
         query.max_jerk = [jerk] * joints
 
-    def plan(self, position: Sequence[float], velocity: Sequence[float], target: Sequence[float]) -> Plan:
+    def plan(self, position: Sequence[float], velocity: Sequence[float], target: Sequence[float]) -> MotionPlan:
         """From `position` moving with `velocity`, at no acceleration, to rest at `target`.
 
         Raises:
@@ -50,4 +50,4 @@ class Planner:
             raise SimulationError(f"no motion to the joint target {list(target)}: {error}") from None
         end, at = motion.duration, motion.at_time
         rows = [at(min(k / PHYSICS_HZ, end)) for k in range(SUBSTEPS + 1)]
-        return Plan([row[0] for row in rows], [row[1] for row in rows], end)
+        return MotionPlan([row[0] for row in rows], [row[1] for row in rows], end)

@@ -9,16 +9,16 @@ import numpy as np
 from ..grid import EpisodeSetup
 from ..placements import objects
 from .kinematics import pose7
-from .robot import HAND, JOINTS, Robot
-from .scene import Scene
+from .robot import END_EFFECTOR, JOINTS, Robot
+from .scene import SimplerScene
 
 
-def now(scene: Scene, robot: Robot) -> dict[str, Any]:
+def privileged_state(scene: SimplerScene, robot: Robot) -> dict[str, Any]:
     """`tcp` [7], `qpos` [11], `objects` [n, 7] (actor frames), `coms` [n, 3], `drawers` [3] (empty without a cabinet),
     `contacts` (pairs of body names of the last physics step)."""
     snapshot = scene.snapshot()
     return {
-        "tcp": pose7(robot.links[HAND].entity_pose),
+        "tcp": pose7(robot.links[END_EFFECTOR].entity_pose),
         "qpos": robot.qpos(),
         "objects": snapshot.poses,
         "coms": snapshot.centres,
@@ -27,7 +27,7 @@ def now(scene: Scene, robot: Robot) -> dict[str, Any]:
     }
 
 
-def scene_facts(scene: Scene, robot: Robot, setup: EpisodeSetup) -> dict[str, Any]:
+def scene_facts(scene: SimplerScene, robot: Robot, setup: EpisodeSetup) -> dict[str, Any]:
     """What does not change during an episode; to be asked for before its first step.
 
     `task` and `subtask` of the grid, `joints` (names of `qpos`), `objects` (model ids), `source` and `target` (index or

@@ -29,39 +29,39 @@ FROM_OPENCV = (0.5, 0.5, -0.5, 0.5)
 RASTER, TRACED, INSTEAD = "raster", "raytraced", "raster instead of raytraced"
 
 
-class Renderer:
+class SimplerRenderer:
     """Draws the episodes of one asset pack."""
 
-    def __init__(self, pack: Path, name: str = driver.PLAIN, *, shaders: str = str(driver.RASTER_SHADERS)) -> None:
+    def __init__(self, pack: Path, name: str = driver.VULKAN, *, shaders: str = str(driver.RASTER_SHADERS)) -> None:
         """`name`: of the Vulkan driver (`driver`). `shaders`: folder, or name of one of SAPIEN's own, for the raster."""
-        driver.use(name)
-        self._pack, self._traces, self._shaders = pack, driver.traces(name), shaders
-        self._stage: _Stage | None = None
+        driver.select_driver(name)
+        self._pack, self._traces, self._shaders = pack, driver.can_ray_trace(name), shaders
+        self._loaded: _RenderScene | None = None
 
     def prepare(self, setup: EpisodeSetup) -> str:
         """Load what an episode shows, unless it is there; how it is drawn: RASTER, TRACED or INSTEAD (no such device)."""
         configuration, models = setup.configuration, tuple(one.model for one in objects(setup).placements)
-        if self._stage is None or self._stage.key != _key(configuration, models):
-            self._stage = None  # free it first
+        if self._loaded is None or self._loaded.key != _key(configuration, models):
+            self._loaded = None  # free it first
             shaders = None if configuration.ray_traced and self._traces else self._shaders
-            with driver.hushed():
-                self._stage = _Stage(self._pack, configuration, models, shaders)
+            with driver.silenced():
+                self._loaded = _RenderScene(self._pack, configuration, models, shaders)
         self._setup = setup
-        return self._stage.kind
+        return self._loaded.kind
 
-    def picture(self, scene: Any) -> np.ndarray:
-        """[512, 640, 3] uint8: the prepared episode with the poses of a physics scene (`scene.Scene`)."""
-        return self.finished(*self.draw(scene))
+    def render(self, scene: Any) -> np.ndarray:
+        """[512, 640, 3] uint8: the prepared episode with the poses of a physics scene (`scene.SimplerScene`)."""
+        return self.composite(*self.render_raw(scene))
 
-    def draw(self, scene: Any) -> tuple[np.ndarray, np.ndarray]:
+    def render_raw(self, scene: Any) -> tuple[np.ndarray, np.ndarray]:
         """As rendered: [512, 640, 3] float32 colour, [512, 640] number of the entity seen (0: none)."""
-        if self._stage is None:
+        if self._loaded is None:
             raise SuiteError("nothing is prepared to be drawn")
-        self._stage.visuals.follow(scene)
-        return self._stage.draw()
+        self._loaded.visuals.follow(scene)
+        return self._loaded.render()
 
-    def finished(self, colour: np.ndarray, entities: np.ndarray) -> np.ndarray:
-        """[512, 640, 3] uint8 of what `draw` returned: before the episode's photograph, where it has one."""
+    def composite(self, colour: np.ndarray, entities: np.ndarray) -> np.ndarray:
+        """[512, 640, 3] uint8 of what `render_raw` returned: before the episode's photograph, where it has one."""
         if not self._setup.rgb_overlay:
             return to_bytes(colour)
         behind = photograph(self._pack, self._setup.rgb_overlay, (WIDTH, HEIGHT))
@@ -69,8 +69,8 @@ class Renderer:
 
     def foreground(self, entities: np.ndarray) -> np.ndarray:
         """[512, 640] bool: robot, objects, cabinet, as against the arena and nothing at all."""
-        assert self._stage is not None
-        return (entities != 0) & (entities != self._stage.visuals.arena.per_scene_id)
+        assert self._loaded is not None
+        return (entities != 0) & (entities != self._loaded.visuals.arena.per_scene_id)
 
 
 def _key(configuration: Configuration, models: tuple[str, ...]) -> tuple[Any, ...]:
@@ -79,12 +79,12 @@ def _key(configuration: Configuration, models: tuple[str, ...]) -> tuple[Any, ..
     return configuration.env_id, configuration.scene_name, bool(configuration.rgb_overlay), *options, *models
 
 
-class _Stage:
+class _RenderScene:
     """One loaded scene with its camera."""
 
     def __init__(self, pack: Path, configuration: Configuration, models: tuple[str, ...], shaders: str | None) -> None:
         """`shaders`: None traces rays."""
-        package = driver.sapien()
+        package = driver.import_sapien()
         from .appearance import light, lighting, materials, paint
         from .visuals import build_visuals
 
@@ -102,8 +102,8 @@ class _Stage:
         self.camera.set_perspective_parameters(NEAR, FAR, FOCAL, FOCAL, *CENTRE, 0.0)
         self.visuals.robot["link_camera"].add_component(self.camera)
 
-    def draw(self) -> tuple[np.ndarray, np.ndarray]:
-        """As `Renderer.draw`."""
+    def render(self) -> tuple[np.ndarray, np.ndarray]:
+        """As `SimplerRenderer.render_raw`."""
         self.visuals.scene.update_render()
         self.camera.take_picture()
         return self.camera.get_picture("Color")[..., :3], self.camera.get_picture("Segmentation")[..., 1]

@@ -16,7 +16,7 @@ import sapien
 
 from ..grid import BASE_HEIGHT, RobotInit
 from .kinematics import Kinematics
-from .solver import PHYSICS_HZ, PLAYING
+from .solver import CONTROL_SOLVER, PHYSICS_HZ
 from .urdf import PhysicsLoader
 
 JOINTS = (
@@ -81,12 +81,12 @@ DAMPING = (
 FORCE_LIMIT = (300.0, 300.0, 100.0, 100.0, 100.0, 100.0, 100.0, 60.0, 60.0, 100.0, 100.0)
 FINGER_ARMATURE = 3e-3
 """kg m2 added to the two finger joints, which PhysX 5 lets chatter otherwise; docs/evidence/simplerenv_parity.md has why."""
-LAG = (1 - 1 / PLAYING.iterations) / (2 * PHYSICS_HZ)
+LAG = (1 - 1 / CONTROL_SOLVER.iterations) / (2 * PHYSICS_HZ)
 """s. Upstream's PhysX 4 held a drive's spring against where the joint is at the end of a physics step, PhysX 5's TGS against
 where it is on the way, on average half a step earlier; stiffness times this, added to the damping, makes up for it."""
 LIGHT, LIGHT_INERTIA = 1e-3, 1e-8
 """Links below this mass (kg: sensor frames, nails) had at most this inertia (kg m2) upstream; SAPIEN 3 gives them 1e-6."""
-HAND = "link_gripper_tcp"
+END_EFFECTOR = "link_gripper_tcp"
 _FINGER, _NAIL, _WHEEL = (2.0, 2.0, 0.1), (0.1, 0.1, 0.01), (1.0, 0.0, 0.1)
 CONTACT = {
     "link_base": (0.1, 0.0, 0.1),
@@ -123,7 +123,7 @@ def load_robot(urdf: Path) -> RobotModel:
     builder = loader.load_file_as_articulation_builder(str(urdf))
     articulation = builder.set_scene(sapien.Scene([sapien.physx.PhysxCpuSystem()])).build()
     order = np.array([JOINTS.index(joint.name) for joint in articulation.active_joints])
-    return RobotModel(builder, Kinematics(articulation, HAND), order)
+    return RobotModel(builder, Kinematics(articulation, END_EFFECTOR), order)
 
 
 class Robot:
@@ -163,9 +163,9 @@ class Robot:
         """[11] float64, rad/s."""
         return self.body.qvel[self._back].astype(np.float64)
 
-    def hand(self) -> sapien.Pose:
+    def end_effector(self) -> sapien.Pose:
         """Pose of the hand in the frame of the root."""
-        return self.body.root_pose.inv() * self.links[HAND].entity_pose
+        return self.body.root_pose.inv() * self.links[END_EFFECTOR].entity_pose
 
     def solve(self, target: sapien.Pose) -> tuple[np.ndarray, bool]:
         """[11] joint positions that bring the hand to `target` (root's frame), and whether they do."""

@@ -17,7 +17,7 @@ from ..grid import Configuration
 from ..rules import SIDES, Contact, Snapshot
 from .bodies import DENSITY_ON_TABLE, build_object
 from .cabinet import DRAWERS, Cabinet
-from .controllers import Drive
+from .controllers import DriveTargets
 from .kinematics import pose7
 from .robot import Robot, load_robot
 from .solver import PHYSICS_HZ, Solver, new_system
@@ -31,11 +31,11 @@ NARROW_CONTACTS = ("move_near", "place_apple_in_closed_top_drawer")
 """Tasks whose shapes feel contact from 5 mm on; the others from 20 mm on."""
 
 
-class Scene:
+class SimplerScene:
     """The bodies of one configuration, each named as upstream names it."""
 
     def __init__(self, pack: Path, configuration: Configuration, solver: Solver) -> None:
-        """Holds the arena or the cabinet; robot and objects are added. `solver`: PLAYING or SETTLING."""
+        """Holds the arena or the cabinet; robot and objects are added. `solver`: CONTROL_SOLVER or SETTLING_SOLVER."""
         self.pack, self.configuration = pack, configuration
         self.system = new_system(solver, contact_offset=0.005 if configuration.task in NARROW_CONTACTS else 0.02)
         self.scene = sapien.Scene([self.system])
@@ -51,14 +51,14 @@ class Scene:
         self.robot = Robot(load_robot(robot_urdf(self.pack)), self.scene)
         return self.robot
 
-    def add_object(self, model: str, *, about: bool) -> Any:
+    def add_object(self, model: str, *, task_object: bool) -> Any:
         """The rigid body of a new movable object; `about`: whether the task is about it (a distractor otherwise)."""
         density = DENSITY_ON_TABLE.get(model) if self.configuration.task == "move_near" else None
-        entity = build_object(self.scene, self.pack, model, density=density, damped=about)
+        entity = build_object(self.scene, self.pack, model, density=density, damped=task_object)
         self.objects[model] = entity.find_component_by_type(physx.PhysxRigidDynamicComponent)
         return self.objects[model]
 
-    def play(self, drive: Drive) -> None:
+    def step(self, drive: DriveTargets) -> None:
         """One control step of 171 physics steps."""
         robot = self.robot
         assert robot is not None
@@ -72,7 +72,7 @@ class Scene:
             speeds[1](left)
             step()
 
-    def rest(self, steps: int) -> None:
+    def step_idle(self, steps: int) -> None:
         """Physics steps in which nothing is commanded."""
         for _ in range(steps):
             self.system.step()
@@ -139,7 +139,7 @@ def robot_urdf(pack: Path, look: str = "None") -> Path:
     return pack / folder / f"{name}.urdf"
 
 
-def is_about(configuration: Configuration, index: int) -> bool:
+def is_task_object(configuration: Configuration, index: int) -> bool:
     """Whether object `index` is one that the task is about; in pick coke can the others are distractors."""
     return configuration.task != "pick_coke_can" or index == 0
 

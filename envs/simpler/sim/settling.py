@@ -17,8 +17,8 @@ import sapien
 
 from ..grid import EpisodeSetup
 from ..placements import DROP_Z, Objects, Placement, objects
-from .scene import Scene, has_cabinet, is_about, stage_mesh, station_urdf, velocity
-from .solver import SETTLING
+from .scene import SimplerScene, has_cabinet, is_task_object, stage_mesh, station_urdf, velocity
+from .solver import SETTLING_SOLVER
 
 HALF_SECOND, LONG = 256, 769
 """Physics steps of 0.5 s and 1.5 s, truncated."""
@@ -32,7 +32,7 @@ FREE = [False] * 6
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettledObjects:
     """Where the objects of an episode lie when it begins, in the order of its placements."""
 
     poses: tuple[sapien.Pose, ...]
@@ -40,31 +40,31 @@ class Settled:
     """[6] each: linear (m/s), angular (rad/s)."""
 
 
-class Settler:
+class ObjectSettler:
     """Settles episodes over one asset pack and remembers where the objects came to rest."""
 
     def __init__(self, pack: Path) -> None:
         self._pack = pack
-        self._known: dict[Any, Settled] = {}
+        self._known: dict[Any, SettledObjects] = {}
 
-    def settle(self, setup: EpisodeSetup) -> Settled:
+    def settle(self, setup: EpisodeSetup) -> SettledObjects:
         """Where the objects of an episode lie when it begins."""
         configuration, placed = setup.configuration, objects(setup)
         surroundings = station_urdf if has_cabinet(configuration) else stage_mesh
         key = configuration.task, surroundings(self._pack, configuration), placed
         if key not in self._known:
-            self._known[key] = drop(Scene(self._pack, configuration, SETTLING), placed)
+            self._known[key] = drop(SimplerScene(self._pack, configuration, SETTLING_SOLVER), placed)
         return self._known[key]
 
 
-def lay(scene: Scene, placed: Objects, settled: Settled) -> None:
+def place_objects(scene: SimplerScene, placed: Objects, settled: SettledObjects) -> None:
     """Add the objects to a scene as they lie."""
     for index, placement in enumerate(placed.placements):
-        body = scene.add_object(placement.model, about=is_about(scene.configuration, index))
+        body = scene.add_object(placement.model, task_object=is_task_object(scene.configuration, index))
         _put(body, settled.poses[index], settled.velocities[index])
 
 
-def drop(scene: Scene, placed: Objects) -> Settled:
+def drop(scene: SimplerScene, placed: Objects) -> SettledObjects:
     """Let the objects fall in an empty scene: in move near all at once, else one after the other."""
     if scene.configuration.task == "move_near":
         _drop_together(scene, placed.placements)
@@ -72,43 +72,43 @@ def drop(scene: Scene, placed: Objects) -> Settled:
         _drop_first(scene, placed.placements[0])
         _drop_others(scene, placed.placements[1:])
     bodies = scene.objects.values()
-    return Settled(tuple(body.entity_pose for body in bodies), tuple(velocity(body) for body in bodies))
+    return SettledObjects(tuple(body.entity_pose for body in bodies), tuple(velocity(body) for body in bodies))
 
 
-def _drop_first(scene: Scene, placement: Placement) -> None:
-    body = _hang(scene, placement, UPRIGHT, about=True)
-    scene.rest(HALF_SECOND)
+def _drop_first(scene: SimplerScene, placement: Placement) -> None:
+    body = _hang(scene, placement, UPRIGHT, task_object=True)
+    scene.step_idle(HALF_SECOND)
     _release(body)
-    scene.rest(HALF_SECOND)
+    scene.step_idle(HALF_SECOND)
     if _restless([body]):
-        scene.rest(LONG)
+        scene.step_idle(LONG)
 
 
-def _drop_others(scene: Scene, placements: Sequence[Placement]) -> None:
+def _drop_others(scene: SimplerScene, placements: Sequence[Placement]) -> None:
     bodies = []
     for placement in placements:
-        bodies.append(_hang(scene, placement, FALLING, about=False))
-        scene.rest(HALF_SECOND)
+        bodies.append(_hang(scene, placement, FALLING, task_object=False))
+        scene.step_idle(HALF_SECOND)
     for body in bodies:
         _release(body)
-        scene.rest(HALF_SECOND)
+        scene.step_idle(HALF_SECOND)
     if bodies and _restless(bodies):
-        scene.rest(LONG)
+        scene.step_idle(LONG)
 
 
-def _drop_together(scene: Scene, placements: Sequence[Placement]) -> None:
-    bodies = [_hang(scene, placement, UPRIGHT, about=True) for placement in placements]
-    scene.rest(HALF_SECOND)
+def _drop_together(scene: SimplerScene, placements: Sequence[Placement]) -> None:
+    bodies = [_hang(scene, placement, UPRIGHT, task_object=True) for placement in placements]
+    scene.step_idle(HALF_SECOND)
     for body in bodies:
         _release(body)
-    scene.rest(HALF_SECOND)
+    scene.step_idle(HALF_SECOND)
     if _restless(bodies):
-        scene.rest(LONG)
+        scene.step_idle(LONG)
 
 
-def _hang(scene: Scene, placement: Placement, locked: list[bool], *, about: bool) -> Any:
+def _hang(scene: SimplerScene, placement: Placement, locked: list[bool], *, task_object: bool) -> Any:
     """Put a new object where it is dropped from, with some motions locked."""
-    body = scene.add_object(placement.model, about=about)
+    body = scene.add_object(placement.model, task_object=task_object)
     _put(body, sapien.Pose((*placement.xy, DROP_Z), placement.quat), np.zeros(6))
     body.set_locked_motion_axes(locked)
     return body

@@ -21,15 +21,15 @@ class Solver:
     """Whether contact points are kept from step to step (PCM); upstream found them anew."""
 
 
-PLAYING = Solver(iterations=25, persistent=True)
-SETTLING = Solver(iterations=40, persistent=False)
+CONTROL_SOLVER = Solver(iterations=25, persistent=True)
+SETTLING_SOLVER = Solver(iterations=40, persistent=False)
 
 
 def new_system(solver: Solver, *, contact_offset: float) -> physx.PhysxCpuSystem:
     """An empty system. SAPIEN reads settings from globals while it builds shapes, so they are set before every scene.
 
     Args:
-        solver: PLAYING or SETTLING.
+        solver: CONTROL_SOLVER or SETTLING_SOLVER.
         contact_offset: distance (m) from which shapes feel each other.
     """
     gravity: Any = [0, 0, -9.81]

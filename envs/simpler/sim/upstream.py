@@ -145,11 +145,11 @@ class UpstreamEnv:
         hand, qpos = pose7(robot.pose.inv() * self._bare.tcp.pose), np.asarray(robot.get_qpos(), np.float64)
         felt = {"eef_pos": hand[:3], "eef_quat": hand[3:], "gripper_qpos": qpos[7:9], "joint_pos": qpos}
         self._view = EnvObservation(
-            images, felt if self._needs.proprio else {}, self._insight() if self._needs.privileged else {}
+            images, felt if self._needs.proprio else {}, self._privileged_state() if self._needs.privileged else {}
         )
 
-    def _insight(self) -> dict[str, Any]:
-        """As `privileged.now`."""
+    def _privileged_state(self) -> dict[str, Any]:
+        """As `privileged.privileged_state`."""
         actors = self._objects()
         return {
             "tcp": pose7(self._bare.tcp.pose),

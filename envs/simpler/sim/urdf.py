@@ -18,7 +18,7 @@ class PhysicsLoader(URDFLoader):
     def __init__(self) -> None:
         super().__init__()
         self.load_multiple_collisions_from_file = True
-        self.set_scene(_Workshop())
+        self.set_scene(_NullScene())
 
     def _build_link(self, link: Any, link_builder: Any) -> None:
         link.visuals.clear()
@@ -36,7 +36,7 @@ class VisualLoader(URDFLoader):
         super()._build_link(link, link_builder)
 
 
-class _Workshop:
+class _NullScene:
     """Stands for a scene while a URDF is read: hands out builders that cut meshes as upstream does."""
 
     def create_articulation_builder(self) -> ArticulationBuilder:

@@ -16,7 +16,7 @@ from sapien.render import RenderSystem
 from ...errors import SuiteError
 from ..grid import Configuration
 from .bodies import model_folder
-from .scene import SCENE_OFFSET, STAGE_TURN, Scene, has_cabinet, robot_urdf, stage_mesh, station_urdf
+from .scene import SCENE_OFFSET, STAGE_TURN, SimplerScene, has_cabinet, robot_urdf, stage_mesh, station_urdf
 from .urdf import VisualLoader
 
 STAGE_SHIFTS = {
@@ -43,7 +43,7 @@ class Visuals:
     """By link; empty without a cabinet."""
     arena: sapien.Entity
 
-    def follow(self, physics: Scene) -> None:
+    def follow(self, physics: SimplerScene) -> None:
         """Take the poses of the physics scene of an episode with the same bodies."""
         assert physics.robot is not None
         moving = [(self.robot, physics.robot.links), (self.objects, physics.objects)]

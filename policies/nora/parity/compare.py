@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ....envs.parity import Check, largest
+from ....envs.parity import Check, max_abs_difference
 from ....envs.types import Array
 from ...adapters import NormStats
 from ...fast import FastTokenizer
@@ -63,11 +63,11 @@ def _rounded(checks: Iterable[Check], config: NoraConfig) -> Iterator[Check]:
 def _close(case: str, quantity: str, ours: Any, theirs: Any, tolerance: float = FLOAT32) -> Check:
     theirs = np.asarray(theirs.detach() if hasattr(theirs, "detach") else theirs, np.float64)
     ours = np.asarray(ours.detach() if hasattr(ours, "detach") else ours, np.float64)
-    return Check(case, quantity, largest(ours, theirs) / max(1.0, float(np.abs(theirs).max(initial=0.0))), tolerance)
+    return Check(case, quantity, max_abs_difference(ours, theirs) / max(1.0, float(np.abs(theirs).max(initial=0.0))), tolerance)
 
 
 def _exact(case: str, quantity: str, ours: Any, theirs: Any) -> Check:
-    return Check(case, quantity, largest(ours, theirs), 0.0)
+    return Check(case, quantity, max_abs_difference(ours, theirs), 0.0)
 
 
 def _fast(recordings: Recordings) -> Iterator[Check]:
@@ -284,7 +284,7 @@ def _gradients(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
     file = "training.safetensors"
     for name, theirs in recordings.matching(file, "train.grad."):
         ours = model.get_parameter(name).grad
-        error = float("inf") if ours is None else largest(ours, theirs) / max(float(theirs.abs().max()), 1e-12)
+        error = float("inf") if ours is None else max_abs_difference(ours, theirs) / max(float(theirs.abs().max()), 1e-12)
         yield Check(f"train/{name}", "gradients of the joint loss", error, GRADIENT, "of the largest entry")
     squares = sum(float(p.grad.double().pow(2).sum()) for p in model.parameters() if p.grad is not None)
     norm = recordings.get(file, "train.grad_global_norm")

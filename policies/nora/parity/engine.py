@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ....envs.parity import Check, largest
+from ....envs.parity import Check, max_abs_difference
 from .recordings import Recordings
 
 if TYPE_CHECKING:
@@ -34,12 +34,12 @@ def compare_engine(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
     for steps, theirs in recordings.matching(FILE, "sample.actions_", "steps"):
         shape = StaticShape(ROWS, length, noise.shape[1], int(steps), 0)
         ours = Engine(model, shape, given["image_token_id"], DecodingConfig(-1)).sample(inputs, noise)
-        error = largest(ours, theirs.expand(ROWS, -1, -1)) / max(1.0, float(theirs.abs().max()))
+        error = max_abs_difference(ours, theirs.expand(ROWS, -1, -1)) / max(1.0, float(theirs.abs().max()))
         yield Check(f"sample/{steps} steps", "fast path: sampled actions", error, FLOAT32)
     wanted = recordings.get(FILE, "sample.generate_ids")[:, recordings.get(FILE, "sample.input_ids").shape[1] :]
     shape = StaticShape(ROWS, length, 0, 1, wanted.shape[1])
     tokens = Engine(model, shape, given["image_token_id"], DecodingConfig(-1)).generate(inputs)
-    yield Check("sample", "fast path: greedy token ids", largest(tokens, wanted.expand(ROWS, -1)), 0.0)
+    yield Check("sample", "fast path: greedy token ids", max_abs_difference(tokens, wanted.expand(ROWS, -1)), 0.0)
 
 
 def _inputs(recordings: Recordings) -> Inputs:

@@ -22,9 +22,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def official() -> str:
-    from nora_bench.envs.libero.assets.resolve import missing_files, official_places
+    from nora_bench.envs.libero.assets.packs import missing_files, official_folders
 
-    found = [folder for folder in official_places() if folder.is_dir() and not missing_files(folder)]
+    found = [folder for folder in official_folders() if folder.is_dir() and not missing_files(folder)]
     if not found:
         pytest.skip("no official LIBERO assets: set NORA_BENCH_LIBERO_ASSETS to a folder that holds them")
     return str(found[0])

@@ -7,7 +7,7 @@ from fake_hub import COMMIT, FakeHub
 from nora_bench.envs.errors import SuiteError
 from nora_bench.envs.libero.assets.fetch import REPOSITORY, fetch
 from nora_bench.envs.libero.assets.required_files import XML_FILES
-from nora_bench.envs.manifest import damaged, lacking
+from nora_bench.envs.manifest import absent_files, damaged_files
 
 pytest.importorskip("huggingface_hub")
 
@@ -37,7 +37,7 @@ def test_all_files_arrive_and_are_checked(hub, home):
     assert assets == home / "assets"
     assert {path.relative_to(assets).as_posix() for path in assets.rglob("*") if path.is_file()} == FILES.keys() - {"README.md"}
     assert (assets / MESH).read_bytes() == FILES[MESH]
-    assert damaged(home) == []
+    assert damaged_files(home) == []
 
 
 def test_the_manifest_names_the_commit(hub, home):
@@ -65,7 +65,7 @@ def test_an_interrupted_download_is_no_pack_and_goes_on_where_it_stopped(hub, ho
     get(hub, home)
     assert MESH in hub.sent
     assert arrived.isdisjoint(hub.sent)
-    assert damaged(home) == []
+    assert damaged_files(home) == []
 
 
 @pytest.mark.parametrize("name", [MESH, XML_FILES[0]], ids=["large file", "small file"])
@@ -77,7 +77,7 @@ def test_a_file_with_another_digest_is_fetched_again_and_then_refused(hub, home,
     assert not home.exists()
     hub.harmed = set()
     get(hub, home)
-    assert damaged(home) == []
+    assert damaged_files(home) == []
 
 
 def test_a_hub_without_the_files_that_libero_loads_is_refused(hub, home):
@@ -101,6 +101,6 @@ def test_without_a_hub_the_message_says_what_else_to_do(home):
 
 def test_a_damaged_pack_is_replaced(hub, home):
     (get(hub, home) / MESH).write_bytes(b"cut")
-    assert lacking(home) == [MESH]
+    assert absent_files(home) == [MESH]
     get(hub, home)
-    assert damaged(home) == []
+    assert damaged_files(home) == []

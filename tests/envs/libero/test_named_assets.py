@@ -2,7 +2,8 @@
 
 import pytest
 from nora_bench.envs.errors import SuiteError
-from nora_bench.envs.libero.assets.resolve import VARIABLE, resolve
+from nora_bench.envs.libero.assets import packs
+from nora_bench.envs.libero.assets.packs import VARIABLE, resolve
 
 
 @pytest.fixture
@@ -33,8 +34,8 @@ def test_a_folder_on_the_command_line_is_looked_at_alike(named):
 
 
 def test_a_whole_named_folder_is_the_official_pack(named, monkeypatch):
-    monkeypatch.setattr(resolve, "missing_files", lambda folder: [])
-    assert resolve("auto", "libero_goal").name == resolve.resolve("official", "libero_goal").name == "official"
+    monkeypatch.setattr(packs, "missing_files", lambda folder: [])
+    assert resolve("auto", "libero_goal").name == resolve("official", "libero_goal").name == "official"
 
 
 def test_the_doctor_says_so_too(named):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from nora_bench.envs.base import EnvOptions
 from nora_bench.envs.errors import SuiteError
-from nora_bench.envs.parity import Check, largest
+from nora_bench.envs.parity import Check, max_abs_difference
 
 pytestmark = pytest.mark.libero
 
@@ -49,4 +49,4 @@ def test_a_check_passes_within_its_tolerance_only(error, passed):
 
 
 def test_arrays_of_other_shapes_are_infinitely_far_apart():
-    assert largest(np.zeros(3), np.zeros(4)) == float("inf")
+    assert max_abs_difference(np.zeros(3), np.zeros(4)) == float("inf")

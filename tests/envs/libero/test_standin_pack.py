@@ -10,7 +10,7 @@ import pytest
 from nora_bench.envs.libero.assets.required_files import XML_FILES, missing_files, needed
 from nora_bench.envs.libero.assets.standin import STANDIN, pack
 from nora_bench.envs.libero.assets.standin.model import model_files, physics
-from nora_bench.envs.manifest import lacking
+from nora_bench.envs.manifest import absent_files
 from nora_bench.envs.packs import fingerprint
 
 CONTENT = "d16bea20fd59728c"
@@ -103,7 +103,7 @@ def test_what_was_interrupted_is_not_taken_for_a_pack(tmp_path, tiny, monkeypatc
         with pytest.raises(KeyboardInterrupt):
             STANDIN.ensure(tmp_path)
     assert not STANDIN.folder(tmp_path).exists()
-    assert lacking(STANDIN.ensure(tmp_path).parent) == []
+    assert absent_files(STANDIN.ensure(tmp_path).parent) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == [".standin.lock", STANDIN.folder(tmp_path).parent.name]
 
 

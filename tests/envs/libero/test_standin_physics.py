@@ -37,11 +37,11 @@ def build(gl, cache, official, monkeypatch):
     """Compiles a task with a pack."""
     install.import_libero(official, cache, gl=gl)
     import libero.libero as package
-    from nora_bench.envs.libero.sim.scene import Scene
+    from nora_bench.envs.libero.sim.scene import LiberoScene
 
     def built(pack, suite, task):
         monkeypatch.setattr(package, "_assets_path_cache", pack)
-        return Scene(str(install.libero_root() / "bddl_files" / suite / f"{load_tasks(suite)[task].name}.bddl"))
+        return LiberoScene(str(install.libero_root() / "bddl_files" / suite / f"{load_tasks(suite)[task].name}.bddl"))
 
     return built
 

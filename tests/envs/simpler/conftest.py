@@ -16,7 +16,7 @@ def simpler_official():
     from nora_bench.envs.simpler.assets import packs
     from nora_bench.envs.simpler.assets.required_files import missing_files
 
-    found = next((folder for folder in packs.official_places() if folder.is_dir() and not missing_files(folder)), None)
+    found = next((folder for folder in packs.official_folders() if folder.is_dir() and not missing_files(folder)), None)
     if found is None:
         pytest.skip(f"no official SimplerEnv assets: set {packs.VARIABLE} to a folder that holds ManiSkill2_real2sim")
     return found

@@ -79,7 +79,7 @@ def test_move_near_is_told_by_source_and_target(episode, says):
 
 
 def test_baked_models_are_spoken_of_like_others():
-    assert placements.spoken("baked_opened_redbull_can_v2") == "redbull can"
+    assert placements.as_words("baked_opened_redbull_can_v2") == "redbull can"
 
 
 def test_without_distractor_only_source_and_target_stand_on_the_table():

@@ -21,7 +21,7 @@ from nora_bench.envs.simpler.parity.images import compare_one, grown
 from nora_bench.envs.simpler.sim.appearance import TABLE, lighting
 from nora_bench.envs.simpler.sim.env import SapienEnv
 from nora_bench.envs.simpler.sim.overlay import composed, photograph, to_bytes
-from nora_bench.envs.simpler.sim.render import INSTEAD, RASTER, Renderer
+from nora_bench.envs.simpler.sim.render import INSTEAD, RASTER, SimplerRenderer
 
 LOOK = ObservationSpec(cameras=("primary",))
 STANDING = EpisodeSpec("simpler-vm", 0, 3, 0, "simpler/nora-1.5", "urdf_base/standing")
@@ -44,7 +44,7 @@ def first_picture(world, spec):
 
 @pytest.fixture(scope="module")
 def renderer(simpler_official, driver):
-    return Renderer(simpler_official, driver)
+    return SimplerRenderer(simpler_official, driver)
 
 
 NAMES = (
@@ -76,7 +76,7 @@ def test_a_wrong_light_is_noticed(simpler_golden, simpler_official, driver, monk
 
     monkeypatch.setattr(appearance, "TABLE", appearance.TABLE_BRIGHTER)
     stem = simpler_golden / "pick_coke_can__vm_horizontal_base_grasp"
-    checks = compare_one(stem, simpler_official, Renderer(simpler_official, driver))
+    checks = compare_one(stem, simpler_official, SimplerRenderer(simpler_official, driver))
     assert any(not check.passed for check in checks if "foreground" in check.quantity)
 
 

@@ -147,7 +147,7 @@ def test_a_disk_without_locks_is_noted(machine, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("whole", "status"), [(True, Status.note), (False, Status.problem)])
 def test_a_cache_that_cannot_be_written_will_do_where_it_is_whole(machine, tmp_path, monkeypatch, whole, status):
-    monkeypatch.setattr(disk, "refusal", lambda folder: f"{folder} cannot be written: Permission denied")
+    monkeypatch.setattr(disk, "write_problem", lambda folder: f"{folder} cannot be written: Permission denied")
     monkeypatch.setattr(disk, "complete", lambda home: whole)
     finding = look(tmp_path)["disk for caches"]
     assert finding.status is status
@@ -155,7 +155,7 @@ def test_a_cache_that_cannot_be_written_will_do_where_it_is_whole(machine, tmp_p
 
 
 def test_temporary_files_that_cannot_be_written_are_a_problem(machine, tmp_path, monkeypatch):
-    monkeypatch.setattr(disk, "refusal", lambda folder: f"{folder} cannot be written: Read-only file system")
+    monkeypatch.setattr(disk, "write_problem", lambda folder: f"{folder} cannot be written: Read-only file system")
     finding = look(tmp_path)["temporary files"]
     assert (finding.status, finding.cure.command) == (Status.problem, "export TMPDIR=FOLDER")
 
@@ -185,7 +185,7 @@ def test_packages_are_installed_anew_only_where_one_is_missing(problem, wanted):
 
 
 def test_a_folder_that_cannot_be_written_to_is_a_problem(machine, tmp_path, monkeypatch):
-    monkeypatch.setattr(disk, "refusal", lambda folder: f"{folder} cannot be written: Read-only file system")
+    monkeypatch.setattr(disk, "write_problem", lambda folder: f"{folder} cannot be written: Read-only file system")
     assert look(tmp_path)["disk for runs"].status is Status.problem
 
 

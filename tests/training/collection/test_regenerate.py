@@ -56,9 +56,9 @@ def paused(demonstration, at=30, steps=7):
 
 @pytest.fixture(scope="module")
 def player(options):
-    from nora_bench.envs.libero.sim.restored import Player
+    from nora_bench.envs.libero.sim.restored import StateReplayer
 
-    return Player(options)
+    return StateReplayer(options)
 
 
 def test_without_its_pause_a_demonstration_is_what_it_was(player, recorded):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ....standin.cache import StandIn
+from ....standin.cache import StandInPack
 
 
 def _generate(folder: Path) -> None:
@@ -17,5 +17,5 @@ def _generate(folder: Path) -> None:
     pack.generate(folder)
 
 
-STANDIN = StandIn(1, Path(__file__).parent, _generate)
+STANDIN = StandInPack(1, Path(__file__).parent, _generate)
 """This family's pack on disk."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ....standin.grain import brushed
 from ....standin.mesh import Mesh, disc, join, lathe, panel, prism, slab
 from ....standin.paint import Array, Canvas, Colour, finish
-from .look import Look, Maker, Part
+from .appearance import Appearance, GeomAppearance, Maker
 
 BLACK: Colour = (50, 50, 50)
 STEEL: Colour = (133, 132, 131)
@@ -16,15 +16,15 @@ RINGS = ((0.0555, 0.0650), (0.0415, 0.0515), (0.0275, 0.0375), (0.0140, 0.0235))
 """Inner and outer radius of the burner's rings (m); LIBERO's red glow shows between them."""
 
 
-def flat_stove() -> Look:
+def flat_stove() -> Appearance:
     """A steel plate with a ringed burner, and a black knob beside it."""
     steel = brushed(256, 256, (142, 143, 145), (178, 179, 181), seed=71)
     parts = {
-        "plate": Part(texture="steel", specular=0.5, shininess=0.8),
-        "burner": Part(_burner(), colour=(80, 80, 82), specular=0.5, shininess=0.7),
-        "knob": Part(_knob(), texture="dial", specular=0.4),
+        "plate": GeomAppearance(texture="steel", specular=0.5, shininess=0.8),
+        "burner": GeomAppearance(_burner(), colour=(80, 80, 82), specular=0.5, shininess=0.7),
+        "knob": GeomAppearance(_knob(), texture="dial", specular=0.4),
     }
-    return Look(parts, {"steel": finish(steel), "dial": _dial()})
+    return Appearance(parts, {"steel": finish(steel), "dial": _dial()})
 
 
 def _burner() -> Mesh:
@@ -59,19 +59,19 @@ def _dial() -> Array:
     return Canvas(64, 64, (26, 26, 26)).rectangle(46, 40, 50, 60, (214, 214, 214)).done()
 
 
-def microwave() -> Look:
+def microwave() -> Appearance:
     """A black oven with a steel handle, a window in the door, keys and a clock beside it."""
     parts = {
-        "case": Part(_case(), texture="case", specular=0.5, shininess=0.8),
-        "buttons": Part(slab((0.0938, -0.1124, 0.0117), (0.1581, -0.1081, 0.0303)), colour=STEEL, specular=0.8),
-        "feet": Part(_feet(), colour=STEEL),
-        "door": Part(_door(), colour=BLACK, specular=0.5, shininess=0.8),
-        "window": Part(
+        "case": GeomAppearance(_case(), texture="case", specular=0.5, shininess=0.8),
+        "buttons": GeomAppearance(slab((0.0938, -0.1124, 0.0117), (0.1581, -0.1081, 0.0303)), colour=STEEL, specular=0.8),
+        "feet": GeomAppearance(_feet(), colour=STEEL),
+        "door": GeomAppearance(_door(), colour=BLACK, specular=0.5, shininess=0.8),
+        "window": GeomAppearance(
             slab((-0.1300, -0.1065, 0.0346), (0.0438, -0.0945, 0.1571)), colour=(102, 102, 102), alpha=0.25, specular=0.9
         ),
-        "handle": Part(colour=STEEL, specular=0.9, shininess=0.9),
+        "handle": GeomAppearance(colour=STEEL, specular=0.9, shininess=0.9),
     }
-    return Look(parts, {"case": _case_picture()})
+    return Appearance(parts, {"case": _case_picture()})
 
 
 def _case() -> Mesh:

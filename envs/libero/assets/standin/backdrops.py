@@ -10,10 +10,10 @@ import numpy as np
 from ....standin.grain import brushed, marble, stone, wood
 from ....standin.mesh import Mesh, Point, disc, join, lathe, loft, sheet, slab, smooth, tube
 from ....standin.paint import Array, Canvas, finish
+from .appearance import Colour, GeomAppearance
 from .furniture import book, book_cover
-from .look import Colour, Part
 
-Scenery = tuple[dict[str, Part], dict[str, Array]]
+Scenery = tuple[dict[str, GeomAppearance], dict[str, Array]]
 """Parts and textures by name."""
 
 
@@ -28,11 +28,11 @@ def _canvas(low: Point, high: Point) -> Mesh:
 def kitchen() -> Scenery:
     """Dark units under a black marble worktop; hob, pans, pots and a steel fridge."""
     parts = {
-        "units": Part(_units(), texture="units", specular=0.3),
-        "hob": Part(_hob(), texture="hob", specular=0.5),
-        "hot_pot": Part(_saucepan(), colour=(102, 102, 102), specular=0.7),
-        "pot": Part(_pots(), colour=(30, 30, 30), specular=0.5),
-        "fridge": Part(_fridge(), texture="steel", specular=0.4),
+        "units": GeomAppearance(_units(), texture="units", specular=0.3),
+        "hob": GeomAppearance(_hob(), texture="hob", specular=0.5),
+        "hot_pot": GeomAppearance(_saucepan(), colour=(102, 102, 102), specular=0.7),
+        "pot": GeomAppearance(_pots(), colour=(30, 30, 30), specular=0.5),
+        "fridge": GeomAppearance(_fridge(), texture="steel", specular=0.4),
     }
     steel = finish(brushed(64, 64, (96, 96, 96), (118, 118, 118), seed=101))
     return parts, {"units": _units_picture(), "hob": _hob_picture(), "steel": steel}
@@ -121,9 +121,9 @@ def living_room() -> Scenery:
     """Coffee table, picture on the wall, wall unit with a screen and books."""
     dark_wood = wood(512, 512, (78, 52, 39), (112, 82, 66), seed=111, rings=11)
     parts = {
-        "table": Part(_coffee_table(), texture="dark_wood", specular=0.2, shininess=0.3),
-        "picture": Part(_canvas((-0.4119, 0.0, -0.5434), (0.4506, 0.0040, 0.4659)), texture="poster", specular=0.1),
-        "wall_unit": Part(_wall_unit(), texture="unit", specular=0.2),
+        "table": GeomAppearance(_coffee_table(), texture="dark_wood", specular=0.2, shininess=0.3),
+        "picture": GeomAppearance(_canvas((-0.4119, 0.0, -0.5434), (0.4506, 0.0040, 0.4659)), texture="poster", specular=0.1),
+        "wall_unit": GeomAppearance(_wall_unit(), texture="unit", specular=0.2),
     }
     return parts, {"dark_wood": finish(dark_wood), "poster": _poster(), "unit": _unit_picture()}
 
@@ -197,12 +197,12 @@ def study() -> Scenery:
     """Oak desk, painting, desk lamp, potted plant, white bookshelf with two black books."""
     oak = wood(512, 512, (176, 126, 68), (222, 172, 108), seed=121, rings=9)
     parts = {
-        "desk": Part(_desk(), texture="oak", specular=0.2, shininess=0.3),
-        "painting": Part(_canvas((-0.4840, -0.0484, 0.0), (0.4950, -0.0056, 0.9789)), texture="painting", specular=0.1),
-        "lamp": Part(_lamp(), colour=(33, 33, 33), specular=0.5),
-        "plant": Part(_plant(), texture="plant", specular=0.1),
-        "bookshelf": Part(_bookshelf(), texture="shelf", specular=0.2),
-        "book": Part(_tall_book(), texture="cover", specular=0.2),
+        "desk": GeomAppearance(_desk(), texture="oak", specular=0.2, shininess=0.3),
+        "painting": GeomAppearance(_canvas((-0.4840, -0.0484, 0.0), (0.4950, -0.0056, 0.9789)), texture="painting", specular=0.1),
+        "lamp": GeomAppearance(_lamp(), colour=(33, 33, 33), specular=0.5),
+        "plant": GeomAppearance(_plant(), texture="plant", specular=0.1),
+        "bookshelf": GeomAppearance(_bookshelf(), texture="shelf", specular=0.2),
+        "book": GeomAppearance(_tall_book(), texture="cover", specular=0.2),
     }
     return parts, {
         "oak": finish(oak.transpose(1, 0, 2)),

@@ -10,7 +10,7 @@ import numpy as np
 from ....standin.grain import stone
 from ....standin.mesh import Mesh, disc, join, lathe, loft
 from ....standin.paint import Array, Canvas, Colour, finish
-from .look import Look, Maker, Part
+from .appearance import Appearance, GeomAppearance, Maker
 
 Rows = Sequence[tuple[float, float, float]]
 """Outlines of a bottle from shoulder to foot: z, half width, half depth (m)."""
@@ -18,7 +18,9 @@ EXPOSURE = 0.69
 """As in groceries.py."""
 
 
-def _squeezed(rows: Rows, cap: tuple[float, float], ground: Colour, lid: Colour, label: Callable[[Canvas, float], None]) -> Look:
+def _squeezed(
+    rows: Rows, cap: tuple[float, float], ground: Colour, lid: Colour, label: Callable[[Canvas, float], None]
+) -> Appearance:
     """A bottle with a screw cap (radius, top), its label on both broad sides; stands along z."""
     canvas = Canvas(512, 320, ground)
     for x in (128, 384):
@@ -43,17 +45,19 @@ def _squeezed(rows: Rows, cap: tuple[float, float], ground: Colour, lid: Colour,
         disc(height, radius - 0.002, up=True).on(top),
         disc(neck, radius, up=False).on(top),
     )
-    return Look({"body": Part(shape, texture="label", specular=0.6, shininess=0.6)}, {"label": canvas.shade(EXPOSURE).done()})
+    return Appearance(
+        {"body": GeomAppearance(shape, texture="label", specular=0.6, shininess=0.6)}, {"label": canvas.shade(EXPOSURE).done()}
+    )
 
 
-def _lying(look: Look) -> Look:
+def _lying(look: Appearance) -> Appearance:
     """The same bottle laid along y, cap towards +y, a label up."""
     part = look.parts["body"]
     assert part.mesh
-    return Look({"body": Part(part.mesh.turned("x", 270), part.texture, specular=part.specular)}, look.textures)
+    return Appearance({"body": GeomAppearance(part.mesh.turned("x", 270), part.texture, specular=part.specular)}, look.textures)
 
 
-def ketchup() -> Look:
+def ketchup() -> Appearance:
     """Orange-red bottle, white cap, tomato on a pale label."""
 
     def label(canvas: Canvas, x: float) -> None:
@@ -68,7 +72,7 @@ def ketchup() -> Look:
     return _lying(_squeezed([*rows, (-0.0743, 0.0285, 0.0185)], (0.0183, 0.0743), (190, 74, 26), (216, 212, 206), label))
 
 
-def bbq_sauce() -> Look:
+def bbq_sauce() -> Appearance:
     """Brown bottle, orange cap, flames on the label; stands along z."""
 
     def label(canvas: Canvas, x: float) -> None:
@@ -85,7 +89,7 @@ def bbq_sauce() -> Look:
     return _squeezed([*rows, (-0.0571, 0.0225, 0.0145)], (0.0142, 0.0571), (88, 38, 14), (196, 74, 18), label)
 
 
-def salad_dressing() -> Look:
+def salad_dressing() -> Appearance:
     """White waisted bottle, green cap, leaves on the label."""
 
     def label(canvas: Canvas, x: float) -> None:
@@ -105,7 +109,7 @@ def salad_dressing() -> Look:
     return _lying(_squeezed([*rows, (-0.0737, 0.0235, 0.0180)], (0.0185, 0.0737), (190, 194, 186), (28, 112, 58), label))
 
 
-def wine_bottle() -> Look:
+def wine_bottle() -> Appearance:
     """Dark green glass, a cork, a cream label with a vine."""
     glass = [(0.1499, 0.0066), (0.1495, 0.0079), (0.1380, 0.0079), (0.1370, 0.0074), (0.1199, 0.0076), (0.1049, 0.0089)]
     glass += [
@@ -124,11 +128,11 @@ def wine_bottle() -> Look:
     )
     cork_grain = stone(64, 64, (196, 140, 80), (236, 192, 132), seed=11, cells=12)
     parts = {
-        "glass": Part(shape, colour=(2, 10, 2), specular=0.6, shininess=0.7),
-        "cork": Part(cork, texture="cork", specular=0.1),
-        "label": Part(_paper(), texture="label", specular=0.2),
+        "glass": GeomAppearance(shape, colour=(2, 10, 2), specular=0.6, shininess=0.7),
+        "cork": GeomAppearance(cork, texture="cork", specular=0.1),
+        "label": GeomAppearance(_paper(), texture="label", specular=0.2),
     }
-    return Look(parts, {"cork": finish(cork_grain), "label": _wine_label()})
+    return Appearance(parts, {"cork": finish(cork_grain), "label": _wine_label()})
 
 
 def _paper() -> Mesh:

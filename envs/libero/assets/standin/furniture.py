@@ -12,7 +12,7 @@ import numpy as np
 from ....standin.grain import brushed, wood
 from ....standin.mesh import Mesh, box, join, prism, slab, tube
 from ....standin.paint import Array, Canvas, Colour, finish
-from .look import Look, Maker, Part
+from .appearance import Appearance, GeomAppearance, Maker
 
 STEEL: tuple[Colour, Colour] = ((96, 96, 96), (134, 134, 134))
 
@@ -23,14 +23,14 @@ DRAWERS = {"top": (0.1483, 0.2165, 0.18393), "middle": (0.0784, 0.1475, 0.11041)
 """Name -> lower and upper edge of the front, height of the handle (m)."""
 
 
-def _cabinet(grain: Array) -> Look:
+def _cabinet(grain: Array) -> Appearance:
     """A chest of three drawers, fronts towards -y; every drawer slides as a piece of its own."""
-    parts = {"case": Part(_case(), texture="wood", specular=0.2, shininess=0.2)}
+    parts = {"case": GeomAppearance(_case(), texture="wood", specular=0.2, shininess=0.2)}
     for name, (low, high, handle) in DRAWERS.items():
-        parts[name] = Part(_drawer(low, high), texture="wood", specular=0.2, shininess=0.2)
-        parts[f"{name}_handle"] = Part(_handle().moved(z=handle), texture="steel", specular=0.6)
+        parts[name] = GeomAppearance(_drawer(low, high), texture="wood", specular=0.2, shininess=0.2)
+        parts[f"{name}_handle"] = GeomAppearance(_handle().moved(z=handle), texture="steel", specular=0.6)
     steel = finish(brushed(64, 64, *STEEL, seed=31))
-    return Look(parts, {"wood": finish(grain), "steel": steel})
+    return Appearance(parts, {"wood": finish(grain), "steel": steel})
 
 
 def _case() -> Mesh:
@@ -63,12 +63,12 @@ def _handle() -> Mesh:
     return join(bar, *posts)
 
 
-def wooden_cabinet() -> Look:
+def wooden_cabinet() -> Appearance:
     """Cabinet of dark wood."""
     return _cabinet(wood(256, 256, (40, 33, 28), (64, 57, 50), seed=41, rings=14))
 
 
-def white_cabinet() -> Look:
+def white_cabinet() -> Appearance:
     """Cabinet of white-washed wood."""
     return _cabinet(wood(256, 256, (204, 202, 203), (226, 224, 225), seed=42, rings=14))
 
@@ -82,20 +82,22 @@ RAILS = ((-0.0745, 0.2210), (-0.1091, 0.0969))
 """y and z of their centres (m)."""
 
 
-def wine_rack() -> Look:
+def wine_rack() -> Appearance:
     """Two slanted shelves of light planks on a leaning post and an arched foot of mahogany; clear stoppers in front."""
     shelf = box(0.2700, 0.1515, 0.0090).turned("x", TILT)
     rail = box(0.2700, 0.0022, 0.0174).turned("x", TILT)
     post = prism([(-0.0480, 0.0063), (-0.0270, 0.0063), (0.0451, 0.3200), (0.0300, 0.3236)], 0.0180)
     parts = {
-        "slats": Part(join(*(shelf.moved(y=y, z=z) for y, z in SHELVES)), texture="planks", specular=0.3),
-        "stoppers": Part(join(*(rail.moved(y=y, z=z) for y, z in RAILS)), colour=(0, 88, 139), alpha=0.1),
-        "stand": Part(join(_foot(), post), texture="mahogany", specular=0.4),
+        "slats": GeomAppearance(join(*(shelf.moved(y=y, z=z) for y, z in SHELVES)), texture="planks", specular=0.3),
+        "stoppers": GeomAppearance(join(*(rail.moved(y=y, z=z) for y, z in RAILS)), colour=(0, 88, 139), alpha=0.1),
+        "stand": GeomAppearance(join(_foot(), post), texture="mahogany", specular=0.4),
     }
     planks = Canvas(256, 256, (0, 0, 0)).paste(0, 0, wood(256, 256, (196, 156, 116), (230, 196, 158), seed=51, rings=20))
     for row in range(5):
         planks.rectangle(-9, 51.2 * row - 1.5, 265, 51.2 * row + 1.5, (150, 112, 76))
-    return Look(parts, {"planks": planks.done(), "mahogany": finish(wood(128, 128, (58, 16, 4), (94, 32, 10), seed=52, rings=8))})
+    return Appearance(
+        parts, {"planks": planks.done(), "mahogany": finish(wood(128, 128, (58, 16, 4), (94, 32, 10), seed=52, rings=8))}
+    )
 
 
 def _foot() -> Mesh:
@@ -111,7 +113,7 @@ def _foot() -> Mesh:
 # --- desk caddy ---------------------------------------------------------------------------------------------------
 
 
-def desk_caddy() -> Look:
+def desk_caddy() -> Appearance:
     """Wooden organiser: a tall box on the left, shallow trays, and a slot for books along the back."""
     thick = 0.0072
     tall, back = 0.1660, 0.1683
@@ -134,8 +136,8 @@ def desk_caddy() -> Look:
         slab((-0.0056, -0.0660, 0.0138), (0.0025, 0.0690, 0.0986)),
         *(wing.moved(y=y) for y in (0.0706, 0.2084)),
     )
-    return Look(
-        {"body": Part(body, texture="wood", specular=0.2, shininess=0.2)},
+    return Appearance(
+        {"body": GeomAppearance(body, texture="wood", specular=0.2, shininess=0.2)},
         {"wood": finish(wood(256, 256, (128, 92, 58), (170, 130, 88), seed=61, rings=10))},
     )
 
@@ -154,9 +156,9 @@ def book() -> Mesh:
     return join(*boards, back, slab((-0.0125, -0.0651, 0.0030), (0.0116, 0.0409, 0.1352)).on(pages))
 
 
-def black_book() -> Look:
+def black_book() -> Appearance:
     """Black cover with a thin gold frame, cream pages."""
-    return Look({"body": Part(book(), texture="cover", specular=0.2)}, {"cover": book_cover()})
+    return Appearance({"body": GeomAppearance(book(), texture="cover", specular=0.2)}, {"cover": book_cover()})
 
 
 def book_cover() -> Array:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from ....standin.grain import stone
 from ....standin.mesh import Mesh, Rectangle, box, disc, join, lathe, loft, prism
 from ....standin.paint import Canvas, Colour
-from .look import Look, Maker, Part
+from .appearance import Appearance, GeomAppearance, Maker
 
 # The official pictures are photographs in dim light: `exposure` brings bright print to their means.
 METAL: Colour = (118, 122, 134)
@@ -19,8 +19,10 @@ Label = Callable[[Canvas, float], None]
 """Paints one label, 256 wide and 256 high, from x onwards."""
 
 
-def _thing(mesh: Mesh, canvas: Canvas, exposure: float) -> Look:
-    return Look({"body": Part(mesh, texture="label", specular=0.3, shininess=0.3)}, {"label": canvas.shade(exposure).done()})
+def _thing(mesh: Mesh, canvas: Canvas, exposure: float) -> Appearance:
+    return Appearance(
+        {"body": GeomAppearance(mesh, texture="label", specular=0.3, shininess=0.3)}, {"label": canvas.shade(exposure).done()}
+    )
 
 
 def _lying(mesh: Mesh) -> Mesh:
@@ -30,7 +32,7 @@ def _lying(mesh: Mesh) -> Mesh:
 # --- cans ---------------------------------------------------------------------------------------------------------
 
 
-def _can(label: Label, ground: Colour) -> Look:
+def _can(label: Label, ground: Colour) -> Appearance:
     """A ribbed tin with two labels around it and a pull tab, 66 mm wide and 83 mm high."""
     canvas = Canvas(512, 320, ground)
     for x in (0, 256):
@@ -61,7 +63,7 @@ def _rims(edge: Sequence[tuple[float, float]]) -> list[Mesh]:
     return upper + [piece.turned("x", 180) for piece in upper]
 
 
-def alphabet_soup() -> Look:
+def alphabet_soup() -> Appearance:
     """Blue can with a bowl of letters."""
 
     def label(canvas: Canvas, x: float) -> None:
@@ -78,7 +80,7 @@ def alphabet_soup() -> Look:
     return _can(label, (52, 82, 156))
 
 
-def tomato_sauce() -> Look:
+def tomato_sauce() -> Appearance:
     """Red can with a green band and tomatoes."""
 
     def label(canvas: Canvas, x: float) -> None:
@@ -97,7 +99,7 @@ def tomato_sauce() -> Look:
 # --- gable-top cartons --------------------------------------------------------------------------------------------
 
 
-def _carton(label: Label, word: str, roof: Colour, fin: Colour) -> Look:
+def _carton(label: Label, word: str, roof: Colour, fin: Colour) -> Appearance:
     """A litre-carton in small: square body, folded roof, flat fin; label on all four sides, a word on the roof."""
     canvas = Canvas(256, 384, roof)
     label(canvas, 0)
@@ -113,7 +115,7 @@ def _carton(label: Label, word: str, roof: Colour, fin: Colour) -> Look:
     return _thing(_lying(join(shape, sides.moved(z=(eaves + low) / 2))), canvas, 0.66)
 
 
-def milk() -> Look:
+def milk() -> Appearance:
     """Red and white carton with a spotted cow on a meadow."""
 
     def label(canvas: Canvas, x: float) -> None:
@@ -129,7 +131,7 @@ def milk() -> Look:
     return _carton(label, "FRESH", (176, 44, 28), (190, 186, 180))
 
 
-def orange_juice() -> Look:
+def orange_juice() -> Appearance:
     """Yellow carton with orange slices."""
 
     def label(canvas: Canvas, x: float) -> None:
@@ -149,7 +151,7 @@ def orange_juice() -> Look:
 
 def _packet(
     width: float, depth: float, height: float, face: Label, long: Label, short: Label, ground: Colour, turned: float = 0
-) -> Look:
+) -> Appearance:
     """A folding box lying flat: its face up and down, name on the long sides, a mark on the short ones."""
     canvas = Canvas(256, 256, ground)
     faces = {"top": (0, 0, 256, 144), "front": (0, 144, 256, 208), "left": (0, 208, 128, 256)}
@@ -164,7 +166,7 @@ def _packet(
     return _thing(box(width, depth, height, pictures).turned("z", turned), canvas.shade(edges), 0.78)
 
 
-def butter() -> Look:
+def butter() -> Appearance:
     """Red and yellow packet with a meadow."""
 
     def face(canvas: Canvas, y: float) -> None:
@@ -186,7 +188,7 @@ def butter() -> Look:
     return _packet(0.0774, 0.0396, 0.0179, face, long, short, (178, 48, 24))
 
 
-def cream_cheese() -> Look:
+def cream_cheese() -> Appearance:
     """Silver-blue packet with a blue oval."""
 
     def face(canvas: Canvas, y: float) -> None:
@@ -207,7 +209,7 @@ def cream_cheese() -> Look:
     return _packet(0.0829, 0.0426, 0.0194, face, long, short, (148, 158, 178))
 
 
-def chocolate_pudding() -> Look:
+def chocolate_pudding() -> Appearance:
     """Dark brown box with pale blue sides."""
 
     def face(canvas: Canvas, y: float) -> None:
@@ -228,7 +230,7 @@ def chocolate_pudding() -> Look:
     return _packet(0.0835, 0.0495, 0.0299, face, long, short, (72, 38, 28))
 
 
-def cookies() -> Look:
+def cookies() -> Appearance:
     """Red chequered box with a heap of cookies."""
 
     def face(canvas: Canvas, y: float) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ....standin.paint import png
-from .look import Look, Part
+from .appearance import Appearance, GeomAppearance
 
 DRAWN = {"group": "1", "contype": "0", "conaffinity": "0"}
 PLACEMENT_SITES = ("bottom_site", "top_site", "horizontal_radius_site")
@@ -27,7 +27,7 @@ def physics() -> Mapping[str, Any]:
     return json.loads(Path(__file__).with_name("physics.json").read_text(encoding="utf-8"))
 
 
-def model_files(name: str, look: Look) -> dict[str, bytes]:
+def model_files(name: str, look: Appearance) -> dict[str, bytes]:
     """Path under the asset folder -> content, for one class or scene: its XML, meshes and textures."""
     model = physics()["models"][name]
     xml = PurePosixPath(model["file"])
@@ -37,7 +37,7 @@ def model_files(name: str, look: Look) -> dict[str, bytes]:
     return {str(xml): _document(name, model, look, own.relative_to(xml.parent)), **written}
 
 
-def _document(name: str, model: Mapping[str, Any], look: Look, folder: PurePosixPath) -> bytes:
+def _document(name: str, model: Mapping[str, Any], look: Appearance, folder: PurePosixPath) -> bytes:
     root = ET.Element("mujoco", model=name)
     ET.SubElement(root, "compiler", angle="radian", inertiagrouprange="0 0")  # as in LIBERO's worlds, for other readers
     root.append(_assets(look, folder, scene="world" in model))
@@ -53,7 +53,7 @@ def _document(name: str, model: Mapping[str, Any], look: Look, folder: PurePosix
     return ET.tostring(root) + b"\n"
 
 
-def _assets(look: Look, folder: PurePosixPath, *, scene: bool) -> ET.Element:
+def _assets(look: Appearance, folder: PurePosixPath, *, scene: bool) -> ET.Element:
     assets = ET.Element("asset")
     if scene:
         ET.SubElement(
@@ -71,7 +71,7 @@ def _assets(look: Look, folder: PurePosixPath, *, scene: bool) -> ET.Element:
     return assets
 
 
-def _material(name: str, part: Part, look: Look) -> ET.Element:
+def _material(name: str, part: GeomAppearance, look: Appearance) -> ET.Element:
     rgba = " ".join(f"{channel / 255:.4g}" for channel in part.colour) + f" {part.alpha:g}"
     material = ET.Element("material", name=name, rgba=rgba, specular=f"{part.specular:g}", shininess=f"{part.shininess:g}")
     if part.texture:
@@ -82,7 +82,7 @@ def _material(name: str, part: Part, look: Look) -> ET.Element:
     return material
 
 
-def _element(item: Sequence[Any], look: Look) -> ET.Element:
+def _element(item: Sequence[Any], look: Appearance) -> ET.Element:
     """One entry of physics.json as an XML element."""
     match item:
         case ["body", attributes, children]:

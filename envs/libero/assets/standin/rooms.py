@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from ....standin.grain import blend, noise, stone, wood
 from ....standin.paint import Array, Canvas, Colour, finish
 from . import backdrops
-from .look import Look, Maker, Part
+from .appearance import Appearance, GeomAppearance, Maker
 
 STYLES = {
     "tabletop": ("light-gray-floor-tile.png", "light-gray-plaster.png"),
@@ -19,52 +19,55 @@ STYLES = {
 """Room -> floor and wall texture: the names are fixed in LIBERO's arena code."""
 
 
-def _room(style: str, *, floor_repeat: float, wall_repeat: float = 3.0) -> tuple[dict[str, Part], dict[str, str]]:
+def _room(style: str, *, floor_repeat: float, wall_repeat: float = 3.0) -> tuple[dict[str, GeomAppearance], dict[str, str]]:
     parts = {
-        "floor": Part(texture="texplane", specular=0.0, shininess=0.0, repeat=floor_repeat),
-        "wall": Part(texture="tex-wall", specular=0.8, shininess=0.1, repeat=wall_repeat),
+        "floor": GeomAppearance(texture="texplane", specular=0.0, shininess=0.0, repeat=floor_repeat),
+        "wall": GeomAppearance(texture="tex-wall", specular=0.8, shininess=0.1, repeat=wall_repeat),
     }
     return parts, dict(zip(("texplane", "tex-wall"), STYLES[style], strict=True))
 
 
-def _table() -> tuple[dict[str, Part], dict[str, Array]]:
+def _table() -> tuple[dict[str, GeomAppearance], dict[str, Array]]:
     """A plain table of light wood."""
     plank = wood(512, 512, (180, 160, 140), (214, 198, 181), seed=81, rings=7)
-    parts = {"table": Part(texture="wood", specular=0.2, shininess=0.0), "leg": Part(texture="wood", specular=0.2)}
+    parts = {
+        "table": GeomAppearance(texture="wood", specular=0.2, shininess=0.0),
+        "leg": GeomAppearance(texture="wood", specular=0.2),
+    }
     return parts, {"wood": finish(plank)}
 
 
-def libero_tabletop_base_style() -> Look:
+def libero_tabletop_base_style() -> Appearance:
     """Wooden table in a plastered room."""
     (room, styles), (table, textures) = _room("tabletop", floor_repeat=3.0), _table()
-    return Look(room | table, textures, cubes=frozenset(textures), styles=styles)
+    return Appearance(room | table, textures, cubes=frozenset(textures), styles=styles)
 
 
-def libero_floor_base_style() -> Look:
+def libero_floor_base_style() -> Appearance:
     """Tiled floor in a plastered room."""
     room, styles = _room("floor", floor_repeat=3.0)
-    return Look(room, styles=styles)
+    return Appearance(room, styles=styles)
 
 
-def libero_kitchen_tabletop_base_style() -> Look:
+def libero_kitchen_tabletop_base_style() -> Appearance:
     """Wooden table before a dark kitchen."""
     (room, styles), (table, textures) = _room("kitchen", floor_repeat=3.0), _table()
     parts, more = backdrops.kitchen()
-    return Look(room | table | parts, textures | more, cubes=frozenset(textures), styles=styles)
+    return Appearance(room | table | parts, textures | more, cubes=frozenset(textures), styles=styles)
 
 
-def libero_living_room_tabletop_base_style() -> Look:
+def libero_living_room_tabletop_base_style() -> Appearance:
     """Low dark coffee table before a wall unit."""
     room, styles = _room("living_room", floor_repeat=3.0)
     parts, textures = backdrops.living_room()
-    return Look(room | parts, textures, styles=styles)
+    return Appearance(room | parts, textures, styles=styles)
 
 
-def libero_study_base_style() -> Look:
+def libero_study_base_style() -> Appearance:
     """Oak desk before a bookshelf and a plant."""
     room, styles = _room("study", floor_repeat=3.0)
     parts, textures = backdrops.study()
-    return Look(room | parts, textures, styles=styles)
+    return Appearance(room | parts, textures, styles=styles)
 
 
 # --- textures that LIBERO's arena code asks for by name -----------------------------------------------------------

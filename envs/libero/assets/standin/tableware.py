@@ -12,7 +12,7 @@ import numpy as np
 from ....standin.grain import blend, brushed, noise, woven
 from ....standin.mesh import Mesh, Point, arc, disc, join, lathe, loft, slab, smooth, tube
 from ....standin.paint import Canvas, finish
-from .look import Look, Maker, Part
+from .appearance import Appearance, GeomAppearance, Maker
 
 Profile = Sequence[tuple[float, float]]
 """(z, radius) in metres."""
@@ -40,7 +40,7 @@ def _hollow(outside: Profile, wall: float, floor: float, segments: int = 28) -> 
     return outer, inner
 
 
-def akita_black_bowl() -> Look:
+def akita_black_bowl() -> Appearance:
     """Black glazed bowl on a foot."""
     outside = [
         (0.0522, 0.0537),
@@ -52,10 +52,12 @@ def akita_black_bowl() -> Look:
         (0.0040, 0.0320),
         (0.0, 0.0318),
     ]
-    return Look({"body": Part(join(*_hollow(outside, 0.0024, 0.0070)), colour=(18, 18, 20), specular=0.25, shininess=0.6)})
+    return Appearance(
+        {"body": GeomAppearance(join(*_hollow(outside, 0.0024, 0.0070)), colour=(18, 18, 20), specular=0.25, shininess=0.6)}
+    )
 
 
-def glazed_rim_porcelain_ramekin() -> Look:
+def glazed_rim_porcelain_ramekin() -> Appearance:
     """White fluted ramekin with a plain rim."""
     outside = [
         (0.0433, 0.0438),
@@ -71,10 +73,10 @@ def glazed_rim_porcelain_ramekin() -> Look:
     flutes = np.abs(2 * (canvas.x / 256 * 36 % 1) - 1)
     canvas.shade(np.where((canvas.y > 14) & (canvas.y < 48), 0.86 + 0.14 * flutes, 1.0))
     parts = join(outer.on(canvas.part(0, 0, 256, 50)), inner.on(canvas.part(0, 54, 256, 63)))
-    return Look({"body": Part(parts, texture="glaze")}, {"glaze": canvas.done()})
+    return Appearance({"body": GeomAppearance(parts, texture="glaze")}, {"glaze": canvas.done()})
 
 
-def plate() -> Look:
+def plate() -> Appearance:
     """Off-white plate with a red band near the rim."""
     under = [(0.0150, 0.0685), (0.0135, 0.0680), (0.0100, 0.0636), (0.0050, 0.0528), (0.0020, 0.0475), (0.0, 0.0458)]
     above = [
@@ -91,27 +93,27 @@ def plate() -> Look:
     body = join(
         lathe(above, 32), lathe(under, 32).on((0, 0, 1, 0.1)), disc(0.0, 0.0458, up=False, segments=32).on((0, 0, 1, 0.1))
     )
-    return Look({"body": Part(body, texture="glaze")}, {"glaze": canvas.done()})
+    return Appearance({"body": GeomAppearance(body, texture="glaze")}, {"glaze": canvas.done()})
 
 
-def _mug(outside: Profile, handle: Sequence[Point], thickness: tuple[float, float], canvas: Canvas) -> Look:
+def _mug(outside: Profile, handle: Sequence[Point], thickness: tuple[float, float], canvas: Canvas) -> Appearance:
     """A mug around the z axis, handle towards +y; the canvas holds outside (rows 0-96), inside (96-112), handle (112-160)."""
     outer, inner = _hollow(outside, 0.0035, 0.0060)
     grip = tube(smooth(handle), *thickness)
     width, _ = canvas.size
     rows = ((outer, 1, 95), (inner, 98, 110), (grip, 113, 159))
     body = join(*(mesh.on(canvas.part(0, top, width, bottom)) for mesh, top, bottom in rows))
-    return Look({"body": Part(body, texture="glaze")}, {"glaze": canvas.done()})
+    return Appearance({"body": GeomAppearance(body, texture="glaze")}, {"glaze": canvas.done()})
 
 
-def _placed(look: Look, degrees: float, x: float, y: float) -> Look:
+def _placed(look: Appearance, degrees: float, x: float, y: float) -> Appearance:
     """The same look turned about z and moved to where the official model has it."""
     part = look.parts["body"]
     assert part.mesh
-    return Look({"body": Part(part.mesh.turned("z", degrees).moved(x, y), part.texture)}, look.textures)
+    return Appearance({"body": GeomAppearance(part.mesh.turned("z", degrees).moved(x, y), part.texture)}, look.textures)
 
 
-def porcelain_mug() -> Look:
+def porcelain_mug() -> Appearance:
     """White tumbler with a hammered surface and a round handle."""
     outside = [
         (0.1146, 0.0470),
@@ -134,7 +136,7 @@ def porcelain_mug() -> Look:
     return _placed(_mug(outside, grip, (0.0045, 0.0062), canvas), 90, 0.0166, -0.0017)
 
 
-def red_coffee_mug() -> Look:
+def red_coffee_mug() -> Appearance:
     """Tall red mug, slightly flared."""
     outside = [
         (0.1349, 0.0444),
@@ -160,7 +162,7 @@ def red_coffee_mug() -> Look:
     return _placed(look, 270, -0.0180, -0.0011)
 
 
-def white_yellow_mug() -> Look:
+def white_yellow_mug() -> Appearance:
     """White mug dipped in yellow up to the middle, handle too."""
     outside = [
         (0.1048, 0.0506),
@@ -190,7 +192,7 @@ def white_yellow_mug() -> Look:
     return _placed(_mug(outside, grip, (0.0040, 0.0075), canvas), 270, -0.0178, -0.0010)
 
 
-def basket() -> Look:
+def basket() -> Appearance:
     """Square wicker basket with a rolled rim."""
     walls = [(0.1360, 0.0785), (0.1280, 0.0780), (0.0575, 0.0742), (0.0080, 0.0700), (0.0045, 0.0670)]
     outer = loft([(z, half, half) for z, half in walls], 28, power=7)
@@ -204,10 +206,10 @@ def basket() -> Look:
     canvas.paste(0, 224, woven(512, 32, (86, 60, 34), (160, 120, 76), columns=48, rows=1))
     weave, roll_weave = canvas.part(0, 0, 512, 224), canvas.part(0, 225, 512, 255)
     body = join(outer.on(weave), inside.on(weave), bottom.on(weave), rim.on(roll_weave))
-    return Look({"body": Part(body, texture="weave", specular=0.1, shininess=0.1)}, {"weave": canvas.done()})
+    return Appearance({"body": GeomAppearance(body, texture="weave", specular=0.1, shininess=0.1)}, {"weave": canvas.done()})
 
 
-def chefmate_8_frypan() -> Look:
+def chefmate_8_frypan() -> Appearance:
     """Dark coated frying pan, grey speckled inside, with a rising handle."""
     outside = [
         (0.0400, 0.1010),
@@ -242,10 +244,10 @@ def chefmate_8_frypan() -> Look:
         *(piece.on(canvas.part(2, 116, 126, 156)) for piece in (handle, rivet)),
         hole.on(canvas.part(4, 99, 20, 103)),
     )
-    return Look({"body": Part(parts.moved(0.0080), texture="coating", specular=0.4)}, {"coating": canvas.done()})
+    return Appearance({"body": GeomAppearance(parts.moved(0.0080), texture="coating", specular=0.4)}, {"coating": canvas.done()})
 
 
-def moka_pot() -> Look:
+def moka_pot() -> Appearance:
     """Eight-sided aluminium pot with a spout; black handle and knob."""
     lower = [(-0.0020, 0.0330), (-0.0640, 0.0402), (-0.0671, 0.0395)]
     upper = [(0.0610, 0.0424), (0.0580, 0.0424), (0.0090, 0.0370), (0.0040, 0.0340)]
@@ -273,10 +275,10 @@ def moka_pot() -> Look:
     knob = lathe([(0.0870, 0.0), (0.0869, 0.0072), (0.0850, 0.0078), (0.0770, 0.0052), (0.0700, 0.0060)], 12)
     metal = brushed(128, 128, (198, 195, 192), (224, 221, 218), seed=21)
     parts = {
-        "body": Part(body, texture="metal", specular=0.7, shininess=0.6),
-        "handle": Part(join(tube(smooth(grip), 0.0062, 0.0060, 8), knob), colour=(30, 30, 30), specular=0.3),
+        "body": GeomAppearance(body, texture="metal", specular=0.7, shininess=0.6),
+        "handle": GeomAppearance(join(tube(smooth(grip), 0.0062, 0.0060, 8), knob), colour=(30, 30, 30), specular=0.3),
     }
-    return Look(parts, {"metal": finish(metal)})
+    return Appearance(parts, {"metal": finish(metal)})
 
 
 def _octagon(profile: Profile) -> Mesh:

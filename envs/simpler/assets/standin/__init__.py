@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ....standin.cache import StandIn
+from ....standin.cache import StandInPack
 
 
 def _generate(folder: Path) -> None:
@@ -13,5 +13,5 @@ def _generate(folder: Path) -> None:
     pack.generate(folder)
 
 
-STANDIN = StandIn(2, Path(__file__).parent, _generate)
+STANDIN = StandInPack(2, Path(__file__).parent, _generate)
 """This family's pack on disk."""

@@ -111,10 +111,10 @@ def test_what_does_not_exist_is_named(world, protocol, bad, complaint):
 def test_a_bowl_that_sits_otherwise_than_in_the_reference_is_not_scored(world, protocol, monkeypatch):
     from nora_bench.envs.libero.sim import scene_checks
 
-    usual = scene_checks.premise_of("libero_spatial", 5)
+    usual = scene_checks.scene_check_of("libero_spatial", 5)
     rise, moved, turn = usual.objects["akita_black_bowl_1"]
-    perched = scene_checks.Premise(usual.state, {**usual.objects, "akita_black_bowl_1": (rise, moved - 8.4, turn - 5.4)})
-    monkeypatch.setattr(scene_checks, "premise_of", lambda suite, task: perched)
+    perched = scene_checks.SceneCheck(usual.state, {**usual.objects, "akita_black_bowl_1": (rise, moved - 8.4, turn - 5.4)})
+    monkeypatch.setattr(scene_checks, "scene_check_of", lambda suite, task: perched)
     with pytest.raises(SceneCheckError, match="akita_black_bowl_1 moved"):
         world.reset(spec("libero_spatial", 5), protocol, BLIND)
 

@@ -14,14 +14,14 @@ def pair(request, world):
     from libero.libero.envs.env_wrapper import ControlEnv
     from nora_bench.envs.libero.init_states import load_init_states
     from nora_bench.envs.libero.sim.install import libero_root
-    from nora_bench.envs.libero.sim.scene import Scene
+    from nora_bench.envs.libero.sim.scene import LiberoScene
     from nora_bench.envs.libero.tasks import load_tasks
 
     suite, task = request.param
     name = load_tasks(suite)[task].name
     bddl = str(libero_root() / "bddl_files" / suite / f"{name}.bddl")
     theirs = ControlEnv(bddl_file_name=bddl, has_offscreen_renderer=False, use_camera_obs=False)
-    ours = Scene(bddl)
+    ours = LiberoScene(bddl)
     row = load_init_states(libero_root() / "init_files" / suite / f"{name}.pruned_init", ours.state_size)[7]
     theirs.env.object_property_initializers.clear()
     theirs.seed(11)

@@ -15,10 +15,10 @@ def test_leaving_out_what_the_camera_cannot_see_changes_no_pixel(world, protocol
         for _ in range(6):
             world.step(rng.uniform(-1, 1, 7), observe=False)
         for camera in ("primary", "wrist"):
-            culled, drawn = renderer.picture(camera), renderer.scene.ngeom
+            culled, drawn = renderer.render(camera), renderer.scene.ngeom
             with monkeypatch.context() as patch:
                 patch.setattr(renderer, "_outside", lambda camera: np.zeros(renderer.model.ngeom, bool))
-                assert np.array_equal(culled, renderer.picture(camera))
+                assert np.array_equal(culled, renderer.render(camera))
             assert drawn <= renderer.scene.ngeom
 
 

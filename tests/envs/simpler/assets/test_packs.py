@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from nora_bench.envs.errors import SuiteError
-from nora_bench.envs.manifest import damaged
+from nora_bench.envs.manifest import damaged_files
 from nora_bench.envs.packs import fingerprint
 from nora_bench.envs.simpler.assets import fetch, packs
 from nora_bench.envs.simpler.assets.required_files import DATA, MODELS, missing_files, models, needed
@@ -122,7 +122,7 @@ def test_all_files_arrive_and_the_manifest_names_the_commit(upstream, tmp_path):
     home = tmp_path / "simpler" / "official"
     assets = get(upstream, home)
     assert {name: (assets / "ManiSkill2_real2sim" / name).read_bytes() for name in FILES} == FILES
-    assert damaged(home) == []
+    assert damaged_files(home) == []
     assert COMMIT in (home / "manifest.json").read_text()
 
 

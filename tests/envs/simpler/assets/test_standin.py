@@ -38,11 +38,11 @@ def test_the_urdf_has_upstreams_joints_and_limits(simpler_standin):
 @pytest.fixture(scope="module")
 def scenes(simpler_standin):
     pytest.importorskip("sapien", reason="pip install 'nora-bench[simpler]'")
-    from nora_bench.envs.simpler.sim.scene import Scene
-    from nora_bench.envs.simpler.sim.solver import PLAYING
+    from nora_bench.envs.simpler.sim.scene import SimplerScene
+    from nora_bench.envs.simpler.sim.solver import CONTROL_SOLVER
 
     def build(task, pack=simpler_standin):
-        return Scene(pack, next(c for c in configurations() if c.task == task), PLAYING)
+        return SimplerScene(pack, next(c for c in configurations() if c.task == task), CONTROL_SOLVER)
 
     return build
 
@@ -50,7 +50,7 @@ def scenes(simpler_standin):
 @pytest.mark.parametrize("model", sorted(physics()["objects"]))
 def test_an_object_has_upstreams_size_and_mass(scenes, model):
     numbers = physics()["objects"][model]
-    body = scenes("pick_coke_can").add_object(model, about=True)
+    body = scenes("pick_coke_can").add_object(model, task_object=True)
     share, metres = (SPOON_MASS, SPOON_SIZE) if "spoon" in model else (MASS, SIZE)
     assert body.mass == pytest.approx(numbers["volume"] * numbers["density"], rel=share)
     points = np.concatenate([shape.vertices for shape in body.collision_shapes])
@@ -74,7 +74,7 @@ def test_the_robot_moves_as_the_official_one(scenes, simpler_official):
         robot.place(scene.configuration.robot_init[0], np.array(START))
         controller = Controller(robot)
         for _ in range(20):
-            scene.play(controller.plan(np.append(rng.normal(0, (0.05,) * 3 + (0.2,) * 3), 0.0)))
+            scene.step(controller.plan(np.append(rng.normal(0, (0.05,) * 3 + (0.2,) * 3), 0.0)))
         ends.append(robot.qpos())
     arm = np.delete(np.abs(ends[0] - ends[1]), FINGERS)
     assert arm.max() < 2e-3
@@ -83,9 +83,9 @@ def test_the_robot_moves_as_the_official_one(scenes, simpler_official):
 def test_a_can_stands_on_the_table_at_upstreams_height(simpler_standin):
     pytest.importorskip("sapien", reason="pip install 'nora-bench[simpler]'")
     from nora_bench.envs.simpler.grid import find
-    from nora_bench.envs.simpler.sim.settling import Settler
+    from nora_bench.envs.simpler.sim.settling import ObjectSettler
 
-    settled = Settler(simpler_standin).settle(find("pick_coke_can", "visual_matching", "urdf_base/standing").episode(0))
+    settled = ObjectSettler(simpler_standin).settle(find("pick_coke_can", "visual_matching", "urdf_base/standing").episode(0))
     assert settled.poses[0].p[2] == pytest.approx(0.9565, abs=5e-4)
 
 

@@ -10,10 +10,10 @@ pytest.importorskip("sapien", reason="needs the extra [simpler]: pip install '.[
 from nora_bench.envs.simpler import recordings
 from nora_bench.envs.simpler.grid import find
 from nora_bench.envs.simpler.parity import physics
-from nora_bench.envs.simpler.parity.physics import Replay
+from nora_bench.envs.simpler.parity.physics import RecordingReplay
 from nora_bench.envs.simpler.sim.bodies import build_object, database
-from nora_bench.envs.simpler.sim.scene import Scene
-from nora_bench.envs.simpler.sim.solver import PLAYING
+from nora_bench.envs.simpler.sim.scene import SimplerScene
+from nora_bench.envs.simpler.sim.solver import CONTROL_SOLVER
 from sapien.physx import PhysxRigidDynamicComponent
 
 
@@ -49,7 +49,7 @@ def test_objects_come_to_rest_where_they_did(simpler_golden, simpler_official):
     ],
 )
 def test_a_recorded_episode_goes_the_same_way(simpler_golden, simpler_official, name):
-    assert failed(Replay(recordings.read(simpler_golden / name), simpler_official).checks()) == []
+    assert failed(RecordingReplay(recordings.read(simpler_golden / name), simpler_official).checks()) == []
 
 
 @pytest.mark.slow
@@ -60,12 +60,12 @@ def test_all_recordings_pass(simpler_golden, simpler_official):
 def test_a_recording_of_another_robot_fails(simpler_golden, simpler_official):
     recording = recordings.read(simpler_golden / "pick_coke_can__va_camera1_darker_standing_random")
     recording.arrays["qpos"][3:, 0] += 1e-3
-    wrong = failed(Replay(recording, simpler_official).checks())
+    wrong = failed(RecordingReplay(recording, simpler_official).checks())
     assert [check.quantity for check in wrong] == ["free motion: joints (rad)"]
 
 
 def test_objects_have_the_masses_that_upstreams_engine_computed(properties, simpler_official):
-    scene = Scene(simpler_official, find("pick_coke_can", "visual_matching", "urdf_base/standing"), PLAYING)
+    scene = SimplerScene(simpler_official, find("pick_coke_can", "visual_matching", "urdf_base/standing"), CONTROL_SOLVER)
     known = database(simpler_official)
     density = {name: 200.0 for name in known if name.removeprefix("baked_").removesuffix("_v2") in ("apple", "orange")}
     for name in properties["objects"].keys() & known.keys():
@@ -78,7 +78,7 @@ def test_objects_have_the_masses_that_upstreams_engine_computed(properties, simp
 
 
 def test_robot_and_drawers_have_the_masses_that_upstreams_engine_computed(properties, simpler_official):
-    scene = Scene(simpler_official, find("open_drawer", "visual_matching", "urdf_base/top"), PLAYING)
+    scene = SimplerScene(simpler_official, find("open_drawer", "visual_matching", "urdf_base/top"), CONTROL_SOLVER)
     links = {**scene.add_robot().links, **scene.cabinet.links}
     for name, recorded in {**properties["robot_links"], **properties["cabinet_links"]}.items():
         assert links[name].mass == pytest.approx(recorded["mass"], rel=1e-6), name

@@ -7,14 +7,14 @@ pytest.importorskip("ruckig", reason="needs the extra [simpler]: pip install '.[
 pytest.importorskip("sapien", reason="needs the extra [simpler]: pip install '.[simpler]'")
 
 from nora_bench.envs.base import SimulationError
-from nora_bench.envs.simpler.sim.controllers import Arm, Gripper
-from nora_bench.envs.simpler.sim.motion import SUBSTEPS, Planner
+from nora_bench.envs.simpler.sim.controllers import ArmController, GripperController
+from nora_bench.envs.simpler.sim.motion import SUBSTEPS, MotionPlanner
 
 START = np.zeros(2)
 
 
 def arm_planner():
-    return Planner(9, velocity=1.5, acceleration=2.0, jerk=50.0)
+    return MotionPlanner(9, velocity=1.5, acceleration=2.0, jerk=50.0)
 
 
 def test_recorded_plans_are_reproduced_to_the_last_bit(simpler_golden):
@@ -40,7 +40,7 @@ def test_a_target_that_is_not_a_number_is_refused():
 
 
 def test_the_arm_goes_on_from_where_its_last_plan_ended():
-    arm = Arm()
+    arm = ArmController()
     first = arm.plan(np.zeros(9), np.zeros(9), np.full(9, 0.5))
     second = arm.plan(np.full(9, -0.3), np.zeros(9), np.full(9, 0.6))
     assert second.position[0] == first.position[-1]
@@ -48,21 +48,21 @@ def test_the_arm_goes_on_from_where_its_last_plan_ended():
 
 
 def test_the_fingers_start_from_where_they_are():
-    gripper = Gripper(START)
+    gripper = GripperController(START)
     gripper.plan(START, START, gripper.target(1.0))
     blocked = np.full(2, 0.4)
     assert gripper.plan(blocked, START, gripper.target(0.0)).position[0] == blocked.tolist()
 
 
 def test_no_command_goes_on_closing():
-    gripper = Gripper(START)
+    gripper = GripperController(START)
     target = gripper.target(1.0)
     gripper.plan(START, START, target)
     assert np.array_equal(gripper.target(0.0), target)
 
 
 def test_a_small_command_replaces_what_was_under_way():
-    gripper = Gripper(START)
+    gripper = GripperController(START)
     gripper.plan(START, START, gripper.target(1.0))
     reached = gripper.plan(START, START, gripper.target(0.0)).position[-1]
     assert gripper.target(0.05) == pytest.approx(np.array(reached) + 0.05 * 1.31)
@@ -70,4 +70,4 @@ def test_a_small_command_replaces_what_was_under_way():
 
 @pytest.mark.parametrize(("command", "target"), [(2.0, 1.31), (-2.0, -0.0101)])
 def test_targets_stay_within_the_fingers_range(command, target):
-    assert Gripper(START).target(command) == pytest.approx([target] * 2)
+    assert GripperController(START).target(command) == pytest.approx([target] * 2)

@@ -14,7 +14,7 @@ WHITE: Colour = (255, 255, 255)
 
 
 @dataclass(frozen=True)
-class Part:
+class GeomAppearance:
     """How one drawn geom looks. Physics never sees it."""
 
     mesh: Mesh | None = None
@@ -31,10 +31,10 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """The drawn parts of one class or scene, and the pictures on them."""
 
-    parts: Mapping[str, Part]
+    parts: Mapping[str, GeomAppearance]
     """By the names that physics.json gives to drawn geoms."""
     textures: Mapping[str, Array] = field(default_factory=dict)
     """Name -> [height, width, 3] uint8."""
@@ -44,4 +44,4 @@ class Look:
     """Texture asked for by name in LIBERO's arena code (`texplane`, `tex-wall`) -> file name in `textures/`."""
 
 
-Maker = Callable[[], Look]
+Maker = Callable[[], Appearance]
