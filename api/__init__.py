@@ -21,13 +21,13 @@ if TYPE_CHECKING:
         ObservationSpec as ObservationSpec,
     )
     from .policies.checks import check_policy as check_policy
-    from .results.reading import Run as Run, load_run as load_run
+    from .results.run import Run as Run, load_run as load_run
 
 _HOMES = {
     "ActionChunk": "policies.base",
     "BasePolicy": "policies.base",
-    "Needs": "envs.base",
     "Observation": "policies.base",
+    "ObservationSpec": "envs.base",
     "Run": "results.run",
     "check_policy": "policies.checks",
     "check_suite": "envs.checks",

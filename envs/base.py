@@ -1,20 +1,27 @@
-"""The contract of a suite: what an episode is, and what a world must do to play one.
+"""The contract of a suite: what an episode is, and what an environment must do to run one.
 
-Everything here is a frozen value or a protocol class; nothing imports a simulator. A worker needs only
+Everything here is a frozen value or a base class; nothing imports a simulator. A worker needs only
 numpy, msgpack, this module and the suite it serves, so the syntax stays within Python 3.10.
 """
 
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
 from .protocols import EvalProtocol
+from .specs import ActionDim, ProprioSpec
 from .types import Array
+
+CAMERAS = ("primary", "wrist")
+"""All camera names: third person, and on the end effector."""
+ROTATED, UNROTATED = "rotated_180", "as_rendered"
+"""Orientations of images, relative to the simulator's own."""
 
 
 class SimulationError(RuntimeError):
@@ -22,7 +29,7 @@ class SimulationError(RuntimeError):
 
 
 class SceneCheckError(SimulationError):
-    """A freshly reset world does not stand as its task says; its episodes must not be scored."""
+    """A freshly reset scene differs from its task's definition; its episodes must not be scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,7 @@ class EpisodeSpec:
     init_state: int
     """Index of the initial state within the task."""
     seed: int
-    """Repetition; draws what the initial state leaves open (fixture poses, policy noise)."""
+    """Repetition; seeds what the initial state leaves open (fixture poses, policy noise)."""
     protocol: str
     """Name of the evaluation protocol, e.g. `libero/openvla`."""
     variant: str = ""
@@ -80,9 +87,9 @@ class Task:
     seeded: bool
     """Whether a seed changes this task's scene (fixtures placed at reset)."""
     variants: tuple[str, ...] = ()
-    """Configurations within the task, each with all of its initial states; empty for a task that has only one. Called
-    `look` or `look/part`: looks of one part start from the same scenes, and statistics take their episodes for as alike as
-    they turn out; parts weigh equally in the task."""
+    """Configurations within the task, each with all of its initial states; empty for a task that has only one. Named
+    `appearance` or `appearance/part`: appearances of one part start from the same scenes, and statistics take their episodes
+    for as alike as they turn out; parts weigh equally in the task."""
 
     @property
     def episodes(self) -> int:
@@ -92,24 +99,42 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class ObservationSpec:
-    """What a policy wants to be shown at each decision. Worlds compute nothing else."""
+    """The observation that a policy receives at each decision. Environments compute nothing else.
+
+    The last two fields are optional declarations, compared with the suite's and the protocol's before the first episode.
+    """
 
     cameras: tuple[str, ...] = ()
     """Any of `primary` (third person) and `wrist`."""
     image_size: int | None = None
-    """Side of the square pictures in pixels; None takes the protocol's."""
+    """Side of the square images in pixels; None takes the protocol's."""
     proprio: bool = False
     """Robot state; see the suite's page for keys, units and frames."""
     privileged: bool = False
     """Full simulator state (scripted experts only; recorded, and marked in tables)."""
+    orientation: str | None = None
+    """`rotated_180` or `as_rendered`: the orientation of images that the policy was trained on; None where undeclared."""
+    proprio_spec: tuple[ProprioSpec, ...] = ()
+    """The vectors of the robot state that it reads, with their conventions; empty where undeclared."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON and msgpack hold them; the optional declarations only where they are made."""
+        values = {**asdict(self), "cameras": list(self.cameras), "proprio_spec": [asdict(key) for key in self.proprio_spec]}
+        return {name: value for name, value in values.items() if name not in ("orientation", "proprio_spec") or value}
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> ObservationSpec:
+        """The specification that `to_json` wrote. Raises KeyError, TypeError for other values."""
+        keys = tuple(ProprioSpec(**key) for key in values.get("proprio_spec", ()))
+        return ObservationSpec(**{**values, "cameras": tuple(values["cameras"]), "proprio_spec": keys})
 
 
 @dataclass(frozen=True, slots=True)
 class EnvObservation:
-    """What a world shows at a decision."""
+    """The observation of an environment at a decision."""
 
     images: Mapping[str, Array] = field(default_factory=dict)
-    """Camera name -> H x W x 3 uint8, oriented as the protocol says (published: turned by 180 degrees)."""
+    """Camera name -> H x W x 3 uint8, oriented as the protocol says (published: rotated by 180 degrees)."""
     proprio: Mapping[str, Array] = field(default_factory=dict)
     """Name -> float64 vector."""
     privileged: Mapping[str, Any] = field(default_factory=dict)
@@ -118,67 +143,72 @@ class EnvObservation:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """What a reset leaves for the record."""
+    """What the record keeps of a reset."""
 
     states: Array
     """[1 + settling steps, state size] float64: after the initial state is set, then after each settling step."""
     fixtures: Mapping[str, Sequence[float]]
-    """Fixture name -> x y z, qw qx qy qz in the world frame (m), as drawn for this episode."""
+    """Fixture name -> x y z, qw qx qy qz in the world frame (m), as placed in this episode."""
     warnings: tuple[str, ...] = ()
-    """Premises that hold only barely, for the record."""
+    """Scene checks that passed only barely, for the record."""
     render_s: float = 0.0
-    """Seconds of the reset spent on pictures."""
+    """Seconds of the reset spent on rendering."""
     renderer: str = ""
-    """How pictures of this episode are made, where worlds of the family differ in it: `raster`, `raytraced`, or
+    """How images of this episode are rendered, where environments of the family differ in it: `raster`, `raytraced`, or
     `raster instead of raytraced` where the benchmark asks for ray tracing and the device has none."""
 
 
-class Env(Protocol):
-    """A simulator in one process: plays any episode of its family, one at a time.
+class Env(ABC):
+    """A simulator in one process: runs any episode of its family, one at a time.
 
-    `reset` leaves nothing of the episode before. Pictures are made only where `look` is true. A world may have a method
-    `measures() -> Mapping[str, bool]`: outcomes of the episode beside success, asked for when it is over.
+    `reset` leaves nothing of the episode before. Images are rendered only where `observe` is true.
     """
 
     action_size: int
 
+    @abstractmethod
     def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
-        """Set the scene, settle it, look once. Raises SceneCheckError where the scene is not the task's."""
-        ...
+        """Set the scene, settle it, observe once. Raises SceneCheckError where the scene is not the task's."""
 
+    @abstractmethod
     def step(self, action: Array, *, observe: bool) -> bool:
-        """Play one control step; with `look`, keep what the policy is to see afterwards.
+        """Success after one control step; with `observe`, the observation for the next decision is kept.
 
         Args:
             action: [action_size] float64, finite, in the simulator's own units.
-            look: whether a decision follows this step.
+            observe: whether a decision follows this step.
 
         Returns:
             Whether the task's goal holds after this step.
         """
-        ...
 
+    @abstractmethod
     def observation(self) -> EnvObservation:
-        """What the last look (reset, or step with `look`) saw."""
-        ...
+        """The latest observation (of the reset, or of a step with `observe`)."""
 
+    @abstractmethod
     def state(self) -> Array:
         """[state size] float64: the simulator's state after the last step."""
-        ...
 
+    @abstractmethod
     def render_seconds(self) -> float:
-        """Seconds spent on pictures since the last reset."""
-        ...
+        """Seconds spent on rendering since the last reset."""
 
-    def close(self) -> None: ...
+    @abstractmethod
+    def close(self) -> None:
+        """Release the simulator."""
+
+    def measures(self) -> Mapping[str, bool]:
+        """Outcomes of the episode beside success, read when it is over; none by default."""
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
 class AssetPack:
-    """Meshes and textures that a suite draws with."""
+    """Meshes and textures that a suite renders with."""
 
     name: str
-    """`official`, `standin`, or the folder's own name for a path given by hand."""
+    """`official`, `standin`, or the folder's own name for a path given explicitly."""
     path: str
     fingerprint: str
     """SHA-256 over the sorted (relative path, file digest) pairs, first 16 hex digits."""
@@ -186,57 +216,65 @@ class AssetPack:
 
 @dataclass(frozen=True, slots=True)
 class EnvOptions:
-    """What a worker is told when it builds its world."""
+    """The settings that a worker builds its environment with."""
 
     assets: str
     """Folder of the asset pack."""
     gl: str
-    """`egl`, `osmesa`, `vulkan`, or `none` for a world that never draws."""
+    """`egl`, `osmesa`, `vulkan`, or `none` for an environment that never renders."""
     cache: str
     """Writable folder for compiled helpers and configuration."""
     backend: str = ""
-    """Which of the suite's `backends` plays; empty for the first, or for a suite that has only one."""
+    """The one of the suite's `backends` to use; empty for the first, or for a suite that has only one."""
 
 
-@dataclass(frozen=True, slots=True)
-class ActionConvention:
-    """What a suite takes the numbers of an action for, so that answers of another kind can be noticed afterwards."""
-
-    bounds: tuple[float, float] = (-1.0, 1.0)
-    """Numbers outside are cut, or make no sense."""
-    translation: tuple[int, ...] = ()
-    """Places of the hand's displacement, in the suite's own units."""
-    gripper: int | None = None
-    """Place of a gripper command whose negative numbers open and whose positive ones close; None where the gripper is told
-    otherwise, or where an episode needs only one of the two."""
-
-
-class Suite(Protocol):
+class Suite(ABC):
     """A named list of tasks. Light: importing and listing a suite never imports a simulator.
 
-    A suite may have more: `protocols` (name -> its own), `cost` (see `harness.estimate`), `opengl = False` (draws by other
-    means than MuJoCo's; with `vulkan = True`, by SAPIEN's), `cameras` (those it has, where not both), `instruction(spec)`
-    (where episodes of one task are told differently), `actions` (an `ActionConvention`; without it, actions are not examined),
-    `backends` (names of the ways to play it, the default first) and
-    `foreign_backend` (the one among them that is played by an interpreter of its own).
+    A suite that does not subclass this, but has its required members, gets the defaults of the others from
+    `envs.suites.complete`.
     """
 
+    # Set these in all subclasses.
     name: str
     family: str
-    """Suites of one family share worlds, protocols and assets (`libero`)."""
+    """Suites of one family share environments, protocols and assets (`libero`)."""
     title: str
     """Column title in the papers' tables, e.g. `Spatial`."""
-    tasks: tuple[Task, ...]
+    tasks: Sequence[Task]
     default_protocol: str
 
+    # Set these in some subclasses.
+    protocols: Mapping[str, EvalProtocol] = {}
+    """Name -> protocol that the suite brings along, beside those of `protocols.toml`."""
+    cost: Mapping[str, float] = {}
+    """Figures for plans, see `harness.planning.estimate`; empty where unknown."""
+    cameras: Sequence[str] = CAMERAS
+    opengl: bool = True
+    """Whether images are rendered by OpenGL, as MuJoCo's are."""
+    vulkan: bool = False
+    """With `opengl = False`: whether images are rendered by Vulkan, as SAPIEN's are."""
+    backends: Sequence[str] = ()
+    """Names of the simulators that can run it, the default first; empty where there is only one."""
+    foreign_backend: str = ""
+    """The one of `backends` that needs an interpreter of its own."""
+    action_spec: Sequence[ActionDim] = ()
+    """The numbers of an action, in order; empty where undeclared."""
+    proprio_spec: Sequence[ProprioSpec] = ()
+    """The vectors of the robot state in an observation; empty where undeclared."""
+
+    @abstractmethod
     def resolve_assets(self, wanted: str) -> AssetPack:
         """`auto`, `official`, `standin` or a folder -> the pack. Raises SuiteError with the command that helps."""
-        ...
 
+    @abstractmethod
     def make_env(self, options: EnvOptions) -> Env:
-        """Build the world (heavy imports happen here, in the worker)."""
-        ...
+        """Build the environment (heavy imports happen here, in the worker)."""
 
+    @abstractmethod
     def versions(self) -> Mapping[str, str]:
         """Distribution name -> installed version, for everything that can change a result."""
-        ...
+
+    def instruction(self, spec: EpisodeSpec) -> str:
+        """The instruction of an episode: its task's, unless a subclass words episodes one by one."""
+        return next(task.instruction for task in self.tasks if task.id == spec.task_id)

@@ -1,10 +1,12 @@
-"""Where suites are found by name: built-in ones, plug-ins (entry points `nora_bench.suites`), import paths."""
+"""Suites by name: built-in ones, plug-ins (entry points `nora_bench.suites`), import paths."""
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, cast
 
-from .base import Suite
+from .base import Array, AssetPack, Env, EnvObservation, EnvOptions, EpisodeSpec, EvalProtocol, ObservationSpec, Reset, Suite
+from .errors import SuiteError
 from .registry import Registry, load_object
 from .source_files import absolute_reference
 
@@ -26,10 +28,8 @@ REGISTRY: Registry[Suite] = Registry(
 
 
 def get(name: str) -> Suite:
-    """The suite of that name, `package.module:attribute` or `file.py:attribute`. Raises KeyError naming the nearest."""
-    if ":" in name:
-        return cast(Suite, load_object(name))
-    return REGISTRY.get(name)
+    """The suite of that name, `package.module:attribute` or `file.py:attribute`. Raises UnknownName, SuiteError."""
+    return complete(load_object(name) if ":" in name else REGISTRY.get(name))
 
 
 def names() -> tuple[str, ...]:
@@ -40,3 +40,70 @@ def names() -> tuple[str, ...]:
 def expand(name: str) -> tuple[str, ...]:
     """The suites that a name on the command line stands for; one in a file with its absolute path, for workers elsewhere."""
     return GROUPS.get(name, (absolute_reference(name),))
+
+
+REQUIRED = ("name", "family", "title", "tasks", "default_protocol", "resolve_assets", "make_env", "versions")
+"""Members that a suite must have; the others of `Suite` have defaults."""
+OPTIONAL = tuple(name for name in vars(Suite) if not name.startswith("_") and name not in REQUIRED)
+
+
+def complete(suite: Any) -> Suite:
+    """The suite itself, or, where it does not subclass `Suite`, with the defaults of the optional members that it lacks.
+
+    Raises SuiteError naming the required members that it lacks.
+    """
+    if isinstance(suite, Suite):
+        return suite
+    if missing := [name for name in REQUIRED if not hasattr(suite, name)]:
+        kind = suite.__name__ if isinstance(suite, type) else type(suite).__name__
+        raise SuiteError(f"suite {kind} lacks {', '.join(missing)}; subclass nora_bench.envs.base:Suite")
+    return cast(Suite, suite) if all(hasattr(suite, name) for name in OPTIONAL) else _CompleteSuite(suite)
+
+
+class _CompleteSuite(Suite):
+    """A suite of any class, with the defaults of `Suite` for what it lacks."""
+
+    def __init__(self, suite: Any) -> None:
+        self.suite = suite
+        for name in (*REQUIRED, *OPTIONAL):
+            if hasattr(suite, name):
+                setattr(self, name, getattr(suite, name))
+
+    def resolve_assets(self, wanted: str) -> AssetPack:
+        return self.suite.resolve_assets(wanted)
+
+    def make_env(self, options: EnvOptions) -> Env:
+        return self.suite.make_env(options)
+
+    def versions(self) -> Mapping[str, str]:
+        return self.suite.versions()
+
+
+def complete_env(env: Any) -> Env:
+    """The environment itself, or, where it does not subclass `Env`, with the defaults of the members that it lacks."""
+    return cast(Env, env) if isinstance(env, Env) or hasattr(env, "measures") else _CompleteEnv(env)
+
+
+class _CompleteEnv(Env):
+    """An environment of any class, without measures."""
+
+    def __init__(self, env: Any) -> None:
+        self.env, self.action_size = env, env.action_size
+
+    def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
+        return self.env.reset(spec, protocol, observation_spec)
+
+    def step(self, action: Array, *, observe: bool) -> bool:
+        return self.env.step(action, observe=observe)
+
+    def observation(self) -> EnvObservation:
+        return self.env.observation()
+
+    def state(self) -> Array:
+        return self.env.state()
+
+    def render_seconds(self) -> float:
+        return self.env.render_seconds()
+
+    def close(self) -> None:
+        self.env.close()

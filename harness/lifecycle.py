@@ -20,9 +20,10 @@ from typing import Any
 
 from rich.console import Console
 
-from ..envs.base import ActionConvention, EnvOptions
+from ..envs.base import EnvOptions
 from ..envs.errors import StoreError
 from ..envs.paths import ensure_cache_home
+from ..envs.specs import ActionConvention
 from ..results.store.records import EpisodeRecord
 from ..results.store.writer import Store
 from . import run_sessions
@@ -220,8 +221,8 @@ def _worker_setup(resolved: ResolvedRun, gl: str) -> WorkerSetup:
 
 def _run_facts(resolved: ResolvedRun) -> RunContext:
     pack = {"pack": resolved.assets.name, "fingerprint": resolved.assets.fingerprint}
-    conventions = {suite.name: getattr(suite, "actions", None) for suite in resolved.setup.suites}
-    known = {name: one for name, one in conventions.items() if isinstance(one, ActionConvention)}
+    conventions = {suite.name: ActionConvention.of(suite.action_spec) for suite in resolved.setup.suites}
+    known = {name: convention for name, convention in conventions.items() if convention}
     return RunContext(resolved.config.policy, pack, resolved.setup.backend, known)
 
 

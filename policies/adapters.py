@@ -14,6 +14,7 @@ import numpy as np
 
 from ..envs.base import EvalProtocol
 from ..envs.errors import PolicyError
+from ..envs.specs import CLOSE_CHANGE, OPEN_NEGATIVE, OPEN_POSITIVE, ActionDim
 from ..envs.types import Array
 from .base import Observation
 
@@ -125,7 +126,7 @@ STICKY: dict[str, Callable[[], StickyGripper]] = {
     "google-sticky-openvla": partial(StickyGripper, follows=True),
     "google-sticky-spatialvla": partial(StickyGripper, steps=10),
 }
-"""What `Protocol.gripper` may say -> how that evaluation's wrapper holds a command."""
+"""Value of `EvalProtocol.gripper` -> how that evaluation's wrapper holds a command."""
 CONVENTIONS: dict[str, Callable[[Array], Array] | None] = {
     "env": None,
     "openvla": gripper_openvla,
@@ -133,7 +134,20 @@ CONVENTIONS: dict[str, Callable[[Array], Array] | None] = {
     "widowx": gripper_widowx,
     **dict.fromkeys(STICKY),
 }
-"""What `Protocol.gripper` may say -> the function of the opening, where there is one."""
+"""Value of `EvalProtocol.gripper` -> the function of the opening, where there is one."""
+GRIPPER_COMMANDS = {
+    "openvla": OPEN_NEGATIVE,
+    "nora-released": OPEN_NEGATIVE,
+    "widowx": OPEN_POSITIVE,
+    **dict.fromkeys(STICKY, CLOSE_CHANGE),
+}
+"""Value of `EvalProtocol.gripper` -> convention of the commands that the adapter returns."""
+
+
+def adapted_spec(protocol: EvalProtocol, action_size: int) -> tuple[ActionDim, ...]:
+    """The specification of an adapter's actions: their number and the convention of the gripper."""
+    motion = (ActionDim("") for _ in range(action_size - 1))
+    return (*motion, ActionDim("gripper", convention=GRIPPER_COMMANDS.get(protocol.gripper, "")))
 
 
 class Adapter:
@@ -142,7 +156,7 @@ class Adapter:
     def __init__(self, protocol: EvalProtocol) -> None:
         if protocol.gripper not in CONVENTIONS:
             known = ", ".join(CONVENTIONS)
-            raise PolicyError(f"protocol {protocol.name} wants the gripper convention {protocol.gripper!r}; known are {known}")
+            raise PolicyError(f"protocol {protocol.name}: unknown gripper convention {protocol.gripper!r}; known: {known}")
         if unknown := set(protocol.ensemble) - {"chunks", "temperature"}:
             raise PolicyError(f"protocol {protocol.name}: ensemble has unknown fields {sorted(unknown)}")
         self.protocol = protocol
@@ -160,7 +174,7 @@ class Adapter:
         memory = self._memory(observation)
         honour_mask = self.protocol.gripper != "nora-released"
         actions = stats.unnormalise(np.asarray(normalised, np.float64), honour_mask=honour_mask)
-        rows = min(self.protocol.replan or len(actions), execute or len(actions), len(actions))
+        rows = min(self.protocol.replan_steps or len(actions), execute or len(actions), len(actions))
         if memory.ensemble:
             actions = memory.ensemble.add(observation.step, actions, rows)
         actions = actions[:rows].copy()

@@ -1,8 +1,8 @@
 """The contract of a policy: batched observations in, action chunks out.
 
 A policy owns no episode. Whatever it remembers about one (an ensemble buffer, a phase) it keeps by the
-observation's `key`, starts anew at `decision` 0 (a worker that died makes its episode start again), and
-drops in `forget`. Randomness comes from the observation (`rng`), never from a global generator.
+observation's `key`, resets at `decision` 0 (a worker that died makes its episode start again), and
+drops in `end_episode`. Randomness comes from the observation (`rng`), never from a global generator.
 """
 
 from __future__ import annotations
@@ -15,24 +15,25 @@ import numpy as np
 
 from ..envs.base import EnvObservation, EpisodeSpec, EvalProtocol, ObservationSpec
 from ..envs.errors import PolicyError
+from ..envs.specs import ActionDim
 from ..envs.types import Array
 
 
 class EpisodeStateLost(PolicyError):
-    """What a policy remembers of these episodes is gone, through no fault of theirs: they are to be played again.
+    """The policy's state of these episodes is lost, through no fault of theirs: they must be run again.
 
-    `act` may raise it instead of answering; the other observations of the batch are then asked about again.
+    `act` may raise it instead of returning chunks; it is then called again with the other observations of the batch.
     """
 
     def __init__(self, causes: Mapping[str, str]) -> None:
         super().__init__("; ".join(f"{key}: {cause}" for key, cause in causes.items()))
         self.causes = causes
-        """Key of an episode -> why it cannot go on."""
+        """Key of an episode -> why it cannot continue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a policy is shown at one decision of one episode."""
+    """The input of a policy at one decision of one episode."""
 
     spec: EpisodeSpec
     decision: int
@@ -63,23 +64,23 @@ class Observation:
         return self.spec.key
 
     def rng(self) -> np.random.Generator:
-        """Randomness for this decision: the same for the same episode and decision, wherever it is played."""
+        """Randomness for this decision: the same for the same episode and decision, wherever it runs."""
         return np.random.default_rng(self.spec.entropy("policy", decision=self.decision))
 
 
 @dataclass(frozen=True, slots=True)
 class ActionChunk:
-    """What a policy answers at one decision."""
+    """The output of a policy at one decision."""
 
     actions: Array
     """[steps, action size] float64 in the environment's own units; at least one step. The protocol's replan
     interval decides how many are executed."""
     status: str = "ok"
-    """`ok`, or what was wrong with the model's answer (`malformed`, `cut`, `out_of_range`); counted per episode."""
+    """`ok`, or what was wrong with the model's output (`malformed`, `cut`, `out_of_range`); counted per episode."""
 
 
 def copied(chunk: ActionChunk) -> ActionChunk:
-    """The chunk with actions of its own; what is no chunk comes back as it is, for whoever checks it."""
+    """The chunk with its own copy of the actions; other values are returned as they are, for the check that follows."""
     if not isinstance(chunk, ActionChunk) or not isinstance(chunk.actions, np.ndarray):
         return chunk
     return replace(chunk, actions=chunk.actions.copy())
@@ -87,7 +88,7 @@ def copied(chunk: ActionChunk) -> ActionChunk:
 
 @dataclass(frozen=True, slots=True)
 class PolicyContext:
-    """What a policy may know of the run before it starts."""
+    """The facts of a run that a policy receives before the first decision."""
 
     protocol: EvalProtocol
     suites: tuple[str, ...]
@@ -95,57 +96,85 @@ class PolicyContext:
 
 
 class Policy(Protocol):
-    """Anything that can be evaluated. See `check_policy` for the contract as a test."""
+    """Anything that can be evaluated. See `check_policy` for the contract as a test.
+
+    The members up to `close` are required; the others have defaults in `BasePolicy`, which `policies.registry.complete`
+    adds to a policy that does not subclass it.
+    """
 
     observation_spec: ObservationSpec
-    """What it must be shown."""
+    """The observation it needs."""
     stochastic: bool
-    """Whether two seeds can give different answers to the same observation."""
+    """Whether two seeds can give different chunks for the same observation."""
     tags: tuple[str, ...]
-    """What a table must say beside its numbers: `untrained`, `privileged`, ... (empty for most)."""
+    """Labels that a table prints beside its numbers: `untrained`, `privileged`, ... (empty for most)."""
 
     def setup(self, context: PolicyContext) -> None:
         """Called once, before the first decision."""
         ...
 
     def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
-        """One chunk per observation, in order. A row's answer does not depend on its neighbours."""
+        """One chunk per observation, in order. A row's chunk does not depend on its neighbours."""
         ...
 
     def end_episode(self, key: str) -> None:
-        """The episode has ended: drop what is kept about it."""
+        """The episode has ended: drop its state."""
         ...
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """JSON-able facts that change its answers (weights hash, dtype, chunk length, options)."""
+        """JSON-able facts that change its output (weights hash, dtype, chunk length, options)."""
         ...
 
     def close(self) -> None: ...
 
+    n_action_steps: int | None
+    """Actions of each chunk that are executed before the next decision; None leaves it to the protocol."""
+    chunk_size: int
+    """Actions per chunk, for estimates."""
+    action_spec: tuple[ActionDim, ...] | None
+    """The numbers of an action; None where undeclared."""
+
+    def action_spec_under(self, protocol: EvalProtocol) -> tuple[ActionDim, ...] | None:
+        """The specification under one protocol, for policies whose actions follow the protocol; else `action_spec`."""
+        ...
+
+    def metrics(self) -> Mapping[str, Any]:
+        """JSON-able measurements of the policy itself, such as latencies; recorded with the session."""
+        ...
+
 
 class BasePolicy:
-    """Defaults for policies that keep nothing: subclass it, set `needs`, write `act`. See `Policy` for the contract."""
+    """Defaults for stateless policies: subclass it, set `observation_spec`, define `act` or `act_one`. See `Policy`."""
 
     observation_spec = ObservationSpec()
     stochastic = False
     tags: tuple[str, ...] = ()
+    n_action_steps: int | None = None
+    chunk_size: int = 1
+    action_spec: tuple[ActionDim, ...] | None = None
+
+    def action_spec_under(self, protocol: EvalProtocol) -> tuple[ActionDim, ...] | None:
+        return self.action_spec
+
+    def metrics(self) -> Mapping[str, Any]:
+        return {}
 
     def setup(self, context: PolicyContext) -> None:
         self.context = context
 
     def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
-        """One chunk per observation, copied before the next is asked for: `act_one` may fill one array again and again."""
+        """One chunk per observation, copied at once, so that `act_one` may reuse one array."""
         return [copied(self.act_one(observation)) for observation in observations]
 
     def act_one(self, observation: Observation) -> ActionChunk:
-        """The chunk for one observation; for policies with nothing to gain from a batch."""
+        """The chunk for one observation; for policies that gain nothing from a batch."""
         raise PolicyError(f"{type(self).__name__} defines neither act nor act_one")
 
     def end_episode(self, key: str) -> None:
-        """Nothing is kept."""
+        """No state is kept."""
 
     def fingerprint(self) -> Mapping[str, Any]:
         return {"class": f"{type(self).__module__}:{type(self).__qualname__}"}
 
     def close(self) -> None:
-        """Nothing is held."""
+        """No resources are held."""

@@ -21,13 +21,13 @@ class Zero(BasePolicy):
     """Commands no motion. In LIBERO the hand stays where it is and the gripper as it is."""
 
     def __init__(self, chunk: int = 1) -> None:
-        self.chunk = _positive(chunk)
+        self.chunk_size = _positive(chunk)
 
     def act_one(self, observation: Observation) -> ActionChunk:
-        return ActionChunk(np.zeros((self.chunk, self.context.action_size)))
+        return ActionChunk(np.zeros((self.chunk_size, self.context.action_size)))
 
     def fingerprint(self) -> Mapping[str, Any]:
-        return {**super().fingerprint(), "chunk": self.chunk}
+        return {**super().fingerprint(), "chunk": self.chunk_size}
 
 
 class Random(BasePolicy):
@@ -36,13 +36,13 @@ class Random(BasePolicy):
     stochastic = True
 
     def __init__(self, chunk: int = 1) -> None:
-        self.chunk = _positive(chunk)
+        self.chunk_size = _positive(chunk)
 
     def act_one(self, observation: Observation) -> ActionChunk:
-        return ActionChunk(observation.rng().uniform(-1.0, 1.0, (self.chunk, self.context.action_size)))
+        return ActionChunk(observation.rng().uniform(-1.0, 1.0, (self.chunk_size, self.context.action_size)))
 
     def fingerprint(self) -> Mapping[str, Any]:
-        return {**super().fingerprint(), "chunk": self.chunk}
+        return {**super().fingerprint(), "chunk": self.chunk_size}
 
 
 class Replay(BasePolicy):

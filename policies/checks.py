@@ -101,7 +101,7 @@ def _alone(
     found: list[tuple[Observation, ActionChunk]] = []
     one = first
     for decision in range(3):
-        step = one.step + len(found[-1][1].actions[: context.protocol.replan]) if found else one.step
+        step = one.step + len(found[-1][1].actions[: context.protocol.replan_steps]) if found else one.step
         one = known.get((first.key, decision), replace(first, decision=decision, step=step))
         found.append((one, _ask(policy, context, [one], f" at decision {decision} of an episode")[0]))
     policy.end_episode(first.key)

@@ -18,7 +18,7 @@ import numpy as np
 from ..envs.base import ObservationSpec
 from ..envs.errors import PolicyError
 from .base import ActionChunk, BasePolicy, Observation
-from .remote.messages import libero_state
+from .remote.messages import STATE_SPEC, libero_state
 
 STATE = "observation.state"
 STATE_SIZE = 8
@@ -54,10 +54,13 @@ class LeRobotPolicy(BasePolicy):
         self._state = STATE in config.input_features
         _check_state(config.input_features)
         self.observation_spec = ObservationSpec(
-            cameras=tuple(self._features), image_size=_side(config.image_features), proprio=self._state
+            cameras=tuple(self._features),
+            image_size=_side(config.image_features),
+            proprio=self._state,
+            proprio_spec=STATE_SPEC if self._state else (),
         )
         self.stochastic = config.type not in DETERMINISTIC
-        self.chunk = int(getattr(config, "chunk_size", 1))
+        self.chunk_size = int(getattr(config, "chunk_size", 1))
 
     def act_one(self, observation: Observation) -> ActionChunk:
         import torch
@@ -82,7 +85,7 @@ class LeRobotPolicy(BasePolicy):
         kind = {"type": self._policy.config.type, "device": str(self._policy.config.device)}
         suites = self.context.suites
         scale = {"statistics": dict.fromkeys(suites, self._scale["name"]), "statistics_from": dict.fromkeys(suites, self._scale)}
-        shape = {"chunk": self.chunk, "weights": weights, "features": self._features}
+        shape = {"chunk": self.chunk_size, "weights": weights, "features": self._features}
         return {**super().fingerprint(), **kind, **shape, **scale, **versions}
 
 

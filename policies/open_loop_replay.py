@@ -29,7 +29,7 @@ Recordings = Mapping[tuple[str, int], Mapping[int, np.ndarray]]
 """(suite, task) -> initial state -> actions [steps, action size]."""
 
 
-class Blind(BasePolicy):
+class OpenLoopReplay(BasePolicy):
     """Replays the expert's actions from another initial state of the same task; then stands still."""
 
     observation_spec = ObservationSpec()

@@ -14,8 +14,9 @@ from ..envs.base import ObservationSpec
 from ..envs.errors import InputError, PolicyError, nearest
 from ..envs.registry import Registry, load_object
 from ..envs.source_files import defined_names, is_file
+from ..envs.specs import ActionDim
 from .arguments import convert
-from .base import Policy
+from .base import BasePolicy, Policy
 
 BASELINES = "nora_bench.policies.baselines"
 NORA = "nora_bench.policies.nora.presets"
@@ -36,7 +37,7 @@ POLICIES: Registry[Callable[..., Policy]] = Registry(
         "nora-1.5-nano": f"{NORA}:NORA_15_NANO",
         "nora-untrained": f"{NORA}:NORA_UNTRAINED",
         "nora-1.5-untrained": f"{NORA}:NORA_15_UNTRAINED",
-        "blind": "nora_bench.policies.open_loop_replay:Blind",
+        "blind": "nora_bench.policies.open_loop_replay:OpenLoopReplay",
         "lerobot": "nora_bench.policies.lerobot:LeRobotPolicy",
         "openvla": "nora_bench.policies.openvla:OpenVLAPolicy",
         "spatialvla": "nora_bench.policies.spatialvla:SpatialVLAPolicy",
@@ -70,7 +71,7 @@ def load(name_or_path: str, args: Mapping[str, str]) -> Policy:
         raise
     except Exception as error:
         raise PolicyError(f"policy {name_or_path} cannot be built: {type(error).__name__}: {error}") from error
-    return _checked(name_or_path, policy)
+    return complete(policy, name_or_path)
 
 
 def find(name_or_path: str) -> Callable[..., Policy]:
@@ -152,19 +153,54 @@ def _value(policy: str, name: str, text: str, parameter: inspect.Parameter | Non
         raise PolicyRequestError(f"policy {policy}: argument {name}={text!r} is {error}") from None
 
 
-def _checked(name: str, policy: Any) -> Policy:
-    if not isinstance(getattr(policy, "observation_spec", None), ObservationSpec):
-        raise PolicyError(
-            f"{name} built a {type(policy).__name__} without `observation_spec`; subclass nora_bench.policies.base:BasePolicy"
-        )
-    lacks = [
-        method
-        for method in ("setup", "act", "end_episode", "fingerprint", "close")
-        if not callable(getattr(policy, method, None))
-    ]
-    lacks += [fact for fact in ("stochastic", "tags") if not hasattr(policy, fact)]
-    if lacks:
-        raise PolicyError(
-            f"{name} built a {type(policy).__name__} without {', '.join(lacks)}; subclass nora_bench.policies.base:BasePolicy"
-        )
+REQUIRED = ("setup", "act", "end_episode", "fingerprint", "close", "observation_spec", "stochastic", "tags")
+"""Members that a policy must have; the others of `Policy` have defaults."""
+OPTIONAL = ("n_action_steps", "chunk_size", "action_spec", "action_spec_under", "metrics")
+SUBCLASS = "subclass nora_bench.policies.base:BasePolicy"
+
+
+def complete(policy: Any, name: str = "the policy") -> Policy:
+    """The policy itself, or, where it does not subclass `BasePolicy`, with the defaults of the optional members that it lacks.
+
+    Raises PolicyError naming the required members that are missing, and optional ones of another type than declared.
+    """
+    kind = type(policy).__name__
+    if missing := [member for member in REQUIRED if not hasattr(policy, member)]:
+        raise PolicyError(f"{name} built a {kind} without {', '.join(missing)}; {SUBCLASS}")
+    wrong = [member for member in REQUIRED[:5] if not callable(getattr(policy, member))]
+    if not isinstance(policy.observation_spec, ObservationSpec):
+        wrong.append("observation_spec")
+    if wrong:
+        raise PolicyError(f"{name} built a {kind} with {', '.join(wrong)} of another type; {SUBCLASS}")
+    if not all(hasattr(policy, member) for member in OPTIONAL):
+        policy = _CompletePolicy(policy)
+    _check_optional(policy, f"{name} ({kind})")
     return policy
+
+
+def _check_optional(policy: Any, name: str) -> None:
+    """Raises PolicyError for an optional member of another type, such as a method of the same name."""
+    steps, size, spec = policy.n_action_steps, policy.chunk_size, policy.action_spec
+    if steps is not None and not (isinstance(steps, int) and steps > 0):
+        raise PolicyError(f"{name}: n_action_steps must be a positive int or None, not {steps!r}")
+    if not (isinstance(size, int) and size > 0):
+        raise PolicyError(f"{name}: chunk_size must be a positive int, not {size!r}")
+    if spec is not None and not (isinstance(spec, tuple) and all(isinstance(dim, ActionDim) for dim in spec)):
+        raise PolicyError(f"{name}: action_spec must be a tuple of ActionDim or None, not {spec!r}")
+
+
+class _CompletePolicy:
+    """A policy of any class, with the defaults of `BasePolicy` for the optional members that it lacks."""
+
+    def __init__(self, policy: Any) -> None:
+        self._policy = policy
+
+    def __getattr__(self, member: str) -> Any:
+        try:
+            return getattr(self._policy, member)
+        except AttributeError:
+            if member == "action_spec_under":
+                return lambda protocol: self.action_spec
+            if member not in OPTIONAL:
+                raise
+        return getattr(BasePolicy(), member)

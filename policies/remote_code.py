@@ -13,10 +13,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..envs.base import ObservationSpec
+from ..envs.base import EvalProtocol, ObservationSpec
 from ..envs.errors import PolicyError
+from ..envs.specs import ActionDim
 from ..envs.types import Array
-from .adapters import Adapter, unscaled
+from .adapters import Adapter, adapted_spec, unscaled
 from .base import ActionChunk, BasePolicy, Observation, PolicyContext
 from .images import check_steps, model_image
 from .nora.action_stats import Chosen, entry_of_action
@@ -43,6 +44,8 @@ PARTS = (
 """Files of weights beside a model: of a LoRA that was not merged, and of OpenVLA-OFT."""
 SHOWN = 5
 """Names in an error."""
+ACTION_SIZE = 7
+"""Numbers per action of these models: six of a motion, and the gripper."""
 LIBRARIES = ("transformers", "tokenizers", "timm", "torch")
 """Whose versions change what a checkpoint's code computes."""
 
@@ -97,6 +100,10 @@ class HubCodePolicy(BasePolicy):
     def predict(self, image: Image, text: str, statistics: str) -> tuple[Array, str]:
         """[steps, action size] in the data set's units, and the chunk's status."""
         raise NotImplementedError
+
+    def action_spec_under(self, protocol: EvalProtocol) -> tuple[ActionDim, ...] | None:
+        """The gripper as the protocol's adapter converts it; the other numbers follow the statistics."""
+        return adapted_spec(protocol, ACTION_SIZE)
 
     def setup(self, context: PolicyContext) -> None:
         """Run the checkpoint's code and load the weights; find the statistics of every suite, or say which are missing."""

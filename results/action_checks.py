@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..envs.base import ActionConvention, Array
+from ..envs.base import Array
+from ..envs.specs import ActionConvention
 
 if TYPE_CHECKING:
     from .store.reader import StoredRun

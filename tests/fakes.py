@@ -29,6 +29,7 @@ from nora_bench.envs.base import (
     ObservationSpec,
     Reset,
     SceneCheckError,
+    Suite,
     Task,
 )
 from nora_bench.envs.errors import SuiteError
@@ -44,12 +45,12 @@ def protocol(name: str = "toy/plain", **changes: Any) -> EvalProtocol:
         "version": 1,
         "family": "toy",
         "source": "tests",
-        "budget": {"toy": STEPS, "toy_seeded": STEPS, "toy_looks": STEPS, "toy_looks/go_home_1": STEPS + 1},
+        "max_steps": {"toy": STEPS, "toy_seeded": STEPS, "toy_looks": STEPS, "toy_looks/go_home_1": STEPS + 1},
         "settle_steps": 2,
         "settle_action": (0.0,),
         "image_size": 8,
         "rotate_180": False,
-        "replan": None,
+        "replan_steps": None,
         "success": "any_step",
     }
     return EvalProtocol(name=name, **{**values, **changes})
@@ -57,13 +58,13 @@ def protocol(name: str = "toy/plain", **changes: Any) -> EvalProtocol:
 
 PROTOCOLS = {
     "toy/plain": protocol(),
-    "toy/chunk-end": protocol("toy/chunk-end", success="chunk_end", replan=3),
+    "toy/chunk-end": protocol("toy/chunk-end", success="chunk_end", replan_steps=3),
     "toy/last-step": protocol("toy/last-step", success="last_step"),
-    "toy/pushed": protocol("toy/pushed", push={"steps": 5, "rest": 3}),
+    "toy/pushed": protocol("toy/pushed", perturbation={"steps": 5, "rest": 3}),
 }
 
 
-class ToyWorld:
+class ToyWorld(Env):
     """See `envs.base.Env` for the contract. Notes every look in `looks`."""
 
     action_size = 1
@@ -174,7 +175,7 @@ class Troubles:
 
 
 @dataclass(frozen=True)
-class ToySuite:
+class ToySuite(Suite):
     """See `envs.base.Suite` for the contract."""
 
     name: str
@@ -232,11 +233,11 @@ class Walk(BasePolicy):
     observation_spec = ObservationSpec(proprio=True)
 
     def __init__(self, chunk: int = 1) -> None:
-        self.chunk = chunk
+        self.chunk_size = chunk
 
     def act_one(self, observation: Observation) -> ActionChunk:
         position = observation.env_observation.proprio["position"][0]
-        return ActionChunk(np.full((self.chunk, 1), -np.sign(position)))
+        return ActionChunk(np.full((self.chunk_size, 1), -np.sign(position)))
 
 
 class Stagger(BasePolicy):

@@ -6,24 +6,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from ..base import ActionConvention, AssetPack, Env, EnvOptions, Task
+from ..base import AssetPack, Env, EnvOptions, Suite, Task
+from ..specs import OPEN_NEGATIVE, ActionDim, ProprioSpec, motion_dims
 from .tasks import TITLES, load_tasks
 
 DEPENDENCIES = ("mujoco", "robosuite", "hf-libero", "bddl", "numpy", "numba", "scipy")
 """Distributions whose version can change a result."""
 
-ACTIONS = ActionConvention(translation=(0, 1, 2), gripper=6)
-"""Six parts of a motion, cut to [-1, 1] (1 is 5 cm or 0.5 rad to go), and the gripper: -1 opens, 1 closes."""
+ACTION_SPEC = (
+    *motion_dims("0.05 m", "0.5 rad", "world"),
+    ActionDim("gripper", low=-1.0, high=1.0, convention=OPEN_NEGATIVE),
+)
+"""robosuite's OSC_POSE: displacement of the grip site, cut to [-1, 1], and the gripper, of which only the sign counts."""
+PROPRIO_SPEC = (
+    ProprioSpec("eef_pos", 3, "m", "world"),
+    ProprioSpec("eef_quat", 4, frame="world", convention="quaternion_xyzw"),
+    ProprioSpec("gripper_qpos", 2, "m"),
+    ProprioSpec("joint_pos", 7, "rad"),
+)
+"""`eef_pos` is of the grip site, `eef_quat` of the hand body (turned by 90 degrees against the site)."""
 
 
 @dataclass(frozen=True, slots=True)
-class LiberoSuite:
+class LiberoSuite(Suite):
     """One LIBERO suite. See `envs.base.Suite` for the contract."""
 
     name: str
     family: str = "libero"
     default_protocol: str = "libero/openvla"
-    actions: ActionConvention = ACTIONS
+    action_spec: tuple[ActionDim, ...] = ACTION_SPEC
+    proprio_spec: tuple[ProprioSpec, ...] = PROPRIO_SPEC
 
     @property
     def title(self) -> str:
@@ -35,8 +47,8 @@ class LiberoSuite:
 
     @property
     def cost(self) -> Mapping[str, float]:
-        """Rough figures for plans, of one core with software rendering at 256 px: seconds per control step, picture,
-        reset and task build; GiB per worker with pictures. Measured by tests/benchmarks/bench_libero.py."""
+        """Rough figures for plans, of one core with software rendering at 256 px: seconds per control step, image,
+        reset and task build; GiB per worker with images. Measured by tests/benchmarks/bench_libero.py."""
         return {"step_s": 0.004, "picture_s": 0.09, "reset_s": 0.05, "build_s": 5.0, "worker_gib": 1.0}
 
     def resolve_assets(self, wanted: str) -> AssetPack:
@@ -46,7 +58,7 @@ class LiberoSuite:
         return resolve(wanted, self.name)
 
     def make_env(self, options: EnvOptions) -> Env:
-        """A world for any LIBERO suite."""
+        """An environment for any LIBERO suite."""
         from .sim.env import LiberoEnv
 
         return LiberoEnv(options)

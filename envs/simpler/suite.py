@@ -6,13 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from ..base import ActionConvention, AssetPack, Env, EnvOptions, EpisodeSpec, Task
+from ..base import AssetPack, Env, EnvOptions, EpisodeSpec, Suite, Task
+from ..specs import CLOSE_CHANGE, ActionDim, ProprioSpec, motion_dims
 from .grid import Configuration
 from .placements import instruction
 from .setup import TASKS, setup_of, suite_configurations
 
-ACTIONS = ActionConvention(translation=(0, 1, 2))
-"""Displacement (m), rotation (rad) and change of the gripper of one step: a metre or a radian is no step of this robot."""
+ACTION_SPEC = (
+    *motion_dims("m", "rad", "base"),
+    ActionDim("gripper", low=-1.0, high=1.0, convention=CLOSE_CHANGE),
+)
+"""Displacement of the tool centre point in one step and change of the gripper's joint targets. Only the gripper is cut to its
+range; a metre or a radian is larger than any step of this robot."""
+PROPRIO_SPEC = (
+    ProprioSpec("eef_pos", 3, "m", "base"),
+    ProprioSpec("eef_quat", 4, frame="base", convention="quaternion_wxyz"),
+    ProprioSpec("gripper_qpos", 2, "rad"),
+    ProprioSpec("joint_pos", 11, "rad"),
+)
 DEPENDENCIES = ("sapien", "ruckig", "trimesh", "numpy", "opencv-python-headless")
 """Distributions whose version can change a result of our own build."""
 UPSTREAM_DEPENDENCIES = ("mani_skill2_real2sim", "simpler_env", "gymnasium")
@@ -20,7 +31,7 @@ UPSTREAM_DEPENDENCIES = ("mani_skill2_real2sim", "simpler_env", "gymnasium")
 
 
 @dataclass(frozen=True, slots=True)
-class SimplerSuite:
+class SimplerSuite(Suite):
     """One setting of SimplerEnv's Google-robot tasks. See `envs.base.Suite` for the contract.
 
     A task's variants are its configurations (`look/subtask`), an initial state is one of upstream's episodes of such a
@@ -36,12 +47,13 @@ class SimplerSuite:
     backends: tuple[str, ...] = ("sapien3", "upstream")
     foreign_backend: str = "upstream"
     cameras: tuple[str, ...] = ("primary",)
-    actions: ActionConvention = ACTIONS
+    action_spec: tuple[ActionDim, ...] = ACTION_SPEC
+    proprio_spec: tuple[ProprioSpec, ...] = PROPRIO_SPEC
 
     @property
     def cost(self) -> Mapping[str, float]:
-        """Rough figures for plans, of one core with a software driver: seconds per control step, picture, reset and first
-        reset of a variant; GiB per worker with pictures."""
+        """Rough figures for plans, of one core with a software driver: seconds per control step, image, reset and first
+        reset of a variant; GiB per worker with images."""
         return {"step_s": 0.015, "picture_s": 0.1, "reset_s": 0.1, "build_s": 1.0, "worker_gib": 0.9}
 
     @property
@@ -49,7 +61,7 @@ class SimplerSuite:
         return tuple(_task(name, found) for name, found in suite_configurations(self.name).items())
 
     def instruction(self, spec: EpisodeSpec) -> str:
-        """What the policy is told in that episode."""
+        """The instruction of that episode."""
         return instruction(setup_of(spec))
 
     def resolve_assets(self, wanted: str) -> AssetPack:
@@ -59,7 +71,7 @@ class SimplerSuite:
         return resolve(wanted)
 
     def make_env(self, options: EnvOptions) -> Env:
-        """A world for any suite of the family, by the backend asked for."""
+        """An environment for any suite of the family, of the backend in the options."""
         if options.backend == "upstream":
             from .sim.upstream import UpstreamEnv
 

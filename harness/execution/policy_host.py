@@ -53,9 +53,8 @@ class LocalPolicyHost:
         return self._guarded("fingerprint", lambda: json.loads(json.dumps(dict(self.policy.fingerprint()), allow_nan=False)))
 
     def metrics(self) -> dict[str, Any]:
-        """What the policy has measured of itself (optional method `measured`), as plain JSON; empty for most."""
-        measure = getattr(self.policy, "metrics", None)
-        return dict(self._guarded("metrics", measure)) if measure else {}
+        """What the policy has measured of itself, as plain JSON; empty for most."""
+        return dict(self._guarded("metrics", self.policy.metrics))
 
     def close(self) -> None:
         """Let the policy go."""

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from ...envs.base import ActionConvention, Task
+from ...envs.base import Task
+from ...envs.specs import ActionConvention
 from ...results.action_checks import measure
 from ...results.store.integrity import actions_digest
 from ...results.store.records import EpisodeRecord

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...envs.base import Array, Env, EnvObservation, EpisodeSpec, EvalProtocol, ObservationSpec, Reset, SimulationError
+from ...envs.suites import complete_env
 from ...policies.base import ActionChunk
 from ...policies.checks import check_chunk
 
@@ -85,7 +86,7 @@ class Rollout:
         """Execute a chunk, as far as the protocol and the budget go. Raises PolicyError before anything moves."""
         check_chunk(chunk, self.world.action_size)
         with self._timed("step"):
-            ended = self._execute(chunk.actions[: self.protocol.replan][: self.budget - self._steps])
+            ended = self._execute(chunk.actions[: self.protocol.replan_steps][: self.budget - self._steps])
         return self._done(ended) if ended or self._steps >= self.budget else self._look()
 
     def _execute(self, actions: Array) -> bool:
@@ -126,7 +127,7 @@ class Rollout:
                 "step": self._seconds["step"] - pictures,
                 "render": self._reset.render_s + pictures,
             },
-            measures={name: bool(value) for name, value in getattr(self.world, "measures", dict)().items()},
+            measures={name: bool(value) for name, value in complete_env(self.world).measures().items()},
             renderer=self._reset.renderer if self.observation_spec.cameras else "",
         )
 

@@ -316,7 +316,7 @@ class Runner:
         playing.decisions += 1
         playing.policy_s += share
         playing.statuses[chunk.status] += 1
-        self._crew.tell(slot, {"type": "chunk", "actions": chunk.actions[: self.stage.protocol.replan]})
+        self._crew.tell(slot, {"type": "chunk", "actions": chunk.actions[: self.stage.protocol.replan_steps]})
 
 
 def _phase(playing: ActiveEpisode | None) -> str:

@@ -48,8 +48,9 @@ def serve(channel: wire.Channel) -> None:
     except Exception as error:
         channel.send(failure("start", error))
         raise
-    protocol = EvalProtocol(**{**hello["protocol"], "settle_action": tuple(hello["protocol"]["settle_action"])})
-    observation_spec = ObservationSpec(**{**hello["needs"], "cameras": tuple(hello["needs"]["cameras"])})
+    stored = {**hello["protocol"], "settle_action": tuple(hello["protocol"]["settle_action"])}
+    protocol = EvalProtocol(**EvalProtocol.renamed(stored))
+    observation_spec = ObservationSpec.from_json(hello["needs"])
     with contextlib.closing(world):
         channel.send(greeting)
         usable = True

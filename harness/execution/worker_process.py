@@ -42,8 +42,8 @@ class WorkerSetup:
             "version": wire.VERSION,
             "suite": self.suite,
             "options": asdict(self.options),
-            "protocol": asdict(self.protocol),
-            "needs": asdict(self.observation_spec),
+            "protocol": self.protocol.to_json(),
+            "needs": self.observation_spec.to_json(),
         }
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,6 @@ keeps is therefore the same for any number of workers, and no table sees more of
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +84,7 @@ def make_early_stopping(
 def _require_same_benchmark(rival: StoredRun, protocol: EvalProtocol, max_steps: int | None, assets: AssetPack) -> None:
     """Raises InputError where the rival was played under conditions that forbid a verdict (`results.conditions`)."""
     pack = {"pack": assets.name, "fingerprint": assets.fingerprint}
-    facts = {"protocol": asdict(protocol), "config": {"max_steps": max_steps}, "assets": pack}
+    facts = {"protocol": protocol.to_json(), "config": {"max_steps": max_steps}, "assets": pack}
     try:
         require_comparable(
             StoredRun(Path("this run"), facts, ()),

@@ -78,7 +78,7 @@ def free_memory_gib() -> float:
 
 def worker_gib(suite: Suite) -> float:
     """Memory of one worker of the suite."""
-    return float(getattr(suite, "cost", {}).get("worker_gib", WORKER_GIB))
+    return float(suite.cost.get("worker_gib", WORKER_GIB))
 
 
 def choose_workers(wanted: int | str, suite: Suite, episodes: int) -> int:
@@ -91,12 +91,12 @@ def choose_workers(wanted: int | str, suite: Suite, episodes: int) -> int:
 def estimate(plan: Plan, setup: EvalSetup, policy: Policy, workers: int, max_steps: int | None, folder: Path) -> Estimate:
     """What a plan costs at most on this machine."""
     budgets = [max_steps or setup.steps(spec) for spec in plan.episodes]
-    limits = (setup.protocol.replan, getattr(policy, "execute", None))
-    chunk = min(filter(None, limits), default=getattr(policy, "chunk", 1))
+    limits = (setup.protocol.replan_steps, policy.n_action_steps)
+    chunk = min(filter(None, limits), default=policy.chunk_size)
     decisions = [math.ceil(budget / chunk) for budget in budgets]
-    steps = sum(budgets) + (setup.protocol.settle_steps + sum(setup.protocol.push.values())) * len(budgets)
+    steps = sum(budgets) + (setup.protocol.settle_steps + sum(setup.protocol.perturbation.values())) * len(budgets)
     suites = [spec.suite for spec in plan.episodes]
-    cost = getattr(setup.suites[0], "cost", None)
+    cost = setup.suites[0].cost
     pictures = sum(decisions) * len(policy.observation_spec.cameras)
     builds = sum(1 for _ in groupby(plan.episodes, key=lambda spec: (spec.suite, spec.task_id, spec.variant)))
     return Estimate(
@@ -119,7 +119,7 @@ def _hours(cost: Mapping[str, float], steps: int, pictures: int, episodes: int, 
     return seconds / cores / 3600
 
 
-def _source(suite: Suite, cost: Mapping[str, float] | None) -> str:
+def _source(suite: Suite, cost: Mapping[str, float]) -> str:
     if not cost:
         return f"{suite.name} gives no figures for its cost"
     return f"figures of {suite.family} for one core: " + ", ".join(f"{name} {value:g}" for name, value in cost.items())

@@ -75,7 +75,7 @@ def _default(parameter: inspect.Parameter) -> str:
 
 def protocol_rows() -> list[dict[str, Any]]:
     """One row per protocol, all its fields, and the families whose suites take it by default."""
-    return [{**asdict(protocols.get(name)), "default_for": _families(name)} for name in protocols.names()]
+    return [{**protocols.get(name).to_json(), "default_for": _families(name)} for name in protocols.names()]
 
 
 def _families(protocol: str) -> tuple[str, ...]:

@@ -47,8 +47,7 @@ class EvalSetup:
 
     def instruction(self, spec: EpisodeSpec) -> str:
         """What the policy is told in an episode."""
-        own = getattr(self.suite(spec.suite), "instruction", None)
-        return own(spec) if own else self.task(spec).instruction
+        return self.suite(spec.suite).instruction(spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +79,7 @@ def _find_backend(config: RunConfig, suite: Suite) -> tuple[str, str]:
     A suite with `backends` may name the one among them that is played by an interpreter of its own (`foreign_backend`):
     giving that interpreter chooses it, and it cannot be chosen without.
     """
-    backends: tuple[str, ...] = getattr(suite, "backends", ())
-    foreign = getattr(suite, "foreign_backend", "")
+    backends, foreign = tuple(suite.backends), suite.foreign_backend
     python = _find_python(config, suite)
     if config.backend and config.backend not in backends:
         there = f"it has {', '.join(backends)}" if backends else "it is played in one way only"
@@ -120,7 +118,7 @@ def _find_suite(reference: str) -> Suite:
 
 def _find_protocol(name: str, found: Sequence[Suite]) -> EvalProtocol:
     """A protocol of ours, or one that the suite brings along (optional attribute `protocols`)."""
-    own = getattr(found[0], "protocols", {})
+    own = found[0].protocols
     try:
         protocol = own[name] if name in own else protocols.get(name)
     except KeyError as error:
@@ -129,7 +127,7 @@ def _find_protocol(name: str, found: Sequence[Suite]) -> EvalProtocol:
         fitting = [other for other in (*own, *protocols.names()) if other.startswith(f"{found[0].family}/")]
         raise InputError(f"protocol {name} is for {protocol.family}, not {found[0].family}; one of: {', '.join(fitting)}")
     for suite in found:
-        if suite.name not in protocol.budget:
+        if suite.name not in protocol.max_steps:
             raise InputError(f"protocol {name} has no step budget for {suite.name}; see `nora-bench list protocols`")
     return protocol
 
@@ -140,7 +138,7 @@ def make_plan(config: RunConfig, setup: EvalSetup, *, stochastic: bool) -> Plan:
     repeated = 0
     for suite, task in _chosen(config.tasks, setup):
         scenes = _scenes(config, suite, task)
-        seeds = config.seeds if stochastic or task.seeded or setup.protocol.push else config.seeds[:1]
+        seeds = config.seeds if stochastic or task.seeded or setup.protocol.perturbation else config.seeds[:1]
         repeated += len(scenes) * (len(config.seeds) - len(seeds))
         for seed in seeds:
             episodes += [EpisodeSpec(suite.name, task.id, state, seed, setup.protocol.name, name) for name, state in scenes]

@@ -6,12 +6,12 @@ import hashlib
 import json
 import sys
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...envs.base import AssetPack, EpisodeSpec
 from ...policies.base import Policy
-from ...policies.registry import load
+from ...policies.registry import complete, load
 from ...results.statistics.rounds import Round, rounds
 from ...results.store.records import EpisodeRecord
 from ..config import AUTO, RunConfig
@@ -21,6 +21,7 @@ from .early_stopping import EarlyStopping, make_early_stopping
 from .estimate import choose_workers
 from .plan import EvalSetup, Plan, make_plan, resolve_setup
 from .schedule import RoundSchedule, Schedule, by_rounds
+from .spec_check import check_specs
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +54,16 @@ class ResolvedRun:
 
     def facts(self) -> dict[str, Any]:
         """What run.json says about it."""
-        observation_spec = asdict(self.policy.observation_spec)
         return {
             "suites": [suite.name for suite in self.setup.suites],
             "backend": self.setup.backend,
-            "protocol": asdict(self.setup.protocol),
+            "protocol": self.setup.protocol.to_json(),
             "policy": {
                 "name": self.config.policy,
                 "args": dict(self.config.policy_arg),
                 "stochastic": self.policy.stochastic,
                 "marks": list(self.policy.tags),
-                "needs": {**observation_spec, "cameras": list(observation_spec["cameras"])},
+                "needs": self.policy.observation_spec.to_json(),
             },
             "assets": {"pack": self.assets.name, "fingerprint": self.assets.fingerprint, "path": self.assets.path},
             "counts": {"planned": len(self.plan.episodes), "repeated": self.plan.repeated, "done": 0, "errors": 0},
@@ -77,8 +77,8 @@ def resolve_run(config: RunConfig, policy: Policy | None = None, *, caller_owns_
     Raises InputError, MissingRequirementError, PolicyError, SuiteError.
     """
     setup = resolve_setup(config)
-    policy = policy or load(config.policy, config.policy_arg)
-    _require_cameras(setup, policy)
+    policy = complete(policy) if policy else load(config.policy, config.policy_arg)
+    check_specs(setup.suites, setup.protocol, policy, config.policy)
     plan = make_plan(config, setup, stochastic=policy.stochastic)
     by_round = _rounds(config, setup, plan) if config.until or config.order == "rounds" else []
     if by_round:
@@ -102,15 +102,6 @@ def order_seed(config: RunConfig) -> int:
     names = ("suite", "tasks", "episodes", "init_states", "seeds", "policy", "policy_arg", "protocol")
     values = {name: value for name, value in config.to_json().items() if name in names}
     return int(hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8], 16)
-
-
-def _require_cameras(setup: EvalSetup, policy: Policy) -> None:
-    """Raises InputError where the policy wants to look through a camera that the suite does not have."""
-    there = getattr(setup.suites[0], "cameras", policy.observation_spec.cameras)
-    if lacking := [camera for camera in policy.observation_spec.cameras if camera not in there]:
-        raise InputError(
-            f"{setup.suites[0].name} has no {' and no '.join(lacking)} camera, which the policy wants; it has {', '.join(there)}"
-        )
 
 
 def _workers(config: RunConfig, setup: EvalSetup, episodes: int, *, caller_owns_policy: bool) -> int:

@@ -13,9 +13,9 @@ def find_driver(suite: Suite, *, foreign: bool = False) -> Backend:
 
     `foreign`: the suite's worlds run in another interpreter, whose simulator finds its Vulkan driver by itself.
     """
-    if getattr(suite, "opengl", True):
+    if suite.opengl:
         return find_gl()
-    if not getattr(suite, "vulkan", False):
+    if not suite.vulkan:
         return NOTHING
     if foreign:
         return Backend("vulkan")

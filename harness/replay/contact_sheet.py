@@ -14,7 +14,6 @@ from ...envs.paths import cache_home
 from ..errors import InputError, MissingRequirementError
 from ..rendering.backend import find_driver
 
-CAMERAS = ("primary", "wrist")
 RENDERED = 256
 """Side of the pictures before they are made small (pixels)."""
 GAP, SEAM = 8, 2
@@ -47,7 +46,7 @@ def _pictures(pack: AssetPack, names: Sequence[str]) -> Iterator[tuple[Cell, Arr
     """Suite and label -> the pictures of its cameras side by side, upright; a task's first variant where it has several."""
     for name in names:
         suite = suites.get(name)
-        cameras = getattr(suite, "cameras", CAMERAS)
+        cameras = tuple(suite.cameras)
         protocol, observation_spec = protocols.get(suite.default_protocol), ObservationSpec(cameras=cameras, image_size=RENDERED)
         world = suite.make_env(EnvOptions(assets=pack.path, gl=find_driver(suite).name, cache=str(cache_home())))
         for task in suite.tasks:
@@ -61,7 +60,7 @@ def _pictures(pack: AssetPack, names: Sequence[str]) -> Iterator[tuple[Cell, Arr
 
 def _upright(suite: Suite, picture: Array, *, turned: bool) -> Array:
     """OpenGL's rows come bottom first; published pictures are turned by 180 degrees from there: upright but mirrored."""
-    if not getattr(suite, "opengl", True):
+    if not suite.opengl:
         return picture
     return picture[:, ::-1] if turned else picture[::-1]
 

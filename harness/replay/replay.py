@@ -38,7 +38,6 @@ from ..planning.plan import EvalSetup, resolve_setup
 from ..rendering.backend import find_driver
 
 Show = Callable[[EnvObservation], None]
-CAMERAS = ("primary", "wrist")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +134,7 @@ def replaying(
         raise InputError(f"episodes of backend {stage.backend} were played in another interpreter and are not replayed from here")
     protocol = _protocol(run)
     pack = suite.resolve_assets(assets) if assets else _recorded_assets(run, suite)
-    cameras = getattr(suite, "cameras", CAMERAS)
+    cameras = tuple(suite.cameras)
     observation_spec = (
         (replace(observation_spec, cameras=cameras) if observation_spec else ObservationSpec(cameras=cameras))
         if show
@@ -196,8 +195,9 @@ def _protocol(run: StoredRun) -> EvalProtocol:
     """The protocol as it was when the run was made."""
     import msgspec
 
+    stored = run.run.get("protocol")
     try:
-        return msgspec.convert(run.run.get("protocol"), EvalProtocol)
+        return msgspec.convert(EvalProtocol.renamed(stored) if isinstance(stored, dict) else stored, EvalProtocol)
     except msgspec.ValidationError as error:
         raise InputError(f"run {run.name} has no protocol to play by: {error}") from None
 

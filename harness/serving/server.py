@@ -13,7 +13,7 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -162,12 +162,11 @@ def _instructions(suite: str) -> frozenset[str]:
 def greeting(name: str, args: Mapping[str, str], policy: Policy, policy_host: LocalPolicyHost) -> dict[str, Any]:
     """What the server says about the policy when a client connects."""
     assert policy_host.context is not None
-    observation_spec = asdict(policy.observation_spec)
     return {
         messages.BLOCK: {
             "policy": name,
             "args": dict(args),
-            "needs": {**observation_spec, "cameras": list(observation_spec["cameras"])},
+            "needs": policy.observation_spec.to_json(),
             "stochastic": policy.stochastic,
             "marks": list(policy.tags),
             "protocol": policy_host.context.protocol.name,

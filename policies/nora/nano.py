@@ -101,13 +101,9 @@ def words() -> list[str]:
 
 def _instructions(suite: Suite) -> Iterator[str]:
     """What a policy may be told in a suite; asked of each episode where the suite words them one by one."""
-    told = getattr(suite, "instruction", None)
     for task in suite.tasks:
-        if told is None:
-            yield task.instruction
-            continue
         for variant, state in product(task.variants or ("",), range(task.init_states)):
-            yield told(EpisodeSpec(suite.name, task.id, state, 0, suite.default_protocol, variant))
+            yield suite.instruction(EpisodeSpec(suite.name, task.id, state, 0, suite.default_protocol, variant))
 
 
 def write_tokenizer(path: Path) -> dict[str, int]:

@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...envs.base import ObservationSpec
+from ...envs.base import EvalProtocol, ObservationSpec
 from ...envs.errors import PolicyError
+from ...envs.specs import ActionDim
 from ...envs.types import Array
-from ..adapters import GRIPPER, Adapter
+from ..adapters import GRIPPER, Adapter, adapted_spec
 from ..base import ActionChunk, BasePolicy, Observation, PolicyContext
 from ..fast import FastError, FastTokenizer
 from ..images import check_steps, model_image
@@ -96,6 +97,7 @@ class NoraPolicy(BasePolicy):
         self.mode = _mode(self.checkpoint, mode)
         self.chunk = _chunk(self.checkpoint, chunk)
         self.execute = _execute(self.checkpoint, execute, self.chunk)
+        self.n_action_steps, self.chunk_size = self.execute, self.chunk
         self.steps, self.batch, self.on_bad, self.lower_case = steps, batch, on_bad, lower_case
         self.crop = self.checkpoint.crop if crop is None else crop
         self.dtype, self.device, self.threads, self.compile = dtype, device, threads, compile
@@ -125,6 +127,10 @@ class NoraPolicy(BasePolicy):
             )
         self.predictor = self._predictor()
         self._weights = digest(self.checkpoint.files)
+
+    def action_spec_under(self, protocol: EvalProtocol) -> tuple[ActionDim, ...] | None:
+        """The gripper as the protocol's adapter converts it; the other numbers follow the statistics."""
+        return adapted_spec(protocol, self.checkpoint.config.action_size)
 
     def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
         answers = self.predictor.answer([self._question(observation) for observation in observations])
@@ -216,7 +222,7 @@ class NoraPolicy(BasePolicy):
         last = self._last.get(key)
         if self.on_bad == "repeat" and last is not None:
             return last
-        steps = min(self.context.protocol.replan or self.execute, self.execute)
+        steps = min(self.context.protocol.replan_steps or self.execute, self.execute)
         still = np.zeros((steps, self.context.action_size))
         still[:, GRIPPER] = self.context.protocol.settle_action[GRIPPER] if last is None else last[-1, GRIPPER]
         return still

@@ -17,6 +17,7 @@ import numpy as np
 
 from ...envs.base import EnvObservation, EpisodeSpec, ObservationSpec
 from ...envs.errors import PolicyError
+from ...envs.specs import ProprioSpec
 from ..base import Array, Observation
 
 BLOCK = "nora_bench"
@@ -25,6 +26,12 @@ IMAGES = {"primary": "observation/image", "wrist": "observation/wrist_image"}
 STATE, PROMPT = "observation/state", "prompt"
 SUITE = "suite"
 """Name of ours that openpi's client may add: which suite the observation is of, where a server answers for several."""
+STATE_SPEC = (
+    ProprioSpec("eef_pos", 3, "m"),
+    ProprioSpec("eef_quat", 4, convention="quaternion_xyzw"),
+    ProprioSpec("gripper_qpos", 2, "m"),
+)
+"""The vectors that `libero_state` reads."""
 LARGEST_BATCH = 256
 """Observations of one question."""
 

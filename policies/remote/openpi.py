@@ -18,7 +18,7 @@ import numpy as np
 
 from ...envs.base import ObservationSpec
 from ...envs.errors import PolicyError
-from ..base import ActionChunk, Array, EpisodeStateLost, Observation, PolicyContext
+from ..base import ActionChunk, Array, BasePolicy, EpisodeStateLost, Observation, PolicyContext
 from . import codec, messages
 from .connection import Link, LinkLost
 from .latency import Meter
@@ -73,7 +73,7 @@ def _metadata(link: Link) -> dict[str, Any]:
     return found
 
 
-class OpenpiPolicy:
+class OpenpiPolicy(BasePolicy):
     """A server of which nothing is known but what it says. See `policies.base.Policy` for the contract."""
 
     stochastic = True  # openpi's models draw noise of their own, which no episode's key decides
@@ -91,7 +91,7 @@ class OpenpiPolicy:
     ) -> None:
         if (steps is not None and steps < 1) or image_size < 0:
             raise PolicyError(f"steps={steps}, image_size={image_size}: steps is at least 1, and image_size 0 or more")
-        self.observation_spec = ObservationSpec(cameras=cameras, proprio=state)
+        self.observation_spec = ObservationSpec(cameras=cameras, proprio=state, proprio_spec=messages.STATE_SPEC if state else ())
         self.declared = declared
         self._link = link
         self._image_size, self._state, self._steps = image_size, state, steps
@@ -194,7 +194,7 @@ class ServedPolicy(OpenpiPolicy):
         super().__init__(link, declared)
         try:
             said = declared[messages.BLOCK]
-            self.observation_spec = ObservationSpec(**{**said["needs"], "cameras": tuple(said["needs"]["cameras"])})
+            self.observation_spec = ObservationSpec.from_json(said["needs"])
             self.stochastic, self.tags = bool(said["stochastic"]), tuple(map(str, said["marks"]))
             self._serves = (str(said["protocol"]), int(said["protocol_version"]), int(said["action_size"]))
             self._suites = tuple(map(str, said["suites"]))

@@ -17,11 +17,12 @@ from typing import Any
 
 from ...envs.base import ObservationSpec
 from ...envs.errors import PolicyError
-from ..base import ActionChunk, Array, EpisodeStateLost, Observation, PolicyContext
+from ...envs.specs import OPEN_NEGATIVE, ActionDim
+from ..base import ActionChunk, Array, BasePolicy, EpisodeStateLost, Observation, PolicyContext
 from . import codec, poses, server_requirements
 from .connection import Link, LinkLost
 from .latency import Meter
-from .messages import libero_state
+from .messages import STATE_SPEC, libero_state
 from .openpi import UNKNOWN, actions_of, plain
 
 VERSION = 1
@@ -35,11 +36,13 @@ PICTURE = 256
 IMAGES = {"primary": "agentview", "wrist": "wrist"}
 
 
-class VlaEvalPolicy:
+class VlaEvalPolicy(BasePolicy):
     """The model of one vla-eval server. See `policies.base.Policy` for the contract."""
 
     stochastic = True  # the server does not say
     tags: tuple[str, ...] = ("undeclared",)
+    action_spec = (*(ActionDim("") for _ in range(ACTION_SIZE - 1)), ActionDim("gripper", convention=OPEN_NEGATIVE))
+    """LIBERO's gripper, to which the server's is converted."""
 
     def __init__(
         self, url: str, ignore: tuple[str, ...] = (), check: bool = True, deadline_s: float = 120.0, patience_s: float = 30.0
@@ -79,7 +82,10 @@ class VlaEvalPolicy:
         self._state = bool(self._wishes.get("send_state"))
         self._shortest = not self._wishes.get("quat_no_antipodal")
         cameras = ("primary", "wrist") if self._wishes.get("send_wrist_image") else ("primary",)
-        self.observation_spec = ObservationSpec(cameras=cameras, image_size=PICTURE, proprio=self._state or self._absolute)
+        reads_state = self._state or self._absolute
+        self.observation_spec = ObservationSpec(
+            cameras=cameras, image_size=PICTURE, proprio=reads_state, proprio_spec=STATE_SPEC if reads_state else ()
+        )
 
     def setup(self, context: PolicyContext) -> None:
         self.context = context
@@ -117,7 +123,7 @@ class VlaEvalPolicy:
 
     def _keep(self, one: Observation, actions: Array) -> None:
         if self._absolute:
-            self._poses[one.key] = [*actions[: self.context.protocol.replan]]
+            self._poses[one.key] = [*actions[: self.context.protocol.replan_steps]]
         else:
             self._kept[one.key] = (one.decision, actions)
 

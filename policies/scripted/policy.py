@@ -10,8 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...envs import suites
-from ...envs.base import ObservationSpec
+from ...envs.base import EvalProtocol, ObservationSpec
 from ...envs.errors import PolicyError
+from ...envs.libero.suite import ACTION_SPEC as LIBERO_ACTIONS
+from ...envs.simpler.suite import ACTION_SPEC as SIMPLER_ACTIONS
+from ...envs.specs import ActionDim
 from ..base import ActionChunk, BasePolicy, Observation
 from . import google_robot, motion, plans, scene
 from .geometry import Array, Pose
@@ -55,7 +58,9 @@ def _simpler(view: Mapping[str, Any]) -> Expert:
 
 
 EXPERTS: dict[str, Callable[[Mapping[str, Any]], Expert]] = {"libero": _libero, "simpler": _simpler}
-"""Family of suites -> what plays an episode, from its first view."""
+"""Family of suites -> the expert of an episode, from its first privileged state."""
+ACTIONS = {"libero": LIBERO_ACTIONS, "simpler": SIMPLER_ACTIONS}
+"""Family of suites -> specification of the expert's actions."""
 
 
 class Episode:
@@ -97,6 +102,10 @@ class ScriptedPolicy(BasePolicy):
         self.noise = noise
         self.stochastic = noise > 0.0
         self._episodes: dict[str, Episode] = {}
+
+    def action_spec_under(self, protocol: EvalProtocol) -> tuple[ActionDim, ...] | None:
+        """The actions of the protocol's family of suites."""
+        return ACTIONS.get(protocol.family)
 
     def act_one(self, observation: Observation) -> ActionChunk:
         """The next action of the observation's episode."""

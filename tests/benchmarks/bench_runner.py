@@ -60,7 +60,7 @@ class Idle(BasePolicy):
 
 def play(workers: int, decisions: int, cameras: tuple[str, ...], size: int, canned: bool = False) -> tuple[float, float, float]:
     """Seconds that a run of so many decisions takes: wall, CPU of the runner, CPU of the workers."""
-    protocol = fakes.protocol(budget={"toy": STEPS}, image_size=size)
+    protocol = fakes.protocol(max_steps={"toy": STEPS}, image_size=size)
     episodes = [EpisodeSpec("toy", i % 3, i, 0, protocol.name) for i in range(decisions // STEPS)]
     policy = Idle(cameras)
     with tempfile.TemporaryDirectory() as folder, Store.create(Path(folder) / "run", {}) as store:

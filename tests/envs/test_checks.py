@@ -4,9 +4,11 @@ import fakes
 import numpy as np
 import pytest
 from fakes import ToySuite, ToyWorld
-from nora_bench.envs.base import EnvObservation, EnvOptions, Reset
+from nora_bench.envs import suites
+from nora_bench.envs.base import EnvObservation, EnvOptions, EpisodeSpec, Reset
 from nora_bench.envs.checks import check_suite
 from nora_bench.envs.errors import SuiteError
+from nora_bench.envs.specs import ActionDim, ProprioSpec
 
 OPTIONS = EnvOptions("", "none", "")
 
@@ -29,7 +31,7 @@ def test_the_toy_suites_keep_the_contract(suite):
 def test_every_task_can_be_checked():
     for task in fakes.toy.tasks:
         check_suite(fakes.toy, OPTIONS, task_id=task.id)
-    with pytest.raises(SuiteError, match="there is no task 9"):
+    with pytest.raises(SuiteError, match="no task 9"):
         check_suite(fakes.toy, OPTIONS, task_id=9)
 
 
@@ -101,11 +103,11 @@ class Exploding(ToyWorld):
     ("world", "broken"),
     [
         (Forgetful, "a reset leaves something of the episode before"),
-        (Fickle, "two worlds play the same episode differently"),
-        (Disturbed, "looking changes the simulator's states"),
-        (Generous, "shown only where it is needed"),
-        (Busy, "draws where no decision is due"),
-        (Grey, "picture primary is .* uint8"),
+        (Fickle, "two environments run the same episode differently"),
+        (Disturbed, "observing changes the simulator's states"),
+        (Generous, "observed only where it is specified"),
+        (Busy, "renders where no decision is due"),
+        (Grey, "image primary is .* uint8"),
         (Exploding, "states after a reset are finite"),
     ],
 )
@@ -148,3 +150,81 @@ class Odd(ToySuite):
 def test_the_check_names_the_promise_that_a_suite_breaks(suite, broken):
     with pytest.raises(SuiteError, match=broken):
         check_suite(suite, OPTIONS)
+
+
+class Point:
+    """An environment that does not subclass `Env`, without the optional member."""
+
+    def __init__(self, options):
+        self.inner = ToyWorld(options)
+        self.action_size = self.inner.action_size
+        for name in ("reset", "step", "observation", "state", "render_seconds", "close"):
+            setattr(self, name, getattr(self.inner, name))
+
+
+class Structural:
+    """A suite that does not subclass `Suite`, with the required members alone."""
+
+    name, family, title, default_protocol = "toy", "toy", "Toy", "toy/plain"
+    tasks, protocols = fakes.toy.tasks, fakes.PROTOCOLS
+
+    def resolve_assets(self, wanted):
+        return fakes.toy.resolve_assets(wanted)
+
+    def make_env(self, options):
+        return Point(options)
+
+    def versions(self):
+        return {}
+
+
+def test_suite_that_does_not_subclass_gets_the_defaults_of_optional_members():
+    suite = suites.complete(Structural())
+    assert (suite.cameras, suite.opengl, suite.vulkan, tuple(suite.backends)) == (("primary", "wrist"), True, False, ())
+    assert (dict(suite.cost), tuple(suite.action_spec), suite.protocols) == ({}, (), fakes.PROTOCOLS)
+    assert suite.instruction(EpisodeSpec("toy", 1, 0, 0, "toy/plain")) == "go home, number 1"
+    check_suite(suite, OPTIONS)
+
+
+def test_suite_that_subclasses_is_left_as_it_is():
+    assert suites.complete(fakes.toy) is fakes.toy
+
+
+def test_suite_without_required_members_is_rejected_with_their_names():
+    with pytest.raises(SuiteError, match=r"Lacking lacks name, family, title, tasks, default_protocol, .*subclass"):
+        suites.complete(type("Lacking", (), {"resolve_assets": None})())
+
+
+def test_environment_that_does_not_subclass_has_no_measures():
+    env = suites.complete_env(Point(None))
+    assert env.measures() == {} and env.action_size == 1
+
+
+class Miscounted(ToySuite):
+    action_spec = (ActionDim("dx"), ActionDim("dy"))
+
+
+class Misnamed(ToySuite):
+    cameras = ("primary", "overhead")
+
+
+class Mistyped(ToySuite):
+    proprio_spec = ("position",)
+
+
+class Missized(ToySuite):
+    proprio_spec = (ProprioSpec("position", 3),)
+
+
+@pytest.mark.parametrize(
+    ("suite", "broken"),
+    [
+        (Miscounted, "action_spec declares 2 numbers, action_size is 1"),
+        (Misnamed, "cameras are some of primary, wrist"),
+        (Mistyped, "proprio_spec holds only ProprioSpec"),
+        (Missized, "proprio_spec declares 3 numbers of position, and 1 are observed"),
+    ],
+)
+def test_declaration_that_does_not_hold_is_named(suite, broken):
+    with pytest.raises(SuiteError, match=broken):
+        check_suite(suite("toy"), OPTIONS)

@@ -34,7 +34,7 @@ def test_a_policy_that_is_alive_is_left_open():
 
     policy = Learning()
     for chunk in (1, 2):
-        policy.chunk = chunk
+        policy.chunk_size = chunk
         run = nora_bench.evaluate(policy, suite="fakes:toy", episodes=1)
         assert {record.decisions for record in run.records} == {-(-record.steps // chunk) for record in run.records}
     assert not policy.closed

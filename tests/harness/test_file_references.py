@@ -61,7 +61,7 @@ def test_a_file_that_is_not_there_is_told_in_one_message(cli, here, option):
 def test_a_replica_in_another_folder_is_given_the_whole_path(here, monkeypatch):
     reference = absolute_reference("my policies/walk.py:Mine")
     monkeypatch.chdir("/")
-    assert PolicyActor(reference, {"chunk": "2"}, 4)._policy_host.policy.chunk == 2
+    assert PolicyActor(reference, {"chunk": "2"}, 4)._policy_host.policy.chunk_size == 2
 
 
 @pytest.mark.parametrize("name", ["nora-1.5", "fakes:Walk", "ws://127.0.0.1:8000", "org/model", "checkpoint.safetensors"])

@@ -89,7 +89,7 @@ def test_an_ensemble_forgets_chunks_that_are_too_old_or_too_short():
 
 
 def test_an_episode_that_starts_anew_has_an_empty_ensemble():
-    protocol = replace(SIMPLER, ensemble={"chunks": 5, "temperature": -0.8}, replan=1)
+    protocol = replace(SIMPLER, ensemble={"chunks": 5, "temperature": -0.8}, replan_steps=1)
     adapter = Adapter(protocol)
     first = adapter.actions(seen(0, 0, protocol), chunk(1, 1, x=0.5), STATS)
     adapter.actions(seen(1, 1, protocol), chunk(1, 1, x=-0.5), STATS)
@@ -97,7 +97,7 @@ def test_an_episode_that_starts_anew_has_an_empty_ensemble():
 
 
 def test_episodes_do_not_share_an_ensemble():
-    protocol = replace(SIMPLER, ensemble={"chunks": 5, "temperature": -0.8}, replan=1)
+    protocol = replace(SIMPLER, ensemble={"chunks": 5, "temperature": -0.8}, replan_steps=1)
     together, alone = Adapter(protocol), Adapter(protocol)
     together.actions(seen(0, 0, protocol, task=1), chunk(1, 1, x=-1.0), STATS)
     a = together.actions(seen(0, 0, protocol, task=2), chunk(1, 1, x=0.5), STATS)
@@ -105,7 +105,7 @@ def test_episodes_do_not_share_an_ensemble():
 
 
 def test_no_more_steps_are_returned_than_will_be_executed():
-    assert len(Adapter(replace(OPENVLA, replan=2)).actions(seen(), chunk(1, 1, 1, 1, 1), STATS)) == 2
+    assert len(Adapter(replace(OPENVLA, replan_steps=2)).actions(seen(), chunk(1, 1, 1, 1, 1), STATS)) == 2
 
 
 def test_simplerenv_takes_rotations_as_axis_times_angle():

@@ -8,7 +8,7 @@ from nora_bench.envs import protocols
 from nora_bench.envs.base import EnvObservation, EpisodeSpec, ObservationSpec
 from nora_bench.envs.errors import PolicyError
 from nora_bench.policies.base import Observation, PolicyContext
-from nora_bench.policies.open_loop_replay import Blind, from_run, packaged, write
+from nora_bench.policies.open_loop_replay import OpenLoopReplay, from_run, packaged, write
 
 EXPERT = {state: np.full((6, 7), float(state)) for state in (3, 4)}
 
@@ -31,7 +31,7 @@ def observation(init_state, step=0, task=1):
 
 
 def blind(run):
-    policy = Blind(run)
+    policy = OpenLoopReplay(run)
     policy.setup(PolicyContext(protocols.get("libero/openvla"), ("libero_goal",), 7))
     return policy
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from nora_bench.envs import protocols
 from nora_bench.envs.errors import PolicyError
 from nora_bench.policies import registry
 from nora_bench.policies.arguments import convert
@@ -118,12 +119,40 @@ def test_a_constructor_that_raises_is_the_policys_failure(mine):
 
 @pytest.mark.parametrize(
     ("body", "says"),
-    [("class Mine: pass", "without `needs`"), ("class Mine:\n    needs = BasePolicy.needs", "without start, act, forget")],
+    [
+        ("class Mine: pass", "without setup, act, end_episode"),
+        ("class Mine(BasePolicy): observation_spec = 3", "with observation_spec of another type"),
+        ("class Mine(BasePolicy): act = None", "with act of another type"),
+        ("class Mine(BasePolicy):\n    def n_action_steps(self): pass", "n_action_steps must be a positive int or None"),
+        ("class Mine(BasePolicy): chunk_size = 0", "chunk_size must be a positive int"),
+        ("class Mine(BasePolicy): action_spec = 'gripper'", "action_spec must be a tuple of ActionDim"),
+    ],
 )
-def test_what_is_no_policy_is_refused(mine, body, says):
+def test_policy_with_missing_or_wrong_members_is_rejected(mine, body, says):
     mine(body)
     with pytest.raises(PolicyError, match=says):
         load("my_policy:Mine", {})
+
+
+STRUCTURAL = """
+class Mine:
+    observation_spec, stochastic, tags, label = BasePolicy.observation_spec, False, (), "own"
+    setup = act = end_episode = fingerprint = close = lambda self, *args: None
+"""
+
+
+def test_policy_that_does_not_subclass_gets_the_defaults_of_optional_members(mine):
+    mine(STRUCTURAL)
+    policy = load("my_policy:Mine", {})
+    assert (policy.n_action_steps, policy.chunk_size, policy.action_spec) == (None, 1, None)
+    assert policy.metrics() == {} and policy.action_spec_under(protocols.get("libero/openvla")) is None
+    assert (policy.label, policy.tags) == ("own", ())
+
+
+def test_policy_that_does_not_subclass_keeps_its_own_optional_members(mine):
+    mine(STRUCTURAL + "    chunk_size, action_spec = 4, ()\n")
+    policy = load("my_policy:Mine", {})
+    assert (policy.chunk_size, policy.action_spec_under(protocols.get("libero/openvla"))) == (4, ())
 
 
 def test_a_plug_in_is_found_by_its_entry_point(tmp_path, monkeypatch):

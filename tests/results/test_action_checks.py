@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nora_bench.envs.base import ActionConvention
+from nora_bench.envs.specs import ActionConvention
 from nora_bench.results.action_checks import action_warnings, measure
 from nora_bench.results.store.reader import StoredRun
 

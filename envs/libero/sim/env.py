@@ -160,14 +160,14 @@ def push_actions(spec: EpisodeSpec, protocol: EvalProtocol) -> list[np.ndarray]:
     The direction is uniform on the horizon and within 30 degrees of it, drawn from the scene alone. Five full steps
     move the hand by about 5 cm.
     """
-    if not protocol.push:
+    if not protocol.perturbation:
         return []
     rng = np.random.default_rng(spec.entropy("push"))
     heading, rise = rng.uniform(-np.pi, np.pi), np.sin(rng.uniform(-np.pi / 6, np.pi / 6))
     level = np.sqrt(1 - rise**2)
     push = np.array([level * np.cos(heading), level * np.sin(heading), rise, 0.0, 0.0, 0.0, -1.0])
     rest = np.array([0.0] * 6 + [-1.0])
-    return [push] * protocol.push["steps"] + [rest] * protocol.push["rest"]
+    return [push] * protocol.perturbation["steps"] + [rest] * protocol.perturbation["rest"]
 
 
 def _task_name(spec: EpisodeSpec) -> str:

@@ -70,7 +70,7 @@ def test_the_budget_ends_an_episode():
 
 
 def test_replan_cuts_chunks():
-    assert begin(replan=2).play(down(5)).step == 2
+    assert begin(replan_steps=2).play(down(5)).step == 2
 
 
 def test_it_looks_only_where_a_decision_follows():

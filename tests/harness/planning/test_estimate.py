@@ -7,6 +7,7 @@ from nora_bench.harness.errors import MissingRequirementError
 from nora_bench.harness.planning import estimate as module
 from nora_bench.harness.planning.estimate import choose_workers, estimate, require_room
 from nora_bench.harness.planning.plan import make_plan, resolve_setup
+from nora_bench.policies.base import BasePolicy
 from nora_bench.policies.baselines import Zero
 
 
@@ -60,8 +61,22 @@ def test_the_protocols_replan_interval_goes_first(tmp_path):
 
 def test_a_policy_that_executes_less_than_that_decides_more_often(tmp_path):
     policy = Zero(chunk=3)
-    policy.execute = 2
+    policy.n_action_steps = 2
     assert found(tmp_path, policy, tasks="0", episodes=1, protocol="toy/chunk-end", max_steps=12).decisions == 6
+
+
+class Executor(BasePolicy):
+    """A user's policy whose own methods have everyday names."""
+
+    def execute(self, action):
+        return action
+
+    def chunk(self):
+        return 1
+
+
+def test_policy_with_a_method_named_execute_is_estimated(tmp_path):
+    assert found(tmp_path, Executor(), tasks="0", episodes=1).decisions == 20
 
 
 def test_no_figures_no_time(tmp_path):

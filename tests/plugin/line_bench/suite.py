@@ -9,12 +9,12 @@ PROTOCOL = EvalProtocol(
     version=1,
     family="line",
     source="tests",
-    budget={"line": 12},
+    max_steps={"line": 12},
     settle_steps=0,
     settle_action=(0.0,),
     image_size=8,
     rotate_180=False,
-    replan=None,
+    replan_steps=None,
     success="any_step",
 )
 

@@ -174,7 +174,7 @@ def test_hold_stands_still_with_the_gripper_as_it_was(started, look):
 
 
 def test_what_is_held_lasts_no_longer_than_any_answer(started, look, context):
-    longer = replace(context, protocol=replace(context.protocol, replan=4))
+    longer = replace(context, protocol=replace(context.protocol, replan_steps=4))
     for policy in (started(on_bad="hold", execute=2), started(longer, on_bad="hold", execute=2)):
         assert len(policy._chunk_of(look(0), BAD).actions) == 2
 

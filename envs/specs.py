@@ -1,0 +1,83 @@
+"""What the numbers of an action and of an observation mean: declared by suites and policies, compared before a run.
+
+An empty text or None stands for "not declared" and is never a mismatch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+OPEN_NEGATIVE = "open=-1 close=+1"
+"""Gripper convention of LIBERO: negative numbers open, positive ones close."""
+OPEN_POSITIVE = "open=+1 close=-1"
+"""Gripper convention of SimplerEnv's WidowX."""
+OPEN_ONE = "open=1 close=0"
+"""Gripper convention of RLDS data sets, OpenVLA's and NORA's raw output among them."""
+OPEN_ZERO = "open=0 close=1"
+CLOSE_CHANGE = "change: close>0 open<0"
+"""Gripper convention of SimplerEnv's Google robot: a change of the joint targets; 0 keeps them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionDim:
+    """One number of an action."""
+
+    name: str
+    """`dx`, `dy`, `dz`, `droll`, `dpitch`, `dyaw` (see `convention`), `x` ... for absolute poses, `gripper`."""
+    unit: str = ""
+    """What 1 means, like `m` or `0.05 m`."""
+    frame: str = ""
+    """`world`, `base` (of the robot), `end_effector`."""
+    low: float | None = None
+    high: float | None = None
+    """Range; the suite cuts or rejects numbers outside."""
+    convention: str = ""
+    """For a rotation `rotation_vector` or `euler_xyz`; for a gripper such as `open=-1 close=+1`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProprioSpec:
+    """One named vector of the robot's state."""
+
+    name: str
+    size: int
+    unit: str = ""
+    frame: str = ""
+    convention: str = ""
+    """For a rotation `quaternion_xyzw`, `quaternion_wxyz`, `rotation_vector`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionConvention:
+    """The part of an action specification by which executed actions of another kind are noticed afterwards."""
+
+    bounds: tuple[float, float] = (-1.0, 1.0)
+    """Numbers outside are cut, or make no sense."""
+    translation: tuple[int, ...] = ()
+    """Indices of the end effector's displacement, in the suite's own units."""
+    gripper: int | None = None
+    """Index of a gripper command whose negative numbers open and whose positive ones close; None for other conventions, or
+    where an episode needs only one of the two."""
+
+    @staticmethod
+    def of(action_spec: Sequence[ActionDim]) -> ActionConvention | None:
+        """The convention that a specification implies; None where it declares no range."""
+        ranges = [(dim.low, dim.high) for dim in action_spec if dim.low is not None and dim.high is not None]
+        if not ranges:
+            return None
+        grippers = [index for index, dim in enumerate(action_spec) if dim.convention == OPEN_NEGATIVE]
+        return ActionConvention(
+            bounds=(min(low for low, _ in ranges), max(high for _, high in ranges)),
+            translation=tuple(index for index, dim in enumerate(action_spec) if dim.name in ("dx", "dy", "dz")),
+            gripper=grippers[0] if grippers else None,
+        )
+
+
+def motion_dims(translation_unit: str, rotation_unit: str, frame: str, limit: float | None = 1.0) -> tuple[ActionDim, ...]:
+    """The six numbers of an end-effector displacement: translation, then rotation vector, each within +-`limit`."""
+    low = None if limit is None else -limit
+    return (
+        *(ActionDim(name, translation_unit, frame, low, limit) for name in ("dx", "dy", "dz")),
+        *(ActionDim(name, rotation_unit, frame, low, limit, "rotation_vector") for name in ("droll", "dpitch", "dyaw")),
+    )
