@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console
 
@@ -25,6 +25,7 @@ from ..envs.errors import StoreError
 from ..envs.paths import ensure_cache_home
 from ..envs.specs import ActionConvention
 from ..results.store.records import EpisodeRecord
+from ..results.store.run_metadata import ConfigFields, PolicyFields, RunMetadata
 from ..results.store.writer import Store
 from . import run_sessions
 from .cluster.runner import ClusterRunner, RayPolicyPool
@@ -50,43 +51,47 @@ def create(resolved: ResolvedRun, passed: Mapping[str, Any]) -> Store:
     """The folder of a new run."""
     folder = Path(resolved.config.out) if resolved.config.out else _new_folder(resolved.config)
     session = run_sessions.begin()
-    run = {
-        "name": folder.name,
-        "status": "running",
-        "created": session["started"],
-        "finished": None,
-        "command": shlex.join(sys.argv),
-        "passed": dict(passed),
-        "config": {**resolved.config.to_json(), "out": str(folder)},
+    metadata = RunMetadata(
+        name=folder.name,
+        status="running",
+        created=session.get("started"),
+        finished=None,
+        command=shlex.join(sys.argv),
+        passed=dict(passed),
+        config=cast(ConfigFields, {**resolved.config.to_json(), "out": str(folder)}),
         **resolved.facts(),
-        **{name: session[name] for name in run_sessions.PLACE},
-        "utilisation": {"wall_s": 0.0, "policy_s": 0.0, "workers_s": 0.0, "workers": resolved.workers},
-        "resumed": [],
-        "sessions": [session],
-        "unfinished": {},
-    }
-    return Store.create(folder, run)
+        versions=session.get("versions"),
+        commit=session.get("commit"),
+        hardware=session.get("hardware"),
+        platform=session.get("platform"),
+        utilisation={"wall_s": 0.0, "policy_s": 0.0, "workers_s": 0.0, "workers": resolved.workers},
+        resumed=[],
+        sessions=[session],
+        unfinished={},
+    )
+    return Store.create(folder, metadata)
 
 
 def reopen(resolved: ResolvedRun, folder: Path) -> Store:
     """The folder of a run that is to go on. Raises InputError where it would go on as another run."""
     store = Store.open(folder)
     try:
-        if store.run.get("merged"):
-            names = ", ".join(str(one.get("folder")) for one in store.run["merged"])
+        metadata = store.metadata
+        if metadata.merged:
+            names = ", ".join(str(source.get("folder")) for source in metadata.merged)
             raise InputError(
                 f"{folder} was merged from other runs and is not played; resume those ({names}) and merge them again"
             )
         found = {**resolved.facts(), "config": resolved.config.to_json()}
         for part in CHECKED:
-            _require_same(folder, part, _essential(store.run.get(part)), _essential(found[part]))
+            _require_same(folder, part, _essential(getattr(metadata, part)), _essential(found[part]))
         session = run_sessions.begin()
-        store.update_run(
+        store.update_metadata(
             status="running",
             finished=None,
-            resumed=[*store.run.get("resumed", []), session["started"]],
-            sessions=[*run_sessions.earlier(store.run), session],
-            unfinished={**(store.run.get("unfinished") or {}), **store.interrupted_starts()},
+            resumed=[*(metadata.resumed or []), session.get("started")],
+            sessions=[*run_sessions.earlier(metadata), session],
+            unfinished={**(metadata.unfinished or {}), **store.interrupted_starts()},
         )
     except BaseException:
         store.close()
@@ -166,7 +171,7 @@ def play(
         on_ready=lambda versions: _settle(store, seat, gl, versions),
         until=resolved.until,
         over=_once_watched(resolved, over),
-        before=store.run.get("unfinished") or {},
+        before=cast(dict[str, Mapping[str, int]], store.metadata.unfinished or {}),
         schedule=resolved.schedule,
     )
     done, status = store.keys(), "failed"
@@ -190,7 +195,7 @@ def play(
             _conclude(store, status, done, {"wall_s": time.monotonic() - started, "policy_s": seat.busy_s}, runner, seat)
         if not resolved.caller_owns_policy:
             seat.close()
-    return store.run
+    return store.metadata.to_json()
 
 
 def _limits(resolved: ResolvedRun) -> RunLimits:
@@ -248,21 +253,23 @@ def _settle(store: Store, seat: LocalPolicyHost, gl: Backend, versions: Mapping[
 
     On a resumed run it is held against what is there, and stands in the session alone.
     """
-    run = store.run
-    policy = {**run["policy"], "fingerprint": run_sessions.with_arguments(seat.fingerprint(), run["policy"])}
+    run = store.metadata
+    before = run.policy or {}
+    recorded = before.get("fingerprint")
+    policy: PolicyFields = {**before, "fingerprint": run_sessions.with_arguments(seat.fingerprint(), before)}
     versions = {**provenance.versions(), **versions, "cpu": provenance.cpu_model()}
     drawing = {"backend": gl.name, "renderer": gl.renderer}
-    resumed = "fingerprint" in run["policy"]
+    resumed = recorded is not None
     if resumed:
-        known = {**run["policy"], "fingerprint": run_sessions.with_arguments(run["policy"]["fingerprint"], run["policy"])}
+        known = {**before, "fingerprint": run_sessions.with_arguments(recorded, before)}
         _require_same(store.folder, "policy", known, policy)
-        _require_same(store.folder, "versions", run_sessions.deciding(run["versions"]), run_sessions.deciding(versions))
-        _require_same(store.folder, "gl", run["gl"], drawing)
+        _require_same(store.folder, "versions", run_sessions.deciding(run.versions or {}), run_sessions.deciding(versions))
+        _require_same(store.folder, "gl", run.gl or {}, drawing)
     first = {} if resumed else {"policy": policy, "versions": versions, "gl": drawing}
-    conditions = run_sessions.conditions({**run, "policy": policy}, drawing, versions)
-    *before, own = run["sessions"]
-    digests = {"policy_fingerprint": run_sessions.short_digest(policy["fingerprint"]), "conditions": conditions}
-    store.update_run(**first, sessions=[*before, {**own, "versions": versions, "gl": drawing, **digests}])
+    conditions = run_sessions.conditions(run.update(policy=policy), drawing, versions)
+    *earlier, session = list(run.sessions or ())
+    digests = {"policy_fingerprint": run_sessions.short_digest(policy.get("fingerprint")), "conditions": conditions}
+    store.update_metadata(**first, sessions=[*earlier, {**session, "versions": versions, "gl": drawing, **digests}])
     return conditions
 
 
@@ -272,22 +279,27 @@ def _conclude(
     records = store.records()
     played = [record for record in records if record.key not in before]
     working = sum(record.seconds.get(name, 0.0) for record in played for name in ("reset", "step", "render"))
-    used = {name: round(store.run["utilisation"][name] + value, 3) for name, value in {**seconds, "workers_s": working}.items()}
-    used = {**store.run["utilisation"], **used, "worker_peak_gib": round(runner.peak_gib, 3)}
+    previous: Mapping[str, Any] = store.metadata.utilisation or {}
+    used = {name: round(previous[name] + value, 3) for name, value in {**seconds, "workers_s": working}.items()}
+    used = {**previous, **used, "worker_peak_gib": round(runner.peak_gib, 3)}
     ended = run_sessions.now()
-    *earlier, session = store.run["sessions"]
-    store.update_run(
+    *earlier, session = list(store.metadata.sessions or ())
+    store.update_metadata(
         status=status,
         finished=ended,
         sessions=[*earlier, {**session, "finished": ended, "status": status}],
         unfinished=runner.unfinished,
-        counts={**store.run["counts"], "done": len(records), "errors": sum(record.success is None for record in records)},
+        counts={
+            **(store.metadata.counts or {}),
+            "done": len(records),
+            "errors": sum(record.success is None for record in records),
+        },
         utilisation=used,
         **({"until": asdict(runner.until.verdict)} if runner.until else {}),
     )
     store.clear_starts()
     if measured := seat.metrics():  # after all else is written: this asks the policy, which may fail
-        store.update_run(utilisation={**used, "policy": measured})
+        store.update_metadata(utilisation={**used, "policy": measured})
 
 
 def resume_command(folder: Path) -> str:

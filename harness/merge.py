@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from msgspec import UNSET
 
 from ..envs.errors import StoreError
 from ..results.conditions import conditions, differences
@@ -21,6 +23,7 @@ from ..results.store.conflicts import outcome_fields, same_states
 from ..results.store.integrity import read_actions
 from ..results.store.reader import StoredRun
 from ..results.store.records import EpisodeRecord
+from ..results.store.run_metadata import ConfigFields, RunMetadata, SourceFields
 from ..results.store.writer import Store
 from . import run_sessions
 from .config import parse
@@ -76,15 +79,17 @@ def merge(runs: Sequence[StoredRun], out: Path) -> MergeResult:
     named = dict(zip(_names(runs), runs, strict=True))
     found = MergeResult(str(out))
     lines = list(combine(named, found))
-    run_json = _run_json(named, out, found)
-    with Store.create(out, {**run_json, "status": "running"}) as store:
+    metadata = _metadata(named, out, found)
+    with Store.create(out, metadata.update(status="running")) as store:
         for line in lines:
             _keep(store, line, found)
         records = store.records()
         found.episodes = len(records)
         errors = sum(record.success is None for record in records)
-        store.update_run(
-            status=run_json["status"], counts={**run_json["counts"], "done": len(records), "errors": errors}, **_left(runs, store)
+        store.update_metadata(
+            status=metadata.status,
+            counts={**(metadata.counts or {}), "done": len(records), "errors": errors},
+            unfinished=_unfinished(runs, store),
         )
     return found
 
@@ -146,7 +151,7 @@ def _records(run: StoredRun) -> Iterator[EpisodeRecord]:
 
 def _with_losses_elsewhere(record: EpisodeRecord, own: StoredRun, runs: Iterable[StoredRun]) -> EpisodeRecord:
     """The record, with the attempts that ended in other runs without a record: playing elsewhere is no fresh start."""
-    counts = [(run.run.get("unfinished") or {}).get(record.key) for run in runs if run is not own]
+    counts = [(run.metadata.unfinished or {}).get(record.key) for run in runs if run is not own]
     attempts = sum(one["attempts"] for one in counts if one)
     losses = sum(one["policy_losses"] for one in counts if one)
     return replace(record, attempts=record.attempts + attempts, policy_losses=record.policy_losses + losses)
@@ -174,39 +179,42 @@ def _keep(store: Store, line: MergedRecord, found: MergeResult) -> None:
 # run.json
 
 
-def _run_json(named: Mapping[str, StoredRun], out: Path, found: MergeResult) -> dict[str, Any]:
-    runs = [run.run for run in named.values()]
+def _metadata(named: Mapping[str, StoredRun], out: Path, found: MergeResult) -> RunMetadata:
+    runs = [run.metadata for run in named.values()]
     sources = [_source(name, run) for name, run in named.items()]
-    every = [{"run": source["name"], **one} for source in sources for one in source["sessions"]]
+    every: list[Any] = [{"run": source["name"], **session} for source in sources for session in source["sessions"]]
     found.differences = sessions.differences(every)
     first = runs[0]
-    kept = {name: first[name] for name in ("backend", "protocol", "assets", "policy") if name in first}
-    statuses = {run.get("status") for run in runs}
-    return {
-        "name": out.name,
-        "status": "finished" if statuses == {"finished"} else "failed" if "failed" in statuses else "interrupted",
-        "created": min((str(run["created"]) for run in runs if run.get("created")), default=None),
-        "finished": max((str(run["finished"]) for run in runs if run.get("finished")), default=None),
-        "command": shlex.join(sys.argv),
-        "config": {**_config(list(named.values())), "out": str(out)},
-        "suites": _union(run.get("suites") or () for run in runs),
-        **kept,
-        **{part: _joined([run.get(part) or {} for run in runs]) for part in ("versions", "gl")},
-        **{
-            part: first.get(part) if _equal(run.get(part) for run in runs) else None
-            for part in ("commit", "hardware", "platform")
-        },
-        "counts": _counts(runs, found),
-        "utilisation": _utilisation(runs),
-        "resumed": [],
-        "sessions": every,
-        "merged": sources,
-    }
+    statuses = {run.status for run in runs}
+    return RunMetadata(
+        name=out.name,
+        status="finished" if statuses == {"finished"} else "failed" if "failed" in statuses else "interrupted",
+        created=min((run.created for run in runs if run.created), default=None),
+        finished=max((run.finished for run in runs if run.finished), default=None),
+        command=shlex.join(sys.argv),
+        config=cast(ConfigFields, {**_config(list(named.values())), "out": str(out)}),
+        suites=_union(run.suites or () for run in runs),
+        backend=first.backend,
+        protocol=first.protocol,
+        assets=first.assets,
+        policy=first.policy,
+        versions=_joined([run.versions or {} for run in runs]),
+        gl=_joined([run.gl or {} for run in runs]),
+        commit=_common([run.commit for run in runs]),
+        hardware=_common([run.hardware for run in runs]),
+        platform=_common([run.platform for run in runs]),
+        counts=_counts(runs, found),
+        utilisation=_utilisation(runs),
+        resumed=[],
+        sessions=every,
+        merged=cast(list[SourceFields], sources),
+    )
 
 
 def _source(name: str, run: StoredRun) -> dict[str, Any]:
-    kept = {part: run.run[part] for part in TAKEN if part in run.run}
-    return {"name": name, "folder": str(run.folder), **kept, "sessions": run_sessions.of(run.run), "notes": list(run.notes)}
+    metadata = run.metadata
+    sessions = run_sessions.of(metadata)
+    return {"name": name, "folder": str(run.folder), **metadata.select(TAKEN), "sessions": sessions, "notes": list(run.notes)}
 
 
 def _config(runs: Sequence[StoredRun]) -> dict[str, Any]:
@@ -226,31 +234,31 @@ def _config(runs: Sequence[StoredRun]) -> dict[str, Any]:
 
 def _options(run: StoredRun) -> dict[str, Any]:
     """`config` of a run, checked; empty for trials on a robot, which have none. Raises InputError."""
-    config = run.run.get("config") or {}
+    config: Mapping[str, Any] = run.metadata.config or {}
     return parse(config).to_json() if config.get("suite") else {}
 
 
-def _counts(runs: Sequence[Mapping[str, Any]], found: MergeResult) -> dict[str, int]:
+def _counts(runs: Sequence[RunMetadata], found: MergeResult) -> dict[str, int]:
     """What the runs have planned, an episode of several counted once."""
-    counts = [run.get("counts") or {} for run in runs]
-    planned = sum(int(one.get("planned", 0)) for one in counts)
+    counts = [run.counts or {} for run in runs]
+    planned = sum(one.get("planned", 0) for one in counts)
     several = found.identical + len(found.contradictory) + len(found.other_states)
-    return {"planned": max(0, planned - several), "repeated": sum(int(one.get("repeated", 0)) for one in counts)}
+    return {"planned": max(0, planned - several), "repeated": sum(one.get("repeated", 0) for one in counts)}
 
 
-def _left(runs: Iterable[StoredRun], store: Store) -> dict[str, Any]:
-    """`unfinished` of the merged run."""
-    kept, left = store.keys(), {}
+def _unfinished(runs: Iterable[StoredRun], store: Store) -> dict[str, dict[str, int]]:
+    """Starts of episodes without a record in the merged run, summed over the runs."""
+    recorded, starts = store.keys(), {}
     for run in runs:
-        for key, counts in (run.run.get("unfinished") or {}).items():
-            if key not in kept:
-                left[key] = {name: left.get(key, {}).get(name, 0) + counts[name] for name in counts}
-    return {"unfinished": left}
+        for key, counts in (run.metadata.unfinished or {}).items():
+            if key not in recorded:
+                starts[key] = {name: starts.get(key, {}).get(name, 0) + count for name, count in counts.items()}
+    return starts
 
 
-def _utilisation(runs: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """Seconds and workers of all."""
-    used = [run.get("utilisation") or {} for run in runs]
+def _utilisation(runs: Iterable[RunMetadata]) -> Any:
+    """Seconds and workers, summed over the runs."""
+    used = [run.utilisation or {} for run in runs]
     return {name: sum(one.get(name, 0) for one in used) for name in ("wall_s", "policy_s", "workers_s", "workers")}
 
 
@@ -265,6 +273,11 @@ def _joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _union(lists: Iterable[Iterable[Any]]) -> list[Any]:
     return list(dict.fromkeys(one for many in lists for one in many))
+
+
+def _common(values: Sequence[Any]) -> Any:
+    """The value that all runs share; None where they differ or none has it."""
+    return values[0] if values[0] is not UNSET and _equal(values) else None
 
 
 def _equal(values: Iterable[Any]) -> bool:

@@ -1,4 +1,4 @@
-"""The sessions of a run, as `sessions` of run.json: when and where each was, and under which conditions it played."""
+"""The sessions of a run (`sessions` of run.json): time, place and conditions of each."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
+from msgspec import UNSET
+
+from ..results.store.run_metadata import PolicyFields, RunMetadata, SessionFields
 from .planning import provenance
 
 PLACE = ("versions", "commit", "hardware", "platform")
-"""Parts of a session that run.json also has, as they were in the first."""
+"""Fields of a session that run.json repeats for the first session."""
 KILLED = "killed"
-"""Status of a session that left none: its process was ended from outside."""
+"""Status of a session whose process was ended from outside."""
 
 
 def now() -> str:
@@ -21,8 +24,8 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def begin() -> dict[str, Any]:
-    """A session that begins now, on this machine."""
+def begin() -> SessionFields:
+    """A new session on this machine, started now."""
     return {
         "started": now(),
         "finished": None,
@@ -34,40 +37,42 @@ def begin() -> dict[str, Any]:
     }
 
 
-def of(run: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The sessions of a run; one of an earlier version of nora-bench tells of its first alone."""
-    if run.get("sessions") is not None:
-        return [dict(one) for one in run["sessions"]]
-    first = {"started": run.get("created"), "finished": run.get("finished"), "status": run.get("status")}
-    return [{**first, **{name: run[name] for name in (*PLACE, "gl") if name in run}}]
+def of(run: RunMetadata) -> list[SessionFields]:
+    """The sessions of a run; runs of earlier versions of nora-bench record only the first, at the top level."""
+    if run.sessions is not UNSET:
+        return run.sessions
+    first = SessionFields(started=run.created or None, finished=run.finished or None, status=run.status or None)
+    return [cast(SessionFields, {**first, **run.select((*PLACE, "gl"))})]
 
 
-def earlier(run: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The sessions of a run that is to go on: one that had no end was killed."""
-    return [{**one, "status": KILLED} if one.get("status") == "running" else one for one in of(run)]
+def earlier(run: RunMetadata) -> list[SessionFields]:
+    """The sessions of a run that is resumed; one without an end was killed."""
+    return [{**session, "status": KILLED} if session.get("status") == "running" else session for session in of(run)]
 
 
-def with_arguments(fingerprint: Mapping[str, Any], policy: Mapping[str, Any]) -> dict[str, Any]:
-    """A policy's fingerprint with the arguments that it was built with: they may change its answers, whatever it says itself."""
-    return {**fingerprint, **({"args": dict(policy["args"])} if policy.get("args") else {})}
+def with_arguments(fingerprint: Mapping[str, Any], policy: PolicyFields) -> dict[str, Any]:
+    """A policy's fingerprint, with its arguments: they may change its actions even where the fingerprint omits them."""
+    arguments = policy.get("args")
+    return {**fingerprint, **({"args": dict(arguments)} if arguments else {})}
 
 
-def conditions(run: Mapping[str, Any], gl: Mapping[str, str], versions: Mapping[str, str]) -> str:
-    """Digest (16 hex digits) of everything that can change results: equal ones, equal conditions.
+def conditions(run: RunMetadata, gl: Mapping[str, str | None], versions: Mapping[str, str]) -> str:
+    """Digest (16 hex digits) of everything that can change results: equal digests mean equal conditions.
 
     Args:
         run: run.json, with the policy's fingerprint.
-        gl: what draws.
-        versions: of the interpreters of runner and workers.
+        gl: `backend` and `renderer` that render the images.
+        versions: package versions in the interpreters of runner and workers.
     """
+    policy = run.policy or {}
     counted = {
-        "protocol": run["protocol"],
-        "max_steps": run["config"].get("max_steps"),
-        "assets": run["assets"]["fingerprint"],
-        "backend": run.get("backend"),
+        "protocol": run.protocol or None,
+        "max_steps": (run.config or {}).get("max_steps"),
+        "assets": (run.assets or {}).get("fingerprint"),
+        "backend": None if run.backend is UNSET else run.backend,
         "versions": deciding(versions),
         "gl": dict(gl),
-        "policy": {name: run["policy"].get(name) for name in ("name", "args", "fingerprint")},
+        "policy": {name: policy.get(name) for name in ("name", "args", "fingerprint")},
     }
     return short_digest(counted)
 
@@ -78,5 +83,5 @@ def short_digest(value: Any) -> str:
 
 
 def deciding(versions: Mapping[str, str]) -> dict[str, str]:
-    """Versions without which two sessions may differ and still belong to one run."""
+    """The versions that all sessions of a run must share."""
     return {name: version for name, version in versions.items() if name not in ("nora-bench", "msgpack", "cpu")}

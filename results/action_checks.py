@@ -53,7 +53,7 @@ def action_warnings(run: StoredRun, records: Iterable[EpisodeRecord]) -> Iterato
         return
     yield from _outside(checked)
     yield from _steady(checked)
-    yield from _one_way(checked, shortened=bool((run.run.get("config") or {}).get("max_steps")))
+    yield from _one_way(checked, shortened=bool((run.metadata.config or {}).get("max_steps")))
 
 
 def _outside(checked: Sequence[EpisodeRecord]) -> Iterator[str]:

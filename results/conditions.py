@@ -18,6 +18,7 @@ from typing import Any
 from ..envs.errors import InputError
 from .store.reader import StoredRun
 from .store.records import EpisodeRecord
+from .store.run_metadata import RunMetadata
 
 REFUSED = ("protocol", "protocol_version", "protocol_numbers", "max_steps", "assets")
 """Conditions under which another value makes another benchmark: no verdict over them unless it is asked for."""
@@ -98,8 +99,8 @@ class Conditions:
 
 def conditions(run: StoredRun, records: Sequence[EpisodeRecord] | None = None) -> Conditions:
     """What a run, or some of its records, was made under."""
-    facts, records = run.run, run.records if records is None else records
-    protocol, policy = _mapping(facts.get("protocol")), _mapping(facts.get("policy"))
+    metadata, records = run.metadata, run.records if records is None else records
+    protocol, policy = metadata.protocol or {}, metadata.policy or {}
     said = _said(records)
     # What a run says of itself is said of all its episodes together: of one with two packs, each row has its own.
     whole = len(records) == len(run.records)
@@ -109,21 +110,21 @@ def conditions(run: StoredRun, records: Sequence[EpisodeRecord] | None = None) -
         protocol=names,
         protocol_version=protocol.get("version") if own else None,
         protocol_numbers={name: value for name, value in protocol.items() if name not in PROSE} if own else {},
-        max_steps=_mapping(facts.get("config")).get("max_steps"),
-        assets=_distinct(map(_pack, [*said.assets, *([_assets(_mapping(facts.get("assets")))] if whole else [])])),
-        backend=_distinct([*said.backend, str(facts.get("backend") or "") if whole else ""]),
+        max_steps=(metadata.config or {}).get("max_steps"),
+        assets=_distinct(map(_pack, [*said.assets, *([_assets(metadata.assets or {})] if whole else [])])),
+        backend=_distinct([*said.backend, metadata.backend or "" if whole else ""]),
         renderer=_distinct(said.renderer),
-        gl={name: value for name, value in _mapping(facts.get("gl")).items() if value},
-        versions={name: value for name, value in _mapping(facts.get("versions")).items() if name not in SAME_RESULTS},
+        gl={name: value for name, value in (metadata.gl or {}).items() if value},
+        versions={name: value for name, value in (metadata.versions or {}).items() if name not in SAME_RESULTS},
         policy=_distinct(said.policy) or _distinct([policy.get("name") or ""]),
-        policy_args=_mapping(policy.get("args")),
-        policy_fingerprint=_mapping(policy.get("fingerprint")),
+        policy_args=policy.get("args") or {},
+        policy_fingerprint=policy.get("fingerprint") or {},
         marks=tuple(policy.get("marks") or ()),
         seeds=tuple(sorted(said.seeds)),
-        status=str(facts.get("status") or ""),
+        status=metadata.status or "",
         episodes=len(records),
-        planned=_mapping(facts.get("counts")).get("planned"),
-        stopped=_stopped(facts),
+        planned=(metadata.counts or {}).get("planned"),
+        stopped=_stopped(metadata),
         machines=max(1, len(_distinct(said.conditions))),
         errors=dict(said.errors),
         restarted=said.restarted,
@@ -131,12 +132,10 @@ def conditions(run: StoredRun, records: Sequence[EpisodeRecord] | None = None) -
     )
 
 
-def _stopped(facts: Mapping[str, Any]) -> str:
-    """The rule that ended the run early, or one of those that were merged into it."""
-    merged = facts.get("merged")
-    every = [facts, *(merged if isinstance(merged, list) else ())]
-    verdicts = [_mapping(_mapping(one).get("until")) for one in every]
-    return "; ".join(str(verdict.get("text") or "") for verdict in verdicts if verdict.get("stop"))
+def _stopped(metadata: RunMetadata) -> str:
+    """The stopping rules that ended the run, or runs merged into it, early."""
+    verdicts = [metadata.until, *(source.get("until") for source in metadata.merged or ())]
+    return "; ".join(verdict["text"] for verdict in verdicts if verdict and verdict["stop"])
 
 
 @dataclass(slots=True)
@@ -171,10 +170,6 @@ def _said(records: Sequence[EpisodeRecord]) -> _Said:
         if record.success is None:
             said.errors[_cause(record)] += 1
     return said
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _distinct(values: Iterable[str]) -> tuple[str, ...]:

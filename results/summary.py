@@ -26,7 +26,7 @@ def summarise(run: StoredRun) -> dict[str, Any]:
     return {
         "name": run.name,
         "folder": str(run.folder),
-        **{name: run.run[name] for name in facts if name in run.run},
+        **run.metadata.select(facts),
         "counts": counts(run),
         "suites": suites(run),
         "terminations": dict(Counter(record.termination for record in run.records)),
@@ -36,8 +36,8 @@ def summarise(run: StoredRun) -> dict[str, Any]:
         "action_warnings": list(action_warnings(run, run.records)),
         "warnings": dict(Counter(warning for record in run.records for warning in record.warnings)),
         "notes": list(run.notes),
-        "provenance": {name: run.run[name] for name in PROVENANCE if name in run.run},
-        "sessions": list(run.run.get("sessions") or ()),
+        "provenance": run.metadata.select(PROVENANCE),
+        "sessions": list(run.metadata.sessions or ()),
     }
 
 
@@ -46,7 +46,7 @@ def counts(run: StoredRun) -> dict[str, int]:
     says), under how many conditions; started more than once; how many the policy lost on the way, and how many times."""
     scored = [record for record in run.records if record.success is not None]
     return {
-        "planned": int((run.run.get("counts") or {}).get("planned", 0)),
+        "planned": int((run.metadata.counts or {}).get("planned", 0)),
         "finished": len(run.records),
         "scored": len(scored),
         "successes": sum(bool(record.success) for record in scored),

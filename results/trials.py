@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from ..envs.base import EpisodeSpec
 from ..envs.errors import InputError, nearest
 from . import layouts
 from .layouts import Column
 from .store.records import EpisodeRecord
+from .store.run_metadata import RunMetadata
 
 COLUMNS = ("task", "trial", "start", "success", "partial", "distractor")
 """Of the CSV; `start`, `partial` and `distractor` may be missing."""
@@ -213,12 +213,12 @@ def record(trial: Trial, task_id: int, seed: int, suite: str, policy: str) -> Ep
     )
 
 
-def run_json(suite: str, policy: str) -> dict[str, Any]:
+def metadata(suite: str, policy: str) -> RunMetadata:
     """`run.json` of a run of trials."""
-    return {
-        "status": "running",
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "suites": [suite],
-        "protocol": {"name": f"real/{suite}", "source": "trials on the robot, entered by hand"},
-        "policy": {"name": policy, "marks": []},
-    }
+    return RunMetadata(
+        status="running",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        suites=[suite],
+        protocol={"name": f"real/{suite}", "source": "trials on the robot, entered by hand"},
+        policy={"name": policy, "marks": []},
+    )

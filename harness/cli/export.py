@@ -73,7 +73,7 @@ def export(
 def _usual_name(run: StoredRun, form: Format) -> Path:
     if form is not Format.inspect:
         return Path(f"{run.name}{ENDINGS[form]}")
-    created = re.sub(r"[^0-9A-Za-z+.-]", "-", str(run.run.get("created") or "1970-01-01T00:00:00+00:00"))
+    created = re.sub(r"[^0-9A-Za-z+.-]", "-", run.metadata.created or "1970-01-01T00:00:00+00:00")
     return Path(f"{created}_nora-bench_{run.name.replace('_', '-')}.json")  # names like these are what Inspect lists
 
 

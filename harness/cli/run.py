@@ -106,7 +106,7 @@ def _configured(passed: dict[str, Any], file: Path | None, resume: bool) -> RunC
         raise InputError("--resume needs the run's folder. Type: nora-bench run --resume --out runs/NAME")
     from ...results.store.reader import read_run
 
-    kept = read_run(passed["out"]).run.get("config") or {}
+    kept = dict(read_run(passed["out"]).metadata.config or {})
     before, now = parse(kept), parse({**kept, **(read_file(file) if file else {}), **passed})
     for name, value in now.to_json().items():
         if name not in HOW and value != before.to_json()[name]:
@@ -196,7 +196,7 @@ def play(config: RunConfig, passed: dict[str, Any], console: Console, *, resume:
             if code is None:
                 raise
             _explain(error, code, lifecycle.resume_command(store.folder))
-            run_json = store.run
+            run_json = store.metadata.to_json()
         else:
             code = int(ExitCode.ISSUES_FOUND if run_json["counts"]["errors"] or (filmed and filmed.wrong) else ExitCode.OK)
         said = {**run_json, "videos": filmed.to_json()} if filmed else run_json

@@ -59,7 +59,7 @@ def _import(file: Path, suite: str, policy: str, folder: Path) -> None:
     from ...results.store.writer import Store
 
     found = entered.read(file, suite)
-    with Store.create(folder, entered.run_json(suite, policy)) as store:
+    with Store.create(folder, entered.metadata(suite, policy)) as store:
         for record in entered.records(found, suite, policy):
             store.append(record)
         _finish(store)
@@ -73,7 +73,7 @@ def _ask(items: tuple[Column, ...], suite: str, policy: str, folder: Path, numbe
     from ...results.store.writer import Store
 
     exists = (folder / "run.json").exists()
-    with Store.open(folder) if exists else Store.create(folder, entered.run_json(suite, policy)) as store:
+    with Store.open(folder) if exists else Store.create(folder, entered.metadata(suite, policy)) as store:
         for task_id, task in enumerate(items):
             for trial in _questions(store, task, suite, task_id, number):
                 store.append(entered.record(trial, task_id, 0, suite, policy))
@@ -100,7 +100,7 @@ def _finish(store: Store) -> None:
     from datetime import UTC, datetime
 
     done = len(store.keys())
-    store.update_run(
+    store.update_metadata(
         status="finished",
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         counts={"planned": done, "done": done, "errors": 0},

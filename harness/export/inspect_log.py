@@ -33,7 +33,7 @@ def write_inspect(run: StoredRun, out: Path) -> int:
 
 def _log(run: StoredRun) -> dict[str, Any]:
     scored = [record for record in run.records if record.success is not None]
-    status = STATUS.get(str(run.run.get("status")), "started")
+    status = STATUS.get(run.metadata.status or "", "started")
     failed = {"message": "the run has failed", "traceback": "", "traceback_ansi": ""}
     return {
         "version": 2,
@@ -41,23 +41,23 @@ def _log(run: StoredRun) -> dict[str, Any]:
         "eval": _eval(run),
         "plan": {"name": "plan", "steps": [], "config": {}},
         "results": {
-            "total_samples": int((run.run.get("counts") or {}).get("planned", len(run.records))),
+            "total_samples": int((run.metadata.counts or {}).get("planned", len(run.records))),
             "completed_samples": len(scored),
             "scores": [_score(run, scored)] if scored else [],
         },
-        "stats": {"started_at": run.run.get("created") or "", "completed_at": run.run.get("finished") or "", "model_usage": {}},
+        "stats": {"started_at": run.metadata.created or "", "completed_at": run.metadata.finished or "", "model_usage": {}},
         **({"error": failed} if status == "error" else {}),
         "samples": [_sample(record) for record in run.records],
     }
 
 
 def _eval(run: StoredRun) -> dict[str, Any]:
-    protocol, policy = run.run.get("protocol") or {}, run.run.get("policy") or {}
+    protocol, policy = run.metadata.protocol or {}, run.metadata.policy or {}
     scenes = dict.fromkeys(_scene(record) for record in run.records)
-    suites = "+".join(run.run.get("suites") or dict.fromkeys(record.suite for record in run.records))
+    suites = "+".join(run.metadata.suites or dict.fromkeys(record.suite for record in run.records))
     return {
         "run_id": run.name,
-        "created": run.run.get("created") or "1970-01-01T00:00:00+00:00",
+        "created": run.metadata.created or "1970-01-01T00:00:00+00:00",
         "task": f"nora_bench/{suites}",
         "task_id": run.name,
         "task_version": protocol.get("version", 0),
@@ -66,9 +66,9 @@ def _eval(run: StoredRun) -> dict[str, Any]:
         "model": f"nora_bench/{policy.get('name', 'unknown')}",
         "model_args": dict(policy.get("args") or {}),
         "config": {"epochs": max((record.seed for record in run.records), default=0) + 1},
-        "packages": {name: str(text) for name, text in (run.run.get("versions") or {}).items()},
+        "packages": {name: str(text) for name, text in (run.metadata.versions or {}).items()},
         "metadata": {
-            **{name: run.run[name] for name in ("protocol", "policy", "assets", "commit") if name in run.run},
+            **run.metadata.select(("protocol", "policy", "assets", "commit")),
             "conditions": conditions(run).to_json(),
         },
     }

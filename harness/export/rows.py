@@ -41,7 +41,7 @@ def write_parquet(run: StoredRun, out: Path) -> int:
         import pyarrow.parquet as pq
     except ImportError:
         raise MissingRequirementError("Parquet needs the extra [export]: pip install 'nora-bench[export]'") from None
-    own = {name: run.run[name] for name in FACTS if name in run.run}
+    own = run.metadata.select(FACTS)
     facts = json.dumps({**own, "conditions": conditions(run).to_json()})
     schema = _schema(pa, run).with_metadata({"nora_bench.run": facts})
     try:

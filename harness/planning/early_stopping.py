@@ -17,6 +17,7 @@ from ...results.statistics.rounds import Round
 from ...results.statistics.sequential import Rule, Verdict, make_rule, parse, reading
 from ...results.store.reader import StoredRun, read_run
 from ...results.store.records import EpisodeRecord
+from ...results.store.run_metadata import RunMetadata
 from ..config import RunConfig
 from ..errors import InputError
 
@@ -87,7 +88,7 @@ def _require_same_benchmark(rival: StoredRun, protocol: EvalProtocol, max_steps:
     facts = {"protocol": protocol.to_json(), "config": {"max_steps": max_steps}, "assets": pack}
     try:
         require_comparable(
-            StoredRun(Path("this run"), facts, ()),
+            StoredRun(Path("this run"), RunMetadata.from_json(facts), ()),
             rival,
             "Play the rival again under this run's conditions, or give this run its --protocol, --max-steps and --assets.",
         )

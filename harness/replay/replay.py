@@ -30,7 +30,7 @@ from ...policies.base import ActionChunk
 from ...results.store.integrity import read_actions
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
-from ...results.summary import find
+from ...results.summary import find_episode
 from ..config import parse
 from ..errors import InputError
 from ..execution.rollout import DecisionPoint, EpisodeOutcome, Rollout
@@ -165,7 +165,7 @@ def play(
 
 def _stage(run: StoredRun, trusted: Collection[str]) -> EvalSetup:
     """The suites and the protocol of a run; what it names is not imported unless somebody else says so, too."""
-    config = parse(run.run.get("config") or {})
+    config = parse(run.metadata.config or {})
     if foreign := [name for name in config.suite if ":" in name and name not in trusted]:
         raise InputError(
             f"run {run.name} was played on {foreign[0]}, which is code that replaying would import; where you trust it, "
@@ -176,7 +176,7 @@ def _stage(run: StoredRun, trusted: Collection[str]) -> EvalSetup:
 
 def _find(run: StoredRun, key: str) -> EpisodeRecord:
     try:
-        record = find(run, key)
+        record = find_episode(run, key)
     except KeyError as error:
         raise InputError(f"{error.args[0]}; see `nora-bench show {run.folder}`") from None
     if not record.actions or not record.trajectory_sha256:
@@ -195,7 +195,7 @@ def _protocol(run: StoredRun) -> EvalProtocol:
     """The protocol as it was when the run was made."""
     import msgspec
 
-    stored = run.run.get("protocol")
+    stored = run.metadata.protocol or None
     try:
         return msgspec.convert(EvalProtocol.renamed(stored) if isinstance(stored, dict) else stored, EvalProtocol)
     except msgspec.ValidationError as error:
@@ -203,7 +203,7 @@ def _protocol(run: StoredRun) -> EvalProtocol:
 
 
 def _recorded_assets(run: StoredRun, suite: Suite) -> AssetPack:
-    recorded = run.run.get("assets") or {}
+    recorded = run.metadata.assets or {}
     try:
         return suite.resolve_assets(recorded.get("pack") or "auto")
     except SuiteError:
@@ -217,7 +217,7 @@ def _options(suite: Suite, pack: AssetPack, *, draws: bool) -> EnvOptions:
 
 
 def _changed_versions(run: StoredRun, suite: Suite) -> Iterator[str]:
-    recorded = run.run.get("versions") or {}
+    recorded = run.metadata.versions or {}
     for name, now in suite.versions().items():
         if name in recorded and recorded[name] != now:
             yield f"{name} was {recorded[name]} and is {now}"

@@ -82,7 +82,7 @@ def _film(run: StoredRun, record: EpisodeRecord, path: Path) -> str:
     """Film one episode; what is wrong with it, where something is. A film of something else than the record is not kept."""
     try:
         with open_film(path, FPS) as show:
-            verdict = replay(run, record.key, show=show, trusted=run.run["config"]["suite"])  # just played
+            verdict = replay(run, record.key, show=show, trusted=(run.metadata.config or {}).get("suite") or ())  # just run
     except (InputError, SimulationError) as error:
         return str(error)
     if verdict.same:

@@ -151,7 +151,7 @@ def _select(name: str, values: Iterable[str]) -> str:
 
 def provenance(name: str, run: StoredRun) -> str:
     """Everything that run.json says about where the numbers come from."""
-    text = json.dumps({part: run.run[part] for part in FACTS if part in run.run}, indent=2, ensure_ascii=False)
+    text = json.dumps(run.metadata.select(FACTS), indent=2, ensure_ascii=False)
     notes = "".join(f"<p>{escape(note)}</p>" for note in run.notes)
     summary = f"<summary>{escape(name)} <span class='faint'>{escape(str(run.folder))}</span></summary>"
     return f"<details open>{summary}{notes}<pre>{escape(text)}</pre></details>"

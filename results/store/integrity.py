@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from msgspec import UNSET
 
 from ...envs.base import Array
 from ...envs.errors import StoreError
@@ -53,11 +54,11 @@ def actions_digest(actions: Array) -> str:
 
 
 def _run_file(run: StoredRun) -> Iterator[str]:
-    missing = [name for name in NEEDED if not run.run.get(name)]
+    missing = [name for name in NEEDED if not getattr(run.metadata, name)]
     if missing:
         yield f"run.json lacks {', '.join(missing)}: its results cannot be traced"
-    counts: Any = run.run.get("counts")
-    if run.run.get("status") == "finished" and isinstance(counts, dict):
+    counts = run.metadata.counts
+    if run.metadata.status == "finished" and counts is not UNSET and counts is not None:
         errors = sum(record.success is None for record in run.records)
         if (counts.get("done"), counts.get("errors")) != (len(run.records), errors):
             yield (
@@ -75,14 +76,14 @@ def _record(run: StoredRun, record: EpisodeRecord) -> Iterator[str]:
         yield f"protocol is {record.protocol}, the run's is {_part(run, 'protocol', 'name')}"
     if record.assets.get("fingerprint") != _part(run, "assets", "fingerprint"):
         yield f"assets are {record.assets.get('fingerprint')}, the run's are {_part(run, 'assets', 'fingerprint')}"
-    if record.conditions and run.run.get("sessions") and record.conditions not in _conditions(run):
+    if record.conditions and run.metadata.sessions and record.conditions not in _conditions(run):
         yield f"it was played under conditions ({record.conditions}) that no session of the run has"
     if record.success is not None:
         yield from _evidence(run, record)
 
 
 def _conditions(run: StoredRun) -> set[str | None]:
-    return {one.get("conditions") for one in run.run["sessions"]}
+    return {session.get("conditions") for session in run.metadata.sessions or ()}
 
 
 def _evidence(run: StoredRun, record: EpisodeRecord) -> Iterator[str]:
@@ -100,5 +101,4 @@ def _evidence(run: StoredRun, record: EpisodeRecord) -> Iterator[str]:
 
 
 def _part(run: StoredRun, part: str, name: str) -> Any:
-    found = run.run.get(part)
-    return found.get(name) if isinstance(found, dict) else None
+    return (getattr(run.metadata, part) or {}).get(name)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from ...envs.errors import StoreError
 from ...envs.safe_io import parse_json, visible
-from . import conflicts, run_metadata
+from . import conflicts
 from .checksum import ChecksumError, verify_checksum
 from .records import VERSION, EpisodeRecord
+from .run_metadata import RunMetadata
 
 RUN_FILE = "run.json"
 EPISODES_FILE = "episodes.jsonl"
@@ -29,7 +29,7 @@ class StoredRun:
     """A run as read from its folder; reading takes no lock, so it may still be going on."""
 
     folder: Path
-    run: Mapping[str, Any]
+    metadata: RunMetadata
     """Contents of `run.json`."""
     records: tuple[EpisodeRecord, ...]
     """In the order in which the episodes finished."""
@@ -47,10 +47,10 @@ class StoredRun:
 def read_run(folder: Path | str) -> StoredRun:
     """The run in that folder, read without a lock. Raises StoreError where there is none."""
     folder = Path(folder)
-    run = read_run_file(folder)
+    metadata = read_metadata(folder)
     contents = read_episodes(folder)
     contradicting = tuple((key, tuple(records)) for key, records in contents.conflicts.items())
-    return StoredRun(folder, run, tuple(contents.records.values()), tuple(contents.notes), contradicting)
+    return StoredRun(folder, metadata, tuple(contents.records.values()), tuple(contents.notes), contradicting)
 
 
 @dataclass(slots=True)
@@ -88,13 +88,12 @@ class Contents:
         )
 
 
-def read_run_file(folder: Path) -> dict[str, Any]:
-    """Contents of `run.json`. Raises StoreError where there is none."""
+def read_metadata(folder: Path) -> RunMetadata:
+    """Contents of `run.json`. Raises StoreError where it is missing or invalid."""
     path = folder / RUN_FILE
     try:
-        run = parse_json(visible(path.read_bytes()))
-        if isinstance(run, dict):
-            run_metadata.check(run)
+        values = parse_json(visible(path.read_bytes()))
+        metadata = RunMetadata.from_json(values) if isinstance(values, dict) else None
     except NotADirectoryError:
         raise StoreError(f"{folder} is not a run, which is a folder with a {RUN_FILE}; name the folder") from None
     except FileNotFoundError:
@@ -103,9 +102,9 @@ def read_run_file(folder: Path) -> dict[str, Any]:
         raise StoreError(f"{path} cannot be read: {error.strerror}; check its owner and mode with `ls -l {path}`") from None
     except ValueError as error:
         raise StoreError(f"{path} is not what it should be: {error}; look at it with `python -m json.tool {path}`") from None
-    if not isinstance(run, dict):
+    if metadata is None:
         raise StoreError(f"{path} holds no JSON object; look at it with `python -m json.tool {path}`")
-    return run
+    return metadata
 
 
 def read_episodes(folder: Path) -> Contents:

@@ -1,45 +1,59 @@
-"""What `run.json` may hold, as types: what readers of a run rely on, whoever wrote it. Meanings: docs/reference/records.md."""
+"""`run.json` as one type: written by runs, merges and trials, read by every reader. Reference: docs/reference/records.md.
+
+A field that a file lacks is `UNSET`, which is falsy and stays absent when the file is written again. Unknown fields (of a newer
+version) are kept: in `other` at the top level, in place in nested objects.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Required, TypedDict
+from collections.abc import Iterable, Mapping
+from typing import Any, Required, Self, TypedDict
 
 import msgspec
+from msgspec import UNSET, UnsetType
+
+Json = dict[str, Any]
 
 
-class PolicyPart(TypedDict, total=False):
+class PolicyFields(TypedDict, total=False):
     """`policy`."""
 
     name: str
-    args: dict[str, Any]
+    args: Json
+    """Arguments given with `--policy-arg`."""
     marks: list[str]
-    fingerprint: dict[str, Any] | None
+    """Tags such as `untrained`, `privileged`."""
+    fingerprint: Json | None
+    """The policy's own description of itself; absent until it was first loaded."""
 
 
-class ProtocolPart(TypedDict, total=False):
-    """`protocol`."""
+class ProtocolFields(TypedDict, total=False):
+    """`protocol`, besides its numbers."""
 
     name: str
     version: int
+    source: str
 
 
-class AssetsPart(TypedDict, total=False):
+class AssetsFields(TypedDict, total=False):
     """`assets`."""
 
     pack: str | None
     fingerprint: str | None
+    """16 hex digits."""
     path: str | None
+    """Folder of the pack."""
 
 
-class ConfigPart(TypedDict, total=False):
-    """`config`, as far as tables read it."""
+class ConfigFields(TypedDict, total=False):
+    """`config`, besides options that readers here do not use."""
 
+    suite: Any
     max_steps: int | None
 
 
-class UntilPart(TypedDict, total=False):
-    """`until`."""
+class UntilFields(TypedDict, total=False):
+    """`until`: the verdict of `results.statistics.sequential`."""
 
     stop: Required[bool]
     text: Required[str]
@@ -56,8 +70,8 @@ class UntilPart(TypedDict, total=False):
     log_wealth_worse: list[float]
 
 
-class UtilisationPart(TypedDict, total=False):
-    """`utilisation`."""
+class UtilisationFields(TypedDict, total=False):
+    """`utilisation`; seconds."""
 
     wall_s: float
     policy_s: float
@@ -65,65 +79,121 @@ class UtilisationPart(TypedDict, total=False):
     workers: int
 
 
-class SessionPart(TypedDict, total=False):
+class SessionFields(TypedDict, total=False):
     """One of `sessions`."""
 
     started: str | None
     finished: str | None
     status: str | None
-    versions: dict[str, Any] | None
-    commit: dict[str, Any] | None
-    hardware: dict[str, Any] | None
-    platform: dict[str, Any] | None
+    """As the run's, or `killed`."""
+    versions: Json | None
+    commit: Json | None
+    hardware: Json | None
+    platform: Json | None
     gl: dict[str, str | None] | None
     policy_fingerprint: str
+    """Digest."""
     conditions: str
+    """Digest of everything that can change results."""
 
 
-class UnfinishedPart(TypedDict):
+class StartCounts(TypedDict):
     """One of `unfinished`."""
 
     attempts: int
     policy_losses: int
 
 
-class MergedPart(TypedDict, total=False):
-    """One of `merged`, as far as readers print it."""
+class SourceFields(TypedDict, total=False):
+    """One of `merged`."""
 
     name: str
     folder: str
     status: str | None
     counts: dict[str, int] | None
+    until: UntilFields | None
 
 
-class RunFile(TypedDict, total=False):
-    """`run.json`; fields that are not named here are taken as they are."""
+class RunMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """Configuration, versions, hardware and counts of a run: the contents of `run.json`."""
 
-    name: str
-    status: str
-    created: str | None
-    finished: str | None
-    suites: list[str]
-    backend: str | None
-    config: ConfigPart | None
-    protocol: ProtocolPart | None
-    policy: PolicyPart | None
-    assets: AssetsPart | None
-    gl: dict[str, str | None] | None
-    versions: dict[str, Any] | None
-    counts: dict[str, int] | None
-    until: UntilPart | None
-    order_seed: int
-    utilisation: UtilisationPart | None
-    resumed: list[str]
-    sessions: list[SessionPart]
-    unfinished: dict[str, UnfinishedPart]
-    merged: list[MergedPart]
+    version: int | UnsetType = UNSET
+    """Record format."""
+    name: str | UnsetType = UNSET
+    """Folder name."""
+    status: str | UnsetType = UNSET
+    """`running`, `finished`, `interrupted` or `failed`."""
+    created: str | UnsetType | None = UNSET
+    """UTC time, ISO 8601."""
+    finished: str | UnsetType | None = UNSET
+    """UTC time, ISO 8601; null while the run is unfinished."""
+    command: Any = UNSET
+    """Command line as typed."""
+    passed: Any = UNSET
+    """Options given."""
+    config: ConfigFields | UnsetType | None = UNSET
+    """Options in force; can be fed back with `--config`."""
+    suites: list[str] | UnsetType = UNSET
+    """Suite names."""
+    backend: str | UnsetType | None = UNSET
+    """Simulator backend of the suite; empty where it has only one."""
+    protocol: ProtocolFields | UnsetType | None = UNSET
+    """The complete protocol."""
+    policy: PolicyFields | UnsetType | None = UNSET
+    """Name, arguments and fingerprint of the policy."""
+    assets: AssetsFields | UnsetType | None = UNSET
+    """Asset pack."""
+    gl: dict[str, str | None] | UnsetType | None = UNSET
+    """`backend` and `renderer` that rendered the images."""
+    versions: Json | UnsetType | None = UNSET
+    """Package versions of the first session."""
+    commit: Any = UNSET
+    """Git commit of nora-bench in the first session."""
+    hardware: Any = UNSET
+    """Hardware of the first session."""
+    platform: Any = UNSET
+    """Operating system and Python of the first session."""
+    counts: dict[str, int] | UnsetType | None = UNSET
+    """Episodes `planned`, `done`, `errors`, and `repeated`: planned seeds that can only repeat others."""
+    order_seed: int | UnsetType = UNSET
+    """Seed of the order of initial states of a run by rounds."""
+    utilisation: UtilisationFields | UnsetType | None = UNSET
+    """Seconds of wall clock, policy and workers."""
+    resumed: list[str] | UnsetType = UNSET
+    """UTC times at which the run was resumed."""
+    sessions: list[SessionFields] | UnsetType = UNSET
+    """The first session and one per `--resume`."""
+    unfinished: dict[str, StartCounts] | UnsetType = UNSET
+    """Key -> starts of an episode that has no record."""
+    until: UntilFields | UnsetType | None = UNSET
+    """Last verdict of `--until`."""
+    merged: list[SourceFields] | UnsetType = UNSET
+    """Runs that `nora-bench merge` joined."""
+    other: Json = {}
+    """Fields that this version does not know; not a field of the file."""
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The metadata in a parsed `run.json`. Raises ValueError naming the field that has another type."""
+        known = {name: value for name, value in values.items() if name in FIELDS}
+        try:
+            msgspec.convert(known, cls)  # checks the types; its result lacks unknown fields of nested objects
+        except msgspec.ValidationError as error:
+            raise ValueError(str(error)) from None
+        return cls(**known, other={name: value for name, value in values.items() if name not in FIELDS})
+
+    def to_json(self) -> Json:
+        """JSON-able, without the fields that are not set."""
+        return {**self.select(FIELDS), **self.other}
+
+    def select(self, names: Iterable[str]) -> Json:
+        """Those of the named fields that are set: name -> value."""
+        return {name: value for name in names if (value := getattr(self, name)) is not UNSET}
+
+    def update(self, **fields: Any) -> Self:
+        """A copy with other values in some fields."""
+        return msgspec.structs.replace(self, **fields)
 
 
-def check(run: Mapping[str, Any]) -> None:
-    """Raises ValueError naming the field that is not of its type."""
-    try:
-        msgspec.convert(run, RunFile)
-    except msgspec.ValidationError as error:
-        raise ValueError(str(error)) from None
+FIELDS = tuple(name for name in RunMetadata.__struct_fields__ if name != "other")
+"""Names of the fields of `run.json`."""

@@ -14,7 +14,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +27,9 @@ from ...envs.errors import DiskError, StoreError
 from ...envs.paths import nearest_folder
 from .checksum import with_checksum
 from .locking import hold
-from .reader import DECODER, EPISODES_FILE, RUN_FILE, Contents, read_episodes, read_run_file
+from .reader import DECODER, EPISODES_FILE, RUN_FILE, Contents, read_episodes, read_metadata
 from .records import VERSION, EpisodeRecord
+from .run_metadata import RunMetadata
 from .started import STARTED_FILE, StartedFile
 
 ACTIONS_FOLDER = "actions"
@@ -41,52 +42,48 @@ __all__ = ["LockedFile", "Store", "hold", "safe_name"]
 class Store:
     """A run's folder, open for writing by this process alone."""
 
-    def __init__(self, folder: Path, held: LockedFile, run: Mapping[str, Any], contents: Contents) -> None:
+    def __init__(self, folder: Path, lock: LockedFile, metadata: RunMetadata, contents: Contents) -> None:
         self.folder = folder
-        self._held = held
-        self._handle = held.handle
-        self._run = dict(run)
+        self.metadata = metadata
+        """Contents of `run.json`."""
+        self._lock = lock
+        self._handle = lock.handle
         self._contents = contents
         self._begun = StartedFile(folder)
 
     @classmethod
-    def create(cls, folder: Path | str, run_json: Mapping[str, Any]) -> Store:
-        """A new run. `version` is added to `run_json`. Raises StoreError where the folder holds a run already."""
+    def create(cls, folder: Path | str, metadata: RunMetadata) -> Store:
+        """A new run; sets `version` of its metadata. Raises StoreError if the folder already contains a run."""
         folder = Path(folder)
         with _disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        held = _lock(folder)
+        lock = _lock(folder)
         try:
-            if (folder / RUN_FILE).exists() or os.fstat(held.handle.fileno()).st_size:
+            if (folder / RUN_FILE).exists() or os.fstat(lock.handle.fileno()).st_size:
                 raise StoreError(
                     f"{folder} already holds a run; "
                     f"continue it with `nora-bench run --resume --out {folder}` or choose another --out"
                 )
-            run = {"version": VERSION, **run_json}
+            metadata = metadata.update(version=VERSION)
             _clear(folder)
-            _replace(folder / RUN_FILE, _run_bytes(run))
+            _replace(folder / RUN_FILE, _run_bytes(metadata))
         except BaseException:
-            held.close()
+            lock.close()
             raise
-        return cls(folder, held, run, Contents())
+        return cls(folder, lock, metadata, Contents())
 
     @classmethod
     def open(cls, folder: Path | str) -> Store:
         """The run in that folder, to be continued. Raises StoreError where there is none, StoreLocked where it is written to."""
         folder = Path(folder)
-        run = read_run_file(folder)
-        held = _lock(folder)
+        metadata = read_metadata(folder)
+        lock = _lock(folder)
         try:
             _clear(folder)
-            return cls(folder, held, run, read_episodes(folder))
+            return cls(folder, lock, metadata, read_episodes(folder))
         except BaseException:
-            held.close()
+            lock.close()
             raise
-
-    @property
-    def run(self) -> dict[str, Any]:
-        """Contents of `run.json`, a copy."""
-        return dict(self._run)
 
     @property
     def notes(self) -> list[str]:
@@ -139,11 +136,11 @@ class Store:
         with _disk_errors(self.folder / STARTED_FILE):
             self._begun.clear()
 
-    def update_run(self, **fields: Any) -> None:
-        """Set top-level fields of `run.json`; readers see the old file or the new one, never a part."""
-        run = {**self._run, **fields}
-        _replace(self.folder / RUN_FILE, _run_bytes(run))
-        self._run = run
+    def update_metadata(self, **fields: Any) -> None:
+        """Set fields of `run.json`; readers see the old file or the new one, never a part."""
+        metadata = self.metadata.update(**fields)
+        _replace(self.folder / RUN_FILE, _run_bytes(metadata))
+        self.metadata = metadata
 
     def write_actions(self, key: str, array: np.ndarray) -> str:
         """Keep an episode's executed actions, [steps, action size] float64. Returns the path inside the folder."""
@@ -165,7 +162,7 @@ class Store:
     def close(self) -> None:
         """Give the lock back; nothing can be appended after."""
         self._begun.close()
-        self._held.close()
+        self._lock.close()
 
     def __enter__(self) -> Store:
         return self
@@ -229,9 +226,9 @@ def _line(record: EpisodeRecord) -> bytes:
     return with_checksum(line) + b"\n"
 
 
-def _run_bytes(run: Mapping[str, Any]) -> bytes:
+def _run_bytes(metadata: RunMetadata) -> bytes:
     try:
-        return (json.dumps(run, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        return (json.dumps(metadata.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
     except (TypeError, ValueError) as error:
         raise StoreError(
             f"{RUN_FILE} cannot be written: {error}; its values must be plain JSON, see `docs/reference/records.md`"

@@ -175,9 +175,9 @@ def _told(group: Group, found: Conditions) -> Iterable[str]:
     if found.machines > 1:
         yield f"played under {found.machines} different sets of conditions (see `nora-bench show`)"
     if found.stopped:
-        until = group.run.run.get("until") or {}
+        until = group.run.metadata.until
         yield f"stopped early ({found.stopped})"
-        if until.get("stop"):
+        if until and until["stop"]:
             bounds = f"{100 * until['low']:.1f} to {100 * until['high']:.1f}"
             yield f"the interval over all tasks that is valid under this rule is {bounds}"
     yield from action_warnings(group.run, group.records)

@@ -33,6 +33,7 @@ from nora_bench.harness.execution.runner import RunLimits, Runner
 from nora_bench.harness.execution.worker_process import WorkerSetup
 from nora_bench.harness.planning.plan import EvalSetup
 from nora_bench.policies.base import ActionChunk, BasePolicy
+from nora_bench.results.store.run_metadata import RunMetadata
 from nora_bench.results.store.writer import Store
 from rich.console import Console
 
@@ -63,7 +64,7 @@ def play(workers: int, decisions: int, cameras: tuple[str, ...], size: int, cann
     protocol = fakes.protocol(max_steps={"toy": STEPS}, image_size=size)
     episodes = [EpisodeSpec("toy", i % 3, i, 0, protocol.name) for i in range(decisions // STEPS)]
     policy = Idle(cameras)
-    with tempfile.TemporaryDirectory() as folder, Store.create(Path(folder) / "run", {}) as store:
+    with tempfile.TemporaryDirectory() as folder, Store.create(Path(folder) / "run", RunMetadata()) as store:
         (store.folder / "logs").mkdir()
         python = canned_python(Path(folder)) if canned else sys.executable
         runner = Runner(

@@ -120,8 +120,8 @@ def wrong(bench: Bench, strike: Strike, kept: Mapping[str, EpisodeRecord]) -> It
         yield f"verify finds {found}"
     if strike.lasting and not re.search(strike.lasting, "\n".join(faults(run))):
         yield f"verify does not find {strike.lasting!r}: {faults(run)}"
-    if run.run["status"] != "finished":
-        yield f"its status is {run.run['status']}"
+    if run.metadata.status != "finished":
+        yield f"its status is {run.metadata.to_json()['status']}"
     yield from _left_behind(bench, run.records)
 
 

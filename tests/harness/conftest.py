@@ -17,7 +17,7 @@ class Played:
 
     @property
     def run(self):
-        return read_run(self.folder).run
+        return read_run(self.folder).metadata.to_json()
 
     @property
     def records(self):

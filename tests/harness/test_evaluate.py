@@ -22,7 +22,7 @@ def test_the_same_episodes_are_played_as_on_the_command_line(bench, policy):
     played = bench("--episodes", 2, "--tasks", "0,2", "--seeds", 2, policy="fakes:Stagger")
     run = nora_bench.evaluate(policy, suite="fakes:toy", episodes=2, tasks="0,2", seeds=2)
     assert trajectories(run) == played.trajectories
-    assert run.run["status"] == "finished"
+    assert run.metadata.status == "finished"
 
 
 def test_a_policy_that_is_alive_is_left_open():
@@ -44,7 +44,7 @@ def test_every_evaluation_has_a_folder_of_its_own(tmp_path):
     folders = [nora_bench.evaluate(Walk(), suite="fakes:toy", episodes=1).folder for _ in range(2)]
     assert [folder.as_posix() for folder in folders] == ["runs/toy-walk", "runs/toy-walk-2"]
     named = nora_bench.evaluate(Walk(), suite="fakes:toy", episodes=1, name="mine", out=tmp_path / "here")
-    assert (named.folder, named.run["policy"]["name"]) == (tmp_path / "here", "mine")
+    assert (named.folder, named.metadata.policy["name"]) == (tmp_path / "here", "mine")
 
 
 def test_nothing_is_printed_unless_asked_for(capsys):

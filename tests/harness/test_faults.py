@@ -265,8 +265,8 @@ def test_a_stopped_run_keeps_what_it_has_and_says_how_to_go_on(started, number):
     assert f"nora-bench run --resume --out {folder}" in err
     assert "Traceback" not in err
     run = read_run(folder)
-    assert run.run["status"] == "interrupted"
-    assert run.run["counts"]["done"] == len(run.records) > 0
+    assert run.metadata.status == "interrupted"
+    assert run.metadata.counts["done"] == len(run.records) > 0
 
 
 def test_a_killed_run_takes_its_workers_along_and_can_be_resumed(started, bench):

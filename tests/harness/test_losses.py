@@ -60,7 +60,7 @@ def test_losses_survive_a_session_that_does_not_reach_their_episode(bench, tmp_p
     unfinished = first.run["unfinished"]
     assert 1 <= len(unfinished) <= 3
     with Store.open(first.folder) as store:
-        store.update_run(unfinished={**unfinished, KEY: {"attempts": 4, "policy_losses": 3}})
+        store.update_metadata(unfinished={**unfinished, KEY: {"attempts": 4, "policy_losses": 3}})
     (tmp_path / "notes" / "0").unlink()
     again = bench("--resume", "--workers", 1, policy="losing:Crasher")
     assert again.code == 4
@@ -81,7 +81,7 @@ def test_a_policy_that_kills_the_run_leaves_its_episode_begun(bench, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     command = [Path(sys.executable).with_name("nora-bench"), "run", *args]
     assert subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 1
-    assert read_run(tmp_path / "run").run["status"] == "running"
+    assert read_run(tmp_path / "run").metadata.status == "running"
     again = bench("--resume", policy="losing:Crasher")
     assert [session["status"] for session in again.run["sessions"]] == ["killed", "finished"]
     assert [*losses(again).values()] == [(2, 0)], "nobody knows who killed it, and it was begun twice"
@@ -98,7 +98,7 @@ def test_a_policy_cannot_keep_its_losses_out_of_the_file(bench, tmp_path):
 def test_attempts_of_earlier_sessions_cost_no_retries(bench, trouble):
     first = bench("--episodes", 2, "--max-steps", 1)
     with Store.open(first.folder) as store:
-        store.update_run(unfinished={KEY: {"attempts": 7, "policy_losses": 0}})
+        store.update_metadata(unfinished={KEY: {"attempts": 7, "policy_losses": 0}})
     lines = (first.folder / "episodes.jsonl").read_text().splitlines(keepends=True)
     (first.folder / "episodes.jsonl").write_text("".join(line for line in lines if KEY not in line))
     (first.folder / "trouble").mkdir()

@@ -47,16 +47,16 @@ def test_all_episodes_are_kept_and_what_both_have_once(merged, two):
 
 def test_the_merged_run_says_what_it_is_made_of(merged, two):
     _, run = merged(*two)
-    config = run.run["config"]
+    config = run.metadata.config
     assert (config["tasks"], config["init_states"], config["seeds"]) == ([], [0, 1, 2], [0])
-    assert run.run["counts"] == {"planned": 8, "repeated": 0, "done": 8, "errors": 0}
-    assert run.run["status"] == "finished"
-    assert [(source["name"], source["counts"]["done"], source["status"]) for source in run.run["merged"]] == [
+    assert run.metadata.counts == {"planned": 8, "repeated": 0, "done": 8, "errors": 0}
+    assert run.metadata.status == "finished"
+    assert [(source["name"], source["counts"]["done"], source["status"]) for source in run.metadata.merged] == [
         ("a", 6, "finished"),
         ("b", 4, "finished"),
     ]
-    assert [session["run"] for session in run.run["sessions"]] == ["a", "b"]
-    assert {record.conditions for record in run.records} == {session["conditions"] for session in run.run["sessions"]}
+    assert [session["run"] for session in run.metadata.sessions] == ["a", "b"]
+    assert {record.conditions for record in run.records} == {session["conditions"] for session in run.metadata.sessions}
 
 
 def test_a_merged_run_holds_and_can_be_replayed(merged, two, cli):
@@ -83,7 +83,7 @@ def test_a_merged_run_can_be_merged_again(merged, two, bench):
     c = bench("--init-states", "3", "--workers", 1, out="c")
     _, again = merged(run, c, out="more")
     assert {record.origin for record in again.records} == {"a", "b", "c"}
-    assert [source["name"] for source in again.run["merged"][0]["merged"]] == ["a", "b"]
+    assert [source["name"] for source in again.metadata.merged[0]["merged"]] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_runs_that_are_not_of_one_kind_are_refused(cli, bench, tmp_path, args, m
 def test_what_a_run_says_of_itself_is_compared(cli, two, tmp_path, change, says):
     a, b = two
     with Store.open(b.folder) as store:
-        store.update_run(**change)
+        store.update_metadata(**change)
     ended = cli("merge", a.folder, b.folder, "--out", tmp_path / "all")
     assert ended.code == 2
     assert says in ended.err
@@ -132,7 +132,7 @@ def test_other_differences_are_told_and_kept(cli, merged, bench, monkeypatch):
     b = bench("--init-states", 1, "--workers", 1, out="b")
     told, run = merged(a, b)
     assert told["differences"] == {"versions.numpy": [np.__version__, "99.0"]}
-    assert run.run["versions"]["numpy"] == f"{np.__version__} / 99.0"
+    assert run.metadata.versions["numpy"] == f"{np.__version__} / 99.0"
     assert len({record.conditions for record in run.records}) == 2
     assert "6 were played under 2 different conditions" in cli("show", run.folder).out
 
@@ -147,7 +147,7 @@ def test_an_episode_with_two_outcomes_keeps_both_lines_and_counts_as_an_error(cl
     assert {(record.origin, record.success) for record in records} == {("a", True), ("b", False)}
     assert len({record.actions for record in records}) == 2
     assert [record.success for record in run.records if record.key == key] == [None]
-    assert run.run["counts"]["errors"] == 1
+    assert run.metadata.counts["errors"] == 1
     assert cli("verify", run.folder, "--sample", 0).code == 1
 
 
@@ -165,14 +165,14 @@ def test_losses_on_one_machine_count_where_another_has_the_episode(merged, two):
     a, b = two
     key = "toy/task0/init2/seed0@toy/plain"
     with Store.open(a.folder) as store:
-        store.update_run(
+        store.update_metadata(
             status="failed", unfinished={key: {"attempts": 2, "policy_losses": 2}, "never": {"attempts": 1, "policy_losses": 0}}
         )
     _, run = merged(a, b)
     (record,) = (record for record in run.records if record.key == key)
     assert (record.attempts, record.policy_losses) == (3, 2)
-    assert run.run["unfinished"] == {"never": {"attempts": 1, "policy_losses": 0}}
-    assert run.run["status"] == "failed"
+    assert run.metadata.unfinished == {"never": {"attempts": 1, "policy_losses": 0}}
+    assert run.metadata.status == "failed"
 
 
 def test_of_two_alike_the_one_that_was_lost_more_often_is_kept(merged, two):
@@ -199,11 +199,11 @@ def test_the_verdict_of_a_source_is_not_the_merged_runs(merged, two):
     a, b = two
     verdict = {"stop": True, "text": "clear", "low": 0.0, "high": 1.0, "rounds": 1, "episodes": 6, "planned": 6, "saved": 0.0}
     with Store.open(a.folder) as store:
-        store.update_run(until=verdict, config={**store.run["config"], "until": "width<5"})
+        store.update_metadata(until=verdict, config={**store.metadata.config, "until": "width<5"})
     _, run = merged(a, b)
-    assert "until" not in run.run
-    assert run.run["config"]["until"] is None
-    assert run.run["merged"][0]["until"] == verdict
+    assert "until" not in run.metadata.to_json()
+    assert run.metadata.config["until"] is None
+    assert run.metadata.merged[0]["until"] == verdict
 
 
 def test_two_runs_of_one_name_keep_apart(cli, bench, tmp_path, merged):

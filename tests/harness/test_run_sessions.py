@@ -5,6 +5,7 @@ import json
 import pytest
 from nora_bench.harness import run_sessions
 from nora_bench.harness.planning import provenance
+from nora_bench.results.store.run_metadata import RunMetadata
 from nora_bench.results.store.writer import Store
 
 
@@ -73,8 +74,8 @@ def test_lines_of_another_machine_are_told_by_their_conditions(half, bench, cli)
 
 def test_a_session_without_an_end_was_killed(half, bench):
     with Store.open(half.folder) as store:
-        (session,) = store.run["sessions"]
-        store.update_run(status="running", sessions=[{**session, "status": "running", "finished": None}])
+        (session,) = store.metadata.sessions
+        store.update_metadata(status="running", sessions=[{**session, "status": "running", "finished": None}])
     resumed = bench("--resume")
     assert [session["status"] for session in resumed.run["sessions"]] == ["killed", "finished"]
 
@@ -110,6 +111,10 @@ GL = {"backend": "egl", "renderer": "H200"}
 VERSIONS = {"mujoco": "3.3.2", "nora-bench": "1.0", "cpu": "this"}
 
 
+def conditions(run, gl, versions):
+    return run_sessions.conditions(RunMetadata.from_json(run), gl, versions)
+
+
 @pytest.mark.parametrize(
     ("run", "gl", "versions"),
     [
@@ -124,13 +129,13 @@ VERSIONS = {"mujoco": "3.3.2", "nora-bench": "1.0", "cpu": "this"}
     ],
 )
 def test_what_can_change_results_changes_the_conditions(run, gl, versions):
-    assert run_sessions.conditions({**BASE, **run}, gl, versions) != run_sessions.conditions(BASE, GL, VERSIONS)
+    assert conditions({**BASE, **run}, gl, versions) != conditions(BASE, GL, VERSIONS)
 
 
 def test_what_cannot_change_results_does_not():
     other = {**BASE, "config": {"max_steps": None, "workers": 9}, "assets": {**BASE["assets"], "path": "/there"}}
     versions = {**VERSIONS, "nora-bench": "2.0", "cpu": "that"}
-    assert run_sessions.conditions(other, GL, versions) == run_sessions.conditions(BASE, GL, VERSIONS)
+    assert conditions(other, GL, versions) == conditions(BASE, GL, VERSIONS)
 
 
 def test_a_contradicted_episode_is_not_played_again(half, bench):

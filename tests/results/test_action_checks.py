@@ -7,6 +7,7 @@ import pytest
 from nora_bench.envs.specs import ActionConvention
 from nora_bench.results.action_checks import action_warnings, measure
 from nora_bench.results.store.reader import StoredRun
+from nora_bench.results.store.run_metadata import RunMetadata
 
 LIBERO = ActionConvention(translation=(0, 1, 2), gripper=6)
 
@@ -18,7 +19,7 @@ def warned(record, *episodes, max_steps=None, termination="budget"):
         record(key=f"k{n}", steps=len(a), success=success, termination=termination, action_checks=measure(a, LIBERO))
         for n, a in enumerate(episodes)
     ]
-    return list(action_warnings(StoredRun(Path("run"), {"config": {"max_steps": max_steps}}, tuple(records)), records))
+    return list(action_warnings(StoredRun(Path("run"), RunMetadata(config={"max_steps": max_steps}), tuple(records)), records))
 
 
 def reaching(steps=100):

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from nora_bench.results.summary import find, summarise
+from nora_bench.results.summary import find_episode, summarise
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_seconds_are_summed_by_phase(goal):
 
 def test_a_misspelt_key_names_the_nearest(goal):
     with pytest.raises(KeyError, match="did you mean libero_goal/task_0/init0"):
-        find(goal, "libero_goal/task_0/init0/seed0@libero/openvl")
+        find_episode(goal, "libero_goal/task_0/init0/seed0@libero/openvl")
 
 
 def test_show_prints_what_failed_and_where_the_time_went(cli, goal):

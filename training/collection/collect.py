@@ -143,7 +143,7 @@ def collect(collection: Collection, store: Any, gl: Backend, console: Console) -
 
     while (plan := collection.next_round()).episodes:
         everything = Plan((*_specs(collection, store.keys()), *plan.episodes), 0)
-        store.update_run(counts={**store.run["counts"], "planned": len(everything.episodes)})
+        store.update_metadata(counts={**(store.metadata.counts or {}), "planned": len(everything.episodes)})
         run_session(
             replace(collection.prepared, plan=everything),
             store,
@@ -151,7 +151,7 @@ def collect(collection: Collection, store: Any, gl: Backend, console: Console) -
             console,
             on_record=lambda r: _keep(collection, store.folder, r),
         )
-    return store.run
+    return store.metadata.to_json()
 
 
 def _specs(collection: Collection, keys: set[str]) -> Iterator[EpisodeSpec]:

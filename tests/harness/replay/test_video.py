@@ -41,7 +41,7 @@ def test_all_are_filmed_step_by_step(bench):
 
 def test_filming_changes_no_result_and_comes_when_the_run_is_over(bench, monkeypatch):
     def film(run, *args):
-        statuses.append(run.run["status"])
+        statuses.append(run.metadata.status)
         return film_run(run, *args)
 
     statuses, film_run = [], video.film_run

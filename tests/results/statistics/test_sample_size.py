@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from nora_bench.results import layouts
 from nora_bench.results.statistics.exact import sign_flip_p
-from nora_bench.results.statistics.sample_size import columns, kish, likeness, power, smallest_difference, states_needed
+from nora_bench.results.statistics.sample_size import column_plans, kish, likeness, power, smallest_difference, states_needed
 
 
 def play(rng, rate, states, seeds, alike):
@@ -76,7 +76,7 @@ def test_tasks_of_unequal_size_are_worth_fewer_states():
 
 def test_columns_are_the_tables_with_states_and_looks():
     scenes = [("simpler-vm", "move_near", look, state) for look in ("a", "b") for state in range(60)]
-    (column,) = columns(layouts.get("nora15/table1"), scenes, seeds=3)
+    (column,) = column_plans(layouts.get("nora15/table1"), scenes, seeds=3)
     assert (column.name, column.states, column.repeats, column.available) == ("VM Move Near", pytest.approx(60), 6, 60)
 
 

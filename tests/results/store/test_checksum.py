@@ -4,6 +4,7 @@ import zlib
 import pytest
 from nora_bench.results.store.checksum import ChecksumError, verify_checksum, with_checksum
 from nora_bench.results.store.reader import read_run
+from nora_bench.results.store.run_metadata import RunMetadata
 from nora_bench.results.store.writer import Store
 
 LINE = b'{"key":"k","success":true,"steps":12}'
@@ -32,7 +33,7 @@ def test_lines_without_our_seal_are_left_to_the_reader(line):
 
 
 def test_a_result_that_was_turned_does_not_count(tmp_path, record):
-    with Store.create(tmp_path / "run", {}) as store:
+    with Store.create(tmp_path / "run", RunMetadata()) as store:
         store.append(record(init=0))
         store.append(record(init=1))
     path = tmp_path / "run" / "episodes.jsonl"

@@ -11,6 +11,7 @@ import pytest
 from nora_bench.envs.errors import DiskError, StoreLocked
 from nora_bench.harness.errors import exit_code
 from nora_bench.results.store import locking
+from nora_bench.results.store.run_metadata import RunMetadata
 from nora_bench.results.store.writer import Store
 from nora_bench.training.engine.checkpoints import claimed
 from nora_bench.training.engine.config import TrainingError
@@ -30,7 +31,7 @@ def refuse(monkeypatch, number):
 
 
 def test_a_run_is_written_and_gone_on_with_without_locks(lockless, record, tmp_path):
-    with Store.create(tmp_path / "run", {}) as store:
+    with Store.create(tmp_path / "run", RunMetadata()) as store:
         store.append(record())
     with Store.open(tmp_path / "run") as store:
         assert len(store.records()) == 1
@@ -39,14 +40,14 @@ def test_a_run_is_written_and_gone_on_with_without_locks(lockless, record, tmp_p
 
 def test_a_second_writer_is_told_who_writes(lockless, tmp_path):
     told = f"process {os.getpid()} on {socket.gethostname()}.*rm .*writer"
-    with Store.create(tmp_path / "run", {}), pytest.raises(StoreLocked, match=told):
+    with Store.create(tmp_path / "run", RunMetadata()), pytest.raises(StoreLocked, match=told):
         Store.open(tmp_path / "run")
     with Store.open(tmp_path / "run"):
         pass
 
 
 def test_the_mark_of_a_process_that_was_killed_counts_for_nothing(lockless, tmp_path):
-    Store.create(tmp_path / "run", {}).close()
+    Store.create(tmp_path / "run", RunMetadata()).close()
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     mark = tmp_path / "run" / "episodes.jsonl.writer"
@@ -58,7 +59,7 @@ def test_the_mark_of_a_process_that_was_killed_counts_for_nothing(lockless, tmp_
 
 @pytest.mark.parametrize("content", [json.dumps(["another-machine", 1, 1.0]), "", "[]"], ids=["elsewhere", "empty", "short"])
 def test_a_mark_that_cannot_be_judged_here_is_left_to_the_user(lockless, tmp_path, content):
-    Store.create(tmp_path / "run", {}).close()
+    Store.create(tmp_path / "run", RunMetadata()).close()
     (tmp_path / "run" / "episodes.jsonl.writer").write_text(content)
     with pytest.raises(StoreLocked, match="rm "):
         Store.open(tmp_path / "run")
@@ -74,5 +75,5 @@ def test_a_training_folder_is_claimed_without_locks(lockless, tmp_path):
 def test_another_refusal_is_not_taken_for_a_writer(monkeypatch, tmp_path):
     refuse(monkeypatch, errno.EIO)
     with pytest.raises(DiskError, match="Input/output error") as caught:
-        Store.create(tmp_path / "run", {})
+        Store.create(tmp_path / "run", RunMetadata())
     assert exit_code(caught.value) == 3

@@ -12,6 +12,7 @@ import pytest
 from nora_bench.envs.errors import StoreError, StoreLocked
 from nora_bench.results.store.reader import read_run
 from nora_bench.results.store.records import EpisodeRecord
+from nora_bench.results.store.run_metadata import RunMetadata
 from nora_bench.results.store.writer import Store
 
 
@@ -37,7 +38,7 @@ def record(seed: int = 0, **fields) -> EpisodeRecord:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A closed run of three episodes."""
-    with Store.create(tmp_path / "run", {"config": {}}) as store:
+    with Store.create(tmp_path / "run", RunMetadata(config={})) as store:
         for seed in range(3):
             store.append(record(seed))
     return tmp_path / "run"
@@ -66,7 +67,7 @@ def test_an_open_run_knows_its_keys(folder):
 
 def test_creating_over_a_run_is_refused_with_the_resume_command(folder):
     with pytest.raises(StoreError, match="--resume"):
-        Store.create(folder, {})
+        Store.create(folder, RunMetadata())
 
 
 def test_opening_a_folder_that_is_no_run_says_so(tmp_path):
@@ -148,15 +149,15 @@ def test_values_that_could_not_be_read_back_are_refused(folder, bad):
 
 def test_run_json_is_updated_and_the_rest_of_it_stays(folder):
     with Store.open(folder) as store:
-        store.update_run(finished="now")
-        assert store.run == {"version": 1, "config": {}, "finished": "now"}
-    assert read_run(folder).run["finished"] == "now"
+        store.update_metadata(finished="now")
+        assert store.metadata.to_json() == {"version": 1, "config": {}, "finished": "now"}
+    assert read_run(folder).metadata.finished == "now"
 
 
 def test_an_update_that_is_not_json_leaves_the_old_file(folder):
     with Store.open(folder) as store, pytest.raises(StoreError, match=r"run\.json"):
-        store.update_run(config={1, 2})
-    assert read_run(folder).run["config"] == {}
+        store.update_metadata(config={1, 2})
+    assert read_run(folder).metadata.config == {}
 
 
 def test_actions_come_back_as_float64(folder):
@@ -237,8 +238,9 @@ def test_a_killed_writer_leaves_whole_lines_and_no_lock(tmp_path):
     script = """
 import json, os, signal, sys
 from nora_bench.results.store.records import EpisodeRecord
+from nora_bench.results.store.run_metadata import RunMetadata
 from nora_bench.results.store.writer import Store
-store = Store.create(sys.argv[1], {})
+store = Store.create(sys.argv[1], RunMetadata())
 store.append(EpisodeRecord.from_json(json.loads(sys.argv[2])))
 os.kill(os.getpid(), signal.SIGKILL)
 """

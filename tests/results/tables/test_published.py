@@ -54,7 +54,7 @@ def test_every_printed_cell_is_there(id, count):
     assert len(published.cells(layouts.get(id))) == count
 
 
-@pytest.mark.parametrize(("layout", "model", "item"), MEANS, ids=lambda x: getattr(x, "id", getattr(x, "name", x)))
+@pytest.mark.parametrize(("layout", "model", "column"), MEANS, ids=lambda x: getattr(x, "id", getattr(x, "name", x)))
 def test_printed_averages_follow_from_their_row_or_are_footnoted(layout, model, column):
     cells = published.cells(layout)
     parts = [cells[model, part.name, "success"].value for part in layout.components(column)]
@@ -65,7 +65,7 @@ def test_printed_averages_follow_from_their_row_or_are_footnoted(layout, model, 
 
 
 @pytest.mark.parametrize(
-    ("id", "model", "item", "note"),
+    ("id", "model", "column", "note"),
     [
         ("nora15/table2", "Δ from DPO", "Long", "printed 1.0; 90.5 against 89.6 is 0.9"),
         ("nora15/table2", "Δ from DPO", "Average", "printed 0.6; 95.0 against 94.5 is 0.5"),
