@@ -1,7 +1,7 @@
-"""One session at a run: open its folder, play what is missing, leave the folder in order.
+"""Run lifecycle: create or reopen the folder, run the missing episodes, write the final state.
 
-A run may take several sessions (`--resume`). What decides its results is fixed by the first and checked by the others:
-configuration, protocol, assets, policy fingerprint, versions.
+A run may take several sessions (`--resume`). Everything that decides its results is fixed by the first session and checked by
+the others: configuration, protocol, assets, policy fingerprint, versions.
 """
 
 from __future__ import annotations
@@ -20,35 +20,31 @@ from typing import Any, cast
 
 from rich.console import Console
 
-from ..envs.base import EnvOptions
 from ..envs.errors import StoreError
 from ..envs.paths import ensure_cache_home
-from ..envs.specs import ActionConvention
 from ..results.store.records import EpisodeRecord
 from ..results.store.run_metadata import ConfigFields, PolicyFields, RunMetadata
 from ..results.store.writer import Store
 from . import run_sessions
-from .cluster.runner import ClusterRunner, RayPolicyPool
 from .config import HOW, RunConfig
 from .errors import InputError, Interrupted, MissingRequirementError
 from .execution.asset_guard import AssetGuard
-from .execution.policy_host import LocalPolicyHost
+from .execution.ledger import EpisodeLedger, Executor
+from .execution.local import LocalExecutor
+from .execution.policy_host import LocalPolicyHost, PolicyHost
 from .execution.progress import ProgressCounts, show
-from .execution.recorder import RunContext
-from .execution.runner import RunLimits, Runner
 from .execution.signals import stop_signals
-from .execution.worker_process import WorkerSetup
 from .planning import provenance
 from .planning.resolve import ResolvedRun, find_assets
 from .rendering.backend import NOTHING, find_driver
 from .rendering.gl import Backend
 
 CHECKED = ("config", "protocol", "assets")
-"""Parts of run.json that a resumed run must find as they were."""
+"""Parts of run.json that a resumed run must not change."""
 
 
 def create(resolved: ResolvedRun, passed: Mapping[str, Any]) -> Store:
-    """The folder of a new run."""
+    """Create the folder of a new run."""
     folder = Path(resolved.config.out) if resolved.config.out else _new_folder(resolved.config)
     session = run_sessions.begin()
     metadata = RunMetadata(
@@ -73,18 +69,18 @@ def create(resolved: ResolvedRun, passed: Mapping[str, Any]) -> Store:
 
 
 def reopen(resolved: ResolvedRun, folder: Path) -> Store:
-    """The folder of a run that is to go on. Raises InputError where it would go on as another run."""
+    """Open the folder of a run to resume it. Raises InputError where it would become another run."""
     store = Store.open(folder)
     try:
         metadata = store.metadata
         if metadata.merged:
             names = ", ".join(str(source.get("folder")) for source in metadata.merged)
             raise InputError(
-                f"{folder} was merged from other runs and is not played; resume those ({names}) and merge them again"
+                f"{folder} was merged from other runs and cannot be resumed; resume those ({names}) and merge them again"
             )
-        found = {**resolved.facts(), "config": resolved.config.to_json()}
+        current = {**resolved.facts(), "config": resolved.config.to_json()}
         for part in CHECKED:
-            _require_same(folder, part, _essential(getattr(metadata, part)), _essential(found[part]))
+            _require_same(folder, part, _essential(getattr(metadata, part)), _essential(current[part]))
         session = run_sessions.begin()
         store.update_metadata(
             status="running",
@@ -100,7 +96,7 @@ def reopen(resolved: ResolvedRun, folder: Path) -> Store:
 
 
 def _essential(part: Any) -> Any:
-    """A part of run.json without what may differ between two run_sessions."""
+    """A part of run.json without what may differ between two sessions."""
     return {name: value for name, value in (part or {}).items() if name not in {*HOW, "path"}}
 
 
@@ -114,7 +110,7 @@ def _require_same(folder: Path, part: str, before: Mapping[str, Any], now: Mappi
 
 
 def _new_folder(config: RunConfig) -> Path:
-    """`runs/<suites>-<policy>`, with a number behind it where that is taken."""
+    """`runs/<suites>-<policy>`, with a number appended where that is taken."""
     suites = "+".join(name.rpartition(":")[2] for name in config.suite)
     policy = re.sub(r"[^\w.]+", "-", config.policy) if "://" in config.policy else config.policy.rpartition(":")[2]
     name = f"{suites}-{policy.lower()}"
@@ -125,12 +121,12 @@ def _new_folder(config: RunConfig) -> Path:
 
 
 def announcement(resolved: ResolvedRun, store: Store) -> Iterator[str]:
-    """What a user should know before the first episode, a line each."""
+    """Lines to print before the first episode."""
     config, setup, plan = resolved.config, resolved.setup, resolved.plan
-    left, done = len(resolved.left(store.records()).episodes), len(store.keys())
-    there = f" ({done} are there)" if done else ""
+    due, recorded = len(resolved.remaining(store.records()).episodes), len(store.keys())
+    finished = f" ({recorded} are finished)" if recorded else ""
     yield (
-        f"{left} episodes to play{there}: policy {config.policy}, protocol {setup.protocol.name} "
+        f"{due} episodes to run{finished}: policy {config.policy}, protocol {setup.protocol.name} "
         f"v{setup.protocol.version}, assets {resolved.assets.name}, {resolved.workers} workers -> {store.folder}"
     )
     if plan.repeated:
@@ -138,47 +134,44 @@ def announcement(resolved: ResolvedRun, store: Store) -> Iterator[str]:
 
 
 def repeated(count: int) -> str:
-    """What is said about seeds that change nothing."""
+    """The note on seeds that change nothing."""
     return (
         f"{count} more episodes would repeat these under other seeds (the policy is deterministic and the scene does not "
-        "depend on the seed); they are not played, and every interval counts an episode once"
+        "depend on the seed); they are omitted, and every interval counts an episode once"
     )
 
 
-def play(
+def run_session(
     resolved: ResolvedRun,
     store: Store,
     gl: Backend,
     console: Console,
-    over: Callable[[EpisodeRecord], None] = lambda record: None,
+    on_record: Callable[[EpisodeRecord], None] = lambda record: None,
 ) -> dict[str, Any]:
-    """Play what the store lacks; the run's `run.json` afterwards, which is in order however this ends.
+    """Run the episodes that the store lacks; the run's `run.json` afterwards, which is written however this ends.
 
-    `over` is called with every finished episode before it is kept; the policy still knows it then.
+    `on_record` is called with every finished episode before it is kept; the policy still has its state then.
 
-    Raises Interrupted, PolicyFailedError, MissingRequirementError, InputError; what had finished is kept.
+    Raises Interrupted, PolicyFailedError, MissingRequirementError, InputError; finished episodes are kept.
     """
-    seat = _seat(resolved, store.make_folder("logs") / "policy.log")
-    progress = show(_counts(resolved, store), console)
-    runner = (ClusterRunner if isinstance(seat, RayPolicyPool) else Runner)(
-        resolved.setup,
-        _worker_setup(resolved, gl.name),
-        seat,
-        store,
-        _run_facts(resolved),
-        _limits(resolved),
-        progress,
-        on_ready=lambda versions: _settle(store, seat, gl, versions),
-        until=resolved.until,
-        over=_once_watched(resolved, over),
-        before=cast(dict[str, Mapping[str, int]], store.metadata.unfinished or {}),
-        schedule=resolved.schedule,
+    ensure_cache_home()
+    executor = EXECUTORS[resolved.config.executor](resolved, gl.name, store.make_folder("logs") / "policy.log")
+    host = executor.policy_host
+    totals = Counter(spec.suite for spec in resolved.plan.episodes)
+    progress = show(ProgressCounts.of(totals, (one for one in store.records() if one.suite in totals)), console)
+    guard = _asset_guard(resolved)
+
+    def checked(record: EpisodeRecord) -> None:
+        guard.require_same()
+        on_record(record)
+
+    ledger = EpisodeLedger(
+        resolved, host, store, progress, lambda versions: _record_runtime(store, host, gl, versions), on_record=checked
     )
-    done, status = store.keys(), "failed"
-    started = time.monotonic()
+    recorded, status, started = store.keys(), "failed", time.monotonic()
     try:
         with stop_signals() as stop:
-            runner.run(resolved.left(store.records()).episodes, stop)
+            executor.run(ledger, stop)
         status = "finished"
     except (Interrupted, KeyboardInterrupt):
         status = "interrupted"
@@ -187,121 +180,99 @@ def play(
         raise MissingRequirementError(str(error)) from None
     except OSError as error:
         raise MissingRequirementError(
-            f"this machine refused: {error}. See `ulimit -a`, `free -g` and `df -h {store.folder}`"
+            f"the operating system refused: {error}. See `ulimit -a`, `free -g` and `df -h {store.folder}`"
         ) from None
     finally:
         progress.close()
         with nullcontext() if status == "finished" else suppress(StoreError):
-            _conclude(store, status, done, {"wall_s": time.monotonic() - started, "policy_s": seat.busy_s}, runner, seat)
+            _finalize(store, status, recorded, time.monotonic() - started, ledger)
         if not resolved.caller_owns_policy:
-            seat.close()
+            host.close()
     return store.metadata.to_json()
 
 
-def _limits(resolved: ResolvedRun) -> RunLimits:
-    config = resolved.config
-    return RunLimits(resolved.workers, config.timeout, config.retries, config.max_steps, config.policy_check)
+def _local(resolved: ResolvedRun, gl: str, log: Path) -> Executor:
+    return LocalExecutor(resolved.worker_setup(gl), LocalPolicyHost(resolved.policy, log))
 
 
-def _seat(resolved: ResolvedRun, log: Path) -> LocalPolicyHost:
-    if resolved.config.executor == "ray":
-        return RayPolicyPool(resolved.config, resolved.policy, log, worlds=resolved.workers)
-    return LocalPolicyHost(resolved.policy, log)
+def _ray(resolved: ResolvedRun, gl: str, log: Path) -> Executor:
+    from .cluster.executor import RayExecutor
+    from .cluster.policy_pool import RayPolicyPool
+
+    return RayExecutor(resolved.worker_setup(gl), resolved.assets, RayPolicyPool(resolved, log))
+
+
+EXECUTORS: Mapping[str, Callable[[ResolvedRun, str, Path], Executor]] = {"local": _local, "ray": _ray}
+"""Value of `--executor` -> factory: the run, the rendering backend's name, the policy's log."""
 
 
 def find_render_backend(resolved: ResolvedRun) -> Backend:
-    """What draws; nothing is tried where nobody looks."""
+    """The rendering backend of this machine; none is tried for a policy without cameras."""
     if not resolved.policy.observation_spec.cameras:
         return NOTHING
     return find_driver(resolved.setup.suites[0], foreign=resolved.setup.python != sys.executable)
 
 
-def _worker_setup(resolved: ResolvedRun, gl: str) -> WorkerSetup:
-    cache = ensure_cache_home()
-    assets = resolved.assets.path and str(Path(resolved.assets.path).absolute())  # workers run in another folder
-    setup = resolved.setup
-    options = EnvOptions(assets=assets, gl=gl, cache=str(cache.absolute()), backend=setup.backend)
-    return WorkerSetup(setup.references[0], options, setup.protocol, resolved.policy.observation_spec, setup.python)
+def _asset_guard(resolved: ResolvedRun) -> AssetGuard:
+    pack, setup = resolved.assets, resolved.setup
+    return AssetGuard(pack.path, pack.fingerprint, lambda: find_assets(resolved.config.assets, setup).fingerprint)
 
 
-def _run_facts(resolved: ResolvedRun) -> RunContext:
-    pack = {"pack": resolved.assets.name, "fingerprint": resolved.assets.fingerprint}
-    conventions = {suite.name: ActionConvention.of(suite.action_spec) for suite in resolved.setup.suites}
-    known = {name: convention for name, convention in conventions.items() if convention}
-    return RunContext(resolved.config.policy, pack, resolved.setup.backend, known)
+def _record_runtime(store: Store, policy_host: PolicyHost, gl: Backend, versions: Mapping[str, str]) -> str:
+    """Write the facts that are known once policy and environment have started; the digest of the conditions.
 
-
-def _counts(resolved: ResolvedRun, store: Store) -> ProgressCounts:
-    totals = Counter(spec.suite for spec in resolved.plan.episodes)
-    return ProgressCounts.of(totals, (record for record in store.records() if record.suite in totals))
-
-
-def _once_watched(resolved: ResolvedRun, over: Callable[[EpisodeRecord], None]) -> Callable[[EpisodeRecord], None]:
-    """`over`, for records of episodes that were drawn with the run's assets; raises MissingRequirementError for others."""
-    pack = resolved.assets
-    watch = AssetGuard(pack.path, pack.fingerprint, lambda: find_assets(resolved.config.assets, resolved.setup).fingerprint)
-
-    def checked(record: EpisodeRecord) -> None:
-        watch.require_same()
-        over(record)
-
-    return checked
-
-
-def _settle(store: Store, seat: LocalPolicyHost, gl: Backend, versions: Mapping[str, str]) -> str:
-    """Write down what only a started policy and a built world can say; the digest of the conditions.
-
-    On a resumed run it is held against what is there, and stands in the session alone.
+    In a resumed run they are compared with the stored ones and written to the session only.
     """
     run = store.metadata
     before = run.policy or {}
     recorded = before.get("fingerprint")
-    policy: PolicyFields = {**before, "fingerprint": run_sessions.with_arguments(seat.fingerprint(), before)}
+    policy: PolicyFields = {**before, "fingerprint": run_sessions.with_arguments(policy_host.fingerprint(), before)}
     versions = {**provenance.versions(), **versions, "cpu": provenance.cpu_model()}
-    drawing = {"backend": gl.name, "renderer": gl.renderer}
+    rendering = {"backend": gl.name, "renderer": gl.renderer}
     resumed = recorded is not None
     if resumed:
-        known = {**before, "fingerprint": run_sessions.with_arguments(recorded, before)}
-        _require_same(store.folder, "policy", known, policy)
+        stored = {**before, "fingerprint": run_sessions.with_arguments(recorded, before)}
+        _require_same(store.folder, "policy", stored, policy)
         _require_same(store.folder, "versions", run_sessions.deciding(run.versions or {}), run_sessions.deciding(versions))
-        _require_same(store.folder, "gl", run.gl or {}, drawing)
-    first = {} if resumed else {"policy": policy, "versions": versions, "gl": drawing}
-    conditions = run_sessions.conditions(run.update(policy=policy), drawing, versions)
+        _require_same(store.folder, "gl", run.gl or {}, rendering)
+    first = {} if resumed else {"policy": policy, "versions": versions, "gl": rendering}
+    conditions = run_sessions.conditions(run.update(policy=policy), rendering, versions)
     *earlier, session = list(run.sessions or ())
     digests = {"policy_fingerprint": run_sessions.short_digest(policy.get("fingerprint")), "conditions": conditions}
-    store.update_metadata(**first, sessions=[*earlier, {**session, "versions": versions, "gl": drawing, **digests}])
+    store.update_metadata(**first, sessions=[*earlier, {**session, "versions": versions, "gl": rendering, **digests}])
     return conditions
 
 
-def _conclude(
-    store: Store, status: str, before: set[str], seconds: Mapping[str, float], runner: Runner, seat: LocalPolicyHost
-) -> None:
+def _finalize(store: Store, status: str, before: set[str], wall_s: float, ledger: EpisodeLedger) -> None:
+    """Write the state of a session that ended; `before`: keys of the episodes recorded when it began."""
+    host = ledger.policy_host
     records = store.records()
-    played = [record for record in records if record.key not in before]
-    working = sum(record.seconds.get(name, 0.0) for record in played for name in ("reset", "step", "render"))
+    new = [record for record in records if record.key not in before]
+    seconds = {"wall_s": wall_s, "policy_s": host.busy_s, "workers_s": 0.0}
+    seconds["workers_s"] = sum(record.seconds.get(name, 0.0) for record in new for name in ("reset", "step", "render"))
     previous: Mapping[str, Any] = store.metadata.utilisation or {}
-    used = {name: round(previous[name] + value, 3) for name, value in {**seconds, "workers_s": working}.items()}
-    used = {**previous, **used, "worker_peak_gib": round(runner.peak_gib, 3)}
+    used = {name: round(previous[name] + value, 3) for name, value in seconds.items()}
+    used = {**previous, **used, "worker_peak_gib": round(ledger.peak_gib, 3)}
     ended = run_sessions.now()
     *earlier, session = list(store.metadata.sessions or ())
     store.update_metadata(
         status=status,
         finished=ended,
         sessions=[*earlier, {**session, "finished": ended, "status": status}],
-        unfinished=runner.unfinished,
+        unfinished=ledger.unfinished,
         counts={
             **(store.metadata.counts or {}),
             "done": len(records),
             "errors": sum(record.success is None for record in records),
         },
         utilisation=used,
-        **({"until": asdict(runner.until.verdict)} if runner.until else {}),
+        **({"until": asdict(ledger.until.verdict)} if ledger.until else {}),
     )
     store.clear_starts()
-    if measured := seat.metrics():  # after all else is written: this asks the policy, which may fail
-        store.update_metadata(utilisation={**used, "policy": measured})
+    if metrics := host.metrics():  # after all else is written: this calls the policy, which may fail
+        store.update_metadata(utilisation={**used, "policy": metrics})
 
 
 def resume_command(folder: Path) -> str:
-    """What continues the run in that folder."""
+    """The command that resumes the run in that folder."""
     return f"nora-bench run --resume --out {shlex.quote(str(folder))}"

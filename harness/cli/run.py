@@ -125,7 +125,7 @@ def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: boo
     from ..planning.resolve import resolve_run
 
     resolved = resolve_run(config)
-    plan = resolved.left(read_run(str(config.out)).records if resume else ())
+    plan = resolved.remaining(read_run(str(config.out)).records if resume else ())
     found = estimate(plan, resolved.setup, resolved.policy, resolved.workers, config.max_steps, Path(config.out or "runs"))
     smallest = _smallest(resolved)
     if as_json:

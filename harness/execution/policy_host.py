@@ -1,4 +1,4 @@
-"""The policy's seat: one call for all decisions that are due, every answer checked before a world sees it."""
+"""Policy hosts: where the policy of a run lives, and the checks on what it returns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ...envs.errors import PolicyError
 from ...policies.base import ActionChunk, EpisodeStateLost, Observation, Policy, PolicyContext, copied
@@ -16,40 +16,68 @@ from ...policies.checks import check_chunk
 from ..errors import PolicyFailedError
 
 
+class PolicyHost(Protocol):
+    """A policy that is set up, in this process or elsewhere."""
+
+    context: PolicyContext | None
+    """None until it is set up."""
+    busy_s: float
+    """Seconds spent in the policy so far."""
+    interrupted: bool
+    """Whether the user's second Ctrl-C interrupted the policy."""
+
+    def setup(self, context: PolicyContext) -> None:
+        """Set the policy up. Raises PolicyFailedError."""
+        ...
+
+    def end_episode(self, key: str) -> None:
+        """The episode has ended; the policy drops its state."""
+        ...
+
+    def fingerprint(self) -> dict[str, Any]:
+        """The policy's fingerprint, as plain JSON."""
+        ...
+
+    def metrics(self) -> dict[str, Any]:
+        """Measurements of the policy itself, as plain JSON; empty for most."""
+        ...
+
+    def close(self) -> None:
+        """Close the policy."""
+        ...
+
+
 class LocalPolicyHost:
-    """A policy at work. Its errors come out as PolicyFailedError, with the traceback in `log`; EpisodeStateLost as it is."""
+    """A policy in this process. Its errors become PolicyFailedError, with the traceback in `log`; EpisodeStateLost passes."""
 
     def __init__(self, policy: Policy, log: Path) -> None:
         self.policy = policy
         self.log = log
         self.busy_s = 0.0
-        """Seconds spent in the policy so far."""
         self.context: PolicyContext | None = None
-        """None until it has started."""
-        self.broken_off = False
-        """Whether the user's second Ctrl-C came while it was to answer."""
+        self.interrupted = False
 
     def setup(self, context: PolicyContext) -> None:
-        """Start the policy."""
+        """Set the policy up. Raises PolicyFailedError."""
         self._guarded("setup", self.policy.setup, context)
         self.context = context
 
     def decide(self, observations: Sequence[Observation]) -> list[ActionChunk]:
-        """One checked chunk per observation, in order; the arrays are the caller's, whatever the policy does with its own."""
+        """One checked chunk per observation, in order; the arrays are copies. Raises PolicyFailedError, EpisodeStateLost."""
         assert self.context is not None
         chunks = self._guarded("act", lambda: [copied(chunk) for chunk in self.policy.act(observations)])
         if len(chunks) != len(observations):
-            raise self._failed(f"answered {len(chunks)} chunks to {len(observations)} observations")
+            raise self._failed(f"returned {len(chunks)} chunks for {len(observations)} observations")
         for observation, chunk in zip(observations, chunks, strict=True):
             self._check(observation, chunk)
         return chunks
 
     def end_episode(self, key: str) -> None:
-        """The episode has ended."""
+        """The episode has ended; the policy drops its state."""
         self._guarded("end_episode", self.policy.end_episode, key)
 
     def fingerprint(self) -> dict[str, Any]:
-        """What the policy says about itself, as plain JSON."""
+        """The policy's fingerprint, as plain JSON."""
         return self._guarded("fingerprint", lambda: json.loads(json.dumps(dict(self.policy.fingerprint()), allow_nan=False)))
 
     def metrics(self) -> dict[str, Any]:
@@ -57,14 +85,15 @@ class LocalPolicyHost:
         return dict(self._guarded("metrics", self.policy.metrics))
 
     def close(self) -> None:
-        """Let the policy go."""
+        """Close the policy."""
         self._guarded("close", self.policy.close)
 
     def _check(self, observation: Observation, chunk: Any) -> None:
+        """The trust boundary: policies are user code, or answers from a network. Nothing behind it checks chunks again."""
         assert self.context is not None
         where = f"broke its contract at decision {observation.decision} of {observation.key}"
         if not isinstance(chunk, ActionChunk):
-            raise self._failed(f"{where}: act must answer ActionChunk, not {type(chunk).__name__}")
+            raise self._failed(f"{where}: act must return ActionChunk, not {type(chunk).__name__}")
         try:
             check_chunk(chunk, self.context.action_size)
         except PolicyError as error:
@@ -77,7 +106,7 @@ class LocalPolicyHost:
         except EpisodeStateLost:
             raise
         except KeyboardInterrupt:
-            self.broken_off = True
+            self.interrupted = True
             raise
         except BaseException as error:  # a policy that calls sys.exit has failed, and does not end the run as done
             with suppress(OSError), self.log.open("a", encoding="utf-8") as handle:

@@ -1,28 +1,27 @@
-"""From what was seen of an episode to its record."""
+"""Records of episodes, from what was observed of them."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ...envs.base import Task
-from ...envs.specs import ActionConvention
 from ...results.action_checks import measure
 from ...results.store.integrity import actions_digest
 from ...results.store.records import EpisodeRecord
+from ..planning.run_settings import RunContext
 from ..planning.schedule import Job
 from .rollout import EpisodeOutcome
 
 MACHINE, POLICY = "machine", "policy"
-"""Who an error is due to."""
+"""Causes of an error."""
 
 
 @dataclass(slots=True)
 class ActiveEpisode:
-    """An episode in a worker's hands."""
+    """An episode that a worker is running."""
 
     job: Job
     task: Task
@@ -36,73 +35,57 @@ class ActiveEpisode:
     """Its share of the seconds spent in the policy."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunContext:
-    """What all records of a run have in common."""
-
-    policy: str
-    """Name it runs under."""
-    assets: Mapping[str, str]
-    """`pack` and `fingerprint`."""
-    backend: str = ""
-    """Which of the suite's backends plays."""
-    actions: Mapping[str, ActionConvention] = field(default_factory=dict)
-    """Suite -> what it takes actions for; without those that do not say."""
-    conditions: str = ""
-    """Digest of what can change results; known when the policy and a worker have started."""
-
-
-def finished(playing: ActiveEpisode, done: EpisodeOutcome, actions: str, facts: RunContext) -> EpisodeRecord:
-    """The record of an episode that was played to its end."""
+def finished(active: ActiveEpisode, outcome: EpisodeOutcome, actions: str, context: RunContext) -> EpisodeRecord:
+    """The record of an episode that ran to its end."""
     return _record(
-        playing,
-        facts,
-        success=done.success,
-        success_any=done.success_any,
-        measures=dict(done.measures),
-        renderer=done.renderer,
-        steps=done.steps,
-        termination="success" if done.success else "budget",
-        seconds={name: round(value, 6) for name, value in {**done.seconds, **_seconds(playing)}.items()},
-        action_checks=measure(done.actions, facts.actions.get(playing.job.spec.suite)),
+        active,
+        context,
+        success=outcome.success,
+        success_any=outcome.success_any,
+        measures=dict(outcome.measures),
+        renderer=outcome.renderer,
+        steps=outcome.steps,
+        termination="success" if outcome.success else "budget",
+        seconds={name: round(value, 6) for name, value in {**outcome.seconds, **_seconds(active)}.items()},
+        action_checks=measure(outcome.actions, context.actions.get(active.job.spec.suite)),
         actions=actions,
-        actions_sha256=actions_digest(done.actions),
-        fixtures=dict(done.fixtures),
-        warnings=list(done.warnings),
-        trajectory_sha256=done.trajectory_sha256,
+        actions_sha256=actions_digest(outcome.actions),
+        fixtures=dict(outcome.fixtures),
+        warnings=list(outcome.warnings),
+        trajectory_sha256=outcome.trajectory_sha256,
     )
 
 
-def failed(playing: ActiveEpisode, error: str, facts: RunContext, *, cause: str = MACHINE) -> EpisodeRecord:
-    """The record of an episode that could not be played, and who that is due to; it counts in no rate."""
-    outcome = {"success": None, "steps": playing.step, "termination": "error", "error": error, "cause": cause}
-    return _record(playing, facts, **outcome, seconds=_seconds(playing))
+def failed(active: ActiveEpisode, error: str, context: RunContext, *, cause: str = MACHINE) -> EpisodeRecord:
+    """The record of an episode that could not be run, with the cause of that; it counts in no rate."""
+    fields = {"success": None, "steps": active.step, "termination": "error", "error": error, "cause": cause}
+    return _record(active, context, **fields, seconds=_seconds(active))
 
 
-def _seconds(playing: ActiveEpisode) -> dict[str, float]:
-    return {"policy": round(playing.policy_s, 6), "total": round(time.monotonic() - playing.started, 6)}
+def _seconds(active: ActiveEpisode) -> dict[str, float]:
+    return {"policy": round(active.policy_s, 6), "total": round(time.monotonic() - active.started, 6)}
 
 
-def _record(playing: ActiveEpisode, facts: RunContext, **outcome: object) -> EpisodeRecord:
-    spec, task = playing.job.spec, playing.task
+def _record(active: ActiveEpisode, context: RunContext, **fields: object) -> EpisodeRecord:
+    spec, task = active.job.spec, active.task
     return EpisodeRecord(
         key=spec.key,
         suite=spec.suite,
         task=task.name,
         task_id=spec.task_id,
         variant=spec.variant,
-        instruction=playing.instruction,
+        instruction=active.instruction,
         init_state=spec.init_state,
         seed=spec.seed,
         protocol=spec.protocol,
-        policy=facts.policy,
-        assets=facts.assets,
-        backend=facts.backend,
-        conditions=facts.conditions,
-        attempts=playing.job.attempt,
-        policy_losses=playing.job.policy_losses,
-        decisions=playing.decisions,
-        chunk_status=dict(playing.statuses),
+        policy=context.policy,
+        assets=context.assets,
+        backend=context.backend,
+        conditions=context.conditions,
+        attempts=active.job.attempt,
+        policy_losses=active.job.policy_losses,
+        decisions=active.decisions,
+        chunk_status=dict(active.statuses),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        **outcome,  # type: ignore[arg-type]
+        **fields,  # type: ignore[arg-type]
     )

@@ -1,15 +1,15 @@
-"""How runner and worker talk: length-framed msgpack over a socket that only the two of them hold.
+"""Protocol between executor and worker: length-framed msgpack over a socket pair.
 
 A frame is four bytes of length (big endian) and one msgpack map with a `type`. The six types:
 
-    hello   both ways, once: wire version; the runner adds what to build, the worker what it has built
-    reset   runner -> worker: play this episode
-    look    worker -> runner: a decision is due, this is what the policy may see
-    chunk   runner -> worker: the actions to play
-    done    worker -> runner: the episode has ended
-    error   worker -> runner: it cannot be played, in which phase and why
+    hello         both ways, once: wire version; the executor adds the worker's setup, the worker what it has built
+    reset         executor -> worker: run this episode
+    observation   worker -> executor: a decision is due; the policy's input
+    chunk         executor -> worker: the actions to execute
+    done          worker -> executor: the episode has ended
+    error         worker -> executor: it cannot be run, with phase and cause
 
-What a worker says of an episode carries the episode's key. The runner closes the socket to end a worker. Only plain
+Messages about an episode carry its key. The executor closes the socket to end a worker. Only plain
 numbers, strings, lists, maps and numeric arrays pass: no pickle, no objects, no frame above `MAX_FRAME`. Every read has a
 deadline. Arrays arrive read-only.
 """
@@ -26,14 +26,14 @@ from typing import Any
 import msgpack
 import numpy as np
 
-VERSION = 2
+VERSION = 3
 """Of the messages; a worker of another version is refused."""
-TYPES = frozenset({"hello", "reset", "look", "chunk", "done", "error"})
+TYPES = frozenset({"hello", "reset", "observation", "chunk", "done", "error"})
 MAX_FRAME = 64 << 20
 """Bytes. Two cameras at 1024 pixels are 6 MiB."""
 
 MAX_ITEMS = 1 << 16
-"""Of one list or map: room is made for as many as a frame claims, before the first is read."""
+"""Of one list or map: msgpack allocates as many as a frame claims before it reads the first."""
 
 _LENGTH = struct.Struct(">I")
 _ARRAY = 1
@@ -41,7 +41,7 @@ _NUMERIC = frozenset("biuf")
 
 
 class WireError(Exception):
-    """The peer sent what is not a message, or cannot be talked to any more."""
+    """The peer sent something that is not a message, or the connection is unusable."""
 
 
 class WorkerClosed(WireError):
@@ -53,7 +53,7 @@ class WorkerTimeout(WireError):
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """The frame of a message. Raises WireError for contents that do not pass, or a frame that is too large."""
+    """The frame of a message. Raises WireError for contents that are not plain values, or a frame above `MAX_FRAME`."""
     try:
         body = _PACKER.pack(message)
     except (TypeError, ValueError, OverflowError) as error:
@@ -102,11 +102,11 @@ def _decode_array(code: int, data: bytes) -> np.ndarray:
     return np.frombuffer(data, dtype, offset=start).reshape(shape)
 
 
-_PACKER = msgpack.Packer(default=_encode_array)  # one for all: each has a buffer whose making costs more than a message
+_PACKER = msgpack.Packer(default=_encode_array)  # one for all: allocating a packer's buffer costs more than a message
 
 
 class Channel:
-    """One end of a connection. `receive` waits; `feed` and `take` serve a loop over many connections."""
+    """One end of a connection. `receive` waits; `feed` and `take` are for a loop over many connections."""
 
     def __init__(self, end: socket.socket, *, send_deadline_s: float = 30.0) -> None:
         self.socket = end
@@ -115,27 +115,27 @@ class Channel:
         end.setblocking(False)
 
     def send(self, message: dict[str, Any]) -> None:
-        """Hand the message to the peer. Raises Late where it takes none, Closed where it is gone."""
+        """Hand the message to the peer. Raises WorkerTimeout, WorkerClosed."""
         rest = memoryview(encode(message))
         end = time.monotonic() + self.send_deadline_s
         while rest:
             try:
                 rest = rest[self.socket.send(rest) :]
             except BlockingIOError:
-                self._wait(select.POLLOUT, end, f"it did not take a {message['type']} message within {self.send_deadline_s:g} s")
+                self._wait(select.POLLOUT, end, f"it accepted no {message['type']} message within {self.send_deadline_s:g} s")
             except OSError as error:
                 raise WorkerClosed(f"the connection is closed ({error.strerror})") from None
 
     def receive(self, deadline_s: float) -> dict[str, Any]:
-        """The next message. Raises Late after `deadline_s` seconds, Closed at the end of the stream."""
+        """The next message. Raises WorkerTimeout after `deadline_s` seconds, WorkerClosed at the end of the stream."""
         end = time.monotonic() + deadline_s
         while (message := self.take()) is None:
-            self._wait(select.POLLIN, end, f"nothing came within {deadline_s:g} s")
+            self._wait(select.POLLIN, end, f"no message within {deadline_s:g} s")
             self.feed()
         return message
 
     def feed(self) -> None:
-        """Take in what has arrived; never waits. Raises Closed at the end of the stream."""
+        """Buffer what has arrived; never waits. Raises WorkerClosed at the end of the stream."""
         try:
             data = self.socket.recv(1 << 20)
         except BlockingIOError:
@@ -147,7 +147,7 @@ class Channel:
         self._buffer += data
 
     def take(self) -> dict[str, Any] | None:
-        """The next whole message of what has been taken in, or None. Raises WireError for anything else."""
+        """The next whole message of the buffer, or None. Raises WireError for anything else."""
         if len(self._buffer) < _LENGTH.size:
             return None
         (length,) = _LENGTH.unpack_from(self._buffer)

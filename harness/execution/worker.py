@@ -1,9 +1,9 @@
-"""A worker: one process, one world, one episode at a time, at the other end of a socket.
+"""A worker: one process, one environment, one episode at a time, behind a socket.
 
     python -m nora_bench.harness.execution.worker FD
 
 `FD` is an inherited socket (see `wire`). Runs in any interpreter that has numpy, msgpack and the suite: what this
-module imports stays within Python 3.10. Whatever is printed here goes to the worker's log, never to the runner.
+module imports stays within Python 3.10. Standard output and error go to the worker's log.
 """
 
 from __future__ import annotations
@@ -19,105 +19,108 @@ from dataclasses import asdict
 from typing import Any
 
 from ...envs import suites
-from ...envs.base import Env, EnvOptions, EpisodeSpec, EvalProtocol, ObservationSpec, SceneCheckError
-from ...envs.errors import PolicyError, SuiteError
+from ...envs.base import Env, EnvObservation, EnvOptions, EpisodeSpec, EvalProtocol, ObservationSpec, SceneCheckError
+from ...envs.errors import SuiteError
 from ...policies.base import ActionChunk
 from . import wire
 from .rollout import DecisionPoint, EpisodeOutcome, Rollout
 from .signals import die_with_parent
 
 IDLE_S = 3600.0
-"""A runner that says nothing for so long is gone, even if its socket is still open."""
+"""Seconds without a message after which the executor counts as gone, even if its socket is still open."""
 KINDS: tuple[tuple[type[BaseException], str], ...] = (
-    (SceneCheckError, "premise"),
-    (PolicyError, "policy"),
+    (SceneCheckError, "scene_check"),
     (SuiteError, "suite"),
     (ImportError, "suite"),
 )
-"""Which exceptions say something other than `world`: that this world is broken."""
+"""Kinds of exceptions; all others are `env`: the environment is broken."""
 
 
 def serve(channel: wire.Channel) -> None:
-    """Build the world that the runner asks for and play episodes until the runner hangs up."""
+    """Build the environment that the executor names and run episodes until the executor closes the socket."""
     hello = channel.receive(IDLE_S)
     if hello["type"] != "hello" or hello.get("version") != wire.VERSION:
-        channel.send(failure("start", wire.WireError(f"wire version {wire.VERSION} here, {hello.get('version')} at the runner")))
+        channel.send(
+            failure("start", wire.WireError(f"wire version {wire.VERSION} here, {hello.get('version')} in the executor"))
+        )
         return
     try:
-        world, greeting = build(hello)
+        env, greeting = build(hello)
     except Exception as error:
         channel.send(failure("start", error))
         raise
     stored = {**hello["protocol"], "settle_action": tuple(hello["protocol"]["settle_action"])}
     protocol = EvalProtocol(**EvalProtocol.renamed(stored))
-    observation_spec = ObservationSpec.from_json(hello["needs"])
-    with contextlib.closing(world):
+    observation_spec = ObservationSpec.from_json(hello["observation_spec"])
+    with contextlib.closing(env):
         channel.send(greeting)
         usable = True
         while usable:
             message = channel.receive(IDLE_S)
-            usable = play(channel, Rollout(world, EpisodeSpec(**message["spec"]), protocol, observation_spec, message["budget"]))
+            usable = run_episode(
+                channel, Rollout(env, EpisodeSpec(**message["spec"]), protocol, observation_spec, message["budget"])
+            )
 
 
 def build(hello: Mapping[str, Any]) -> tuple[Env, dict[str, Any]]:
-    """The world, and what the runner is told about it."""
+    """The environment, and the answer to `hello`."""
     suite = suites.get(hello["suite"])
-    world = suite.make_env(EnvOptions(**hello["options"]))
-    return world, {
+    env = suite.make_env(EnvOptions(**hello["options"]))
+    return env, {
         "type": "hello",
         "version": wire.VERSION,
-        "action_size": world.action_size,
+        "action_size": env.action_size,
         "versions": {"python": sys.version.split()[0], **suite.versions()},
     }
 
 
-def play(channel: wire.Channel, episode: Rollout) -> bool:
-    """One episode. Whether its world can be trusted with another."""
-    of = {"key": episode.spec.key}
+def run_episode(channel: wire.Channel, rollout: Rollout) -> bool:
+    """Run one episode. Returns whether the environment can run another."""
+    of = {"key": rollout.spec.key}
     try:
-        event = episode.start()
+        event = rollout.start()
         while isinstance(event, DecisionPoint):
-            channel.send({"type": "look", **of, "step": event.step, "view": asdict_view(event)})
-            event = episode.play(ActionChunk(channel.receive(IDLE_S)["actions"]))
+            channel.send({"type": "observation", **of, "step": event.step, "observation": as_message(event.env_observation)})
+            event = rollout.execute(ActionChunk(channel.receive(IDLE_S)["actions"]))
     except wire.WireError:
         raise
     except Exception as error:
         traceback.print_exc()
-        channel.send({**failure(episode.phase, error), **of})
-        return isinstance(error, SceneCheckError | PolicyError)
+        channel.send({**failure(rollout.phase, error), **of})
+        return isinstance(error, SceneCheckError)
     channel.send({**result(event), **of})
     return True
 
 
-def asdict_view(look: DecisionPoint) -> dict[str, Any]:
-    """The view as a message; arrays are not copied."""
+def as_message(observation: EnvObservation) -> dict[str, Any]:
+    """The observation as plain maps; arrays are not copied."""
     return {
-        "images": dict(look.env_observation.images),
-        "proprio": dict(look.env_observation.proprio),
-        "privileged": dict(look.env_observation.privileged),
+        "images": dict(observation.images),
+        "proprio": dict(observation.proprio),
+        "privileged": dict(observation.privileged),
     }
 
 
-def result(done: EpisodeOutcome) -> dict[str, Any]:
+def result(outcome: EpisodeOutcome) -> dict[str, Any]:
     """The message for an episode that has ended."""
     peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return {"type": "done", "done": asdict(done), "peak_gib": peak_gib}
+    return {"type": "done", "done": asdict(outcome), "peak_gib": peak_gib}
 
 
 def failure(phase: str, error: BaseException) -> dict[str, Any]:
     """The message for an exception."""
-    kind = next((name for cls, name in KINDS if isinstance(error, cls)), "world")
+    kind = next((name for cls, name in KINDS if isinstance(error, cls)), "env")
     return {"type": "error", "phase": phase, "kind": kind, "cause": f"{type(error).__name__}: {error}"}
 
 
 def main() -> None:
     """Serve the socket whose number is the only argument."""
-    die_with_parent()  # where the system cannot do that, the closed socket has to
+    die_with_parent()  # other systems: the worker exits when its socket closes
     channel = wire.Channel(socket.socket(fileno=int(sys.argv[1])), send_deadline_s=IDLE_S)
     with contextlib.suppress(wire.WorkerClosed):
         serve(channel)
     sys.stdout.flush()
-    os._exit(0)  # simulators and GL libraries are not always able to leave in order
+    os._exit(0)  # simulators and GL libraries can hang in their exit handlers
 
 
 if __name__ == "__main__":

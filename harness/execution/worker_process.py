@@ -1,4 +1,4 @@
-"""Worker processes: how one is started, watched and ended. What it is asked to play is the runner's business."""
+"""Worker processes: start, environment, end. What a worker runs is decided by the executor."""
 
 from __future__ import annotations
 
@@ -10,65 +10,54 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ...envs.base import EnvOptions, EvalProtocol, ObservationSpec
 from ...envs.paths import cache_errors
+from ..planning.run_settings import WorkerSetup
 from . import wire
 
 LIBRARIES = ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "NUMEXPR_NUM", "VECLIB_MAXIMUM", "NUMBA_NUM")
 ONE_THREAD = {f"{library}_THREADS": "1" for library in LIBRARIES}
-"""Sums must not depend on how many threads share them, nor workers compete for cores."""
+"""Sums must not depend on the number of threads, and workers must not compete for cores."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerSetup:
-    """What a worker builds; the same for every worker of a run."""
+def hello(setup: WorkerSetup) -> dict[str, Any]:
+    """First message to a new worker."""
+    return {
+        "type": "hello",
+        "version": wire.VERSION,
+        "suite": setup.suite,
+        "options": asdict(setup.options),
+        "protocol": setup.protocol.to_json(),
+        "observation_spec": setup.observation_spec.to_json(),
+    }
 
-    suite: str
-    """Any suite of the family, by name or import path."""
-    options: EnvOptions
-    protocol: EvalProtocol
-    observation_spec: ObservationSpec
-    python: str = sys.executable
-    """Interpreter, for suites that have their own."""
 
-    def hello(self) -> dict[str, Any]:
-        """First message to a new worker."""
-        return {
-            "type": "hello",
-            "version": wire.VERSION,
-            "suite": self.suite,
-            "options": asdict(self.options),
-            "protocol": self.protocol.to_json(),
-            "needs": self.observation_spec.to_json(),
-        }
-
-    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
-        """The worker's environment variables."""
-        drawing = {"MUJOCO_GL": self.options.gl, "PYOPENGL_PLATFORM": self.options.gl}
-        blind = {"MUJOCO_GL": "disabled"}
-        return {
-            **base,
-            **ONE_THREAD,
-            "PYTHONHASHSEED": "0",  # some simulators walk through sets of names
-            "LP_NUM_THREADS": "0",  # software GL draws in the worker's own thread
-            "PYTHONIOENCODING": "utf-8:replace",  # its log is read as UTF-8, whatever the terminal is
-            "NUMBA_CACHE_DIR": str(Path(self.options.cache) / "numba"),
-            **(drawing if self.options.gl in ("egl", "osmesa") else blind),
-            "PYTHONPATH": import_path() if self.python == sys.executable else str(bridge(Path(self.options.cache))),
-        }
+def environment(setup: WorkerSetup, base: Mapping[str, str]) -> dict[str, str]:
+    """A worker's environment variables."""
+    gl = setup.options.gl
+    rendering = {"MUJOCO_GL": gl, "PYOPENGL_PLATFORM": gl} if gl in ("egl", "osmesa") else {"MUJOCO_GL": "disabled"}
+    return {
+        **base,
+        **ONE_THREAD,
+        "PYTHONHASHSEED": "0",  # some simulators iterate over sets of names
+        "LP_NUM_THREADS": "0",  # software GL renders in the worker's own thread
+        "PYTHONIOENCODING": "utf-8:replace",  # its log is read as UTF-8, whatever the terminal is
+        "NUMBA_CACHE_DIR": str(Path(setup.options.cache) / "numba"),
+        **rendering,
+        "PYTHONPATH": import_path() if setup.python == sys.executable else str(bridge(Path(setup.options.cache))),
+    }
 
 
 def import_path() -> str:
-    """Where this process finds modules, for a worker that must find the same ones."""
+    """This process's module search path, for a worker that must find the same modules."""
     return os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
 
 
 def bridge(cache: Path) -> Path:
-    """A folder that gives another interpreter what a worker needs of this package, and nothing else that is installed here."""
+    """A folder for another interpreter's PYTHONPATH: the parts of this package that a worker needs, and nothing else."""
     home = Path(__file__).resolve().parents[2]
     folder = cache / f"bridge-{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
     with cache_errors(cache):
@@ -80,44 +69,44 @@ def bridge(cache: Path) -> Path:
 
 
 class WorkerProcess:
-    """One running worker process and our end of its socket; it waits for the setup's `hello`."""
+    """One running worker process and the executor's end of its socket; the worker waits for `hello`."""
 
     def __init__(self, setup: WorkerSetup, log: Path) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs, log.open("ab") as output:
+        own, inherited = socket.socketpair()
+        with inherited, log.open("ab") as output:
             self.process = subprocess.Popen(
-                [setup.python, "-m", "nora_bench.harness.execution.worker", str(theirs.fileno())],
+                [setup.python, "-m", "nora_bench.harness.execution.worker", str(inherited.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                pass_fds=[theirs.fileno()],
-                env=setup.environment(os.environ),
+                pass_fds=[inherited.fileno()],
+                env=environment(setup, os.environ),
                 cwd=log.parent,
-                start_new_session=True,  # Ctrl-C is for the runner, which then ends its workers
+                start_new_session=True,  # Ctrl-C goes to the executor, which then ends its workers
             )
-        self.channel = wire.Channel(ours)
+        self.channel = wire.Channel(own)
 
     def fileno(self) -> int:
-        """Of our end of the socket."""
+        """File descriptor of the executor's end of the socket."""
         return self.channel.socket.fileno()
 
     def close(self) -> None:
-        """Hang up; a worker that is not gone a moment later is killed with all that it started."""
+        """Close the socket; a worker that has not exited after 2 s is killed with all its child processes."""
         self.channel.close()
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=2)
         self.kill()
 
     def kill(self) -> str:
-        """End it now. How it ended, in words; a worker that had ended by itself says how."""
+        """Kill it and its child processes. How it had ended before that, in words; empty for a worker that was still running."""
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=0.2)
-        found = self.process.returncode
+        returncode = self.process.returncode
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.channel.close()
-        return ending(found)
+        return ending(returncode)
 
 
 def log_tail(log: Path, lines: int = 12) -> str:
@@ -125,12 +114,12 @@ def log_tail(log: Path, lines: int = 12) -> str:
     with log.open("rb") as handle:
         handle.seek(max(0, log.stat().st_size - 8192))
         text = handle.read().decode(errors="replace")
-    said = "".join(f"    {line}\n" for line in text.splitlines()[-lines:])
-    return f"The log ends with ({log}):\n{said}Type: nora-bench doctor"
+    tail = "".join(f"    {line}\n" for line in text.splitlines()[-lines:])
+    return f"The log ends with ({log}):\n{tail}Type: nora-bench doctor"
 
 
 def ending(returncode: int | None) -> str:
-    """How a process ended, in words; empty for one that had not ended, or in order."""
+    """How a process ended, in words; empty for one that has not ended, or ended with code 0."""
     if not returncode:
         return ""
     if returncode < 0:

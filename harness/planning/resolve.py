@@ -1,4 +1,4 @@
-"""A run before its first episode: every name looked up, nothing written or started."""
+"""Resolve a configuration into a run: every name looked up, nothing written or started."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import json
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from ...envs.base import AssetPack, EpisodeSpec
+from ...envs.base import AssetPack, EnvOptions, EpisodeSpec
+from ...envs.paths import cache_home
+from ...envs.specs import ActionConvention
 from ...policies.base import Policy
 from ...policies.registry import complete, load
 from ...results.statistics.rounds import Round, rounds
@@ -20,13 +23,14 @@ from ..ray_connection import connect
 from .early_stopping import EarlyStopping, make_early_stopping
 from .estimate import choose_workers
 from .plan import EvalSetup, Plan, make_plan, resolve_setup
+from .run_settings import RunContext, RunLimits, WorkerSetup
 from .schedule import RoundSchedule, Schedule, by_rounds
 from .spec_check import check_specs
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedRun:
-    """A run with every name looked up; nothing has been written or started."""
+    """A run with every name looked up, complete: execution reads nothing but this."""
 
     config: RunConfig
     setup: EvalSetup
@@ -35,25 +39,46 @@ class ResolvedRun:
     assets: AssetPack
     workers: int
     until: EarlyStopping | None = None
-    """Its plan is this run's plan."""
+    """Stopping rule over this run's plan."""
     caller_owns_policy: bool = False
-    """Whether the policy is somebody else's to close."""
+    """Whether the policy stays open after the run."""
     rounds: Sequence[Round] = ()
-    """The plan by rounds, where it is played so; empty where it is played task by task."""
+    """The plan by rounds; empty where it runs task by task."""
+
+    @property
+    def limits(self) -> RunLimits:
+        """Workers, timeouts, retries and the length of episodes."""
+        config = self.config
+        return RunLimits(self.workers, config.timeout, config.retries, config.max_steps, config.policy_check)
+
+    @property
+    def record_context(self) -> RunContext:
+        """Fields that all records have in common; `conditions` is known once the policy and a worker have started."""
+        pack = {"pack": self.assets.name, "fingerprint": self.assets.fingerprint}
+        conventions = {suite.name: ActionConvention.of(suite.action_spec) for suite in self.setup.suites}
+        known = {name: convention for name, convention in conventions.items() if convention}
+        return RunContext(self.config.policy, pack, self.setup.backend, known)
+
+    def worker_setup(self, gl: str) -> WorkerSetup:
+        """What workers build. `gl`: the rendering backend's name."""
+        assets = self.assets.path and str(Path(self.assets.path).absolute())  # workers run in another folder
+        setup = self.setup
+        options = EnvOptions(assets=assets, gl=gl, cache=str(cache_home().absolute()), backend=setup.backend)
+        return WorkerSetup(setup.references[0], options, setup.protocol, self.policy.observation_spec, setup.python)
 
     def schedule(self, episodes: Collection[EpisodeSpec]) -> Schedule | RoundSchedule:
-        """Gives those of the plan's episodes out, in the order that was asked for."""
+        """A schedule of those episodes of the plan, in the configured order."""
         return by_rounds(self.rounds, episodes) if self.rounds else Schedule(episodes)
 
-    def left(self, records: Iterable[EpisodeRecord]) -> Plan:
-        """What is still to be played; nothing where `--until` has enough."""
+    def remaining(self, records: Iterable[EpisodeRecord]) -> Plan:
+        """The plan without recorded episodes; empty where `--until` needs no more."""
         records = list(records)
         if self.until and self.until.load_previous(records).stop:
             return Plan((), 0)
         return self.plan.without({record.key for record in records})
 
     def facts(self) -> dict[str, Any]:
-        """What run.json says about it."""
+        """Its part of run.json."""
         return {
             "suites": [suite.name for suite in self.setup.suites],
             "backend": self.setup.backend,
@@ -95,9 +120,9 @@ def _rounds(config: RunConfig, setup: EvalSetup, plan: Plan) -> list[Round]:
 
 
 def order_seed(config: RunConfig) -> int:
-    """What draws the order of initial states in rounds, 32 bits: the same for the same run, unrelated between runs.
+    """Seed for the order of initial states in rounds, 32 bits: the same for the same run, unrelated between runs.
 
-    With one order for all runs, all that stop early would rest on the same few initial states.
+    With one order for all runs, all runs that stop early would rest on the same few initial states.
     """
     names = ("suite", "tasks", "episodes", "init_states", "seeds", "policy", "policy_arg", "protocol")
     values = {name: value for name, value in config.to_json().items() if name in names}
@@ -105,33 +130,31 @@ def order_seed(config: RunConfig) -> int:
 
 
 def _workers(config: RunConfig, setup: EvalSetup, episodes: int, *, caller_owns_policy: bool) -> int:
-    """How many worlds play at once."""
+    """Number of environments that run at once."""
     if config.executor == "local":
         if config.policy_replicas > 1:
-            raise InputError("--policy-replicas needs --executor ray, which works on one machine, too")
+            raise InputError("--policy-replicas needs --executor ray, which also works on one machine")
         return choose_workers(config.workers, setup.suites[0], episodes)
     if caller_owns_policy:
         raise InputError("--executor ray builds the policy on the cluster, so it must be given by its name")
     if setup.python != sys.executable:
         raise MissingRequirementError(
-            "--executor ray plays suites in nora-bench's own interpreter; play this one with local workers"
+            "--executor ray runs suites in nora-bench's own interpreter only. Use --executor local for this one"
         )
     return _ray_envs(config, episodes)
 
 
 def find_assets(wanted: str, setup: EvalSetup) -> AssetPack:
-    """The pack that draws all of the suites. Raises MissingRequirementError where they would be drawn with different ones."""
+    """The asset pack of all of the suites. Raises MissingRequirementError where they have different ones."""
     packs = {suite.name: suite.resolve_assets(wanted) for suite in setup.suites}
     if len({pack.fingerprint for pack in packs.values()}) > 1:
-        found = ", ".join(f"{suite} has {pack.name}" for suite, pack in packs.items())
-        raise MissingRequirementError(
-            f"the suites of this run would be drawn with different assets ({found}); name one pack with --assets"
-        )
+        names = ", ".join(f"{suite} has {pack.name}" for suite, pack in packs.items())
+        raise MissingRequirementError(f"the suites of this run have different assets ({names}); name one pack with --assets")
     return next(iter(packs.values()))
 
 
 def _ray_envs(config: RunConfig, episodes: int) -> int:
-    """The number asked for; for `auto` one per CPU of the cluster beside its replicas. Never more than episodes."""
+    """The configured number; for `auto` one per CPU of the cluster that no replica uses. Never more than episodes."""
     total = int(connect().cluster_resources().get("CPU", 1))
     wanted = max(1, total - config.policy_replicas) if config.workers == AUTO else int(config.workers)
     return max(1, min(wanted, episodes))

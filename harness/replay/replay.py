@@ -27,6 +27,7 @@ from ...envs.base import (
 from ...envs.errors import StoreError, SuiteError
 from ...envs.paths import ensure_cache_home
 from ...policies.base import ActionChunk
+from ...policies.checks import check_chunk
 from ...results.store.integrity import read_actions
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
@@ -155,11 +156,12 @@ def replaying(
 def play(
     world: Env, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec, actions: Array
 ) -> EpisodeOutcome:
-    """Play all of the actions, [steps, action size], as one episode."""
+    """Play all of the actions, [steps, action size], as one episode. Raises PolicyError for actions that are none."""
+    check_chunk(ActionChunk(actions), world.action_size)  # they come from a file
     episode = Rollout(world, spec, protocol, observation_spec, budget=len(actions))
     event: DecisionPoint | EpisodeOutcome = episode.start()
     while isinstance(event, DecisionPoint):
-        event = episode.play(ActionChunk(actions[event.step :]))
+        event = episode.execute(ActionChunk(actions[event.step :]))
     return event
 
 

@@ -25,13 +25,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import fakes
 import numpy as np
-from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec
+from nora_bench.envs.base import AssetPack, EnvOptions, EpisodeSpec, ObservationSpec
+from nora_bench.harness.config import parse
+from nora_bench.harness.execution.ledger import EpisodeLedger
+from nora_bench.harness.execution.local import LocalExecutor
 from nora_bench.harness.execution.policy_host import LocalPolicyHost
 from nora_bench.harness.execution.progress import Progress, ProgressCounts, SuiteCounts
-from nora_bench.harness.execution.recorder import RunContext
-from nora_bench.harness.execution.runner import RunLimits, Runner
-from nora_bench.harness.execution.worker_process import WorkerSetup
-from nora_bench.harness.planning.plan import EvalSetup
+from nora_bench.harness.planning.plan import EvalSetup, Plan
+from nora_bench.harness.planning.resolve import ResolvedRun
+from nora_bench.harness.planning.run_settings import WorkerSetup
 from nora_bench.policies.base import ActionChunk, BasePolicy
 from nora_bench.results.store.run_metadata import RunMetadata
 from nora_bench.results.store.writer import Store
@@ -48,7 +50,7 @@ RUNNER_CORE, WORKERS_CORE = 0, 1
 
 
 class Idle(BasePolicy):
-    """Answers the same chunk to everything."""
+    """Returns the same chunk for every observation."""
 
     chunk = ActionChunk(np.ones((1, 1)))
 
@@ -67,18 +69,16 @@ def play(workers: int, decisions: int, cameras: tuple[str, ...], size: int, cann
     with tempfile.TemporaryDirectory() as folder, Store.create(Path(folder) / "run", RunMetadata()) as store:
         (store.folder / "logs").mkdir()
         python = canned_python(Path(folder)) if canned else sys.executable
-        runner = Runner(
-            EvalSetup((fakes.toy,), ("fakes:toy",), protocol),
-            WorkerSetup("fakes:toy", EnvOptions("", "none", folder), protocol, policy.observation_spec, python),
-            LocalPolicyHost(policy, store.folder / "logs" / "policy.log"),
-            store,
-            RunContext("idle", {}),
-            RunLimits(workers, timeout_s=60, retries=0),
-            Progress(ProgressCounts({"toy": SuiteCounts(len(episodes))}), Console()),
-            on_ready=(lambda versions: os.sched_setaffinity(0, {RUNNER_CORE}) or "") if canned else (lambda versions: ""),
-        )
+        config = parse({"suite": "fakes:toy", "policy": "zero", "timeout": 60, "retries": 0, "policy_check": False})
+        setup = EvalSetup((fakes.toy,), ("fakes:toy",), protocol)
+        resolved = ResolvedRun(config, setup, policy, Plan(tuple(episodes), 0), AssetPack("", "", ""), workers)
+        host = LocalPolicyHost(policy, store.folder / "logs" / "policy.log")
+        worker_setup = WorkerSetup("fakes:toy", EnvOptions("", "none", folder), protocol, policy.observation_spec, python)
+        progress = Progress(ProgressCounts({"toy": SuiteCounts(len(episodes))}), Console())
+        on_ready = (lambda versions: os.sched_setaffinity(0, {RUNNER_CORE}) or "") if canned else (lambda versions: "")
+        ledger = EpisodeLedger(resolved, host, store, progress, on_ready)
         before = _seconds()
-        runner.run(episodes)
+        LocalExecutor(worker_setup, host).run(ledger)
         after = _seconds()
         assert sum(record.decisions for record in store.records()) == decisions
     return tuple(b - a for a, b in zip(before, after, strict=True))  # type: ignore[return-value]

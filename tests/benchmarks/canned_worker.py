@@ -22,7 +22,7 @@ def frames(spec: EpisodeSpec, budget: int) -> Iterator[bytes]:
     empty = {"images": {}, "proprio": {}, "privileged": {}}
     of = {"key": spec.key}
     for step in range(budget):
-        yield wire.encode({"type": "look", **of, "step": step, "view": empty})
+        yield wire.encode({"type": "observation", **of, "step": step, "observation": empty})
     done = EpisodeOutcome(
         False, False, budget, np.zeros((budget, 1)), {}, (), "0" * 64, {"reset": 0.0, "step": 0.0, "render": 0.0}, {}, ""
     )

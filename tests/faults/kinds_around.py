@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import numpy as np
 from nora_bench.harness import run_sessions
-from nora_bench.harness.execution import recorder, runner, worker_pool, worker_process
+from nora_bench.harness.execution import local, recorder, worker_pool, worker_process
 
 from . import worlds
 from .bench import LIBERO, TOY, Bench
@@ -163,10 +163,10 @@ def _(bench, rng, phase):
         number = int(rng.integers(1, len(bench.world.scenes)))
         tamper = lambda: Tap("line", "after", number, 0, close_the_door)  # noqa: E731
     else:
-        launch = runner.Runner._launch
+        launch = local.LocalExecutor._launch
 
         def tamper() -> None:
-            runner.Runner._launch = lambda self, slot: (close_the_door(), launch(self, slot))
+            local.LocalExecutor._launch = lambda self, slot: (close_the_door(), launch(self, slot))
 
     return Strike(bench.play(tamper), "Too many open files", (STOPPED,), ordered=False)
 

@@ -102,16 +102,16 @@ def _be_the_command(folder: Path, said: Path, args: Sequence[str], tamper: Calla
 
 def _miss_the_hung_at_once(folder: Path) -> None:
     """Waiting costs time and, on a loaded machine, mistakes: time is up for a worker when it stands still, and for no other."""
-    watch = worker_pool.WorkerPool._watch
+    watch = worker_pool.WorkerPool._check_deadlines
 
     def missing(self: worker_pool.WorkerPool, now: float) -> None:
         for slot in self.slots:
-            heard_out = slot.worker and slot.asked is not None and not select.select([slot.worker], [], [], 0)[0]
+            heard_out = slot.worker and slot.waiting_since is not None and not select.select([slot.worker], [], [], 0)[0]
             if slot.worker and heard_out and _stands_still(folder, slot.worker.process.pid):
-                slot.asked, slot.overdue = now - self._timeout_s - 1, worker_pool.GRACE_S
+                slot.waiting_since, slot.overdue = now - self._timeout_s - 1, worker_pool.GRACE_S
         watch(self, now)
 
-    worker_pool.WorkerPool._watch = missing
+    worker_pool.WorkerPool._check_deadlines = missing
 
 
 def _stands_still(folder: Path, pid: int) -> bool:

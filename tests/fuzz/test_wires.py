@@ -18,11 +18,17 @@ from servers import TOY, observation
 from .mutations import INTEGERS, damaged, values
 from .reading import reads
 
-PICTURE = np.zeros((4, 4, 3), np.uint8)
-LOOK = {"type": "look", "images": {"primary": PICTURE}, "state": np.arange(5.0), "step": 3, "task": ["push", None, 2.5]}
-FRAME = wire.encode(LOOK)[4:]
-QUESTION = messages.exact(observation(images={"primary": PICTURE}), client="me", forget=("a",))
-OPENPI = {"observation/image": PICTURE, "observation/state": np.arange(8.0), "prompt": "push"}
+IMAGE = np.zeros((4, 4, 3), np.uint8)
+OBSERVATION = {
+    "type": "observation",
+    "images": {"primary": IMAGE},
+    "state": np.arange(5.0),
+    "step": 3,
+    "task": ["push", None, 2.5],
+}
+FRAME = wire.encode(OBSERVATION)[4:]
+QUESTION = messages.exact(observation(images={"primary": IMAGE}), client="me", forget=("a",))
+OPENPI = {"observation/image": IMAGE, "observation/state": np.arange(8.0), "prompt": "push"}
 ANSWER = {"actions": np.zeros((5, 1)), "status": "ok", "server_timing": {"infer_ms": 3.0}}
 NEEDS = {"cameras": ["primary"], "image_size": None, "proprio": False, "privileged": False}
 GREETING = {
@@ -82,7 +88,7 @@ def test_a_frame_between_runner_and_worker_is_a_message_or_refused(body):
     reads("worker frames", lambda: wire.decode(body), wire.WireError)
 
 
-@given(st.lists(damaged(wire.encode(LOOK)), min_size=1, max_size=3))
+@given(st.lists(damaged(wire.encode(OBSERVATION)), min_size=1, max_size=3))
 def test_a_stream_between_runner_and_worker_is_messages_or_refused(parts):
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -97,7 +103,7 @@ def test_a_stream_between_runner_and_worker_is_messages_or_refused(parts):
         reads("worker streams", read, wire.WireError)
 
 
-@given(st.one_of(packed(QUESTION), packed(OPENPI), packed([1, {"a": PICTURE}]), arrays().map(msgpack.packb)))
+@given(st.one_of(packed(QUESTION), packed(OPENPI), packed([1, {"a": IMAGE}]), arrays().map(msgpack.packb)))
 def test_what_a_client_sends_is_an_observation_or_refused(data):
     def read():
         message = codec.unpack(data)
@@ -127,7 +133,7 @@ class Fed(Link):
         return self.said[0] if len(self.said) == 1 else self.said.pop(0)
 
 
-@given(packed(ANSWER), packed({"about": "me", "sizes": PICTURE}))
+@given(packed(ANSWER), packed({"about": "me", "sizes": IMAGE}))
 def test_what_a_server_of_openpi_answers_is_a_chunk_or_refused(answer, greeting):
     def read():
         declared = codec.unpack(greeting)
@@ -175,7 +181,7 @@ def test_what_a_server_of_vla_eval_answers_is_a_chunk_or_refused(hello, answer):
         policy = FedVlaEval([hello, answer])
         policy.setup(TOY)
         policy.fingerprint()
-        policy.act([observation(images={"primary": PICTURE, "wrist": PICTURE}, proprio=PROPRIO)])
+        policy.act([observation(images={"primary": IMAGE, "wrist": IMAGE}, proprio=PROPRIO)])
 
     reads("websocket: vla-eval's answers", read)
 

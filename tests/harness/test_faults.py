@@ -10,15 +10,18 @@ import sys
 import time
 from pathlib import Path
 
+import fakes
 import psutil
 import pytest
 from fakes import toy
-from nora_bench.envs.base import EpisodeSpec
+from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec
 from nora_bench.harness.execution import worker_process
+from nora_bench.harness.execution.local import LocalExecutor
+from nora_bench.harness.execution.policy_host import LocalPolicyHost
 from nora_bench.harness.execution.recorder import ActiveEpisode
-from nora_bench.harness.execution.runner import Runner
 from nora_bench.harness.execution.wire import WireError
 from nora_bench.harness.execution.worker_pool import WorkerSlot
+from nora_bench.harness.planning.run_settings import WorkerSetup
 from nora_bench.harness.planning.schedule import Job
 from nora_bench.results.store import writer as store_module
 from nora_bench.results.store.reader import read_run
@@ -124,7 +127,7 @@ def test_a_suite_that_lacks_something_ends_the_run_at_once(bench, trouble, phase
 def test_a_machine_that_can_play_nothing_records_nothing(bench, trouble):
     played = bench("--episodes", 3, "--retries", 0, "--assets", trouble({"kind": "raise", "phase": "reset", "times": 99}))
     assert played.code == 3
-    assert "the first 5 episodes could not be played" in played.err
+    assert "the first 5 episodes all failed to run" in played.err
     assert played.records == {}
 
 
@@ -134,8 +137,8 @@ def test_a_machine_that_can_play_nothing_records_nothing(bench, trouble):
         ("shape", r"at decision 0 of toy/task\d/init0/seed0@toy/plain: actions must be \[at least 1 step, 1\], not \[1, 3\]"),
         ("empty", "at least 1 step"),
         ("nan", "actions must be finite"),
-        ("type", "must answer ActionChunk, not ndarray"),
-        ("fewer", "answered 0 chunks"),
+        ("type", "must return ActionChunk, not ndarray"),
+        ("fewer", "returned 0 chunks"),
         ("raise", "raised in act: RuntimeError: out of ideas"),
         ("leave", "raised in act: SystemExit: 0"),
     ],
@@ -185,7 +188,7 @@ def test_a_machine_that_starts_no_process_is_named(bench, monkeypatch):
     monkeypatch.setattr(worker_process.WorkerProcess, "__init__", refuse)
     played = bench("--episodes", 1)
     assert played.code == 3
-    assert f"this machine refused: [Errno {errno.EAGAIN}] {os.strerror(errno.EAGAIN)}" in played.err
+    assert f"the operating system refused: [Errno {errno.EAGAIN}] {os.strerror(errno.EAGAIN)}" in played.err
     assert "ulimit -a" in played.err
 
 
@@ -194,15 +197,16 @@ def test_a_machine_that_starts_no_process_is_named(bench, monkeypatch):
     [
         ({"key": KEY, "step": 7}, "of another episode"),
         ({"step": 7}, "of another episode, None"),
-        ({"key": f"{SCENE.replace('init1', 'init0')}@toy/plain", "step": 0}, "told to go on at step 3 and shows step 0"),
+        ({"key": f"{SCENE.replace('init1', 'init0')}@toy/plain", "step": 0}, "sent a chunk at step 3 and is now at step 0"),
     ],
 )
-def test_what_a_worker_says_twice_or_of_another_episode_is_not_believed(message, says):
+def test_message_of_another_episode_or_step_is_rejected(message, says):
     spec = EpisodeSpec("toy", 1, 0, 0, "toy/plain")
-    slot = WorkerSlot(0, Path("log"), ready=True, playing=ActiveEpisode(Job(spec), toy.tasks[1], "go home", decisions=1, step=3))
-    runner = Runner.__new__(Runner)
+    slot = WorkerSlot(0, Path("log"), ready=True, active=ActiveEpisode(Job(spec), toy.tasks[1], "go home", decisions=1, step=3))
+    setup = WorkerSetup("fakes:toy", EnvOptions("", "none", ""), fakes.protocol(), ObservationSpec())
+    executor = LocalExecutor(setup, LocalPolicyHost(fakes.Walk(), Path("log")))
     with pytest.raises(WireError, match=says):
-        runner._heard(slot, {"type": "look", "view": {}, **message})
+        executor.on_message(slot, {"type": "observation", "observation": {}, **message})
 
 
 def test_a_second_run_on_the_folder_is_refused(bench):

@@ -53,9 +53,11 @@ def test_the_resume_command_can_be_pasted(tmp_path):
 def test_an_episode_is_heard_of_before_it_is_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("NORA_BENCH_HOME", str(tmp_path / "cache"))
     values = {"suite": "fakes:toy", "policy": "fakes:Walk", "tasks": "0", "episodes": 2, "workers": 1}
-    prepared = resolve_run(parse({**values, "out": str(tmp_path / "run")}))
+    resolved = resolve_run(parse({**values, "out": str(tmp_path / "run")}))
     heard = []
-    with create(prepared, {}) as store:
-        run_session(prepared, store, Backend("none"), Console(quiet=True), lambda record: heard.append((record.key, store.keys())))
+    with create(resolved, {}) as store:
+        run_session(
+            resolved, store, Backend("none"), Console(quiet=True), lambda record: heard.append((record.key, store.keys()))
+        )
         kept = [record.key for record in store.records()]
     assert heard == [(kept[0], set()), (kept[1], {kept[0]})]

@@ -91,7 +91,7 @@ def test_json_is_all_that_stdout_gets(cli):
     ended = cli("run", *TOY, "--out", "here", "--json")
     said = json.loads(ended.out)
     assert (said["run"], said["exit_code"], said["counts"]["done"]) == ("here", 0, 3)
-    assert "3 episodes to play" in ended.err
+    assert "3 episodes to run" in ended.err
 
 
 def test_json_tells_a_failure_too(cli):

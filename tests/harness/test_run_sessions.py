@@ -146,7 +146,7 @@ def test_a_contradicted_episode_is_not_played_again(half, bench):
     (half.folder / "episodes.jsonl").write_text(lines + json.dumps(other) + "\n")
     resumed = bench("--resume")
     assert resumed.code == 1
-    assert "2 episodes to play (1 are there)" in resumed.out
+    assert "2 episodes to run (1 are finished)" in resumed.out
     assert resumed.records[values["key"]].success is None
     assert resumed.run["counts"] == {"planned": 3, "repeated": 0, "done": 3, "errors": 1}
-    assert "0 episodes to play" in bench("--resume").out
+    assert "0 episodes to run" in bench("--resume").out

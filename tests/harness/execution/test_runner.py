@@ -84,7 +84,7 @@ def test_results_do_not_depend_on_workers_order_or_resume(bench, monkeypatch, su
     lines = (alone.folder / "episodes.jsonl").read_bytes().splitlines(keepends=True)
     (shuffled.folder / "episodes.jsonl").write_bytes(b"".join(lines[:11]) + lines[11][:100])
     resumed = bench("--resume", "--workers", 2, out="shuffled", suite=suite, policy="fakes:Stagger")
-    assert "13 episodes to play (11 are there)" in resumed.out
+    assert "13 episodes to run (11 are finished)" in resumed.out
     assert resumed.trajectories == alone.trajectories
 
 
@@ -100,4 +100,4 @@ def test_a_finished_run_has_nothing_left_to_resume(bench):
     first = bench("--episodes", 1)
     again = bench("--resume")
     assert (again.code, again.trajectories) == (0, first.trajectories)
-    assert "0 episodes to play (3 are there)" in again.out
+    assert "0 episodes to run (3 are finished)" in again.out

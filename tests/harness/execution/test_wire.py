@@ -20,8 +20,8 @@ def ends():
         channel.close()
 
 
-def look(**view):
-    return {"type": "look", "step": 3, "view": view}
+def message_of(**observation):
+    return {"type": "observation", "step": 3, "observation": observation}
 
 
 @pytest.mark.parametrize(
@@ -35,17 +35,17 @@ def look(**view):
         np.arange(6, dtype=">i4"),
         np.arange(10)[::2],
     ],
-    ids=["picture", "float64", "scalar", "empty", "bool", "big-endian", "strided"],
+    ids=["image", "float64", "scalar", "empty", "bool", "big-endian", "strided"],
 )
 def test_arrays_arrive_as_they_were_sent(array):
-    arrived = decode(encode(look(a=array))[4:])["view"]["a"]
+    arrived = decode(encode(message_of(a=array))[4:])["observation"]["a"]
     np.testing.assert_array_equal(arrived, array)
     assert arrived.dtype == array.dtype.newbyteorder("=")
     assert arrived.shape == array.shape
 
 
 def test_plain_values_arrive_as_they_were_sent():
-    message = look(text="grüße", number=2**40, real=0.1, nothing=None, nested={"a": [1, {"b": False}]})
+    message = message_of(text="grüße", number=2**40, real=0.1, nothing=None, nested={"a": [1, {"b": False}]})
     assert decode(encode(message)[4:]) == message
 
 
@@ -56,13 +56,13 @@ def test_plain_values_arrive_as_they_were_sent():
 )
 def test_what_is_not_plain_is_refused_by_the_sender(value):
     with pytest.raises(WireError, match="cannot be sent"):
-        encode(look(a=value))
+        encode(message_of(a=value))
 
 
 def test_a_refused_message_leaves_nothing_behind_for_the_next():
     with pytest.raises(WireError):
-        encode(look(a=1, b=object()))
-    assert decode(encode(look(a=2))[4:]) == look(a=2)
+        encode(message_of(a=1, b=object()))
+    assert decode(encode(message_of(a=2))[4:]) == message_of(a=2)
 
 
 def frame(body):
@@ -70,7 +70,7 @@ def frame(body):
 
 
 def array_of(head, data=b""):
-    return PACK({"type": "look", "a": msgpack.ExtType(1, bytes([len(head)]) + head + data)})
+    return PACK({"type": "observation", "a": msgpack.ExtType(1, bytes([len(head)]) + head + data)})
 
 
 GARBAGE = {
@@ -78,9 +78,9 @@ GARBAGE = {
     "no map": PACK([1, 2]),
     "no type": PACK({"step": 1}),
     "unknown type": PACK({"type": "exec"}),
-    "truncated": PACK({"type": "look", "text": "hello"})[:-2],
-    "trailing bytes": PACK({"type": "look"}) + b"\x01",
-    "unknown extension": PACK({"type": "look", "a": msgpack.ExtType(7, b"x")}),
+    "truncated": PACK({"type": "observation", "text": "hello"})[:-2],
+    "trailing bytes": PACK({"type": "observation"}) + b"\x01",
+    "unknown extension": PACK({"type": "observation", "a": msgpack.ExtType(7, b"x")}),
     "object array": array_of(b"|O 1", b"\0" * 8),
     "too few bytes": array_of(b"<f8 100", b"\0" * 8),
     "negative size": array_of(b"<f8 -1 -1", b"\0" * 8),
@@ -105,21 +105,21 @@ def test_a_frame_above_the_limit_is_refused_before_it_is_read(ends):
 
 def test_a_message_above_the_limit_is_refused_by_the_sender():
     with pytest.raises(WireError, match="above the limit"):
-        encode(look(a=np.zeros(wire.MAX_FRAME + 1, np.uint8)))
+        encode(message_of(a=np.zeros(wire.MAX_FRAME + 1, np.uint8)))
 
 
 def test_a_message_larger_than_the_socket_buffer_passes(ends):
-    picture = np.arange(3 * 1024 * 1024, dtype=np.uint32).astype(np.uint8)
-    sender = threading.Thread(target=ends[0].send, args=(look(a=picture),))
+    image = np.arange(3 * 1024 * 1024, dtype=np.uint32).astype(np.uint8)
+    sender = threading.Thread(target=ends[0].send, args=(message_of(a=image),))
     sender.start()
-    np.testing.assert_array_equal(ends[1].receive(10)["view"]["a"], picture)
+    np.testing.assert_array_equal(ends[1].receive(10)["observation"]["a"], image)
     sender.join()
 
 
 def test_messages_in_one_packet_are_taken_one_by_one(ends):
-    ends[0].socket.sendall(encode(look(a=1)) + encode(look(a=2))[:-3])
+    ends[0].socket.sendall(encode(message_of(a=1)) + encode(message_of(a=2))[:-3])
     ends[1].feed()
-    assert ends[1].take() == look(a=1)
+    assert ends[1].take() == message_of(a=1)
     assert ends[1].take() is None
 
 
@@ -129,15 +129,15 @@ def test_waiting_has_a_deadline(ends):
 
 
 def test_half_a_message_has_a_deadline_too(ends):
-    ends[0].socket.sendall(encode(look(a=1))[:-1])
+    ends[0].socket.sendall(encode(message_of(a=1))[:-1])
     with pytest.raises(WorkerTimeout):
         ends[1].receive(0.05)
 
 
 def test_a_peer_that_takes_nothing_is_late():
     left, right = socket.socketpair()
-    with pytest.raises(WorkerTimeout, match="did not take a look message"):
-        Channel(left, send_deadline_s=0.05).send(look(a=np.zeros(1 << 22, np.uint8)))
+    with pytest.raises(WorkerTimeout, match="accepted no observation message"):
+        Channel(left, send_deadline_s=0.05).send(message_of(a=np.zeros(1 << 22, np.uint8)))
     right.close()
 
 
@@ -150,4 +150,4 @@ def test_a_peer_that_hangs_up_is_noticed(ends):
 def test_sending_to_a_peer_that_has_hung_up_is_noticed(ends):
     ends[1].close()
     with pytest.raises(WorkerClosed):
-        ends[0].send(look(a=1))
+        ends[0].send(message_of(a=1))

@@ -5,11 +5,14 @@ import sys
 import pytest
 from fakes import protocol
 from nora_bench.envs.base import EnvOptions, ObservationSpec
-from nora_bench.harness.execution.worker_process import WorkerSetup, ending, log_tail
+from nora_bench.harness.execution import worker_process
+from nora_bench.harness.execution.worker_process import ending, log_tail
+from nora_bench.harness.planning.run_settings import WorkerSetup
 
 
 def environment(gl="egl", **base):
-    return WorkerSetup("fakes:toy", EnvOptions("", gl, "/cache"), protocol(), ObservationSpec()).environment(base)
+    setup = WorkerSetup("fakes:toy", EnvOptions("", gl, "/cache"), protocol(), ObservationSpec())
+    return worker_process.environment(setup, base)
 
 
 def test_a_worker_computes_with_one_thread_whatever_the_user_set():

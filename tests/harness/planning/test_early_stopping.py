@@ -119,14 +119,14 @@ def test_a_resumed_run_says_what_an_undisturbed_one_does(bench, rival):
     lines = episodes.read_bytes().splitlines(keepends=True)
     episodes.write_bytes(b"".join(lines[:4]))
     resumed = bench("--resume")
-    assert "(4 are there)" in resumed.out
+    assert "(4 are finished)" in resumed.out
     assert (resumed.trajectories, resumed.run["until"]) == (whole.trajectories, whole.run["until"])
 
 
 def test_a_run_that_has_enough_has_nothing_left_to_resume(bench):
     first = bench(*CLEAR)
     again = bench("--resume")
-    assert f"0 episodes to play ({len(first.records)} are there)" in again.out
+    assert f"0 episodes to run ({len(first.records)} are finished)" in again.out
     assert (again.trajectories, again.run["until"]) == (first.trajectories, first.run["until"])
 
 

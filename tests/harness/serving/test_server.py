@@ -162,7 +162,7 @@ def test_a_run_survives_a_restart_of_its_server(bench, tmp_path):
         server.join()
     assert played.code == 0, played.err
     assert played.trajectories == calm.trajectories
-    assert "the server does not know how this episode began; played again" in played.out
+    assert "the server does not know how this episode began; retry 1 of" in played.out
 
 
 def test_two_clients_cannot_play_the_same_episode_at_once(tmp_path):

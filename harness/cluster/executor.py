@@ -1,0 +1,156 @@
+"""Ray executor: environments as actors on a cluster, one ledger in this process.
+
+Same plan, same records, one writer; only the environments are elsewhere. An episode whose environment, node or replica was lost
+is retried. Environments for which the cluster has no room yet wait until a node joins.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...envs.base import AssetPack
+from ..errors import Interrupted, MissingRequirementError
+from ..execution.ledger import EpisodeLedger
+from ..execution.recorder import MACHINE, POLICY, ActiveEpisode
+from ..execution.worker_process import environment
+from ..planning.run_settings import WorkerSetup
+from ..ray_connection import connect
+from .actors import ActorResult, EnvActor
+from .policy_pool import RayPolicyPool
+
+TICK_S = 0.1
+"""Seconds that the executor waits for an episode to end before it shows progress and checks for a stop."""
+
+
+@dataclass(slots=True)
+class ActorSlot:
+    """An environment on the cluster, replaced when it is lost, and its current episode."""
+
+    number: int
+    actor: Any = None
+    replica: Any = None
+    active: ActiveEpisode | None = None
+
+
+class RayExecutor:
+    """Runs episodes on a Ray cluster. See `execution.ledger.Executor`."""
+
+    def __init__(self, worker_setup: WorkerSetup, pack: AssetPack, policy_host: RayPolicyPool) -> None:
+        self.worker_setup = worker_setup
+        self.pack = pack
+        self.policy_host = policy_host
+        self._pending: dict[Any, ActorSlot] = {}
+        self._versions: dict[str, str] | None = None
+
+    def run(self, ledger: EpisodeLedger, stop: Callable[[], bool] = lambda: False) -> None:
+        """Run what is due, all or as much as `--until` needs. Used once."""
+        self._ledger = ledger
+        self._ray = connect()
+        # the node's own environment, but for what workers on this machine get, too
+        variables = {name: value for name, value in environment(self.worker_setup, {}).items() if name != "NUMBA_CACHE_DIR"}
+        self._env_actor = self._ray.remote(num_cpus=1, max_restarts=0, runtime_env={"env_vars": variables})(EnvActor)
+        self._log = ledger.store.folder / "logs" / "cluster.log"
+        self._log.parent.mkdir(exist_ok=True)
+        self._log.touch()
+        with ledger.session():
+            try:
+                self._run(stop)
+            finally:
+                for slot in self._pending.values():
+                    self._ray.kill(slot.actor)
+
+    def _run(self, stop: Callable[[], bool]) -> None:
+        for number in range(self._ledger.workers):
+            self._launch(ActorSlot(number))
+        while self._unfinished() and not self._ledger.stopped_early:
+            if stop():
+                raise Interrupted("stopped")
+            for ref in self._ray.wait(list(self._pending), num_returns=1, timeout=TICK_S)[0]:
+                self._on_result(ref, self._pending.pop(ref))
+            self._ledger.progress.tick()
+
+    def _unfinished(self) -> bool:
+        return bool(self._pending) and (self._ledger.has_due or any(slot.active for slot in self._pending.values()))
+
+    def _launch(self, slot: ActorSlot) -> None:
+        """Start an environment in that slot; Ray places it."""
+        self._ledger.progress.working(slot.number, "starting")
+        slot.actor = self._env_actor.remote(self.worker_setup, self.pack, self._ledger.limits.timeout_s)
+        slot.active = None
+        self._pending[slot.actor.ready.remote()] = slot
+
+    def _assign(self, slot: ActorSlot) -> None:
+        """Assign the next episode, or end the environment."""
+        slot.active = active = self._ledger.next_episode(slot.number)
+        if active is None:
+            self._ray.kill(slot.actor)
+            return
+        budget, context = self._ledger.budget(active), self.policy_host.context
+        call = slot.actor.run_episode.remote(active.job.spec, active.instruction, budget, slot.replica, context)
+        self._pending[call] = slot
+
+    def _on_result(self, ref: Any, slot: ActorSlot) -> None:
+        from ray.exceptions import RayError, RayTaskError
+
+        try:
+            result = self._ray.get(ref)
+        except RayTaskError as error:
+            self._on_env_lost(slot, f"{type(error.cause).__name__}: {error.cause}" if error.cause else str(error))
+        except RayError as error:
+            self._on_env_lost(slot, f"its process or node is gone ({type(error).__name__})")
+        else:
+            self._on_episode(slot, result) if isinstance(result, ActorResult) else self._on_ready(slot, *result)
+
+    def _on_ready(self, slot: ActorSlot, hello: Mapping[str, Any], node: str) -> None:
+        """An environment has been built on that node."""
+        self._ledger.worker_started(int(hello["action_size"]), hello["versions"])
+        self._versions = self._versions or dict(hello["versions"])
+        if hello["versions"] != self._versions:
+            raise MissingRequirementError(
+                f"the nodes of the cluster are not alike: one has {hello['versions']}, another {self._versions}"
+            )
+        slot.replica = self.policy_host.nearest(node)
+        self._assign(slot)
+
+    def _on_episode(self, slot: ActorSlot, result: ActorResult) -> None:
+        """An attempt at an episode has ended."""
+        active = slot.active
+        assert active is not None
+        active.decisions, active.step = result.decisions, result.step
+        active.statuses, active.policy_s = result.statuses, result.policy_s
+        self.policy_host.busy_s += result.policy_s
+        self._ledger.peak_gib = max(self._ledger.peak_gib, result.peak_gib)
+        if result.outcome:
+            self._ledger.finish(active, result.outcome)
+        elif result.kind == "lost":
+            self._lose(active, f"{result.phase}: {result.cause}", POLICY)
+        elif not self._ledger.fail(active, result.kind, result.phase, result.cause):
+            self._ray.kill(slot.actor)
+            self._on_env_lost(slot, result.cause)
+            return
+        self._assign(slot)
+
+    def _on_env_lost(self, slot: ActorSlot, cause: str) -> None:
+        """Replace the environment and have its episode retried."""
+        if slot.active:
+            self._lose(slot.active, cause, MACHINE)
+        else:
+            self._write_log(f"worker {slot.number} did not start: {cause}")
+            if cause.startswith("SuiteError"):
+                self._ledger.fail(None, "suite", "start", cause)
+            self._ledger.worker_failed_to_start(slot.number, cause, self._log)
+        if self._ledger.has_due:
+            self._launch(slot)
+        else:
+            self._ledger.progress.working(slot.number, "")
+
+    def _lose(self, active: ActiveEpisode, cause: str, by: str) -> None:
+        self._write_log(f"{active.job.spec.key}: {cause}")
+        self._ledger.lose(active, cause, self._log, by)
+
+    def _write_log(self, line: str) -> None:
+        with self._log.open("a", encoding="utf-8") as handle:
+            handle.write(f"{time.strftime('%H:%M:%S')} {line}\n")
