@@ -78,7 +78,7 @@ def _known(family: str) -> str:
 
 
 def _packs(family: str) -> ModuleType:
-    return import_module(f"...envs.{family}.packs", __package__)
+    return import_module(f"...envs.{family}.assets.packs", __package__)
 
 
 def _list(packs: list[FoundPack], as_json: bool) -> None:
@@ -120,7 +120,7 @@ def _fetch(family: str, revision: str) -> None:
     from ...envs.paths import cache_errors
 
     home = _packs(_known(family)).cache_folder() / "official"
-    fetch = import_module(f"...envs.{family}.fetch", __package__).fetch
+    fetch = import_module(f"...envs.{family}.assets.fetch", __package__).fetch
     with cache_errors(home):
         found = fetch(home, **({"revision": revision} if family == "libero" else {}))
     print(f"official assets: {found}")

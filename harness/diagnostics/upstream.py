@@ -34,7 +34,7 @@ for name in ("numpy", "setuptools", "msgpack", "sapien", "mani_skill2_real2sim")
         found[name] = ""
 if os.environ["NORA_BENCH_TRY"] != "packages":
     import numpy
-    from nora_bench.envs.base import EpisodeSpec, Needs, EnvOptions
+    from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec
     from nora_bench.envs.simpler.sim.upstream import UpstreamEnv
     gl = os.environ["NORA_BENCH_TRY"]
     world = UpstreamEnv(EnvOptions(os.environ["NORA_BENCH_PACK"], gl, ""))

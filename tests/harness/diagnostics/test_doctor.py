@@ -45,7 +45,7 @@ def machine(monkeypatch):
         packs=("official",),
         simpler_packs=("official",),
         hub="",
-        disk=50.0,
+        disk_gib=50.0,
         memory=64.0,
         gpus=(),
     ):
@@ -63,7 +63,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(doctor.suites, "get", lambda name: Suite(packs))
         monkeypatch.setattr(simpler.packs, "resolve", Suite(simpler_packs).resolve_assets)
         monkeypatch.setattr(doctor, "_hub", lambda: hub)
-        monkeypatch.setattr(disk, "free_disk_gib", lambda folder: disk)
+        monkeypatch.setattr(disk, "free_disk_gib", lambda folder: disk_gib)
         monkeypatch.setattr(doctor, "free_memory_gib", lambda: memory)
         monkeypatch.setattr(doctor, "libero_imports", lambda: doctor.ok("hf-libero imports", "yes"))
         monkeypatch.setattr(doctor.provenance, "usable_cores", lambda: 4)
@@ -99,7 +99,7 @@ WEAKNESSES = {
     "simpler assets": {"simpler_packs": ("standin",)},
     "hub": {"hub": "no answer"},
     "memory": {"memory": 4.0},
-    "disk for runs": {"disk": 0.5},
+    "disk for runs": {"disk_gib": 0.5},
 }
 
 
