@@ -38,7 +38,7 @@ from .execution.signals import stop_signals
 from .execution.worker_process import WorkerSetup
 from .planning import provenance
 from .planning.resolve import Prepared, find_assets
-from .rendering.backend import NOTHING, find_driver
+from .rendering.backend import NO_RENDERING, find_driver
 from .rendering.gl import Backend
 
 CHECKED = ("config", "protocol", "assets")
@@ -206,7 +206,7 @@ def _seat(prepared: Prepared, log: Path) -> PolicySeat:
 def draw_with(prepared: Prepared) -> Backend:
     """What draws; nothing is tried where nobody looks."""
     if not prepared.policy.observation_spec.cameras:
-        return NOTHING
+        return NO_RENDERING
     return find_driver(prepared.stage.suites[0], foreign=prepared.stage.python != sys.executable)
 
 
