@@ -36,7 +36,7 @@ from .execution.progress import ProgressCounts, show
 from .execution.signals import stop_signals
 from .planning import provenance
 from .planning.resolve import ResolvedRun, find_assets
-from .rendering.backend import NOTHING, find_driver
+from .rendering.backend import NO_RENDERING, find_driver
 from .rendering.gl import Backend
 
 CHECKED = ("config", "protocol", "assets")
@@ -209,7 +209,7 @@ EXECUTORS: Mapping[str, Callable[[ResolvedRun, str, Path], Executor]] = {"local"
 def find_render_backend(resolved: ResolvedRun) -> Backend:
     """The rendering backend of this machine; none is tried for a policy without cameras."""
     if not resolved.policy.observation_spec.cameras:
-        return NOTHING
+        return NO_RENDERING
     return find_driver(resolved.setup.suites[0], foreign=resolved.setup.python != sys.executable)
 
 

@@ -1,8 +1,8 @@
-"""Does this installation give right numbers? A few checks that each would fail if it did not.
+"""Checks that this installation gives correct results.
 
-Of every benchmark that is installed: the scripted expert wins an episode of each suite (or task), doing nothing wins
+For every installed benchmark: the scripted expert succeeds in an episode of each suite (or task), the zero policy in
 none, one worker and two give the same trajectories; recordings of LIBERO's own environment replay to the same states.
-Premises (objects stand as they should) are checked by every world that is built on the way.
+Every environment checks its initial scenes on the way.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import partial
 from importlib.resources import as_file, files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 
@@ -25,34 +25,34 @@ from ..envs.errors import SuiteError
 from ..envs.paths import cache_home
 from ..results.store.records import EpisodeRecord
 from .config import parse
-from .errors import InputError, NoraBenchError
+from .errors import NoraBenchError, UnknownName
 from .rendering.gl import Backend
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """A family of suites, and what of it is played."""
+class SuiteFamily:
+    """A family of suites, and the part of it that the checks run."""
 
-    family: str
+    name: str
     module: str
-    """What can be imported where its simulator is installed."""
+    """Module of its simulator."""
     suites: tuple[str, ...]
     tasks: str
     idle: tuple[str, ...]
-    """Suites in which nothing is done."""
+    """Suites that the zero policy runs."""
     recorded: bool = False
-    """Whether the package holds recordings of it."""
+    """Whether the package contains recordings of it."""
 
 
-SUBJECTS = (
-    Subject("libero", "libero", suites.LIBERO, "1", suites.LIBERO[2:3], recorded=True),
-    Subject("simpler", "sapien", suites.SIMPLER[:1], "pick_coke_can,open_drawer,close_drawer", suites.SIMPLER[:1]),
+FAMILIES = (
+    SuiteFamily("libero", "libero", suites.LIBERO, "1", suites.LIBERO[2:3], recorded=True),
+    SuiteFamily("simpler", "sapien", suites.SIMPLER[:1], "pick_coke_can,open_drawer,close_drawer", suites.SIMPLER[:1]),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """One check of this installation."""
+class CheckOutcome:
+    """Outcome of one check of this installation."""
 
     name: str
     passed: bool
@@ -64,43 +64,45 @@ class Verdict:
         return asdict(self)
 
 
-def subjects(family: str = "") -> list[Subject]:
-    """The family of that name; without one, all whose simulator is installed. Raises InputError."""
-    if family:
-        found = [subject for subject in SUBJECTS if subject.family == family]
-        if not found:
-            raise InputError(f"there are no checks for {family!r}; there are for {', '.join(s.family for s in SUBJECTS)}")
-        return found
-    return [subject for subject in SUBJECTS if find_spec(subject.module)] or [*SUBJECTS[:1]]
+def families(name: str = "") -> list[SuiteFamily]:
+    """The family of that name; without a name, all whose simulator is installed. Raises UnknownName."""
+    if name:
+        named = [family for family in FAMILIES if family.name == name]
+        return named or _unknown(name)
+    return [family for family in FAMILIES if find_spec(family.module)] or [*FAMILIES[:1]]
 
 
-def selfcheck(subject: Subject, assets: str, scratch: Path) -> Iterator[Verdict]:
-    """Run all checks of a family, cheapest first; yields each verdict when it is known.
+def _unknown(name: str) -> NoReturn:
+    raise UnknownName("family of suites", name, [family.name for family in FAMILIES])
+
+
+def selfcheck(family: SuiteFamily, assets: str, scratch: Path) -> Iterator[CheckOutcome]:
+    """Run all checks of a family, cheapest first; yields each outcome when it is known.
 
     Args:
-        subject: what is checked.
+        family: suites to check.
         assets: `auto`, `official`, `standin` or a folder.
         scratch: empty folder for the runs.
     """
-    pack = suites.get(subject.suites[0]).resolve_assets(assets)
-    say = f"{subject.family}: {{}} ({pack.name} assets)".format
-    if subject.recorded:
-        yield _timed(say("recordings replay to the same states"), partial(_recordings, pack))
-    yield _timed(say("the scripted expert wins its episodes"), partial(_expert, subject, assets, scratch / "one"))
-    yield _timed(say("doing nothing wins none"), partial(_nothing, subject, assets, scratch / "zero"))
-    yield _timed(say("two workers give the trajectories of one"), partial(_workers, subject, assets, scratch))
+    pack = suites.get(family.suites[0]).resolve_assets(assets)
+    title = f"{family.name}: {{}} ({pack.name} assets)".format
+    if family.recorded:
+        yield _timed(title("recordings replay to the same states"), partial(_recordings_replay, pack))
+    yield _timed(title("the scripted expert succeeds"), partial(_expert_succeeds, family, assets, scratch / "one"))
+    yield _timed(title("the zero policy succeeds in none"), partial(_zero_policy_fails, family, assets, scratch / "zero"))
+    yield _timed(title("two workers give the same trajectories as one"), partial(_same_with_two_workers, family, assets, scratch))
 
 
-def _timed(name: str, check: Callable[[], tuple[bool, str]]) -> Verdict:
+def _timed(name: str, check: Callable[[], tuple[bool, str]]) -> CheckOutcome:
     started = time.monotonic()
     try:
         passed, detail = check()
     except (SuiteError, NoraBenchError) as error:
         passed, detail = False, str(error)
-    return Verdict(name, passed, detail, round(time.monotonic() - started, 1))
+    return CheckOutcome(name, passed, detail, round(time.monotonic() - started, 1))
 
 
-def _recordings(pack: AssetPack) -> tuple[bool, str]:
+def _recordings_replay(pack: AssetPack) -> tuple[bool, str]:
     from ..envs.libero.parity import compare
 
     with as_file(files("nora_bench.envs.libero").joinpath("recordings")) as folder:
@@ -110,38 +112,38 @@ def _recordings(pack: AssetPack) -> tuple[bool, str]:
     return not failed, "; ".join(failed) or f"{len(checks)} checks within tolerance"
 
 
-def _expert(subject: Subject, assets: str, folder: Path) -> tuple[bool, str]:
-    return _won(_play(subject, assets, folder, subject.suites, "scripted", workers=1), wanted=True)
+def _expert_succeeds(family: SuiteFamily, assets: str, folder: Path) -> tuple[bool, str]:
+    return _succeeded(_run(family, assets, folder, family.suites, "scripted", workers=1), expected=True)
 
 
-def _nothing(subject: Subject, assets: str, folder: Path) -> tuple[bool, str]:
-    return _won(_play(subject, assets, folder, subject.idle, "zero", workers=1), wanted=False)
+def _zero_policy_fails(family: SuiteFamily, assets: str, folder: Path) -> tuple[bool, str]:
+    return _succeeded(_run(family, assets, folder, family.idle, "zero", workers=1), expected=False)
 
 
-def _workers(subject: Subject, assets: str, scratch: Path) -> tuple[bool, str]:
+def _same_with_two_workers(family: SuiteFamily, assets: str, scratch: Path) -> tuple[bool, str]:
     from ..results.store.reader import read_run
 
     before = {record.key: record.trajectory_sha256 for record in read_run(scratch / "one").records}
-    again = _play(subject, assets, scratch / "two", subject.suites, "scripted", workers=2)
+    again = _run(family, assets, scratch / "two", family.suites, "scripted", workers=2)
     after = {record.key: record.trajectory_sha256 for record in again}
     other = [key for key in before if before[key] is None or before[key] != after.get(key)]
     return bool(before) and not other, f"{', '.join(other)} differ" if other else f"{len(before)} trajectories equal"
 
 
-def _won(records: list[EpisodeRecord], *, wanted: bool) -> tuple[bool, str]:
-    won = sum(record.success is True for record in records)
+def _succeeded(records: list[EpisodeRecord], *, expected: bool) -> tuple[bool, str]:
+    successes = sum(record.success is True for record in records)
     errors = [f"{record.key}: {record.error}" for record in records if record.success is None]
-    passed = bool(records) and not errors and won == (len(records) if wanted else 0)
-    return passed, "; ".join(errors) or f"{won} of {len(records)} won"
+    passed = bool(records) and not errors and successes == (len(records) if expected else 0)
+    return passed, "; ".join(errors) or f"{successes} of {len(records)} succeeded"
 
 
-def _play(
-    subject: Subject, assets: str, folder: Path, names: tuple[str, ...], policy: str, *, workers: int
+def _run(
+    family: SuiteFamily, assets: str, folder: Path, names: tuple[str, ...], policy: str, *, workers: int
 ) -> list[EpisodeRecord]:
     from . import lifecycle
     from .planning.resolve import resolve_run
 
-    passed = {"suite": list(names), "tasks": subject.tasks, "episodes": 1, "policy": policy, "workers": workers}
+    passed = {"suite": list(names), "tasks": family.tasks, "episodes": 1, "policy": policy, "workers": workers}
     config = parse({**passed, "assets": assets, "out": str(folder)})
     resolved = resolve_run(config)
     with lifecycle.create(resolved, passed) as store:

@@ -132,7 +132,7 @@ def test_modules_have_no_import_circle():
 
 
 def folder(name: str) -> str:
-    """The folder of a module; the module itself where its folder contains others (`envs.libero.suite` beside `envs.libero.sim`)."""
+    """The folder of a module; the module itself where its folder contains others (`envs.libero.suite`)."""
     path = MODULES[name].parent
     has_folders = any((child / "__init__.py").is_file() for child in path.iterdir() if child.is_dir())
     return name if has_folders else ".".join(path.relative_to(ROOT).parts)

@@ -1,4 +1,4 @@
-"""`nora-bench doctor`: what this machine lacks, and what mends it."""
+"""`nora-bench doctor`: check this machine and print a fix for each problem."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..diagnostics.doctor import Finding
+    from ..diagnostics.checks import CheckResult
 
 
 def doctor(
-    fix: Annotated[
-        bool, typer.Option("--fix", help="Run the commands that are safe (pip; apt-get as root), look again.")
-    ] = False,
-    python: Annotated[list[str] | None, typer.Option(help="family=/path/to/python of a run: look at it too.")] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Apply the safe fixes (pip; apt-get as root), then check again.")] = False,
+    python: Annotated[list[str] | None, typer.Option(help="family=/path/to/python of a run: check it too.")] = None,
     out: Annotated[Path, typer.Option(help="Where runs will be written.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
@@ -28,21 +26,22 @@ def doctor(
 
     Example: `nora-bench doctor --fix`
 
-    Ends with 0 where the suites whose extras are installed can be played (notes are no problems), 3 where they cannot.
+    Exit code 0 where the suites whose extras are installed can be run (notes are no problems), else 3.
     """
-    from ..diagnostics.doctor import Status, worst
+    from ..diagnostics.checks import Status
+    from ..diagnostics.doctor import worst
 
     pythons = _pythons(python or [])
-    findings = _examine(out, pythons, quiet=as_json or fix)
-    done: list[list[str]] = []
-    while fix and _mend(findings, done):
-        findings = _examine(out, pythons, quiet=True)
+    results = _examine(out, pythons, quiet=as_json or fix)
+    commands_run: list[list[str]] = []
+    while fix and _apply_fixes(results, commands_run):
+        results = _examine(out, pythons, quiet=True)
     if as_json:
-        print(json.dumps({"status": worst(findings), "findings": [finding.to_json() for finding in findings]}, indent=2))
+        print(json.dumps({"status": worst(results), "checks": [result.to_json() for result in results]}, indent=2))
     elif fix:
-        for finding in findings:
-            _print(finding)
-    if worst(findings) is Status.problem:
+        for result in results:
+            _print(result)
+    if worst(results) is Status.problem:
         raise typer.Exit(3)
 
 
@@ -52,54 +51,54 @@ def _pythons(given: list[str]) -> dict[str, str]:
     from ..errors import InputError
 
     try:
-        found = arguments(given)
+        pythons = arguments(given)
     except ValueError as error:
-        raise InputError(f"--python: {error}") from None
-    if unknown := set(found) - {"simpler"}:
-        raise InputError(f"--python {min(unknown)}=...: only simpler has a backend with an interpreter of its own")
-    return found
+        raise InputError(f"--python: {error}", option="--python", value=given) from None
+    if unknown := set(pythons) - {"simpler"}:
+        raise InputError(f"--python {min(unknown)}=...: only simpler has a backend with its own interpreter", option="--python")
+    return pythons
 
 
-def _examine(out: Path, pythons: Mapping[str, str], *, quiet: bool) -> list[Finding]:
+def _examine(out: Path, pythons: Mapping[str, str], *, quiet: bool) -> list[CheckResult]:
     from ..diagnostics.doctor import examine
     from ..diagnostics.upstream import examine_upstream
 
-    findings = []
+    results = []
     upstream = examine_upstream(pythons["simpler"]) if "simpler" in pythons else ()
-    for finding in chain(examine(out), upstream):
-        findings.append(finding)
+    for result in chain(examine(out), upstream):
+        results.append(result)
         if not quiet:
-            _print(finding)
-    return findings
+            _print(result)
+    return results
 
 
-def _mend(findings: list[Finding], done: list[list[str]]) -> bool:
-    """Run what is safe and was not run before; whether anything was. OpenGL can only be tried once MuJoCo is there."""
+def _apply_fixes(results: list[CheckResult], commands_run: list[list[str]]) -> bool:
+    """Run the safe commands that were not run before; whether any was. OpenGL can be checked only once MuJoCo is installed."""
     from ..diagnostics import checks
 
-    cures = [finding.cure for finding in findings if not checks.refusal(finding.cure)]
-    todo = [command for command in checks.commands(cures) if command not in done]
+    fixes = [result.fix for result in results if not checks.reason_not_run(result.fix)]
+    todo = [command for command in checks.commands(fixes) if command not in commands_run]
     for command in todo:
         print(f"$ {shlex.join(command)}", file=sys.stderr)
-        if wrong := checks.run(command):
-            print(f"nora-bench: that did not work ({wrong})", file=sys.stderr)
-    done += todo
+        if problem := checks.run(command):
+            print(f"nora-bench: the command failed ({problem})", file=sys.stderr)
+    commands_run += todo
     return bool(todo)
 
 
-def _print(finding: Finding) -> None:
+def _print(result: CheckResult) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from ..diagnostics.checks import Status
     from ..diagnostics.disk import printable
-    from ..diagnostics.doctor import Status
 
     marks = {Status.ok: ("✓", "+", "green"), Status.note: ("!", "!", "yellow"), Status.problem: ("✗", "x", "red")}
-    mark, plain, style = marks[finding.status]
+    mark, plain, style = marks[result.status]
     mark = mark if printable(mark) else plain
-    text = Text.assemble((mark, style), f" {finding.name:18} {finding.found}")
-    if finding.why:
-        text.append(f"\n    why: {finding.why}")
-    if finding.cure.command:
-        text.append(f"\n    type: {finding.cure.command}", "bold")
+    text = Text.assemble((mark, style), f" {result.name:18} {result.observed}")
+    if result.reason:
+        text.append(f"\n    reason: {result.reason}")
+    if result.fix.command:
+        text.append(f"\n    type: {result.fix.command}", "bold")
     Console(soft_wrap=True).print(text)

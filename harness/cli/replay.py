@@ -1,4 +1,4 @@
-"""`nora-bench replay`: is a stored episode what its record says, and what did it look like?"""
+"""`nora-bench replay`: replay a stored episode, verify it, render its video."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..replay.replay import Verdict
+    from ..replay.replay import ReplayResult
 
 
 def replay(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
     key: Annotated[str, typer.Argument(metavar="KEY", help="Key of the episode, as `nora-bench show RUN` prints it.")],
-    video: Annotated[Path | None, typer.Option(help="Write what the cameras see: .mp4, .gif, or .png for stills.")] = None,
-    assets: Annotated[str, typer.Option(help="Pack or folder to draw with.", show_default="the run's")] = "",
+    video: Annotated[Path | None, typer.Option(help="Write the cameras' images: .mp4, .gif, or .png for stills.")] = None,
+    assets: Annotated[str, typer.Option(help="Pack or folder to render with.", show_default="the run's")] = "",
     fps: Annotated[float, typer.Option(min=0.1, help="Steps shown per second; a LIBERO step is 1/20 s.")] = 20.0,
     trust: Annotated[
         list[str] | None,
@@ -25,34 +25,34 @@ def replay(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Play a stored episode again from its actions and check that every state is the recorded one.
+    """Replay a stored episode from its actions and check that every state is the recorded one.
 
     Example: `nora-bench replay runs/libero-random 'libero_goal/task3/init0/seed0@libero/openvla' --video episode.mp4`
 
-    Ends with 0 where the trajectory is the recorded one to the bit, 1 where it is not.
+    Exit code 0 where the trajectory is bit-identical to the recorded one, 1 where it differs.
     """
     from ...results.store.reader import read_run
-    from ..replay.replay import replay as play
-    from ..replay.video import open_film
+    from ..replay.replay import replay as replay_episode
+    from ..replay.video import open_video_writer
 
     run = read_run(folder)
-    with open_film(video, fps) if video else nullcontext() as show:
-        verdict = play(run, key, assets=assets, show=show, trusted=trust or ())
+    with open_video_writer(video, fps) if video else nullcontext() as on_observation:
+        result = replay_episode(run, key, assets=assets, on_observation=on_observation, trusted=trust or ())
     if as_json:
-        print(json.dumps({**verdict.to_json(), "video": str(video) if video else None}))
+        print(json.dumps({**result.to_json(), "video": str(video) if video else None}))
     else:
-        _print(verdict, video)
-    if not verdict.same:
+        _print(result, video)
+    if not result.same:
         raise typer.Exit(1)
 
 
-def _print(verdict: Verdict, video: Path | None) -> None:
-    print(f"{verdict.key}: {verdict.steps} steps, {'success' if verdict.success else 'no success'}")
-    if verdict.same:
-        print(f"the trajectory is the recorded one, to the bit ({verdict.replayed_sha256[:16]})")
+def _print(result: ReplayResult, video: Path | None) -> None:
+    print(f"{result.key}: {result.steps} steps, {'success' if result.success else 'no success'}")
+    if result.same:
+        print(f"the trajectory is bit-identical to the recorded one ({result.replayed_sha256[:16]})")
     else:
-        print(f"NOT the recorded trajectory: {verdict.replayed_sha256[:16]}, recorded {str(verdict.recorded_sha256)[:16]}")
-    for difference in verdict.differences:
+        print(f"the trajectory DIFFERS: {result.replayed_sha256[:16]}, recorded {str(result.recorded_sha256)[:16]}")
+    for difference in result.differences:
         print(f"  {difference}")
     if video:
         print(f"video: {video}")

@@ -15,7 +15,7 @@ from ..config import HOW, RunConfig, parse, read_file
 from ..errors import ExitCode, InputError, Interrupted, exit_code
 
 if TYPE_CHECKING:
-    from ..replay.video import Filmed
+    from ..replay.video import VideoSummary
 
 PREFIX = "NORA_BENCH_"
 
@@ -184,13 +184,13 @@ def play(config: RunConfig, passed: dict[str, Any], console: Console, *, resume:
     if config.video != "none":
         video.require(resolved.setup.suites[0])
     store = lifecycle.reopen(resolved, Path(str(config.out))) if resume else lifecycle.create(resolved, passed)
-    filmed = None
+    summary = None
     with store:
         for line in (*store.notes, *lifecycle.announcement(resolved, store)):
             _say(console, line)
         try:
             run_json = lifecycle.run_session(resolved, store, gl, console)
-            filmed = _film(store.folder, config.video, console)
+            summary = _film(store.folder, config.video, console)
         except Exception as error:
             code = exit_code(error)
             if code is None:
@@ -198,28 +198,28 @@ def play(config: RunConfig, passed: dict[str, Any], console: Console, *, resume:
             _explain(error, code, lifecycle.resume_command(store.folder))
             run_json = store.metadata.to_json()
         else:
-            code = int(ExitCode.ISSUES_FOUND if run_json["counts"]["errors"] or (filmed and filmed.wrong) else ExitCode.OK)
-        said = {**run_json, "videos": filmed.to_json()} if filmed else run_json
+            code = int(ExitCode.ISSUES_FOUND if run_json["counts"]["errors"] or (summary and summary.failed) else ExitCode.OK)
+        said = {**run_json, "videos": summary.to_json()} if summary else run_json
         _report(store.folder, said, console, code, as_json=as_json)
     return code
 
 
-def _film(folder: Path, which: str, console: Console) -> Filmed | None:
+def _film(folder: Path, which: str, console: Console) -> VideoSummary | None:
     """Film the episodes asked for and say how that went; None where none are."""
     from ...results.store.reader import read_run
     from ..execution.signals import stop_signals
-    from ..replay.video import film_run
+    from ..replay.video import render_videos
 
     if which == "none":
         return None
     try:
         with stop_signals() as stop:
-            filmed = film_run(read_run(folder), which, lambda line: _say(console, line), stop)
+            summary = render_videos(read_run(folder), which, lambda line: _say(console, line), stop)
     except KeyboardInterrupt:
         raise Interrupted("stopped while filming") from None
-    wrong = f"; not filmed, because the replay is not the record: {len(filmed.wrong)}" if filmed.wrong else ""
-    _say(console, f"videos: {filmed.written} new in {filmed.folder}{wrong}")
-    return filmed
+    wrong = f"; not filmed, because the replay is not the record: {len(summary.failed)}" if summary.failed else ""
+    _say(console, f"videos: {summary.written} new in {summary.folder}{wrong}")
+    return summary
 
 
 def _say(console: Console, line: str) -> None:

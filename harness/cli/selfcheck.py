@@ -1,4 +1,4 @@
-"""`nora-bench selfcheck`: does this installation give right numbers?"""
+"""`nora-bench selfcheck`: check that this installation gives correct results."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import typer
 
 
 def selfcheck(
-    suite: Annotated[str, typer.Option(help="libero or simpler; all that are installed where not said.")] = "",
+    suite: Annotated[str, typer.Option(help="libero or simpler.", show_default="all installed")] = "",
     assets: Annotated[str, typer.Option(envvar="NORA_BENCH_ASSETS", help="auto, official, standin or a folder.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per check on stdout.")] = False,
 ) -> None:
-    """Replay recordings, let the scripted expert win and the zero policy lose, compare one worker with two.
+    """Replay recordings, run the scripted expert and the zero policy, compare one worker with two.
 
     Example: `nora-bench selfcheck --suite simpler --assets standin`
 
-    Takes a few minutes on two cores. Ends with exit code 1 where any check fails.
+    Takes a few minutes on two cores. Exit code 1 where any check fails.
     """
-    from ..selfcheck import selfcheck as check, subjects
+    from ..selfcheck import families, selfcheck as check
 
-    verdicts = []
+    outcomes = []
     with tempfile.TemporaryDirectory(prefix="nora-bench-selfcheck-") as scratch:
-        for subject in subjects(suite):
-            for verdict in check(subject, assets, Path(scratch) / subject.family):
-                verdicts.append(verdict)
-                line = f"{'ok  ' if verdict.passed else 'FAIL'}  {verdict.name}: {verdict.detail}  ({verdict.seconds:g} s)"
-                print(json.dumps(verdict.to_json()) if as_json else line, flush=True)
-    if not all(verdict.passed for verdict in verdicts):
+        for family in families(suite):
+            for outcome in check(family, assets, Path(scratch) / family.name):
+                outcomes.append(outcome)
+                line = f"{'ok  ' if outcome.passed else 'FAIL'}  {outcome.name}: {outcome.detail}  ({outcome.seconds:g} s)"
+                print(json.dumps(outcome.to_json()) if as_json else line, flush=True)
+    if not all(outcome.passed for outcome in outcomes):
         if not as_json:
-            print("This installation does not give right numbers. Type: nora-bench doctor")
+            print("This installation gives wrong results. Type: nora-bench doctor")
         raise typer.Exit(1)
     if not as_json:
-        print("This installation gives right numbers.")
+        print("This installation gives correct results.")

@@ -1,4 +1,4 @@
-"""What an examination of this machine finds: values, each with what mends it."""
+"""Results of the checks of an installation, and their fixes."""
 
 from __future__ import annotations
 
@@ -15,84 +15,84 @@ from typing import Any
 
 
 class Status(StrEnum):
-    """How bad a finding is."""
+    """Severity of a check's result."""
 
     ok = "ok"
     note = "note"
     """Works, but not as well as it could."""
     problem = "problem"
-    """Suites cannot be played, or not rightly."""
+    """Suites cannot be run, or give wrong results."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cure:
-    """How to mend one problem: system packages, Python packages, or something for a person to do."""
+class Fix:
+    """Fix for one problem: system packages, Python packages, or a command for the user."""
 
     apt: tuple[str, ...] = ()
     """Debian packages."""
     pip: tuple[tuple[str, ...], ...] = ()
     """Arguments of `pip install`, one tuple per call."""
-    hand: str = ""
-    """What a person types; never run by us."""
+    manual: str = ""
+    """Command for the user to type; never run by `--fix`."""
 
     @property
     def command(self) -> str:
-        """One line to type; empty where nothing is to be done."""
+        """One line to type; empty where nothing needs fixing."""
         typed = " && ".join(map(shlex.join, commands([self], sudo=os.geteuid() != 0)))
-        return "; ".join(filter(None, [typed, self.hand]))
+        return "; ".join(filter(None, [typed, self.manual]))
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found, why it matters, and what mends it."""
+class CheckResult:
+    """What one check observed, the reason why it matters, and the fix."""
 
     name: str
     status: Status
-    found: str
-    why: str = ""
-    cure: Cure = field(default_factory=Cure)
+    observed: str
+    reason: str = ""
+    fix: Fix = field(default_factory=Fix)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-able, the cure as a command to type."""
-        return {**asdict(self), "cure": self.cure.command}
+        """JSON-able, the fix as a command to type."""
+        return {**asdict(self), "fix": self.fix.command}
 
 
-def ok(name: str, found: str) -> Finding:
-    """Nothing to mend."""
-    return Finding(name, Status.ok, found)
+def ok(name: str, observed: str) -> CheckResult:
+    """A passed check."""
+    return CheckResult(name, Status.ok, observed)
 
 
-def commands(cures: Iterable[Cure], *, sudo: bool = False) -> list[list[str]]:
-    """The commands that carry out the cures, each once, system packages in one call."""
-    cures = list(cures)
-    packages = list(dict.fromkeys(package for cure in cures for package in cure.apt))
-    calls = dict.fromkeys(call for cure in cures for call in cure.pip)
+def commands(fixes: Iterable[Fix], *, sudo: bool = False) -> list[list[str]]:
+    """Commands that apply the fixes, each once, system packages in one call."""
+    fixes = list(fixes)
+    packages = list(dict.fromkeys(package for fix in fixes for package in fix.apt))
+    calls = dict.fromkeys(call for fix in fixes for call in fix.pip)
     prefix = ["sudo"] if sudo else []
     apt = [[*prefix, "apt-get", "update"], [*prefix, "apt-get", "install", "-y", "--no-install-recommends", *packages]]
     return [*(apt if packages else []), *([*installer(), *call] for call in calls)]
 
 
 def installer() -> list[str]:
-    """`pip install` for this interpreter, or uv's where pip is not in it."""
+    """`pip install` for this interpreter, or uv's where it has no pip."""
     if importlib.util.find_spec("pip") is None and shutil.which("uv"):
         return ["uv", "pip", "install", "--python", sys.executable]
     return [sys.executable, "-m", "pip", "install"]
 
 
-def refusal(cure: Cure) -> str:
-    """Why we leave a cure to its reader; empty where we run it ourselves."""
-    if cure.apt and not shutil.which("apt-get"):
+def reason_not_run(fix: Fix) -> str:
+    """Reason why `--fix` leaves a fix to the user; empty where it applies it."""
+    if fix.apt and not shutil.which("apt-get"):
         return "this system has no apt-get"
-    if cure.apt and os.geteuid() != 0:
+    if fix.apt and os.geteuid() != 0:
         return "system packages need root"
-    return "" if cure.apt or cure.pip else "it is for you to decide"
+    return "" if fix.apt or fix.pip else "only the user can decide"
 
 
 def run(command: list[str]) -> str:
-    """Run one command, its output on stderr. What went wrong; empty where nothing did."""
+    """Run one command with its output on stderr; return the problem, empty where it succeeded."""
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "PIP_NO_INPUT": "1"}
     try:
-        done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno())
+        completed = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno())
     except OSError as error:
         return str(error)
-    return f"exit code {done.returncode}" if done.returncode else ""
+    return f"exit code {completed.returncode}" if completed.returncode else ""

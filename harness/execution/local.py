@@ -162,7 +162,7 @@ class LocalExecutor:
         active.decisions += 1
         active.policy_s += share
         active.statuses[chunk.status] += 1
-        self._pool.send(slot, {"type": "chunk", "actions": chunk.actions[: self._ledger.setup.protocol.replan]})
+        self._pool.send(slot, {"type": "chunk", "actions": chunk.actions[: self._ledger.setup.protocol.replan_steps]})
 
 
 def _phase(active: ActiveEpisode | None) -> str:

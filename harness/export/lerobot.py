@@ -103,7 +103,12 @@ def write_lerobot(
     for suite in dict.fromkeys(record.suite for record in run.records):
         views: list[EnvObservation] = []
         with replaying(
-            run, suite, assets=assets, show=views.append, observation_spec=ObservationSpec(proprio=True), trusted=trusted
+            run,
+            suite,
+            assets=assets,
+            on_observation=views.append,
+            observation_spec=ObservationSpec(proprio=True),
+            trusted=trusted,
         ) as again:
             for record in run.records:
                 if record.suite == suite and record.actions:

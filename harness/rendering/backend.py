@@ -1,22 +1,22 @@
-"""What draws a suite's pictures on this machine: OpenGL for MuJoCo's, Vulkan for SAPIEN's, nothing for other suites."""
+"""Rendering backend of a suite on this machine: OpenGL for MuJoCo, Vulkan for SAPIEN, none for other suites."""
 
 from __future__ import annotations
 
 from ...envs.base import Suite
 from .gl import Backend, find_gl
 
-NOTHING = Backend("none")
+NO_RENDERING = Backend("none")
 
 
 def find_driver(suite: Suite, *, foreign: bool = False) -> Backend:
-    """The driver to draw that suite with, found by trying. Raises MissingRequirementError where none draws.
+    """The backend to render that suite with, found by probing. Raises MissingRequirementError where none works.
 
-    `foreign`: the suite's worlds run in another interpreter, whose simulator finds its Vulkan driver by itself.
+    `foreign`: the suite's environments run in another interpreter, whose simulator finds its Vulkan driver by itself.
     """
     if suite.opengl:
         return find_gl()
     if not suite.vulkan:
-        return NOTHING
+        return NO_RENDERING
     if foreign:
         return Backend("vulkan")
     from .vulkan import find_vulkan

@@ -1,9 +1,8 @@
-"""Which OpenGL backend draws on this machine, found by drawing with it.
+"""OpenGL backend of this machine, found by rendering with each.
 
-A GPU's EGL first, then OSMesa, then EGL in software (the two software routes draw alike where they come from one Mesa;
-LIBERO's reference pictures were made with OSMesa). Each is tried in a process of its own, because a GL library that
-fails can take its process down. What worked is remembered per machine in our cache folder; failures are not, so that
-a library installed a minute ago is found. `MUJOCO_GL=egl` or `osmesa` in the environment decides by itself.
+Order: a GPU's EGL, OSMesa, EGL in software (both software backends render alike where they come from one Mesa;
+LIBERO's reference images were made with OSMesa). A working backend is cached per machine in the cache folder; failures
+are not, so that a library installed a minute ago is found. `MUJOCO_GL=egl` or `osmesa` overrides the search.
 """
 
 from __future__ import annotations
@@ -12,16 +11,15 @@ import hashlib
 import json
 import os
 import platform
-import re
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ...envs.paths import cache_home
 from ..errors import MissingRequirementError
+from .probe import ProbeError, last_line, raised, run_probe
 
 NAMES = ("egl", "osmesa")
 SOFTWARE = ("llvmpipe", "softpipe", "swrast", "software", "swiftshader")
@@ -39,93 +37,81 @@ data = mujoco.MjData(model)
 mujoco.mj_forward(model, data)
 renderer = mujoco.Renderer(model, 32, 32)
 renderer.update_scene(data, "c")
-picture = renderer.render().astype(int)
-red, green, blue = picture[16, 16]
+image = renderer.render().astype(int)
+red, green, blue = image[16, 16]
 print("drawn" if red > 2 * max(green, blue, 1) else "black", GL.glGetString(GL.GL_RENDERER).decode(), flush=True)
 os._exit(0)
 """
-"""Draws a red ball and says what drew it; leaves without destructors, which some drivers do not survive."""
+"""Renders a red ball and prints the renderer; exits without destructors, which crash some drivers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One way to draw, as tried on this machine."""
+    """A rendering backend, as probed on this machine."""
 
     name: str
     """`egl`, `osmesa`, or a Vulkan driver (`vulkan.py`)."""
     renderer: str = ""
-    """What the library calls itself; empty where nothing could be drawn."""
+    """Name that the library reports; empty where rendering failed."""
     problem: str = ""
-    """Why nothing could be drawn; empty where it could."""
+    """Cause of failure; empty where rendering succeeded."""
 
     @property
     def works(self) -> bool:
-        """Whether the ball was drawn."""
+        """Whether rendering succeeded."""
         return not self.problem
 
     @property
     def hardware(self) -> bool:
-        """Whether a GPU drew it."""
+        """Whether a GPU rendered."""
         return self.works and not any(word in self.renderer.lower() for word in SOFTWARE)
 
 
 def try_backend(name: str, *, timeout_s: float = 60.0) -> Backend:
-    """Draw a ball with that backend, in a process of its own."""
-    env = {**os.environ, "MUJOCO_GL": name, "PYOPENGL_PLATFORM": name}
+    """Render a ball with that backend, in a process of its own."""
+    return probe_backend(name, PROBE, {"MUJOCO_GL": name, "PYOPENGL_PLATFORM": name}, timeout_s)
+
+
+def probe_backend(name: str, script: str, variables: Mapping[str, str], timeout_s: float) -> Backend:
+    """Run a script whose last line is `drawn RENDERER` or `black RENDERER`; the backend with its renderer or problem."""
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", PROBE],
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout_s,
-        )
-    except subprocess.TimeoutExpired:
-        return Backend(name, problem=f"no answer within {timeout_s:.0f} s")
-    verdict, _, renderer = done.stdout.strip().rpartition("\n")[2].partition(" ")
-    if done.returncode == 0 and verdict == "drawn":
+        completed = run_probe(script, variables, timeout_s=timeout_s)
+    except ProbeError as error:
+        return Backend(name, problem=str(error))
+    verdict, _, renderer = last_line(completed).partition(" ")
+    if completed.returncode == 0 and verdict == "drawn":
         return Backend(name, renderer=renderer)
-    return Backend(name, problem="the picture is black" if verdict == "black" else cause(done))
-
-
-def cause(done: subprocess.CompletedProcess[str]) -> str:
-    """Why a trial in a process of its own came to nothing."""
-    if done.returncode < 0:
-        return f"the process died of signal {-done.returncode}"
-    raised = re.search(r"^[\w.]+(Error|Exception)\b.*$", done.stderr, re.MULTILINE)
-    return raised.group() if raised else f"exit code {done.returncode}"
+    return Backend(name, problem="the rendered image is black" if verdict == "black" else raised(completed))
 
 
 def find_gl() -> Backend:
-    """The backend to draw with. Raises MissingRequirementError where none draws."""
+    """The backend to render with. Raises MissingRequirementError where none works."""
     forced = os.environ.get("MUJOCO_GL", "").lower()
     if forced in NAMES:
         return _working(try_backend(forced))
-    return remembered("gl", "mujoco", DEVICES, lambda: _working(*_candidates()))
+    return cached_backend("gl", "mujoco", DEVICES, lambda: _working(*_candidates()))
 
 
-def remembered(kind: str, distribution: str, variables: Sequence[str], find: Callable[[], Backend]) -> Backend:
-    """What was found by trying on this machine before, else what `find` finds now.
+def cached_backend(kind: str, distribution: str, variables: Sequence[str], find: Callable[[], Backend]) -> Backend:
+    """The backend cached for this machine, else the result of `find`, which is cached.
 
     Args:
-        kind: of the backends, to tell their notes apart.
-        distribution: that draws; another version is tried anew.
-        variables: of the environment, that decide what is found.
-        find: tries; raises MissingRequirementError, which is not remembered.
+        kind: kind of backend; part of the cache file's name.
+        distribution: rendering package; another version of it is probed anew.
+        variables: environment variables that affect the result.
+        find: probes backends; raises MissingRequirementError, which is not cached.
     """
-    note = _note(kind, distribution, variables)
+    path = _cache_file(kind, distribution, variables)
     try:
-        return Backend(**json.loads(note.read_bytes()))
+        return Backend(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):
-        found = find()
-    _remember(note, found)
-    return found
+        backend = find()
+    _write_cache(path, backend)
+    return backend
 
 
 def choose_gl() -> str:
-    """Name of the backend to draw with, `egl` or `osmesa`. Raises MissingRequirementError where none draws."""
+    """Name of the backend to render with, `egl` or `osmesa`. Raises MissingRequirementError where none works."""
     return find_gl().name
 
 
@@ -134,16 +120,16 @@ def _candidates() -> list[Backend]:
     return [egl] if egl.hardware else [try_backend("osmesa"), egl]
 
 
-def _working(*tried: Backend) -> Backend:
-    for backend in tried:
+def _working(*backends: Backend) -> Backend:
+    for backend in backends:
         if backend.works:
             return backend
-    causes = "; ".join(f"{backend.name}: {backend.problem}" for backend in tried)
-    raise MissingRequirementError(f"no OpenGL backend can draw on this machine ({causes}). Type: nora-bench doctor --fix")
+    causes = "; ".join(f"{backend.name}: {backend.problem}" for backend in backends)
+    raise MissingRequirementError(f"no OpenGL backend can render on this machine ({causes}). Type: nora-bench doctor --fix")
 
 
-def _note(kind: str, distribution: str, variables: Sequence[str]) -> Path:
-    """File for what was found; its name changes with the machine, its devices and the package that draws."""
+def _cache_file(kind: str, distribution: str, variables: Sequence[str]) -> Path:
+    """Cache file; its name depends on the machine, its devices and the rendering package."""
     try:
         installed = version(distribution)
     except PackageNotFoundError:
@@ -153,12 +139,12 @@ def _note(kind: str, distribution: str, variables: Sequence[str]) -> Path:
     return cache_home() / f"{kind}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]}.json"
 
 
-def _remember(note: Path, backend: Backend) -> None:
-    """Keep what was found; a cache that cannot be written costs a second at the next start, nothing else."""
-    scratch = note.with_suffix(f".{os.getpid()}.tmp")
+def _write_cache(path: Path, backend: Backend) -> None:
+    """Write the cache; a cache that cannot be written costs a second at the next start, nothing else."""
+    scratch = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        note.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         scratch.write_text(json.dumps(asdict(backend)), encoding="utf-8")
-        scratch.replace(note)
+        scratch.replace(path)
     except OSError:
         return

@@ -1,4 +1,4 @@
-"""A contact sheet: the first picture of every task, all cameras, one asset pack beside the other."""
+"""Contact sheet: the first image of every task from all cameras, asset packs side by side."""
 
 from __future__ import annotations
 
@@ -15,70 +15,70 @@ from ..errors import InputError, MissingRequirementError
 from ..rendering.backend import find_driver
 
 RENDERED = 256
-"""Side of the pictures before they are made small (pixels)."""
+"""Rendered image size in pixels, before resizing."""
 GAP, SEAM = 8, 2
 """Pixels between tasks, and between the packs of one task."""
 COLUMNS = 5
 """Tasks per line."""
 Cell = tuple[str, str]
-"""Suite, and what stands in the corner of the picture."""
+"""Suite, and the label in the corner of the image."""
 
 
-def contact_sheet(path: Path, packs: Sequence[AssetPack], names: Sequence[str], side: int) -> None:
-    """Draw every task of the suites, settled from its first initial state, and write the sheet.
+def contact_sheet(path: Path, packs: Sequence[AssetPack], names: Sequence[str], image_size: int) -> None:
+    """Render every task of the suites, settled from its first initial state, and write the sheet.
 
     Args:
         path: ends in .jpg or .png.
         packs: shown side by side, in this order.
         names: suites, row by row.
-        side: pixels of one small picture.
+        image_size: height of one image in pixels.
 
     Raises:
         InputError: another ending, or a folder that does not exist.
     """
     if path.suffix.lower() not in (".jpg", ".jpeg", ".png") or not path.parent.is_dir():
         raise InputError(f"--out {path}: name a .jpg or .png in a folder that exists")
-    shown = [dict(_pictures(pack, names)) for pack in packs]
-    _write(path, _grid({task: [pictures[task] for pictures in shown] for task in shown[0]}, names, side))
+    per_pack = [dict(_images(pack, names)) for pack in packs]
+    _write(path, _grid({task: [images[task] for images in per_pack] for task in per_pack[0]}, names, image_size))
 
 
-def _pictures(pack: AssetPack, names: Sequence[str]) -> Iterator[tuple[Cell, Array]]:
-    """Suite and label -> the pictures of its cameras side by side, upright; a task's first variant where it has several."""
+def _images(pack: AssetPack, names: Sequence[str]) -> Iterator[tuple[Cell, Array]]:
+    """Suite and label -> the images of its cameras side by side, upright; a task's first variant where it has several."""
     for name in names:
         suite = suites.get(name)
         cameras = tuple(suite.cameras)
         protocol, observation_spec = protocols.get(suite.default_protocol), ObservationSpec(cameras=cameras, image_size=RENDERED)
-        world = suite.make_env(EnvOptions(assets=pack.path, gl=find_driver(suite).name, cache=str(cache_home())))
+        env = suite.make_env(EnvOptions(assets=pack.path, gl=find_driver(suite).name, cache=str(cache_home())))
         for task in suite.tasks:
             variant = task.variants[0] if task.variants else ""
-            world.reset(EpisodeSpec(name, task.id, 0, 0, protocol.name, variant), protocol, observation_spec)
-            shown = world.observation().images
-            upright = [_upright(suite, shown[camera], turned=protocol.rotate_180) for camera in cameras]
+            env.reset(EpisodeSpec(name, task.id, 0, 0, protocol.name, variant), protocol, observation_spec)
+            images = env.observation().images
+            upright = [_upright(suite, images[camera], rotated=protocol.rotate_180) for camera in cameras]
             yield (name, f"{name.removeprefix('libero_')} {task.name if variant else task.id}"), np.concatenate(upright, axis=1)
-        world.close()
+        env.close()
 
 
-def _upright(suite: Suite, picture: Array, *, turned: bool) -> Array:
-    """OpenGL's rows come bottom first; published pictures are turned by 180 degrees from there: upright but mirrored."""
+def _upright(suite: Suite, image: Array, *, rotated: bool) -> Array:
+    """OpenGL's rows come bottom first; published images are rotated by 180 degrees from there: upright but mirrored."""
     if not suite.opengl:
-        return picture
-    return picture[:, ::-1] if turned else picture[::-1]
+        return image
+    return image[:, ::-1] if rotated else image[::-1]
 
 
-def _grid(cells: Mapping[Cell, Sequence[Array]], names: Sequence[str], side: int) -> Any:
-    """A picture with a few tasks per line, suite after suite, labelled; a task's packs stand side by side."""
+def _grid(cells: Mapping[Cell, Sequence[Array]], names: Sequence[str], image_size: int) -> Any:
+    """An image with a few labelled tasks per line, suite after suite; a task's packs side by side."""
     Image, ImageDraw = _pillow()
     lines = [line for name in names for line in _lines([key for key in cells if key[0] == name])]
     first = next(iter(cells.values()))
-    packs, wide = len(first), max(round(side * picture[0].shape[1] / picture[0].shape[0]) for picture in cells.values())
-    width, height = packs * (wide + SEAM) - SEAM + GAP, side + GAP
+    packs, wide = len(first), max(round(image_size * images[0].shape[1] / images[0].shape[0]) for images in cells.values())
+    width, height = packs * (wide + SEAM) - SEAM + GAP, image_size + GAP
     sheet = Image.new("RGB", (max(map(len, lines)) * width + GAP, len(lines) * height + GAP), "white")
     pen = ImageDraw.Draw(sheet)
     for row, line in enumerate(lines):
         for column, key in enumerate(line):
             x, y = GAP + column * width, GAP + row * height
-            for number, picture in enumerate(cells[key]):
-                small = Image.fromarray(picture).resize((wide, side), Image.Resampling.LANCZOS)
+            for number, image in enumerate(cells[key]):
+                small = Image.fromarray(image).resize((wide, image_size), Image.Resampling.LANCZOS)
                 sheet.paste(small, (x + number * (wide + SEAM), y))
             pen.text((x + 3, y + 1), key[1], fill="white", stroke_width=1, stroke_fill="black")
     return sheet

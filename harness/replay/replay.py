@@ -1,7 +1,7 @@
-"""Play a stored episode again from its actions, hold the trajectory against the record, and show what was seen.
+"""Replay of a stored episode from its actions, compared with the recorded trajectory.
 
-Drives a world in this process, with the same driver as a worker. A record is as good as its replay: the same states
-to the bit, or a difference and what may have caused it.
+Runs the environment in this process, with the same rollout as a worker. The result is the same states bit for bit, or a
+difference with its possible causes.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from ..execution.rollout import DecisionPoint, EpisodeOutcome, Rollout
 from ..planning.plan import EvalSetup, resolve_setup
 from ..rendering.backend import find_driver
 
-Show = Callable[[EnvObservation], None]
+OnObservation = Callable[[EnvObservation], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a replay is the recorded episode."""
+class ReplayResult:
+    """Comparison of a replay with the recorded episode."""
 
     key: str
     steps: int
@@ -53,34 +53,34 @@ class Verdict:
     """As recorded."""
     replayed_success: bool
     differences: tuple[str, ...] = ()
-    """What is not as it was when the episode was recorded; may explain another trajectory."""
+    """Versions and assets that have changed since the recording; may explain another trajectory."""
 
     @property
     def same(self) -> bool:
-        """Whether every simulator state was the recorded one, to the bit."""
+        """Whether every simulator state is bit-identical to the recorded one."""
         return self.recorded_sha256 == self.replayed_sha256
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-able, with the verdict."""
+        """JSON-able, with `same`."""
         return {**asdict(self), "same": self.same}
 
 
-class Filmed:
-    """A world that shows what it sees after every step, decision or not. See `envs.base.Env` for the contract."""
+class RenderEveryStep:
+    """An environment that passes on its observation after every step, decision or not. See `envs.base.Env` for the contract."""
 
-    def __init__(self, world: Env, show: Show) -> None:
+    def __init__(self, world: Env, on_observation: OnObservation) -> None:
         self.world = world
-        self.show = show
+        self.on_observation = on_observation
         self.action_size = world.action_size
 
     def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
         done = self.world.reset(spec, protocol, observation_spec)
-        self.show(self.world.observation())
+        self.on_observation(self.world.observation())
         return done
 
     def step(self, action: Array, *, observe: bool) -> bool:
         goal = self.world.step(action, observe=True)
-        self.show(self.world.observation())
+        self.on_observation(self.world.observation())
         return goal
 
     def observation(self) -> EnvObservation:
@@ -96,22 +96,24 @@ class Filmed:
         self.world.close()
 
 
-def replay(run: StoredRun, key: str, *, assets: str = "", show: Show | None = None, trusted: Collection[str] = ()) -> Verdict:
-    """Play one stored episode of a run again.
+def replay(
+    run: StoredRun, key: str, *, assets: str = "", on_observation: OnObservation | None = None, trusted: Collection[str] = ()
+) -> ReplayResult:
+    """Replay one stored episode of a run.
 
     Args:
         run: the run, as read from its folder.
         key: the episode's key.
-        assets: pack or folder to draw with; empty for the one that the run was played with.
-        show: called with what both cameras see after the reset and after every step; None draws nothing.
+        assets: pack or folder to render with; empty for the run's own.
+        on_observation: called with the observation after the reset and after every step; None renders nothing.
         trusted: suites `module:attribute` that may be imported because the run names them.
 
     Raises:
         InputError: no such episode, or one without actions.
-        SuiteError, MissingRequirementError: the world cannot be built here.
+        SuiteError, MissingRequirementError: the environment cannot be built here.
     """
     record = _find(run, key)
-    with replaying(run, record.suite, assets=assets, show=show, trusted=trusted) as again:
+    with replaying(run, record.suite, assets=assets, on_observation=on_observation, trusted=trusted) as again:
         return again(record)
 
 
@@ -121,34 +123,34 @@ def replaying(
     suite_name: str,
     *,
     assets: str = "",
-    show: Show | None = None,
+    on_observation: OnObservation | None = None,
     observation_spec: ObservationSpec | None = None,
     trusted: Collection[str] = (),
-) -> Iterator[Callable[[EpisodeRecord], Verdict]]:
-    """A function that plays stored episodes of one suite again, one after the other in one world. See `replay`.
+) -> Iterator[Callable[[EpisodeRecord], ReplayResult]]:
+    """A function that replays stored episodes of one suite, one after the other in one environment. See `replay`.
 
-    `needs` is what `show` is shown; None for the pictures of all cameras.
+    `observation_spec`: contents of the observations; None for the images of all cameras.
     """
     stage = _stage(run, trusted)
     suite = stage.suite(suite_name)
     if stage.python != sys.executable:
-        raise InputError(f"episodes of backend {stage.backend} were played in another interpreter and are not replayed from here")
+        raise InputError(f"episodes of backend {stage.backend} were run in another interpreter and cannot be replayed here")
     protocol = _protocol(run)
     pack = suite.resolve_assets(assets) if assets else _recorded_assets(run, suite)
     cameras = tuple(suite.cameras)
     observation_spec = (
         (replace(observation_spec, cameras=cameras) if observation_spec else ObservationSpec(cameras=cameras))
-        if show
+        if on_observation
         else ObservationSpec()
     )
-    with closing(suite.make_env(_options(suite, pack, draws=show is not None))) as world:
-        seen = Filmed(world, show) if show else world
+    with closing(suite.make_env(_options(suite, pack, renders=on_observation is not None))) as world:
+        observed_env = RenderEveryStep(world, on_observation) if on_observation else world
 
-        def again(record: EpisodeRecord) -> Verdict:
-            done = play(seen, record.spec, protocol, observation_spec, _actions(run, record))
+        def again(record: EpisodeRecord) -> ReplayResult:
+            done = play(observed_env, record.spec, protocol, observation_spec, _actions(run, record))
             changed = (*_changed_versions(run, suite), *_changed_assets(record, pack))
             sha256 = done.trajectory_sha256
-            return Verdict(record.key, done.steps, record.trajectory_sha256, sha256, record.success, done.success, changed)
+            return ReplayResult(record.key, done.steps, record.trajectory_sha256, sha256, record.success, done.success, changed)
 
         yield again
 
@@ -156,7 +158,7 @@ def replaying(
 def play(
     world: Env, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec, actions: Array
 ) -> EpisodeOutcome:
-    """Play all of the actions, [steps, action size], as one episode. Raises PolicyError for actions that are none."""
+    """Run all of the actions, [steps, action size], as one episode. Raises PolicyError for actions that are none."""
     check_chunk(ActionChunk(actions), world.action_size)  # they come from a file
     episode = Rollout(world, spec, protocol, observation_spec, budget=len(actions))
     event: DecisionPoint | EpisodeOutcome = episode.start()
@@ -166,11 +168,11 @@ def play(
 
 
 def _stage(run: StoredRun, trusted: Collection[str]) -> EvalSetup:
-    """The suites and the protocol of a run; what it names is not imported unless somebody else says so, too."""
+    """The suites and the protocol of a run; suites `module:attribute` are imported only where trusted."""
     config = parse(run.metadata.config or {})
     if foreign := [name for name in config.suite if ":" in name and name not in trusted]:
         raise InputError(
-            f"run {run.name} was played on {foreign[0]}, which is code that replaying would import; where you trust it, "
+            f"run {run.name} uses suite {foreign[0]}, which is code that a replay imports. If you trust it, "
             f"add --trust {foreign[0]}"
         )
     return resolve_setup(config)
@@ -194,14 +196,14 @@ def _actions(run: StoredRun, record: EpisodeRecord) -> Array:
 
 
 def _protocol(run: StoredRun) -> EvalProtocol:
-    """The protocol as it was when the run was made."""
+    """The protocol as recorded in the run."""
     import msgspec
 
     stored = run.metadata.protocol or None
     try:
         return msgspec.convert(EvalProtocol.renamed(stored) if isinstance(stored, dict) else stored, EvalProtocol)
     except msgspec.ValidationError as error:
-        raise InputError(f"run {run.name} has no protocol to play by: {error}") from None
+        raise InputError(f"run {run.name} has no valid protocol: {error}") from None
 
 
 def _recorded_assets(run: StoredRun, suite: Suite) -> AssetPack:
@@ -212,9 +214,9 @@ def _recorded_assets(run: StoredRun, suite: Suite) -> AssetPack:
         return suite.resolve_assets(recorded.get("path") or "auto")
 
 
-def _options(suite: Suite, pack: AssetPack, *, draws: bool) -> EnvOptions:
+def _options(suite: Suite, pack: AssetPack, *, renders: bool) -> EnvOptions:
     cache = ensure_cache_home()
-    backend = find_driver(suite).name if draws else "none"
+    backend = find_driver(suite).name if renders else "none"
     return EnvOptions(assets=pack.path, gl=backend, cache=str(cache))
 
 

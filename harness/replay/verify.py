@@ -1,8 +1,7 @@
-"""Does a stored run hold? Its files are examined, and a random sample of its episodes is played again on this machine.
+"""Verification of a stored run: its files are checked, and a random sample of its episodes is replayed on this machine.
 
-What a reviewer of somebody else's numbers runs. An episode holds where its replay from the recorded actions gives the
-recorded states to the bit, and with them the recorded success. That the policy would answer with these actions again is
-nothing that a replay can show: the policy is not asked.
+Meant for reviewers of other people's numbers. An episode passes where the replay of its recorded actions gives bit-identical
+states, and the recorded success. The policy is not queried, so its actions are not verified.
 """
 
 from __future__ import annotations
@@ -20,24 +19,24 @@ from ...results.store.integrity import faults
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
 from ..errors import InputError
-from .replay import Verdict, replaying
+from .replay import ReplayResult, replaying
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What came of verifying a run."""
+    """Result of verifying a run."""
 
     run: str
     records: int
     faults: tuple[str, ...]
-    """What is wrong with the files."""
+    """Problems of the files."""
     replayed: int
     differing: tuple[str, ...]
-    """Episodes that did not hold, with the reason."""
+    """Episodes that failed, with the reason."""
 
     @property
     def holds(self) -> bool:
-        """Whether everything that was looked at is as recorded, and something was looked at."""
+        """Whether all checks passed, and the run has records."""
         return self.records > 0 and not self.faults and not self.differing
 
     @property
@@ -69,36 +68,36 @@ def verify(
     trusted: Collection[str] = (),
     note: Callable[[EpisodeRecord], None] = lambda record: None,
 ) -> Verification:
-    """Examine a run's files, and play the sample's episodes again.
+    """Check a run's files, and replay the sample's episodes.
 
     Args:
         run: the run, as read from its folder.
         sample: records of it.
-        assets: pack or folder; empty for the one that the run was played with.
+        assets: pack or folder; empty for the run's own.
         trusted: see `replay.replay`.
         note: called before each replay.
 
     Raises:
-        SuiteError, MissingRequirementError, InputError: no world can be built here, so nothing can be said.
+        SuiteError, MissingRequirementError, InputError: the environment cannot be built here.
     """
-    found = faults(run)
+    file_problems = faults(run)
     differing: list[str] = []
     for suite, records in groupby(sample, key=lambda record: record.suite):
-        with replaying(run, suite, assets=assets, trusted=trusted) as play:
+        with replaying(run, suite, assets=assets, trusted=trusted) as replay_episode:
             for record in records:
                 note(record)
-                differing += (f"{record.key}: {reason}" for reason in _differences(record, play))
-    return Verification(run.name, len(run.records), found, len(sample), tuple(differing))
+                differing += (f"{record.key}: {reason}" for reason in _differences(record, replay_episode))
+    return Verification(run.name, len(run.records), file_problems, len(sample), tuple(differing))
 
 
-def _differences(record: EpisodeRecord, play: Callable[[EpisodeRecord], Verdict]) -> Iterator[str]:
+def _differences(record: EpisodeRecord, replay_episode: Callable[[EpisodeRecord], ReplayResult]) -> Iterator[str]:
     try:
-        verdict = play(record)
+        result = replay_episode(record)
     except (InputError, SimulationError, SuiteError) as error:
-        yield f"cannot be played: {error}"
+        yield f"cannot be replayed: {error}"
         return
-    if not verdict.same:
-        yield "; ".join(["its replay is NOT the recorded trajectory", *verdict.differences])
-    outcome, recorded = (verdict.replayed_success, verdict.steps), (record.success, record.steps)
+    if not result.same:
+        yield "; ".join(["the replay DIFFERS from the recorded trajectory", *result.differences])
+    outcome, recorded = (result.replayed_success, result.steps), (record.success, record.steps)
     if outcome != recorded:
         yield "recorded success {} after {} steps, replayed {} after {}".format(*recorded, *outcome)

@@ -1,4 +1,4 @@
-"""Videos of a run's episodes, made when it is over by replaying their actions: filming neither slows nor changes a run."""
+"""Videos of a run's episodes, rendered by replaying their actions after the run, which they neither slow nor change."""
 
 from __future__ import annotations
 
@@ -21,74 +21,76 @@ from ..rendering.backend import find_driver
 from .replay import replay
 
 FPS = 20.0
-"""Control steps shown per second; those of LIBERO are 1/20 s."""
+"""Control steps shown per second; a LIBERO step is 1/20 s."""
 
 
 @dataclass(slots=True)
-class Filmed:
-    """What came of filming a run."""
+class VideoSummary:
+    """Videos rendered of a run."""
 
     folder: Path
     written: int = 0
-    wrong: list[str] = field(default_factory=list)
-    """Episodes whose replay was not the recorded one, or not possible: a line each. They have no video."""
+    failed: list[str] = field(default_factory=list)
+    """Episodes without a video, because the replay differs from the record or is impossible: a line each."""
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able."""
-        return {"folder": str(self.folder), "written": self.written, "wrong": self.wrong}
+        return {"folder": str(self.folder), "written": self.written, "failed": self.failed}
 
 
 def require(suite: Suite) -> None:
-    """Raises MissingRequirementError where videos cannot be made here; asked before a run and not after it."""
+    """Check before a run that videos can be rendered after it. Raises MissingRequirementError."""
     if find_spec("imageio_ffmpeg") is None:
-        raise MissingRequirementError("--video needs ffmpeg. Type: pip install imageio-ffmpeg   (or leave --video away)")
+        raise MissingRequirementError("--video needs ffmpeg. Type: pip install imageio-ffmpeg   (or omit --video)")
     find_driver(suite)
 
 
-def film_run(run: StoredRun, which: str, note: Callable[[str], None], stop: Callable[[], bool] = lambda: False) -> Filmed:
-    """Film episodes of a run into its `videos` folder, those that have a video left out, in the order of the plan.
+def render_videos(
+    run: StoredRun, which: str, note: Callable[[str], None], stop: Callable[[], bool] = lambda: False
+) -> VideoSummary:
+    """Render episodes of a run into its `videos` folder, in plan order, except those that have a video.
 
     Args:
         run: the run, as read from its folder.
         which: one of `config.VIDEO`.
         note: called with a line per episode.
-        stop: Interrupted is raised between two episodes where it says so.
+        stop: asked between two episodes; True raises Interrupted.
 
     Raises:
-        MissingRequirementError, SuiteError: the world cannot be built or drawn here.
+        MissingRequirementError, SuiteError: the environment cannot be built or rendered here.
     """
-    filmed = Filmed(run.folder / "videos")
-    due = [record for record in run.records if _wanted(record, which) and not video_path(run.folder, record.key)]
+    summary = VideoSummary(run.folder / "videos")
+    due = [record for record in run.records if _selected(record, which) and not video_path(run.folder, record.key)]
     due.sort(key=lambda record: (record.suite, record.task_id, record.variant, record.init_state, record.seed))
     for number, record in enumerate(due, 1):
         if stop():
             raise Interrupted(f"stopped after {number - 1} of {len(due)} videos")
-        filmed.folder.mkdir(exist_ok=True)
-        wrong = _film(run, record, filmed.folder / f"{safe_name(record.key)}.mp4")
-        if wrong:
-            filmed.wrong.append(f"{record.key}: {wrong}")
+        summary.folder.mkdir(exist_ok=True)
+        problem = _render(run, record, summary.folder / f"{safe_name(record.key)}.mp4")
+        if problem:
+            summary.failed.append(f"{record.key}: {problem}")
         else:
-            filmed.written += 1
-        note(f"video {number}/{len(due)}: {record.key}{': ' + wrong if wrong else ''}")
-    return filmed
+            summary.written += 1
+        note(f"video {number}/{len(due)}: {record.key}{': ' + problem if problem else ''}")
+    return summary
 
 
-def _wanted(record: EpisodeRecord, which: str) -> bool:
-    """Errors have no actions to be replayed."""
+def _selected(record: EpisodeRecord, which: str) -> bool:
+    """Whether an episode is to be rendered; episodes with errors have no actions to replay."""
     return record.success is not None and (which == "all" or (which == "failures" and not record.success))
 
 
-def _film(run: StoredRun, record: EpisodeRecord, path: Path) -> str:
-    """Film one episode; what is wrong with it, where something is. A film of something else than the record is not kept."""
+def _render(run: StoredRun, record: EpisodeRecord, path: Path) -> str:
+    """Render one episode; the problem, or an empty string. A video of a different trajectory is deleted."""
     try:
-        with open_film(path, FPS) as show:
-            verdict = replay(run, record.key, show=show, trusted=(run.metadata.config or {}).get("suite") or ())  # just run
+        with open_video_writer(path, FPS) as on_observation:
+            result = replay(run, record.key, on_observation=on_observation, trusted=(run.metadata.config or {}).get("suite") or ())  # just run
     except (InputError, SimulationError) as error:
         return str(error)
-    if verdict.same:
+    if result.same:
         return ""
     path.unlink()
-    return "; ".join(["its replay is NOT the recorded trajectory", *verdict.differences])
+    return "; ".join(["the replay DIFFERS from the recorded trajectory", *result.differences])
 
 
 VIDEO = (".mp4", ".mkv", ".webm", ".mov")
@@ -97,12 +99,12 @@ STRIP = 8
 
 
 @contextmanager
-def open_film(path: Path, fps: float) -> Iterator[Callable[[EnvObservation], None]]:
-    """A function that takes one view after the other; the file is there when the block has ended well.
+def open_video_writer(path: Path, fps: float) -> Iterator[Callable[[EnvObservation], None]]:
+    """A function that takes one observation after the other; the file exists once the block has ended without an error.
 
     Args:
         path: ends in .mp4 (or another of `VIDEO`), .gif, or .png for a strip of stills.
-        fps: views per second.
+        fps: observations per second.
 
     Raises:
         InputError: another ending, or a folder that does not exist.
@@ -112,19 +114,19 @@ def open_film(path: Path, fps: float) -> Iterator[Callable[[EnvObservation], Non
     if kind not in (*VIDEO, ".gif", ".png"):
         raise InputError(f"--video {path}: the name must end in .mp4, .gif, or .png for a strip of stills")
     if not path.parent.is_dir():
-        raise InputError(f"--video {path}: there is no folder {path.parent}")
+        raise InputError(f"--video {path}: folder {path.parent} does not exist. Type: mkdir -p {path.parent}")
     scratch = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        with (_video if kind in VIDEO else _stills)(scratch, fps) as take:
-            yield lambda view: take(side_by_side(view))
+        with (_video if kind in VIDEO else _stills)(scratch, fps) as write:
+            yield lambda observation: write(side_by_side(observation))
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
 
 
-def side_by_side(view: EnvObservation) -> Array:
-    """All cameras of a view in one H x W x 3 uint8 picture, turned as the policy saw them."""
-    return np.concatenate(list(view.images.values()), axis=1)
+def side_by_side(observation: EnvObservation) -> Array:
+    """All cameras in one H x W x 3 uint8 image, rotated as for the policy."""
+    return np.concatenate(list(observation.images.values()), axis=1)
 
 
 @contextmanager
@@ -135,7 +137,7 @@ def _video(path: Path, fps: float) -> Iterator[Callable[[Array], None]]:
         raise MissingRequirementError("videos need ffmpeg. Type: pip install imageio-ffmpeg   (or name a .gif)") from None
     writer = None
 
-    def take(frame: Array) -> None:
+    def write(frame: Array) -> None:
         nonlocal writer
         if writer is None:
             size = (frame.shape[1], frame.shape[0])
@@ -151,7 +153,7 @@ def _video(path: Path, fps: float) -> Iterator[Callable[[Array], None]]:
         writer.send(np.ascontiguousarray(frame))
 
     try:
-        yield take
+        yield write
     finally:
         if writer is not None:
             writer.close()
@@ -162,7 +164,7 @@ def _stills(path: Path, fps: float) -> Iterator[Callable[[Array], None]]:
     try:
         from PIL import Image
     except ImportError:
-        raise MissingRequirementError("pictures need Pillow. Type: pip install Pillow") from None
+        raise MissingRequirementError("images need Pillow. Type: pip install Pillow") from None
     frames: list[Array] = []
     yield frames.append
     if path.suffix.lower() == ".png":

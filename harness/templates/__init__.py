@@ -1,4 +1,4 @@
-"""Small packages for others to begin with: a policy, a suite. `nora-bench new` writes them out.
+"""Templates of plug-in packages with a policy or a suite, written by `nora-bench new`.
 
 A file `NAME.txt` below `policy/` or `suite/` becomes NAME; `TESTS` and `MODULE` in its path, and `$name`, `$module`, `$cls`,
 `$title` in its text, become those of the plug-in.
@@ -16,11 +16,11 @@ from ..errors import InputError
 
 
 def write(kind: str, name: str, folder: Path) -> list[Path]:
-    """Write the skeleton of a `policy` or `suite` of that name into a new folder; the files. Raises InputError."""
+    """Write the template of a `policy` or `suite` of that name into a new folder; return its files. Raises InputError."""
     if not re.fullmatch(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*", name):
-        raise InputError(f"{name!r} is no name for a plug-in; small letters and digits, with - or _ between, like my-{kind}")
+        raise InputError(f"invalid plug-in name {name!r}: use lower-case letters and digits, with - or _ between, like my-{kind}")
     if folder.exists():
-        raise InputError(f"{folder} exists; choose another name, or a place with --out")
+        raise InputError(f"{folder} exists; choose another name, or another folder with --out")
     words = re.split("[_-]", name)
     names = {
         "name": name,
@@ -35,9 +35,8 @@ def _sources(at: Traversable, path: str = "") -> list[tuple[str, Traversable]]:
     """(path below the plug-in's folder, file) of every file."""
     if at.is_file():
         return [(path.removesuffix(".txt"), at)]
-    return [
-        found for entry in sorted(at.iterdir(), key=lambda one: one.name) for found in _sources(entry, f"{path}/{entry.name}")
-    ]
+    entries = sorted(at.iterdir(), key=lambda entry: entry.name)
+    return [source for entry in entries for source in _sources(entry, f"{path}/{entry.name}")]
 
 
 def _write(source: Traversable, folder: Path, path: str, names: dict[str, str]) -> Path:

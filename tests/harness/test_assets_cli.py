@@ -10,7 +10,7 @@ from nora_bench.envs.libero.assets import packs
 from nora_bench.envs.libero.assets.standin import STANDIN
 from nora_bench.envs.manifest import write_manifest
 from nora_bench.harness.errors import ExitCode
-from nora_bench.harness.rendering.backend import NOTHING
+from nora_bench.harness.rendering.backend import NO_RENDERING
 from nora_bench.harness.replay import contact_sheet
 
 
@@ -137,7 +137,7 @@ def test_a_sheet_shows_every_task_with_every_pack_upright(tmp_path, monkeypatch)
 
     suite = suites.get("libero_goal")
     monkeypatch.setattr(type(suite), "make_env", lambda self, options: PaintedWorld(options))
-    monkeypatch.setattr(contact_sheet, "find_driver", lambda suite: NOTHING)
+    monkeypatch.setattr(contact_sheet, "find_driver", lambda suite: NO_RENDERING)
     out = tmp_path / "sheet.png"
     contact_sheet.contact_sheet(out, [AssetPack(name, name, "") for name in ("light", "dark")], ["libero_goal"], 32)
     pixels = np.asarray(image.open(out))
@@ -154,7 +154,7 @@ def test_a_sheet_shows_every_task_with_every_pack_upright(tmp_path, monkeypatch)
 
 def test_a_sheet_needs_a_picture_to_write(cli, generated, monkeypatch):
     monkeypatch.setenv("NORA_BENCH_LIBERO_ASSETS", str(generated))
-    shown = cli("assets", "sheet", "--out", "sheet.pdf", "--pack", "official")
+    shown = cli("assets", "contact-sheet", "--out", "sheet.pdf", "--pack", "official")
     assert shown.code == ExitCode.BAD_INPUT
     assert "name a .jpg or .png" in shown.err
 

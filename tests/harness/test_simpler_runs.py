@@ -102,6 +102,18 @@ def test_an_episode_can_be_filmed(cli, home, play, played):
 def test_the_sheet_shows_every_task(cli, home, play):
     image = pytest.importorskip("PIL.Image")
     assert (
-        cli("assets", "sheet", "--suite", "simpler-vm", "--pack", "standin", "--side", 64, "--out", home / "sheet.png").code == 0
+        cli(
+            "assets",
+            "contact-sheet",
+            "--suite",
+            "simpler-vm",
+            "--pack",
+            "standin",
+            "--image-size",
+            64,
+            "--out",
+            home / "sheet.png",
+        ).code
+        == 0
     )
     assert image.open(home / "sheet.png").size == (4 * (80 + 8) + 8, 64 + 2 * 8)

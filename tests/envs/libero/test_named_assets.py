@@ -39,8 +39,8 @@ def test_a_whole_named_folder_is_the_official_pack(named, monkeypatch):
 
 
 def test_the_doctor_says_so_too(named):
-    from nora_bench.harness.diagnostics import doctor
+    from nora_bench.harness.diagnostics import assets, checks
 
-    finding = doctor.assets()
-    assert finding.status is doctor.Status.problem
-    assert VARIABLE in finding.cure.command
+    result = assets.assets("libero")
+    assert result.status is checks.Status.problem
+    assert VARIABLE in result.fix.command

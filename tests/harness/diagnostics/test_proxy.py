@@ -24,21 +24,21 @@ def test_without_proxies_nothing_is_said():
 def test_a_proxy_that_answers_is_fine(environment):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         environment("HTTPS_PROXY", f"http://me:secret@127.0.0.1:{listening.getsockname()[1]}")
-        (finding,) = proxies()
-    assert finding.status is Status.ok
-    assert "secret" not in str(finding)
+        (result,) = proxies()
+    assert result.status is Status.ok
+    assert "secret" not in str(result)
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:{port}", "http://127.0.0.1:not-a-port"])
 def test_a_proxy_that_does_not_answer_is_noted_with_what_unsets_it(environment, address):
     environment("HTTPS_PROXY", address.format(port=free_port()))
-    (finding,) = proxies()
-    assert finding.status is Status.note
-    assert "unset HTTPS_PROXY" in str(finding.cure)
+    (result,) = proxies()
+    assert result.status is Status.note
+    assert "unset HTTPS_PROXY" in str(result.fix)
 
 
 def test_a_socks_proxy_without_its_package_is_noted(environment, monkeypatch):
     monkeypatch.setattr("nora_bench.policies.remote.proxies.find_spec", lambda name: None)
     environment("HTTPS_PROXY", "socks5://127.0.0.1:9")
-    (finding,) = proxies()
-    assert (finding.status, finding.cure.pip) == (Status.note, (("python-socks",),))
+    (result,) = proxies()
+    assert (result.status, result.fix.pip) == (Status.note, (("python-socks",),))

@@ -1,76 +1,80 @@
-"""The doctor looks at the interpreter of the original SimplerEnv by trying it."""
+"""Checks of the original SimplerEnv's interpreter, made by running it."""
 
 import pytest
 from nora_bench.harness.diagnostics import upstream
-from nora_bench.harness.diagnostics.doctor import Status
-from nora_bench.harness.diagnostics.upstream import Tried, attempt, examine_upstream
+from nora_bench.harness.diagnostics.checks import Status
+from nora_bench.harness.diagnostics.upstream import ProbeResult, examine_upstream, probe
 
 RIGHT = {"python": "3.11.7", "numpy": "1.26.4", "setuptools": "80.9.0", "msgpack": "1.1.0", "sapien": "2.2.2"}
 
 
 @pytest.fixture
-def trial(monkeypatch):
-    """Answers trials in place of an interpreter: `trial(packages=..., none=..., vulkan=...)`."""
+def probes(monkeypatch):
+    """Replaces the interpreter: `fake(packages=..., none=..., vulkan=...)` returns the checks for these probes."""
 
-    def answer(**tried):
-        monkeypatch.setattr(upstream, "attempt", lambda python, what: tried[what])
-        return {finding.name: finding for finding in examine_upstream("/opt/simpler/bin/python")}
+    def fake(**probed):
+        monkeypatch.setattr(upstream, "probe", lambda python, what: probed[what])
+        return {result.name: result for result in examine_upstream("/opt/simpler/bin/python")}
 
-    return answer
-
-
-def test_an_interpreter_that_plays_and_draws_is_right(trial):
-    found = trial(packages=Tried(RIGHT), none=Tried(RIGHT), vulkan=Tried({**RIGHT, "brightest": 255}))
-    assert {finding.status for finding in found.values()} == {Status.ok}
+    return fake
 
 
-def test_without_a_gpu_it_plays_and_that_it_does_not_draw_is_a_note(trial):
-    found = trial(packages=Tried(RIGHT), none=Tried(RIGHT), vulkan=Tried({}, "RuntimeError: Cannot find a rendering device"))
-    assert found["upstream plays"].status is Status.ok
-    assert found["upstream pictures"].status is Status.note
-    assert "backend sapien3 draws anywhere" in found["upstream pictures"].why
+def test_interpreter_that_runs_and_renders_passes(probes):
+    results = probes(packages=ProbeResult(RIGHT), none=ProbeResult(RIGHT), vulkan=ProbeResult({**RIGHT, "brightest": 255}))
+    assert {result.status for result in results.values()} == {Status.ok}
+
+
+def test_missing_gpu_is_a_note(probes):
+    results = probes(
+        packages=ProbeResult(RIGHT),
+        none=ProbeResult(RIGHT),
+        vulkan=ProbeResult({}, "RuntimeError: Cannot find a rendering device"),
+    )
+    assert results["upstream step"].status is Status.ok
+    assert results["upstream rendering"].status is Status.note
+    assert "backend sapien3 renders anywhere" in results["upstream rendering"].reason
 
 
 @pytest.mark.parametrize(
     ("package", "version", "says"),
     [("numpy", "2.1.0", "below 2"), ("setuptools", "82.0", "below 81"), ("msgpack", "", "msgpack"), ("sapien", "3.0.3", "2.2.2")],
 )
-def test_a_wrong_package_is_named_with_what_mends_it(trial, package, version, says):
-    found = trial(packages=Tried({**RIGHT, package: version}))
-    assert found["upstream python"].status is Status.problem
-    assert says in found["upstream python"].why
-    assert "/opt/simpler/bin/python -m pip install" in found["upstream python"].cure.command
+def test_wrong_package_version_is_named_with_its_fix(probes, package, version, says):
+    results = probes(packages=ProbeResult({**RIGHT, package: version}))
+    assert results["upstream python"].status is Status.problem
+    assert says in results["upstream python"].reason
+    assert "/opt/simpler/bin/python -m pip install" in results["upstream python"].fix.command
 
 
-def test_a_missing_vulkan_loader_is_mended_by_its_package(trial):
-    found = trial(packages=Tried(RIGHT), none=Tried({}, "libvulkan.so.1: cannot open shared object file"))
-    assert "libvulkan1" in found["upstream plays"].cure.command
+def test_missing_vulkan_loader_is_fixed_by_its_package(probes):
+    results = probes(packages=ProbeResult(RIGHT), none=ProbeResult({}, "libvulkan.so.1: cannot open shared object file"))
+    assert "libvulkan1" in results["upstream step"].fix.command
 
 
-def test_a_package_that_cannot_be_imported_comes_with_the_way_to_install_it(trial):
-    found = trial(packages=Tried(RIGHT), none=Tried({}, "SuiteError: the original SimplerEnv cannot be imported"))
-    assert "git clone --recurse-submodules" in found["upstream plays"].cure.command
+def test_package_that_fails_to_import_comes_with_the_install_command(probes):
+    results = probes(packages=ProbeResult(RIGHT), none=ProbeResult({}, "SuiteError: the original SimplerEnv cannot be imported"))
+    assert "git clone --recurse-submodules" in results["upstream step"].fix.command
 
 
-def test_a_program_that_is_no_python_is_a_problem():
-    (finding,) = examine_upstream("/bin/true")
-    assert (finding.status, finding.found) == (Status.problem, "/bin/true: exit code 0")
+def test_program_other_than_python_is_a_problem():
+    (result,) = examine_upstream("/bin/true")
+    assert (result.status, result.observed) == (Status.problem, "/bin/true: exit code 0")
 
 
-def test_an_interpreter_says_what_it_has(bare_python):
-    tried = attempt(bare_python, "packages")
-    assert (tried.problem, tried.found["sapien"]) == ("", "")
-    assert tried.found["numpy"]
+def test_probe_lists_installed_versions(bare_python):
+    probed = probe(bare_python, "packages")
+    assert (probed.problem, probed.observed["sapien"]) == ("", "")
+    assert probed.observed["numpy"]
 
 
-def test_an_interpreter_without_the_original_says_so(bare_python):
-    assert "the original SimplerEnv cannot be imported" in attempt(bare_python, "none").problem
+def test_interpreter_without_simplerenv_is_reported(bare_python):
+    assert "the original SimplerEnv cannot be imported" in probe(bare_python, "none").problem
 
 
-def test_only_simplerenv_has_such_an_interpreter(cli):
+def test_python_of_another_family_is_rejected(cli):
     assert "only simpler" in cli("doctor", "--python", "libero=/usr/bin/python3").err
 
 
-def test_an_interpreter_is_named_by_family(cli):
+def test_python_without_family_is_rejected(cli):
     ended = cli("doctor", "--python", "/usr/bin/python3")
     assert (ended.code, "given as name=value" in ended.err) == (2, True)

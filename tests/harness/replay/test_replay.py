@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from nora_bench.envs.base import EnvObservation
 from nora_bench.harness.errors import InputError
-from nora_bench.harness.replay.video import STRIP, open_film, side_by_side
+from nora_bench.harness.replay.video import STRIP, open_video_writer, side_by_side
 
 KEY = "toy/task1/init2/seed0@toy/plain"
 
@@ -49,7 +49,7 @@ def test_other_actions_are_found_out(cli, run):
     np.save(path, actions)
     ended = cli("replay", run, KEY)
     assert ended.code == 1
-    assert "NOT the recorded trajectory" in ended.out
+    assert "the trajectory DIFFERS" in ended.out
 
 
 def test_a_difference_that_may_explain_another_trajectory_is_named(cli, run):
@@ -107,7 +107,7 @@ def views(count):
 
 
 def shoot(path, count=20):
-    with open_film(path, fps=20) as take:
+    with open_video_writer(path, fps=20) as take:
         for view in views(count):
             take(view)
 
@@ -136,13 +136,13 @@ def test_a_strip_holds_evenly_spaced_stills(tmp_path):
 
 @pytest.mark.parametrize(("name", "says"), [("a.txt", r"must end in \.mp4"), ("none/a.mp4", "there is no folder")])
 def test_a_film_that_cannot_be_written_is_refused_at_once(tmp_path, name, says):
-    with pytest.raises(InputError, match=says), open_film(tmp_path / name, fps=20):
+    with pytest.raises(InputError, match=says), open_video_writer(tmp_path / name, fps=20):
         pytest.fail("the block was entered")
 
 
 def test_a_film_that_breaks_off_leaves_no_file(tmp_path):
     pytest.importorskip("PIL.Image", reason="pip install Pillow")
-    with pytest.raises(ZeroDivisionError), open_film(tmp_path / "a.gif", fps=20) as take:
+    with pytest.raises(ZeroDivisionError), open_video_writer(tmp_path / "a.gif", fps=20) as take:
         take(views(1)[0])
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []

@@ -48,7 +48,7 @@ def test_another_trajectory_is_found_out(cli, played):
     change(played, trajectory_sha256="0" * 64)
     ended = cli("verify", played.folder, "--sample", 1)
     assert ended.code == 1
-    assert f"DIFFERS {KEY}: its replay is NOT the recorded trajectory" in ended.out
+    assert f"DIFFERS {KEY}: the replay DIFFERS from the recorded trajectory" in ended.out
 
 
 def test_actions_that_were_exchanged_are_found_without_a_replay(cli, played):

@@ -42,10 +42,10 @@ def test_all_are_filmed_step_by_step(bench):
 def test_filming_changes_no_result_and_comes_when_the_run_is_over(bench, monkeypatch):
     def film(run, *args):
         statuses.append(run.metadata.status)
-        return film_run(run, *args)
+        return render_videos(run, *args)
 
-    statuses, film_run = [], video.film_run
-    monkeypatch.setattr(video, "film_run", film)
+    statuses, render_videos = [], video.render_videos
+    monkeypatch.setattr(video, "render_videos", film)
     plain, with_films = bench(*MIXED, out="plain"), bench(*MIXED, "--video", "all", out="filmed")
     assert with_films.trajectories == plain.trajectories
     assert statuses == ["finished"]
@@ -61,7 +61,7 @@ def test_films_come_in_the_order_of_the_plan_whatever_finished_first(bench):
     played = bench("--tasks", 0, "--episodes", 3)
     run, notes = read_run(played.folder), []
     planned = [f"toy/task0/init{number}/seed0@toy/plain" for number in range(3)]
-    video.film_run(replace(run, records=tuple(played.records[key] for key in reversed(planned))), "all", notes.append)
+    video.render_videos(replace(run, records=tuple(played.records[key] for key in reversed(planned))), "all", notes.append)
     assert [note.split(": ")[1] for note in notes] == planned
 
 
@@ -80,7 +80,7 @@ def test_a_replay_that_differs_is_reported_and_leaves_no_video(bench):
     ended = bench("--resume", "--video", "all", "--json")
     said = json.loads(ended.out)["videos"]
     assert (ended.code, said["written"]) == (1, 1)
-    assert said["wrong"] == [f"{key}: its replay is NOT the recorded trajectory"]
+    assert said["failed"] == [f"{key}: the replay DIFFERS from the recorded trajectory"]
     assert filmed(ended) == set(played.records) - {key}
 
 
@@ -110,7 +110,7 @@ def test_filming_can_be_stopped_and_goes_on_later(bench):
     played = bench("--tasks", 0, "--episodes", 2)
     stops = iter([False, True])
     with pytest.raises(Interrupted, match="after 1 of 2 videos"):
-        video.film_run(read_run(played.folder), "all", print, lambda: next(stops))
+        video.render_videos(read_run(played.folder), "all", print, lambda: next(stops))
     assert len(filmed(bench("--resume", "--video", "all"))) == 2
 
 
