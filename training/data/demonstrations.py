@@ -1,7 +1,7 @@
 """Demonstrations as values, and as files in the layout of LIBERO's own data sets.
 
 One file per task, `<task>_demo.hdf5`, one group per demonstration, as LIBERO's `create_dataset.py` writes them, without
-pictures: those are drawn from the states when wanted (`frames`). Beside what LIBERO has there are `labels` (what the
+images: those are drawn from the states when wanted (`frames`). Beside what LIBERO has there are `labels` (what the
 expert wanted where the executed action was disturbed), `pushed` and `seen_qpos`, and the attribute `nora_bench`, a JSON
 object. Row t of everything is what held before action t (LIBERO's own files have observations from after it).
 """
@@ -74,7 +74,7 @@ class Demonstration:
     robot_states: Array
     """[steps, 9] float64: fingers (2, m), grip site x y z (m), hand quaternion x y z w, world frame; [steps, 0] for none."""
     seen_qpos: Array | None = None
-    """[steps, nq] float64: joint values shown by the picture before each action; None: those of `states`."""
+    """[steps, nq] float64: joint values shown by the image before each action; None: those of `states`."""
     model: str = ""
     """MuJoCo model, XML; empty where it is not known, or `facts` say where the fixtures stand."""
     source: Source | None = None

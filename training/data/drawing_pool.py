@@ -1,6 +1,6 @@
 """The one thread of this process that draws.
 
-A GL context may be current in one thread only, and freed where it is current; a training asks for pictures from two, the
+A GL context may be current in one thread only, and freed where it is current; a training asks for images from two, the
 main one (what an update costs, validation) and the one that reads batches ahead. So neither draws.
 """
 

@@ -1,4 +1,4 @@
-"""Reads LeRobot-format data sets (2.0, 2.1 and 3.0) from a folder: parquet tables; `stored` has their pictures.
+"""Reads LeRobot-format data sets (2.0, 2.1 and 3.0) from a folder: parquet tables; `stored` has their images.
 
 Through pyarrow, not through the package `lerobot`: that one holds back huggingface_hub below version 1, which
 `transformers` 5 does not work with, and brings 80 packages. What the tables, the metadata and the videos say of an episode is
@@ -60,8 +60,8 @@ class LeRobotSet:
     """Under which its statistics go."""
 
     @property
-    def pictures(self) -> list[str]:
-        """Names of the columns that hold pictures."""
+    def images(self) -> list[str]:
+        """Names of the columns that hold images."""
         return [name for name, feature in self.info["features"].items() if feature["dtype"] in ("image", "video")]
 
     def column(self, wanted: tuple[str, ...]) -> str | None:
@@ -69,7 +69,7 @@ class LeRobotSet:
         return next((name for name in wanted if name in self.info["features"]), None)
 
     def camera(self, wanted: str = "primary") -> str:
-        """The column of a camera's pictures.
+        """The column of a camera's images.
 
         Args:
             wanted: a column's name; `primary`: the one that does not move with the hand; `wrist`: the one that does.
@@ -77,7 +77,7 @@ class LeRobotSet:
         Raises:
             DataError: there is none, or there are several and none is called as the main camera usually is.
         """
-        if wanted in (found := self.pictures):
+        if wanted in (found := self.images):
             return wanted
         if wanted in ("primary", "wrist"):
             fitting = [name for name in found if bool(WRIST.search(name.rpartition(".")[2])) == (wanted == "wrist")]
@@ -86,7 +86,7 @@ class LeRobotSet:
                 return usual[0]
             if fitting:
                 raise DataError(f"{self.folder} has several cameras; name one: --camera {' or --camera '.join(fitting)}")
-        raise DataError(f"{self.folder} has no pictures {wanted}; it has {', '.join(found) or 'none'}")
+        raise DataError(f"{self.folder} has no images {wanted}; it has {', '.join(found) or 'none'}")
 
     def demonstrations(self) -> Iterator[Demonstration]:
         """All episodes, as they are stored, in order; one whose instruction changes comes in parts.

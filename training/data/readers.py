@@ -10,10 +10,10 @@ from ...envs.types import Array
 from ...harness.errors import InputError
 from .conventions import Gripper, with_command
 from .demonstrations import DataError, Demonstration, read_files, task_files
-from .images import Frames, Kept, Look, open_frames
+from .images import ImageCache, ImageSpec, SimImages, open_sim_images
 from .known_tasks import LIBERO, is_task, suite_of
 from .lerobot import LeRobotSet, is_lerobot, open_lerobot
-from .stored_images import Recorded, Stored, seen_before
+from .stored_images import Hdf5Images, LeRobotImages, seen_before
 
 CAMERAS = ("primary", "wrist")
 
@@ -32,43 +32,43 @@ class Data:
         """The notes as a line of a plan."""
         return {"note": "; ".join(self.notes)} if self.notes else {}
 
-    def pictures(self, folder: Path, look: Look, assets: str, camera: str | None = None) -> Kept:
-        """Where their pictures come from: drawn from the states where it is known where everything stood, else those they bring.
+    def images(self, folder: Path, spec: ImageSpec, assets: str, camera: str | None = None) -> ImageCache:
+        """Where their images come from: drawn from the states where it is known where everything stood, else those they bring.
 
         Args:
-            folder: for all pictures that are made.
+            folder: for all images that are made.
             look: how they are made.
             assets: what drawn ones are drawn with.
-            camera: column of LeRobot sets; None: that of the look's camera.
+            camera: column of LeRobot sets; None: that of the spec's camera.
 
         Raises:
-            DataError: some have no pictures, naming one. SuiteError, MissingRequirementError: nothing can be drawn here.
+            DataError: some have no images, naming one. SuiteError, MissingRequirementError: nothing can be drawn here.
         """
         others = [d for d in self.demonstrations if not self._of_set(d)]
-        if others and look.camera not in CAMERAS:
-            raise InputError(f"--camera {look.camera}: {' or '.join(CAMERAS)}, but for columns of LeRobot sets")
-        stored = {place: Stored(folder, look, found, camera) for place, found in self.sets.items()}
+        if others and spec.camera not in CAMERAS:
+            raise InputError(f"--camera {spec.camera}: {' or '.join(CAMERAS)}, but for columns of LeRobot sets")
+        stored = {place: LeRobotImages(folder, spec, found, camera) for place, found in self.sets.items()}
         for demonstration in self.demonstrations:
             if place := self._of_set(demonstration):
                 stored[place].check(demonstration)
         for demonstration in others:
             if demonstration.source:
                 _check(demonstration)
-        return AnyPictures(folder, look, stored, open_frames(folder, look, assets) if any(map(is_drawn, others)) else None)
+        return AnyImages(folder, spec, stored, open_sim_images(folder, spec, assets) if any(map(is_drawn, others)) else None)
 
     def _of_set(self, demonstration: Demonstration) -> Path | None:
         """Folder of the LeRobot set that it is of."""
         return demonstration.source.place if demonstration.source and demonstration.source.place in self.sets else None
 
 
-class AnyPictures(Kept):
-    """Pictures of demonstrations from several places; see `Data.pictures`."""
+class AnyImages(ImageCache):
+    """Images of demonstrations from several places; see `Data.images`."""
 
-    def __init__(self, folder: Path, look: Look, stored: Mapping[Path, Stored], drawn: Frames | None) -> None:
-        super().__init__(drawn.folder if drawn else folder, look)
-        self._stored, self._drawn, self._recorded = stored, drawn, Recorded(folder, look)
+    def __init__(self, folder: Path, spec: ImageSpec, stored: Mapping[Path, LeRobotImages], drawn: SimImages | None) -> None:
+        super().__init__(drawn.folder if drawn else folder, spec)
+        self._stored, self._drawn, self._recorded = stored, drawn, Hdf5Images(folder, spec)
 
-    def of(self, demonstration: Demonstration) -> Kept:
+    def of(self, demonstration: Demonstration) -> ImageCache:
         """Where one's come from."""
         if demonstration.source and demonstration.source.place in self._stored:
             return self._stored[demonstration.source.place]
@@ -87,22 +87,22 @@ class AnyPictures(Kept):
 
 
 def is_drawn(demonstration: Demonstration) -> bool:
-    """Whether it is known where everything stood, so that pictures can be drawn from its states."""
+    """Whether it is known where everything stood, so that images can be drawn from its states."""
     return "fixtures" in demonstration.facts or bool(demonstration.model)
 
 
 def _check(demonstration: Demonstration) -> None:
-    """Raises DataError where an HDF5 file of others has no pictures that can be drawn or used."""
+    """Raises DataError where an HDF5 file of others has no images that can be drawn or used."""
     place, drawn = demonstration.source and demonstration.source.place, is_drawn(demonstration)
     if drawn and not is_task(demonstration.suite, demonstration.task):
         raise DataError(
-            f"{place}: {demonstration.suite} has no task {demonstration.task}, so no picture can be drawn. Call the file after "
+            f"{place}: {demonstration.suite} has no task {demonstration.task}, so no image can be drawn. Call the file after "
             f"its task and the folder after its suite ({', '.join(LIBERO)}): nora-bench list tasks --suite libero_object"
         )
     if not drawn and not seen_before(demonstration):
         raise DataError(
-            f"{place} has no attribute model_file, so that it is not known where fixtures stood and no picture can be drawn; and "
-            "the pictures in it are not shown to be of before each action. Take the files that it was made of: "
+            f"{place} has no attribute model_file, so that it is not known where fixtures stood and no image can be drawn; and "
+            "the images in it are not shown to be of before each action. Take the files that it was made of: "
             "nora-bench train regenerate --data ORIGINAL --out no_noops"
         )
 

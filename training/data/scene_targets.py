@@ -38,11 +38,11 @@ CATEGORIES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Targets:
+class SceneTargets:
     """What is known of the scenes of a batch."""
 
     places: Array
-    """[B, things, 2] float32: row and column in the picture, 0 to 1; NaN where a thing is not in it."""
+    """[B, things, 2] float32: row and column in the image, 0 to 1; NaN where a thing is not in it."""
     kinds: Array
     """[B, things] int64 kind of each thing, below KINDS."""
     facts: Array
@@ -50,7 +50,7 @@ class Targets:
 
 
 @dataclass(frozen=True, slots=True)
-class Camera:
+class SceneCamera:
     """A fixed camera: where it is, its axes as columns (right, up, backwards), and its field of view in degrees."""
 
     position: Array
@@ -58,13 +58,13 @@ class Camera:
     fovy: float
 
     def place(self, points: Array) -> Array:
-        """[..., 2] row and column, 0 to 1, in a square picture that is turned as LIBERO's protocols turn it."""
+        """[..., 2] row and column, 0 to 1, in a square image that is turned as LIBERO's protocols turn it."""
         right, up, back = np.moveaxis((points - self.position) @ self.axes, -1, 0)
         focal = 0.5 / np.tan(np.radians(self.fovy) / 2)
         return np.stack([0.5 + focal * up / back, 0.5 + focal * right / back], axis=-1)
 
 
-def camera_of(model: str, name: str = "agentview") -> Camera:
+def camera_of(model: str, name: str = "agentview") -> SceneCamera:
     """A camera of a MuJoCo model (XML). Raises DataError where it has none of that name."""
     try:
         found = next((c for c in ElementTree.fromstring(model).iter("camera") if c.get("name") == name), None)
@@ -78,7 +78,7 @@ def camera_of(model: str, name: str = "agentview") -> Camera:
         position = quaternion = fovy = np.zeros(0)
     if (position.shape, quaternion.shape, fovy.shape) != ((3,), (4,), (1,)) or not np.linalg.norm(quaternion) > 0:
         raise DataError(f"the demonstration's model does not say where its camera {name} stands")
-    return Camera(position, _axes(quaternion / np.linalg.norm(quaternion)), float(fovy[0]))
+    return SceneCamera(position, _axes(quaternion / np.linalg.norm(quaternion)), float(fovy[0]))
 
 
 def _axes(q: Array) -> Array:
@@ -92,8 +92,8 @@ def _axes(q: Array) -> Array:
     )
 
 
-def targets(demonstration: Demonstration, camera: Camera) -> Targets:
-    """For every step: places of hand and things in the picture, and ten facts.
+def targets(demonstration: Demonstration, camera: SceneCamera) -> SceneTargets:
+    """For every step: places of hand and things in the image, and ten facts.
 
     The facts, in units of REACH: the hand above the lowest point of its way, the fingers' opening (-1 to 1), and from the
     hand to the first and the second thing that the task is about.
@@ -109,7 +109,23 @@ def targets(demonstration: Demonstration, camera: Camera) -> Targets:
     fingers = demonstration.robot_states[:, :1] / (FINGER / 2) - 1
     away = [(things[name] - hand) / REACH for name in pair_of(demonstration, things)] or [np.full((len(hand), 6), np.nan)]
     facts = np.concatenate([(hand - centre) / REACH, fingers, *away], axis=1)
-    return Targets(places, kinds, np.clip(facts, -4, 4).astype(np.float32))
+    return SceneTargets(places, kinds, np.clip(facts, -4, 4).astype(np.float32))
+
+
+def require_scenes(demonstrations: Sequence[Demonstration]) -> None:
+    """Raise DataError where demonstrations lack the object positions that the auxiliary losses need; names the remedy."""
+    lacking = [d for d in demonstrations if not ({"columns", "fixtures"} <= d.facts.keys() and d.robot_states.shape[1] >= 5)]
+    if not lacking:
+        return
+    sources = [d.source for d in lacking if d.source and d.model]
+    regenerate = (
+        f"Type: nora-bench data regenerate --data {sources[0].place.parent} --out no_noops, and train on no_noops; or take"
+    )
+    raise DataError(
+        "the recipe's auxiliary losses (detection_weight, regression_weight) need demonstrations with object positions; "
+        f"{len(lacking)} of {len(demonstrations)} have none, such as {lacking[0].key}. {regenerate if sources else 'Take'} "
+        "a recipe without these losses: --recipe nano-plain"
+    )
 
 
 def positions(demonstration: Demonstration) -> dict[str, Array]:

@@ -16,7 +16,7 @@ from .demonstrations import DataError, Demonstration
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class TokenizerReport:
     """How a tokenizer does on chunks that it was not fitted on."""
 
     chunks: int
@@ -48,7 +48,7 @@ def all_chunks(
     return np.concatenate(found).astype(np.float32)
 
 
-def examine(tokenizer: FastTokenizer, chunks: Array) -> Report:
+def examine(tokenizer: FastTokenizer, chunks: Array) -> TokenizerReport:
     """Encode and decode chunks [chunks, length, action size]."""
     tokens: Sequence[Sequence[int]] = tokenizer.encode(chunks)
     decoded = tokenizer.decode(tokens, chunks.shape[1], chunks.shape[2])
@@ -56,7 +56,7 @@ def examine(tokenizer: FastTokenizer, chunks: Array) -> Report:
     back = np.array([answer.actions for answer in decoded if answer.status == "ok"])
     error = (back - chunks[good]) if good.any() else np.full((1,), np.nan)
     lengths = [len(row) for row in tokens]
-    return Report(
+    return TokenizerReport(
         chunks=len(chunks),
         tokens_mean=float(np.mean(lengths)),
         tokens_max=max(lengths),

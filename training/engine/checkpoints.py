@@ -138,7 +138,7 @@ FILE = ".lock"
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def locked_folder(folder: Path) -> Iterator[None]:
     """The folder, made if need be, for this process alone. Raises TrainingError where another process has it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE

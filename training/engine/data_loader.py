@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ...envs.types import Array
-from .config import LoopSettings, TrainingError
+from .config import TrainConfig, TrainingError
 from .objective import Examples
 
 
-class Order:
+class ShuffledOrder:
     """Which examples each pass sees: a new permutation per epoch, known from the seed alone."""
 
     def __init__(self, length: int, seed: int) -> None:
@@ -33,12 +33,12 @@ class Order:
         return int(self._permutation[within])
 
 
-class Feed:
+class PrefetchLoader:
     """Batches in the run's order, read one ahead in a thread."""
 
-    def __init__(self, examples: Examples, settings: LoopSettings, rank: int, world: int) -> None:
+    def __init__(self, examples: Examples, settings: TrainConfig, rank: int, world: int) -> None:
         self.examples, self.settings, self.rank, self.world = examples, settings, rank, world
-        self.order = Order(len(examples), settings.seed)
+        self.order = ShuffledOrder(len(examples), settings.seed)
         self.waited = 0.0
         """Seconds spent waiting for data so far."""
         self._pool = ThreadPoolExecutor(1)
@@ -51,7 +51,7 @@ class Feed:
         reading = self._ahead[1] if self._ahead and self._ahead[0] == number else self._read(number)
         batch = reading.result()
         self.waited += time.perf_counter() - start
-        after = divmod(step * self.settings.accumulation + index + 1, self.settings.accumulation)
+        after = divmod(step * self.settings.gradient_accumulation_steps + index + 1, self.settings.gradient_accumulation_steps)
         following = self._number(*after)
         self._ahead = (following, self._read(following)) if after[0] < self.settings.steps else None
         return batch, number
@@ -61,8 +61,8 @@ class Feed:
         self._pool.shutdown(cancel_futures=True)
 
     def _number(self, step: int, index: int) -> int:
-        return (step * self.settings.accumulation + index) * self.world + self.rank
+        return (step * self.settings.gradient_accumulation_steps + index) * self.world + self.rank
 
     def _read(self, number: int) -> Future[Any]:
-        indices = self.order.indices(number * self.settings.batch, self.settings.batch)
+        indices = self.order.indices(number * self.settings.batch_size, self.settings.batch_size)
         return self._pool.submit(self.examples.batch, indices)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 
 
-class Average:
+class EMA:
     """Follows the trainable parameters of a module, wherever their pieces lie."""
 
     def __init__(self, module: torch.nn.Module, decay: float) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 
 from torch import Tensor
 
-from .data_loader import Feed
+from .data_loader import PrefetchLoader
 
 FILE = "metrics.jsonl"
 
 
-class Journal:
+class MetricsLogger:
     """Writes `metrics.jsonl` and, where tensorboard is installed, `tensorboard/` in a run's folder."""
 
     def __init__(self, out: Path, step: int) -> None:
@@ -61,10 +61,10 @@ def _writer(folder: Path, step: int) -> Any:
     return SummaryWriter(str(folder), purge_step=step + 1 if step else None)
 
 
-class Tally:
+class ThroughputMeter:
     """Sums over the updates since the last report."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: PrefetchLoader) -> None:
         self._feed = feed
         self.restart()
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ...envs.types import Array
-from .config import LoopSettings
+from .config import TrainConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,12 @@ class Examples(Protocol):
         ...
 
 
-def seconds_per_update(objective: Objective, examples: Examples, settings: LoopSettings, passes: int = 2) -> float:
+def seconds_per_update(objective: Objective, examples: Examples, settings: TrainConfig, passes: int = 2) -> float:
     """Seconds that an update takes on the objective's device: the best of a few passes forwards and backwards.
 
     Leaves weights as they are and no gradients behind. The optimiser's own step, which is small, is not counted.
     """
-    batch = examples.batch(np.arange(settings.batch) % len(examples))
+    batch = examples.batch(np.arange(settings.batch_size) % len(examples))
     device = objective.device.type
     half = torch.autocast(device, torch.bfloat16) if settings.precision == "bfloat16" else nullcontext()
     taken = []
@@ -87,4 +87,4 @@ def seconds_per_update(objective: Objective, examples: Examples, settings: LoopS
             torch.cuda.synchronize()
         taken.append(time.perf_counter() - started)
     objective.zero_grad()
-    return min(taken) * settings.accumulation
+    return min(taken) * settings.gradient_accumulation_steps

@@ -23,11 +23,11 @@ import torch
 from torch import Tensor
 
 from . import checkpoints
-from .checkpoints import claimed
-from .config import LoopSettings, TrainingError
-from .data_loader import Feed
-from .ema import Average
-from .metrics import Journal, Tally
+from .checkpoints import locked_folder
+from .config import TrainConfig, TrainingError, stored_config
+from .data_loader import PrefetchLoader
+from .ema import EMA
+from .metrics import MetricsLogger, ThroughputMeter
 from .objective import Examples, Loss, Objective
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ Evaluate = Callable[[Path], Mapping[str, float]]
 """Checkpoint folder -> numbers to log; `score` decides which checkpoint is the best."""
 
 
-class Report(Protocol):
+class ProgressCallback(Protocol):
     """Is told how far the run is."""
 
     def __call__(self, step: int, numbers: Mapping[str, float]) -> None: ...
@@ -46,12 +46,12 @@ class Report(Protocol):
 def train(
     objective: Objective,
     examples: Examples,
-    settings: LoopSettings,
+    settings: TrainConfig,
     out: Path,
     *,
     validation: Examples | None = None,
     evaluate: Evaluate | None = None,
-    report: Report | None = None,
+    report: ProgressCallback | None = None,
     accelerator: Accelerator | None = None,
 ) -> Path:
     """Train to the end, going on from what the folder holds; the last checkpoint's folder.
@@ -70,10 +70,9 @@ def train(
         TrainingError: settings that no run can have, or other ones than those of the run in the folder, or a folder that
             another process writes.
     """
-    if problem := settings.problem():
-        raise TrainingError(problem)
+    settings.validate()
     devices = accelerator or _accelerator(settings)
-    with claimed(out) if devices.is_main_process else contextlib.nullcontext():
+    with locked_folder(out) if devices.is_main_process else contextlib.nullcontext():
         run = _Run(objective, examples, settings, out, devices)
         try:
             run.go(validation, evaluate, report)
@@ -82,7 +81,7 @@ def train(
     return checkpoints.folder_of(out, settings.steps)
 
 
-def _accelerator(settings: LoopSettings) -> Accelerator:
+def _accelerator(settings: TrainConfig) -> Accelerator:
     from accelerate import Accelerator
     from accelerate.utils import DistributedDataParallelKwargs
 
@@ -93,20 +92,20 @@ def _accelerator(settings: LoopSettings) -> Accelerator:
 class _Run:
     """Weights, optimiser and counters of one run."""
 
-    def __init__(self, objective: Objective, examples: Examples, settings: LoopSettings, out: Path, devices: Any) -> None:
+    def __init__(self, objective: Objective, examples: Examples, settings: TrainConfig, out: Path, devices: Any) -> None:
         self.objective, self.settings, self.out, self.devices = objective, settings, out, devices
-        self.feed = Feed(examples, settings, devices.process_index, devices.num_processes)
+        self.feed = PrefetchLoader(examples, settings, devices.process_index, devices.num_processes)
         self._check_same_run()
         self.module, self.optimizer = devices.prepare(objective, _optimizer(objective, settings))
         self.inner = getattr(self.optimizer, "optimizer", self.optimizer)
-        self.average = Average(self.module, settings.ema) if settings.ema else None
+        self.average = EMA(self.module, settings.ema) if settings.ema else None
         self.step = 0
         self._resume()
-        self.journal = Journal(out, self.step) if devices.is_main_process else None
+        self.journal = MetricsLogger(out, self.step) if devices.is_main_process else None
 
-    def go(self, validation: Examples | None, evaluate: Evaluate | None, report: Report | None) -> None:
+    def go(self, validation: Examples | None, evaluate: Evaluate | None, report: ProgressCallback | None) -> None:
         """All updates that are left."""
-        tally = Tally(self.feed)
+        tally = ThroughputMeter(self.feed)
         while self.step < self.settings.steps:
             tally.add(self._update())
             if self._due(self.settings.log_every):
@@ -131,11 +130,11 @@ class _Run:
 
     def _update(self) -> dict[str, Tensor]:
         """One step of the optimiser; the passes' mean metrics on this device."""
-        passes = self.settings.accumulation
+        passes = self.settings.gradient_accumulation_steps
         metrics: dict[str, Tensor] = {}
         self.optimizer.zero_grad()
         for index in range(passes):
-            if self.settings.accumulation_form == "released":
+            if self.settings.gradient_accumulation == "as_released":
                 self.optimizer.zero_grad()
             last = index == passes - 1
             with contextlib.nullcontext() if last else self.devices.no_sync(self.module):
@@ -145,7 +144,7 @@ class _Run:
                 metrics[name] = metrics.get(name, torch.zeros(())) + value.float().cpu() / passes
         metrics["gradient"] = self._clip()
         for group in self.inner.param_groups:
-            group["lr"] = self.settings.rate_at(self.step)
+            group["lr"] = self.settings.learning_rate_at(self.step)
         self.optimizer.step()
         self.step += 1
         if self.average:
@@ -158,10 +157,10 @@ class _Run:
             return self.module(batch, draw)
 
     def _clip(self) -> Tensor:
-        limit = self.settings.clip if self.settings.clip is not None else float("inf")
+        limit = self.settings.max_grad_norm if self.settings.max_grad_norm is not None else float("inf")
         return torch.as_tensor(self.devices.clip_grad_norm_(self.module.parameters(), limit)).detach().float().cpu()
 
-    def _log(self, numbers: dict[str, float], report: Report | None) -> None:
+    def _log(self, numbers: dict[str, float], report: ProgressCallback | None) -> None:
         names = sorted(numbers)
         values = torch.tensor([numbers[name] for name in names], device=self.devices.device)
         mean = self.devices.reduce(values, reduction="mean").tolist()
@@ -179,7 +178,7 @@ class _Run:
             if held_out:
                 self.journal.write(self.step, held_out, "validation")
             self._write(weights, moments, averaged)
-            checkpoints.drop_old(self.out, self.settings.keep)
+            checkpoints.drop_old(self.out, self.settings.keep_last)
         self.devices.wait_for_everyone()
 
     def _write(self, weights: dict[str, Tensor], moments: dict[str, Tensor], averaged: dict[str, Tensor]) -> None:
@@ -202,8 +201,8 @@ class _Run:
         totals: dict[str, float] = {}
         self.module.eval()
         with torch.no_grad():
-            for start in range(0, len(validation), self.settings.batch):
-                indices = np.arange(start, min(start + self.settings.batch, len(validation)))
+            for start in range(0, len(validation), self.settings.batch_size):
+                indices = np.arange(start, min(start + self.settings.batch_size, len(validation)))
                 loss = self._pass(validation.batch(indices), -1 - start)
                 for name, value in {"loss": loss.total, **loss.metrics}.items():
                     totals[name] = totals.get(name, 0.0) + float(value) * len(indices) / len(validation)
@@ -216,7 +215,7 @@ class _Run:
             self.journal.write(self.step, numbers, "evaluation")
             if "score" in numbers:
                 checkpoints.note_best(self.out, self.step, numbers["score"])
-                checkpoints.drop_old(self.out, self.settings.keep)
+                checkpoints.drop_old(self.out, self.settings.keep_last)
         self.devices.wait_for_everyone()
 
     def _check_same_run(self) -> None:
@@ -225,7 +224,8 @@ class _Run:
         found = json.loads((self._state(done[-1]) / "progress.json").read_text(encoding="utf-8"))
         now = {"settings": asdict(self.settings), "examples": self.feed.order.length}
         now = json.loads(json.dumps(now))
-        others = [name for name in now["settings"] if now["settings"][name] != found["settings"].get(name)]
+        before = stored_config(found["settings"])
+        others = [name for name in now["settings"] if now["settings"][name] != before.get(name)]
         others += ["examples"] if now["examples"] != found["examples"] else []
         if others := [name for name in others if name not in FREE]:
             raise TrainingError(
@@ -248,7 +248,7 @@ class _Run:
         return checkpoints.folder_of(self.out, step) / checkpoints.STATE
 
 
-FREE = ("steps", "decay", "tail", "log_every", "save_every", "eval_every", "keep")
+FREE = ("steps", "schedule", "decay_fraction", "log_every", "save_every", "eval_every", "keep_last")
 """Settings that a resumed run may have otherwise: how long it goes, how it ends, and what it tells and keeps."""
 
 
@@ -262,9 +262,9 @@ def _copied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: weight.clone() for name, weight in weights.items()}
 
 
-def _optimizer(objective: Objective, settings: LoopSettings) -> torch.optim.Optimizer:
+def _optimizer(objective: Objective, settings: TrainConfig) -> torch.optim.Optimizer:
     trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     if not trained:
         raise TrainingError("the objective has no trainable parameter")
     numbers: dict[str, Any] = {"betas": settings.betas, "eps": settings.eps, "weight_decay": settings.weight_decay}
-    return torch.optim.AdamW(trained, lr=settings.rate, **numbers)
+    return torch.optim.AdamW(trained, lr=settings.learning_rate, **numbers)

@@ -1,13 +1,13 @@
 """Supervised fine-tuning: NORA (cross entropy on FAST tokens) and NORA-1.5 (cross entropy + 10 x flow matching).
 
 As released (docs/training.md has the differences): next-token loss over the action tokens, the end of the turn and the
-newline after it; the flow's target is noise minus action at times drawn from Beta(1.5, 1); the expert sees picture,
+newline after it; the flow's target is noise minus action at times drawn from Beta(1.5, 1); the expert sees image,
 instruction and chat template, never the action tokens; its gradient reaches the backbone through keys and values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,28 +21,13 @@ from ...policies.fast import FastTokenizer
 from ...policies.nora.model.reference import FLOW_WEIGHT, IGNORED, NoraModel, token_loss
 from ...policies.nora.pixels import patches
 from ...policies.nora.prompt import Prompter, rotary_positions
-from ..data.scene_targets import Targets
+from ..data.dataset import Batch
 from ..engine.objective import Loss, Objective
 from ..models.auxiliary import Auxiliary
 from ..models.backbone import Backbone, Seen
 from ..models.export import write_policy
 from ..models.flow import flow_draws, velocities
 from ..models.init import Start
-
-
-@dataclass(frozen=True, slots=True)
-class SftBatch:
-    """Pictures, what was said, what an expert did."""
-
-    images: Array
-    """[B, size, size, 3] uint8 as the policy will see them."""
-    instructions: Sequence[str]
-    actions: Array
-    """[B, N, action size] float32, normalised."""
-    mask: Array
-    """[B, N] bool: actions that are of the demonstration, not beyond its end."""
-    targets: Targets | None = None
-    """For the auxiliary loss; None where the data has no states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +38,19 @@ class SftSettings:
     """Of the cross entropy; 0 leaves the tokens out, and the token head untrained."""
     flow_weight: float = FLOW_WEIGHT
     """Of the flow matching; 0 leaves the expert as it is."""
-    draws: int = 1
-    """Noises and times per picture; they share one pass of the backbone."""
+    flow_samples: int = 1
+    """Noises and times per image; they share one pass of the backbone."""
     trained: Literal["full", "expert"] = "full"
     gradient_checkpointing: bool = False
     brightness: float = 0.0
-    """Pictures are multiplied by up to 1 +- this, and as much is added, in grey levels of 255."""
+    """Images are multiplied by up to 1 +- this, and as much is added, in grey levels of 255."""
     detection_weight: float = 0.0
     """Of telling image token by image token which object is there; training only."""
     regression_weight: float = 0.0
     """Of telling positions and the chunk from the prompt's last token; training only."""
 
 
-class Sft(Objective):
+class SftObjective(Objective):
     """The joint objective over a model of the family."""
 
     def __init__(self, start: Start, settings: SftSettings) -> None:
@@ -83,13 +68,13 @@ class Sft(Objective):
             Auxiliary(start.model.config, settings.detection_weight, settings.regression_weight) if auxiliary else None
         )
 
-    def forward(self, batch: SftBatch, draw: torch.Generator) -> Loss:
+    def forward(self, batch: Batch, draw: torch.Generator) -> Loss:
         """Weighted sum of the parts; metrics `tokens`, `flow` and the auxiliary ones, unweighted, and `cut` (see `_Text`)."""
-        text = _Text.of(batch, self.start.prompter, self.start.fast if self.settings.token_weight else None)
+        text = TextCollator.of(batch, self.start.prompter, self.start.fast if self.settings.token_weight else None)
         positions = rotary_positions(
             text.ids, text.mask, self.start.prompter.ids.image, self._grids(batch), self.model.config.merge
         )
-        images = _brightened(batch.images, self.settings.brightness, draw)
+        images = adjust_brightness(batch.images, self.settings.brightness, draw)
         pixels = patches(images, self.model.config.patch, self.model.config.merge)
         ids, pixels, positions = (torch.from_numpy(x).to(self.device) for x in (text.ids, pixels, positions))
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.settings.trained == "full"):
@@ -99,7 +84,7 @@ class Sft(Objective):
         metrics = {name: value.detach() for name, (_, value) in parts.items()}
         return Loss(total, metrics if text.cut is None else {**metrics, "cut": total.new_tensor(text.cut)})
 
-    def _parts(self, seen: Seen, batch: SftBatch, text: _Text, draw: torch.Generator) -> dict[str, tuple[float, Tensor]]:
+    def _parts(self, seen: Seen, batch: Batch, text: TextCollator, draw: torch.Generator) -> dict[str, tuple[float, Tensor]]:
         """Name -> (weight, loss)."""
         parts: dict[str, tuple[float, Tensor]] = {}
         if seen.logits is not None:
@@ -113,9 +98,9 @@ class Sft(Objective):
             parts |= self.auxiliary(seen.image, answer, batch.targets, torch.from_numpy(batch.actions).to(self.device))
         return parts
 
-    def _flow(self, seen: Seen, batch: SftBatch, text: _Text, draw: torch.Generator) -> Tensor:
+    def _flow(self, seen: Seen, batch: Batch, text: TextCollator, draw: torch.Generator) -> Tensor:
         """Mean squared error of the velocity over the demonstration's actions."""
-        noise, time = flow_draws((len(batch.actions), self.settings.draws, *batch.actions.shape[1:]), draw)
+        noise, time = flow_draws((len(batch.actions), self.settings.flow_samples, *batch.actions.shape[1:]), draw)
         noise, time = noise.to(self.device), time.to(self.device)
         actions, mask, visible = (torch.from_numpy(x).to(self.device) for x in (batch.actions, batch.mask, text.prompt_mask))
         at = time[..., None, None]
@@ -124,7 +109,7 @@ class Sft(Objective):
         weight = mask[:, None, :, None].expand_as(error)
         return (error.square() * weight).sum() / weight.sum().clamp(min=1)
 
-    def _grids(self, batch: SftBatch) -> Array:
+    def _grids(self, batch: Batch) -> Array:
         side = self.model.config.image_size // self.model.config.patch
         return np.tile([1, side, side], (len(batch.images), 1))
 
@@ -134,7 +119,8 @@ class Sft(Objective):
         write_policy(self.start, own, folder, tokens=self.settings.token_weight > 0)
 
 
-def _brightened(images: Array, strength: float, draw: torch.Generator) -> Array:
+def adjust_brightness(images: Array, strength: float, draw: torch.Generator) -> Array:
+    """[B, size, size, 3] uint8 images with randomly scaled and shifted grey levels; `strength` 0 changes nothing."""
     if not strength:
         return images
     scale, shift = (strength * (2 * torch.rand(2, len(images), 1, 1, 1, generator=draw) - 1)).numpy()
@@ -142,7 +128,7 @@ def _brightened(images: Array, strength: float, draw: torch.Generator) -> Array:
 
 
 @dataclass(frozen=True, slots=True)
-class _Text:
+class TextCollator:
     """Token ids of a batch, padded on the right."""
 
     ids: Array
@@ -161,7 +147,7 @@ class _Text:
         return np.arange(self.ids.shape[1]) < self.prompt_end[:, None]
 
     @classmethod
-    def of(cls, batch: SftBatch, prompter: Prompter, fast: FastTokenizer | None) -> _Text:
+    def of(cls, batch: Batch, prompter: Prompter, fast: FastTokenizer | None) -> TextCollator:
         """`fast` None leaves the answers out."""
         prompts = [prompter.prompt(text) for text in batch.instructions]
         labelled = fast.label(batch.actions) if fast else None

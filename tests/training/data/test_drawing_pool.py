@@ -1,4 +1,4 @@
-"""Whoever asks for pictures, one thread draws them."""
+"""Whoever asks for images, one thread draws them."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from nora_bench.envs.base import EnvOptions
 from nora_bench.training.data.drawing_pool import DrawingThread
-from nora_bench.training.data.images import Frames, Look
+from nora_bench.training.data.images import ImageSpec, SimImages
 
 from ..made import made
 
@@ -39,7 +39,7 @@ class Watched:
 
 def test_a_context_is_made_used_and_freed_in_one_thread(tmp_path):
     threads: set[int] = set()
-    frames = Frames(tmp_path, Look(size=8, drawn=8, jpeg=False), EnvOptions("", "none", ""))
+    frames = SimImages(tmp_path, ImageSpec(size=8, drawn=8, jpeg=False), EnvOptions("", "none", ""))
     painter: Any = Watched(threads)
     frames._painter = painter
     frames.get(made(0))
