@@ -66,7 +66,7 @@ def main() -> None:
     given = parser.parse_args()
     world = checkpoint.load(given.world_model)
     found = Latents(
-        given.latents, world, open_sim_images(given.frames, ImageSpec(size=world.config.image_size, every=1), "standin")
+        given.latents, world, open_sim_images(given.frames, ImageSpec(size=world.config.image_size, frame_stride=1), "standin")
     )
     stats = action_bounds(checkpoint.settings(given.world_model)["norm_stats"])
     files = task_files([given.data])

@@ -79,9 +79,9 @@ def _label_preferences(
     labeller, about = open_labeller(
         settings,
         policy,
-        lambda size: source.images(frames, ImageSpec(size=size, every=every), assets, camera),
+        lambda size: source.images(frames, ImageSpec(size=size, frame_stride=every), assets, camera),
         world_model,
-        lambda size: source.images(frames, ImageSpec(size=size, every=1), assets, camera),
+        lambda size: source.images(frames, ImageSpec(size=size, frame_stride=1), assets, camera),
         latents,
     )
     count = len(labeller.states(source.demonstrations))

@@ -41,7 +41,7 @@ def render(
 
     console = Console(stderr=as_json)
     source = read(data, gripper=gripper)
-    cache = source.images(out, ImageSpec(size=size, every=every, camera=camera), assets)
+    cache = source.images(out, ImageSpec(size=size, frame_stride=every, camera=camera), assets)
     missing = sum(len(cache.steps(demonstration)) for demonstration in cache.missing(source.demonstrations))
     minutes = missing * IMAGE_S / workers / 60
     print_line(

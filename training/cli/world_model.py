@@ -68,7 +68,7 @@ def world_model(
     stage = look_up(
         settings,
         source.demonstrations,
-        lambda size: source.images(frames, ImageSpec(size=size, every=1), assets, camera),
+        lambda size: source.images(frames, ImageSpec(size=size, frame_stride=1), assets, camera),
         latents,
     )
     missing, loop = stage.frames_missing, settings.loop

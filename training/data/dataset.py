@@ -1,4 +1,4 @@
-"""Examples for training: an image, an instruction, the normalised chunk that follows."""
+"""Training examples: image, instruction, and the normalised action chunk that follows."""
 
 from __future__ import annotations
 
@@ -167,16 +167,16 @@ class Dataset:
 def normalised_chunks(
     demonstration: Demonstration, steps: Sequence[int], stats: Mapping[str, NormStats], chunking: Chunking, *, clip: bool = True
 ) -> Chunks:
-    """The chunks of a demonstration's labels that begin at those steps, less those that touch a push, normalised."""
+    """The normalised chunks of a demonstration's labels that begin at those steps, without those that overlap a push."""
     if demonstration.suite not in stats:
-        raise DataError(f"no statistics for {demonstration.suite}; there are some for {', '.join(stats)}")
+        raise DataError(f"no statistics for {demonstration.suite}; known: {', '.join(stats)}")
     cuts = raw_chunks(demonstration, steps, chunking)
     actions = action_stats.normalise(cuts.actions, stats[demonstration.suite], clip=clip)
     return replace(cuts, actions=fill_released(actions, cuts.valid) if chunking.pad == "released" else actions)
 
 
 def raw_chunks(demonstration: Demonstration, steps: Sequence[int], chunking: Chunking) -> Chunks:
-    """The same before normalisation: what statistics are to be taken of where actions are made relative."""
+    """The chunks before normalisation, for statistics of relative actions."""
     cuts = cut(action_stats.openings(demonstration.labels), steps, chunking, masked=demonstration.pushed)
     if not chunking.delta:
         return cuts
@@ -184,7 +184,7 @@ def raw_chunks(demonstration: Demonstration, steps: Sequence[int], chunking: Chu
 
 
 def statistics(demonstrations: Iterable[Demonstration], chunking: Chunking | None = None) -> dict[str, dict[str, Any]]:
-    """Suite -> what `action_stats.measure` says about the labels, gripper as opening; relative where `chunking` says so."""
+    """Suite -> `action_stats.measure` of the labels, gripper as opening; of relative actions with `chunking.delta`."""
     chunking = chunking or Chunking()
     by_suite: dict[str, list[Array]] = {}
     for demonstration in demonstrations:
@@ -200,27 +200,27 @@ def statistics(demonstrations: Iterable[Demonstration], chunking: Chunking | Non
 def split(
     demonstrations: Iterable[Demonstration], share: float = 0.05, *, seed: int = 0
 ) -> tuple[list[Demonstration], list[Demonstration]]:
-    """Training and validation episodes. Each falls by its own key, so a set that grows keeps its split.
+    """(training, validation) episodes. The key of each decides, so a growing set keeps its split.
 
-    Where all fall to validation, which only a few can, the one nearest to training is trained on.
+    If all of a small set fall to validation, the one nearest to training is trained on.
 
     Args:
         demonstrations: all of them.
-        share: of the episodes that go to validation, on average.
-        seed: another split.
+        share: expected share of the validation episodes.
+        seed: seed of the split.
     """
     training: list[Demonstration] = []
     validation: list[Demonstration] = []
     for demonstration in demonstrations:
-        (validation if _lot(demonstration.key, seed) < share else training).append(demonstration)
+        (validation if _uniform(demonstration.key, seed) < share else training).append(demonstration)
     if validation and not training:
-        nearest = max(range(len(validation)), key=lambda index: _lot(validation[index].key, seed))
+        nearest = max(range(len(validation)), key=lambda index: _uniform(validation[index].key, seed))
         training.append(validation.pop(nearest))
     return training, validation
 
 
-def _lot(key: str, seed: int) -> float:
-    """Between 0 and 1, the same for the same key."""
+def _uniform(key: str, seed: int) -> float:
+    """Uniform number in [0, 1) that depends on key and seed."""
     return int.from_bytes(hashlib.sha256(f"{seed} {key}".encode()).digest()[:8], "big") / 2**64
 
 
@@ -229,28 +229,28 @@ PadActions = Literal["repeat", "still", "released", "drop"]
 
 @dataclass(frozen=True, slots=True)
 class Chunking:
-    """How episodes are cut."""
+    """Cutting of episodes into chunks."""
 
     length: int = 5
     """Actions per chunk."""
     pad: PadActions = "repeat"
-    """What stands for actions after the last one. `repeat`: the last action (NORA-1.5's LeRobot loader). `still`: no motion,
-    gripper as it was. `released`: normalised zeros, which is the middle of the range and not stillness, gripper as it was
-    (NORA's RLDS loader). `drop`: nothing; such chunks are left out (the post-training loader)."""
+    """Actions after an episode's last one. `repeat`: the last action (NORA-1.5's LeRobot loader). `still`: no motion, gripper
+    unchanged. `released`: normalised zeros, which are the middle of the range rather than no motion, gripper unchanged (NORA's
+    RLDS loader). `drop`: omit such chunks (the post-training loader)."""
     delta: bool = False
-    """Subtract the first six numbers of the present state from every action: for sets of absolute poses."""
+    """Subtract the first six numbers of the current state from every action, for sets of absolute poses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunks:
-    """The chunks of an episode that begin at certain steps."""
+    """Chunks of one episode."""
 
     starts: Array
-    """[chunks] int: the steps at which they begin."""
+    """[chunks] int: first step of each."""
     actions: Array
     """[chunks, length, action size] float64, not normalised."""
     valid: Array
-    """[chunks, length] bool: actions that the episode holds; the others fill up."""
+    """[chunks, length] bool: actions within the episode; the others are padding."""
 
 
 def cut(actions: Array, steps: Sequence[int] | Array, chunking: Chunking, *, masked: Array | None = None) -> Chunks:
@@ -258,9 +258,9 @@ def cut(actions: Array, steps: Sequence[int] | Array, chunking: Chunking, *, mas
 
     Args:
         actions: [episode's steps, action size].
-        steps: where chunks may begin.
-        chunking: how.
-        masked: [episode's steps] bool, steps that no chunk may touch (pushes).
+        steps: possible first steps.
+        chunking: length and padding.
+        masked: [episode's steps] bool, steps that no chunk may contain (pushes).
     """
     starts = np.asarray(steps, int)
     index = starts[:, None] + np.arange(chunking.length)
@@ -283,7 +283,7 @@ def subtract_state(chunks: Array, states: Array) -> Array:
 
 
 def fill_released(normalised: Array, valid: Array) -> Array:
-    """The released filling, which is applied after normalisation: zeros for motion, the gripper as it is."""
+    """The released padding, applied after normalisation: zeros for motion, gripper unchanged."""
     filled = normalised.copy()
     filled[~valid, :-1] = 0.0
     return filled

@@ -1,8 +1,8 @@
-"""Supervised fine-tuning: NORA (cross entropy on FAST tokens) and NORA-1.5 (cross entropy + 10 x flow matching).
+"""Objective of supervised fine-tuning: NORA (cross entropy on FAST tokens) and NORA-1.5 (plus 10 x flow matching).
 
-As released (docs/training.md has the differences): next-token loss over the action tokens, the end of the turn and the
-newline after it; the flow's target is noise minus action at times drawn from Beta(1.5, 1); the expert sees image,
-instruction and chat template, never the action tokens; its gradient reaches the backbone through keys and values.
+As released: next-token loss over the action tokens, the end of the turn and the newline after it; the flow's target is noise
+minus action at times sampled from Beta(1.5, 1); the expert attends to image, instruction and chat template, never to the
+action tokens; its gradient reaches the backbone through keys and values.
 """
 
 from __future__ import annotations
@@ -32,29 +32,29 @@ from ..models.init import Start
 
 @dataclass(frozen=True, slots=True)
 class SftSettings:
-    """The objective's options; the defaults are those of NORA-1.5."""
+    """Settings of the objective; the defaults are NORA-1.5's."""
 
     token_weight: float = 1.0
-    """Of the cross entropy; 0 leaves the tokens out, and the token head untrained."""
+    """Weight of the cross entropy; 0 omits the tokens and leaves the token head untrained."""
     flow_weight: float = FLOW_WEIGHT
-    """Of the flow matching; 0 leaves the expert as it is."""
+    """Weight of the flow matching; 0 leaves the expert untrained."""
     flow_samples: int = 1
-    """Noises and times per image; they share one pass of the backbone."""
+    """Noise and time samples per image; they share one pass of the backbone."""
     trained: Literal["full", "expert"] = "full"
     gradient_checkpointing: bool = False
     brightness: float = 0.0
-    """Images are multiplied by up to 1 +- this, and as much is added, in grey levels of 255."""
+    """Augmentation: images are scaled by 1 +- this and shifted by as much of 255, at most."""
     detection_weight: float = 0.0
-    """Of telling image token by image token which object is there; training only."""
+    """Weight of classifying the object at each image token; training only."""
     regression_weight: float = 0.0
-    """Of telling positions and the chunk from the prompt's last token; training only."""
+    """Weight of predicting positions and the chunk from the prompt's last token; training only."""
 
 
 class SftObjective(Objective):
-    """The joint objective over a model of the family."""
+    """Joint objective over a model of the family."""
 
     def __init__(self, start: Start, settings: SftSettings) -> None:
-        """`start` is the checkpoint to start from, its model included."""
+        """`start` contains the initial model, which is trained in place."""
         super().__init__()
         self.start, self.settings = start, settings
         self.model: NoraModel = start.model
@@ -69,7 +69,7 @@ class SftObjective(Objective):
         )
 
     def forward(self, batch: Batch, draw: torch.Generator) -> Loss:
-        """Weighted sum of the parts; metrics `tokens`, `flow` and the auxiliary ones, unweighted, and `cut` (see `_Text`)."""
+        """Weighted sum of the losses; metrics `tokens`, `flow` and the auxiliary ones, unweighted, and `cut` (see `TextCollator`)."""
         text = TextCollator.of(batch, self.start.prompter, self.start.fast if self.settings.token_weight else None)
         positions = rotary_positions(
             text.ids, text.mask, self.start.prompter.ids.image, self._grids(batch), self.model.config.merge
@@ -99,7 +99,7 @@ class SftObjective(Objective):
         return parts
 
     def _flow(self, seen: Seen, batch: Batch, text: TextCollator, draw: torch.Generator) -> Tensor:
-        """Mean squared error of the velocity over the demonstration's actions."""
+        """Mean squared error of the velocity over actions within the episode."""
         noise, time = flow_draws((len(batch.actions), self.settings.flow_samples, *batch.actions.shape[1:]), draw)
         noise, time = noise.to(self.device), time.to(self.device)
         actions, mask, visible = (torch.from_numpy(x).to(self.device) for x in (batch.actions, batch.mask, text.prompt_mask))
@@ -114,7 +114,7 @@ class SftObjective(Objective):
         return np.tile([1, side, side], (len(batch.images), 1))
 
     def export(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
-        """A policy: weights, configuration, tokenizers, statistics."""
+        """Write a policy: weights, configuration, tokenizers, statistics."""
         own = {name.removeprefix("model."): weight for name, weight in weights.items() if name.startswith("model.")}
         write_policy(self.start, own, folder, tokens=self.settings.token_weight > 0)
 
@@ -129,7 +129,7 @@ def adjust_brightness(images: Array, strength: float, draw: torch.Generator) -> 
 
 @dataclass(frozen=True, slots=True)
 class TextCollator:
-    """Token ids of a batch, padded on the right."""
+    """Collated token ids of a batch, padded on the right."""
 
     ids: Array
     mask: Array
@@ -137,18 +137,18 @@ class TextCollator:
     prompt_end: Array
     """[B] tokens of the prompt."""
     labels: Array
-    """[B, P] token ids of the answer, IGNORED elsewhere."""
+    """[B, P] token ids of the action tokens, IGNORED elsewhere."""
     cut: float | None
-    """Coefficients per chunk that the action tokenizer cannot say; None without action tokens."""
+    """Coefficients per chunk outside the action tokenizer's range; None without action tokens."""
 
     @property
     def prompt_mask(self) -> Array:
-        """[B, P] bool: what the expert sees."""
+        """[B, P] bool: tokens that the expert attends to."""
         return np.arange(self.ids.shape[1]) < self.prompt_end[:, None]
 
     @classmethod
     def of(cls, batch: Batch, prompter: Prompter, fast: FastTokenizer | None) -> TextCollator:
-        """`fast` None leaves the answers out."""
+        """Collate prompts and, with `fast`, their action tokens."""
         prompts = [prompter.prompt(text) for text in batch.instructions]
         labelled = fast.label(batch.actions) if fast else None
         answers = [_answer(prompter, tokens) for tokens in labelled.tokens] if labelled else [[] for _ in prompts]

@@ -97,7 +97,7 @@ def prepare(
     start, stats = _initial_model(recipe, training)
     config = start.model.config
     # Examples: image, instruction, normalised action chunk.
-    spec = ImageSpec(size=config.image_size, every=recipe.data.frame_stride)
+    spec = ImageSpec(size=config.image_size, frame_stride=recipe.data.frame_stride)
     images = source.images(frames, spec, assets, camera)
     chunking = Chunking(config.chunk or 1, recipe.data.pad_actions)
 

@@ -50,7 +50,9 @@ def test_many_may_make_the_same_pictures_at_once(tmp_path):
     assert all(np.array_equal(found[0], other) for other in found) and len([*tmp_path.iterdir()]) == 1
 
 
-@pytest.mark.parametrize("change", [{"size": 84}, {"every": 1}, {"camera": "wrist"}, {"drawn": 128}, {"jpeg": False}])
+@pytest.mark.parametrize(
+    "change", [{"size": 84}, {"frame_stride": 1}, {"camera": "wrist"}, {"render_size": 128}, {"jpeg": False}]
+)
 def test_every_look_has_a_folder_of_its_own(change):
     assert ImageSpec(**change).name != ImageSpec().name
 
@@ -74,7 +76,7 @@ def play(world, suite, task, steps, nudge=lambda scene: None, init=3):
 
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory):
-    found = open_sim_images(tmp_path_factory.mktemp("frames"), ImageSpec(size=256, every=1, jpeg=False))
+    found = open_sim_images(tmp_path_factory.mktemp("frames"), ImageSpec(size=256, frame_stride=1, jpeg=False))
     yield found
     found.close()
 
@@ -130,7 +132,7 @@ def test_another_world_in_the_process_changes_no_picture(frames, tmp_path):
 
 def test_a_smaller_picture_is_made_as_an_evaluation_makes_it(world, frames, tmp_path):
     demonstration, shown = play(world, "libero_object", 5, 3)
-    small = SimImages(tmp_path, ImageSpec(size=112, every=2), frames.options)
+    small = SimImages(tmp_path, ImageSpec(size=112, frame_stride=2), frames.options)
     steps = {name: step for name, step in protocols.get(PROTOCOL).model_image.items() if name != "crop"}
     wanted = [model_image(shown[step]["primary"], 112, steps) for step in (0, 2)]
     assert np.array_equal(small.get(demonstration), wanted)

@@ -17,7 +17,7 @@ Image = pytest.importorskip("PIL.Image", reason="no Pillow: pip install 'nora-be
 
 LENGTHS = (4, 3)
 TASKS = ("put the bowl on the plate", "turn on the stove")
-SPEC = ImageSpec(size=16, every=2, jpeg=False)
+SPEC = ImageSpec(size=16, frame_stride=2, jpeg=False)
 
 
 def actions(episode):

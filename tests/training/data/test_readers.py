@@ -16,7 +16,7 @@ pytest.importorskip("h5py", reason="no h5py: pip install 'nora-bench[train]'")
 pytest.importorskip("pyarrow", reason="no pyarrow: pip install 'nora-bench[train]'")
 pytest.importorskip("imageio_ffmpeg", reason="no imageio-ffmpeg: pip install 'nora-bench[train]'")
 
-SPEC = ImageSpec(size=8, every=1, jpeg=False)
+SPEC = ImageSpec(size=8, frame_stride=1, jpeg=False)
 LAYOUTS = [("v2.0", False), ("v2.1", False), ("v2.1", True), ("v3.0", False), ("v3.0", True)]
 
 

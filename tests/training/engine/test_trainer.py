@@ -191,7 +191,7 @@ def test_validation_loss_is_logged_without_training_on_it(tmp_path):
 
 def test_a_run_with_other_settings_is_refused(tmp_path):
     train(Line(), Points(), SETTINGS, tmp_path)
-    with pytest.raises(TrainingError, match="another rate"):
+    with pytest.raises(TrainingError, match="another learning_rate"):
         train(Line(), Points(), replace(SETTINGS, learning_rate=0.2), tmp_path)
 
 
@@ -236,5 +236,5 @@ def test_nothing_to_train_is_an_error(tmp_path):
 def test_progress_names_the_settings(tmp_path):
     train(Line(), Points(), SETTINGS, tmp_path)
     progress = json.loads((checkpoints.folder_of(tmp_path, 30) / "training" / "progress.json").read_text())
-    assert progress["settings"]["rate"] == 0.1
+    assert progress["settings"]["learning_rate"] == 0.1
     assert progress["step"] == 30

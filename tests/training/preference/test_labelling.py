@@ -90,7 +90,7 @@ def test_the_scores_on_disk_are_those_of_the_rewards(labels, imagination):
     )
     done = openings(demonstration.labels)[state["step"] : state["step"] + CHUNK]
     assert np.allclose(part.demonstrated[3], done)
-    predicted = imagine(imagination.world, latents[state["step"]], chunks)
+    predicted = imagine(imagination.world_model, latents[state["step"]], chunks)
     scores = score(
         REWARDS["wm-subgoal+gta"], chunks, torch.from_numpy(part.demonstrated[3]), predicted, latents[state["step"] + CHUNK]
     )

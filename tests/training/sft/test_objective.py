@@ -20,7 +20,7 @@ from nora_bench.training.sft.objective import SftObjective, SftSettings
 
 SIZES = NanoSizes(vision_layers=1, vision_hidden=48, vision_mlp=64, hidden=64, mlp=64, layers=2, expert_hidden=64, expert_mlp=64)
 ENTRY = {"q01": [-1.0] * 7, "q99": [1.0] * 7, "mask": [True] * 7}
-FLOW_ALONE = SftSettings(token_weight=0.0, flow_weight=1.0, draws=4)
+FLOW_ALONE = SftSettings(token_weight=0.0, flow_weight=1.0, flow_samples=4)
 
 
 @pytest.fixture(scope="module")
