@@ -103,7 +103,7 @@ def test_the_hand_travels_above_what_stands_in_between():
     assert safe_height(scene, Pose(np.array([0.0, 0.4, 0.1]), DOWN)) < 0.1
 
 
-def test_a_load_under_a_shelf_can_render_out_the_short_way():
+def test_a_load_under_a_shelf_is_drawn_out_the_short_way():
     shelf = ("shelf", (0.1, 0.1, 0.01), (-0.08, 0.0, 0.2))
     aside, headroom = way_out(toy_scene({"table": TABLE, "block": BLOCK, "shelf": shelf}), "block")
     assert aside[0] > 0.02
@@ -111,7 +111,7 @@ def test_a_load_under_a_shelf_can_render_out_the_short_way():
     assert headroom == pytest.approx(0.09)
 
 
-def test_a_plate_can_render_round_a_neighbour():
+def test_a_plate_is_drawn_round_a_neighbour():
     plate = ("plate", (0.07, 0.07, 0.01), (0.0, 0.0, 0.01))
     zone = {"zone": ((0.0, 0.3, 0.0), (0.04, 0.04, 0.01))}
     free = toy_scene({"table": TABLE, "plate": plate}, zones=zone)

@@ -230,7 +230,7 @@ class _Run:
         changed += ["examples"] if now["examples"] != progress["examples"] else []
         if changed := [name for name in changed if name not in FREE]:
             raise TrainingError(
-                f"{self.out} contains a run with another {', '.join(others)}. Give another --out, or the same settings",
+                f"{self.out} contains a run with another {', '.join(changed)}. Give another --out, or the same settings",
                 option="--out",
             )
 

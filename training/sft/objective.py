@@ -69,7 +69,7 @@ class SftObjective(Objective):
         )
 
     def forward(self, batch: Batch, draw: torch.Generator) -> Loss:
-        """Weighted sum of the losses; metrics `tokens`, `flow` and the auxiliary ones, unweighted, and `cut` (see `TextCollator`)."""
+        """Weighted sum of the losses; metrics: the unweighted losses, and `cut` (see `TextCollator`)."""
         text = TextCollator.of(batch, self.start.prompter, self.start.fast if self.settings.token_weight else None)
         positions = rotary_positions(
             text.ids, text.mask, self.start.prompter.ids.image, self._grids(batch), self.model.config.merge

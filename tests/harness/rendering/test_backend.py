@@ -31,7 +31,7 @@ def test_suites_that_draw_by_themselves_need_none():
     assert backend.find_driver(toy).name == "none"
 
 
-def test_a_suite_that_says_nothing_can_render_by_opengl():
+def test_a_suite_that_says_nothing_is_drawn_by_opengl():
     @dataclass
     class Plain:
         name: str = "plain"

@@ -25,7 +25,7 @@ def test_an_untouched_run_holds(cli, played):
     assert (ended.code, "This run holds." in ended.out) == (0, True)
 
 
-def test_a_part_can_render_by_the_seed_and_says_what_it_leaves_open(cli, played):
+def test_a_part_is_drawn_by_the_seed_and_says_what_it_leaves_open(cli, played):
     told = json.loads(cli("verify", played.folder, "--sample", 0.25, "--json").out)
     assert (told["replayed"], told["holds"]) == (3, True)
     assert told["unseen"] == pytest.approx(0.632, abs=0.001)  # (1 - 0.632)^3 = 0.05
