@@ -75,7 +75,7 @@ def _flow_terms(recordings: Recordings, policy: NoraModel, reference: FrozenRefe
 
 
 def _inputs(recordings: Recordings) -> tuple[Any, ...]:
-    """The recorded training prompts and pictures."""
+    """The recorded training prompts and images."""
     return tuple(recordings.get(TOKENS, f"train.{name}") for name in INPUTS)
 
 
@@ -166,7 +166,7 @@ def _token_dpo(recordings: Recordings, policy: NoraModel, reference: FrozenRefer
 
 
 def _prompts(recordings: Recordings, model: NoraModel, side: str) -> tuple[Any, ...]:
-    """Inputs of the prefix for the recorded token sequences, over the training pictures."""
+    """Inputs of the prefix for the recorded token sequences, over the training images."""
     from ..policies.nora.prompt import rotary_positions
 
     ids, mask = (recordings.get(DPO, f"dpo_fast.{side}.{name}") for name in ("input_ids", "attention_mask"))
@@ -179,14 +179,14 @@ def _prompts(recordings: Recordings, model: NoraModel, side: str) -> tuple[Any, 
 def _world(recordings: Recordings) -> Iterator[Check]:
     import torch
 
-    from .world_model.checkpoint import fill
+    from .world_model.checkpoint import load_weights
     from .world_model.model import WorldModel
     from .world_model.predictor import block_causal_mask
 
     described = json.loads((recordings.folder / "world_model_config.json").read_text(encoding="utf-8"))
     weights = recordings.all_of("world_model_weights.safetensors")
     model = WorldModel(_world_config(described, weights))
-    fill(model, weights)
+    load_weights(model, weights)
     mask = recordings.get(WORLD, "attn_mask")
     tokens = model.config.tokens + 2
     yield Check("world model", "block-causal mask", max_abs_difference(block_causal_mask(len(mask) // tokens, tokens), mask), 0.0)

@@ -29,10 +29,12 @@ VERBS: dict[str, str] = {
     "compare": "Compare runs episode by episode: is one better, and how sure is that.",
     "merge": "Join runs of one policy that were played on several machines.",
     "report": "Write runs as one page to read offline.",
-    "collect": "Collect an expert's demonstrations, disturbed and labelled, in LIBERO's own layout.",
-    "train": "Train the parts of a model: action tokenizer, policy, world model, preferences.",
-    "label": "Ask a policy several times at demonstrated states; which of its answers is better?",
-    "reproduce": "The papers' pipeline from nothing to their tables, at nano scale; the full size as a plan.",
+    "collect": "Collect demonstrations of a perturbed expert, in LIBERO's layout.",
+    "data": "Prepare training data: render images, regenerate LIBERO's demonstrations, fit the action tokenizer.",
+    "train": "Train a policy, a world model, or a policy on preferences.",
+    "label-preferences": "Label preference pairs from sampled actions.",
+    "export-checkpoint": "Write a checkpoint without its training state, in a smaller type.",
+    "reproduce": "Reproduce the papers' pipeline at nano scale, from demonstrations to tables; plan the full size.",
     "export": "Write a run for other tools: rows, Parquet, LeRobot, Inspect.",
     "trials": "Keep trials on a real robot as a run.",
     "serve": "Serve a policy to other processes and machines.",
@@ -47,7 +49,12 @@ VERBS: dict[str, str] = {
 }
 """Verb -> its line in `nora-bench --help`, in the order shown."""
 
-HOMES: dict[str, str] = {"collect": "training", "train": "training", "label": "training", "reproduce": "training"}
+RENAMED: dict[str, str] = {"label": "label-preferences"}
+"""Former verb -> its name today."""
+
+HOMES: dict[str, str] = dict.fromkeys(
+    ("collect", "data", "train", "label-preferences", "export-checkpoint", "reproduce"), "training"
+)
 """Verb -> the package it is of, where that is not the harness. This table is where the packages above us are put
 together; nothing else of the harness knows of them."""
 
@@ -68,7 +75,8 @@ STYLE: dict[str, Any] = {
 def build(verb: str) -> Any:
     """The command of one verb, built from its function or application (imports the verb's module)."""
     home = f"nora_bench.{HOMES[verb]}.cli" if verb in HOMES else __name__
-    found = getattr(import_module(f".{verb}", home), verb)
+    name = verb.replace("-", "_")
+    found = getattr(import_module(f".{name}", home), name)
     if isinstance(found, typer.Typer):
         return typer.main.get_command(found)
     app = typer.Typer(add_completion=False, **STYLE)
@@ -91,6 +99,8 @@ class Verbs(TyperGroup):
         """The verb itself. Unknown verbs end with the nearest names."""
         verb = args[0]
         if verb not in VERBS and not verb.startswith("-"):
+            if verb in RENAMED:
+                ctx.fail(f"{verb!r} is now {RENAMED[verb]!r}.")
             ctx.fail(f"Unknown verb {verb!r}{nearest(verb, VERBS)}.")
         name, listed, rest = super().resolve_command(ctx, args)
         return name, listed and build(str(name)), rest

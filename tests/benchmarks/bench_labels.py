@@ -1,11 +1,11 @@
-"""How well can an expert's next actions be known from what a picture could tell at best?
+"""How well can an expert's next actions be known from what an image could tell at best?
 
     nora-bench collect --suite libero_spatial --episodes 12 --out DEMOS
     python tests/benchmarks/bench_labels.py DEMOS/libero_spatial
 
 A small network learns the next ten actions from the simulator's own numbers: task, hand, fingers, and the two things that
-the task is about; then with the hand's last movement besides, which no picture shows. What it cannot tell on episodes that
-it has not seen, no policy can learn from pictures of them: it lies in the expert's memory, or in noise that is yet to come.
+the task is about; then with the hand's last movement besides, which no image shows. What it cannot tell on episodes that
+it has not seen, no policy can learn from images of them: it lies in the expert's memory, or in noise that is yet to come.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Examples:
 
     known: torch.Tensor
     actions: torch.Tensor
-    real: torch.Tensor
+    valid: torch.Tensor
     phase: np.ndarray
 
 
@@ -73,9 +73,9 @@ def examples(demonstrations: Sequence[Demonstration], movement: bool) -> Example
     for demonstration in demonstrations:
         cuts = raw_chunks(demonstration, range(len(demonstration)), Chunking(CHUNK))
         told = known(demonstration, movement)[cuts.starts]
-        rows.append((told, cuts.actions, cuts.real, phases(demonstration)[cuts.starts]))
-    told, actions, real, phase = (np.concatenate(column) for column in zip(*rows, strict=True))
-    return Examples(*(torch.tensor(x, dtype=torch.float32) for x in (told, actions, real)), phase)
+        rows.append((told, cuts.actions, cuts.valid, phases(demonstration)[cuts.starts]))
+    told, actions, valid, phase = (np.concatenate(column) for column in zip(*rows, strict=True))
+    return Examples(*(torch.tensor(x, dtype=torch.float32) for x in (told, actions, valid)), phase)
 
 
 def fit(data: Examples) -> torch.nn.Module:
@@ -91,7 +91,7 @@ def fit(data: Examples) -> torch.nn.Module:
         row = torch.randint(len(data.known), (BATCH,))
         error = (net(data.known[row]).unflatten(1, (CHUNK, 7)) - data.actions[row]) / scale
         optimiser.zero_grad()
-        (error.square() * data.real[row][..., None]).mean().backward()
+        (error.square() * data.valid[row][..., None]).mean().backward()
         optimiser.step()
         schedule.step()
     return net
@@ -101,7 +101,7 @@ def report(net: torch.nn.Module, data: Examples) -> None:
     """Per phase: where the hand would be after the chunk, and the wrong openings of the fingers."""
     with torch.no_grad():
         told = net(data.known).unflatten(1, (CHUNK, 7))
-    missed = ((told - data.actions) * data.real[..., None])[..., :3].sum(1).norm(dim=-1) * STEP_POSITION * 1000
+    missed = ((told - data.actions) * data.valid[..., None])[..., :3].sum(1).norm(dim=-1) * STEP_POSITION * 1000
     wrong = ((told[..., -1] > 0.5) != (data.actions[..., -1] > 0.5)).float().mean(1)
     for number, name in enumerate(PHASES):
         rows = torch.from_numpy(data.phase == number)

@@ -4,7 +4,7 @@
     python tests/benchmarks/bench_preference.py --size full     # released sizes, random weights: needs a CUDA GPU
 
 Forwards and backwards alone; nano models turn by turn, so that all meet the same load, full ones one after the other.
-Supervised training is of the flow, one draw per picture, no token loss; a pair has four terms, winner and loser under
+Supervised training is of the flow, one draw per image, no token loss; a pair has four terms, winner and loser under
 policy and reference.
 """
 
@@ -20,7 +20,7 @@ from bench_training import WORDS, Noise, full
 from nora_bench.training.models.init import InitialModel, NanoSizes, init_nano
 from nora_bench.training.preference.collate import Batcher
 from nora_bench.training.preference.objective import DpoSettings, FlowPairs, FlowPreference
-from nora_bench.training.sft.objective import Sft, SftSettings
+from nora_bench.training.sft.objective import SftObjective, SftSettings
 
 SUPERVISED = "supervised"
 KINDS = {
@@ -82,7 +82,7 @@ def main() -> None:
 
     def run_of(name: str) -> Callable[[], None]:
         if name == SUPERVISED:
-            sft = Sft(start(), SftSettings(token_weight=0.0))
+            sft = SftObjective(start(), SftSettings(token_weight=0.0))
             return update(sft, Noise(sft.model.config.image_size).batch(np.arange(given.batch)), sft.device.type)
         settings, expert_only = KINDS[name]
         objective, pairs = preference(start(), given.batch, settings, expert_only=expert_only)

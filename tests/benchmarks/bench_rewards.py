@@ -19,7 +19,7 @@ import torch
 from nora_bench.results.statistics.intervals import wilson
 from nora_bench.training.data.dataset import Chunking, normalised_chunks, split
 from nora_bench.training.data.demonstrations import Demonstration, read_files, task_files
-from nora_bench.training.data.images import Look, open_frames
+from nora_bench.training.data.images import ImageSpec, open_sim_images
 from nora_bench.training.preference.rewards import REWARDS, imagine, score
 from nora_bench.training.world_model import checkpoint
 from nora_bench.training.world_model.latents import Latents
@@ -65,7 +65,9 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=10, help="steps from one state to the next")
     given = parser.parse_args()
     world = checkpoint.load(given.world_model)
-    found = Latents(given.latents, world, open_frames(given.frames, Look(size=world.config.image_size, every=1), "standin"))
+    found = Latents(
+        given.latents, world, open_sim_images(given.frames, ImageSpec(size=world.config.image_size, frame_stride=1), "standin")
+    )
     stats = action_bounds(checkpoint.settings(given.world_model)["norm_stats"])
     files = task_files([given.data])
     first, more = ([*read_files(files, most=count)] for count in (given.episodes, given.episodes + given.others))

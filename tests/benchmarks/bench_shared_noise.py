@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from nora_bench.training.engine.config import LoopSettings
+from nora_bench.training.engine.config import TrainConfig
 from nora_bench.training.preference.objective import DpoSettings
 from nora_bench.training.preference.stage import DpoRecipe, look_up
 
@@ -31,7 +31,7 @@ def signal_and_noise(
     policy: str, labels: Path, reward: str, settings: DpoSettings, pairs: int, draws: int
 ) -> tuple[float, float]:
     """(squared norm of the mean gradient, mean squared distance from it); the mean's own noise is taken off the first."""
-    recipe = DpoRecipe(LoopSettings(steps=1, batch=pairs), settings)
+    recipe = DpoRecipe(TrainConfig(steps=1, batch_size=pairs), settings)
     stage = look_up(recipe, policy, labels, reward)
     objective = stage.objective()
     chosen = np.linspace(0, len(stage.examples) - 1, pairs).astype(int)

@@ -1,7 +1,7 @@
 """Supervised fine-tuning: examples per second, memory, share of the time spent waiting for data.
 
-    python tests/benchmarks/bench_training.py                                  # nano, pictures in memory, on a CPU
-    python tests/benchmarks/bench_training.py --data DEMOS --frames FRAMES     # nano, real pictures from the disk
+    python tests/benchmarks/bench_training.py                                  # nano, images in memory, on a CPU
+    python tests/benchmarks/bench_training.py --data DEMOS --frames FRAMES     # nano, real images from the disk
     python tests/benchmarks/bench_training.py --size full --batch 16           # released sizes, random weights: needs a CUDA GPU
 
 Model-FLOPs utilisation counts 6 operations per parameter and token (8 with gradient checkpointing are done, 6 are counted):
@@ -22,13 +22,13 @@ from nora_bench.policies.fast import FastTokenizer
 from nora_bench.policies.nora.config import FULL_BACKBONE, ExpertConfig, NoraConfig
 from nora_bench.policies.nora.nano import untrained, write_tokenizer
 from nora_bench.policies.nora.prompt import Prompter
+from nora_bench.training.data.dataset import Batch
 from nora_bench.training.engine import metrics
-from nora_bench.training.engine.config import LoopSettings, read_recipe
+from nora_bench.training.engine.config import TrainConfig, read_recipe
 from nora_bench.training.engine.trainer import train
 from nora_bench.training.models.init import InitialModel, NanoSizes, init_nano
-from nora_bench.training.sft.objective import Sft, SftBatch, SftSettings
-from nora_bench.training.sft.recipe import SftRecipe
-from nora_bench.training.sft.stage import prepare
+from nora_bench.training.sft.objective import SftObjective, SftSettings
+from nora_bench.training.sft.stage import SftRecipe, prepare
 
 PEAK = {"H100": 989e12, "H200": 989e12}
 """Name of a GPU -> bfloat16 operations per second, from its data sheet (SXM)."""
@@ -36,7 +36,7 @@ WORDS = "pick up the alphabet soup and place it in the basket"
 
 
 class Noise:
-    """Examples drawn once: noisy pictures, smooth chunks."""
+    """Examples drawn once: noisy images, smooth chunks."""
 
     def __init__(self, size: int, count: int = 512) -> None:
         rng = np.random.default_rng(0)
@@ -46,9 +46,9 @@ class Noise:
     def __len__(self) -> int:
         return len(self.images)
 
-    def batch(self, indices: np.ndarray) -> SftBatch:
+    def batch(self, indices: np.ndarray) -> Batch:
         """The examples at these indices."""
-        return SftBatch(self.images[indices], [WORDS] * len(indices), self.chunks[indices], np.ones((len(indices), 5), bool))
+        return Batch(self.images[indices], [WORDS] * len(indices), self.chunks[indices], np.ones((len(indices), 5), bool))
 
 
 def full() -> InitialModel:
@@ -62,7 +62,7 @@ def full() -> InitialModel:
     return InitialModel(model, prompter, FastTokenizer.fit(list(Noise(8).chunks), vocab_size=512), {}, {})
 
 
-def operations(objective: Sft, length: int) -> float:
+def operations(objective: SftObjective, length: int) -> float:
     """Floating-point operations that one example's forward and backward pass counts for."""
     model = objective.model
     config, visual = model.config, model.vlm.model.visual
@@ -73,13 +73,13 @@ def operations(objective: Sft, length: int) -> float:
     return 6.0 * (count["eyes"] * patches + (count["text"] - count["eyes"]) * length + expert * actions)
 
 
-def measure(objective: Sft, examples: object, settings: LoopSettings) -> None:
+def measure(objective: SftObjective, examples: object, settings: TrainConfig) -> None:
     """Train a little and print."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         train(objective, examples, settings, Path(folder))  # pyright: ignore[reportArgumentType]
         lines = metrics.read(Path(folder))[1:]
-    rate = float(np.median([line["updates_per_second"] for line in lines])) * settings.batch * settings.accumulation
+    rate = float(np.median([line["updates_per_second"] for line in lines])) * settings.examples_per_update
     waiting = float(np.mean([line["waiting"] for line in lines]))
     print(
         f"{rate:.1f} examples/s, {100 * waiting:.2f} % of the time waiting for data, {time.perf_counter() - started:.0f} s in all"
@@ -105,14 +105,15 @@ def main() -> None:
     parser.add_argument("--checkpointing", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    loop = LoopSettings(steps=given.steps, batch=given.batch, log_every=5, save_every=10**6, precision="bfloat16", clip=1.0)
+    sizes = {"steps": given.steps, "batch_size": given.batch}
+    loop = TrainConfig(**sizes, log_every=5, save_every=10**6, precision="bfloat16", max_grad_norm=1.0)
     if given.data:
         prepared = prepare(read_recipe("nano", "sft", SftRecipe), [given.data], given.frames, Path("unused"))
         return measure(prepared.objective, prepared.training, loop)
     if given.size == "full":
-        return measure(Sft(full(), SftSettings(gradient_checkpointing=given.checkpointing)), Noise(224), loop)
-    settings = SftSettings(token_weight=0.0, flow_weight=1.0, draws=4)
-    return measure(Sft(init_nano(NanoSizes(), 0, None, {}), settings), Noise(112), loop)
+        return measure(SftObjective(full(), SftSettings(gradient_checkpointing=given.checkpointing)), Noise(224), loop)
+    settings = SftSettings(token_weight=0.0, flow_weight=1.0, flow_samples=4)
+    return measure(SftObjective(init_nano(NanoSizes(), 0, None, {}), settings), Noise(112), loop)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ pa = pytest.importorskip("pyarrow", reason="pip install 'nora-bench[train]'")
 
 import pyarrow.parquet as pq  # noqa: E402
 from nora_bench.training.data.demonstrations import DataError, keys, read_file  # noqa: E402
-from nora_bench.training.data.images import Look  # noqa: E402
+from nora_bench.training.data.images import ImageSpec  # noqa: E402
 from nora_bench.training.data.lerobot import open_lerobot  # noqa: E402
-from nora_bench.training.data.stored_images import Stored  # noqa: E402
+from nora_bench.training.data.stored_images import LeRobotImages  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from .mutations import STRANGE, damaged, documents  # noqa: E402
@@ -180,7 +180,7 @@ def read_set(place):
     kept = place.parent / "kept"
     shutil.rmtree(kept, ignore_errors=True)
     for one in demonstrations[:1]:
-        Stored(kept, Look(size=8, jpeg=False), found).get(one)
+        LeRobotImages(kept, ImageSpec(size=8, jpeg=False), found).get(one)
 
 
 def write_set(data_set, info=None, tasks=None, table=None):

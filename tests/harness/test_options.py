@@ -14,23 +14,25 @@ OPTIONS = {
     "compare": "FOLDERS --real --no-worse-than --flips --no-flips --anyway --json",
     "merge": "FOLDERS --out --json",
     "report": "FOLDERS --out --films --megabytes",
-    "collect": "--suite --episodes --tasks --policy --smooth --pushes --init-states --held-out --seed --learner "
+    "collect": "--suite --episodes --tasks --policy --noise-std --push-probability --init-states --held-out --seed --learner "
     "--learner-steps --workers --assets --out "
     "--dry-run --json",
-    "train": {
-        "pictures": "--data --out --size --every --camera --gripper --assets --workers --dry-run --json",
+    "data": {
+        "render": "--data --out --image-size --frame-stride --camera --gripper --assets --workers --dry-run --json",
         "regenerate": "--data --out --assets --workers --dry-run --json",
-        "sft": "--data --recipe --out --frames --from --steps --eval-every --gripper --camera --assets --threads "
-        "--dry-run --json",
-        "tokenizer": "--data --out --length --end --vocab --scale --smooth --gripper --keep-noops --bounds --validation "
-        "--dry-run --json",
-        "world-model": "--data --out --recipe --episodes --start --steps --seed --frames --latents --gripper --camera --assets "
-        "--dry-run --json",
-        "publish": "--from --out --dtype --execute --noise --card",
-        "dpo": "--policy --labels --reward --out --recipe --steps --rate --beta --seed --head --dry-run --json",
+        "fit-tokenizer": "--data --out --chunk-size --pad-actions --vocab-size --scale --label-smoothing-steps --gripper "
+        "--keep-noops --bounds --validation --dry-run --json",
     },
-    "label": "--policy --data --out --world-model --reward --candidates --margin --states --episodes --every --seed --head "
-    "--temperature --frames --latents --gripper --camera --assets --dry-run --json",
+    "train": {
+        "sft": "--data --recipe --out --frames --init-from --set --steps --eval-every --gripper --camera --assets --threads "
+        "--dry-run --json",
+        "world-model": "--data --out --recipe --episodes --init-from --set --steps --seed --frames --latents --gripper --camera "
+        "--assets --dry-run --json",
+        "dpo": "--init-from --labels --reward --out --recipe --set --steps --learning-rate --seed --head --dry-run --json",
+    },
+    "label-preferences": "--policy --data --out --world-model --reward --candidates --margin --states --episodes "
+    "--frame-stride --seed --head --temperature --frames --latents --gripper --camera --assets --dry-run --json",
+    "export-checkpoint": "--checkpoint --out --dtype --execute --noise --card",
     "reproduce": "WHAT --out --quick --recipe --workers --dry-run",
     "export": "FOLDER --format --out --assets --fps --trust --json",
     "trials": "FILE --suite --policy --out --trials --tasks",

@@ -27,7 +27,7 @@ def made(number=0, steps=12, suite="libero_object", pushed=(), **changes):
 
 
 class Numbered:
-    """Pictures whose pixels all hold the number of their step."""
+    """Images whose pixels all hold the number of their step."""
 
     def __init__(self, every=2, size=4):
         self.every, self.size = every, size

@@ -13,7 +13,7 @@ import numpy as np
 TASK = "pick_up_the_milk_and_place_it_in_the_basket"
 MILK = "pick up the milk and place it in the basket"
 SIZE = 16
-"""Side of LeRobot pictures, pixels."""
+"""Side of LeRobot images, pixels."""
 FPS = 20
 
 
@@ -39,7 +39,7 @@ def hdf5(folder, layout="libero", *, task=TASK, episodes=2, steps=12, seen="afte
     """A file of LIBERO's layout; its path.
 
     layout: `libero` has attributes and models, `openvla` none at all.
-    seen: whether robot states and pictures are of before or after the actions.
+    seen: whether robot states and images are of before or after the actions.
     """
     import h5py
 
@@ -65,7 +65,7 @@ def hdf5(folder, layout="libero", *, task=TASK, episodes=2, steps=12, seen="afte
 
 
 def shade(episode, step, wrist=False):
-    """Every picture of a short episode has a grey of its own; those of the wrist are the darkest."""
+    """Every image of a short episode has a grey of its own; those of the wrist are the darkest."""
     return ((5 if wrist else 20) + 60 * (episode % 3) + 5 * step * (not wrist)) % 256
 
 
@@ -77,9 +77,9 @@ def lerobot(folder, version="v2.1", *, lengths=(8, 6), tasks=(MILK,), cameras=("
         version: v2.0, v2.1 (a file per episode) or v3.0 (all episodes in one).
         lengths: rows of the episodes.
         tasks: instructions, one for each episode in turn.
-        cameras: columns of pictures.
-        video: pictures as films instead of images in the table.
-        more: `short`: pictures that the last episode's film lacks; `task_of`: (episode, step) -> number of the instruction;
+        cameras: columns of images.
+        video: images as films instead of images in the table.
+        more: `short`: images that the last episode's film lacks; `task_of`: (episode, step) -> number of the instruction;
             `states`: (episode, steps) -> [steps, 8]; else of `actions`.
     """
     short = more.pop("short", 0)
@@ -172,7 +172,7 @@ def png(value):
 
 
 def film(path, greys):
-    """A video with one picture per grey."""
+    """A video with one image per grey."""
     import imageio_ffmpeg
 
     path.parent.mkdir(parents=True, exist_ok=True)

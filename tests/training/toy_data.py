@@ -1,5 +1,5 @@
-"""Demonstrations of a toy: a bright blob on a dark picture that walks to a place, moved by the first two numbers of an
-action. Pictures are drawn from the states by a function instead of a simulator."""
+"""Demonstrations of a toy: a bright blob on a dark image that walks to a place, moved by the first two numbers of an
+action. Images are drawn from the states by a function instead of a simulator."""
 
 import numpy as np
 from nora_bench.policies.adapters import NormStats
@@ -7,7 +7,7 @@ from nora_bench.training.data.demonstrations import Demonstration
 
 CHUNK = 5
 STEP, BLOB = 0.08, 0.2
-"""Way of a whole action and width of the blob, in pictures."""
+"""Way of a whole action and width of the blob, in images."""
 INSTRUCTION = "pick up the milk and place it in the basket"
 STATS = {"libero_object": NormStats(-np.ones(7), np.ones(7), np.array([True] * 6 + [False]))}
 ENTRY = {"action": {"q01": [-1.0] * 7, "q99": [1.0] * 7, "mask": [True] * 6 + [False]}}
@@ -39,8 +39,8 @@ def walk(number, steps=16):
     )
 
 
-class ToyPictures:
-    """Fulfils `datasets.Pictures`, for a picture of every step at any size."""
+class ToyImages:
+    """Fulfils `datasets.Pictures`, for an image of every step at any size."""
 
     def __init__(self, size=32):
         self.size = size

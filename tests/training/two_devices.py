@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import torch
-from nora_bench.training.engine.config import LoopSettings
+from nora_bench.training.engine.config import TrainConfig
 from nora_bench.training.engine.objective import Loss, Objective
 from nora_bench.training.engine.trainer import train
 
@@ -44,7 +44,9 @@ class Rows:
 def settings(accumulation, steps=6):
     """Updates of 8 examples in all, whatever the number of devices."""
     rate = {"rate": 1e-2, "decay": "constant", "clip": 1.0}
-    return LoopSettings(steps=steps, batch=4, accumulation=accumulation, ema=0.9, save_every=3, keep=9, **rate)
+    return TrainConfig(
+        steps=steps, batch_size=4, gradient_accumulation_steps=accumulation, ema=0.9, save_every=3, keep_last=9, **rate
+    )
 
 
 def sharding():

@@ -1,4 +1,4 @@
-"""`nora-bench collect`: an expert's episodes, disturbed, written down as demonstrations."""
+"""`nora-bench collect`: demonstrations of a perturbed expert."""
 
 from __future__ import annotations
 
@@ -13,57 +13,67 @@ from rich.console import Console
 from ...envs.suites import expand
 from ...harness.config import integers, parse
 from ...harness.errors import InputError, Interrupted
+from .renamed import single_command
 
 if TYPE_CHECKING:
     from ..collection.collect import Collection
     from ..collection.demonstrator import Learner
 
 
-def collect(
-    suite: Annotated[list[str], typer.Option("--suite", help="Suite or group; can be given again.")],
+def _collect(
+    suite: Annotated[list[str], typer.Option("--suite", help="Suite or group; repeatable.")],
     episodes: Annotated[int, typer.Option("--episodes", min=1, help="Demonstrations per task.")] = 20,
     tasks: Annotated[str | None, typer.Option("--tasks", help="Task ids or names, like 0,3-5.", show_default="all")] = None,
-    policy: Annotated[str, typer.Option("--policy", help="The expert: a policy that sees privileged state.")] = "scripted",
-    smooth: Annotated[float, typer.Option("--smooth", min=0, max=1, help="Smooth noise, in full actions.")] = 0.03,
-    pushes: Annotated[float, typer.Option("--pushes", min=0, max=1, help="Chance of a push to begin at a step.")] = 0.03,
+    policy: Annotated[str, typer.Option("--policy", help="Expert: a policy that reads privileged state.")] = "scripted",
+    noise_std: Annotated[
+        float, typer.Option("--noise-std", min=0, max=1, help="Standard deviation of the action noise, in full actions.")
+    ] = 0.03,
+    push_probability: Annotated[
+        float, typer.Option("--push-probability", min=0, max=1, help="Probability per step that a push starts.")
+    ] = 0.03,
     init_states: Annotated[str, typer.Option("--init-states", help="Initial states, tried in order.")] = "0-34",
-    held_out: Annotated[bool, typer.Option("--held-out", help="Allow initial states that are kept for tests.")] = False,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="First seed; sets that lie side by side take different ones.")] = 0,
+    held_out: Annotated[bool, typer.Option("--held-out", help="Allow initial states reserved for tests.")] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="First seed; sets that are used together need different ones.")] = 0,
     learner: Annotated[
         str | None,
-        typer.Option("--learner", help="Policy that begins each episode; the expert takes over.", show_default="none"),
+        typer.Option(
+            "--learner", help="Policy that acts first in each episode, until the expert takes over.", show_default="none"
+        ),
     ] = None,
     learner_steps: Annotated[
-        str, typer.Option("--learner-steps", help="Fewest and most control steps before it does.")
+        str, typer.Option("--learner-steps", help="Fewest and most control steps before the takeover.")
     ] = "10-80",
     workers: Annotated[str, typer.Option("--workers", help="Worker processes, or auto.")] = "auto",
-    assets: Annotated[str, typer.Option("--assets", help="Pack that the demonstrations name.")] = "standin",
+    assets: Annotated[str, typer.Option("--assets", help="Assets recorded with the demonstrations.")] = "standin",
     out: Annotated[Path, typer.Option("--out", help="Folder; gets one folder per suite.")] = Path("demonstrations"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Collect demonstrations: an expert's successful episodes, disturbed, with its own actions as labels.
+    """Collect successful episodes of a perturbed expert, with its unperturbed actions as labels.
 
     Example: `nora-bench collect --suite libero_object --episodes 20 --out demonstrations`
 
-    The same command goes on where it was stopped, and with more --episodes collects more.
+    The same command resumes; with more --episodes it collects more.
     """
-    from ..collection.collect import Wanted, check_states, look_up
-    from ..collection.perturbation import Noise
+    from ..collection.collect import CollectConfig, check_states, resolve
+    from ..collection.perturbation import PerturbationConfig
 
     states = _states(init_states)
     check_states(states, held_out=held_out)
     console = Console(stderr=as_json)
-    wanted = {"tasks": tasks, "policy": policy, "workers": workers, "assets": assets}
-    done: list[dict[str, Any]] = []
+    config_values = {"tasks": tasks, "policy": policy, "workers": workers, "assets": assets}
+    collections: list[dict[str, Any]] = []
     for name in dict.fromkeys(part for group in suite for part in expand(group)):
-        config = parse({**wanted, "suite": name, "out": str(out / name)})
-        noise = Noise(smooth=smooth, push_chance=pushes)
-        collection = look_up(Wanted(config, episodes, noise, states, seed, _learner(learner, learner_steps)))
+        config = parse({**config_values, "suite": name, "out": str(out / name)})
+        perturbation = PerturbationConfig(noise_std=noise_std, push_probability=push_probability)
+        collection = resolve(CollectConfig(config, episodes, perturbation, states, seed, _learner(learner, learner_steps)))
         show(collection, console)
-        done += [] if dry_run else [play(collection, console)]
+        collections += [] if dry_run else [run(collection, console)]
     if as_json:
-        print(json.dumps({"episodes_per_task": episodes, "collections": done}))
+        print(json.dumps({"episodes_per_task": episodes, "collections": collections}))
+
+
+collect = single_command(_collect, {"--smooth": "--noise-std", "--pushes": "--push-probability"})
 
 
 def _states(text: str) -> tuple[int, ...]:
@@ -87,65 +97,65 @@ def _learner(name: str | None, steps: str) -> Learner | None:
 
 
 def show(collection: Collection, console: Console) -> None:
-    """Print what is asked for, what is there, and what the rest costs at most. Raises MissingRequirementError for a full disk."""
+    """Print the plan: demonstrations requested and existing, and the cost of the rest. Raises MissingRequirementError (disk)."""
     from ...harness.planning.estimate import estimate, require_room
 
     prepared, plan = collection.prepared, collection.next_round()
-    found = estimate(plan, prepared.setup, prepared.policy, prepared.workers, None, collection.folder)
-    written = collection.written(collection.over()).total()
-    learner = collection.wanted.learner
+    cost = estimate(plan, prepared.setup, prepared.policy, prepared.workers, None, collection.folder)
+    written = collection.written(collection.records()).total()
+    learner = collection.config.learner
     lines = [
         ("suite", collection.suite.name),
-        ("demonstrations", f"{collection.wanted.episodes} for each of {len(collection.tasks)} tasks; {written} are there"),
-        ("expert", f"{prepared.config.policy}, {collection.wanted.noise}"),
-        *([("learner", f"begins, for {learner.steps[0]} to {learner.steps[1]} steps")] if learner else []),
-        *found.lines(),
+        ("demonstrations", f"{collection.config.episodes} for each of {len(collection.tasks)} tasks; {written} exist"),
+        ("expert", f"{prepared.config.policy}, {collection.config.perturbation}"),
+        *([("learner", f"acts first, for {learner.steps[0]} to {learner.steps[1]} steps")] if learner else []),
+        *cost.lines(),
         ("folder", str(collection.folder)),
     ]
     for name, text in lines:
         console.print(f"{name:>15}  {text}", markup=False, highlight=False, soft_wrap=True)
-    require_room(found)
+    require_room(cost)
 
 
-def play(collection: Collection, console: Console) -> dict[str, Any]:
-    """Collect what is missing and print how it went."""
+def run(collection: Collection, console: Console) -> dict[str, Any]:
+    """Collect the missing demonstrations and print a summary."""
     from ...harness import lifecycle
-    from ..collection.collect import collect as run
+    from ..collection.collect import collect
 
     prepared = collection.prepared
     started = time.monotonic()
-    before = len(collection.over())
-    store = lifecycle.reopen(prepared, collection.folder) if collection.begun() else lifecycle.create(prepared, {})
+    before = len(collection.records())
+    store = lifecycle.reopen(prepared, collection.folder) if collection.exists() else lifecycle.create(prepared, {})
     with store:
         try:
-            run(collection, store, lifecycle.find_render_backend(prepared), console)
+            collect(collection, store, lifecycle.find_render_backend(prepared), console)
         except Interrupted:
-            raise Interrupted("stopped; nothing that had finished is lost, and the same command goes on") from None
+            raise Interrupted("stopped; finished episodes are kept. The same command resumes") from None
     report = summary(collection, time.monotonic() - started, before)
     console.print(report.pop("text"), markup=False, highlight=False, soft_wrap=True)
     return report
 
 
 def summary(collection: Collection, seconds: float, before: int) -> dict[str, Any]:
-    """What a session came to."""
-    records = collection.over()
+    """Counts of a session, and a line for the terminal."""
+    records = collection.records()
     written = collection.written(records)
-    lacking = [task.name for task in collection.tasks if written[task.id] < collection.wanted.episodes]
-    played = len(records) - before
+    missing = [task.name for task in collection.tasks if written[task.id] < collection.config.episodes]
+    attempted = len(records) - before
     failed = sum(not record["success"] for record in records)
     alone = len(records) - failed - written.total()
-    pace = f", {seconds / played:.1f} s per episode" if played else ""
-    lacks = f"; not enough of {', '.join(lacking)}" if lacking else ""
-    begun = f", {alone} were won before the expert's turn" if alone else ""
-    counts = f"{written.total()} demonstrations, {failed} episodes failed and were not written{begun}"
-    text = f"{counts}{pace}{lacks}: {collection.folder}"
+    pace = f", {seconds / attempted:.1f} s per episode" if attempted else ""
+    missing_text = f"; too few for {', '.join(missing)}" if missing else ""
+    alone_text = f", {alone} succeeded before the takeover" if alone else ""
+    counts = f"{written.total()} demonstrations, {failed} episodes failed and were not written{alone_text}"
+    text = f"{counts}{pace}{missing_text}: {collection.folder}"
     return {
         "folder": str(collection.folder),
         "demonstrations": written.total(),
         "failed": failed,
-        "won_by_learner": alone,
-        "lacking": lacking,
-        "played": played,
+        "succeeded_before_takeover": alone,
+        "missing": missing,
+        "episodes": attempted,
         "seconds": round(seconds, 1),
         "text": text,
     }

@@ -1,60 +1,58 @@
-"""`nora-bench train dpo`: a policy that prefers what the rewards preferred."""
+"""`nora-bench train dpo`: preference optimisation of a policy on labelled pairs."""
 
 from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
-from .output import plan, say, speaks, updates
+from .options import DryRunOption, JsonOption, LearningRateOption, SeedOption, SetOption, StepsOption, overrides
+from .output import is_main_process, print_line, print_plan, progress_callback
 
 
 def dpo(
-    policy: Annotated[str, typer.Option("--policy", help="Checkpoint to start from; also the frozen reference.")],
-    labels: Annotated[Path, typer.Option("--labels", help="Folder of labelled states (`nora-bench label`).")],
-    reward: Annotated[str, typer.Option("--reward", help="Whose pairs; see `nora-bench label`.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run; the same command goes on in it.")],
+    init_from: Annotated[str, typer.Option("--init-from", help="Initial checkpoint; also the frozen reference.")],
+    labels: Annotated[Path, typer.Option("--labels", help="Folder of labelled states (`nora-bench label-preferences`).")],
+    reward: Annotated[str, typer.Option("--reward", help="Reward whose pairs are used; see `nora-bench label-preferences`.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run; the same command resumes it.")],
     recipe: Annotated[str, typer.Option("--recipe", help="nano, paper, released, or a .yaml file.")] = "nano",
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Updates, instead of the recipe's.")] = None,
-    rate: Annotated[float | None, typer.Option("--rate", help="Peak of the learning rate, instead of the recipe's.")] = None,
-    beta: Annotated[float | None, typer.Option("--beta", help="Instead of the recipe's.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Instead of the recipe's.")] = None,
+    assignments: SetOption = None,
+    steps: StepsOption = None,
+    learning_rate: LearningRateOption = None,
+    seed: SeedOption = None,
     head: Annotated[
-        Literal["flow", "fast"] | None, typer.Option("--head", help="Which head learns, instead of the recipe's.")
+        Literal["flow", "fast"] | None, typer.Option("--head", help="Same as --set head=.", show_default="the recipe's")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, and stop.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Train a policy on preference pairs, against itself as it was.
+    """Train a policy on preference pairs against its initial self.
 
-    Example: `nora-bench train dpo --policy nano --labels labels --reward gta --out dpo`
+    Example: `nora-bench train dpo --init-from nano --labels labels --reward gta --out dpo`
     """
     from ..engine.config import read_recipe
     from ..preference.stage import DpoRecipe, look_up
 
     console = Console(stderr=as_json)
-    wanted = read_recipe(recipe, "dpo", DpoRecipe)
-    settings = wanted.dpo if beta is None else replace(wanted.dpo, beta=beta)
-    wanted = replace(wanted, loop=wanted.loop.changed(steps=steps, seed=seed, rate=rate), dpo=settings, head=head or wanted.head)
-    stage = look_up(wanted, policy, labels, reward)
-    loop = wanted.loop
-    plan(
+    shorthands = {"loop.steps": steps, "loop.learning_rate": learning_rate, "loop.seed": seed, "head": head}
+    settings = read_recipe(recipe, "dpo", DpoRecipe, overrides(assignments, shorthands))
+    stage = look_up(settings, init_from, labels, reward)
+    print_plan(
         console,
         pairs=f"{len(stage.examples)} of {len(stage.examples.part.states)} states under {reward}",
-        objective=f"{wanted.head}, {wanted.trained} model trained, {settings}",
-        updates=f"{loop.steps} of {loop.batch * loop.accumulation} pairs",
+        objective=f"{settings.head}, {settings.trained} model trained, {settings.dpo}",
+        updates=f"{settings.loop.steps} of {settings.loop.examples_per_update} pairs",
         folder=out,
     )
     if dry_run:
         return
     started = time.monotonic()
-    folder = stage.run(out, updates(console, ("loss", "accuracy", "margin", "drift")))
+    folder = stage.run(out, progress_callback(console, ("loss", "accuracy", "margin", "drift")))
     seconds = round(time.monotonic() - started, 1)
-    say(console, f"policy in {folder}, {seconds} s; play it: nora-bench run --policy {folder}")
-    if as_json and speaks():
+    print_line(console, f"policy in {folder}, {seconds} s. Evaluate it: nora-bench run --policy {folder}")
+    if as_json and is_main_process():
         print(json.dumps({"folder": str(folder), "pairs": len(stage.examples), "seconds": seconds}))

@@ -1,4 +1,4 @@
-"""`nora-bench train pictures`: draw what a training is going to see."""
+"""`nora-bench data render`: images of demonstrations, rendered ahead of training."""
 
 from __future__ import annotations
 
@@ -11,51 +11,51 @@ import typer
 from rich.console import Console
 
 from ...harness.cli.bar import counting
-from .data_options import GripperOption
-from .output import say
+from .options import DataOption, DryRunOption, GripperOption, JsonOption, WorkersOption
+from .output import print_line
 
-PICTURE_S = 0.05
-"""Rough seconds for a picture of 256 pixels drawn in software on one core; tests/benchmarks/bench_standin_render.py."""
+IMAGE_S = 0.05
+"""Rough seconds to render an image of 256 pixels in software on one core; tests/benchmarks/bench_standin_render.py."""
 
 
-def pictures(
-    data: Annotated[list[Path], typer.Option("--data", help="Folder of demonstrations; can be given again.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder that keeps pictures, for all looks.")] = Path("frames"),
-    size: Annotated[int, typer.Option("--size", min=8, help="Side in pixels.")] = 112,
-    every: Annotated[int, typer.Option("--every", min=1, help="Steps from one picture to the next.")] = 2,
+def render(
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", help="Image cache, for all image settings.")] = Path("frames"),
+    size: Annotated[int, typer.Option("--image-size", min=8, help="Side in pixels.")] = 112,
+    every: Annotated[int, typer.Option("--frame-stride", min=1, help="Control steps from one image to the next.")] = 2,
     camera: Annotated[str, typer.Option("--camera", help="primary, wrist, or a column of LeRobot sets.")] = "primary",
     gripper: GripperOption = None,
     assets: Annotated[str, typer.Option("--assets", help="auto, official, standin, or a folder.")] = "standin",
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that draw.")] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost, and stop.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    workers: WorkersOption = 1,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Make the pictures of demonstrations, as an evaluation would show them; those that are there are kept.
+    """Render the images of demonstrations as an evaluation does; existing ones are kept.
 
-    Example: `nora-bench train pictures --data demonstrations/libero_object --size 112 --workers 2`
+    Example: `nora-bench data render --data demonstrations/libero_object --image-size 112 --workers 2`
 
-    They are drawn from the simulator's states, or read where a data set of others brings them.
+    Images come from the simulator's states, or from the data set where a third-party one has its own.
     """
-    from ..data.images import Look, make_all
+    from ..data.images import ImageSpec, render_all
     from ..data.readers import read
 
     console = Console(stderr=as_json)
-    found = read(data, gripper=gripper)
-    kept = found.pictures(out, Look(size=size, every=every, camera=camera), assets)
-    lacking = sum(len(kept.steps(demonstration)) for demonstration in kept.missing(found.demonstrations))
-    minutes = lacking * PICTURE_S / workers / 60
-    say(
+    source = read(data, gripper=gripper)
+    cache = source.images(out, ImageSpec(size=size, frame_stride=every, camera=camera), assets)
+    missing = sum(len(cache.steps(demonstration)) for demonstration in cache.missing(source.demonstrations))
+    minutes = missing * IMAGE_S / workers / 60
+    print_line(
         console,
-        f"{lacking} pictures to make, {lacking * 3 * size**2 / 2**20:.0f} MiB, about {minutes:.0f} min ({workers} processes) -> "
-        f"{kept.folder}",
+        f"{missing} images to render, {missing * 3 * size**2 / 2**20:.0f} MiB, about {minutes:.0f} min ({workers} processes) -> "
+        f"{cache.folder}",
     )
-    for note in found.notes:
-        say(console, note)
+    for note in source.notes:
+        print_line(console, note)
     started = time.monotonic()
-    drawn = 0
-    if lacking and not dry_run:
-        with counting(console, "pictures", lacking) as report:
-            drawn = make_all(kept, found.demonstrations, workers=workers, report=report)
+    rendered = 0
+    if missing and not dry_run:
+        with counting(console, "images", missing) as report:
+            rendered = render_all(cache, source.demonstrations, workers=workers, report=report)
     if as_json:
         seconds = round(time.monotonic() - started, 1)
-        print(json.dumps({"folder": str(kept.folder), "lacking": lacking, "drawn": drawn, "seconds": seconds}))
+        print(json.dumps({"folder": str(cache.folder), "missing": missing, "rendered": rendered, "seconds": seconds}))

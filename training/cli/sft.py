@@ -4,44 +4,52 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from .data_options import CameraOption, GripperOption
-from .output import plan, say, speaks
+from .options import (
+    AssetsOption,
+    CameraOption,
+    DataOption,
+    DryRunOption,
+    FramesOption,
+    GripperOption,
+    JsonOption,
+    SetOption,
+    StepsOption,
+    overrides,
+)
+from .output import is_main_process, print_line, print_plan
 
 if TYPE_CHECKING:
-    from ..sft.recipe import SftRecipe
-    from ..sft.stage import Prepared
+    from ..engine.trainer import ProgressCallback
+    from ..sft.stage import SftRun
 
 
 def sft(
-    data: Annotated[list[Path], typer.Option("--data", help="Folder of demonstrations, HDF5 or LeRobot; can be given again.")],
+    data: DataOption,
     recipe: Annotated[str, typer.Option("--recipe", help="nano, nano-plain, paper, released, or a .yaml file.")] = "nano",
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run; goes on with what is in it.")] = Path("sft"),
-    frames: Annotated[Path, typer.Option("--frames", help="Pictures of `train pictures`; missing ones are drawn.")] = Path(
-        "frames"
-    ),
-    checkpoint: Annotated[
-        str | None, typer.Option("--from", help="Checkpoint or hub id to start from.", show_default="the recipe's")
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run; the same command resumes it.")] = Path("sft"),
+    frames: FramesOption = Path("frames"),
+    init_from: Annotated[
+        str | None, typer.Option("--init-from", help="Initial checkpoint or hub id.", show_default="the recipe's")
     ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Updates.", show_default="the recipe's")] = None,
+    assignments: SetOption = None,
+    steps: StepsOption = None,
     eval_every: Annotated[
-        int | None,
-        typer.Option("--eval-every", min=1, help="Updates from one evaluation to the next.", show_default="the recipe's"),
+        int | None, typer.Option("--eval-every", min=1, help="Same as --set loop.eval_every=.", show_default="the recipe's")
     ] = None,
     gripper: GripperOption = None,
     camera: CameraOption = None,
-    assets: Annotated[str, typer.Option("--assets", help="What missing pictures are drawn with.")] = "standin",
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Of torch.", show_default="torch's")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost, and stop.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    assets: AssetsOption = "standin",
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of torch.", show_default="torch's")] = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Fine-tune on demonstrations; the same command goes on where it was stopped.
+    """Fine-tune a policy on demonstrations; the same command resumes.
 
     Example: `nora-bench train sft --data demonstrations --recipe nano --out sft`
 
@@ -51,43 +59,37 @@ def sft(
     import torch
 
     from ..engine.config import read_recipe
-    from ..sft.recipe import SftRecipe
-    from ..sft.stage import prepare, run
+    from ..sft.stage import SftRecipe, prepare
 
     if threads:
         torch.set_num_threads(threads)
     console = Console(stderr=as_json)
-    wanted = _with_options(read_recipe(recipe, "sft", SftRecipe), checkpoint, steps, eval_every)
-    prepared = prepare(wanted, data, frames, out, assets, gripper=gripper, camera=camera)
-    plan(console, **dict(prepared.lines()), time=_cost(prepared))
+    shorthands = {"start.checkpoint": init_from, "loop.steps": steps, "loop.eval_every": eval_every}
+    settings = read_recipe(recipe, "sft", SftRecipe, overrides(assignments, shorthands))
+    run = prepare(settings, data, frames, out, assets, gripper=gripper, camera=camera)
+    print_plan(console, **dict(run.lines()), time=_cost(run))
     if not dry_run:
-        folder = run(prepared, _progress(console, wanted.loop.steps))
-        say(console, f"nora-bench run --suite {wanted.evaluation.suites[0]} --policy {folder}")
-    if as_json and speaks():
-        print(json.dumps({"folder": str(out), "steps": wanted.loop.steps, "examples": len(prepared.training)}))
+        folder = run.train(_progress(console, run.loop.steps))
+        print_line(console, f"nora-bench run --suite {settings.evaluation.suites[0]} --policy {folder}")
+    if as_json and is_main_process():
+        print(json.dumps({"folder": str(out), "steps": run.loop.steps, "examples": len(run.training)}))
 
 
-def _with_options(recipe: SftRecipe, checkpoint: str | None, steps: int | None, eval_every: int | None) -> SftRecipe:
-    start = replace(recipe.start, checkpoint=checkpoint) if checkpoint else recipe.start
-    return replace(recipe, loop=recipe.loop.changed(steps=steps, eval_every=eval_every), start=start)
-
-
-def _cost(prepared: Prepared) -> str:
-    """What the updates that are left will take, measured on a few of them."""
+def _cost(run: SftRun) -> str:
+    """Estimated time of the remaining updates, from a few measured passes."""
     from ..engine.objective import seconds_per_update
 
-    done = prepared.done()
-    seconds = seconds_per_update(prepared.objective, prepared.training, prepared.loop)
-    left = prepared.loop.steps - done
-    return f"{seconds:.2f} s per update measured now; {left} left of {prepared.loop.steps}: about {left * seconds / 60:.0f} min"
+    left = run.loop.steps - run.finished_steps()
+    seconds = seconds_per_update(run.objective, run.training, run.loop)
+    return f"{seconds:.2f} s per update measured now; {left} left of {run.loop.steps}: about {left * seconds / 60:.0f} min"
 
 
-def _progress(console: Console, steps: int) -> Any:
-    """Prints one line per report."""
+def _progress(console: Console, steps: int) -> ProgressCallback:
+    """A progress callback that prints all metrics and the time left."""
 
     def report(step: int, numbers: Mapping[str, float]) -> None:
         left = (steps - step) / numbers["updates_per_second"] / 60
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items() if name != "updates_per_second")
-        say(console, f"{step}/{steps}  {shown}  {left:.0f} min left")
+        metrics = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items() if name != "updates_per_second")
+        print_line(console, f"{step}/{steps}  {metrics}  {left:.0f} min left")
 
     return report

@@ -1,31 +1,39 @@
-"""`nora-bench train`: its parts, one file each."""
+"""`nora-bench train`: its subcommands, one file each."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
 
 import typer
 
 from ...harness.cli import STYLE
 from .dpo import dpo
-from .publish import publish
-from .regenerate import regenerate
-from .render import pictures
+from .renamed import RenamedVerbs, renamed_options
 from .sft import sft
-from .tokenizer import tokenizer
 from .world_model import world_model
 
-train = typer.Typer(add_completion=False, no_args_is_help=True, **STYLE)
-train.command("pictures")(pictures)
-train.command("publish")(publish)
-train.command("regenerate")(regenerate)
-train.command("sft")(sft)
-train.command("tokenizer")(tokenizer)
-train.command("world-model")(world_model)
-train.command("dpo")(dpo)
+
+class _TrainVerbs(RenamedVerbs):
+    renamed: ClassVar[Mapping[str, str]] = {
+        "pictures": "data render",
+        "regenerate": "data regenerate",
+        "tokenizer": "data fit-tokenizer",
+        "publish": "export-checkpoint",
+    }
+
+
+LOOP = {"--rate": "--learning-rate", "--batch": "--set loop.batch_size=VALUE"}
+
+train = typer.Typer(add_completion=False, no_args_is_help=True, cls=_TrainVerbs, **STYLE)
+train.command("sft", cls=renamed_options({**LOOP, "--from": "--init-from"}))(sft)
+train.command("world-model", cls=renamed_options({**LOOP, "--start": "--init-from"}))(world_model)
+train.command("dpo", cls=renamed_options({**LOOP, "--policy": "--init-from", "--beta": "--set dpo.beta=VALUE"}))(dpo)
 
 
 @train.callback()
 def _parts() -> None:
-    """Train the parts of a model; each part is a command of its own.
+    """Train a policy, a world model, or a policy on preferences.
 
-    Example: `nora-bench train tokenizer --data demonstrations --out tokenizer`
+    Example: `nora-bench train sft --data demonstrations --recipe nano --out sft`
     """

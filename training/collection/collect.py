@@ -1,15 +1,15 @@
-"""Collecting demonstrations: episodes of an expert on the harness's own workers, the successful ones kept.
+"""Collection of demonstrations: episodes of an expert on the harness's workers, the successful ones kept.
 
-A collection is a run like any other (`nora-bench show` reads it) whose folder also holds `<task>_demo.hdf5` files. Which
-episodes are tried is fixed by the plan: initial states in order, then again under the next seed. An episode that fails
-is counted and not written, and the next of its task is tried.
+A collection is a run (`nora-bench show` reads it) whose folder also contains `<task>_demo.hdf5` files. The plan fixes the
+episodes: initial states in order, then again under the next seed. A failed episode is counted and not written, and the
+next one of its task is tried.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from ...harness.planning.resolve import ResolvedRun, resolve_run
 from ...policies.recordings import read_records
 from ..data.demonstrations import append
 from .demonstrator import Demonstrator, Learner
-from .perturbation import Noise
+from .perturbation import PerturbationConfig
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,114 +30,117 @@ if TYPE_CHECKING:
     from ...harness.rendering.gl import Backend
 
 TRAINING_STATES = tuple(range(35))
-"""Initial states that demonstrations may start from. 35-39 choose between models, 40-49 test them."""
+"""Initial states of demonstrations. 35-39 are for model selection, 40-49 for tests."""
 SCENE = ("suite", "task_id", "init_state", "seed", "protocol")
-"""Fields of a record that say which episode it is of."""
+"""Fields of a record that identify its episode."""
 ATTEMPTS = 3
-"""Episodes tried per demonstration wanted before a task is given up."""
+"""Episodes tried per requested demonstration before a task is given up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be collected."""
+class CollectConfig:
+    """Settings of a collection."""
 
-    config: RunConfig
-    """Of one suite; its policy is the expert."""
+    run: RunConfig
+    """Run of one suite; its policy is the expert."""
     episodes: int
     """Demonstrations per task."""
-    noise: Noise
+    perturbation: PerturbationConfig
     states: tuple[int, ...] = TRAINING_STATES
-    """Initial states, in the order in which they are tried."""
+    """Initial states, in the order of the attempts."""
     seed: int = 0
-    """First seed; a set that is to lie beside another takes seeds that the other has not."""
+    """First seed; sets that are used together need different ones."""
     learner: Learner | None = None
-    """Who begins the episodes; None: the expert."""
+    """Policy that acts before the expert; None: the expert acts from the start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A collection with every name looked up; nothing has been written or started."""
+    """A resolved collection; nothing is written or started."""
 
-    wanted: Wanted
+    config: CollectConfig
     prepared: ResolvedRun
     demonstrator: Demonstrator
 
     @property
     def suite(self) -> Suite:
-        """The suite that is played."""
+        """The suite."""
         return self.prepared.setup.suites[0]
 
     @property
     def tasks(self) -> list[Task]:
-        """The tasks that are played."""
+        """The tasks of the plan."""
         ids = {spec.task_id for spec in self.prepared.plan.episodes}
         return [task for task in self.suite.tasks if task.id in ids]
 
     @property
     def folder(self) -> Path:
-        """Where the demonstrations go."""
-        return Path(str(self.wanted.config.out))
+        """Folder of the demonstrations."""
+        return Path(str(self.config.run.out))
 
-    def begun(self) -> bool:
-        """Whether the folder holds a collection already."""
+    def exists(self) -> bool:
+        """Whether the folder contains a collection."""
         return (self.folder / "run.json").exists()
 
-    def over(self) -> list[Mapping[str, Any]]:
-        """Records of the episodes that are over."""
-        return [*read_records(self.folder)] if self.begun() else []
+    def records(self) -> list[Mapping[str, Any]]:
+        """Records of the finished episodes."""
+        return [*read_records(self.folder)] if self.exists() else []
 
-    def written(self, over: Sequence[Mapping[str, Any]]) -> Counter[int]:
-        """Task id -> demonstrations: the episodes of those records that succeeded, less those that a learner won alone."""
-        won = [(EpisodeSpec(*(record[field] for field in SCENE)), record["steps"]) for record in over if record["success"]]
-        return Counter(spec.task_id for spec, steps in won if self.shows(spec, steps))
+    def written(self, records: Sequence[Mapping[str, Any]]) -> Counter[int]:
+        """Task id -> demonstrations: successful episodes, less those that ended before the takeover."""
+        scenes = [(EpisodeSpec(*(record[field] for field in SCENE)), record["steps"]) for record in records if record["success"]]
+        return Counter(spec.task_id for spec, steps in scenes if self.is_demonstration(spec, steps))
 
-    def shows(self, spec: EpisodeSpec, steps: int) -> bool:
-        """Whether the expert had a part in an episode of so many steps."""
+    def is_demonstration(self, spec: EpisodeSpec, steps: int) -> bool:
+        """Whether an episode of that many steps reached the takeover."""
         return steps > self.demonstrator.takeover(spec)
 
     def next_round(self) -> Plan:
-        """The episodes to try next; empty when there are enough demonstrations, or nothing more to try."""
-        over = self.over()
-        return Plan(tuple(self._round({record["key"] for record in over}, self.written(over))), 0)
+        """The episodes to try next; empty once there are enough demonstrations or no attempts left."""
+        records = self.records()
+        return Plan(tuple(self._round({record["key"] for record in records}, self.written(records))), 0)
 
-    def _round(self, over: set[str], written: Mapping[int, int]) -> Iterator[EpisodeSpec]:
+    def _round(self, finished: set[str], written: Mapping[int, int]) -> Iterator[EpisodeSpec]:
         for task in self.tasks:
-            most = self.wanted.episodes * ATTEMPTS
-            left = (spec for spec in islice(self.attempts(task), most) if spec.key not in over)
-            yield from islice(left, max(self.wanted.episodes - written[task.id], 0))
+            most = self.config.episodes * ATTEMPTS
+            left = (spec for spec in islice(self.attempts(task), most) if spec.key not in finished)
+            yield from islice(left, max(self.config.episodes - written[task.id], 0))
 
     def attempts(self, task: Task) -> Iterator[EpisodeSpec]:
-        """The episodes of a task in the order in which they are tried, without end."""
-        for seed in count(self.wanted.seed):
-            for state in self.wanted.states:
+        """The episodes of a task in the order of the attempts, without end."""
+        for seed in count(self.config.seed):
+            for state in self.config.states:
                 yield EpisodeSpec(self.suite.name, task.id, state, seed, self.prepared.setup.protocol.name)
 
 
-def look_up(wanted: Wanted) -> Collection:
-    """Look suite, expert, protocol and assets up. Raises InputError, MissingRequirementError, PolicyError, SuiteError."""
-    prepared = resolve_run(wanted.config)
+def resolve(config: CollectConfig) -> Collection:
+    """Look up suite, expert, protocol and assets. Raises InputError, MissingRequirementError, PolicyError, SuiteError."""
+    prepared = resolve_run(config.run)
     if len(prepared.setup.suites) > 1:
-        raise InputError("a collection is of one suite; see `nora-bench list suites`")
+        raise InputError("a collection needs exactly one suite; see `nora-bench list suites`")
     if not prepared.policy.observation_spec.privileged:
-        raise InputError(f"--policy {wanted.config.policy} does not look at the simulator's state, which a demonstration keeps")
-    demonstrator = Demonstrator(prepared.policy, wanted.noise, wanted.learner)
-    return Collection(wanted, replace(prepared, policy=demonstrator), demonstrator)
+        raise InputError(
+            f"--policy {config.run.policy} does not read privileged state, which a demonstration records", option="--policy"
+        )
+    demonstrator = Demonstrator(prepared.policy, config.perturbation, config.learner)
+    return Collection(config, replace(prepared, policy=demonstrator), demonstrator)
 
 
 def check_states(states: Sequence[int], *, held_out: bool) -> None:
-    """Raises InputError for initial states that demonstrations must keep away from, unless `held_out` says they may."""
+    """Raise InputError for initial states reserved for tests, unless `held_out`."""
     reserved = sorted(set(states) - set(TRAINING_STATES))
     if reserved and not held_out:
         raise InputError(
-            f"--init-states: {', '.join(map(str, reserved))} are kept for choosing (35-39) and testing (40-49) models; "
-            "demonstrations start from 0-34. To use them all the same, add --held-out"
+            f"--init-states: {', '.join(map(str, reserved))} are reserved for model selection (35-39) and tests (40-49); "
+            "demonstrations use 0-34. To use them anyway, add --held-out",
+            option="--init-states",
         )
 
 
 def collect(collection: Collection, store: Any, gl: Backend, console: Console) -> dict[str, Any]:
-    """Play rounds until every task has its demonstrations, or was tried often enough; the run's `run.json` afterwards.
+    """Run rounds until every task has its demonstrations or no attempts left; the run's final `run.json`.
 
-    Raises what `harness.lifecycle.run_session` raises; what had finished is kept.
+    Raises what `harness.lifecycle.run_session` raises; finished episodes are kept.
     """
     from ...harness.lifecycle import run_session
 
@@ -155,24 +158,24 @@ def collect(collection: Collection, store: Any, gl: Backend, console: Console) -
 
 
 def _specs(collection: Collection, keys: set[str]) -> Iterator[EpisodeSpec]:
-    """The episodes that are over, as specs."""
+    """Specs of the finished episodes."""
     for task in collection.tasks:
-        most = collection.wanted.episodes * ATTEMPTS
+        most = collection.config.episodes * ATTEMPTS
         yield from (spec for spec in islice(collection.attempts(task), most) if spec.key in keys)
 
 
 def _keep(collection: Collection, folder: Path, record: Any) -> None:
-    """Write a successful episode down, if the expert had a part in it."""
-    if not record.success or not collection.shows(record.spec, record.steps):
+    """Write a successful episode, unless it ended before the takeover."""
+    if not record.success or not collection.is_demonstration(record.spec, record.steps):
         return
     facts = {
         "init_state": record.init_state,
         "seed": record.seed,
         "protocol": record.protocol,
         "expert": record.policy,
-        "noise": asdict(collection.wanted.noise),
+        "noise": collection.config.perturbation.to_json(),
         "assets": dict(record.assets),
-        **({"learner_steps": collection.demonstrator.takeover(record.spec)} if collection.wanted.learner else {}),
+        **({"learner_steps": collection.demonstrator.takeover(record.spec)} if collection.config.learner else {}),
     }
     task = next(task for task in collection.suite.tasks if task.id == record.task_id)
     append(folder, collection.demonstrator.demonstration(record.key, record.suite, task, facts))

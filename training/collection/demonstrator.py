@@ -1,13 +1,13 @@
-"""A policy that shows how a task is done: an expert, disturbed, and everything about it written down.
+"""A policy that records demonstrations: a perturbed expert with its states, actions and labels.
 
-Where a learner begins, the expert takes over from wherever that has led: those are the states that a learner must know its way
-out of, and no noise leads there (DAgger, arXiv:1011.0686, with the expert finishing each episode).
+With a learner, the expert takes over from the states that the learner reaches, which no noise reaches (DAgger,
+arXiv:1011.0686, with the expert finishing each episode).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,130 +16,136 @@ from ...envs.base import EnvObservation, EpisodeSpec, ObservationSpec, Task
 from ...envs.types import Array
 from ...policies.base import ActionChunk, BasePolicy, Observation, Policy, PolicyContext
 from ..data.demonstrations import Demonstration
-from .perturbation import Disturbance, Noise
+from .perturbation import Perturbation, PerturbationConfig
 
 FINGERS = ("gripper0_finger_joint1", "gripper0_finger_joint2")
-HAND = "robot0_right_hand"
+GRIPPER = "robot0_right_hand"
 
 
 @dataclass(frozen=True)
 class Learner:
-    """Who begins an episode."""
+    """Policy that acts before the expert."""
 
     policy: Policy
     steps: tuple[int, int]
-    """Fewest and most control steps before the expert takes over; drawn for each episode."""
+    """Fewest and most control steps before the takeover; sampled per episode."""
 
 
 @dataclass(slots=True)
-class Take:
-    """An episode while it is being recorded."""
+class EpisodeBuffer:
+    """Recording of an episode in progress."""
 
     scene: Mapping[str, Any]
-    """What does not change during the episode; see `envs.libero.privileged`."""
-    disturbance: Disturbance
+    """Constants of the episode; see `envs.libero.sim.privileged`."""
+    perturbation: Perturbation
     takeover: int
-    """Control step from which the expert acts, and the recording runs."""
+    """Control step of the takeover, from which the episode is recorded."""
     first: int | None = None
-    """The expert's first decision."""
+    """Decision of the takeover."""
     lowest: float = 0.0
-    """Height of the lowest object's origin then, m, world."""
+    """Height of the lowest object's origin at the takeover, m, world frame."""
     rows: dict[str, list[Any]] = field(default_factory=dict)
 
-    def note(self, **values: Any) -> None:
-        """One step more."""
+    def append(self, **values: Any) -> None:
+        """Add one step."""
         for name, value in values.items():
             self.rows.setdefault(name, []).append(value)
 
 
 class Demonstrator(BasePolicy):
-    """Acts as an expert does, disturbed step by step, and keeps states, executed actions and the expert's own."""
+    """Perturbs an expert step by step, and records states, executed actions and the expert's own."""
 
     stochastic = True
 
-    def __init__(self, expert: Policy, noise: Noise, learner: Learner | None = None) -> None:
-        """`expert` must see privileged state; one action of each of its answers is executed."""
+    def __init__(self, expert: Policy, config: PerturbationConfig, learner: Learner | None = None) -> None:
+        """`expert` must read privileged state; one action of each of its chunks is executed."""
         self.expert, self.learner = expert, learner
         self.observation_spec = (
-            _both(expert.observation_spec, learner.policy.observation_spec) if learner else expert.observation_spec
+            _union(expert.observation_spec, learner.policy.observation_spec) if learner else expert.observation_spec
         )
         self.tags = expert.tags
-        self.noise = noise
-        self._takes: dict[str, Take] = {}
+        self.config = config
+        self._buffers: dict[str, EpisodeBuffer] = {}
 
     def setup(self, context: PolicyContext) -> None:
-        """Start the expert, and the learner."""
+        """Set up the expert and the learner."""
         self.expert.setup(context)
         if self.learner:
             self.learner.policy.setup(context)
 
     def act_one(self, observation: Observation) -> ActionChunk:
-        """The expert's action, disturbed; before it takes over, the learner's chunk."""
+        """The expert's perturbed action; before the takeover, the learner's chunk."""
         view = observation.env_observation.privileged
         if observation.decision == 0:
-            self._takes[observation.key] = Take(view["scene"], Disturbance(self.noise), self.takeover(observation.spec))
-        take = self._takes[observation.key]
-        if self.learner and observation.step < take.takeover:
+            self._buffers[observation.key] = EpisodeBuffer(
+                view["scene"], Perturbation(self.config), self.takeover(observation.spec)
+            )
+        buffer = self._buffers[observation.key]
+        if self.learner and observation.step < buffer.takeover:
             chunk = self.learner.policy.act([observation])[0]
-            return replace(chunk, actions=chunk.actions[: take.takeover - observation.step])
-        label = self._label(take, observation)
-        hand = _hand(take.scene, view)
-        executed, pushed = take.disturbance.apply(label, float(hand[4]) - take.lowest, observation.rng())
+            return replace(chunk, actions=chunk.actions[: buffer.takeover - observation.step])
+        label = self._label(buffer, observation)
+        robot_state = _robot_state(buffer.scene, view)
+        executed, pushed = buffer.perturbation.apply(label, float(robot_state[4]) - buffer.lowest, observation.rng())
         state = np.concatenate([[view["time"]], view["qpos"], view["qvel"]])
-        take.note(actions=executed, labels=label, pushed=pushed, states=state, seen_qpos=view["seen_qpos"], robot_states=hand)
+        buffer.append(
+            actions=executed, labels=label, pushed=pushed, states=state, seen_qpos=view["seen_qpos"], robot_states=robot_state
+        )
         return ActionChunk(executed[None])
 
-    def _label(self, take: Take, observation: Observation) -> Array:
-        """[7] what the expert does; its episode begins where it takes over."""
-        view = {**observation.env_observation.privileged, "scene": take.scene}
-        if take.first is None:
-            take.first, take.lowest = observation.decision, _lowest(view)
-        shown = replace(observation, decision=observation.decision - take.first, env_observation=EnvObservation(privileged=view))
-        return np.array(self.expert.act([shown])[0].actions[0], np.float64)
+    def _label(self, buffer: EpisodeBuffer, observation: Observation) -> Array:
+        """[7] the expert's action; its episode starts at the takeover."""
+        view = {**observation.env_observation.privileged, "scene": buffer.scene}
+        if buffer.first is None:
+            buffer.first, buffer.lowest = observation.decision, _lowest(view)
+        expert_input = replace(
+            observation, decision=observation.decision - buffer.first, env_observation=EnvObservation(privileged=view)
+        )
+        return np.array(self.expert.act([expert_input])[0].actions[0], np.float64)
 
     def end_episode(self, key: str) -> None:
         """Drop an episode."""
         self.expert.end_episode(key)
         if self.learner:
             self.learner.policy.end_episode(key)
-        self._takes.pop(key, None)
+        self._buffers.pop(key, None)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """The expert's, the noise, and who begins."""
-        begun = {"learner": {**self.learner.policy.fingerprint(), "steps": self.learner.steps}} if self.learner else {}
-        return {**self.expert.fingerprint(), "disturbed": asdict(self.noise), **begun}
+        """The expert's and the learner's, and the perturbation."""
+        learner = {"learner": {**self.learner.policy.fingerprint(), "steps": self.learner.steps}} if self.learner else {}
+        return {**self.expert.fingerprint(), "disturbed": self.config.to_json(), **learner}
 
     def close(self) -> None:
-        """Let both go."""
+        """Close both policies."""
         self.expert.close()
         if self.learner:
             self.learner.policy.close()
 
     def takeover(self, spec: EpisodeSpec) -> int:
-        """Control steps of an episode that the learner plays; an episode that is over by then shows nothing."""
+        """Control steps before the takeover; an episode that ends before it is no demonstration."""
         if not self.learner:
             return 0
         low, high = self.learner.steps
         return int(np.random.default_rng(spec.entropy("takeover")).integers(low, high + 1))
 
     def demonstration(self, key: str, suite: str, task: Task, facts: Mapping[str, Any]) -> Demonstration:
-        """The episode as recorded; `facts` are added to what the recording knows."""
-        take = self._takes[key]
-        columns = {joint[0]: 1 + joint[2] for joint in take.scene["joints"]}
-        rows: dict[str, Any] = {name: np.array(found) for name, found in take.rows.items()}
+        """The recorded episode; `facts` join those of the recording."""
+        buffer = self._buffers[key]
+        columns = {joint[0]: 1 + joint[2] for joint in buffer.scene["joints"]}
+        rows: dict[str, Any] = {name: np.array(values) for name, values in buffer.rows.items()}
         return Demonstration(
             key=key,
             suite=suite,
             task=task.name,
             instruction=task.instruction,
-            model=take.scene["model"],
-            facts={"task_id": task.id, **facts, "fixtures": take.scene["fixture_poses"], "columns": columns},
+            model=buffer.scene["model"],
+            facts={"task_id": task.id, **facts, "fixtures": buffer.scene["fixture_poses"], "columns": columns},
             **rows,
         )
 
 
-def _both(expert: ObservationSpec, learner: ObservationSpec) -> ObservationSpec:
-    """What either wants to be shown."""
+def _union(expert: ObservationSpec, learner: ObservationSpec) -> ObservationSpec:
+    """Observation spec that serves both policies."""
     cameras = tuple(dict.fromkeys((*expert.cameras, *learner.cameras)))
     return replace(learner, cameras=cameras, proprio=expert.proprio or learner.proprio, privileged=True)
 
@@ -149,10 +155,10 @@ def _lowest(view: Mapping[str, Any]) -> float:
     return min(float(poses[names.index(f"{name}_main"), 2]) for name in view["scene"]["objects"])
 
 
-def _hand(scene: Mapping[str, Any], view: Mapping[str, Any]) -> Array:
-    """[9] LIBERO's robot state: fingers (m), grip site (m), hand quaternion x y z w."""
+def _robot_state(scene: Mapping[str, Any], view: Mapping[str, Any]) -> Array:
+    """[9] LIBERO's robot state: fingers (m), grip site (m), gripper quaternion x y z w."""
     qpos = np.asarray(view["qpos"])
     fingers = [qpos[joint[2]] for joint in scene["joints"] if joint[0] in FINGERS]
     site = np.asarray(view["site_pos"])[scene["sites"].index(scene["eef_site"])]
-    w, x, y, z = np.asarray(view["body_pose"])[scene["bodies"].index(HAND), 3:]
+    w, x, y, z = np.asarray(view["body_pose"])[scene["bodies"].index(GRIPPER), 3:]
     return np.array([*fingers, *site, x, y, z, w])

@@ -1,8 +1,8 @@
-"""LIBERO's own demonstrations made ready as the papers do: no-ops left out, the rest played again, failures dropped.
+"""Regeneration of LIBERO's demonstrations as in the papers: no-ops removed, the rest replayed, failures dropped.
 
-What is left after a pause was cut out has other states than were recorded, so the actions are played from the recorded first
-state, after the settling of the evaluation, and the states are those of that playing. Fixtures stand where the recorded model
-has them. (The script behind the published no-op-free sets draws them anew.)
+Removing a pause changes all later states, so the actions are replayed from the recorded first state, after the settling of
+the evaluation, and the states are those of the replay. Fixtures are placed as in the recorded model. (The script behind the
+published no-op-free sets samples them anew.)
 """
 
 from __future__ import annotations
@@ -30,23 +30,25 @@ STILL = np.array([0.0] * 6 + [-1.0])
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
-    """What became of demonstrations."""
+class RegenerateCounts:
+    """Counts of kept and dropped demonstrations."""
 
     kept: int = 0
     failed: int = 0
-    """Whose goal did not hold after the last action."""
+    """Goal not reached after the last action."""
     steps: int = 0
-    """Of the kept ones, before."""
+    """Steps of the kept ones, before."""
     noops: int = 0
-    """Of these, left out."""
+    """Of these, removed."""
 
-    def __add__(self, other: Count) -> Count:
-        return Count(self.kept + other.kept, self.failed + other.failed, self.steps + other.steps, self.noops + other.noops)
+    def __add__(self, other: RegenerateCounts) -> RegenerateCounts:
+        return RegenerateCounts(
+            self.kept + other.kept, self.failed + other.failed, self.steps + other.steps, self.noops + other.noops
+        )
 
 
 def regenerate(player: StateReplayer, demonstration: Demonstration) -> Demonstration | None:
-    """The demonstration without no-ops, played again; None where its goal is then not reached."""
+    """The demonstration without no-ops, replayed; None where the replay misses the goal."""
     player.open(demonstration.suite, demonstration.task)
     keep = acting(demonstration.actions)
     fixtures = fixtures_of(demonstration, player)
@@ -70,13 +72,13 @@ def regenerate(player: StateReplayer, demonstration: Demonstration) -> Demonstra
 
 
 def regenerate_all(
-    files: Sequence[Path], out: Path, options: EnvOptions, *, workers: int, report: Callable[[Count], None]
-) -> Count:
-    """Make the demonstrations of those files ready, a file at a time in each of `workers` processes; what is there is kept.
+    files: Sequence[Path], out: Path, options: EnvOptions, *, workers: int, report: Callable[[RegenerateCounts], None]
+) -> RegenerateCounts:
+    """Regenerate the demonstrations of files in `workers` processes, one file at a time each; existing ones are kept.
 
-    They go to `out`, a folder per suite. `report` is called with the count of every file that is done.
+    Written to `out`, one folder per suite. `report` is called with the counts of every finished file.
     """
-    total = Count()
+    total = RegenerateCounts()
     with ProcessPoolExecutor(workers, get_context("spawn"), die_with_parent) as pool:
         for job in as_completed([pool.submit(regenerate_file, path, out, options) for path in files]):
             total += job.result()
@@ -84,22 +86,22 @@ def regenerate_all(
     return total
 
 
-def regenerate_file(path: Path, out: Path, options: EnvOptions) -> Count:
-    """The same for one file, in this process."""
+def regenerate_file(path: Path, out: Path, options: EnvOptions) -> RegenerateCounts:
+    """Regenerate one file, in this process."""
     from ...envs.libero.sim.restored import StateReplayer
 
     player = StateReplayer(options)
-    total = Count()
+    total = RegenerateCounts()
     for demonstration in read_file(path):
         folder = out / demonstration.suite
         folder.mkdir(parents=True, exist_ok=True)
         place = task_file(folder, demonstration.task)
         if place.exists() and demonstration.key in keys(place):
             continue
-        made = regenerate(player, demonstration)
-        if made is None:
-            total += Count(failed=1)
+        result = regenerate(player, demonstration)
+        if result is None:
+            total += RegenerateCounts(failed=1)
             continue
-        append(folder, made)
-        total += Count(1, 0, len(demonstration), len(demonstration) - len(made))
+        append(folder, result)
+        total += RegenerateCounts(1, 0, len(demonstration), len(demonstration) - len(result))
     return total

@@ -1,7 +1,6 @@
-"""Action statistics: how a data set's actions are scaled to [-1, 1], in the layout that policies load.
+"""Action statistics: scaling of a data set's actions to [-1, 1], in the layout that policies load.
 
-The gripper is no part of it: LIBERO's command (-1 open, +1 close) becomes the opening that the family predicts (1 open,
-0 closed) and is not scaled.
+The gripper is not scaled: LIBERO's command (-1 open, +1 close) becomes the opening that the family predicts (1 open, 0 closed).
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from ...policies.adapters import NormStats
 from .demonstrations import DataError
 
 FILE = "norm_stats.json"
-"""Stands beside a checkpoint's weights."""
+"""File beside a checkpoint's weights."""
 Bounds = Literal["quantiles", "extremes"]
 """`quantiles`: 1st and 99th percentile, which the papers use. `extremes`: minimum and maximum (NORA's LeRobot loader)."""
 
 
 def openings(actions: Array) -> Array:
-    """LIBERO's actions with the opening (1 open, 0 closed) in the place of the gripper's command."""
+    """LIBERO's actions with the opening (1 open, 0 closed) instead of the gripper command."""
     opened = np.array(actions, np.float64)
     opened[..., -1] = 1.0 - np.clip(opened[..., -1], 0.0, 1.0)
     return opened
@@ -34,7 +33,7 @@ def measure(episodes: Iterable[Array]) -> dict[str, Any]:
     """JSON-able statistics of actions [steps, action size] of all episodes, as `norm_stats.json` has them for one data set."""
     arrays = [np.asarray(actions, np.float64) for actions in episodes]
     if not arrays or not sum(map(len, arrays)):
-        raise DataError("no actions to take statistics of")
+        raise DataError("no actions to compute statistics from")
     actions = np.concatenate(arrays)
     rows = {
         "mean": actions.mean(axis=0),
@@ -50,12 +49,12 @@ def measure(episodes: Iterable[Array]) -> dict[str, Any]:
 
 
 def bounds(measured: Mapping[str, Any], which: Bounds = "quantiles", *, floor: float = 0.0) -> NormStats:
-    """What -1 and +1 stand for.
+    """Bounds that map to -1 and +1.
 
     Args:
-        measured: of `measure`, or one entry of a `norm_stats.json`.
+        measured: from `measure`, or one entry of a `norm_stats.json`.
         which: see `Bounds`.
-        floor: smallest half range, so that a number that hardly ever changes is not blown up.
+        floor: smallest half range, so that a nearly constant component is not amplified.
     """
     action = measured["action"]
     low, high = (np.array(action[name], float) for name in (("q01", "q99") if which == "quantiles" else ("min", "max")))
@@ -65,12 +64,12 @@ def bounds(measured: Mapping[str, Any], which: Bounds = "quantiles", *, floor: f
 
 
 def normalise(actions: Array, stats: NormStats, *, clip: bool = True) -> Array:
-    """[..., action size] in [-1, 1], the opposite of `NormStats.unnormalise`; a number without a range becomes 0.
+    """[..., action size] in [-1, 1], the inverse of `NormStats.unnormalise`; a component without a range becomes 0.
 
     Args:
         actions: in the data set's units.
-        stats: the bounds; what their mask leaves out stays as it is.
-        clip: cut what lies beyond the bounds (RLDS training); the LeRobot loader of NORA-1.5 does not.
+        stats: the bounds; components outside their mask stay unchanged.
+        clip: clip to [-1, 1] (RLDS training); the LeRobot loader of NORA-1.5 does not.
     """
     span = stats.high - stats.low
     safe = np.where(span > 0, span, 1.0)
@@ -79,7 +78,7 @@ def normalise(actions: Array, stats: NormStats, *, clip: bool = True) -> Array:
 
 
 def write(path: Path, measured: Mapping[str, Mapping[str, Any]], stats: Mapping[str, NormStats] | None = None) -> None:
-    """Write a `norm_stats.json` with one entry per data set; `stats` replace the q01 and q99 that were measured."""
+    """Write a `norm_stats.json` with one entry per data set; `stats` replace the measured q01 and q99."""
     table = {name: dict(entry) for name, entry in measured.items()}
     for name, used in (stats or {}).items():
         table[name]["action"] = {**table[name]["action"], "q01": used.low.tolist(), "q99": used.high.tolist()}

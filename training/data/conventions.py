@@ -1,4 +1,4 @@
-"""What the actions of other people's data sets mean: held against LIBERO's convention, not taken for granted.
+"""Action conventions of third-party data sets, checked against LIBERO's.
 
 LIBERO's: seven numbers, deltas of translation and rotation, and the gripper's command, -1 open and 1 close. Sets that came
 through RLDS have an opening in its place (1 open, 0 closed), some have absolute poses, degrees or joints instead of deltas.
@@ -17,35 +17,37 @@ from ...envs.types import Array
 from .demonstrations import DataError, Demonstration
 
 Gripper = Literal["command", "opening", "closing"]
-"""What the last number of an action is. `command`: LIBERO's, -1 open and 1 close. `opening`: 1 open and 0 closed, or 1 open
+"""Convention of an action's last number. `command`: LIBERO's, -1 open and 1 close. `opening`: 1 open and 0 closed, or 1 open
 and -1 closed where a set has negative ones. `closing`: 0 open and 1 closed."""
 WIDTH = 7
 OVER = 1.05
-"""Beyond this a gripper's number is of another scale."""
+"""Largest magnitude of a gripper value on a known scale."""
 TURNED = 1.5
-"""rad; no step turns the hand as far, and a hand that points down has such an angle all the time."""
+"""rad; no step rotates the gripper as far, and a gripper that points down has such an absolute angle at all times."""
 OPTION = "--gripper opening (1 is open), closing (1 is closed) or command (-1 is open, 1 closed)"
 
 
 def with_command(
     demonstrations: Sequence[Demonstration], origin: Path, gripper: Gripper | None = None
 ) -> tuple[list[Demonstration], str]:
-    """(The demonstrations of one set with LIBERO's command for the gripper, what was concluded and should be told).
+    """(demonstrations of one set with LIBERO's gripper command, note about the inferred convention).
 
     Args:
-        demonstrations: as they are stored; not none.
+        demonstrations: as stored; at least one.
         origin: the set, for messages.
-        gripper: what the last number is; None: what its values can only mean.
+        gripper: convention of the last number; None: inferred from its values.
 
     Raises:
-        DataError: actions that are no deltas, or a gripper whose meaning cannot be told.
+        DataError: actions that are not deltas, or a gripper of undetermined convention.
     """
     check_motion(demonstrations, origin)
     values = [demonstration.actions[:, -1] for demonstration in demonstrations]
-    kind, note = (gripper, "") if gripper else _told(values, origin)
+    kind, note = (gripper, "") if gripper else _inferred(values, origin)
     every = np.concatenate(values)
     if np.abs(every).max() > OVER:
-        raise DataError(f"{origin}: the actions' last number, the gripper, goes {_range(every)}; known are 0 to 1 and -1 to 1")
+        raise DataError(
+            f"{origin}: the actions' last number, the gripper, ranges {_range(every)}; known ranges: 0 to 1 and -1 to 1"
+        )
     signed = bool(every.min() < 0)
     return [_changed(demonstration, kind, signed=signed) for demonstration in demonstrations], note
 
@@ -61,26 +63,28 @@ def _changed(demonstration: Demonstration, kind: Gripper, *, signed: bool) -> De
     return replace(demonstration, **found)
 
 
-def _told(values: Sequence[Array], origin: Path) -> tuple[Gripper, str]:
-    """What the gripper's numbers can only mean, given that episodes begin with an open hand; and a note about it."""
+def _inferred(values: Sequence[Array], origin: Path) -> tuple[Gripper, str]:
+    """(gripper convention, note), inferred from the values: episodes start with an open gripper."""
     every, first = np.concatenate(values), np.array([episode[0] for episode in values])
     if every.min() < -0.05:
         if np.mean(first > 0) > 0.5:
-            raise DataError(_doubt(origin, every, "and most episodes begin with a positive one, which would be a closed hand"))
+            raise DataError(
+                _undetermined(origin, every, "and most episodes start with a positive one, which would be a closed gripper")
+            )
         return "command", ""
     binary = np.mean(np.minimum(np.abs(every), np.abs(every - 1)) < 0.05)
     if binary < 0.95 or every.max() < 0.5:
-        raise DataError(_doubt(origin, every, "which is neither a command nor 0 and 1"))
+        raise DataError(_undetermined(origin, every, "which matches neither a command nor 0 and 1"))
     if np.mean(first < 0.5) > 0.5:
-        raise DataError(_doubt(origin, every, "and most episodes begin with 0, which would be a closed hand"))
+        raise DataError(_undetermined(origin, every, "and most episodes start with 0, which would be a closed gripper"))
     return (
         "opening",
-        f"{origin}: the actions' last number is 0 or 1, taken as an opening (1 open); --gripper closing says otherwise",
+        f"{origin}: the actions' last number is 0 or 1, interpreted as an opening (1 open); --gripper closing overrides this",
     )
 
 
-def _doubt(origin: Path, every: Array, why: str) -> str:
-    return f"{origin}: the actions' last number, the gripper, goes {_range(every)}, {why}. Say what it is: {OPTION}"
+def _undetermined(origin: Path, every: Array, why: str) -> str:
+    return f"{origin}: the actions' last number, the gripper, ranges {_range(every)}, {why}. State its convention: {OPTION}"
 
 
 def _range(values: Array) -> str:
@@ -88,7 +92,7 @@ def _range(values: Array) -> str:
 
 
 def check_motion(demonstrations: Sequence[Demonstration], origin: Path) -> None:
-    """Raises DataError where actions are not seven numbers, or are poses or angles in degrees instead of deltas."""
+    """Raise DataError unless actions are seven numbers and deltas, in radians."""
     for demonstration in demonstrations:
         if demonstration.actions.shape[1] != WIDTH:
             raise DataError(
@@ -107,14 +111,16 @@ def check_motion(demonstrations: Sequence[Demonstration], origin: Path) -> None:
             f"{origin}: the actions' number {axis} is {_range(actions[:, axis])}, never near 0: absolute poses{_NEEDED}"
         )
     if _follows_state(demonstrations):
-        raise DataError(f"{origin}: the actions' translations are where the hand is (observation.state): absolute poses{_NEEDED}")
+        raise DataError(
+            f"{origin}: the actions' translations equal the gripper's position (observation.state): absolute poses{_NEEDED}"
+        )
 
 
-_NEEDED = ", not deltas. nora-bench trains on deltas, as LIBERO and SimplerEnv take them; convert the set first"
+_NEEDED = ", not deltas. nora-bench trains on deltas, as LIBERO and SimplerEnv do. Convert the set first"
 
 
 def _stays_away(demonstrations: Sequence[Demonstration], actions: Array) -> int | None:
-    """The axis of translation that changes and never comes near 0, as a position does and no motion."""
+    """An axis of translation that varies without ever being near 0, as positions do; None if there is none."""
     low, high = np.quantile(actions[:, :3], (0.01, 0.99), axis=0)
     least, most = np.minimum(np.abs(low), np.abs(high)), np.maximum(np.abs(low), np.abs(high))
     moves = np.median([np.ptp(d.actions[:, :3], axis=0) for d in demonstrations], axis=0) > 1e-6
@@ -123,7 +129,7 @@ def _stays_away(demonstrations: Sequence[Demonstration], actions: Array) -> int 
 
 
 def _follows_state(demonstrations: Sequence[Demonstration]) -> bool:
-    """Whether translations are the hand's place a step later, on two axes at least."""
+    """Whether translations equal the gripper's position one step later, on at least two axes."""
     known = [d for d in demonstrations if d.robot_states.shape[1] >= 3 and len(d) > 2 and not d.states.shape[1]]
     if sum(map(len, known)) < 20:
         return False

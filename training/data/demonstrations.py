@@ -1,9 +1,9 @@
-"""Demonstrations as values, and as files in the layout of LIBERO's own data sets.
+"""Demonstrations as values, and as files in the layout of LIBERO's data sets.
 
 One file per task, `<task>_demo.hdf5`, one group per demonstration, as LIBERO's `create_dataset.py` writes them, without
-pictures: those are drawn from the states when wanted (`frames`). Beside what LIBERO has there are `labels` (what the
-expert wanted where the executed action was disturbed), `pushed` and `seen_qpos`, and the attribute `nora_bench`, a JSON
-object. Row t of everything is what held before action t (LIBERO's own files have observations from after it).
+images, which are rendered from the states (`images`). Additional arrays: `labels` (the expert's unperturbed actions), `pushed`
+and `seen_qpos`; additional attribute: `nora_bench`, a JSON object. Row t of every array precedes action t (observations in
+LIBERO's own files follow it).
 """
 
 from __future__ import annotations
@@ -27,35 +27,35 @@ from .known_tasks import instruction_of, suite_of
 
 SUFFIX = "_demo.hdf5"
 OWN = "nora_bench"
-"""Attribute with what LIBERO's layout has no place for."""
+"""Attribute for facts outside LIBERO's layout."""
 BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError, OverflowError)
-"""What h5py and numpy raise at a file that is not as it should be."""
+"""Errors of h5py and numpy for malformed files."""
 OTHERS = (".hdf5", ".h5", ".tfrecord", ".zarr", ".npz", ".parquet")
-"""Kinds of files in which demonstrations come that are not read, or not under such a name."""
+"""Suffixes of files that may contain demonstrations but are not read, or not under such a name."""
 READ = f"demonstrations are *{SUFFIX} files in LIBERO's layout, or folders of LeRobot sets"
 
 
 class DataError(InputError):
-    """Demonstrations that are not there, or are not what they should be; the message says what to type."""
+    """Missing or invalid demonstrations; the message gives the command to type."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a demonstration of others lies."""
+    """Location of a third-party demonstration."""
 
     place: Path
     """HDF5 file, or folder of a LeRobot set."""
     entry: str
-    """Name of the group in the file; number of the set's episode."""
+    """Group in the HDF5 file, or number of the LeRobot episode."""
     rows: Array
-    """[steps] int: which rows of it the steps are."""
+    """[steps] int: row of each step."""
     steps: int
-    """Rows that it has."""
+    """Number of its rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demonstration:
-    """One successful episode and how it came about."""
+    """One successful episode and its origin."""
 
     key: str
     """Identity, unique within a data set; for collected ones the episode's key."""
@@ -66,17 +66,17 @@ class Demonstration:
     actions: Array
     """[steps, action size] float64 as executed."""
     states: Array
-    """[steps, 1 + nq + nv] float64: time, qpos, qvel before each action; [steps, 0] where a set has none."""
+    """[steps, 1 + nq + nv] float64: time, qpos, qvel before each action; [steps, 0] if the set has none."""
     labels: Array
-    """[steps, action size] float64: what the expert wanted; the executed actions where nothing was disturbed."""
+    """[steps, action size] float64: the expert's actions; equal to the executed ones without perturbation."""
     pushed: Array
-    """[steps] bool: whether the executed action was that of a push."""
+    """[steps] bool: whether a push was part of the executed action."""
     robot_states: Array
-    """[steps, 9] float64: fingers (2, m), grip site x y z (m), hand quaternion x y z w, world frame; [steps, 0] for none."""
+    """[steps, 9] float64: fingers (2, m), grip site x y z (m), gripper quaternion x y z w, world frame; [steps, 0] if unknown."""
     seen_qpos: Array | None = None
-    """[steps, nq] float64: joint values shown by the picture before each action; None: those of `states`."""
+    """[steps, nq] float64: joint values in the image before each action; None: those of `states`."""
     model: str = ""
-    """MuJoCo model, XML; empty where it is not known, or `facts` say where the fixtures stand."""
+    """MuJoCo model, XML; empty if unknown, or if `facts` contain the fixture poses."""
     source: Source | None = None
     """None for demonstrations that nora-bench wrote."""
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -96,12 +96,12 @@ def _h5py() -> Any:
 
 
 def task_file(folder: Path, task: str) -> Path:
-    """Where a task's demonstrations are."""
+    """File of a task's demonstrations."""
     return folder / f"{task}{SUFFIX}"
 
 
 def task_files(folders: Sequence[Path]) -> list[Path]:
-    """All files of demonstrations in those folders and below, each folder's sorted. Raises DataError for a folder without."""
+    """All files of demonstrations below the folders, sorted per folder. Raises DataError for a folder without any."""
     files = []
     for folder in folders:
         found = [folder] if folder.is_file() else sorted(folder.rglob(f"*{SUFFIX}"))
@@ -112,18 +112,18 @@ def task_files(folders: Sequence[Path]) -> list[Path]:
 
 
 def _nothing_in(folder: Path) -> str:
-    """Why a folder has no demonstrations to read, and what helps; never a command that writes among the files of others."""
+    """Why a folder has no demonstrations, and the remedy; never a command that writes into third-party data."""
     if not folder.exists():
-        return f"{folder} does not exist. Type: nora-bench collect --suite libero_object --out {folder}"
+        return f"{folder} not found. Type: nora-bench collect --suite libero_object --out {folder}"
     if not folder.is_dir() or not any(folder.iterdir()):
-        return f"{folder} holds no *{SUFFIX}. Type: nora-bench collect --suite libero_object --out {folder}"
+        return f"{folder} contains no *{SUFFIX}. Type: nora-bench collect --suite libero_object --out {folder}"
     if others := sorted({path.suffix for path in folder.rglob("*") if path.suffix in OTHERS}):
-        return f"{folder} holds {', '.join(others)} files, which are not read; {READ}"
-    return f"{folder} holds no *{SUFFIX} and is no LeRobot set (meta/info.json); {READ}"
+        return f"{folder} contains {', '.join(others)} files, which are not supported; {READ}"
+    return f"{folder} contains no *{SUFFIX} and is not a LeRobot set (no meta/info.json); {READ}"
 
 
 def append(folder: Path, demonstration: Demonstration) -> None:
-    """Add a demonstration to its task's file, in one instant; one that is there is left as it is."""
+    """Add a demonstration to its task's file atomically; an existing one is kept."""
     path = task_file(folder, demonstration.task)
     if path.exists() and demonstration.key in keys(path):
         return
@@ -162,7 +162,7 @@ def _add(file: Any, demonstration: Demonstration) -> None:
 
 
 def _task_attributes(demonstration: Demonstration) -> dict[str, Any]:
-    """What LIBERO's tools ask of a file as a whole."""
+    """File attributes that LIBERO's tools need."""
     from ...envs.libero.sim.install import libero_root
 
     place = f"bddl_files/{demonstration.suite}/{demonstration.task}.bddl"
@@ -215,7 +215,7 @@ ENVIRONMENT: Mapping[str, Any] = {
     "camera_widths": 128,
     "camera_segmentations": None,
 }
-"""Keyword arguments that build LIBERO's environment, as its data sets keep them: robosuite's OSC_POSE at 20 Hz."""
+"""Keyword arguments of LIBERO's environment, as in its data sets: robosuite's OSC_POSE at 20 Hz."""
 
 
 def keys(path: Path) -> list[str]:
@@ -225,11 +225,11 @@ def keys(path: Path) -> list[str]:
 
 
 def read_file(path: Path, *, model: bool = False) -> Iterator[Demonstration]:
-    """The demonstrations of one HDF5 file, ours or LIBERO's own, in the file's order.
+    """The demonstrations of one HDF5 file, nora-bench's or LIBERO's, in the file's order.
 
     Args:
         path: the file.
-        model: whether to read the models even where it is known where the fixtures stand (tens of kilobytes each).
+        model: read the models even where fixture poses are known (tens of kilobytes each).
     """
     with _h5py_file(path) as file:
         with naming(path):
@@ -241,7 +241,7 @@ def read_file(path: Path, *, model: bool = False) -> Iterator[Demonstration]:
 
 
 def read_group(path: Path, entry: str, name: str) -> Array:
-    """An array of one demonstration, like `obs/agentview_rgb` of `demo_3`. Raises DataError where there is none."""
+    """An array of one demonstration, like `obs/agentview_rgb` of `demo_3`. Raises DataError if it is missing."""
     with _reading(path) as file:
         *groups, last = name.split("/")
         found = _linked(_linked(file, "data"), entry)
@@ -263,30 +263,32 @@ def _h5py_file(path: Path) -> Any:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[Any]:
-    """The HDF5 file at that path. Raises DataError where it cannot be read, or what is read of it is not demonstrations."""
+    """The HDF5 file at that path. Raises DataError for unreadable files and contents."""
     with naming(path), _h5py().File(path, "r") as file:
         yield file
 
 
 @contextmanager
-def naming(path: Path, found: str = "no file of demonstrations", kinds: tuple[type[Exception], ...] = BROKEN) -> Iterator[None]:
-    """What libraries raise at what a file may hold, as DataError that names the file.
+def naming(
+    path: Path, problem: str = "not a file of demonstrations", kinds: tuple[type[Exception], ...] = BROKEN
+) -> Iterator[None]:
+    """Convert errors of libraries to DataError that names the file.
 
     Args:
         path: the file.
-        found: what it then is, after `is`.
-        kinds: errors that speak of the file; others pass.
+        problem: what is wrong with it, after `is`.
+        kinds: errors to convert; others pass.
     """
     try:
         yield
     except DataError:
         raise
     except kinds as error:
-        raise DataError(f"{path} is {found}: {type(error).__name__}: {error}") from None
+        raise DataError(f"{path} is {problem}: {type(error).__name__}: {error}") from None
 
 
 def _instruction(file: Any, path: Path) -> str:
-    """As the file says; where it says nothing (OpenVLA's regenerated files), that of the task by whose name it is called."""
+    """The file's instruction; without one (OpenVLA's regenerated files), that of the task in its name."""
     attributes = _linked(file, "data").attrs
     if "problem_info" in attributes:
         words = parse_json(str(attributes["problem_info"]))["language_instruction"]
@@ -306,29 +308,29 @@ def _groups(file: Any) -> list[tuple[str, Any]]:
 
 
 def _linked(group: Any, name: str) -> Any:
-    """A part of a file; not what a link to another file leads to."""
+    """A member of an HDF5 group. Raises ValueError for a link to another file."""
     if isinstance(group.get(name, getlink=True), _h5py().ExternalLink):
         raise ValueError(f"{name} is a link to another file")
     return group[name]
 
 
 def _array(group: Any, name: str, steps: int | None = None) -> Array:
-    """[steps, ...] finite numbers of a group; no more than lies in this file itself."""
+    """[steps, ...] finite numbers of a group, stored in this file itself."""
     found = _linked(group, name)
     if found.external or found.is_virtual:
-        raise ValueError(f"{name} lies in another file")
+        raise ValueError(f"{name} is stored in another file")
     if found.dtype.kind not in "fiub" or found.nbytes > LARGEST_ARRAYS or not found.ndim:
-        raise ValueError(f"{name} holds {found.dtype} {list(found.shape)}, not plain numbers that can be read")
+        raise ValueError(f"{name} contains {found.dtype} {list(found.shape)}, not plain numbers that can be read")
     if steps is not None and len(found) != steps:
         raise ValueError(f"{name} has {len(found)} rows for {steps} actions")
     array = np.asarray(found)
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds numbers that are not finite")
+        raise ValueError(f"{name} contains non-finite numbers")
     return array
 
 
 def _own(group: Any) -> dict[str, Any]:
-    """The attribute of our own; an empty one where LIBERO wrote the file."""
+    """nora-bench's attribute; empty in files of LIBERO."""
     facts = parse_json(str(group.attrs.get(OWN, "{}")))
     if not isinstance(facts.get("key", ""), str) or not is_name(facts.get("suite", "libero")):
         raise ValueError(f"its key is {facts.get('key')!r} and its suite {facts.get('suite')!r}")

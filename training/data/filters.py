@@ -1,6 +1,7 @@
-"""Steps in which nothing is done. LIBERO's human demonstrations pause; a policy that learns to pause never goes on.
+"""Filters of demonstrations: removal of no-ops, smoothing of labels.
 
-The rule is that of OpenVLA's no-op-free LIBERO sets, on which the NORA family's checkpoints were tuned as well.
+LIBERO's human demonstrations pause; a policy that learns to pause may never resume. The rule is that of OpenVLA's no-op-free
+LIBERO sets, on which the NORA family's checkpoints were fine-tuned as well.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from ...envs.types import Array
 from .demonstrations import Demonstration
 
 THRESHOLD = 1e-4
-"""Norm of the first six numbers of an action below which it moves nothing."""
+"""Norm of the first six numbers of an action below which it is a no-op."""
 
 
 def acting(actions: Array, threshold: float = THRESHOLD) -> Array:
-    """[steps] bool: steps that move the hand, or whose gripper command differs from that of the last step that counts.
+    """[steps] bool: steps that move the gripper, or whose gripper command differs from that of the last kept step.
 
     For the first step only the norm counts.
     """
@@ -32,7 +33,7 @@ def acting(actions: Array, threshold: float = THRESHOLD) -> Array:
 
 
 def without_noops(demonstration: Demonstration, threshold: float = THRESHOLD) -> Demonstration:
-    """The demonstration without the steps in which the expert does nothing. Its actions do not replay to its states."""
+    """The demonstration without no-ops. Replaying its actions does not reproduce its states."""
     keep = acting(demonstration.labels, threshold)
     rows = ("actions", "states", "labels", "pushed", "robot_states")
     kept = {name: getattr(demonstration, name)[keep] for name in rows}
@@ -42,11 +43,11 @@ def without_noops(demonstration: Demonstration, threshold: float = THRESHOLD) ->
 
 
 REACH = 3
-"""Standard deviations on each side that count."""
+"""Half width of the window, in standard deviations."""
 
 
 def smoothed(demonstration: Demonstration, width: float) -> Demonstration:
-    """The demonstration with labels averaged along time; the gripper's stay as they are.
+    """The demonstration with labels smoothed along time, except for the gripper's.
 
     Args:
         demonstration: with labels [steps, action size].
@@ -61,7 +62,7 @@ def smoothed(demonstration: Demonstration, width: float) -> Demonstration:
 
 
 def _stretches(demonstration: Demonstration) -> list[tuple[int, int]]:
-    """[(first, after last)]: steps over which motion is one: no change of the gripper within, no begin or end of a push."""
+    """[(first, after last)] step ranges without a change of the gripper command or of being pushed."""
     kinds = np.stack([demonstration.labels[:, -1], demonstration.pushed], axis=1)
     breaks = np.flatnonzero((np.diff(kinds, axis=0) != 0).any(axis=1)) + 1
     edges = [0, *breaks.tolist(), len(demonstration)]
@@ -69,7 +70,7 @@ def _stretches(demonstration: Demonstration) -> list[tuple[int, int]]:
 
 
 def _averaged(rows: Array, width: float) -> Array:
-    """[steps, n]: the weighted mean around each step, over the steps that there are."""
+    """[steps, n]: weighted mean around each step, over existing steps."""
     apart = np.subtract.outer(np.arange(len(rows)), np.arange(len(rows)))
     weights = np.exp(-0.5 * (apart / width) ** 2) * (np.abs(apart) <= REACH * width)
     return weights @ rows / weights.sum(axis=1, keepdims=True)

@@ -1,7 +1,7 @@
-"""Pictures on demand: what a policy would have been shown at a step of a demonstration, drawn from its stored state.
+"""Images of demonstrations, rendered from their states on first use as an evaluation renders them.
 
-Drawn pictures are kept on the disk, one `.npy` file per demonstration, and mapped into memory. Any number of processes may
-draw into one folder: a file appears whole or not at all, and two that draw the same write the same.
+The cache has one `.npy` file per demonstration, memory-mapped. Several processes may render into one folder: files are written
+atomically, and rendering is deterministic.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,50 +30,58 @@ from ...harness.execution.signals import die_with_parent
 from ...harness.rendering.gl import choose_gl
 from ...policies.images import model_image
 from .demonstrations import DataError, Demonstration
-from .drawing_pool import DRAWING
+from .render_thread import RENDER_THREAD
 
 if TYPE_CHECKING:
     from ...envs.libero.sim.restored import StateRenderer, StateRestorer
 
 VERSION = 1
-"""Of what is drawn; a change makes every kept picture old."""
+"""Version of the images; a change invalidates the cache."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """How pictures are made: as an evaluation makes them for its model (`policies.images`), less the crop."""
+class ImageSpec:
+    """Image settings: as in an evaluation (`policies.images`), without the crop."""
 
     size: int = 112
-    """Side of the pictures, pixels."""
-    every: int = 2
-    """Steps from one picture to the next; the first is of step 0."""
+    """Side of the images, pixels."""
+    frame_stride: int = 2
+    """Control steps from one image to the next; the first is of step 0."""
     camera: str = "primary"
-    drawn: int = 256
-    """Side of the picture that the world draws."""
+    render_size: int = 256
+    """Side of the rendered image, pixels."""
     jpeg: bool = True
-    """Whether it goes through one JPEG encode and decode before it is made smaller."""
+    """Whether the rendered image passes one JPEG encode and decode before it is resized."""
 
     @property
     def name(self) -> str:
-        """A folder for pictures of this look."""
-        digest = hashlib.sha256(json.dumps([VERSION, asdict(self)]).encode()).hexdigest()[:8]
-        return f"{self.camera}-{self.size}-every{self.every}-{digest}"
+        """Name of the cache folder for these settings."""
+        # Names of version 1, which existing caches have.
+        values = {
+            "size": self.size,
+            "every": self.frame_stride,
+            "camera": self.camera,
+            "drawn": self.render_size,
+            "jpeg": self.jpeg,
+        }
+        digest = hashlib.sha256(json.dumps([VERSION, values]).encode()).hexdigest()[:8]
+        return f"{self.camera}-{self.size}-every{self.frame_stride}-{digest}"
 
 
-class Kept(ABC):
-    """Pictures of demonstrations in a folder. What is missing is made by `make` when it is asked for."""
+class ImageCache(ABC):
+    """Cache of demonstrations' images in a folder; `make` provides missing ones."""
 
-    def __init__(self, folder: Path, look: Look) -> None:
-        """`folder` is for pictures of this look and this source alone."""
+    def __init__(self, folder: Path, spec: ImageSpec) -> None:
+        """`folder` must contain images of this spec and this source only."""
         self.folder = folder
-        self.look = look
+        self.spec = spec
 
     @abstractmethod
     def make(self, demonstration: Demonstration) -> Array:
-        """[pictures, size, size, 3] uint8."""
+        """[images, size, size, 3] uint8."""
 
     def path(self, demonstration: Demonstration) -> Path:
-        """Where a demonstration's pictures are, or will be."""
+        """File of a demonstration's images."""
         digest = hashlib.sha256(demonstration.key.encode())
         for part in self.identity(demonstration):
             digest.update(part)
@@ -81,75 +89,75 @@ class Kept(ABC):
         return self.folder / f"{readable}-{digest.hexdigest()[:12]}.npy"
 
     def identity(self, demonstration: Demonstration) -> tuple[bytes, ...]:
-        """What its pictures depend on, beside its key."""
-        shown = demonstration.states if demonstration.seen_qpos is None else demonstration.seen_qpos
-        return tuple(np.ascontiguousarray(array).tobytes() for array in (shown, demonstration.actions))
+        """Bytes that its images depend on, besides its key."""
+        qpos = demonstration.states if demonstration.seen_qpos is None else demonstration.seen_qpos
+        return tuple(np.ascontiguousarray(array).tobytes() for array in (qpos, demonstration.actions))
 
     def steps(self, demonstration: Demonstration) -> range:
-        """The steps that have a picture, in the order of the pictures."""
-        return range(0, len(demonstration), self.look.every)
+        """Steps that have an image, in the order of the images."""
+        return range(0, len(demonstration), self.spec.frame_stride)
 
     def get(self, demonstration: Demonstration) -> Array:
-        """[pictures, size, size, 3] uint8, made if not yet there, and mapped."""
+        """[images, size, size, 3] uint8, made if missing, memory-mapped."""
         path = self.path(demonstration)
         if not path.exists():
             self._keep(path, self.make(demonstration))
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def close(self) -> None:  # noqa: B027 - most hold nothing
-        """Free what is held to make pictures."""
+        """Free rendering resources."""
 
     def missing(self, demonstrations: Iterable[Demonstration]) -> list[Demonstration]:
-        """Those whose pictures are not there yet."""
+        """Demonstrations without images in the cache."""
         return [demonstration for demonstration in demonstrations if not self.path(demonstration).exists()]
 
-    def _keep(self, path: Path, pictures: Array) -> None:
+    def _keep(self, path: Path, images: Array) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
         with scratch.open("wb") as handle:
-            np.save(handle, pictures, allow_pickle=False)
+            np.save(handle, images, allow_pickle=False)
         scratch.replace(path)
 
 
-class Frames(Kept):
-    """Pictures drawn from the states, turned as LIBERO's protocols turn them: to the bit what an evaluation shows."""
+class SimImages(ImageCache):
+    """Images rendered from the states, rotated as LIBERO's protocols do: bit-identical to an evaluation's."""
 
-    def __init__(self, folder: Path, look: Look, options: EnvOptions) -> None:
+    def __init__(self, folder: Path, spec: ImageSpec, options: EnvOptions) -> None:
         """See `open_frames`, which finds the folder and the options."""
-        super().__init__(folder, look)
+        super().__init__(folder, spec)
         self.options = options
         self._painter: StateRenderer | None = None
 
     def make(self, demonstration: Demonstration) -> Array:
-        """Draw them, in the thread that draws."""
-        return DRAWING.call(lambda: self._draw(demonstration))
+        """Render the images, in the render thread."""
+        return RENDER_THREAD.call(lambda: self._render(demonstration))
 
-    def _draw(self, demonstration: Demonstration) -> Array:
+    def _render(self, demonstration: Demonstration) -> Array:
         painter = self._open()
         painter.open(demonstration.suite, demonstration.task)
         painter.place(fixtures_of(demonstration, painter))
         steps = np.asarray(self.steps(demonstration))
         joints = painter.joint_values(demonstration.states)
-        shown = joints if demonstration.seen_qpos is None else demonstration.seen_qpos
-        views = painter.render(shown[steps], joints[np.maximum(steps - 1, 0)], self.look.camera, self.look.drawn)
+        qpos = joints if demonstration.seen_qpos is None else demonstration.seen_qpos
+        views = painter.render(qpos[steps], joints[np.maximum(steps - 1, 0)], self.spec.camera, self.spec.render_size)
         return np.stack([self._finish(view) for view in views])
 
     def _finish(self, image: Array) -> Array:
         turned = np.ascontiguousarray(image[::-1, ::-1])
-        return model_image(turned, self.look.size, {"jpeg": self.look.jpeg, "filter": "lanczos3"})
+        return model_image(turned, self.spec.size, {"jpeg": self.spec.jpeg, "filter": "lanczos3"})
 
     def _open(self) -> StateRenderer:
         from ...envs.libero.sim.restored import StateRenderer
 
         if self._painter is None:
             self._painter = StateRenderer(self.options)
-            DRAWING.at_exit(self._free)
+            RENDER_THREAD.at_exit(self._free)
         return self._painter
 
     def close(self) -> None:
-        """Free what GL holds."""
+        """Free GL resources."""
         if self._painter is not None:
-            DRAWING.call(self._free)
+            RENDER_THREAD.call(self._free)
 
     def _free(self) -> None:
         if self._painter is not None:
@@ -158,45 +166,49 @@ class Frames(Kept):
 
 
 def fixtures_of(demonstration: Demonstration, restored: StateRestorer) -> Mapping[str, Sequence[float]]:
-    """Where a demonstration's fixtures stood: as it says, or as its model has them. `restored` has its task open."""
+    """Fixture poses of a demonstration, from its facts or else its model. `restored` has its task open."""
     if "fixtures" in demonstration.facts:
         return demonstration.facts["fixtures"]
     try:
         return restored.fixtures_in(demonstration.model)
     except (ElementTree.ParseError, ValueError) as error:
-        raise DataError(f"{demonstration.key}: its model_file is no model of MuJoCo: {error}") from None
+        raise DataError(f"{demonstration.key}: its model_file is not a MuJoCo model: {error}") from None
 
 
-def open_frames(folder: Path, look: Look, assets: str = "standin") -> Frames:
-    """The pictures under a look, drawn with an asset pack (`standin`, `official` or a folder), below a folder for all.
+def open_sim_images(folder: Path, spec: ImageSpec, assets: str = "standin") -> SimImages:
+    """Images rendered with an asset pack (`standin`, `official` or a folder), cached below `folder`.
 
-    Raises SuiteError, MissingRequirementError where nothing can be drawn here and some pictures would have to be.
+    Raises SuiteError, MissingRequirementError if rendering is impossible here.
     """
     pack = suites.get("libero_object").resolve_assets(assets)
     options = EnvOptions(assets=pack.path, gl=choose_gl(), cache=str(cache_home()))
-    return Frames(folder / f"{look.name}-{pack.fingerprint}", look, options)
+    return SimImages(folder / f"{spec.name}-{pack.fingerprint}", spec, options)
 
 
-def make_all(
-    pictures: Kept, demonstrations: Iterable[Demonstration], *, workers: int, report: Callable[[int], None] = lambda made: None
+def render_all(
+    images: ImageCache,
+    demonstrations: Iterable[Demonstration],
+    *,
+    workers: int,
+    report: Callable[[int], None] = lambda count: None,
 ) -> int:
-    """Make whatever the demonstrations lack, those of a task at a time in each of `workers` processes.
+    """Render missing images in `workers` processes, one task at a time each.
 
-    Returns the number of pictures made; `report` is called with that of every task that is done.
+    Returns the number of images rendered; `report` is called with that of every finished task.
     """
     tasks: dict[tuple[str, str], list[Demonstration]] = {}
-    for demonstration in pictures.missing(demonstrations):
+    for demonstration in images.missing(demonstrations):
         tasks.setdefault((demonstration.suite, demonstration.task), []).append(demonstration)
-    made = 0
+    count = 0
     with ProcessPoolExecutor(workers, get_context("spawn"), die_with_parent) as pool:
-        for job in as_completed([pool.submit(_make, pictures, lacking) for lacking in tasks.values()]):
-            made += job.result()
+        for job in as_completed([pool.submit(_make, images, missing) for missing in tasks.values()]):
+            count += job.result()
             report(job.result())
-    return made
+    return count
 
 
-def _make(pictures: Kept, lacking: Sequence[Demonstration]) -> int:
-    """In a process of its own: several worlds in one process are slower, and cost each its memory."""
-    made = sum(len(pictures.get(demonstration)) for demonstration in lacking)
-    pictures.close()
-    return made
+def _make(images: ImageCache, missing: Sequence[Demonstration]) -> int:
+    """Runs in its own process: several environments in one process are slower and each takes memory."""
+    count = sum(len(images.get(demonstration)) for demonstration in missing)
+    images.close()
+    return count

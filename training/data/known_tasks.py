@@ -1,4 +1,4 @@
-"""Which of LIBERO's tasks and suites a data set of others is of, told by names and instructions."""
+"""Mapping of third-party data sets to LIBERO's suites and tasks, by names and instructions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LIBERO = (*suites.LIBERO, "libero_90")
 
 
 def instruction_of(task: str) -> str | None:
-    """The instruction of LIBERO's task of that name; None where there is none."""
+    """Instruction of LIBERO's task of that name; None for an unknown task."""
     return next((_instructions(suite)[task] for suite in LIBERO if task in _instructions(suite)), None)
 
 
@@ -27,16 +27,16 @@ def is_task(suite: str, task: str) -> bool:
 
 
 def suite_of(name: str, tasks: Iterable[str] = (), instructions: Iterable[str] = ()) -> str:
-    """The suite that a folder is of, by its name (`libero_object_no_noops` is libero_object) or by what is in it.
+    """Suite of a folder, by its name (`libero_object_no_noops` is libero_object) or its contents.
 
     Args:
-        name: of the folder.
-        tasks: names of tasks that are in it.
-        instructions: instructions that are in it.
+        name: name of the folder.
+        tasks: names of tasks in it.
+        instructions: instructions in it.
 
     Returns:
-        The suite of LIBERO whose name the folder's begins with and that has all those tasks and instructions, else the only
-        one that has them; the folder's name where there is none.
+        The LIBERO suite that has all those tasks and instructions and whose name starts the folder's, else the only suite that
+        has them, else the folder's name.
     """
     tasks, instructions = set(tasks), set(instructions)
     known = [s for s in LIBERO if tasks <= set(_instructions(s)) and instructions <= set(_instructions(s).values())]

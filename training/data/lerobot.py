@@ -1,4 +1,4 @@
-"""Reads LeRobot-format data sets (2.0, 2.1 and 3.0) from a folder: parquet tables; `stored` has their pictures.
+"""Reads LeRobot-format data sets (2.0, 2.1 and 3.0) from a folder: parquet tables; `stored_images` reads their images.
 
 Through pyarrow, not through the package `lerobot`: that one holds back huggingface_hub below version 1, which
 `transformers` 5 does not work with, and brings 80 packages. What the tables, the metadata and the videos say of an episode is
@@ -28,9 +28,9 @@ VERSIONS = ("v2.0", "v2.1", "v3.0")
 ACTIONS = ("action", "actions")
 STATES = ("observation.state", "state")
 WRIST = re.compile(r"wrist|hand|gripper|image_?2$", re.IGNORECASE)
-"""Columns of cameras that move with the hand."""
+"""Names of cameras that move with the gripper."""
 MAIN = ("primary", "image", "agentview", "agentview_rgb", "agentview_image")
-"""Last parts of the names of columns that show what LIBERO's main camera does."""
+"""Last parts of column names that denote the main camera."""
 
 
 class Feature(TypedDict):
@@ -40,7 +40,7 @@ class Feature(TypedDict):
 
 
 class Info(TypedDict, total=False):
-    """`meta/info.json`, as far as it is read here."""
+    """The parts of `meta/info.json` that are read here."""
 
     features: Required[dict[str, Feature]]
     data_path: Required[str]
@@ -57,27 +57,27 @@ class LeRobotSet:
     info: Mapping[str, Any]
     """`meta/info.json`."""
     suite: str
-    """Under which its statistics go."""
+    """Suite of its statistics."""
 
     @property
-    def pictures(self) -> list[str]:
-        """Names of the columns that hold pictures."""
+    def image_columns(self) -> list[str]:
+        """Names of the image columns."""
         return [name for name, feature in self.info["features"].items() if feature["dtype"] in ("image", "video")]
 
     def column(self, wanted: tuple[str, ...]) -> str | None:
-        """The first of those names that the set has."""
+        """The first of those columns that the set has."""
         return next((name for name in wanted if name in self.info["features"]), None)
 
     def camera(self, wanted: str = "primary") -> str:
-        """The column of a camera's pictures.
+        """The column of a camera's images.
 
         Args:
-            wanted: a column's name; `primary`: the one that does not move with the hand; `wrist`: the one that does.
+            wanted: a column's name; `primary`: the one that does not move with the gripper; `wrist`: the one that does.
 
         Raises:
-            DataError: there is none, or there are several and none is called as the main camera usually is.
+            DataError: no such camera, or several candidates without a usual name.
         """
-        if wanted in (found := self.pictures):
+        if wanted in (found := self.image_columns):
             return wanted
         if wanted in ("primary", "wrist"):
             fitting = [name for name in found if bool(WRIST.search(name.rpartition(".")[2])) == (wanted == "wrist")]
@@ -85,13 +85,13 @@ class LeRobotSet:
             if len(usual) == 1:
                 return usual[0]
             if fitting:
-                raise DataError(f"{self.folder} has several cameras; name one: --camera {' or --camera '.join(fitting)}")
-        raise DataError(f"{self.folder} has no pictures {wanted}; it has {', '.join(found) or 'none'}")
+                raise DataError(f"{self.folder} has several cameras. Choose one: --camera {' or --camera '.join(fitting)}")
+        raise DataError(f"{self.folder} has no image column {wanted!r}; known: {', '.join(found) or 'none'}")
 
     def demonstrations(self) -> Iterator[Demonstration]:
-        """All episodes, as they are stored, in order; one whose instruction changes comes in parts.
+        """All episodes in order, as stored; one whose instruction changes is split.
 
-        Raises DataError for a set without actions or instructions, or with rows that do not fit its metadata.
+        Raises DataError for a set without actions or instructions, or with rows that contradict its metadata.
         """
         import pyarrow.parquet as parquet
 
@@ -113,7 +113,7 @@ class LeRobotSet:
                 seen.add(episode)
                 yield from found
         if not seen:
-            raise DataError(f"{self.folder} has no episode under data/: was the set downloaded as a whole?")
+            raise DataError(f"{self.folder} has no episodes under data/. Was the set downloaded completely?")
 
     def _episode(self, episode: int, rows: Any, action: str, state: str | None, tasks: Mapping[int, str]) -> list[Demonstration]:
         actions = _matrix(rows[action])
@@ -146,11 +146,11 @@ class LeRobotSet:
         )
 
     def _check(self, episode: int, rows: Any) -> None:
-        """Hold rows against frame numbers, times and the metadata's length. Raises ValueError naming episode and numbers."""
+        """Compare rows with frame numbers, times and the metadata's length. Raises ValueError naming episode and numbers."""
         count = len(rows)
-        said = self._meta.get(episode, {}).get("length")
-        if said is not None and int(said) != count:
-            raise ValueError(f"episode {episode} has {count} rows; the metadata say {said}")
+        length = self._meta.get(episode, {}).get("length")
+        if length is not None and int(length) != count:
+            raise ValueError(f"episode {episode} has {count} rows; the metadata state {length}")
         for name, every, most in (("frame_index", 1.0, 0.0), ("timestamp", 1.0 / self.fps, 0.5 / self.fps)):
             if name in rows.column_names:
                 found = np.asarray(rows[name].combine_chunks().to_numpy(zero_copy_only=False), np.float64).reshape(count, -1)[
@@ -168,7 +168,7 @@ class LeRobotSet:
 
     @cached_property
     def tasks(self) -> Mapping[int, str]:
-        """Number of a task -> its instruction. Raises DataError for a set without."""
+        """Task index -> instruction. Raises DataError for a set without instructions."""
         with _naming(self.folder / "meta"):
             return self._tasks()
 
@@ -180,13 +180,13 @@ class LeRobotSet:
             import pandas as pd
 
             frame = pd.read_parquet(table)
-            frame = frame if "task" in frame else frame.rename_axis("task").reset_index()  # LeRobot writes it as the index
+            frame = frame if "task" in frame else frame.rename_axis("task").reset_index()  # LeRobot stores it as the index
             return {int(index): str(name) for name, index in zip(frame["task"], frame["task_index"], strict=True)}
-        raise DataError(f"{self.folder} has no meta/tasks.jsonl and no meta/tasks.parquet: no instructions")
+        raise DataError(f"{self.folder} has no instructions: meta/tasks.jsonl and meta/tasks.parquet not found")
 
     @cached_property
     def _meta(self) -> Mapping[int, Mapping[str, Any]]:
-        """Episode -> what the metadata say of it, but for statistics. Read once: there may be thousands of episodes."""
+        """Episode -> its metadata without statistics. Read once: there may be thousands of episodes."""
         import pyarrow.parquet as parquet
 
         lines, found = self.folder / "meta" / "episodes.jsonl", list[dict[str, Any]]()
@@ -202,12 +202,12 @@ class LeRobotSet:
             return {int(row["episode_index"]): row for row in found}
 
     def where(self, episode: int, camera: str = "") -> dict[str, Any]:
-        """What the paths in `info` are filled in with for an episode, and from when to when its video is (s; None: all of it)."""
+        """Values for the path templates in `info` for an episode, and the time range of its video (s; None: all of it)."""
         if "episode_chunk" in self.info["data_path"]:
             values = {"episode_index": episode, "episode_chunk": episode // max(1, self.info.get("chunks_size", 1000))}
             return {**values, "video_key": camera, "from_s": None, "to_s": None}
         if episode not in self._meta:
-            raise DataError(f"{self.folder}/meta/episodes says nothing of episode {episode}")
+            raise DataError(f"{self.folder}/meta/episodes has no episode {episode}")
         row, part = self._meta[episode], f"videos/{camera}" if camera else "data"
         with _naming(self.folder / "meta" / "episodes"):
             values = {"chunk_index": int(row[f"{part}/chunk_index"]), "file_index": int(row[f"{part}/file_index"])}
@@ -217,11 +217,11 @@ class LeRobotSet:
         return {**values, "video_key": camera, **times}
 
     def file(self, kind: Literal["data_path", "video_path"], where: Mapping[str, Any]) -> Path:
-        """A file of the set. Raises DataError for a path that leads out of it, or has places that are not filled in."""
+        """A file of the set. Raises DataError for a path outside the set, or with unknown placeholders."""
         try:
             return inside(self.folder, PLACE.sub(lambda found: format(where[found[1]], found[2] or ""), self.info[kind]))
         except (KeyError, ValueError, TypeError) as error:
-            raise DataError(f"{self.folder}: {kind} in meta/info.json names no file of the set: {error}") from None
+            raise DataError(f"{self.folder}: {kind} in meta/info.json is not a file of the set: {error}") from None
 
 
 def is_lerobot(folder: Path) -> bool:
@@ -230,7 +230,7 @@ def is_lerobot(folder: Path) -> bool:
 
 
 def open_lerobot(folder: Path, suite: str) -> LeRobotSet:
-    """The data set in that folder. Raises DataError where there is none, or of a version that is not known."""
+    """The data set in that folder. Raises DataError for a missing set or an unknown version."""
     import msgspec
 
     try:
@@ -239,9 +239,9 @@ def open_lerobot(folder: Path, suite: str) -> LeRobotSet:
         if version.startswith(VERSIONS):
             msgspec.convert(info, Info)
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{folder} is no LeRobot data set (meta/info.json: {type(error).__name__}: {error})") from None
+        raise DataError(f"{folder} is not a LeRobot data set (meta/info.json: {type(error).__name__}: {error})") from None
     if not version.startswith(VERSIONS):
-        raise DataError(f"{folder} is in LeRobot's format {version}; known are {', '.join(VERSIONS)}")
+        raise DataError(f"{folder} has LeRobot format {version}; known: {', '.join(VERSIONS)}")
     return LeRobotSet(folder, info, suite)
 
 

@@ -1,4 +1,4 @@
-"""Demonstrations from wherever they are: ours, LIBERO's own HDF5 sets and others of their layout, LeRobot sets."""
+"""Readers of demonstrations: nora-bench's, LIBERO's HDF5 files and others of their layout, LeRobot sets."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ...envs.types import Array
 from ...harness.errors import InputError
 from .conventions import Gripper, with_command
 from .demonstrations import DataError, Demonstration, read_files, task_files
-from .images import Frames, Kept, Look, open_frames
+from .images import ImageCache, ImageSpec, SimImages, open_sim_images
 from .known_tasks import LIBERO, is_task, suite_of
 from .lerobot import LeRobotSet, is_lerobot, open_lerobot
-from .stored_images import Recorded, Stored, seen_before
+from .stored_images import Hdf5Images, LeRobotImages, seen_before
 
 CAMERAS = ("primary", "wrist")
 
@@ -26,53 +26,53 @@ class Data:
     sets: Mapping[Path, LeRobotSet]
     """Folder -> LeRobot set."""
     notes: tuple[str, ...]
-    """What was concluded about sets of others, to be told."""
+    """Conventions inferred from third-party sets, for the plan."""
 
     def noted(self) -> dict[str, str]:
-        """The notes as a line of a plan."""
+        """The notes, as a line of a plan."""
         return {"note": "; ".join(self.notes)} if self.notes else {}
 
-    def pictures(self, folder: Path, look: Look, assets: str, camera: str | None = None) -> Kept:
-        """Where their pictures come from: drawn from the states where it is known where everything stood, else those they bring.
+    def images(self, folder: Path, spec: ImageSpec, assets: str, camera: str | None = None) -> ImageCache:
+        """Where their images come from: drawn from the states where it is known where everything stood, else those they bring.
 
         Args:
-            folder: for all pictures that are made.
+            folder: for all images that are made.
             look: how they are made.
             assets: what drawn ones are drawn with.
-            camera: column of LeRobot sets; None: that of the look's camera.
+            camera: column of LeRobot sets; None: that of the spec's camera.
 
         Raises:
-            DataError: some have no pictures, naming one. SuiteError, MissingRequirementError: nothing can be drawn here.
+            DataError: some have no images, naming one. SuiteError, MissingRequirementError: nothing can be drawn here.
         """
-        others = [d for d in self.demonstrations if not self._of_set(d)]
-        if others and look.camera not in CAMERAS:
-            raise InputError(f"--camera {look.camera}: {' or '.join(CAMERAS)}, but for columns of LeRobot sets")
-        stored = {place: Stored(folder, look, found, camera) for place, found in self.sets.items()}
+        others = [d for d in self.demonstrations if not self._set_of(d)]
+        if others and spec.camera not in CAMERAS:
+            raise InputError(f"--camera {spec.camera}: {' or '.join(CAMERAS)}, but for columns of LeRobot sets")
+        stored = {place: LeRobotImages(folder, spec, found, camera) for place, found in self.sets.items()}
         for demonstration in self.demonstrations:
-            if place := self._of_set(demonstration):
+            if place := self._set_of(demonstration):
                 stored[place].check(demonstration)
         for demonstration in others:
             if demonstration.source:
                 _check(demonstration)
-        return AnyPictures(folder, look, stored, open_frames(folder, look, assets) if any(map(is_drawn, others)) else None)
+        return AnyImages(folder, spec, stored, open_sim_images(folder, spec, assets) if any(map(can_render, others)) else None)
 
-    def _of_set(self, demonstration: Demonstration) -> Path | None:
-        """Folder of the LeRobot set that it is of."""
+    def _set_of(self, demonstration: Demonstration) -> Path | None:
+        """Folder of its LeRobot set."""
         return demonstration.source.place if demonstration.source and demonstration.source.place in self.sets else None
 
 
-class AnyPictures(Kept):
-    """Pictures of demonstrations from several places; see `Data.pictures`."""
+class AnyImages(ImageCache):
+    """Images of demonstrations from several sources; see `Data.images`."""
 
-    def __init__(self, folder: Path, look: Look, stored: Mapping[Path, Stored], drawn: Frames | None) -> None:
-        super().__init__(drawn.folder if drawn else folder, look)
-        self._stored, self._drawn, self._recorded = stored, drawn, Recorded(folder, look)
+    def __init__(self, folder: Path, spec: ImageSpec, stored: Mapping[Path, LeRobotImages], rendered: SimImages | None) -> None:
+        super().__init__(rendered.folder if rendered else folder, spec)
+        self._stored, self._rendered, self._recorded = stored, rendered, Hdf5Images(folder, spec)
 
-    def of(self, demonstration: Demonstration) -> Kept:
-        """Where one's come from."""
+    def of(self, demonstration: Demonstration) -> ImageCache:
+        """Image source of a demonstration."""
         if demonstration.source and demonstration.source.place in self._stored:
             return self._stored[demonstration.source.place]
-        return self._drawn if self._drawn and is_drawn(demonstration) else self._recorded
+        return self._rendered if self._rendered and can_render(demonstration) else self._recorded
 
     def path(self, demonstration: Demonstration) -> Path:
         return self.of(demonstration).path(demonstration)
@@ -81,29 +81,29 @@ class AnyPictures(Kept):
         return self.of(demonstration).make(demonstration)
 
     def close(self) -> None:
-        """Free what GL holds."""
-        if self._drawn:
-            self._drawn.close()
+        """Free GL resources."""
+        if self._rendered:
+            self._rendered.close()
 
 
-def is_drawn(demonstration: Demonstration) -> bool:
-    """Whether it is known where everything stood, so that pictures can be drawn from its states."""
+def can_render(demonstration: Demonstration) -> bool:
+    """Whether fixture poses are known, so that images can be rendered from its states."""
     return "fixtures" in demonstration.facts or bool(demonstration.model)
 
 
 def _check(demonstration: Demonstration) -> None:
-    """Raises DataError where an HDF5 file of others has no pictures that can be drawn or used."""
-    place, drawn = demonstration.source and demonstration.source.place, is_drawn(demonstration)
-    if drawn and not is_task(demonstration.suite, demonstration.task):
+    """Raise DataError for a third-party HDF5 file whose images can be neither rendered nor used."""
+    place, rendered = demonstration.source and demonstration.source.place, can_render(demonstration)
+    if rendered and not is_task(demonstration.suite, demonstration.task):
         raise DataError(
-            f"{place}: {demonstration.suite} has no task {demonstration.task}, so no picture can be drawn. Call the file after "
+            f"{place}: {demonstration.suite} has no task {demonstration.task}, so images cannot be rendered. Name the file after "
             f"its task and the folder after its suite ({', '.join(LIBERO)}): nora-bench list tasks --suite libero_object"
         )
-    if not drawn and not seen_before(demonstration):
+    if not rendered and not seen_before(demonstration):
         raise DataError(
-            f"{place} has no attribute model_file, so that it is not known where fixtures stood and no picture can be drawn; and "
-            "the pictures in it are not shown to be of before each action. Take the files that it was made of: "
-            "nora-bench train regenerate --data ORIGINAL --out no_noops"
+            f"{place} has no attribute model_file, so fixture poses are unknown and images cannot be rendered; and its "
+            "stored images may follow the actions. Use the original files. Type: "
+            "nora-bench data regenerate --data ORIGINAL --out no_noops"
         )
 
 
@@ -112,12 +112,12 @@ def read(folders: Sequence[Path], *, gripper: Gripper | None = None, model: bool
 
     Args:
         folders: LeRobot sets; other folders are searched for HDF5 files.
-        gripper: what the last number of an action is in sets of others; None: what its values can only mean.
+        gripper: meaning of an action's last number in third-party sets; None: inferred from its values.
         model: see `demonstrations.read_file`.
-        most: at most so many of each task.
+        most: maximum number per task.
 
     Raises:
-        DataError: a folder without demonstrations; actions that are not what nora-bench trains on, or cannot be told.
+        DataError: a folder without demonstrations; actions of another or an undetermined convention.
     """
     found: list[Demonstration] = []
     sets: dict[Path, LeRobotSet] = {}
@@ -129,7 +129,7 @@ def read(folders: Sequence[Path], *, gripper: Gripper | None = None, model: bool
         else:
             rows = list(read_files(task_files([folder]), model=model))
         if not rows:
-            raise DataError(f"{folder} holds no demonstration")
+            raise DataError(f"{folder} contains no demonstrations")
         own = [demonstration for demonstration in rows if demonstration.source is None]
         others, note = [d for d in rows if d.source], ""
         if others:
@@ -140,25 +140,25 @@ def read(folders: Sequence[Path], *, gripper: Gripper | None = None, model: bool
 
 
 def read_folders(folders: Sequence[Path], *, gripper: Gripper | None = None) -> Iterator[Demonstration]:
-    """The demonstrations alone; see `read`."""
+    """Only the demonstrations; see `read`."""
     yield from read(folders, gripper=gripper).demonstrations
 
 
 def named(demonstrations: Sequence[Demonstration], folder: Path) -> list[Demonstration]:
-    """The same under the suite whose instructions they have, where a LeRobot set's folder is called after it."""
+    """The demonstrations under the suite that their instructions and the name of the LeRobot set's folder indicate."""
     suite = suite_of(folder.resolve().name, instructions=[d.instruction for d in demonstrations])
     return [replace(d, suite=suite) if d.suite.startswith(suite) else d for d in demonstrations]
 
 
 def no_sets(folders: Iterable[Path], what: str) -> None:
-    """Raises DataError for a LeRobot set, which the command cannot use; `what` says why, after `which`."""
+    """Raise DataError for a LeRobot set, which the command cannot use; `what` gives the reason, after `which`."""
     for folder in folders:
         if is_lerobot(folder):
             raise DataError(f"{folder} is a LeRobot set, which {what}")
 
 
 def _first(demonstrations: Sequence[Demonstration], most: int | None) -> list[Demonstration]:
-    """At most so many of each task of a folder."""
+    """At most `most` demonstrations of each task of a folder."""
     counts: dict[tuple[str, str], int] = {}
     kept = []
     for demonstration in demonstrations:

@@ -1,6 +1,6 @@
-"""Where things are at each step of a demonstration, read off its states: what the auxiliary losses ask for.
+"""Targets of the auxiliary losses: object positions at each step of a demonstration, from its states.
 
-Training only; a policy never sees any of it.
+Training only; a policy never receives them.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ...envs.types import Array
 from .demonstrations import DataError, Demonstration
 
 KINDS = 64
-"""Most kinds of things that are told apart."""
+"""Maximum number of object categories."""
 FACTS = 16
-"""Most numbers that are asked of the prompt's last token."""
+"""Maximum number of values predicted from the prompt's last token."""
 THINGS = 24
-"""Most things per scene."""
+"""Maximum number of objects per scene."""
 REACH = 0.2
-"""Metres that count as 1 among the facts."""
+"""Metres per unit of the facts."""
 FINGER = 0.04
 """Opening of one finger, m."""
 HAND = "hand"
@@ -34,42 +34,42 @@ CATEGORIES = (
     *("microwave", "milk", "moka_pot", "orange_juice", "plate", "porcelain_mug", "red_coffee_mug", "salad_dressing"),
     *("tomato_sauce", "white_cabinet", "white_yellow_mug", "wine_bottle", "wine_rack", "wooden_cabinet"),
 )
-"""What is told apart, in the order of the auxiliary head."""
+"""Categories, in the order of the auxiliary head."""
 
 
 @dataclass(frozen=True, slots=True)
-class Targets:
-    """What is known of the scenes of a batch."""
+class SceneTargets:
+    """Object positions in the scenes of a batch."""
 
     places: Array
-    """[B, things, 2] float32: row and column in the picture, 0 to 1; NaN where a thing is not in it."""
+    """[B, things, 2] float32: row and column in the image, 0 to 1; NaN for padding."""
     kinds: Array
-    """[B, things] int64 kind of each thing, below KINDS."""
+    """[B, things] int64 category of each object, below KINDS."""
     facts: Array
-    """[B, at most FACTS] float32, of the order of 1; NaN where there is none."""
+    """[B, at most FACTS] float32, of the order of 1; NaN where undefined."""
 
 
 @dataclass(frozen=True, slots=True)
-class Camera:
-    """A fixed camera: where it is, its axes as columns (right, up, backwards), and its field of view in degrees."""
+class SceneCamera:
+    """A fixed camera: position, axes as columns (right, up, backwards), field of view in degrees."""
 
     position: Array
     axes: Array
     fovy: float
 
     def place(self, points: Array) -> Array:
-        """[..., 2] row and column, 0 to 1, in a square picture that is turned as LIBERO's protocols turn it."""
+        """[..., 2] row and column, 0 to 1, in a square image, rotated as LIBERO's protocols do."""
         right, up, back = np.moveaxis((points - self.position) @ self.axes, -1, 0)
         focal = 0.5 / np.tan(np.radians(self.fovy) / 2)
         return np.stack([0.5 + focal * up / back, 0.5 + focal * right / back], axis=-1)
 
 
-def camera_of(model: str, name: str = "agentview") -> Camera:
-    """A camera of a MuJoCo model (XML). Raises DataError where it has none of that name."""
+def camera_of(model: str, name: str = "agentview") -> SceneCamera:
+    """A camera of a MuJoCo model (XML). Raises DataError for an unknown name."""
     try:
         found = next((c for c in ElementTree.fromstring(model).iter("camera") if c.get("name") == name), None)
     except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise DataError(f"the demonstration's model is no XML: {error}") from None
+        raise DataError(f"the demonstration's model is not XML: {error}") from None
     if found is None:
         raise DataError(f"the demonstration's model has no camera {name}")
     try:
@@ -77,8 +77,8 @@ def camera_of(model: str, name: str = "agentview") -> Camera:
     except ValueError:
         position = quaternion = fovy = np.zeros(0)
     if (position.shape, quaternion.shape, fovy.shape) != ((3,), (4,), (1,)) or not np.linalg.norm(quaternion) > 0:
-        raise DataError(f"the demonstration's model does not say where its camera {name} stands")
-    return Camera(position, _axes(quaternion / np.linalg.norm(quaternion)), float(fovy[0]))
+        raise DataError(f"the demonstration's model has no valid pose of camera {name}")
+    return SceneCamera(position, _axes(quaternion / np.linalg.norm(quaternion)), float(fovy[0]))
 
 
 def _axes(q: Array) -> Array:
@@ -92,11 +92,11 @@ def _axes(q: Array) -> Array:
     )
 
 
-def targets(demonstration: Demonstration, camera: Camera) -> Targets:
-    """For every step: places of hand and things in the picture, and ten facts.
+def targets(demonstration: Demonstration, camera: SceneCamera) -> SceneTargets:
+    """Per step: image positions of gripper and objects, and ten facts.
 
-    The facts, in units of REACH: the hand above the lowest point of its way, the fingers' opening (-1 to 1), and from the
-    hand to the first and the second thing that the task is about.
+    The facts, in units of REACH: the gripper above the lowest point of its path, the fingers' opening (-1 to 1), and the vectors
+    from the gripper to the task's first and second object of interest.
     """
     things = positions(demonstration)
     hand = demonstration.robot_states[:, 2:5]
@@ -109,11 +109,27 @@ def targets(demonstration: Demonstration, camera: Camera) -> Targets:
     fingers = demonstration.robot_states[:, :1] / (FINGER / 2) - 1
     away = [(things[name] - hand) / REACH for name in pair_of(demonstration, things)] or [np.full((len(hand), 6), np.nan)]
     facts = np.concatenate([(hand - centre) / REACH, fingers, *away], axis=1)
-    return Targets(places, kinds, np.clip(facts, -4, 4).astype(np.float32))
+    return SceneTargets(places, kinds, np.clip(facts, -4, 4).astype(np.float32))
+
+
+def require_scenes(demonstrations: Sequence[Demonstration]) -> None:
+    """Raise DataError where demonstrations lack the object positions that the auxiliary losses need; names the remedy."""
+    lacking = [d for d in demonstrations if not ({"columns", "fixtures"} <= d.facts.keys() and d.robot_states.shape[1] >= 5)]
+    if not lacking:
+        return
+    sources = [d.source for d in lacking if d.source and d.model]
+    regenerate = (
+        f"Type: nora-bench data regenerate --data {sources[0].place.parent} --out no_noops, and train on no_noops; or take"
+    )
+    raise DataError(
+        "the recipe's auxiliary losses (detection_weight, regression_weight) need demonstrations with object positions; "
+        f"{len(lacking)} of {len(demonstrations)} have none, such as {lacking[0].key}. {regenerate if sources else 'Take'} "
+        "a recipe without these losses: --recipe nano-plain"
+    )
 
 
 def positions(demonstration: Demonstration) -> dict[str, Array]:
-    """Thing -> [steps, 3] m, world: what can be moved by its state, fixtures where they stand."""
+    """Object -> [steps, 3] m, world frame: movable objects from the states, fixtures from their poses."""
     out: dict[str, Array] = {}
     for joint, column in demonstration.facts["columns"].items():
         name = joint.removesuffix("_joint0")
@@ -125,30 +141,30 @@ def positions(demonstration: Demonstration) -> dict[str, Array]:
 
 
 def pair_of(demonstration: Demonstration, things: Iterable[str]) -> list[str]:
-    """The two of those things that the demonstration's task is about; none where it is unknown."""
+    """The task's two objects of interest; empty for an unknown task."""
     return _wanted(demonstration.suite, demonstration.task, tuple(things))
 
 
 def _category(name: str) -> int:
-    """Index of a thing's category; what is not known counts as the last one plus one."""
+    """Index of an object's category; unknown ones share the index after the last."""
     category = re.sub(r"_\d+$", "", name)
     return CATEGORIES.index(category) if category in CATEGORIES else len(CATEGORIES)
 
 
 @cache
 def _wanted(suite: str, task: str, things: Sequence[str]) -> list[str]:
-    """The two things that the task is about, by its own list (once more the last, where there is one); none where unknown."""
+    """The first two objects of interest of the task file (a single one twice); empty for an unknown task."""
     from ...envs.libero.sim.install import libero_root
 
     return words_of(libero_root() / "bddl_files" / suite / f"{task}.bddl", things)
 
 
 def words_of(file: Path, things: Sequence[str]) -> list[str]:
-    """The two of those things that a task file (BDDL) lists first. Raises DataError for a file that cannot be read."""
+    """The objects that a task file (BDDL) lists first, two or none. Raises DataError for an unreadable file."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} is no task file: {error}") from None
+        raise DataError(f"{file} cannot be read as a task file: {error}") from None
     listed = re.search(r"\(:obj_of_interest\s+([^)]*)\)", text)
     names = [thing for word in (listed[1].split() if listed else []) for thing in things if word.startswith(thing)]
     return (names + names[-1:])[:2] if len(names) < 2 else names[:2]

@@ -1,4 +1,4 @@
-"""Fitting the FAST action tokenizer on demonstrations, and saying how good it is."""
+"""Chunks to fit the FAST action tokenizer on, and its reconstruction error."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from .demonstrations import DataError, Demonstration
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """How a tokenizer does on chunks that it was not fitted on."""
+class TokenizerReport:
+    """Reconstruction error of a tokenizer on chunks."""
 
     chunks: int
     tokens_mean: float
     """Per chunk."""
     tokens_max: int
     rmse: float
-    """Root mean square of decoded less true actions, normalised units."""
+    """Root mean square error of decoded actions, normalised units."""
     worst: float
-    """Largest such difference."""
+    """Largest absolute error."""
     bad: int
     """Chunks that do not decode to status `ok`, encoded as released."""
     cut: int
-    """Chunks with a coefficient outside the fit: as labels they are cut."""
+    """Chunks with a coefficient outside the fitted range, truncated when used as labels."""
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able."""
@@ -40,15 +40,15 @@ class Report:
 def all_chunks(
     demonstrations: Iterable[Demonstration], stats: Mapping[str, NormStats], chunking: Chunking, *, clip: bool = True
 ) -> Array:
-    """[chunks, length, action size] float32: those that begin at every step of every demonstration, normalised."""
+    """[chunks, length, action size] float32, normalised: the chunks that begin at every step of every demonstration."""
     cuts = (normalised_chunks(d, range(len(d)), stats, chunking, clip=clip).actions for d in demonstrations)
-    found = [actions for actions in cuts if len(actions)]
-    if not found:
-        raise DataError("no chunk to fit on: there are no demonstrations, or every chunk touches a push")
-    return np.concatenate(found).astype(np.float32)
+    chunks = [actions for actions in cuts if len(actions)]
+    if not chunks:
+        raise DataError("no chunk to fit on: no demonstrations, or every chunk overlaps a push")
+    return np.concatenate(chunks).astype(np.float32)
 
 
-def examine(tokenizer: FastTokenizer, chunks: Array) -> Report:
+def examine(tokenizer: FastTokenizer, chunks: Array) -> TokenizerReport:
     """Encode and decode chunks [chunks, length, action size]."""
     tokens: Sequence[Sequence[int]] = tokenizer.encode(chunks)
     decoded = tokenizer.decode(tokens, chunks.shape[1], chunks.shape[2])
@@ -56,7 +56,7 @@ def examine(tokenizer: FastTokenizer, chunks: Array) -> Report:
     back = np.array([answer.actions for answer in decoded if answer.status == "ok"])
     error = (back - chunks[good]) if good.any() else np.full((1,), np.nan)
     lengths = [len(row) for row in tokens]
-    return Report(
+    return TokenizerReport(
         chunks=len(chunks),
         tokens_mean=float(np.mean(lengths)),
         tokens_max=max(lengths),

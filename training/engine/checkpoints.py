@@ -1,10 +1,10 @@
-"""A training run on disk: `step-000500/` folders that are whole or absent, each resumable and each a policy.
+"""Checkpoints of a training run: `step-000500/` folders, complete or absent, each resumable and each a policy.
 
-    OUT/step-000500/          what `--policy` loads, written by the objective's `export`
-    OUT/step-000500/training/ trained weights, optimiser, running average (safetensors) and progress.json
-    OUT/best.json             the best checkpoint so far and its score
+    OUT/step-000500/          the policy that `--policy` loads, written by the objective's `export`
+    OUT/step-000500/training/ trained weights, optimizer state, moving average (safetensors) and progress.json
+    OUT/best.json             step and score of the best checkpoint
 
-Weights and optimiser state are keyed by parameter name and gathered whole, so that a run may go on with another
+Weights and optimizer state are keyed by parameter name and gathered from all devices, so that a run can resume on another
 number of devices.
 """
 
@@ -25,20 +25,20 @@ from ...results.store.locking import hold
 from .config import TrainingError
 
 DDP, FSDP = "module.", "_fsdp_wrapped_module."
-"""What they put before the names of parameters."""
+"""Prefixes that they add to the names of parameters."""
 STATE = "training"
 BEST = "best.json"
 
 
 def folder_of(out: Path, step: int) -> Path:
-    """Where the checkpoint after `step` updates lies."""
+    """Folder of the checkpoint after `step` updates."""
     return out / f"step-{step:06d}"
 
 
 def steps(out: Path) -> list[int]:
-    """The steps of the whole checkpoints in a run's folder, ascending."""
-    found = out.glob(f"step-*/{STATE}/progress.json")
-    return sorted(int(path.parent.parent.name.removeprefix("step-")) for path in found)
+    """Steps of the complete checkpoints in a run's folder, ascending."""
+    paths = out.glob(f"step-*/{STATE}/progress.json")
+    return sorted(int(path.parent.parent.name.removeprefix("step-")) for path in paths)
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -56,16 +56,18 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise TrainingError(f"{path} cannot be read: {error}. Remove {path.parent.parent} to go on from an earlier one") from None
+        raise TrainingError(
+            f"{path} cannot be read: {error}. Remove {path.parent.parent} to resume from an earlier checkpoint"
+        ) from None
 
 
 def trained_names(module: nn.Module) -> list[str]:
-    """Names of the trainable parameters, each tied one once."""
+    """Names of the trainable parameters; tied ones once."""
     return [name for name, parameter in module.named_parameters() if parameter.requires_grad]
 
 
 def gather(module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """(weights, optimiser moments as `parameter/moment`), whole on the first process, whatever wraps the module."""
+    """(weights, optimizer moments as `parameter/moment`), gathered on the first process from any wrapper of the module."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
     weights: Any = get_model_state_dict(module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
@@ -75,23 +77,23 @@ def gather(module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[st
 
 
 def restore_weights(module: nn.Module, weights: dict[str, Any]) -> None:
-    """Put gathered weights back; those not among them stay."""
+    """Load gathered weights; parameters without one keep theirs."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 
     set_model_state_dict(module, weights, options=StateDictOptions(full_state_dict=True, strict=False))
 
 
 def restore_moments(module: nn.Module, optimizer: torch.optim.Optimizer, moments: dict[str, Tensor]) -> None:
-    """Put gathered moments of the optimiser back; a parameter that never had a gradient has none."""
+    """Load gathered optimizer moments; a parameter that never had a gradient has none."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, set_optimizer_state_dict
 
     state: dict[str, dict[str, Tensor]] = {}
     for key, value in moments.items():
         name, _, moment = key.rpartition("/")
         state.setdefault(name, {})[moment] = value
-    fresh = _optimizer_state(module, optimizer, cpu=False)  # asking for it gives every parameter moments
-    found: dict[str, Any] = {**fresh, "state": state}
-    set_optimizer_state_dict(module, optimizer, found, options=StateDictOptions(full_state_dict=True, strict=False))
+    fresh = _optimizer_state(module, optimizer, cpu=False)  # creates moments for every parameter
+    merged: dict[str, Any] = {**fresh, "state": state}
+    set_optimizer_state_dict(module, optimizer, merged, options=StateDictOptions(full_state_dict=True, strict=False))
     idle = fresh["state"].keys() - state.keys()
     for name, parameter in module.named_parameters():
         if name.replace(FSDP, "").removeprefix(DDP) in idle:
@@ -106,14 +108,14 @@ def _optimizer_state(module: nn.Module, optimizer: torch.optim.Optimizer, *, cpu
 
 
 def finish(building: Path, folder: Path) -> None:
-    """Give a wholly written checkpoint its name."""
+    """Rename a completely written checkpoint into place."""
     if folder.exists():
         shutil.rmtree(folder)
     building.rename(folder)
 
 
 def drop_old(out: Path, keep: int) -> None:
-    """Remove all but the newest checkpoints and the best one."""
+    """Remove all but the `keep` newest checkpoints and the best one."""
     best = read_best(out).get("step")
     for step in steps(out)[:-keep]:
         if step != best:
@@ -121,27 +123,27 @@ def drop_old(out: Path, keep: int) -> None:
 
 
 def read_best(out: Path) -> dict[str, Any]:
-    """Step and score of the best checkpoint; empty where none was evaluated."""
+    """Step and score of the best checkpoint; empty if none was evaluated."""
     path = out / BEST
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def note_best(out: Path, step: int, score: float) -> bool:
-    """Record an evaluated checkpoint where it is the best so far; whether it is (a tie goes to the later one)."""
+def record_best(out: Path, step: int, score: float) -> bool:
+    """Record an evaluated checkpoint if it is the best so far, and return whether it is; ties go to the later one."""
     if score < read_best(out).get("score", float("-inf")):
         return False
     (out / BEST).write_text(json.dumps({"step": step, "score": score}) + "\n", encoding="utf-8")
     return True
 
 
-FILE = ".lock"
+LOCK = ".lock"
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """The folder, made if need be, for this process alone. Raises TrainingError where another process has it."""
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Create the folder if needed and hold its lock. Raises TrainingError if another process holds it."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / FILE
+    path = folder / LOCK
     with path.open("w") as file:
         try:
             release = hold(file, path)

@@ -1,4 +1,4 @@
-"""A running average of the trained weights."""
+"""Exponential moving average of the trained weights."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from collections.abc import Iterator
 import torch
 
 
-class Average:
-    """Follows the trainable parameters of a module, wherever their pieces lie."""
+class EMA:
+    """Moving average of a module's trainable parameters, sharded as they are."""
 
     def __init__(self, module: torch.nn.Module, decay: float) -> None:
         self.module, self.decay = module, decay
         self.reset()
 
     def reset(self) -> None:
-        """Start from the weights in place."""
+        """Restart from the current weights."""
         self.values = [parameter.detach().clone() for parameter in self._trained()]
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take the weights in. Early on it forgets faster, so that the first weights do not stay in it."""
+        """Add the current weights. Early updates use a smaller decay, so that the initial weights fade out."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for value, parameter in zip(self.values, self._trained(), strict=True):
             value.lerp_(parameter.detach(), 1 - decay)
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """The module has the averaged weights meanwhile."""
+        """Swap the averaged weights into the module for the duration of the context."""
         self._swap()
         try:
             yield

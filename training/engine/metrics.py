@@ -1,25 +1,26 @@
-"""A training run's numbers: one JSON line per report, and the same as TensorBoard curves."""
+"""Metrics of a training run: JSON lines and TensorBoard curves."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from .data_loader import Feed
+from .data_loader import PrefetchLoader
 
 FILE = "metrics.jsonl"
 
 
-class Journal:
-    """Writes `metrics.jsonl` and, where tensorboard is installed, `tensorboard/` in a run's folder."""
+class MetricsLogger:
+    """Writes `metrics.jsonl` and, with tensorboard installed, `tensorboard/` in a run's folder."""
 
     def __init__(self, out: Path, step: int) -> None:
-        """Open it to go on after `step`: lines of later steps, which a run that was cut off left, are dropped."""
+        """Continue after `step`; lines of later steps, left by an interrupted run, are dropped."""
         out.mkdir(parents=True, exist_ok=True)
         self.path = out / FILE
         kept = [line for line in read(out) if line["step"] <= step]
@@ -47,7 +48,7 @@ class Journal:
 
 
 def read(out: Path) -> list[dict[str, Any]]:
-    """The reports of a run, a torn last line left out."""
+    """The reports of a run, without a torn last line."""
     path = out / FILE
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
     return [json.loads(line) for line in lines if line.endswith("\n")]
@@ -61,35 +62,34 @@ def _writer(folder: Path, step: int) -> Any:
     return SummaryWriter(str(folder), purge_step=step + 1 if step else None)
 
 
-class Tally:
-    """Sums over the updates since the last report."""
+class ThroughputMeter:
+    """Mean metrics and throughput since the last report."""
 
-    def __init__(self, feed: Feed) -> None:
-        self._feed = feed
+    def __init__(self, loader: PrefetchLoader) -> None:
+        self._loader = loader
         self.restart()
 
     def restart(self) -> None:
-        """Begin anew."""
+        """Reset the sums and the clock."""
         self._sums: dict[str, Tensor] = {}
-        self._updates, self._waited, self._start = 0, self._feed.waited, time.perf_counter()
+        self._updates, self._waited, self._start = 0, self._loader.waited, time.perf_counter()
 
-    def pause(self) -> float:
-        """A moment from which on time does not count, for `go_on`."""
-        return time.perf_counter()
-
-    def go_on(self, paused: float) -> None:
-        """Time counts again."""
-        self._start += time.perf_counter() - paused
+    @contextmanager
+    def excluded(self) -> Iterator[None]:
+        """Exclude the time spent in the context."""
+        start = time.perf_counter()
+        yield
+        self._start += time.perf_counter() - start
 
     def add(self, metrics: Mapping[str, Tensor]) -> None:
-        """Take one update's metrics in."""
+        """Add the metrics of one update."""
         self._updates += 1
         for name, value in metrics.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
 
     def numbers(self) -> dict[str, float]:
-        """Mean metrics, `updates_per_second`, and `waiting`, the share of the time spent on waiting for data."""
+        """Mean metrics, `updates_per_second`, and `waiting`, the share of time spent waiting for data."""
         seconds = time.perf_counter() - self._start
         means = {name: float(value) / self._updates for name, value in self._sums.items()}
-        speed = {"updates_per_second": self._updates / seconds, "waiting": (self._feed.waited - self._waited) / seconds}
+        speed = {"updates_per_second": self._updates / seconds, "waiting": (self._loader.waited - self._waited) / seconds}
         return {**means, **speed}

@@ -1,7 +1,7 @@
-"""What the loop asks of an objective and of its examples.
+"""Interfaces of the trainer: objective, loss and examples.
 
-An objective is a torch module: its `forward` turns a batch into a loss, its trainable parameters are what is trained, and
-`export` writes what `--policy FOLDER` loads. The loop does everything else.
+An objective is a torch module: `forward` turns a batch into a loss, its trainable parameters are trained, and `export` writes
+the policy that `--policy FOLDER` loads. The trainer does everything else.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from ...envs.types import Array
-from .config import LoopSettings
+from .config import TrainConfig
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What a batch costs."""
+    """Loss of a batch."""
 
     total: Tensor
     """Scalar, with gradient."""
@@ -32,52 +32,52 @@ class Loss:
 
 
 class Objective(nn.Module):
-    """A loss over batches; subclass it and define `forward`."""
+    """Base class of objectives; define `forward`."""
 
     def forward(self, batch: Any, draw: torch.Generator) -> Loss:
         """The loss of a batch.
 
         Args:
-            batch: what `Examples.batch` gave; moving it to the device of the weights is the objective's business.
-            draw: a CPU generator, the only randomness that may be used: its seed belongs to this pass of this update, so that
-                a resumed run draws what an uninterrupted one draws.
+            batch: from `Examples.batch`; the objective moves it to the device of the weights.
+            draw: a CPU generator, the only randomness to use: it is seeded for this pass of this update, so that a resumed run
+                samples the same numbers as an uninterrupted one.
         """
         raise NotImplementedError
 
     def export(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
-        """Write what an evaluation loads. Default: nothing.
+        """Write the policy that an evaluation loads. Default: nothing.
 
         Args:
             folder: exists.
-            weights: the objective's whole state by name: of the running average, where there is one. The objective's own
-                parameters may lie in pieces on several devices.
+            weights: the objective's full state by name, of the moving average if the run has one; the objective's own
+                parameters may be sharded over devices.
         """
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return next(self.parameters()).device
 
 
 class Examples(Protocol):
-    """Data with random access."""
+    """Training data with random access."""
 
     def __len__(self) -> int: ...
 
     def batch(self, indices: Array) -> Any:
-        """The examples at these indices, stacked. Called from a thread; must not draw from a global generator."""
+        """The examples at these indices, stacked. Called from a thread; must not use a global random generator."""
         ...
 
 
-def seconds_per_update(objective: Objective, examples: Examples, settings: LoopSettings, passes: int = 2) -> float:
-    """Seconds that an update takes on the objective's device: the best of a few passes forwards and backwards.
+def seconds_per_update(objective: Objective, examples: Examples, settings: TrainConfig, passes: int = 2) -> float:
+    """Seconds per update on the objective's device: the best of a few forward and backward passes.
 
-    Leaves weights as they are and no gradients behind. The optimiser's own step, which is small, is not counted.
+    Weights and gradients are left unchanged. The optimizer step, which is short, is not included.
     """
-    batch = examples.batch(np.arange(settings.batch) % len(examples))
+    batch = examples.batch(np.arange(settings.batch_size) % len(examples))
     device = objective.device.type
     half = torch.autocast(device, torch.bfloat16) if settings.precision == "bfloat16" else nullcontext()
-    taken = []
+    seconds = []
     for _ in range(passes):
         started = time.perf_counter()
         with half:
@@ -85,6 +85,6 @@ def seconds_per_update(objective: Objective, examples: Examples, settings: LoopS
         loss.backward()
         if device == "cuda":
             torch.cuda.synchronize()
-        taken.append(time.perf_counter() - started)
+        seconds.append(time.perf_counter() - started)
     objective.zero_grad()
-    return min(taken) * settings.accumulation
+    return min(seconds) * settings.gradient_accumulation_steps

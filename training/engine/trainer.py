@@ -1,11 +1,11 @@
-"""The training loop of every stage: objective and examples in, checkpoints and metrics out; resumed exactly.
+"""The trainer of every stage: objective and examples in, checkpoints and metrics out; resumes exactly.
 
-Nothing is remembered but weights, optimiser, running average and the number of updates: the order of the examples and
-every draw are functions of the seed and of that number. A run that was stopped anywhere goes on from its last checkpoint
-and gives, on a CPU, the very bits of an uninterrupted one.
+The state is weights, optimizer, moving average and the number of updates: order of the examples and random numbers are
+functions of the seed and that number. An interrupted run resumes from its last checkpoint and gives, on a CPU, the same bits
+as an uninterrupted one.
 
 Several devices: start it with `accelerate launch` (DDP or FSDP as configured there). Passes are numbered over all devices, so
-that two devices do what one does with twice the accumulation.
+that two devices equal one with twice the accumulation.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ import torch
 from torch import Tensor
 
 from . import checkpoints
-from .checkpoints import claimed
-from .config import LoopSettings, TrainingError
-from .data_loader import Feed
-from .ema import Average
-from .metrics import Journal, Tally
+from .checkpoints import locked_folder
+from .config import TrainConfig, TrainingError, stored_config
+from .data_loader import PrefetchLoader
+from .ema import EMA
+from .metrics import MetricsLogger, ThroughputMeter
 from .objective import Examples, Loss, Objective
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 Evaluate = Callable[[Path], Mapping[str, float]]
-"""Checkpoint folder -> numbers to log; `score` decides which checkpoint is the best."""
+"""Checkpoint folder -> numbers to log; `score` selects the best checkpoint."""
 
 
-class Report(Protocol):
-    """Is told how far the run is."""
+class ProgressCallback(Protocol):
+    """Progress callback, called every `log_every` updates."""
 
     def __call__(self, step: int, numbers: Mapping[str, float]) -> None: ...
 
@@ -46,110 +46,110 @@ class Report(Protocol):
 def train(
     objective: Objective,
     examples: Examples,
-    settings: LoopSettings,
+    settings: TrainConfig,
     out: Path,
     *,
     validation: Examples | None = None,
     evaluate: Evaluate | None = None,
-    report: Report | None = None,
+    report: ProgressCallback | None = None,
     accelerator: Accelerator | None = None,
 ) -> Path:
-    """Train to the end, going on from what the folder holds; the last checkpoint's folder.
+    """Train to the end, resuming from the folder; the folder of the last checkpoint.
 
     Args:
-        objective: the loss; its parameters that require a gradient are trained, in place.
+        objective: the loss; its parameters that require a gradient are trained in place.
         examples: training data.
-        settings: how to step.
-        out: the run's folder. A run in it with other settings is refused.
+        settings: configuration of the run.
+        out: folder of the run; a run with other settings in it is an error.
         validation: its mean loss is logged at every evaluation and checkpoint.
         evaluate: called with a checkpoint's folder every `eval_every` updates and at the end, on the first process.
         report: called with the averaged metrics every `log_every` updates, on the first process.
-        accelerator: devices and sharding; None: the one device that there is.
+        accelerator: devices and sharding; None: one device.
 
     Raises:
-        TrainingError: settings that no run can have, or other ones than those of the run in the folder, or a folder that
-            another process writes.
+        TrainingError: invalid settings, settings that differ from those of the run in the folder, or a folder that another
+            process writes.
     """
-    if problem := settings.problem():
-        raise TrainingError(problem)
+    settings.validate()
     devices = accelerator or _accelerator(settings)
-    with claimed(out) if devices.is_main_process else contextlib.nullcontext():
+    with locked_folder(out) if devices.is_main_process else contextlib.nullcontext():
         run = _Run(objective, examples, settings, out, devices)
         try:
-            run.go(validation, evaluate, report)
+            run.train(validation, evaluate, report)
         finally:
             run.close()
     return checkpoints.folder_of(out, settings.steps)
 
 
-def _accelerator(settings: LoopSettings) -> Accelerator:
+def _accelerator(settings: TrainConfig) -> Accelerator:
     from accelerate import Accelerator
     from accelerate.utils import DistributedDataParallelKwargs
 
-    partly = DistributedDataParallelKwargs(find_unused_parameters=True)  # flow alone leaves the token head without gradient
+    partly = DistributedDataParallelKwargs(
+        find_unused_parameters=True
+    )  # flow matching alone leaves the token head without gradient
     return Accelerator(mixed_precision="bf16" if settings.precision == "bfloat16" else "no", kwargs_handlers=[partly])
 
 
 class _Run:
     """Weights, optimiser and counters of one run."""
 
-    def __init__(self, objective: Objective, examples: Examples, settings: LoopSettings, out: Path, devices: Any) -> None:
+    def __init__(self, objective: Objective, examples: Examples, settings: TrainConfig, out: Path, devices: Any) -> None:
         self.objective, self.settings, self.out, self.devices = objective, settings, out, devices
-        self.feed = Feed(examples, settings, devices.process_index, devices.num_processes)
+        self.loader = PrefetchLoader(examples, settings, devices.process_index, devices.num_processes)
         self._check_same_run()
         self.module, self.optimizer = devices.prepare(objective, _optimizer(objective, settings))
         self.inner = getattr(self.optimizer, "optimizer", self.optimizer)
-        self.average = Average(self.module, settings.ema) if settings.ema else None
+        self.ema = EMA(self.module, settings.ema) if settings.ema else None
         self.step = 0
         self._resume()
-        self.journal = Journal(out, self.step) if devices.is_main_process else None
+        self.logger = MetricsLogger(out, self.step) if devices.is_main_process else None
 
-    def go(self, validation: Examples | None, evaluate: Evaluate | None, report: Report | None) -> None:
-        """All updates that are left."""
-        tally = Tally(self.feed)
+    def train(self, validation: Examples | None, evaluate: Evaluate | None, report: ProgressCallback | None) -> None:
+        """Run the remaining updates."""
+        meter = ThroughputMeter(self.loader)
         while self.step < self.settings.steps:
-            tally.add(self._update())
+            meter.add(self._update())
             if self._due(self.settings.log_every):
-                self._log(tally.numbers(), report)
-                tally.restart()
+                self._log(meter.numbers(), report)
+                meter.restart()
             evaluating = evaluate is not None and self._due(self.settings.eval_every)
             if self._due(self.settings.save_every) or evaluating:
-                started = tally.pause()
-                self._save(validation)
-                if evaluate is not None and evaluating:
-                    self._evaluate(evaluate)
-                tally.go_on(started)
+                with meter.excluded():
+                    self._save(validation)
+                    if evaluate is not None and evaluating:
+                        self._evaluate(evaluate)
 
     def close(self) -> None:
-        """Stop reading ahead, flush the curves."""
-        self.feed.close()
-        if self.journal:
-            self.journal.close()
+        """Stop prefetching and flush the curves."""
+        self.loader.close()
+        if self.logger:
+            self.logger.close()
 
     def _due(self, every: int | None) -> bool:
         return bool(every and self.step % every == 0) or self.step == self.settings.steps
 
     def _update(self) -> dict[str, Tensor]:
-        """One step of the optimiser; the passes' mean metrics on this device."""
-        passes = self.settings.accumulation
+        """One optimizer update; mean metrics of its passes on this device."""
+        passes = self.settings.gradient_accumulation_steps
         metrics: dict[str, Tensor] = {}
         self.optimizer.zero_grad()
         for index in range(passes):
-            if self.settings.accumulation_form == "released":
+            if self.settings.gradient_accumulation == "as_released":
                 self.optimizer.zero_grad()
             last = index == passes - 1
             with contextlib.nullcontext() if last else self.devices.no_sync(self.module):
-                loss = self._pass(*self.feed.next(self.step, index))
+                loss = self._pass(*self.loader.next(self.step, index))
                 self.devices.backward(loss.total / passes)
             for name, value in {"loss": loss.total.detach(), **loss.metrics}.items():
                 metrics[name] = metrics.get(name, torch.zeros(())) + value.float().cpu() / passes
         metrics["gradient"] = self._clip()
         for group in self.inner.param_groups:
-            group["lr"] = self.settings.rate_at(self.step)
+            group["lr"] = self.settings.learning_rate_at(self.step)
         self.optimizer.step()
         self.step += 1
-        if self.average:
-            self.average.update(self.step)
+        if self.ema:
+            self.ema.update(self.step)
         return metrics
 
     def _pass(self, batch: Any, number: int) -> Loss:
@@ -158,28 +158,28 @@ class _Run:
             return self.module(batch, draw)
 
     def _clip(self) -> Tensor:
-        limit = self.settings.clip if self.settings.clip is not None else float("inf")
+        limit = self.settings.max_grad_norm if self.settings.max_grad_norm is not None else float("inf")
         return torch.as_tensor(self.devices.clip_grad_norm_(self.module.parameters(), limit)).detach().float().cpu()
 
-    def _log(self, numbers: dict[str, float], report: Report | None) -> None:
+    def _log(self, numbers: dict[str, float], report: ProgressCallback | None) -> None:
         names = sorted(numbers)
         values = torch.tensor([numbers[name] for name in names], device=self.devices.device)
         mean = self.devices.reduce(values, reduction="mean").tolist()
-        if self.journal:
-            self.journal.write(self.step, dict(zip(names, mean, strict=True)))
+        if self.logger:
+            self.logger.write(self.step, dict(zip(names, mean, strict=True)))
             if report:
                 report(self.step, dict(zip(names, mean, strict=True)))
 
     def _save(self, validation: Examples | None) -> None:
-        with self.average.in_place() if self.average else contextlib.nullcontext():
+        with self.ema.in_place() if self.ema else contextlib.nullcontext():
             held_out = self._validate(validation) if validation else {}
-            averaged = _copied(checkpoints.gather(self.module, self.inner)[0]) if self.average else {}
+            averaged = _copied(checkpoints.gather(self.module, self.inner)[0]) if self.ema else {}
         weights, moments = checkpoints.gather(self.module, self.inner)
-        if self.journal:
+        if self.logger:
             if held_out:
-                self.journal.write(self.step, held_out, "validation")
+                self.logger.write(self.step, held_out, "validation")
             self._write(weights, moments, averaged)
-            checkpoints.drop_old(self.out, self.settings.keep)
+            checkpoints.drop_old(self.out, self.settings.keep_last)
         self.devices.wait_for_everyone()
 
     def _write(self, weights: dict[str, Tensor], moments: dict[str, Tensor], averaged: dict[str, Tensor]) -> None:
@@ -193,17 +193,17 @@ class _Run:
                 kept = {key: tensors[key] for key in trained}
                 checkpoints.write_tensors(kept, building / checkpoints.STATE / f"{name}.safetensors")
         checkpoints.write_tensors(moments, building / checkpoints.STATE / "optimizer.safetensors")
-        progress = {"step": self.step, "settings": asdict(self.settings), "examples": self.feed.order.length}
+        progress = {"step": self.step, "settings": asdict(self.settings), "examples": self.loader.order.length}
         (building / checkpoints.STATE / "progress.json").write_text(json.dumps(progress, indent=1) + "\n", encoding="utf-8")
         checkpoints.finish(building, checkpoints.folder_of(self.out, self.step))
 
     def _validate(self, validation: Examples) -> dict[str, float]:
-        """Mean metrics over the validation examples, every device on all of them, the same draws every time."""
+        """Mean metrics over all validation examples, on every device and with the same random numbers every time."""
         totals: dict[str, float] = {}
         self.module.eval()
         with torch.no_grad():
-            for start in range(0, len(validation), self.settings.batch):
-                indices = np.arange(start, min(start + self.settings.batch, len(validation)))
+            for start in range(0, len(validation), self.settings.batch_size):
+                indices = np.arange(start, min(start + self.settings.batch_size, len(validation)))
                 loss = self._pass(validation.batch(indices), -1 - start)
                 for name, value in {"loss": loss.total, **loss.metrics}.items():
                     totals[name] = totals.get(name, 0.0) + float(value) * len(indices) / len(validation)
@@ -211,36 +211,38 @@ class _Run:
         return totals
 
     def _evaluate(self, evaluate: Evaluate) -> None:
-        if self.journal:
+        if self.logger:
             numbers = dict(evaluate(checkpoints.folder_of(self.out, self.step)))
-            self.journal.write(self.step, numbers, "evaluation")
+            self.logger.write(self.step, numbers, "evaluation")
             if "score" in numbers:
-                checkpoints.note_best(self.out, self.step, numbers["score"])
-                checkpoints.drop_old(self.out, self.settings.keep)
+                checkpoints.record_best(self.out, self.step, numbers["score"])
+                checkpoints.drop_old(self.out, self.settings.keep_last)
         self.devices.wait_for_everyone()
 
     def _check_same_run(self) -> None:
-        if not (done := checkpoints.steps(self.out)):
+        if not (finished := checkpoints.steps(self.out)):
             return
-        found = json.loads((self._state(done[-1]) / "progress.json").read_text(encoding="utf-8"))
-        now = {"settings": asdict(self.settings), "examples": self.feed.order.length}
+        progress = json.loads((self._state(finished[-1]) / "progress.json").read_text(encoding="utf-8"))
+        now = {"settings": asdict(self.settings), "examples": self.loader.order.length}
         now = json.loads(json.dumps(now))
-        others = [name for name in now["settings"] if now["settings"][name] != found["settings"].get(name)]
-        others += ["examples"] if now["examples"] != found["examples"] else []
-        if others := [name for name in others if name not in FREE]:
+        before = stored_config(progress["settings"])
+        changed = [name for name in now["settings"] if now["settings"][name] != before.get(name)]
+        changed += ["examples"] if now["examples"] != progress["examples"] else []
+        if changed := [name for name in changed if name not in FREE]:
             raise TrainingError(
-                f"{self.out} holds a run with another {', '.join(others)}; give another --out or the same settings"
+                f"{self.out} contains a run with another {', '.join(changed)}. Give another --out, or the same settings",
+                option="--out",
             )
 
     def _resume(self) -> None:
-        if not (done := checkpoints.steps(self.out)):
+        if not (finished := checkpoints.steps(self.out)):
             return
-        self.step = done[-1]
+        self.step = finished[-1]
         state = self._state(self.step)
         average = state / "average.safetensors"
-        if self.average and average.is_file():
+        if self.ema and average.is_file():
             checkpoints.restore_weights(self.module, checkpoints.read_tensors(average))
-            self.average.reset()
+            self.ema.reset()
         checkpoints.restore_weights(self.module, checkpoints.read_tensors(state / "weights.safetensors"))
         checkpoints.restore_moments(self.module, self.inner, checkpoints.read_tensors(state / "optimizer.safetensors"))
 
@@ -248,23 +250,23 @@ class _Run:
         return checkpoints.folder_of(self.out, step) / checkpoints.STATE
 
 
-FREE = ("steps", "decay", "tail", "log_every", "save_every", "eval_every", "keep")
-"""Settings that a resumed run may have otherwise: how long it goes, how it ends, and what it tells and keeps."""
+FREE = ("steps", "schedule", "decay_fraction", "log_every", "save_every", "eval_every", "keep_last")
+"""Settings that may differ in a resumed run: its length, the end of its schedule, reports and checkpoints."""
 
 
 def _seed(seed: int, number: int) -> int:
-    """Of the draws of one pass; validation passes have negative numbers."""
+    """Seed of the random numbers of one pass; validation passes have negative numbers."""
     return int(np.random.SeedSequence([seed, number < 0, abs(number)]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def _copied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What was gathered shares its memory with the weights in place, which are about to change."""
+    """Copies: gathered tensors share memory with the current weights, which are about to change."""
     return {name: weight.clone() for name, weight in weights.items()}
 
 
-def _optimizer(objective: Objective, settings: LoopSettings) -> torch.optim.Optimizer:
+def _optimizer(objective: Objective, settings: TrainConfig) -> torch.optim.Optimizer:
     trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     if not trained:
         raise TrainingError("the objective has no trainable parameter")
     numbers: dict[str, Any] = {"betas": settings.betas, "eps": settings.eps, "weight_decay": settings.weight_decay}
-    return torch.optim.AdamW(trained, lr=settings.rate, **numbers)
+    return torch.optim.AdamW(trained, lr=settings.learning_rate, **numbers)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...policies.nora.config import NoraConfig
-from ..data.scene_targets import FACTS, KINDS, Targets
+from ..data.scene_targets import FACTS, KINDS, SceneTargets
 
 
 class Auxiliary(nn.Module):
@@ -28,7 +28,7 @@ class Auxiliary(nn.Module):
         self.facts = nn.Linear(hidden, FACTS)
         self.chunk = nn.Linear(hidden, (config.chunk or 1) * config.action_size)
 
-    def forward(self, image: Tensor, answer: Tensor, targets: Targets, actions: Tensor) -> dict[str, tuple[float, Tensor]]:
+    def forward(self, image: Tensor, answer: Tensor, targets: SceneTargets, actions: Tensor) -> dict[str, tuple[float, Tensor]]:
         """Name -> (weight, loss): `detection`, `place` (RMS in image tokens), `facts`, `chunk` (mean absolute errors).
 
         Args:
@@ -51,7 +51,7 @@ class Auxiliary(nn.Module):
             out["chunk"] = (regress, F.l1_loss(chunk, actions))
         return out
 
-    def _detect(self, image: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
+    def _detect(self, image: Tensor, targets: SceneTargets) -> tuple[Tensor, Tensor]:
         """Cross entropy of each thing's token among all, and the absolute error of its place within it, in tokens."""
         places = torch.from_numpy(targets.places).to(image.device) * self.side
         rows, things = ((places >= 0) & (places < self.side)).all(-1).nonzero(as_tuple=True)

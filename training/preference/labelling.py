@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...envs.errors import UnknownName
 from ...envs.types import Array
 from ...policies.adapters import NormStats
 from ...policies.nora.weights import digest
 from ..data.action_stats import normalise
-from ..data.dataset import Chunking, Pictures, normalised_chunks
+from ..data.dataset import Chunking, ImageSource, normalised_chunks
 from ..data.demonstrations import DataError, Demonstration
-from ..engine.checkpoints import claimed
+from ..engine.checkpoints import locked_folder
 from ..engine.config import TrainingError
 from ..world_model import checkpoint
 from ..world_model.latents import Latents
 from ..world_model.stage import action_bounds
-from .pairs import Part, begin, has_part, pair, write_part
+from .pairs import Part, has_part, pair, start_labels, write_part
 from .rewards import REWARDS, Reward
 from .sampler import Head, Sampler, generator_of, open_sampler
 
@@ -55,36 +56,38 @@ class LabelSettings:
     per_part: int = 32
     """States that are labelled and written at once."""
 
-    def problem(self) -> str:
-        """Why nothing can be labelled so; empty where it can."""
-        if unknown := set(self.rewards) - REWARDS.keys():
-            return f"unknown reward {', '.join(sorted(unknown))}; known are {', '.join(REWARDS)}"
+    def validate(self) -> None:
+        """Raise TrainingError or UnknownName for settings that give no labels."""
+        for reward in self.rewards:
+            if reward not in REWARDS:
+                raise UnknownName("reward", reward, REWARDS)
         if not self.temperature > 0:
-            return f"a temperature is above 0, not {self.temperature:g}: at 0 all answers are one"
-        return "two candidates make a pair; one does not" if self.candidates < 2 else ""
+            raise TrainingError(f"temperature must be above 0, got {self.temperature:g}: at 0 all candidates are equal")
+        if self.candidates < 2:
+            raise TrainingError(f"a pair needs at least 2 candidates, got {self.candidates}", option="--candidates")
 
-    def needs_world(self) -> bool:
+    def needs_world_model(self) -> bool:
         """Whether any reward looks at a goal."""
         return any(REWARDS[name].goal for name in self.rewards)
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class LabelState:
     """One state to be labelled."""
 
     demonstration: Demonstration
-    picture: int
-    """Index among the demonstration's pictures."""
+    image: int
+    """Index among the demonstration's images."""
     step: int
     chunk: Array
     """[N, A] float32 what the expert did, normalised as the policy's actions are."""
 
 
 @dataclass(frozen=True)
-class Imagination:
+class WorldModelScorer:
     """A world model and what it needs to judge."""
 
-    world: WorldModel
+    world_model: WorldModel
     latents: Latents
     stats: Mapping[str, NormStats]
     """Suite -> how the world model's actions are normalised."""
@@ -96,20 +99,19 @@ class Labeller:
 
     settings: LabelSettings
     sampler: Sampler
-    pictures: Pictures
-    imagination: Imagination | None
+    images: ImageSource
+    scorer: WorldModelScorer | None
 
     def __post_init__(self) -> None:
-        if problem := self.settings.problem():
-            raise TrainingError(problem)
-        if self.settings.needs_world() and self.imagination is None:
+        self.settings.validate()
+        if self.settings.needs_world_model() and self.scorer is None:
             raise TrainingError(
                 "rewards with a goal need a world model: add --world-model DIR, or ask for --reward gta alone. "
                 "To make one: nora-bench train world-model --data DIR --out DIR"
             )
 
-    def states(self, demonstrations: Sequence[Demonstration]) -> list[State]:
-        """The states to be labelled, in order: those with a picture from which an unspoilt, whole chunk follows."""
+    def states(self, demonstrations: Sequence[Demonstration]) -> list[LabelState]:
+        """The states to be labelled, in order: those with an image from which an unspoilt, whole chunk follows."""
         found = [state for d in demonstrations for state in self._states_of(d)]
         if not found:
             raise DataError("no state to label: every chunk touches a push, or there are no demonstrations")
@@ -117,18 +119,18 @@ class Labeller:
         chosen = np.unique(np.linspace(0, len(found) - 1, min(limit, len(found))).round().astype(int))
         return [found[index] for index in chosen]
 
-    def _states_of(self, demonstration: Demonstration) -> Iterator[State]:
-        steps = self.pictures.steps(demonstration)
+    def _states_of(self, demonstration: Demonstration) -> Iterator[LabelState]:
+        steps = self.images.steps(demonstration)
         stats = {demonstration.suite: self.sampler.stats(demonstration.suite)}
         cuts = normalised_chunks(demonstration, steps, stats, Chunking(self.sampler.chunk, "drop"))
         taken = range(0, len(cuts.starts), self.settings.every)
         for row in taken:
             step = int(cuts.starts[row])
-            yield State(demonstration, steps.index(step), step, cuts.actions[row].astype(np.float32))
+            yield LabelState(demonstration, steps.index(step), step, cuts.actions[row].astype(np.float32))
 
-    def label(self, states: Sequence[State]) -> Part:
+    def label(self, states: Sequence[LabelState]) -> Part:
         """Candidates, scores and pairs of some states."""
-        images = np.stack([np.asarray(self.pictures.get(s.demonstration)[s.picture]) for s in states])
+        images = np.stack([np.asarray(self.images.get(s.demonstration)[s.image]) for s in states])
         draws = [generator_of(self.settings.seed, s.demonstration.key, s.step) for s in states]
         texts = [s.demonstration.instruction for s in states]
         candidates = self.sampler.sample(images, texts, draws, self.settings.candidates)
@@ -146,7 +148,7 @@ class Labeller:
             states=[_described(state) for state in states],
         )
 
-    def _score(self, state: State, candidates: Array) -> dict[str, tuple[Array, Array, Array]]:
+    def _score(self, state: LabelState, candidates: Array) -> dict[str, tuple[Array, Array, Array]]:
         """Reward's name -> (total, goal, action), each [C] float32."""
         import torch
 
@@ -164,30 +166,30 @@ class Labeller:
             rows[name] = tuple(values.numpy().astype(np.float32) for values in (scores.total, scores.goal, scores.action))
         return rows
 
-    def _imagined(self, state: State, candidates: Array, unused: int) -> Tensor:
+    def _imagined(self, state: LabelState, candidates: Array, unused: int) -> Tensor:
         import torch
 
         from .rewards import imagine
 
-        imagination = self._imagination()
+        scorer = self._scorer()
         suite = state.demonstration.suite
         actions = self.sampler.stats(suite).unnormalise(candidates.astype(np.float64))
-        actions = normalise(actions, imagination.stats[suite], clip=False).astype(np.float32)
-        device = next(imagination.world.parameters()).device
-        current = torch.from_numpy(np.array(imagination.latents.get(state.demonstration)[state.step])).float()
-        return imagine(imagination.world, current.to(device), torch.from_numpy(actions).to(device), unused).cpu()
+        actions = normalise(actions, scorer.stats[suite], clip=False).astype(np.float32)
+        device = next(scorer.world_model.parameters()).device
+        current = torch.from_numpy(np.array(scorer.latents.get(state.demonstration)[state.step])).float()
+        return imagine(scorer.world_model, current.to(device), torch.from_numpy(actions).to(device), unused).cpu()
 
-    def _goal(self, state: State, reward: Reward) -> Tensor:
+    def _goal(self, state: LabelState, reward: Reward) -> Tensor:
         import torch
 
-        latents = self._imagination().latents.get(state.demonstration)
+        latents = self._scorer().latents.get(state.demonstration)
         frame = reward.frame(state.step, len(state.chunk), len(latents) - 1)
         return torch.from_numpy(np.array(latents[frame])).float()
 
-    def _imagination(self) -> Imagination:
-        if self.imagination is None:
+    def _scorer(self) -> WorldModelScorer:
+        if self.scorer is None:
             raise TrainingError("a reward with a goal needs a world model")
-        return self.imagination
+        return self.scorer
 
 
 def label_all(
@@ -207,14 +209,16 @@ def label_all(
         report: called with the states of each part that is done.
     """
     states = labeller.states(demonstrations)
-    with claimed(folder):
+    with locked_folder(folder):
         return _label_missing(labeller, states, folder, about, report)
 
 
 def _label_missing(
-    labeller: Labeller, states: Sequence[State], folder: Path, about: Mapping[str, Any], report: Callable[[int], None]
+    labeller: Labeller, states: Sequence[LabelState], folder: Path, about: Mapping[str, Any], report: Callable[[int], None]
 ) -> int:
-    begin(folder, {**about, **asdict(labeller.settings), "rewards": list(labeller.settings.rewards), "states": len(states)})
+    start_labels(
+        folder, {**about, **asdict(labeller.settings), "rewards": list(labeller.settings.rewards), "states": len(states)}
+    )
     size = labeller.settings.per_part
     for index, start in enumerate(range(0, len(states), size)):
         if not has_part(folder, index):
@@ -223,7 +227,7 @@ def _label_missing(
     return len(states)
 
 
-def _described(state: State) -> dict[str, Any]:
+def _described(state: LabelState) -> dict[str, Any]:
     demonstration = state.demonstration
     return {
         "key": demonstration.key,
@@ -237,9 +241,9 @@ def _described(state: State) -> dict[str, Any]:
 def open_labeller(
     settings: LabelSettings,
     policy: str,
-    shown: Callable[[int], Pictures],
+    shown: Callable[[int], ImageSource],
     world_model: Path | None,
-    watched: Callable[[int], Pictures],
+    watched: Callable[[int], ImageSource],
     latents: Path,
 ) -> tuple[Labeller, dict[str, Any]]:
     """A labeller, and the facts that decide its labels beside the settings.
@@ -247,20 +251,20 @@ def open_labeller(
     Args:
         settings: what is asked.
         policy: checkpoint that answers.
-        shown: size -> where the policy's pictures come from.
+        shown: size -> where the policy's images come from.
         world_model: folder of a world model; None where no reward looks at a goal.
         watched: size -> where the world model's frames come from, one of every step.
         latents: folder that keeps what the encoder made of them.
     """
     sampler = open_sampler(policy, settings.head, temperature=settings.temperature)
-    imagination = _imagination(world_model, watched, latents) if world_model and settings.needs_world() else None
+    scorer = _scorer(world_model, watched, latents) if world_model and settings.needs_world_model() else None
     about = {"policy": policy, "policy_sha256": sampler.digest, **sampler.facts()}
-    if world_model and imagination:
+    if world_model and scorer:
         about |= {"world_model": str(world_model), "world_model_sha256": digest([world_model / checkpoint.WEIGHTS])}
-    return Labeller(settings, sampler, shown(sampler.model.config.image_size), imagination), about
+    return Labeller(settings, sampler, shown(sampler.model.config.image_size), scorer), about
 
 
-def _imagination(folder: Path, watched: Callable[[int], Pictures], latents: Path) -> Imagination:
-    world = checkpoint.load(folder)
-    found = Latents(latents, world, watched(world.config.image_size))
-    return Imagination(world, found, action_bounds(checkpoint.settings(folder)["norm_stats"]))
+def _scorer(folder: Path, watched: Callable[[int], ImageSource], latents: Path) -> WorldModelScorer:
+    world_model = checkpoint.load(folder)
+    found = Latents(latents, world_model, watched(world_model.config.image_size))
+    return WorldModelScorer(world_model, found, action_bounds(checkpoint.settings(folder)["norm_stats"]))

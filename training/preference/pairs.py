@@ -109,7 +109,7 @@ class Part:
     """Where each state is from: `key`, `step`, `suite`, `instruction`."""
 
 
-def begin(folder: Path, settings: Mapping[str, Any]) -> None:
+def start_labels(folder: Path, settings: Mapping[str, Any]) -> None:
     """Make the folder, or go on in it. Raises TrainingError where it holds labels that were asked for otherwise."""
     path = folder / SETTINGS
     text = json.dumps(settings, indent=1, sort_keys=True) + "\n"

@@ -1,4 +1,4 @@
-"""The stage `train dpo`: from a policy and labelled states to a policy that prefers the winners."""
+"""Preference optimisation: a policy and labelled states in, a checkpoint out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from ...policies.fast import FastTokenizer
 from ...policies.nora.checkpoint import open_checkpoint, read_json
 from ...policies.nora.prompt import Prompter
-from ..engine.config import LoopSettings, TrainingError
+from ..engine.config import TrainConfig, TrainingError
 from . import pairs
 from .objective import DpoSettings
 from .pairs import PairExamples
@@ -18,45 +18,44 @@ from .pairs import PairExamples
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..engine.trainer import Report
+    from ..engine.trainer import ProgressCallback
     from ..models.init import InitialModel
     from .objective import Preference
 
 
 @dataclass(frozen=True, slots=True)
 class DpoRecipe:
-    """Settings of the stage."""
+    """Recipe of `train dpo`."""
 
-    loop: LoopSettings
+    loop: TrainConfig
     dpo: DpoSettings = field(default_factory=DpoSettings)
     head: Literal["flow", "fast"] = "flow"
-    """Which head learns: the flow expert, or the token head (the pairs' chunks become FAST tokens)."""
+    """Trained head: the flow expert, or the token head (the pairs' chunks become FAST tokens)."""
     trained: Literal["full", "expert"] = "full"
-    """What learns of a flow policy: everything, or the expert on the backbone as it is."""
+    """Trained weights of a flow policy: all, or the expert's alone."""
 
-    def problem(self) -> str:
-        """Why no run can have these settings; empty where one can."""
+    def validate(self) -> None:
+        """Raise TrainingError for settings that exclude each other."""
         if self.head == "fast" and (self.trained != "full" or self.dpo.reference != "full"):
-            return "the token head is the backbone's: head fast goes with trained full and reference full"
-        return ""
+            raise TrainingError("head: fast needs trained: full and reference: full, because the token head is the backbone's")
 
 
 @dataclass(frozen=True)
 class DpoStage:
-    """Everything looked up; nothing trained."""
+    """A prepared run; nothing is trained."""
 
     recipe: DpoRecipe
     start: InitialModel
     examples: PairExamples
 
-    def run(self, out: Path, report: Report | None = None) -> Path:
-        """Train, going on where it was stopped; the last checkpoint's folder."""
+    def run(self, out: Path, report: ProgressCallback | None = None) -> Path:
+        """Train or resume; the folder of the last checkpoint."""
         from ..engine.trainer import train
 
         return train(self.objective(), self.examples, self.recipe.loop, out, report=report)
 
     def objective(self) -> Preference:
-        """The policy beside its frozen reference."""
+        """The policy with its frozen reference."""
         from ..models.export import write_policy
         from .objective import FlowPreference, TokenPreference
 
@@ -70,30 +69,29 @@ class DpoStage:
 
 
 def look_up(recipe: DpoRecipe, policy: str, labels: Path, reward: str) -> DpoStage:
-    """The stage for a policy's checkpoint and the pairs of one reward.
+    """Prepare a run on the pairs of one reward.
 
-    Raises TrainingError, PolicyError: labels or policy that cannot be used, pairs with equal rewards.
+    Raises TrainingError, PolicyError: unusable labels or policy, pairs with equal rewards.
     """
     from .collate import Batcher
 
-    if problem := recipe.problem():
-        raise TrainingError(problem)
+    recipe.validate()
     part = pairs.read(labels)
     start = open_start(policy)
     if recipe.head == "flow" and not start.model.config.expert:
-        raise TrainingError(f"{policy} has no flow expert; take a recipe with head: fast")
+        raise TrainingError(f"{policy} has no flow expert. Add --head fast")
     if recipe.head == "fast" and start.fast is None:
-        raise TrainingError(f"{policy} has no fast_tokenizer/, which head: fast needs")
+        raise TrainingError(f"{policy} has no fast_tokenizer/, which --head fast needs")
     size = start.model.config.image_size
     if part.images.shape[1] != size:
-        raise TrainingError(f"{labels} has pictures of {part.images.shape[1]} px, {policy} wants {size}")
+        raise TrainingError(f"{labels} has images of {part.images.shape[1]} px, {policy} needs {size}")
     batcher = Batcher(start.model.config, start.prompter)
     fast = start.fast if recipe.head == "fast" else None
     return DpoStage(recipe, start, PairExamples.of(part, reward, batcher, fast))
 
 
 def open_start(policy: str, device: str = "cpu") -> InitialModel:
-    """A checkpoint to train on from, in float32, its action tokenizer only where it has one. Raises PolicyError."""
+    """The initial model in float32, with its action tokenizer if it has one. Raises PolicyError."""
     import torch
 
     from ..models.init import InitialModel

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..engine.config import LoopSettings, build, recipe_text
+from ..engine.config import TrainConfig, build, recipe_text
 from ..preference.stage import DpoRecipe
 from ..world_model.stage import WorldModelRecipe
 
@@ -19,7 +19,7 @@ DEVICES = 8
 TEXT, VISION, EXPERT, VIDEO, PREDICTOR = 3.090e9, 0.669e9, 0.228e9, 1.012e9, 0.305e9
 """Parameters (docs/guide/nora.md, docs/guide/preference.md)."""
 PROMPT, PATCHES, CHUNK, ANSWER = 97, 256, 5, 15
-"""Tokens of a prompt with picture, patches of a picture, actions of a chunk, tokens of its answer (FAST, about 13, and two)."""
+"""Tokens of a prompt with image, patches of an image, actions of a chunk, tokens of its answer (FAST, about 13, and two)."""
 FRAME = 258
 """Tokens of a frame in the world model's predictor."""
 FRAMES = 270_000
@@ -44,27 +44,27 @@ class PaperStage:
 
 
 def forward(tokens: int = PROMPT) -> float:
-    """Operations of the backbone on one picture and prompt."""
+    """Operations of the backbone on one image and prompt."""
     return 2 * (TEXT * tokens + VISION * PATCHES)
 
 
 def stages() -> Iterator[PaperStage]:
     """The stages with what they cost."""
     sft = _loop("sft")
-    examples = sft.steps * sft.batch * sft.accumulation * DEVICES
+    examples = sft.steps * sft.examples_per_update * DEVICES
     each = 3 * (forward(PROMPT + ANSWER) + 2 * EXPERT * CHUNK)
     data = f"{examples:,} examples, {sft.steps:,} updates of {examples // sft.steps}"
     yield PaperStage("train sft", data, examples * each, "about 960 H100 hours in all")
     yield _world()
     yield PaperStage("label", f"{FRAMES:,} states, {CANDIDATES} answers each", FRAMES * _label())
     dpo = build(recipe_text("paper", "dpo")[0], "paper", DpoRecipe).loop
-    pairs = dpo.steps * dpo.batch * DEVICES
+    pairs = dpo.steps * dpo.batch_size * DEVICES
     terms = 3 * (forward() + 4 * EXPERT * CHUNK) + forward() + 4 * EXPERT * CHUNK
     yield PaperStage("train dpo", f"{dpo.steps:,} updates of {pairs // dpo.steps} pairs, for each reward", pairs * terms)
 
 
-def _loop(stage: str) -> LoopSettings:
-    from ..sft.recipe import SftRecipe
+def _loop(stage: str) -> TrainConfig:
+    from ..sft.stage import SftRecipe
 
     return build(recipe_text("paper", stage)[0], "paper", SftRecipe).loop
 
@@ -72,7 +72,7 @@ def _loop(stage: str) -> LoopSettings:
 def _world() -> PaperStage:
     recipe = build(recipe_text("paper", "world-model")[0], "paper", WorldModelRecipe)
     loop = recipe.loop
-    windows = loop.steps * loop.batch * DEVICES
+    windows = loop.steps * loop.batch_size * DEVICES
     encoding = FRAMES * 2 * VIDEO * 256
     predicting = windows * 6 * PREDICTOR * FRAME * (recipe.window - 1 + 2)
     return PaperStage("train world-model", f"{loop.steps:,} updates of {windows // loop.steps} windows", encoding + predicting)

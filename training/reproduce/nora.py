@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..engine.config import recipe_text
+from ...envs.errors import UnknownName
+from ..engine.config import TrainingError, recipe_text
 from ..preference.rewards import REWARDS
-from .pipeline import Stage
+from .pipeline import PipelineStage
 
 DEMONSTRATION_S, PICTURE_S, SFT_S, WORLD_S, LABEL_S, PAIR_S, EPISODE_S = 1.0, 0.01, 0.35, 0.15, 0.1, 0.03, 4.0
-"""Rough seconds on one core: a demonstration, a picture drawn, an update of supervised training, one of the world model, a
+"""Rough seconds on one core: a demonstration, an image drawn, an update of supervised training, one of the world model, a
 state labelled, a pair in an update of DPO, an episode played."""
 STARTING_S = 12.0
 """Of a command that loads models."""
@@ -35,8 +36,8 @@ class Reproduction:
     """Task ids; None: all."""
     demonstrations: int
     """Per task."""
-    every: int
-    """Steps from one picture of the policy's to the next."""
+    frame_stride: int
+    """Steps from one image of the policy's to the next."""
     heads: dict[int, tuple[Literal["flow", "fast"], ...]]
     """Chunk length of a supervised policy -> the heads that it is played with."""
     seeds: tuple[int, ...]
@@ -48,7 +49,7 @@ class Reproduction:
     label_states: int
     rewards: tuple[str, ...]
     dpo_steps: int
-    dpo_rate: float
+    dpo_learning_rate: float
     init_states: str
     """Held out from everything else."""
     base: str | None = None
@@ -67,12 +68,13 @@ class Reproduction:
         first, _, last = self.init_states.partition("-")
         return self.task_count * (int(last or first) - int(first) + 1)
 
-    def problem(self) -> str:
-        """Why it cannot be done; empty where it can."""
+    def validate(self) -> None:
+        """Raises TrainingError, UnknownName."""
         if "flow" not in self.heads.get(BASELINE, ()):
-            return f"heads must hold {BASELINE}: [flow], which preferences are made with"
-        unknown = set(self.rewards) - REWARDS.keys()
-        return f"unknown reward {', '.join(sorted(unknown))}; known are {', '.join(REWARDS)}" if unknown else ""
+            raise TrainingError(f"heads must hold {BASELINE}: [flow], the policy that preferences start from", option="heads")
+        for reward in self.rewards:
+            if reward not in REWARDS:
+                raise UnknownName("reward", reward, REWARDS)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Layout:
         return str(self.out / f"tokenizer-{chunk}")
 
     def frames(self) -> tuple[str, ...]:
-        """Options that say where pictures are kept."""
+        """Options that say where images are kept."""
         return ("--frames", str(self.out / "frames"))
 
     def latents(self) -> tuple[str, ...]:
@@ -135,7 +137,7 @@ def write_recipes(wanted: Reproduction, out: Path) -> None:
             model = {"checkpoint": wanted.base, "chunk": chunk} if wanted.base else {"nano": sizes}
             recipe["start"] = {**model, "fast": Layout(out).tokenizer(chunk), "seed": seed}
             statistics = {"statistics": "start"} if wanted.base else {}
-            recipe["data"] = {**recipe["data"], **statistics, "every": wanted.every}
+            recipe["data"] = {**recipe["data"], **statistics, "frame_stride": wanted.frame_stride}
             recipe["loop"] = {**recipe["loop"], "seed": seed}
             path = _recipe(out, chunk, seed)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +148,7 @@ def _recipe(out: Path, chunk: int, seed: int) -> Path:
     return out / "recipes" / f"sft-chunk{chunk}-seed{seed}.yaml"
 
 
-def nano_stages(wanted: Reproduction, out: Path) -> Iterator[Stage]:
+def nano_stages(wanted: Reproduction, out: Path) -> Iterator[PipelineStage]:
     """All stages, in order."""
     at = Layout(out)
     yield from _data(wanted, at)
@@ -155,49 +157,56 @@ def nano_stages(wanted: Reproduction, out: Path) -> Iterator[Stage]:
     yield from _preferences(wanted, at)
 
 
-def _data(wanted: Reproduction, at: Layout) -> Iterator[Stage]:
+def _data(wanted: Reproduction, at: Layout) -> Iterator[PipelineStage]:
     tasks = ("--tasks", wanted.tasks) if wanted.tasks else ()
     count = wanted.demonstrations * wanted.task_count
     suites = tuple(word for suite in wanted.suites for word in ("--suite", suite))
     collect = ("collect", *suites, *tasks, "--episodes", str(wanted.demonstrations), "--workers", str(wanted.workers))
-    yield Stage("demonstrations", (*collect, "--out", at.data()), count * DEMONSTRATION_S)
+    yield PipelineStage("demonstrations", (*collect, "--out", at.data()), count * DEMONSTRATION_S)
     for chunk in wanted.heads:
-        command = ("train", "tokenizer", "--data", at.data(), "--length", str(chunk), "--out", at.tokenizer(chunk))
-        yield Stage(f"tokenizer-{chunk}", command, STARTING_S)
-    pictures = ("train", "pictures", "--data", at.data(), "--every", str(wanted.every), "--workers", str(wanted.workers))
-    seconds = count * LONGEST / wanted.every * PICTURE_S
-    yield Stage("pictures", (*pictures, "--out", at.frames()[1]), seconds)
+        command = ("data", "fit-tokenizer", "--data", at.data(), "--chunk-size", str(chunk), "--out", at.tokenizer(chunk))
+        yield PipelineStage(f"tokenizer-{chunk}", command, STARTING_S)
+    images = ("data", "render", "--data", at.data(), "--frame-stride", str(wanted.frame_stride), "--workers", str(wanted.workers))
+    seconds = count * LONGEST / wanted.frame_stride * PICTURE_S
+    yield PipelineStage("images", (*images, "--out", at.frames()[1]), seconds)
 
 
-def _supervised(wanted: Reproduction, at: Layout) -> Iterator[Stage]:
+def _supervised(wanted: Reproduction, at: Layout) -> Iterator[PipelineStage]:
     steps = wanted.sft["loop"]["steps"]
     for seed in wanted.seeds:
         for chunk, heads in wanted.heads.items():
             name = f"sft-chunk{chunk}-seed{seed}"
             recipe = ("--recipe", str(_recipe(at.out, chunk, seed)))
             command = ("train", "sft", "--data", at.data(), *recipe, "--out", at.part(name), *at.frames())
-            yield Stage(name, command, STARTING_S + steps * SFT_S)
+            yield PipelineStage(name, command, STARTING_S + steps * SFT_S)
             policy = at.checkpoint(name, steps)
             for head in heads:
                 yield _play(wanted, at, sft_name(chunk, head), seed, policy, head)
 
 
-def _world(wanted: Reproduction, at: Layout) -> Iterator[Stage]:
+def _world(wanted: Reproduction, at: Layout) -> Iterator[PipelineStage]:
     chosen = ("--episodes", str(wanted.world_episodes), "--steps", str(wanted.world_steps))
     command = ("train", "world-model", "--data", at.data(), *chosen, "--out", at.part("world-model"), *at.frames(), *at.latents())
     drawing = wanted.world_episodes * wanted.task_count * LONGEST * PICTURE_S
-    yield Stage("world-model", command, STARTING_S + drawing + wanted.world_steps * WORLD_S)
+    yield PipelineStage("world-model", command, STARTING_S + drawing + wanted.world_steps * WORLD_S)
 
 
-def _preferences(wanted: Reproduction, at: Layout) -> Iterator[Stage]:
+def _preferences(wanted: Reproduction, at: Layout) -> Iterator[PipelineStage]:
     world = at.checkpoint("world-model", wanted.world_steps)
     for seed in wanted.seeds:
         policy = at.checkpoint(f"sft-chunk{BASELINE}-seed{seed}", wanted.sft["loop"]["steps"])
         labels = at.part(f"labels-seed{seed}")
         rewards = tuple(word for reward in wanted.rewards for word in ("--reward", reward))
-        asked = ("--states", str(wanted.label_states), "--episodes", str(wanted.world_episodes), "--every", str(wanted.every))
+        asked = (
+            "--states",
+            str(wanted.label_states),
+            "--episodes",
+            str(wanted.world_episodes),
+            "--frame-stride",
+            str(wanted.frame_stride),
+        )
         command = (
-            "label",
+            "label-preferences",
             "--policy",
             policy,
             "--data",
@@ -210,21 +219,21 @@ def _preferences(wanted: Reproduction, at: Layout) -> Iterator[Stage]:
             str(seed),
         )
         kept = ("--out", labels, *at.frames(), *at.latents())
-        yield Stage(f"labels-seed{seed}", (*command, *kept), STARTING_S + wanted.label_states * LABEL_S)
+        yield PipelineStage(f"labels-seed{seed}", (*command, *kept), STARTING_S + wanted.label_states * LABEL_S)
         for reward in wanted.rewards:
             yield from _preferred(wanted, at, reward, seed, (policy, labels))
 
 
-def _preferred(wanted: Reproduction, at: Layout, reward: str, seed: int, from_: tuple[str, str]) -> Iterator[Stage]:
+def _preferred(wanted: Reproduction, at: Layout, reward: str, seed: int, from_: tuple[str, str]) -> Iterator[PipelineStage]:
     policy, labels = from_
     name = f"{dpo_name(reward)}-seed{seed}"
-    numbers = ("--steps", str(wanted.dpo_steps), "--rate", str(wanted.dpo_rate), "--seed", str(seed))
-    command = ("train", "dpo", "--policy", policy, "--labels", labels, "--reward", reward, "--out", at.part(name), *numbers)
-    yield Stage(name, command, STARTING_S + wanted.dpo_steps * 16 * PAIR_S)
+    numbers = ("--steps", str(wanted.dpo_steps), "--learning-rate", str(wanted.dpo_learning_rate), "--seed", str(seed))
+    command = ("train", "dpo", "--init-from", policy, "--labels", labels, "--reward", reward, "--out", at.part(name), *numbers)
+    yield PipelineStage(name, command, STARTING_S + wanted.dpo_steps * 16 * PAIR_S)
     yield _play(wanted, at, dpo_name(reward), seed, at.checkpoint(name, wanted.dpo_steps), "flow")
 
 
-def _play(wanted: Reproduction, at: Layout, variant: str, seed: int, policy: str, head: str) -> Stage:
+def _play(wanted: Reproduction, at: Layout, variant: str, seed: int, policy: str, head: str) -> PipelineStage:
     suites = tuple(word for suite in wanted.suites for word in ("--suite", suite))
     tasks = ("--tasks", wanted.tasks) if wanted.tasks else ()
     answers = ("--policy-arg", f"mode={head}", "--policy-arg", "threads=1")
@@ -232,4 +241,4 @@ def _play(wanted: Reproduction, at: Layout, variant: str, seed: int, policy: str
     states = ("--init-states", wanted.init_states, "--assets", "standin", "--workers", str(wanted.workers))
     command = ("run", *suites, *tasks, "--policy", policy, *answers, *states, *limits, "--out", at.run(variant, seed))
     share = min(1.0, (wanted.max_steps or 280) / 280)
-    return Stage(f"play-{variant}-seed{seed}", command, STARTING_S + wanted.episodes * EPISODE_S * share)
+    return PipelineStage(f"play-{variant}-seed{seed}", command, STARTING_S + wanted.episodes * EPISODE_S * share)

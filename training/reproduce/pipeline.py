@@ -22,7 +22,7 @@ DONE = "stages"
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class PipelineStage:
     """One command of a reproduction."""
 
     name: str
@@ -46,7 +46,7 @@ def minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def is_done(out: Path, stage: Stage) -> bool:
+def is_done(out: Path, stage: PipelineStage) -> bool:
     """Whether a stage has ended. Raises TrainingError where one of that name did something else."""
     path = out / DONE / f"{stage.name}.json"
     if not path.is_file():
@@ -65,7 +65,7 @@ def _meant(command: Sequence[str]) -> list[str]:
     return words
 
 
-def run_all(stages: Sequence[Stage], out: Path, say: Callable[[str], None]) -> None:
+def run_all(stages: Sequence[PipelineStage], out: Path, say: Callable[[str], None]) -> None:
     """Run what is not done; every stage says what it costs before it starts. Raises TrainingError where one fails."""
     for number, stage in enumerate(stages, 1):
         head = f"stage {number} of {len(stages)}, {stage.name}"
@@ -76,7 +76,7 @@ def run_all(stages: Sequence[Stage], out: Path, say: Callable[[str], None]) -> N
         _run(stage, out)
 
 
-def _run(stage: Stage, out: Path) -> None:
+def _run(stage: PipelineStage, out: Path) -> None:
     started = time.monotonic()
     resuming = ("--resume",) if stage.playing and (stage.playing / "run.json").is_file() else ()
     ended = subprocess.run([*PROGRAM, *stage.command, *resuming], check=False).returncode

@@ -20,7 +20,7 @@ FOLDER = "tables"
 
 
 @dataclass(frozen=True, slots=True)
-class Contrast:
+class Comparison:
     """One question: is B better than A?"""
 
     question: str
@@ -29,10 +29,10 @@ class Contrast:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ComparisonResult:
     """How one seed and suite answers it; rates and difference as shares."""
 
-    contrast: Contrast
+    contrast: Comparison
     seed: int
     suite: str
     a: float
@@ -49,18 +49,18 @@ class Answer:
         return f"| {self.contrast.question} | {self.suite} | {self.seed} | {rates} | {interval} | {self.p:.2g} |"
 
 
-def questions(wanted: Reproduction) -> Iterator[Contrast]:
+def comparisons(wanted: Reproduction) -> Iterator[Comparison]:
     """What the papers compare."""
     base = sft_name(BASELINE, "flow")
     for chunk, heads in wanted.heads.items():
         if chunk != BASELINE:
             for head in heads:
-                yield Contrast(f"chunk {chunk} -> {BASELINE}, {head}", sft_name(chunk, head), sft_name(BASELINE, head))
+                yield Comparison(f"chunk {chunk} -> {BASELINE}, {head}", sft_name(chunk, head), sft_name(BASELINE, head))
     for chunk, heads in wanted.heads.items():
         if {"flow", "fast"} <= set(heads):
-            yield Contrast(f"FAST -> flow, chunk {chunk}", sft_name(chunk, "fast"), sft_name(chunk, "flow"))
+            yield Comparison(f"FAST -> flow, chunk {chunk}", sft_name(chunk, "fast"), sft_name(chunk, "flow"))
     for reward in wanted.rewards:
-        yield Contrast(f"SFT -> DPO, {reward}", base, dpo_name(reward))
+        yield Comparison(f"SFT -> DPO, {reward}", base, dpo_name(reward))
 
 
 def conclude(wanted: Reproduction, out: Path, ask: Callable[..., str] | None = None) -> list[Path]:
@@ -76,13 +76,15 @@ def conclude(wanted: Reproduction, out: Path, ask: Callable[..., str] | None = N
     for table in TABLES:
         written.append(folder / f"{table.replace('/', '-')}.md")
         ask("table", table, *runs, "--format", "markdown", "--out", str(written[-1]))
-    answers = [answer for contrast in questions(wanted) for seed in wanted.seeds for answer in _answers(at, contrast, seed, ask)]
+    answers = [
+        answer for contrast in comparisons(wanted) for seed in wanted.seeds for answer in _answers(at, contrast, seed, ask)
+    ]
     written.append(folder / "contrasts.md")
     written[-1].write_text(markdown(answers), encoding="utf-8")
     return written
 
 
-def markdown(answers: list[Answer]) -> str:
+def markdown(answers: list[ComparisonResult]) -> str:
     """The answers as a table, and each question's mean over seeds and suites."""
     head = "| question, A -> B | suite | seed | A % | B % | B - A, points (95 %) | p |\n" + "| --- " * 7 + "|\n"
     rows = "\n".join(answer.row() for answer in answers)
@@ -95,7 +97,7 @@ def markdown(answers: list[Answer]) -> str:
     )
 
 
-def _mean(answers: list[Answer]) -> str:
+def _mean(answers: list[ComparisonResult]) -> str:
     """A row with the mean over seeds of one question's differences; a seed's is the mean over its suites."""
     by_seed: dict[int, list[float]] = {}
     for answer in answers:
@@ -114,15 +116,15 @@ def student(numbers: Sequence[float], level: float = 0.95) -> tuple[float, float
     return mean(numbers) - half, mean(numbers) + half
 
 
-def _answers(at: Layout, contrast: Contrast, seed: int, ask: Callable[..., str]) -> Iterator[Answer]:
+def _answers(at: Layout, contrast: Comparison, seed: int, ask: Callable[..., str]) -> Iterator[ComparisonResult]:
     found = json.loads(ask("compare", at.run(contrast.a, seed), at.run(contrast.b, seed), "--json"))
     for match in found["matches"]:
         yield _answer(contrast, seed, match)
 
 
-def _answer(contrast: Contrast, seed: int, match: dict[str, Any]) -> Answer:
+def _answer(contrast: Comparison, seed: int, match: dict[str, Any]) -> ComparisonResult:
     by, a, b = match["difference"], match["a"]["mean"], match["b"]["mean"]
-    return Answer(contrast, seed, match["suite"], a, b, by["mean"], by["low"], by["high"], match["p_holm"])
+    return ComparisonResult(contrast, seed, match["suite"], a, b, by["mean"], by["low"], by["high"], match["p_holm"])
 
 
 def _ask(*command: str) -> str:

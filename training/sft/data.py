@@ -1,82 +1,45 @@
-"""Demonstrations as examples for supervised fine-tuning: pictures, chunks, and what is known of the scenes."""
+"""Data settings of supervised fine-tuning, and the scaling of actions that follows from them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
 from ...envs.errors import PolicyError
-from ...envs.types import Array
 from ...policies.adapters import NormStats
 from ...policies.nora.action_stats import Statistics
 from ..data import action_stats
-from ..data.dataset import Dataset, statistics
+from ..data.dataset import PadActions, statistics
 from ..data.demonstrations import DataError, Demonstration
-from ..data.scene_targets import Camera, Targets, camera_of, targets
-from .objective import SftBatch
-from .recipe import DataSettings
 
 POOLED = "all"
 
 
-class SftExamples:
-    """A data set's examples as the objective takes them."""
+@dataclass(frozen=True, slots=True)
+class DataSettings:
+    """Which examples, and how their actions are scaled."""
 
-    def __init__(self, dataset: Dataset, *, scenes: bool) -> None:
-        """`scenes`: add what the auxiliary losses ask for; needs demonstrations with states and models."""
-        self.dataset = dataset
-        self._cameras: dict[str, Camera] = {}
-        demonstrations = [episode.demonstration for episode in dataset.episodes]
-        # By place, not by key: sets that lie side by side may hold the same episode, disturbed otherwise.
-        self._targets = [targets(d, self._camera(d)) for d in demonstrations] if scenes else []
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def batch(self, indices: Array) -> SftBatch:
-        """The examples at these indices."""
-        rows = [self.dataset[int(index)] for index in indices]
-        return SftBatch(
-            np.stack([row.picture for row in rows]),
-            [row.instruction for row in rows],
-            np.stack([row.chunk for row in rows]),
-            np.stack([row.mask for row in rows]),
-            _stacked([(self._targets[self.dataset.find(i)[0]], row.step) for i, row in zip(indices, rows, strict=True)])
-            if self._targets
-            else None,
-        )
-
-    def _camera(self, demonstration: Demonstration) -> Camera:
-        """One per task: it stands still, and models are large."""
-        name = f"{demonstration.suite}/{demonstration.task}"
-        if name not in self._cameras:
-            self._cameras[name] = camera_of(demonstration.model)
-        return self._cameras[name]
-
-
-def require_scenes(demonstrations: Sequence[Demonstration]) -> None:
-    """Raises DataError where some do not say where things stand, as the auxiliary losses ask; the message says what helps."""
-    lacking = [d for d in demonstrations if not ({"columns", "fixtures"} <= d.facts.keys() and d.robot_states.shape[1] >= 5)]
-    if not lacking:
-        return
-    again = [d for d in lacking if d.source and d.model]
-    place = again[0].source.place.parent if again and again[0].source else None
-    helps = (
-        f"Type: nora-bench train regenerate --data {place} --out no_noops, and train on no_noops; or take" if place else "Take"
-    )
-    raise DataError(
-        f"the recipe's auxiliary losses (detection_weight, regression_weight) need demonstrations that say where things stand; "
-        f"{len(lacking)} of {len(demonstrations)} do not, {lacking[0].key} for one. {helps} a recipe without these losses: "
-        "--recipe nano-plain"
-    )
-
-
-def _stacked(rows: Sequence[tuple[Targets, int]]) -> Targets:
-    fields = ((known.places[step], known.kinds[step], known.facts[step]) for known, step in rows)
-    return Targets(*(np.stack(column) for column in zip(*fields, strict=True)))
+    frame_stride: int = 2
+    """Control steps from one image to the next."""
+    validation: float = 0.05
+    """Share of the episodes for the validation loss."""
+    pad_actions: PadActions = "repeat"
+    """Actions after an episode's last one; see `dataset.Chunking`. Padded actions are masked in the flow loss."""
+    keep_noops: bool = True
+    """Keep steps without motion; false drops them as the papers do."""
+    label_smoothing_steps: float = 0.0
+    """Standard deviation, in steps, of Gaussian smoothing of the labels along time; 0 does not smooth."""
+    statistics: Literal["suite", "shared", "start"] = "suite"
+    """Bounds of the actions: of each suite, of all together, or those of the initial checkpoint."""
+    floor: float = 0.02
+    """Smallest half range of an action component."""
+    scale_gripper: bool = False
+    """Gripper opening as -1 and 1 instead of 0 and 1."""
+    clip: bool = True
+    """Clip normalised actions to [-1, 1] (RLDS training); NORA-1.5's loader does not."""
 
 
 def bounds(

@@ -1,13 +1,13 @@
-"""Supervised fine-tuning: NORA (cross entropy on FAST tokens) and NORA-1.5 (cross entropy + 10 x flow matching).
+"""Objective of supervised fine-tuning: NORA (cross entropy on FAST tokens) and NORA-1.5 (plus 10 x flow matching).
 
-As released (docs/guide/training.md has the differences): next-token loss over the action tokens, the end of the turn and the
-newline after it; the flow's target is noise minus action at times drawn from Beta(1.5, 1); the expert sees picture,
-instruction and chat template, never the action tokens; its gradient reaches the backbone through keys and values.
+As released: next-token loss over the action tokens, the end of the turn and the newline after it; the flow's target is noise
+minus action at times sampled from Beta(1.5, 1); the expert attends to image, instruction and chat template, never to the
+action tokens; its gradient reaches the backbone through keys and values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from ...policies.fast import FastTokenizer
 from ...policies.nora.model.reference import FLOW_WEIGHT, IGNORED, NoraModel, token_loss
 from ...policies.nora.pixels import patches
 from ...policies.nora.prompt import Prompter, rotary_positions
-from ..data.scene_targets import Targets
+from ..data.dataset import Batch
 from ..engine.objective import Loss, Objective
 from ..models.auxiliary import Auxiliary
 from ..models.backbone import Backbone, BackboneOutput
@@ -31,45 +31,30 @@ from ..models.init import InitialModel
 
 
 @dataclass(frozen=True, slots=True)
-class SftBatch:
-    """Pictures, what was said, what an expert did."""
-
-    images: Array
-    """[B, size, size, 3] uint8 as the policy will see them."""
-    instructions: Sequence[str]
-    actions: Array
-    """[B, N, action size] float32, normalised."""
-    mask: Array
-    """[B, N] bool: actions that are of the demonstration, not beyond its end."""
-    targets: Targets | None = None
-    """For the auxiliary loss; None where the data has no states."""
-
-
-@dataclass(frozen=True, slots=True)
 class SftSettings:
-    """The objective's options; the defaults are those of NORA-1.5."""
+    """Settings of the objective; the defaults are NORA-1.5's."""
 
     token_weight: float = 1.0
-    """Of the cross entropy; 0 leaves the tokens out, and the token head untrained."""
+    """Weight of the cross entropy; 0 omits the tokens and leaves the token head untrained."""
     flow_weight: float = FLOW_WEIGHT
-    """Of the flow matching; 0 leaves the expert as it is."""
-    draws: int = 1
-    """Noises and times per picture; they share one pass of the backbone."""
+    """Weight of the flow matching; 0 leaves the expert untrained."""
+    flow_samples: int = 1
+    """Noise and time samples per image; they share one pass of the backbone."""
     trained: Literal["full", "expert"] = "full"
     gradient_checkpointing: bool = False
     brightness: float = 0.0
-    """Pictures are multiplied by up to 1 +- this, and as much is added, in grey levels of 255."""
+    """Augmentation: images are scaled by 1 +- this and shifted by as much of 255, at most."""
     detection_weight: float = 0.0
-    """Of telling image token by image token which object is there; training only."""
+    """Weight of classifying the object at each image token; training only."""
     regression_weight: float = 0.0
-    """Of telling positions and the chunk from the prompt's last token; training only."""
+    """Weight of predicting positions and the chunk from the prompt's last token; training only."""
 
 
-class Sft(Objective):
-    """The joint objective over a model of the family."""
+class SftObjective(Objective):
+    """Joint objective over a model of the family."""
 
     def __init__(self, start: InitialModel, settings: SftSettings) -> None:
-        """`start` is the checkpoint to start from, its model included."""
+        """`start` contains the initial model, which is trained in place."""
         super().__init__()
         self.start, self.settings = start, settings
         self.model: NoraModel = start.model
@@ -83,13 +68,13 @@ class Sft(Objective):
             Auxiliary(start.model.config, settings.detection_weight, settings.regression_weight) if auxiliary else None
         )
 
-    def forward(self, batch: SftBatch, draw: torch.Generator) -> Loss:
-        """Weighted sum of the parts; metrics `tokens`, `flow` and the auxiliary ones, unweighted, and `cut` (see `_Text`)."""
-        text = _Text.of(batch, self.start.prompter, self.start.fast if self.settings.token_weight else None)
+    def forward(self, batch: Batch, draw: torch.Generator) -> Loss:
+        """Weighted sum of the losses; metrics: the unweighted losses, and `cut` (see `TextCollator`)."""
+        text = TextCollator.of(batch, self.start.prompter, self.start.fast if self.settings.token_weight else None)
         positions = rotary_positions(
             text.ids, text.mask, self.start.prompter.ids.image, self._grids(batch), self.model.config.merge
         )
-        images = _brightened(batch.images, self.settings.brightness, draw)
+        images = adjust_brightness(batch.images, self.settings.brightness, draw)
         pixels = patches(images, self.model.config.patch, self.model.config.merge)
         ids, pixels, positions = (torch.from_numpy(x).to(self.device) for x in (text.ids, pixels, positions))
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.settings.trained == "full"):
@@ -99,9 +84,7 @@ class Sft(Objective):
         metrics = {name: value.detach() for name, (_, value) in parts.items()}
         return Loss(total, metrics if text.cut is None else {**metrics, "cut": total.new_tensor(text.cut)})
 
-    def _parts(
-        self, seen: BackboneOutput, batch: SftBatch, text: _Text, draw: torch.Generator
-    ) -> dict[str, tuple[float, Tensor]]:
+    def _parts(self, seen: BackboneOutput, batch: Batch, text: TextCollator, draw: torch.Generator) -> dict[str, tuple[float, Tensor]]:
         """Name -> (weight, loss)."""
         parts: dict[str, tuple[float, Tensor]] = {}
         if seen.logits is not None:
@@ -115,9 +98,9 @@ class Sft(Objective):
             parts |= self.auxiliary(seen.image, answer, batch.targets, torch.from_numpy(batch.actions).to(self.device))
         return parts
 
-    def _flow(self, seen: BackboneOutput, batch: SftBatch, text: _Text, draw: torch.Generator) -> Tensor:
-        """Mean squared error of the velocity over the demonstration's actions."""
-        noise, time = flow_draws((len(batch.actions), self.settings.draws, *batch.actions.shape[1:]), draw)
+    def _flow(self, seen: BackboneOutput, batch: Batch, text: TextCollator, draw: torch.Generator) -> Tensor:
+        """Mean squared error of the velocity over actions within the episode."""
+        noise, time = flow_draws((len(batch.actions), self.settings.flow_samples, *batch.actions.shape[1:]), draw)
         noise, time = noise.to(self.device), time.to(self.device)
         actions, mask, visible = (torch.from_numpy(x).to(self.device) for x in (batch.actions, batch.mask, text.prompt_mask))
         at = time[..., None, None]
@@ -126,17 +109,18 @@ class Sft(Objective):
         weight = mask[:, None, :, None].expand_as(error)
         return (error.square() * weight).sum() / weight.sum().clamp(min=1)
 
-    def _grids(self, batch: SftBatch) -> Array:
+    def _grids(self, batch: Batch) -> Array:
         side = self.model.config.image_size // self.model.config.patch
         return np.tile([1, side, side], (len(batch.images), 1))
 
     def export(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
-        """A policy: weights, configuration, tokenizers, statistics."""
+        """Write a policy: weights, configuration, tokenizers, statistics."""
         own = {name.removeprefix("model."): weight for name, weight in weights.items() if name.startswith("model.")}
         write_policy(self.start, own, folder, tokens=self.settings.token_weight > 0)
 
 
-def _brightened(images: Array, strength: float, draw: torch.Generator) -> Array:
+def adjust_brightness(images: Array, strength: float, draw: torch.Generator) -> Array:
+    """[B, size, size, 3] uint8 images with randomly scaled and shifted grey levels; `strength` 0 changes nothing."""
     if not strength:
         return images
     scale, shift = (strength * (2 * torch.rand(2, len(images), 1, 1, 1, generator=draw) - 1)).numpy()
@@ -144,8 +128,8 @@ def _brightened(images: Array, strength: float, draw: torch.Generator) -> Array:
 
 
 @dataclass(frozen=True, slots=True)
-class _Text:
-    """Token ids of a batch, padded on the right."""
+class TextCollator:
+    """Collated token ids of a batch, padded on the right."""
 
     ids: Array
     mask: Array
@@ -153,18 +137,18 @@ class _Text:
     prompt_end: Array
     """[B] tokens of the prompt."""
     labels: Array
-    """[B, P] token ids of the answer, IGNORED elsewhere."""
+    """[B, P] token ids of the action tokens, IGNORED elsewhere."""
     cut: float | None
-    """Coefficients per chunk that the action tokenizer cannot say; None without action tokens."""
+    """Coefficients per chunk outside the action tokenizer's range; None without action tokens."""
 
     @property
     def prompt_mask(self) -> Array:
-        """[B, P] bool: what the expert sees."""
+        """[B, P] bool: tokens that the expert attends to."""
         return np.arange(self.ids.shape[1]) < self.prompt_end[:, None]
 
     @classmethod
-    def of(cls, batch: SftBatch, prompter: Prompter, fast: FastTokenizer | None) -> _Text:
-        """`fast` None leaves the answers out."""
+    def of(cls, batch: Batch, prompter: Prompter, fast: FastTokenizer | None) -> TextCollator:
+        """Collate prompts and, with `fast`, their action tokens."""
         prompts = [prompter.prompt(text) for text in batch.instructions]
         labelled = fast.label(batch.actions) if fast else None
         answers = [_answer(prompter, tokens) for tokens in labelled.tokens] if labelled else [[] for _ in prompts]

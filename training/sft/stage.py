@@ -1,4 +1,7 @@
-"""The stage `train sft`: a recipe and demonstrations in, a checkpoint that `--policy` loads out."""
+"""Supervised fine-tuning end to end: recipe, data, model, objective, trainer, evaluation.
+
+`prepare` takes the steps up to the objective and writes nothing; `SftRun.train` runs the trainer with its evaluation.
+"""
 
 from __future__ import annotations
 
@@ -13,57 +16,53 @@ from ..data.conventions import Gripper
 from ..data.dataset import Chunking, Dataset, split
 from ..data.demonstrations import Demonstration
 from ..data.filters import smoothed, without_noops
-from ..data.images import Look
+from ..data.images import ImageSpec
 from ..data.readers import read
+from ..data.scene_targets import require_scenes
 from ..engine.checkpoints import steps
-from ..engine.config import LoopSettings
-from ..engine.trainer import Report, train
-from ..evaluation import Evaluator
-from ..models.init import InitialModel, from_checkpoint, init_nano
-from .data import SftExamples, bounds, require_scenes
-from .objective import Sft
-from .recipe import SftRecipe
+from ..engine.config import TrainConfig
+from ..engine.trainer import ProgressCallback, train
+from ..evaluation import EvaluationSettings, Evaluator
+from ..models.init import NanoSizes, InitialModel, init_nano, from_checkpoint
+from .data import DataSettings, bounds
+from .objective import SftObjective, SftSettings
 
 EVALUATIONS = "evaluations"
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A run with everything looked up; nothing is trained yet."""
+@dataclass(frozen=True, slots=True)
+class StartSettings:
+    """The initial model."""
 
-    recipe: SftRecipe
-    objective: Sft
-    training: SftExamples
-    validation: SftExamples | None
-    out: Path
-    noted: Mapping[str, str] = field(default_factory=dict)
-    """What was concluded about data sets of others, as a line of the plan."""
+    checkpoint: str | None = None
+    """Path or hub id; None initialises a nano model."""
+    nano: NanoSizes = field(default_factory=NanoSizes)
+    """Sizes of a newly initialised model."""
+    expert: int | None = None
+    """Width of a new flow expert for a checkpoint without one."""
+    chunk: int | None = None
+    """Override of the checkpoint's chunk size."""
+    fast: str | None = None
+    """FAST tokenizer, folder or hub id. None: the checkpoint's own, else the released one; a new model needs one for tokens."""
+    tokenizer: str | None = None
+    seed: int = 0
+    """Seed for initialisation."""
+
+
+@dataclass(frozen=True, slots=True)
+class SftRecipe:
+    """One supervised fine-tuning; YAML files in `training/recipes/` give the values."""
+
+    loop: TrainConfig
+    start: StartSettings = field(default_factory=StartSettings)
+    data: DataSettings = field(default_factory=DataSettings)
+    objective: SftSettings = field(default_factory=SftSettings)
+    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
 
     @property
-    def loop(self) -> LoopSettings:
-        """How it steps."""
-        return self.recipe.loop
-
-    def done(self) -> int:
-        """Updates that the folder holds already."""
-        return max(steps(self.out), default=0)
-
-    def lines(self) -> list[tuple[str, str]]:
-        """What a plan says, name and text."""
-        counts = {True: 0, False: 0}
-        for parameter in self.objective.model.parameters():
-            counts[parameter.requires_grad] += parameter.numel()
-        devices = int(os.environ.get("WORLD_SIZE", "1"))  # told by whoever launched several
-        seen = self.loop.batch * self.loop.accumulation * devices
-        epochs = self.loop.steps * seen / len(self.training)
-        held = f"; {len(self.validation)} examples of other episodes validate" if self.validation else ""
-        return [
-            ("model", f"{counts[True]:,} parameters trained, {counts[False]:,} frozen"),
-            ("data", f"{len(self.training)} examples{held}"),
-            ("updates", f"{self.loop.steps} of {seen} examples on {devices} device{'s' * (devices > 1)}: {epochs:.1f} epochs"),
-            ("folder", str(self.out)),
-            *self.noted.items(),
-        ]
+    def auxiliary(self) -> bool:
+        """Whether an auxiliary loss needs scene targets."""
+        return bool(self.objective.detection_weight or self.objective.regression_weight)
 
 
 def prepare(
@@ -75,69 +74,111 @@ def prepare(
     *,
     gripper: Gripper | None = None,
     camera: str | None = None,
-) -> Prepared:
-    """Look everything up. Raises TrainingError, DataError, PolicyError, SuiteError.
+) -> SftRun:
+    """Load data, model and objective. Raises TrainingError, DataError, PolicyError, SuiteError.
 
     Args:
-        recipe: what to do.
+        recipe: settings of the run.
         data: folders of demonstrations.
-        frames: folder of pictures (`train pictures`); what is missing is drawn, or read, when it is asked for.
+        frames: image cache (`nora-bench data render`); missing images are rendered or read on first use.
         out: folder of the run.
-        assets: what pictures are drawn with.
-        gripper: see `sources.read`.
-        camera: column of LeRobot sets; see `Data.pictures`.
+        assets: asset pack for rendering.
+        gripper: see `readers.read`.
+        camera: column of LeRobot sets; see `Data.images`.
     """
-    auxiliary = bool(recipe.objective.detection_weight or recipe.objective.regression_weight)
-    found = read(data, gripper=gripper, model=auxiliary)
-    if auxiliary:
-        require_scenes(found.demonstrations)
-    steady = (smoothed(d, recipe.data.smooth) for d in found.demonstrations)
-    kept = [d if recipe.data.no_ops else without_noops(d) for d in steady]
+    # Data: demonstrations, filtered, in training and validation episodes.
+    source = read(data, gripper=gripper, model=recipe.auxiliary)
+    if recipe.auxiliary:
+        require_scenes(source.demonstrations)
+    smooth = (smoothed(d, recipe.data.label_smoothing_steps) for d in source.demonstrations)
+    kept = [d if recipe.data.keep_noops else without_noops(d) for d in smooth]
     training, validation = split(kept, recipe.data.validation)
-    start, stats = _start(recipe, training)
-    pictures = found.pictures(frames, Look(size=start.model.config.image_size, every=recipe.data.every), assets, camera)
-    chunking = Chunking(start.model.config.chunk or 1, recipe.data.end)
+    # Model: weights, tokenizers, and the statistics that scale its actions.
+    start, stats = _initial_model(recipe, training)
+    config = start.model.config
+    # Examples: image, instruction, normalised action chunk.
+    spec = ImageSpec(size=config.image_size, frame_stride=recipe.data.frame_stride)
+    images = source.images(frames, spec, assets, camera)
+    chunking = Chunking(config.chunk or 1, recipe.data.pad_actions)
 
-    def examples(demonstrations: Sequence[Demonstration]) -> SftExamples | None:
-        if not demonstrations:
-            return None
-        dataset = Dataset(demonstrations, pictures, stats, chunking, clip=recipe.data.clip)
-        return SftExamples(dataset, scenes=auxiliary)
+    def dataset(demonstrations: Sequence[Demonstration]) -> Dataset:
+        return Dataset(demonstrations, images, stats, chunking, clip=recipe.data.clip, scenes=recipe.auxiliary)
 
-    learnt = examples(training)
-    assert learnt is not None
-    return Prepared(recipe, Sft(start, recipe.objective), learnt, examples(validation), out, found.noted())
+    objective = SftObjective(start, recipe.objective)
+    held_out = dataset(validation) if validation else None
+    return SftRun(recipe, objective, dataset(training), held_out, out, source.noted())
 
 
-def _start(recipe: SftRecipe, demonstrations: Sequence[Demonstration]) -> tuple[InitialModel, Mapping[str, Any]]:
-    """The model with its statistics, and the bounds by suite."""
-    wanted = recipe.start
-    if wanted.checkpoint is None:
+@dataclass(frozen=True)
+class SftRun:
+    """A prepared run; nothing is trained yet."""
+
+    recipe: SftRecipe
+    objective: SftObjective
+    training: Dataset
+    validation: Dataset | None
+    out: Path
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """Conventions inferred from third-party data sets, as a line of the plan."""
+
+    def train(self, progress: ProgressCallback | None = None) -> Path:
+        """Train, resuming from the run's folder; the folder of the last checkpoint."""
+        evaluator = Evaluator(self.recipe.evaluation, self.out / EVALUATIONS) if self.loop.eval_every else None
+        return train(
+            self.objective,
+            self.training,
+            self.loop,
+            self.out,
+            validation=self.validation,
+            evaluate=evaluator,
+            report=progress,
+        )
+
+    @property
+    def loop(self) -> TrainConfig:
+        """Configuration of the training loop."""
+        return self.recipe.loop
+
+    def finished_steps(self) -> int:
+        """Updates up to the newest checkpoint in the folder."""
+        return max(steps(self.out), default=0)
+
+    def lines(self) -> list[tuple[str, str]]:
+        """The plan: (name, text) of each line."""
+        counts = {True: 0, False: 0}
+        for parameter in self.objective.model.parameters():
+            counts[parameter.requires_grad] += parameter.numel()
+        devices = int(os.environ.get("WORLD_SIZE", "1"))  # set by `accelerate launch`
+        examples = self.loop.examples_per_update * devices
+        epochs = self.loop.steps * examples / len(self.training)
+        validation = f"; {len(self.validation)} of other episodes for validation" if self.validation else ""
+        return [
+            ("model", f"{counts[True]:,} parameters trained, {counts[False]:,} frozen"),
+            ("data", f"{len(self.training)} examples{validation}"),
+            (
+                "updates",
+                f"{self.loop.steps} of {examples} examples on {devices} device{'s' * (devices > 1)}: {epochs:.1f} epochs",
+            ),
+            ("folder", str(self.out)),
+            *self.notes.items(),
+        ]
+
+
+def _initial_model(recipe: SftRecipe, demonstrations: Sequence[Demonstration]) -> tuple[InitialModel, Mapping[str, Any]]:
+    """The initial model with its action statistics, and suite -> bounds."""
+    settings = recipe.start
+    if settings.checkpoint is None:
         stats, table = bounds(demonstrations, recipe.data, {})
-        fast = FastTokenizer.load(Path(wanted.fast)) if wanted.fast else None
-        return init_nano(wanted.nano, wanted.seed, fast, table), stats
+        fast = FastTokenizer.load(Path(settings.fast)) if settings.fast else None
+        return init_nano(settings.nano, settings.seed, fast, table), stats
     start = from_checkpoint(
-        wanted.checkpoint,
-        fast=wanted.fast,
-        tokenizer=wanted.tokenizer,
-        expert=wanted.expert,
-        chunk=wanted.chunk,
+        settings.checkpoint,
+        fast=settings.fast,
+        tokenizer=settings.tokenizer,
+        expert=settings.expert,
+        chunk=settings.chunk,
         tokens=recipe.objective.token_weight > 0,
-        seed=wanted.seed,
+        seed=settings.seed,
     )
     stats, table = bounds(demonstrations, recipe.data, start.norm_stats)
     return replace(start, norm_stats={**start.norm_stats, **table}), stats
-
-
-def run(prepared: Prepared, report: Report | None = None) -> Path:
-    """Train; the last checkpoint's folder. Goes on with what is in the run's folder."""
-    evaluation = Evaluator(prepared.recipe.evaluation, prepared.out / EVALUATIONS) if prepared.loop.eval_every else None
-    return train(
-        prepared.objective,
-        prepared.training,
-        prepared.loop,
-        prepared.out,
-        validation=prepared.validation,
-        evaluate=evaluation,
-        report=report,
-    )

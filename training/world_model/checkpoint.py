@@ -71,7 +71,7 @@ def load(folder: Path, device: str = "cpu") -> WorldModel:
         raise CheckpointError(f"{folder / CONFIG} describes no model: {type(error).__name__}: {error}") from None
     _fitting(empty, tensors)
     model = WorldModel(config)
-    fill(model, tensors)
+    load_weights(model, tensors)
     return model.to(device).eval()
 
 
@@ -86,14 +86,14 @@ def _tensors(file: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{file} cannot be read: {error}") from None
 
 
-def fill(model: WorldModel, tensors: Mapping[str, Tensor]) -> None:
+def load_weights(model: WorldModel, tensors: Mapping[str, Tensor]) -> None:
     """Give the model these weights, whichever names they come under. Raises CheckpointError naming what does not fit."""
     model.load_state_dict({name: value.float() for name, value in _fitting(model, tensors).items()})
 
 
 def _fitting(model: WorldModel, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights under the model's names. Raises CheckpointError where they are not exactly the model's."""
-    state, wanted = canonical(tensors), model.state_dict()
+    state, wanted = canonical_keys(tensors), model.state_dict()
     missing, foreign = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
     shapes = [name for name in wanted.keys() & state.keys() if wanted[name].shape != state[name].shape]
     for what, names in (("lacks", missing), ("has unknown", foreign), ("has other sizes of", sorted(shapes))):
@@ -111,12 +111,12 @@ def start_from(model: WorldModel, path: Path) -> None:
     if file.suffix != ".safetensors" or not file.is_file():
         raise CheckpointError(f"{path} is no .safetensors file or folder of one; other formats can run code and are not read")
     tensors = _tensors(file)
-    own = {} if any(name.startswith("predictor.predictor") for name in canonical(tensors)) else model.predictor.state_dict()
+    own = {} if any(name.startswith("predictor.predictor") for name in canonical_keys(tensors)) else model.predictor.state_dict()
     kept = {name: value for name, value in tensors.items() if not own or name.startswith("encoder.")}
-    fill(model, {**kept, **{f"predictor.{name}": value for name, value in own.items()}})
+    load_weights(model, {**kept, **{f"predictor.{name}": value for name, value in own.items()}})
 
 
-def canonical(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def canonical_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The same weights under the names of `WorldModel`: the encoder's fused projection split, unused layers left out."""
     found: dict[str, Tensor] = {}
     for name, value in tensors.items():
@@ -133,7 +133,7 @@ def canonical(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def untrained(config: WorldModelConfig, seed: int) -> WorldModel:
     """A model with weights drawn as V-JEPA 2's are at the start: normal 0.02, norms one, biases zero.
 
-    An encoder that nobody trained gets projections that keep the size of what passes, so that its latents tell pictures
+    An encoder that nobody trained gets projections that keep the size of what passes, so that its latents tell images
     apart.
     """
     import torch

@@ -19,9 +19,9 @@ import numpy as np
 from ...envs.types import Array
 from ...policies.adapters import NormStats
 from ..data.action_stats import normalise, openings
-from ..data.dataset import Pictures
+from ..data.dataset import ImageSource
 from ..data.demonstrations import DataError, Demonstration
-from ..data.images import Kept
+from ..data.images import ImageCache
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,25 +37,25 @@ BATCH = 32
 class Latents:
     """The latents of demonstrations under one encoder, in a folder; encodes what is missing."""
 
-    def __init__(self, folder: Path, world: WorldModel, pictures: Pictures) -> None:
-        """`pictures` must have one for every step; what is kept is kept apart by encoder, look and where pictures come from."""
+    def __init__(self, folder: Path, world: WorldModel, images: ImageSource) -> None:
+        """`images` must have one for every step; what is kept is kept apart by encoder, look and where images come from."""
         self.folder, self.encoder = folder, encoder_digest(world)
-        self.world, self.pictures = world, pictures
+        self.world, self.images = world, images
 
     def path(self, demonstration: Demonstration) -> Path:
         """Where a demonstration's latents are, or will be."""
-        pictures = self.pictures.path(demonstration) if isinstance(self.pictures, Kept) else Path("stored/")
+        images = self.images.path(demonstration) if isinstance(self.images, ImageCache) else Path("stored/")
         digest = hashlib.sha256(demonstration.key.encode() + demonstration.states.tobytes())
         if not demonstration.states.size:
-            digest.update(pictures.name.encode())
+            digest.update(images.name.encode())
         name = f"{re.sub(r'[^A-Za-z0-9_]+', '-', demonstration.key)[-80:]}-{digest.hexdigest()[:12]}.npy"
-        return self.folder / f"{pictures.parent.name or 'stored'}-{self.encoder}" / name
+        return self.folder / f"{images.parent.name or 'stored'}-{self.encoder}" / name
 
     def get(self, demonstration: Demonstration) -> Array:
         """[steps, K, E] float16 normalised latents."""
         path = self.path(demonstration)
         if not path.exists():
-            self._keep(path, self._encode(self.pictures.get(demonstration)))
+            self._keep(path, self._encode(self.images.get(demonstration)))
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def missing(self, demonstrations: Iterable[Demonstration]) -> list[Demonstration]:

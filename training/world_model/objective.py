@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..engine.objective import Loss, Objective
-from .checkpoint import fill, save
+from .checkpoint import load_weights, save
 from .model import WorldModel
 
 
@@ -45,5 +45,5 @@ class WorldModelObjective(Objective):
     def export(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
         """Write the world model."""
         twin = WorldModel(self.world.config)
-        fill(twin, {name.removeprefix("world."): value for name, value in weights.items()})
+        load_weights(twin, {name.removeprefix("world."): value for name, value in weights.items()})
         save(twin, folder, self.about)

@@ -1,4 +1,4 @@
-"""The stage `train world-model`: from demonstrations and their pictures to a trained world model."""
+"""Training of a world model: demonstrations and their images in, a checkpoint out."""
 
 from __future__ import annotations
 
@@ -7,36 +7,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...envs.errors import UnknownName
 from ..data.action_stats import bounds
-from ..data.dataset import Pictures, split, statistics
+from ..data.dataset import ImageSource, split, statistics
 from ..data.demonstrations import Demonstration
-from ..engine.config import LoopSettings, TrainingError
+from ..engine.config import TrainConfig, TrainingError
 from . import checkpoint
 from .config import PRESETS
 from .latents import Latents, Windows
 
 if TYPE_CHECKING:
     from ...policies.adapters import NormStats
-    from ..engine.trainer import Report
+    from ..engine.trainer import ProgressCallback
     from .model import WorldModel
 
 
 @dataclass(frozen=True, slots=True)
 class WorldModelRecipe:
-    """Settings of the stage."""
+    """Recipe of `train world-model`."""
 
-    loop: LoopSettings
+    loop: TrainConfig
     preset: str = "nano"
-    """Sizes, by name (`config.PRESETS`)."""
+    """Name of the sizes (`config.PRESETS`)."""
     window: int = 8
     """Frames per example."""
-    start: str | None = None
-    """Published weights (.safetensors) or a folder of ours: of a whole world model, or of its encoder alone."""
+    init_from: str | None = None
+    """Initial weights, .safetensors or a folder: of a whole world model, or of its encoder alone."""
 
 
 @dataclass(frozen=True)
 class WorldModelStage:
-    """Everything looked up; nothing encoded or trained."""
+    """A prepared run; nothing is encoded or trained."""
 
     recipe: WorldModelRecipe
     world: WorldModel
@@ -51,8 +52,8 @@ class WorldModelStage:
         """Frames that are not encoded yet."""
         return sum(map(len, self.latents.missing([*self.training, *self.validation])))
 
-    def run(self, out: Path, encoded: Callable[[int], None], report: Report | None = None) -> Path:
-        """Encode what is missing, train, going on where either was stopped; the last checkpoint's folder."""
+    def run(self, out: Path, encoded: Callable[[int], None], report: ProgressCallback | None = None) -> Path:
+        """Encode missing frames and train, resuming both; the folder of the last checkpoint."""
         from ..engine.trainer import train
         from .objective import WorldModelObjective
 
@@ -65,28 +66,28 @@ class WorldModelStage:
 
 
 def look_up(
-    recipe: WorldModelRecipe, demonstrations: Sequence[Demonstration], pictures: Callable[[int], Pictures], latents: Path
+    recipe: WorldModelRecipe, demonstrations: Sequence[Demonstration], images: Callable[[int], ImageSource], latents: Path
 ) -> WorldModelStage:
-    """The stage over these demonstrations.
+    """Prepare a run on these demonstrations.
 
     Args:
-        recipe: its settings.
-        demonstrations: all of them; each falls to training or validation by its key.
-        pictures: size -> where their pictures come from, one of every step.
-        latents: folder that keeps what was encoded.
+        recipe: settings of the run.
+        demonstrations: all of them; the key decides between training and validation.
+        images: size -> source of their images, one for every step.
+        latents: cache of encoded frames.
     """
     if recipe.preset not in PRESETS:
-        raise TrainingError(f"unknown preset {recipe.preset!r}; known are {', '.join(PRESETS)}")
+        raise UnknownName("preset", recipe.preset, PRESETS)
     world = checkpoint.untrained(PRESETS[recipe.preset], recipe.loop.seed)
-    if recipe.start:
-        checkpoint.start_from(world, Path(recipe.start))
+    if recipe.init_from:
+        checkpoint.start_from(world, Path(recipe.init_from))
     elif PRESETS[recipe.preset].trained_encoder:
-        raise TrainingError(f"the preset {recipe.preset} needs trained weights: name them with --start FILE.safetensors")
+        raise TrainingError(f"the preset {recipe.preset} needs trained weights. Add --init-from FILE.safetensors")
     training, validation = split(demonstrations)
-    found = Latents(latents, world, pictures(world.config.image_size))
+    found = Latents(latents, world, images(world.config.image_size))
     return WorldModelStage(recipe, world, found, training, validation, statistics(training))
 
 
 def action_bounds(measured: Mapping[str, Any]) -> dict[str, NormStats]:
-    """Suite -> how actions are normalised."""
+    """Suite -> bounds of the actions."""
     return {suite: bounds(entry) for suite, entry in measured.items()}

@@ -13,7 +13,7 @@ from nora_bench.harness.errors import exit_code
 from nora_bench.results.store import locking
 from nora_bench.results.store.run_metadata import RunMetadata
 from nora_bench.results.store.writer import Store
-from nora_bench.training.engine.checkpoints import claimed
+from nora_bench.training.engine.checkpoints import locked_folder
 from nora_bench.training.engine.config import TrainingError
 
 
@@ -66,9 +66,9 @@ def test_a_mark_that_cannot_be_judged_here_is_left_to_the_user(lockless, tmp_pat
 
 
 def test_a_training_folder_is_claimed_without_locks(lockless, tmp_path):
-    with claimed(tmp_path), pytest.raises(TrainingError, match=str(os.getpid())), claimed(tmp_path):
+    with locked_folder(tmp_path), pytest.raises(TrainingError, match=str(os.getpid())), locked_folder(tmp_path):
         pass
-    with claimed(tmp_path):
+    with locked_folder(tmp_path):
         pass
 
 

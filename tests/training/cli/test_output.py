@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from nora_bench.training.cli.output import plan
+from nora_bench.training.cli.output import print_plan
 from rich.console import Console
 
 
@@ -13,5 +13,5 @@ def test_of_several_processes_the_first_prints(monkeypatch, rank, printed):
     if rank is not None:
         monkeypatch.setenv("RANK", rank)
     page = io.StringIO()
-    plan(Console(file=page), updates=3)
+    print_plan(Console(file=page), updates=3)
     assert page.getvalue() == printed

@@ -13,8 +13,8 @@ from nora_bench.harness.cli import main
 from nora_bench.harness.config import parse
 from nora_bench.harness.rendering.gl import choose_gl
 from nora_bench.policies.scripted.steps import CLOSED, OPEN
-from nora_bench.training.collection.collect import ATTEMPTS, Wanted, look_up
-from nora_bench.training.collection.perturbation import Noise
+from nora_bench.training.collection.collect import ATTEMPTS, CollectConfig, resolve
+from nora_bench.training.collection.perturbation import PerturbationConfig
 from nora_bench.training.data.demonstrations import read_files, task_files
 
 pytest.importorskip("libero", reason="no hf-libero: pip install 'nora-bench[libero]' && nora-bench doctor --fix")
@@ -32,7 +32,7 @@ def options():
 
 def collection(folder, episodes=3, states=(0, 1, 2, 3), **config):
     values = {"suite": "libero_goal", "tasks": str(TASK), "policy": "scripted", "assets": "standin", "out": str(folder)}
-    return look_up(Wanted(parse({**values, **config}), episodes, Noise(), states))
+    return resolve(CollectConfig(parse({**values, **config}), episodes, PerturbationConfig(), states))
 
 
 def lines(folder, *outcomes):
@@ -104,7 +104,7 @@ def collected(tmp_path_factory):
     """Two demonstrations of one task."""
     folder = tmp_path_factory.mktemp("demonstrations")
     with pytest.raises(SystemExit) as ended:
-        main(["collect", *ARGUMENTS, "--episodes", "2", "--out", str(folder), "--pushes", "0.1"])
+        main(["collect", *ARGUMENTS, "--episodes", "2", "--out", str(folder), "--push-probability", "0.1"])
     assert not ended.value.code
     return folder
 
@@ -118,7 +118,7 @@ def demonstrations(collected):
 def taken_over(tmp_path_factory):
     """One demonstration in which a random policy begins and the expert ends; its folder too."""
     folder = tmp_path_factory.mktemp("corrections")
-    begins = ("--learner", "random", "--learner-steps", "20-30", "--seed", "7", "--pushes", "0")
+    begins = ("--learner", "random", "--learner-steps", "20-30", "--seed", "7", "--push-probability", "0")
     with pytest.raises(SystemExit) as ended:
         main(["collect", *ARGUMENTS, "--episodes", "1", "--out", str(folder), *begins])
     assert not ended.value.code
@@ -143,16 +143,32 @@ def test_what_the_learner_did_is_not_shown_as_the_experts(taken_over, demonstrat
 
 def test_what_a_learner_wins_alone_is_no_demonstration(cli, tmp_path):
     """The learner is an expert here, and ends within its steps; the next initial states are tried, and nothing is written."""
-    begins = ("--learner", "scripted", "--learner-steps", "200-200", "--pushes", "0", "--episodes", "1", "--json")
+    begins = ("--learner", "scripted", "--learner-steps", "200-200", "--push-probability", "0", "--episodes", "1", "--json")
     ended = cli("collect", *ARGUMENTS, *begins, "--out", tmp_path)
     (report,) = json.loads(ended.out)["collections"]
     assert ended.code == 0
-    assert (report["demonstrations"], report["failed"], report["won_by_learner"], len(report["lacking"])) == (0, 0, 3, 1)
+    assert (report["demonstrations"], report["failed"], report["succeeded_before_takeover"], len(report["missing"])) == (
+        0,
+        0,
+        3,
+        1,
+    )
 
 
 def test_an_expert_that_takes_over_a_held_thing_goes_on_with_it(cli, tmp_path):
     """The learner is an expert here and carries the bowl when its steps are over."""
-    begins = ("--learner", "scripted", "--learner-steps", "70-70", "--smooth", "0", "--pushes", "0", "--episodes", "1")
+    begins = (
+        "--learner",
+        "scripted",
+        "--learner-steps",
+        "70-70",
+        "--noise-std",
+        "0",
+        "--push-probability",
+        "0",
+        "--episodes",
+        "1",
+    )
     assert cli("collect", "--suite", "libero_spatial", "--tasks", "2", "--workers", "1", *begins, "--out", tmp_path).code == 0
     (found,) = read_files(task_files([tmp_path]))
     let_go = int(np.argmin(found.labels[:, 6]))
@@ -170,13 +186,13 @@ def test_as_many_as_were_wanted_are_written(demonstrations):
 
 
 def test_the_same_command_again_has_nothing_to_do(cli, collected):
-    ended = cli("collect", *ARGUMENTS, "--episodes", "2", "--out", collected, "--pushes", "0.1", "--json")
+    ended = cli("collect", *ARGUMENTS, "--episodes", "2", "--out", collected, "--push-probability", "0.1", "--json")
     (report,) = json.loads(ended.out)["collections"]
-    assert (report["demonstrations"], report["played"]) == (2, 0)
+    assert (report["demonstrations"], report["episodes"]) == (2, 0)
 
 
 def test_another_disturbance_does_not_go_into_the_same_folder(cli, collected):
-    ended = cli("collect", *ARGUMENTS, "--episodes", "3", "--out", collected, "--pushes", "0.2")
+    ended = cli("collect", *ARGUMENTS, "--episodes", "3", "--out", collected, "--push-probability", "0.2")
     assert ended.code == 2 and "--out" in ended.err
 
 
@@ -232,9 +248,9 @@ def test_liberos_own_code_rebuilds_the_scene_from_a_demonstration(demonstrations
 
 
 def test_pictures_are_drawn_once_by_as_many_processes_as_wanted(cli, collected, tmp_path):
-    command = ("train", "pictures", "--data", collected, "--out", tmp_path, "--size", "28", "--every", "40", "--json")
+    command = ("data", "render", "--data", collected, "--out", tmp_path, "--image-size", "28", "--frame-stride", "40", "--json")
     planned = json.loads(cli(*command, "--dry-run").out)
-    drawn = json.loads(cli(*command, "--workers", "2").out)
+    rendered = json.loads(cli(*command, "--workers", "2").out)
     again = json.loads(cli(*command).out)
-    assert planned["lacking"] == drawn["drawn"] > 0 and again["lacking"] == 0
+    assert planned["missing"] == rendered["rendered"] > 0 and again["missing"] == 0
     assert all(np.load(path).shape[1:] == (28, 28, 3) for path in tmp_path.rglob("*.npy"))

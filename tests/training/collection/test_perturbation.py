@@ -1,19 +1,18 @@
-from inspect import signature
-
 import numpy as np
 import pytest
 from nora_bench.training.cli.collect import collect
-from nora_bench.training.collection.perturbation import GRIPPING, Disturbance, Noise
+from nora_bench.training.collection.perturbation import GRIPPING, Perturbation, PerturbationConfig
+from typer.main import get_command
 
 MOVE = np.array([0.5, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
 STAND = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
-NONE = Noise(smooth=0.0, push_chance=0.0)
-ALWAYS = Noise(smooth=0.0, push_chance=1.0)
+NONE = PerturbationConfig(noise_std=0.0, push_probability=0.0)
+ALWAYS = PerturbationConfig(noise_std=0.0, push_probability=1.0)
 
 
 def play(noise, actions, height=1.0, seed=0):
     """Executed actions and pushes of one episode."""
-    disturbance, rng = Disturbance(noise), np.random.default_rng(seed)
+    disturbance, rng = Perturbation(noise), np.random.default_rng(seed)
     rows = [disturbance.apply(action, height, rng) for action in actions]
     return np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
 
@@ -24,17 +23,17 @@ def test_without_noise_the_expert_acts():
 
 
 def test_smooth_noise_has_the_deviation_that_was_asked_for():
-    executed, _ = play(Noise(smooth=0.06, push_chance=0.0), [MOVE] * 4000)
+    executed, _ = play(PerturbationConfig(noise_std=0.06, push_probability=0.0), [MOVE] * 4000)
     assert (executed - MOVE)[:, :6].std() == pytest.approx(0.06, rel=0.05)
 
 
 def test_smooth_noise_lasts_for_steps():
-    executed, _ = play(Noise(smooth=0.06, push_chance=0.0), [STAND] * 4000)
+    executed, _ = play(PerturbationConfig(noise_std=0.06, push_probability=0.0), [STAND] * 4000)
     assert np.corrcoef(executed[:-1, 0], executed[1:, 0])[0, 1] == pytest.approx(0.7, abs=0.05)
 
 
 def test_the_gripper_is_left_alone():
-    executed, _ = play(Noise(smooth=0.5, push_chance=0.5), [MOVE] * 200)
+    executed, _ = play(PerturbationConfig(noise_std=0.5, push_probability=0.5), [MOVE] * 200)
     assert (executed[:, 6] == -1.0).all()
 
 
@@ -60,15 +59,16 @@ def test_near_the_ground_the_hand_is_pushed_upwards_only():
 
 
 def test_under_a_push_a_part_of_the_experts_motion_goes_on():
-    executed, _ = play(Noise(smooth=0.0, push_chance=1.0, push_strength=(0.0, 0.0)), [MOVE])
+    executed, _ = play(PerturbationConfig(noise_std=0.0, push_probability=1.0, push_strength=(0.0, 0.0)), [MOVE])
     assert executed[0, 0] == pytest.approx(0.3 * 0.5)
 
 
 def test_nothing_leaves_the_range_of_actions():
-    executed, _ = play(Noise(smooth=1.0, push_chance=0.5), [MOVE] * 300)
+    executed, _ = play(PerturbationConfig(noise_std=1.0, push_probability=0.5), [MOVE] * 300)
     assert np.abs(executed).max() == 1.0
 
 
 def test_the_command_disturbs_as_the_class_does_by_default():
-    asked = signature(collect).parameters
-    assert (asked["smooth"].default, asked["pushes"].default) == (Noise().smooth, Noise().push_chance)
+    defaults = {parameter.name: parameter.default for parameter in get_command(collect).params}
+    config = PerturbationConfig()
+    assert (defaults["noise_std"], defaults["push_probability"]) == (config.noise_std, config.push_probability)

@@ -11,8 +11,8 @@ from nora_bench.harness.rendering.gl import choose_gl
 from nora_bench.policies.base import Observation, PolicyContext
 from nora_bench.policies.scripted.policy import ScriptedPolicy
 from nora_bench.training.collection.demonstrator import Demonstrator
-from nora_bench.training.collection.perturbation import Noise
-from nora_bench.training.collection.regenerate import Count, regenerate, regenerate_file
+from nora_bench.training.collection.perturbation import PerturbationConfig
+from nora_bench.training.collection.regenerate import RegenerateCounts, regenerate, regenerate_file
 from nora_bench.training.data.demonstrations import append, read_files, task_files
 
 pytest.importorskip("libero", reason="no hf-libero: pip install 'nora-bench[libero]' && nora-bench doctor --fix")
@@ -31,7 +31,7 @@ def recorded(options):
     """As LIBERO records: from an unsettled initial state on, the settling being a pause; another one in the middle."""
     protocol, world = protocols.get("libero/openvla"), suites.get(SUITE).make_env(options)
     spec = EpisodeSpec(SUITE, TASK, 0, 0, protocol.name)
-    demonstrator = Demonstrator(ScriptedPolicy(), Noise(smooth=0.0, push_chance=0.0))
+    demonstrator = Demonstrator(ScriptedPolicy(), PerturbationConfig(noise_std=0.0, push_probability=0.0))
     demonstrator.setup(PolicyContext(protocol, (SUITE,), 7))
     first, goal, step = world.reset(spec, protocol, ObservationSpec(privileged=True)).states[0], False, 0
     while not goal:
@@ -80,6 +80,6 @@ def test_a_file_is_made_ready_once(options, recorded, tmp_path):
     append(tmp_path, replace(recorded, key="fails", actions=recorded.actions * 0.5))
     (path,) = task_files([tmp_path])
     count = regenerate_file(path, tmp_path / "out", options)
-    assert count == Count(kept=1, failed=1, steps=len(recorded) + 7, noops=7)
+    assert count == RegenerateCounts(kept=1, failed=1, steps=len(recorded) + 7, noops=7)
     assert [found.key for found in read_files(task_files([tmp_path / "out"]))] == [recorded.key]
     assert regenerate_file(path, tmp_path / "out", options).kept == 0

@@ -20,7 +20,7 @@ def test_what_stands_for_actions_after_the_last(end, wanted):
     found = cut(ACTIONS, [4], Chunking(4, end))
     assert firsts(found) == [wanted]
     assert found.actions[0, :, 6].tolist() == [5, 6, 6, 6]  # the gripper always goes on as it was
-    assert found.real.tolist() == [[True, True, False, False]]
+    assert found.valid.tolist() == [[True, True, False, False]]
 
 
 def test_dropping_leaves_out_chunks_that_reach_beyond_the_end():
@@ -33,13 +33,13 @@ def test_the_released_filling_is_zero_after_normalisation_gripper_excepted():
 
 
 def test_chunks_that_touch_a_push_are_left_out():
-    spoilt = np.array([False, False, False, True, False, False])
-    assert cut(ACTIONS, range(6), Chunking(2), spoilt=spoilt).starts.tolist() == [0, 1, 4, 5]
+    masked = np.array([False, False, False, True, False, False])
+    assert cut(ACTIONS, range(6), Chunking(2), masked=masked).starts.tolist() == [0, 1, 4, 5]
 
 
 def test_what_only_fills_up_spoils_nothing():
-    spoilt = np.array([True, False, False, False, False, False])
-    assert cut(ACTIONS, [5], Chunking(4), spoilt=spoilt).starts.tolist() == [5]
+    masked = np.array([True, False, False, False, False, False])
+    assert cut(ACTIONS, [5], Chunking(4), masked=masked).starts.tolist() == [5]
 
 
 def test_relative_actions_all_start_from_the_present_state():

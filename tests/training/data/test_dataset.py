@@ -18,7 +18,7 @@ def test_there_is_an_example_for_every_picture():
 
 def test_an_examples_picture_is_of_the_step_at_which_its_chunk_begins():
     data = dataset(made(0, pushed=[3]), made(1))
-    assert all((data[i].picture == data[i].step).all() for i in range(len(data)))
+    assert all((data[i].image == data[i].step).all() for i in range(len(data)))
 
 
 def test_an_example_says_which_demonstration_it_is_of():
@@ -51,9 +51,9 @@ def test_actions_after_the_end_are_marked():
 def test_a_batch_is_its_examples_stacked():
     data = dataset(made(0), made(1))
     batch = data.batch([7, 2])
-    assert np.array_equal(batch.pictures, np.stack([data[7].picture, data[2].picture]))
-    assert np.array_equal(batch.chunks, np.stack([data[7].chunk, data[2].chunk]))
-    assert batch.chunks.dtype == np.float32 and batch.masks.shape == (2, 5) and len(batch.instructions) == 2
+    assert np.array_equal(batch.images, np.stack([data[7].image, data[2].image]))
+    assert np.array_equal(batch.actions, np.stack([data[7].chunk, data[2].chunk]))
+    assert batch.actions.dtype == np.float32 and batch.mask.shape == (2, 5) and len(batch.instructions) == 2
 
 
 def test_each_suite_is_scaled_by_its_own_statistics():

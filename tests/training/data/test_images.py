@@ -1,4 +1,4 @@
-"""Pictures drawn from stored states are those that the world showed, to the pixel."""
+"""Images drawn from stored states are those that the world showed, to the pixel."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,8 +13,8 @@ from nora_bench.policies.base import Observation, PolicyContext
 from nora_bench.policies.images import model_image
 from nora_bench.policies.scripted.policy import ScriptedPolicy
 from nora_bench.training.collection.demonstrator import Demonstrator
-from nora_bench.training.collection.perturbation import Noise
-from nora_bench.training.data.images import Frames, Kept, Look, open_frames
+from nora_bench.training.collection.perturbation import PerturbationConfig
+from nora_bench.training.data.images import ImageCache, ImageSpec, SimImages, open_sim_images
 
 from ..made import made
 
@@ -23,43 +23,45 @@ pytestmark = pytest.mark.libero
 PROTOCOL = "libero/openvla"
 
 
-class Blank(Kept):
-    """Grey pictures; counts how often it is asked."""
+class Blank(ImageCache):
+    """Grey images; counts how often it is asked."""
 
     made = 0
 
     def make(self, demonstration):
         self.made += 1
-        return np.full((len(self.steps(demonstration)), self.look.size, self.look.size, 3), 127, np.uint8)
+        return np.full((len(self.steps(demonstration)), self.spec.size, self.spec.size, 3), 127, np.uint8)
 
 
 def test_pictures_are_made_once_and_mapped(tmp_path):
-    kept = Blank(tmp_path, Look(size=8))
+    kept = Blank(tmp_path, ImageSpec(size=8))
     first, second = kept.get(made()), kept.get(made())
     assert kept.made == 1 and isinstance(second, np.memmap) and np.array_equal(first, second)
 
 
 def test_another_demonstration_of_that_name_has_pictures_of_its_own(tmp_path):
-    kept = Blank(tmp_path, Look(size=8))
+    kept = Blank(tmp_path, ImageSpec(size=8))
     assert kept.path(made(0)) != kept.path(made(0, actions=made(1).actions))
 
 
 def test_many_may_make_the_same_pictures_at_once(tmp_path):
     with ThreadPoolExecutor(8) as pool:
-        found = [*pool.map(lambda _: Blank(tmp_path, Look(size=8)).get(made()), range(16))]
+        found = [*pool.map(lambda _: Blank(tmp_path, ImageSpec(size=8)).get(made()), range(16))]
     assert all(np.array_equal(found[0], other) for other in found) and len([*tmp_path.iterdir()]) == 1
 
 
-@pytest.mark.parametrize("change", [{"size": 84}, {"every": 1}, {"camera": "wrist"}, {"drawn": 128}, {"jpeg": False}])
+@pytest.mark.parametrize(
+    "change", [{"size": 84}, {"frame_stride": 1}, {"camera": "wrist"}, {"render_size": 128}, {"jpeg": False}]
+)
 def test_every_look_has_a_folder_of_its_own(change):
-    assert Look(**change).name != Look().name
+    assert ImageSpec(**change).name != ImageSpec().name
 
 
 def play(world, suite, task, steps, nudge=lambda scene: None, init=3):
     """A short demonstration, and what the world showed at every step."""
     protocol = protocols.get(PROTOCOL)
     spec = EpisodeSpec(suite, task, init, 0, PROTOCOL)
-    demonstrator = Demonstrator(ScriptedPolicy(), Noise())
+    demonstrator = Demonstrator(ScriptedPolicy(), PerturbationConfig())
     demonstrator.setup(PolicyContext(protocol, (suite,), 7))
     world.reset(spec, protocol, ObservationSpec(cameras=("primary",), privileged=True))
     nudge(world._scene)
@@ -74,7 +76,7 @@ def play(world, suite, task, steps, nudge=lambda scene: None, init=3):
 
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory):
-    found = open_frames(tmp_path_factory.mktemp("frames"), Look(size=256, every=1, jpeg=False))
+    found = open_sim_images(tmp_path_factory.mktemp("frames"), ImageSpec(size=256, frame_stride=1, jpeg=False))
     yield found
     found.close()
 
@@ -96,7 +98,7 @@ def test_fixtures_are_also_found_in_a_recorded_model(world, frames, tmp_path):
     """LIBERO's own sets say in no other way where they stood."""
     demonstration, shown = play(world, "libero_goal", 3, 2)
     others = {name: fact for name, fact in demonstration.facts.items() if name != "fixtures"}
-    drawn = Frames(tmp_path, frames.look, frames.options)
+    drawn = SimImages(tmp_path, frames.spec, frames.options)
     drawn.get(play(world, "libero_goal", 3, 1, init=9)[0])  # leaves its own fixtures in the scene
     assert np.array_equal(drawn.get(replace(demonstration, facts=others))[1], shown[1]["primary"])
     drawn.close()
@@ -119,7 +121,7 @@ def test_another_world_in_the_process_changes_no_picture(frames, tmp_path):
     demonstration, shown = play(first, "libero_object", 1, 2)
     second = LiberoEnv(frames.options)
     play(second, "libero_object", 9, 1)
-    drawn = Frames(tmp_path, frames.look, frames.options)
+    drawn = SimImages(tmp_path, frames.spec, frames.options)
     assert np.array_equal(drawn.get(demonstration)[1], shown[1]["primary"])
     spec, protocol = EpisodeSpec("libero_object", 1, 3, 0, PROTOCOL), protocols.get(PROTOCOL)
     first.reset(spec, protocol, ObservationSpec(cameras=("primary",)))
@@ -130,7 +132,7 @@ def test_another_world_in_the_process_changes_no_picture(frames, tmp_path):
 
 def test_a_smaller_picture_is_made_as_an_evaluation_makes_it(world, frames, tmp_path):
     demonstration, shown = play(world, "libero_object", 5, 3)
-    small = Frames(tmp_path, Look(size=112, every=2), frames.options)
+    small = SimImages(tmp_path, ImageSpec(size=112, frame_stride=2), frames.options)
     steps = {name: step for name, step in protocols.get(PROTOCOL).model_image.items() if name != "crop"}
     wanted = [model_image(shown[step]["primary"], 112, steps) for step in (0, 2)]
     assert np.array_equal(small.get(demonstration), wanted)

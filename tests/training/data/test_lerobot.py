@@ -6,10 +6,10 @@ import json
 import numpy as np
 import pytest
 from nora_bench.training.data.demonstrations import DataError
-from nora_bench.training.data.images import Look
+from nora_bench.training.data.images import ImageSpec
 from nora_bench.training.data.lerobot import open_lerobot
 from nora_bench.training.data.readers import read_folders
-from nora_bench.training.data.stored_images import Stored
+from nora_bench.training.data.stored_images import LeRobotImages
 
 pa = pytest.importorskip("pyarrow", reason="no pyarrow: pip install 'nora-bench[train]'")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -17,7 +17,7 @@ Image = pytest.importorskip("PIL.Image", reason="no Pillow: pip install 'nora-be
 
 LENGTHS = (4, 3)
 TASKS = ("put the bowl on the plate", "turn on the stove")
-LOOK = Look(size=16, every=2, jpeg=False)
+SPEC = ImageSpec(size=16, frame_stride=2, jpeg=False)
 
 
 def actions(episode):
@@ -27,7 +27,7 @@ def actions(episode):
 
 
 def shade(episode, step):
-    """Every picture has a grey of its own."""
+    """Every image has a grey of its own."""
     return 40 * episode + 10 * step + 20
 
 
@@ -61,7 +61,7 @@ def write_info(folder, version, paths, dtype="image"):
 
 
 def version_2(folder):
-    """One table per episode, pictures within."""
+    """One table per episode, images within."""
     place = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
     write_info(folder, "v2.1", {"data_path": place, "video_path": None})
     (folder / "meta" / "tasks.jsonl").write_text(
@@ -115,7 +115,7 @@ def test_episodes_come_with_their_actions_and_instructions(data):
 
 
 def test_pictures_are_those_of_the_right_steps(data, tmp_path):
-    stored = Stored(tmp_path / "kept", LOOK, data)
+    stored = LeRobotImages(tmp_path / "kept", SPEC, data)
     for episode, demonstration in enumerate(data.demonstrations()):
         wanted = [shade(episode, step) for step in stored.steps(demonstration)]
         assert stored.get(demonstration).mean(axis=(1, 2, 3)) == pytest.approx(wanted, abs=4)
@@ -127,7 +127,7 @@ def test_a_folder_is_read_as_what_it_is(data):
 
 def test_a_camera_that_is_not_there_is_named(data, tmp_path):
     with pytest.raises(DataError, match=r"wrist; it has image"):
-        Stored(tmp_path, LOOK, data, "wrist")
+        LeRobotImages(tmp_path, SPEC, data, "wrist")
 
 
 def test_a_folder_that_is_no_set_is_refused(tmp_path):
@@ -155,6 +155,6 @@ def test_a_step_without_its_picture_is_told(tmp_path):
     path = next(tmp_path.glob("data/*/*.parquet"))
     table = parquet.read_table(path)
     parquet.write_table(table.slice(1), path)
-    stored = Stored(tmp_path / "kept", Look(size=8, jpeg=False), open_lerobot(tmp_path, "libero_goal"))
-    with pytest.raises(DataError, match=f"has {LENGTHS[0] - 1} pictures of episode 0, which has {LENGTHS[0]} rows"):
+    stored = LeRobotImages(tmp_path / "kept", ImageSpec(size=8, jpeg=False), open_lerobot(tmp_path, "libero_goal"))
+    with pytest.raises(DataError, match=f"has {LENGTHS[0] - 1} images of episode 0, which has {LENGTHS[0]} rows"):
         stored.get(found)

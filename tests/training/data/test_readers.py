@@ -5,7 +5,7 @@ import pytest
 from nora_bench.training.data.action_stats import openings
 from nora_bench.training.data.demonstrations import DataError, task_files
 from nora_bench.training.data.filters import without_noops
-from nora_bench.training.data.images import Look
+from nora_bench.training.data.images import ImageSpec
 from nora_bench.training.data.known_tasks import suite_of
 from nora_bench.training.data.lerobot import open_lerobot
 from nora_bench.training.data.readers import no_sets, read
@@ -16,7 +16,7 @@ pytest.importorskip("h5py", reason="no h5py: pip install 'nora-bench[train]'")
 pytest.importorskip("pyarrow", reason="no pyarrow: pip install 'nora-bench[train]'")
 pytest.importorskip("imageio_ffmpeg", reason="no imageio-ffmpeg: pip install 'nora-bench[train]'")
 
-LOOK = Look(size=8, every=1, jpeg=False)
+SPEC = ImageSpec(size=8, frame_stride=1, jpeg=False)
 LAYOUTS = [("v2.0", False), ("v2.1", False), ("v2.1", True), ("v3.0", False), ("v3.0", True)]
 
 
@@ -25,8 +25,8 @@ def opened(demonstration):
     return openings(demonstration.labels)[[0, len(demonstration) // 2, -1], -1].tolist()
 
 
-def greys(data, tmp_path, demonstration, camera=None, look=LOOK):
-    return data.pictures(tmp_path / "kept", look, "standin", camera).get(demonstration).mean(axis=(1, 2, 3))
+def greys(data, tmp_path, demonstration, camera=None, spec=SPEC):
+    return data.images(tmp_path / "kept", spec, "standin", camera).get(demonstration).mean(axis=(1, 2, 3))
 
 
 @pytest.mark.parametrize(("version", "video"), LAYOUTS)
@@ -89,14 +89,14 @@ def test_actions_of_another_width_are_refused(tmp_path, width):
 @pytest.mark.parametrize("version", ["v2.1", "v3.0"])
 def test_a_film_that_is_too_short_is_refused_with_its_numbers(tmp_path, version):
     data = read([others.lerobot(tmp_path / "set", version, video=True, short=2)])
-    with pytest.raises(DataError, match="4 pictures of episode 1, which has 6"):
+    with pytest.raises(DataError, match="4 images of episode 1, which has 6"):
         greys(data, tmp_path, data.demonstrations[1])
 
 
 def test_a_film_with_more_pictures_than_rows_is_refused(tmp_path):
     data = read([others.lerobot(tmp_path / "set", video=True)])
     others.film(tmp_path / "set/videos/chunk-000/image/episode_000001.mp4", [50] * 9)
-    with pytest.raises(DataError, match="9 pictures of episode 1, which has 6"):
+    with pytest.raises(DataError, match="9 images of episode 1, which has 6"):
         greys(data, tmp_path, data.demonstrations[1])
 
 
@@ -104,7 +104,7 @@ def test_a_film_that_is_not_there_is_told_before_anything_is_read(tmp_path):
     data = read([others.lerobot(tmp_path / "set", video=True)])
     (tmp_path / "set/videos/chunk-000/image/episode_000001.mp4").unlink()
     with pytest.raises(DataError, match=r"episode_000001\.mp4 is not there"):
-        data.pictures(tmp_path, LOOK, "standin")
+        data.images(tmp_path, SPEC, "standin")
 
 
 @pytest.mark.parametrize("column", ["frame_index", "timestamp"])
@@ -143,7 +143,7 @@ def test_the_camera_on_the_wrist_is_not_taken_for_the_main_one(tmp_path):
 def test_several_cameras_that_could_be_it_are_named(tmp_path):
     data = read([others.lerobot(tmp_path / "set", cameras=("left", "right"))])
     with pytest.raises(DataError, match="--camera left or --camera right"):
-        data.pictures(tmp_path, LOOK, "standin")
+        data.images(tmp_path, SPEC, "standin")
 
 
 def test_an_episode_whose_instruction_changes_comes_in_parts(tmp_path):
@@ -176,7 +176,7 @@ def test_their_pictures_are_those_that_they_bring(tmp_path):
 def test_pictures_of_after_the_actions_are_not_used(tmp_path):
     data = read([others.hdf5(tmp_path / "libero_object", "openvla", seen="after").parent])
     with pytest.raises(DataError, match="model_file"):
-        data.pictures(tmp_path, LOOK, "standin")
+        data.images(tmp_path, SPEC, "standin")
 
 
 def test_a_file_that_says_neither_instruction_nor_task_is_refused(tmp_path):
@@ -187,7 +187,7 @@ def test_a_file_that_says_neither_instruction_nor_task_is_refused(tmp_path):
 def test_a_scene_that_no_suite_has_cannot_be_drawn(tmp_path):
     data = read([others.hdf5(tmp_path / "mine", task="stack_the_cups")])
     with pytest.raises(DataError, match="stack_the_cups"):
-        data.pictures(tmp_path, LOOK, "standin")
+        data.images(tmp_path, SPEC, "standin")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Where things are in a picture and in the world."""
+"""Where things are in an image and in the world."""
 
 from dataclasses import replace
 

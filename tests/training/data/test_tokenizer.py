@@ -32,8 +32,8 @@ def stats(demonstrations):
 
 def test_chunks_begin_at_every_step_that_touches_no_push(stats):
     assert len(all_chunks([wandering(0)], stats, Chunking(5, "drop"))) == 56
-    spoilt = made(0, steps=60, pushed=[30])
-    assert len(all_chunks([spoilt], stats, Chunking(5, "drop"))) == 51
+    pushed = made(0, steps=60, pushed=[30])
+    assert len(all_chunks([pushed], stats, Chunking(5, "drop"))) == 51
 
 
 def test_a_report_counts_tokens_and_measures_what_is_lost(demonstrations, stats):

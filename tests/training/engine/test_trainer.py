@@ -9,8 +9,8 @@ pytest.importorskip("accelerate", reason="no accelerate: pip install 'nora-bench
 
 import torch
 from nora_bench.training.engine import checkpoints, metrics
-from nora_bench.training.engine.checkpoints import claimed
-from nora_bench.training.engine.config import LoopSettings, TrainingError
+from nora_bench.training.engine.checkpoints import locked_folder
+from nora_bench.training.engine.config import TrainConfig, TrainingError
 from nora_bench.training.engine.objective import Loss, Objective
 from nora_bench.training.engine.trainer import train
 from safetensors.torch import load_file, save_file
@@ -52,7 +52,9 @@ class Points:
         return x, 2 * x + 1
 
 
-SETTINGS = LoopSettings(steps=30, batch=8, rate=0.1, warmup=3, clip=1.0, ema=0.9, log_every=5, save_every=10, keep=9)
+SETTINGS = TrainConfig(
+    steps=30, batch_size=8, learning_rate=0.1, warmup=3, max_grad_norm=1.0, ema=0.9, log_every=5, save_every=10, keep_last=9
+)
 
 
 def state(out, step, name="weights"):
@@ -81,7 +83,7 @@ class Idle(Line):
 @pytest.mark.parametrize("name", ["weights", "average", "optimizer"])
 @pytest.mark.parametrize("line, accumulation", [(Line, 1), (Line, 3), (Idle, 1)])
 def test_a_resumed_run_gives_the_bits_of_an_uninterrupted_one(tmp_path, name, line, accumulation):
-    settings = replace(SETTINGS, accumulation=accumulation)
+    settings = replace(SETTINGS, gradient_accumulation_steps=accumulation)
     train(line(), Points(), settings, tmp_path / "whole")
     stopped = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
@@ -120,8 +122,8 @@ def test_accumulation_steps_as_one_large_batch_would(tmp_path):
             return Loss((self.layer(x) - y).square().mean())
 
     split, whole = Exact(), Exact()
-    train(split, Points(), replace(SETTINGS, batch=4, accumulation=4), tmp_path / "split")
-    train(whole, Points(), replace(SETTINGS, batch=16), tmp_path / "whole")
+    train(split, Points(), replace(SETTINGS, batch_size=4, gradient_accumulation_steps=4), tmp_path / "split")
+    train(whole, Points(), replace(SETTINGS, batch_size=16), tmp_path / "whole")
     assert split.layer.weight.item() == pytest.approx(whole.layer.weight.item(), rel=1e-5)
 
 
@@ -134,30 +136,34 @@ def test_released_accumulation_uses_the_last_pass_alone(tmp_path):
 
     objective = Recorded()
     objective.gradients = []
-    settings = replace(SETTINGS, steps=1, warmup=0, accumulation=2, accumulation_form="released", clip=None)
+    settings = replace(
+        SETTINGS, steps=1, warmup=0, gradient_accumulation_steps=2, gradient_accumulation="as_released", max_grad_norm=None
+    )
     train(objective, Points(), settings, tmp_path)
     moment = state(tmp_path, 1, "optimizer")["layer.weight/exp_avg"]
     assert moment.item() == pytest.approx(0.1 * objective.gradients[1] / 2, rel=1e-5)
 
 
 def test_the_cosine_falls_to_zero_at_the_end():
-    settings = replace(SETTINGS, steps=1000, warmup=100, rate=1.0)
-    assert settings.rate_at(0) == pytest.approx(0.01)
-    assert settings.rate_at(99) == settings.rate_at(100) == 1.0
-    assert settings.rate_at(550) == pytest.approx(0.5)
-    assert settings.rate_at(999) < 1e-5
+    settings = replace(SETTINGS, steps=1000, warmup=100, learning_rate=1.0)
+    assert settings.learning_rate_at(0) == pytest.approx(0.01)
+    assert settings.learning_rate_at(99) == settings.learning_rate_at(100) == 1.0
+    assert settings.learning_rate_at(550) == pytest.approx(0.5)
+    assert settings.learning_rate_at(999) < 1e-5
 
 
 def test_the_released_schedule_climbs_back_to_its_peak():
-    settings = replace(SETTINGS, steps=1000, warmup=0, rate=1.0, accumulation=2, schedule_form="released")
-    assert settings.rate_at(500) < 1e-4
-    assert settings.rate_at(999) == pytest.approx(1.0, abs=1e-4)
+    settings = replace(
+        SETTINGS, steps=1000, warmup=0, learning_rate=1.0, gradient_accumulation_steps=2, schedule_stepping="as_released"
+    )
+    assert settings.learning_rate_at(500) < 1e-4
+    assert settings.learning_rate_at(999) == pytest.approx(1.0, abs=1e-4)
 
 
 def test_the_tail_schedule_is_flat_until_the_tail():
-    settings = replace(SETTINGS, steps=100, warmup=0, rate=1.0, decay="tail", tail=0.2)
-    assert settings.rate_at(79) == 1.0
-    assert settings.rate_at(90) == pytest.approx(0.5)
+    settings = replace(SETTINGS, steps=100, warmup=0, learning_rate=1.0, schedule="wsd", decay_fraction=0.2)
+    assert settings.learning_rate_at(79) == 1.0
+    assert settings.learning_rate_at(90) == pytest.approx(0.5)
 
 
 def test_the_exported_weights_are_the_average(tmp_path):
@@ -169,7 +175,7 @@ def test_the_exported_weights_are_the_average(tmp_path):
 
 def test_the_best_checkpoint_is_kept(tmp_path):
     scores = iter([0.1, 0.9, 0.3])
-    settings = replace(SETTINGS, eval_every=10, keep=1)
+    settings = replace(SETTINGS, eval_every=10, keep_last=1)
     train(Line(), Points(), settings, tmp_path, evaluate=lambda folder: {"score": next(scores)})
     assert checkpoints.read_best(tmp_path) == {"step": 20, "score": 0.9}
     assert checkpoints.steps(tmp_path) == [20, 30]
@@ -185,19 +191,19 @@ def test_validation_loss_is_logged_without_training_on_it(tmp_path):
 
 def test_a_run_with_other_settings_is_refused(tmp_path):
     train(Line(), Points(), SETTINGS, tmp_path)
-    with pytest.raises(TrainingError, match="another rate"):
-        train(Line(), Points(), replace(SETTINGS, rate=0.2), tmp_path)
+    with pytest.raises(TrainingError, match="another learning_rate"):
+        train(Line(), Points(), replace(SETTINGS, learning_rate=0.2), tmp_path)
 
 
 def test_a_folder_that_another_process_trains_in_is_left_to_it(tmp_path):
-    with claimed(tmp_path), pytest.raises(TrainingError, match="being written by another process"):
+    with locked_folder(tmp_path), pytest.raises(TrainingError, match="being written by another process"):
         train(Line(), Points(), SETTINGS, tmp_path)
     train(Line(), Points(), SETTINGS, tmp_path)
 
 
 def test_a_finished_run_can_go_on_for_longer(tmp_path):
-    train(Line(), Points(), replace(SETTINGS, decay="constant"), tmp_path)
-    train(Line(), Points(), replace(SETTINGS, decay="constant", steps=40), tmp_path)
+    train(Line(), Points(), replace(SETTINGS, schedule="constant"), tmp_path)
+    train(Line(), Points(), replace(SETTINGS, schedule="constant", steps=40), tmp_path)
     assert checkpoints.steps(tmp_path)[-1] == 40
 
 
@@ -230,5 +236,5 @@ def test_nothing_to_train_is_an_error(tmp_path):
 def test_progress_names_the_settings(tmp_path):
     train(Line(), Points(), SETTINGS, tmp_path)
     progress = json.loads((checkpoints.folder_of(tmp_path, 30) / "training" / "progress.json").read_text())
-    assert progress["settings"]["rate"] == 0.1
+    assert progress["settings"]["learning_rate"] == 0.1
     assert progress["step"] == 30

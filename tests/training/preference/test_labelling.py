@@ -14,9 +14,9 @@ from nora_bench.policies.nora.nano import write_nano
 from nora_bench.policies.nora.predictor import ModelInputs, Predictor
 from nora_bench.policies.nora.weights import digest
 from nora_bench.training.data.action_stats import openings
-from nora_bench.training.engine.checkpoints import claimed
-from nora_bench.training.engine.config import LoopSettings, TrainingError
-from nora_bench.training.preference.labelling import Imagination, Labeller, LabelSettings, label_all
+from nora_bench.training.engine.checkpoints import locked_folder
+from nora_bench.training.engine.config import TrainConfig, TrainingError
+from nora_bench.training.preference.labelling import Labeller, LabelSettings, WorldModelScorer, label_all
 from nora_bench.training.preference.objective import FlowPairs, TokenPairs
 from nora_bench.training.preference.pairs import read, write_part
 from nora_bench.training.preference.rewards import REWARDS, imagine, score
@@ -27,7 +27,7 @@ from nora_bench.training.world_model.config import NANO, PredictorConfig, WorldM
 from nora_bench.training.world_model.latents import Latents, Windows
 from scipy.stats import binomtest
 
-from ..toy_data import CHUNK, ENTRY, STATS, ToyPictures, walk
+from ..toy_data import CHUNK, ENTRY, STATS, ToyImages, walk
 
 TINY = WorldModelConfig({**NANO.encoder, "crop_size": 32}, PredictorConfig(64, 2, 4, 2.0), False)
 
@@ -52,11 +52,11 @@ def imagination(tmp_path_factory):
 
 
 def imagination_of(world, folder):
-    return Imagination(world, Latents(folder, world, ToyPictures()), STATS)
+    return WorldModelScorer(world, Latents(folder, world, ToyImages()), STATS)
 
 
 def labeller(sampler, imagination, **settings):
-    return Labeller(LabelSettings(**{"per_part": 3, **settings}), sampler, ToyPictures(84), imagination)
+    return Labeller(LabelSettings(**{"per_part": 3, **settings}), sampler, ToyImages(84), imagination)
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +90,7 @@ def test_the_scores_on_disk_are_those_of_the_rewards(labels, imagination):
     )
     done = openings(demonstration.labels)[state["step"] : state["step"] + CHUNK]
     assert np.allclose(part.demonstrated[3], done)
-    predicted = imagine(imagination.world, latents[state["step"]], chunks)
+    predicted = imagine(imagination.world_model, latents[state["step"]], chunks)
     scores = score(
         REWARDS["wm-subgoal+gta"], chunks, torch.from_numpy(part.demonstrated[3]), predicted, latents[state["step"] + CHUNK]
     )
@@ -131,8 +131,8 @@ def tokens(policy):
 
 
 def asked(sampler, states, candidates=3, seed=0):
-    """Answers to the first picture of each walk."""
-    images = np.stack([ToyPictures(84).get(walk(number))[0] for number in states])
+    """Answers to the first image of each walk."""
+    images = np.stack([ToyImages(84).get(walk(number))[0] for number in states])
     draws = [generator_of(seed, walk(number).key, 0) for number in states]
     return sampler.sample(images, [walk(number).instruction for number in states], draws, candidates)
 
@@ -146,7 +146,7 @@ def test_answers_in_tokens_depend_on_their_own_draws_alone(tokens):
 
 def test_the_colder_the_nearer_to_the_likeliest_answer(tokens):
     model, ids = tokens.model, tokens.prompter.ids
-    question = ModelInputs(tokens.prompter.prompt(walk(0).instruction), ToyPictures(84).get(walk(0))[0], None)
+    question = ModelInputs(tokens.prompter.prompt(walk(0).instruction), ToyImages(84).get(walk(0))[0], None)
     greedy = DecodingConfig(ids.end_of_turn, allowed=(ids.first_action, ids.last_action))
     (likeliest,) = Predictor(model, ids, 1, CHUNK, 1, CHUNK * 7 + 2, greedy, tokens.fast).answer([question])
     wanted = np.full((CHUNK, 7), np.nan) if likeliest.normalised is None else likeliest.normalised
@@ -198,7 +198,7 @@ def test_labels_that_were_asked_for_otherwise_are_refused(labels, sampler, imagi
 
 
 def test_a_folder_that_another_process_labels_is_left_to_it(sampler, imagination, tmp_path):
-    with claimed(tmp_path), pytest.raises(TrainingError, match="being written by another process"):
+    with locked_folder(tmp_path), pytest.raises(TrainingError, match="being written by another process"):
         label_all(labeller(sampler, imagination, limit=1), [walk(0)], tmp_path, {})
 
 
@@ -231,7 +231,7 @@ def test_settings_that_mean_nothing_are_refused(sampler, imagination, settings, 
 
 
 def examples(labels, policy, reward, head="flow"):
-    return look_up(DpoRecipe(LoopSettings(steps=1, batch=2), head=head), str(policy), labels, reward).examples
+    return look_up(DpoRecipe(TrainConfig(steps=1, batch_size=2), head=head), str(policy), labels, reward).examples
 
 
 def test_a_batch_has_winners_first(labels, policy):
@@ -276,7 +276,7 @@ def test_a_folder_without_labels_names_the_command(policy, tmp_path):
 
 
 def test_training_on_pairs_gives_a_policy_that_loads_and_has_moved(labels, policy, tmp_path):
-    recipe = DpoRecipe(LoopSettings(steps=4, batch=2, rate=1e-4, log_every=4, save_every=4))
+    recipe = DpoRecipe(TrainConfig(steps=4, batch_size=2, learning_rate=1e-4, log_every=4, save_every=4))
     told = []
     folder = look_up(recipe, str(policy), labels, "gta").run(tmp_path, lambda step, numbers: told.append(numbers))
     assert set(told[-1]) >= {"loss", "accuracy", "margin"} and told[-1]["drift"] > 0
@@ -287,7 +287,7 @@ def test_preference_training_goes_on_where_it_was_stopped(labels, policy, tmp_pa
     def stop(step, numbers):
         raise KeyboardInterrupt
 
-    recipe = DpoRecipe(LoopSettings(steps=4, batch=2, rate=1e-4, log_every=3, save_every=2))
+    recipe = DpoRecipe(TrainConfig(steps=4, batch_size=2, learning_rate=1e-4, log_every=3, save_every=2))
     whole = look_up(recipe, str(policy), labels, "gta").run(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         look_up(recipe, str(policy), labels, "gta").run(tmp_path / "stopped", stop)

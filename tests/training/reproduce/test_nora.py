@@ -4,13 +4,14 @@ from dataclasses import replace
 import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[train]'")
-from nora_bench.training.engine.config import LoopSettings, TrainingError, build, read_recipe
+from nora_bench.envs.errors import UnknownName
+from nora_bench.training.engine.config import TrainingError, build, parse_overrides, read_recipe
 from nora_bench.training.reproduce import pipeline as running
 from nora_bench.training.reproduce.compute_estimate import DEVICES, PEAK, UTILISATION, PaperStage, lines, stages as paper_stages
 from nora_bench.training.reproduce.nora import Reproduction, nano_stages, write_recipes
-from nora_bench.training.reproduce.pipeline import Stage, is_done, run_all
-from nora_bench.training.reproduce.report import conclude, questions, student
-from nora_bench.training.sft.recipe import SftRecipe
+from nora_bench.training.reproduce.pipeline import PipelineStage, is_done, run_all
+from nora_bench.training.reproduce.report import comparisons, conclude, student
+from nora_bench.training.sft.stage import SftRecipe
 from nora_bench.training.world_model.stage import WorldModelRecipe
 
 
@@ -20,7 +21,7 @@ def wanted():
 
 
 def named(*names, seconds=1.0):
-    return [Stage(name, ("list", name), seconds) for name in names]
+    return [PipelineStage(name, ("list", name), seconds) for name in names]
 
 
 @pytest.fixture
@@ -60,19 +61,19 @@ def test_a_stage_that_fails_stops_the_rest_and_is_named_with_its_command(program
 def test_a_folder_of_another_reproduction_is_refused(program, tmp_path):
     run_all(named("one"), tmp_path, lambda line: None)
     with pytest.raises(TrainingError, match="another reproduction"):
-        run_all([Stage("one", ("list", "other"), 1.0)], tmp_path, lambda line: None)
+        run_all([PipelineStage("one", ("list", "other"), 1.0)], tmp_path, lambda line: None)
 
 
 def test_more_workers_do_not_make_it_another_reproduction(program, tmp_path):
-    run_all([Stage("one", ("collect", "--workers", "1", "--out", "x"), 1.0)], tmp_path, lambda line: None)
-    assert is_done(tmp_path, Stage("one", ("collect", "--workers", "2", "--out", "x"), 1.0))
+    run_all([PipelineStage("one", ("collect", "--workers", "1", "--out", "x"), 1.0)], tmp_path, lambda line: None)
+    assert is_done(tmp_path, PipelineStage("one", ("collect", "--workers", "2", "--out", "x"), 1.0))
     with pytest.raises(TrainingError, match="another reproduction"):
-        is_done(tmp_path, Stage("one", ("collect", "--workers", "1", "--out", "y"), 1.0))
+        is_done(tmp_path, PipelineStage("one", ("collect", "--workers", "1", "--out", "y"), 1.0))
 
 
 def test_episodes_that_were_begun_are_resumed(program, tmp_path):
     (tmp_path / "run").mkdir()
-    stage = Stage("play", ("run", "--out", str(tmp_path / "run")), 1.0)
+    stage = PipelineStage("play", ("run", "--out", str(tmp_path / "run")), 1.0)
     (tmp_path / "run" / "run.json").write_text("{}")
     run_all([stage], tmp_path, lambda line: None)
     assert program() == [f"run --out {tmp_path / 'run'} --resume"]
@@ -85,7 +86,7 @@ def test_every_stage_reads_what_an_earlier_one_wrote(wanted, tmp_path):
     written = {str(tmp_path / "frames"), str(tmp_path / "latents")}
     for stage in nano_stages(wanted, tmp_path):
         options = dict(zip(stage.command, stage.command[1:], strict=False))
-        for option in ("--data", "--policy", "--world-model", "--labels"):
+        for option in ("--data", "--policy", "--init-from", "--world-model", "--labels"):
             if option in stage.command:
                 assert any(options[option].startswith(place) for place in written), (stage.name, option)
         written.add(options["--out"])
@@ -112,7 +113,7 @@ def test_recipes_of_supervised_training_differ_in_chunk_and_seed(wanted, tmp_pat
     write_recipes(replace(wanted, seeds=(0, 1)), tmp_path)
     found = yaml.safe_load((tmp_path / "recipes" / "sft-chunk1-seed1.yaml").read_text())
     assert (found["start"]["nano"]["chunk"], found["start"]["seed"], found["loop"]["seed"]) == (1, 1, 1)
-    assert found["start"]["fast"] == str(tmp_path / "tokenizer-1") and found["data"]["every"] == wanted.every
+    assert found["start"]["fast"] == str(tmp_path / "tokenizer-1") and found["data"]["frame_stride"] == wanted.frame_stride
     assert len(list((tmp_path / "recipes").iterdir())) == 4
 
 
@@ -132,14 +133,19 @@ def test_a_base_is_what_every_supervised_training_starts_from(wanted, tmp_path):
 
 
 def test_a_reproduction_that_cannot_be_is_told(wanted):
-    assert "heads must hold 5: [flow]" in replace(wanted, heads={1: ("flow",), 5: ("fast",)}).problem()
-    assert "unknown reward best" in replace(wanted, rewards=("best",)).problem()
-    assert not wanted.problem() and not read_recipe("nano", "reproduce", Reproduction).problem()
+    with pytest.raises(TrainingError) as heads:
+        replace(wanted, heads={1: ("flow",), 5: ("fast",)}).validate()
+    assert heads.value.option == "heads"
+    with pytest.raises(UnknownName) as reward:
+        replace(wanted, rewards=("best",)).validate()
+    assert reward.value.name == "best" and "gta" in reward.value.known
+    wanted.validate()
+    read_recipe("nano", "reproduce", Reproduction).validate()
 
 
 def test_the_questions_are_those_of_the_papers():
     asked = {
-        contrast.question: (contrast.a, contrast.b) for contrast in questions(read_recipe("nano", "reproduce", Reproduction))
+        contrast.question: (contrast.a, contrast.b) for contrast in comparisons(read_recipe("nano", "reproduce", Reproduction))
     }
     assert asked["chunk 1 -> 5, flow"] == ("sft-chunk1-flow", "sft-chunk5-flow")
     assert asked["FAST -> flow, chunk 5"] == ("sft-chunk5-fast", "sft-chunk5-flow")
@@ -172,24 +178,67 @@ def test_the_interval_over_seeds_is_students():
 
 
 def test_a_field_that_no_stage_knows_is_named_at_any_depth():
-    with pytest.raises(TrainingError, match=r"here: loop: unknown stpes; known are .*steps"):
-        build("loop: {stpes: 3, batch: 1}", "here", WorldModelRecipe)
+    with pytest.raises(UnknownName) as error:
+        build("loop: {stpes: 3, batch_size: 1}", "here", WorldModelRecipe)
+    assert (
+        error.value.name == "loop.stpes" and "loop.steps" in error.value.known and "did you mean loop.steps" in str(error.value)
+    )
 
 
-@pytest.mark.parametrize("text", ["loop: [", "loop: {steps: many, batch: 1}", "preset: nano"])
+@pytest.mark.parametrize("text", ["loop: [", "loop: {steps: many, batch_size: 1}", "preset: nano"])
 def test_a_recipe_that_means_nothing_says_where(text):
     with pytest.raises(TrainingError, match="here"):
         build(text, "here", WorldModelRecipe)
 
 
 def test_an_unknown_recipe_names_the_known_ones():
-    with pytest.raises(TrainingError, match="no recipe 'best' for world-model; take one of nano, paper"):
+    with pytest.raises(UnknownName) as error:
         read_recipe("best", "world-model", WorldModelRecipe)
+    assert error.value.known == ("nano", "paper")
 
 
-def test_options_change_a_loop_and_cut_a_warm_up_that_no_longer_fits():
-    loop = LoopSettings(steps=100, batch=4, warmup=20)
-    assert loop.changed(steps=5, seed=None) == replace(loop, steps=5, warmup=5)
+def test_overrides_are_converted_to_the_types_of_the_fields():
+    text = "loop: {steps: 100, batch_size: 4, warmup: 20}"
+    given = ["loop.steps=5", "loop.learning_rate=1e-4", "loop.betas=0.9,0.95", "loop.max_grad_norm=none", "evaluation.suites=a,b"]
+    recipe = build(text, "here", SftRecipe, parse_overrides([*given, "data.keep_noops=false"]))
+    assert (recipe.loop.steps, recipe.loop.learning_rate, recipe.loop.betas) == (5, 1e-4, (0.9, 0.95))
+    assert recipe.loop.max_grad_norm is None and recipe.data.keep_noops is False and recipe.evaluation.suites == ("a", "b")
+
+
+def test_shortened_run_warms_up_within_its_steps():
+    text = "loop: {steps: 100, batch_size: 4, warmup: 20}"
+    assert build(text, "here", WorldModelRecipe, {"loop.steps": "5"}).loop.warmup == 5
+
+
+@pytest.mark.parametrize("given", ["loop.steps", "loop.steps=many", "loop=1", "loop.steps=1.5"])
+def test_override_that_is_no_value_of_its_field_names_it(given):
+    with pytest.raises(TrainingError, match=r"--set loop"):
+        build("loop: {steps: 3, batch_size: 1}", "here", WorldModelRecipe, parse_overrides([given]))
+
+
+def test_override_of_an_unknown_field_suggests_the_nearest():
+    with pytest.raises(UnknownName, match=r"did you mean loop\.learning_rate"):
+        build("loop: {steps: 3, batch_size: 1}", "here", WorldModelRecipe, {"loop.lerning_rate": "1"})
+
+
+@pytest.mark.parametrize(
+    "text, new",
+    [
+        ("loop: {steps: 3, batch: 1}", "loop.batch_size"),
+        ("loop: {steps: 3, decay: tail}", "loop.schedule, and its value tail is now wsd"),
+        ("data: {every: 2}", "data.frame_stride"),
+        ("objective: {draws: 2}", "objective.flow_samples"),
+    ],
+)
+def test_former_field_of_a_recipe_fails_with_its_new_name(text, new):
+    with pytest.raises(TrainingError, match=f"is now {new}"):
+        build(text, "here", SftRecipe)
+
+
+def test_invalid_loop_of_a_recipe_is_rejected_before_data_is_read():
+    with pytest.raises(TrainingError) as error:
+        read_recipe("nano", "sft", SftRecipe, {"loop.batch_size": "0"})
+    assert (error.value.option, error.value.value) == ("loop.batch_size", 0)
 
 
 # The full size

@@ -10,10 +10,10 @@ pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
 import torch
 from nora_bench.training.data.dataset import Chunking, Dataset
 from nora_bench.training.data.demonstrations import DataError, Source
+from nora_bench.training.data.scene_targets import require_scenes
 from nora_bench.training.engine.config import read_recipe
-from nora_bench.training.sft.data import SftExamples, bounds, require_scenes
-from nora_bench.training.sft.recipe import DataSettings, SftRecipe
-from nora_bench.training.sft.stage import Prepared
+from nora_bench.training.sft.data import DataSettings, bounds
+from nora_bench.training.sft.stage import SftRecipe, SftRun
 
 from ..made import Numbered, made
 
@@ -53,7 +53,7 @@ def test_a_start_without_bounds_for_a_suite_is_named():
 
 def test_a_batch_is_what_the_objective_takes():
     stats, _ = bounds([made()], DataSettings(), {})
-    examples = SftExamples(Dataset([made()], Numbered(2), stats, Chunking(5)), scenes=False)
+    examples = Dataset([made()], Numbered(2), stats, Chunking(5))
     batch = examples.batch(np.array([1, 0]))
     assert batch.images.shape[0] == len(batch.instructions) == 2
     assert batch.actions.shape == (2, 5, 7) and batch.mask.shape == (2, 5)
@@ -67,7 +67,7 @@ def test_two_sets_may_hold_the_same_episode_disturbed_otherwise():
     facts = {"columns": {"milk_1_joint0": 1}, "fixtures": {}}
     sets = [made(model=camera, facts=facts, states=np.full((12, 9), place)) for place in (0.1, 0.2)]
     stats, _ = bounds(sets, DataSettings(), {})
-    examples = SftExamples(Dataset(sets, Numbered(2), stats, Chunking(5)), scenes=True)
+    examples = Dataset(sets, Numbered(2), stats, Chunking(5), scenes=True)
     places = examples.batch(np.array([0, len(examples) - 1])).targets.places[:, 1]
     assert not np.allclose(places[0], places[1])
 
@@ -77,7 +77,9 @@ def test_demonstrations_that_do_not_say_where_things_stand_are_named_with_what_h
     source = Source(tmp_path / "libero_object" / "milk_demo.hdf5", "demo_0", np.arange(12), 12)
     theirs = made(1, key="theirs", facts={}, source=source)
     require_scenes([own])
-    with pytest.raises(DataError, match=r"1 of 2 do not, theirs .*regenerate --data .*libero_object .*--recipe nano-plain"):
+    with pytest.raises(
+        DataError, match=r"1 of 2 have none, such as theirs.*data regenerate --data .*libero_object .*--recipe nano-plain"
+    ):
         require_scenes([own, theirs])
     with pytest.raises(DataError, match="Take a recipe without"):
         require_scenes([made(facts={}, source=source, model="")])
@@ -85,20 +87,20 @@ def test_demonstrations_that_do_not_say_where_things_stand_are_named_with_what_h
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_shipped_recipe_is_one_that_can_run(name):
-    assert read_recipe(name, "sft", SftRecipe).loop.problem() == ""
+    assert read_recipe(name, "sft", SftRecipe).loop.validate() is None
 
 
 def test_the_paper_recipe_sees_512_examples_per_update_on_eight_devices():
     loop = read_recipe("paper", "sft", SftRecipe).loop
-    assert (loop.batch * loop.accumulation * 8, loop.steps, loop.warmup, loop.rate) == (512, 150_000, 5_000, 5e-5)
+    assert (loop.examples_per_update * 8, loop.steps, loop.warmup, loop.learning_rate) == (512, 150_000, 5_000, 5e-5)
 
 
 def test_a_plan_counts_the_examples_of_all_devices(monkeypatch, tmp_path):
     recipe = read_recipe("nano", "sft", SftRecipe)
     stats, _ = bounds([made()], DataSettings(), {})
-    examples = SftExamples(Dataset([made()], Numbered(2), stats, Chunking(5)), scenes=False)
+    examples = Dataset([made()], Numbered(2), stats, Chunking(5))
     objective: Any = SimpleNamespace(model=torch.nn.Linear(1, 1))
-    prepared = Prepared(recipe, objective, examples, None, tmp_path)
+    prepared = SftRun(recipe, objective, examples, None, tmp_path)
     assert "of 32 examples on 1 device:" in dict(prepared.lines())["updates"]
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert "of 64 examples on 2 devices:" in dict(prepared.lines())["updates"]

@@ -11,15 +11,16 @@ from nora_bench.envs.errors import PolicyError
 from nora_bench.policies.fast import FastTokenizer
 from nora_bench.policies.nora.checkpoint import open_checkpoint
 from nora_bench.policies.nora.policy import NoraPolicy
-from nora_bench.training.data.scene_targets import Targets
-from nora_bench.training.engine.config import LoopSettings
+from nora_bench.training.data.dataset import Batch
+from nora_bench.training.data.scene_targets import SceneTargets
+from nora_bench.training.engine.config import TrainConfig
 from nora_bench.training.engine.trainer import train
 from nora_bench.training.models.init import NanoSizes, from_checkpoint, init_nano, with_expert
-from nora_bench.training.sft.objective import Sft, SftBatch, SftSettings
+from nora_bench.training.sft.objective import SftObjective, SftSettings
 
 SIZES = NanoSizes(vision_layers=1, vision_hidden=48, vision_mlp=64, hidden=64, mlp=64, layers=2, expert_hidden=64, expert_mlp=64)
 ENTRY = {"q01": [-1.0] * 7, "q99": [1.0] * 7, "mask": [True] * 7}
-FLOW_ALONE = SftSettings(token_weight=0.0, flow_weight=1.0, draws=4)
+FLOW_ALONE = SftSettings(token_weight=0.0, flow_weight=1.0, flow_samples=4)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def batch(count=4, targets=None):
     rng = np.random.default_rng(1)
     words = ["pick up the milk and place it in the basket", "open the middle drawer of the cabinet"] * count
     images = rng.integers(0, 256, (count, 112, 112, 3), np.uint8)
-    return SftBatch(images, words[:count], chunks(count, 2), np.ones((count, 5), bool), targets)
+    return Batch(images, words[:count], chunks(count, 2), np.ones((count, 5), bool), targets)
 
 
 class Once:
@@ -62,14 +63,14 @@ def draw(seed=0):
 
 
 def test_the_sum_is_cross_entropy_and_ten_times_the_flow(start):
-    loss = Sft(start, SftSettings())(batch(), draw())
+    loss = SftObjective(start, SftSettings())(batch(), draw())
     assert loss.total.item() == pytest.approx(loss.metrics["tokens"].item() + 10 * loss.metrics["flow"].item(), rel=1e-6)
 
 
 def test_labels_are_cut_to_the_action_tokenizers_fit_and_counted(start):
     far = batch()
     far = replace(far, actions=far.actions + np.float32(300.0))
-    within, beyond = (Sft(start, SftSettings())(rows, draw()).metrics["cut"].item() for rows in (batch(), far))
+    within, beyond = (SftObjective(start, SftSettings())(rows, draw()).metrics["cut"].item() for rows in (batch(), far))
     assert beyond > 0 and beyond > within
 
 
@@ -90,14 +91,14 @@ def test_the_losses_are_those_of_the_models_own_joint_loss(start):
         prefix = model.prefix(*inputs, pixels, torch.tensor([[1, 8, 8]] * 4))
         labels, seen = torch.from_numpy(text.labels), torch.from_numpy(text.prompt_mask)
         theirs = model.joint_loss(prefix, labels, seen, torch.from_numpy(rows.actions), noise[:, 0], time[:, 0])
-        ours = Sft(start, SftSettings())(rows, draw())
+        ours = SftObjective(start, SftSettings())(rows, draw())
     assert ours.total.item() == pytest.approx(theirs.total.item(), rel=1e-5)
 
 
 def test_the_expert_does_not_see_the_answer(start):
     """The flow is the same whether the answer's tokens stand behind the prompt or not."""
-    objective, rows = Sft(start, SftSettings()), batch()
-    alone = Sft(start, replace(SftSettings(), token_weight=0.0))
+    objective, rows = SftObjective(start, SftSettings()), batch()
+    alone = SftObjective(start, replace(SftSettings(), token_weight=0.0))
     with torch.no_grad():
         assert objective(rows, draw()).metrics["flow"].item() == pytest.approx(
             alone(rows, draw()).metrics["flow"].item(), rel=1e-5
@@ -107,7 +108,7 @@ def test_the_expert_does_not_see_the_answer(start):
 def test_actions_beyond_the_end_do_not_count(start):
     rows = batch()
     rows.mask[:, 3:] = False
-    objective = Sft(start, FLOW_ALONE)
+    objective = SftObjective(start, FLOW_ALONE)
     with torch.no_grad():
         before = objective(rows, draw()).total.item()
         model = start.model
@@ -121,7 +122,7 @@ def test_actions_beyond_the_end_do_not_count(start):
 
 
 def test_only_the_expert_is_trained_on_request(start):
-    objective = Sft(start, replace(SftSettings(), trained="expert"))
+    objective = SftObjective(start, replace(SftSettings(), trained="expert"))
     objective(batch(), draw()).total.backward()
     trained = {name for name, parameter in objective.named_parameters() if parameter.requires_grad}
     assert trained and all(name.startswith("model.action_") for name in trained)
@@ -130,22 +131,22 @@ def test_only_the_expert_is_trained_on_request(start):
 
 def test_tokens_alone_leave_the_expert_as_it_is(start, tmp_path):
     before = {name: value.clone() for name, value in start.model.named_parameters()}
-    tokens_alone = Sft(start, replace(SftSettings(), flow_weight=0.0))
+    tokens_alone = SftObjective(start, replace(SftSettings(), flow_weight=0.0))
     assert set(tokens_alone(batch(), draw()).metrics) == {"tokens", "cut"}
-    train(tokens_alone, Once(batch()), LoopSettings(steps=2, batch=4, rate=1e-3), tmp_path)
+    train(tokens_alone, Once(batch()), TrainConfig(steps=2, batch_size=4, learning_rate=1e-3), tmp_path)
     moved = {name for name, value in start.model.named_parameters() if not torch.equal(value, before[name])}
     assert moved and all(name.startswith("vlm.") for name in moved)
 
 
 def test_the_flow_reaches_the_eyes(start):
-    Sft(start, FLOW_ALONE)(batch(), draw()).total.backward()
+    SftObjective(start, FLOW_ALONE)(batch(), draw()).total.backward()
     assert start.model.vlm.model.visual.patch_embed.proj.weight.grad.abs().sum() > 0
 
 
 def test_one_batch_can_be_learnt_by_heart(start, tmp_path):
     """Tokens to near zero; the flow far below the 1.3 of a model that answers nothing."""
-    objective = Sft(start, replace(SftSettings(), draws=8, flow_weight=1.0))
-    settings = LoopSettings(steps=250, batch=2, rate=3e-3, warmup=20, clip=1.0, save_every=1000)
+    objective = SftObjective(start, replace(SftSettings(), flow_samples=8, flow_weight=1.0))
+    settings = TrainConfig(steps=250, batch_size=2, learning_rate=3e-3, warmup=20, max_grad_norm=1.0, save_every=1000)
     train(objective, Once(batch(2)), settings, tmp_path)
     with torch.no_grad():
         loss = objective(batch(2), draw(5))
@@ -154,28 +155,28 @@ def test_one_batch_can_be_learnt_by_heart(start, tmp_path):
 
 
 def test_brightness_changes_the_picture_by_the_draw_alone(start):
-    objective = Sft(start, replace(FLOW_ALONE, brightness=0.3))
+    objective = SftObjective(start, replace(FLOW_ALONE, brightness=0.3))
     with torch.no_grad():
-        first, again, plain = (o(batch(), draw()).total.item() for o in (objective, objective, Sft(start, FLOW_ALONE)))
+        first, again, plain = (o(batch(), draw()).total.item() for o in (objective, objective, SftObjective(start, FLOW_ALONE)))
     assert first == again != plain
 
 
 def test_the_auxiliary_losses_teach_where_things_are(start, tmp_path):
     places = np.full((4, 3, 2), np.nan, np.float32)
     places[:, 0] = [[0.1, 0.2], [0.9, 0.4], [0.5, 0.7], [0.3, 0.3]]
-    known = Targets(places, np.zeros((4, 3), np.int64), np.zeros((4, 10), np.float32))
-    objective = Sft(start, replace(FLOW_ALONE, detection_weight=1.0, regression_weight=1.0))
+    known = SceneTargets(places, np.zeros((4, 3), np.int64), np.zeros((4, 10), np.float32))
+    objective = SftObjective(start, replace(FLOW_ALONE, detection_weight=1.0, regression_weight=1.0))
     rows = Once(batch(4, known))
     before = objective(rows.rows, draw()).metrics
-    train(objective, rows, LoopSettings(steps=80, batch=4, rate=3e-3, clip=1.0, save_every=1000), tmp_path)
+    train(objective, rows, TrainConfig(steps=80, batch_size=4, learning_rate=3e-3, max_grad_norm=1.0, save_every=1000), tmp_path)
     after = objective(rows.rows, draw()).metrics
     assert after["detection"] < 0.2 * before["detection"]
     assert after["chunk"] < 0.7 * before["chunk"]
 
 
 def test_a_checkpoint_is_a_policy(start, tmp_path):
-    settings = LoopSettings(steps=2, batch=4, ema=0.9)
-    folder = train(Sft(start, FLOW_ALONE), Once(batch()), settings, tmp_path)
+    settings = TrainConfig(steps=2, batch_size=4, ema=0.9)
+    folder = train(SftObjective(start, FLOW_ALONE), Once(batch()), settings, tmp_path)
     policy = NoraPolicy(str(folder))
     assert policy.mode == "flow" and policy.chunk == 5 and policy.crop is False
     assert policy.tags == ()
@@ -184,8 +185,8 @@ def test_a_checkpoint_is_a_policy(start, tmp_path):
 
 @pytest.mark.parametrize("weight", [0.0, 1.0])
 def test_a_token_head_that_was_never_trained_is_not_played(start, tmp_path, weight):
-    objective = Sft(start, replace(FLOW_ALONE, token_weight=weight))
-    folder = train(objective, Once(batch()), LoopSettings(steps=1, batch=4), tmp_path)
+    objective = SftObjective(start, replace(FLOW_ALONE, token_weight=weight))
+    folder = train(objective, Once(batch()), TrainConfig(steps=1, batch_size=4), tmp_path)
     if weight:
         assert NoraPolicy(str(folder), mode="fast").mode == "fast"
     else:
@@ -194,8 +195,8 @@ def test_a_token_head_that_was_never_trained_is_not_played(start, tmp_path, weig
 
 
 def test_a_checkpoint_holds_the_average_alone(start, tmp_path):
-    objective = Sft(start, replace(FLOW_ALONE, regression_weight=0.5))
-    folder = train(objective, Once(batch()), LoopSettings(steps=3, batch=4, ema=0.9, rate=1e-2), tmp_path)
+    objective = SftObjective(start, replace(FLOW_ALONE, regression_weight=0.5))
+    folder = train(objective, Once(batch()), TrainConfig(steps=3, batch_size=4, ema=0.9, learning_rate=1e-2), tmp_path)
     stored = open_checkpoint(str(folder)).model("cpu", torch.float32)
     trained = dict(start.model.named_parameters())
     assert not any(name.startswith("auxiliary") for name in open_checkpoint(str(folder)).tensors)
@@ -203,14 +204,16 @@ def test_a_checkpoint_holds_the_average_alone(start, tmp_path):
 
 
 def test_training_can_start_from_a_checkpoint(start, tmp_path):
-    folder = train(Sft(start, SftSettings()), Once(batch()), LoopSettings(steps=1, batch=4), tmp_path)
+    folder = train(SftObjective(start, SftSettings()), Once(batch()), TrainConfig(steps=1, batch_size=4), tmp_path)
     again = from_checkpoint(str(folder))
     assert all(torch.equal(a, b) for a, b in zip(again.model.parameters(), start.model.parameters(), strict=True))
     assert again.fast.encode(chunks(3)) == start.fast.encode(chunks(3))
 
 
 def test_training_goes_on_with_longer_chunks_and_without_a_token_head(start, tmp_path):
-    folder = train(Sft(replace(start, fast=None), FLOW_ALONE), Once(batch()), LoopSettings(steps=1, batch=4), tmp_path)
+    folder = train(
+        SftObjective(replace(start, fast=None), FLOW_ALONE), Once(batch()), TrainConfig(steps=1, batch_size=4), tmp_path
+    )
     longer = from_checkpoint(str(folder), chunk=9, tokens=False)
     assert longer.fast is None
     assert longer.settings["chunk"] == longer.model.config.chunk == 9

@@ -5,14 +5,14 @@ import numpy as np
 import torch
 from nora_bench.policies.nora.weights import CheckpointError
 from nora_bench.training.data.demonstrations import DataError
-from nora_bench.training.world_model.checkpoint import fill, load, save, settings, start_from, untrained
+from nora_bench.training.world_model.checkpoint import load, load_weights, save, settings, start_from, untrained
 from nora_bench.training.world_model.config import NANO, PRESETS, PredictorConfig, WorldModelConfig
 from nora_bench.training.world_model.latents import MEAN, STD, Latents, Windows, frames
 from nora_bench.training.world_model.model import WorldModel
 from nora_bench.training.world_model.objective import Window, WorldModelObjective
 from safetensors.torch import save_file
 
-from ..toy_data import STATS, ToyPictures, walk
+from ..toy_data import STATS, ToyImages, walk
 
 TINY = WorldModelConfig({**NANO.encoder, "crop_size": 32, "hidden_size": 24}, PredictorConfig(24, 2, 2, 2.0), False)
 
@@ -123,7 +123,7 @@ def published(model):
 
 def test_weights_under_the_published_names_are_taken(world):
     other = untrained(TINY, seed=1)
-    fill(other, published(world))
+    load_weights(other, published(world))
     assert all(torch.equal(other.state_dict()[name], value) for name, value in world.state_dict().items())
 
 
@@ -148,8 +148,8 @@ def test_a_file_that_can_run_code_is_not_read(world, tmp_path):
         start_from(world, tmp_path / "vjepa2-ac-vitg.pt")
 
 
-class Counted(ToyPictures):
-    """Counts how often pictures are asked for."""
+class Counted(ToyImages):
+    """Counts how often images are asked for."""
 
     asked = 0
 
@@ -164,11 +164,11 @@ def test_frames_are_encoded_once_and_kept_apart_by_encoder(world, tmp_path):
         latents = Latents(tmp_path, encoder, Counted())
         latents.encode_all([walk(0), walk(1)])
     assert Counted.asked == 4 and not latents.missing([walk(0)]) and latents.missing([walk(2)])
-    assert np.allclose(latents.get(walk(0))[3], latents._encode(ToyPictures().get(walk(0))[3:4])[0], atol=2e-3)
+    assert np.allclose(latents.get(walk(0))[3], latents._encode(ToyImages().get(walk(0))[3:4])[0], atol=2e-3)
 
 
 def test_windows_hold_consecutive_frames_and_what_was_done_between_them(world, tmp_path):
-    latents = Latents(tmp_path, world, ToyPictures())
+    latents = Latents(tmp_path, world, ToyImages())
     windows = Windows.of([walk(0), walk(1)], latents, STATS, 6)
     assert len(windows) == 2 * (16 - 6 + 1)
     window = windows.batch(np.array([12]))
@@ -178,7 +178,7 @@ def test_windows_hold_consecutive_frames_and_what_was_done_between_them(world, t
 
 def test_demonstrations_shorter_than_a_window_are_named(world, tmp_path):
     with pytest.raises(DataError, match="17 frames"):
-        Windows.of([walk(0)], Latents(tmp_path, world, ToyPictures()), STATS, 17)
+        Windows.of([walk(0)], Latents(tmp_path, world, ToyImages()), STATS, 17)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_weights_that_do_not_fit_are_named(world, change, said):
     state = dict(world.state_dict())
     change(state)
     with pytest.raises(CheckpointError, match=said):
-        fill(world, state)
+        load_weights(world, state)
 
 
 def test_a_folder_that_is_no_world_model_says_how_to_make_one(tmp_path):

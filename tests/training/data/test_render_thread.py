@@ -1,4 +1,4 @@
-"""Whoever asks for pictures, one thread draws them."""
+"""Whoever asks for images, one thread draws them."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from nora_bench.envs.base import EnvOptions
-from nora_bench.training.data.drawing_pool import DrawingThread
-from nora_bench.training.data.images import Frames, Look
+from nora_bench.training.data.images import ImageSpec, SimImages
+from nora_bench.training.data.render_thread import RenderThread
 
 from ..made import made
 
@@ -39,7 +39,7 @@ class Watched:
 
 def test_a_context_is_made_used_and_freed_in_one_thread(tmp_path):
     threads: set[int] = set()
-    frames = Frames(tmp_path, Look(size=8, drawn=8, jpeg=False), EnvOptions("", "none", ""))
+    frames = SimImages(tmp_path, ImageSpec(size=8, render_size=8, jpeg=False), EnvOptions("", "none", ""))
     painter: Any = Watched(threads)
     frames._painter = painter
     frames.get(made(0))
@@ -50,7 +50,7 @@ def test_a_context_is_made_used_and_freed_in_one_thread(tmp_path):
 
 
 def test_what_goes_wrong_there_is_raised_here():
-    drawing = DrawingThread()
+    drawing = RenderThread()
     with pytest.raises(ZeroDivisionError):
         drawing.call(lambda: 1 // 0)
     assert drawing.call(lambda: SimpleNamespace(still="alive")).still == "alive"

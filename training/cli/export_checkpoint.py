@@ -1,0 +1,42 @@
+"""`nora-bench export-checkpoint`: a checkpoint without its training state, in a smaller type."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from .output import print_line
+from .renamed import single_command
+
+
+def _export_checkpoint(
+    checkpoint: Annotated[str, typer.Option("--checkpoint", help="Checkpoint or hub id.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder.")],
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "float16"], typer.Option("--dtype", help="Type of the stored weights.")
+    ] = "float16",
+    execute: Annotated[
+        int | None,
+        typer.Option("--execute", help="Actions of each chunk to execute.", show_default="the checkpoint's, else all"),
+    ] = None,
+    noise: Annotated[
+        float | None,
+        typer.Option("--noise", help="Scale of the flow's noise at inference.", show_default="the checkpoint's, else 1"),
+    ] = None,
+    card: Annotated[Path | None, typer.Option("--card", help="Model card to copy beside the weights.")] = None,
+) -> None:
+    """Write a checkpoint for distribution: no optimizer state, no averages, weights in a smaller type.
+
+    Example: `nora-bench export-checkpoint --checkpoint sft/step-003000 --out my-policy`
+    """
+    from ..models.export import publish
+
+    folder = publish(checkpoint, out, dtype, card, execute, noise)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    print_line(Console(), f"{folder}: {size / 1e6:.1f} MB. nora-bench run --suite libero_object --policy {folder}")
+
+
+export_checkpoint = single_command(_export_checkpoint, {"--from": "--checkpoint"})

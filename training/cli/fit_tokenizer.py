@@ -1,0 +1,87 @@
+"""`nora-bench data fit-tokenizer`: the FAST action tokenizer, fitted on demonstrations."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from ..data.dataset import PadActions
+from .options import DataOption, DryRunOption, GripperOption, JsonOption
+from .output import print_line
+
+CHUNK_S = 5e-5
+"""Rough seconds per chunk to read, fit and examine, on one core."""
+MAX_VOCAB = 2048
+"""Action tokens in the vocabulary of the family's models."""
+
+
+def fit_tokenizer(
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the tokenizer, in the released layout.")],
+    chunk_size: Annotated[int, typer.Option("--chunk-size", min=1, help="Actions per chunk.")] = 5,
+    pad_actions: Annotated[PadActions, typer.Option("--pad-actions", help="Actions after an episode's last one.")] = "repeat",
+    vocab_size: Annotated[int, typer.Option("--vocab-size", min=256, max=MAX_VOCAB, help="Tokens.")] = 1024,
+    scale: Annotated[float, typer.Option("--scale", min=0.1, help="Factor on coefficients before rounding.")] = 10.0,
+    smoothing: Annotated[
+        float, typer.Option("--label-smoothing-steps", min=0, help="As data.label_smoothing_steps of a recipe.")
+    ] = 0.0,
+    gripper: GripperOption = None,
+    keep_noops: Annotated[bool, typer.Option("--keep-noops", help="Keep steps without motion.")] = False,
+    bounds: Annotated[
+        Literal["quantiles", "extremes"], typer.Option("--bounds", help="Scaling of -1 and 1: q01, q99 or min, max.")
+    ] = "quantiles",
+    share: Annotated[float, typer.Option("--validation", min=0, max=0.9, help="Share of episodes for validation.")] = 0.05,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit the FAST action tokenizer on demonstrations; report tokens per chunk and the error on validation episodes.
+
+    Example: `nora-bench data fit-tokenizer --data demonstrations --out tokenizer`
+
+    Also writes the statistics that normalised the chunks, `norm_stats.json`.
+    """
+    from ...policies.fast import FastTokenizer
+    from ..data import action_stats
+    from ..data.dataset import Chunking, split, statistics
+    from ..data.filters import smoothed, without_noops
+    from ..data.readers import read
+    from ..data.tokenizer import all_chunks, examine
+
+    console = Console(stderr=as_json)
+    source = read(data, gripper=gripper)
+    smooth = [smoothed(d, smoothing) for d in source.demonstrations]
+    demonstrations = smooth if keep_noops else list(map(without_noops, smooth))
+    training, validation = split(demonstrations, share)
+    steps = sum(map(len, training))
+    print_line(
+        console,
+        f"{len(training)} demonstrations for fitting, {len(validation)} for validation; {steps} chunks of {chunk_size} at most; "
+        f"about {max(1, round(steps * CHUNK_S))} s -> {out}",
+    )
+    for note in source.notes:
+        print_line(console, note)
+    if dry_run:
+        return
+    started = time.monotonic()
+    measured = statistics(training)
+    stats = {suite: action_stats.bounds(entry, bounds) for suite, entry in measured.items()}
+    chunking = Chunking(chunk_size, pad_actions)
+    fitted = FastTokenizer.fit(list(all_chunks(training, stats, chunking)), scale=scale, vocab_size=vocab_size)
+    fitted.save(out)
+    action_stats.write(out / action_stats.FILE, measured, stats)
+    report = examine(fitted, all_chunks(validation or training, stats, chunking))
+    on = "validation" if validation else "training"
+    print_line(
+        console,
+        f"{report.tokens_mean:.2f} tokens per chunk of {chunk_size} x {len(next(iter(stats.values())).low)} "
+        f"(at most {report.tokens_max}) on {report.chunks} {on} chunks; error {report.rmse:.4f} (rms), {report.worst:.4f} "
+        f"(largest), normalised; {report.bad} chunks fail to decode, {report.cut} are truncated; "
+        f"{time.monotonic() - started:.1f} s",
+    )
+    if as_json:
+        print(json.dumps({"folder": str(out), "vocab_size": vocab_size, "examined_on": on, **report.to_json()}))
