@@ -26,7 +26,7 @@ FAR = 0.15
 STEADY = ((80, 3.0), (20, 12.0))
 """(steps, mean by standard deviation) from which a displacement hardly changes, for long and for short episodes. The packaged
 recordings of the scripted expert reach 1.0 over whole episodes of 80 steps and more, 7.8 over their first 20."""
-WHERE = "docs/guide/policies.md, What actions mean"
+WHERE = "docs/guide/policies.md, Meaning of actions"
 
 
 def measure(actions: Array, convention: ActionConvention | None) -> dict[str, float]:
