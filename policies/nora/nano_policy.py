@@ -38,7 +38,7 @@ class BundledNano(NoraPolicy):
         if unseen := [suite for suite in context.suites if suite not in self.checkpoint.norm_stats]:
             seen = ", ".join(sorted(self.checkpoint.norm_stats))
             raise PolicyError(
-                f"{EMBEDDED_NAME} was trained on {seen} alone, not on {', '.join(unseen)}. Others: nora-bench list policies"
+                f"{BUNDLED_NAME} was trained on {seen} alone, not on {', '.join(unseen)}. Others: nora-bench list policies"
             )
         super().setup(context)
 

@@ -106,7 +106,7 @@ def prepare(
 
     learnt = examples(training)
     assert learnt is not None
-    return Prepared(recipe, Sft(start, recipe.objective), learnt, examples(validation), out, found.noted())
+    return Prepared(recipe, Sft(start, recipe.objective, recipe.start.seed), learnt, examples(validation), out, found.noted())
 
 
 def _start(recipe: SftRecipe, demonstrations: Sequence[Demonstration]) -> tuple[InitialModel, Mapping[str, Any]]:
