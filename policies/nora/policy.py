@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,20 +13,15 @@ from ...envs.specs import ActionDim
 from ...envs.types import Array
 from ..adapters import GRIPPER, Adapter, adapted_spec
 from ..base import ActionChunk, BasePolicy, Observation, PolicyContext
-from ..fast import FastError, FastTokenizer
 from ..images import check_steps, model_image
 from .action_stats import Statistics
-from .checkpoint import Checkpoint, execute_problem, locate, noise_scale, open_checkpoint, read_json
+from .checkpoint import Checkpoint, execute_problem, noise_scale, open_checkpoint, read_json
 from .config import INSTALL
 from .decoding import ModelOutput, most_tokens
 from .predictor import ModelInputs, Predictor
-from .prompt import Prompter
+from .tokenizers import open_fast, open_prompter
 from .weights import digest
 
-FAST_PLUS = "physical-intelligence/fast"
-"""Hub id of the released FAST+ tokenizer."""
-PROCESSOR = "declare-lab/nora"
-"""Where NORA-1.5 checkpoints, which have no tokenizer of their own, take it from."""
 GPU_ROWS = 16
 """Batch on a GPU where none is asked for."""
 
@@ -105,8 +99,8 @@ class NoraPolicy(BasePolicy):
         self.new_tokens = max_new_tokens or most_tokens(self.chunk, self.checkpoint.config.action_size)
         own = self.checkpoint.statistics
         self.statistics = Statistics(own.table, statistics, source=own.source, scaled_gripper=scaled_gripper)
-        self.prompter = Prompter.load(self._beside(tokenizer, "tokenizer.json", PROCESSOR), self.checkpoint.config.image_tokens)
-        self.fast = self._fast(fast) if self.mode == "fast" else None
+        self.prompter = open_prompter(self.checkpoint, tokenizer)
+        self.fast = open_fast(self.checkpoint, fast) if self.mode == "fast" else None
         self.noise = self.checkpoint.noise if noise is None else noise_scale(noise, "--policy-arg")
         self.stochastic = self.mode == "flow" and self.noise > 0
         self.tags: tuple[str, ...] = ("untrained",) if _untrained(self.checkpoint) else ()
@@ -226,21 +220,6 @@ class NoraPolicy(BasePolicy):
         still = np.zeros((steps, self.context.action_size))
         still[:, GRIPPER] = self.context.protocol.settle_action[GRIPPER] if last is None else last[-1, GRIPPER]
         return still
-
-    def _beside(self, wanted: str | None, file: str, released: str) -> Path:
-        """The folder that holds `file`: the wanted one, else the checkpoint's, else the released one."""
-        if wanted is None and (self.checkpoint.folder / file).is_file():
-            return self.checkpoint.folder
-        return locate(wanted or released, wanted=file)
-
-    def _fast(self, wanted: str | None) -> FastTokenizer:
-        own = self.checkpoint.folder / "fast_tokenizer"
-        try:
-            return FastTokenizer.load(
-                own if wanted is None and own.is_dir() else locate(wanted or FAST_PLUS, wanted="tokenizer.json")
-            )
-        except FastError as error:
-            raise PolicyError(f"{error}; name one with --policy-arg fast=FOLDER_OR_HUB_ID") from None
 
 
 def require() -> None:

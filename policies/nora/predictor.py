@@ -10,9 +10,10 @@ import numpy as np
 
 from ...envs.types import Array
 from ..fast import FastTokenizer
+from .collate import collate_prompts
 from .decoding import ModelOutput, read_flow, read_tokens
 from .pixels import patches
-from .prompt import TokenIds, rotary_positions
+from .prompt import TokenIds
 
 if TYPE_CHECKING:
     from .model.engine import DecodingConfig, Engine, Inputs
@@ -95,14 +96,8 @@ class Predictor:
 
         from .model.engine import Inputs
 
-        config = self.model.config
-        lengths = np.array([len(question.prompt) for question in questions])
-        ids = np.full((len(questions), length), self.ids.pad, np.int64)
-        for row, question in enumerate(questions):
-            ids[row, : lengths[row]] = question.prompt
-        side = config.image_size // config.patch
-        grids = np.tile([1, side, side], (len(questions), 1))
-        positions = rotary_positions(ids, np.arange(length) < lengths[:, None], self.ids.image, grids, config.merge)
+        config, device = self.model.config, self._engine(length).device
+        prompts = collate_prompts([question.prompt for question in questions], self.ids, config, length=length)
         pixels = patches(np.stack([question.image for question in questions]), config.patch, config.merge)
-        device = self._engine(length).device
-        return Inputs(*(torch.from_numpy(array).to(device) for array in (ids, lengths, positions, pixels)))
+        arrays = (prompts.ids, prompts.lengths, prompts.positions, pixels)
+        return Inputs(*(torch.from_numpy(array).to(device) for array in arrays))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,6 +67,11 @@ class Prompter:
         """Token ids of system turn, picture, instruction and the assistant's header."""
         text = TEMPLATE.format(image=SPECIAL["image"] * self.image_tokens, instruction=instruction)
         return self.backend.encode(text, add_special_tokens=False).ids
+
+    def answer(self, tokens: Iterable[int]) -> list[int]:
+        """Token ids of an answer of these action tokens: they, the end of the turn and a newline."""
+        newline = self.backend.encode("\n", add_special_tokens=False).ids
+        return [*(self.ids.first_action + token for token in tokens), self.ids.end_of_turn, *newline]
 
 
 def _special_ids(backend: Tokenizer, folder: Path) -> TokenIds:

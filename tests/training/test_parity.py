@@ -72,7 +72,8 @@ def record_dpo(folder, chunk=3):
     policy.vlm.tie_weights()
     batcher = Batcher(policy.config, Prompter.load(folder, policy.config.image_tokens))
     answers = {
-        side: [batcher.answer(t) for t in tokens] for side, tokens in zip(SIDES, ([[3, 4], [9]], [[5], [7, 8]]), strict=True)
+        side: [batcher.prompter.answer(t) for t in tokens]
+        for side, tokens in zip(SIDES, ([[3, 4], [9]], [[5], [7, 8]]), strict=True)
     }
     images = np.random.default_rng(0).integers(0, 256, (2, 84, 84, 3), np.uint8)
     shown = {side: batcher.shown(images, ["open the drawer", "turn on the stove"], rows) for side, rows in answers.items()}

@@ -1,8 +1,8 @@
-"""Losses that help a small vision tower to see; used in training only, and no part of the policy.
+"""Auxiliary losses that train a small vision encoder; used in training only, and no part of the policy.
 
-The demonstrations hold the simulator's state, so where things are is known. Image tokens are asked what is at their
-place, and the prompt's last token where the hand, the instruction's object and its goal are, and what to do next. Both
-give a far steadier gradient than the flow's noise.
+The demonstrations contain the simulator's state, so object positions are known. Each image token predicts which object is at
+its place; the prompt's last token predicts the positions of gripper, object and goal, and the action chunk. Both give a far
+steadier gradient than the flow's noise. Shapes: B rows, H hidden.
 """
 
 from __future__ import annotations
@@ -16,24 +16,25 @@ from ..data.scene_targets import FACTS, KINDS, SceneTargets
 
 
 class Auxiliary(nn.Module):
-    """Reads image tokens and the prompt's last token."""
+    """Linear heads on image tokens and on the prompt's last token."""
 
-    def __init__(self, config: NoraConfig, detection_weight: float, regression_weight: float) -> None:
+    def __init__(self, config: NoraConfig, detection_weight: float, regression_weight: float, seed: int) -> None:
+        """`seed` initialises the heads, from a generator of their own."""
         super().__init__()
-        hidden = config.text["hidden_size"]
+        hidden, draw = config.text["hidden_size"], torch.Generator().manual_seed(seed)
         self.weights = (detection_weight, regression_weight)
         self.side = round(config.image_tokens**0.5)
-        self.kinds = nn.Linear(hidden, KINDS)
-        self.offsets = nn.Linear(hidden, 2 * KINDS)
-        self.facts = nn.Linear(hidden, FACTS)
-        self.chunk = nn.Linear(hidden, (config.chunk or 1) * config.action_size)
+        self.kinds = _linear(hidden, KINDS, draw)
+        self.offsets = _linear(hidden, 2 * KINDS, draw)
+        self.facts = _linear(hidden, FACTS, draw)
+        self.chunk = _linear(hidden, (config.chunk or 1) * config.action_size, draw)
 
-    def forward(self, image: Tensor, answer: Tensor, targets: SceneTargets, actions: Tensor) -> dict[str, tuple[float, Tensor]]:
+    def forward(self, image: Tensor, last: Tensor, targets: SceneTargets, actions: Tensor) -> dict[str, tuple[float, Tensor]]:
         """Name -> (weight, loss): `detection`, `place` (RMS in image tokens), `facts`, `chunk` (mean absolute errors).
 
         Args:
-            image: [B, image tokens, hidden].
-            answer: [B, hidden] of the prompt's last token.
+            image: [B, image tokens, H].
+            last: [B, H] of the prompt's last token.
             targets: of the batch.
             actions: [B, N, action size] normalised chunks.
         """
@@ -43,11 +44,11 @@ class Auxiliary(nn.Module):
             detection, place = self._detect(image, targets)
             out |= {"detection": (detect, detection), "place": (detect, place)}
         if regress:
-            facts = torch.from_numpy(targets.facts).to(answer.device)
-            told = self.facts(answer).float()[:, : facts.shape[1]]
+            facts = torch.from_numpy(targets.facts).to(last.device)
+            predicted = self.facts(last).float()[:, : facts.shape[1]]
             known = ~facts.isnan()
-            chunk = self.chunk(answer).float().view_as(actions)
-            out["facts"] = (regress, F.l1_loss(told[known], facts[known]))
+            chunk = self.chunk(last).float().view_as(actions)
+            out["facts"] = (regress, F.l1_loss(predicted[known], facts[known]))
             out["chunk"] = (regress, F.l1_loss(chunk, actions))
         return out
 
@@ -62,3 +63,12 @@ class Auxiliary(nn.Module):
         logits = self.kinds(image).float()[rows, :, kinds]
         offsets = self.offsets(image).float().unflatten(-1, (KINDS, 2))[rows, token, kinds]
         return F.cross_entropy(logits, token), F.l1_loss(offsets, places - cell - 0.5)
+
+
+def _linear(inputs: int, outputs: int, draw: torch.Generator) -> nn.Linear:
+    """A layer initialised as `nn.Linear` does, which itself draws from torch's global generator."""
+    layer, bound = nn.utils.skip_init(nn.Linear, inputs, outputs), inputs**-0.5
+    with torch.no_grad():
+        for parameter in (layer.weight, layer.bias):
+            parameter.uniform_(-bound, bound, generator=draw)
+    return layer

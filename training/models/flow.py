@@ -7,14 +7,13 @@ the prefix and its own actions. Shapes: B pictures, K draws, N actions of a chun
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...policies.nora.model.expert import rotary, rotate
+from ...policies.nora.model.expert import rotary
+from ...policies.nora.model.functional import attend, decoder_block
 from ...policies.nora.model.reference import NoraModel
-from .backbone import attend
 
 Cache = Sequence[tuple[Tensor, Tensor]]
 
@@ -45,7 +44,12 @@ def velocities(model: NoraModel, noisy_BKNA: Tensor, time_BK: Tensor, cache: Cac
     rope = (cos.repeat(draws, 1), sin.repeat(draws, 1))
     mask = _mask(prefix_mask_BP, draws, actions)
     for layer, past in zip(model.action_expert.layers, cache, strict=True):
-        x = _layer(layer, x, rope, past, mask)
+
+        def attend_to_all(q: Tensor, k: Tensor, v: Tensor, past: tuple[Tensor, Tensor] = past) -> Tensor:
+            keys, values = (torch.cat([old.to(new.dtype), new], dim=2) for old, new in zip(past, (k, v), strict=True))
+            return attend(q, keys, values, mask=mask, training=True)
+
+        x = decoder_block(layer, x, rope, attend_to_all)[0]
     hidden = model.action_expert.norm(x)
     return model.action_out_proj(hidden.to(model.action_out_proj.weight.dtype)).float().unflatten(1, (draws, actions))
 
@@ -56,14 +60,3 @@ def _mask(prefix_mask_BP: Tensor, draws: int, actions: int) -> Tensor:
     queries = draws * actions
     prefix = prefix_mask_BP[:, None].expand(-1, queries, -1)
     return torch.cat([prefix, own.expand(len(prefix), -1, -1)], dim=-1)[:, None]
-
-
-def _layer(layer: Any, x: Tensor, rope: tuple[Tensor, Tensor], past: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
-    attention, normed = layer.self_attn, layer.input_layernorm(x)
-    projections = (attention.q_proj, attention.k_proj, attention.v_proj)
-    q, k, v = (p(normed).unflatten(-1, (-1, attention.head_dim)).transpose(1, 2) for p in projections)
-    q, k = rotate(q, *rope), rotate(k, *rope)
-    keys, values = (torch.cat([old.to(new.dtype), new], dim=2) for old, new in zip(past, (k, v), strict=True))
-    out = attend(q, keys, values, mask=mask)
-    x = x + attention.o_proj(out.transpose(1, 2).flatten(2))
-    return x + layer.mlp(layer.post_attention_layernorm(x))

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 
 from ...policies.fast import FastTokenizer
-from ...policies.nora.checkpoint import Checkpoint, locate, open_checkpoint, read_json
+from ...policies.nora.checkpoint import Checkpoint, open_checkpoint, read_json
 from ...policies.nora.config import ExpertConfig, NoraConfig, expert_intermediate
 from ...policies.nora.model.reference import NoraModel
 from ...policies.nora.nano import base_backbone, write_tokenizer
-from ...policies.nora.policy import FAST_PLUS, PROCESSOR
 from ...policies.nora.prompt import Prompter
+from ...policies.nora.tokenizers import open_fast, open_prompter
 
 STD = 0.02
 """Of the weights of a fresh expert, as the backbone's authors start theirs."""
@@ -38,6 +38,23 @@ class InitialModel:
     """Data set -> statistics of its actions."""
 
 
+def open_model(
+    checkpoint: Checkpoint, *, tokens: bool = True, fast: str | None = None, tokenizer: str | None = None, device: str = "cpu"
+) -> InitialModel:
+    """The checkpoint's model with its tokenizers. Raises CheckpointError, PolicyError.
+
+    Args:
+        checkpoint: opened.
+        tokens: whether an action tokenizer is needed.
+        fast, tokenizer: folder or hub id of the action and of the text tokenizer; None: the checkpoint's own, else the released.
+        device: of the weights.
+    """
+    prompter = open_prompter(checkpoint, tokenizer)
+    action_tokenizer = open_fast(checkpoint, fast) if tokens else None
+    model = checkpoint.model(device, torch.float32).requires_grad_(True).train()
+    return InitialModel(model, prompter, action_tokenizer, _settings(checkpoint), checkpoint.norm_stats)
+
+
 def from_checkpoint(
     name: str,
     *,
@@ -48,32 +65,23 @@ def from_checkpoint(
     tokens: bool = True,
     seed: int = 0,
 ) -> InitialModel:
-    """Start from a path or hub id. Raises CheckpointError, FastError, PolicyError.
+    """Start from a path or hub id. Raises CheckpointError, PolicyError.
 
     Args:
         name: what `--policy` takes.
-        fast, tokenizer: folder or hub id of the action and of the text tokenizer; None: the checkpoint's own, else the released.
-        expert: width of a fresh flow expert for a checkpoint that has none (NORA-1.5 starts from NORA-Long with 768).
-        chunk: actions per answer from now on; None: the checkpoint's. No weight depends on it.
-        tokens: whether action tokens will be learned; without them no action tokenizer is looked for.
-        seed: of a fresh expert.
+        fast, tokenizer, tokens: see `open_model`.
+        expert: width of a new flow expert for a checkpoint without one (NORA-1.5 starts from NORA-Long with 768).
+        chunk: actions per chunk from now on; None: the checkpoint's. No weight depends on it.
+        seed: initialises a new expert.
     """
-    found = open_checkpoint(name)
-    own = found.folder / "fast_tokenizer"
-    words = found.folder if tokenizer is None and (found.folder / "tokenizer.json").is_file() else _tokenizer(tokenizer)
-    codes = None
-    if tokens:
-        codes = own if fast is None and own.is_dir() else locate(fast or FAST_PLUS, wanted="tokenizer.json")
-    model = found.model("cpu", torch.float32).requires_grad_(True).train()
-    if expert and not found.config.expert:
+    initial = open_model(open_checkpoint(name), tokens=tokens, fast=fast, tokenizer=tokenizer)
+    model, settings = initial.model, dict(initial.settings)
+    if expert and not model.config.expert:
         model = with_expert(model, expert, seed)
     if chunk:
         model.config = replace(model.config, chunk=chunk)
-    settings = _settings(found, model.config)
-    if chunk:
-        settings.pop("execute", None)  # was said of the chunk that the checkpoint had
-    prompter = Prompter.load(words, found.config.image_tokens)
-    return InitialModel(model, prompter, FastTokenizer.load(codes) if codes else None, settings, found.norm_stats)
+        settings.pop("execute", None)  # refers to the checkpoint's own chunk
+    return replace(initial, model=model, settings={**settings, "chunk": model.config.chunk})
 
 
 def with_expert(model: NoraModel, width: int, seed: int) -> NoraModel:
@@ -98,14 +106,10 @@ def start_value(name: str, parameter: torch.Tensor, std: float, draw: torch.Gene
         parameter.fill_(0.0 if name.endswith(".bias") else 1.0)
 
 
-def _tokenizer(wanted: str | None) -> Path:
-    return locate(wanted or PROCESSOR, wanted="tokenizer.json")
-
-
-def _settings(found: Checkpoint, config: NoraConfig) -> dict[str, Any]:
-    path = found.folder / "config.json"
-    kept = read_json(path) if path.is_file() else {}
-    return {**kept, "vlm_config": config.backbone, "chunk": config.chunk, "image_size": config.image_size}
+def _settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    path, config = checkpoint.folder / "config.json", checkpoint.config
+    stored = read_json(path) if path.is_file() else {}
+    return {**stored, "vlm_config": config.backbone, "chunk": config.chunk, "image_size": config.image_size}
 
 
 EMBEDDING_STD = 0.1

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from ...envs.types import Array
+from ...policies.nora.collate import IGNORED, collate_prompts
 from ...policies.nora.config import NoraConfig
-from ...policies.nora.model.reference import IGNORED
 from ...policies.nora.pixels import patches
-from ...policies.nora.prompt import Prompter, rotary_positions
+from ...policies.nora.prompt import Prompter
 from .loss import PromptBatch
 
 
@@ -32,26 +32,17 @@ class Batcher:
             instructions: one per picture.
             answers: token ids after each prompt (`answer`).
         """
-        prompts = [self.prompter.prompt(text) for text in instructions]
-        rows = [prompt + list(answer) for prompt, answer in zip(prompts, answers or [()] * len(prompts), strict=True)]
-        length = max(map(len, rows))
-        ids = np.full((len(rows), length), self.prompter.ids.pad, np.int64)
-        for row, tokens in enumerate(rows):
-            ids[row, : len(tokens)] = tokens
-        lengths, own = (np.array([len(row) for row in some])[:, None] for some in (rows, prompts))
-        mask = np.arange(length) < lengths
-        side = self.config.image_size // self.config.patch
-        grid = np.tile([1, side, side], (len(rows), 1))
-        positions = rotary_positions(ids, mask, self.prompter.ids.image, grid, self.config.merge)
+        tokens = [self.prompter.prompt(text) for text in instructions]
+        prompts = collate_prompts(tokens, self.prompter.ids, self.config, answers=answers)
         pixels = patches(images, self.config.patch, self.config.merge)
-        arrays = (ids, mask.astype(np.int64), positions, pixels.reshape(-1, pixels.shape[-1]), grid)
-        return PromptBatch(tuple(torch.from_numpy(array) for array in arrays), torch.from_numpy(np.arange(length) < own))
-
-    def answer(self, tokens: Sequence[int]) -> list[int]:
-        """Token ids that answer a prompt with these action tokens: they, the end of the turn and a newline."""
-        ids = self.prompter.ids
-        newline = self.prompter.backend.encode("\n", add_special_tokens=False).ids
-        return [ids.first_action + token for token in tokens] + [ids.end_of_turn, *newline]
+        arrays = (
+            prompts.ids,
+            prompts.mask.astype(np.int64),
+            prompts.positions,
+            pixels.reshape(-1, pixels.shape[-1]),
+            prompts.grids,
+        )
+        return PromptBatch(tuple(torch.from_numpy(array) for array in arrays), torch.from_numpy(prompts.prompt_mask))
 
     def labels(self, shown: PromptBatch) -> Tensor:
         """[B, P] what the token head is to say: the answers, `IGNORED` elsewhere."""

@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...policies.nora.model.reference import IGNORED, NoraModel
+from ...policies.nora.collate import IGNORED
+from ...policies.nora.model.reference import NoraModel
 
 
 @dataclass(frozen=True, slots=True)

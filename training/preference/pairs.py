@@ -77,7 +77,7 @@ class PairExamples:
         if self.fast is None:
             return FlowPairs(self.batcher.shown(images, texts), torch.from_numpy(chunks))
         labelled = self.fast.label(chunks)
-        answers = [self.batcher.answer(tokens) for tokens in labelled.tokens]
+        answers = [self.batcher.prompter.answer(tokens) for tokens in labelled.tokens]
         shown = self.batcher.shown(np.concatenate([images, images]), texts + texts, answers)
         return TokenPairs(shown, self.batcher.labels(shown), float(labelled.cut.mean()))
 

@@ -15,9 +15,10 @@ from ...envs.types import Array
 from ...policies.adapters import NormStats
 from ...policies.fast import FastTokenizer
 from ...policies.nora.action_stats import Statistics
-from ...policies.nora.checkpoint import Checkpoint, open_checkpoint
+from ...policies.nora.checkpoint import open_checkpoint
 from ...policies.nora.decoding import most_tokens
 from ...policies.nora.prompt import Prompter
+from ...policies.nora.tokenizers import own_fast
 from ...policies.nora.weights import digest
 from ..engine.config import TrainingError
 
@@ -145,23 +146,19 @@ def open_sampler(
         temperature: of the tokens.
         device: where.
     """
-    import torch
+    from ..models.init import open_model
 
-    found = open_checkpoint(checkpoint)
-    prompter = Prompter.load(found.folder, found.config.image_tokens)
-    if head == "flow" and not found.config.expert:
+    opened = open_checkpoint(checkpoint)
+    if head == "flow" and not opened.config.expert:
         raise TrainingError(f"{checkpoint} has no flow expert to sample from; add --head fast")
-    fast = _fast(found) if head == "fast" else None
-    own = (found.model(device, torch.float32), prompter, found.norm_stats, digest(found.files))
-    return TokenSampler(*own, fast, temperature) if fast else FlowSampler(*own, steps)
-
-
-def _fast(found: Checkpoint) -> FastTokenizer:
-    if not found.token_head:
-        raise TrainingError(f"{found.name} was trained without action tokens; add --head flow")
-    if not (folder := found.folder / "fast_tokenizer").is_dir():
-        raise TrainingError(f"{found.name} has no fast_tokenizer/, which --head fast needs")
-    return FastTokenizer.load(folder)
+    if head == "fast" and not opened.token_head:
+        raise TrainingError(f"{checkpoint} was trained without action tokens; add --head flow")
+    if head == "fast" and own_fast(opened) is None:
+        raise TrainingError(f"{checkpoint} has no fast_tokenizer/, which --head fast needs")
+    initial = open_model(opened, tokens=head == "fast", device=device)
+    model = initial.model.eval().requires_grad_(False)
+    fields = (model, initial.prompter, initial.norm_stats, digest(opened.files))
+    return TokenSampler(*fields, initial.fast, temperature) if initial.fast else FlowSampler(*fields, steps)
 
 
 def generator_of(seed: int, key: str, step: int) -> np.random.Generator:

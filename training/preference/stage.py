@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ...policies.fast import FastTokenizer
-from ...policies.nora.checkpoint import open_checkpoint, read_json
-from ...policies.nora.prompt import Prompter
+from ...policies.nora.checkpoint import open_checkpoint
+from ...policies.nora.tokenizers import own_fast
 from ..engine.config import TrainConfig, TrainingError
 from . import pairs
 from .objective import DpoSettings
@@ -73,11 +72,13 @@ def look_up(recipe: DpoRecipe, policy: str, labels: Path, reward: str) -> DpoSta
 
     Raises TrainingError, PolicyError: unusable labels or policy, pairs with equal rewards.
     """
+    from ..models.init import open_model
     from .collate import Batcher
 
     recipe.validate()
     part = pairs.read(labels)
-    start = open_start(policy)
+    checkpoint = open_checkpoint(policy)
+    start = open_model(checkpoint, tokens=own_fast(checkpoint) is not None)
     if recipe.head == "flow" and not start.model.config.expert:
         raise TrainingError(f"{policy} has no flow expert. Add --head fast")
     if recipe.head == "fast" and start.fast is None:
@@ -88,22 +89,3 @@ def look_up(recipe: DpoRecipe, policy: str, labels: Path, reward: str) -> DpoSta
     batcher = Batcher(start.model.config, start.prompter)
     fast = start.fast if recipe.head == "fast" else None
     return DpoStage(recipe, start, PairExamples.of(part, reward, batcher, fast))
-
-
-def open_start(policy: str, device: str = "cpu") -> InitialModel:
-    """The initial model in float32, with its action tokenizer if it has one. Raises PolicyError."""
-    import torch
-
-    from ..models.init import InitialModel
-
-    found = open_checkpoint(policy)
-    prompter = Prompter.load(found.folder, found.config.image_tokens)
-    fast = found.folder / "fast_tokenizer"
-    settings = found.folder / "config.json"
-    return InitialModel(
-        found.model(device, torch.float32).requires_grad_(True),
-        prompter,
-        FastTokenizer.load(fast) if fast.is_dir() else None,
-        read_json(settings) if settings.is_file() else {},
-        found.norm_stats,
-    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,9 +18,11 @@ from torch import Tensor
 
 from ...envs.types import Array
 from ...policies.fast import FastTokenizer
-from ...policies.nora.model.reference import FLOW_WEIGHT, IGNORED, NoraModel, token_loss
+from ...policies.nora.collate import Prompts, collate_prompts
+from ...policies.nora.config import NoraConfig
+from ...policies.nora.model.reference import FLOW_WEIGHT, NoraModel, token_loss
 from ...policies.nora.pixels import patches
-from ...policies.nora.prompt import Prompter, rotary_positions
+from ...policies.nora.prompt import Prompter
 from ..data.dataset import Batch
 from ..engine.objective import Loss, Objective
 from ..models.auxiliary import Auxiliary
@@ -53,8 +55,8 @@ class SftSettings:
 class SftObjective(Objective):
     """Joint objective over a model of the family."""
 
-    def __init__(self, start: InitialModel, settings: SftSettings) -> None:
-        """`start` contains the initial model, which is trained in place."""
+    def __init__(self, start: InitialModel, settings: SftSettings, seed: int = 0) -> None:
+        """`start` contains the initial model, which is trained in place; `seed` initialises the auxiliary heads."""
         super().__init__()
         self.start, self.settings = start, settings
         self.model: NoraModel = start.model
@@ -63,28 +65,26 @@ class SftObjective(Objective):
         for name, parameter in self.model.named_parameters():
             if not name.startswith("vlm."):
                 parameter.requires_grad_(settings.flow_weight > 0)
-        auxiliary = settings.detection_weight or settings.regression_weight
-        self.auxiliary = (
-            Auxiliary(start.model.config, settings.detection_weight, settings.regression_weight) if auxiliary else None
-        )
+        weights = (settings.detection_weight, settings.regression_weight)
+        self.auxiliary = Auxiliary(start.model.config, *weights, seed) if any(weights) else None
 
     def forward(self, batch: Batch, draw: torch.Generator) -> Loss:
-        """Weighted sum of the losses; metrics: the unweighted losses, and `cut` (see `TextCollator`)."""
-        text = TextCollator.of(batch, self.start.prompter, self.start.fast if self.settings.token_weight else None)
-        positions = rotary_positions(
-            text.ids, text.mask, self.start.prompter.ids.image, self._grids(batch), self.model.config.merge
-        )
+        """Weighted sum of the losses; metrics: the unweighted losses, and `cut` (see `collate_text`)."""
+        fast = self.start.fast if self.settings.token_weight else None
+        text, cut = collate_text(batch, self.start.prompter, fast, self.model.config)
         images = adjust_brightness(batch.images, self.settings.brightness, draw)
         pixels = patches(images, self.model.config.patch, self.model.config.merge)
-        ids, pixels, positions = (torch.from_numpy(x).to(self.device) for x in (text.ids, pixels, positions))
+        ids, pixels, positions = (torch.from_numpy(x).to(self.device) for x in (text.ids, pixels, text.positions))
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.settings.trained == "full"):
             seen = self.backbone(ids, positions, pixels, logits=self.settings.token_weight > 0)
         parts = self._parts(seen, batch, text, draw)
         total = torch.stack([weight * value for weight, value in parts.values()]).sum()
         metrics = {name: value.detach() for name, (_, value) in parts.items()}
-        return Loss(total, metrics if text.cut is None else {**metrics, "cut": total.new_tensor(text.cut)})
+        return Loss(total, metrics if cut is None else {**metrics, "cut": total.new_tensor(cut)})
 
-    def _parts(self, seen: BackboneOutput, batch: Batch, text: TextCollator, draw: torch.Generator) -> dict[str, tuple[float, Tensor]]:
+    def _parts(
+        self, seen: BackboneOutput, batch: Batch, text: Prompts, draw: torch.Generator
+    ) -> dict[str, tuple[float, Tensor]]:
         """Name -> (weight, loss)."""
         parts: dict[str, tuple[float, Tensor]] = {}
         if seen.logits is not None:
@@ -94,11 +94,11 @@ class SftObjective(Objective):
             parts["flow"] = (self.settings.flow_weight, self._flow(seen, batch, text, draw))
         if self.auxiliary and batch.targets is not None:
             rows = torch.arange(len(text.ids), device=self.device)
-            answer = seen.last[rows, torch.from_numpy(text.prompt_end).to(self.device) - 1]
+            answer = seen.last[rows, torch.from_numpy(text.prompt_lengths).to(self.device) - 1]
             parts |= self.auxiliary(seen.image, answer, batch.targets, torch.from_numpy(batch.actions).to(self.device))
         return parts
 
-    def _flow(self, seen: BackboneOutput, batch: Batch, text: TextCollator, draw: torch.Generator) -> Tensor:
+    def _flow(self, seen: BackboneOutput, batch: Batch, text: Prompts, draw: torch.Generator) -> Tensor:
         """Mean squared error of the velocity over actions within the episode."""
         noise, time = flow_draws((len(batch.actions), self.settings.flow_samples, *batch.actions.shape[1:]), draw)
         noise, time = noise.to(self.device), time.to(self.device)
@@ -108,10 +108,6 @@ class SftObjective(Objective):
         error = velocities(self.model, noisy, time, seen.cache, visible) - (noise - actions[:, None])
         weight = mask[:, None, :, None].expand_as(error)
         return (error.square() * weight).sum() / weight.sum().clamp(min=1)
-
-    def _grids(self, batch: Batch) -> Array:
-        side = self.model.config.image_size // self.model.config.patch
-        return np.tile([1, side, side], (len(batch.images), 1))
 
     def export(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
         """Write a policy: weights, configuration, tokenizers, statistics."""
@@ -127,44 +123,13 @@ def adjust_brightness(images: Array, strength: float, draw: torch.Generator) -> 
     return np.clip(images * (1 + scale) + 255 * shift, 0, 255).astype(np.uint8)
 
 
-@dataclass(frozen=True, slots=True)
-class TextCollator:
-    """Collated token ids of a batch, padded on the right."""
-
-    ids: Array
-    mask: Array
-    """[B, P] bool: not padding."""
-    prompt_end: Array
-    """[B] tokens of the prompt."""
-    labels: Array
-    """[B, P] token ids of the action tokens, IGNORED elsewhere."""
-    cut: float | None
-    """Coefficients per chunk outside the action tokenizer's range; None without action tokens."""
-
-    @property
-    def prompt_mask(self) -> Array:
-        """[B, P] bool: tokens that the expert attends to."""
-        return np.arange(self.ids.shape[1]) < self.prompt_end[:, None]
-
-    @classmethod
-    def of(cls, batch: Batch, prompter: Prompter, fast: FastTokenizer | None) -> TextCollator:
-        """Collate prompts and, with `fast`, their action tokens."""
-        prompts = [prompter.prompt(text) for text in batch.instructions]
-        labelled = fast.label(batch.actions) if fast else None
-        answers = [_answer(prompter, tokens) for tokens in labelled.tokens] if labelled else [[] for _ in prompts]
-        cut = float(labelled.cut.mean()) if labelled else None
-        rows = [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)]
-        ids = np.full((len(rows), max(map(len, rows))), prompter.ids.pad, np.int64)
-        labels = np.full(ids.shape, IGNORED, np.int64)
-        for row, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
-            ids[row, : len(rows[row])] = rows[row]
-            labels[row, len(prompt) : len(rows[row])] = answer
-        lengths = np.array([len(row) for row in rows])
-        mask = np.arange(ids.shape[1]) < lengths[:, None]
-        return cls(ids, mask, np.array([len(prompt) for prompt in prompts]), labels, cut)
-
-
-def _answer(prompter: Prompter, tokens: list[int]) -> list[int]:
-    """Action tokens, end of turn, newline."""
-    newline: Any = prompter.backend.encode("\n", add_special_tokens=False).ids
-    return [*(prompter.ids.first_action + token for token in tokens), prompter.ids.end_of_turn, *newline]
+def collate_text(
+    batch: Batch, prompter: Prompter, fast: FastTokenizer | None, config: NoraConfig
+) -> tuple[Prompts, float | None]:
+    """(Prompts and answers, coefficients per chunk outside the action tokenizer's range); no answers where `fast` is None."""
+    prompts = [prompter.prompt(text) for text in batch.instructions]
+    if fast is None:
+        return collate_prompts(prompts, prompter.ids, config), None
+    labelled = fast.label(batch.actions)
+    answers = [prompter.answer(tokens) for tokens in labelled.tokens]
+    return collate_prompts(prompts, prompter.ids, config, answers=answers), float(labelled.cut.mean())

@@ -104,7 +104,7 @@ def prepare(
     def dataset(demonstrations: Sequence[Demonstration]) -> Dataset:
         return Dataset(demonstrations, images, stats, chunking, clip=recipe.data.clip, scenes=recipe.auxiliary)
 
-    objective = SftObjective(start, recipe.objective)
+    objective = SftObjective(start, recipe.objective, recipe.start.seed)
     held_out = dataset(validation) if validation else None
     return SftRun(recipe, objective, dataset(training), held_out, out, source.noted())
 

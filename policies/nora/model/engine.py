@@ -8,7 +8,6 @@ GPU a whole decision is a few captured graphs (`graphs.py`). Shapes: B rows, P p
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .cuda_graphs import capture
-from .expert import rotary, rotate, time_embedding
-from .fused_linear import fused
+from .expert import rotary, time_embedding
+from .functional import Rope, attend, decoder_block
+from .fused_linear import FUSED
 from .reference import NoraModel, euler_times
 from .vision import VisionPath
 
@@ -123,17 +123,22 @@ class Engine:
 
     def _run_prefill(self, ids: Tensor, positions: Tensor, pixels: Tensor) -> Tensor:
         """[B, P, hidden] of the last layer before the final norm; fills the cache."""
-        x = self._embed(ids, pixels)
-        rope, length = self.text.rotary_emb(x, positions), ids.shape[1]
+        x, length = self._embed(ids, pixels), ids.shape[1]
+        rope = self._rope(x, positions)
         for index, layer in enumerate(self.text.layers):
 
-            def attend(q: Tensor, k: Tensor, v: Tensor, index: int = index) -> Tensor:
+            def attend_to_prompt(q: Tensor, k: Tensor, v: Tensor, index: int = index) -> Tensor:
                 self.keys[index, :, :, :length] = k
                 self.values[index, :, :, :length] = v
-                return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+                return attend(q, k, v, causal=True)
 
-            x = _block(layer, x, lambda q, k: (_turn(q, *rope), _turn(k, *rope)), attend)
+            x = decoder_block(layer, x, rope, attend_to_prompt, FUSED)[0]
         return x
+
+    def _rope(self, x: Tensor, positions: Tensor) -> Rope:
+        """The language model's rotary tables [B, 1, P, d/2] at positions [3, B, P]."""
+        cos, sin = (table.chunk(2, dim=-1)[0][:, None] for table in self.text.rotary_emb(x, positions))
+        return cos, sin
 
     def _embed(self, ids: Tensor, pixels: Tensor) -> Tensor:
         """[B, P, hidden]: token embeddings, with the picture's where the prompt has its tokens."""
@@ -146,17 +151,17 @@ class Engine:
     def _run_step(self, token: Tensor, position: Tensor, slot: Tensor, lengths: Tensor, noise: Tensor) -> Tensor:
         """[B] next token after `token`, whose keys and values go to `slot` of the cache."""
         x = self.text.embed_tokens(token)[:, None]
-        rope = self.text.rotary_emb(x, position.expand(3, -1)[..., None])
+        rope = self._rope(x, position.expand(3, -1)[..., None])
         visible = (self.columns < lengths[:, None]) | ((self.columns >= self.shape.length) & (self.columns <= slot))
         mask = visible[:, None, None]
         for index, layer in enumerate(self.text.layers):
 
-            def attend(q: Tensor, k: Tensor, v: Tensor, index: int = index) -> Tensor:
+            def attend_to_cache(q: Tensor, k: Tensor, v: Tensor, index: int = index) -> Tensor:
                 self.keys[index].index_copy_(2, slot, k)
                 self.values[index].index_copy_(2, slot, v)
-                return F.scaled_dot_product_attention(q, self.keys[index], self.values[index], attn_mask=mask, enable_gqa=True)
+                return attend(q, self.keys[index], self.values[index], mask=mask)
 
-            x = _block(layer, x, lambda q, k: (_turn(q, *rope), _turn(k, *rope)), attend)
+            x = decoder_block(layer, x, rope, attend_to_cache, FUSED)[0]
         return self._choose(x[:, 0], noise)
 
     def _count_prompt(self, inputs: Inputs) -> None:
@@ -210,13 +215,13 @@ class Engine:
         hidden = model.action_time_mlp_out(F.silu(F.linear(actions, self.action_half) + time_share))
         for index, layer in enumerate(model.action_expert.layers):
 
-            def attend(q: Tensor, k: Tensor, v: Tensor, index: int = index) -> Tensor:
+            def attend_to_prefix(q: Tensor, k: Tensor, v: Tensor, index: int = index) -> Tensor:
                 keys, values = self.keys[index, :, :, :end], self.values[index, :, :, :end]
                 keys[:, :, self.shape.length :] = k
                 values[:, :, self.shape.length :] = v
-                return F.scaled_dot_product_attention(q, keys, values, attn_mask=mask, enable_gqa=True)
+                return attend(q, keys, values, mask=mask)
 
-            hidden = _block(layer, hidden, lambda q, k: (rotate(q, *self.rope), rotate(k, *self.rope)), attend)
+            hidden = decoder_block(layer, hidden, self.rope, attend_to_prefix, FUSED)[0]
         return model.action_out_proj(model.action_expert.norm(hidden)).float()
 
 
@@ -226,31 +231,3 @@ def _allowed(greedy: DecodingConfig, vocabulary: int, device: torch.device) -> T
         return None
     tokens = torch.arange(vocabulary, device=device)
     return ((tokens >= greedy.allowed[0]) & (tokens <= greedy.allowed[1])) | (tokens == greedy.stop)
-
-
-def _block(
-    layer: Any,
-    x: Tensor,
-    turn: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
-    attend: Callable[[Tensor, Tensor, Tensor], Tensor],
-) -> Tensor:
-    """One pre-norm layer of backbone or expert, projections fused."""
-    attention, head = (
-        layer.self_attn,
-        layer.self_attn.head_dim if hasattr(layer.self_attn, "head_dim") else layer.self_attn.head_size,
-    )
-    qkv = F.linear(layer.input_layernorm(x), *fused(attention.q_proj, attention.k_proj, attention.v_proj))
-    q, k, v = (
-        part.unflatten(-1, (-1, head)).transpose(1, 2)
-        for part in qkv.split([p.out_features for p in (attention.q_proj, attention.k_proj, attention.v_proj)], dim=-1)
-    )
-    q, k = turn(q, k)
-    x = x + attention.o_proj(attend(q, k, v).transpose(1, 2).flatten(2))
-    gate, up = F.linear(layer.post_attention_layernorm(x), *fused(layer.mlp.gate_proj, layer.mlp.up_proj)).chunk(2, dim=-1)
-    return x + layer.mlp.down_proj(F.silu(gate) * up)
-
-
-def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary embedding of the backbone: [B, heads, length, d] with tables [B, length, d]."""
-    a, b = x.chunk(2, dim=-1)
-    return x * cos[:, None] + torch.cat([-b, a], dim=-1) * sin[:, None]

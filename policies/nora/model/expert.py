@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import ExpertConfig, NoraConfig
+from .functional import Rope, attend, decoder_block
 
 ROPE_BASE = 10_000.0
 PERIODS = (4e-3, 4.0)
@@ -33,7 +33,7 @@ class RMSNorm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Grouped-query attention of the action tokens to prefix and action tokens."""
+    """Projections of the grouped-query attention from action tokens to prefix and action tokens."""
 
     def __init__(self, expert: ExpertConfig, kv_heads: int, head_size: int) -> None:
         super().__init__()
@@ -44,28 +44,15 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(hidden, keys)
         self.o_proj = nn.Linear(queries, hidden, bias=False)
 
-    def forward(self, x_BNH: Tensor, rope: tuple[Tensor, Tensor], past: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
-        q, k, v = (self._heads(project(x_BNH)) for project in (self.q_proj, self.k_proj, self.v_proj))
-        k = torch.cat([past[0], rotate(k, *rope)], dim=2)
-        v = torch.cat([past[1], v], dim=2)
-        out = F.scaled_dot_product_attention(rotate(q, *rope), k, v, attn_mask=mask, enable_gqa=True)
-        return self.o_proj(out.transpose(1, 2).flatten(2))
-
-    def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-
 
 class MLP(nn.Module):
-    """SwiGLU."""
+    """Projections of a SwiGLU."""
 
     def __init__(self, hidden: int, intermediate: int) -> None:
         super().__init__()
         self.gate_proj = nn.Linear(hidden, intermediate, bias=False)
         self.up_proj = nn.Linear(hidden, intermediate, bias=False)
         self.down_proj = nn.Linear(intermediate, hidden, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
 class Layer(nn.Module):
@@ -78,9 +65,11 @@ class Layer(nn.Module):
         self.input_layernorm = RMSNorm(expert.hidden_size, eps)
         self.post_attention_layernorm = RMSNorm(expert.hidden_size, eps)
 
-    def forward(self, x: Tensor, rope: tuple[Tensor, Tensor], past: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), rope, past, mask)
-        return x + self.mlp(self.post_attention_layernorm(x))
+    def forward(self, x_BNH: Tensor, rope: Rope, past: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
+        def attend_to_all(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            return attend(q, torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2), mask=mask)
+
+        return decoder_block(self, x_BNH, rope, attend_to_all)[0]
 
 
 class Expert(nn.Module):
@@ -116,17 +105,11 @@ def attention_mask(prefix_mask_BP: Tensor, actions: int) -> Tensor:
     return row[:, None, None, :].expand(-1, 1, actions, -1)
 
 
-def rotary(length: int, head_size: int, device: torch.device | str) -> tuple[Tensor, Tensor]:
+def rotary(length: int, head_size: int, device: torch.device | str) -> Rope:
     """Cosine and sine [length, d/2] float32 of positions 0 .. length-1."""
     exponents = (2.0 / head_size) * torch.arange(head_size // 2, dtype=torch.float32, device=device)
     angles = torch.arange(length, dtype=torch.float32, device=device)[:, None] / ROPE_BASE**exponents
     return angles.cos(), angles.sin()
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """[..., length, d] with dimension i paired to i + d/2, in float32 and cast back."""
-    a, b = x.float().chunk(2, dim=-1)
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1).to(x.dtype)
 
 
 def time_embedding(time_B: Tensor, size: int) -> Tensor:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .functional import Kernels
 
 
 def fused(*layers: nn.Linear) -> tuple[Tensor, Tensor | None]:
@@ -15,6 +18,14 @@ def fused(*layers: nn.Linear) -> tuple[Tensor, Tensor | None]:
     if not hasattr(first, "_fused"):
         first._fused = (_join(layers, "weight"), _join(layers, "bias") if first.bias is not None else None)  # type: ignore[assignment]
     return first._fused  # type: ignore[return-value]
+
+
+def fused_projection(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
+    """What each layer makes of `x`, in one matrix product for all."""
+    return F.linear(x, *fused(*layers)).split([layer.out_features for layer in layers], dim=-1)
+
+
+FUSED = Kernels(project=fused_projection)
 
 
 def _join(layers: tuple[nn.Linear, ...], name: str) -> Tensor:

@@ -15,11 +15,10 @@ from torch import Tensor, nn
 from transformers import Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLRotaryEmbedding, Qwen2_5_VLVisionRotaryEmbedding
 
+from ..collate import IGNORED
 from ..config import NoraConfig
 from .expert import Expert, time_embedding
 
-IGNORED = -100
-"""Label of tokens that are no target."""
 FLOW_WEIGHT = 10.0
 """Weight of the flow loss beside the token loss, as released."""
 

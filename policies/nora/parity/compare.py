@@ -116,7 +116,8 @@ def _pictures(recordings: Recordings) -> Iterator[Check]:
 
 def _functions(recordings: Recordings) -> Iterator[Check]:
     from ..config import expert_intermediate
-    from ..model.expert import attention_mask, rotary, rotate, time_embedding
+    from ..model.expert import attention_mask, rotary, time_embedding
+    from ..model.functional import rotate
 
     file, case = "functions.safetensors", "functions"
     times = recordings.get(file, "fn.time")

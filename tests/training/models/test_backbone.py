@@ -5,10 +5,11 @@ import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
 import torch
+from nora_bench.policies.nora.model.functional import attend
 from nora_bench.policies.nora.parity.tolerance import model_rounding, rounding
 from nora_bench.policies.nora.pixels import patches
 from nora_bench.policies.nora.prompt import rotary_positions
-from nora_bench.training.models.backbone import Backbone, attend
+from nora_bench.training.models.backbone import Backbone
 from nora_bench.training.models.flow import flow_draws, velocities
 from nora_bench.training.models.init import NanoSizes, init_nano
 
@@ -100,4 +101,6 @@ def test_plain_attention_is_the_fused_kernels(causal):
     q = torch.randn(2, 4, 9, 16, generator=draw)
     k, v = (torch.randn(2, 2, 9, 16, generator=draw) for _ in range(2))
     theirs = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=True)
-    torch.testing.assert_close(attend(q, k, v, causal=causal), theirs, atol=rounding([16, 9]) * float(theirs.abs().max()), rtol=0)
+    torch.testing.assert_close(
+        attend(q, k, v, causal=causal, training=True), theirs, atol=rounding([16, 9]) * float(theirs.abs().max()), rtol=0
+    )

@@ -9,6 +9,7 @@ import shutil
 
 import torch
 from nora_bench.policies.fast import Decoded
+from nora_bench.policies.nora.checkpoint import open_checkpoint
 from nora_bench.policies.nora.model.engine import DecodingConfig
 from nora_bench.policies.nora.nano import write_nano
 from nora_bench.policies.nora.predictor import ModelInputs, Predictor
@@ -21,7 +22,7 @@ from nora_bench.training.preference.objective import FlowPairs, TokenPairs
 from nora_bench.training.preference.pairs import read, write_part
 from nora_bench.training.preference.rewards import REWARDS, imagine, score
 from nora_bench.training.preference.sampler import generator_of, open_sampler
-from nora_bench.training.preference.stage import DpoRecipe, look_up, open_start
+from nora_bench.training.preference.stage import DpoRecipe, look_up
 from nora_bench.training.world_model.checkpoint import untrained
 from nora_bench.training.world_model.config import NANO, PredictorConfig, WorldModelConfig
 from nora_bench.training.world_model.latents import Latents, Windows
@@ -280,7 +281,7 @@ def test_training_on_pairs_gives_a_policy_that_loads_and_has_moved(labels, polic
     told = []
     folder = look_up(recipe, str(policy), labels, "gta").run(tmp_path, lambda step, numbers: told.append(numbers))
     assert set(told[-1]) >= {"loss", "accuracy", "margin"} and told[-1]["drift"] > 0
-    assert open_start(str(folder)).model.config.chunk == CHUNK
+    assert open_checkpoint(str(folder)).config.chunk == CHUNK
 
 
 def test_preference_training_goes_on_where_it_was_stopped(labels, policy, tmp_path):

@@ -68,7 +68,7 @@ def flow_pairs(batcher, images):
 
 @pytest.fixture
 def token_pairs(batcher, images):
-    answers = [batcher.answer(tokens) for tokens in ([5, 9], [7], [5, 8], [300, 7, 1])]
+    answers = [batcher.prompter.answer(tokens) for tokens in ([5, 9], [7], [5, 8], [300, 7, 1])]
     shown = batcher.shown(np.concatenate([images, images]), INSTRUCTIONS * 2, answers)
     return TokenPairs(shown, batcher.labels(shown))
 
@@ -277,7 +277,7 @@ def test_a_checkpoint_holds_the_policy_without_its_reference(model):
 
 
 def test_an_answer_is_labelled_and_hidden_from_the_expert(batcher, images):
-    answers = [batcher.answer([5, 9]), batcher.answer([7])]
+    answers = [batcher.prompter.answer([5, 9]), batcher.prompter.answer([7])]
     shown = batcher.shown(images, INSTRUCTIONS, answers)
     labels, ids = batcher.labels(shown), batcher.prompter.ids
     said = [row[row != -100].tolist() for row in labels]

@@ -77,18 +77,16 @@ def test_labels_are_cut_to_the_action_tokenizers_fit_and_counted(start):
 def test_the_losses_are_those_of_the_models_own_joint_loss(start):
     """`policies.nora.parity` holds that one against the released code."""
     from nora_bench.policies.nora.pixels import patches
-    from nora_bench.policies.nora.prompt import rotary_positions
     from nora_bench.training.models.flow import flow_draws
-    from nora_bench.training.sft.objective import _Text
+    from nora_bench.training.sft.objective import collate_text
 
     rows, model = batch(), start.model
-    text = _Text.of(rows, start.prompter, start.fast)
-    positions = rotary_positions(text.ids, text.mask, start.prompter.ids.image, np.tile([1, 8, 8], (4, 1)), 1)
+    text, _ = collate_text(rows, start.prompter, start.fast, model.config)
     pixels = torch.from_numpy(patches(rows.images, 14, 1)).flatten(0, 1)
-    inputs = [torch.from_numpy(x) for x in (text.ids, text.mask.astype(np.int64), positions)]
+    inputs = [torch.from_numpy(x) for x in (text.ids, text.mask.astype(np.int64), text.positions)]
     noise, time = flow_draws((4, 1, 5, 7), draw())
     with torch.no_grad():
-        prefix = model.prefix(*inputs, pixels, torch.tensor([[1, 8, 8]] * 4))
+        prefix = model.prefix(*inputs, pixels, torch.from_numpy(text.grids))
         labels, seen = torch.from_numpy(text.labels), torch.from_numpy(text.prompt_mask)
         theirs = model.joint_loss(prefix, labels, seen, torch.from_numpy(rows.actions), noise[:, 0], time[:, 0])
         ours = SftObjective(start, SftSettings())(rows, draw())

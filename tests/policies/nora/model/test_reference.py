@@ -5,7 +5,8 @@ import pytest
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
 import torch
 from nora_bench.policies.nora.config import expert_intermediate
-from nora_bench.policies.nora.model.expert import attention_mask, rotary, rotate, time_embedding
+from nora_bench.policies.nora.model.expert import attention_mask, rotary, time_embedding
+from nora_bench.policies.nora.model.functional import rotate
 from nora_bench.policies.nora.model.reference import euler_times
 from nora_bench.policies.nora.parity.compare import INPUTS
 from nora_bench.policies.nora.parity.tolerance import model_rounding, rounding
