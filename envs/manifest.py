@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from .safe_io import inside, read_object
+from .safe_io import atomic_write, file_digest, inside, read_object
 
 NAME = "manifest.json"
 
@@ -17,14 +15,12 @@ def write_manifest(home: Path, *, source: str) -> None:
     """Record every file below `home/assets`; the sign that the pack is complete."""
     assets = home / "assets"
     listed = {path.relative_to(assets).as_posix(): _entry(path) for path in sorted(assets.rglob("*")) if path.is_file()}
-    scratch = home / f".{NAME}.{os.getpid()}"
-    scratch.write_text(json.dumps({"source": source, "files": listed}, indent=0), encoding="utf-8")
-    scratch.replace(home / NAME)
+    with atomic_write(home / NAME) as scratch:
+        scratch.write_text(json.dumps({"source": source, "files": listed}, indent=0), encoding="utf-8")
 
 
 def _entry(path: Path) -> list[Any]:
-    content = path.read_bytes()
-    return [len(content), hashlib.sha256(content).hexdigest()]
+    return [path.stat().st_size, file_digest(path)]
 
 
 def absent_files(home: Path) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .errors import SuiteError
 from .manifest import NAME, damaged_files
+from .safe_io import file_digest
 
 MissingFiles = Callable[[Path], list[str]]
 """Names of the files that a family's tasks load and that a pack's folder lacks."""
@@ -79,7 +80,7 @@ def fingerprint(folder: Path) -> str:
     """First 16 hex digits of the SHA-256 over the sorted (relative path, SHA-256) pairs of all its `files`."""
     total = hashlib.sha256()
     for path in pack_files(folder):
-        total.update(f"{path.relative_to(folder).as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+        total.update(f"{path.relative_to(folder).as_posix()}\0{file_digest(path)}\n".encode())
     return total.hexdigest()[:16]
 
 

@@ -1,16 +1,20 @@
-"""Readers for files that somebody else may have written: plain values or an error, whatever the bytes are.
+"""Safe reading and writing of files.
 
-Each raises OSError where a file cannot be read and ValueError for everything else that can be wrong with one. Nothing is
-run, nothing is unpickled, and what is allocated is bounded by what lies on the disk, not by what a header claims.
+Readers accept files from untrusted sources and return plain values; each raises OSError for a file that cannot be read and
+ValueError for any other defect. They execute nothing, unpickle nothing, and bound memory by the size on disk, not by what a
+header claims. `atomic_write` replaces a file in one step.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import lzma
 import math
+import os
 import re
 import struct
+import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -179,3 +183,30 @@ def inside(folder: Path, name: Any) -> Path:
     if not path.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"{name} leads out of {folder}")
     return path
+
+
+@contextmanager
+def atomic_write(path: Path, *, suffix: str = ".tmp") -> Iterator[Path]:
+    """A scratch path beside `path`, which replaces `path` when the block ends and is deleted where the block raises.
+
+    A reader or a crash meets the old file or the new one, never a part.
+
+    Args:
+        path: the file to write.
+        suffix: ending of the scratch file, for writers that choose the format by it.
+    """
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}{suffix}")
+    try:
+        yield scratch
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

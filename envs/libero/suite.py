@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 from ..base import AssetPack, Env, EnvOptions, Suite, Task
 from ..specs import OPEN_NEGATIVE, ActionDim, ProprioSpec, motion_dims
+from ..versions import installed_versions
 from .tasks import TITLES, load_tasks
 
 DEPENDENCIES = ("mujoco", "robosuite", "hf-libero", "bddl", "numpy", "numba", "scipy")
@@ -65,14 +65,7 @@ class LiberoSuite(Suite):
 
     def versions(self) -> Mapping[str, str]:
         """Installed versions, `missing` where one is not installed."""
-        return {name: _version(name) for name in DEPENDENCIES}
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "missing"
+        return installed_versions(DEPENDENCIES)
 
 
 libero_spatial = LiberoSuite("libero_spatial")

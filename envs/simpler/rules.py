@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..rotations import rotate
 from ..types import Array
 from .grid import EpisodeSetup
 from .placements import objects
@@ -264,9 +265,3 @@ class DrawerRule:
 
     def statistics(self) -> dict[str, Any]:
         return {"qpos": f"{self.travel:.3f}"}
-
-
-def rotate(quat: Array, vector: Array) -> Array:
-    """[3] the vector turned by a unit quaternion w, x, y, z."""
-    w, axis = quat[0], quat[1:]
-    return vector + 2.0 * np.cross(axis, np.cross(axis, vector) + w * vector)

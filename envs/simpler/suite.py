@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 from ..base import AssetPack, Env, EnvOptions, EpisodeSpec, Suite, Task
 from ..specs import CLOSE_CHANGE, ActionDim, ProprioSpec, motion_dims
+from ..versions import MISSING, installed_versions
 from .grid import Configuration
 from .placements import instruction
 from .setup import TASKS, setup_of, suite_configurations
@@ -82,8 +82,8 @@ class SimplerSuite(Suite):
 
     def versions(self) -> Mapping[str, str]:
         """Installed versions, `missing` where one is not installed."""
-        theirs = {name: found for name in UPSTREAM_DEPENDENCIES if (found := _version(name)) != "missing"}
-        return {**{name: _version(name) for name in DEPENDENCIES}, **theirs}
+        upstream = installed_versions(UPSTREAM_DEPENDENCIES)
+        return installed_versions(DEPENDENCIES) | {name: found for name, found in upstream.items() if found != MISSING}
 
 
 def _task(name: str, found: tuple[Configuration, ...]) -> Task:
@@ -91,13 +91,6 @@ def _task(name: str, found: tuple[Configuration, ...]) -> Task:
     instructions = dict.fromkeys(c.instruction for c in found)
     variants = tuple(c.name for c in found)
     return Task(TASKS.index(name), name, " | ".join(instructions), found[0].n_episodes, seeded=False, variants=variants)
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "missing"
 
 
 simpler_vm = SimplerSuite("simpler-vm", "Visual Matching")

@@ -106,9 +106,7 @@ def test_a_folder_that_takes_none_says_why(tmp_path):
     (tmp_path / "closed").mkdir(mode=0o555)
     probe = "print(write_problem(Path(sys.argv[1])))"
     code = f"import sys; from pathlib import Path; from nora_bench.envs.paths import write_problem; {probe}"
-    assert (
-        "cannot be written: Permission denied" in run_unprivileged([sys.executable, "-c", code, str(tmp_path / "closed")]).stdout
-    )
+    assert "cannot be written: Permission denied" in run_unprivileged([sys.executable, "-c", code, tmp_path / "closed"]).stdout
 
 
 def test_a_run_without_a_writable_cache_ends_with_3(tmp_path):

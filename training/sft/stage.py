@@ -23,7 +23,7 @@ from ..engine.checkpoints import steps
 from ..engine.config import TrainConfig
 from ..engine.trainer import ProgressCallback, train
 from ..evaluation import EvaluationSettings, Evaluator
-from ..models.init import NanoSizes, InitialModel, init_nano, from_checkpoint
+from ..models.init import InitialModel, NanoSizes, from_checkpoint, init_nano
 from .data import DataSettings, bounds
 from .objective import SftObjective, SftSettings
 

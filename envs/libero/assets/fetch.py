@@ -1,81 +1,72 @@
-"""Brings the official assets from the Hugging Face hub: resumed where it stopped, checked file by file, then put in place.
+"""Download of LIBERO's official assets from the Hugging Face hub: resumable, every file verified.
 
-The hub is asked once which commit is newest; every file is of that commit, and the manifest records it. Files arrive
-in a folder beside the final one, which gets its name only after each file's size and digest are the hub's: an
-interrupted download is never taken for a pack.
+The hub is queried once for the newest commit; every file is of that commit, and the manifest records it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...download import RemoteFile, check_disk_space, part_folder, put_in_place
 from ...errors import SuiteError
-from ...manifest import absent_files, write_manifest
+from ...manifest import absent_files
 from .required_files import XML_FILES
 
 REPOSITORY = "lerobot/libero-assets"
 WITHOUT_HUB = "pass --assets standin, or set NORA_BENCH_LIBERO_ASSETS to a folder that holds LIBERO's assets"
-REFUSED = (".gitattributes", "README.md")
-"""Files of the repository that are not assets."""
-
-
-@dataclass(frozen=True)
-class HubFile:
-    """What the hub says of one file."""
-
-    size: int
-    sha1: str
-    """Git's blob id; of the pointer where the file is stored as a large one."""
-    sha256: str
-    """Of the content, for large files; else empty."""
+NOT_ASSETS = (".gitattributes", "README.md")
+"""Files of the repository that are left out."""
 
 
 def fetch(home: Path, *, revision: str = "main", endpoint: str | None = None, say: Callable[[str], None] = print) -> Path:
-    """The folder `home/assets` with the official pack, downloaded where it is not complete.
+    """Download the official pack unless it is complete; its folder, `home/assets`.
 
     Args:
-        home: the pack's folder, made here; `<home>.part` beside it holds what has arrived so far.
+        home: the pack's folder, created here; `<home>.part` beside it holds the files received so far.
         revision: branch, tag or commit of the hub's repository.
-        endpoint: another hub, e.g. a mirror; by default what `HF_ENDPOINT` says.
-        say: gets lines for the user.
+        endpoint: another hub, e.g. a mirror; by default `HF_ENDPOINT`.
+        say: receives progress lines.
 
     Raises:
-        SuiteError: the hub cannot be reached, has other files than LIBERO needs, or what arrived is damaged.
+        SuiteError: the hub is unreachable or lacks files that LIBERO needs, the disk is full, or files arrived damaged.
     """
     if not absent_files(home):
         say(f"already complete: {home}")
         return home / "assets"
-    part = home.with_name(f"{home.name}.part")
-    commit, listed = _ask(revision, endpoint)
+    commit, listed = _list_files(revision, endpoint)
     _check_listing(listed, home.parent)
-    say(f"{REPOSITORY} at {commit}: {len(listed)} files, {sum(file.size for file in listed.values()) / 1e6:.0f} MB")
-    bad = _arrived(part / "assets", commit, endpoint, listed)
-    if bad:
-        raise SuiteError(f"{len(bad)} files arrived damaged, the first is {bad[0]}. Type the same command to fetch them again")
-    _put_in_place(part, home, listed, f"https://huggingface.co/datasets/{REPOSITORY} at {commit}")
-    return home / "assets"
+    say(f"{REPOSITORY} at {commit}: {len(listed)} files, {_total_bytes(listed) / 1e6:.0f} MB")
+    damaged = _download_verified(part_folder(home) / "assets", commit, endpoint, listed)
+    if damaged:
+        raise SuiteError(
+            f"{len(damaged)} files arrived damaged, the first is {damaged[0]}. Type: nora-bench assets fetch   (to retry)"
+        )
+    return put_in_place(home, source=f"https://huggingface.co/datasets/{REPOSITORY} at {commit}", names=listed.keys())
 
 
-def _ask(revision: str, endpoint: str | None) -> tuple[str, Mapping[str, HubFile]]:
-    """The commit that a revision names, and its files."""
+def _list_files(revision: str, endpoint: str | None) -> tuple[str, Mapping[str, RemoteFile]]:
+    """Commit of a revision, and its files."""
     hub = _hub()
     try:
         api = hub.HfApi(endpoint=endpoint)
         commit = str(api.dataset_info(REPOSITORY, revision=revision).sha)
         tree = api.list_repo_tree(REPOSITORY, recursive=True, revision=commit, repo_type="dataset")
         files = {entry.path: _hub_file(entry) for entry in tree if hasattr(entry, "blob_id")}
-    except Exception as error:  # whatever HTTP library the hub's client stands on
-        raise SuiteError(f"the Hugging Face hub does not answer ({_first_line(error)}). Without it: {WITHOUT_HUB}") from error
-    return commit, {path: file for path, file in files.items() if path not in REFUSED}
+    except Exception as error:  # of whichever HTTP library the hub's client uses
+        raise SuiteError(
+            f"the Hugging Face hub does not answer ({_first_line(error)}). Check the network, or {WITHOUT_HUB}"
+        ) from error
+    return commit, {path: file for path, file in files.items() if path not in NOT_ASSETS}
 
 
-def _hub_file(entry: Any) -> HubFile:
-    return HubFile(int(entry.size), str(entry.blob_id), str(entry.lfs.sha256) if entry.lfs else "")
+def _hub_file(entry: Any) -> RemoteFile:
+    return RemoteFile(str(entry.blob_id), int(entry.size), str(entry.lfs.sha256) if entry.lfs else "")
+
+
+def _total_bytes(listed: Mapping[str, RemoteFile]) -> int:
+    return sum(file.size or 0 for file in listed.values())
 
 
 def _hub() -> Any:
@@ -86,64 +77,44 @@ def _hub() -> Any:
     return huggingface_hub
 
 
-def _check_listing(listed: Mapping[str, HubFile], disk: Path) -> None:
+def _check_listing(listed: Mapping[str, RemoteFile], disk: Path) -> None:
+    """Raise SuiteError where files are missing or unsafe, or the disk is too small."""
     missing = [name for name in XML_FILES if name not in listed]
     if missing:
-        raise SuiteError(f"the hub's {REPOSITORY} lacks {len(missing)} files that LIBERO loads, the first is {missing[0]}")
+        raise SuiteError(
+            f"the hub's {REPOSITORY} lacks {len(missing)} files that LIBERO loads, the first is {missing[0]}. "
+            "Pass another --revision"
+        )
     unsafe = [name for name in listed if name.startswith("/") or ".." in Path(name).parts]
     if unsafe:
-        raise SuiteError(f"the hub's {REPOSITORY} holds a file outside its own folder: {unsafe[0]}")
+        raise SuiteError(f"the hub's {REPOSITORY} lists a file outside its own folder: {unsafe[0]}. Pass another --revision")
     disk.mkdir(parents=True, exist_ok=True)
-    needed, free = sum(file.size for file in listed.values()), shutil.disk_usage(disk).free
-    if free < 1.1 * needed:
-        raise SuiteError(
-            f"{disk} has {free / 1e6:.0f} MB free, the assets need {needed / 1e6:.0f} MB. Set NORA_BENCH_HOME elsewhere"
-        )
+    check_disk_space(disk, 1.1 * _total_bytes(listed))
 
 
-def _arrived(folder: Path, commit: str, endpoint: str | None, listed: Mapping[str, HubFile]) -> list[str]:
-    """Download, check, and download once more what was damaged; names that are damaged still (and removed)."""
-    bad: list[str] = []
+def _download_verified(folder: Path, commit: str, endpoint: str | None, listed: Mapping[str, RemoteFile]) -> list[str]:
+    """Download all files, damaged ones twice; names of those that are still damaged (and deleted)."""
+    damaged: list[str] = []
     for _ in range(2):
         _download(folder, commit, endpoint)
-        bad = [name for name, file in listed.items() if not _same(folder / name, file)]
-        for name in bad:
+        damaged = [name for name, file in listed.items() if not file.matches(folder / name)]
+        for name in damaged:
             (folder / name).unlink(missing_ok=True)
-        if not bad:
+        if not damaged:
             break
-    return bad
+    return damaged
 
 
 def _download(folder: Path, commit: str, endpoint: str | None) -> None:
-    """All files of the commit, with the client's own progress bars; files that are there are not fetched again."""
+    """Download the commit with the client's own progress bars, skipping files that are already there."""
     hub = _hub()
     try:
         hub.snapshot_download(REPOSITORY, repo_type="dataset", revision=commit, local_dir=folder, endpoint=endpoint)
     except Exception as error:
         reason = _first_line(error)
-        raise SuiteError(f"the download stopped ({reason}); what arrived is kept. Type the same command to go on") from error
-
-
-def _same(path: Path, file: HubFile) -> bool:
-    """Whether a file's size and digest are those that the hub lists."""
-    if not path.is_file() or path.stat().st_size != file.size:
-        return False
-    content = path.read_bytes()
-    if file.sha256:
-        return hashlib.sha256(content).hexdigest() == file.sha256
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest() == file.sha1
-
-
-def _put_in_place(part: Path, home: Path, listed: Mapping[str, HubFile], source: str) -> None:
-    """Drop what is not of this commit, write the manifest, give the folder its name."""
-    shutil.rmtree(part / "assets" / ".cache", ignore_errors=True)
-    for path in [path for path in (part / "assets").rglob("*") if path.is_file()]:
-        if path.relative_to(part / "assets").as_posix() not in listed:
-            path.unlink()
-    write_manifest(part, source=source)
-    if home.exists():
-        shutil.rmtree(home)
-    part.rename(home)
+        raise SuiteError(
+            f"the download stopped ({reason}); what arrived is kept. Type: nora-bench assets fetch   (to resume)"
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

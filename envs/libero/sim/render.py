@@ -100,11 +100,3 @@ def _mirrors(model: Any) -> np.ndarray:
     flat = np.isin(model.geom_type, (mujoco.mjtGeom.mjGEOM_PLANE, mujoco.mjtGeom.mjGEOM_BOX))
     shine = np.append(model.mat_reflectance, 0.0)[model.geom_matid]
     return np.flatnonzero(flat & (shine > 0) & (model.geom_group == 1))
-
-
-def renderer_name() -> str:
-    """What draws (GL_RENDERER of the current context), for the run's record."""
-    from OpenGL import GL
-
-    name = GL.glGetString(GL.GL_RENDERER)
-    return name.decode() if isinstance(name, bytes) else str(name)

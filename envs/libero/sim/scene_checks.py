@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ...base import SceneCheckError
+from ...rotations import angle_degrees
 
 MOVED_MM = 2.0
 """Largest difference from the usual distance moved while settling."""
@@ -59,7 +60,7 @@ def unusual(premise: SceneCheck, before: Mapping[str, np.ndarray], after: Mappin
     notes = []
     for name, (_, moved_usual, turn_usual) in premise.objects.items():
         moved = float(np.linalg.norm(after[name][:3] - before[name][:3])) * 1e3
-        turn = _angle_deg(before[name][3:], after[name][3:])
+        turn = angle_degrees(before[name][3:], after[name][3:])
         if abs(moved - moved_usual) > MOVED_MM or abs(turn - turn_usual) > TURNED_DEG:
             usual = f"usual are {moved_usual:.1f} and {turn_usual:.1f}"
             notes.append(f"{name} moved {moved:.1f} mm and turned {turn:.1f} degrees while settling; {usual}")
@@ -86,7 +87,3 @@ def require(suite: str, task_id: int, notes: list[str]) -> None:
             f"{suite} task {task_id} does not stand as it should: {'; '.join(notes)}. Another MuJoCo version or changed "
             "collision shapes do this; its episodes are not scored. Type: nora-bench doctor"
         )
-
-
-def _angle_deg(first: np.ndarray, second: np.ndarray) -> float:
-    return float(np.degrees(2 * np.arccos(min(1.0, abs(float(np.dot(first, second)))))))

@@ -15,6 +15,7 @@ import numpy as np
 
 from ...errors import SuiteError
 from ...parity import Check, max_abs_difference
+from ...rotations import angle_degrees
 from .. import recordings
 from ..grid import EpisodeSetup, RobotInit, configurations
 from ..placements import objects
@@ -105,7 +106,7 @@ def compare_settling(path: Path, pack: Path) -> Iterator[Check]:
         settled = settler.settle(_dropped(case))
         for pose, recorded in zip(settled.poses, case["objects"], strict=True):
             model = recorded["name"].removeprefix("baked_").removesuffix("_v2")
-            error = np.array([np.linalg.norm(pose.p - recorded["p"]), _angle(pose.q, recorded["q_wxyz"])])
+            error = np.array([np.linalg.norm(pose.p - recorded["p"]), angle_degrees(pose.q, recorded["q_wxyz"])])
             worst[model] = np.maximum(worst.get(model, 0.0), error)
     for model, (distance, angle) in worst.items():
         near, turned = SETTLED.get(model, SETTLED_ELSE)
@@ -148,7 +149,14 @@ class RecordingReplay:
         done = physics.step(action)
         assert physics.drive is not None
         drawers = physics.scene.cabinet.qpos() if physics.scene.cabinet else np.zeros(3)
-        return physics.robot.qpos(), physics.robot.hand().p, drawers, not _touched(physics.scene), physics.drive.ik_success, done
+        return (
+            physics.robot.qpos(),
+            physics.robot.end_effector().p,
+            drawers,
+            not _touched(physics.scene),
+            physics.drive.ik_success,
+            done,
+        )
 
     def _gripper(self) -> float:
         """Largest difference of the fingers' targets, when our rule is given the recorded joints."""
@@ -197,8 +205,3 @@ def _touched(scene: SimplerScene) -> bool:
     assert scene.robot is not None
     links = set(scene.robot.links)
     return any({contact.first, contact.second} & links and np.linalg.norm(contact.impulse) > 0 for contact in scene.contacts())
-
-
-def _angle(a: Any, b: Any) -> float:
-    """Degrees between two orientations."""
-    return float(np.degrees(2 * np.arccos(min(1.0, abs(float(np.dot(a, b)))))))

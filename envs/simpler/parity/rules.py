@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from ...parity import Check
+from ...rotations import rotate
 from ..recordings import Recording, centres_of_mass, read_all
-from ..rules import SIDES, Contact, PickRule, Snapshot, make_rule, rotate
+from ..rules import SIDES, Contact, PickRule, Snapshot, make_rule
 
 TOUCH = np.array([0.0, 1e-3, 0.0])
 """A clear push along +y (N s)."""

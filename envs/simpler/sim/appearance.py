@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sapien import Entity
 from sapien.render import RenderBodyComponent, RenderMaterial
 
 from ..grid import Configuration
-from .scene import has_cabinet
-from .visuals import Visuals
+from .pack_files import has_cabinet
+
+if TYPE_CHECKING:
+    from .visuals import Visuals
 
 SHADOW_HALF_SIZE, SHADOW_PIXELS = 5.0, 2048
 """Half the width (m) of what the shadow map covers, and its side in pixels."""

@@ -7,12 +7,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import sapien
 from sapien.physx import PhysxMaterial, PhysxRigidDynamicComponent
 
 from ...errors import SuiteError
 from .convex import convex_shapes
+from .pack_files import custom_folder, model_folder
 
 FRICTION = 0.5
 """Static and dynamic, of every object; averaged with that of what it touches."""
@@ -48,16 +48,6 @@ def build_object(
     return entity
 
 
-def model_folder(pack: Path, model: str) -> Path:
-    """Where the pack keeps the meshes of a model."""
-    return custom_folder(pack) / "models" / model
-
-
-def custom_folder(pack: Path) -> Path:
-    """Where the pack keeps models, their databases and the cabinets."""
-    return pack / "ManiSkill2_real2sim" / "data" / "custom"
-
-
 @cache
 def database(pack: Path) -> dict[str, Any]:
     """Model id -> `bbox` (m, of the database, not of the mesh) and `density` (kg/m3), over all databases of the pack."""
@@ -69,9 +59,3 @@ def database(pack: Path) -> dict[str, Any]:
         except (OSError, ValueError) as error:
             raise SuiteError(f"{path} is not a model database of SimplerEnv: {error}. See: nora-bench assets") from None
     return merged
-
-
-def box_size(pack: Path, model: str) -> np.ndarray:
-    """[3] extents of a model's database box (m), which rules about nearness use."""
-    box = database(pack)[model]["bbox"]
-    return np.subtract(box["max"], box["min"])

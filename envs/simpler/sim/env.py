@@ -154,5 +154,5 @@ def proprioception(physics: PhysicsScene) -> dict[str, np.ndarray]:
 
     `eef_pos` [3] (m), `eef_quat` [4] (w x y z), `gripper_qpos` [2] (rad, 0 open), `joint_pos` [11] (rad, `robot.JOINTS`).
     """
-    hand, qpos = pose7(physics.robot.hand()), physics.robot.qpos()
+    hand, qpos = pose7(physics.robot.end_effector()), physics.robot.qpos()
     return {"eef_pos": hand[:3], "eef_quat": hand[3:], "gripper_qpos": qpos[FINGERS], "joint_pos": qpos}

@@ -9,6 +9,8 @@ import numpy as np
 import sapien
 from sapien.wrapper.urdf_exporter import export_kinematic_chain_urdf
 
+from ...rotations import from_axis_angle
+
 MAX_UPDATES = 100
 
 
@@ -44,15 +46,8 @@ class Kinematics:
 
 def moved(pose: sapien.Pose, translation: np.ndarray, rotation: np.ndarray) -> sapien.Pose:
     """`pose` shifted by `translation` and turned about its own origin by the axis-angle `rotation`, both in fixed axes."""
-    turned = as_pose(np.append(np.zeros(3), quaternion(rotation))) * sapien.Pose(q=pose.q)
+    turned = as_pose(np.append(np.zeros(3), from_axis_angle(rotation))) * sapien.Pose(q=pose.q)
     return as_pose(np.concatenate([pose.p + translation, turned.q]))
-
-
-def quaternion(rotation: np.ndarray) -> np.ndarray:
-    """w, x, y, z of an axis-angle vector (rad)."""
-    angle = float(np.linalg.norm(rotation))
-    scale = 0.5 if angle < 1e-12 else np.sin(angle / 2) / angle
-    return np.array([np.cos(angle / 2), *(scale * rotation)])
 
 
 def as_pose(values: Any) -> sapien.Pose:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import SuiteError
+from . import pack_files
 
 
 @lru_cache(maxsize=4)
@@ -21,7 +22,7 @@ def photograph(pack: Path, name: str, size: tuple[int, int]) -> np.ndarray:
     """
     import cv2
 
-    path = pack / "ManiSkill2_real2sim/data/real_inpainting" / name
+    path = pack_files.photograph(pack, name)
     picture = cv2.imread(str(path))
     if picture is None:
         raise SuiteError(f"{path} is not a picture: the asset pack is not whole. Type: nora-bench assets verify")

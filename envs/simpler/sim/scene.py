@@ -7,7 +7,7 @@ an earlier episode (contact caches, sleeping bodies, drive targets) can be left 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sapien
@@ -17,15 +17,14 @@ from ..grid import Configuration
 from ..rules import SIDES, Contact, Snapshot
 from .bodies import DENSITY_ON_TABLE, build_object
 from .cabinet import DRAWERS, Cabinet
-from .controllers import DriveTargets
 from .kinematics import pose7
+from .pack_files import SCENE_OFFSET, STAGE_TURN, has_cabinet, robot_urdf, stage_mesh, station_urdf
 from .robot import Robot, load_robot
 from .solver import PHYSICS_HZ, Solver, new_system
 
-SCENE_OFFSET = (-1.6616, -3.0337, 0.0)
-"""Upstream's stages are modelled around the place that is the world's origin here."""
-STAGE_TURN = (0.707, 0.707, 0.0, 0.0)
-"""From the stages' y-up to z-up; normalised by SAPIEN."""
+if TYPE_CHECKING:
+    from .controllers import DriveTargets
+
 FINGER_LINKS = tuple(link for links in SIDES.values() for link in links)
 NARROW_CONTACTS = ("move_near", "place_apple_in_closed_top_drawer")
 """Tasks whose shapes feel contact from 5 mm on; the others from 20 mm on."""
@@ -114,29 +113,6 @@ class SimplerScene:
 def velocity(body: Any) -> np.ndarray:
     """[6] float64: linear (m/s), angular (rad/s)."""
     return np.concatenate([body.linear_velocity, body.angular_velocity]).astype(np.float64)
-
-
-def has_cabinet(configuration: Configuration) -> bool:
-    """Whether the drawers stand in the scene; where they do, the stage around them is only to be seen."""
-    return "drawer" in configuration.task
-
-
-def stage_mesh(pack: Path, configuration: Configuration) -> Path:
-    """The stage of a configuration."""
-    return pack / "ManiSkill2_real2sim/data/hab2_bench_assets/stages" / f"{configuration.scene_name}.glb"
-
-
-def station_urdf(pack: Path, configuration: Configuration) -> Path:
-    """The drawers of a configuration."""
-    name = configuration.env_kwargs.get("station_name", "mk_station")
-    return pack / "ManiSkill2_real2sim/data/custom" / f"{name}.urdf"
-
-
-def robot_urdf(pack: Path, look: str = "None") -> Path:
-    """The robot; its looks (`urdf_version` of the grid) differ in nothing that moves."""
-    name = "google_robot_meta_sim_fix_wheel_fix_fingertip" + ("" if look in ("None", "") else f"_{look}")
-    folder = "ManiSkill2_real2sim/mani_skill2_real2sim/assets/descriptions/googlerobot_description"
-    return pack / folder / f"{name}.urdf"
 
 
 def is_task_object(configuration: Configuration, index: int) -> bool:

@@ -17,7 +17,8 @@ import sapien
 
 from ..grid import EpisodeSetup
 from ..placements import DROP_Z, Objects, Placement, objects
-from .scene import SimplerScene, has_cabinet, is_task_object, stage_mesh, station_urdf, velocity
+from .pack_files import has_cabinet, stage_mesh, station_urdf
+from .scene import SimplerScene, is_task_object, velocity
 from .solver import SETTLING_SOLVER
 
 HALF_SECOND, LONG = 256, 769

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import sapien
@@ -15,9 +16,11 @@ from sapien.render import RenderSystem
 
 from ...errors import SuiteError
 from ..grid import Configuration
-from .bodies import model_folder
-from .scene import SCENE_OFFSET, STAGE_TURN, SimplerScene, has_cabinet, robot_urdf, stage_mesh, station_urdf
+from .pack_files import SCENE_OFFSET, STAGE_TURN, has_cabinet, model_folder, robot_urdf, stage_mesh, station_urdf
 from .urdf import VisualLoader
+
+if TYPE_CHECKING:
+    from .scene import SimplerScene
 
 STAGE_SHIFTS = {
     "modern_bedroom_no_roof": sapien.Pose([0.178, -2.235, 1.669], [0.007, 0, 0, -1]),
