@@ -158,7 +158,7 @@ def test_the_default_protocol_is_the_suites():
         ({"backend": "abroad"}, "played in one way only"),
         ({"suite": "fakes:toy_looks", "backend": "nowhere"}, "it has here, abroad"),
         ({"python": "libero=python3"}, "plays suites of the family toy"),
-        ({"python": "toy=/no/such/python"}, "there is no such program"),
+        ({"python": "toy=/no/such/python"}, "program not found"),
     ],
 )
 def test_what_does_not_exist_is_refused_with_the_nearest_that_does(values, says):
