@@ -1,7 +1,7 @@
-"""The Python way to a run: `nora_bench.evaluate(policy, suite="libero_goal", episodes=10)`.
+"""Runs from Python: `nora_bench.evaluate(policy, suite="libero_goal", episodes=10)`.
 
-For notebooks and for training loops: the policy may be an object that is alive, whose weights move from call to call. What is
-played, kept and recorded is exactly what `nora-bench run` plays, keeps and records.
+For notebooks and training loops: the policy may be an existing object whose weights change from call to call. Episodes, records
+and files are those of `nora-bench run`.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ def evaluate(
     progress: bool = False,
     **options: Any,
 ) -> Run:
-    """Play episodes with a policy and keep every one; the finished run.
+    """Run episodes with a policy; the finished run.
 
     Args:
-        policy: what `--policy` takes; or a policy, which is left open; or what builds one, without arguments.
+        policy: a value of `--policy`; a policy, which is not closed; or a function without arguments that builds one.
         suite: names of suites or groups.
         episodes: per task and seed; None for all initial states.
-        name: what the run says of a policy that is no name; its class otherwise.
-        progress: whether to print how it goes.
+        name: the policy's name in the run, where `policy` is no string; its class by default.
+        progress: whether to print progress.
         options: the other options of `nora-bench run`, with underscores: `tasks="0,3-5"`, `seeds=3`, `out="runs/a"` ...
 
     Raises:
-        InputError, MissingRequirementError, PolicyError, Interrupted: as the command would end; what had finished is kept.
+        InputError, MissingRequirementError, PolicyError, Interrupted: as the command would; finished episodes are kept.
     """
     built, caller_owns_policy = _build(policy)
-    asked = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in options.items()}
-    passed = {name: value for name, value in {"suite": suite, "episodes": episodes, **asked}.items() if value is not None}
+    given = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in options.items()}
+    passed = {name: value for name, value in {"suite": suite, "episodes": episodes, **given}.items() if value is not None}
     resolved = resolve_run(parse({**passed, "policy": _name(policy, name)}), built, caller_owns_policy=caller_owns_policy)
     console = Console() if progress else Console(quiet=True)
     with lifecycle.create(resolved, passed) as store:
@@ -54,7 +54,7 @@ def evaluate(
 
 
 def _build(policy: str | Policy | Callable[[], Policy]) -> tuple[Policy | None, bool]:
-    """The policy, None for one that is to be looked up by name, and whether it is the caller's to close."""
+    """The policy (None for one to look up by name), and whether the caller closes it."""
     if isinstance(policy, str):
         return None, False
     if hasattr(policy, "act") and not inspect.isclass(policy):

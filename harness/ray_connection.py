@@ -7,7 +7,7 @@ from .errors import MissingRequirementError
 
 
 def connect() -> Any:
-    """Ray, connected: to `RAY_ADDRESS`, to the cluster on this machine, or to one started now. Raises MissingRequirementError."""
+    """Ray, connected to `RAY_ADDRESS`, to this machine's cluster, or to one started now. Raises MissingRequirementError."""
     try:
         import ray
     except ImportError:
@@ -17,6 +17,6 @@ def connect() -> Any:
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise MissingRequirementError(
-                f"no Ray cluster can be reached ({error}); type `ray start --head`, or unset RAY_ADDRESS"
+                f"Ray cluster not reachable ({error}). Type: ray start --head, or unset RAY_ADDRESS"
             ) from None
     return ray

@@ -1,4 +1,4 @@
-"""Are the assets that a run is drawn with still those that its records name?"""
+"""Guard against asset packs that change during a run."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from ...envs.errors import SuiteError
 from ...envs.packs import pack_files
 from ..errors import MissingRequirementError
 
-SHOWN = 3
+MAX_NAMES = 3
 
 
 class AssetGuard:
-    """The files of a pack as they were at the start; looking at them again costs milliseconds."""
+    """The state of a pack's files at the start of a run; checking them again costs milliseconds."""
 
     def __init__(self, folder: str, fingerprint: str, find: Callable[[], str]) -> None:
-        """Look at them.
+        """Read the state of the files.
 
         Args:
-            folder: of the pack; empty for a suite that has none.
-            fingerprint: of the pack, as records name it.
-            find: the fingerprint that the pack has now; reads all of it.
+            folder: the pack's folder; empty for a suite without assets.
+            fingerprint: the pack's fingerprint, as in the records.
+            find: computes the pack's current fingerprint; reads all of it.
         """
         self._folder, self._fingerprint, self._find = folder, fingerprint, find
-        self._seen = _stamps(folder)
+        self._stamps = _stamps(folder)
 
     def require_same(self) -> None:
-        """Raises MissingRequirementError where the pack has become another one."""
+        """Raises MissingRequirementError where the pack has changed."""
         now = _stamps(self._folder)
-        if now == self._seen:
+        if now == self._stamps:
             return
-        if self._now() != self._fingerprint:
-            names = sorted(name for name in {**self._seen, **now} if self._seen.get(name) != now.get(name))
-            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        if self._current_fingerprint() != self._fingerprint:
+            names = sorted(name for name in {**self._stamps, **now} if self._stamps.get(name) != now.get(name))
+            others = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
             raise MissingRequirementError(
-                f"the assets changed while they were drawn with ({', '.join(names[:SHOWN])}{more} in {self._folder}); no episode "
-                "was recorded since. Put them back and go on, or start a new run. Type: nora-bench assets list"
+                f"the assets changed during the run ({', '.join(names[:MAX_NAMES])}{others} in {self._folder}); no episode "
+                "was recorded since. Restore them and resume, or start a new run. Type: nora-bench assets list"
             )
-        self._seen = now
+        self._stamps = now
 
-    def _now(self) -> str:
+    def _current_fingerprint(self) -> str:
         try:
             return self._find()
         except SuiteError:
@@ -49,8 +49,8 @@ class AssetGuard:
 
 def _stamps(folder: str) -> Mapping[str, tuple[int, int, int]]:
     """File -> size, time of change (ns) and inode."""
-    found = {}
+    stamps = {}
     for path in pack_files(Path(folder)) if folder else ():
         stat = path.stat()
-        found[path.relative_to(folder).as_posix()] = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
-    return found
+        stamps[path.relative_to(folder).as_posix()] = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    return stamps

@@ -150,7 +150,7 @@ class LocalExecutor:
         for (slot, active, _), chunk in zip(due, chunks, strict=True):
             self._send_chunk(slot, active, chunk, share)
         if self._check:  # after the chunks are sent: the environments step meanwhile
-            self._check.saw(observations, chunks)
+            self._check.add(observations, chunks)
 
     def _retry_lost(self, causes: Mapping[str, str]) -> None:
         """The policy has lost the state of these episodes. A worker cannot leave an episode, so theirs are replaced."""

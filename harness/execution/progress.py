@@ -1,4 +1,4 @@
-"""What a user sees while a run goes on: a live table on a terminal, a line now and then elsewhere."""
+"""Progress of a run: a live table on a terminal, a line every half minute elsewhere."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from ...results.store.records import EpisodeRecord
 from ..planning.provenance import duration
 
 LIVE_S = 0.25
-"""Seconds between two pictures of the live table."""
+"""Seconds between two updates of the live table."""
 LINE_S = 30.0
 """Seconds between two lines where there is no terminal."""
 
 
 @dataclass(slots=True)
 class SuiteCounts:
-    """How far one suite is. Keeps counts of initial states, not episodes: its size does not grow with seeds and looks."""
+    """Progress of one suite. Counts per initial state, not per episode: its size does not grow with seeds and variants."""
 
     total: int
     done: int = 0
     scored: int = 0
     successes: int = 0
-    lost: int = 0
-    """Successes after the policy had lost the episode before."""
+    uncertain: int = 0
+    """Successes after an attempt that the policy had lost."""
     states: dict[tuple[int, str], dict[int, list[int]]] = field(default_factory=dict)
     """(task, part) -> initial state -> [successes, successes and open outcomes, episodes]."""
-    _drawn: tuple[int, tuple[Estimate, Estimate] | None] = (0, None)
-    """Episodes at the last estimate, and that estimate: a picture drawn anew without news costs nothing."""
+    _estimated: tuple[int, tuple[Estimate, Estimate] | None] = (0, None)
+    """Episodes at the last estimate, and that estimate: an update without new episodes costs nothing."""
 
     def add(self, record: EpisodeRecord) -> None:
         """One more finished episode."""
@@ -44,19 +44,19 @@ class SuiteCounts:
         if record.success is not None:
             self.scored += 1
             self.successes += record.success
-            self.lost += uncertain(record)
+            self.uncertain += uncertain(record)
         state = self.states.setdefault((record.task_id, record.part), {}).setdefault(record.init_state, [0, 0, 0])
         state[0] += bool(metric_outcome(record, "success", "failures"))
         state[1] += bool(metric_outcome(record, "success", "successes"))
         state[2] += 1
 
     def estimate(self) -> tuple[Estimate, Estimate] | None:
-        """The suite's rate as tables have it, of the episodes so far, in both readings of open outcomes (`results.outcomes`)."""
-        if self._drawn[0] != self.done:
+        """The suite's success rate so far, computed as in tables, for both readings of open outcomes (`results.grouping`)."""
+        if self._estimated[0] != self.done:
             low = self._read(0)
-            high = self._read(1) if self.done > self.scored or self.lost else low
-            self._drawn = self.done, (low, high) if low and high else None
-        return self._drawn[1]
+            high = self._read(1) if self.done > self.scored or self.uncertain else low
+            self._estimated = self.done, (low, high) if low and high else None
+        return self._estimated[1]
 
     def _read(self, reading: int) -> Estimate | None:
         parts = Counter(task for task, _ in self.states)
@@ -67,27 +67,27 @@ class SuiteCounts:
 
     def rate(self) -> str:
         """Successes, episodes, and the rate with its 95 % interval; both ends where errors leave it open."""
-        found = self.estimate()
-        if found is None:
+        estimates = self.estimate()
+        if estimates is None:
             return "no episode finished yet"
-        low, high = found
-        ends = list(dict.fromkeys(found))
-        won, share = (" to ".join(text) for text in ([str(end.k) for end in ends], [f"{end.mean:.1%}" for end in ends]))
-        return f"{won}/{low.n}  {share}  [{low.low:.1%}, {high.high:.1%}]"
+        low, high = estimates
+        ends = list(dict.fromkeys(estimates))
+        successes, share = (" to ".join(text) for text in ([str(end.k) for end in ends], [f"{end.mean:.1%}" for end in ends]))
+        return f"{successes}/{low.n}  {share}  [{low.low:.1%}, {high.high:.1%}]"
 
 
 @dataclass(slots=True)
 class ProgressCounts:
-    """Counts of a run so far, and its pace. Knows nothing of how they are shown."""
+    """Counts of a run so far, and its pace."""
 
     suites: dict[str, SuiteCounts]
     started: float = field(default_factory=time.monotonic)
-    played: int = 0
+    finished: int = 0
     """Episodes finished since the start of this process."""
 
     @classmethod
     def of(cls, totals: Mapping[str, int], before: Iterable[EpisodeRecord]) -> ProgressCounts:
-        """Counts of a run that has these episodes behind it."""
+        """Counts of a run in which these episodes have finished."""
         counts = cls({suite: SuiteCounts(total) for suite, total in totals.items()})
         for record in before:
             counts.suites[record.suite].add(record)
@@ -96,7 +96,7 @@ class ProgressCounts:
     def add(self, record: EpisodeRecord) -> None:
         """One more finished episode."""
         self.suites[record.suite].add(record)
-        self.played += 1
+        self.finished += 1
 
     @property
     def done(self) -> int:
@@ -116,14 +116,14 @@ class ProgressCounts:
     def pace(self) -> str:
         """Episodes per minute and the time left."""
         minutes = (time.monotonic() - self.started) / 60
-        if not self.played or minutes <= 0:
+        if not self.finished or minutes <= 0:
             return "pace not known yet"
-        per_minute = self.played / minutes
+        per_minute = self.finished / minutes
         return f"{per_minute:.1f} episodes/min, {duration(60 * (self.total - self.done) / per_minute)} left"
 
 
 class Progress:
-    """Shows how a run goes on. This one is silent; see `LiveProgress` and `LineProgress`."""
+    """Progress of a run. This one prints nothing; see `LiveProgress` and `LineProgress`."""
 
     def __init__(self, counts: ProgressCounts, console: Console) -> None:
         self.counts = counts
@@ -134,19 +134,19 @@ class Progress:
         """An episode is in the store."""
         self.counts.add(record)
 
-    def working(self, worker: int, doing: str) -> None:
-        """What a worker is busy with; empty when it has gone home."""
+    def working(self, worker: int, activity: str) -> None:
+        """A worker's activity; empty when it is idle."""
 
     def note(self, text: str) -> None:
-        """Something that the user should read."""
+        """Print a note to the user."""
 
     def tick(self) -> None:
-        """Called often; shows something when it is time."""
+        """Called often; prints when an update is due."""
 
     def close(self) -> None:
-        """The last picture."""
+        """The last update."""
 
-    def _due(self, every_s: float) -> bool:
+    def _is_due(self, every_s: float) -> bool:
         now = time.monotonic()
         if now < self._next:
             return False
@@ -161,7 +161,7 @@ class LineProgress(Progress):
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def tick(self) -> None:
-        if self._due(LINE_S) and self.counts.played:
+        if self._is_due(LINE_S) and self.counts.finished:
             self._line()
 
     def close(self) -> None:
@@ -175,7 +175,7 @@ class LineProgress(Progress):
 
 
 class LiveProgress(Progress):
-    """A table that is drawn anew four times a second."""
+    """A table that is updated four times a second."""
 
     def __init__(self, counts: ProgressCounts, console: Console) -> None:
         super().__init__(counts, console)
@@ -183,29 +183,29 @@ class LiveProgress(Progress):
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._live.start()
 
-    def working(self, worker: int, doing: str) -> None:
-        self._workers[worker] = doing, time.monotonic()
+    def working(self, worker: int, activity: str) -> None:
+        self._workers[worker] = activity, time.monotonic()
 
     def note(self, text: str) -> None:
         self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def tick(self) -> None:
-        if self._due(LIVE_S):
-            self._live.update(self.picture(), refresh=True)
+        if self._is_due(LIVE_S):
+            self._live.update(self.content(), refresh=True)
 
     def close(self) -> None:
-        self._live.update(self.picture(), refresh=True)
+        self._live.update(self.content(), refresh=True)
         self._live.stop()
         self.console.print(self._table())
 
-    def picture(self) -> Group:
-        """All that is shown."""
-        workers = [Text(f"  worker {number}: {self._doing(number)}", style="dim") for number in sorted(self._workers)]
+    def content(self) -> Group:
+        """The table, the pace and the workers."""
+        workers = [Text(f"  worker {number}: {self._activity(number)}", style="dim") for number in sorted(self._workers)]
         return Group(self._table(), Text(f"{self.counts.done}/{self.counts.total} episodes, {self.counts.pace()}"), *workers)
 
-    def _doing(self, number: int) -> str:
-        doing, since = self._workers[number]
-        return f"{doing} for {duration(time.monotonic() - since)}" if doing else "gone home"
+    def _activity(self, number: int) -> str:
+        activity, since = self._workers[number]
+        return f"{activity} for {duration(time.monotonic() - since)}" if activity else "idle"
 
     def _table(self) -> Table:
         table = Table("suite", "episodes", "success (95 % interval)", "errors")
@@ -215,5 +215,5 @@ class LiveProgress(Progress):
 
 
 def show(counts: ProgressCounts, console: Console) -> Progress:
-    """The view that fits the console."""
+    """The progress display that fits the console."""
     return LiveProgress(counts, console) if console.is_terminal else LineProgress(counts, console)

@@ -1,4 +1,4 @@
-"""Being asked to stop: Ctrl-C, a scheduler, a terminal that closes, a parent that is gone."""
+"""Signals that stop a run: Ctrl-C, a scheduler, a closed terminal, a dead parent."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """A function that says whether Ctrl-C, SIGTERM or SIGHUP has come; a second Ctrl-C raises KeyboardInterrupt.
+    """A function that returns whether Ctrl-C, SIGTERM or SIGHUP has arrived; a second Ctrl-C raises KeyboardInterrupt.
 
-    Signals come to the main thread only; in another, nothing is heeded.
+    Signals reach the main thread only; in another thread the function always returns False.
     """
-    came = False
+    received = False
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
 
     def note(number: int, frame: FrameType | None) -> None:
-        nonlocal came
-        came = True
+        nonlocal received
+        received = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    heeded = [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # nohup ignores SIGHUP
-    before = {number: signal.signal(number, note) for number in heeded}
+    handled = [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # nohup ignores SIGHUP
+    before = {number: signal.signal(number, note) for number in handled}
     try:
-        yield lambda: came
+        yield lambda: received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def die_with_parent() -> None:
-    """Ask Linux to kill this process when the one that began it dies, however it dies. Does nothing elsewhere."""
+    """Have Linux kill this process when its parent dies. Does nothing on other systems."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -1,8 +1,8 @@
-"""`--until` while a run goes on: which finished episodes are kept, and when enough are.
+"""Early stopping (`--until`): which finished episodes are kept, and when the run stops.
 
-Episodes are played by rounds (`results.rounds`). A worker that is ahead of the others brings results of a later
-round first; they are kept when the rounds before are complete, and dropped if the rule says enough by then. What a run
-keeps is therefore the same for any number of workers, and no table sees more of what ends sooner.
+Episodes run by rounds (`results.statistics.rounds`). Episodes of a later round that finish first are kept once the rounds before
+are complete, and dropped if the rule stops the run by then. The kept episodes are therefore the same for any number of workers,
+and short episodes are not over-represented.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..errors import InputError
 
 
 class EarlyStopping:
-    """A rule, and what it lets pass."""
+    """A stopping rule applied to finished episodes."""
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
@@ -31,7 +31,7 @@ class EarlyStopping:
 
     @property
     def verdict(self) -> Verdict:
-        """What the rule says about what is kept."""
+        """The rule's verdict on the kept episodes."""
         return self.rule.verdict
 
     @property
@@ -41,65 +41,65 @@ class EarlyStopping:
 
     @property
     def dropped(self) -> list[EpisodeRecord]:
-        """Episodes that were played and are not kept."""
+        """Finished episodes that are not kept."""
         return list(self._ahead.values())
 
     def load_previous(self, records: Iterable[EpisodeRecord]) -> Verdict:
-        """Take in what an earlier session has kept."""
+        """Load the episodes that earlier sessions kept."""
         return self.rule.update({record.key: reading(record) for record in records})
 
     def accept(self, record: EpisodeRecord) -> Iterator[EpisodeRecord]:
-        """The episodes to be kept now that this one is finished: it, later ones that waited for it, or none."""
+        """Take in a finished episode; yields those to be kept now: it, later ones that waited for it, or none."""
         self._ahead[record.key] = record
-        while not self.should_stop and (due := self._due()):
+        while not self.should_stop and (due := self._next_due()):
             yield due
             self.rule.update({due.key: reading(due)})
 
-    def _due(self) -> EpisodeRecord | None:
-        """An episode of the round that is being completed."""
+    def _next_due(self) -> EpisodeRecord | None:
+        """A finished episode of the first incomplete round."""
         current = self.rule.plan[self.rule.finished : self.rule.finished + 1]
-        keys = (spec.key for one in current for entry in one for spec in entry.episodes)
+        keys = (spec.key for episodes in current for entry in episodes for spec in entry.episodes)
         return next((self._ahead.pop(key) for key in keys if key in self._ahead), None)
 
 
 def make_early_stopping(
     config: RunConfig, plan: Sequence[Round], protocol: EvalProtocol, assets: AssetPack
 ) -> EarlyStopping | None:
-    """The configuration's rule for a plan, None where it has none; its rival is read from its folder.
+    """The configured rule for a plan, or None; a rival run is read from its folder.
 
-    Raises InputError, and StoreError where the folder holds no run.
+    Raises InputError, and StoreError where the folder contains no run.
     """
     if config.until is None:
         return None
     _, rival = parse(config.until)
-    other = read_run(rival) if rival else None
-    if other:
-        _require_same_benchmark(other, protocol, config.max_steps, assets)
+    rival_run = read_run(rival) if rival else None
+    if rival_run:
+        _require_same_benchmark(rival_run, protocol, config.max_steps, assets)
     try:
-        outcomes = {record.key: reading(record) for record in other.records} if other else None
+        outcomes = {record.key: reading(record) for record in rival_run.records} if rival_run else None
         return EarlyStopping(make_rule(config.until, plan, outcomes))
     except ValueError as error:
         raise InputError(str(error)) from None
 
 
 def _require_same_benchmark(rival: StoredRun, protocol: EvalProtocol, max_steps: int | None, assets: AssetPack) -> None:
-    """Raises InputError where the rival was played under conditions that forbid a verdict (`results.conditions`)."""
+    """Raises InputError where the rival's conditions forbid a comparison (`results.conditions`)."""
     pack = {"pack": assets.name, "fingerprint": assets.fingerprint}
     facts = {"protocol": protocol.to_json(), "config": {"max_steps": max_steps}, "assets": pack}
     try:
         require_comparable(
             StoredRun(Path("this run"), RunMetadata.from_json(facts), ()),
             rival,
-            "Play the rival again under this run's conditions, or give this run its --protocol, --max-steps and --assets.",
+            "Run the rival again under this run's conditions, or give this run the rival's --protocol, --max-steps and --assets.",
         )
     except Incomparable as error:
         raise InputError(f"--until: {error}") from None
 
 
 def summary(verdict: Mapping[str, Any]) -> str:
-    """What the rule came to, for people; from `until` of run.json."""
-    played = f"{verdict['episodes']} of {verdict['planned']} episodes"
+    """Human-readable conclusion, from `until` of run.json."""
+    count = f"{verdict['episodes']} of {verdict['planned']} episodes"
     if verdict["stop"]:
         how = "given up after" if verdict.get("reason") == "futile" else "settled by"
-        return f"{how} {played} ({verdict['saved']:.0%} saved): {verdict['text']}"
-    return f"not settled by {played}: {verdict['text']}"
+        return f"{how} {count} ({verdict['saved']:.0%} saved): {verdict['text']}"
+    return f"not settled by {count}: {verdict['text']}"

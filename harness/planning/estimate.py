@@ -1,4 +1,4 @@
-"""What a run will cost before it is started: upper bounds from the plan and the suite's own figures.
+"""Cost of a run before it starts: upper bounds from the plan and the suite's own figures.
 
 A suite says in an optional attribute `cost` what things take on one core: `step_s`, `picture_s`, `reset_s`, `build_s`
 (seconds per control step, picture, reset, task model) and `worker_gib`. The policy's own time is not known and not counted.
@@ -24,13 +24,13 @@ from .plan import EvalSetup, Plan
 from .provenance import duration, usable_cores
 
 RESERVE_GIB = 2.0
-"""Memory that `--workers auto` leaves to the runner and the rest of the machine."""
+"""Memory that `--workers auto` leaves to the main process and the rest of the machine."""
 WORKER_GIB = 1.0
-"""Memory of a worker whose suite does not say."""
+"""Memory of a worker whose suite declares none."""
 RECORD_BYTES = 7000
-"""Of one line in episodes.jsonl, and of the head and the unused disk block of its action file, rounded up."""
+"""Size of one line in episodes.jsonl, and of the header and the unused disk block of its action file, rounded up."""
 ACTION_BYTES = 64
-"""Of one control step in an action file: at most eight numbers."""
+"""Size of one control step in an action file: at most eight numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,11 @@ class Estimate:
     disk_gib: float
     free_disk_gib: float
     source: str
-    """Where the figures come from."""
+    """Source of the figures."""
 
     def lines(self) -> list[tuple[str, str]]:
-        """What is asked about a run and the answer, for people."""
-        hours = f"at most {duration(3600 * self.hours)} without the policy's own time" if self.hours is not None else "not known"
+        """Human-readable rows (name, value)."""
+        hours = f"at most {duration(3600 * self.hours)} without the policy's own time" if self.hours is not None else "unknown"
         return [
             ("episodes", ", ".join(f"{suite} {count}" for suite, count in self.episodes.items())),
             ("control steps", f"at most {self.steps:,}, settling included"),
@@ -72,7 +72,7 @@ class Estimate:
 
 
 def free_memory_gib() -> float:
-    """Memory that can be had now."""
+    """Memory available now."""
     return psutil.virtual_memory().available / 2**30
 
 
@@ -81,15 +81,15 @@ def worker_gib(suite: Suite) -> float:
     return float(suite.cost.get("worker_gib", WORKER_GIB))
 
 
-def choose_workers(wanted: int | str, suite: Suite, episodes: int) -> int:
-    """The number asked for; for `auto` one per usable core, as far as the memory goes. Never more than episodes."""
-    if wanted == AUTO:
-        wanted = min(usable_cores(), max(1, int((free_memory_gib() - RESERVE_GIB) / worker_gib(suite))))
-    return max(1, min(int(wanted), episodes))
+def choose_workers(workers: int | str, suite: Suite, episodes: int) -> int:
+    """The configured number; for `auto` one per usable core, limited by free memory. Never more than episodes."""
+    if workers == AUTO:
+        workers = min(usable_cores(), max(1, int((free_memory_gib() - RESERVE_GIB) / worker_gib(suite))))
+    return max(1, min(int(workers), episodes))
 
 
 def estimate(plan: Plan, setup: EvalSetup, policy: Policy, workers: int, max_steps: int | None, folder: Path) -> Estimate:
-    """What a plan costs at most on this machine."""
+    """Upper bounds of a plan's cost on this machine."""
     budgets = [max_steps or setup.steps(spec) for spec in plan.episodes]
     limits = (setup.protocol.replan_steps, policy.n_action_steps)
     chunk = min(filter(None, limits), default=policy.chunk_size)
@@ -97,7 +97,7 @@ def estimate(plan: Plan, setup: EvalSetup, policy: Policy, workers: int, max_ste
     steps = sum(budgets) + (setup.protocol.settle_steps + sum(setup.protocol.perturbation.values())) * len(budgets)
     suites = [spec.suite for spec in plan.episodes]
     cost = setup.suites[0].cost
-    pictures = sum(decisions) * len(policy.observation_spec.cameras)
+    images = sum(decisions) * len(policy.observation_spec.cameras)
     builds = sum(1 for _ in groupby(plan.episodes, key=lambda spec: (spec.suite, spec.task_id, spec.variant)))
     return Estimate(
         episodes={suite.name: suites.count(suite.name) for suite in setup.suites},
@@ -105,7 +105,7 @@ def estimate(plan: Plan, setup: EvalSetup, policy: Policy, workers: int, max_ste
         steps=steps,
         decisions=sum(decisions),
         workers=workers,
-        hours=_hours(cost, steps, pictures, len(budgets), builds, min(workers, usable_cores())) if cost else None,
+        hours=_hours(cost, steps, images, len(budgets), builds, min(workers, usable_cores())) if cost else None,
         memory_gib=workers * worker_gib(setup.suites[0]),
         free_memory_gib=free_memory_gib(),
         disk_gib=(len(budgets) * RECORD_BYTES + sum(budgets) * ACTION_BYTES) / 2**30,
@@ -114,27 +114,27 @@ def estimate(plan: Plan, setup: EvalSetup, policy: Policy, workers: int, max_ste
     )
 
 
-def _hours(cost: Mapping[str, float], steps: int, pictures: int, episodes: int, builds: int, cores: int) -> float:
-    seconds = steps * cost["step_s"] + pictures * cost["picture_s"] + episodes * cost["reset_s"] + builds * cost["build_s"]
+def _hours(cost: Mapping[str, float], steps: int, images: int, episodes: int, builds: int, cores: int) -> float:
+    seconds = steps * cost["step_s"] + images * cost["picture_s"] + episodes * cost["reset_s"] + builds * cost["build_s"]
     return seconds / cores / 3600
 
 
 def _source(suite: Suite, cost: Mapping[str, float]) -> str:
     if not cost:
-        return f"{suite.name} gives no figures for its cost"
+        return f"{suite.name} declares no cost"
     return f"figures of {suite.family} for one core: " + ", ".join(f"{name} {value:g}" for name, value in cost.items())
 
 
 def free_disk_gib(folder: Path) -> float:
-    """Space left where the folder is, or will be."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(there).free / 2**30
+    """Free space on the disk of the folder, which need not exist yet."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(existing).free / 2**30
 
 
-def require_room(found: Estimate) -> None:
-    """Raises MissingRequirementError where the run cannot fit on the disk."""
-    if found.disk_gib > found.free_disk_gib:
+def require_room(estimate: Estimate) -> None:
+    """Raises MissingRequirementError where the run may not fit on the disk."""
+    if estimate.disk_gib > estimate.free_disk_gib:
         raise MissingRequirementError(
-            f"the run may write {found.disk_gib:.2f} GiB and the disk has {found.free_disk_gib:.2f} GiB left; "
+            f"the run may write {estimate.disk_gib:.2f} GiB and the disk has {estimate.free_disk_gib:.2f} GiB left; "
             "free some, or choose another disk with --out"
         )

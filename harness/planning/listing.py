@@ -1,4 +1,4 @@
-"""What can be asked for, as rows of plain values: suites, tasks, policies, protocols."""
+"""Suites, tasks, policies and protocols as rows of plain values."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def _suite_row(suite: Suite) -> dict[str, Any]:
     }
 
 
-def task_rows(wanted: str = "") -> list[dict[str, Any]]:
-    """One row per task of the wanted suite or group; of all suites where none is named. Raises InputError."""
-    names = suites.expand(wanted) if wanted else suites.names()
+def task_rows(name: str = "") -> list[dict[str, Any]]:
+    """One row per task of the named suite or group; of all suites without a name. Raises InputError."""
+    names = suites.expand(name) if name else suites.names()
     return [{"suite": suite.name, **asdict(task)} for suite in map(_suite, names) for task in suite.tasks]
 
 
@@ -50,7 +50,7 @@ def _suite(name: str) -> Suite:
 
 
 def policy_rows() -> list[dict[str, Any]]:
-    """One row per policy known by name; one that cannot be imported says why."""
+    """One row per registered policy; one that cannot be imported has the reason."""
     return [_policy_row(name) for name in policies.POLICIES.names()]
 
 
@@ -74,10 +74,10 @@ def _default(parameter: inspect.Parameter) -> str:
 
 
 def protocol_rows() -> list[dict[str, Any]]:
-    """One row per protocol, all its fields, and the families whose suites take it by default."""
+    """One row per protocol: its fields, and the families whose default it is."""
     return [{**protocols.get(name).to_json(), "default_for": _families(name)} for name in protocols.names()]
 
 
 def _families(protocol: str) -> tuple[str, ...]:
-    found = map(suites.get, suites.names())
-    return tuple(sorted({suite.family for suite in found if suite.default_protocol == protocol}))
+    every = map(suites.get, suites.names())
+    return tuple(sorted({suite.family for suite in every if suite.default_protocol == protocol}))

@@ -1,7 +1,7 @@
-"""From a configuration to the episodes of a run: pure, and in the same order every time.
+"""Plan of a run: configuration -> episodes. Pure, and in the same order every time.
 
 Where neither policy nor scene nor protocol depends on the seed, all seeds are the same episode. It is then planned
-once, under the first seed; the plan counts the others as repeats, which are not played and enter no statistics.
+once, under the first seed; the plan counts the others as repeats, which are omitted and enter no statistics.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from ...envs.base import EpisodeSpec, EvalProtocol, Suite, Task
 from ...envs.errors import SuiteError, nearest
 from ..config import RunConfig
 from ..errors import InputError, MissingRequirementError
-from .sampling import spread
+from .sampling import spread_evenly
 
 
 @dataclass(frozen=True, slots=True)
 class EvalSetup:
-    """What episodes of a run play on: its suites, of one family, under one protocol."""
+    """The suites of a run, of one family, and its protocol."""
 
     suites: tuple[Suite, ...]
     references: tuple[str, ...]
-    """The suites as a worker can look them up (name or import path), in the same order."""
+    """Names or import paths of the suites, in the same order, for workers."""
     protocol: EvalProtocol
     backend: str = ""
-    """Which of the suites' backends plays; empty where there is only one way."""
+    """The suites' backend; empty where they have only one."""
     python: str = sys.executable
     """Interpreter of the workers."""
 
@@ -38,7 +38,7 @@ class EvalSetup:
         return next(suite for suite in self.suites if suite.name == name)
 
     def task(self, spec: EpisodeSpec) -> Task:
-        """The task that an episode plays."""
+        """The task of an episode."""
         return next(task for task in self.suite(spec.suite).tasks if task.id == spec.task_id)
 
     def steps(self, spec: EpisodeSpec) -> int:
@@ -46,43 +46,49 @@ class EvalSetup:
         return self.protocol.steps(spec.suite, self.task(spec).name)
 
     def instruction(self, spec: EpisodeSpec) -> str:
+<<<<<<< HEAD
         """What the policy is told in an episode."""
         return self.suite(spec.suite).instruction(spec)
+=======
+        """The instruction of an episode."""
+        own = getattr(self.suite(spec.suite), "instruction", None)
+        return own(spec) if own else self.task(spec).instruction
+>>>>>>> execution
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The episodes to play, and how many more would repeat them."""
+    """The episodes to run, and how many more would repeat them."""
 
     episodes: tuple[EpisodeSpec, ...]
     repeated: int
 
     def without(self, keys: Collection[str]) -> Plan:
-        """What is left when those episodes are done."""
+        """The plan without those episodes."""
         return replace(self, episodes=tuple(spec for spec in self.episodes if spec.key not in keys))
 
 
 def resolve_setup(config: RunConfig) -> EvalSetup:
     """Look the suites and the protocol up. Raises InputError, MissingRequirementError for a suite that cannot be imported."""
-    references = tuple(dict.fromkeys(name for wanted in config.suite for name in suites.expand(wanted)))
-    found = tuple(_find_suite(reference) for reference in references)
-    families = sorted({suite.family for suite in found})
+    references = tuple(dict.fromkeys(name for group in config.suite for name in suites.expand(group)))
+    members = tuple(_find_suite(reference) for reference in references)
+    families = sorted({suite.family for suite in members})
     if len(families) > 1:
-        raise InputError(f"one run plays one family of suites; start one run each for {' and '.join(families)}")
-    protocol = _find_protocol(config.protocol or found[0].default_protocol, found)
-    return EvalSetup(found, references, protocol, *_find_backend(config, found[0]))
+        raise InputError(f"a run has suites of one family; start one run each for {' and '.join(families)}")
+    protocol = _find_protocol(config.protocol or members[0].default_protocol, members)
+    return EvalSetup(members, references, protocol, *_find_backend(config, members[0]))
 
 
 def _find_backend(config: RunConfig, suite: Suite) -> tuple[str, str]:
     """The backend, and the interpreter of its workers.
 
-    A suite with `backends` may name the one among them that is played by an interpreter of its own (`foreign_backend`):
-    giving that interpreter chooses it, and it cannot be chosen without.
+    A suite with `backends` may name one that needs an interpreter of its own (`foreign_backend`): `--python` selects it, and it
+    cannot be selected without.
     """
     backends, foreign = tuple(suite.backends), suite.foreign_backend
     python = _find_python(config, suite)
     if config.backend and config.backend not in backends:
-        there = f"it has {', '.join(backends)}" if backends else "it is played in one way only"
+        there = f"it has {', '.join(backends)}" if backends else "it has a single one, without a name"
         raise InputError(f"{suite.name} has no backend {config.backend!r}; {there}")
     backend = config.backend or (foreign if python and foreign else "".join(backends[:1]))
     if backend and backend == foreign and not python:
@@ -94,14 +100,14 @@ def _find_backend(config: RunConfig, suite: Suite) -> tuple[str, str]:
 
 
 def _find_python(config: RunConfig, suite: Suite) -> str:
-    """The interpreter named for that family of suites; empty where none is."""
+    """The interpreter configured for that family of suites; empty for none."""
     if unknown := set(config.python) - {suite.family}:
-        raise InputError(f"--python {min(unknown)}=...: this run plays suites of the family {suite.family}")
+        raise InputError(f"--python {min(unknown)}=...: this run's suites are of the family {suite.family}")
     given = config.python.get(suite.family, "")
-    found = shutil.which(given)
-    if given and not found:
-        raise InputError(f"--python {suite.family}={given}: there is no such program")
-    return str(Path(found).absolute()) if found else ""
+    path = shutil.which(given)
+    if given and not path:
+        raise InputError(f"--python {suite.family}={given}: program not found")
+    return str(Path(path).absolute()) if path else ""
 
 
 def _find_suite(reference: str) -> Suite:
@@ -116,24 +122,38 @@ def _find_suite(reference: str) -> Suite:
         raise MissingRequirementError(f"suite {reference} cannot be used: {error}") from None
 
 
+<<<<<<< HEAD
 def _find_protocol(name: str, found: Sequence[Suite]) -> EvalProtocol:
     """A protocol of ours, or one that the suite brings along (optional attribute `protocols`)."""
     own = found[0].protocols
+=======
+def _find_protocol(name: str, members: Sequence[Suite]) -> EvalProtocol:
+    """A protocol of nora-bench, or of the suite itself (optional attribute `protocols`)."""
+    own = getattr(members[0], "protocols", {})
+>>>>>>> execution
     try:
         protocol = own[name] if name in own else protocols.get(name)
     except KeyError as error:
         raise InputError(error.args[0]) from None
+<<<<<<< HEAD
     if protocol.family != found[0].family:
         fitting = [other for other in (*own, *protocols.names()) if other.startswith(f"{found[0].family}/")]
         raise InputError(f"protocol {name} is for {protocol.family}, not {found[0].family}; one of: {', '.join(fitting)}")
     for suite in found:
         if suite.name not in protocol.max_steps:
+=======
+    if protocol.family != members[0].family:
+        fitting = [other for other in (*own, *protocols.names()) if other.startswith(f"{members[0].family}/")]
+        raise InputError(f"protocol {name} is for {protocol.family}, not {members[0].family}; one of: {', '.join(fitting)}")
+    for suite in members:
+        if suite.name not in protocol.budget:
+>>>>>>> execution
             raise InputError(f"protocol {name} has no step budget for {suite.name}; see `nora-bench list protocols`")
     return protocol
 
 
 def make_plan(config: RunConfig, setup: EvalSetup, *, stochastic: bool) -> Plan:
-    """All episodes of a run, task by task; seeds that change nothing are left out. Raises InputError."""
+    """All episodes of a run, task by task; seeds that change nothing are omitted. Raises InputError."""
     episodes: list[EpisodeSpec] = []
     repeated = 0
     for suite, task in _chosen(config.tasks, setup):
@@ -145,18 +165,18 @@ def make_plan(config: RunConfig, setup: EvalSetup, *, stochastic: bool) -> Plan:
     return Plan(tuple(episodes), repeated)
 
 
-def _chosen(wanted: Sequence[str], setup: EvalSetup) -> list[tuple[Suite, Task]]:
+def _chosen(names: Sequence[str], setup: EvalSetup) -> list[tuple[Suite, Task]]:
     """The tasks that `--tasks` names, in each suite in the suite's order."""
     every = [(suite, task) for suite in setup.suites for task in suite.tasks]
-    for name in wanted:
+    for name in names:
         missing = [suite for suite in setup.suites if not any(_is(task, name) for task in suite.tasks)]
         if name.isdigit() and missing:
             last = max(task.id for task in missing[0].tasks)
             raise InputError(f"{missing[0].name} has no task {name}; its tasks are 0 to {last}")
         if len(missing) == len(setup.suites):
-            names = [task.name for _, task in every]
-            raise InputError(f"no suite of this run has a task {name!r}{nearest(name, names)}; see `nora-bench list tasks`")
-    return [(suite, task) for suite, task in every if not wanted or any(_is(task, name) for name in wanted)]
+            known = [task.name for _, task in every]
+            raise InputError(f"no suite of this run has a task {name!r}{nearest(name, known)}; see `nora-bench list tasks`")
+    return [(suite, task) for suite, task in every if not names or any(_is(task, name) for name in names)]
 
 
 def _is(task: Task, name: str) -> bool:
@@ -164,18 +184,18 @@ def _is(task: Task, name: str) -> bool:
 
 
 def _scenes(config: RunConfig, suite: Suite, task: Task) -> list[tuple[str, int]]:
-    """(variant, initial state) of every episode per seed: all, or as many as asked for. Raises InputError."""
+    """(variant, initial state) of every episode per seed: all, or `config.episodes` of them. Raises InputError."""
     states = config.init_states or range(task.init_states)
     for state in states:
         if state >= task.init_states:
             raise InputError(f"{suite.name} task {task.id} has no initial state {state}; they are 0 to {task.init_states - 1}")
     variants = task.variants or ("",)
-    there = len(states) * len(variants)
-    if config.episodes is not None and config.episodes > there:
+    available = len(states) * len(variants)
+    if config.episodes is not None and config.episodes > available:
         raise InputError(
-            f"--episodes {config.episodes}: {suite.name} task {task.id} has {there} initial states to start from; "
-            "to play each more than once, raise --seeds"
+            f"--episodes {config.episodes}: {suite.name} task {task.id} has {available} initial states; "
+            "to run each more than once, raise --seeds"
         )
     if task.variants:
-        return spread(variants, states, config.episodes or there)
+        return spread_evenly(variants, states, config.episodes or available)
     return [("", state) for state in states[: config.episodes]]

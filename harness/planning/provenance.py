@@ -1,4 +1,4 @@
-"""Where results came from: code, versions, machine. Read, never guessed; what cannot be found out is left out."""
+"""Provenance of results: code, versions, machine. Read, never guessed; unknown facts are omitted."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any
 
 import psutil
 
-OURS = ("nora-bench", "numpy", "msgpack", "torch", "transformers", "tokenizers", "safetensors")
-"""Distributions of the runner's interpreter that can change a policy's answers."""
+DISTRIBUTIONS = ("nora-bench", "numpy", "msgpack", "torch", "transformers", "tokenizers", "safetensors")
+"""Distributions of the main process that can change a policy's action chunks."""
 
 
 def versions() -> dict[str, str]:
     """Distribution -> version in this interpreter, for those that are installed; and Python's own."""
-    found = {"python": platform.python_version()}
-    for name in OURS:
+    installed = {"python": platform.python_version()}
+    for name in DISTRIBUTIONS:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def commit() -> dict[str, Any] | None:
@@ -70,10 +70,10 @@ def usable_cores() -> int:
 
 def _output(command: Sequence[str]) -> str | None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        completed = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return completed.stdout.strip()
 
 
 def duration(seconds: float) -> str:

@@ -1,8 +1,8 @@
-"""A fair part of a task that has variants: which episodes `--episodes N` plays.
+"""Even sample of the episodes of a task with variants, for `--episodes N`.
 
-Variants take turns: every one is played before one is played twice, and any N is a beginning of every larger N, so that a
-longer run only adds episodes. Turns go through the variants in steps that jump between subtasks and looks, and each turn
-moves on through the initial states in steps that jump over the whole table; nothing is drawn at random.
+Every variant runs once before any runs twice, and the sample for N is contained in that for every larger N, so that a longer run
+only adds episodes. Each pass visits the variants with a stride that jumps between subtasks and appearances, and successive passes
+move through the initial states with a stride that covers the whole table; nothing is random.
 """
 
 from __future__ import annotations
@@ -11,28 +11,28 @@ import math
 from collections.abc import Iterator, Sequence
 
 GOLDEN = (3 - math.sqrt(5)) / 2
-"""Share of a circle after which points that are added one by one stay evenly spread."""
+"""Golden angle as a share of a circle: points added one by one at this angle stay evenly spread."""
 
 
-def spread(variants: Sequence[str], states: Sequence[int], count: int) -> list[tuple[str, int]]:
-    """`count` (variant, initial state) pairs, those of a variant together and both in the order given."""
-    turns = _turns(len(variants), len(states))
-    chosen = {next(turns) for _ in range(min(count, len(variants) * len(states)))}
+def spread_evenly(variants: Sequence[str], states: Sequence[int], count: int) -> list[tuple[str, int]]:
+    """`count` (variant, initial state) pairs, grouped by variant, both in the order given."""
+    pairs = _passes(len(variants), len(states))
+    chosen = {next(pairs) for _ in range(min(count, len(variants) * len(states)))}
     return [(variants[v], states[s]) for v, s in sorted(chosen)]
 
 
-def _turns(variants: int, states: int) -> Iterator[tuple[int, int]]:
-    """Every (variant, state) once, by places in their lists."""
-    order = _scattered(variants)
-    places = _scattered(states)
+def _passes(variants: int, states: int) -> Iterator[tuple[int, int]]:
+    """Every (variant index, state index) once, in sampling order."""
+    order = _low_discrepancy(variants)
+    places = _low_discrepancy(states)
     stride = next(n for n in range(variants, variants + states) if math.gcd(n, states) == 1)
     for turn in range(states):
         for number, variant in enumerate(order):
             yield variant, places[(turn * stride + number) % states]
 
 
-def _scattered(size: int) -> list[int]:
-    """The numbers below `size`, every beginning of the list evenly spread over them."""
-    wanted = GOLDEN * size
-    step = min((n for n in range(1, size + 1) if math.gcd(n, size) == 1), key=lambda n: abs(n - wanted))
+def _low_discrepancy(size: int) -> list[int]:
+    """A permutation of range(size), every prefix of which is evenly spread."""
+    target = GOLDEN * size
+    step = min((n for n in range(1, size + 1) if math.gcd(n, size) == 1), key=lambda n: abs(n - target))
     return [index * step % size for index in range(size)]

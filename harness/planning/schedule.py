@@ -1,7 +1,7 @@
-"""Which episode a worker plays next. Decides time, never results.
+"""Schedules: the next episode of a worker. Affects time, never results.
 
-`Schedule`: a worker stays with a task while the task has episodes left, because building a task's model costs seconds.
-`RoundSchedule`: what has been played at any time is a fair sample of the plan, because a round has a share of every task.
+`Schedule`: a worker keeps its task while the task has episodes left, because building a task's model costs seconds.
+`RoundSchedule`: at any time the finished episodes are a fair sample of the plan, because a round has a share of every task.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An episode to be played, and how often that was tried before."""
+    """An episode to run, and its earlier attempts."""
 
     spec: EpisodeSpec
     attempt: int = 1
     policy_losses: int = 0
-    """Attempts that the policy itself lost."""
+    """Attempts that the policy lost."""
     earlier: int = 0
-    """Attempts in earlier run_sessions."""
+    """Attempts in earlier sessions."""
 
     @property
     def task(self) -> tuple[str, int, str]:
@@ -39,7 +39,7 @@ class Job:
         return self.attempt - self.earlier
 
     def lost(self, *, by_policy: bool) -> Job:
-        """This attempt, after it was lost."""
+        """This attempt, marked as lost."""
         return replace(self, policy_losses=self.policy_losses + by_policy)
 
     def again(self) -> Job:
@@ -48,7 +48,7 @@ class Job:
 
 
 class Schedule:
-    """The episodes of a run that nobody plays yet."""
+    """The episodes of a run that are not running yet."""
 
     def __init__(self, specs: Iterable[EpisodeSpec]) -> None:
         self._tasks: dict[tuple[str, int, str], deque[Job]] = {}
@@ -71,7 +71,7 @@ class Schedule:
         return self._tasks[task].popleft()
 
     def put_back(self, job: Job) -> None:
-        """A job that was begun and not finished; it comes first among its task's."""
+        """Return a job that was begun and not finished; it becomes the first of its task."""
         self._tasks[job.task].appendleft(job)
 
     def _choose(self, worker: int) -> tuple[str, int, str] | None:
@@ -82,10 +82,10 @@ class Schedule:
 
 
 class RoundSchedule:
-    """Episodes that nobody plays yet, round after round; within a round a worker keeps to its task. Used like `Schedule`."""
+    """Episodes that are not running yet, round after round; within a round a worker keeps its task. Used like `Schedule`."""
 
     def __init__(self, rounds: Iterable[Iterable[EpisodeSpec]]) -> None:
-        self._rounds = [[Job(spec) for spec in one] for one in rounds]
+        self._rounds = [[Job(spec) for spec in episodes] for episodes in rounds]
         self._round = {job.spec.key: number for number, jobs in enumerate(self._rounds) for job in jobs}
         self._at: dict[int, tuple[str, int, str]] = {}
 
@@ -105,11 +105,11 @@ class RoundSchedule:
         return job
 
     def put_back(self, job: Job) -> None:
-        """A job that was begun and not finished; it comes first in its round."""
+        """Return a job that was begun and not finished; it becomes the first of its round."""
         self._rounds[self._round[job.spec.key]].insert(0, job)
 
 
 def by_rounds(plan: Iterable[Round], episodes: Collection[EpisodeSpec]) -> RoundSchedule:
-    """Gives those of the plan's episodes out, round after round."""
-    wanted = set(episodes)
-    return RoundSchedule([spec for entry in one for spec in entry.episodes if spec in wanted] for one in plan)
+    """A schedule of those episodes of the plan, round after round."""
+    selected = set(episodes)
+    return RoundSchedule([spec for entry in one for spec in entry.episodes if spec in selected] for one in plan)

@@ -84,7 +84,9 @@ def _render(run: StoredRun, record: EpisodeRecord, path: Path) -> str:
     """Render one episode; the problem, or an empty string. A video of a different trajectory is deleted."""
     try:
         with open_video_writer(path, FPS) as on_observation:
-            result = replay(run, record.key, on_observation=on_observation, trusted=(run.metadata.config or {}).get("suite") or ())  # just run
+            result = replay(
+                run, record.key, on_observation=on_observation, trusted=(run.metadata.config or {}).get("suite") or ()
+            )  # just run
     except (InputError, SimulationError) as error:
         return str(error)
     if result.same:

@@ -1,6 +1,6 @@
-"""Where a policy is asked by many: questions wait at a desk and are answered together.
+"""Batches concurrent requests to one policy.
 
-The policy lives in the thread that calls `Desk.work`; who asks waits for a future, in whatever thread.
+The policy runs in the thread that calls `RequestBatcher.serve_forever`; clients wait for futures, in any thread.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from ...policies.remote.latency import Meter
 from ..errors import PolicyFailedError
 from ..execution.policy_host import LocalPolicyHost
 
-EPISODES = 4096
-"""Episodes whose last answer is kept; above that the oldest is forgotten."""
+MAX_EPISODES = 4096
+"""Episodes whose last answer is kept; above that the oldest is dropped."""
 
 Answer = dict[str, Any]
 
 
 class ServerStopping(PolicyFailedError):
-    """The desk closes; another server may answer."""
+    """The server is stopping; another one may answer."""
 
 
 class RequestBatcher:
-    """All questions that are waiting, answered together by whoever calls `work`. `ask` and `forget` serve any thread."""
+    """Answers all waiting requests in one call of the policy. `submit` and `end_episodes` may be called from any thread."""
 
     def __init__(self, policy_host: LocalPolicyHost, max_batch: int) -> None:
         self.policy_host = policy_host
@@ -42,11 +42,11 @@ class RequestBatcher:
         self._closed = False
 
     def submit(self, client: str, observations: list[Observation]) -> Future[list[Answer]]:
-        """The answers of the policy, when it has come to them; PolicyFailedError where it fails."""
+        """Queue observations; a future of the answers, in order, or of PolicyFailedError."""
         future: Future[list[Answer]] = Future()
         self._waiting.put((client, observations, future))
         if self._closed:
-            self._refuse()
+            self._reject_waiting()
         return future
 
     def end_episodes(self, client: str, keys: Sequence[str]) -> None:
@@ -55,86 +55,89 @@ class RequestBatcher:
             self._ended.put((client, key))
 
     def client_of(self, key: str) -> str:
-        """The client that plays the episode; empty for one that is not known."""
+        """The client that runs the episode; empty for an unknown one."""
         return self._last.get(key, ("",))[0]
 
     def serve_forever(self, stop: Callable[[], bool]) -> None:
-        """Answer until `stop` says so; what is asked afterwards is refused."""
+        """Answer until `stop` returns True; later requests are rejected."""
         try:
             while not stop():
                 with suppress(queue.Empty):
                     first = self._waiting.get(timeout=0.1)
-                    self._clear()
-                    self._serve([first, *self._others(len(first[1]))])
+                    self._drop_ended()
+                    self._serve([first, *self._next_requests(len(first[1]))])
         finally:
             self._closed = True
-            self._refuse()
+            self._reject_waiting()
 
-    def _refuse(self) -> None:
-        for _, _, future in self._others(-sys.maxsize):
+    def _reject_waiting(self) -> None:
+        for _, _, future in self._next_requests(-sys.maxsize):
             future.set_exception(ServerStopping("the server is stopping"))
 
-    def _others(self, size: int) -> Iterator[tuple[str, list[Observation], Future[list[Answer]]]]:
+    def _next_requests(self, size: int) -> Iterator[tuple[str, list[Observation], Future[list[Answer]]]]:
         with suppress(queue.Empty):
             while size < self.max_batch:
-                found = self._waiting.get_nowait()
-                size += len(found[1])
-                yield found
+                request = self._waiting.get_nowait()
+                size += len(request[1])
+                yield request
 
-    def _clear(self) -> None:
+    def _drop_ended(self) -> None:
         with suppress(queue.Empty):
             while True:
                 client, key = self._ended.get_nowait()
                 if self._last.get(key, ("",))[0] == client:
                     self._drop(key)
-        while len(self._last) > EPISODES:
+        while len(self._last) > MAX_EPISODES:
             self._drop(next(iter(self._last)))
 
     def _drop(self, key: str) -> None:
         if self._last.pop(key, None):
             self.policy_host.end_episode(key)
 
-    def _serve(self, asked: Sequence[tuple[str, list[Observation], Future[list[Answer]]]]) -> None:
+    def _serve(self, requests: Sequence[tuple[str, list[Observation], Future[list[Answer]]]]) -> None:
         try:
             due = {
-                one.key: (client, one) for client, observations, _ in asked for one in observations if self._is_new(client, one)
+                observation.key: (client, observation)
+                for client, observations, _ in requests
+                for observation in observations
+                if self._is_new(client, observation)
             }
-            todo = [*due.values()]
-            for at in range(0, len(todo), self.max_batch):
-                self._decide(todo[at : at + self.max_batch])
+            pending = [*due.values()]
+            for at in range(0, len(pending), self.max_batch):
+                self._decide(pending[at : at + self.max_batch])
         except PolicyFailedError as error:
-            for _, _, future in asked:
+            for _, _, future in requests:
                 future.set_exception(error)
             return
-        for client, observations, future in asked:
-            future.set_result([self._answer(client, one) for one in observations])
+        for client, observations, future in requests:
+            future.set_result([self._answer(client, observation) for observation in observations])
 
-    def _is_new(self, client: str, one: Observation) -> bool:
-        """Whether the policy is to be asked: at the start of an episode, or at the decision after the last answer."""
-        client_of, decision, _ = self._last.get(one.key, (client, -1, {}))
-        if one.decision == 0:
-            return (client_of, decision) != (client, 0)
-        return client_of == client and one.decision == decision + 1
+    def _is_new(self, client: str, observation: Observation) -> bool:
+        """Whether the policy must be queried: at the start of an episode, or at the decision after the last answer."""
+        holder, decision, _ = self._last.get(observation.key, (client, -1, {}))
+        if observation.decision == 0:
+            return (holder, decision) != (client, 0)
+        return holder == client and observation.decision == decision + 1
 
-    def _decide(self, todo: Sequence[tuple[str, Observation]]) -> None:
+    def _decide(self, pending: Sequence[tuple[str, Observation]]) -> None:
         started = time.perf_counter()
         try:
-            chunks = self.policy_host.decide([one for _, one in todo])
+            chunks = self.policy_host.decide([observation for _, observation in pending])
         except EpisodeStateLost as lost:
             for key in lost.causes:
                 self._last.pop(key, None)
             return
         seconds = time.perf_counter() - started
-        self.meter.note(seconds, len(todo), seconds)
-        timing = {"infer_ms": 1000 * seconds, "batch": len(todo)}
-        for (client, one), chunk in zip(todo, chunks, strict=True):
-            self._last[one.key] = (client, one.decision, _answer(chunk, timing))
-            self._last.move_to_end(one.key)
+        self.meter.note(seconds, len(pending), seconds)
+        timing = {"infer_ms": 1000 * seconds, "batch": len(pending)}
+        for (client, observation), chunk in zip(pending, chunks, strict=True):
+            self._last[observation.key] = (client, observation.decision, _answer(chunk, timing))
+            self._last.move_to_end(observation.key)
 
-    def _answer(self, client: str, one: Observation) -> Answer:
-        client_of, decision, answer = self._last.get(one.key, ("", -1, {}))
-        if client_of != client or decision != one.decision:
-            return {"key": one.key, "lost": "the server does not know how this episode began"}
+    def _answer(self, client: str, observation: Observation) -> Answer:
+        holder, decision, answer = self._last.get(observation.key, ("", -1, {}))
+        if holder != client or decision != observation.decision:
+            return {"key": observation.key, "lost": "the server does not know how this episode began"}
         return answer
 
 

@@ -1,7 +1,7 @@
-"""A policy at a socket: `nora-bench serve`.
+"""WebSocket server for a policy: `nora-bench serve`.
 
-Speaks openpi's wire protocol (`policies.remote`). One thread per connection reads and writes; what is asked waits at the policy's
-desk (`desk.py`). Bound to this machine alone unless a token is set; what comes in is limited in size, in number and in time.
+Speaks openpi's wire protocol (`policies.remote`). One thread per connection reads and writes; requests are batched
+(`batching.py`). Bound to this machine unless a token is set; messages are limited in size, number and time.
 """
 
 from __future__ import annotations
@@ -29,52 +29,52 @@ from .batching import RequestBatcher, ServerStopping
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 IDLE_S = 3600.0
-"""A client that says nothing for so long is hung up on."""
-REST_S = 60.0
-"""Seconds that the rest of a question, once begun, may take."""
-CONNECTIONS = 1024
-STRANGER = "remote"
-"""Variant in the keys of episodes that openpi's client plays: it says neither task nor initial state."""
+"""Seconds without a message after which a connection is closed."""
+REMAINDER_S = 60.0
+"""Seconds that the remaining messages of a request may take."""
+MAX_CONNECTIONS = 1024
+ANONYMOUS_VARIANT = "remote"
+"""Variant in the keys of episodes of openpi's client, which sends neither task nor initial state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen, and who may ask."""
+    """Where to listen, and the token that clients must send."""
 
     host: str = "127.0.0.1"
     port: int = 8000
-    """0 for any that is free."""
+    """0 for any free port."""
     token: str | None = None
 
     def __post_init__(self) -> None:
         if self.host not in LOOPBACK and not self.token:
             raise InputError(
-                f"--host {self.host} can be reached from other machines, so a token is required: set NORA_BENCH_TOKEN here and "
-                "where `nora-bench run` is started"
+                f"--host {self.host} is reachable from other machines, so a token is required: set NORA_BENCH_TOKEN here and "
+                "for `nora-bench run`"
             )
 
 
 class ClientConnections:
-    """The connections of a server: reads questions, hands them to the desk, sends the answers."""
+    """Connections of a server: reads requests, submits them to the batcher, sends the answers."""
 
     def __init__(self, batcher: RequestBatcher, greeting: Mapping[str, Any], address: Address) -> None:
         self._batcher = batcher
         self._greeting = codec.pack(dict(greeting))
         self._address = address
         self._numbers = itertools.count()
-        self._free = threading.BoundedSemaphore(CONNECTIONS)
+        self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
 
     def authorize(self, connection: Any, request: Any) -> Any:
-        """The HTTP answer to a request that opens no connection: health, a wrong token; None for one that does."""
+        """The HTTP response to a request that opens no connection (health, wrong token); None for one that does."""
         if request.path in ("/healthz", "/health"):
             return connection.respond(HTTPStatus.OK, json.dumps({"status": "ok"}) + "\n")
-        said = request.headers.get("Authorization", "").removeprefix("Api-Key ").removeprefix("Bearer ")
-        if self._address.token and not hmac.compare_digest(said.encode(), self._address.token.encode()):
+        token = request.headers.get("Authorization", "").removeprefix("Api-Key ").removeprefix("Bearer ")
+        if self._address.token and not hmac.compare_digest(token.encode(), self._address.token.encode()):
             return connection.respond(HTTPStatus.UNAUTHORIZED, "a token is required (Authorization: Api-Key TOKEN)\n")
         return None
 
     def serve(self, connection: Any) -> None:
-        """Everything that one client asks, until it hangs up."""
+        """Answer one client until it disconnects."""
         from websockets.exceptions import ConnectionClosed
 
         if not self._free.acquire(blocking=False):
@@ -85,10 +85,10 @@ class ClientConnections:
         try:
             connection.send(self._greeting)
             for decision in itertools.count():
-                key = self._one(connection, number, decision) or key
+                key = self._answer_next(connection, number, decision) or key
         except (ConnectionClosed, TimeoutError):
             pass
-        except ServerStopping as error:  # no answer but a hang-up: clients then ask whoever listens here next
+        except ServerStopping as error:  # close without an answer: clients reconnect to the next server at this address
             connection.close(1001, str(error))
         except (ValueError, PolicyFailedError) as error:
             with suppress(ConnectionClosed):
@@ -98,53 +98,53 @@ class ClientConnections:
             self._free.release()
             self._batcher.end_episodes(str(number), [key] if key else [])
 
-    def _one(self, connection: Any, number: int, decision: int) -> str | None:
-        """Read and answer one question; the key of an episode that ends with the connection."""
+    def _answer_next(self, connection: Any, number: int, decision: int) -> str | None:
+        """Read and answer one request; the key of an episode that ends with the connection."""
         message = codec.unpack(connection.recv(timeout=IDLE_S))
         if isinstance(message, Mapping) and messages.BLOCK in message:
             self._exact(connection, messages.read_exact(message))
             return None
-        one = self._openpi(message, number, decision)
-        (answer,) = self._batcher.submit(str(number), [one]).result()
+        observation = self._openpi(message, number, decision)
+        (answer,) = self._batcher.submit(str(number), [observation]).result()
         connection.send(codec.pack(answer))
-        return one.key
+        return observation.key
 
     def _openpi(self, message: Any, number: int, decision: int) -> Observation:
         policy_host = self._batcher.policy_host
         assert policy_host.context is not None
         view, instruction = messages.read_openpi(message, policy_host.policy.observation_spec)
         suite = suite_of(message, instruction, policy_host.context.suites)
-        spec = EpisodeSpec(suite, 0, number, 0, policy_host.context.protocol.name, variant=STRANGER)
+        spec = EpisodeSpec(suite, 0, number, 0, policy_host.context.protocol.name, variant=ANONYMOUS_VARIANT)
         return Observation(spec, decision, decision, instruction, view)
 
-    def _exact(self, connection: Any, question: messages.Question) -> None:
-        self._batcher.end_episodes(question.client, question.forget)
-        observations = [question.observation] if question.observation else []
-        for _ in range(question.more):
-            following = messages.read_exact(codec.unpack(connection.recv(timeout=REST_S)))
-            if following.observation is None or following.client != question.client:
-                raise ValueError("not a question: its messages do not belong together")
+    def _exact(self, connection: Any, request: messages.Question) -> None:
+        self._batcher.end_episodes(request.client, request.forget)
+        observations = [request.observation] if request.observation else []
+        for _ in range(request.more):
+            following = messages.read_exact(codec.unpack(connection.recv(timeout=REMAINDER_S)))
+            if following.observation is None or following.client != request.client:
+                raise ValueError("not a request: its messages do not belong together")
             observations.append(following.observation)
         if observations:
-            for answer in self._batcher.submit(question.client, observations).result():
+            for answer in self._batcher.submit(request.client, observations).result():
                 connection.send(codec.pack(answer))
 
 
 def suite_of(message: Mapping[Any, Any], instruction: str, served: Sequence[str]) -> str:
-    """The suite that an observation of openpi's client is of: a policy may have statistics for each.
+    """The suite of an observation of openpi's client; a policy may have statistics for each suite.
 
-    The message says so under `suite`; or the server answers for one suite alone; or one suite alone has a task with that
-    instruction. Raises ValueError where none of that tells, or another suite is named.
+    In order: the message's `suite`; the server's only suite; the only suite that has a task with that instruction.
+    Raises ValueError where the suite is ambiguous or not served.
     """
     named = message.get(messages.SUITE)
     if named is not None and (not isinstance(named, str) or named not in served):
-        raise ValueError(f"this server does not answer for the suite {str(named)[:40]!r} but for {', '.join(served)}")
+        raise ValueError(f"this server does not serve the suite {str(named)[:40]!r} but {', '.join(served)}")
     if isinstance(named, str) or len(served) == 1:
         return named if isinstance(named, str) else served[0]
     having = [suite for suite in served if instruction in _instructions(suite)]
     if len(having) != 1:
         raise ValueError(
-            f"this server answers for {', '.join(served)}, and {'several of them have' if having else 'none of them has'} a task "
+            f"this server serves {', '.join(served)}, and {'several of them have' if having else 'none of them has'} a task "
             f"called {instruction[:80]!r}: add `{messages.SUITE}` to the observation, or start the server with --suite NAME"
         )
     return having[0]
@@ -152,7 +152,7 @@ def suite_of(message: Mapping[Any, Any], instruction: str, served: Sequence[str]
 
 @cache
 def _instructions(suite: str) -> frozenset[str]:
-    """Of the suite's tasks; none for a suite that is known by its module alone."""
+    """Instructions of the suite's tasks; none for a suite that is not registered."""
     try:
         return frozenset(task.instruction for task in suites.get(suite).tasks)
     except KeyError:
@@ -160,7 +160,7 @@ def _instructions(suite: str) -> frozenset[str]:
 
 
 def greeting(name: str, args: Mapping[str, str], policy: Policy, policy_host: LocalPolicyHost) -> dict[str, Any]:
-    """What the server says about the policy when a client connects."""
+    """The first message to a client: the policy's declarations."""
     assert policy_host.context is not None
     return {
         messages.BLOCK: {
@@ -180,23 +180,23 @@ def greeting(name: str, args: Mapping[str, str], policy: Policy, policy_host: Lo
 
 
 @contextmanager
-def listening(batcher: RequestBatcher, said: Mapping[str, Any], address: Address) -> Iterator[int]:
-    """Accept connections in threads of their own; the port. Raises MissingRequirementError where the address cannot be had."""
+def listening(batcher: RequestBatcher, first_message: Mapping[str, Any], address: Address) -> Iterator[int]:
+    """Accept connections in threads of their own; yields the port. Raises MissingRequirementError."""
     try:
         from websockets.sync.server import serve
     except ImportError:
         raise MissingRequirementError("serving needs the extra [remote]: pip install 'nora-bench[remote]'") from None
-    connections = ClientConnections(batcher, said, address)
+    connections = ClientConnections(batcher, first_message, address)
     try:
         server = serve(
             connections.serve,
             address.host,
             address.port,
             process_request=connections.authorize,
-            origins=[None],  # no web page may ask
+            origins=[None],  # no requests from web pages
             compression=None,
             max_size=codec.MAX_MESSAGE,
-            ping_interval=None,  # a policy that computes may hold this process for long; reads have their own deadline
+            ping_interval=None,  # inference may block this process for long; reads have their own deadline
             close_timeout=1,
             logger=_silent(),
         )
@@ -211,13 +211,13 @@ def listening(batcher: RequestBatcher, said: Mapping[str, Any], address: Address
 
 
 def _silent() -> logging.Logger:
-    """Scanners and broken clients are no news."""
+    """A logger for websockets that omits scanners and broken clients."""
     logger = logging.getLogger("nora_bench.serve")
     logger.setLevel(logging.CRITICAL)
     return logger
 
 
 def start(policy: Policy, context: PolicyContext, policy_host: LocalPolicyHost, max_batch: int) -> RequestBatcher:
-    """The policy, started, at its desk. Raises PolicyFailedError."""
+    """Set the policy up and return its batcher. Raises PolicyFailedError."""
     policy_host.setup(context)
     return RequestBatcher(policy_host, max_batch)

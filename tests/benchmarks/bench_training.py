@@ -69,7 +69,7 @@ def operations(objective: SftObjective, length: int) -> float:
     count = {name: sum(p.numel() for p in part.parameters()) for name, part in (("eyes", visual), ("text", model.vlm))}
     expert = sum(p.numel() for name, p in model.named_parameters() if not name.startswith("vlm."))
     patches = config.image_tokens * config.merge**2
-    actions = (config.chunk or 1) * objective.settings.draws
+    actions = (config.chunk or 1) * objective.settings.flow_samples
     return 6.0 * (count["eyes"] * patches + (count["text"] - count["eyes"]) * length + expert * actions)
 
 

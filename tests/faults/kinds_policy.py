@@ -23,10 +23,10 @@ SAYS = {
     "text": "actions must be",
     "objects": "actions must be",
     "complex": "actions must be",
-    "bare": "must answer ActionChunk, not ndarray",
-    "nothing": "must answer ActionChunk, not NoneType",
-    "fewer": r"answered \d+ chunks to \d+ observations",
-    "more": r"answered \d+ chunks to \d+ observations",
+    "bare": "must return ActionChunk, not ndarray",
+    "nothing": "must return ActionChunk, not NoneType",
+    "fewer": r"returned \d+ chunks for \d+ observations",
+    "more": r"returned \d+ chunks for \d+ observations",
 }
 
 

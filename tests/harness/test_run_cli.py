@@ -102,7 +102,7 @@ def test_json_tells_a_failure_too(cli):
 def test_a_dry_run_prints_the_plan_and_leaves_nothing(cli):
     ended = cli("run", *TOY, "--seeds", "3", "--out", "here", "--dry-run")
     assert ended.code == 0
-    for text in ("toy 3", "at most 66, settling included", "6 more episodes would repeat", "gives no figures", "GiB free"):
+    for text in ("toy 3", "at most 66, settling included", "6 more episodes would repeat", "declares no cost", "GiB free"):
         assert text in ended.out
     assert not Path("here").exists()
 

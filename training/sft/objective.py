@@ -82,9 +82,7 @@ class SftObjective(Objective):
         metrics = {name: value.detach() for name, (_, value) in parts.items()}
         return Loss(total, metrics if cut is None else {**metrics, "cut": total.new_tensor(cut)})
 
-    def _parts(
-        self, seen: BackboneOutput, batch: Batch, text: Prompts, draw: torch.Generator
-    ) -> dict[str, tuple[float, Tensor]]:
+    def _parts(self, seen: BackboneOutput, batch: Batch, text: Prompts, draw: torch.Generator) -> dict[str, tuple[float, Tensor]]:
         """Name -> (weight, loss)."""
         parts: dict[str, tuple[float, Tensor]] = {}
         if seen.logits is not None:

@@ -35,9 +35,7 @@ def test_a_pack_that_stays_is_fine(pack):
 def test_files_that_changed_are_named(pack, change):
     watch = watching(pack)
     change(pack)
-    with pytest.raises(
-        MissingRequirementError, match=r"assets changed while they were drawn with \(mesh.obj.*no episode was recorded since"
-    ):
+    with pytest.raises(MissingRequirementError, match=r"assets changed during the run \(mesh.obj.*no episode was recorded since"):
         watch.require_same()
 
 

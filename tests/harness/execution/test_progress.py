@@ -118,7 +118,7 @@ def test_the_live_table_shows_suites_workers_and_pace():
         "1/1  100.0%",
         "no episode finished yet",
         "worker 0: toy/task0/init1/seed0 for 0 s",
-        "gone home",
+        "idle",
         "[a note]",
     ):
         assert text in said(console)

@@ -155,10 +155,10 @@ def test_the_default_protocol_is_the_suites():
         ({"tasks": "go_hone_1"}, "did you mean go_home_1"),
         ({"init_states": "8-10"}, "no initial state 10; they are 0 to 9"),
         ({"episodes": 11}, "has 10 initial states"),
-        ({"backend": "abroad"}, "played in one way only"),
+        ({"backend": "abroad"}, "a single one"),
         ({"suite": "fakes:toy_looks", "backend": "nowhere"}, "it has here, abroad"),
-        ({"python": "libero=python3"}, "plays suites of the family toy"),
-        ({"python": "toy=/no/such/python"}, "there is no such program"),
+        ({"python": "libero=python3"}, "are of the family toy"),
+        ({"python": "toy=/no/such/python"}, "program not found"),
     ],
 )
 def test_what_does_not_exist_is_refused_with_the_nearest_that_does(values, says):

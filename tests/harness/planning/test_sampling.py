@@ -4,14 +4,14 @@ from itertools import pairwise
 
 import pytest
 from nora_bench.envs import suites
-from nora_bench.harness.planning.sampling import spread
+from nora_bench.harness.planning.sampling import spread_evenly
 
 TASKS = [(name, task) for name in ("simpler-vm", "simpler-va") for task in suites.get(name).tasks]
 each_task = pytest.mark.parametrize(("suite", "task"), TASKS, ids=[f"{name} {task.name}" for name, task in TASKS])
 
 
 def sample(task, count):
-    return spread(task.variants, range(task.init_states), count)
+    return spread_evenly(task.variants, range(task.init_states), count)
 
 
 @each_task
@@ -40,4 +40,4 @@ def test_a_few_episodes_meet_every_subtask(suite, task):
 
 
 def test_a_sample_is_in_the_order_of_the_plan():
-    assert spread(("a", "b"), (5, 3, 4), 6) == [("a", 5), ("a", 3), ("a", 4), ("b", 5), ("b", 3), ("b", 4)]
+    assert spread_evenly(("a", "b"), (5, 3, 4), 6) == [("a", 5), ("a", 3), ("a", 4), ("b", 5), ("b", 3), ("b", 4)]

@@ -288,7 +288,7 @@ def test_an_observation_of_no_known_suite_is_refused(openpi_client, tmp_path, ad
     suites = ("libero_goal", "libero_object")
     with served(Shown(), tmp_path, context=PolicyContext(protocols.get("libero/openvla"), suites, 7)) as (url, _):
         theirs = openpi_client.WebsocketClientPolicy(url)
-        with pytest.raises(RuntimeError, match=r"answer.* for .*libero_goal, libero_object"):
+        with pytest.raises(RuntimeError, match=r"serve.*libero_goal, libero_object"):
             theirs.infer({**OPENPI, **added})
 
 
