@@ -26,15 +26,9 @@ REPEATED = 1e-5
 UNCHECKED = frozenset({"undeclared", "replayed"})
 """Tags of policies that are not checked: servers that declare nothing, and recordings, which have no other keys."""
 ADVICE = (
-<<<<<<< HEAD
-    "With more than one worker its episodes would be played with other actions than alone. Keep what is remembered by "
-    "observation.key, begin it anew at decision 0 and drop it in end_episode (docs/guide/policies.md; nora_bench.check_policy "
-    "examines it), or type --workers 1. --no-policy-check plays without this check"
-=======
     "With more than one worker its episodes would get other actions than alone. Keep state by observation.key, reset it at "
-    "decision 0 and drop it in end_episode (docs/policies.md; nora_bench.check_policy tests it), or type --workers 1. "
+    "decision 0 and drop it in end_episode (docs/guide/policies.md; nora_bench.check_policy tests it), or type --workers 1. "
     "--no-policy-check runs without this check"
->>>>>>> execution
 )
 
 
@@ -101,13 +95,8 @@ class PolicyCheck:
         """Attribute differing chunks to the policy's own noise, to rounding, or to another episode."""
         if [*_differences(self._alone(asked), alone, exact=True)]:
             self._note(
-<<<<<<< HEAD
-                "policy check: the policy answers the same question differently when it is asked again: its episodes cannot be "
-                "repeated; randomness comes from observation.rng() (docs/guide/policies.md)"
-=======
                 "policy check: the policy returns different chunks for the same observation: its episodes cannot be "
                 "repeated. Take randomness from observation.rng() (docs/policies.md)"
->>>>>>> execution
             )
             return
         (others,) = self._alone([company])

@@ -46,14 +46,8 @@ class EvalSetup:
         return self.protocol.steps(spec.suite, self.task(spec).name)
 
     def instruction(self, spec: EpisodeSpec) -> str:
-<<<<<<< HEAD
-        """What the policy is told in an episode."""
-        return self.suite(spec.suite).instruction(spec)
-=======
         """The instruction of an episode."""
-        own = getattr(self.suite(spec.suite), "instruction", None)
-        return own(spec) if own else self.task(spec).instruction
->>>>>>> execution
+        return self.suite(spec.suite).instruction(spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,32 +116,18 @@ def _find_suite(reference: str) -> Suite:
         raise MissingRequirementError(f"suite {reference} cannot be used: {error}") from None
 
 
-<<<<<<< HEAD
-def _find_protocol(name: str, found: Sequence[Suite]) -> EvalProtocol:
-    """A protocol of ours, or one that the suite brings along (optional attribute `protocols`)."""
-    own = found[0].protocols
-=======
 def _find_protocol(name: str, members: Sequence[Suite]) -> EvalProtocol:
     """A protocol of nora-bench, or of the suite itself (optional attribute `protocols`)."""
-    own = getattr(members[0], "protocols", {})
->>>>>>> execution
+    own = members[0].protocols
     try:
         protocol = own[name] if name in own else protocols.get(name)
     except KeyError as error:
         raise InputError(error.args[0]) from None
-<<<<<<< HEAD
-    if protocol.family != found[0].family:
-        fitting = [other for other in (*own, *protocols.names()) if other.startswith(f"{found[0].family}/")]
-        raise InputError(f"protocol {name} is for {protocol.family}, not {found[0].family}; one of: {', '.join(fitting)}")
-    for suite in found:
-        if suite.name not in protocol.max_steps:
-=======
     if protocol.family != members[0].family:
         fitting = [other for other in (*own, *protocols.names()) if other.startswith(f"{members[0].family}/")]
         raise InputError(f"protocol {name} is for {protocol.family}, not {members[0].family}; one of: {', '.join(fitting)}")
     for suite in members:
-        if suite.name not in protocol.budget:
->>>>>>> execution
+        if suite.name not in protocol.max_steps:
             raise InputError(f"protocol {name} has no step budget for {suite.name}; see `nora-bench list protocols`")
     return protocol
 
