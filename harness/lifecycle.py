@@ -27,7 +27,7 @@ from ..results.store.records import EpisodeRecord
 from ..results.store.writer import Store
 from . import run_sessions
 from .cluster.runner import ClusterRunner, Replicas
-from .config import HOW, RunConfig
+from .config import EXECUTION_ONLY, RunConfig
 from .errors import InputError, Interrupted, MissingRequirementError
 from .execution.asset_guard import AssetWatch
 from .execution.policy_host import PolicySeat
@@ -95,7 +95,7 @@ def reopen(prepared: Prepared, folder: Path) -> Store:
 
 def _essential(part: Any) -> Any:
     """A part of run.json without what may differ between two run_sessions."""
-    return {name: value for name, value in (part or {}).items() if name not in {*HOW, "path"}}
+    return {name: value for name, value in (part or {}).items() if name not in {*EXECUTION_ONLY, "path"}}
 
 
 def _require_same(folder: Path, part: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
