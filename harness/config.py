@@ -152,7 +152,7 @@ class RunConfig:
     tasks: tuple[str, ...] = option(_tasks, (), shown="all")
     """Task ids or names, like 0,3-5."""
     episodes: int | None = option(_positive, None, shown="all initial states")
-    """Episodes per task and seed. They start at the first initial state and cover all variants of a task (`planning.sampling`)."""
+    """Episodes per task and seed. They start at the first initial state, over all variants of a task (`planning.sampling`)."""
     init_states: tuple[int, ...] = option(integers, (), shown="all")
     """Initial states, like 40-49."""
     seeds: tuple[int, ...] = option(_seeds, (0,), shown="1")
@@ -189,7 +189,7 @@ class RunConfig:
     retries: int = option(lambda value: _number(value, 0), 2, shown="2", execution_only=True)
     """Times an episode is run again after its worker was lost."""
     until: str | None = option(_until, None, shown="all episodes")
-    """Stop early with a valid sequential test: 'width<5' (points) or 'A>runs/B' (`results.statistics.sequential`)."""
+    """Stop early with a valid sequential test: 'width<5' (points) or 'A>runs/B'. See `results.statistics.sequential`."""
     order: str = option(_one_of(ORDERS), "tasks", shown="tasks", execution_only=True)
     """Order of episodes: tasks, one after the other; rounds, one initial state of every task after the other. With rounds, a
     run that ends early is a fair sample; `until` always takes rounds."""

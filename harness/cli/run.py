@@ -58,9 +58,9 @@ def _configured(passed: dict[str, Any], file: Path | None, resume: bool) -> RunC
     for name, value in now.to_json().items():
         stored = before.to_json()[name]
         if name not in EXECUTION_ONLY and value != stored:
-            option = "--" + name.replace("_", "-")
-            message = f"{option} differs from the stored run ({stored}). Omit it to resume, or choose another --out"
-            raise InputError(message, option=option, value=value)
+            flag = "--" + name.replace("_", "-")
+            message = f"{flag} differs from the stored run ({stored}). Omit it to resume, or choose another --out"
+            raise InputError(message, option=flag, value=value)
     return now
 
 
@@ -73,13 +73,13 @@ def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: boo
 
     prepared = prepare(config)
     plan = prepared.left(read_run(str(config.out)).records if resume else ())
-    found = estimate(plan, prepared.stage, prepared.policy, prepared.workers, config.max_steps, Path(config.out or "runs"))
+    cost = estimate(plan, prepared.stage, prepared.policy, prepared.workers, config.max_steps, Path(config.out or "runs"))
     smallest = _smallest(prepared)
     if as_json:
         shown = {
             "config": config.to_json(),
             "protocol": prepared.stage.protocol.name,
-            "plan": found.to_json(),
+            "plan": cost.to_json(),
             "smallest": smallest,
         }
         print(json.dumps(shown))
@@ -88,15 +88,15 @@ def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: boo
             ("policy", config.policy),
             ("protocol", prepared.stage.protocol.name),
             ("assets", prepared.assets.name),
-            *found.lines(),
+            *cost.lines(),
             ("detectable", _detectable(smallest)),
             *([("until", f"{config.until}; all of the above if it is never met")] if config.until else []),
         ]
         for name, text in lines:
             _say(console, f"{name:>15}  {text}")
-        if found.repeated:
-            _say(console, f"{'repeats':>15}  {repeated(found.repeated)}")
-    require_room(found)
+        if cost.repeated:
+            _say(console, f"{'repeats':>15}  {repeated(cost.repeated)}")
+    require_room(cost)
 
 
 BASE = 0.9
