@@ -1,7 +1,7 @@
-"""What a run is asked to do, checked in one place.
+"""Configuration of a run, checked in one place.
 
-The same fields come from command-line options, from `NORA_BENCH_*` variables, from a YAML file, and from the
-`config` of an earlier run's `run.json`. `RunConfig` knows no suite and no policy; names are looked up in `plan`.
+The fields come from command-line options, from `NORA_BENCH_*` variables, from a YAML file, and from the
+`config` of an earlier run's `run.json`. `RunConfig` knows no suite and no policy; names are looked up in `planning`.
 """
 
 from __future__ import annotations
@@ -9,127 +9,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from ..envs.errors import nearest
 from ..envs.safe_io import parse_yaml
-from .errors import InputError
+from .errors import InputError, UnknownName
 
 AUTO = "auto"
-HOW = frozenset(
-    {
-        "workers",
-        "timeout",
-        "retries",
-        "order",
-        "out",
-        "video",
-        "python",
-        "executor",
-        "policy_replicas",
-        "policy_gpus",
-        "policy_check",
-    }
-)
-"""Fields that change how a run is done and never what comes out; a resumed run may change them."""
 VIDEO = ("none", "failures", "all")
 EXECUTORS = ("local", "ray")
 ORDERS = ("tasks", "rounds")
 MOST_SEEDS = 100_000
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunConfig:
-    """One run as asked for, every value checked for itself. Build it with `parse`."""
-
-    suite: tuple[str, ...]
-    """Suites or groups of suites, by name, `module:attribute` or `file.py:attribute`."""
-    tasks: tuple[str, ...] = ()
-    """Task ids or names; empty for all."""
-    episodes: int | None = None
-    """Episodes per task and seed, from the first initial state on, over all variants of a task that has some
-    (`harness.sample`); None for all."""
-    init_states: tuple[int, ...] = ()
-    """Initial states; empty for all."""
-    seeds: tuple[int, ...] = (0,)
-    policy: str = "nora-1.5-nano"
-    """Name, `module:Class` or `file.py:Class`; the default is the trained model that comes with the package."""
-    policy_arg: Mapping[str, str] = field(default_factory=dict)
-    protocol: str | None = None
-    """Name; None for the suites' own default."""
-    workers: int | str = AUTO
-    """Worker processes, or `auto`."""
-    executor: str = "local"
-    """Where worlds and policy run, one of `EXECUTORS`: processes of this machine, or actors of a Ray cluster."""
-    policy_replicas: int = 1
-    """Copies of the policy (Ray only)."""
-    policy_gpus: float | str = AUTO
-    """GPUs, or a share of one, for each copy of the policy (Ray only); `auto` divides those of the cluster, one each at most."""
-    policy_check: bool = True
-    """Whether a run with more than one worker first asks the policy again about its first episodes, alone and in company
-    (`harness.policy_check`; not with Ray)."""
-    max_steps: int | None = None
-    """Control steps per episode; None for the protocol's budget."""
-    assets: str = AUTO
-    """`auto`, `official`, `standin`, or a folder."""
-    backend: str | None = None
-    """Which of the suites' backends plays; None for their default."""
-    python: Mapping[str, str] = field(default_factory=dict)
-    """Family of suites -> interpreter for its workers, where it is not this one."""
-    out: str | None = None
-    """Folder of the run; None for a new one under `runs/`."""
-    timeout: float = 300.0
-    """Seconds after which a worker that does not answer is replaced."""
-    retries: int = 2
-    """Times an episode is played again after its worker was lost."""
-    until: str | None = None
-    """Condition under which fewer episodes are enough (`results.sequential`); None plays all."""
-    order: str = "tasks"
-    """Order in which episodes are played, one of `ORDERS`: task after task, or one initial state of every task after the
-    other (`results.rounds`), so that a run that ends before its time is a fair sample. `until` always takes rounds."""
-    video: str = "none"
-    """Episodes that are filmed when the run is over, one of `VIDEO`."""
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-able; `parse` gives the same configuration back."""
-        return json.loads(json.dumps(asdict(self)))
-
-
-def parse(values: Mapping[str, Any]) -> RunConfig:
-    """The configuration in option strings or parsed YAML; None stands for not given. Raises InputError."""
-    values = {name.replace("-", "_"): value for name, value in values.items() if value is not None}
-    known = [f.name for f in fields(RunConfig)]
-    for name in values:
-        if name not in known:
-            raise InputError(f"unknown field {name!r}{nearest(name, known)}; known: {', '.join(known)}")
-    if not values.get("suite"):
-        raise InputError("no suite given. Type: nora-bench run --suite libero   (or see `nora-bench list suites`)")
-    return RunConfig(**{name: _field(name, value) for name, value in values.items()})
-
-
-def _field(name: str, value: Any) -> Any:
-    try:
-        return PARSERS[name](value)
-    except (ValueError, TypeError) as error:
-        option = "--" + name.replace("_", "-")
-        raise InputError(f"{option} {value!r}: {error}") from None
-
-
-def read_file(path: Path) -> dict[str, Any]:
-    """Fields in a YAML file, or those of an earlier run where the file is its `run.json` (less its folder)."""
-    try:
-        values = parse_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"--config {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise InputError(f"--config {path} is not YAML: {error}") from None
-    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise InputError(f"--config {path} holds no fields; write `suite: libero` and so on, one per line")
-    if isinstance(values.get("config"), dict):
-        return {name: value for name, value in values["config"].items() if name != "out"}
-    return values
+Parser = Callable[[Any], Any]
+"""Converts an option's text or a YAML value into a field's value. Raises ValueError with the expected form."""
 
 
 def integers(text: Any) -> tuple[int, ...]:
@@ -157,8 +51,8 @@ def _seeds(value: Any) -> tuple[int, ...]:
     """`3` -> (0, 1, 2); `7,8,9` or `7-9` -> those; `7,` -> (7,)."""
     if isinstance(value, int) or (isinstance(value, str) and value.strip().isdigit()):
         count = _positive(value)
-        return tuple(range(count)) if count <= MOST_SEEDS else _refuse(f"at most {MOST_SEEDS} seeds")
-    return integers(value) or _refuse("a number of seeds, or a list like 7,8,9")
+        return tuple(range(count)) if count <= MOST_SEEDS else _reject(f"at most {MOST_SEEDS} seeds")
+    return integers(value) or _reject("a number of seeds, or a list like 7,8,9")
 
 
 def _tasks(value: Any) -> tuple[str, ...]:
@@ -176,7 +70,7 @@ def arguments(value: Any) -> dict[str, str]:
         return {str(k): v if isinstance(v, str) else json.dumps(v) for k, v in value.items()}
     pairs = [str(item).partition("=") for item in (value if isinstance(value, list | tuple) else [value])]
     if not all(name and equals for name, equals, _ in pairs):
-        raise ValueError("arguments are given as name=value")
+        raise ValueError("expected name=value")
     return {name: text for name, _, text in pairs}
 
 
@@ -196,26 +90,26 @@ def _workers(value: Any) -> int | str:
 
 def _gpus(value: Any) -> float | str:
     share = AUTO if value == AUTO else float(value)
-    return share if share == AUTO or 0 <= share < 1e3 else _refuse("a number of GPUs, like 1 or 0.5, or auto")
+    return share if share == AUTO or 0 <= share < 1e3 else _reject("a number of GPUs, like 1 or 0.5, or auto")
 
 
 def _switch(value: Any) -> bool:
     named = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    found = named.get(str(value).lower())
-    return found if found is not None else _refuse("true or false")
-
-
-def _executor(value: Any) -> str:
-    return value if value in EXECUTORS else _refuse(f"one of {', '.join(EXECUTORS)}")
+    switch = named.get(str(value).lower())
+    return switch if switch is not None else _reject("true or false")
 
 
 def _seconds(value: Any) -> float:
     seconds = float(value)
-    return seconds if 0 < seconds < 1e9 else _refuse("a number of seconds above 0")
+    return seconds if 0 < seconds < 1e9 else _reject("a number of seconds above 0")
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) and value else _refuse("a text")
+    return value if isinstance(value, str) and value else _reject("text that is not empty")
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_text(item) for item in _items(value)))
 
 
 def _until(value: Any) -> str:
@@ -225,41 +119,124 @@ def _until(value: Any) -> str:
     return value
 
 
-def _order(value: Any) -> str:
-    return value if value in ORDERS else _refuse(f"one of {', '.join(ORDERS)}")
+def _one_of(values: tuple[str, ...]) -> Parser:
+    return lambda value: value if value in values else _reject(f"one of {', '.join(values)}")
 
 
-def _video(value: Any) -> str:
-    return value if value in VIDEO else _refuse(f"one of {', '.join(VIDEO)}")
+def _reject(expected: str) -> NoReturn:
+    raise ValueError(expected)
 
 
-def _refuse(wanted: str) -> Any:
-    raise ValueError(wanted)
+def option(
+    parse: Parser, default: Any = MISSING, *, shown: str = "", repeatable: bool = False, execution_only: bool = False
+) -> Any:
+    """A field that is also an option of the command line (`cli.options`); the docstring below it is the option's help.
+
+    Args:
+        parse: converts text or a YAML value.
+        default: value where the option is not given.
+        shown: default as the help shows it.
+        repeatable: whether the option may be given several times.
+        execution_only: whether the field never affects results, so that a resumed run may change it.
+    """
+    metadata = {"parse": parse, "shown": shown, "repeatable": repeatable, "execution_only": execution_only}
+    return field(default_factory=dict, metadata=metadata) if default == {} else field(default=default, metadata=metadata)
 
 
-PARSERS: dict[str, Callable[[Any], Any]] = {
-    "suite": lambda value: tuple(dict.fromkeys(_text(item) for item in _items(value))),
-    "tasks": _tasks,
-    "episodes": _positive,
-    "init_states": integers,
-    "seeds": _seeds,
-    "policy": _text,
-    "policy_arg": arguments,
-    "protocol": _text,
-    "workers": _workers,
-    "executor": _executor,
-    "policy_replicas": _positive,
-    "policy_gpus": _gpus,
-    "policy_check": _switch,
-    "max_steps": _positive,
-    "assets": _text,
-    "backend": _text,
-    "python": arguments,
-    "out": _text,
-    "timeout": _seconds,
-    "retries": lambda value: _number(value, 0),
-    "until": _until,
-    "order": _order,
-    "video": _video,
-}
-"""Field -> what turns an option's text or a YAML value into it. Raises ValueError saying what is wanted."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """Configuration of one run, every value checked for itself. Build it with `parse`."""
+
+    suite: tuple[str, ...] = option(_texts, repeatable=True)
+    """Suite or group, module:attribute or file.py:attribute; repeatable."""
+    tasks: tuple[str, ...] = option(_tasks, (), shown="all")
+    """Task ids or names, like 0,3-5."""
+    episodes: int | None = option(_positive, None, shown="all initial states")
+    """Episodes per task and seed. They start at the first initial state, over all variants of a task (`planning.sampling`)."""
+    init_states: tuple[int, ...] = option(integers, (), shown="all")
+    """Initial states, like 40-49."""
+    seeds: tuple[int, ...] = option(_seeds, (0,), shown="1")
+    """Number of seeds, or the seeds: 3 (0,1,2) or 7,8,9."""
+    policy: str = option(_text, "nora-1.5-nano", shown="nora-1.5-nano")
+    """Name, module:Class or file.py:Class. The default is the trained model that comes with the package."""
+    policy_arg: Mapping[str, str] = option(arguments, {}, repeatable=True)
+    """Argument name=value of the policy; repeatable."""
+    protocol: str | None = option(_text, None, shown="the suite's own")
+    """Evaluation protocol."""
+    workers: int | str = option(_workers, AUTO, shown=AUTO, execution_only=True)
+    """Worker processes, or auto: by cores and memory."""
+    executor: str = option(_one_of(EXECUTORS), "local", shown="local", execution_only=True)
+    """local: processes of this machine; ray: actors of a Ray cluster."""
+    policy_replicas: int = option(_positive, 1, shown="1", execution_only=True)
+    """Ray only: copies of the policy."""
+    policy_gpus: float | str = option(_gpus, AUTO, shown=AUTO, execution_only=True)
+    """Ray only: GPUs for each copy, like 0.5. `auto` divides the cluster's GPUs, at most one each."""
+    policy_check: bool = option(_switch, True, execution_only=True)
+    """Check at the start that the policy keeps episodes apart. With several workers, the policy is queried again about its
+    first episodes, singly and batched (`execution.policy_check`; not with Ray)."""
+    max_steps: int | None = option(_positive, None, shown="the protocol's")
+    """Control steps per episode."""
+    assets: str = option(_text, AUTO, shown=AUTO)
+    """Asset pack: auto, official, standin, or a folder."""
+    backend: str | None = option(_text, None, shown="its first")
+    """Backend of the suite."""
+    python: Mapping[str, str] = option(arguments, {}, shown="this one", repeatable=True, execution_only=True)
+    """Interpreter of a family's workers: family=/path/to/python."""
+    out: str | None = option(_text, None, shown="a new one in runs/", execution_only=True)
+    """Folder of the run; never overwritten."""
+    timeout: float = option(_seconds, 300.0, shown="300", execution_only=True)
+    """Seconds until a silent worker is replaced."""
+    retries: int = option(lambda value: _number(value, 0), 2, shown="2", execution_only=True)
+    """Times an episode is run again after its worker was lost."""
+    until: str | None = option(_until, None, shown="all episodes")
+    """Stop early with a valid sequential test: 'width<5' (points) or 'A>runs/B'. See `results.statistics.sequential`."""
+    order: str = option(_one_of(ORDERS), "tasks", shown="tasks", execution_only=True)
+    """Order of episodes: tasks, one after the other; rounds, one initial state of every task after the other. With rounds, a
+    run that ends early is a fair sample; `until` always takes rounds."""
+    video: str = option(_one_of(VIDEO), "none", shown="none", execution_only=True)
+    """Render videos after the run: none, failures or all."""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able; `parse` gives the same configuration back."""
+        return json.loads(json.dumps(asdict(self)))
+
+
+EXECUTION_ONLY = frozenset(field.name for field in fields(RunConfig) if field.metadata["execution_only"])
+"""Execution-only fields: they never affect results, so a resumed run may change them."""
+
+
+def parse(values: Mapping[str, Any]) -> RunConfig:
+    """The configuration of option strings or parsed YAML; None means not given. Raises InputError."""
+    values = {name.replace("-", "_"): value for name, value in values.items() if value is not None}
+    known = {field.name: field for field in fields(RunConfig)}
+    for name in values:
+        if name not in known:
+            raise UnknownName("field", name, known)
+    if not values.get("suite"):
+        message = "no suite given. Type: nora-bench run --suite libero   (or see `nora-bench list suites`)"
+        raise InputError(message, option="--suite")
+    return RunConfig(**{name: _parsed(known[name], value) for name, value in values.items()})
+
+
+def _parsed(field: Field[Any], value: Any) -> Any:
+    try:
+        return field.metadata["parse"](value)
+    except (ValueError, TypeError) as error:
+        name = "--" + field.name.replace("_", "-")
+        raise InputError(f"{name} {value!r}: {error}", option=name, value=value) from None
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Fields in a YAML file, or those of an earlier run where the file is its `run.json` (less its folder)."""
+    try:
+        values = parse_yaml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"--config {path}: {error.strerror}", option="--config", value=path) from None
+    except ValueError as error:
+        raise InputError(f"--config {path} is not YAML: {error}", option="--config", value=path) from None
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        message = f"--config {path} contains no fields; write `suite: libero` and so on, one per line"
+        raise InputError(message, option="--config", value=path)
+    if isinstance(values.get("config"), dict):
+        return {name: value for name, value in values["config"].items() if name != "out"}
+    return values

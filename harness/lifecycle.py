@@ -26,7 +26,7 @@ from ..results.store.records import EpisodeRecord
 from ..results.store.run_metadata import ConfigFields, PolicyFields, RunMetadata
 from ..results.store.writer import Store
 from . import run_sessions
-from .config import HOW, RunConfig
+from .config import EXECUTION_ONLY, RunConfig
 from .errors import InputError, Interrupted, MissingRequirementError
 from .execution.asset_guard import AssetGuard
 from .execution.ledger import EpisodeLedger, Executor
@@ -97,7 +97,7 @@ def reopen(resolved: ResolvedRun, folder: Path) -> Store:
 
 def _essential(part: Any) -> Any:
     """A part of run.json without what may differ between two sessions."""
-    return {name: value for name, value in (part or {}).items() if name not in {*HOW, "path"}}
+    return {name: value for name, value in (part or {}).items() if name not in {*EXECUTION_ONLY, "path"}}
 
 
 def _require_same(folder: Path, part: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

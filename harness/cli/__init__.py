@@ -22,48 +22,55 @@ from typer.core import TyperCommand, TyperGroup
 from ...envs.errors import nearest
 
 VERBS: dict[str, str] = {
-    "plan": "How many initial states and seeds a comparison needs, before anything is played.",
-    "run": "Play episodes of a suite with a policy; keep every one.",
-    "table": "Success rates in the papers' layout, published rows beside them.",
+    "plan": "Number of initial states and seeds that a comparison needs, before a run.",
+    "run": "Run episodes of a suite with a policy and record each one.",
+    "table": "Print success rates in the papers' layout beside published rows.",
     "show": "Summarise a run: configuration, progress, errors, episodes.",
-    "compare": "Compare runs episode by episode: is one better, and how sure is that.",
-    "merge": "Join runs of one policy that were played on several machines.",
-    "report": "Write runs as one page to read offline.",
-    "collect": "Collect demonstrations of a perturbed expert, in LIBERO's layout.",
+    "compare": "Compare runs with paired tests.",
+    "merge": "Merge runs of one policy from several machines.",
+    "report": "Write runs as one self-contained HTML page.",
+    "collect": "Collect perturbed demonstrations of an expert in LIBERO's own layout.",
     "data": "Prepare training data: render images, regenerate LIBERO's demonstrations, fit the action tokenizer.",
     "train": "Train a policy, a world model, or a policy on preferences.",
     "label-preferences": "Label preference pairs from sampled actions.",
     "export-checkpoint": "Write a checkpoint without its training state, in a smaller type.",
-    "reproduce": "Reproduce the papers' pipeline at nano scale, from demonstrations to tables; plan the full size.",
-    "export": "Write a run for other tools: rows, Parquet, LeRobot, Inspect.",
-    "trials": "Keep trials on a real robot as a run.",
+    "reproduce": "Run the papers' pipeline at nano scale, from training to tables; plan it at full size.",
+    "export": "Export a run: rows, Parquet, LeRobot, Inspect.",
+    "trials": "Record trials on a real robot as a run.",
     "serve": "Serve a policy to other processes and machines.",
-    "replay": "Play a stored episode again, verify it, write its video.",
-    "verify": "Does a stored run hold? Examine its files, play a sample of it again.",
-    "selfcheck": "Does this installation give right numbers? A few minutes.",
-    "parity": "Hold reference recordings against this machine.",
+    "replay": "Replay a stored episode, verify it, render its video.",
+    "verify": "Verify a stored run: check its files and replay a sample.",
+    "selfcheck": "Check that this installation gives correct results (minutes).",
+    "parity": "Compare this machine with reference recordings.",
     "list": "List suites, tasks, policies and protocols.",
-    "new": "Begin a plug-in: a package with a policy or a suite of yours.",
-    "assets": "List, check or fetch the meshes and textures that pictures are drawn with.",
-    "doctor": "Check this machine; say what mends each problem.",
+    "new": "Create a plug-in package from a template.",
+    "assets": "List, verify or fetch the meshes and textures of the suites.",
+    "doctor": "Check the installation and suggest fixes.",
 }
 """Verb -> its line in `nora-bench --help`, in the order shown."""
 
-RENAMED: dict[str, str] = {"label": "label-preferences"}
-"""Former verb -> its name today."""
+RENAMED_VERBS: dict[str, str] = {"label": "label-preferences"}
+"""Former verb -> the present one."""
 
 HOMES: dict[str, str] = dict.fromkeys(
     ("collect", "data", "train", "label-preferences", "export-checkpoint", "reproduce"), "training"
 )
-"""Verb -> the package it is of, where that is not the harness. This table is where the packages above us are put
-together; nothing else of the harness knows of them."""
+"""Verb -> its package, where that is not the harness. Only this table and `COMPARISONS` name packages above the harness."""
 
 COMPARISONS: dict[str, tuple[str, ...]] = {"nora": ("nora_bench.policies.nora.parity.compare", "nora_bench.training.parity")}
-"""Family of recordings -> the modules whose `compare(recordings)` holds them against ours; put together here as `HOMES` is."""
+"""Family of recordings -> modules whose `compare(recordings)` compares them with nora-bench."""
+
+RENAMED_OPTIONS: dict[str, str] = {
+    "report --films": "--videos",
+    "report --megabytes": "--max-video-mb",
+    "assets --side": "--image-size",
+    "trials --tasks": "--list-tasks",
+}
+"""Verb and former spelling of an option -> the present one."""
 
 
 BUG = 70
-"""Exit code of an error that we did not foresee (EX_SOFTWARE); it comes with a traceback."""
+"""Exit code of an unexpected error (EX_SOFTWARE), which prints a traceback."""
 
 STYLE: dict[str, Any] = {
     "rich_markup_mode": "markdown",
@@ -76,11 +83,11 @@ def build(verb: str) -> Any:
     """The command of one verb, built from its function or application (imports the verb's module)."""
     home = f"nora_bench.{HOMES[verb]}.cli" if verb in HOMES else __name__
     name = verb.replace("-", "_")
-    found = getattr(import_module(f".{name}", home), name)
-    if isinstance(found, typer.Typer):
-        return typer.main.get_command(found)
+    defined = getattr(import_module(f".{name}", home), name)
+    if isinstance(defined, typer.Typer):
+        return typer.main.get_command(defined)
     app = typer.Typer(add_completion=False, **STYLE)
-    app.command(verb)(found)
+    app.command(verb)(defined)
     return typer.main.get_command(app)
 
 
@@ -99,18 +106,29 @@ class Verbs(TyperGroup):
         """The verb itself. Unknown verbs end with the nearest names."""
         verb = args[0]
         if verb not in VERBS and not verb.startswith("-"):
-            if verb in RENAMED:
-                ctx.fail(f"{verb!r} is now {RENAMED[verb]!r}.")
+            if verb in RENAMED_VERBS:
+                ctx.fail(f"{verb!r} is now {RENAMED_VERBS[verb]!r}.")
             ctx.fail(f"Unknown verb {verb!r}{nearest(verb, VERBS)}.")
         name, listed, rest = super().resolve_command(ctx, args)
         return name, listed and build(str(name)), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb. Former spellings of options end with the present one."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:  # NoSuchOption, which typer keeps in a private module
+            option, verb = getattr(error, "option_name", ""), getattr(error, "ctx", None)
+            renamed = RENAMED_OPTIONS.get(f"{verb.command_path.partition(' ')[2]} {option}") if verb and option else None
+            if renamed is None:
+                raise
+            verb.fail(f"{option} is now {renamed}")
 
 
 app = typer.Typer(cls=Verbs, **STYLE)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         typer.echo(f"nora-bench {version('nora-bench')}")
@@ -124,7 +142,7 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """How good is this robot policy? Plays LIBERO episodes, keeps every one, prints the papers' tables.
+    """Evaluate and train robot policies on LIBERO and SimplerEnv: run episodes, record each one, print the papers' tables.
 
     Example: `nora-bench run --suite libero_goal --policy zero --episodes 1`
     """
@@ -134,7 +152,7 @@ def _options(
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and leave the process with a documented exit code."""
-    _write_what_can_be_written()
+    _replace_unencodable_characters()
     try:
         app(args=args, prog_name="nora-bench")
     except Exception as error:
@@ -143,15 +161,15 @@ def main(args: Sequence[str] | None = None) -> None:
         _flush()
 
 
-def _write_what_can_be_written() -> None:
-    """Characters that the terminal's encoding lacks come out as `?`: an answer with a mark less is better than none."""
+def _replace_unencodable_characters() -> None:
+    """Print characters outside the terminal's encoding as `?` instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
 def _explain(error: Exception) -> int:
-    """Print one message for the error, a traceback for a bug or on demand; the exit code."""
+    """Print a message for the error, and a traceback for a bug or on demand; return the exit code."""
     from ..errors import ExitCode, exit_code, in_words
 
     code = exit_code(error)
@@ -167,8 +185,8 @@ def _explain(error: Exception) -> int:
 
 
 def _flush() -> None:
-    """Empty stdout now: a reader that has gone (`| head`) must not be reported at exit."""
-    if sys.stdout is None:  # closed by who started us
+    """Flush standard output now: a closed pipe (`| head`) must not be reported at exit."""
+    if sys.stdout is None:  # closed by the parent process
         return
     try:
         sys.stdout.flush()

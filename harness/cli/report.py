@@ -11,8 +11,8 @@ import typer
 def report(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
-    films: Annotated[int, typer.Option(min=0, help="Films shown at once; those of all failures can be opened.")] = 12,
-    megabytes: Annotated[float, typer.Option(min=0, help="Embed films up to this size.")] = 100,
+    videos: Annotated[int, typer.Option(min=0, help="Videos shown at once; those of all failures can be opened.")] = 12,
+    max_video_mb: Annotated[float, typer.Option(min=0, help="Embed videos up to this total size in MB.")] = 100,
 ) -> None:
     """Write one self-contained page: results, tasks, success over steps, failures, times, comparison, films, provenance.
 
@@ -23,6 +23,6 @@ def report(
     from ...results.report.page import page
     from ...results.store.reader import read_run
 
-    text = page([read_run(folder) for folder in folders], sample=films, megabytes=megabytes)
+    text = page([read_run(folder) for folder in folders], sample=videos, megabytes=max_video_mb)
     out.write_text(text, encoding="utf-8")
     print(f"{out} ({len(text.encode()) / 2**20:.1f} MiB)")

@@ -1,4 +1,4 @@
-"""`nora-bench run`: options in, episodes played, a table at the end."""
+"""`nora-bench run`: run the episodes of a configuration and print its table."""
 
 from __future__ import annotations
 
@@ -11,114 +11,61 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from ..config import HOW, RunConfig, parse, read_file
+from ..config import EXECUTION_ONLY, RunConfig, parse, read_file
 from ..errors import ExitCode, InputError, Interrupted, exit_code
+from .options import option, with_options_of
 
 if TYPE_CHECKING:
     from ..replay.video import VideoSummary
 
-PREFIX = "NORA_BENCH_"
 
-
-def _option(name: str, text: str, default: str = "", **more: Any) -> Any:
-    """An option `--name` that can also be set as NORA_BENCH_NAME."""
-    shown = {"show_default": default} if default else {"show_default": False}
-    return typer.Option(f"--{name}", envvar=PREFIX + name.upper().replace("-", "_"), help=text, **shown, **more)
-
-
+@with_options_of(RunConfig)
 def run(
-    suite: Annotated[list[str] | None, _option("suite", "Suite or group, or module:attribute; can be given again.")] = None,
-    tasks: Annotated[str | None, _option("tasks", "Task ids or names, like 0,3-5.", "all")] = None,
-    episodes: Annotated[str | None, _option("episodes", "Episodes per task and seed.", "all initial states")] = None,
-    init_states: Annotated[str | None, _option("init-states", "Initial states, like 40-49.", "all")] = None,
-    seeds: Annotated[str | None, _option("seeds", "How many, or which: 3 (0,1,2) or 7,8,9.", "1")] = None,
-    policy: Annotated[str | None, _option("policy", "Name, module:Class or file.py:Class.", "nora-1.5-nano")] = None,
-    policy_arg: Annotated[list[str] | None, _option("policy-arg", "name=value for the policy; can be given again.")] = None,
-    protocol: Annotated[str | None, _option("protocol", "Evaluation protocol.", "the suite's own")] = None,
-    workers: Annotated[str | None, _option("workers", "Worker processes, or auto: by cores and memory.", "auto")] = None,
-    executor: Annotated[str | None, _option("executor", "local, or ray: on a cluster.", "local")] = None,
-    policy_replicas: Annotated[str | None, _option("policy-replicas", "ray: copies of the policy.", "1")] = None,
-    policy_gpus: Annotated[str | None, _option("policy-gpus", "ray: GPUs for each copy, like 0.5.", "auto")] = None,
-    max_steps: Annotated[str | None, _option("max-steps", "Control steps per episode.", "the protocol's")] = None,
-    assets: Annotated[str | None, _option("assets", "auto, official, standin, or a folder.", "auto")] = None,
-    backend: Annotated[str | None, _option("backend", "Which of the suite's backends plays.", "its first")] = None,
-    python: Annotated[list[str] | None, _option("python", "family=/path/to/python for its workers.", "this one")] = None,
-    out: Annotated[str | None, _option("out", "Folder of the run; never overwritten.", "a new one in runs/")] = None,
-    timeout: Annotated[str | None, _option("timeout", "Seconds until a silent worker is replaced.", "300")] = None,
-    retries: Annotated[str | None, _option("retries", "Times an episode is played again after its worker was lost.", "2")] = None,
-    until: Annotated[str | None, _option("until", "Stop when clear: 'width<5' (points) or 'A>runs/B'.", "all episodes")] = None,
-    order: Annotated[str | None, _option("order", "tasks: one after the other; rounds: in turns.", "tasks")] = None,
-    video: Annotated[str | None, _option("video", "Film when it is over: none, failures or all.", "none")] = None,
-    no_policy_check: Annotated[
-        bool, _option("no-policy-check", "Do not examine at the start whether the policy mixes episodes up.")
-    ] = False,
-    config: Annotated[Path | None, _option("config", "YAML with these fields, or a run's run.json; options win.")] = None,
-    resume: Annotated[bool, _option("resume", "Go on with the run in --out.")] = False,
-    dry_run: Annotated[bool, _option("dry-run", "Print the plan and what it costs; play nothing.")] = False,
-    as_json: Annotated[bool, _option("json", "One JSON object on stdout at the end; all else on stderr.")] = False,
+    passed: dict[str, Any],
+    *,
+    config: Annotated[
+        Path | None, option("config", "YAML with these fields, or a run's run.json; command-line options take precedence.")
+    ] = None,
+    resume: Annotated[bool, option("resume", "Resume the run in --out.")] = False,
+    dry_run: Annotated[bool, option("dry-run", "Print the plan and its estimated cost; run nothing.")] = False,
+    as_json: Annotated[bool, option("json", "One JSON object on stdout at the end; all else on stderr.")] = False,
 ) -> None:
-    """Play episodes of a suite with a policy and keep every one of them.
+    """Run episodes of a suite with a policy and record each one.
 
     Example: `nora-bench run --suite libero_goal --tasks 0,3-5 --episodes 10 --policy random`
 
-    Ends with 0 when all went well, 1 when episodes ended in errors or replayed differently for a video, 2 for bad input,
-    3 when this machine lacks something, 4 when the policy failed, 130 when stopped. What had finished is kept and
-    `--resume` goes on.
+    Exit code 0: success; 1: episodes ended in errors, or replayed differently for a video; 2: bad input; 3: missing
+    requirement (dependency, assets, disk, memory); 4: the policy failed; 130: interrupted. Finished episodes are kept, and
+    `--resume` continues.
     """
-    given = {
-        "suite": suite or None,
-        "tasks": tasks,
-        "episodes": episodes,
-        "init_states": init_states,
-        "seeds": seeds,
-        "policy": policy,
-        "policy_arg": policy_arg or None,
-        "protocol": protocol,
-        "workers": workers,
-        "executor": executor,
-        "policy_replicas": policy_replicas,
-        "policy_gpus": policy_gpus,
-        "max_steps": max_steps,
-        "assets": assets,
-        "backend": backend,
-        "python": python or None,
-        "out": out,
-        "timeout": timeout,
-        "retries": retries,
-        "until": until,
-        "order": order,
-        "video": video,
-    }
-    given["policy_check"] = False if no_policy_check else None
-    passed = {name: value for name, value in given.items() if value is not None}
     console = Console(stderr=as_json)
     if dry_run:
         show_plan(_configured(passed, config, resume), console, resume=resume, as_json=as_json)
         return
-    raise typer.Exit(play(_configured(passed, config, resume), passed, console, resume=resume, as_json=as_json))
+    raise typer.Exit(execute(_configured(passed, config, resume), passed, console, resume=resume, as_json=as_json))
 
 
 def _configured(passed: dict[str, Any], file: Path | None, resume: bool) -> RunConfig:
-    """The configuration that options, file and, on a resumed run, its folder make together."""
+    """The configuration from options, file and, for a resumed run, its folder."""
     if not resume:
         return parse({**(read_file(file) if file else {}), **passed})
     if "out" not in passed:
-        raise InputError("--resume needs the run's folder. Type: nora-bench run --resume --out runs/NAME")
+        raise InputError("--resume needs the run's folder. Type: nora-bench run --resume --out runs/NAME", option="--resume")
     from ...results.store.reader import read_run
 
     kept = dict(read_run(passed["out"]).metadata.config or {})
     before, now = parse(kept), parse({**kept, **(read_file(file) if file else {}), **passed})
     for name, value in now.to_json().items():
-        if name not in HOW and value != before.to_json()[name]:
-            raise InputError(
-                f"--{name.replace('_', '-')} would make {passed['out']} another run ({before.to_json()[name]} before); "
-                "leave it away to resume, or start a new run with another --out"
-            )
+        stored = before.to_json()[name]
+        if name not in EXECUTION_ONLY and value != stored:
+            flag = "--" + name.replace("_", "-")
+            message = f"{flag} differs from the stored run ({stored}). Omit it to resume, or choose another --out"
+            raise InputError(message, option=flag, value=value)
     return now
 
 
 def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: bool) -> None:
-    """Print what a run would be, or what is left of one, and what it would cost."""
+    """Print the plan of a run, or the remaining episodes of a stored one, and its estimated cost."""
     from ...results.store.reader import read_run
     from ..lifecycle import repeated
     from ..planning.estimate import estimate, require_room
@@ -126,55 +73,55 @@ def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: boo
 
     resolved = resolve_run(config)
     plan = resolved.remaining(read_run(str(config.out)).records if resume else ())
-    found = estimate(plan, resolved.setup, resolved.policy, resolved.workers, config.max_steps, Path(config.out or "runs"))
+    cost = estimate(plan, resolved.setup, resolved.policy, resolved.workers, config.max_steps, Path(config.out or "runs"))
     smallest = _smallest(resolved)
     if as_json:
-        said = {
+        shown = {
             "config": config.to_json(),
             "protocol": resolved.setup.protocol.name,
-            "plan": found.to_json(),
+            "plan": cost.to_json(),
             "smallest": smallest,
         }
-        print(json.dumps(said))
+        print(json.dumps(shown))
     else:
         lines = [
             ("policy", config.policy),
             ("protocol", resolved.setup.protocol.name),
             ("assets", resolved.assets.name),
-            *found.lines(),
-            ("can show", _can_show(smallest)),
-            *([("until", f"{config.until}; all of the above if it never holds")] if config.until else []),
+            *cost.lines(),
+            ("detectable", _detectable(smallest)),
+            *([("until", f"{config.until}; all of the above if it is never met")] if config.until else []),
         ]
         for name, text in lines:
             _say(console, f"{name:>15}  {text}")
-        if found.repeated:
-            _say(console, f"{'repeats':>15}  {repeated(found.repeated)}")
-    require_room(found)
+        if cost.repeated:
+            _say(console, f"{'repeats':>15}  {repeated(cost.repeated)}")
+    require_room(cost)
 
 
 BASE = 0.9
-"""Success rate of the weaker policy for which a dry run says what difference could be shown."""
+"""Success rate of the weaker policy for the smallest detectable difference of a dry run."""
 
 
 def _smallest(resolved: Any) -> dict[str, float | None]:
-    """Column of the table -> the smallest difference in points, from 90 % on, that a comparison of two such runs shows."""
+    """Column of the table -> smallest difference in points, from 90 % on, that a comparison of two such runs can detect."""
     from ...results.statistics import sample_size
     from .plan import LIKENESS, columns_of
 
     likeness = LIKENESS if resolved.policy.stochastic else 1.0
     _, columns = columns_of(resolved.setup, resolved.plan.episodes, len({spec.seed for spec in resolved.plan.episodes}))
     level = sample_size.LEVEL / max(1, len(columns))
-    found = {c.name: sample_size.smallest_difference(c.states, BASE, c.repeats, likeness, level) for c in columns}
-    return {name: None if one is None else round(100 * one, 2) for name, one in found.items()}
+    smallest = {c.name: sample_size.smallest_difference(c.states, BASE, c.repeats, likeness, level) for c in columns}
+    return {name: None if share is None else round(100 * share, 2) for name, share in smallest.items()}
 
 
-def _can_show(smallest: Mapping[str, float | None]) -> str:
+def _detectable(smallest: Mapping[str, float | None]) -> str:
     listed = ", ".join(f"{name} {'none' if points is None else f'{points:.1f}'}" for name, points in smallest.items())
     return f"differences from {listed} points, at 80 % power from a rate of 90 % (others: nora-bench plan)"
 
 
-def play(config: RunConfig, passed: dict[str, Any], console: Console, *, resume: bool, as_json: bool) -> int:
-    """Play the run to its end; the exit code."""
+def execute(config: RunConfig, passed: dict[str, Any], console: Console, *, resume: bool, as_json: bool) -> int:
+    """Execute the run; return the exit code."""
     from .. import lifecycle
     from ..planning.resolve import resolve_run
     from ..replay import video
@@ -190,7 +137,7 @@ def play(config: RunConfig, passed: dict[str, Any], console: Console, *, resume:
             _say(console, line)
         try:
             run_json = lifecycle.run_session(resolved, store, gl, console)
-            summary = _film(store.folder, config.video, console)
+            summary = _render(store.folder, config.video, console)
         except Exception as error:
             code = exit_code(error)
             if code is None:
@@ -199,13 +146,13 @@ def play(config: RunConfig, passed: dict[str, Any], console: Console, *, resume:
             run_json = store.metadata.to_json()
         else:
             code = int(ExitCode.ISSUES_FOUND if run_json["counts"]["errors"] or (summary and summary.failed) else ExitCode.OK)
-        said = {**run_json, "videos": summary.to_json()} if summary else run_json
-        _report(store.folder, said, console, code, as_json=as_json)
+        shown = {**run_json, "videos": summary.to_json()} if summary else run_json
+        _report(store.folder, shown, console, code, as_json=as_json)
     return code
 
 
-def _film(folder: Path, which: str, console: Console) -> VideoSummary | None:
-    """Film the episodes asked for and say how that went; None where none are."""
+def _render(folder: Path, which: str, console: Console) -> VideoSummary | None:
+    """Render the selected episodes and print a summary; None where none are selected."""
     from ...results.store.reader import read_run
     from ..execution.signals import stop_signals
     from ..replay.video import render_videos
@@ -216,9 +163,9 @@ def _film(folder: Path, which: str, console: Console) -> VideoSummary | None:
         with stop_signals() as stop:
             summary = render_videos(read_run(folder), which, lambda line: _say(console, line), stop)
     except KeyboardInterrupt:
-        raise Interrupted("stopped while filming") from None
-    wrong = f"; not filmed, because the replay is not the record: {len(summary.failed)}" if summary.failed else ""
-    _say(console, f"videos: {summary.written} new in {summary.folder}{wrong}")
+        raise Interrupted("stopped while rendering videos") from None
+    failed = f"; not rendered because the replay differs: {len(summary.failed)}" if summary.failed else ""
+    _say(console, f"videos: {summary.written} new in {summary.folder}{failed}")
     return summary
 
 
@@ -227,14 +174,14 @@ def _say(console: Console, line: str) -> None:
 
 
 def _explain(error: Exception, code: int, resume: str) -> None:
-    """Say what ended the run, and how to go on where going on can help: bad input stays bad."""
-    print(f"nora-bench: {error}\nNothing that had finished is lost.", file=sys.stderr)
+    """Print what ended the run, and the command that resumes it, except after bad input."""
+    print(f"nora-bench: {error}\nFinished episodes are kept.", file=sys.stderr)
     if code != ExitCode.BAD_INPUT:
-        print(f"To go on, type: {resume}", file=sys.stderr)
+        print(f"To resume, type: {resume}", file=sys.stderr)
 
 
 def _report(folder: Path, run_json: dict[str, Any], console: Console, code: int, *, as_json: bool) -> None:
-    """The end of a run: its table, where it is, and one JSON object if asked for."""
+    """Print the end of a run: its table, its folder, and one JSON object where asked for."""
     from ...results import layouts
     from ...results.action_checks import action_warnings
     from ...results.store.reader import read_run

@@ -20,7 +20,7 @@ def trials(
     policy: Annotated[str, typer.Option(help="Name of the policy that drove the robot.")] = "",
     out: Annotated[Path | None, typer.Option(help="Folder of the run; default runs/<suite>-<policy>.")] = None,
     number: Annotated[int, typer.Option("--trials", min=1, help="Trials per task to ask for.")] = 10,
-    tasks: Annotated[bool, typer.Option("--tasks", help="List the suite's tasks and exit.")] = False,
+    list_tasks: Annotated[bool, typer.Option("--list-tasks", help="List the suite's tasks and exit.")] = False,
 ) -> None:
     """Enter real-robot trials, from a CSV file or one by one; tables, compare and report then take them like any run.
 
@@ -34,7 +34,7 @@ def trials(
 
     try:
         items = entered.tasks(suite)
-        if tasks:
+        if list_tasks:
             _list(items)
             return
         if not policy:

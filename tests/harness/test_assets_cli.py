@@ -52,7 +52,7 @@ def test_list_shows_a_packs_fingerprint(cli, pack, monkeypatch):
 def test_verify_is_content_with_a_whole_pack(cli, pack):
     shown = cli("assets", "verify", pack)
     assert shown.code == 0
-    assert f"{pack}: every file is as its manifest lists" in shown.out
+    assert f"{pack}: every file is as in its manifest" in shown.out
 
 
 MESH = "stable_hope_objects/butter/body.msh"

@@ -2,7 +2,7 @@ import json
 
 import pytest
 import yaml
-from nora_bench.harness.config import PARSERS, RunConfig, integers, parse, read_file
+from nora_bench.harness.config import RunConfig, integers, parse, read_file
 from nora_bench.harness.errors import InputError
 
 
@@ -69,10 +69,6 @@ def test_an_unknown_field_names_the_nearest():
 def test_no_suite_says_what_to_type():
     with pytest.raises(InputError, match="nora-bench run --suite libero"):
         parse({})
-
-
-def test_every_field_has_a_parser():
-    assert set(PARSERS) == set(RunConfig.__dataclass_fields__)
 
 
 FULL = {

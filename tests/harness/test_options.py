@@ -1,19 +1,19 @@
-"""The command line is an interface: scripts depend on it. Changing this table is a decision, not a side effect."""
+"""Snapshot of all options: scripts depend on them, so that a change of this table is a decision, not a side effect."""
 
 import pytest
-from nora_bench.harness.cli import VERBS, app, build
+from nora_bench.harness.cli import RENAMED_OPTIONS, VERBS, app, build
 from typer.main import get_command
 
 OPTIONS = {
     "run": "--suite --tasks --episodes --init-states --seeds --policy --policy-arg --protocol --workers --executor "
-    "--policy-replicas --policy-gpus --max-steps --assets --backend --python --out "
-    "--timeout --retries --until --order --video --no-policy-check --config --resume --dry-run --json",
+    "--policy-replicas --policy-gpus --policy-check --no-policy-check --max-steps --assets --backend --python --out "
+    "--timeout --retries --until --order --video --config --resume --dry-run --json",
     "plan": "--suite --detect --power --seeds --base --likeness --from --json",
     "table": "NAMES --format --json --floor --estimand --over-seeds --anyway --out",
     "show": "FOLDER --key --cell --table --metric --json",
     "compare": "FOLDERS --real --no-worse-than --flips --no-flips --anyway --json",
     "merge": "FOLDERS --out --json",
-    "report": "FOLDERS --out --films --megabytes",
+    "report": "FOLDERS --out --videos --max-video-mb",
     "collect": "--suite --episodes --tasks --policy --noise-std --push-probability --init-states --held-out --seed --learner "
     "--learner-steps --workers --assets --out "
     "--dry-run --json",
@@ -35,7 +35,7 @@ OPTIONS = {
     "export-checkpoint": "--checkpoint --out --dtype --execute --noise --card",
     "reproduce": "WHAT --out --quick --recipe --workers --dry-run",
     "export": "FOLDER --format --out --assets --fps --trust --json",
-    "trials": "FILE --suite --policy --out --trials --tasks",
+    "trials": "FILE --suite --policy --out --trials --list-tasks",
     "serve": "--policy --policy-arg --suite --protocol --host --port --token --max-batch",
     "replay": "FOLDER KEY --video --assets --fps --trust --json",
     "verify": "FOLDER --sample --seed --assets --trust --json",
@@ -43,11 +43,9 @@ OPTIONS = {
     "parity": "FOLDER --assets --pictures --no-pictures --all --json",
     "list": "KIND --suite --json",
     "new": "KIND NAME --out",
-    "assets": "ACTION WHAT --revision --out --pack --suite --side --json",
+    "assets": "ACTION WHAT --revision --out --pack --suite --image-size --json",
     "doctor": "--fix --python --out --json",
 }
-
-
 """Verb -> arguments and options; of a verb with parts, part -> those."""
 
 
@@ -73,3 +71,17 @@ def test_the_options_are_frozen(verb):
 
 def test_the_global_options_are_frozen():
     assert " ".join(names(get_command(app))) == "--debug --version --install-completion --show-completion"
+
+
+@pytest.mark.parametrize("former", RENAMED_OPTIONS)
+def test_former_spelling_of_an_option_names_the_present_one(cli, former):
+    ended = cli(*former.split(), "5")
+    assert ended.code == 2
+    assert f"{former.split()[-1]} is now {RENAMED_OPTIONS[former]}" in ended.err
+
+
+@pytest.mark.parametrize("former", RENAMED_OPTIONS)
+def test_present_spelling_of_a_renamed_option_exists(former):
+    verb = former.split()[0]
+    assert RENAMED_OPTIONS[former] in OPTIONS[verb]
+    assert former.split()[-1] not in OPTIONS[verb].split()
