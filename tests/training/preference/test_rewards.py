@@ -3,7 +3,7 @@ import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[train]'")
 import torch
-from nora_bench.training.preference.pairs import best_and_worst, pair
+from nora_bench.training.preference.pairs import chosen_and_rejected, pair
 from nora_bench.training.preference.rewards import REWARDS, Reward, action_reward, goal_reward, named, score
 
 
@@ -45,7 +45,7 @@ def test_a_goal_without_predictions_is_refused():
 
 
 def test_the_first_of_equals_is_taken():
-    assert best_and_worst(np.array([0.0, 1.0, 1.0, 0.0])) == (1, 0)
+    assert chosen_and_rejected(np.array([0.0, 1.0, 1.0, 0.0])) == (1, 0)
 
 
 @pytest.mark.parametrize(

@@ -79,10 +79,10 @@ def test_the_losses_are_those_of_the_models_own_joint_loss(start):
     from nora_bench.policies.nora.pixels import patches
     from nora_bench.policies.nora.prompt import rotary_positions
     from nora_bench.training.models.flow import flow_draws
-    from nora_bench.training.sft.objective import _Text
+    from nora_bench.training.sft.objective import TextCollator
 
     rows, model = batch(), start.model
-    text = _Text.of(rows, start.prompter, start.fast)
+    text = TextCollator.of(rows, start.prompter, start.fast)
     positions = rotary_positions(text.ids, text.mask, start.prompter.ids.image, np.tile([1, 8, 8], (4, 1)), 1)
     pixels = torch.from_numpy(patches(rows.images, 14, 1)).flatten(0, 1)
     inputs = [torch.from_numpy(x) for x in (text.ids, text.mask.astype(np.int64), positions)]
