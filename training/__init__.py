@@ -1,1 +1,1 @@
-"""Training: the checkpoints under test."""
+"""Training of policies and world models."""

@@ -1,4 +1,4 @@
-"""Evaluation in the loop: the harness plays a checkpoint in processes of its own; success with its interval comes back."""
+"""Evaluation of checkpoints during training: `nora-bench run` in a subprocess, summarised as success rates."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..policies.recordings import read_records
 from ..results.statistics.intervals import strata_of, stratified
+from ..results.store.reader import read_episodes
 from .engine.config import TrainingError
 
 CHOOSING = "35-39"
-"""Initial states on which checkpoints are compared. Demonstrations are of 0-34; 40-49 are for the final test alone."""
+"""Initial states for model selection. Demonstrations use 0-34; 40-49 are for the final test."""
+PROGRAM = (sys.executable, "-c", "from nora_bench.harness.cli import main; main()")
+"""Command line of `nora-bench` in a subprocess."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSettings:
-    """What is played."""
+    """Episodes of an evaluation."""
 
     suites: tuple[str, ...] = ("libero_object",)
     tasks: str | None = None
     """Task ids like `0,3-5`; None: all."""
     init_states: str = CHOOSING
     episodes: int | None = None
-    """Initial states per task; None: all of those named."""
+    """Initial states per task; None: all of `init_states`."""
     assets: str = "standin"
     protocol: str | None = None
     workers: int = 1
@@ -34,25 +36,25 @@ class EvaluationSettings:
 
 @dataclass(frozen=True, slots=True)
 class Evaluator:
-    """Plays checkpoints; call it with a checkpoint's folder."""
+    """Evaluates a checkpoint's folder."""
 
     settings: EvaluationSettings
     out: Path
-    """Folder that gets one run per checkpoint."""
+    """Folder for one run per checkpoint."""
 
     def __call__(self, checkpoint: Path) -> Mapping[str, float]:
-        """`score` (success rate), `low` and `high` (Wilson, 95 %), `episodes`, and the rate of every suite.
+        """`score` (success rate), `low` and `high` (95 %), `episodes`, and the rate of every suite.
 
-        Raises TrainingError where the harness cannot play.
+        Raises TrainingError if the evaluation fails.
         """
         run = self.out / checkpoint.name
-        done = subprocess.run(self.command(checkpoint, run), capture_output=True, text=True, check=False)
-        if done.returncode not in (0, 1):
-            raise TrainingError(f"the evaluation of {checkpoint} failed:\n{done.stderr.strip()[-2000:]}")
+        process = subprocess.run(self.command(checkpoint, run), capture_output=True, text=True, check=False)
+        if process.returncode not in (0, 1):
+            raise TrainingError(f"the evaluation of {checkpoint} failed:\n{process.stderr.strip()[-2000:]}")
         return summary(run)
 
     def command(self, checkpoint: Path, run: Path) -> list[str]:
-        """What is started; it goes on where an earlier attempt was stopped."""
+        """The command, which resumes an interrupted evaluation."""
         settings = self.settings
         options = {
             "policy": str(checkpoint),
@@ -65,21 +67,22 @@ class Evaluator:
             "workers": settings.workers,
             "out": str(run),
         }
-        start = [sys.executable, "-c", "from nora_bench.harness.cli import main; main()", "run", "--json"]
+        start = [*PROGRAM, "run", "--json"]
         suites = [part for suite in settings.suites for part in ("--suite", suite)]
         given = [part for name, value in options.items() if value is not None for part in (f"--{name}", str(value))]
         return [*start, *suites, *given, *(["--resume"] if (run / "run.json").exists() else [])]
 
 
 def summary(run: Path) -> dict[str, float]:
-    """Success of a finished run: its mean over suites with its 95 % interval, and each suite's; errors count as failures."""
-    played = [((str(r["suite"]), int(r["task_id"])), int(r["init_state"]), bool(r["success"])) for r in read_records(run)]
-    tasks = dict.fromkeys(task for task, _, _ in played)
+    """Success of a finished run: mean over suites with its 95 % interval, and each suite's rate; errors count as failures."""
+    records = read_episodes(run).records.values()
+    episodes = [((record.suite, record.task_id), record.init_state, bool(record.success)) for record in records]
+    tasks = dict.fromkeys(task for task, _, _ in episodes)
     count = Counter(suite for suite, _ in tasks)
     weights = {task: 1 / count[task[0]] for task in tasks}
-    found = stratified(strata_of(played, weights))
-    rates = {s: stratified(strata_of(played, {task: w for task, w in weights.items() if task[0] == s})) for s in count}
-    by_suite = {suite: one.mean for suite, one in rates.items() if one}
-    if found is None:
+    mean = stratified(strata_of(episodes, weights))
+    if mean is None:
         return {"score": 0.0, "low": 0.0, "high": 1.0, "episodes": 0.0}
-    return {"score": found.mean, "low": found.low, "high": found.high, "episodes": float(found.n), **by_suite}
+    rates = {s: stratified(strata_of(episodes, {task: w for task, w in weights.items() if task[0] == s})) for s in count}
+    by_suite = {suite: rate.mean for suite, rate in rates.items() if rate}
+    return {"score": mean.mean, "low": mean.low, "high": mean.high, "episodes": float(mean.n), **by_suite}

@@ -1,7 +1,7 @@
-import json
-
+import msgspec
 import pytest
 from nora_bench.results.statistics.intervals import clopper_pearson
+from nora_bench.results.store.records import EpisodeRecord
 from nora_bench.training.engine.config import TrainingError
 from nora_bench.training.evaluation import EvaluationSettings, Evaluator, summary
 
@@ -9,11 +9,30 @@ from nora_bench.training.evaluation import EvaluationSettings, Evaluator, summar
 def run_with(folder, results):
     """A run's folder with these (suite, success) records."""
     folder.mkdir()
-    lines = [
-        {"key": str(i), "suite": suite, "task_id": 0, "init_state": i, "success": won} for i, (suite, won) in enumerate(results)
-    ]
-    (folder / "episodes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write(folder, [record(suite, state, success) for state, (suite, success) in enumerate(results)])
     return folder
+
+
+def write(folder, records):
+    (folder / "episodes.jsonl").write_bytes(b"".join(msgspec.json.encode(record) + b"\n" for record in records))
+
+
+def record(suite, state, success, seed=0):
+    return EpisodeRecord(
+        key=f"{suite}/task0/init{state}/seed{seed}@libero/openvla",
+        suite=suite,
+        task="task",
+        task_id=0,
+        instruction="do it",
+        init_state=state,
+        seed=seed,
+        protocol="libero/openvla",
+        policy="toy",
+        success=success,
+        steps=1,
+        decisions=1,
+        termination="success" if success else "budget",
+    )
 
 
 def test_the_score_weighs_suites_equally(tmp_path):
@@ -29,9 +48,8 @@ def test_the_interval_is_of_all_episodes(tmp_path):
 
 def test_episodes_that_repeat_an_initial_state_make_the_interval_no_narrower(tmp_path):
     run = run_with(tmp_path / "run", [("a", True)] * 45 + [("a", False)] * 5)
-    lines = (run / "episodes.jsonl").read_text()
     once = summary(run)
-    (run / "episodes.jsonl").write_text(lines * 3)
+    write(run, [record("a", state, state < 45, seed) for state in range(50) for seed in range(3)])
     thrice = summary(run)
     assert (thrice["low"], thrice["high"]) == pytest.approx((once["low"], once["high"]), abs=1e-3)
 

@@ -1,1 +1,1 @@
-"""The verbs of training: `nora-bench collect | train | label | reproduce`, one file each."""
+"""The verbs of training: `nora-bench collect | data | train | label-preferences | reproduce`, one file each."""

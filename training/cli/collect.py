@@ -142,7 +142,7 @@ def summary(collection: Collection, seconds: float, before: int) -> dict[str, An
     written = collection.written(records)
     missing = [task.name for task in collection.tasks if written[task.id] < collection.config.episodes]
     attempted = len(records) - before
-    failed = sum(not record["success"] for record in records)
+    failed = sum(not record.success for record in records)
     alone = len(records) - failed - written.total()
     pace = f", {seconds / attempted:.1f} s per episode" if attempted else ""
     missing_text = f"; too few for {', '.join(missing)}" if missing else ""

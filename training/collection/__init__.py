@@ -1,1 +1,1 @@
-"""Collecting demonstrations with a policy, and regenerating those of others."""
+"""Collection and regeneration of demonstrations."""

@@ -19,7 +19,8 @@ from ...harness.config import RunConfig
 from ...harness.errors import InputError
 from ...harness.planning.plan import Plan
 from ...harness.planning.resolve import ResolvedRun, resolve_run
-from ...policies.recordings import read_records
+from ...results.store.reader import read_episodes
+from ...results.store.records import EpisodeRecord
 from ..data.demonstrations import append
 from .demonstrator import Demonstrator, Learner
 from .perturbation import PerturbationConfig
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 TRAINING_STATES = tuple(range(35))
 """Initial states of demonstrations. 35-39 are for model selection, 40-49 for tests."""
-SCENE = ("suite", "task_id", "init_state", "seed", "protocol")
-"""Fields of a record that identify its episode."""
 ATTEMPTS = 3
 """Episodes tried per requested demonstration before a task is given up."""
 
@@ -82,14 +81,13 @@ class Collection:
         """Whether the folder contains a collection."""
         return (self.folder / "run.json").exists()
 
-    def records(self) -> list[Mapping[str, Any]]:
+    def records(self) -> list[EpisodeRecord]:
         """Records of the finished episodes."""
-        return [*read_records(self.folder)] if self.exists() else []
+        return [*read_episodes(self.folder).records.values()] if self.exists() else []
 
-    def written(self, records: Sequence[Mapping[str, Any]]) -> Counter[int]:
+    def written(self, records: Sequence[EpisodeRecord]) -> Counter[int]:
         """Task id -> demonstrations: successful episodes, less those that ended before the takeover."""
-        scenes = [(EpisodeSpec(*(record[field] for field in SCENE)), record["steps"]) for record in records if record["success"]]
-        return Counter(spec.task_id for spec, steps in scenes if self.is_demonstration(spec, steps))
+        return Counter(r.task_id for r in records if r.success and self.is_demonstration(r.spec, r.steps))
 
     def is_demonstration(self, spec: EpisodeSpec, steps: int) -> bool:
         """Whether an episode of that many steps reached the takeover."""
@@ -98,7 +96,7 @@ class Collection:
     def next_round(self) -> Plan:
         """The episodes to try next; empty once there are enough demonstrations or no attempts left."""
         records = self.records()
-        return Plan(tuple(self._round({record["key"] for record in records}, self.written(records))), 0)
+        return Plan(tuple(self._round({record.key for record in records}, self.written(records))), 0)
 
     def _round(self, finished: set[str], written: Mapping[int, int]) -> Iterator[EpisodeSpec]:
         for task in self.tasks:

@@ -123,7 +123,7 @@ class SimImages(ImageCache):
     """Images rendered from the states, rotated as LIBERO's protocols do: bit-identical to an evaluation's."""
 
     def __init__(self, folder: Path, spec: ImageSpec, options: EnvOptions) -> None:
-        """See `open_frames`, which finds the folder and the options."""
+        """See `open_sim_images`, which chooses folder and options."""
         super().__init__(folder, spec)
         self.options = options
         self._painter: StateRenderer | None = None

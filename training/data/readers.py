@@ -33,20 +33,20 @@ class Data:
         return {"note": "; ".join(self.notes)} if self.notes else {}
 
     def images(self, folder: Path, spec: ImageSpec, assets: str, camera: str | None = None) -> ImageCache:
-        """Where their images come from: drawn from the states where it is known where everything stood, else those they bring.
+        """Their images: rendered from the states where fixture poses are known, else those stored with them.
 
         Args:
-            folder: for all images that are made.
-            look: how they are made.
-            assets: what drawn ones are drawn with.
+            folder: image cache.
+            spec: image settings.
+            assets: asset pack for rendering.
             camera: column of LeRobot sets; None: that of the spec's camera.
 
         Raises:
-            DataError: some have no images, naming one. SuiteError, MissingRequirementError: nothing can be drawn here.
+            DataError: demonstrations without images, naming one. SuiteError, MissingRequirementError: rendering is impossible.
         """
         others = [d for d in self.demonstrations if not self._set_of(d)]
         if others and spec.camera not in CAMERAS:
-            raise InputError(f"--camera {spec.camera}: {' or '.join(CAMERAS)}, but for columns of LeRobot sets")
+            raise InputError(f"--camera {spec.camera}: {' or '.join(CAMERAS)}, or a column of LeRobot sets", option="--camera")
         stored = {place: LeRobotImages(folder, spec, found, camera) for place, found in self.sets.items()}
         for demonstration in self.demonstrations:
             if place := self._set_of(demonstration):

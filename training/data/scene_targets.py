@@ -117,13 +117,14 @@ def require_scenes(demonstrations: Sequence[Demonstration]) -> None:
     lacking = [d for d in demonstrations if not ({"columns", "fixtures"} <= d.facts.keys() and d.robot_states.shape[1] >= 5)]
     if not lacking:
         return
-    sources = [d.source for d in lacking if d.source and d.model]
-    regenerate = (
-        f"Type: nora-bench data regenerate --data {sources[0].place.parent} --out no_noops, and train on no_noops; or take"
+    source = next((d.source for d in lacking if d.source and d.model), None)
+    place = source and source.place.parent
+    remedy = (
+        f"Type: nora-bench data regenerate --data {place} --out no_noops, and train on no_noops; or take" if place else "Take"
     )
     raise DataError(
         "the recipe's auxiliary losses (detection_weight, regression_weight) need demonstrations with object positions; "
-        f"{len(lacking)} of {len(demonstrations)} have none, such as {lacking[0].key}. {regenerate if sources else 'Take'} "
+        f"{len(lacking)} of {len(demonstrations)} have none, such as {lacking[0].key}. {remedy} "
         "a recipe without these losses: --recipe nano-plain"
     )
 

@@ -1,1 +1,1 @@
-"""Which of two chunks is better: rewards, pairs, preference optimisation."""
+"""Preference data and preference optimisation: rewards, pairs, DPO."""

@@ -1,6 +1,6 @@
-"""Labelling: states of demonstrations, several answers of the policy to each, every reward of every answer, pairs.
+"""Labelling of preferences: sample candidate chunks at demonstrated states, score them under every reward, and pair them.
 
-Candidates are drawn once and scored under all rewards, so that sets made with different rewards differ in nothing else.
+Candidates are sampled once and scored under all rewards, so that sets of different rewards differ in nothing else.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LabelSettings:
-    """What is asked of the labels."""
+    """Settings of the labels."""
 
     rewards: tuple[str, ...] = tuple(REWARDS)
     candidates: int = 5
     """Chunks per state, as released."""
     margin: float = 0.0
-    """Smallest difference between the rewards of winner and loser; equal rewards never make a pair."""
+    """Smallest difference between the rewards of chosen and rejected; equal rewards never make a pair."""
     seed: int = 0
     head: Head = "flow"
-    """Which head of the policy answers."""
+    """Head of the policy that is sampled."""
     temperature: float = 1.0
-    """Of the token head's answers."""
+    """Sampling temperature of the token head."""
     every: int = 1
-    """Of a demonstration's states, take each so-manyth."""
+    """Stride over the states of a demonstration."""
     limit: int | None = None
-    """Most states, spread over the demonstrations; None: all."""
+    """Maximum number of states, spread over the demonstrations; None: all."""
     per_part: int = 32
-    """States that are labelled and written at once."""
+    """States per file."""
 
     def validate(self) -> None:
         """Raise TrainingError or UnknownName for settings that give no labels."""
@@ -67,35 +67,35 @@ class LabelSettings:
             raise TrainingError(f"a pair needs at least 2 candidates, got {self.candidates}", option="--candidates")
 
     def needs_world_model(self) -> bool:
-        """Whether any reward looks at a goal."""
+        """Whether any reward compares with a goal."""
         return any(REWARDS[name].goal for name in self.rewards)
 
 
 @dataclass(frozen=True, slots=True)
 class LabelState:
-    """One state to be labelled."""
+    """One state to label."""
 
     demonstration: Demonstration
     image: int
     """Index among the demonstration's images."""
     step: int
     chunk: Array
-    """[N, A] float32 what the expert did, normalised as the policy's actions are."""
+    """[N, A] float32 the demonstrated chunk, normalised like the policy's actions."""
 
 
 @dataclass(frozen=True)
 class WorldModelScorer:
-    """A world model and what it needs to judge."""
+    """A world model with the latents and bounds that scoring needs."""
 
     world_model: WorldModel
     latents: Latents
     stats: Mapping[str, NormStats]
-    """Suite -> how the world model's actions are normalised."""
+    """Suite -> bounds of the world model's actions."""
 
 
 @dataclass(frozen=True)
 class Labeller:
-    """Everything that labels are made with."""
+    """Samples, scores and pairs candidates."""
 
     settings: LabelSettings
     sampler: Sampler
@@ -106,18 +106,18 @@ class Labeller:
         self.settings.validate()
         if self.settings.needs_world_model() and self.scorer is None:
             raise TrainingError(
-                "rewards with a goal need a world model: add --world-model DIR, or ask for --reward gta alone. "
-                "To make one: nora-bench train world-model --data DIR --out DIR"
+                "rewards with a goal need a world model. Add --world-model DIR, or use --reward gta alone. "
+                "To train one: nora-bench train world-model --data DIR --out DIR"
             )
 
     def states(self, demonstrations: Sequence[Demonstration]) -> list[LabelState]:
-        """The states to be labelled, in order: those with an image from which an unspoilt, whole chunk follows."""
-        found = [state for d in demonstrations for state in self._states_of(d)]
-        if not found:
-            raise DataError("no state to label: every chunk touches a push, or there are no demonstrations")
-        limit = self.settings.limit or len(found)
-        chosen = np.unique(np.linspace(0, len(found) - 1, min(limit, len(found))).round().astype(int))
-        return [found[index] for index in chosen]
+        """The states to label, in order: those with an image that is followed by a complete chunk without pushes."""
+        states = [state for d in demonstrations for state in self._states_of(d)]
+        if not states:
+            raise DataError("no state to label: no demonstrations, or every chunk overlaps a push")
+        limit = self.settings.limit or len(states)
+        chosen = np.unique(np.linspace(0, len(states) - 1, min(limit, len(states))).round().astype(int))
+        return [states[index] for index in chosen]
 
     def _states_of(self, demonstration: Demonstration) -> Iterator[LabelState]:
         steps = self.images.steps(demonstration)
@@ -129,7 +129,7 @@ class Labeller:
             yield LabelState(demonstration, steps.index(step), step, cuts.actions[row].astype(np.float32))
 
     def label(self, states: Sequence[LabelState]) -> Part:
-        """Candidates, scores and pairs of some states."""
+        """Candidates, scores and pairs of a batch of states."""
         images = np.stack([np.asarray(self.images.get(s.demonstration)[s.image]) for s in states])
         draws = [generator_of(self.settings.seed, s.demonstration.key, s.step) for s in states]
         texts = [s.demonstration.instruction for s in states]
@@ -149,7 +149,7 @@ class Labeller:
         )
 
     def _score(self, state: LabelState, candidates: Array) -> dict[str, tuple[Array, Array, Array]]:
-        """Reward's name -> (total, goal, action), each [C] float32."""
+        """Reward -> (total, goal, action), each [C] float32."""
         import torch
 
         from .rewards import score
@@ -160,13 +160,13 @@ class Labeller:
         for name in self.settings.rewards:
             reward = REWARDS[name]
             if reward.goal and reward.unused_actions not in predicted:
-                predicted[reward.unused_actions] = self._imagined(state, candidates, reward.unused_actions)
+                predicted[reward.unused_actions] = self._predicted_latents(state, candidates, reward.unused_actions)
             goal = self._goal(state, reward) if reward.goal else None
             scores = score(reward, chunks, best, predicted.get(reward.unused_actions), goal)
             rows[name] = tuple(values.numpy().astype(np.float32) for values in (scores.total, scores.goal, scores.action))
         return rows
 
-    def _imagined(self, state: LabelState, candidates: Array, unused: int) -> Tensor:
+    def _predicted_latents(self, state: LabelState, candidates: Array, unused: int) -> Tensor:
         import torch
 
         from .rewards import imagine
@@ -188,7 +188,7 @@ class Labeller:
 
     def _scorer(self) -> WorldModelScorer:
         if self.scorer is None:
-            raise TrainingError("a reward with a goal needs a world model")
+            raise TrainingError("rewards with a goal need a world model. Add --world-model DIR")
         return self.scorer
 
 
@@ -199,14 +199,14 @@ def label_all(
     about: Mapping[str, Any],
     report: Callable[[int], None] = lambda states: None,
 ) -> int:
-    """Label what the folder lacks; the number of states in it afterwards. Raises TrainingError where another process does.
+    """Label the states missing in the folder; the number of states in it. Raises TrainingError if another process writes it.
 
     Args:
-        labeller: what labels are made with.
-        demonstrations: whose states are labelled.
-        folder: for the labels; goes on where it was stopped.
-        about: facts that decide the labels beside the settings (policy, world model); another set of them is refused.
-        report: called with the states of each part that is done.
+        labeller: samples and scores.
+        demonstrations: source of the states.
+        folder: folder of the labels; an interrupted run resumes.
+        about: facts that decide the labels besides the settings (policy, world model); they must match those in the folder.
+        report: called with the number of states of each finished file.
     """
     states = labeller.states(demonstrations)
     with locked_folder(folder):
@@ -241,30 +241,30 @@ def _described(state: LabelState) -> dict[str, Any]:
 def open_labeller(
     settings: LabelSettings,
     policy: str,
-    shown: Callable[[int], ImageSource],
+    policy_images: Callable[[int], ImageSource],
     world_model: Path | None,
-    watched: Callable[[int], ImageSource],
+    frames: Callable[[int], ImageSource],
     latents: Path,
 ) -> tuple[Labeller, dict[str, Any]]:
-    """A labeller, and the facts that decide its labels beside the settings.
+    """A labeller, and the facts that decide its labels besides the settings.
 
     Args:
-        settings: what is asked.
-        policy: checkpoint that answers.
-        shown: size -> where the policy's images come from.
-        world_model: folder of a world model; None where no reward looks at a goal.
-        watched: size -> where the world model's frames come from, one of every step.
-        latents: folder that keeps what the encoder made of them.
+        settings: settings of the labels.
+        policy: checkpoint to sample.
+        policy_images: size -> source of the policy's images.
+        world_model: folder of a world model; None if no reward needs one.
+        frames: size -> source of the world model's frames, one for every step.
+        latents: cache of encoded frames.
     """
     sampler = open_sampler(policy, settings.head, temperature=settings.temperature)
-    scorer = _scorer(world_model, watched, latents) if world_model and settings.needs_world_model() else None
+    scorer = _scorer(world_model, frames, latents) if world_model and settings.needs_world_model() else None
     about = {"policy": policy, "policy_sha256": sampler.digest, **sampler.facts()}
     if world_model and scorer:
         about |= {"world_model": str(world_model), "world_model_sha256": digest([world_model / checkpoint.WEIGHTS])}
-    return Labeller(settings, sampler, shown(sampler.model.config.image_size), scorer), about
+    return Labeller(settings, sampler, policy_images(sampler.model.config.image_size), scorer), about
 
 
-def _scorer(folder: Path, watched: Callable[[int], ImageSource], latents: Path) -> WorldModelScorer:
+def _scorer(folder: Path, frames: Callable[[int], ImageSource], latents: Path) -> WorldModelScorer:
     world_model = checkpoint.load(folder)
-    found = Latents(latents, world_model, watched(world_model.config.image_size))
+    found = Latents(latents, world_model, frames(world_model.config.image_size))
     return WorldModelScorer(world_model, found, action_bounds(checkpoint.settings(folder)["norm_stats"]))

@@ -35,45 +35,47 @@ def pair(totals_C: Array, margin: float) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class PairExamples:
-    """The pairs of one reward as examples for the training loop."""
+    """The pairs of one reward as training examples."""
 
     part: Part
     rows: Array
-    """[pairs] the states that make one."""
-    winners: Array
+    """[pairs] index of each pair's state."""
+    chosen: Array
     """[pairs, N, A]"""
-    losers: Array
+    rejected: Array
     batcher: Batcher
     fast: FastTokenizer | None = None
-    """Where the token head is trained: what makes tokens of chunks."""
+    """Action tokenizer for the token head; None for the flow head."""
 
     @classmethod
     def of(cls, part: Part, reward: str, batcher: Batcher, fast: FastTokenizer | None = None) -> PairExamples:
-        """The pairs of a reward. Raises TrainingError where it has none, or one whose winner is no better than its loser."""
+        """The pairs of a reward. Raises TrainingError for no pairs, or a chosen chunk without the higher reward."""
         if reward not in part.pairs:
             raise TrainingError(f"the labels have no reward {reward!r}, only {', '.join(sorted(part.pairs))}")
-        chosen = part.pairs[reward]
-        rows = np.flatnonzero((chosen != NO_PAIR).all(axis=1))
-        winner, loser = chosen[rows].T
+        pairs = part.pairs[reward]
+        rows = np.flatnonzero((pairs != NO_PAIR).all(axis=1))
+        winner, loser = pairs[rows].T
         better = part.total[reward][rows, winner] > part.total[reward][rows, loser]
         if not better.all():
-            raise TrainingError(f"{(~better).sum()} pairs of {reward} have a winner that is no better than its loser")
+            raise TrainingError(
+                f"{(~better).sum()} pairs of {reward} have a chosen chunk that scores no higher than the rejected one"
+            )
         if not len(rows):
-            raise TrainingError(f"no state makes a pair under {reward}: all rewards are equal or closer than the margin")
+            raise TrainingError(f"no pairs under {reward}: all rewards are equal or closer than the margin")
         return cls(part, rows, part.candidates[rows, winner], part.candidates[rows, loser], batcher, fast)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def batch(self, indices: Array) -> Any:
-        """`FlowPairs`, or `TokenPairs` where there is a tokenizer."""
+        """`FlowPairs`, or `TokenPairs` with an action tokenizer."""
         import torch
 
         from .objective import FlowPairs, TokenPairs
 
         rows = self.rows[indices]
         images, texts = self.part.images[rows], [self.part.states[row]["instruction"] for row in rows]
-        chunks = np.concatenate([self.winners[indices], self.losers[indices]])
+        chunks = np.concatenate([self.chosen[indices], self.rejected[indices]])
         if self.fast is None:
             return FlowPairs(self.batcher.shown(images, texts), torch.from_numpy(chunks))
         labelled = self.fast.label(chunks)
@@ -84,7 +86,7 @@ class PairExamples:
 
 SETTINGS = "labels.json"
 NO_PAIR = -1
-"""Winner and loser of a state that makes no pair."""
+"""Index of chosen and rejected for a state without a pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +112,13 @@ class Part:
 
 
 def start_labels(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Make the folder, or go on in it. Raises TrainingError where it holds labels that were asked for otherwise."""
+    """Create the folder or resume in it. Raises TrainingError if it contains labels with other settings."""
     path = folder / SETTINGS
     text = json.dumps(settings, indent=1, sort_keys=True) + "\n"
     if path.is_file() and path.read_text(encoding="utf-8") != text:
         found = json.loads(path.read_text(encoding="utf-8"))
-        others = sorted(key for key in {*found, *settings} if found.get(key) != settings.get(key))
-        raise TrainingError(f"{folder} holds labels with another {', '.join(others)}; give another --out")
+        changed = sorted(key for key in {*found, *settings} if found.get(key) != settings.get(key))
+        raise TrainingError(f"{folder} contains labels with another {', '.join(changed)}. Give another --out", option="--out")
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 
@@ -142,21 +144,23 @@ def write_part(folder: Path, index: int, part: Part) -> None:
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """What the labels were asked for. Raises TrainingError naming the command that makes some."""
+    """Settings of the labels. Raises TrainingError naming the command that makes them."""
     path = folder / SETTINGS
     if not path.is_file():
-        raise TrainingError(f"{folder} holds no labels. Type: nora-bench label --policy CHECKPOINT --data DIR --out {folder}")
+        raise TrainingError(
+            f"{folder} contains no labels. Type: nora-bench label-preferences --policy CHECKPOINT --data DIR --out {folder}"
+        )
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def read(folder: Path) -> Part:
-    """All parts as one. Raises TrainingError where there is none."""
+    """All parts, concatenated. Raises TrainingError if there are none."""
     from safetensors.numpy import load_file
 
     read_settings(folder)
     paths = sorted(folder.glob("part-*.safetensors"))
     if not paths:
-        raise TrainingError(f"{folder} holds no labelled state yet; run the same `nora-bench label` to its end")
+        raise TrainingError(f"{folder} contains no labelled states yet. Finish the same `nora-bench label-preferences`")
     parts = [load_file(path) for path in paths]
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     lines = [line for path in paths for line in path.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()]

@@ -1,4 +1,4 @@
-"""How good is a chunk: rewards of the papers' preference data, Eq. (6) to (8) of NORA-1.5 (arXiv:2511.14659).
+"""Rewards of action chunks: the papers' preference data, Eq. (6) to (8) of NORA-1.5 (arXiv:2511.14659).
 
 Shapes: C candidate chunks for one state, N actions of a chunk, A action size, K latent tokens per frame, E latent width.
 The norms of the paper are sums; means are used here, as in the released code, because sums over 360,448 latent numbers and
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """Which terms count, and how they are computed. The defaults are the paper's Eq. (8) with the last frame as goal."""
+    """Terms and weights of a reward. The defaults are the paper's Eq. (8) with the last frame as goal."""
 
     goal: Literal["endgoal", "subgoal", ""] = "endgoal"
-    """Frame that the world model's prediction is compared to: the episode's last, the one after the chunk, or none."""
+    """Frame to compare the world model's prediction with: the episode's last, the one after the chunk, or none."""
     goal_weight: float = 1.0
     action_weight: float = 0.5
-    """Of the distance to the demonstrated chunk."""
+    """Weight of the distance to the demonstrated chunk."""
     goal_offset: int = 0
-    """Frames before the episode's last one that the end goal is taken from."""
+    """Distance of the end goal from the episode's last frame, in frames."""
     unused_actions: int = 0
-    """Actions at the chunk's end that the world model is not asked about."""
+    """Actions at the chunk's end that the world model does not predict."""
 
     def frame(self, start: int, chunk: int, last: int) -> int:
         """Index of the goal's frame for a chunk that begins at frame `start` of an episode whose last frame is `last`."""
@@ -57,12 +57,12 @@ def named(name: str, **changes: float) -> Reward:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What each candidate got; larger is better."""
+    """Scores of the candidates; larger is better."""
 
     total: Tensor
     """[C]"""
     goal: Tensor
-    """[C] minus the distance to the goal's latents; zeros where the goal does not count."""
+    """[C] minus the distance to the goal's latents; zeros without a goal term."""
     action: Tensor
     """[C] minus the distance to the demonstrated chunk."""
 
@@ -87,10 +87,10 @@ def score(
     """Eq. (8) for the candidates of one state.
 
     Args:
-        reward: what counts.
+        reward: terms and weights.
         candidates_CNA, demonstrated_NA: normalised alike.
-        predicted_CKE, goal_KE: needed where the goal counts; what the world model expects to see after each candidate
-            (`imagine`), and the normalised latents of the goal's frame.
+        predicted_CKE, goal_KE: needed for a goal term: predicted latents after each candidate (`imagine`), and the normalised
+            latents of the goal's frame.
     """
     action = action_reward(candidates_CNA, demonstrated_NA)
     if not reward.goal:
@@ -102,7 +102,7 @@ def score(
 
 
 def imagine(world: WorldModel, current_KE: Tensor, candidates_CNA: Tensor, unused: int = 0) -> Tensor:
-    """[C, K, E] what the world model expects to see after each candidate, its last `unused` actions left out."""
+    """[C, K, E] latents that the world model predicts after each candidate, without its last `unused` actions."""
     import torch
 
     with torch.no_grad():

@@ -1,7 +1,7 @@
-"""The full-size plan: stages, data and GPU hours, computed from stated operations, because no throughput was measured.
+"""Compute estimate of the full size: stages, data and GPU hours from operation counts, because no throughput was measured.
 
-Operations of one pass: 2 per parameter and token forwards, 4 backwards; attention over at most 300 tokens adds a few per cent
-and is left out. Hours: operations / (peak x utilisation).
+Operations of one pass: 2 per parameter and token forward, 4 backward; attention over at most 300 tokens adds a few per cent
+and is omitted. Hours: operations / (peak x utilisation).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from ..preference.stage import DpoRecipe
 from ..world_model.stage import WorldModelRecipe
 
 PEAK, UTILISATION = 989e12, 0.4
-"""bfloat16 operations per second of an H100 SXM (dense, data sheet), and the share of them that is assumed to be reached."""
+"""bfloat16 operations per second of an H100 SXM (dense, data sheet), and the assumed utilisation."""
 DEVICES = 8
 TEXT, VISION, EXPERT, VIDEO, PREDICTOR = 3.090e9, 0.669e9, 0.228e9, 1.012e9, 0.305e9
 """Parameters (docs/guide/nora.md, docs/guide/preference.md)."""
 PROMPT, PATCHES, CHUNK, ANSWER = 97, 256, 5, 15
-"""Tokens of a prompt with image, patches of an image, actions of a chunk, tokens of its answer (FAST, about 13, and two)."""
+"""Tokens of a prompt with image, patches of an image, actions of a chunk, tokens of a chunk (FAST, about 13, and two)."""
 FRAME = 258
 """Tokens of a frame in the world model's predictor."""
 FRAMES = 270_000
@@ -35,7 +35,7 @@ class PaperStage:
     data: str
     operations: float
     published: str = ""
-    """What the papers say it took."""
+    """Cost stated by the papers."""
 
     @property
     def hours(self) -> float:
@@ -49,14 +49,14 @@ def forward(tokens: int = PROMPT) -> float:
 
 
 def stages() -> Iterator[PaperStage]:
-    """The stages with what they cost."""
+    """The stages with their cost."""
     sft = _loop("sft")
     examples = sft.steps * sft.examples_per_update * DEVICES
     each = 3 * (forward(PROMPT + ANSWER) + 2 * EXPERT * CHUNK)
     data = f"{examples:,} examples, {sft.steps:,} updates of {examples // sft.steps}"
     yield PaperStage("train sft", data, examples * each, "about 960 H100 hours in all")
     yield _world()
-    yield PaperStage("label", f"{FRAMES:,} states, {CANDIDATES} answers each", FRAMES * _label())
+    yield PaperStage("label-preferences", f"{FRAMES:,} states, {CANDIDATES} chunks each", FRAMES * _label())
     dpo = build(recipe_text("paper", "dpo")[0], "paper", DpoRecipe).loop
     pairs = dpo.steps * dpo.batch_size * DEVICES
     terms = 3 * (forward() + 4 * EXPERT * CHUNK) + forward() + 4 * EXPERT * CHUNK
@@ -79,10 +79,10 @@ def _world() -> PaperStage:
 
 
 def _label() -> float:
-    """Operations of one state: one prefix, every candidate sampled, every candidate's frames imagined one after the other."""
+    """Operations per state: one prefix, sampling of every candidate, and prediction of its frames one after the other."""
     sampling = CANDIDATES * EULER * 2 * EXPERT * CHUNK
-    imagining = CANDIDATES * 2 * PREDICTOR * FRAME * sum(range(1, CHUNK + 1))
-    return forward() + sampling + imagining
+    predicting_frames = CANDIDATES * 2 * PREDICTOR * FRAME * sum(range(1, CHUNK + 1))
+    return forward() + sampling + predicting_frames
 
 
 def lines() -> Iterator[str]:
@@ -94,7 +94,7 @@ def lines() -> Iterator[str]:
     yield "tokenizer          the released FAST+; nothing to compute"
     for stage in stages():
         total += stage.hours
-        said = f" (the paper says {stage.published})" if stage.published else ""
-        yield f"{stage.name:<18} {stage.hours:>8.1f} GPU h computed{said}; {stage.data}"
+        published = f" (the paper states {stage.published})" if stage.published else ""
+        yield f"{stage.name:<18} {stage.hours:>8.1f} GPU h computed{published}; {stage.data}"
     yield "run                2000 LIBERO episodes per policy; see `nora-bench run --dry-run`"
     yield f"together           {total:>8.1f} GPU h computed, one reward; {total / DEVICES:.0f} h on {DEVICES} devices"

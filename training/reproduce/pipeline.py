@@ -1,24 +1,22 @@
-"""A reproduction as a list of stages: commands of ours, one after the other, each done once.
+"""A reproduction as a list of stages: `nora-bench` commands that run in order, each once.
 
-What a stage is asked to do is its command line, so every stage can be typed by hand; and since each command goes on where it
-was stopped, so does the whole.
+Every stage is a command line that can also be typed manually; each command resumes, so the pipeline does.
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..engine.config import TrainingError
+from ..evaluation import PROGRAM
 
-PROGRAM = (sys.executable, "-c", "from nora_bench.harness.cli import main; main()")
 DONE = "stages"
-"""Folder of a reproduction that says which stages are done."""
+"""Folder of a reproduction that records finished stages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,37 +25,39 @@ class PipelineStage:
 
     name: str
     command: tuple[str, ...]
-    """What follows `nora-bench`."""
+    """Arguments of `nora-bench`."""
     seconds: float
     """Rough time on one core."""
 
     @property
-    def playing(self) -> Path | None:
-        """The run's folder where the stage plays episodes."""
+    def run_folder(self) -> Path | None:
+        """Folder of the run, for a stage that runs episodes."""
         return Path(self.command[self.command.index("--out") + 1]) if self.command[0] == "run" else None
 
     def line(self) -> str:
-        """The command as one would type it."""
+        """The command as typed in a shell."""
         return " ".join(("nora-bench", *self.command))
 
 
 def minutes(seconds: float) -> str:
-    """A rough time in words."""
+    """A rough time, human-readable."""
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def is_done(out: Path, stage: PipelineStage) -> bool:
-    """Whether a stage has ended. Raises TrainingError where one of that name did something else."""
+    """Whether a stage is finished. Raises TrainingError if a finished stage of that name has another command."""
     path = out / DONE / f"{stage.name}.json"
     if not path.is_file():
         return False
-    if _meant(json.loads(path.read_text(encoding="utf-8"))["command"]) != _meant(stage.command):
-        raise TrainingError(f"{out} holds another reproduction: its stage {stage.name} differs. Give another --out")
+    if _essential(json.loads(path.read_text(encoding="utf-8"))["command"]) != _essential(stage.command):
+        raise TrainingError(
+            f"{out} contains another reproduction: its stage {stage.name} differs. Give another --out", option="--out"
+        )
     return True
 
 
-def _meant(command: Sequence[str]) -> list[str]:
-    """What decides a stage's result: everything but the number of processes."""
+def _essential(command: Sequence[str]) -> list[str]:
+    """The arguments that decide a stage's result: all but the number of processes."""
     words = [*command]
     if "--workers" in words:
         at = words.index("--workers")
@@ -65,24 +65,24 @@ def _meant(command: Sequence[str]) -> list[str]:
     return words
 
 
-def run_all(stages: Sequence[PipelineStage], out: Path, say: Callable[[str], None]) -> None:
-    """Run what is not done; every stage says what it costs before it starts. Raises TrainingError where one fails."""
+def run_all(stages: Sequence[PipelineStage], out: Path, log: Callable[[str], None]) -> None:
+    """Run unfinished stages, logging the cost of each before it starts. Raises TrainingError if one fails."""
     for number, stage in enumerate(stages, 1):
         head = f"stage {number} of {len(stages)}, {stage.name}"
         if is_done(out, stage):
-            say(f"{head}: done")
+            log(f"{head}: done")
             continue
-        say(f"{head}: about {minutes(stage.seconds)} on one core\n  {stage.line()}")
+        log(f"{head}: about {minutes(stage.seconds)} on one core\n  {stage.line()}")
         _run(stage, out)
 
 
 def _run(stage: PipelineStage, out: Path) -> None:
     started = time.monotonic()
-    resuming = ("--resume",) if stage.playing and (stage.playing / "run.json").is_file() else ()
+    resuming = ("--resume",) if stage.run_folder and (stage.run_folder / "run.json").is_file() else ()
     ended = subprocess.run([*PROGRAM, *stage.command, *resuming], check=False).returncode
-    accepted = (0, 1) if stage.playing else (0,)  # 1: some episodes ended in errors; they are in the run's records
+    accepted = (0, 1) if stage.run_folder else (0,)  # 1: some episodes ended in errors, which the run records
     if ended not in accepted:
-        raise TrainingError(f"stage {stage.name} ended with code {ended}; the same command goes on with it:\n  {stage.line()}")
+        raise TrainingError(f"stage {stage.name} ended with code {ended}. The same command resumes it:\n  {stage.line()}")
     path = out / DONE / f"{stage.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     facts = {"command": stage.command, "seconds": round(time.monotonic() - started, 1)}

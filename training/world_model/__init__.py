@@ -1,1 +1,1 @@
-"""Action-conditioned prediction of what an image will look like, in the latent space of a frozen encoder."""
+"""World model: action-conditioned prediction in the latent space of a frozen encoder."""

@@ -1,4 +1,4 @@
-"""A world model's folder: `config.json` and `model.safetensors`, under our names or those of the published weights."""
+"""A world model's folder: `config.json` and `model.safetensors`, under nora-bench's names or those of the published weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PUBLISHED = (
     (r"^(encoder\.layer\.\d+)\.attn\.", r"\1.attention."),
     (r"^encoder\.norm\.", "encoder.layernorm."),
 )
-"""What the published weights call the encoder's parts -> what `transformers` does."""
+"""Names of the encoder's parts in the published weights -> names in `transformers`."""
 UNUSED = ("predictor.extrinsics_encoder.",)
 """Published layers that no prediction uses."""
 
@@ -44,7 +44,7 @@ def save(model: WorldModel, folder: Path, about: Mapping[str, Any]) -> Path:
 
 
 def settings(folder: Path) -> dict[str, Any]:
-    """What `config.json` says, `world_model` and what `save` was told. Raises CheckpointError."""
+    """Contents of `config.json`: `world_model` and the facts of `save`. Raises CheckpointError."""
     try:
         found = read_object(folder / CONFIG)
         WorldModelConfig.from_json(found["world_model"])
@@ -56,7 +56,7 @@ def settings(folder: Path) -> dict[str, Any]:
 
 
 def load(folder: Path, device: str = "cpu") -> WorldModel:
-    """The model in a folder, in float32. Raises CheckpointError naming what does not fit."""
+    """The model in a folder, in float32. Raises CheckpointError naming mismatched tensors."""
     import torch
 
     from .model import WorldModel
@@ -76,7 +76,7 @@ def load(folder: Path, device: str = "cpu") -> WorldModel:
 
 
 def _tensors(file: Path) -> dict[str, Tensor]:
-    """What a .safetensors file holds. Raises CheckpointError."""
+    """Tensors of a .safetensors file. Raises CheckpointError."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -87,12 +87,12 @@ def _tensors(file: Path) -> dict[str, Tensor]:
 
 
 def load_weights(model: WorldModel, tensors: Mapping[str, Tensor]) -> None:
-    """Give the model these weights, whichever names they come under. Raises CheckpointError naming what does not fit."""
+    """Load weights under either set of names. Raises CheckpointError naming mismatched tensors."""
     model.load_state_dict({name: value.float() for name, value in _fitting(model, tensors).items()})
 
 
 def _fitting(model: WorldModel, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights under the model's names. Raises CheckpointError where they are not exactly the model's."""
+    """The weights under the model's names. Raises CheckpointError unless they match the model exactly."""
     state, wanted = canonical_keys(tensors), model.state_dict()
     missing, foreign = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
     shapes = [name for name in wanted.keys() & state.keys() if wanted[name].shape != state[name].shape]
@@ -103,13 +103,15 @@ def _fitting(model: WorldModel, tensors: Mapping[str, Tensor]) -> dict[str, Tens
 
 
 def start_from(model: WorldModel, path: Path) -> None:
-    """Give the model the weights of a .safetensors file or a folder of ours; where they are an encoder's alone, only those.
+    """Initialise the model from a .safetensors file or a world model's folder; an encoder's weights leave the predictor.
 
-    Raises CheckpointError for other files (which could run code), and where a tensor does not fit.
+    Raises CheckpointError for other files (which could run code) and mismatched tensors.
     """
     file = path / WEIGHTS if path.is_dir() else path
     if file.suffix != ".safetensors" or not file.is_file():
-        raise CheckpointError(f"{path} is no .safetensors file or folder of one; other formats can run code and are not read")
+        raise CheckpointError(
+            f"{path} is not a .safetensors file or a folder with one. Other formats can run code and are not read"
+        )
     tensors = _tensors(file)
     own = {} if any(name.startswith("predictor.predictor") for name in canonical_keys(tensors)) else model.predictor.state_dict()
     kept = {name: value for name, value in tensors.items() if not own or name.startswith("encoder.")}
@@ -117,7 +119,7 @@ def start_from(model: WorldModel, path: Path) -> None:
 
 
 def canonical_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same weights under the names of `WorldModel`: the encoder's fused projection split, unused layers left out."""
+    """The weights under the names of `WorldModel`: the encoder's fused projection split, unused layers omitted."""
     found: dict[str, Tensor] = {}
     for name, value in tensors.items():
         for pattern, instead in PUBLISHED:
@@ -131,10 +133,9 @@ def canonical_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def untrained(config: WorldModelConfig, seed: int) -> WorldModel:
-    """A model with weights drawn as V-JEPA 2's are at the start: normal 0.02, norms one, biases zero.
+    """A newly initialised model, like V-JEPA 2: normal 0.02, norms one, biases zero.
 
-    An encoder that nobody trained gets projections that keep the size of what passes, so that its latents tell images
-    apart.
+    An untrained encoder gets variance-preserving projections, so that its latents distinguish images.
     """
     import torch
 

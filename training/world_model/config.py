@@ -50,7 +50,7 @@ class WorldModelConfig:
     """Fields of `transformers.VJEPA2Config`."""
     predictor: PredictorConfig = field(default_factory=PredictorConfig)
     trained_encoder: bool = True
-    """False where the encoder's weights were drawn and never trained."""
+    """False for a randomly initialised, untrained encoder."""
 
     @property
     def image_size(self) -> int:
@@ -59,7 +59,7 @@ class WorldModelConfig:
 
     @property
     def layers(self) -> int:
-        """Of the encoder or the predictor, whichever has more."""
+        """Layers of the encoder or the predictor, whichever has more."""
         return max(self.encoder.get("num_hidden_layers", 0), self.predictor.layers)
 
     @property
@@ -83,7 +83,7 @@ class WorldModelConfig:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> WorldModelConfig:
-        """From what `to_json` gave. Raises ValueError for anything else."""
+        """Inverse of `to_json`. Raises ValueError for invalid values."""
         import msgspec
 
         try:
@@ -91,7 +91,7 @@ class WorldModelConfig:
         except msgspec.ValidationError as error:
             raise ValueError(str(error)) from None
         if not isinstance(found.encoder.get("num_hidden_layers", 0), int):
-            raise ValueError("num_hidden_layers is no whole number")
+            raise ValueError("num_hidden_layers is not an integer")
         return found
 
 

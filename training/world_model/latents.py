@@ -1,7 +1,6 @@
-"""Latents of demonstrations' frames, encoded once: the encoder is frozen, and the same frames come up in every epoch.
+"""Cache of encoded frames: the encoder is frozen, so each frame is encoded once.
 
-One `.npy` file per demonstration, float16, mapped into memory; a file appears whole or not at all. At the full size that is
-0.7 MB per frame.
+One `.npy` file per demonstration, float16, memory-mapped, written atomically. At the full size that is 0.7 MB per frame.
 """
 
 from __future__ import annotations
@@ -35,15 +34,15 @@ BATCH = 32
 
 
 class Latents:
-    """The latents of demonstrations under one encoder, in a folder; encodes what is missing."""
+    """Latents of demonstrations under one encoder, in a folder; missing ones are encoded on access."""
 
     def __init__(self, folder: Path, world: WorldModel, images: ImageSource) -> None:
-        """`images` must have one for every step; what is kept is kept apart by encoder, look and where images come from."""
+        """`images` must have one for every step; files are separate per encoder, image spec and image source."""
         self.folder, self.encoder = folder, encoder_digest(world)
         self.world, self.images = world, images
 
     def path(self, demonstration: Demonstration) -> Path:
-        """Where a demonstration's latents are, or will be."""
+        """File of a demonstration's latents."""
         images = self.images.path(demonstration) if isinstance(self.images, ImageCache) else Path("stored/")
         digest = hashlib.sha256(demonstration.key.encode() + demonstration.states.tobytes())
         if not demonstration.states.size:
@@ -59,11 +58,11 @@ class Latents:
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def missing(self, demonstrations: Iterable[Demonstration]) -> list[Demonstration]:
-        """Those that are not encoded yet."""
+        """Demonstrations without latents in the cache."""
         return [demonstration for demonstration in demonstrations if not self.path(demonstration).exists()]
 
     def encode_all(self, demonstrations: Iterable[Demonstration], report: Callable[[int], None] = lambda frames: None) -> None:
-        """Encode what is missing; `report` is called with the frames of each demonstration that is done."""
+        """Encode missing demonstrations; `report` is called with the number of frames of each."""
         for demonstration in self.missing(demonstrations):
             report(len(self.get(demonstration)))
 
@@ -71,8 +70,8 @@ class Latents:
         device = next(self.world.parameters()).device
         parts = []
         for start in range(0, len(images), BATCH):
-            shown = frames(np.asarray(images[start : start + BATCH]), self.world.config.image_size).to(device)
-            parts.append(self.world.encode(shown[:, None])[:, 0].half().cpu().numpy())
+            batch = frames(np.asarray(images[start : start + BATCH]), self.world.config.image_size).to(device)
+            parts.append(self.world.encode(batch[:, None])[:, 0].half().cpu().numpy())
         return np.concatenate(parts)
 
     def _keep(self, path: Path, latents: Array) -> None:
@@ -93,7 +92,7 @@ def encoder_digest(world: WorldModel) -> str:
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows of consecutive frames as examples for the training loop."""
+    """Windows of consecutive frames as training examples."""
 
     latents: Latents
     demonstrations: Sequence[Demonstration]

@@ -195,6 +195,32 @@ def test_a_run_with_other_settings_is_refused(tmp_path):
         train(Line(), Points(), replace(SETTINGS, learning_rate=0.2), tmp_path)
 
 
+FORMER = {
+    "learning_rate": "rate",
+    "batch_size": "batch",
+    "gradient_accumulation_steps": "accumulation",
+    "max_grad_norm": "clip",
+    "keep_last": "keep",
+    "schedule": "decay",
+    "decay_fraction": "tail",
+    "gradient_accumulation": "accumulation_form",
+    "schedule_stepping": "schedule_form",
+}
+
+
+def test_run_with_former_names_in_its_checkpoint_resumes(tmp_path):
+    train(Line(), Points(), SETTINGS, tmp_path)
+    path = checkpoints.folder_of(tmp_path, 30) / checkpoints.STATE / "progress.json"
+    progress = json.loads(path.read_text())
+    values = {**progress["settings"], "gradient_accumulation": "mended", "schedule_stepping": "mended"}
+    progress["settings"] = {FORMER.get(name, name): value for name, value in values.items()}
+    path.write_text(json.dumps(progress))
+    train(Line(), Points(), replace(SETTINGS, steps=40), tmp_path)
+    assert checkpoints.steps(tmp_path)[-1] == 40
+    with pytest.raises(TrainingError, match="another learning_rate"):
+        train(Line(), Points(), replace(SETTINGS, steps=40, learning_rate=0.2), tmp_path)
+
+
 def test_a_folder_that_another_process_trains_in_is_left_to_it(tmp_path):
     with locked_folder(tmp_path), pytest.raises(TrainingError, match="being written by another process"):
         train(Line(), Points(), SETTINGS, tmp_path)
