@@ -91,7 +91,7 @@ def choose_workers(wanted: int | str, suite: Suite, episodes: int) -> int:
 def estimate(plan: Plan, stage: Stage, policy: Policy, workers: int, max_steps: int | None, folder: Path) -> Estimate:
     """What a plan costs at most on this machine."""
     budgets = [max_steps or stage.steps(spec) for spec in plan.episodes]
-    limits = (stage.protocol.replan, getattr(policy, "execute", None))
+    limits = (stage.protocol.replan, getattr(policy, "n_action_steps", None))
     chunk = min(filter(None, limits), default=getattr(policy, "chunk", 1))
     decisions = [math.ceil(budget / chunk) for budget in budgets]
     steps = sum(budgets) + (stage.protocol.settle_steps + sum(stage.protocol.push.values())) * len(budgets)

@@ -60,7 +60,7 @@ def test_the_protocols_replan_interval_goes_first(tmp_path):
 
 def test_a_policy_that_executes_less_than_that_decides_more_often(tmp_path):
     policy = Zero(chunk=3)
-    policy.execute = 2
+    policy.n_action_steps = 2
     assert found(tmp_path, policy, tasks="0", episodes=1, protocol="toy/chunk-end", max_steps=12).decisions == 6
 
 

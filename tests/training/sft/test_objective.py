@@ -175,7 +175,7 @@ def test_a_checkpoint_is_a_policy(start, tmp_path):
     settings = LoopSettings(steps=2, batch=4, ema=0.9)
     folder = train(Sft(start, FLOW_ALONE), Once(batch()), settings, tmp_path)
     policy = NoraPolicy(str(folder))
-    assert policy.mode == "flow" and policy.chunk == 5 and policy.crop is False
+    assert policy.config.mode == "flow" and policy.chunk == 5 and policy.config.crop is False
     assert policy.tags == ()
     assert policy.statistics.of("libero_object").high.tolist() == [1.0] * 7
 
@@ -185,7 +185,7 @@ def test_a_token_head_that_was_never_trained_is_not_played(start, tmp_path, weig
     objective = Sft(start, replace(FLOW_ALONE, token_weight=weight))
     folder = train(objective, Once(batch()), LoopSettings(steps=1, batch=4), tmp_path)
     if weight:
-        assert NoraPolicy(str(folder), mode="fast").mode == "fast"
+        assert NoraPolicy(str(folder), mode="fast").config.mode == "fast"
     else:
         with pytest.raises(PolicyError, match="mode=flow"):
             NoraPolicy(str(folder), mode="fast")
