@@ -7,10 +7,27 @@ import types
 from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 PLAIN: dict[type, Callable[[str], Any]] = {str: str, int: int, float: float, Path: Path}
+
+
+F = TypeVar("F", bound=Callable[..., None])
+
+
+def takes(config: type) -> Callable[[F], F]:
+    """Decorator of `__init__(self, **options)`: its signature, and so `--policy-arg`, is the fields of a dataclass."""
+
+    def declare(init: F) -> F:
+        hints = get_type_hints(config)
+        fields = [field.replace(annotation=hints[name]) for name, field in inspect.signature(config).parameters.items()]
+        own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        init.__signature__ = inspect.Signature([own, *fields])  # type: ignore[attr-defined]
+        init.__annotations__ = hints
+        return init
+
+    return declare
 
 
 def convert(text: str, kind: Any) -> Any:

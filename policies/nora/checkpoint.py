@@ -79,7 +79,7 @@ class Checkpoint:
     @property
     def noise(self) -> float:
         """Scale of the noise that the flow starts from when it is played: 1 unless the configuration says otherwise."""
-        return noise_scale(_settings(self.folder).get("noise", 1.0), f"config.json of {self.name}")
+        return check_noise_scale(_settings(self.folder).get("noise", 1.0), f"config.json of {self.name}")
 
     @property
     def execute(self) -> int | None:
@@ -109,7 +109,7 @@ class Checkpoint:
         return model.eval().requires_grad_(False)
 
 
-def noise_scale(scale: Any, where: str) -> float:
+def check_noise_scale(scale: Any, where: str) -> float:
     """That number, where it can scale the flow's noise. Raises CheckpointError that says where it stands."""
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 <= scale <= MOST_NOISE:
         raise CheckpointError(f"noise must be a number from 0 to {MOST_NOISE:g}, not {scale!r} ({where}); 1 is as released")

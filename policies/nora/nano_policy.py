@@ -18,9 +18,9 @@ class BundledNano(NoraPolicy):
 
     def __init__(
         self,
-        execute: int | None = None,
-        steps: int = 10,
-        noise: float | None = None,
+        n_action_steps: int | None = None,
+        num_inference_steps: int = 10,
+        noise_scale: float | None = None,
         threads: int | None = 1,
         batch: int | None = None,
         device: str = "cpu",
@@ -30,8 +30,17 @@ class BundledNano(NoraPolicy):
 
         One thread, because more would wait for each other longer than a model of this size computes.
         """
-        options: dict[str, Any] = {"execute": execute, "steps": steps, "noise": noise, "threads": threads, "batch": batch}
-        super().__init__(str(BUNDLED), "flow", device=device, compile=compile, **options)
+        super().__init__(
+            str(BUNDLED),
+            "flow",
+            n_action_steps=n_action_steps,
+            num_inference_steps=num_inference_steps,
+            noise_scale=noise_scale,
+            threads=threads,
+            batch=batch,
+            device=device,
+            compile=compile,
+        )
 
     def setup(self, context: PolicyContext) -> None:
         """Load the weights. Raises PolicyError for a suite that it never saw: published statistics would not be its own."""
@@ -55,12 +64,12 @@ class UntrainedNano(NoraPolicy):
         mode: Literal["auto", "flow", "fast"] = "auto",
         image_size: int = 84,
         chunk: int = 5,
-        steps: int = 10,
+        num_inference_steps: int = 10,
         seed: int = 0,
         threads: int | None = 1,
         batch: int | None = None,
         constrained: bool = False,
-        on_bad: Literal["released", "hold", "repeat"] = "released",
+        on_invalid: Literal["released", "hold", "repeat"] = "released",
         device: str = "cpu",
     ) -> None:
         """`seed` draws the weights, `expert` decides between NORA and NORA-1.5, the others are those of `NoraPolicy`.
@@ -72,8 +81,16 @@ class UntrainedNano(NoraPolicy):
 
         self._folder = tempfile.TemporaryDirectory(prefix="nora-bench-nano-")
         write_nano(Path(self._folder.name), expert=expert, image_size=image_size, chunk=chunk, seed=seed)
-        settings: dict[str, Any] = {"mode": mode, "steps": steps, "batch": batch, "constrained": constrained, "on_bad": on_bad}
-        super().__init__(self._folder.name, device=device, threads=threads, **settings)
+        super().__init__(
+            self._folder.name,
+            mode,
+            num_inference_steps=num_inference_steps,
+            threads=threads,
+            batch=batch,
+            constrained=constrained,
+            on_invalid=on_invalid,
+            device=device,
+        )
 
     def fingerprint(self) -> Mapping[str, Any]:
         return {**super().fingerprint(), "checkpoint": "nano, untrained"}

@@ -1,4 +1,4 @@
-"""Many questions to one model: grouped into batches of one fixed shape, so that no answer depends on its neighbours."""
+"""Batched inference: inputs are grouped into batches of one fixed shape, so that no output depends on its neighbours."""
 
 from __future__ import annotations
 
@@ -25,30 +25,29 @@ LENGTH_STEP = 32
 
 @dataclass(frozen=True, slots=True)
 class ModelInputs:
-    """One decision, ready for the model."""
+    """Inputs of the model at one decision."""
 
     prompt: Sequence[int]
     """Token ids."""
     image: Array
     """[size, size, 3] uint8"""
     noise: Array | None
-    """float32. For the flow [steps, action size]; for tokens that are sampled [new tokens, tokens to choose from]; None: the
-    likeliest tokens."""
+    """float32. Flow: [chunk, action size]; sampled tokens: [new tokens, tokens to choose from]; None: the likeliest tokens."""
 
     @property
     def length(self) -> int:
-        """The prompt's length with padding: it depends on nothing but the prompt."""
+        """Tokens of the prompt with padding, a function of the prompt alone."""
         return -(-len(self.prompt) // LENGTH_STEP) * LENGTH_STEP
 
 
 @dataclass
 class Predictor:
-    """A model, and what turns its output into chunks."""
+    """A model and its decoders."""
 
     model: NoraModel
     ids: TokenIds
     rows: int
-    """Questions per batch; fewer are filled up with copies."""
+    """Inputs per batch; fewer are filled up with copies."""
     chunk: int
     steps: int
     new_tokens: int
@@ -59,28 +58,28 @@ class Predictor:
     """Compiler of the fast path; see `Engine`."""
     _engines: dict[int, Engine] = field(default_factory=dict)
 
-    def answer(self, questions: Sequence[ModelInputs]) -> list[ModelOutput]:
-        """One answer per question, in order."""
-        answers: dict[int, ModelOutput] = {}
-        for length in sorted({question.length for question in questions}):
-            same = [index for index, question in enumerate(questions) if question.length == length]
+    def predict(self, inputs: Sequence[ModelInputs]) -> list[ModelOutput]:
+        """One output per input, in order."""
+        outputs: dict[int, ModelOutput] = {}
+        for length in sorted({row.length for row in inputs}):
+            same = [index for index, row in enumerate(inputs) if row.length == length]
             for start in range(0, len(same), self.rows):
                 batch = same[start : start + self.rows]
-                answers.update(zip(batch, self._batch(length, [questions[index] for index in batch]), strict=True))
-        return [answers[index] for index in range(len(questions))]
+                outputs.update(zip(batch, self._batch(length, [inputs[index] for index in batch]), strict=True))
+        return [outputs[index] for index in range(len(inputs))]
 
-    def _batch(self, length: int, questions: list[ModelInputs]) -> list[ModelOutput]:
+    def _batch(self, length: int, inputs: list[ModelInputs]) -> list[ModelOutput]:
         import torch
 
-        filled = questions + [questions[0]] * (self.rows - len(questions))
-        engine, inputs = self._engine(length), self._inputs(length, filled)
-        drawn = [question.noise for question in filled if question.noise is not None]
-        noise = torch.from_numpy(np.stack(drawn)).to(engine.device) if drawn else None
+        filled = inputs + [inputs[0]] * (self.rows - len(inputs))
+        engine, batch = self._engine(length), self._collate(length, filled)
+        noises = [row.noise for row in filled if row.noise is not None]
+        noise = torch.from_numpy(np.stack(noises)).to(engine.device) if noises else None
         if self.fast is None:
             assert noise is not None
-            chunks = engine.sample(inputs, noise).cpu().numpy()
-            return [read_flow(chunk) for chunk in chunks[: len(questions)]]
-        tokens = engine.generate(inputs, noise)[: len(questions)].tolist()
+            chunks = engine.sample(batch, noise).cpu().numpy()
+            return [read_flow(chunk) for chunk in chunks[: len(inputs)]]
+        tokens = engine.generate(batch, noise)[: len(inputs)].tolist()
         return read_tokens(tokens, self.ids, self.fast, self.chunk, self.model.config.action_size)
 
     def _engine(self, length: int) -> Engine:
@@ -91,13 +90,13 @@ class Predictor:
             self._engines[length] = Engine(self.model, shape, self.ids.image, self.greedy, self.backend)
         return self._engines[length]
 
-    def _inputs(self, length: int, questions: list[ModelInputs]) -> Inputs:
+    def _collate(self, length: int, inputs: list[ModelInputs]) -> Inputs:
         import torch
 
         from .model.engine import Inputs
 
         config, device = self.model.config, self._engine(length).device
-        prompts = collate_prompts([question.prompt for question in questions], self.ids, config, length=length)
-        pixels = patches(np.stack([question.image for question in questions]), config.patch, config.merge)
+        prompts = collate_prompts([row.prompt for row in inputs], self.ids, config, length=length)
+        pixels = patches(np.stack([row.image for row in inputs]), config.patch, config.merge)
         arrays = (prompts.ids, prompts.lengths, prompts.positions, pixels)
         return Inputs(*(torch.from_numpy(array).to(device) for array in arrays))

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ...policies.nora.checkpoint import Checkpoint, execute_problem, noise_scale, open_checkpoint, read_json
+from ...policies.nora.checkpoint import Checkpoint, check_noise_scale, execute_problem, open_checkpoint, read_json
 from ...policies.nora.weights import TIED
 from ..engine.config import TrainingError
 from .init import InitialModel
@@ -54,7 +54,7 @@ def publish(
         raise TrainingError(f"{problem}: --execute")
     told: dict[str, float] = {} if execute is None else {"execute": execute}
     if noise is not None:
-        told["noise"] = noise_scale(noise, "--noise")
+        told["noise"] = check_noise_scale(noise, "--noise")
     weights = _converted(found, dtype)
     out.mkdir(parents=True)
     save_file(weights, out / "model.safetensors", metadata={"format": "pt"})

@@ -115,13 +115,13 @@ class TokenSampler(Sampler):
 
         ids, shape = self.prompter.ids, (self.chunk, self.model.config.action_size)
         most, choices = most_tokens(*shape), ids.last_action - ids.first_action + 2
-        questions = [
+        inputs = [
             ModelInputs(self.prompter.prompt(text), image, np.float32(self.temperature) * gumbel)
             for image, text, draw in zip(images, instructions, draws, strict=True)
             for gumbel in draw.gumbel(size=(candidates, most, choices)).astype(np.float32)
         ]
-        answers = self._predictor.answer(questions)
-        chunks = [np.full(shape, np.nan) if answer.normalised is None else answer.normalised for answer in answers]
+        outputs = self._predictor.predict(inputs)
+        chunks = [np.full(shape, np.nan) if output.normalised is None else output.normalised for output in outputs]
         return np.stack(chunks).reshape(len(images), candidates, *shape).astype(np.float32)
 
     @cached_property

@@ -20,9 +20,9 @@ def answers(nano, look):
     def ask(mode, device, dtype):
         policy = NoraPolicy(str(nano), mode=mode, device=device, dtype=dtype, batch=4)
         policy.setup(PolicyContext(protocols.get("libero/openvla"), ("libero_object",), 7))
-        questions = [policy._question(look(task)) for task in range(4)]
-        alone = [policy.predictor.answer([question])[0] for question in questions]
-        return alone, policy.predictor.answer(questions[::-1])[::-1]
+        questions = [policy._inputs(look(task)) for task in range(4)]
+        alone = [policy.predictor.predict([question])[0] for question in questions]
+        return alone, policy.predictor.predict(questions[::-1])[::-1]
 
     return ask
 

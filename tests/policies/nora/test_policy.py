@@ -1,6 +1,6 @@
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from nora_bench.policies.base import PolicyContext
 from nora_bench.policies.checks import check_policy
 from nora_bench.policies.nora.decoding import ModelOutput
 from nora_bench.policies.nora.policy import NoraPolicy
+from nora_bench.policies.nora.policy_config import NoraPolicyConfig
 from nora_bench.policies.registry import PolicyRequestError, find as find_policy, load, parameters
 
 NAMES = ("nora", "nora-long", "nora-ac", "nora-1.5", "nora-1.5-fast", "nora-1.5-dpo", "nora-1.5-untrained")
@@ -39,12 +40,12 @@ def test_the_contract_of_policies_is_kept(nano, context, look, mode, batch):
 @pytest.mark.parametrize("mode", ["flow", "fast"])
 def test_a_batch_equals_single_calls_bit_for_bit_in_any_order_with_any_neighbours(started, look, mode):
     policy = started(mode=mode, batch=4, max_new_tokens=6)
-    questions = [policy._question(look(task)) for task in range(6)]
-    alone = [policy.predictor.answer([question])[0] for question in questions]
+    questions = [policy._inputs(look(task)) for task in range(6)]
+    alone = [policy.predictor.predict([question])[0] for question in questions]
     rng = np.random.default_rng(0)
     for _ in range(4):
         order = rng.permutation(6)[: rng.integers(2, 7)]
-        together = policy.predictor.answer([questions[index] for index in order])
+        together = policy.predictor.predict([questions[index] for index in order])
         assert all(same(answer, alone[index]) for answer, index in zip(together, order, strict=True))
 
 
@@ -54,12 +55,12 @@ def same(a: ModelOutput, b: ModelOutput) -> bool:
 
 def test_noise_comes_from_the_episodes_key_and_the_decision(started, look):
     policy = started()
-    first, again, later = (policy._question(look(0, decision)).noise for decision in (0, 0, 1))
+    first, again, later = (policy._inputs(look(0, decision)).noise for decision in (0, 0, 1))
     assert np.array_equal(first, again) and not np.array_equal(first, later)
 
 
 def test_without_noise_the_flow_has_one_answer(started, look):
-    policy, sampling = started(noise=0.0), started()
+    policy, sampling = started(noise_scale=0.0), started()
     seeds = [replace(look(0), spec=replace(look(0).spec, seed=seed)) for seed in (0, 1)]
     assert np.array_equal(*[policy.act([shown])[0].actions for shown in seeds])
     assert not np.array_equal(*[sampling.act([shown])[0].actions for shown in seeds])
@@ -75,9 +76,9 @@ def saying(checkpoint, folder, **settings):
 
 def test_a_checkpoint_says_how_much_noise_its_flow_starts_from(nano, tmp_path):
     folder = saying(nano, tmp_path / "calm", noise=0.5)
-    assert NoraPolicy(str(folder)).noise == 0.5
-    assert NoraPolicy(str(folder), noise=1.0).noise == 1.0
-    assert NoraPolicy(str(nano)).noise == 1.0
+    assert NoraPolicy(str(folder)).noise_scale == 0.5
+    assert NoraPolicy(str(folder), noise_scale=1.0).noise_scale == 1.0
+    assert NoraPolicy(str(nano)).noise_scale == 1.0
 
 
 @pytest.mark.parametrize("scale", [-1, 3, "much", True, None])
@@ -88,21 +89,21 @@ def test_a_checkpoints_noise_is_a_scale(nano, tmp_path, scale):
 
 
 def test_the_first_actions_of_an_answer_can_be_all_that_is_executed(started, look):
-    whole, first = (policy.act([look(0)])[0].actions for policy in (started(), started(execute=2)))
+    whole, first = (policy.act([look(0)])[0].actions for policy in (started(), started(n_action_steps=2)))
     assert np.array_equal(whole[:2], first)
 
 
 def test_a_checkpoint_says_how_much_of_an_answer_is_executed(nano, tmp_path):
     folder = saying(nano, tmp_path / "wary", execute=3)
-    assert NoraPolicy(str(folder)).execute == 3
-    assert NoraPolicy(str(folder), execute=1).execute == 1
-    assert NoraPolicy(str(nano)).execute == NoraPolicy(str(nano)).chunk
+    assert NoraPolicy(str(folder)).n_action_steps == 3
+    assert NoraPolicy(str(folder), n_action_steps=1).n_action_steps == 1
+    assert NoraPolicy(str(nano)).n_action_steps == NoraPolicy(str(nano)).chunk
 
 
 @pytest.mark.parametrize("execute", [0, 6])
 def test_more_actions_than_an_answer_has_cannot_be_executed(nano, execute):
     with pytest.raises(PolicyError, match="1 to 5 can be executed"):
-        NoraPolicy(str(nano), execute=execute)
+        NoraPolicy(str(nano), n_action_steps=execute)
 
 
 def test_global_generators_are_left_alone(started, look):
@@ -125,7 +126,7 @@ def test_nano_policies_by_name_answer_finite_chunks_and_say_that_they_are_untrai
 
 
 def test_bfloat16_answers_nearly_the_same(started, look):
-    wide, narrow = (started(dtype=dtype).predictor.answer([started()._question(look(0))])[0] for dtype in ("float32", "bfloat16"))
+    wide, narrow = (started(dtype=dtype).predictor.predict([started()._inputs(look(0))])[0] for dtype in ("float32", "bfloat16"))
     assert 0 < np.abs(wide.normalised - narrow.normalised).max() < 0.05
 
 
@@ -140,14 +141,14 @@ def test_an_instruction_decides_the_answer(started, look):
 def test_lower_case_is_an_option(started, look, lower_case, equal):
     policy, observation = started(lower_case=lower_case), look(0)
     loud = replace(observation, instruction=observation.instruction.upper())
-    assert (policy._question(loud).prompt == policy._question(observation).prompt) is equal
+    assert (policy._inputs(loud).prompt == policy._inputs(observation).prompt) is equal
 
 
 @pytest.mark.parametrize("crop", [True, False])
 def test_the_protocols_crop_is_followed_unless_switched_off(started, look, context, crop):
     without = {key: value for key, value in context.protocol.model_image.items() if key != "crop"}
     bare = PolicyContext(replace(context.protocol, model_image=without), context.suites, 7)
-    images = [started(where, crop=crop)._question(look(0)).image for where in (context, bare)]
+    images = [started(where, crop=crop)._inputs(look(0)).image for where in (context, bare)]
     assert np.array_equal(*images) is not crop
 
 
@@ -155,19 +156,19 @@ BAD = ModelOutput("malformed", None)
 GOOD = ModelOutput("ok", np.full((5, 7), 0.8))
 
 
-@pytest.mark.parametrize("on_bad", ["released", "hold", "repeat"])
-def test_a_bad_chunk_is_counted_whatever_is_done_about_it(started, look, on_bad):
-    assert started(on_bad=on_bad)._chunk_of(look(0), BAD).status == "malformed"
+@pytest.mark.parametrize("on_invalid", ["released", "hold", "repeat"])
+def test_a_bad_chunk_is_counted_whatever_is_done_about_it(started, look, on_invalid):
+    assert started(on_invalid=on_invalid)._chunk_of(look(0), BAD).status == "malformed"
 
 
 def test_released_zeros_drift(started, look):
-    actions = started(on_bad="released")._chunk_of(look(0), BAD).actions
+    actions = started(on_invalid="released")._chunk_of(look(0), BAD).actions
     low, high = -0.5383928418159485, 0.8464285731315613
     assert actions[:, 0] == pytest.approx([(low + high) / 2] * 5)
 
 
 def test_hold_stands_still_with_the_gripper_as_it_was(started, look):
-    policy = started(on_bad="hold")
+    policy = started(on_invalid="hold")
     good = policy._chunk_of(look(0), ModelOutput("ok", np.zeros((5, 7)))).actions
     held = policy._chunk_of(look(0, decision=1), BAD).actions
     assert not held[:, :6].any() and (held[:, 6] == good[-1, 6]).all() and good[-1, 6] == 1
@@ -175,23 +176,23 @@ def test_hold_stands_still_with_the_gripper_as_it_was(started, look):
 
 def test_what_is_held_lasts_no_longer_than_any_answer(started, look, context):
     longer = replace(context, protocol=replace(context.protocol, replan_steps=4))
-    for policy in (started(on_bad="hold", execute=2), started(longer, on_bad="hold", execute=2)):
+    for policy in (started(on_invalid="hold", n_action_steps=2), started(longer, on_invalid="hold", n_action_steps=2)):
         assert len(policy._chunk_of(look(0), BAD).actions) == 2
 
 
 def test_hold_without_a_past_keeps_the_gripper_of_settling(started, look, context):
-    assert started(on_bad="hold")._chunk_of(look(0), BAD).actions[0].tolist() == list(context.protocol.settle_action)
+    assert started(on_invalid="hold")._chunk_of(look(0), BAD).actions[0].tolist() == list(context.protocol.settle_action)
 
 
 def test_repeat_plays_the_last_good_chunk_of_the_same_episode(started, look):
-    policy = started(on_bad="repeat")
+    policy = started(on_invalid="repeat")
     good = policy._chunk_of(look(0), GOOD).actions
     assert np.array_equal(policy._chunk_of(look(0, decision=1), BAD).actions, good)
     assert not policy._chunk_of(look(1), BAD).actions[:, :6].any()
 
 
 def test_an_episode_that_starts_anew_has_no_past(started, look):
-    policy = started(on_bad="repeat")
+    policy = started(on_invalid="repeat")
     policy._chunk_of(look(0), GOOD)
     assert not policy._chunk_of(look(0), BAD).actions[:, :6].any()
 
@@ -234,7 +235,7 @@ def test_a_checkpoint_that_is_not_known_for_certain_must_be_given(name):
 
 def test_a_folder_is_a_policy(nano):
     policy = load(str(nano), {"mode": "fast"})
-    assert isinstance(policy, NoraPolicy) and policy.mode == "fast"
+    assert isinstance(policy, NoraPolicy) and policy.config.mode == "fast"
 
 
 def test_a_wrong_path_says_so():
@@ -242,12 +243,32 @@ def test_a_wrong_path_says_so():
         load("./nowhere", {})
 
 
-def test_what_changes_answers_is_in_the_fingerprint(started):
-    prints = [
-        started(**options).fingerprint() for options in ({}, {"steps": 4}, {"on_bad": "hold"}, {"mode": "fast"}, {"batch": 2})
-    ]
+def test_options_that_decide_actions_are_in_the_fingerprint(started):
+    options = ({}, {"num_inference_steps": 4}, {"on_invalid": "hold"}, {"mode": "fast"}, {"batch": 2})
+    prints = [started(**given).fingerprint() for given in options]
     assert len({str(sorted(fingerprint.items())) for fingerprint in prints}) == 5
     assert len({fingerprint["weights_sha256"] for fingerprint in prints}) == 1
+
+
+def test_records_keep_the_first_names_of_options(started):
+    policy = started(n_action_steps=2, num_inference_steps=4, noise_scale=0.5, on_invalid="hold", max_new_tokens=9)
+    recorded = policy.fingerprint()
+    assert {name: recorded[name] for name in ("execute", "steps", "noise", "on_bad", "new_tokens")} == {
+        "execute": 2,
+        "steps": 4,
+        "noise": 0.5,
+        "on_bad": "hold",
+        "new_tokens": 9,
+    }
+
+
+def test_policy_arguments_are_the_fields_of_the_configuration():
+    assert list(parameters(NoraPolicy)) == [field.name for field in fields(NoraPolicyConfig)]
+
+
+def test_unknown_argument_names_the_nearest(nano):
+    with pytest.raises(PolicyRequestError, match="num_inference_steps"):
+        load(str(nano), {"inference_steps": "4"})
 
 
 OWN = {"q01": [-0.01] * 6 + [0.0], "q99": [0.01] * 6 + [1.0], "mask": [True] * 6 + [False]}

@@ -50,7 +50,7 @@ def test_a_card_goes_with_it(checkpoint, tmp_path):
 
 def test_how_much_of_an_answer_is_executed_goes_with_it(checkpoint, tmp_path):
     out = publish(str(checkpoint), tmp_path / "handed", execute=2)
-    assert (NoraPolicy(str(out), mode="fast").chunk, NoraPolicy(str(out), mode="fast").execute) == (5, 2)
+    assert (NoraPolicy(str(out), mode="fast").chunk, NoraPolicy(str(out), mode="fast").n_action_steps) == (5, 2)
 
 
 def test_how_much_noise_the_flow_starts_from_goes_with_it(checkpoint, tmp_path):

@@ -176,7 +176,7 @@ def test_a_checkpoint_is_a_policy(start, tmp_path):
     settings = TrainConfig(steps=2, batch_size=4, ema=0.9)
     folder = train(SftObjective(start, FLOW_ALONE), Once(batch()), settings, tmp_path)
     policy = NoraPolicy(str(folder))
-    assert policy.mode == "flow" and policy.chunk == 5 and policy.crop is False
+    assert policy.config.mode == "flow" and policy.chunk == 5 and policy.config.crop is False
     assert policy.tags == ()
     assert policy.statistics.of("libero_object").high.tolist() == [1.0] * 7
 
@@ -186,7 +186,7 @@ def test_a_token_head_that_was_never_trained_is_not_played(start, tmp_path, weig
     objective = SftObjective(start, replace(FLOW_ALONE, token_weight=weight))
     folder = train(objective, Once(batch()), TrainConfig(steps=1, batch_size=4), tmp_path)
     if weight:
-        assert NoraPolicy(str(folder), mode="fast").mode == "fast"
+        assert NoraPolicy(str(folder), mode="fast").config.mode == "fast"
     else:
         with pytest.raises(PolicyError, match="mode=flow"):
             NoraPolicy(str(folder), mode="fast")

@@ -1,0 +1,116 @@
+"""Options of a NORA policy: what `--policy-arg` sets and what a record states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from ...envs.errors import PolicyError
+from .checkpoint import Checkpoint, check_noise_scale, execute_problem
+from .decoding import most_tokens
+
+RECORDED = {
+    "mode": "mode",
+    "chunk": "chunk",
+    "n_action_steps": "execute",
+    "num_inference_steps": "steps",
+    "noise_scale": "noise",
+    "max_new_tokens": "new_tokens",
+    "repetition_penalty": "repetition_penalty",
+    "constrained": "constrained",
+    "on_invalid": "on_bad",
+    "lower_case": "lower_case",
+    "crop": "crop",
+    "compile": "compile",
+}
+"""Option that decides actions -> its key in a record's fingerprint, which stays as it was first written."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoraPolicyConfig:
+    """Options as given; `resolved` fills in what a checkpoint decides."""
+
+    checkpoint: str
+    """Hub id, folder or single .safetensors file."""
+    mode: Literal["auto", "flow", "fast"] = "auto"
+    """`flow` samples the expert, `fast` generates action tokens; `auto`: the expert where there is one."""
+    chunk: int | None = None
+    """Actions per chunk; None: the checkpoint's."""
+    n_action_steps: int | None = None
+    """Actions of each chunk that are executed before the next query. None: as the checkpoint's `config.json` says, else all."""
+    num_inference_steps: int = 10
+    """Euler steps of the flow."""
+    noise_scale: float | None = None
+    """Scale of the flow's initial noise. 1 samples, as released; 0 gives one chunk, which follows no jitter of the
+    demonstrations. None: as the checkpoint's `config.json` says, else 1."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the weights; `auto` is bfloat16 on a GPU and float32 on a CPU."""
+    device: str = "auto"
+    """A torch device; `auto` is the GPU where there is one."""
+    threads: int | None = None
+    """Of torch on a CPU; None leaves them as they are. The last bits of the actions depend on their number."""
+    batch: int | None = None
+    """Rows per batch, always filled up; None is 16 on a GPU and 1 on a CPU."""
+    statistics: str | None = None
+    """Name of the normalisation statistics; None: those of the suite's data, the checkpoint's own where it has any.
+    `published`: the published ones of each suite."""
+    tokenizer: str | None = None
+    """Folder or hub id of the text tokenizer; None: the checkpoint's own, else the released one."""
+    fast: str | None = None
+    """The same for the action tokenizer."""
+    max_new_tokens: int | None = None
+    """Limit on generation; None: as many as the longest chunk, plus two. The released code passes none, which is 20 unless
+    the checkpoint's files say otherwise."""
+    repetition_penalty: float = 1.0
+    """As in `transformers`; 1 is none."""
+    constrained: bool = False
+    """Generate action tokens only; the papers decode freely."""
+    on_invalid: Literal["released", "hold", "repeat"] = "released"
+    """What to execute when the model's output is no chunk. `released`: zeros before un-normalisation, a steady drift;
+    `hold`: no motion, gripper as it was; `repeat`: the last valid chunk again, else hold."""
+    lower_case: bool = False
+    """Lower-case the instruction, as in RLDS training."""
+    crop: bool | None = None
+    """Follow the protocol's centre crop; false for models that were never trained on crops. None: as the checkpoint's
+    `config.json` says, else follow it."""
+    compile: bool = False
+    """Fuse small kernels with `torch.compile`: minutes at the first decision of each prompt length."""
+    scaled_gripper: bool | None = None
+    """Whether the gripper is scaled like the rest, where the statistics have no mask that decides it."""
+
+    def resolved(self, checkpoint: Checkpoint) -> NoraPolicyConfig:
+        """The options with every default that the checkpoint decides filled in. Raises PolicyError for what it cannot do."""
+        mode, chunk = self._mode(checkpoint), self._chunk(checkpoint)
+        steps = (self.n_action_steps, checkpoint.execute, chunk)
+        n_action_steps = next(actions for actions in steps if actions is not None)
+        if problem := execute_problem(checkpoint.name, n_action_steps, chunk):
+            raise PolicyError(problem)
+        given = self.noise_scale
+        return replace(
+            self,
+            mode=mode,
+            chunk=chunk,
+            n_action_steps=n_action_steps,
+            noise_scale=checkpoint.noise if given is None else check_noise_scale(given, "--policy-arg noise_scale"),
+            max_new_tokens=self.max_new_tokens or most_tokens(chunk, checkpoint.config.action_size),
+            crop=checkpoint.crop if self.crop is None else self.crop,
+        )
+
+    def recorded(self) -> Mapping[str, Any]:
+        """The part of a fingerprint that is made of options."""
+        return {key: getattr(self, name) for name, key in RECORDED.items()}
+
+    def _mode(self, checkpoint: Checkpoint) -> Literal["flow", "fast"]:
+        if self.mode == "flow" and not checkpoint.config.expert:
+            raise PolicyError(f"{checkpoint.name} has no flow expert; take mode=fast")
+        if self.mode == "fast" and not checkpoint.token_head:
+            raise PolicyError(f"{checkpoint.name} was trained without action tokens; take mode=flow")
+        return self.mode if self.mode != "auto" else "flow" if checkpoint.config.expert else "fast"
+
+    def _chunk(self, checkpoint: Checkpoint) -> int:
+        if chunk := self.chunk or checkpoint.config.chunk:
+            return chunk
+        raise PolicyError(
+            f"{checkpoint.name} does not say how many actions it predicts: add --policy-arg chunk=1 (NORA) or chunk=5 (NORA-Long)"
+        )
