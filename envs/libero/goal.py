@@ -1,9 +1,9 @@
 """LIBERO's goal predicates, compiled once per task into a few array look-ups.
 
 Same truth values as LIBERO's own evaluation at every step (tests/envs/libero/test_goal.py), at a hundredth of its
-cost; forms that no suite's goals use are left to LIBERO. Definitions: docs/reference/libero.md, from LIBERO's
-`object_states` and `predicates`. Positions and contacts are those that the last physics step started from (2 ms
-old), joint values are current, as in LIBERO.
+cost; forms that no suite uses are delegated to LIBERO. Definitions: docs/reference/libero.md, from LIBERO's `object_states` and
+`predicates`. Positions and contacts are those at the start of the last physics step (2 ms old), joint values are current,
+as in LIBERO.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 Term = Callable[[], bool]
 
 ON_RADIUS = 0.03
-"""m, horizontal distance of origins under which one object is on another."""
+"""Largest horizontal distance (m) of the origins of two objects, one on the other."""
 
 
 class Goal:
-    """Whether a built task's goal holds now."""
+    """Goal of a built task."""
 
     def __init__(self, env: Any, model: Any, data: Any) -> None:
         """Compile the goal of a robosuite environment over MuJoCo's own model and data."""

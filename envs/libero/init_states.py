@@ -1,7 +1,7 @@
-"""Reads LIBERO's stored initial states without running anything that they contain.
+"""Reader of LIBERO's stored initial states that executes nothing of their content.
 
-The `.pruned_init` files are zip archives written by `torch.save`: one pickle with one numpy array. No unpickler sees it: its
-steps are read one by one, and one that no array needs is refused.
+The `.pruned_init` files are zip archives written by `torch.save`: one pickle with one numpy array. No unpickler is used:
+opcodes are interpreted one by one, and any that an array does not need is rejected.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from ..safe_io import zip_errors
 REINSTALL = "Type: pip install --force-reinstall --no-deps hf-libero==0.1.4"
 
 MAX_BYTES = 64 * 2**20
-"""An initial-state file of 50 states takes about 50 kB; anything near this is not one."""
+"""An initial-state file of 50 states takes about 50 kB; anything near this is something else."""
 
 
 RECONSTRUCT = (("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct"))
-NEEDED = (*RECONSTRUCT, ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode"))
-"""The globals that a stored array names."""
-MOST_STEPS = 1000
-"""Of a pickle; an array has about 50."""
+ARRAY_GLOBALS = (*RECONSTRUCT, ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode"))
+"""Globals in the pickle of an array."""
+MAX_OPCODES = 1000
+"""Opcodes in a pickle; an array has about 50."""
 
 
 class _Array:
@@ -42,8 +42,8 @@ class _Type:
 
 
 class _Reader:
-    """Reads the one array in a pickle. Nothing is imported or called: what the pickle asks for is held against what an array
-    needs, and done here. Raises ValueError for everything else."""
+    """Interpreter for the pickle of one array. Nothing is imported or called: each request is compared with those of an array
+    and performed here. Raises ValueError for any other."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
@@ -51,13 +51,13 @@ class _Reader:
         self.marks: list[int] = []
 
     def read(self, data: bytes) -> Any:
-        """What the pickle holds."""
+        """Value of the pickle."""
         for step, (opcode, argument, _) in enumerate(pickletools.genops(data)):
-            if step > MOST_STEPS:
-                raise ValueError("it has more steps than an array needs")
+            if step > MAX_OPCODES:
+                raise ValueError("its pickle has more opcodes than an array needs")
             self._step(opcode.name, argument)
-        (found,) = self.stack
-        return found
+        (value,) = self.stack
+        return value
 
     def _step(self, name: str, argument: Any) -> None:
         stack = self.stack
@@ -77,25 +77,25 @@ class _Reader:
         elif name in ("GLOBAL", "STACK_GLOBAL"):
             self._name(argument)
         elif name in ("REDUCE", "BUILD"):
-            made, given = stack[-2:]
-            stack[-2:] = [_called(made, given) if name == "REDUCE" else _filled(made, given)]
+            target, argument = stack[-2:]
+            stack[-2:] = [_call(target, argument) if name == "REDUCE" else _build(target, argument)]
         elif name not in ("PROTO", "FRAME", "STOP"):
-            raise ValueError(f"it asks for {name}, which no array needs")
+            raise ValueError(f"its pickle has the opcode {name}, which no array needs")
 
     def _name(self, argument: str | None) -> None:
         if argument is None:
-            wanted, self.stack[-2:] = tuple(self.stack[-2:]), []
+            name, self.stack[-2:] = tuple(self.stack[-2:]), []
         else:
-            wanted = tuple(argument.split(" "))
-        if wanted not in NEEDED:
-            raise ValueError(f"it asks for {'.'.join(map(str, wanted))}, which no array needs")
-        self.stack.append(wanted)
+            name = tuple(argument.split(" "))
+        if name not in ARRAY_GLOBALS:
+            raise ValueError(f"its pickle names {'.'.join(map(str, name))}, which no array needs")
+        self.stack.append(name)
 
 
 CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 
 
-def _called(function: Any, arguments: Any) -> Any:
+def _call(function: Any, arguments: Any) -> Any:
     if function in RECONSTRUCT:
         return _Array()
     if function == ("numpy", "dtype") and arguments[0] in ("f8", "f4", "i8", "i4"):
@@ -105,22 +105,22 @@ def _called(function: Any, arguments: Any) -> Any:
     raise ValueError(f"it calls {function} with {arguments!r:.80}")
 
 
-def _filled(made: Any, state: Any) -> Any:
-    if isinstance(made, _Type) and state[1] in ("<", ">"):
-        return np.dtype(state[1] + made.name)
-    if isinstance(made, _Array):
+def _build(target: Any, state: Any) -> Any:
+    if isinstance(target, _Type) and state[1] in ("<", ">"):
+        return np.dtype(state[1] + target.name)
+    if isinstance(target, _Array):
         _, shape, dtype, columns_first, data = state
         if isinstance(dtype, np.dtype) and isinstance(data, bytes):
             return np.frombuffer(data, dtype).reshape(shape, order="F" if columns_first else "C")
-    raise ValueError("it is not put together as an array is")
+    raise ValueError("it is not built like an array")
 
 
 def load_init_states(path: Path, length: int) -> np.ndarray:
     """The states of one task: [states, length] float64, each row time, qpos, qvel.
 
     Raises:
-        SuiteError: the file is missing, is not such an archive, wants to run code, or holds another shape,
-            another type, or numbers that are not finite.
+        SuiteError: the file is missing, is no such archive, contains code, or has another shape, another type, or
+            numbers that are not finite.
     """
     try:
         array = _Reader().read(_pickle_bytes(path))

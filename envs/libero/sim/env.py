@@ -1,4 +1,4 @@
-"""LIBERO as a `Env`: any task of any LIBERO suite, one episode at a time, in this process."""
+"""LIBERO as an `Env`: any task of any LIBERO suite, one episode at a time, in this process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ACTION_SIZE = 7
 
 
 class LiberoEnv:
-    """See `envs.base.Env` for the contract. Keeps the task built last; another task is built in seconds."""
+    """See `envs.base.Env` for the contract. Keeps the last task built; building another takes seconds."""
 
     action_size = ACTION_SIZE
 
@@ -31,32 +31,32 @@ class LiberoEnv:
         self._built: tuple[str, int] | None = None
         self._scene: Any = None
         self._renderer: Any = None
-        self._privileged_state: Any = None
+        self._state_reader: Any = None
         self._render_s = 0.0
         self._images: dict[str, np.ndarray] = {}
         self._proprio: dict[str, np.ndarray] = {}
         self._privileged: dict[str, Any] = {}
 
     def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
-        """Set the scene from the spec alone, settle it, look once."""
+        """Set the scene from the spec alone, settle it, observe once."""
         self._build(spec)
         self._check_index(spec)
-        self._open_eyes(observation_spec, protocol)
+        self._prepare_renderer(observation_spec, protocol)
         self._render_s = 0.0
         settle = [np.array(protocol.settle_action)] * protocol.settle_steps
-        return self._play_reset(spec.env_seed, self._states[spec.init_state], settle, push_actions(spec, protocol))
+        return self._settle(spec.env_seed, self._states[spec.init_state], settle, push_actions(spec, protocol))
 
     def step(self, action: np.ndarray, *, observe: bool) -> bool:
-        """One control step of 50 ms; whether the goal holds after it."""
+        """Execute one control step of 50 ms; whether the goal holds after it."""
         if observe:
             self._scene.refresh_appearance()
-        self._scene.step(action, self._look if observe else None)
-        if observe and self._needs.privileged:
-            self._privileged = self._privileged_state.read()
+        self._scene.step(action, self._observe if observe else None)
+        if observe and self._spec.privileged:
+            self._privileged = self._state_reader.read()
         return self._scene.goal.holds()
 
     def observation(self) -> EnvObservation:
-        """Pictures and proprioception of the last look; privileged state of the end of the last step."""
+        """Images and proprioception of the last observed step; privileged state at its end."""
         return EnvObservation(images=self._images, proprio=self._proprio, privileged=self._privileged)
 
     def state(self) -> np.ndarray:
@@ -64,18 +64,18 @@ class LiberoEnv:
         return self._scene.state()
 
     def render_seconds(self) -> float:
-        """Seconds spent on pictures since the last reset."""
+        """Seconds of rendering since the last reset."""
         return self._render_s
 
     def close(self) -> None:
-        """Free what GL holds."""
+        """Free GL memory."""
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
 
     def _build(self, spec: EpisodeSpec) -> None:
-        wanted = (spec.suite, spec.task_id)
-        if self._built == wanted:
+        task = (spec.suite, spec.task_id)
+        if self._built == task:
             return
         from ..init_states import load_init_states
         from .privileged import PrivilegedState
@@ -87,12 +87,12 @@ class LiberoEnv:
         self._scene = LiberoScene(str(root / "bddl_files" / spec.suite / f"{name}.bddl"))
         self._states = load_init_states(root / "init_files" / spec.suite / f"{name}.pruned_init", self._scene.state_size)
         self._scene_check = scene_checks.scene_check_of(spec.suite, spec.task_id)
-        self._privileged_state = PrivilegedState(self._scene)
+        self._state_reader = PrivilegedState(self._scene)
         self._check_scene(spec)
-        self._built = wanted
+        self._built = task
 
     def _check_scene(self, spec: EpisodeSpec) -> None:
-        """Settle the task's known state once, before anything is scored on this build."""
+        """Settle the task's known state once, before any episode is scored on this build."""
         if self._scene_check is None:
             return
         settle = np.array([0.0] * 6 + [-1.0])
@@ -112,16 +112,16 @@ class LiberoEnv:
             last = len(self._states) - 1
             raise SuiteError(f"{spec.suite} task {spec.task_id} has initial states 0-{last}, not {spec.init_state}")
 
-    def _open_eyes(self, observation_spec: ObservationSpec, protocol: EvalProtocol) -> None:
+    def _prepare_renderer(self, observation_spec: ObservationSpec, protocol: EvalProtocol) -> None:
         size = observation_spec.image_size or protocol.image_size
-        self._needs, self._rotate = observation_spec, protocol.rotate_180
+        self._spec, self._rotate = observation_spec, protocol.rotate_180
         if observation_spec.cameras and (self._renderer is None or self._renderer.size != size):
             from .render import LiberoRenderer
 
             self.close()
             self._renderer = LiberoRenderer(self._scene.model, self._scene.data, size)
 
-    def _play_reset(self, seed: int, row: np.ndarray, settle: list[np.ndarray], push: list[np.ndarray]) -> Reset:
+    def _settle(self, seed: int, row: np.ndarray, settle: list[np.ndarray], push: list[np.ndarray]) -> Reset:
         scene = self._scene
         scene.reset(seed)
         scene.set_state(row)
@@ -129,36 +129,36 @@ class LiberoEnv:
         states, notes, last = [scene.state()], [], len(settle) + len(push)
         if last == 0:
             scene.refresh_appearance()
-            self._look()
+            self._observe()
         for k, action in enumerate([*settle, *push], start=1):
             if k == last:
                 scene.refresh_appearance()
-            scene.step(action, self._look if k == last else None)
+            scene.step(action, self._observe if k == last else None)
             states.append(scene.state())
             if k == len(settle) and self._scene_check:
                 notes = scene_checks.unusual(self._scene_check, before, scene_checks.object_poses(scene))
         self._privileged = (
-            {**self._privileged_state.read(), "scene": self._privileged_state.scene_facts()} if self._needs.privileged else {}
+            {**self._state_reader.read(), "scene": self._state_reader.scene_facts()} if self._spec.privileged else {}
         )
         return Reset(np.array(states), scene.fixture_poses(), tuple(notes), self._render_s)
 
-    def _look(self) -> None:
-        """Take what LIBERO's observation holds at this substep."""
+    def _observe(self) -> None:
+        """Take LIBERO's observation at this substep."""
         started = time.perf_counter()
-        self._images = {camera: self._picture(camera) for camera in self._needs.cameras}
+        self._images = {camera: self._render(camera) for camera in self._spec.cameras}
         self._render_s += time.perf_counter() - started
-        self._proprio = self._scene.robot_state() if self._needs.proprio else {}
+        self._proprio = self._scene.robot_state() if self._spec.proprio else {}
 
-    def _picture(self, camera: str) -> np.ndarray:
+    def _render(self, camera: str) -> np.ndarray:
         image = self._renderer.render(camera)
         return np.ascontiguousarray(image[::-1, ::-1]) if self._rotate else image
 
 
 def push_actions(spec: EpisodeSpec, protocol: EvalProtocol) -> list[np.ndarray]:
-    """The commands that push the hand before the first decision, with an open gripper; empty for most protocols.
+    """Actions that push the end effector before the first decision, gripper open; empty for most protocols.
 
-    The direction is uniform on the horizon and within 30 degrees of it, drawn from the scene alone. Five full steps
-    move the hand by about 5 cm.
+    The heading is uniform, the elevation within 30 degrees of the horizon; both are sampled from the scene alone. Five full
+    steps move the end effector by about 5 cm.
     """
     if not protocol.perturbation:
         return []

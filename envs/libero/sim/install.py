@@ -1,4 +1,4 @@
-"""Finds hf-libero and imports it without its habits: no question on stdin, no `~/.libero`, no chatter on stdout."""
+"""Import of hf-libero without its side effects: no prompt on stdin, no `~/.libero`, no output on stdout."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ...errors import SuiteError
 from ...paths import write_problem
 
 WITHOUT_DEPENDENCIES = ("robosuite==1.4.0", "hf-libero==0.1.4", "bddl==1.0.1")
-"""Installed with `--no-deps`; what they need of theirs is in the extra `[libero]`."""
+"""Installed with `--no-deps`; the dependencies that they really need are in the extra `[libero]`."""
 INSTALL = f"pip install 'nora-bench[libero]' && pip install --no-deps {' '.join(WITHOUT_DEPENDENCIES)}"
 MUJOCO_PINS = ("3.2.3", "3.2.7")
 """Bit-identical physics; later versions change pictures (3.3.3) and contacts (3.4.0): docs/reference/libero.md."""
 
 
 def libero_root() -> Path:
-    """Folder `libero/libero` of the installed hf-libero, found without importing it. Raises SuiteError."""
+    """Folder `libero/libero` of the installed hf-libero, located without importing it. Raises SuiteError."""
     spec = importlib.util.find_spec("libero")
     if spec is None or not spec.submodule_search_locations:
         raise SuiteError(f"hf-libero is not installed. Type: {INSTALL}")
@@ -35,30 +35,30 @@ def libero_root() -> Path:
 
 
 def check_versions() -> None:
-    """Raises SuiteError where the simulator is not the one that published numbers rest on."""
+    """Raise SuiteError for a MuJoCo other than the versions behind published results."""
     try:
         mujoco = version("mujoco")
     except PackageNotFoundError:
         raise SuiteError(f"mujoco is not installed. Type: {INSTALL}") from None
     if mujoco not in MUJOCO_PINS:
         raise SuiteError(
-            f"MuJoCo {mujoco} gives other physics or pictures than {' or '.join(MUJOCO_PINS)}, on which LIBERO's published "
-            "numbers rest. Type: pip install mujoco==3.2.3 (Python 3.13: mujoco==3.2.7)"
+            f"MuJoCo {mujoco} differs in physics or rendering from {' or '.join(MUJOCO_PINS)}, which LIBERO's published results "
+            "used. Type: pip install mujoco==3.2.3 (Python 3.13: mujoco==3.2.7)"
         )
 
 
 def import_libero(assets: Path, cache: Path, *, gl: str) -> None:
     """Import LIBERO's environments so that they read `assets`; idempotent.
 
-    Must run before anything else imports mujoco's GL code: robosuite decides at import what draws.
+    Must run before any other import of mujoco's GL code: robosuite chooses the GL backend at import.
 
     Args:
         assets: folder laid out as LIBERO's own `assets`.
-        cache: folder for numba's compiled helpers; where it cannot be written, they are compiled in each process.
-        gl: `egl`, `osmesa` or `none`; what the environment variables already say for mujoco.
+        cache: folder for numba's compiled helpers; if it is not writable, each process compiles them anew.
+        gl: `egl`, `osmesa` or `none`.
 
     Raises:
-        SuiteError: a package is missing or of another version.
+        SuiteError: a package is missing or has an unsupported version.
     """
     check_versions()
     root = libero_root()
@@ -80,13 +80,13 @@ def import_libero(assets: Path, cache: Path, *, gl: str) -> None:
 
 
 def _warn(message: str) -> None:
-    """MuJoCo's warnings go to the log, not into a MUJOCO_LOG.TXT where the user stands."""
+    """Print MuJoCo's warnings to stderr instead of a MUJOCO_LOG.TXT in the working directory."""
     print(f"mujoco: {message}", file=sys.stderr, flush=True)
 
 
 def _import_package(root: Path, assets: Path, cache: Path) -> types.ModuleType:
-    """`libero.libero`, its paths ours. It reads them from a file and asks on stdin where there is none, so it is shown
-    one; nothing is written, neither below the user's home nor into a cache that may belong to somebody else."""
+    """`libero.libero` with our paths. It reads them from a file and prompts on stdin without one, so it gets a file of this
+    package; nothing is written to the user's home or to a shared cache."""
     before = os.environ.get("LIBERO_CONFIG_PATH")
     os.environ["LIBERO_CONFIG_PATH"] = str(Path(__file__).parent / "config")
     try:
@@ -107,23 +107,23 @@ def _import_package(root: Path, assets: Path, cache: Path) -> types.ModuleType:
 
 
 def _set_macros() -> None:
-    """Robosuite's settings, changed before anything of it is imported: no log file, whose one place for all users
-    (/tmp/robosuite.log) the first of them owns; compiled helpers are kept only where they can be."""
+    """Change robosuite's settings before its first import: no log file (/tmp/robosuite.log belongs to the first user of the
+    machine), and compiled helpers are cached only in a writable folder."""
     spec = importlib.util.find_spec("robosuite")
     name = "robosuite.macros"
     if name in sys.modules or spec is None or not spec.submodule_search_locations:
         return
-    found = importlib.util.spec_from_file_location(name, Path(next(iter(spec.submodule_search_locations))) / "macros.py")
-    assert found
-    assert found.loader
-    macros = importlib.util.module_from_spec(found)
-    found.loader.exec_module(macros)
+    source = importlib.util.spec_from_file_location(name, Path(next(iter(spec.submodule_search_locations))) / "macros.py")
+    assert source
+    assert source.loader
+    macros = importlib.util.module_from_spec(source)
+    source.loader.exec_module(macros)
     macros.FILE_LOGGING_LEVEL = None  # type: ignore[attr-defined]
-    macros.CACHE_NUMBA = not write_problem(_made(Path(os.environ["NUMBA_CACHE_DIR"])))  # type: ignore[attr-defined]
+    macros.CACHE_NUMBA = not write_problem(_ensure_folder(Path(os.environ["NUMBA_CACHE_DIR"])))  # type: ignore[attr-defined]
     sys.modules[name] = macros
 
 
-def _made(folder: Path) -> Path:
+def _ensure_folder(folder: Path) -> Path:
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -131,7 +131,7 @@ def _made(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def _quiet():  # noqa: ANN202
-    """Third-party notes at import: robosuite's macro hints, deprecation lines. Nothing of ours is hidden."""
+    """Hide third-party notes at import: robosuite's macro hints, deprecation warnings."""
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore")
@@ -139,7 +139,7 @@ def _quiet():  # noqa: ANN202
 
 
 def _choose_gl(gl: str) -> None:
-    """Set what mujoco and robosuite read at import; with `none` they import where no GL library is installed."""
+    """Set the variables that mujoco and robosuite read at import; `none` also works without a GL library."""
     if gl != "none":
         os.environ["MUJOCO_GL"] = os.environ["PYOPENGL_PLATFORM"] = gl
         return

@@ -1,6 +1,6 @@
-"""MuJoCo under its own name. Its bindings are compiled and carry no types, so type checkers are told not to ask.
+"""MuJoCo's bindings, typed as `Any` because they carry no types, and the release of its memory.
 
-Imported only after `install.import_libero`: what draws is decided when mujoco is first imported.
+Import only after `install.import_libero`: the first import of mujoco chooses the GL backend.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ mujoco: Any = import_module("mujoco")
 
 
 def release_compiler() -> None:
-    """Give back what MuJoCo's compiler keeps: the last compiled XML with all its meshes and textures (about 120 MB)."""
+    """Free what MuJoCo's compiler retains: the last compiled XML with all meshes and textures (about 120 MB)."""
     mujoco.MjModel.from_xml_string("<mujoco/>")
     trim_memory()
 
 
 def trim_memory() -> None:
-    """Hand freed memory back to the system, where the C library can."""
+    """Return freed memory to the system, if the C library supports it."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
     if trim:
         trim(0)

@@ -1,7 +1,6 @@
-"""The whole state of a world in plain arrays, for scripted experts: poses, sites, joints, contacts, shapes, goal.
+"""Full simulator state as plain arrays, for scripted experts: poses, sites, joints, contacts, shapes, goal.
 
-Everything is of the present moment: positions are computed for the current joint values in a scratch copy, so that
-looking changes nothing.
+Everything is current: positions are computed for the current joint values in a scratch copy, so that reading changes nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from .scene import LiberoScene
 
 
 class PrivilegedState:
-    """Privileged view of one built task."""
+    """Reader of the full state of one built task."""
 
     def __init__(self, scene: LiberoScene) -> None:
         self.scene = scene
@@ -23,7 +22,7 @@ class PrivilegedState:
 
     def read(self) -> dict[str, Any]:
         """World frame, m: `body_pose` [bodies, 7] (x y z, qw qx qy qz), `site_pos` [sites, 3], `site_mat` [sites, 9],
-        `time` (s), `qpos`, `qvel`, `seen_qpos` (`qpos` as LIBERO's observation of this moment shows it, two substeps old),
+        `time` (s), `qpos`, `qvel`, `seen_qpos` (`qpos` of LIBERO's observation at this moment, two substeps old),
         `contacts` [contacts, 2] (geom indices)."""
         model, live, data = self.scene.model, self.scene.data, self.scratch
         data.qpos[:] = live.qpos
@@ -42,7 +41,7 @@ class PrivilegedState:
         }
 
     def scene_facts(self) -> dict[str, Any]:
-        """What does not change during an episode: names, joints, collision and drawn shapes, objects, goal, model."""
+        """Constants of an episode: names, joints, collision and visual shapes, objects, goal, model."""
         model, inner = self.scene.model, self.scene.inner
         problem = inner.parsed_problem
         return {

@@ -1,11 +1,11 @@
-"""Pictures of a world, pixel for pixel those that LIBERO's own observation holds, made only when asked for.
+"""Rendering on request, pixel for pixel equal to LIBERO's own observation.
 
 Same scene options and multisampling as robosuite's offscreen renderer. The context is made current before every
-picture: with several contexts in one process, robosuite draws all worlds with the meshes of the last one.
+image: with several contexts in one process, robosuite renders all environments with the meshes of the last one.
 
-In software, most of a picture's time goes into transforming triangles that end outside it, above all the arm seen from
-its own wrist. Shapes whose bounding sphere lies outside the camera's pyramid, and whose image in every mirror in view
-does, are therefore left out, which changes no pixel (tests/envs/libero/sim/test_render.py).
+Software rendering spends most time on transforming triangles outside the image, above all the arm seen from its own
+wrist. Shapes are therefore omitted if their bounding sphere, and its reflection in every visible mirror, lies outside the
+camera's frustum; no pixel changes (tests/envs/libero/sim/test_render.py).
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ CAMERAS = {"primary": "agentview", "wrist": "robot0_eye_in_hand"}
 """nora-bench's camera names and LIBERO's."""
 MAX_GEOMS = 1000
 HIDDEN_GROUP = 5
-"""A geom group that is not drawn and that no LIBERO file uses."""
+"""A geom group that is not rendered and that no LIBERO file uses."""
 
 
 class LiberoRenderer:
-    """Draws one built model. Costs its textures' memory until closed."""
+    """Renderer of one built model. Occupies its textures' memory until closed."""
 
     def __init__(self, model: Any, data: Any, size: int) -> None:
-        """Open a GL context (which backend: the environment variable MUJOCO_GL) for pictures of `size` pixels a side."""
+        """Open a GL context (which backend: the environment variable MUJOCO_GL) for images of `size` pixels a side."""
         self.model, self.data, self.size = model, data, size
         model.vis.global_.offwidth = model.vis.global_.offheight = size
         if not model.light_castshadow.any():
@@ -47,7 +47,7 @@ class LiberoRenderer:
         self.context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_150)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self.context)
         self.rect = mujoco.MjrRect(0, 0, size, size)
-        trim_memory()  # what uploading textures and meshes has used
+        trim_memory()  # used by the upload of textures and meshes
 
     def render(self, camera: str) -> np.ndarray:
         """[size, size, 3] uint8 from `primary` or `wrist`; OpenGL rows, the first is the bottom, as LIBERO returns them."""
@@ -58,11 +58,11 @@ class LiberoRenderer:
         image = np.empty((self.size, self.size, 3), np.uint8)
         mujoco.mjr_readPixels(image, None, self.rect, self.context)
         if not image.any():
-            raise SimulationError(f"the {camera} camera's picture is black: the GL context is lost. Type: nora-bench doctor")
+            raise SimulationError(f"the {camera} camera's image is black: the GL context is lost. Type: nora-bench doctor")
         return image
 
     def _update_scene(self) -> None:
-        """Fill the scene with all that the camera can see."""
+        """Fill the scene with all shapes that the camera can see."""
         groups = self.model.geom_group.copy()
         self.model.geom_group[self._outside(self.camera.fixedcamid)] = HIDDEN_GROUP
         everything = mujoco.mjtCatBit.mjCAT_ALL
@@ -70,7 +70,7 @@ class LiberoRenderer:
         self.model.geom_group[:] = groups
 
     def _outside(self, camera: int) -> np.ndarray:
-        """[geoms] bool: those that the camera sees neither directly nor in a mirror that it sees."""
+        """[geoms] bool: invisible to the camera, both directly and in every visible mirror."""
         data = self.data
         outside = self._beyond(camera, data.geom_xpos)
         for mirror in self.mirrors[~outside[self.mirrors]]:
@@ -82,7 +82,7 @@ class LiberoRenderer:
         return outside
 
     def _beyond(self, camera: int, centres: np.ndarray) -> np.ndarray:
-        """[geoms] bool: bounding spheres that lie beyond one of the four side planes of the camera's pyramid."""
+        """[geoms] bool: bounding sphere beyond one of the four side planes of the camera's frustum."""
         model, data = self.model, self.data
         half = np.radians(model.cam_fovy[camera]) / 2
         x, y, z = ((centres - data.cam_xpos[camera]) @ data.cam_xmat[camera].reshape(3, 3)).T
@@ -96,7 +96,7 @@ class LiberoRenderer:
 
 
 def _mirrors(model: Any) -> np.ndarray:
-    """Indices of the drawn planes and boxes in which MuJoCo mirrors the scene (a second pass over all shapes)."""
+    """Indices of the visible planes and boxes that reflect the scene (MuJoCo renders all shapes a second time for them)."""
     flat = np.isin(model.geom_type, (mujoco.mjtGeom.mjGEOM_PLANE, mujoco.mjtGeom.mjGEOM_BOX))
     shine = np.append(model.mat_reflectance, 0.0)[model.geom_matid]
     return np.flatnonzero(flat & (shine > 0) & (model.geom_group == 1))

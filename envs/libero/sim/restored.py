@@ -1,4 +1,4 @@
-"""Stored states and actions, without an episode's plan around them: draws what a state shows, plays actions on from it."""
+"""Recorded states outside an episode: rendering them, and replaying actions from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .install import import_libero, libero_root
 
 
 class StateRestorer:
-    """Any LIBERO task in this process, put into recorded states; keeps the task built last."""
+    """Any LIBERO task in this process, set to recorded states. Keeps the last task built."""
 
     def __init__(self, options: EnvOptions) -> None:
         """Import LIBERO over the given assets. Raises SuiteError where something is not installed."""
@@ -25,7 +25,7 @@ class StateRestorer:
         self._scene: Any = None
 
     def open(self, suite: str, task: str) -> None:
-        """Build a task, unless it is the one that stands. Raises SuiteError for one that LIBERO does not have."""
+        """Build a task unless it is already built. Raises SuiteError for a task that LIBERO does not have."""
         if self._built == (suite, task):
             return
         from .scene import LiberoScene
@@ -34,55 +34,58 @@ class StateRestorer:
         self._built = self._scene = None
         path = libero_root() / "bddl_files" / suite / f"{task}.bddl"
         if not path.is_file():
-            raise SuiteError(f"hf-libero has no task {task} in {suite} ({path})")
+            raise SuiteError(f"task {task} of {suite} not found: {path}. Type: nora-bench list tasks --suite {suite}")
         self._scene = LiberoScene(str(path))
-        self._scene.reset(0)  # hides the marks that robosuite draws at its sites
+        self._scene.reset(0)  # hides the markers that robosuite shows at its sites
         self._built = (suite, task)
 
     def place(self, fixtures: Mapping[str, Sequence[float]]) -> None:
-        """Put fixtures where they stood: name -> x y z (m), qw qx qy qz, world frame."""
+        """Set fixture poses: name -> x y z (m), qw qx qy qz, world frame."""
         self._scene.place_fixtures(fixtures)
 
     def fixtures_in(self, model: str) -> dict[str, list[float]]:
-        """Where the XML of a recorded model has the fixtures, as `place` takes it. Raises SuiteError for one that lacks them."""
+        """Fixture poses in the XML of a recorded model, as `place` takes them. Raises SuiteError if one is missing."""
         bodies = {element.get("name"): element for element in ElementTree.fromstring(model).iter("body")}
         return {name: _pose(bodies, self._scene.model.body(body).name) for name, body in self._scene.fixtures.items()}
 
     def joint_values(self, states: np.ndarray) -> np.ndarray:
-        """[rows, nq] from states [rows, 1 + nq + nv]. Raises SuiteError where they are not of this task."""
+        """[rows, nq] from states [rows, 1 + nq + nv]. Raises SuiteError for states of another size than this task's."""
         if states.shape[1] != self._scene.state_size:
-            raise SuiteError(f"states of {states.shape[1]} numbers are not of {self._built}, which has {self._scene.state_size}")
+            suite, task = self._built or ("", "")
+            raise SuiteError(
+                f"states have {states.shape[1]} numbers, not {self._scene.state_size} as {suite} {task}: they are of another task"
+            )
         return states[:, 1 : 1 + self._scene.model.nq]
 
     def close(self) -> None:
-        """Free what is held outside Python."""
+        """Free resources outside Python."""
 
 
 class StateRenderer(StateRestorer):
-    """Draws recorded states: the pictures that a world showed, or would have shown."""
+    """Renderer of recorded states: the images that the environment returned, or would have."""
 
     def __init__(self, options: EnvOptions) -> None:
         """See `StateRestorer`."""
         super().__init__(options)
         self._renderer: Any = None
 
-    def render(self, shown: np.ndarray, before: np.ndarray, camera: str, size: int) -> Iterator[np.ndarray]:
-        """[size, size, 3] uint8 for every row; rows of pixels as OpenGL has them, the bottom first.
+    def render(self, qpos: np.ndarray, before: np.ndarray, camera: str, size: int) -> Iterator[np.ndarray]:
+        """[size, size, 3] uint8 for every row; pixel rows in OpenGL order, bottom first.
 
         Args:
-            shown: [rows, nq] joint values of what is to be seen.
-            before: [rows, nq] joint values one control step earlier, which decide what only looks different (a burner).
+            qpos: [rows, nq] joint values to render.
+            before: [rows, nq] joint values one control step earlier, which decide changes of appearance only (a burner).
             camera: `primary` or `wrist`.
-            size: side of the pictures, pixels.
+            size: side of the images, pixels.
         """
         from .memory import mujoco
 
-        self._open_eyes(size)
+        self._prepare_renderer(size)
         model, data = self._scene.model, self._scene.data
-        for now, earlier in zip(shown, before, strict=True):
+        for current, earlier in zip(qpos, before, strict=True):
             data.qpos[:] = earlier
             self._scene.refresh_appearance()
-            data.qpos[:] = now
+            data.qpos[:] = current
             mujoco.mj_fwdPosition(model, data)
             yield self._renderer.render(camera)
 
@@ -91,7 +94,7 @@ class StateRenderer(StateRestorer):
             self._renderer.close()
             self._renderer = None
 
-    def _open_eyes(self, size: int) -> None:
+    def _prepare_renderer(self, size: int) -> None:
         if self._renderer is None or self._renderer.size != size:
             from .render import LiberoRenderer
 
@@ -101,35 +104,35 @@ class StateRenderer(StateRestorer):
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """What happened when actions were played. Row t is what held before action t."""
+    """Result of a replay. Row t is the state before action t."""
 
     states: np.ndarray
     """[steps, 1 + nq + nv] float64."""
     seen_qpos: np.ndarray
-    """[steps, nq] float64: joint values that LIBERO's observation shows."""
+    """[steps, nq] float64: joint values in LIBERO's observation."""
     robot_states: np.ndarray
-    """[steps, 9] float64: fingers (2, m), grip site x y z (m), hand quaternion x y z w."""
+    """[steps, 9] float64: fingers (2, m), grip site x y z (m), end-effector quaternion x y z w."""
     success: bool
-    """Whether the goal held after the last action."""
+    """Whether the goal holds after the last action."""
     columns: Mapping[str, int]
     """Joint -> its first column of `states`."""
     model: str
-    """The model's XML, fixtures where they stood."""
+    """The model's XML with the fixtures of this episode."""
 
 
 class StateReplayer(StateRestorer):
-    """Plays actions on from a recorded state, as LIBERO's environment would after a reset to it."""
+    """Replay of actions from a recorded state, as LIBERO's environment would after a reset to it."""
 
     def replay(
         self, state: np.ndarray, actions: np.ndarray, fixtures: Mapping[str, Sequence[float]], settle: Sequence[np.ndarray]
     ) -> Trajectory:
-        """Set fixtures and state, settle, play. Raises SimulationError where the simulation explodes.
+        """Set fixtures and state, settle, execute the actions. Raises SimulationError if the simulation becomes unstable.
 
         Args:
             state: [1 + nq + nv].
             actions: [steps, 7].
             fixtures: as `place` takes them.
-            settle: actions that are played first and not recorded.
+            settle: actions that are executed first and not recorded.
         """
         scene = self._scene
         self.joint_values(state[None])
@@ -155,6 +158,6 @@ def _robot_state(scene: Any) -> np.ndarray:
 
 def _pose(bodies: Mapping[str | None, Any], body: str) -> list[float]:
     if body not in bodies:
-        raise SuiteError(f"the recorded model has no body {body}; it is of another task or of another LIBERO")
+        raise SuiteError(f"body {body} not found in the recorded model: it belongs to another task or another LIBERO version")
     element = bodies[body]
     return [float(x) for x in [*element.get("pos", "0 0 0").split(), *element.get("quat", "1 0 0 0").split()]]

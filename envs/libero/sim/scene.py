@@ -1,9 +1,9 @@
 """One built LIBERO task: compiled once, reset and stepped many times.
 
-An episode is a pure function of (task, initial state, seed). What leaks between episodes in LIBERO is closed at
-`reset`: the fixtures' poses (drawn from numpy's global generator, seeded right before), the list of joint samplers
-(grows only at hard resets, which are never made), the gripper's running command and the controller (made anew), the
-sampling clock (see SAMPLE_SUBSTEP) and the solver's warm start (zeroed). docs/reference/libero.md lists each with its test.
+An episode is a pure function of (task, initial state, seed). `reset` closes LIBERO's leaks between episodes: the fixture
+poses (sampled from numpy's global generator, seeded right before), the list of joint samplers (grows only at hard resets,
+which are never made), the gripper's running command and the controller (created anew), the sampling clock (see
+SAMPLE_SUBSTEP) and the solver's warm start (zeroed). docs/reference/libero.md lists each with its test.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from .osc import SUBSTEPS, OscArm
 
 SAMPLE_SUBSTEP = 23
 """Index of the physics substep of a control step after which LIBERO's observation is taken: joint values are one
-substep old when the policy sees them, poses and pictures two. It is where robosuite's sampling clock stands after the
-two forced updates of a reset and an initial state; a test runs that clock."""
+substep old when the policy receives them, poses and images two. robosuite's sampling clock has this phase after the two
+forced updates of a reset and an initial state; a test runs that clock."""
 
 LIMIT = 1e6
-"""A joint velocity (m/s, rad/s) beyond this is an explosion, not a robot."""
+"""Largest joint velocity (m/s, rad/s); beyond it the simulation counts as unstable."""
 
 FATAL = {
     mujoco.mjtWarning.mjWARN_CONTACTFULL: "too many contacts",
@@ -38,17 +38,17 @@ FATAL = {
     mujoco.mjtWarning.mjWARN_BADQACC: "bad acceleration",
     mujoco.mjtWarning.mjWARN_BADCTRL: "bad control",
 }
-"""MuJoCo's warnings after which its numbers mean nothing."""
+"""MuJoCo's warnings after which its numbers are meaningless."""
 
 
 class LiberoScene:
-    """A compiled task with its arm and goal; no pictures."""
+    """A compiled task with its arm and goal, without rendering."""
 
     def __init__(self, bddl_file: str) -> None:
         """Build LIBERO's environment (seconds) without a renderer."""
         from libero.libero.envs.env_wrapper import ControlEnv
 
-        gc.collect()  # LIBERO's environments refer to themselves; the last one's hundreds of MB go now
+        gc.collect()  # LIBERO's environments contain reference cycles; this frees hundreds of MB of the last one
         with _GlobalGeneratorKept():
             self.env = ControlEnv(
                 bddl_file_name=bddl_file,
@@ -69,7 +69,7 @@ class LiberoScene:
             name: self.inner.obj_body_id[name] for name in self.inner.fixtures_dict if name in self.inner.obj_body_id
         }
         self.seen_qpos = np.array(self.data.qpos)
-        """Joint positions of what LIBERO's latest observation shows, two substeps old."""
+        """Joint positions in LIBERO's latest observation, two substeps old."""
         self.compiled = {body: _compiled_pose(self.inner.model, self.model.body(body).name) for body in self.fixtures.values()}
 
     @property
@@ -78,8 +78,8 @@ class LiberoScene:
         return 1 + self.model.nq + self.model.nv
 
     def reset(self, seed: int) -> None:
-        """Draw and place everything with numpy's legacy seed, as `env.seed(seed)` and a hard `env.reset()` do in LIBERO."""
-        # Placements inside fixtures look at where the fixture was before the draw: in a freshly compiled model.
+        """Sample and place everything with numpy's legacy seed, as `env.seed(seed)` and a hard `env.reset()` do in LIBERO."""
+        # Placements inside fixtures use the fixture's pose before sampling: that of a freshly compiled model.
         for body, (position, rotation) in self.compiled.items():
             self.model.body_pos[body], self.model.body_quat[body] = position, rotation
         with _GlobalGeneratorKept():
@@ -97,24 +97,24 @@ class LiberoScene:
         mujoco.mj_forward(model, data)
         self.seen_qpos[:] = data.qpos
 
-    def step(self, action: np.ndarray, look: Callable[[], None] | None = None) -> None:
-        """One control step of 25 substeps; `look` is called at the substep after which LIBERO samples.
+    def step(self, action: np.ndarray, on_sample: Callable[[], None] | None = None) -> None:
+        """One control step of 25 substeps; `on_sample` is called at the substep after which LIBERO takes its observation.
 
         Raises:
-            SimulationError: the simulation has exploded.
+            SimulationError: the simulation became unstable.
         """
         for substep in range(SUBSTEPS):
             if substep == SAMPLE_SUBSTEP:
                 self.seen_qpos[:] = self.data.qpos
             self.arm.substep(action, first=substep == 0)
-            if substep == SAMPLE_SUBSTEP and look is not None:
-                look()
+            if substep == SAMPLE_SUBSTEP and on_sample is not None:
+                on_sample()
         self.check_stable()
 
     def check_stable(self) -> None:
-        """Raises SimulationError where the simulation has exploded or overflowed.
+        """Raise SimulationError if the simulation became unstable or overflowed.
 
-        MuJoCo resets an exploded world by itself and goes on; only its warning counters tell.
+        MuJoCo resets an unstable simulation by itself and continues; only its warning counters show it.
         """
         raised = [name for kind, name in FATAL.items() if self.data.warning[kind].number]
         if raised or not np.abs(self.data.qvel).max() < LIMIT:
@@ -140,22 +140,22 @@ class LiberoScene:
         }
 
     def refresh_appearance(self) -> None:
-        """Let LIBERO update what only looks different (the stove's burner turns red while its knob is on)."""
+        """Let LIBERO update changes of appearance only (the stove's burner turns red while its knob is on)."""
         self.inner._post_process()
 
     def fixture_poses(self) -> dict[str, list[float]]:
-        """Fixture -> x y z, qw qx qy qz in the world frame (m), as drawn at the last reset."""
+        """Fixture -> x y z, qw qx qy qz in the world frame (m), as sampled at the last reset."""
         poses = np.concatenate([self.model.body_pos, self.model.body_quat], axis=1)
         return {name: poses[body].tolist() for name, body in self.fixtures.items()}
 
     def place_fixtures(self, poses: Mapping[str, Sequence[float]]) -> None:
-        """Put fixtures where `fixture_poses` found them in another process."""
+        """Set the fixture poses that `fixture_poses` returned in another process."""
         for name, pose in poses.items():
             body = self.fixtures[name]
             self.model.body_pos[body], self.model.body_quat[body] = pose[:3], pose[3:]
 
     def model_xml(self) -> str:
-        """The task's model as MuJoCo reads it, fixtures where they stand now."""
+        """The task's model as MuJoCo reads it, with the current fixture poses."""
         tree = copy.deepcopy(self.inner.model.root)
         for name, pose in self.fixture_poses().items():
             element = tree.find(f".//body[@name='{self.model.body(self.fixtures[name]).name}']")
@@ -168,13 +168,13 @@ def _compiled_pose(task_model: Any, body: str) -> tuple[np.ndarray, np.ndarray]:
     """Position (m) and quaternion (w x y z) of a fixture as its XML says, which resets overwrite in the compiled model."""
     element = task_model.worldbody.find(f".//body[@name='{body}']")
     if element is None or set(element.attrib) & {"euler", "axisangle", "xyaxes", "zaxis"}:
-        raise SuiteError(f"the asset pack's XML does not say by pos and quat where {body} stands")
+        raise SuiteError(f"the asset pack's XML does not give the pose of {body} by pos and quat. Type: nora-bench assets verify")
     position = np.array((element.get("pos") or "0 0 0").split(), float)
     return position, np.array((element.get("quat") or "1 0 0 0").split(), float)
 
 
 class _GlobalGeneratorKept:
-    """LIBERO draws from numpy's global generator; what is outside must not notice."""
+    """LIBERO samples from numpy's global generator; callers outside must not be affected."""
 
     def __enter__(self) -> None:
         self.kept = np.random.get_state()

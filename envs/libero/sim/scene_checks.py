@@ -1,9 +1,8 @@
-"""Checks that a built task stands as its initial states mean it to, before anything is scored on it.
+"""Checks that the objects of a built task settle as in the reference version, before any episode is scored on it.
 
-MuJoCo 3.4 unseats the bowl of libero_spatial task 5 from its ramekin, and scores of good policies fall from 98 to
-12 %. So each built task settles one known state first, and what settling does to every object is held against what it
-does in the reference version (`premises.json`). Later episodes only note what is unusual: 35 of the 2,000 states are
-violent in the benchmark itself.
+MuJoCo 3.4 unseats the bowl of libero_spatial task 5 from its ramekin, and success rates of good policies fall from 98 to
+12 %. So each built task first settles one known state, and the motion of every object is compared with the reference
+(`premises.json`). Later episodes only record deviations: 35 of the 2,000 states are violent in the benchmark itself.
 """
 
 from __future__ import annotations
@@ -21,20 +20,20 @@ from ...base import SceneCheckError
 from ...rotations import angle_degrees
 
 MOVED_MM = 2.0
-"""Largest difference from the usual distance moved while settling."""
+"""Largest deviation from the usual distance moved while settling."""
 TURNED_DEG = 2.0
 SPEED_LIMIT = 0.02
-"""m/s that an object may still have after settling."""
+"""Largest speed of an object after settling, m/s."""
 DEPTH_LIMIT_MM = 3.0
 """Deepest penetration after settling (the worst ordinary state has 1.2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class SceneCheck:
-    """What settling usually does to the objects of one task."""
+    """Usual motion of one task's objects while settling."""
 
     state: int
-    """An initial state in which everything does the usual."""
+    """An initial state with the usual motion of every object."""
     objects: Mapping[str, tuple[float, float, float]]
     """Object -> rise (mm), distance moved (mm), turn (degrees)."""
 
@@ -46,7 +45,7 @@ def _all() -> dict[str, SceneCheck]:
 
 
 def scene_check_of(suite: str, task_id: int) -> SceneCheck | None:
-    """The premise of one task; None where none was measured (libero_90)."""
+    """The check of one task; None where none was measured (libero_90)."""
     return _all().get(f"{suite}/{task_id}")
 
 
@@ -55,10 +54,10 @@ def object_poses(scene: Any) -> dict[str, np.ndarray]:
     return {name: np.array(scene.data.joint(thing.joints[-1]).qpos) for name, thing in scene.inner.objects_dict.items()}
 
 
-def unusual(premise: SceneCheck, before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> list[str]:
-    """What settled otherwise than usual, one sentence each."""
+def unusual(check: SceneCheck, before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]) -> list[str]:
+    """Deviations from the usual settling, one sentence each."""
     notes = []
-    for name, (_, moved_usual, turn_usual) in premise.objects.items():
+    for name, (_, moved_usual, turn_usual) in check.objects.items():
         moved = float(np.linalg.norm(after[name][:3] - before[name][:3])) * 1e3
         turn = angle_degrees(before[name][3:], after[name][3:])
         if abs(moved - moved_usual) > MOVED_MM or abs(turn - turn_usual) > TURNED_DEG:
@@ -68,7 +67,7 @@ def unusual(premise: SceneCheck, before: Mapping[str, np.ndarray], after: Mappin
 
 
 def restless(scene: Any) -> list[str]:
-    """Objects that still move, and contacts that are too deep, after settling."""
+    """Objects still moving, and contacts too deep, after settling; one sentence each."""
     notes = []
     for name, thing in scene.inner.objects_dict.items():
         speed = float(np.linalg.norm(scene.data.joint(thing.joints[-1]).qvel[:3]))
@@ -81,9 +80,9 @@ def restless(scene: Any) -> list[str]:
 
 
 def require(suite: str, task_id: int, notes: list[str]) -> None:
-    """Raises SceneCheckError where the known state of a task did not settle as in the reference version."""
+    """Raise SceneCheckError if the known state of a task did not settle as in the reference version."""
     if notes:
         raise SceneCheckError(
-            f"{suite} task {task_id} does not stand as it should: {'; '.join(notes)}. Another MuJoCo version or changed "
-            "collision shapes do this; its episodes are not scored. Type: nora-bench doctor"
+            f"{suite} task {task_id} does not settle as in the reference version: {'; '.join(notes)}. Causes: another MuJoCo "
+            "version or changed collision shapes. Its episodes are not scored. Type: nora-bench doctor"
         )

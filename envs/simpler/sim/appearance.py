@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .visuals import Visuals
 
 SHADOW_HALF_SIZE, SHADOW_PIXELS = 5.0, 2048
-"""Half the width (m) of what the shadow map covers, and its side in pixels."""
+"""Half the width (m) of the shadow map's area, and its side in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Light:
     """One light from infinitely far away."""
 
     direction: tuple[float, float, float]
-    """Where it shines to; not normalised."""
+    """Direction of its rays; not normalised."""
     intensity: float
     """Grey."""
     shadow: bool = False
@@ -33,7 +33,7 @@ class Light:
 
 @dataclass(frozen=True, slots=True)
 class Lighting:
-    """All the light of a scene; there is no environment map."""
+    """All lights of a scene, which has no environment map."""
 
     ambient: float
     lights: tuple[Light, ...]
@@ -44,7 +44,7 @@ TABLE_BRIGHTER = Lighting(0.3, (Light((0, 0, -1), 3.6), Light((-1, -0.5, -1), 1.
 TABLE_DARKER = Lighting(0.3, (Light((1, 1, -1), 0.8), Light((0, 0, -1), 0.8)))
 DRAWERS_SIMPLE = Lighting(1.0, (Light((-math.cos(math.radians(75)), 0, -math.sin(math.radians(75))), 1.0),))
 DRAWERS_FIRST = {None: 1.0, "brighter": 2.0, "darker": 0.5}
-"""`light_mode` -> intensity of the light that throws the shadows."""
+"""`light_mode` -> intensity of the light that casts shadows."""
 
 
 def lighting(configuration: Configuration) -> Lighting:
@@ -60,16 +60,20 @@ def lighting(configuration: Configuration) -> Lighting:
     return Lighting(0.3, (first, Light((-1, 1, -0.05), 0.5), Light((-1, -1, -0.05), 0.5)))
 
 
-def light(scene: Any, wanted: Lighting) -> None:
-    """Add the lights to a scene that has none."""
-    scene.set_ambient_light([wanted.ambient] * 3)
-    for one in wanted.lights:
+def add_lights(scene: Any, lighting: Lighting) -> None:
+    """Add the lights to a scene without any."""
+    scene.set_ambient_light([lighting.ambient] * 3)
+    for light in lighting.lights:
         scene.add_directional_light(
-            one.direction, [one.intensity] * 3, shadow=one.shadow, shadow_scale=SHADOW_HALF_SIZE, shadow_map_size=SHADOW_PIXELS
+            light.direction,
+            [light.intensity] * 3,
+            shadow=light.shadow,
+            shadow_scale=SHADOW_HALF_SIZE,
+            shadow_map_size=SHADOW_PIXELS,
         )
 
 
-def paint(visuals: Visuals, configuration: Configuration) -> None:
+def adjust_materials(visuals: Visuals, configuration: Configuration) -> None:
     """Change the materials as upstream does after loading."""
     if not configuration.env_kwargs.get("disable_bad_material"):
         for material in materials(visuals.robot.values()):
@@ -83,7 +87,7 @@ def paint(visuals: Visuals, configuration: Configuration) -> None:
 
 
 def materials(entities: Iterable[Entity]) -> Iterator[RenderMaterial]:
-    """The materials of all that is seen of some entities."""
+    """Materials of the visible parts of some entities."""
     for entity in entities:
         body: Any = entity.find_component_by_type(RenderBodyComponent)
         for shape in body.render_shapes if body else ():

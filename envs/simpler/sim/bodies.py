@@ -15,11 +15,11 @@ from .convex import convex_shapes
 from .pack_files import custom_folder, model_folder
 
 FRICTION = 0.5
-"""Static and dynamic, of every object; averaged with that of what it touches."""
+"""Static and dynamic, of every object; averaged with that of the other body in contact."""
 DAMPING = 0.1
-"""Linear and angular, of objects that a task is about; distractors have the engine's defaults."""
+"""Linear and angular, of task objects; distractors have the engine's defaults."""
 DENSITY_ON_TABLE = {"apple": 200.0, "baked_apple": 200.0, "baked_apple_v2": 200.0, "orange": 200.0}
-"""kg/m3 that move near puts in place of the database's."""
+"""kg/m3 in move near, instead of the database's."""
 
 
 def build_object(
@@ -28,11 +28,11 @@ def build_object(
     """A movable object named `model` in the scene, at the origin.
 
     Args:
-        scene: where it is added.
+        scene: scene to add it to.
         pack: asset pack.
         model: model id of the pack's databases.
         density: kg/m3; None takes the database's.
-        damped: whether the object is one that the task is about.
+        damped: True for task objects, False for distractors.
     """
     body = PhysxRigidDynamicComponent()
     material = PhysxMaterial(FRICTION, FRICTION, 0.0)
@@ -57,5 +57,5 @@ def database(pack: Path) -> dict[str, Any]:
         try:
             merged |= json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise SuiteError(f"{path} is not a model database of SimplerEnv: {error}. See: nora-bench assets") from None
+            raise SuiteError(f"{path} is not a model database of SimplerEnv: {error}. Type: nora-bench assets verify") from None
     return merged

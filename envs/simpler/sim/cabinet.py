@@ -1,4 +1,4 @@
-"""The drawer station: a fixed body with three drawers that slide along +x. Metres."""
+"""Drawer station: a fixed body with three drawers that slide along +x. Metres."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .urdf import PhysicsLoader
 DRAWERS = ("top", "middle", "bottom")
 """Order of the drawer joints everywhere."""
 POSITION = (-0.295, 0.0, 0.017)
-"""World position of the station's root; not turned."""
+"""World position of the station's root, without rotation."""
 FRICTION = 0.05
 DAMPING = 1.0
 
@@ -37,12 +37,12 @@ class Cabinet:
         self.place(np.array([distance if name == drawer else 0.0 for name in DRAWERS]))
 
     def place(self, out: np.ndarray) -> None:
-        """Set how far each drawer is out ([3], m), at rest."""
+        """Set the travel of each drawer ([3], m), at rest."""
         self.body.qpos = out[np.argsort(self._order)]
         self.body.qvel = np.zeros(len(DRAWERS))
 
     def qpos(self) -> np.ndarray:
-        """[3] float64: how far each drawer is out (m)."""
+        """[3] float64: travel of each drawer (m)."""
         return self.body.qpos[self._order].astype(np.float64)
 
     def qvel(self) -> np.ndarray:

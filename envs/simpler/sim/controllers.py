@@ -1,8 +1,8 @@
-"""From an action of seven numbers to the drive targets of the 171 physics steps it lasts, as upstream's controllers do it.
+"""Controllers: from an action of seven numbers to the drive targets of its 171 physics steps, as upstream's.
 
-The arm's Cartesian target starts where the hand *is*, its plan where the last plan *ended*: the lag between the two is
-part of the behaviour. The gripper is the other way round: its target adds to the last command, its plan starts where the
-fingers are. Radians.
+The arm's Cartesian target is relative to the measured end-effector pose, its plan starts at the end of the last plan; the
+lag between the two is part of the behaviour. The gripper is the reverse: its target adds to the last command, its plan
+starts at the measured finger positions. Radians.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from .robot import ARM, FINGERS, JOINTS, Robot
 GRIPPER_SCALE = 1.31
 """Radians of finger travel per unit of the action; positive closes."""
 FINGER_RANGE = (-0.0101, 1.31)
-"""Targets of the fingers are kept within it: the joint's limits widened by 0.01."""
+"""Range of finger targets: the joint's limits widened by 0.01."""
 STILL = 1e-3
 """A gripper command below this (rad) repeats the last target."""
 
 
 class ArmController:
-    """Remembers where the last plan ended."""
+    """Arm controller; its state is the end of the last plan."""
 
     def __init__(self) -> None:
         self._planner = MotionPlanner(9, velocity=1.5, acceleration=2.0, jerk=50.0)
         self._end: tuple[list[float], list[float]] | None = None
 
     def plan(self, position: np.ndarray, velocity: np.ndarray, target: np.ndarray) -> MotionPlan:
-        """To `target` (rad) from the end of the last plan; the first one starts at the measured position and velocity."""
+        """Plan to `target` (rad) from the end of the last plan; the first starts at the measured position and velocity."""
         start, speed = self._end or (position.tolist(), np.clip(velocity, -1.5, 1.5).tolist())
         plan = self._planner.plan(start, speed, target.tolist())
         self._end = plan.position[-1], plan.velocity[-1]
@@ -39,7 +39,7 @@ class ArmController:
 
 
 class GripperController:
-    """Remembers the last target and the last command of the two fingers."""
+    """Controller of the two fingers; its state is the last target and the last command."""
 
     def __init__(self, position: np.ndarray) -> None:
         """`position`: [2] rad at reset."""
@@ -54,7 +54,7 @@ class GripperController:
         return self._target
 
     def plan(self, position: np.ndarray, velocity: np.ndarray, target: np.ndarray) -> MotionPlan:
-        """To `target` (rad) from the measured position and velocity, at every control step."""
+        """Plan to `target` (rad) from the measured position and velocity, at every control step."""
         plan = self._planner.plan(position.tolist(), np.clip(velocity, -1.0, 1.0).tolist(), target.tolist())
         self._commanded = np.array(plan.position[-1])
         return plan
@@ -62,17 +62,17 @@ class GripperController:
 
 @dataclass(frozen=True, slots=True)
 class DriveTargets:
-    """What the drives are told at each physics step of one control step."""
+    """Drive targets at each physics step of one control step."""
 
     position: list[list[float]]
     """[SUBSTEPS][11] rad, in JOINTS order, within the joints' limits."""
     finger_velocity: np.ndarray
-    """[SUBSTEPS, 2] float32, rad/s, scaled as the robot wants it."""
+    """[SUBSTEPS, 2] float32, rad/s, scaled by `Robot.finger_speed_scale`."""
     ik_success: bool
 
 
 class Controller:
-    """Both groups of one robot, from its reset on."""
+    """Arm and gripper controllers of one robot, created at its reset."""
 
     def __init__(self, robot: Robot) -> None:
         self._robot = robot
@@ -80,10 +80,10 @@ class Controller:
         self._gripper = GripperController(robot.qpos()[FINGERS])
 
     def plan(self, action: np.ndarray) -> DriveTargets:
-        """The next control step.
+        """Drive targets of the next control step.
 
         Args:
-            action: [7] translation (m) and axis-angle (rad) of the hand in the root's axes, then the gripper (-1..1).
+            action: [7] translation (m) and axis-angle (rad) of the end effector in the root's axes, then the gripper (-1..1).
         """
         robot = self._robot
         position, velocity = robot.qpos(), robot.qvel()

@@ -1,8 +1,7 @@
-"""Convex pieces of a collision mesh as upstream's engine cuts them: one per connected part of each object of the file.
+"""Convex parts of a collision mesh, split as by upstream's engine: one per connected part of each object of the file.
 
-PhysX approximates hulls of many points, and how depends on the order of the points. In the order kept here every mass,
-centre and inertia of upstream's engine comes out alike (docs/evidence/simplerenv_parity.md); SAPIEN 3's loader cuts and orders
-otherwise.
+PhysX approximates hulls of many points, and how depends on the order of the points. With the order used here every mass,
+centre and inertia equals upstream's (docs/evidence/simplerenv_parity.md); SAPIEN 3's loader splits and orders differently.
 """
 
 from __future__ import annotations

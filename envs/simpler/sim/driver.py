@@ -1,5 +1,5 @@
-"""Vulkan drivers by name, and a trial of one: `vulkan` is the loader's own choice, `vulkan:FILE` the driver of an ICD file;
-with `vulkan-rt` in front, one that traces rays as well."""
+"""Vulkan drivers by name, and a probe of one: `vulkan` is the loader's own choice, `vulkan:FILE` the driver of an ICD file;
+the prefix `vulkan-rt` marks a driver with ray tracing."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from typing import Any
 VULKAN, VULKAN_RT = "vulkan", "vulkan-rt"
 RASTER_SHADERS = Path(__file__).parent / "shaders" / "raster"
 SAMPLES, DEPTH, DENOISER = 32, 8, "optix"
-"""Rays per pixel, their length, and what smooths the picture, as upstream traces them."""
+"""Rays per pixel, bounces per ray, and denoiser, as upstream."""
 
 
 def select_driver(name: str) -> None:
-    """Make the Vulkan loader of this process take that driver; before anything is drawn."""
+    """Make the Vulkan loader of this process use that driver; call before any rendering."""
     _, _, icd = name.partition(":")
     if icd:
         os.environ["VK_ICD_FILENAMES"] = os.environ["VK_DRIVER_FILES"] = icd
 
 
 def can_ray_trace(name: str) -> bool:
-    """Whether a driver was found to trace rays."""
+    """Whether a driver's name marks it as capable of ray tracing."""
     return name.partition(":")[0] == VULKAN_RT
 
 
 def import_sapien() -> Any:
-    """The package, which wants to be loaded after `use`."""
+    """The package `sapien`, to be imported after `select_driver`."""
     import sapien as package
 
     return package
@@ -37,7 +37,7 @@ def import_sapien() -> Any:
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Keeps from stderr what SwiftShader has to say about parts of Vulkan that nobody uses; everything else comes through."""
+    """Drop SwiftShader's warnings about unused parts of Vulkan from stderr; all other lines pass."""
     with tempfile.TemporaryFile() as kept:
         stderr = os.dup(2)
         os.dup2(kept.fileno(), 2)
@@ -53,7 +53,7 @@ def silenced() -> Iterator[None]:
 
 
 def choose_shaders(folder: str | None) -> None:
-    """Shaders of the cameras built from now on: a folder, one of SAPIEN's own by name, or None to trace rays."""
+    """Set the shaders of cameras created later: a folder, the name of one of SAPIEN's own, or None for ray tracing."""
     render = import_sapien().render
     render.set_picture_format("Color", "r32g32b32a32sfloat")
     render.set_camera_shader_dir(folder or "rt")
@@ -64,7 +64,7 @@ def choose_shaders(folder: str | None) -> None:
 
 
 def probe_driver(name: str) -> tuple[str, str]:
-    """Draw a red box in this process: `drawn` or `black`, and what the device calls itself. Raises where nothing can be drawn."""
+    """Render a red box in this process: `drawn` or `black`, and the device's name. Raises where rendering fails."""
     select_driver(name)
     package = import_sapien()
     choose_shaders(None if can_ray_trace(name) else str(RASTER_SHADERS))

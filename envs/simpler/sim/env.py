@@ -1,4 +1,4 @@
-"""SimplerEnv's Google-robot tasks as a `Env` on SAPIEN 3: any episode of the grid, one at a time, in this process."""
+"""SimplerEnv's Google-robot tasks as an `Env` on SAPIEN 3: any episode of the grid, one at a time, in this process."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from .settling import ObjectSettler, SettledObjects, place_objects
 from .solver import CONTROL_SOLVER
 
 ACTION_SIZE = 7
-"""x y z (m), axis-angle (rad) of the hand in the axes of the robot's root, gripper (relative, > 0 closes)."""
+"""x y z (m), axis-angle (rad) of the end effector in the axes of the robot's root, gripper (relative, > 0 closes)."""
 INITIAL_OPENING = 0.2
-"""How far the drawer to be closed is out at the start (m)."""
+"""Travel (m) of the drawer to be closed at the start."""
 
 
 class PhysicsScene:
-    """One episode: its scene, its controllers, its rule."""
+    """Simulation of one episode: scene, controllers, success rule."""
 
     def __init__(self, pack: Path, setup: EpisodeSetup, settled: SettledObjects, qpos: np.ndarray) -> None:
-        """From where the objects lie and the joints stand (`qpos`, [11] rad, `robot.JOINTS`)."""
+        """Start from settled objects and joint positions (`qpos`, [11] rad, order of `robot.JOINTS`)."""
         self.setup = setup
         self.scene = SimplerScene(pack, setup.configuration, CONTROL_SOLVER)
         self.robot = self.scene.add_robot()
@@ -43,22 +43,22 @@ class PhysicsScene:
             self.scene.cabinet.open(setup.configuration.subtask, INITIAL_OPENING)
         self._controller = Controller(self.robot)
         self.drive: DriveTargets | None = None
-        """What the last control step told the drives."""
+        """Drive targets of the last control step."""
         self.rule: SuccessRule = make_rule(setup, self.scene.snapshot())
 
     def step(self, action: np.ndarray) -> bool:
-        """One control step; whether the task is done after it. Raises SimulationError where the numbers mean nothing."""
+        """Execute one control step; whether the task succeeds after it. Raises SimulationError for numbers that are not finite."""
         if not np.isfinite(action).all():
-            raise SimulationError(f"the action holds a number that is not finite: {action}")
+            raise SimulationError(f"the action has a number that is not finite: {action}")
         self.drive = self._controller.plan(action)
         self.scene.step(self.drive)
         if not np.isfinite(self.scene.state()).all():
-            raise SimulationError("the physics exploded: a position or velocity is not finite")
+            raise SimulationError("the simulation became unstable: a position or velocity is not finite")
         return self.rule.step(self.scene.snapshot())
 
 
 def start_position(setup: EpisodeSetup) -> np.ndarray:
-    """[11] joint positions (rad) in which an episode begins; the camera looks tilt the head."""
+    """[11] joint positions (rad) at the start of an episode; the camera variants tilt the head."""
     position = np.array(START)
     for camera, tilt in HEAD_TILTS.items():
         if camera in setup.configuration.env_id:
@@ -67,92 +67,92 @@ def start_position(setup: EpisodeSetup) -> np.ndarray:
 
 
 class SapienEnv:
-    """See `envs.base.Env` for the contract. Every episode gets a scene of its own (see `scene`)."""
+    """See `envs.base.Env` for the contract. Every episode builds a new scene (see `scene`)."""
 
     action_size = ACTION_SIZE
 
     def __init__(self, options: EnvOptions) -> None:
-        """`options.assets`: folder that holds `ManiSkill2_real2sim`, upstream's or one laid out alike."""
+        """`options.assets`: folder that contains `ManiSkill2_real2sim`, upstream's or one of equal layout."""
         self._pack = Path(options.assets)
         if not (self._pack / "ManiSkill2_real2sim").is_dir():
-            raise SuiteError(f"{self._pack} holds no ManiSkill2_real2sim folder. See: nora-bench assets")
+            raise SuiteError(f"ManiSkill2_real2sim not found in the asset folder {self._pack}. Type: nora-bench assets list")
         self._renderer = None if options.gl == "none" else SimplerRenderer(self._pack, options.gl)
         self._settler = ObjectSettler(self._pack)
         self._physics: PhysicsScene | None = None
         self._render_s = 0.0
-        self._needs = ObservationSpec()
-        self._view = EnvObservation()
+        self._spec = ObservationSpec()
+        self._observation = EnvObservation()
 
     @property
     def physics(self) -> PhysicsScene:
-        """The episode being played. Raises SuiteError before the first reset."""
+        """Simulation of the current episode. Raises SuiteError before the first reset."""
         if self._physics is None:
-            raise SuiteError("this world has not been reset yet")
+            raise SuiteError("the environment has no episode yet: call reset first")
         return self._physics
 
     def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
-        """Build the episode's scene from the spec alone, objects settled, look once."""
+        """Build the episode's scene from the spec alone, objects settled, observe once."""
         setup = setup_of(spec)
         self._physics = PhysicsScene(self._pack, setup, self._settler.settle(setup), start_position(setup))
-        self._needs, self._render_s = observation_spec, 0.0
-        drawn = self._renderer.prepare(self._physics.setup) if observation_spec.cameras and self._renderer else ""
-        self._look(first=True)
+        self._spec, self._render_s = observation_spec, 0.0
+        renderer = self._renderer.prepare(self._physics.setup) if observation_spec.cameras and self._renderer else ""
+        self._observe(first=True)
         scene = self._physics.scene
         poses = {name: pose7(body.entity_pose).tolist() for name, body in scene.objects.items()}
-        return Reset(np.array([scene.state()]), poses, render_s=self._render_s, renderer=drawn)
+        return Reset(np.array([scene.state()]), poses, render_s=self._render_s, renderer=renderer)
 
     def step(self, action: np.ndarray, *, observe: bool) -> bool:
-        """One control step of 1/3 s; whether the task is done after it."""
-        done = self.physics.step(action)
+        """Execute one control step of 1/3 s; whether the task succeeds after it."""
+        success = self.physics.step(action)
         if observe:
-            self._look()
-        return done
+            self._observe()
+        return success
 
     def observation(self) -> EnvObservation:
-        """Pictures, proprioception and privileged state of the last look."""
-        return self._view
+        """Images, proprioception and privileged state of the last observed step."""
+        return self._observation
 
     def state(self) -> np.ndarray:
         """float64: robot qpos and qvel (11 each), per object pose (7) and velocity (6), drawers qpos and qvel (3 each)."""
         return self.physics.scene.state()
 
     def render_seconds(self) -> float:
-        """Seconds spent on pictures since the last reset."""
+        """Seconds of rendering since the last reset."""
         return self._render_s
 
     def measures(self) -> dict[str, bool]:
-        """The yes-or-no part of upstream's `episode_stats`, for the record."""
+        """Boolean entries of upstream's `episode_stats`, for the record."""
         return measures(self.physics.rule)
 
     def close(self) -> None:
         """Forget the episode."""
         self._physics = None
 
-    def _look(self, *, first: bool = False) -> None:
-        observation_spec, physics = self._needs, self.physics
-        images = {camera: self._picture(camera) for camera in observation_spec.cameras}
-        insight = privileged.privileged_state(physics.scene, physics.robot) if observation_spec.privileged else {}
+    def _observe(self, *, first: bool = False) -> None:
+        observation_spec, physics = self._spec, self.physics
+        images = {camera: self._render(camera) for camera in observation_spec.cameras}
+        state = privileged.privileged_state(physics.scene, physics.robot) if observation_spec.privileged else {}
         if observation_spec.privileged and first:
-            insight["scene"] = privileged.scene_facts(physics.scene, physics.robot, physics.setup)
-        self._view = EnvObservation(
-            images=images, proprio=proprioception(physics) if observation_spec.proprio else {}, privileged=insight
+            state["scene"] = privileged.scene_facts(physics.scene, physics.robot, physics.setup)
+        self._observation = EnvObservation(
+            images=images, proprio=proprioception(physics) if observation_spec.proprio else {}, privileged=state
         )
 
-    def _picture(self, camera: str) -> np.ndarray:
+    def _render(self, camera: str) -> np.ndarray:
         if camera != "primary":
-            raise SuiteError(f"SimplerEnv's Google robot has no camera {camera!r}, only primary (on its head)")
+            raise SuiteError(f"camera {camera!r} not found: SimplerEnv's Google robot has only primary (on its head)")
         if self._renderer is None:
-            raise SuiteError("this world was opened without a renderer, and the policy wants pictures")
-        began = time.perf_counter()
-        picture = self._renderer.render(self.physics.scene)
-        self._render_s += time.perf_counter() - began
-        return picture
+            raise SuiteError("the policy needs images, but this environment was created with gl=none. Type: nora-bench doctor")
+        started = time.perf_counter()
+        image = self._renderer.render(self.physics.scene)
+        self._render_s += time.perf_counter() - started
+        return image
 
 
 def proprioception(physics: PhysicsScene) -> dict[str, np.ndarray]:
-    """The robot as it feels itself, in the frame of its root.
+    """Proprioception in the frame of the robot's root.
 
     `eef_pos` [3] (m), `eef_quat` [4] (w x y z), `gripper_qpos` [2] (rad, 0 open), `joint_pos` [11] (rad, `robot.JOINTS`).
     """
-    hand, qpos = pose7(physics.robot.end_effector()), physics.robot.qpos()
-    return {"eef_pos": hand[:3], "eef_quat": hand[3:], "gripper_qpos": qpos[FINGERS], "joint_pos": qpos}
+    effector, qpos = pose7(physics.robot.end_effector()), physics.robot.qpos()
+    return {"eef_pos": effector[:3], "eef_quat": effector[3:], "gripper_qpos": qpos[FINGERS], "joint_pos": qpos}

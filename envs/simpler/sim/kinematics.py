@@ -1,4 +1,4 @@
-"""Where the hand is, and which joint positions bring it elsewhere. Poses in the frame of the robot's root; m, rad."""
+"""Inverse kinematics and poses. Poses in the frame of the robot's root; m, rad."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Kinematics:
     """
 
     def __init__(self, articulation: Any, link: str) -> None:
-        """`link`: name of the link to be placed."""
+        """`link`: name of the link that is positioned."""
         model = import_module("sapien.pysapien_pinocchio").PinocchioModel
         self._model = model(export_kinematic_chain_urdf(articulation, force_fix_root=True), [0, 0, -9.81])
         self._model.set_joint_order([f"joint_{joint.child_link.index}" for joint in articulation.active_joints])
@@ -31,21 +31,21 @@ class Kinematics:
         self._link = [each.name for each in articulation.links].index(link)
 
     def solve(self, target: sapien.Pose, start: np.ndarray, moving: np.ndarray) -> tuple[np.ndarray, bool]:
-        """Joint positions that bring the link to `target`, and whether they do.
+        """Joint positions that bring the link to `target`, and whether the search succeeded.
 
         Args:
             target: of the link, in the root's frame.
-            start: [joints] where the search begins.
+            start: [joints] start of the search.
             moving: [joints] 1 for joints that may change, else 0.
         """
-        found, success, _ = self._model.compute_inverse_kinematics(
+        solution, success, _ = self._model.compute_inverse_kinematics(
             self._link, target, initial_qpos=start, active_qmask=moving, max_iterations=MAX_UPDATES
         )
-        return found, bool(success)
+        return solution, bool(success)
 
 
 def moved(pose: sapien.Pose, translation: np.ndarray, rotation: np.ndarray) -> sapien.Pose:
-    """`pose` shifted by `translation` and turned about its own origin by the axis-angle `rotation`, both in fixed axes."""
+    """`pose` translated by `translation` and rotated about its own origin by the axis-angle `rotation`, both in fixed axes."""
     turned = as_pose(np.append(np.zeros(3), from_axis_angle(rotation))) * sapien.Pose(q=pose.q)
     return as_pose(np.concatenate([pose.p + translation, turned.q]))
 

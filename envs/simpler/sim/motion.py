@@ -22,7 +22,7 @@ class MotionPlan:
     """[1 + SUBSTEPS][joints]: row 0 is the start, the last row where the next plan begins."""
     velocity: list[list[float]]
     duration: float
-    """Of the whole motion (s); a longer one is cut off, a shorter one rests at its end."""
+    """Duration of the whole motion (s); a longer one is truncated, a shorter one rests at its end."""
 
 
 class MotionPlanner:
@@ -40,7 +40,7 @@ class MotionPlanner:
         """From `position` moving with `velocity`, at no acceleration, to rest at `target`.
 
         Raises:
-            SimulationError: no such motion exists within the limits (a number is not finite).
+            SimulationError: no motion exists within the limits (a number is not finite).
         """
         query, motion = self._query, self._motion
         query.current_position, query.current_velocity, query.target_position = position, velocity, target

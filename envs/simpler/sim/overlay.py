@@ -1,4 +1,4 @@
-"""The photograph that visual matching puts behind what moves."""
+"""Background photograph of visual matching, and its composition with rendered bodies."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def photograph(pack: Path, name: str, size: tuple[int, int]) -> np.ndarray:
     import cv2
 
     path = pack_files.photograph(pack, name)
-    picture = cv2.imread(str(path))
-    if picture is None:
-        raise SuiteError(f"{path} is not a picture: the asset pack is not whole. Type: nora-bench assets verify")
-    return cv2.resize(np.ascontiguousarray(picture[..., ::-1]) / 255, size).astype(np.float32)
+    image = cv2.imread(str(path))
+    if image is None:
+        raise SuiteError(f"{path} is not a readable image: the asset pack is incomplete. Type: nora-bench assets verify")
+    return cv2.resize(np.ascontiguousarray(image[..., ::-1]) / 255, size).astype(np.float32)
 
 
 def composed(colour: np.ndarray, foreground: np.ndarray, behind: np.ndarray) -> np.ndarray:
-    """[height, width, 3]: what was rendered where `foreground` (bool) is set, the photograph elsewhere; a hard edge."""
+    """[height, width, 3]: the rendering where `foreground` (bool) is set, the photograph elsewhere; hard edges."""
     return np.where(foreground[..., None], colour, behind)
 
 
 def to_bytes(colour: np.ndarray) -> np.ndarray:
-    """uint8 from 0 to 1: cut off, not rounded, as upstream does it."""
+    """uint8 of values from 0 to 1: truncated, not rounded, as upstream does."""
     return np.clip(colour * 255, 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The whole state of a SimplerEnv world in plain arrays, for scripted experts. World frame, m, rad; poses x y z, qw qx qy qz."""
+"""Full simulator state as plain arrays, for scripted experts. World frame, m, rad; poses x y z, qw qx qy qz."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def privileged_state(scene: SimplerScene, robot: Robot) -> dict[str, Any]:
 
 
 def scene_facts(scene: SimplerScene, robot: Robot, setup: EpisodeSetup) -> dict[str, Any]:
-    """What does not change during an episode; to be asked for before its first step.
+    """Constants of an episode; call before its first step.
 
     `task` and `subtask` of the grid, `joints` (names of `qpos`), `objects` (model ids), `source` and `target` (index or
     None), `bounds` [n, 2, 3] (least and greatest corner of each object's collision shapes in its actor's frame), `settled`

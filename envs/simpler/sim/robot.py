@@ -1,7 +1,7 @@
 """Upstream's Google robot: its joints, drives and contact materials, and its URDF built into a physics scene.
 
 Facts: ManiSkill2_real2sim ef7a4d4f, agents/configs/google_robot. Radians, metres, N m; JOINTS order everywhere (SAPIEN 3
-orders joints differently, which stays in here).
+orders joints differently; this module converts).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ START = (
 )
 """Joint positions at reset (rad)."""
 HEAD_TILTS = {"AltGoogleCameraInScene": 0.9351361, "AltGoogleCamera2InScene": 0.6651361}
-"""Part of an environment's id -> how far its head is tilted (rad)."""
+"""Part of an environment's id -> tilt of the head (rad)."""
 STIFFNESS = (
     1700.0,
     1737.0471680861954,
@@ -80,10 +80,10 @@ DAMPING = (
 )
 FORCE_LIMIT = (300.0, 300.0, 100.0, 100.0, 100.0, 100.0, 100.0, 60.0, 60.0, 100.0, 100.0)
 FINGER_ARMATURE = 3e-3
-"""kg m2 added to the two finger joints, which PhysX 5 lets chatter otherwise; docs/evidence/simplerenv_parity.md has why."""
+"""kg m2 added to the two finger joints, which chatter in PhysX 5 otherwise; docs/evidence/simplerenv_parity.md gives the reasons."""
 LAG = (1 - 1 / CONTROL_SOLVER.iterations) / (2 * PHYSICS_HZ)
-"""s. Upstream's PhysX 4 held a drive's spring against where the joint is at the end of a physics step, PhysX 5's TGS against
-where it is on the way, on average half a step earlier; stiffness times this, added to the damping, makes up for it."""
+"""s. Upstream's PhysX 4 evaluated a drive's spring at the joint's position at the end of a physics step, PhysX 5's TGS at the
+positions on the way, on average half a step earlier; stiffness times this, added to the damping, compensates."""
 LIGHT, LIGHT_INERTIA = 1e-3, 1e-8
 """Links below this mass (kg: sensor frames, nails) had at most this inertia (kg m2) upstream; SAPIEN 3 gives them 1e-6."""
 END_EFFECTOR = "link_gripper_tcp"
@@ -104,7 +104,7 @@ CONTACT = {
 
 @dataclass(frozen=True, slots=True)
 class RobotModel:
-    """A URDF read once: builds robots into scenes, solves their kinematics."""
+    """A URDF read once: builder of robots and their kinematics."""
 
     builder: Any
     kinematics: Kinematics
@@ -114,7 +114,7 @@ class RobotModel:
 
 @cache
 def load_robot(urdf: Path) -> RobotModel:
-    """The robot of this file, without visuals."""
+    """Robot model of a URDF, without visuals."""
     loader = PhysicsLoader()
     for link, (static, dynamic, patch) in CONTACT.items():
         loader.set_link_material(link, static, dynamic, 0.0)
@@ -127,7 +127,7 @@ def load_robot(urdf: Path) -> RobotModel:
 
 
 class Robot:
-    """One robot in one scene, at its start position with drives that hold nothing yet."""
+    """One robot in one scene, at its start position, without drive targets."""
 
     def __init__(self, model: RobotModel, scene: sapien.Scene) -> None:
         self._model = model
@@ -150,7 +150,7 @@ class Robot:
             self._joints[index].set_armature(np.array([FINGER_ARMATURE], np.float32))
 
     def place(self, init: RobotInit, qpos: np.ndarray) -> None:
-        """Stand at `init`, at rest, with these joint positions."""
+        """Place the base at `init` and set joint positions, at rest."""
         self.body.qpos = qpos[self._model.order]
         self.body.qvel = np.zeros(len(JOINTS))
         self.body.root_pose = sapien.Pose((*init.init_xy, BASE_HEIGHT), init.init_rot_quat_wxyz)
@@ -164,14 +164,14 @@ class Robot:
         return self.body.qvel[self._back].astype(np.float64)
 
     def end_effector(self) -> sapien.Pose:
-        """Pose of the hand in the frame of the root."""
+        """End-effector pose in the frame of the root."""
         return self.body.root_pose.inv() * self.links[END_EFFECTOR].entity_pose
 
     def solve(self, target: sapien.Pose) -> tuple[np.ndarray, bool]:
-        """[11] joint positions that bring the hand to `target` (root's frame), and whether they do."""
+        """[11] joint positions that bring the end effector to `target` (root's frame), and whether the search succeeded."""
         order = self._model.order
-        found, success = self._model.kinematics.solve(target, self.qpos()[order], self._moving[order])
-        return found[self._back], success
+        solution, success = self._model.kinematics.solve(target, self.qpos()[order], self._moving[order])
+        return solution[self._back], success
 
     def target_setters(self) -> list[Any]:
         """One function per joint that sets its drive's position target (rad)."""
@@ -183,6 +183,6 @@ class Robot:
 
     @property
     def finger_speed_scale(self) -> float:
-        """What velocity targets are multiplied by, so that upstream's damping alone follows them and not what LAG adds."""
+        """Factor of velocity targets, so that they act through upstream's damping alone and not through the part that LAG adds."""
         finger = FINGERS[0]
         return DAMPING[finger] / (DAMPING[finger] + LAG * STIFFNESS[finger])

@@ -1,7 +1,7 @@
-"""A physics scene of one episode, and how it moves on. Metres, seconds; world frame.
+"""Physics scene of one episode, without rendering. Metres, seconds; world frame.
 
-Every episode has a scene of its own: building one costs milliseconds, because SAPIEN keeps cooked meshes, and nothing of
-an earlier episode (contact caches, sleeping bodies, drive targets) can be left in it. Nothing here draws.
+Every episode builds a new scene: that takes milliseconds, because SAPIEN caches cooked meshes, and excludes leftovers of an
+earlier episode (contact caches, sleeping bodies, drive targets).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 FINGER_LINKS = tuple(link for links in SIDES.values() for link in links)
 NARROW_CONTACTS = ("move_near", "place_apple_in_closed_top_drawer")
-"""Tasks whose shapes feel contact from 5 mm on; the others from 20 mm on."""
+"""Tasks with a contact offset of 5 mm; the others have 20 mm."""
 
 
 class SimplerScene:
-    """The bodies of one configuration, each named as upstream names it."""
+    """Bodies of one configuration, with upstream's names."""
 
     def __init__(self, pack: Path, configuration: Configuration, solver: Solver) -> None:
-        """Holds the arena or the cabinet; robot and objects are added. `solver`: CONTROL_SOLVER or SETTLING_SOLVER."""
+        """Contains the arena or the cabinet; robot and objects are added later. `solver`: CONTROL_SOLVER or SETTLING_SOLVER."""
         self.pack, self.configuration = pack, configuration
         self.system = new_system(solver, contact_offset=0.005 if configuration.task in NARROW_CONTACTS else 0.02)
         self.scene = sapien.Scene([self.system])
@@ -46,7 +46,7 @@ class SimplerScene:
             _build_arena(self.scene, stage_mesh(pack, configuration))
 
     def add_robot(self) -> Robot:
-        """The robot, at the world's origin until it is placed."""
+        """Add the robot, at the origin until it is placed."""
         self.robot = Robot(load_robot(robot_urdf(self.pack)), self.scene)
         return self.robot
 
@@ -58,7 +58,7 @@ class SimplerScene:
         return self.objects[model]
 
     def step(self, drive: DriveTargets) -> None:
-        """One control step of 171 physics steps."""
+        """Execute one control step of 171 physics steps."""
         robot = self.robot
         assert robot is not None
         targets, speeds = robot.target_setters(), robot.finger_speed_setters()
@@ -72,12 +72,12 @@ class SimplerScene:
             step()
 
     def step_idle(self, steps: int) -> None:
-        """Physics steps in which nothing is commanded."""
+        """Execute physics steps without a command."""
         for _ in range(steps):
             self.system.step()
 
     def snapshot(self) -> Snapshot:
-        """What success depends on, of the last physics step."""
+        """State that success depends on, after the last physics step."""
         bodies = self.objects.values()
         openings = (
             {link: self.robot.links[link].entity_pose.to_transformation_matrix()[:3, 1] for link in FINGER_LINKS}
@@ -116,7 +116,7 @@ def velocity(body: Any) -> np.ndarray:
 
 
 def is_task_object(configuration: Configuration, index: int) -> bool:
-    """Whether object `index` is one that the task is about; in pick coke can the others are distractors."""
+    """Whether object `index` belongs to the task; in pick coke can all but the first are distractors."""
     return configuration.task != "pick_coke_can" or index == 0
 
 

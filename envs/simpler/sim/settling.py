@@ -1,8 +1,8 @@
-"""Objects dropped and come to rest as upstream's reset does it, from an empty scene. Metres, seconds; world frame.
+"""Dropping objects until they rest, as upstream's reset does, from an empty scene. Metres, seconds; world frame.
 
-A resting place depends on the pack's shapes and the placements alone, so it is found once and used for every look of the
-same scene. Upstream settles in a scene that its constructor has already simulated once, with the robot parked 10 m
-away; docs/evidence/simplerenv_parity.md has what that changes.
+Resting poses depend on the pack's shapes and the placements alone, so they are computed once for all appearance variants of
+a scene. Upstream settles in a scene that its constructor has already simulated once, with the robot parked 10 m away;
+docs/evidence/simplerenv_parity.md gives the effect.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from .solver import SETTLING_SOLVER
 HALF_SECOND, LONG = 256, 769
 """Physics steps of 0.5 s and 1.5 s, truncated."""
 STILL_LINEAR, STILL_ANGULAR = 1e-3, 1e-2
-"""m/s and rad/s above which settling goes on."""
+"""m/s and rad/s above which settling continues."""
 UPRIGHT = [False, False, False, True, True, False]
-"""Turning about x and y locked."""
+"""Rotation about x and y locked."""
 FALLING = [True, True, False, True, True, False]
-"""Only falling and turning about z are free."""
+"""Only z translation and rotation about z are free."""
 FREE = [False] * 6
 
 
 @dataclass(frozen=True, slots=True)
 class SettledObjects:
-    """Where the objects of an episode lie when it begins, in the order of its placements."""
+    """Poses and velocities of an episode's objects at its start, in the order of its placements."""
 
     poses: tuple[sapien.Pose, ...]
     velocities: tuple[np.ndarray, ...]
@@ -42,14 +42,14 @@ class SettledObjects:
 
 
 class ObjectSettler:
-    """Settles episodes over one asset pack and remembers where the objects came to rest."""
+    """Settling for one asset pack, with a cache of the resting poses."""
 
     def __init__(self, pack: Path) -> None:
         self._pack = pack
         self._known: dict[Any, SettledObjects] = {}
 
     def settle(self, setup: EpisodeSetup) -> SettledObjects:
-        """Where the objects of an episode lie when it begins."""
+        """The objects of an episode at its start."""
         configuration, placed = setup.configuration, objects(setup)
         surroundings = station_urdf if has_cabinet(configuration) else stage_mesh
         key = configuration.task, surroundings(self._pack, configuration), placed
@@ -59,7 +59,7 @@ class ObjectSettler:
 
 
 def place_objects(scene: SimplerScene, placed: Objects, settled: SettledObjects) -> None:
-    """Add the objects to a scene as they lie."""
+    """Add the settled objects to a scene."""
     for index, placement in enumerate(placed.placements):
         body = scene.add_object(placement.model, task_object=is_task_object(scene.configuration, index))
         _put(body, settled.poses[index], settled.velocities[index])
@@ -108,7 +108,7 @@ def _drop_together(scene: SimplerScene, placements: Sequence[Placement]) -> None
 
 
 def _hang(scene: SimplerScene, placement: Placement, locked: list[bool], *, task_object: bool) -> Any:
-    """Put a new object where it is dropped from, with some motions locked."""
+    """Add an object at its drop position, with some motions locked."""
     body = scene.add_object(placement.model, task_object=task_object)
     _put(body, sapien.Pose((*placement.xy, DROP_Z), placement.quat), np.zeros(6))
     body.set_locked_motion_axes(locked)

@@ -1,4 +1,4 @@
-"""Settings of the physics engine: upstream's, as far as PhysX 5 means the same by them."""
+"""Settings of the physics engine: upstream's, where PhysX 5 gives them the same meaning."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ PHYSICS_HZ = 513
 
 @dataclass(frozen=True, slots=True)
 class Solver:
-    """What of the engine's settings differs between playing and settling, and from upstream's; docs/evidence/simplerenv_parity.md
-    has the reasons."""
+    """Settings that differ between control steps and settling, and from upstream's; docs/evidence/simplerenv_parity.md gives the
+    reasons."""
 
     iterations: int
     """TGS iterations for contacts and joints; upstream had 25."""
     persistent: bool
-    """Whether contact points are kept from step to step (PCM); upstream found them anew."""
+    """Whether contact points persist between steps (PCM); upstream recomputed them."""
 
 
 CONTROL_SOLVER = Solver(iterations=25, persistent=True)
@@ -26,11 +26,11 @@ SETTLING_SOLVER = Solver(iterations=40, persistent=False)
 
 
 def new_system(solver: Solver, *, contact_offset: float) -> physx.PhysxCpuSystem:
-    """An empty system. SAPIEN reads settings from globals while it builds shapes, so they are set before every scene.
+    """New empty system. SAPIEN reads settings from globals while it builds shapes, so they are set before every scene.
 
     Args:
         solver: CONTROL_SOLVER or SETTLING_SOLVER.
-        contact_offset: distance (m) from which shapes feel each other.
+        contact_offset: distance (m) at which contacts are generated.
     """
     gravity: Any = [0, 0, -9.81]
     physx.set_scene_config(

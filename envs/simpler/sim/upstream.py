@@ -1,8 +1,8 @@
-"""The original SimplerEnv (SAPIEN 2.2.2) as a `Env`: upstream's own environments, built and reset as its evaluator does.
+"""The original SimplerEnv (SAPIEN 2.2.2) as an `Env`: upstream's own environments, built and reset as by its evaluator.
 
-Runs in an interpreter of its own (docs/reference/simplerenv.md), which needs only numpy and msgpack of ours; the syntax
-stays within Python 3.10. A world that shows no pictures builds no camera: physics, rules and random streams are
-untouched by that, and no Vulkan driver is needed.
+Runs in a separate interpreter (docs/simplerenv.md), which needs only numpy and msgpack beside the original; the syntax
+stays within Python 3.10. Without rendering no camera is built: physics, rules and random streams stay the same, and no
+Vulkan driver is needed.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from ..setup import setup_of
 CAMERA = "overhead_camera"
 SET_UP = "docs/reference/simplerenv.md says how to set up its interpreter"
 _kept_alive: list[Any] = []
-"""Scenes without a renderer: SAPIEN 2.2.2 crashes when it takes one down."""
+"""Scenes without a renderer: SAPIEN 2.2.2 crashes when it destroys one."""
 
 
 class UpstreamEnv:
-    """See `envs.base.Env` for the contract. Every episode builds its environment anew, as upstream does."""
+    """See `envs.base.Env` for the contract. Every episode builds a new environment, as upstream does."""
 
     action_size = 7
 
     def __init__(self, options: EnvOptions) -> None:
-        """`options.assets`: a pack in upstream's layout, used in place of the package's own data; empty for those."""
+        """`options.assets`: a pack in upstream's layout instead of the package's own data; empty for the latter."""
         data = Path(options.assets) / "ManiSkill2_real2sim" / "data"
         if options.assets and data.is_dir():
             os.environ["MS2_REAL2SIM_ASSET_DIR"] = str(data)
-        os.environ["DISPLAY"] = ""  # a display that is left over makes Vulkan fail after some ten environments
+        os.environ["DISPLAY"] = ""  # a stale display makes Vulkan fail after some ten environments
         self._blind = options.gl == "none"
         self._assets = import_upstream(blind=self._blind)
         self._env: Any = None
-        self._needs = ObservationSpec()
-        self._view = EnvObservation()
+        self._spec = ObservationSpec()
+        self._observation = EnvObservation()
         self._statistics: Mapping[str, Any] = {}
 
     def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
@@ -52,34 +52,34 @@ class UpstreamEnv:
         return self.begin(setup_of(spec), observation_spec)
 
     def begin(self, setup: EpisodeSetup, observation_spec: ObservationSpec) -> Reset:
-        """Start any episode, of the grid or not. Raises SceneCheckError where upstream tells another task than the grid."""
+        """Start any episode, of the grid or not. Raises SceneCheckError if upstream's instruction differs from the grid's."""
         if observation_spec.cameras and self._blind:
-            raise SuiteError("this world was built without pictures")
+            raise SuiteError("the policy needs images, but this environment was created with gl=none. Type: nora-bench doctor")
         gymnasium = import_module("gymnasium")
         self.close()
         self._env = gymnasium.make(setup.configuration.env_id, **self._arguments(setup))
         seen, _ = self._env.reset(options=reset_options(setup))
-        told, wanted = self._bare.get_language_instruction(), placements.instruction(setup)
-        if told != wanted:
-            raise SceneCheckError(f"upstream's environment tells {told!r} where the grid says {wanted!r}")
-        self._needs, self._statistics = observation_spec, {}
-        self._look(seen)
+        upstream, expected = self._bare.get_language_instruction(), placements.instruction(setup)
+        if upstream != expected:
+            raise SceneCheckError(f"upstream's instruction {upstream!r} differs from the grid's {expected!r}")
+        self._spec, self._statistics = observation_spec, {}
+        self._observe(seen)
         if observation_spec.privileged:
-            self._view.privileged["scene"] = self._facts(setup)  # type: ignore[index]
+            self._observation.privileged["scene"] = self._facts(setup)  # type: ignore[index]
         fixtures = {actor.name: pose7(actor.pose).tolist() for actor in self._objects()}
         renderer = "raytraced" if setup.configuration.ray_traced else "raster"
         return Reset(np.array([self.state()]), fixtures, renderer=renderer if observation_spec.cameras else "")
 
     def step(self, action: np.ndarray, *, observe: bool) -> bool:
-        """One control step; upstream draws after every one of them, wanted or not."""
-        seen, _, terminated, _, info = self._env.step(np.array(action, np.float64))  # its own: SciPy refuses arrays from the wire
+        """Execute one control step; upstream renders after every one, requested or not."""
+        seen, _, terminated, _, info = self._env.step(np.array(action, np.float64))  # a copy: SciPy rejects arrays from the wire
         self._statistics = info.get("episode_stats", {})
         if observe:
-            self._look(seen)
+            self._observe(seen)
         return bool(terminated)
 
     def observation(self) -> EnvObservation:
-        return self._view
+        return self._observation
 
     def state(self) -> np.ndarray:
         """float64: robot qpos and qvel (11 each), per object pose (7) and velocity (6), drawers qpos and qvel (3 each)."""
@@ -92,15 +92,15 @@ class UpstreamEnv:
         return np.concatenate(parts).astype(np.float64)
 
     def measures(self) -> dict[str, bool]:
-        """The yes-or-no part of upstream's `episode_stats`."""
+        """Boolean entries of upstream's `episode_stats`."""
         return {name: bool(value) for name, value in self._statistics.items() if isinstance(value, bool | np.bool_)}
 
     def render_seconds(self) -> float:
-        """Zero: upstream draws inside its steps."""
+        """Zero: upstream renders inside its steps."""
         return 0.0
 
     def close(self) -> None:
-        """Take the environment down."""
+        """Close the environment."""
         if self._env is not None and self._blind:
             _kept_alive.append(self._env)
         elif self._env is not None:
@@ -123,7 +123,7 @@ class UpstreamEnv:
         return [bare.obj, *bare.distractor_objs] if getattr(bare, "obj", None) else []
 
     def _arguments(self, setup: EpisodeSetup) -> dict[str, Any]:
-        """What upstream's evaluator passes to its environments."""
+        """Keyword arguments that upstream's evaluator passes to its environments."""
         configuration, overlay = setup.configuration, setup.rgb_overlay
         return {
             **configuration.env_kwargs,
@@ -139,13 +139,13 @@ class UpstreamEnv:
             "rgb_overlay_cameras": [CAMERA] if overlay else [],
         }
 
-    def _look(self, seen: Mapping[str, Any]) -> None:
-        images = {camera: np.asarray(seen["image"][CAMERA]["rgb"], np.uint8) for camera in self._needs.cameras}
+    def _observe(self, seen: Mapping[str, Any]) -> None:
+        images = {camera: np.asarray(seen["image"][CAMERA]["rgb"], np.uint8) for camera in self._spec.cameras}
         robot = self._bare.agent.robot
-        hand, qpos = pose7(robot.pose.inv() * self._bare.tcp.pose), np.asarray(robot.get_qpos(), np.float64)
-        felt = {"eef_pos": hand[:3], "eef_quat": hand[3:], "gripper_qpos": qpos[7:9], "joint_pos": qpos}
-        self._view = EnvObservation(
-            images, felt if self._needs.proprio else {}, self._privileged_state() if self._needs.privileged else {}
+        effector, qpos = pose7(robot.pose.inv() * self._bare.tcp.pose), np.asarray(robot.get_qpos(), np.float64)
+        proprio = {"eef_pos": effector[:3], "eef_quat": effector[3:], "gripper_qpos": qpos[7:9], "joint_pos": qpos}
+        self._observation = EnvObservation(
+            images, proprio if self._spec.proprio else {}, self._privileged_state() if self._spec.privileged else {}
         )
 
     def _privileged_state(self) -> dict[str, Any]:
@@ -177,7 +177,7 @@ class UpstreamEnv:
 
 
 def import_upstream(*, blind: bool) -> Path:
-    """Import the package, which registers its environments; its folder of assets. Raises SuiteError with what is missing."""
+    """Import the package, which registers its environments; its asset folder. Raises SuiteError naming the missing part."""
     try:
         import_module("mani_skill2_real2sim.envs")
         base = import_module("mani_skill2_real2sim.envs.sapien_env").BaseEnv
@@ -194,14 +194,14 @@ def _no_cameras(env: Any) -> None:
 
 
 def _keep_scene(env: Any) -> None:
-    """Forget the scene as upstream does, but do not let it be destroyed."""
+    """Drop the scene as upstream does, but keep it from being destroyed."""
     _kept_alive.append((getattr(env, "_scene", None), getattr(env, "agent", None)))
     env.agent = env._scene = None
     _no_cameras(env)
 
 
 def reset_options(setup: EpisodeSetup) -> dict[str, Any]:
-    """What upstream's evaluator passes to `reset` for that episode; new at every call, because upstream writes into it."""
+    """Options that upstream's evaluator passes to `reset`; a new dict per call, because upstream writes into it."""
     robot = setup.robot
     place = {"episode_id": setup.episode_id} if setup.episode_id is not None else {"init_xy": np.array(setup.obj_xy)}
     pose = {"init_xy": np.array(robot.init_xy), "init_rot_quat": np.array(robot.init_rot_quat_wxyz)}

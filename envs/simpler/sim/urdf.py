@@ -1,4 +1,4 @@
-"""SAPIEN's URDF loader, cut in two: what moves without what is seen (which needs a rendering device), and the other way round."""
+"""SAPIEN's URDF loader in two halves: physics without visuals (which need a rendering device), and visuals without physics."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class VisualLoader(URDFLoader):
 
 
 class _NullScene:
-    """Stands for a scene while a URDF is read: hands out builders that cut meshes as upstream does."""
+    """Placeholder for a scene while a URDF is read; its builders cut meshes as upstream does."""
 
     def create_articulation_builder(self) -> ArticulationBuilder:
         """A builder without a scene."""

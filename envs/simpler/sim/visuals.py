@@ -1,7 +1,6 @@
-"""What there is to be seen of an episode, in a scene of its own that follows the physics. World frame, m.
+"""Visible bodies of an episode, in a separate scene that follows the physics. World frame, m.
 
-Pictures never touch the physics this way, and what was loaded stays loaded while episodes come and go. Camera and lights
-are not in here.
+Rendering thus never affects the physics, and loaded visuals are reused across episodes. Camera and lights are elsewhere.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ STAGE_SHIFTS = {
 }
 """Stages that upstream moves before it turns them."""
 SLAB = (10.0, 10.0, 0.017)
-"""Half sizes (m) of the white floor that stands for the stage in `dummy_drawer`."""
+"""Half sizes (m) of the white floor that replaces the stage in `dummy_drawer`."""
 TEXTURED = ("textured.obj", "textured.dae", "textured.glb")
-"""Where an object's looks are, in upstream's order of preference."""
+"""Files of an object's visual mesh, in upstream's order of preference."""
 
 
 @dataclass(frozen=True, slots=True)
 class Visuals:
-    """Everything that can be seen, by name; each entity has one `RenderBodyComponent`, or none where nothing is seen."""
+    """Visible entities by name; each has at most one `RenderBodyComponent`."""
 
     scene: sapien.Scene
     robot: dict[str, sapien.Entity]
@@ -47,23 +46,23 @@ class Visuals:
     arena: sapien.Entity
 
     def follow(self, physics: SimplerScene) -> None:
-        """Take the poses of the physics scene of an episode with the same bodies."""
+        """Copy the poses of a physics scene with the same bodies."""
         assert physics.robot is not None
         moving = [(self.robot, physics.robot.links), (self.objects, physics.objects)]
         moving += [(self.cabinet, physics.cabinet.links)] if physics.cabinet else []
-        for seen, bodies in moving:
-            for name, entity in seen.items():
+        for visible, bodies in moving:
+            for name, entity in visible.items():
                 entity.set_pose(bodies[name].entity_pose)
 
 
 def build_visuals(pack: Path, configuration: Configuration, models: tuple[str, ...]) -> Visuals:
-    """Load all looks of a configuration with these objects. Needs a rendering device."""
+    """Load the visuals of a configuration with these objects. Needs a rendering device."""
     scene = sapien.Scene([RenderSystem()])
-    look = configuration.env_kwargs.get("urdf_version", "")
+    version = configuration.env_kwargs.get("urdf_version", "")
     station = station_urdf(pack, configuration)
     return Visuals(
         scene=scene,
-        robot=_links(scene, robot_urdf(pack, look)),
+        robot=_links(scene, robot_urdf(pack, version)),
         objects={model: _object(scene, model_folder(pack, model), model) for model in models},
         cabinet=_links(scene, station) if has_cabinet(configuration) else {},
         arena=_arena(scene, pack, configuration),
@@ -80,7 +79,9 @@ def _links(scene: sapien.Scene, urdf: Path) -> dict[str, sapien.Entity]:
 def _object(scene: sapien.Scene, folder: Path, model: str) -> sapien.Entity:
     path = next((folder / name for name in TEXTURED if (folder / name).is_file()), None)
     if path is None:
-        raise SuiteError(f"{folder} holds none of {', '.join(TEXTURED)}: the asset pack lacks the looks of {model}")
+        raise SuiteError(
+            f"visual mesh of {model} not found in {folder} (one of {', '.join(TEXTURED)}). Type: nora-bench assets verify"
+        )
     builder = scene.create_actor_builder()
     builder.add_visual_from_file(str(path))
     builder.set_name(model)
