@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...envs.source_files import located
 from ...policies.base import PolicyContext
@@ -13,9 +13,11 @@ from ..config import AUTO, RunConfig
 from ..errors import MissingRequirementError, PolicyFailedError
 from ..execution.policy_host import LocalPolicyHost
 from ..execution.worker_process import import_path
-from ..planning.resolve import ResolvedRun
 from ..ray_connection import connect
 from .actors import PolicyActor
+
+if TYPE_CHECKING:
+    from ..planning.resolve import ResolvedRun
 
 MAX_BATCH = 64
 """Most observations of one call of a replica's policy."""
