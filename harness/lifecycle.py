@@ -196,8 +196,7 @@ def _local(resolved: ResolvedRun, gl: str, log: Path) -> Executor:
 
 
 def _ray(resolved: ResolvedRun, gl: str, log: Path) -> Executor:
-    from .cluster.executor import RayExecutor
-    from .cluster.policy_pool import RayPolicyPool
+    from .cluster.executor import RayExecutor, RayPolicyPool
 
     return RayExecutor(resolved.worker_setup(gl), resolved.assets, RayPolicyPool(resolved, log))
 

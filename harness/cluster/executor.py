@@ -1,4 +1,4 @@
-"""Ray executor: environments as actors on a cluster, one ledger in this process.
+"""Ray executor: environments and policy replicas as actors on a cluster, one ledger in this process.
 
 Same plan, same records, one writer; only the environments are elsewhere. An episode whose environment, node or replica was lost
 is retried. Environments for which the cluster has no room yet wait until a node joins.
@@ -6,23 +6,36 @@ is retried. Environments for which the cluster has no room yet wait until a node
 
 from __future__ import annotations
 
+import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ...envs.base import AssetPack
-from ..errors import Interrupted, MissingRequirementError
+from ...envs.source_files import located
+from ...policies.base import PolicyContext
+from ..config import AUTO, RunConfig
+from ..errors import Interrupted, MissingRequirementError, PolicyFailedError
 from ..execution.ledger import EpisodeLedger
+from ..execution.policy_host import LocalPolicyHost
 from ..execution.recorder import MACHINE, POLICY, ActiveEpisode
-from ..execution.worker_process import environment
+from ..execution.worker_process import environment, import_path
 from ..planning.run_settings import WorkerSetup
 from ..ray_connection import connect
-from .actors import ActorResult, EnvActor
-from .policy_pool import RayPolicyPool
+from .actors import ActorResult, EnvActor, PolicyActor
+
+if TYPE_CHECKING:
+    from ..planning.resolve import ResolvedRun
 
 TICK_S = 0.1
 """Seconds that the executor waits for an episode to end before it shows progress and checks for a stop."""
+MAX_BATCH = 64
+"""Most observations of one call of a replica's policy."""
+EXTRA_CALLS = 8
+"""Concurrent calls of a replica beside one per environment."""
 
 
 @dataclass(slots=True)
@@ -154,3 +167,84 @@ class RayExecutor:
     def _write_log(self, line: str) -> None:
         with self._log.open("a", encoding="utf-8") as handle:
             handle.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+
+
+class RayPolicyPool:
+    """Replicas of the policy on the cluster. See `policy_host.PolicyHost`."""
+
+    def __init__(self, resolved: ResolvedRun, log: Path) -> None:
+        self.context: PolicyContext | None = None
+        self.busy_s = 0.0
+        self.interrupted = False
+        self._local = LocalPolicyHost(resolved.policy, log)  # looked up for its declarations; it is never queried
+        self._replicas = _start_replicas(resolved.config, resolved.workers)
+        self._nodes: list[str] = []
+        self._fingerprint: dict[str, Any] = {}
+        self._load: Counter[int] = Counter()
+
+    def setup(self, context: PolicyContext) -> None:
+        """Set every replica up. Raises PolicyFailedError, and MissingRequirementError where they are not alike."""
+        from ray.exceptions import RayActorError, RayTaskError
+
+        try:
+            started = connect().get([replica.setup.remote(context) for replica in self._replicas])
+        except (RayTaskError, RayActorError) as error:
+            cause = getattr(error, "cause", None) or error
+            raise PolicyFailedError(f"the policy could not be started on the cluster: {cause}") from None
+        self._nodes = [node for _, node in started]
+        self._fingerprint = started[0][0]
+        if any(fingerprint != self._fingerprint for fingerprint, _ in started):
+            raise MissingRequirementError("the replicas of the policy are not alike: their fingerprints differ from node to node")
+        self.context = context
+
+    def nearest(self, node: str) -> Any:
+        """The replica for one more environment on that node: one on the same node, else the least used."""
+        number = min(range(len(self._replicas)), key=lambda n: (self._nodes[n] != node, self._load[n]))
+        self._load[number] += 1
+        return self._replicas[number]
+
+    def end_episode(self, key: str) -> None:
+        """The episode has ended; every replica drops its state."""
+        for replica in self._replicas:
+            replica.end_episode.remote(key)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """The fingerprint of every replica."""
+        return self._fingerprint
+
+    def metrics(self) -> dict[str, Any]:
+        """Batch sizes and latencies of each replica; without replicas that do not answer within 5 s."""
+        ray = connect()
+        refs = [replica.metrics.remote() for replica in self._replicas]
+        ready, _ = ray.wait(refs, num_returns=len(refs), timeout=5)
+        return {"replicas": [ray.get(ref) for ref in ready if not _failed(ray, ref)]}
+
+    def close(self) -> None:
+        """End the replicas."""
+        for replica in self._replicas:
+            connect().kill(replica)
+        self._local.close()
+
+
+def _start_replicas(config: RunConfig, envs: int) -> list[Any]:
+    ray = connect()
+    count = config.policy_replicas
+    gpus = config.policy_gpus  # for `auto` an equal share of the cluster's, one at most
+    options: dict[str, Any] = {
+        "num_cpus": 1,
+        "num_gpus": min(1.0, ray.cluster_resources().get("GPU", 0) / count) if gpus == AUTO else float(gpus),
+        "max_restarts": -1,
+        "max_task_retries": -1,
+        "max_concurrency": math.ceil(envs / count) + EXTRA_CALLS,
+        "runtime_env": {"env_vars": {"PYTHONPATH": import_path()}},
+    }
+    remote = ray.remote(**options)(PolicyActor)
+    return [remote.remote(located(config.policy), dict(config.policy_arg), MAX_BATCH) for _ in range(count)]
+
+
+def _failed(ray: Any, ref: Any) -> bool:
+    try:
+        ray.get(ref)
+    except ray.exceptions.RayError:
+        return True
+    return False

@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ...policies.base import PolicyContext
 from ...results.store.records import EpisodeRecord
 from ...results.store.writer import Store
 from ..errors import MissingRequirementError, PolicyFailedError
-from ..planning.resolve import ResolvedRun
 from ..planning.schedule import Job
 from . import recorder
 from .policy_check import EpisodesMixed
@@ -25,6 +24,9 @@ from .progress import Progress
 from .recorder import ActiveEpisode
 from .rollout import EpisodeOutcome
 from .worker_process import log_tail
+
+if TYPE_CHECKING:
+    from ..planning.resolve import ResolvedRun
 
 MAX_FAILED_BEFORE_FIRST_SUCCESS = 5
 """Episodes that may be given up before the first one has run to its end; then the run is given up."""

@@ -19,7 +19,7 @@ def said(repository, tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
-def test_nothing_is_lost_doubled_or_changed_by(said, kind):
+def test_fault_loses_doubles_and_changes_nothing(said, kind):
     if not kind.possible():
         pytest.skip(kind.needs)
     (line,) = [line for line in said.splitlines() if f"/{kind.name}/" in line]

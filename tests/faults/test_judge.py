@@ -39,21 +39,21 @@ def wrong(finished, strike=Strike(None)):  # noqa: B008 - a frozen value
     return "; ".join(judge.wrong(finished, strike, finished.quiet))
 
 
-def test_a_run_in_which_nothing_broke_is_right(finished):
+def test_run_without_a_fault_passes(finished):
     assert wrong(finished) == ""
 
 
-def test_an_episode_that_is_gone(finished):
+def test_missing_episode_is_found(finished):
     finished.episodes.write_bytes(b"".join(lines(finished)[1:]))
     assert "recorded episodes lost or changed" in wrong(finished)
 
 
-def test_an_episode_that_counts_twice(finished):
+def test_doubled_episode_is_found(finished):
     finished.episodes.write_bytes(b"".join([*lines(finished), lines(finished)[0]]))
     assert "lines twice" in wrong(finished)
 
 
-def test_another_result(finished):
+def test_changed_result_is_found(finished):
     first, *rest = lines(finished)
     assert verify_checksum(first)
     other = first.partition(b',"crc32"')[0].replace(b'"steps":', b'"steps":9') + b"}\n"
@@ -62,16 +62,16 @@ def test_another_result(finished):
 
 
 @pytest.mark.parametrize("name", ["actions/.a.npy.17.tmp", "actions/unknown.npy", "core"])
-def test_a_file_that_is_left_behind(finished, name):
+def test_leftover_file_is_found(finished, name):
     (finished.run / name).touch()
     assert f"files left behind: ['{name}']" in wrong(finished)
 
 
-def test_damage_that_verify_does_not_name(finished):
+def test_damage_unnoticed_by_verify_is_found(finished):
     assert "verify does not find" in wrong(finished, Strike(None, lasting="line 1"))
 
 
-def test_a_process_that_is_left_behind(finished, monkeypatch):
+def test_leftover_process_is_found(finished, monkeypatch):
     monkeypatch.setattr(judge, "LEAVE_S", 0)
     code = "import time; print(flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], env={"FAULTS": str(finished.folder)}, stdout=subprocess.PIPE) as left:
@@ -90,7 +90,7 @@ def test_a_process_that_is_left_behind(finished, monkeypatch):
         (judge.Ended(0, "disk full"), "the order never struck"),
     ],
 )
-def test_a_message_that_does_not_help(finished, ended, why):
+def test_unhelpful_message_is_found(finished, ended, why):
     strike = Strike(ended, "disk full", endings=(judge.ABSORBED,) if ended.code == 0 else (judge.STOPPED,))
     with pytest.raises(judge.Broken, match=why):
         judge.judge(finished, strike)

@@ -27,13 +27,13 @@ def breaking():
     return sum(np.random.default_rng(spec.entropy("delays")).uniform() < BREAKS for spec in specs)
 
 
-def test_every_episode_is_played(measured):
+def test_every_episode_finishes_under_load(measured):
     assert (measured["episodes"], measured["errors"]) == (EPISODES, 0)
 
 
-def test_those_that_broke_were_played_again(measured):
+def test_broken_episodes_are_retried_under_load(measured):
     assert measured["episodes that broke"] == measured["played again"] == breaking() > 0
 
 
-def test_nobody_is_left_waiting(measured):
+def test_no_worker_starves_under_load(measured):
     assert measured["processes left"] == 0

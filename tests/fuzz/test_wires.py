@@ -84,12 +84,12 @@ def arrays(draw):
 
 
 @given(damaged(FRAME))
-def test_a_frame_between_runner_and_worker_is_a_message_or_refused(body):
+def test_worker_frame_is_a_message_or_rejected(body):
     reads("worker frames", lambda: wire.decode(body), wire.WireError)
 
 
 @given(st.lists(damaged(wire.encode(OBSERVATION)), min_size=1, max_size=3))
-def test_a_stream_between_runner_and_worker_is_messages_or_refused(parts):
+def test_worker_stream_is_messages_or_rejected(parts):
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.sendall(b"".join(parts)[:60_000])
@@ -104,7 +104,7 @@ def test_a_stream_between_runner_and_worker_is_messages_or_refused(parts):
 
 
 @given(st.one_of(packed(QUESTION), packed(OPENPI), packed([1, {"a": IMAGE}]), arrays().map(msgpack.packb)))
-def test_what_a_client_sends_is_an_observation_or_refused(data):
+def test_client_message_is_an_observation_or_rejected(data):
     def read():
         message = codec.unpack(data)
         if isinstance(message, dict) and messages.BLOCK in message:
@@ -134,7 +134,7 @@ class Fed(Link):
 
 
 @given(packed(ANSWER), packed({"about": "me", "sizes": IMAGE}))
-def test_what_a_server_of_openpi_answers_is_a_chunk_or_refused(answer, greeting):
+def test_openpi_server_answer_is_a_chunk_or_rejected(answer, greeting):
     def read():
         declared = codec.unpack(greeting)
         policy = OpenpiPolicy(Fed(None, [answer]), declared if isinstance(declared, dict) else {})
@@ -147,7 +147,7 @@ def test_what_a_server_of_openpi_answers_is_a_chunk_or_refused(answer, greeting)
 
 
 @given(packed(ANSWER), packed(GREETING))
-def test_what_a_server_of_ours_answers_is_a_chunk_or_refused(answer, greeting):
+def test_nora_bench_server_answer_is_a_chunk_or_rejected(answer, greeting):
     def read():
         declared = codec.unpack(greeting)
         policy = ServedPolicy(Fed(None, [answer]), declared if isinstance(declared, dict) else {})
@@ -176,7 +176,7 @@ def message(kind, payload, number):
 
 
 @given(packed(message("hello", HELLO, 1)), packed(message("action", {"actions": np.zeros((2, 7))}, 3)))
-def test_what_a_server_of_vla_eval_answers_is_a_chunk_or_refused(hello, answer):
+def test_vla_eval_server_answer_is_a_chunk_or_rejected(hello, answer):
     def read():
         policy = FedVlaEval([hello, answer])
         policy.setup(TOY)
@@ -187,11 +187,11 @@ def test_what_a_server_of_vla_eval_answers_is_a_chunk_or_refused(hello, answer):
 
 
 @pytest.mark.parametrize("unpack", [wire.decode, codec.unpack], ids=["worker", "websocket"])
-def test_a_short_message_cannot_claim_a_long_list(unpack):
+def test_short_message_that_claims_a_long_list_is_rejected(unpack):
     nested = b"\xdd\x00\x10\x00\x00" * 400 + bytes(1 << 20)  # lists of a million lists of a million lists
     assert not reads("lying lengths", lambda: unpack(nested), wire.WireError, codec.CodecError)
 
 
-def test_what_is_no_plain_value_does_not_pass():
+def test_value_that_is_not_plain_is_rejected():
     with pytest.raises(codec.CodecError, match="unknown kind 5"):
         codec.unpack(msgpack.packb({"a": msgpack.ExtType(5, b"x")}))

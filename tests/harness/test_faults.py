@@ -43,7 +43,7 @@ def calm(bench):
 
 @pytest.mark.parametrize("kind", ["kill", "hang", "raise", "nan", "garbage"])
 @pytest.mark.parametrize("phase", ["reset", "step"])
-def test_a_broken_worker_is_replaced_and_its_episode_played_again(bench, trouble, calm, kind, phase):
+def test_broken_worker_is_replaced_and_its_episode_retried(bench, trouble, calm, kind, phase):
     assets = trouble({"kind": kind, "phase": phase, "scene": SCENE})
     played = bench("--episodes", 3, "--assets", assets, "--workers", 2, "--timeout", PATIENCE)
     assert played.code == 0
@@ -62,7 +62,7 @@ def test_a_broken_worker_is_replaced_and_its_episode_played_again(bench, trouble
         ("garbage", "not a message"),
     ],
 )
-def test_an_episode_that_keeps_failing_becomes_an_error_with_its_cause(bench, trouble, calm, kind, says):
+def test_episode_that_keeps_failing_becomes_an_error_with_its_cause(bench, trouble, calm, kind, says):
     assets = trouble({"kind": kind, "phase": "step", "scene": SCENE, "times": 2})
     played = bench("--episodes", 3, "--assets", assets, "--timeout", PATIENCE, "--retries", 1)
     record = played.records[KEY]
@@ -75,7 +75,7 @@ def test_an_episode_that_keeps_failing_becomes_an_error_with_its_cause(bench, tr
     assert played.trajectories == {**calm, KEY: None}
 
 
-def test_a_premise_that_does_not_hold_is_an_error_at_once(bench, trouble):
+def test_failed_scene_check_is_an_error_without_retry(bench, trouble):
     assets = trouble({"kind": "premise", "phase": "reset", "scene": SCENE, "times": 9})
     played = bench("--episodes", 3, "--assets", assets)
     assert played.code == 1
@@ -83,26 +83,26 @@ def test_a_premise_that_does_not_hold_is_an_error_at_once(bench, trouble):
     assert played.records[KEY].error == "reset: SceneCheckError: the block stands in the wall"
 
 
-def test_a_slow_worker_is_waited_for(bench, trouble):
+def test_slow_worker_is_kept_within_the_timeout(bench, trouble):
     assets = trouble({"kind": "slow", "phase": "step", "scene": SCENE})
     played = bench("--episodes", 3, "--assets", assets, "--timeout", 5)
     assert played.records[KEY].attempts == 1
 
 
-def test_a_slow_policy_is_not_held_against_the_workers(bench):
+def test_slow_policy_causes_no_worker_timeout(bench):
     played = bench(
         "--tasks", 0, "--episodes", 2, "--max-steps", 2, "--timeout", 1, "--policy-arg", "pause=1.2", policy="fakes:Slow"
     )
     assert {record.attempts for record in played.records.values()} == {1}
 
 
-def test_what_a_world_prints_goes_to_its_log(bench, trouble):
+def test_output_of_an_environment_goes_to_its_log(bench, trouble):
     played = bench("--episodes", 1, "--workers", 1, "--assets", trouble({"kind": "chatter", "phase": "step"}))
     assert played.code == 0
     assert "the toy talks on standard output" in (played.folder / "logs" / "worker-0.log").read_text()
 
 
-def test_a_worker_that_starts_at_the_second_try_is_enough(bench, trouble):
+def test_worker_that_starts_at_the_second_attempt_is_used(bench, trouble):
     played = bench("--episodes", 1, "--workers", 1, "--assets", trouble({"kind": "die", "phase": "start", "times": 2}))
     assert played.code == 0
     assert "worker 0 did not start" in played.out
@@ -118,13 +118,13 @@ def test_workers_that_never_start_end_the_run_with_their_log(bench, trouble):
 
 
 @pytest.mark.parametrize("phase", ["start", "reset"])
-def test_a_suite_that_lacks_something_ends_the_run_at_once(bench, trouble, phase):
+def test_suite_with_a_missing_requirement_ends_the_run_at_once(bench, trouble, phase):
     played = bench("--episodes", 1, "--assets", trouble({"kind": "missing", "phase": phase, "times": 99}))
     assert played.code == 3
     assert "a texture is missing" in played.err
 
 
-def test_a_machine_that_can_play_nothing_records_nothing(bench, trouble):
+def test_machine_on_which_every_episode_fails_records_nothing(bench, trouble):
     played = bench("--episodes", 3, "--retries", 0, "--assets", trouble({"kind": "raise", "phase": "reset", "times": 99}))
     assert played.code == 3
     assert "the first 5 episodes all failed to run" in played.err
@@ -143,7 +143,7 @@ def test_a_machine_that_can_play_nothing_records_nothing(bench, trouble):
         ("leave", "raised in act: SystemExit: 0"),
     ],
 )
-def test_a_policy_that_gives_no_answer_stops_the_run(bench, kind, says):
+def test_policy_without_a_valid_chunk_stops_the_run(bench, kind, says):
     played = bench("--policy-arg", f"kind={kind}", policy="fakes:Wrong")
     assert played.code == 4
     assert re.search(says, played.err)
@@ -151,19 +151,19 @@ def test_a_policy_that_gives_no_answer_stops_the_run(bench, kind, says):
     assert played.run["status"] == "failed"
 
 
-def test_the_policys_traceback_is_kept(bench):
+def test_policys_traceback_is_logged(bench):
     played = bench("--policy-arg", "kind=raise", policy="fakes:Wrong")
     assert 'raise RuntimeError("out of ideas")' in (played.folder / "logs" / "policy.log").read_text()
     assert "Traceback (most recent call last)" not in played.err
 
 
-def test_what_had_finished_when_the_policy_failed_is_kept(bench):
+def test_episodes_finished_before_a_policy_failure_are_kept(bench):
     played = bench("--workers", 1, policy="fakes:LateWrong")
     assert played.code == 4
     assert played.run["counts"]["done"] == len(played.records) > 0
 
 
-def test_a_full_disk_stops_the_run_and_loses_nothing(bench, monkeypatch, calm):
+def test_full_disk_stops_the_run_and_loses_nothing(bench, monkeypatch, calm):
     write = os.write
 
     def full(descriptor, data):
@@ -181,7 +181,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(bench, monkeypatch, calm):
     assert bench("--resume").trajectories == calm
 
 
-def test_a_machine_that_starts_no_process_is_named(bench, monkeypatch):
+def test_refused_process_start_is_reported(bench, monkeypatch):
     def refuse(*args, **more):
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
@@ -209,7 +209,7 @@ def test_message_of_another_episode_or_step_is_rejected(message, says):
         executor.on_message(slot, {"type": "observation", "observation": {}, **message})
 
 
-def test_a_second_run_on_the_folder_is_refused(bench):
+def test_second_run_in_the_folder_is_rejected(bench):
     first = bench("--episodes", 1)
     with Store.open(first.folder):
         again = bench("--resume")
@@ -217,7 +217,7 @@ def test_a_second_run_on_the_folder_is_refused(bench):
     assert "is being written by another process" in again.err
 
 
-def test_a_folder_that_holds_a_run_is_not_overwritten(bench):
+def test_folder_with_a_run_is_not_overwritten(bench):
     first = bench("--episodes", 1)
     again = bench("--episodes", 2)
     assert again.code == 2
@@ -261,7 +261,7 @@ def wait_for(condition, seconds=20):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_keeps_what_it_has_and_says_how_to_go_on(started, number):
+def test_stopped_run_keeps_its_episodes_and_prints_the_resume_command(started, number):
     process, folder = started()
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
@@ -273,7 +273,7 @@ def test_a_stopped_run_keeps_what_it_has_and_says_how_to_go_on(started, number):
     assert run.metadata.counts["done"] == len(run.records) > 0
 
 
-def test_a_killed_run_takes_its_workers_along_and_can_be_resumed(started, bench):
+def test_killed_run_ends_its_workers_and_can_be_resumed(started, bench):
     process, folder = started(episodes=2)
     workers = psutil.Process(process.pid).children()
     assert len(workers) == 2
@@ -285,13 +285,13 @@ def test_a_killed_run_takes_its_workers_along_and_can_be_resumed(started, bench)
     assert resumed.trajectories == bench("--episodes", 2, out="calm").trajectories
 
 
-def test_two_runs_at_once_on_one_folder_are_refused(started, bench):
+def test_concurrent_run_in_the_folder_is_rejected(started, bench):
     started()
     second = bench("--resume", policy="fakes:Slow")
     assert second.code == 2
     assert "being written by another process" in second.err
 
 
-def test_run_json_is_plain_json_while_the_run_goes_on(started):
+def test_run_json_is_valid_during_the_run(started):
     _, folder = started()
     assert json.loads((folder / "run.json").read_text())["status"] == "running"

@@ -30,16 +30,16 @@ def loaded(bare_python, tmp_path_factory):
     return [Path(path) for path in ours], others
 
 
-def test_numpy_and_msgpack_are_all_that_it_needs(loaded):
+def test_foreign_worker_needs_only_numpy_and_msgpack(loaded):
     assert loaded[1] == ["msgpack", "numpy"]
 
 
-def test_python_3_10_reads_every_module_of_ours(loaded):
+def test_python_3_10_parses_every_module_of_a_worker(loaded):
     for path in loaded[0]:
         ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 10))
 
 
-def test_nothing_newer_than_python_3_10_is_imported_at_the_top(loaded):
+def test_worker_modules_import_nothing_newer_than_python_3_10(loaded):
     found = {}
     for path in loaded[0]:
         tops = [

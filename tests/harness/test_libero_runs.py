@@ -68,13 +68,13 @@ def quiet(home):
     return found
 
 
-def test_three_workers_in_another_order_give_the_same_trajectories_and_pictures(home, quiet):
+def test_three_workers_in_another_order_give_the_same_trajectories_and_images(home, quiet):
     options = plan(tuple(reversed(SUITES)), tasks="3,0", states="2,0,1")
     subprocess.run(command(home / "three", *options, "--workers", "3"), cwd=home, check=True)
     assert results(home / "three") == quiet
 
 
-def test_a_run_killed_half_way_and_resumed_gives_the_same_trajectories_and_pictures(home, quiet):
+def test_killed_and_resumed_run_gives_the_same_trajectories_and_images(home, quiet):
     folder = home / "killed"
     run = subprocess.Popen(command(folder, *plan(), "--workers", "2"), cwd=home)
     episodes, deadline = folder / "episodes.jsonl", time.monotonic() + 300

@@ -20,37 +20,37 @@ def handlers():
 
 
 @pytest.mark.parametrize("number", STOP_SIGNALS)
-def test_a_signal_asks_the_run_to_stop(number):
+def test_signal_requests_a_stop(number):
     with stop_signals() as stop:
         assert not stop()
         os.kill(os.getpid(), number)
         assert stop()
 
 
-def test_a_second_ctrl_c_does_not_wait():
+def test_second_ctrl_c_raises_at_once():
     with stop_signals(), pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_a_run_under_nohup_outlives_its_terminal():
+def test_sighup_ignored_by_nohup_stays_ignored():
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with stop_signals() as stop:
         os.kill(os.getpid(), signal.SIGHUP)
         assert not stop()
 
 
-def test_afterwards_signals_are_as_before(handlers):
+def test_signal_handlers_are_restored(handlers):
     with stop_signals():
         pass
     assert {number: signal.getsignal(number) for number in STOP_SIGNALS} == handlers
 
 
-def test_the_resume_command_can_be_pasted(tmp_path):
+def test_resume_command_is_quoted_for_a_shell(tmp_path):
     assert resume_command(tmp_path / "my run") == f"nora-bench run --resume --out '{tmp_path}/my run'"
 
 
-def test_an_episode_is_heard_of_before_it_is_kept(tmp_path, monkeypatch):
+def test_on_record_is_called_before_the_record_is_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("NORA_BENCH_HOME", str(tmp_path / "cache"))
     values = {"suite": "fakes:toy", "policy": "fakes:Walk", "tasks": "0", "episodes": 2, "workers": 1}
     resolved = resolve_run(parse({**values, "out": str(tmp_path / "run")}))

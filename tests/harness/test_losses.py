@@ -17,13 +17,13 @@ def losses(played):
     return {key: (record.attempts, record.policy_losses) for key, record in played.records.items() if record.attempts > 1}
 
 
-def test_an_episode_that_the_policy_lost_says_so(bench):
+def test_episode_lost_by_the_policy_counts_the_loss(bench):
     played = bench("--episodes", 2, policy="losing:Loser")
     assert played.code == 0
     assert losses(played) == {f"toy/task1/init{i}/seed0@toy/plain": (2, 1) for i in range(2)}
 
 
-def test_an_episode_that_the_policy_keeps_losing_is_its_error(bench):
+def test_episode_that_the_policy_keeps_losing_is_its_error(bench):
     played = bench("--episodes", 2, "--policy-arg", "times=9", policy="losing:Loser")
     errors = [record for record in played.records.values() if record.success is None]
     assert [(e.task_id, e.cause, e.attempts, e.policy_losses) for e in errors] == [(1, "policy", 3, 3)] * 2
@@ -34,13 +34,13 @@ def test_an_episode_that_the_policy_keeps_losing_is_its_error(bench):
     "order",
     [{"kind": "premise", "phase": "reset"}, {"kind": "kill", "phase": "step"}, {"kind": "raise", "phase": "reset"}],
 )
-def test_what_a_world_breaks_is_the_machines_error(bench, trouble, order):
+def test_environment_failure_is_the_machines_error(bench, trouble, order):
     played = bench("--episodes", 2, "--assets", trouble({**order, "scene": SCENE, "times": 9}), "--retries", 1)
     assert (played.records[KEY].cause, played.records[KEY].policy_losses) == ("machine", 0)
 
 
 @pytest.mark.parametrize("how", ["raise", "end_episode"])
-def test_a_policy_that_ends_the_run_gains_no_fresh_start(bench, tmp_path, how):
+def test_policy_that_ends_the_run_keeps_its_losses(bench, tmp_path, how):
     args = ("--policy-arg", f"notes={tmp_path / 'notes'}", "--policy-arg", f"how={how}", "--policy-arg", "times=2")
     first = bench("--episodes", 1, "--workers", 1, *args, policy="losing:Crasher")
     assert first.code == 4
@@ -67,14 +67,14 @@ def test_losses_survive_a_session_that_does_not_reach_their_episode(bench, tmp_p
     assert again.run["unfinished"][KEY] == {"attempts": 4, "policy_losses": 3}
 
 
-def test_a_policy_that_has_to_be_broken_off_has_lost_its_episodes(bench, tmp_path):
+def test_interrupted_policy_has_lost_its_episodes(bench, tmp_path):
     args = ("--policy-arg", f"notes={tmp_path / 'notes'}", "--policy-arg", "how=interrupt")
     first = bench("--episodes", 1, "--workers", 1, *args, policy="losing:Crasher")
     assert first.code == 130
     assert [*first.run["unfinished"].values()] == [{"attempts": 1, "policy_losses": 1}]
 
 
-def test_a_policy_that_kills_the_run_leaves_its_episode_begun(bench, tmp_path):
+def test_episode_of_a_killed_run_counts_as_begun(bench, tmp_path):
     """The first session is a process of its own, which the policy ends without a word."""
     args = ["--suite", "fakes:toy", "--policy", "losing:Crasher", "--policy-arg", f"notes={tmp_path / 'notes'}"]
     args += ["--policy-arg", "how=exit", "--episodes", "1", "--workers", "1", "--out", tmp_path / "run"]
@@ -88,7 +88,7 @@ def test_a_policy_that_kills_the_run_leaves_its_episode_begun(bench, tmp_path):
     assert not (again.folder / "begun.jsonl").exists()
 
 
-def test_a_policy_cannot_keep_its_losses_out_of_the_file(bench, tmp_path):
+def test_losses_are_written_before_the_policys_metrics(bench, tmp_path):
     args = ("--policy-arg", f"notes={tmp_path / 'notes'}", "--policy-arg", "measures=nan")
     first = bench("--episodes", 1, "--workers", 1, *args, policy="losing:Crasher")
     assert first.code == 4

@@ -62,12 +62,12 @@ def played(home, play):
     return read_run(home / "all")
 
 
-def test_every_task_is_played_in_both_settings(played):
+def test_every_task_runs_in_both_settings(played):
     assert {(record.suite, record.task) for record in played.records} == {(suite, task) for suite in SUITES for task in TASKS}
     assert [record.error for record in played.records if record.error] == []
 
 
-def test_how_pictures_were_drawn_stands_in_every_record(played):
+def test_every_record_names_the_renderer(played):
     ways = {record.task: record.renderer for record in played.records}
     if played.run["gl"]["backend"].startswith("vulkan-rt"):
         assert ways["open_drawer"] == "raytraced"
@@ -77,20 +77,20 @@ def test_how_pictures_were_drawn_stands_in_every_record(played):
     assert played.run["gl"]["renderer"]
 
 
-def test_the_table_says_that_these_are_stand_ins(cli, played):
+def test_table_marks_standin_assets(cli, played):
     shown = cli("table", played.folder, "--format", "markdown").out
     assert "stand-in assets" in shown
     assert "Pick Coke Can" in shown
 
 
-def test_the_same_episode_alone_sees_the_same_pictures(home, play, played):
+def test_single_episode_has_the_same_images(home, play, played):
     last = next(record for record in played.records if (record.suite, record.task) == ("simpler-va", "close_drawer"))
     assert play("alone", "--tasks", "close_drawer", "--episodes", "1", suites=("simpler-va",)).code == 0
     alone = {record.key: record.trajectory_sha256 for record in read_run(home / "alone").records}
     assert alone == {last.key: last.trajectory_sha256}
 
 
-def test_an_episode_can_be_filmed(cli, home, play, played):
+def test_episode_is_rendered_as_video(cli, home, play, played):
     pytest.importorskip("imageio_ffmpeg")
     key = played.records[0].key
     shown = cli("replay", played.folder, key, "--video", home / "film.mp4")
@@ -99,7 +99,7 @@ def test_an_episode_can_be_filmed(cli, home, play, played):
     assert (home / "film.mp4").stat().st_size > 1000
 
 
-def test_the_sheet_shows_every_task(cli, home, play):
+def test_contact_sheet_shows_every_task(cli, home, play):
     image = pytest.importorskip("PIL.Image")
     assert (
         cli(

@@ -29,31 +29,31 @@ def printed(monkeypatch):
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "gbk"])
 @pytest.mark.parametrize("command", [("table", RUN), ("show", RUN), ("list", "protocols"), ("list", "suites")])
-def test_what_a_terminal_lacks_is_replaced(printed, encoding, command):
+def test_characters_that_a_terminal_lacks_are_replaced(printed, encoding, command):
     code, given = printed(encoding, *command)
     assert (code, given.decode(encoding) != "") == (printed("utf-8", *command)[0], True)
 
 
-def test_a_missing_character_is_a_question_mark(printed):
+def test_character_without_replacement_becomes_a_question_mark(printed):
     whole = printed("utf-8", "table", RUN)[1].decode()
     assert "\u03c0" in whole
     assert printed("ascii", "table", RUN)[1].count(b"?") > whole.count("?")
 
 
 @pytest.mark.parametrize("command", [("show", RUN), ("table", RUN)], ids=["show", "table"])
-def test_json_says_the_same_whatever_the_encoding(printed, command):
+def test_json_is_the_same_in_any_encoding(printed, command):
     told = [json.loads(printed(encoding, *command, "--json")[1].decode(encoding)) for encoding in ("ascii", "utf-8")]
     assert told[0] == told[1]
 
 
-def test_the_encoding_of_the_environment_is_no_bug_of_ours():
+def test_unknown_encoding_in_the_environment_is_no_internal_error():
     command = [sys.executable, "-c", "from nora_bench.harness.cli import main; main()", "table", str(RUN)]
     done = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_an_answer_that_finds_no_room_ends_with_3_in_words():
+def test_output_to_a_full_disk_ends_with_exit_code_3():
     command = [sys.executable, "-c", "from nora_bench.harness.cli import main; main()", "list", "protocols"]
     with open("/dev/full", "w") as full:  # noqa: PTH123
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)

@@ -11,7 +11,7 @@ def test_records_name_variant_instruction_and_backend(bench):
     assert told == {(look, f"go home through the {look} door", "here") for look in ("red", "green", "blue")}
 
 
-def test_a_run_of_variants_can_be_resumed(bench):
+def test_run_with_variants_can_be_resumed(bench):
     first = play(bench, "--tasks", 0)
     lines = (first.folder / "episodes.jsonl").read_text().splitlines(keepends=True)
     (first.folder / "episodes.jsonl").write_text("".join(lines[:2]))
@@ -19,15 +19,15 @@ def test_a_run_of_variants_can_be_resumed(bench):
     assert len(first.records) == 6
 
 
-def test_a_budget_of_its_own_ends_a_task_later(bench):
+def test_tasks_own_budget_ends_its_episodes(bench):
     played = bench("--episodes", 1, suite="fakes:toy_looks", policy="zero")
     assert [record.steps for record in sorted(played.records.values(), key=lambda record: record.task_id)] == [20, 21, 20]
 
 
-def test_the_same_initial_state_of_two_variants_is_two_episodes(bench):
+def test_initial_state_of_two_variants_is_two_episodes(bench):
     played = bench("--init-states", 4, "--tasks", 1, suite="fakes:toy_looks")
     assert len(set(played.records)) == 3
 
 
-def test_what_the_backend_is_stands_in_the_run(bench):
+def test_run_json_names_the_backend(bench):
     assert play(bench, "--tasks", 2, "--backend", "here").run["backend"] == "here"

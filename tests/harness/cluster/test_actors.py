@@ -55,7 +55,7 @@ def wait_for(condition, seconds=300):
         time.sleep(0.05)
 
 
-def test_a_cluster_plays_what_one_machine_plays(bench, cluster):
+def test_cluster_run_equals_local_run(bench, cluster):
     for _ in range(2):
         cluster.add_node(num_cpus=2)
     local = bench("--episodes", 3, "--seeds", 2, "--workers", 1, policy="fakes:Stagger", out="local")
@@ -71,7 +71,7 @@ def test_a_cluster_plays_what_one_machine_plays(bench, cluster):
     assert sum(one["observations"] for one in used) == sum(one.decisions for one in remote.records.values())
 
 
-def test_a_node_that_is_killed_takes_its_episodes_along_and_they_are_played_elsewhere(bench, cluster, trouble, tmp_path):
+def test_episodes_of_a_killed_node_are_retried_on_another(bench, cluster, trouble, tmp_path):
     """The only world waits for a node to join, hangs there in an episode until that node is killed, and waits for the next."""
     calm = bench("--episodes", 2, out="calm").trajectories
     assets = trouble({"kind": "hang", "phase": "step", "scene": SCENE})
@@ -92,7 +92,7 @@ def test_a_node_that_is_killed_takes_its_episodes_along_and_they_are_played_else
 
 
 @pytest.mark.libero
-def test_liberos_own_worlds_end_as_on_one_machine_though_their_node_is_killed(cluster, tmp_path, monkeypatch):
+def test_libero_run_with_a_killed_node_equals_local_run(cluster, tmp_path, monkeypatch):
     monkeypatch.setenv("NORA_BENCH_HOME", str(tmp_path / "cache"))
     plan = {"suite": "libero_object", "tasks": "0,1", "episodes": 2, "workers": 1}
     local = nora_bench.evaluate("scripted", **plan, out=tmp_path / "local")
@@ -112,7 +112,7 @@ def test_liberos_own_worlds_end_as_on_one_machine_though_their_node_is_killed(cl
     assert told[0] == told[1]
 
 
-def test_a_replica_that_dies_is_restarted_and_its_episode_played_again(bench, cluster, tmp_path):
+def test_dead_replica_is_restarted_and_its_episode_retried(bench, cluster, tmp_path):
     cluster.add_node(num_cpus=2)
     calm = bench("--episodes", 1, out="calm").trajectories
     args = ("--policy-arg", f"note={tmp_path / 'note'}", "--workers", 1)
@@ -122,7 +122,7 @@ def test_a_replica_that_dies_is_restarted_and_its_episode_played_again(bench, cl
     assert sorted((one.attempts, one.policy_losses) for one in played.records.values()) == [(1, 0), (1, 0), (2, 1)]
 
 
-def test_a_policy_on_a_cluster_that_keeps_losing_its_episodes_is_the_errors_cause(bench, cluster, tmp_path, monkeypatch):
+def test_episode_that_a_cluster_policy_keeps_losing_is_its_error(bench, cluster, tmp_path, monkeypatch):
     """Its class stands in a file that is typed with a relative path."""
     (tmp_path / "my policy.py").write_text("from losing import Loser\n\nclass Mine(Loser):\n    pass\n")
     monkeypatch.chdir(tmp_path)
@@ -135,7 +135,7 @@ def test_a_policy_on_a_cluster_that_keeps_losing_its_episodes_is_the_errors_caus
     assert {one.conditions for one in played.records.values()} == {played.run["sessions"][0]["conditions"]}
 
 
-def test_what_goes_wrong_on_a_cluster_is_told_as_on_one_machine(bench, cluster, trouble):
+def test_failures_on_a_cluster_are_reported_as_on_one_machine(bench, cluster, trouble):
     """One cluster for three faults: starting it takes longer than all of them."""
     cluster.add_node(num_cpus=2)
     ray_args = ("--episodes", 2, "--executor", "ray", "--workers", 1)
@@ -177,7 +177,7 @@ def test_what_makes_no_sense_is_refused(bench, args, says):
     assert says in played.err
 
 
-def test_a_policy_that_is_alive_cannot_be_sent_to_a_cluster(monkeypatch, tmp_path):
+def test_policy_object_is_rejected_by_the_ray_executor(monkeypatch, tmp_path):
     from fakes import Walk
     from nora_bench.harness.errors import InputError
 

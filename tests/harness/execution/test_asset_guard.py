@@ -20,7 +20,7 @@ def watching(pack):
     return AssetGuard(str(pack), fingerprint(pack), lambda: fingerprint(pack))
 
 
-def test_a_pack_that_stays_is_fine(pack):
+def test_unchanged_pack_passes(pack):
     watching(pack).require_same()
 
 
@@ -32,26 +32,26 @@ def test_a_pack_that_stays_is_fine(pack):
         lambda pack: (pack / "mesh.obj").rename(pack / "mesh.obj.old"),
     ],
 )
-def test_files_that_changed_are_named(pack, change):
+def test_changed_files_are_named_in_the_error(pack, change):
     watch = watching(pack)
     change(pack)
     with pytest.raises(MissingRequirementError, match=r"assets changed during the run \(mesh.obj.*no episode was recorded since"):
         watch.require_same()
 
 
-def test_a_pack_that_was_written_anew_with_the_same_contents_is_the_same(pack):
+def test_pack_rewritten_with_the_same_contents_passes(pack):
     watch = watching(pack)
     os.utime(pack / "mesh.obj", (1, 1))
     watch.require_same()
 
 
-def test_files_that_no_fingerprint_counts_may_come_and_go(pack):
+def test_files_outside_the_fingerprint_may_change(pack):
     watch = watching(pack)
     (pack / "mesh.obj.convex.stl").write_text("cooked")
     watch.require_same()
 
 
-def test_a_pack_of_which_files_are_missing_is_another_one(pack):
+def test_pack_with_missing_files_is_rejected(pack):
     def incomplete():
         raise SuiteError("lacks 1 file")
 
@@ -61,5 +61,5 @@ def test_a_pack_of_which_files_are_missing_is_another_one(pack):
         watch.require_same()
 
 
-def test_a_suite_without_assets_has_nothing_to_watch():
+def test_suite_without_assets_passes():
     AssetGuard("", "0123456789abcdef", lambda: "").require_same()

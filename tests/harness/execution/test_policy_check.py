@@ -85,7 +85,7 @@ class OnlyItsOwn(Walk):
 
 
 @pytest.mark.parametrize("policy", ["OneQueue", "OneBuffer"])
-def test_a_policy_that_mixes_episodes_up_ends_the_run(bench, policy):
+def test_policy_that_mixes_episodes_up_ends_the_run(bench, policy):
     played = bench(*TWO, policy=f"{__name__}:{policy}")
     assert played.code == 4
     assert all(text in played.err for text in ("mixes episodes up", "observation.key", "--workers 1", "--no-policy-check"))
@@ -93,18 +93,18 @@ def test_a_policy_that_mixes_episodes_up_ends_the_run(bench, policy):
 
 
 @pytest.mark.parametrize("extra", [("--no-policy-check",), ("--workers", 1)], ids=str)
-def test_the_check_can_be_left_out_and_one_worker_needs_none(bench, extra):
+def test_check_is_skipped_by_option_and_for_one_worker(bench, extra):
     assert bench(*TWO, *extra, policy=f"{__name__}:OneQueue").code == 0
 
 
 @pytest.mark.parametrize(("policy", "said"), [("Dice", "asked again"), ("Rounds", "rounding"), ("OnlyItsOwn", "not examined")])
-def test_what_is_not_mixed_up_is_noted_and_played(bench, policy, said):
+def test_other_differences_are_noted_and_the_run_finishes(bench, policy, said):
     played = bench(*TWO, policy=f"{__name__}:{policy}")
     assert (played.code, len(played.records)) == (0, 4)
     assert said in " ".join(played.out.split())
 
 
-def test_the_check_changes_no_episode_and_is_forgotten(bench):
+def test_check_changes_no_episode_and_leaves_no_policy_state(bench):
     with_check = bench(*TWO, policy=f"{__name__}:ByKey", out="a")
     asked, ByKey.asked = ByKey.asked, 0
     without = bench(*TWO, "--no-policy-check", policy=f"{__name__}:ByKey", out="b")
@@ -114,7 +114,7 @@ def test_the_check_changes_no_episode_and_is_forgotten(bench):
     assert not ByKey.kept
 
 
-def test_a_stochastic_policy_that_draws_from_the_episode_passes(bench):
+def test_stochastic_policy_with_episode_randomness_passes(bench):
     played = bench(*TWO, policy="fakes:Stagger")
     assert played.code == 0
     assert "policy check" not in played.out

@@ -41,13 +41,13 @@ def said(console):
     return console.file.getvalue()
 
 
-def test_the_tally_counts_successes_failures_and_errors_apart():
+def test_counts_distinguish_successes_failures_and_errors():
     counts = ProgressCounts.of({"toy": 5}, [record(success=success) for success in (True, True, False, None)])
     assert (counts.done, counts.total, counts.errors) == (4, 5, 1)
     assert counts.suites["toy"].rate().startswith("2 to 3/4  50.0% to 75.0%  [")
 
 
-def test_the_live_rate_is_that_of_tables():
+def test_live_rate_equals_the_table_rate():
     """Tasks weigh equally and initial states are the clusters: pooled, this would be 4/13 and 31 %."""
     records = [record(task=0, init=i, success=i > 0) for i in range(4)]
     records += [record(task=1, init=i, seed=seed, success=i == 0 and seed == 0) for i in range(3) for seed in range(3)]
@@ -55,7 +55,7 @@ def test_the_live_rate_is_that_of_tables():
     assert ProgressCounts.of({"toy": 20}, records).suites["toy"].estimate() == (expected, expected)
 
 
-def test_an_interval_is_computed_only_when_there_is_news(monkeypatch):
+def test_interval_is_computed_only_after_a_new_episode(monkeypatch):
     computed = []
     monkeypatch.setattr(progress, "stratified", lambda strata: computed.append(1) or stratified(strata))
     count = ProgressCounts.of({"toy": 20}, [record(init=i) for i in range(10)]).suites["toy"]
@@ -67,7 +67,7 @@ def test_an_interval_is_computed_only_when_there_is_news(monkeypatch):
     assert len(computed) == 2
 
 
-def test_the_pace_counts_this_session_only(monkeypatch):
+def test_pace_counts_this_session_only(monkeypatch):
     counts = ProgressCounts.of({"toy": 10}, [record()] * 4)
     assert counts.pace() == "pace not known yet"
     monkeypatch.setattr(progress.time, "monotonic", lambda: counts.started + 120)
@@ -76,18 +76,18 @@ def test_the_pace_counts_this_session_only(monkeypatch):
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(12.4, "12 s"), (200, "3 min 20 s"), (7500, "2 h 05 min"), (3599.9, "1 h 00 min")])
-def test_durations_are_for_people(seconds, text):
+def test_duration_is_human_readable(seconds, text):
     assert duration(seconds) == text
 
 
-def test_a_terminal_gets_the_live_table_and_a_pipe_gets_lines(console):
+def test_terminal_shows_a_live_table_and_a_pipe_lines(console):
     live = show(ProgressCounts({}), terminal())
     live.close()
     assert isinstance(live, LiveProgress)
     assert isinstance(show(ProgressCounts({}), console), LineProgress)
 
 
-def test_lines_come_with_rates_and_the_rest(console):
+def test_line_shows_rates_errors_and_pace(console):
     lines = LineProgress(ProgressCounts.of({"toy": 3}, []), console)
     lines.finished(record())
     lines.finished(record(success=None))
@@ -95,7 +95,7 @@ def test_lines_come_with_rates_and_the_rest(console):
     assert said(console).startswith("2/3 episodes, 1 errors; toy 1 to 2/2  50.0% to 100.0%")
 
 
-def test_lines_do_not_come_at_every_tick(console):
+def test_tick_prints_no_line_before_it_is_due(console):
     lines = LineProgress(ProgressCounts.of({"toy": 3}, []), console)
     for _ in range(3):
         lines.finished(record())
@@ -103,7 +103,7 @@ def test_lines_do_not_come_at_every_tick(console):
     assert len(said(console).splitlines()) == 1
 
 
-def test_the_live_table_shows_suites_workers_and_pace():
+def test_live_table_shows_suites_workers_and_pace():
     console = terminal()
     live = LiveProgress(ProgressCounts.of({"toy": 3, "other": 2}, []), console)
     live.working(0, "toy/task0/init1/seed0")
@@ -124,7 +124,7 @@ def test_the_live_table_shows_suites_workers_and_pace():
         assert text in said(console)
 
 
-def test_counting_prints_lines_where_there_is_no_terminal(monkeypatch):
+def test_counting_without_a_terminal_prints_lines(monkeypatch):
     monkeypatch.setattr(bar, "LINE_S", 0.0)
     console = Console(file=io.StringIO())
     with bar.counting(console, "pictures", 40) as report:
@@ -135,7 +135,7 @@ def test_counting_prints_lines_where_there_is_no_terminal(monkeypatch):
     assert last == "pictures 40/40, 0 s left"
 
 
-def test_counting_says_nothing_of_nothing():
+def test_counting_nothing_prints_nothing():
     console = Console(file=io.StringIO())
     with bar.counting(console, "pictures", 0):
         pass

@@ -18,12 +18,12 @@ def test_every_episode_has_its_known_outcome(bench):
     assert all(r.success and r.termination == "success" and r.steps == start_of(spec_of(r)) for r in played.records.values())
 
 
-def test_an_episode_that_never_succeeds_ends_with_its_budget(bench):
+def test_episode_without_success_ends_with_its_budget(bench):
     (record,) = bench("--tasks", 0, "--episodes", 1, "--max-steps", 7, policy="zero").records.values()
     assert (record.success, record.termination, record.steps) == (False, "budget", 7)
 
 
-def test_a_record_says_what_was_played(bench):
+def test_record_describes_its_episode(bench):
     played = bench("--tasks", 1, "--init-states", 3, "--policy-arg", "chunk=4")
     (record,) = played.records.values()
     steps = start_of(spec_of(record))
@@ -35,7 +35,7 @@ def test_a_record_says_what_was_played(bench):
     assert np.load(played.folder / record.actions).shape == (steps, 1)
 
 
-def test_the_trajectory_hash_can_be_computed_from_the_record(bench):
+def test_trajectory_hash_follows_from_the_record(bench):
     played = bench("--tasks", 0, "--episodes", 1)
     (record,) = played.records.values()
     positions = start_of(spec_of(record)) + np.cumsum([0, 0, 0, *np.load(played.folder / record.actions)[:, 0]])
@@ -43,7 +43,7 @@ def test_the_trajectory_hash_can_be_computed_from_the_record(bench):
     assert record.trajectory_sha256 == hashlib.sha256(states.tobytes()).hexdigest()
 
 
-def test_run_json_says_how_it_was_made(bench):
+def test_run_json_describes_how_the_run_was_made(bench):
     run = bench("--episodes", 2, "--seeds", 3).run
     assert run["status"] == "finished"
     assert run["counts"] == {"planned": 6, "repeated": 12, "done": 6, "errors": 0}
@@ -55,13 +55,13 @@ def test_run_json_says_how_it_was_made(bench):
     assert run["config"]["seeds"] == [0, 1, 2]
 
 
-def test_seeds_that_repeat_episodes_are_announced_and_not_played(bench):
+def test_seeds_that_repeat_episodes_are_reported_and_omitted(bench):
     played = bench("--episodes", 2, "--seeds", 3)
     assert "12 more episodes would repeat these" in played.out
     assert len(played.records) == 6
 
 
-def test_a_policy_that_looks_gets_pictures(bench):
+def test_policy_with_cameras_receives_images(bench):
     played = bench("--episodes", 1, policy="fakes:Stagger")
     assert played.code == 0
     assert played.run["policy"]["needs"]["cameras"] == ["primary"]
@@ -88,7 +88,7 @@ def test_results_do_not_depend_on_workers_order_or_resume(bench, monkeypatch, su
     assert resumed.trajectories == alone.trajectories
 
 
-def test_a_runs_own_run_json_plays_the_same_run_again(bench, cli, tmp_path):
+def test_run_json_as_config_repeats_the_run(bench, cli, tmp_path):
     first = bench("--episodes", 3, "--tasks", "0,2", "--policy-arg", "chunk=3")
     ended = cli("run", "--config", first.folder / "run.json", "--out", tmp_path / "again")
     assert ended.code == 0
@@ -96,7 +96,7 @@ def test_a_runs_own_run_json_plays_the_same_run_again(bench, cli, tmp_path):
     assert sorted(keys) == sorted(first.trajectories.values())
 
 
-def test_a_finished_run_has_nothing_left_to_resume(bench):
+def test_resuming_a_finished_run_runs_nothing(bench):
     first = bench("--episodes", 1)
     again = bench("--resume")
     assert (again.code, again.trajectories) == (0, first.trajectories)

@@ -20,7 +20,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for it")
-def test_a_pool_dies_with_the_process_that_made_it(tmp_path):
+def test_pool_dies_with_its_parent_process(tmp_path):
     script = tmp_path / "pool.py"
     script.write_text(POOL)
     parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE)

@@ -37,14 +37,14 @@ def message_of(**observation):
     ],
     ids=["image", "float64", "scalar", "empty", "bool", "big-endian", "strided"],
 )
-def test_arrays_arrive_as_they_were_sent(array):
+def test_arrays_round_trip(array):
     arrived = decode(encode(message_of(a=array))[4:])["observation"]["a"]
     np.testing.assert_array_equal(arrived, array)
     assert arrived.dtype == array.dtype.newbyteorder("=")
     assert arrived.shape == array.shape
 
 
-def test_plain_values_arrive_as_they_were_sent():
+def test_plain_values_round_trip():
     message = message_of(text="grüße", number=2**40, real=0.1, nothing=None, nested={"a": [1, {"b": False}]})
     assert decode(encode(message)[4:]) == message
 
@@ -54,12 +54,12 @@ def test_plain_values_arrive_as_they_were_sent():
     [object(), {1, 2}, np.array([object()]), np.array(["text"]), np.array([1j]), np.array([(1, 2)], dtype="i4,i4")],
     ids=["object", "set", "object array", "text array", "complex array", "record array"],
 )
-def test_what_is_not_plain_is_refused_by_the_sender(value):
+def test_sender_rejects_values_that_are_not_plain(value):
     with pytest.raises(WireError, match="cannot be sent"):
         encode(message_of(a=value))
 
 
-def test_a_refused_message_leaves_nothing_behind_for_the_next():
+def test_rejected_message_does_not_affect_the_next():
     with pytest.raises(WireError):
         encode(message_of(a=1, b=object()))
     assert decode(encode(message_of(a=2))[4:]) == message_of(a=2)
@@ -91,24 +91,24 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("body", GARBAGE.values(), ids=GARBAGE)
-def test_garbage_is_refused_by_the_receiver(ends, body):
+def test_receiver_rejects_garbage(ends, body):
     ends[0].socket.sendall(frame(body))
     with pytest.raises(WireError):
         ends[1].receive(5)
 
 
-def test_a_frame_above_the_limit_is_refused_before_it_is_read(ends):
+def test_receiver_rejects_a_frame_above_the_limit_before_reading_it(ends):
     ends[0].socket.sendall(struct.pack(">I", wire.MAX_FRAME + 1))
     with pytest.raises(WireError, match="limit"):
         ends[1].receive(5)
 
 
-def test_a_message_above_the_limit_is_refused_by_the_sender():
+def test_sender_rejects_a_message_above_the_limit():
     with pytest.raises(WireError, match="above the limit"):
         encode(message_of(a=np.zeros(wire.MAX_FRAME + 1, np.uint8)))
 
 
-def test_a_message_larger_than_the_socket_buffer_passes(ends):
+def test_message_larger_than_the_socket_buffer_passes(ends):
     image = np.arange(3 * 1024 * 1024, dtype=np.uint32).astype(np.uint8)
     sender = threading.Thread(target=ends[0].send, args=(message_of(a=image),))
     sender.start()
@@ -123,31 +123,31 @@ def test_messages_in_one_packet_are_taken_one_by_one(ends):
     assert ends[1].take() is None
 
 
-def test_waiting_has_a_deadline(ends):
+def test_receive_times_out(ends):
     with pytest.raises(WorkerTimeout, match=r"within 0\.05 s"):
         ends[0].receive(0.05)
 
 
-def test_half_a_message_has_a_deadline_too(ends):
+def test_receive_times_out_after_half_a_message(ends):
     ends[0].socket.sendall(encode(message_of(a=1))[:-1])
     with pytest.raises(WorkerTimeout):
         ends[1].receive(0.05)
 
 
-def test_a_peer_that_takes_nothing_is_late():
+def test_send_times_out_when_the_peer_reads_nothing():
     left, right = socket.socketpair()
     with pytest.raises(WorkerTimeout, match="accepted no observation message"):
         Channel(left, send_deadline_s=0.05).send(message_of(a=np.zeros(1 << 22, np.uint8)))
     right.close()
 
 
-def test_a_peer_that_hangs_up_is_noticed(ends):
+def test_receive_raises_when_the_peer_closes(ends):
     ends[0].close()
     with pytest.raises(WorkerClosed):
         ends[1].receive(5)
 
 
-def test_sending_to_a_peer_that_has_hung_up_is_noticed(ends):
+def test_send_raises_when_the_peer_has_closed(ends):
     ends[1].close()
     with pytest.raises(WorkerClosed):
         ends[0].send(message_of(a=1))

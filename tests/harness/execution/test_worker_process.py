@@ -15,25 +15,25 @@ def environment(gl="egl", **base):
     return worker_process.environment(setup, base)
 
 
-def test_a_worker_computes_with_one_thread_whatever_the_user_set():
+def test_worker_computes_with_one_thread():
     given = environment(OMP_NUM_THREADS="16")
     assert {given[f"{name}_NUM_THREADS"] for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA")} == {"1"}
 
 
 @pytest.mark.parametrize(("gl", "mujoco"), [("egl", "egl"), ("osmesa", "osmesa"), ("none", "disabled")])
-def test_a_worker_draws_with_what_was_chosen(gl, mujoco):
+def test_worker_renders_with_the_chosen_backend(gl, mujoco):
     assert environment(gl)["MUJOCO_GL"] == mujoco
 
 
-def test_a_worker_compiles_into_our_cache():
+def test_worker_compiles_into_the_cache_folder():
     assert environment()["NUMBA_CACHE_DIR"] == "/cache/numba"
 
 
-def test_a_worker_keeps_the_users_other_variables():
+def test_worker_keeps_other_variables():
     assert environment(CUDA_VISIBLE_DEVICES="1")["CUDA_VISIBLE_DEVICES"] == "1"
 
 
-def test_a_worker_finds_the_modules_that_we_find():
+def test_worker_finds_the_same_modules():
     found = subprocess.run(
         [sys.executable, "-c", "import fakes, json, sys; print(json.dumps(fakes.__file__))"],
         env=environment(),
@@ -46,7 +46,7 @@ def test_a_worker_finds_the_modules_that_we_find():
     assert json.loads(found.stdout) == fakes.__file__
 
 
-def test_a_worker_imports_no_more_than_it_needs():
+def test_worker_imports_no_heavy_library():
     heavy = {"rich", "typer", "yaml", "scipy", "pandas", "psutil", "msgspec", "tomllib", "torch"}
     code = "import sys, nora_bench.harness.execution.worker; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
@@ -57,12 +57,12 @@ def test_a_worker_imports_no_more_than_it_needs():
     ("code", "words"),
     [(None, ""), (0, ""), (3, "exit code 3"), (-9, "killed by signal 9 (Killed)"), (-11, "killed by signal 11")],
 )
-def test_endings_are_told_in_words(code, words):
+def test_ending_is_human_readable(code, words):
     assert ending(code).startswith(words)
     assert bool(ending(code)) == bool(words)
 
 
-def test_the_tail_of_a_log_is_its_last_lines(tmp_path):
+def test_log_tail_has_the_last_lines(tmp_path):
     log = tmp_path / "worker-0.log"
     log.write_text("\n".join(f"line {n}" for n in range(5000)))
     assert "    line 4999\n" in log_tail(log)

@@ -23,7 +23,7 @@ def by_rounds(order_seed=0, tasks=3, states=10):
     return [[spec.key for entry in one for spec in entry.episodes] for one in found]
 
 
-def test_a_clear_result_stops_early_and_says_what_it_saved(bench):
+def test_clear_result_stops_early_and_reports_the_saving(bench):
     played = bench(*CLEAR)
     verdict = played.run["until"]
     assert (played.code, played.run["status"], verdict["stop"]) == (0, "finished", True)
@@ -32,7 +32,7 @@ def test_a_clear_result_stops_early_and_says_what_it_saved(bench):
     assert f"settled by {len(played.records)} of 30 episodes ({verdict['saved']:.0%} saved): width<45" in played.out
 
 
-def test_an_unclear_result_plays_everything(bench):
+def test_unclear_result_runs_all_episodes(bench):
     played = bench(*UNCLEAR)
     assert (len(played.records), played.run["until"]["stop"], played.run["until"]["saved"]) == (30, False, 0.0)
     assert "not settled by 30 of 30 episodes: width<5" in played.out
@@ -46,14 +46,14 @@ def test_only_whole_rounds_are_kept_for_any_number_of_workers(bench):
     assert three.run["until"] == alone.run["until"]
 
 
-def test_actions_of_episodes_that_are_not_kept_are_not_kept_either(bench):
+def test_actions_of_dropped_episodes_are_deleted(bench):
     played = bench(*CLEAR, "--workers", 3)
     found = {str(path.relative_to(played.folder)) for path in (played.folder / "actions").iterdir()}
     assert found == {record.actions for record in played.records.values()}
 
 
 @pytest.mark.parametrize(("mine", "its", "reason"), [("fakes:Walk", "zero", "better"), ("zero", "fakes:Walk", "worse")])
-def test_a_comparison_stops_when_it_is_clear_which_way(bench, mine, its, reason):
+def test_comparison_stops_when_the_winner_is_clear(bench, mine, its, reason):
     other = bench(out="other", policy=its)
     played = bench("--until", f"mine>{other.folder}", policy=mine)
     verdict = played.run["until"]
@@ -63,7 +63,7 @@ def test_a_comparison_stops_when_it_is_clear_which_way(bench, mine, its, reason)
     assert len(verdict[f"log_wealth_{reason}"]) == 31
 
 
-def test_a_comparison_of_equal_policies_is_given_up(bench):
+def test_comparison_of_equal_policies_stops_for_futility(bench):
     other = bench(out="other")
     played = bench("--until", f">{other.folder}")
     assert (played.run["until"]["reason"], played.run["status"]) == ("futile", "finished")
@@ -89,14 +89,14 @@ def test_errors_of_the_rival_count_as_its_successes_for_the_claim_better(bench, 
         (("--max-steps", 5), "max steps: the protocol's in A, 5 in B"),
     ],
 )
-def test_a_rival_under_other_conditions_is_refused_before_anything_is_played(bench, options, says):
+def test_rival_under_other_conditions_is_rejected_before_the_run(bench, options, says):
     other = bench(*options, out="other")
     played = bench("--until", f">{other.folder}", out="new")
     assert (played.code, played.folder.exists()) == (2, False)
     assert says in played.err
 
 
-def test_a_rival_drawn_with_other_assets_is_refused(bench):
+def test_rival_with_other_assets_is_rejected(bench):
     other = bench(out="other")
     path = other.folder / "run.json"
     path.write_text(json.dumps({**other.run, "assets": {**other.run["assets"], "fingerprint": "f" * 16}}))
@@ -104,7 +104,7 @@ def test_a_rival_drawn_with_other_assets_is_refused(bench):
     assert (played.code, "f" * 16 in played.err) == (2, True)
 
 
-def test_a_rival_that_lacks_scenes_is_refused_before_anything_is_played(bench):
+def test_rival_without_all_scenes_is_rejected_before_the_run(bench):
     other = bench("--episodes", 2, out="other")
     played = bench("--until", f">{other.folder}", out="new")
     assert (played.code, played.folder.exists()) == (2, False)
@@ -112,7 +112,7 @@ def test_a_rival_that_lacks_scenes_is_refused_before_anything_is_played(bench):
 
 
 @pytest.mark.parametrize("rival", [False, True])
-def test_a_resumed_run_says_what_an_undisturbed_one_does(bench, rival):
+def test_resumed_run_stops_like_an_uninterrupted_one(bench, rival):
     condition = ("--until", f">{bench(out='other', policy='zero').folder}") if rival else CLEAR
     whole = bench(*condition, "--workers", 2)
     episodes = whole.folder / "episodes.jsonl"
@@ -123,27 +123,27 @@ def test_a_resumed_run_says_what_an_undisturbed_one_does(bench, rival):
     assert (resumed.trajectories, resumed.run["until"]) == (whole.trajectories, whole.run["until"])
 
 
-def test_a_run_that_has_enough_has_nothing_left_to_resume(bench):
+def test_resuming_a_run_that_stopped_early_runs_nothing(bench):
     first = bench(*CLEAR)
     again = bench("--resume")
     assert f"0 episodes to run ({len(first.records)} are finished)" in again.out
     assert (again.trajectories, again.run["until"]) == (first.trajectories, first.run["until"])
 
 
-def test_another_condition_makes_another_run(bench):
+def test_another_condition_cannot_resume_the_run(bench):
     bench(*CLEAR)
     refused = bench("--resume", "--until", "width<60")
     assert (refused.code, "--until would make" in refused.err) == (2, True)
 
 
-def test_a_dry_run_names_the_condition_and_counts_what_is_left(bench, cli):
+def test_dry_run_shows_the_condition_and_the_remaining_episodes(bench, cli):
     assert "width<45; all of the above if it never holds" in bench(*CLEAR, "--dry-run").out
     folder = bench(*CLEAR).folder
     left = json.loads(cli("run", "--resume", "--out", folder, "--dry-run", "--json").out)
     assert left["plan"]["episodes"] == {"toy": 0}
 
 
-def test_an_episode_that_ends_in_an_error_widens_the_interval(bench, trouble):
+def test_error_widens_the_interval(bench, trouble):
     clean = bench(*CLEAR, out="clean")
     first = by_rounds(clean.run["order_seed"])[0][0]
     played = bench(*CLEAR, "--assets", trouble({"kind": "premise", "phase": "reset", "scene": first.partition("@")[0]}))
@@ -152,7 +152,7 @@ def test_an_episode_that_ends_in_an_error_widens_the_interval(bench, trouble):
     assert verdict["episodes"] == 3 * verdict["rounds"] == len(played.records) > len(clean.records)
 
 
-def test_another_run_looks_at_other_states_first(bench):
+def test_runs_differ_in_the_order_of_initial_states(bench):
     """The order follows from what is run: again the same, of another policy another."""
     options = ("--order", "rounds", "--workers", 1)
     one, again, other = bench(*options, out="1"), bench(*options, out="2"), bench(*options, out="3", policy="zero")
@@ -160,14 +160,14 @@ def test_another_run_looks_at_other_states_first(bench):
     assert list(one.records) == list(again.records) != list(other.records)
 
 
-def test_a_run_by_rounds_is_a_fair_sample_at_any_time(bench):
+def test_rounds_are_a_fair_sample_at_any_time(bench):
     played = bench("--order", "rounds", "--workers", 1)
     keys = list(played.records)
     assert len(keys) == 30
     assert [sorted(keys[at : at + 3]) for at in range(0, 30, 3)] == [sorted(one) for one in by_rounds(played.run["order_seed"])]
 
 
-def test_the_order_changes_no_result_and_may_change_on_resume(bench):
+def test_order_changes_no_result_and_may_change_on_resume(bench):
     by_task, by_round = bench(out="tasks"), bench("--order", "rounds", out="rounds")
     assert by_task.trajectories == by_round.trajectories
     assert bench("--resume", "--order", "tasks", out="rounds").code == 0
@@ -184,7 +184,7 @@ def make_record():
     return make
 
 
-def test_a_result_of_a_later_round_waits_for_the_rounds_before(make_record):
+def test_episode_of_a_later_round_waits_for_the_rounds_before(make_record):
     plan = rounds(specs(), 0, {("toy", task): str(task) for task in range(2)})
     until = EarlyStopping(make_rule("width<5", plan))
     (first, second), (later, _) = [[entry.episodes[0] for entry in one] for one in plan[:2]]

@@ -34,12 +34,12 @@ def machine(monkeypatch):
     ],
     ids=["cores", "memory", "the suite's own figure", "no memory", "episodes", "nothing to do"],
 )
-def test_auto_workers_go_by_what_there_is_least_of(machine, cores, gib, suite, episodes, workers):
+def test_auto_workers_use_the_scarcest_resource(machine, cores, gib, suite, episodes, workers):
     machine(cores, gib)
     assert choose_workers("auto", suite, episodes) == workers
 
 
-def test_workers_asked_for_are_given(machine):
+def test_configured_workers_are_used(machine):
     machine(1, 0.1)
     assert choose_workers(5, toy, 50) == 5
 
@@ -51,15 +51,15 @@ def found(tmp_path, policy=None, **values):
     return estimate(plan, setup, policy, 2, config.max_steps, tmp_path / "not" / "there")
 
 
-def test_a_policys_chunk_bounds_the_decisions(tmp_path):
+def test_policys_chunk_bounds_the_decisions(tmp_path):
     assert found(tmp_path, tasks="0", episodes=1).decisions == 7
 
 
-def test_the_protocols_replan_interval_goes_first(tmp_path):
+def test_replan_interval_takes_precedence(tmp_path):
     assert found(tmp_path, tasks="0", episodes=1, protocol="toy/chunk-end", max_steps=12).decisions == 4
 
 
-def test_a_policy_that_executes_less_than_that_decides_more_often(tmp_path):
+def test_policy_that_executes_fewer_steps_decides_more_often(tmp_path):
     policy = Zero(chunk=3)
     policy.n_action_steps = 2
     assert found(tmp_path, policy, tasks="0", episodes=1, protocol="toy/chunk-end", max_steps=12).decisions == 6
@@ -79,11 +79,11 @@ def test_policy_with_a_method_named_execute_is_estimated(tmp_path):
     assert found(tmp_path, Executor(), tasks="0", episodes=1).decisions == 20
 
 
-def test_no_figures_no_time(tmp_path):
+def test_suite_without_cost_has_no_time_estimate(tmp_path):
     assert found(tmp_path).hours is None
 
 
-def test_a_disk_that_is_too_small_is_told_before_the_run(tmp_path, monkeypatch):
+def test_full_disk_is_reported_before_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     with pytest.raises(MissingRequirementError, match="--out"):
         require_room(found(tmp_path))

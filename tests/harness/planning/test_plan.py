@@ -15,20 +15,20 @@ def scenes(found):
     return [spec.scene for spec in found.episodes]
 
 
-def test_all_tasks_initial_states_and_seeds():
+def test_default_plan_has_all_tasks_initial_states_and_seeds():
     assert len(plan(seeds=2).episodes) == 3 * 10 * 2
 
 
-def test_the_order_is_by_task_and_the_same_every_time():
+def test_plan_is_ordered_by_task_and_deterministic():
     found = plan(tasks="2,0", episodes=2, seeds="7,3")
     assert scenes(found) == [f"toy/task{task}/init{state}/seed{seed}" for task in (0, 2) for seed in (7, 3) for state in (0, 1)]
 
 
-def test_initial_states_can_be_named_and_cut():
+def test_initial_states_are_selected():
     assert scenes(plan(tasks="1", init_states="8,4-6", episodes=2)) == ["toy/task1/init8/seed0", "toy/task1/init4/seed0"]
 
 
-def test_tasks_can_be_named():
+def test_tasks_are_selected():
     assert scenes(plan(tasks="go_home_2", episodes=1)) == ["toy/task2/init0/seed0"]
 
 
@@ -43,12 +43,12 @@ def test_seeds_that_place_fixtures_are_planned_for_a_deterministic_policy():
     assert (len(found.episodes), found.repeated) == (36, 0)
 
 
-def test_a_protocol_that_draws_from_the_key_makes_every_seed_another_episode():
+def test_protocol_with_randomness_makes_every_seed_an_episode():
     found = plan(stochastic=False, protocol="toy/pushed", seeds=3, episodes=4)
     assert (len(found.episodes), found.repeated) == (36, 0)
 
 
-def test_what_is_done_is_not_planned_again():
+def test_finished_episodes_are_not_planned_again():
     found = plan(tasks="0", episodes=3)
     rest = found.without({found.episodes[1].key})
     assert rest.episodes == (found.episodes[0], found.episodes[2])
@@ -59,18 +59,18 @@ def test_keys_are_unique_over_suites():
     assert len({spec.key for spec in found.episodes}) == len(found.episodes) == 120
 
 
-def test_a_group_stands_for_its_suites():
+def test_group_expands_to_its_suites():
     setup = resolve_setup(parse({"suite": "libero"}))
     assert [suite.name for suite in setup.suites] == ["libero_spatial", "libero_object", "libero_goal", "libero_10"]
 
 
-def test_simplerenv_is_planned_as_upstreams_scripts_play_it():
+def test_simplerenv_plan_equals_upstreams_scripts():
     found = plan(suite="simpler")
     assert [sum(spec.suite == suite for spec in found.episodes) for suite in ("simpler-vm", "simpler-va")] == [756, 1533]
     assert len({spec.key for spec in found.episodes}) == 756 + 1533
 
 
-def test_a_task_of_simplerenv_is_named_in_both_settings():
+def test_simplerenv_task_has_one_name_in_both_settings():
     assert len(plan(suite="simpler", tasks="pick_coke_can").episodes) == 300 + 675
 
 
@@ -82,7 +82,7 @@ def test_every_variant_has_every_initial_state():
     assert len(found.episodes) == 30
 
 
-def test_named_initial_states_are_played_in_every_variant():
+def test_selected_initial_states_apply_to_every_variant():
     found = plan(suite="fakes:toy_looks", tasks="0", init_states="4,7")
     assert scenes(found)[:3] == [
         "toy_looks/task0/red/init4/seed0",
@@ -96,50 +96,50 @@ def test_fewer_episodes_keep_every_variant():
     assert len({spec.variant for spec in found.episodes}) == len(found.episodes) == 21
 
 
-def test_variants_count_as_initial_states_to_start_from():
+def test_variants_multiply_the_initial_states():
     with pytest.raises(InputError, match="task 0 has 30 initial states"):
         plan(suite="fakes:toy_looks", episodes=31)
 
 
-def test_a_task_may_have_a_budget_of_its_own():
+def test_task_may_have_its_own_budget():
     setup = resolve_setup(parse({"suite": "fakes:toy_looks"}))
     found = make_plan(parse({"suite": "fakes:toy_looks", "episodes": 1}), setup, stochastic=True)
     assert [setup.steps(spec) for spec in found.episodes] == [20, 21, 20]
 
 
-def test_drawers_have_more_time_than_objects():
+def test_drawer_tasks_have_a_larger_budget():
     setup = resolve_setup(parse({"suite": "simpler"}))
     found = make_plan(parse({"suite": "simpler", "episodes": 1}), setup, stochastic=True)
     assert [setup.steps(spec) for spec in found.episodes] == [80, 80, 113, 113] * 2
 
 
-def test_an_episode_is_told_by_its_suite_where_the_suite_has_something_to_say():
+def test_instruction_comes_from_the_suite_where_it_has_one():
     setup = resolve_setup(parse({"suite": "simpler-vm"}))
     (spec,) = make_plan(parse({"suite": "simpler-vm", "tasks": "move_near", "episodes": 1}), setup, stochastic=True).episodes
     assert setup.instruction(spec) == "move blue plastic bottle near pepsi can"
 
 
-def test_the_first_backend_plays_in_this_interpreter():
+def test_first_backend_uses_this_interpreter():
     setup = resolve_setup(parse({"suite": "fakes:toy_looks"}))
     assert (setup.backend, setup.python) == ("here", sys.executable)
 
 
-def test_an_interpreter_for_the_family_brings_the_backend_that_needs_one():
+def test_interpreter_of_the_family_selects_the_foreign_backend():
     setup = resolve_setup(parse({"suite": "fakes:toy_looks", "python": f"toy={sys.executable}"}))
     assert setup.backend == "abroad"
 
 
-def test_another_backend_may_be_played_in_a_named_interpreter():
+def test_backend_and_interpreter_can_both_be_set():
     setup = resolve_setup(parse({"suite": "fakes:toy_looks", "python": f"toy={sys.executable}", "backend": "here"}))
     assert setup.backend == "here"
 
 
-def test_a_backend_of_its_own_interpreter_is_not_played_without():
+def test_foreign_backend_without_interpreter_is_rejected():
     with pytest.raises(MissingRequirementError, match="--python toy=/path/to/python"):
         resolve_setup(parse({"suite": "fakes:toy_looks", "backend": "abroad"}))
 
 
-def test_the_default_protocol_is_the_suites():
+def test_default_protocol_is_the_suites():
     assert resolve_setup(parse({"suite": "libero_goal"})).protocol.name == "libero/openvla"
 
 
@@ -161,11 +161,11 @@ def test_the_default_protocol_is_the_suites():
         ({"python": "toy=/no/such/python"}, "program not found"),
     ],
 )
-def test_what_does_not_exist_is_refused_with_the_nearest_that_does(values, says):
+def test_unknown_name_is_rejected_with_the_nearest_known(values, says):
     with pytest.raises(InputError, match=says):
         plan(**values)
 
 
-def test_a_suite_that_cannot_be_imported_is_named():
+def test_suite_that_cannot_be_imported_is_named():
     with pytest.raises(MissingRequirementError, match="no_such_module"):
         plan(suite="no_such_module:suite")

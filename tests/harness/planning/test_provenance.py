@@ -10,7 +10,7 @@ def test_versions_are_those_installed():
     assert provenance.versions()["numpy"] == np.__version__
 
 
-def test_the_commit_is_the_checkouts(repository):
+def test_commit_is_the_checkouts(repository):
     if not (repository / ".git").exists() or Path(provenance.__file__).resolve().parents[2] != repository.resolve():
         assert provenance.commit() is None
         return
@@ -20,14 +20,14 @@ def test_the_commit_is_the_checkouts(repository):
     assert found["sha"] == head.strip()
 
 
-def test_a_tool_that_is_not_there_is_no_error():
+def test_missing_tool_is_no_error():
     assert provenance._output(["no-such-tool"]) is None
 
 
-def test_all_of_it_is_json():
+def test_provenance_is_json():
     assert json.dumps([provenance.versions(), provenance.hardware(), provenance.host()])
 
 
-def test_there_is_a_core_to_run_on():
+def test_usable_cores_are_at_least_one():
     assert provenance.usable_cores() >= 1
     assert provenance.cpu_model()

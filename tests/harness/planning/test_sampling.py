@@ -15,13 +15,13 @@ def sample(task, count):
 
 
 @each_task
-def test_every_variant_is_played_before_one_is_played_twice(suite, task):
+def test_every_variant_is_sampled_before_any_twice(suite, task):
     chosen = [variant for variant, _ in sample(task, len(task.variants))]
     assert chosen == list(task.variants)
 
 
 @each_task
-def test_a_larger_sample_holds_every_smaller_one(suite, task):
+def test_larger_sample_contains_every_smaller_one(suite, task):
     sizes = sorted({1, 3, 4, 10, len(task.variants) + 1, task.episodes - 1, task.episodes})
     grown = [set(sample(task, size)) for size in sizes]
     assert all(small < large for small, large in pairwise(grown))
@@ -29,15 +29,15 @@ def test_a_larger_sample_holds_every_smaller_one(suite, task):
 
 
 @each_task
-def test_a_few_episodes_start_from_different_places(suite, task):
+def test_small_sample_has_different_initial_states(suite, task):
     assert len({state for _, state in sample(task, 8)}) == 8
 
 
 @each_task
-def test_a_few_episodes_meet_every_subtask(suite, task):
+def test_small_sample_covers_every_subtask(suite, task):
     subtasks = {variant.partition("/")[2] for variant in task.variants}
     assert {variant.partition("/")[2] for variant, _ in sample(task, 4)} == subtasks
 
 
-def test_a_sample_is_in_the_order_of_the_plan():
+def test_sample_is_in_plan_order():
     assert spread_evenly(("a", "b"), (5, 3, 4), 6) == [("a", 5), ("a", 3), ("a", 4), ("b", 5), ("b", 3), ("b", 4)]

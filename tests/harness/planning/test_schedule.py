@@ -11,7 +11,7 @@ def played(schedule, worker):
     return job and (job.spec.task_id, job.spec.init_state)
 
 
-def test_a_worker_stays_with_its_task():
+def test_worker_keeps_its_task():
     schedule = Schedule(specs(0, 1))
     assert [played(schedule, 0) for _ in range(5)] == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0)]
 
@@ -21,13 +21,13 @@ def test_workers_start_on_different_tasks():
     assert [played(schedule, worker)[0] for worker in range(3)] == [0, 1, 2]
 
 
-def test_a_free_worker_helps_where_most_is_left():
+def test_idle_worker_takes_the_task_with_most_episodes():
     schedule = Schedule([*specs(0, states=2), *specs(1, states=5), *specs(2, states=4)])
     assert [played(schedule, worker) for worker in range(3)] == [(1, 0), (2, 0), (0, 0)]
     assert [played(schedule, 2), played(schedule, 2)] == [(0, 1), (1, 1)]
 
 
-def test_an_episode_that_was_put_back_comes_next():
+def test_returned_episode_comes_next():
     schedule = Schedule(specs(0))
     job = schedule.next(0)
     assert job is not None
@@ -37,7 +37,7 @@ def test_an_episode_that_was_put_back_comes_next():
     assert (again.spec, again.attempt) == (job.spec, 2)
 
 
-def test_every_episode_is_given_out_once():
+def test_every_episode_is_scheduled_once():
     schedule = Schedule(specs(0, 1, 2))
     given = [played(schedule, worker % 2) for worker in range(12)]
     assert sorted(given) == [(task, state) for task in range(3) for state in range(4)]
@@ -48,19 +48,19 @@ def by_rounds(tasks=3, states=2):
     return RoundSchedule([EpisodeSpec("toy", task, state, 0, "toy/plain") for task in range(tasks)] for state in range(states))
 
 
-def test_rounds_are_played_one_after_the_other():
+def test_rounds_are_scheduled_in_order():
     schedule = by_rounds()
     assert [played(schedule, 0)[1] for _ in range(6)] == [0, 0, 0, 1, 1, 1]
     assert (schedule.next(0), len(schedule)) == (None, 0)
 
 
-def test_within_a_round_a_worker_keeps_to_its_task():
+def test_worker_keeps_its_task_within_a_round():
     schedule = by_rounds()
     first = [played(schedule, worker)[0] for worker in (0, 1, 2)]
     assert [played(schedule, worker)[0] for worker in (2, 1, 0)] == first[::-1]
 
 
-def test_an_episode_that_was_put_back_comes_first_in_its_round():
+def test_returned_episode_comes_first_in_its_round():
     schedule = by_rounds()
     job = schedule.next(0)
     assert [played(schedule, 1)[1] for _ in range(3)] == [0, 0, 1]

@@ -65,7 +65,7 @@ def client(url, **args):
 
 
 @pytest.mark.parametrize("policy", ["fakes:Stagger", "fakes:Walk"])
-def test_a_served_policy_plays_the_same_episodes_as_a_local_one(bench, tmp_path, policy):
+def test_served_policy_gives_the_same_episodes_as_a_local_one(bench, tmp_path, policy):
     import fakes
 
     local = bench("--episodes", 3, policy=policy, out="local")
@@ -76,7 +76,7 @@ def test_a_served_policy_plays_the_same_episodes_as_a_local_one(bench, tmp_path,
     assert remote.run["policy"]["needs"] == local.run["policy"]["needs"]
 
 
-def test_a_run_keeps_what_the_server_declares_and_how_long_it_took(bench, tmp_path):
+def test_run_stores_the_servers_declaration_and_latency(bench, tmp_path):
     with served(Walk(), tmp_path) as (url, _):
         run = bench("--episodes", 1, policy=url).run
     server = run["policy"]["fingerprint"]["server"]
@@ -86,21 +86,21 @@ def test_a_run_keeps_what_the_server_declares_and_how_long_it_took(bench, tmp_pa
     assert used["latency_ms"]["median"] > 0
 
 
-def test_a_batch_is_asked_as_one(tmp_path):
+def test_requests_are_batched(tmp_path):
     policy = Diary()
     with served(policy, tmp_path) as (url, _):
         client(url).act([observation(number) for number in range(5)])
     assert policy.sizes == [5]
 
 
-def test_a_batch_above_the_servers_limit_is_cut(tmp_path):
+def test_batch_above_the_limit_is_split(tmp_path):
     policy = Diary()
     with served(policy, tmp_path, max_batch=2) as (url, _):
         client(url).act([observation(number) for number in range(5)])
     assert policy.sizes == [2, 2, 1]
 
 
-def test_ended_episodes_are_forgotten(tmp_path):
+def test_state_of_ended_episodes_is_dropped(tmp_path):
     policy = Diary()
     with served(policy, tmp_path) as (url, _):
         asking = client(url)
@@ -110,7 +110,7 @@ def test_ended_episodes_are_forgotten(tmp_path):
     assert [*policy.count] == [observation(2).key]
 
 
-def test_a_question_put_again_after_a_broken_connection_changes_nothing(tmp_path):
+def test_repeated_request_after_a_broken_connection_changes_nothing(tmp_path):
     with served(Diary(), tmp_path) as (url, _):
         asking = client(url)
         asking.act([observation(1)])
@@ -121,7 +121,7 @@ def test_a_question_put_again_after_a_broken_connection_changes_nothing(tmp_path
         assert asking.act([observation(1, 2)])[0].actions[0, 0] == 2
 
 
-def test_a_server_started_anew_has_lost_its_episodes_and_says_so(tmp_path):
+def test_restarted_server_reports_lost_episodes(tmp_path):
     port = free_port()
     with served(Diary(), tmp_path, port=port) as (url, _):
         asking = client(url)
@@ -133,7 +133,7 @@ def test_a_server_started_anew_has_lost_its_episodes_and_says_so(tmp_path):
         assert asking.act([observation(1), observation(3)])
 
 
-def test_a_run_survives_a_restart_of_its_server(bench, tmp_path):
+def test_run_survives_a_restart_of_its_server(bench, tmp_path):
     """The server stops in the middle of an episode and comes back: the episode is played again."""
     calm = bench("--episodes", 3, out="calm")
     up, begun, stopping, ended, port = *(threading.Event() for _ in range(4)), free_port()
@@ -165,7 +165,7 @@ def test_a_run_survives_a_restart_of_its_server(bench, tmp_path):
     assert "the server does not know how this episode began; retry 1 of" in played.out
 
 
-def test_two_clients_cannot_play_the_same_episode_at_once(tmp_path):
+def test_second_client_of_an_episode_is_rejected(tmp_path):
     with served(Diary(), tmp_path) as (url, _):
         first, second = client(url), client(url)
         first.act([observation(1)])
@@ -174,14 +174,14 @@ def test_two_clients_cannot_play_the_same_episode_at_once(tmp_path):
             first.act([observation(1, 1)])
 
 
-def test_a_policy_that_fails_tells_the_client_without_its_traceback_and_goes_on(tmp_path):
+def test_policy_failure_is_reported_without_traceback_and_serving_continues(tmp_path):
     with served(Wrong("raise"), tmp_path) as (url, _):
         for _ in range(2):
             with pytest.raises(PolicyError, match=r"raised in act: RuntimeError: out of ideas$"):
                 client(url).act([observation()])
 
 
-def test_a_server_for_another_protocol_is_refused(tmp_path, bench):
+def test_server_for_another_protocol_is_rejected(tmp_path, bench):
     with served(Walk(), tmp_path) as (url, _):
         played = bench("--episodes", 1, "--protocol", "toy/last-step", policy=url)
     assert played.code == 4
@@ -205,7 +205,7 @@ def openpi_client(tmp_path_factory):
     return importlib.import_module("openpi_client.websocket_client_policy")
 
 
-def test_openpis_own_client_is_answered(openpi_client, tmp_path):
+def test_openpi_client_receives_actions(openpi_client, tmp_path):
     with served(Stagger(), tmp_path) as (url, _):
         theirs = openpi_client.WebsocketClientPolicy(url)
         assert theirs.get_server_metadata()["nora_bench"]["protocol"] == "toy/plain"
@@ -214,7 +214,7 @@ def test_openpis_own_client_is_answered(openpi_client, tmp_path):
             theirs.infer(OPENPI)
 
 
-def test_openpis_own_client_drives_a_policy_of_ours(openpi_client, tmp_path):
+def test_openpi_client_drives_a_nora_bench_policy(openpi_client, tmp_path):
     class Follow(BasePolicy):
         def act_one(self, observation):
             seen = observation.env_observation.images["primary"][0, 0, 0] + observation.env_observation.proprio["eef_pos"][2]
@@ -228,7 +228,7 @@ def test_openpis_own_client_drives_a_policy_of_ours(openpi_client, tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(256, 256), (512, 640), (480, 640), (30, 50), (225, 224)])
-def test_pictures_go_out_as_openpis_own_client_resizes_them(openpi_client, shape):
+def test_images_are_resized_like_openpi_client_does(openpi_client, shape):
     theirs = importlib.import_module("openpi_client.image_tools")
     picture = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     assert np.array_equal(messages.padded(picture, 224), theirs.resize_with_pad(picture, 224, 224))
@@ -259,7 +259,7 @@ class Shown(BasePolicy):
         ({}, "`observation/image`"),
     ],
 )
-def test_an_observation_under_other_names_is_told_what_was_looked_for_and_what_came(openpi_client, tmp_path, message, lacks):
+def test_observation_with_other_names_is_rejected_with_both_lists(openpi_client, tmp_path, message, lacks):
     with served(Shown(), tmp_path) as (url, _):
         theirs = openpi_client.WebsocketClientPolicy(url)
         with pytest.raises(RuntimeError, match=f"it lacks .*{lacks}") as caught:
@@ -276,7 +276,7 @@ def test_an_observation_under_other_names_is_told_what_was_looked_for_and_what_c
     ],
     ids=["the only one", "named", "by its task"],
 )
-def test_the_policy_is_told_the_suite_of_a_strangers_observation(openpi_client, tmp_path, suites, added, prompt, suite):
+def test_policy_receives_the_suite_of_an_openpi_observation(openpi_client, tmp_path, suites, added, prompt, suite):
     policy = Shown()
     with served(policy, tmp_path, context=PolicyContext(protocols.get("libero/openvla"), suites, 7)) as (url, _):
         openpi_client.WebsocketClientPolicy(url).infer({**OPENPI, **added, "prompt": prompt})
@@ -284,7 +284,7 @@ def test_the_policy_is_told_the_suite_of_a_strangers_observation(openpi_client, 
 
 
 @pytest.mark.parametrize("added", [{}, {"suite": "libero_10"}, {"suite": np.zeros(3)}], ids=["unnamed", "another", "no name"])
-def test_an_observation_of_no_known_suite_is_refused(openpi_client, tmp_path, added):
+def test_observation_of_an_unknown_suite_is_rejected(openpi_client, tmp_path, added):
     suites = ("libero_goal", "libero_object")
     with served(Shown(), tmp_path, context=PolicyContext(protocols.get("libero/openvla"), suites, 7)) as (url, _):
         theirs = openpi_client.WebsocketClientPolicy(url)
@@ -292,7 +292,7 @@ def test_an_observation_of_no_known_suite_is_refused(openpi_client, tmp_path, ad
             theirs.infer({**OPENPI, **added})
 
 
-def test_a_strangers_episode_is_not_one_of_a_runs(openpi_client, tmp_path):
+def test_openpi_episode_has_a_key_of_its_own(openpi_client, tmp_path):
     policy = Shown()
     with served(policy, tmp_path) as (url, _):
         openpi_client.WebsocketClientPolicy(url).infer(OPENPI)
@@ -302,7 +302,7 @@ def test_a_strangers_episode_is_not_one_of_a_runs(openpi_client, tmp_path):
     assert len({one.key for one in policy.seen}) == 3
 
 
-def test_the_familys_smallest_answers_openpis_client(openpi_client, tmp_path):
+def test_nano_policy_answers_openpi_client(openpi_client, tmp_path):
     pytest.importorskip("transformers", reason="pip install 'nora-bench[nora]'")
     context = PolicyContext(protocols.get("libero/openvla"), ("libero_object",), 7)
     with served(load("nora-1.5-nano", {}), tmp_path, context=context) as (url, _):
@@ -310,7 +310,7 @@ def test_the_familys_smallest_answers_openpis_client(openpi_client, tmp_path):
     assert answer["actions"].shape[1] == 7
 
 
-def test_a_run_of_a_suite_that_the_server_does_not_answer_for_is_refused(tmp_path):
+def test_run_of_a_suite_that_is_not_served_is_rejected(tmp_path):
     context = PolicyContext(protocols.get("libero/openvla"), ("libero_goal",), 7)
     with served(Shown(), tmp_path, context=context) as (url, _):
         asking = load(url, {})
@@ -321,7 +321,7 @@ def test_a_run_of_a_suite_that_the_server_does_not_answer_for_is_refused(tmp_pat
 # Those who should not
 
 
-def test_a_token_is_required_beyond_this_machine(cli):
+def test_host_beyond_this_machine_requires_a_token(cli):
     ended = cli("serve", "--policy", "zero", "--host", "0.0.0.0")
     assert ended.code == 2
     assert "a token is required: set NORA_BENCH_TOKEN" in ended.err
@@ -331,7 +331,7 @@ def test_a_token_is_required_beyond_this_machine(cli):
 
 
 @pytest.mark.parametrize("token", [None, "wrong"])
-def test_who_has_no_token_is_sent_away(tmp_path, monkeypatch, token):
+def test_request_without_token_is_rejected(tmp_path, monkeypatch, token):
     with served(Walk(), tmp_path, token="secret") as (url, _):
         monkeypatch.setenv("NORA_BENCH_TOKEN", "secret")
         assert client(url)
@@ -340,14 +340,14 @@ def test_who_has_no_token_is_sent_away(tmp_path, monkeypatch, token):
             client(url)
 
 
-def test_health_can_be_asked_without_a_token(tmp_path):
+def test_health_needs_no_token(tmp_path):
     with served(Walk(), tmp_path, token="secret") as (url, _):
         for path in ("healthz", "health"):
             with urllib.request.urlopen(f"{url.replace('ws', 'http')}/{path}", timeout=5) as answer:
                 assert json.load(answer) == {"status": "ok"}
 
 
-def test_a_web_page_cannot_ask(tmp_path):
+def test_request_of_a_web_page_is_rejected(tmp_path):
     from websockets.exceptions import InvalidStatus
     from websockets.sync.client import connect
 
@@ -381,7 +381,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("message", BAD.values(), ids=BAD)
-def test_what_is_no_question_is_answered_with_a_reason_and_the_server_goes_on(tmp_path, message):
+def test_invalid_request_is_rejected_with_a_reason_and_serving_continues(tmp_path, message):
     from websockets.sync.client import connect
 
     with served(Walk(), tmp_path) as (url, _):
@@ -392,7 +392,7 @@ def test_what_is_no_question_is_answered_with_a_reason_and_the_server_goes_on(tm
         assert client(url).act([observation(proprio={"position": np.ones(1)})])
 
 
-def test_a_message_above_the_limit_ends_the_connection(tmp_path, monkeypatch):
+def test_message_above_the_limit_ends_the_connection(tmp_path, monkeypatch):
     from websockets.exceptions import ConnectionClosed
     from websockets.sync.client import connect
 
@@ -404,14 +404,14 @@ def test_a_message_above_the_limit_ends_the_connection(tmp_path, monkeypatch):
             stranger.recv(timeout=5)
 
 
-def test_what_is_asked_while_the_server_stops_is_refused(tmp_path):
+def test_request_to_a_stopping_server_is_rejected(tmp_path):
     with served(Diary(), tmp_path) as (_, batcher):
         pass
     with pytest.raises(Exception, match="the server is stopping"):
         batcher.submit("me", [observation()]).result(timeout=5)
 
 
-def test_a_client_whose_question_was_waiting_when_the_server_stopped_is_hung_up_on(tmp_path):
+def test_waiting_client_is_disconnected_when_the_server_stops(tmp_path):
     """A text would be the policy's failure, which ends a run; after a hang-up the client asks again."""
     from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK
     from websockets.sync.client import connect
@@ -435,7 +435,7 @@ def refused():
 # The command
 
 
-def test_the_command_serves_until_it_is_stopped(tmp_path):
+def test_serve_command_runs_until_it_is_stopped(tmp_path):
     command = [sys.executable, "-c", "from nora_bench.harness.cli import main; main()", "serve", "--suite", "fakes:toy"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "NORA_BENCH_HOME": str(tmp_path)}
     process = subprocess.Popen(
@@ -459,7 +459,7 @@ def test_the_command_serves_until_it_is_stopped(tmp_path):
         process.wait()
 
 
-def test_a_port_that_is_taken_is_named(cli, tmp_path, monkeypatch):
+def test_port_in_use_is_named_in_the_error(cli, tmp_path, monkeypatch):
     monkeypatch.setenv("NORA_BENCH_HOME", str(tmp_path))
     with served(Walk(), tmp_path) as (url, _):
         port = url.rpartition(":")[2]
@@ -468,7 +468,7 @@ def test_a_port_that_is_taken_is_named(cli, tmp_path, monkeypatch):
     assert f"cannot listen on 127.0.0.1:{port}" in ended.err
 
 
-def test_a_run_at_a_server_has_a_folder_of_its_name(tmp_path, monkeypatch, cli):
+def test_run_with_a_server_has_a_folder_named_after_it(tmp_path, monkeypatch, cli):
     monkeypatch.chdir(tmp_path)
     with served(Walk(), tmp_path) as (url, _):
         ended = cli("run", "--suite", "fakes:toy", "--episodes", 1, "--policy", url)
