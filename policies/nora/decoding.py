@@ -1,4 +1,4 @@
-"""From generated tokens to a chunk: which of them are actions, what they decode to, and what is wrong where they do not."""
+"""From the model's raw output, tokens or sampled actions, to a checked chunk."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .prompt import TokenIds
 
 
 def most_tokens(chunk: int, action_size: int) -> int:
-    """Tokens that every answer has room in: one for each number of the chunk, and two."""
+    """Enough tokens for any chunk: one for each of its numbers, and two."""
     return chunk * action_size + 2
 
 
 @dataclass(frozen=True, slots=True)
 class ModelOutput:
-    """What a model said at one decision."""
+    """Decoded output of the model at one decision."""
 
     status: str
     """`ok`, `cut` (the limit on new tokens came before the end of the chunk), `malformed` or `out_of_range`."""
     normalised: Array | None
-    """[steps, action size] float64; None where the tokens are no chunk of that shape."""
+    """[chunk, action size] float64; None where the tokens are no chunk of that shape."""
 
 
 def read_tokens(
@@ -34,9 +34,9 @@ def read_tokens(
 
     As released, every action token counts wherever it stands, and other tokens are skipped.
     """
-    answers = [list(row[: row.index(ids.end_of_turn)]) if ids.end_of_turn in row else list(row) for row in map(list, rows)]
+    texts = [list(row[: row.index(ids.end_of_turn)]) if ids.end_of_turn in row else list(row) for row in map(list, rows)]
     ended = [ids.end_of_turn in row for row in rows]
-    actions = [[t - ids.first_action for t in row if ids.first_action <= t <= ids.last_action] for row in answers]
+    actions = [[t - ids.first_action for t in row if ids.first_action <= t <= ids.last_action] for row in texts]
     decoded = fast.decode(actions, horizon, action_size)
     return [
         ModelOutput("cut" if d.status == "malformed" and d.actions is None and not end else d.status, d.actions)
@@ -45,7 +45,7 @@ def read_tokens(
 
 
 def read_flow(chunk: Array) -> ModelOutput:
-    """A sampled chunk [steps, action size]; numbers that are none make it malformed."""
+    """A sampled chunk [chunk, action size]; NaN or infinity makes it malformed."""
     if not np.isfinite(chunk).all():
         return ModelOutput("malformed", None)
     return ModelOutput("ok", chunk.astype(np.float64))

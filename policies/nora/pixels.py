@@ -1,4 +1,4 @@
-"""From a picture to the rows of values that the vision encoder takes."""
+"""From images to patches, the vision encoder's input."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
 
 
 def patches(images: Array, patch: int, merge: int, frames: int = 2) -> Array:
-    """[batch, patches, 3 * frames * patch * patch] float32, scaled and standardised; a still picture is its own next frame.
+    """[batch, patches, 3 * frames * patch * patch] float32, scaled and standardised; a still image is its own next frame.
 
     Patches come in groups of `merge` x `merge` (group row, group column, row, column), values by channel, frame, row, column.
 

@@ -51,7 +51,7 @@ class Predictor:
     chunk: int
     steps: int
     new_tokens: int
-    greedy: DecodingConfig
+    decoding: DecodingConfig
     fast: FastTokenizer | None
     """None for the flow."""
     backend: str | None = None
@@ -87,7 +87,7 @@ class Predictor:
 
         if length not in self._engines:
             shape = StaticShape(self.rows, length, self.chunk, self.steps, self.new_tokens if self.fast else 0)
-            self._engines[length] = Engine(self.model, shape, self.ids.image, self.greedy, self.backend)
+            self._engines[length] = Engine(self.model, shape, self.ids.image, self.decoding, self.backend)
         return self._engines[length]
 
     def _collate(self, length: int, inputs: list[ModelInputs]) -> Inputs:

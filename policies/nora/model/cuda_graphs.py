@@ -1,4 +1,4 @@
-"""CUDA graphs: a function of fixed shapes, recorded once and played again without the host's launching costs."""
+"""CUDA graphs: a function of fixed shapes, captured once and replayed without the host's launch overhead."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 
 WARM_UP = 3
-"""Calls before the recording, so that libraries have chosen their kernels and allocated their workspaces."""
+"""Calls before the capture, so that libraries have chosen kernels and allocated workspaces."""
 
 
 def capture(function: Callable[..., Tensor], backend: str | None = None) -> Callable[..., Tensor]:
-    """The function, recorded at its first call where its tensors are on a CUDA device; the plain function elsewhere.
+    """The function, captured at its first call where its tensors are on a CUDA device; the plain function elsewhere.
 
-    `backend` compiles it first, as a whole (`torch.compile`); that takes minutes and saves small kernels.
+    `backend` compiles it first, as a whole (`torch.compile`); that takes minutes and fuses small kernels.
 
-    The function may change tensors of its own, not its arguments, and must not decide anything on the host. Arguments keep
-    their shapes. The result is valid until the next call.
+    The function may change its own tensors, not its arguments, and must not branch on the host. Arguments keep their
+    shapes. The result is valid until the next call.
     """
     return _Captured(torch.compile(function, backend=backend, fullgraph=True, dynamic=False) if backend else function)
 
@@ -33,14 +33,14 @@ class _Captured:
         if not any(argument.is_cuda for argument in arguments):
             return self.function(*arguments)
         if self.graph is None:
-            self._record(arguments)
-        for kept, given in zip(self.inputs, arguments, strict=True):
-            kept.copy_(given)
+            self._capture(arguments)
+        for buffer, argument in zip(self.inputs, arguments, strict=True):
+            buffer.copy_(argument)
         assert self.graph is not None and self.output is not None
         self.graph.replay()
         return self.output
 
-    def _record(self, arguments: tuple[Tensor, ...]) -> None:
+    def _capture(self, arguments: tuple[Tensor, ...]) -> None:
         self.inputs = tuple(argument.clone() for argument in arguments)
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())

@@ -1,9 +1,10 @@
-"""The fast path: what `model.py` computes, for one fixed shape, without a host decision in between.
+"""The inference engine: computes what `reference.py` does, for one fixed shape, without decisions on the host.
 
-All shapes are fixed when it is built (rows, prompt length, picture size), all indices, masks and times are computed once, keys
-and values live in one cache that is written in place, projections that read the same input are one matrix. Rows are
-padded on the right, where a causal mask hides padding by itself. So a row's numbers do not depend on its neighbours, and on a
-GPU a whole decision is a few captured graphs (`graphs.py`). Shapes: B rows, P prompt length, L layers, N chunk, d head size.
+All shapes are fixed when it is built (rows, prompt length, image size); indices, masks and times are computed once; keys and
+values live in one cache that is written in place; projections of the same input are one matrix. Rows are padded on the
+right, where a causal mask hides padding. So a row's numbers do not depend on its neighbours, and on a GPU a whole decision is
+a few captured graphs (`cuda_graphs.py`). Shapes: B rows, P prompt length, N actions of a chunk, A action size, H hidden,
+T new tokens, K tokens to choose from, d head size.
 """
 
 from __future__ import annotations
@@ -25,29 +26,29 @@ from .vision import VisionPath
 
 @dataclass(frozen=True, slots=True)
 class StaticShape:
-    """What an engine is built for."""
+    """Shapes of an engine, fixed when it is built."""
 
     rows: int
     length: int
     """Prompt tokens, padding included."""
     chunk: int
-    """Actions that the flow samples."""
+    """Actions that the flow samples: N."""
     steps: int
-    """Its Euler steps."""
+    """Euler steps of the flow."""
     new_tokens: int
-    """Most tokens that are generated."""
+    """Limit on generated tokens: T."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecodingConfig:
-    """How tokens are chosen."""
+    """How the next token is chosen from the scores."""
 
     stop: int
     """Generation of a row ends with this token."""
     penalty: float = 1.0
-    """Repetition penalty over prompt and answer; 1 is none."""
+    """Repetition penalty over prompt and generated tokens; 1 is none."""
     allowed: tuple[int, int] | None = None
-    """First and last token id that may be generated beside `stop`; None for all."""
+    """First and last token id that may be generated besides `stop`; None for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Inputs:
     ids: Tensor
     """[B, P] int64, padded on the right."""
     lengths: Tensor
-    """[B] int64 tokens that are no padding."""
+    """[B] int64 number of tokens without padding."""
     positions: Tensor
     """[3, B, P] int64 rotary positions."""
     pixels: Tensor
@@ -68,10 +69,10 @@ class Engine:
     """A model prepared for one shape."""
 
     def __init__(
-        self, model: NoraModel, shape: StaticShape, image_token: int, greedy: DecodingConfig, backend: str | None = None
+        self, model: NoraModel, shape: StaticShape, image_token: int, decoding: DecodingConfig, backend: str | None = None
     ) -> None:
         """`backend` names the compiler of `torch.compile` (`inductor` fuses small kernels); None compiles nothing."""
-        self.model, self.shape, self.greedy, self.image_token = model, shape, greedy, image_token
+        self.model, self.shape, self.decoding, self.image_token = model, shape, decoding, image_token
         self.text: Any = model.vlm.model.language_model
         self.device, self.dtype = self.text.embed_tokens.weight.device, self.text.embed_tokens.weight.dtype
         self.vision = VisionPath(model, shape.rows)
@@ -81,8 +82,8 @@ class Engine:
         sizes = (config.text["num_hidden_layers"], shape.rows, heads, shape.length + tail, config.head_size)
         self.keys, self.values = (torch.zeros(sizes, device=self.device, dtype=self.dtype) for _ in range(2))
         vocabulary = self.text.embed_tokens.num_embeddings
-        self.seen = torch.zeros((shape.rows, vocabulary), dtype=torch.bool, device=self.device)
-        self.allowed = _allowed(greedy, vocabulary, self.device)
+        self.counted = torch.zeros((shape.rows, vocabulary), dtype=torch.bool, device=self.device)
+        self.allowed = _allowed(decoding, vocabulary, self.device)
         self.choices = torch.arange(vocabulary, device=self.device) if self.allowed is None else self.allowed.nonzero()[:, 0]
         self.columns = torch.arange(shape.length + tail, device=self.device)
         self._prefill = capture(self._run_prefill, backend)
@@ -93,16 +94,16 @@ class Engine:
 
     @torch.inference_mode()
     def sample(self, inputs: Inputs, noise_BNA: Tensor) -> Tensor:
-        """[B, N, action size] float32 normalised actions of the flow, from that noise."""
+        """[B, N, A] float32 normalised actions of the flow, from that noise."""
         self._prefill(inputs.ids, inputs.positions, inputs.pixels)
         return self._flow(inputs.lengths, noise_BNA).clone()
 
     @torch.inference_mode()
     def generate(self, inputs: Inputs, noise_BTK: Tensor | None = None) -> Tensor:
-        """[B, at most new_tokens] token ids, the likeliest ones; after a row's stop token its ids mean nothing.
+        """[B, at most T] token ids, the likeliest ones; ids after a row's stop token are undefined.
 
-        `noise_BTK`, for each new token and each of the K that may be generated, is added to the scores: Gumbel noise times a
-        temperature makes the answer a sample at that temperature. An engine is asked with noise always or never.
+        `noise_BTK` is added to the scores: Gumbel noise times a temperature samples at that temperature. An engine is called
+        with noise always or never.
         """
         noise = torch.zeros((self.shape.rows, self.shape.new_tokens, 0), device=self.device) if noise_BTK is None else noise_BTK
         hidden = self._prefill(inputs.ids, inputs.positions, inputs.pixels)
@@ -110,19 +111,19 @@ class Engine:
         self._count_prompt(inputs)
         token = self._mark(self._choose(hidden[rows, inputs.lengths - 1], noise[:, 0]))
         position = inputs.positions[0].gather(1, inputs.lengths[:, None] - 1)[:, 0]
-        chosen, ended = [token], token == self.greedy.stop
+        tokens, ended = [token], token == self.decoding.stop
         for number in range(1, self.shape.new_tokens):
             if bool(ended.all()):
                 break
             position = position + 1
             slot = torch.full((1,), self.shape.length + number - 1, device=self.device)
             token = self._mark(self._step(token, position, slot, inputs.lengths, noise[:, number].contiguous()))
-            chosen.append(token)
-            ended = ended | (token == self.greedy.stop)
-        return torch.stack(chosen, dim=1)
+            tokens.append(token)
+            ended = ended | (token == self.decoding.stop)
+        return torch.stack(tokens, dim=1)
 
     def _run_prefill(self, ids: Tensor, positions: Tensor, pixels: Tensor) -> Tensor:
-        """[B, P, hidden] of the last layer before the final norm; fills the cache."""
+        """[B, P, H] of the last layer before the final norm; fills the cache."""
         x, length = self._embed(ids, pixels), ids.shape[1]
         rope = self._rope(x, positions)
         for index, layer in enumerate(self.text.layers):
@@ -141,15 +142,15 @@ class Engine:
         return cos, sin
 
     def _embed(self, ids: Tensor, pixels: Tensor) -> Tensor:
-        """[B, P, hidden]: token embeddings, with the picture's where the prompt has its tokens."""
+        """[B, P, H] token embeddings, with the image's in the place of its tokens."""
         embedded, is_image = self.text.embed_tokens(ids), ids == self.image_token
-        pictures = self.vision(pixels).to(embedded.dtype).unflatten(0, (len(ids), -1))
-        place = (is_image.cumsum(1) - 1).clamp(0, pictures.shape[1] - 1)
-        here = pictures.gather(1, place[..., None].expand(-1, -1, pictures.shape[-1]))
-        return torch.where(is_image[..., None], here, embedded)
+        images = self.vision(pixels).to(embedded.dtype).unflatten(0, (len(ids), -1))
+        place = (is_image.cumsum(1) - 1).clamp(0, images.shape[1] - 1)
+        placed = images.gather(1, place[..., None].expand(-1, -1, images.shape[-1]))
+        return torch.where(is_image[..., None], placed, embedded)
 
     def _run_step(self, token: Tensor, position: Tensor, slot: Tensor, lengths: Tensor, noise: Tensor) -> Tensor:
-        """[B] next token after `token`, whose keys and values go to `slot` of the cache."""
+        """[B] next token after `token`, whose keys and values are written to `slot` of the cache."""
         x = self.text.embed_tokens(token)[:, None]
         rope = self._rope(x, position.expand(3, -1)[..., None])
         visible = (self.columns < lengths[:, None]) | ((self.columns >= self.shape.length) & (self.columns <= slot))
@@ -165,23 +166,23 @@ class Engine:
         return self._choose(x[:, 0], noise)
 
     def _count_prompt(self, inputs: Inputs) -> None:
-        """Start the repetition penalty's memory with the prompt."""
-        if self.greedy.penalty != 1.0:
-            real = self.columns[: self.shape.length] < inputs.lengths[:, None]
-            counts = torch.zeros(self.seen.shape, device=self.device).scatter_add_(1, inputs.ids, real.float())
-            self.seen.copy_(counts > 0)
+        """Reset the tokens that the repetition penalty counts to the prompt's."""
+        if self.decoding.penalty != 1.0:
+            valid = self.columns[: self.shape.length] < inputs.lengths[:, None]
+            counts = torch.zeros(self.counted.shape, device=self.device).scatter_add_(1, inputs.ids, valid.float())
+            self.counted.copy_(counts > 0)
 
     def _mark(self, token: Tensor) -> Tensor:
-        """The token, now counted by the repetition penalty, in memory of its own."""
-        if self.greedy.penalty != 1.0:
-            self.seen.scatter_(1, token[:, None], True)
+        """A copy of the token, now counted by the repetition penalty."""
+        if self.decoding.penalty != 1.0:
+            self.counted.scatter_(1, token[:, None], True)
         return token.clone()
 
     def _choose(self, hidden: Tensor, noise_BK: Tensor) -> Tensor:
-        """[B] most likely token, after the noise where there is any."""
+        """[B] most likely token, after adding noise where there is any."""
         scores = self.model.vlm.lm_head(self.text.norm(hidden)).float()
-        if (penalty := self.greedy.penalty) != 1.0:
-            scores = torch.where(self.seen, torch.where(scores < 0, scores * penalty, scores / penalty), scores)
+        if (penalty := self.decoding.penalty) != 1.0:
+            scores = torch.where(self.counted, torch.where(scores < 0, scores * penalty, scores / penalty), scores)
         if self.allowed is not None:
             scores = scores.masked_fill(~self.allowed, -torch.inf)
         if noise_BK.shape[1]:
@@ -189,7 +190,7 @@ class Engine:
         return scores.argmax(dim=-1)
 
     def _prepare_flow(self) -> None:
-        """Times, their embeddings' share of the input MLP, and the expert's rotary table, computed once."""
+        """Compute once: the times' half of the input MLP's first layer, and the expert's rotary table."""
         model = self.model
         self.rope = rotary(self.shape.chunk, model.config.head_size, self.device)
         times = torch.tensor(euler_times(self.shape.steps), device=self.device)
@@ -225,9 +226,9 @@ class Engine:
         return model.action_out_proj(model.action_expert.norm(hidden)).float()
 
 
-def _allowed(greedy: DecodingConfig, vocabulary: int, device: torch.device) -> Tensor | None:
-    """[vocabulary] bool, or None where every token may come."""
-    if greedy.allowed is None:
+def _allowed(decoding: DecodingConfig, vocabulary: int, device: torch.device) -> Tensor | None:
+    """[vocabulary] bool, or None where every token is allowed."""
+    if decoding.allowed is None:
         return None
     tokens = torch.arange(vocabulary, device=device)
-    return ((tokens >= greedy.allowed[0]) & (tokens <= greedy.allowed[1])) | (tokens == greedy.stop)
+    return ((tokens >= decoding.allowed[0]) & (tokens <= decoding.allowed[1])) | (tokens == decoding.stop)

@@ -99,7 +99,7 @@ class Expert(nn.Module):
 
 
 def attention_mask(prefix_mask_BP: Tensor, actions: int) -> Tensor:
-    """[B, 1, N, P + N] bool: every action sees the valid prefix and all actions."""
+    """[B, 1, N, P + N] bool: every action attends to the valid prefix and all actions."""
     own = prefix_mask_BP.new_ones((len(prefix_mask_BP), actions))
     row = torch.cat([prefix_mask_BP, own], dim=1).bool()
     return row[:, None, None, :].expand(-1, 1, actions, -1)

@@ -1,4 +1,4 @@
-"""Linear layers that read the same input as one matrix, without a second copy of their weights."""
+"""Linear layers of the same input as one matrix, without a second copy of their weights."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from .functional import Kernels
 
 
 def fused(*layers: nn.Linear) -> tuple[Tensor, Tensor | None]:
-    """(weight, bias) of all layers one below the other.
+    """(weight, bias) of all layers, concatenated along the outputs.
 
-    The first call moves the layers' parameters into one storage, of which they become views; later calls only look it up.
+    The first call moves the layers' parameters into one storage, of which they become views; later calls look it up.
     """
     first = layers[0]
     if not hasattr(first, "_fused"):
@@ -29,7 +29,7 @@ FUSED = Kernels(project=fused_projection)
 
 
 def _join(layers: tuple[nn.Linear, ...], name: str) -> Tensor:
-    with torch.inference_mode(False):  # or the model could never be trained again
+    with torch.inference_mode(False):  # else the model could not be trained afterwards
         joined = torch.cat([getattr(layer, name).detach() for layer in layers])
         for layer, part in zip(layers, joined.split([layer.out_features for layer in layers]), strict=True):
             getattr(layer, name).data = part

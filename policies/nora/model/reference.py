@@ -1,7 +1,7 @@
 """The NORA models as released: a Qwen2.5-VL backbone, and for NORA-1.5 a flow expert beside it.
 
-This is the plain implementation: for training, for parity, and as the measure of `engine.py`, which answers the same
-faster. Names of modules are those of the released NORA-1.5 checkpoints.
+The plain implementation: reference for parity, for the inference engine and for the batched passes of training. Module names
+are those of the released NORA-1.5 checkpoints. Shapes: B rows, P prompt length, N actions of a chunk, A action size, H hidden.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FLOW_WEIGHT = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """What the backbone made of picture and instruction."""
+    """Backbone outputs for image and instruction."""
 
     logits: Tensor
     """[B, P, vocabulary]"""
@@ -40,7 +40,7 @@ class JointLoss:
     total: Tensor
     tokens: Tensor
     flow: Tensor
-    """Already weighted."""
+    """Weighted."""
 
 
 class NoraModel(nn.Module):
@@ -61,7 +61,7 @@ class NoraModel(nn.Module):
             self.action_out_proj = nn.Linear(hidden, config.action_size)
 
     def restore_rotary(self) -> None:
-        """Recompute the rotary frequencies, which no checkpoint holds, after building on the meta device."""
+        """Recompute the rotary frequencies, which no checkpoint contains, after building on the meta device."""
         config: Any = self.vlm.config
         self.vlm.model.language_model.rotary_emb = Qwen2_5_VLRotaryEmbedding(config.text_config)
         self.vlm.model.visual.rotary_pos_emb = Qwen2_5_VLVisionRotaryEmbedding(config.vision_config)
@@ -70,11 +70,11 @@ class NoraModel(nn.Module):
         """One pass of the backbone.
 
         Args:
-            input_ids: [B, P]; padding anywhere that the mask says so.
+            input_ids: [B, P], with padding on either side.
             attention_mask: [B, P], 0 on padding.
             positions: [3, B, P] rotary positions; see `prompt.rotary_positions`.
-            pixels: [patches of all pictures, values per patch].
-            grid: [pictures, 3] patches in time, height, width.
+            pixels: [patches of all images, values per patch].
+            grid: [images, 3] patches in time, height, width.
         """
         out = self.vlm(
             input_ids=input_ids,
@@ -93,12 +93,12 @@ class NoraModel(nn.Module):
         return self.action_time_mlp_out(F.silu(self.action_time_mlp_in(torch.cat([actions, time], dim=-1))))
 
     def velocity(self, noisy_BNA: Tensor, time_B: Tensor, cache: list[tuple[Tensor, Tensor]], prefix_mask_BP: Tensor) -> Tensor:
-        """[B, N, action size] float32: where the flow points at that time (from data towards noise)."""
+        """[B, N, A] float32 velocity of the flow at that time, from data towards noise."""
         hidden = self.action_expert(self.embed_actions(noisy_BNA, time_B), cache, prefix_mask_BP)
         return self.action_out_proj(hidden.to(self.action_out_proj.weight.dtype)).float()
 
     def sample(self, noise_BNA: Tensor, cache: list[tuple[Tensor, Tensor]], prefix_mask_BP: Tensor, steps: int = 10) -> Tensor:
-        """[B, N, action size] float32 normalised actions: Euler steps from noise at time 1 to data at time 0."""
+        """[B, N, A] float32 normalised actions: Euler steps from noise at time 1 to data at time 0."""
         x = noise_BNA
         for time in euler_times(steps):
             x = x - self.velocity(x, x.new_full((len(x),), time), cache, prefix_mask_BP) / steps
@@ -111,9 +111,9 @@ class NoraModel(nn.Module):
 
         Args:
             prefix: of the whole sequence, action tokens included.
-            labels_BP: token ids, `IGNORED` where no target.
+            labels_BP: token ids, `IGNORED` elsewhere.
             prefix_mask_BP: bool; False on padding and from the first action token on.
-            actions, noise: [B, N, action size]; time: [B].
+            actions, noise: [B, N, A]; time: [B].
         """
         tokens = token_loss(prefix.logits, labels_BP)
         noisy = time[:, None, None] * noise + (1 - time[:, None, None]) * actions
