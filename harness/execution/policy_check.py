@@ -96,7 +96,7 @@ class PolicyCheck:
         if [*_differences(self._alone(asked), alone, exact=True)]:
             self._note(
                 "policy check: the policy returns different chunks for the same observation: its episodes cannot be "
-                "repeated. Take randomness from observation.rng() (docs/policies.md)"
+                "repeated. Take randomness from observation.rng() (docs/guide/policies.md)"
             )
             return
         (others,) = self._alone([company])

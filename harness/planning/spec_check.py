@@ -13,7 +13,7 @@ from ...envs.specs import ActionDim
 from ...policies.base import Policy
 from ..errors import InputError
 
-WHERE = "docs/policies.md, What actions mean"
+WHERE = "docs/guide/policies.md, What actions mean"
 
 
 class SpecMismatch(InputError, PolicyError):

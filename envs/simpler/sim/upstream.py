@@ -1,6 +1,6 @@
 """The original SimplerEnv (SAPIEN 2.2.2) as an `Env`: upstream's own environments, built and reset as by its evaluator.
 
-Runs in a separate interpreter (docs/simplerenv.md), which needs only numpy and msgpack beside the original; the syntax
+Runs in a separate interpreter (docs/reference/simplerenv.md), which needs only numpy and msgpack beside the original; the syntax
 stays within Python 3.10. Without rendering no camera is built: physics, rules and random streams stay the same, and no
 Vulkan driver is needed.
 """
