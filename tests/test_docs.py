@@ -65,6 +65,12 @@ def test_links_lead_somewhere(page):
     assert [link for link in links if "://" not in link and link not in GENERATED and not (page.parent / link).exists()] == []
 
 
+def test_pages_named_in_code_exist():
+    texts = [(path, path.read_text(encoding="utf-8")) for path in ROOT.rglob("*.py") if "/." not in path.as_posix()]
+    named = {(path.name, page) for path, text in texts for page in re.findall(r"docs/[\w/]+\.md", text)}
+    assert {(name, page) for name, page in named if not (ROOT / page).exists()} == set()
+
+
 def test_every_page_is_in_the_sites_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
     pages = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}

@@ -156,7 +156,7 @@ def init_nano(sizes: NanoSizes, seed: int, fast: FastTokenizer | None, norm_stat
     _fill(model, sizes, seed)
     settings = {"vlm_config": config.backbone, "chunk": sizes.chunk, "image_size": sizes.image_size, "crop": False}
     settings |= {"token_head": False}  # until tokens are learned
-    settings |= {"noise": 0.0}  # a scripted expert's labels jitter, which sampling would repeat (docs/guide/training.md)
+    settings |= {"noise": 0.0}  # a scripted expert's labels jitter, which sampling would repeat (docs/evidence/training.md)
     return InitialModel(model.train(), prompter, fast, settings, norm_stats)
 
 
