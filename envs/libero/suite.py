@@ -13,7 +13,7 @@ DEPENDENCIES = ("mujoco", "robosuite", "hf-libero", "bddl", "numpy", "numba", "s
 """Distributions whose version can change a result."""
 
 ACTIONS = ActionConvention(translation=(0, 1, 2), gripper=6)
-"""Six parts of a motion, cut to [-1, 1] (1 is 5 cm or 0.5 rad to go), and the gripper: -1 opens, 1 closes."""
+"""Six components of a motion, clipped to [-1, 1] (1 is 5 cm or 0.5 rad to go), and the gripper: -1 opens, 1 closes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class LiberoSuite:
 
     @property
     def cost(self) -> Mapping[str, float]:
-        """Rough figures for plans, of one core with software rendering at 256 px: seconds per control step, picture,
-        reset and task build; GiB per worker with pictures. Measured by tests/benchmarks/bench_libero.py."""
+        """Rough figures for plans, of one core with software rendering at 256 px: seconds per control step, image,
+        reset and task build; GiB per worker with rendering. Measured by tests/benchmarks/bench_libero.py."""
         return {"step_s": 0.004, "picture_s": 0.09, "reset_s": 0.05, "build_s": 5.0, "worker_gib": 1.0}
 
     def resolve_assets(self, wanted: str) -> AssetPack:
@@ -46,13 +46,13 @@ class LiberoSuite:
         return resolve(wanted, self.name)
 
     def make_env(self, options: EnvOptions) -> Env:
-        """A world for any LIBERO suite."""
+        """Environment for any LIBERO suite."""
         from .sim.env import LiberoEnv
 
         return LiberoEnv(options)
 
     def versions(self) -> Mapping[str, str]:
-        """Installed versions, `missing` where one is not installed."""
+        """Installed versions, `missing` for absent distributions."""
         return installed_versions(DEPENDENCIES)
 
 

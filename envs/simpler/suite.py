@@ -12,18 +12,18 @@ from .placements import instruction
 from .setup import TASKS, setup_of, suite_configurations
 
 ACTIONS = ActionConvention(translation=(0, 1, 2))
-"""Displacement (m), rotation (rad) and change of the gripper of one step: a metre or a radian is no step of this robot."""
+"""Displacement (m), rotation (rad) and change of the gripper per step; values near 1 exceed this robot's step."""
 DEPENDENCIES = ("sapien", "ruckig", "trimesh", "numpy", "opencv-python-headless")
-"""Distributions whose version can change a result of our own build."""
+"""Distributions whose version can change a result of the backend sapien3."""
 UPSTREAM_DEPENDENCIES = ("mani_skill2_real2sim", "simpler_env", "gymnasium")
-"""More of them, where the original is installed."""
+"""Further ones, where the original is installed."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimplerSuite:
     """One setting of SimplerEnv's Google-robot tasks. See `envs.base.Suite` for the contract.
 
-    A task's variants are its configurations (`look/subtask`), an initial state is one of upstream's episodes of such a
+    A task's variants are its configurations (`variant/subtask`), an initial state is one of upstream's episodes of such a
     configuration, in upstream's order.
     """
 
@@ -40,16 +40,16 @@ class SimplerSuite:
 
     @property
     def cost(self) -> Mapping[str, float]:
-        """Rough figures for plans, of one core with a software driver: seconds per control step, picture, reset and first
-        reset of a variant; GiB per worker with pictures."""
+        """Rough figures for plans, of one core with a software driver: seconds per control step, image, reset and first
+        reset of a variant; GiB per worker with rendering."""
         return {"step_s": 0.015, "picture_s": 0.1, "reset_s": 0.1, "build_s": 1.0, "worker_gib": 0.9}
 
     @property
     def tasks(self) -> tuple[Task, ...]:
-        return tuple(_task(name, found) for name, found in suite_configurations(self.name).items())
+        return tuple(_task(name, members) for name, members in suite_configurations(self.name).items())
 
     def instruction(self, spec: EpisodeSpec) -> str:
-        """What the policy is told in that episode."""
+        """Instruction of that episode."""
         return instruction(setup_of(spec))
 
     def resolve_assets(self, wanted: str) -> AssetPack:
@@ -59,7 +59,7 @@ class SimplerSuite:
         return resolve(wanted)
 
     def make_env(self, options: EnvOptions) -> Env:
-        """A world for any suite of the family, by the backend asked for."""
+        """Environment for any suite of the family, with the backend of the options."""
         if options.backend == "upstream":
             from .sim.upstream import UpstreamEnv
 
@@ -69,16 +69,16 @@ class SimplerSuite:
         return SapienEnv(options)
 
     def versions(self) -> Mapping[str, str]:
-        """Installed versions, `missing` where one is not installed."""
+        """Installed versions, `missing` for absent distributions."""
         upstream = installed_versions(UPSTREAM_DEPENDENCIES)
-        return installed_versions(DEPENDENCIES) | {name: found for name, found in upstream.items() if found != MISSING}
+        return installed_versions(DEPENDENCIES) | {name: version for name, version in upstream.items() if version != MISSING}
 
 
-def _task(name: str, found: tuple[Configuration, ...]) -> Task:
-    """All configurations of a task have equally many episodes."""
-    instructions = dict.fromkeys(c.instruction for c in found)
-    variants = tuple(c.name for c in found)
-    return Task(TASKS.index(name), name, " | ".join(instructions), found[0].n_episodes, seeded=False, variants=variants)
+def _task(name: str, members: tuple[Configuration, ...]) -> Task:
+    """Task of some configurations, all with equally many episodes."""
+    instructions = dict.fromkeys(c.instruction for c in members)
+    variants = tuple(c.name for c in members)
+    return Task(TASKS.index(name), name, " | ".join(instructions), members[0].n_episodes, seeded=False, variants=variants)
 
 
 simpler_vm = SimplerSuite("simpler-vm", "Visual Matching")

@@ -11,7 +11,7 @@ from nora_bench.envs.parity import Check, max_abs_difference
 pytestmark = pytest.mark.libero
 
 
-def test_every_recording_passes(world, golden, pack, gl, cache):
+def test_every_recording_passes(env, golden, pack, gl, cache):
     from nora_bench.envs.libero.parity import compare
 
     official = "standin" not in pack
@@ -20,7 +20,7 @@ def test_every_recording_passes(world, golden, pack, gl, cache):
     assert [check for check in checks if not check.passed] == []
 
 
-def test_a_recording_of_another_world_fails(world, golden, pack, cache, tmp_path):
+def test_altered_recording_fails(env, golden, pack, cache, tmp_path):
     from nora_bench.envs.libero.parity import compare, recordings
 
     stem = recordings(golden / "libero")[0]
@@ -32,7 +32,7 @@ def test_a_recording_of_another_world_fails(world, golden, pack, cache, tmp_path
     assert {check.quantity for check in checks if not check.passed} == {"state after initial state"}
 
 
-def test_a_folder_of_something_else_is_named(world, pack, cache, tmp_path):
+def test_recording_of_another_layout_is_rejected(env, pack, cache, tmp_path):
     from nora_bench.envs.libero.parity import compare
 
     np.savez(tmp_path / "random_libero_goal_0.npz", states=np.zeros(3))
@@ -44,9 +44,9 @@ def test_a_folder_of_something_else_is_named(world, pack, cache, tmp_path):
 @pytest.mark.parametrize(
     ("error", "passed"), [(0.0, True), (1e-9, True), (2e-9, False), (float("nan"), False), (float("inf"), False)]
 )
-def test_a_check_passes_within_its_tolerance_only(error, passed):
+def test_check_passes_only_within_its_tolerance(error, passed):
     assert Check("case", "quantity", error, 1e-9).passed is passed
 
 
-def test_arrays_of_other_shapes_are_infinitely_far_apart():
+def test_difference_of_unequal_shapes_is_infinite():
     assert max_abs_difference(np.zeros(3), np.zeros(4)) == float("inf")
