@@ -15,7 +15,7 @@ def test_every_recording_passes(env, golden, pack, gl, cache):
     from nora_bench.envs.libero.parity import compare
 
     official = "standin" not in pack
-    checks = list(compare(golden / "libero", EnvOptions(pack, gl if official else "none", str(cache)), pictures=official))
+    checks = list(compare(golden / "libero", EnvOptions(pack, gl if official else "none", str(cache)), images=official))
     assert len({check.case for check in checks}) >= 10
     assert [check for check in checks if not check.passed] == []
 
@@ -28,7 +28,7 @@ def test_altered_recording_fails(env, golden, pack, cache, tmp_path):
     arrays["states"][1, 5] += 1e-6
     np.savez(tmp_path / f"{stem.name}.npz", **arrays)
     (tmp_path / f"{stem.name}.json").write_text(stem.with_suffix(".json").read_text())
-    checks = compare(tmp_path, EnvOptions(pack, "none", str(cache)), pictures=False)
+    checks = compare(tmp_path, EnvOptions(pack, "none", str(cache)), images=False)
     assert {check.quantity for check in checks if not check.passed} == {"state after initial state"}
 
 
@@ -38,7 +38,7 @@ def test_recording_of_another_layout_is_rejected(env, pack, cache, tmp_path):
     np.savez(tmp_path / "random_libero_goal_0.npz", states=np.zeros(3))
     (tmp_path / "random_libero_goal_0.json").write_text(json.dumps({"suite": "libero_goal"}))
     with pytest.raises(SuiteError, match="random_libero_goal_0 is not a LIBERO recording"):
-        list(compare(tmp_path, EnvOptions(pack, "none", str(cache)), pictures=False))
+        list(compare(tmp_path, EnvOptions(pack, "none", str(cache)), images=False))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Stand-in assets for SimplerEnv in upstream's layout: its numbers for physics, our own looks (docs/standin_assets.md)."""
+"""Stand-in assets for SimplerEnv in upstream's layout: its numbers for physics, generated appearance (docs/standin_assets.md)."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ def _generate(folder: Path) -> None:
 
 
 STANDIN = StandInPack(2, Path(__file__).parent, _generate)
-"""This family's pack on disk."""
+"""SimplerEnv's generated pack on disk."""
