@@ -1,4 +1,4 @@
-"""What a pack on disk should hold: `manifest.json` beside its `assets` folder, written last, with size and digest per file."""
+"""Manifest of a pack: `manifest.json` beside its `assets` folder, written last, with size and digest of each file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAME = "manifest.json"
 
 
 def write_manifest(home: Path, *, source: str) -> None:
-    """Record every file below `home/assets`; the sign that the pack is complete."""
+    """Record every file below `home/assets`; its presence marks the pack as complete."""
     assets = home / "assets"
     listed = {path.relative_to(assets).as_posix(): _entry(path) for path in sorted(assets.rglob("*")) if path.is_file()}
     with atomic_write(home / NAME) as scratch:
@@ -24,7 +24,7 @@ def _entry(path: Path) -> list[Any]:
 
 
 def absent_files(home: Path) -> list[str]:
-    """Files that the pack's manifest lists and that are gone or of another size (the manifest itself, where there is none)."""
+    """Files of the pack's manifest that are absent or have another size; the manifest itself if it is absent."""
     listed = _listed(home)
     if listed is None:
         return [NAME]
@@ -32,16 +32,16 @@ def absent_files(home: Path) -> list[str]:
 
 
 def damaged_files(home: Path) -> list[str]:
-    """As `absent_files`, but every file is read and its digest compared."""
+    """As `absent_files`, and files with another digest; reads every file."""
     listed = _listed(home)
-    gone = absent_files(home)
+    absent = absent_files(home)
     if listed is None:
-        return gone
-    return gone + [name for name, entry in listed.items() if name not in gone and _entry(home / "assets" / name) != entry]
+        return absent
+    return absent + [name for name, entry in listed.items() if name not in absent and _entry(home / "assets" / name) != entry]
 
 
 def _listed(home: Path) -> dict[str, list[Any]] | None:
-    """Name -> size and digest; None for a manifest that is not there, is none, or names what is not in the pack."""
+    """Name -> size and digest; None for a manifest that is absent, invalid, or names files outside the pack."""
     try:
         listed = read_object(home / NAME)["files"]
         for name, entry in listed.items():

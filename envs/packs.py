@@ -1,4 +1,4 @@
-"""Asset packs of any family: what identifies one, and whether it holds what it should."""
+"""Asset packs of any family: fingerprint, completeness, and the packs on this machine."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .manifest import NAME, damaged_files
 from .safe_io import file_digest
 
 MissingFiles = Callable[[Path], list[str]]
-"""Names of the files that a family's tasks load and that a pack's folder lacks."""
+"""Function of a family: files that its tasks load and a pack's folder lacks."""
 
 
 @dataclass(frozen=True)
 class FoundPack:
-    """One place where a pack is or could be."""
+    """One place searched for a pack."""
 
     family: str
     name: str
@@ -28,11 +28,11 @@ class FoundPack:
     files: int
     mb: float
     fingerprint: str
-    """Empty where the pack is not complete."""
+    """Empty if the pack is incomplete."""
 
 
 def inspect_pack(family: str, name: str, folder: Path, missing: MissingFiles) -> FoundPack:
-    """What is in a folder; its whole content is read."""
+    """Inspect a folder, reading all of its files."""
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
     complete = bool(sizes) and not missing(folder)
     state = "complete" if complete else "incomplete" if sizes else "not there"
@@ -41,20 +41,19 @@ def inspect_pack(family: str, name: str, folder: Path, missing: MissingFiles) ->
 
 
 def find_packs(family: str, official: Iterable[Path], standin: Path, missing: MissingFiles) -> list[FoundPack]:
-    """Every place in which a family's packs are looked for, in the order of the looking; a pack's whole content is read."""
+    """All places searched for a family's packs, in order; reads all files of each pack."""
     places = [*(("official", folder) for folder in official), ("standin", standin)]
     return [inspect_pack(family, name, folder, missing) for name, folder in places]
 
 
 def verify(folder: Path, missing: MissingFiles) -> list[str]:
-    """What is wrong with a pack: files that tasks need and that are missing, empty or, where a manifest lies beside the
-    folder, not those that it lists. Nothing where all is well.
+    """Problems of a pack: required files that are missing or empty, and files that differ from its manifest, if any.
 
     Raises:
-        SuiteError: the folder does not exist.
+        SuiteError: folder not found.
     """
     if not folder.is_dir():
-        raise SuiteError(f"asset folder {folder} does not exist. Type: nora-bench assets list")
+        raise SuiteError(f"asset folder not found: {folder}. Type: nora-bench assets list")
     problems = [f"missing: {name}" for name in missing(folder)]
     if has_manifest(folder):
         problems += [f"not as listed in {NAME}: {name}" for name in damaged_files(folder.parent)]
@@ -62,17 +61,17 @@ def verify(folder: Path, missing: MissingFiles) -> list[str]:
 
 
 def require_pack(folder: Path, missing: MissingFiles, purpose: str, named_by: str = "") -> None:
-    """Raises SuiteError, naming what is missing, where a folder that a user named is not a whole pack."""
-    typed = "Unset the variable, or name another folder" if named_by else "Pass --assets auto|official|standin or another folder"
+    """Raise SuiteError, naming the missing files, if a folder named by the user is not a complete pack."""
+    remedy = "Unset the variable, or name another folder" if named_by else "Pass --assets auto|official|standin or another folder"
     if not folder.is_dir():
-        raise SuiteError(f"{named_by}asset folder {folder} does not exist. {typed}")
+        raise SuiteError(f"{named_by}asset folder not found: {folder}. {remedy}")
     if absent := missing(folder):
         what = f"{len(absent)} files that {purpose}, the first is {absent[0]}"
-        raise SuiteError(f"{named_by}asset folder {folder} lacks {what}. {typed}")
+        raise SuiteError(f"{named_by}asset folder {folder} lacks {what}. {remedy}")
 
 
 def has_manifest(folder: Path) -> bool:
-    """Whether a list of files and digests lies beside a pack's folder."""
+    """Whether a pack's folder has a manifest."""
     return (folder.parent / NAME).is_file()
 
 
@@ -85,7 +84,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def pack_files(folder: Path) -> list[Path]:
-    """The files that make a pack, sorted: hidden ones do not count, nor do those that SAPIEN leaves beside meshes."""
+    """Files of a pack, sorted; without hidden ones and those that SAPIEN caches beside meshes."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".") and not _cooked(path))
 
 

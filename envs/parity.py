@@ -1,4 +1,4 @@
-"""One comparison of ours with a reference recording. Every family's parity module yields these."""
+"""Result of one comparison with a reference recording, as yielded by every family's parity module."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A quantity of one recorded case held against its tolerance."""
+    """A quantity of one recorded case, compared within a tolerance."""
 
     case: str
     quantity: str
     error: float
     """Largest absolute difference, in the quantity's own unit (0 or 1 for yes-no quantities)."""
     tolerance: float | None
-    """None: reported, not judged."""
+    """None: reported only."""
     note: str = ""
 
     @property
@@ -30,9 +30,9 @@ class Check:
         return {**asdict(self), "passed": self.passed}
 
 
-def max_abs_difference(ours: Any, theirs: Any) -> float:
-    """Largest absolute difference of two arrays; infinite where shapes differ, NaN where a number is."""
-    a, b = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+def max_abs_difference(actual: Any, expected: Any) -> float:
+    """Largest absolute difference of two arrays; infinite if shapes differ, NaN if a number is."""
+    a, b = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
     if a.shape != b.shape:
         return float("inf")
     return float(np.abs(a - b).max(initial=0.0))

@@ -1,7 +1,6 @@
-"""nora-bench's own folder: compiled helpers, generated and downloaded assets, settings found by trying.
+"""nora-bench's cache folder: compiled helpers, generated and downloaded assets, probed settings.
 
-A folder that holds all that is needed is enough, whether it can be written or not (an image of a container, one that
-several users share).
+A folder with all required content need not be writable (a container image, a folder shared by several users).
 """
 
 from __future__ import annotations
@@ -16,21 +15,21 @@ from pathlib import Path
 from .errors import SuiteError
 
 SET_HOME = "export NORA_BENCH_HOME=FOLDER"
-"""What somebody types whose cache cannot be written."""
+"""Command that moves an unwritable cache."""
 WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
-"""What `flock` answers on file systems that have no locks (some network drives)."""
+"""Errors of `flock` on file systems without locks (some network drives)."""
 PROBE_BYTES = b"\0" * 65536
-"""Enough for a full disk to refuse it; an empty file still fits there."""
+"""Bytes of a trial write: enough to fail on a full disk, where an empty file still fits."""
 
 
 class CacheError(SuiteError):
-    """The cache lacks something and cannot be written."""
+    """The cache is incomplete and not writable."""
 
 
 def cache_home() -> Path:
     """`NORA_BENCH_HOME` where set, else `nora-bench` in the XDG cache folder. Not created here.
 
-    Raises CacheError for a user who has no home folder and names none.
+    Raises CacheError for a user without a home folder who names no cache.
     """
     named = os.environ.get("NORA_BENCH_HOME") or ""
     try:
@@ -39,11 +38,11 @@ def cache_home() -> Path:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nora-bench"
     except RuntimeError as error:
         why = str(error).rstrip(".")
-        raise CacheError(f"there is no folder for nora-bench's caches: {why}. Type: {SET_HOME}") from None
+        raise CacheError(f"cache folder of nora-bench not found: {why}. Type: {SET_HOME}") from None
 
 
 def ensure_cache_home() -> Path:
-    """`cache_home()`, made where it is missing. Raises CacheError."""
+    """`cache_home()`, created if missing. Raises CacheError."""
     home = cache_home()
     with cache_errors(home):
         home.mkdir(parents=True, exist_ok=True)
@@ -52,25 +51,25 @@ def ensure_cache_home() -> Path:
 
 @contextmanager
 def cache_errors(place: Path) -> Iterator[None]:
-    """Turns a system's refusal to write below `place` into a CacheError that says what to type."""
+    """Turn an OSError of writing below `place` into a CacheError with the command to type."""
     try:
         yield
     except OSError as error:
         raise CacheError(
             f"{error.filename or place} cannot be written: {error.strerror or error}. nora-bench keeps its caches there. "
-            f"Type: {SET_HOME} (a folder of yours on a disk with room; see `df -h {nearest_folder(place)}`)"
+            f"Type: {SET_HOME} (a writable folder on a disk with room; see `df -h {nearest_folder(place)}`)"
         ) from None
 
 
 def nearest_folder(folder: Path) -> Path:
-    """The folder, or the first one above it that is there."""
+    """The folder, or its nearest existing parent."""
     return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
 
 
 def write_problem(folder: Path) -> str:
-    """Why the system lets nobody write files into a folder, found by writing one; empty where it does.
+    """Reason why files cannot be written to a folder, found by a trial write; empty if they can.
 
-    A folder that is missing is tried in the nearest one above it that is there.
+    A missing folder is tested by its nearest existing parent.
     """
     place = nearest_folder(folder)
     try:

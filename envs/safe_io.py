@@ -51,10 +51,10 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def visible(text: bytes) -> bytes:
-    """A JSON text in whose strings control characters of a terminal are spelled out: what is printed of it moves no cursor."""
+    """A JSON text in whose strings control characters of a terminal are spelled out: printing it cannot control a terminal."""
     if b"\\u00" in text or b"\x7f" in text or b"\xc2" in text:
         text = _ESCAPED.sub(rb"\1\\\\u00\2", text)
-        return _RAW.sub(lambda found: b"\\\\u00%02x" % found[0][-1], text)
+        return _RAW.sub(lambda match: b"\\\\u00%02x" % match[0][-1], text)
     return text
 
 
@@ -62,7 +62,7 @@ def _check_depth(value: Any) -> None:
     """Raises ValueError for a value on which a reader that calls itself would fail."""
     level = [value]
     for _ in range(DEEPEST):
-        level = [one for parent in level if isinstance(parent, dict | list) for one in _parts(parent)]
+        level = [part for parent in level if isinstance(parent, dict | list) for part in _parts(parent)]
         if not level:
             return
     raise ValueError("it is nested too deeply")
@@ -75,7 +75,7 @@ def _parts(parent: dict[str, Any] | list[Any]) -> Iterable[Any]:
 def read_json(path: Path) -> Any:
     """The JSON value in a file."""
     if path.stat().st_size > LARGEST_JSON:
-        raise ValueError(f"{path.stat().st_size} bytes are more than is read of a JSON file")
+        raise ValueError(f"{path.stat().st_size} bytes exceed the limit of {LARGEST_JSON} for a JSON file")
     return parse_json(path.read_bytes())
 
 
@@ -83,7 +83,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file."""
     value = read_json(path)
     if not isinstance(value, dict):
-        raise ValueError(f"it holds a {type(value).__name__}, not an object")
+        raise ValueError(f"it contains a {type(value).__name__}, not an object")
     return value
 
 
@@ -121,7 +121,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     with zip_errors(), zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         if sum(member.file_size for member in members) > LARGEST_ARRAYS:
-            raise ValueError("its arrays are larger than is read")
+            raise ValueError("its arrays exceed {LARGEST_ARRAYS} bytes")
         for member in members:
             with archive.open(member) as handle:
                 _check_header(handle, member.file_size, "fiubUS")
@@ -132,10 +132,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 def _check_header(handle: Any, size: int, kinds: str = "fiub") -> None:
     """Raises ValueError where what follows is no array of these kinds that fits into `size` bytes."""
     if size > LARGEST_ARRAYS:
-        raise ValueError(f"{size} bytes are more than is read of an array")
+        raise ValueError(f"{size} bytes exceed the limit of {LARGEST_ARRAYS} for an array")
     shape, dtype = npy_header(handle)
     if dtype.kind not in kinds:
-        raise ValueError(f"it holds {dtype}, not plain numbers")
+        raise ValueError(f"it contains {dtype}, not plain numbers")
     if math.prod(shape) * dtype.itemsize > size:
         raise ValueError("its header does not fit its contents")
 
@@ -154,7 +154,7 @@ def npy_header(handle: Any) -> tuple[tuple[int, ...], np.dtype]:
     except ValueError:
         raise
     except Exception as error:  # numpy reads the header as a Python literal, with all that can go wrong there
-        raise ValueError(f"its header is none: {type(error).__name__}: {error}") from None
+        raise ValueError(f"its header is invalid: {type(error).__name__}: {error}") from None
     if any(type(size) is not int or size < 0 for size in shape):
         raise ValueError(f"its shape is {shape}")
     return shape, dtype
@@ -162,12 +162,12 @@ def npy_header(handle: Any) -> tuple[tuple[int, ...], np.dtype]:
 
 @contextmanager
 def zip_errors() -> Iterator[None]:
-    """What `zipfile` raises for archives that are none, as ValueError."""
+    """Turn the errors of `zipfile` for invalid archives into ValueError."""
     kinds = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError, KeyError, OverflowError)
     try:
         yield
     except (*kinds, struct.error, AttributeError) as error:
-        raise ValueError(f"it is no archive that can be read: {type(error).__name__}: {error}") from None
+        raise ValueError(f"it is not a readable archive: {type(error).__name__}: {error}") from None
 
 
 def is_name(text: Any) -> bool:
@@ -178,7 +178,7 @@ def is_name(text: Any) -> bool:
 def inside(folder: Path, name: Any) -> Path:
     """The file of that name below a folder, links followed. Raises ValueError for a name that leads out of it."""
     if not isinstance(name, str) or "\0" in name:
-        raise ValueError(f"{name!r} is no name of a file")
+        raise ValueError(f"{name!r} is not a file name")
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"{name} leads out of {folder}")

@@ -1,7 +1,7 @@
-"""Objects in a Python file that is no installed module: `path/to/file.py:Name`.
+"""Objects in a Python file outside installed packages: `path/to/file.py:Name`.
 
-The file is imported once under a name of its own, made of its stem and its contents, so that files of one name in different
-folders do not meet, and a file that was changed is another module. Its folder is a place to look for what it imports.
+The file is imported once, under a name made of its stem and a digest of its contents: files of the same name in different
+folders do not collide, and a changed file is a new module. Its folder is added to the import path.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from types import ModuleType
 
 
 def is_file(reference: str) -> bool:
-    """Whether it names something in a file."""
+    """Whether a reference names an object in a file."""
     path, colon, _ = reference.rpartition(":")
     return bool(colon) and path.endswith(".py") and "://" not in reference
 
 
 def absolute_reference(reference: str) -> str:
-    """The same reference for a process that works in another folder: with an absolute path, where it has a path."""
+    """The reference with an absolute path, if it has a path, for a process in another working directory."""
     if not is_file(reference):
         return reference
     path, _, name = reference.rpartition(":")
@@ -28,7 +28,7 @@ def absolute_reference(reference: str) -> str:
 
 
 def defined_names(path: Path) -> list[str]:
-    """Classes and functions that a file defines, without running it; none where it is no Python."""
+    """Classes and functions that a file defines, without executing it; empty if it is not valid Python."""
     import ast
 
     try:

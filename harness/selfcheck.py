@@ -107,7 +107,7 @@ def _recordings_replay(pack: AssetPack) -> tuple[bool, str]:
 
     with as_file(files("nora_bench.envs.libero").joinpath("recordings")) as folder:
         options = EnvOptions(pack.path, "none", str(cache_home()))
-        checks = list(compare(folder, options, pictures=False))
+        checks = list(compare(folder, options, images=False))
     failed = [f"{check.case}: {check.quantity} is off by {check.error:.3g}" for check in checks if not check.passed]
     return not failed, "; ".join(failed) or f"{len(checks)} checks within tolerance"
 

@@ -64,7 +64,7 @@ class LiberoSuite(Suite):
         return LiberoEnv(options)
 
     def versions(self) -> Mapping[str, str]:
-        """Installed versions, `missing` where one is not installed."""
+        """Installed versions, `missing` for absent distributions."""
         return installed_versions(DEPENDENCIES)
 
 

@@ -2,5 +2,5 @@
 
 import warnings
 
-# SAPIEN brings a Vulkan loader of its own, and says so at every import where the system has none.
+# SAPIEN has its own Vulkan loader and warns at every import on systems without one.
 warnings.filterwarnings("ignore", message="Failed to find system libvulkan", category=UserWarning)

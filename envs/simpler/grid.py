@@ -21,11 +21,11 @@ SETTINGS = ("visual_matching", "variant_aggregation")
 
 @dataclass(frozen=True, slots=True)
 class RobotInit:
-    """Where the robot's base stands."""
+    """Pose of the robot's base."""
 
     init_xy: tuple[float, float]
     yaw: float = 0.0
-    """Turn about world z, on top of the half turn that makes the robot face -x."""
+    """Rotation about world z (rad), on top of the half turn that makes the robot face -x."""
     pose_id: str = ""
     """Upstream's name of the pose (`a0` to `c2` at the drawers in visual matching), else empty."""
 
@@ -44,9 +44,9 @@ class Configuration:
     setting: str
     """One of SETTINGS."""
     variant: str
-    """The look, e.g. `urdf_base` or `lighting_darker`."""
+    """Appearance variant, e.g. `urdf_base` or `lighting_darker`."""
     axis: str
-    """What the look varies, e.g. `lighting`."""
+    """What the variant changes, e.g. `lighting`."""
     subtask: str
     """Orientation of the can, or the drawer; empty for move near."""
     env_id: str
@@ -61,12 +61,12 @@ class Configuration:
     """With `{source}` and `{target}` in move near."""
     robot_init: tuple[RobotInit, ...]
     obj_init: tuple[tuple[float, float], ...]
-    """Object x, y; one (0, 0) where the scene has no object to place; empty in move near."""
+    """Object x, y; one (0, 0) in scenes without objects; empty in move near."""
     episode_ids: tuple[int, ...]
     """Move near's numbered layouts; empty elsewhere."""
     max_episode_steps: int
     counted: bool
-    """Whether published averages contain it (the camera looks are run, but not averaged)."""
+    """Whether published averages include it (the camera variants are run, but not averaged)."""
     robot: str
     control_mode: str
     control_freq: int
@@ -74,12 +74,12 @@ class Configuration:
 
     @property
     def name(self) -> str:
-        """Its name within task and setting: the look, then the subtask where there is one."""
+        """Its name within task and setting: the variant, then the subtask if any."""
         return f"{self.variant}/{self.subtask}" if self.subtask else self.variant
 
     @property
     def id(self) -> str:
-        """Its name in the whole grid."""
+        """Its unique name in the grid."""
         return f"{self.task}/{self.setting}/{self.name}"
 
     @property
@@ -89,7 +89,7 @@ class Configuration:
 
     @property
     def ray_traced(self) -> bool:
-        """Whether upstream draws it by ray tracing."""
+        """Whether upstream renders it by ray tracing."""
         return self.env_kwargs.get("shader_dir") == "rt"
 
     def episode(self, index: int) -> EpisodeSetup:
@@ -104,12 +104,12 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True)
 class EpisodeSetup:
-    """One episode of a configuration: what `reset` is told."""
+    """One episode of a configuration: the arguments of `reset`."""
 
     configuration: Configuration
     robot: RobotInit
     obj_xy: tuple[float, float] | None
-    """Where the object is dropped; None in move near."""
+    """Drop position of the object (m); None in move near."""
     episode_id: int | None
     """Move near's layout; None elsewhere."""
 
@@ -127,7 +127,7 @@ def _data() -> dict[str, Any]:
 
 @cache
 def configurations() -> tuple[Configuration, ...]:
-    """All of them: visual matching first, task by task, subtask by subtask, look by look."""
+    """All of them: visual matching first, task by task, subtask by subtask, variant by variant."""
     return tuple(configuration for block in _data()["blocks"] for configuration in _block(block))
 
 

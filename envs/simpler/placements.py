@@ -1,4 +1,4 @@
-"""Which objects an episode drops where, and what the policy is told, as upstream's tasks derive them from the grid.
+"""Objects of an episode, their drop poses, and its instruction, as upstream's tasks derive them from the grid.
 
 Metres; quaternions w, x, y, z; world frame. Facts: ManiSkill2_real2sim ef7a4d4f, `envs/custom_scenes`. Objects fall from
 `DROP_Z` (place in drawer: onto the cabinet). Imports no simulator and stays within Python 3.10.
@@ -19,7 +19,7 @@ Quaternion = tuple[float, float, float, float]
 DROP_Z = 1.37
 """World z from which the objects on the table are dropped (m)."""
 EPISODE_SEED = 40194941
-"""Seed that every reset of upstream's evaluator ends up with: the first draw of `RandomState(2022)`."""
+"""Seed that every reset of upstream's evaluator ends up with: the first sample of `RandomState(2022)`."""
 HALF = math.sqrt(0.5)
 CAN_ORIENTATIONS: dict[str, Quaternion] = {
     "horizontal": (0.0, 0.0, 0.0, 1.0),
@@ -58,7 +58,7 @@ _MOVED_QUATS: dict[str, Quaternion] = {
     "orange": (HALF, 0.0, 0.0, HALF),
     "sponge": (HALF, 0.0, 0.0, HALF),
 }
-_UNSPOKEN = re.compile(r"opened|light|generated|modified|objaverse|bridge|baked|v2|.*cm")
+_OMITTED_WORDS = re.compile(r"opened|light|generated|modified|objaverse|bridge|baked|v2|.*cm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +77,13 @@ class Objects:
 
     placements: tuple[Placement, ...]
     source: int | None = None
-    """Index of the object that the task is about."""
+    """Index of the object to manipulate."""
     target: int | None = None
     """Index of the object to move near to."""
 
 
 def objects(setup: EpisodeSetup) -> Objects:
-    """What stands on the table (or the cabinet) of this episode, and where it is dropped."""
+    """Objects on the table (or the cabinet) of an episode, with their drop poses."""
     configuration = setup.configuration
     if setup.episode_id is not None:
         bystander = not configuration.env_kwargs.get("no_distractor", False)
@@ -99,7 +99,7 @@ def objects(setup: EpisodeSetup) -> Objects:
 
 
 def instruction(setup: EpisodeSetup) -> str:
-    """What the policy is told at the start of the episode."""
+    """Instruction of an episode."""
     placed = objects(setup)
     if placed.source is None or placed.target is None:
         return setup.configuration.instruction
@@ -109,7 +109,7 @@ def instruction(setup: EpisodeSetup) -> str:
 
 def as_words(model: str) -> str:
     """A model's name in instructions: `baked_opened_7up_can` is `7up can`."""
-    return " ".join(word for word in model.split("_") if not _UNSPOKEN.fullmatch(word))
+    return " ".join(word for word in model.split("_") if not _OMITTED_WORDS.fullmatch(word))
 
 
 def _distractor_models(setup: EpisodeSetup) -> tuple[str, ...]:
@@ -119,27 +119,27 @@ def _distractor_models(setup: EpisodeSetup) -> tuple[str, ...]:
 
 
 def _distractors(can_xy: tuple[float, float], quat: Quaternion, models: tuple[str, ...]) -> list[Placement]:
-    """Dropped around the can, as upstream's episode generator draws them; they take the can's orientation."""
-    draws = np.random.RandomState(EPISODE_SEED)
-    found: list[Placement] = []
-    while len(found) < len(models):
-        xy = np.clip(np.add(can_xy, draws.uniform(-0.3, 0.3, 2)), (-0.5, 0.05), (-0.1, 0.35))
+    """Distractors around the can, as sampled by upstream's episode generator; they have the can's orientation."""
+    rng = np.random.RandomState(EPISODE_SEED)
+    placed: list[Placement] = []
+    while len(placed) < len(models):
+        xy = np.clip(np.add(can_xy, rng.uniform(-0.3, 0.3, 2)), (-0.5, 0.05), (-0.1, 0.35))
         if np.linalg.norm(xy - can_xy) > 0.25:
-            found.append(Placement(models[len(found)], (float(xy[0]), float(xy[1])), quat))
-    return found
+            placed.append(Placement(models[len(placed)], (float(xy[0]), float(xy[1])), quat))
+    return placed
 
 
 def _move_near(episode_id: int, env_id: str, *, bystander: bool) -> Objects:
     triplet, rest = divmod(episode_id, 12)
     layout, pair = divmod(rest, 6)
     source, target = PAIRS[pair]
-    every = [
+    placements = [
         Placement(_baked(model, env_id), xy, _MOVED_QUATS.get(model, CAN_ORIENTATIONS["standing"]))
         for model, xy in zip(TRIPLETS[triplet], LAYOUTS[layout], strict=True)
     ]
     if bystander:
-        return Objects(tuple(every), source, target)
-    return Objects((every[source], every[target]), 0, 1)
+        return Objects(tuple(placements), source, target)
+    return Objects((placements[source], placements[target]), 0, 1)
 
 
 def _baked(model: str, env_id: str) -> str:

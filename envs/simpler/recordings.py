@@ -31,7 +31,7 @@ class Recording:
 
     @property
     def setup(self) -> EpisodeSetup:
-        """The episode as the grid would name it; its configuration need not be in the grid."""
+        """The recorded episode in the grid's terms; its configuration need not be in the grid."""
         start, robot = self.facts["obj_init"], self.facts["robot_init"]
         pose = RobotInit((robot["x"], robot["y"]), robot["yaw"])
         xy = start.get("init_xy") and (start["init_xy"][0], start["init_xy"][1])
@@ -78,7 +78,7 @@ def _subtask(facts: Mapping[str, Any]) -> str:
 
 
 def stems(folder: Path) -> list[Path]:
-    """The recorded episodes of a folder, as paths without suffix; empty where it holds none of this layout."""
+    """The recorded episodes of a folder, as paths without suffix; empty if none has this layout."""
     return sorted(
         path.with_suffix("") for path in folder.glob("*.json") if path.with_suffix(".npz").is_file() and _is_recording(path)
     )
@@ -93,7 +93,7 @@ def _is_recording(path: Path) -> bool:
 
 
 def read(stem: Path) -> Recording:
-    """The recording at that path without suffix. Raises SuiteError for one that is not of this layout."""
+    """The recording at that path without suffix. Raises SuiteError for another layout."""
     try:
         facts, arrays = read_object(stem.with_suffix(".json")), read_arrays(stem.with_suffix(".npz"))
         for name in FACTS:

@@ -1,7 +1,7 @@
-"""Success rules of SimplerEnv's Google-robot tasks: pure functions of what a scene looks like after each control step.
+"""Success rules of SimplerEnv's Google-robot tasks: pure functions of the scene after each control step.
 
-A rule is started on the settled scene and then shown every control step's `Snapshot`; our own world and recordings feed
-it alike. Facts: ManiSkill2_real2sim ef7a4d4f. Metres, newton seconds; world frame; stays within Python 3.10.
+A rule starts from the settled scene and receives the `Snapshot` of every control step, from a simulation or a recording.
+Facts: ManiSkill2_real2sim ef7a4d4f. Metres, newton seconds; world frame; stays within Python 3.10.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from .grid import EpisodeSetup
 from .placements import objects
 
 IMPULSE = 1e-6
-"""Smaller impulses are no contact."""
+"""Smallest impulse that counts as contact."""
 GRASP_ANGLE = np.deg2rad(80.0)
 """Largest angle between a finger's push and its opening direction."""
 GRASP_STEPS = 5
-"""Control steps in a row that make a grasp consecutive."""
+"""Consecutive control steps that make a grasp count as consecutive."""
 LIFTED, LIFTED_FAR = 0.01, 0.02
 """Rise of the can that counts as lifted, and as lifted significantly."""
 SIGNIFICANT_STEPS = 5
-"""Significantly lifted steps after which the episode has succeeded for good."""
+"""Significantly lifted steps after which the success is permanent."""
 OPEN, CLOSED = 0.15, 0.05
 """Travel from which a drawer is open, and up to which it is closed."""
 SIDES = {
@@ -34,7 +34,7 @@ SIDES = {
     "right": ("link_finger_right", "link_finger_tip_right"),
 }
 ROBOT_PREFIX = "link_"
-"""All links of the robot that can touch anything are called so."""
+"""Prefix of the robot's links that can be in contact."""
 HALF_BOXES = {
     "blue_plastic_bottle": (0.03005, 0.1015, 0.03025),
     "apple": (0.04, 0.04, 0.04),
@@ -48,7 +48,7 @@ HALF_BOXES = {
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """What two bodies did to each other in the last physics step."""
+    """Contact between two bodies in the last physics step."""
 
     first: str
     """Name of the actor or link on which `impulse` acts."""
@@ -59,7 +59,7 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The scene after a control step, as far as success depends on it."""
+    """State of the scene after a control step that success depends on."""
 
     poses: Array = field(default_factory=lambda: np.zeros((0, 7)))
     """[objects, 7] x y z, qw qx qy qz of each object's actor, in the order of `placements.objects`."""
@@ -68,29 +68,29 @@ class Snapshot:
     drawers: Mapping[str, float] = field(default_factory=dict)
     """`top`, `middle`, `bottom` -> travel."""
     contacts: Sequence[Contact] = ()
-    """Of the objects; others may be left out."""
+    """Contacts of the objects; others may be omitted."""
     openings: Mapping[str, Array] = field(default_factory=dict)
-    """Finger and tip link -> [3] its +y axis, the direction in which it opens."""
+    """Finger and tip link -> [3] its +y axis, the opening direction."""
 
 
 class SuccessRule(Protocol):
-    """Judges one episode."""
+    """Success rule of one episode."""
 
     def step(self, now: Snapshot) -> bool:
-        """Whether the task is done after this control step."""
+        """Whether the task succeeds after this control step."""
         ...
 
     def facts(self) -> dict[str, Any]:
-        """What upstream's `info` says about the last step, by its names."""
+        """Entries of upstream's `info` for the last step."""
         ...
 
     def statistics(self) -> dict[str, Any]:
-        """What upstream's `episode_stats` says about the episode so far, by its names."""
+        """Entries of upstream's `episode_stats` for the episode so far."""
         ...
 
 
 def make_rule(setup: EpisodeSetup, settled: Snapshot) -> SuccessRule:
-    """The rule of that episode, started on the settled scene. Raises KeyError for a task that has none here."""
+    """Rule of an episode, started from the settled scene. Raises KeyError for a task without a rule."""
     task = setup.configuration.task
     makers: dict[str, Callable[[], SuccessRule]] = {
         "pick_coke_can": lambda: PickRule(settled),
@@ -102,7 +102,7 @@ def make_rule(setup: EpisodeSetup, settled: Snapshot) -> SuccessRule:
 
 
 def measures(rule: SuccessRule) -> dict[str, bool]:
-    """The yes-or-no statistics of an episode, for its record."""
+    """Boolean statistics of an episode, for its record."""
     return {name: bool(value) for name, value in rule.statistics().items() if isinstance(value, bool | np.bool_)}
 
 
@@ -120,7 +120,7 @@ def _pushes(name: str, links: Sequence[str], contacts: Sequence[Contact], openin
 
 
 def impulse_on(body: str, other: str, contacts: Sequence[Contact]) -> Array:
-    """[3] what `other` did to `body`."""
+    """[3] impulse of `other` on `body`."""
     total = np.zeros(3)
     for contact in contacts:
         if (contact.first, contact.second) == (body, other):
@@ -131,7 +131,7 @@ def impulse_on(body: str, other: str, contacts: Sequence[Contact]) -> Array:
 
 
 def _angle(a: Array, b: Array) -> float:
-    """Between two directions; a right angle where one of them is nothing."""
+    """Angle (rad) between two vectors; a right angle if one is zero."""
     size = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(np.arccos(np.clip(a @ b / size, -1.0, 1.0))) if size > 0 else np.pi / 2
 
@@ -147,7 +147,7 @@ def is_free(name: str, contacts: Sequence[Contact]) -> bool:
 
 
 class PickRule:
-    """The can is held in the air, or was for some steps at a height that no nudge explains. See `SuccessRule`."""
+    """The can is held in the air, or was lifted significantly for some steps. See `SuccessRule`."""
 
     name = "opened_coke_can"
 
@@ -160,7 +160,7 @@ class PickRule:
     def step(self, now: Snapshot) -> bool:
         self.grasped = is_grasped(self.name, now.contacts, now.openings)
         self.held = self.held + 1 if self.grasped else 0
-        self.lifted = self.lifted and self.grasped  # and may come true again below: balanced or thrown counts
+        self.lifted = self.lifted and self.grasped  # may become true again below: a balanced or thrown can counts
         rise = float(now.poses[0, 2]) - self.height
         self.lifted = self.lifted or (rise > LIFTED and is_free(self.name, now.contacts))
         self.significant = self.lifted and rise > LIFTED_FAR
@@ -247,7 +247,7 @@ class MoveNearRule:
 
 
 class DrawerRule:
-    """The drawer is open, or closed, now. See `SuccessRule` for the contract."""
+    """The drawer is currently open, or closed. See `SuccessRule` for the contract."""
 
     def __init__(self, drawer: str, *, opens: bool) -> None:
         self.drawer, self.opens = drawer, opens

@@ -1,20 +1,21 @@
-"""From an episode's key to the episode of SimplerEnv's grid behind it."""
+"""Episode specs resolved to episodes of SimplerEnv's grid."""
 
 from functools import cache
 
 from ..base import EpisodeSpec
-from ..errors import SuiteError
+from ..errors import SuiteError, UnknownName
 from .grid import Configuration, EpisodeSetup, configurations
 
 TASKS = ("pick_coke_can", "move_near", "open_drawer", "close_drawer")
-"""Those of the papers' tables, in their order; a task's id is its place here."""
+"""Tasks in the order of the papers' tables; a task's id is its index here."""
 
 
 @cache
 def _configurations(setting: str, counted: bool) -> dict[str, tuple[Configuration, ...]]:
-    """Task -> its configurations, subtask by subtask and look by look."""
+    """Task -> its configurations, subtask by subtask and variant by variant."""
     chosen = [c for c in configurations() if c.setting == setting and c.counted == counted]
-    return {task: found for task in TASKS if (found := tuple(c for c in chosen if c.task == task))}
+    by_task = {task: tuple(c for c in chosen if c.task == task) for task in TASKS}
+    return {task: members for task, members in by_task.items() if members}
 
 
 SETTINGS = {
@@ -26,16 +27,16 @@ SETTINGS = {
 
 
 def suite_configurations(suite: str) -> dict[str, tuple[Configuration, ...]]:
-    """Task -> its configurations in that suite. Raises SuiteError for a name that is no suite of SimplerEnv."""
+    """Task -> its configurations in that suite. Raises UnknownName."""
     if suite not in SETTINGS:
-        raise SuiteError(f"{suite} is no suite of SimplerEnv; there are {', '.join(SETTINGS)}")
+        raise UnknownName("SimplerEnv suite", suite, SETTINGS)
     return _configurations(*SETTINGS[suite])
 
 
 def setup_of(spec: EpisodeSpec) -> EpisodeSetup:
-    """The grid's episode behind a spec of any suite of SimplerEnv. Raises SuiteError for one that the grid does not have."""
+    """The grid's episode behind a spec of any suite of SimplerEnv. Raises SuiteError if the grid does not have it."""
     task = TASKS[spec.task_id] if 0 <= spec.task_id < len(TASKS) else ""
     for configuration in suite_configurations(spec.suite).get(task, ()):
         if configuration.name == spec.variant and 0 <= spec.init_state < configuration.n_episodes:
             return configuration.episode(spec.init_state)
-    raise SuiteError(f"SimplerEnv's grid has no episode {spec.scene}; see `nora-bench list tasks --suite {spec.suite}`")
+    raise SuiteError(f"episode {spec.scene} not found in SimplerEnv's grid. Type: nora-bench list tasks --suite {spec.suite}")

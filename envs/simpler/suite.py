@@ -25,16 +25,16 @@ PROPRIO_SPEC = (
     ProprioSpec("joint_pos", 11, "rad"),
 )
 DEPENDENCIES = ("sapien", "ruckig", "trimesh", "numpy", "opencv-python-headless")
-"""Distributions whose version can change a result of our own build."""
+"""Distributions whose version can change a result of the backend sapien3."""
 UPSTREAM_DEPENDENCIES = ("mani_skill2_real2sim", "simpler_env", "gymnasium")
-"""More of them, where the original is installed."""
+"""Further ones, where the original is installed."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimplerSuite(Suite):
     """One setting of SimplerEnv's Google-robot tasks. See `envs.base.Suite` for the contract.
 
-    A task's variants are its configurations (`look/subtask`), an initial state is one of upstream's episodes of such a
+    A task's variants are its configurations (`variant/subtask`), an initial state is one of upstream's episodes of such a
     configuration, in upstream's order.
     """
 
@@ -58,7 +58,7 @@ class SimplerSuite(Suite):
 
     @property
     def tasks(self) -> tuple[Task, ...]:
-        return tuple(_task(name, found) for name, found in suite_configurations(self.name).items())
+        return tuple(_task(name, members) for name, members in suite_configurations(self.name).items())
 
     def instruction(self, spec: EpisodeSpec) -> str:
         """The instruction of that episode."""
@@ -81,16 +81,16 @@ class SimplerSuite(Suite):
         return SapienEnv(options)
 
     def versions(self) -> Mapping[str, str]:
-        """Installed versions, `missing` where one is not installed."""
+        """Installed versions, `missing` for absent distributions."""
         upstream = installed_versions(UPSTREAM_DEPENDENCIES)
-        return installed_versions(DEPENDENCIES) | {name: found for name, found in upstream.items() if found != MISSING}
+        return installed_versions(DEPENDENCIES) | {name: version for name, version in upstream.items() if version != MISSING}
 
 
-def _task(name: str, found: tuple[Configuration, ...]) -> Task:
-    """All configurations of a task have equally many episodes."""
-    instructions = dict.fromkeys(c.instruction for c in found)
-    variants = tuple(c.name for c in found)
-    return Task(TASKS.index(name), name, " | ".join(instructions), found[0].n_episodes, seeded=False, variants=variants)
+def _task(name: str, members: tuple[Configuration, ...]) -> Task:
+    """Task of some configurations, all with equally many episodes."""
+    instructions = dict.fromkeys(c.instruction for c in members)
+    variants = tuple(c.name for c in members)
+    return Task(TASKS.index(name), name, " | ".join(instructions), members[0].n_episodes, seeded=False, variants=variants)
 
 
 simpler_vm = SimplerSuite("simpler-vm", "Visual Matching")

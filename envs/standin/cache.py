@@ -1,7 +1,7 @@
-"""A generated pack on disk: made once, whole or not at all, by whoever comes first.
+"""A generated asset pack on disk: created atomically, once, by the first process that needs it.
 
-It is written to a folder of its own and renamed, so a reader never sees half of it; a lock lets later processes wait
-instead of generating too. Where a file has gone (a cleaner of temporary folders), the pack is made anew.
+It is written to a scratch folder and renamed, so readers never see a part of it; a lock makes later processes wait. A pack
+with missing files (after a cleanup of temporary folders) is generated again.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from ..paths import WITHOUT_LOCKS, cache_errors
 
 @dataclass(frozen=True, slots=True)
 class StandInPack:
-    """One family's pack: made below a cache folder, in `standin-v<version>-<fingerprint of the generator>/assets`."""
+    """One family's pack, below a cache folder in `standin-v<version>-<fingerprint of the generator>/assets`."""
 
     version: int
-    """Raised when pictures change in a way that results on stand-ins must not be compared across."""
+    """Increased when images change so much that results must not be compared."""
     code: Path
-    """Folder of the generator, whose code and data decide, with this package's, every byte of the pack."""
+    """Folder of the generator, whose code and data, with this package's, determine every byte of the pack."""
     generate: Callable[[Path], None]
-    """Fills a folder that is not there yet."""
+    """Function that fills a new folder."""
 
     def fingerprint(self) -> str:
         """First 16 hex digits of the SHA-256 over the generator's code and data and this package's."""
@@ -39,14 +39,14 @@ class StandInPack:
         return total.hexdigest()[:16]
 
     def folder(self, root: Path) -> Path:
-        """Where `ensure` keeps this version's assets below the cache folder `root`; they need not be there yet."""
+        """Folder of this version's assets below the cache folder `root`, whether it exists or not."""
         return root / f"standin-v{self.version}-{self.fingerprint()}" / "assets"
 
     def ensure(self, root: Path) -> Path:
-        """The folder of this version's assets below `root`, generated there (seconds) where it is not yet whole.
+        """The folder of this version's assets below `root`, generated there (seconds) unless complete.
 
         Raises:
-            CacheError: the pack is not whole and the folder cannot be written.
+            CacheError: the pack is incomplete and the folder is not writable.
         """
         assets = self.folder(root)
         if absent_files(assets.parent):
@@ -68,7 +68,7 @@ def _make(home: Path, generate: Callable[[Path], None], source: str) -> None:
         try:
             (scratch / "new").rename(home)
         except OSError:
-            if absent_files(home):  # else another process put the same pack there, on a file system without locks
+            if absent_files(home):  # otherwise another process wrote the same pack, on a file system without locks
                 raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -76,13 +76,13 @@ def _make(home: Path, generate: Callable[[Path], None], source: str) -> None:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Wait for a lock that the system frees when its holder ends, however it ends.
+    """Hold a file lock, which the system releases when the process ends, however it ends.
 
-    File systems without locks get none: two processes then generate the same pack, and the rename keeps it whole.
+    On file systems without locks two processes may generate the same pack; the rename keeps it complete.
     """
     try:
         import fcntl
-    except ImportError:  # Windows: the rename alone keeps packs whole
+    except ImportError:  # Windows: the rename alone keeps packs complete
         yield
         return
     with path.open("w") as file:

@@ -1,4 +1,4 @@
-"""Meshes as files that any loader reads: binary glTF for what is seen, Wavefront for what collides."""
+"""Meshes as files that any loader reads: binary glTF for visuals, Wavefront for collisions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Piece:
 
     mesh: Mesh
     colour: LINEAR = (1.0, 1.0, 1.0)
-    """Ignored where there is a picture."""
+    """Ignored if the piece has a texture image."""
     picture: Array | None = None
     """[height, width, 3] uint8, sRGB."""
     roughness: float = 0.7
@@ -62,7 +62,7 @@ def glb(pieces: Sequence[Piece]) -> bytes:
 
 
 class _Blob:
-    """The binary part of a glTF file, and the lists that say what lies where."""
+    """The binary part of a glTF file, and the lists that describe its layout."""
 
     def __init__(self) -> None:
         self.data = bytearray()

@@ -1,4 +1,4 @@
-"""Materials as pictures: wood, stone, marble, brushed metal, wicker, from noise that is a function of its seed.
+"""Materials as procedural textures: wood, stone, marble, brushed metal, wicker, from noise that is a function of its seed.
 
 Arithmetic as in paint.py: the same pixels on every machine. All pictures are [height, width, 3], 0 to 255.
 """

@@ -1,4 +1,4 @@
-"""Textures, painted with arithmetic only: shapes and lettering. No fonts, no files, no random state.
+"""Textures made with arithmetic only: shapes and lettering. No fonts, no files, no random state.
 
 Coordinates are pixels, x to the right and y downwards; colours are (r, g, b) from 0 to 255. Only sums, products,
 comparisons and square roots decide a pixel, all of them exact in IEEE arithmetic: the same pixels on every machine.
@@ -31,7 +31,7 @@ STROKES = {
 
 
 class Canvas:
-    """A picture in the making; every shape is smooth-edged and drawn over what is there."""
+    """An image under construction; every shape has smooth edges and covers earlier ones."""
 
     def __init__(self, width: int, height: int, colour: Colour) -> None:
         self.pixels = np.empty((height, width, 3))

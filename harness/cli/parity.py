@@ -80,7 +80,7 @@ def _libero(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
     if pictures and not official:
         print(f"pictures are not compared: assets are {pack.name} ({pack.fingerprint}), not official", file=sys.stderr)
     gl = choose_gl() if pictures and official else "none"
-    yield from compare(folder, EnvOptions(pack.path, gl, str(cache_home())), pictures=official)
+    yield from compare(folder, EnvOptions(pack.path, gl, str(cache_home())), images=official)
 
 
 def _simpler(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:

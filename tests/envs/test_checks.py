@@ -24,7 +24,7 @@ class Other(ToySuite):
 
 
 @pytest.mark.parametrize("suite", [fakes.toy, fakes.toy_seeded, fakes.priced], ids=lambda suite: suite.name)
-def test_the_toy_suites_keep_the_contract(suite):
+def test_toy_suites_fulfil_the_contract(suite):
     check_suite(suite, OPTIONS)
 
 
@@ -111,7 +111,7 @@ class Exploding(ToyWorld):
         (Exploding, "states after a reset are finite"),
     ],
 )
-def test_the_check_names_the_promise_that_a_world_breaks(world, broken):
+def test_check_names_the_contract_that_an_environment_breaks(world, broken):
     with pytest.raises(SuiteError, match=broken):
         check_suite(Other("toy", world=world), OPTIONS)
 
@@ -147,7 +147,7 @@ class Odd(ToySuite):
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
-def test_the_check_names_the_promise_that_a_suite_breaks(suite, broken):
+def test_check_names_the_contract_that_a_suite_breaks(suite, broken):
     with pytest.raises(SuiteError, match=broken):
         check_suite(suite, OPTIONS)
 

@@ -25,12 +25,12 @@ def standin(tmp_path):
     return StandInPack(1, tmp_path / "code", generate)
 
 
-def test_a_missing_cache_is_made(tmp_path, monkeypatch):
+def test_missing_cache_is_created(tmp_path, monkeypatch):
     monkeypatch.setenv("NORA_BENCH_HOME", str(tmp_path / "a" / "b"))
     assert ensure_cache_home().is_dir()
 
 
-def test_a_cache_that_cannot_be_made_says_what_to_type(tmp_path, monkeypatch):
+def test_unwritable_cache_error_names_the_command(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NORA_BENCH_HOME", str(tmp_path / "file" / "cache"))
     with pytest.raises(CacheError, match=r"file/cache cannot be written: .*export NORA_BENCH_HOME=FOLDER"):
@@ -38,7 +38,7 @@ def test_a_cache_that_cannot_be_made_says_what_to_type(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("named", ["", "~/cache"])
-def test_a_user_without_a_home_is_told_to_name_a_folder(monkeypatch, named):
+def test_user_without_home_must_name_a_folder(monkeypatch, named):
     def nowhere(*_):
         raise RuntimeError("Could not determine home directory.")
 
@@ -50,7 +50,7 @@ def test_a_user_without_a_home_is_told_to_name_a_folder(monkeypatch, named):
         cache_home()
 
 
-def test_a_whole_pack_is_taken_from_a_cache_that_cannot_be_written(standin, tmp_path):
+def test_complete_pack_in_an_unwritable_cache_is_used(standin, tmp_path):
     there = standin.folder(tmp_path / "cache")
     generate(there)
     write_manifest(there.parent, source="test")
@@ -67,7 +67,7 @@ def test_a_whole_pack_is_taken_from_a_cache_that_cannot_be_written(standin, tmp_
     assert done.stdout.split() == ["True", str(there)], done.stderr
 
 
-def test_a_full_disk_is_named_with_its_folder(standin, tmp_path, monkeypatch):
+def test_full_disk_error_names_the_folder(standin, tmp_path, monkeypatch):
     def full(*_args, **_kw):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -77,7 +77,7 @@ def test_a_full_disk_is_named_with_its_folder(standin, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
-def test_stand_ins_are_made_on_a_disk_without_locks(standin, tmp_path, monkeypatch, number):
+def test_stand_ins_are_generated_on_a_disk_without_locks(standin, tmp_path, monkeypatch, number):
     def no_locks(*_):
         raise OSError(number, os.strerror(number))
 
@@ -85,7 +85,7 @@ def test_stand_ins_are_made_on_a_disk_without_locks(standin, tmp_path, monkeypat
     assert (standin.ensure(tmp_path / "cache") / "mesh.obj").exists()
 
 
-def test_a_pack_that_another_process_put_there_meanwhile_is_taken(standin, tmp_path):
+def test_pack_of_a_concurrent_process_is_used(standin, tmp_path):
     home = standin.folder(tmp_path).parent
 
     def both(folder):
@@ -97,19 +97,19 @@ def test_a_pack_that_another_process_put_there_meanwhile_is_taken(standin, tmp_p
     assert json.loads((home / "manifest.json").read_text())
 
 
-def test_a_folder_that_takes_files_refuses_nothing(tmp_path):
+def test_writable_folder_has_no_write_problem(tmp_path):
     assert write_problem(tmp_path / "not" / "there") == ""
     assert [*tmp_path.iterdir()] == []
 
 
-def test_a_folder_that_takes_none_says_why(tmp_path):
+def test_unwritable_folder_reports_the_reason(tmp_path):
     (tmp_path / "closed").mkdir(mode=0o555)
     probe = "print(write_problem(Path(sys.argv[1])))"
     code = f"import sys; from pathlib import Path; from nora_bench.envs.paths import write_problem; {probe}"
     assert "cannot be written: Permission denied" in run_unprivileged([sys.executable, "-c", code, tmp_path / "closed"]).stdout
 
 
-def test_a_run_without_a_writable_cache_ends_with_3(tmp_path):
+def test_run_without_writable_cache_exits_with_3(tmp_path):
     (tmp_path / "closed").mkdir(mode=0o555)
     words = ["run", "--suite", "libero_goal", "--tasks", "0", "--episodes", "1", "--policy", "zero", "--assets", "standin"]
     command = [sys.executable, "-c", "from nora_bench.harness.cli import main; main()", *words, "--out", str(tmp_path / "run")]

@@ -1,9 +1,9 @@
 """Where LIBERO's meshes and textures are: which pack a name stands for, and which packs are on this machine.
 
-`official` is looked for, in this order, in `NORA_BENCH_LIBERO_ASSETS`, in nora-bench's cache (filled by
-`nora-bench assets fetch`), in LIBERO's own download cache and inside the package. A folder counts only when it
-holds every file that the 40 tasks load: an interrupted download is never taken for complete. One that was named and does
-not count is an error: whoever names a folder does not mean another.
+`official` is searched, in this order, in `NORA_BENCH_LIBERO_ASSETS`, in nora-bench's cache (filled by
+`nora-bench assets fetch`), in LIBERO's own download cache and inside the package. A folder counts only if it
+contains every file that the 40 tasks load, so an interrupted download never counts. An incomplete folder named by the user
+is an error, never replaced by another pack.
 """
 
 from __future__ import annotations
@@ -27,35 +27,35 @@ def cache_folder() -> Path:
     return cache_home() / "libero"
 
 
-def resolve(wanted: str, suite: str) -> AssetPack:
+def resolve(assets: str, suite: str) -> AssetPack:
     """The pack that a name or folder stands for.
 
     Args:
-        wanted: `auto` (official, else stand-ins), `official`, `standin`, or a folder laid out as LIBERO's `assets`.
-        suite: the suite to be played; stand-ins exist for the four 10-task suites only.
+        assets: `auto` (official, else stand-ins), `official`, `standin`, or a folder laid out as LIBERO's `assets`.
+        suite: the suite to run; stand-ins exist for the four 10-task suites only.
 
     Raises:
-        SuiteError: nothing complete is there; the message says where it was looked for and what to type.
+        SuiteError: no complete pack was found; the message lists the searched folders and the command to type.
     """
-    if wanted == "standin":
+    if assets == "standin":
         return _standin(suite)
-    if wanted in ("auto", "official"):
+    if assets in ("auto", "official"):
         if named := os.environ.get(VARIABLE):
             return _pack_at(Path(named), f"{VARIABLE}={named}: ")
-        found = next((folder for folder in official_folders() if folder.is_dir() and not missing_files(folder)), None)
-        if found:
-            return _pack("official", found)
-        if wanted == "auto" and suite != "libero_90":
+        folder = next((place for place in official_folders() if place.is_dir() and not missing_files(place)), None)
+        if folder:
+            return _pack("official", folder)
+        if assets == "auto" and suite != "libero_90":
             return _standin(suite)
         raise SuiteError(
-            "LIBERO's official meshes and textures are not on this machine (looked in "
+            "LIBERO's official meshes and textures not found (searched "
             f"{', '.join(map(str, official_folders()))}). Type: nora-bench assets fetch, or pass --assets FOLDER"
         )
-    return _pack_at(Path(wanted))
+    return _pack_at(Path(assets))
 
 
 def official_folders() -> tuple[Path, ...]:
-    """Folders in which the official pack is looked for, first wins."""
+    """Folders searched for the official pack, in order."""
     named = os.environ.get(VARIABLE)
     package = _package_assets()
     return (
@@ -67,7 +67,7 @@ def official_folders() -> tuple[Path, ...]:
 
 
 def find_packs() -> list[packs.FoundPack]:
-    """Every place in which packs of this family are looked for (see `envs.packs.find_packs`)."""
+    """All places searched for packs of this family (see `envs.packs.find_packs`)."""
     return packs.find_packs("libero", official_folders(), STANDIN.folder(cache_folder()), missing_files)
 
 
@@ -84,12 +84,12 @@ def _package_assets() -> Path | None:
 
 
 def _inner(folder: Path) -> Path:
-    """A pack may be named by its `assets` folder or by the folder around it."""
+    """The `assets` folder, from itself or its parent."""
     return folder / "assets" if (folder / "assets" / "scenes").is_dir() else folder
 
 
 def _pack_at(folder: Path, named_by: str = "") -> AssetPack:
-    """The pack in a folder that the user named. Raises SuiteError where it is none."""
+    """The pack in a folder that the user named. Raises SuiteError if it is incomplete."""
     folder = _inner(folder.expanduser().resolve())
     packs.require_pack(folder, missing_files, "LIBERO's tasks load", named_by)
     if folder in official_folders():
@@ -99,7 +99,10 @@ def _pack_at(folder: Path, named_by: str = "") -> AssetPack:
 
 def _standin(suite: str) -> AssetPack:
     if suite == "libero_90":
-        raise SuiteError("there are no stand-in assets for libero_90. Type: nora-bench assets fetch, and pass --assets official")
+        raise SuiteError(
+            "stand-in assets exist for the four 10-task suites, not for libero_90. "
+            "Type: nora-bench assets fetch, and pass --assets official"
+        )
     return _pack("standin", STANDIN.ensure(cache_folder()))
 
 

@@ -1,6 +1,6 @@
-"""What a pack must hold: every file that the 40 tasks of the four 10-task suites load.
+"""Files that a pack must contain: all that the 40 tasks of the four 10-task suites load.
 
-The XML files have fixed names, and so have the scenes' wall and floor textures; all else is named in the XML files.
+The XML files have fixed names, and so have the scenes' wall and floor textures; all others are referenced in the XML files.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ XML_FILES = (
 
 
 REPLACED = ("texplane", "tex-wall")
-"""Scene textures whose file LIBERO's arena code puts in the place of the one that the XML names."""
+"""Scene textures that LIBERO's arena code replaces by its own choice of file."""
 STYLES = (
     "light-gray-floor-tile",
     "light-gray-plaster",
@@ -38,20 +38,20 @@ STYLES = (
 def missing_files(folder: Path) -> list[str]:
     """Files of the 40 tasks, relative to the pack's folder, that it lacks or that are empty; XML files first."""
     ordered = [*XML_FILES, *sorted(needed(folder) - set(XML_FILES))]
-    return [name for name in ordered if not _holds(folder / name)]
+    return [name for name in ordered if not _has_content(folder / name)]
 
 
 def needed(folder: Path) -> set[str]:
-    """Files, relative to a pack's folder, that the 40 tasks of the four suites load: XML files and all that they name."""
+    """Files, relative to a pack's folder, that the 40 tasks of the four suites load: XML files and all that they reference."""
     files = {f"textures/{name}.png" for name in STYLES} | set(XML_FILES)
     for xml in XML_FILES:
         if (folder / xml).is_file():
-            files |= {_normal(Path(xml).parent / name) for name in _named(folder / xml)}
+            files |= {_normal(Path(xml).parent / name) for name in _references(folder / xml)}
     return files
 
 
-def _named(xml: Path) -> Iterator[str]:
-    """File names in an XML's assets, those left out that LIBERO replaces."""
+def _references(xml: Path) -> Iterator[str]:
+    """File names in an XML's assets, without those that LIBERO replaces."""
     try:
         assets = ET.parse(xml).getroot().iterfind("./asset/*[@file]")
         yield from (asset.get("file", "") for asset in assets if asset.get("name") not in REPLACED)
@@ -70,5 +70,5 @@ def _normal(path: Path) -> str:
     return "/".join(parts)
 
 
-def _holds(path: Path) -> bool:
+def _has_content(path: Path) -> bool:
     return path.is_file() and path.stat().st_size > 0

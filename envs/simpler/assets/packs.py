@@ -1,9 +1,9 @@
-"""Where SimplerEnv's meshes, textures and photographs are: which pack a name stands for, and what is on this machine.
+"""Where SimplerEnv's meshes, textures and photographs are: which pack a name stands for, and which packs are on this machine.
 
-A pack is a folder in upstream's own layout: it holds `ManiSkill2_real2sim/data` and
-`ManiSkill2_real2sim/mani_skill2_real2sim/assets`. `official` is looked for in `NORA_BENCH_SIMPLER_ASSETS`, then in
-nora-bench's cache (filled by `nora-bench assets fetch simpler`), and counts only when it holds all that the grid loads. A
-folder that was named and does not count is an error: whoever names one does not mean another.
+A pack is a folder in upstream's own layout: it contains `ManiSkill2_real2sim/data` and
+`ManiSkill2_real2sim/mani_skill2_real2sim/assets`. `official` is searched in `NORA_BENCH_SIMPLER_ASSETS`, then in
+nora-bench's cache (filled by `nora-bench assets fetch simpler`), and counts only if it contains all files
+that the grid loads. An incomplete folder named by the user is an error, never replaced by another pack.
 """
 
 from __future__ import annotations
@@ -28,52 +28,50 @@ def cache_folder() -> Path:
 
 
 def official_folders() -> tuple[Path, ...]:
-    """Folders in which the official pack is looked for, first wins."""
+    """Folders searched for the official pack, in order."""
     named = os.environ.get(VARIABLE)
     return (*((_inner(Path(named)),) if named else ()), cache_folder() / "official" / "assets")
 
 
-def resolve(wanted: str) -> AssetPack:
+def resolve(assets: str) -> AssetPack:
     """The pack that a name or folder stands for.
 
     Args:
-        wanted: `auto` (official, else stand-ins), `official`, `standin`, or a folder in upstream's layout.
+        assets: `auto` (official, else stand-ins), `official`, `standin`, or a folder in upstream's layout.
 
     Raises:
-        SuiteError: nothing complete is there; the message says where it was looked for and what to type.
+        SuiteError: no complete pack was found; the message lists the searched folders and the command to type.
     """
-    if wanted not in ("auto", "official", "standin"):
-        return _pack_at(Path(wanted))
-    if (named := os.environ.get(VARIABLE)) and wanted != "standin":
+    if assets not in ("auto", "official", "standin"):
+        return _pack_at(Path(assets))
+    if (named := os.environ.get(VARIABLE)) and assets != "standin":
         return _pack_at(Path(named), f"{VARIABLE}={named}: ")
-    found = next((folder for folder in official_folders() if folder.is_dir() and not missing_files(folder)), None)
-    if found and wanted != "standin":
-        return _pack("official", found)
-    if wanted == "official":
+    folder = next((place for place in official_folders() if place.is_dir() and not missing_files(place)), None)
+    if folder and assets != "standin":
+        return _pack("official", folder)
+    if assets == "official":
         places = ", ".join(map(str, official_folders()))
-        raise SuiteError(
-            f"SimplerEnv's official assets are not on this machine (looked in {places}). Type: {FETCH}, or pass --assets FOLDER"
-        )
+        raise SuiteError(f"SimplerEnv's official assets not found (searched {places}). Type: {FETCH}, or pass --assets FOLDER")
     return _pack("standin", STANDIN.ensure(cache_folder()))
 
 
 def find_packs() -> list[packs.FoundPack]:
-    """Every place in which packs of this family are looked for (see `envs.packs.find_packs`)."""
+    """All places searched for packs of this family (see `envs.packs.find_packs`)."""
     return packs.find_packs("simpler", official_folders(), STANDIN.folder(cache_folder()), missing_files)
 
 
 def verify(folder: Path) -> list[str]:
-    """What is wrong with a pack (see `envs.packs.verify`)."""
+    """Problems of a pack (see `envs.packs.verify`)."""
     return packs.verify(_inner(folder), missing_files)
 
 
 def has_pack_layout(folder: Path) -> bool:
-    """Whether a folder is laid out as a pack of SimplerEnv."""
+    """Whether a folder has the layout of a SimplerEnv pack."""
     return (_inner(folder) / ROOT).is_dir()
 
 
 def _inner(folder: Path) -> Path:
-    """A pack may be named by its folder, by the one around it, or by `ManiSkill2_real2sim` in it."""
+    """The pack's folder, from itself, its parent, or `ManiSkill2_real2sim` in it."""
     folder = folder.expanduser().resolve()
     if folder.name == ROOT:
         return folder.parent
@@ -81,7 +79,7 @@ def _inner(folder: Path) -> Path:
 
 
 def _pack_at(folder: Path, named_by: str = "") -> AssetPack:
-    """The pack in a folder that the user named. Raises SuiteError where it is none."""
+    """The pack in a folder that the user named. Raises SuiteError if it is incomplete."""
     folder = _inner(folder)
     packs.require_pack(folder, missing_files, "SimplerEnv's grid loads", named_by)
     if folder in official_folders():

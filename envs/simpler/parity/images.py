@@ -1,7 +1,7 @@
-"""Our pictures held against recorded ones, at the recorded joint positions and object poses.
+"""Rendered images compared with recorded ones, at the recorded joint positions and object poses.
 
-Outside a rim of two pixels around the mask, where a half-covered pixel may fall to either side, the photograph must be
-the recorded one within a grey level; robot, objects and cabinet may differ by a little in the mean.
+The photograph must equal the recorded one within a grey level, outside a rim of two pixels around the mask where
+half-covered pixels are ambiguous; robot, objects and cabinet may differ slightly in the mean.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from ..sim.render import SimplerRenderer
 RIM = 2
 """Pixels."""
 BACKGROUND, OVERLAP, TABLE, DRAWERS = 1.0, 0.02, 6.0, 12.0
-"""Grey levels of 255; share of the union in which masks differ; mean grey levels of what moves."""
+"""Tolerances: grey levels of 255 (background), share of the union in which masks differ, mean grey levels of the foreground."""
 
 
 def compare(folder: Path, options: EnvOptions) -> Iterator[Check]:
-    """Every recording of a folder that has pictures, with the pack and driver of the options.
+    """Checks of every recording with images in a folder, with the pack and driver of the options.
 
     Raises:
         SuiteError: a recording is not of this layout.
@@ -39,29 +39,33 @@ def compare(folder: Path, options: EnvOptions) -> Iterator[Check]:
 
 
 def compare_one(stem: Path, pack: Path, renderer: SimplerRenderer) -> Iterator[Check]:
-    """The first and the last picture of one recording, and the mask of the first."""
+    """Checks of the first and last image of one recording, and of the first mask."""
     recording = recordings.read(stem)
     setup = recording.setup
     renderer.prepare(setup)
     tolerance = DRAWERS if "drawer" in setup.configuration.task else TABLE
     mask = _read(Path(f"{stem}_mask.png"))[..., 0] > 0
     for moment, row in (("first", 0), ("last", -1)):
-        picture, ours = _drawn(recording, setup, pack, renderer, row)
-        error = np.abs(picture.astype(int) - _read(Path(f"{stem}_{moment}.png")))
-        theirs = mask if moment == "first" else ours  # of the last picture no mask was recorded
-        behind = error[~grown(ours | theirs, RIM)]
+        image, rendered = _render_state(recording, setup, pack, renderer, row)
+        error = np.abs(image.astype(int) - _read(Path(f"{stem}_{moment}.png")))
+        recorded = mask if moment == "first" else rendered  # no mask was recorded for the last image
+        behind = error[~grown(rendered | recorded, RIM)]
         judged = BACKGROUND if setup.rgb_overlay else None
         note = "" if judged else "no photograph: the pack's stage, reported only"
         yield Check(stem.name, f"{moment} picture, background (grey levels)", float(behind.max(initial=0)), judged, note)
-        yield Check(stem.name, f"{moment} picture, foreground (mean grey levels)", float(error[ours & theirs].mean()), tolerance)
+        yield Check(
+            stem.name, f"{moment} picture, foreground (mean grey levels)", float(error[rendered & recorded].mean()), tolerance
+        )
         if moment == "first":
-            yield Check(stem.name, "mask (share that differs)", float(1 - (ours & mask).sum() / (ours | mask).sum()), OVERLAP)
+            yield Check(
+                stem.name, "mask (share that differs)", float(1 - (rendered & mask).sum() / (rendered | mask).sum()), OVERLAP
+            )
 
 
-def _drawn(
+def _render_state(
     recording: recordings.Recording, setup: EpisodeSetup, pack: Path, renderer: SimplerRenderer, row: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Picture and foreground at one recorded state."""
+    """Image and foreground mask at one recorded state."""
     from ..sim.kinematics import as_pose
     from ..sim.robot import JOINTS
     from ..sim.scene import SimplerScene
@@ -80,7 +84,7 @@ def _drawn(
 
 
 def grown(mask: np.ndarray, pixels: int) -> np.ndarray:
-    """The mask and all within `pixels` of it, diagonals included."""
+    """The mask dilated by `pixels`, diagonals included."""
     height, width = mask.shape
     padded = np.pad(mask, pixels)
     shifts = range(2 * pixels + 1)
@@ -91,7 +95,7 @@ def _read(path: Path) -> np.ndarray:
     """[height, width, 3] uint8 RGB."""
     import cv2
 
-    picture = cv2.imread(str(path))
-    if picture is None:
-        raise SuiteError(f"{path} is not a picture, though a recording has it")
-    return picture[..., ::-1]
+    image = cv2.imread(str(path))
+    if image is None:
+        raise SuiteError(f"{path} is not a readable image of a recording. Layout: docs/simplerenv.md")
+    return image[..., ::-1]

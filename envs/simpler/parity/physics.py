@@ -1,7 +1,7 @@
-"""Our kinematics, plans, settling and motion held against recordings of upstream's engine.
+"""Kinematics, plans, settling and motion compared with recordings of upstream's engine.
 
-Replays start from the recorded joints and objects. What is judged, and why no closer: docs/evidence/simplerenv_parity.md. The
-recorded random drops of an orange, which rolls, and scenes with distractors, which fall on each other, are only reported.
+Replays start from the recorded joints and objects. Tolerances and their reasons: docs/evidence/simplerenv_parity.md. The recorded
+random drops of an orange, which rolls, and scenes with distractors, which fall on each other, are reported only.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from ..sim.settling import ObjectSettler, SettledObjects
 from ..sim.solver import CONTROL_SOLVER
 
 IK_JOINTS = 1.5e-4
-"""rad: the solvers stop within 1e-4 of the target, not at the same place in there."""
-FREE_STEPS, FREE_JOINTS, FREE_HAND = 10, 3e-4, 1.5e-4
-"""Control steps without contact that are judged; rad, m."""
+"""rad: the solvers stop within 1e-4 of the target, at different points."""
+FREE_STEPS, FREE_JOINTS, FREE_EFFECTOR = 10, 3e-4, 1.5e-4
+"""Compared control steps without contact; tolerances in rad and m."""
 GRIPPER = 1e-6
 """rad; recorded joints are in single precision."""
 DRAWER = 0.04
 """m, at equal step."""
-HANDLED = ("grasp", "near", "push")
-"""What the recorded policies are called that take or push an object."""
-UNALIKE = 1 / 3
-"""Share of such replays that may end otherwise: they hang on a grip's last millimetre."""
+CONTACT_POLICIES = ("grasp", "near", "push")
+"""Recorded policies that grasp or push an object."""
+MAX_UNEQUAL_ENDS = 1 / 3
+"""Share of such replays that may end differently: they depend on the last millimetre of a grasp."""
 SETTLED = {"blue_plastic_bottle": (3e-3, 1.5), "orange": (None, None)}
-"""Model -> m, degrees within which it comes to rest; None: reported only."""
+"""Model -> tolerances (m, degrees) of its resting pose; None: reported only."""
 SETTLED_ELSE = (5e-4, 0.8)
 
 
 def compare(folder: Path, pack: Path) -> Iterator[Check]:
-    """Everything a folder holds, over upstream's own pack.
+    """Checks of all recordings in a folder, with upstream's pack.
 
     Raises:
         SuiteError: a recording is not of this layout.
@@ -60,17 +60,21 @@ def compare(folder: Path, pack: Path) -> Iterator[Check]:
     for recording in recordings.read_all(folder):
         replay = RecordingReplay(recording, pack)
         yield from replay.checks()
-        if recording.facts.get("policy", "").split("_")[0] in HANDLED:
-            ends.append(replay.ends_alike)
+        if recording.facts.get("policy", "").split("_")[0] in CONTACT_POLICIES:
+            ends.append(replay.ends_equal)
     if ends:
-        unalike = (len(ends) - sum(ends)) / len(ends)
+        unequal = (len(ends) - sum(ends)) / len(ends)
         yield Check(
-            "grasp, carry and push replays", "share that ends otherwise", unalike, UNALIKE, f"{sum(ends)} of {len(ends)} alike"
+            "grasp, carry and push replays",
+            "share that ends differently",
+            unequal,
+            MAX_UNEQUAL_ENDS,
+            f"{sum(ends)} of {len(ends)} equal",
         )
 
 
 def compare_controllers(path: Path, pack: Path) -> Iterator[Check]:
-    """Recorded inverse kinematics and plans."""
+    """Checks of recorded inverse kinematics and plans."""
     with np.load(path, allow_pickle=False) as cases:
         recorded = {name: cases[name] for name in cases.files}
     scene = SimplerScene(pack, configurations()[0], CONTROL_SOLVER)
@@ -80,10 +84,10 @@ def compare_controllers(path: Path, pack: Path) -> Iterator[Check]:
         *(recorded[f"ik_{name}"] for name in ("qpos", "target", "success", "result")), strict=True
     ):
         robot.place(RobotInit((0.0, 0.0)), start)
-        found, ours = robot.solve(as_pose(target))
-        wrong += ours != bool(success)
-        error = max(error, max_abs_difference(found[ARM], result[ARM])) if success else error
-    yield Check(path.stem, "inverse kinematics: other verdicts", float(wrong), 0.0, f"{len(recorded['ik_qpos'])} cases")
+        solution, solved = robot.solve(as_pose(target))
+        wrong += solved != bool(success)
+        error = max(error, max_abs_difference(solution[ARM], result[ARM])) if success else error
+    yield Check(path.stem, "inverse kinematics: different outcomes", float(wrong), 0.0, f"{len(recorded['ik_qpos'])} cases")
     yield Check(path.stem, "inverse kinematics: joints (rad)", error, IK_JOINTS)
     planner = MotionPlanner(9, velocity=1.5, acceleration=2.0, jerk=50.0)
     plans = [
@@ -99,7 +103,7 @@ def compare_controllers(path: Path, pack: Path) -> Iterator[Check]:
 
 
 def compare_settling(path: Path, pack: Path) -> Iterator[Check]:
-    """Recorded resting places of dropped objects."""
+    """Checks of recorded resting poses of dropped objects."""
     settler = ObjectSettler(pack)
     worst: dict[str, np.ndarray] = {}
     for case in json.loads(path.read_text(encoding="utf-8")):
@@ -123,13 +127,15 @@ def _dropped(case: Mapping[str, Any]) -> EpisodeSetup:
             if (c.task, c.env_id, c.subtask) == (case["task"], case["env_id"], case.get("orientation", ""))
         )
     except StopIteration:
-        raise SuiteError(f"settled_poses.json names {case['env_id']}, which the grid does not have") from None
+        raise SuiteError(
+            f"{case['env_id']} of settled_poses.json not found in the grid. Layout: docs/simplerenv_parity.md"
+        ) from None
     xy = case.get("init_xy")
     return EpisodeSetup(base, base.robot_init[0], xy and (xy[0], xy[1]), case.get("episode_id"))
 
 
 class RecordingReplay:
-    """One recording played again: the recorded actions from the recorded start."""
+    """Replay of one recording: its actions from its start."""
 
     def __init__(self, recording: Recording, pack: Path) -> None:
         self.recording, self.arrays = recording, recording.arrays
@@ -137,7 +143,7 @@ class RecordingReplay:
         self._qpos = np.asarray(self.arrays["qpos"], np.float64)[:, order]
         physics = PhysicsScene(pack, recording.setup, self._start(), self._qpos[0])
         rows = [self._step(physics, action) for action in np.asarray(self.arrays["actions"], np.float64)]
-        self.qpos, self.hand, self.drawers, self.free, self.ik, self.done = map(np.array, zip(*rows, strict=True))
+        self.qpos, self.effector, self.drawers, self.free, self.ik, self.done = map(np.array, zip(*rows, strict=True))
 
     def _start(self) -> SettledObjects:
         shape = (len(self.recording.facts["object_names"]), 7)
@@ -159,7 +165,7 @@ class RecordingReplay:
         )
 
     def _gripper(self) -> float:
-        """Largest difference of the fingers' targets, when our rule is given the recorded joints."""
+        """Largest difference of the finger targets, from the recorded joints."""
         order = [self.recording.facts["robot_joint_names"].index(JOINTS[index]) for index in FINGERS]
         at, moving = (np.asarray(self.arrays[name], np.float64)[:, order] for name in ("qpos", "qvel"))
         gripper, targets = GripperController(at[0]), []
@@ -169,35 +175,35 @@ class RecordingReplay:
         return max_abs_difference(targets, self.arrays["gripper_target_qpos"])
 
     @property
-    def ends_alike(self) -> bool:
-        """Whether the last step succeeds or fails as it did."""
+    def ends_equal(self) -> bool:
+        """Whether the last step succeeds or fails as recorded."""
         return bool(self.done[-1]) == bool(self.arrays["terminated"][-1])
 
     def checks(self) -> Iterator[Check]:
-        """What is judged of this recording."""
+        """Checks of this recording."""
         name, facts = self.recording.name, self.recording.facts
         crowded = len(objects(self.recording.setup).placements) > 3
         other = float((self.ik != self.arrays["ik_success"]).sum())
-        yield Check(name, "inverse kinematics along the replay: other verdicts", other, None if crowded else 0.0)
+        yield Check(name, "inverse kinematics along the replay: different outcomes", other, None if crowded else 0.0)
         yield Check(name, "gripper rule on the recorded joints (rad)", self._gripper(), GRIPPER)
         free = min(FREE_STEPS, int(np.argmin([*self.free, False])) - 1)
         if free > 0:
-            theirs = self._qpos[1 : free + 1][:, ARM], self.arrays["tcp_pose_base"][1 : free + 1, :3]
+            recorded = self._qpos[1 : free + 1][:, ARM], self.arrays["tcp_pose_base"][1 : free + 1, :3]
             yield Check(
                 name,
                 "free motion: joints (rad)",
-                max_abs_difference(self.qpos[:free][:, ARM], theirs[0]),
+                max_abs_difference(self.qpos[:free][:, ARM], recorded[0]),
                 FREE_JOINTS,
                 f"{free} steps",
             )
-            apart = np.linalg.norm(self.hand[:free] - theirs[1], axis=1)
-            yield Check(name, "free motion: hand (m)", float(apart.max()), FREE_HAND, f"{free} steps")
+            apart = np.linalg.norm(self.effector[:free] - recorded[1], axis=1)
+            yield Check(name, "free motion: end effector (m)", float(apart.max()), FREE_EFFECTOR, f"{free} steps")
         if facts["cabinet_joint_names"]:
             yield Check(
                 name, "drawers at equal step (m)", max_abs_difference(self.drawers, self.arrays["cabinet_qpos"][1:]), DRAWER
             )
         judged = 0.0 if facts["cabinet_joint_names"] else None
-        yield Check(name, "final success: differs", float(not self.ends_alike), judged)
+        yield Check(name, "final success: differs", float(not self.ends_equal), judged)
 
 
 def _touched(scene: SimplerScene) -> bool:

@@ -1,7 +1,7 @@
-"""Holds the success rules against recordings: every flag of every recorded step, from the recorded poses alone.
+"""Success rules compared with recordings: every flag of every recorded step, from the recorded poses alone.
 
-Contacts are not recorded. Of pick coke can, the recorded grasp and lift flags therefore stand in for them, and what is
-checked is what the rule makes of them: counters, latches, heights, success.
+Contacts are not recorded. In pick coke can the recorded grasp and lift flags replace them, and the checks cover what the
+rule derives from them: counters, latches, heights, success.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def snapshot(recording: Recording, row: int, centres: Mapping[str, np.ndarray]) 
 
 
 def _contacts(recording: Recording, step: int) -> list[Contact]:
-    """Contacts that make the recorded flags true: both fingers where grasped, the table where not lifted."""
+    """Contacts that produce the recorded flags: both fingers if grasped, the table unless lifted."""
     fingers = ("link_finger_left", "link_finger_right") if recording.arrays["info_is_grasped"][step] else ()
     table = () if recording.arrays["info_lifted_object"][step] else ("arena",)
     return [Contact(name, PickRule.name, TOUCH) for name in (*fingers, *table)]

@@ -47,7 +47,7 @@ class PhysicsScene:
         self.rule: SuccessRule = make_rule(setup, self.scene.snapshot())
 
     def step(self, action: np.ndarray) -> bool:
-        """Execute one control step; whether the task succeeds after it. Raises SimulationError for numbers that are not finite."""
+        """Execute one control step; whether the task succeeds after it. Raises SimulationError if a number is not finite."""
         if not np.isfinite(action).all():
             raise SimulationError(f"the action has a number that is not finite: {action}")
         self.drive = self._controller.plan(action)

@@ -39,7 +39,7 @@ class SimplerRenderer:
         self._loaded: _RenderScene | None = None
 
     def prepare(self, setup: EpisodeSetup) -> str:
-        """Load the visuals of an episode unless they are loaded; the method: RASTER, TRACED or INSTEAD (no ray-tracing device)."""
+        """Load the visuals of an episode unless loaded; the method: RASTER, TRACED or INSTEAD (no ray-tracing device)."""
         configuration, models = setup.configuration, tuple(placement.model for placement in objects(setup).placements)
         if self._loaded is None or self._loaded.key != _key(configuration, models):
             self._loaded = None  # free it first

@@ -183,6 +183,6 @@ class Robot:
 
     @property
     def finger_speed_scale(self) -> float:
-        """Factor of velocity targets, so that they act through upstream's damping alone and not through the part that LAG adds."""
+        """Factor of velocity targets, so that they act through upstream's damping alone, not through the part added by LAG."""
         finger = FINGERS[0]
         return DAMPING[finger] / (DAMPING[finger] + LAG * STIFFNESS[finger])

@@ -51,7 +51,7 @@ class SimplerScene:
         return self.robot
 
     def add_object(self, model: str, *, task_object: bool) -> Any:
-        """The rigid body of a new movable object; `about`: whether the task is about it (a distractor otherwise)."""
+        """Add a movable object; its rigid body. `task_object`: False for a distractor."""
         density = DENSITY_ON_TABLE.get(model) if self.configuration.task == "move_near" else None
         entity = build_object(self.scene, self.pack, model, density=density, damped=task_object)
         self.objects[model] = entity.find_component_by_type(physx.PhysxRigidDynamicComponent)

@@ -46,12 +46,12 @@ def gl() -> str:
 
 
 @pytest.fixture(scope="session")
-def world(pack: str, gl: str, cache: Path):
+def env(pack: str, gl: str, cache: Path):
     from nora_bench.envs.libero.sim.env import LiberoEnv
 
-    world = LiberoEnv(EnvOptions(assets=pack, gl=gl, cache=str(cache)))
-    yield world
-    world.close()
+    env = LiberoEnv(EnvOptions(assets=pack, gl=gl, cache=str(cache)))
+    yield env
+    env.close()
 
 
 @pytest.fixture(scope="session")

@@ -40,19 +40,19 @@ def test_all_files_arrive_and_are_checked(hub, home):
     assert damaged_files(home) == []
 
 
-def test_the_manifest_names_the_commit(hub, home):
+def test_manifest_names_the_commit(hub, home):
     get(hub, home)
     assert COMMIT in json.loads((home / "manifest.json").read_text())["source"]
 
 
-def test_a_complete_pack_is_not_asked_for_again(hub, home):
+def test_complete_pack_is_not_downloaded_again(hub, home):
     get(hub, home)
     hub.sent.clear()
     get(hub, home)
     assert hub.sent == []
 
 
-def test_an_interrupted_download_is_no_pack_and_goes_on_where_it_stopped(hub, home):
+def test_interrupted_download_is_no_pack_and_resumes(hub, home):
     hub.refused = {MESH}
     with pytest.raises(SuiteError, match="what arrived is kept"):
         get(hub, home)
@@ -69,7 +69,7 @@ def test_an_interrupted_download_is_no_pack_and_goes_on_where_it_stopped(hub, ho
 
 
 @pytest.mark.parametrize("name", [MESH, XML_FILES[0]], ids=["large file", "small file"])
-def test_a_file_with_another_digest_is_fetched_again_and_then_refused(hub, home, name):
+def test_file_with_wrong_digest_is_downloaded_twice_and_then_rejected(hub, home, name):
     hub.harmed = {name}
     with pytest.raises(SuiteError, match=f"1 files arrived damaged, the first is {name}"):
         get(hub, home)
@@ -80,26 +80,26 @@ def test_a_file_with_another_digest_is_fetched_again_and_then_refused(hub, home,
     assert damaged_files(home) == []
 
 
-def test_a_hub_without_the_files_that_libero_loads_is_refused(hub, home):
+def test_hub_without_required_files_is_rejected(hub, home):
     del hub.files[XML_FILES[0]]
     with pytest.raises(SuiteError, match=f"lacks 1 files that LIBERO loads, the first is {XML_FILES[0]}"):
         get(hub, home)
 
 
 @pytest.mark.parametrize("name", ["../outside", "/outside"])
-def test_a_file_outside_the_pack_is_refused(hub, home, name):
+def test_file_outside_the_pack_is_rejected(hub, home, name):
     hub.files[name] = b"x"
     with pytest.raises(SuiteError, match="outside"):
         get(hub, home)
     assert not (home.parent / "outside").exists()
 
 
-def test_without_a_hub_the_message_says_what_else_to_do(home):
+def test_unreachable_hub_error_names_the_alternatives(home):
     with pytest.raises(SuiteError, match=r"does not answer .* --assets standin"):
         fetch(home, endpoint="http://127.0.0.1:9", say=lambda line: None)
 
 
-def test_a_damaged_pack_is_replaced(hub, home):
+def test_damaged_pack_is_replaced(hub, home):
     (get(hub, home) / MESH).write_bytes(b"cut")
     assert absent_files(home) == [MESH]
     get(hub, home)

@@ -6,5 +6,5 @@ from nora_bench.envs.checks import check_suite
 pytestmark = [pytest.mark.libero, pytest.mark.slow]
 
 
-def test_libero_keeps_the_contract_of_suites(pack, gl, cache):
+def test_libero_fulfils_the_contract(pack, gl, cache):
     check_suite(suites.get("libero_goal"), EnvOptions(assets=pack, gl=gl, cache=str(cache)))

@@ -27,13 +27,13 @@ def states_file(path: Path, content: object) -> Path:
     return archive(path, pickle.dumps(content))
 
 
-def test_an_array_comes_back_as_it_was_stored(tmp_path):
+def test_stored_array_is_read_unchanged(tmp_path):
     states = np.random.default_rng(0).normal(size=(50, 79))
     path = states_file(tmp_path / "a.pruned_init", states)
     assert np.array_equal(load_init_states(path, 79), states)
 
 
-def test_a_file_that_wants_to_run_code_is_refused_and_not_run(tmp_path, monkeypatch):
+def test_pickle_with_code_is_rejected_and_not_executed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SuiteError, match="no array needs"):
         load_init_states(states_file(tmp_path / "bomb.pruned_init", Bomb()), 79)
@@ -49,18 +49,18 @@ def test_a_file_that_wants_to_run_code_is_refused_and_not_run(tmp_path, monkeypa
         ([1, 2, 3], "no array needs"),
     ],
 )
-def test_other_contents_are_named(tmp_path, content, complaint):
+def test_other_content_is_rejected(tmp_path, content, complaint):
     with pytest.raises(SuiteError, match=complaint):
         load_init_states(states_file(tmp_path / "odd.pruned_init", content), 79)
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x80\x04.", b"not a pickle", pickle.dumps(np.zeros((50, 79)))[:-40]])
-def test_broken_pickles_are_errors_of_the_file(tmp_path, payload):
+def test_broken_pickle_is_rejected(tmp_path, payload):
     with pytest.raises(SuiteError, match=r"cannot be read|hold"):
         load_init_states(archive(tmp_path / "torn.pruned_init", payload), 79)
 
 
-def test_a_file_that_is_no_archive_is_named(tmp_path):
+def test_file_without_archive_is_rejected(tmp_path):
     (tmp_path / "x.pruned_init").write_bytes(io.BytesIO(b"plain").getvalue())
     with pytest.raises(SuiteError, match=r"x\.pruned_init"):
         load_init_states(tmp_path / "x.pruned_init", 79)

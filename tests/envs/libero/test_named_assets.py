@@ -16,29 +16,29 @@ def named(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("wanted", ["auto", "official"])
-def test_a_named_folder_that_lacks_files_is_an_error(named, wanted):
+def test_incomplete_folder_from_the_variable_is_rejected(named, wanted):
     with pytest.raises(SuiteError, match=f"{VARIABLE}=.*{named} lacks .* files"):
         resolve(wanted, "libero_goal")
 
 
 @pytest.mark.parametrize("wanted", ["auto", "official"])
-def test_a_named_folder_that_is_not_there_is_an_error(named, monkeypatch, wanted):
+def test_missing_folder_from_the_variable_is_rejected(named, monkeypatch, wanted):
     monkeypatch.setenv(VARIABLE, "/not/there")
-    with pytest.raises(SuiteError, match=f"{VARIABLE}=/not/there: asset folder /not/there does not exist"):
+    with pytest.raises(SuiteError, match=f"{VARIABLE}=/not/there: asset folder not found: /not/there"):
         resolve(wanted, "libero_goal")
 
 
-def test_a_folder_on_the_command_line_is_looked_at_alike(named):
+def test_incomplete_folder_from_the_option_is_rejected(named):
     with pytest.raises(SuiteError, match=r"lacks .* files.*--assets"):
         resolve(str(named), "libero_goal")
 
 
-def test_a_whole_named_folder_is_the_official_pack(named, monkeypatch):
+def test_complete_folder_from_the_variable_is_the_official_pack(named, monkeypatch):
     monkeypatch.setattr(packs, "missing_files", lambda folder: [])
     assert resolve("auto", "libero_goal").name == resolve("official", "libero_goal").name == "official"
 
 
-def test_the_doctor_says_so_too(named):
+def test_doctor_reports_an_incomplete_folder(named):
     from nora_bench.harness.diagnostics import assets, checks
 
     result = assets.assets("libero")

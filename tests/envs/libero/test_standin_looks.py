@@ -37,13 +37,13 @@ def drawn_points(model, data):
 
 @pytest.mark.libero
 @pytest.mark.parametrize("name", OFFICIAL)
-def test_the_outline_is_the_official_one_to_four_millimetres(name, tmp_path):
+def test_outline_is_the_official_one_to_four_millimetres(name, tmp_path):
     points = np.concatenate(list(drawn_points(*compiled(name, tmp_path))))
     assert np.abs([points.min(0), points.max(0)] - np.array(OFFICIAL[name]["bbox"])).max() < 0.004
 
 
 @pytest.mark.parametrize(("name", "part"), COLOURED, ids=[f"{name}-{part}" for name, part in COLOURED])
-def test_the_mean_colour_is_near_the_official_one(name, part):
+def test_mean_colour_is_near_the_official_one(name, part):
     look = LOOKS[name]()
     assert np.abs(mean_colour(look, look.parts[part]) - OFFICIAL[name]["rgb"][part]).max() < 35
 

@@ -24,35 +24,35 @@ def made(tmp_path_factory):
     return folder
 
 
-def test_the_pack_holds_what_the_tasks_load_and_nothing_else(made):
+def test_pack_contains_exactly_the_files_that_tasks_load(made):
     assert missing_files(made) == []
     assert {path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()} == needed(made)
 
 
-def test_there_are_numbers_and_a_look_for_every_class_and_scene():
+def test_every_class_and_scene_has_physics_and_appearance():
     assert {model["file"] for model in physics()["models"].values()} == set(XML_FILES)
     assert pack.LOOKS.keys() == physics()["models"].keys()
 
 
-def test_the_pack_is_the_same_bytes_on_every_machine(made):
+def test_pack_is_the_same_bytes_on_every_machine(made):
     assert fingerprint(made) == CONTENT
 
 
-def test_another_process_makes_the_same_bytes(made, tmp_path):
+def test_another_process_generates_the_same_bytes(made, tmp_path):
     made_by = "from pathlib import Path; from nora_bench.envs.libero.assets.standin.pack import generate"
     code = f"{made_by}; generate(Path({str(tmp_path)!r}))"
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONHASHSEED": "7"}, cwd=tmp_path)
     assert fingerprint(tmp_path) == fingerprint(made)
 
 
-def test_numbers_are_written_as_the_source_spells_them():
+def test_numbers_keep_the_spelling_of_their_source():
     files = model_files("butter", pack.LOOKS["butter"]())
     geoms = ET.fromstring(files["stable_hope_objects/butter/butter.xml"]).iter("geom")
     box = next(geom for geom in geoms if geom.get("group") == "0")
     assert ["box", "hard", box.get("pos"), box.get("quat"), box.get("size")] in physics()["models"]["butter"]["body"][2]
 
 
-def test_a_look_for_every_drawn_part_is_asked_for():
+def test_visual_part_without_appearance_is_rejected():
     with pytest.raises(KeyError, match="label"):
         look = pack.LOOKS["wine_bottle"]()
         model_files("wine_bottle", type(look)({name: part for name, part in look.parts.items() if name != "label"}))
@@ -76,23 +76,23 @@ def tiny(monkeypatch):
     return runs
 
 
-def test_a_pack_is_made_once(tmp_path, tiny):
+def test_pack_is_generated_once(tmp_path, tiny):
     assert STANDIN.ensure(tmp_path) == STANDIN.ensure(tmp_path) == STANDIN.folder(tmp_path)
     assert len(tiny) == 1
 
 
-def test_the_folder_names_the_version_and_the_generator(tmp_path):
+def test_folder_names_the_version_and_the_generator(tmp_path):
     assert STANDIN.folder(tmp_path).parent.name == f"standin-v{STANDIN.version}-{STANDIN.fingerprint()}"
 
 
 @pytest.mark.parametrize("harm", [lambda path: path.unlink(), lambda path: path.write_text("longer")], ids=["gone", "cut"])
-def test_a_pack_that_lost_a_file_is_made_anew(tmp_path, tiny, harm):
+def test_pack_with_a_missing_file_is_generated_again(tmp_path, tiny, harm):
     harm(STANDIN.ensure(tmp_path) / "b")
     assert (STANDIN.ensure(tmp_path) / "b").read_text() == "b"
     assert len(tiny) == 2
 
 
-def test_what_was_interrupted_is_not_taken_for_a_pack(tmp_path, tiny, monkeypatch):
+def test_interrupted_generation_leaves_no_pack(tmp_path, tiny, monkeypatch):
     def stopped(folder):
         folder.mkdir(parents=True)
         (folder / "a").write_text("a")
@@ -107,7 +107,7 @@ def test_what_was_interrupted_is_not_taken_for_a_pack(tmp_path, tiny, monkeypatc
     assert sorted(path.name for path in tmp_path.iterdir()) == [".standin.lock", STANDIN.folder(tmp_path).parent.name]
 
 
-def test_processes_that_start_at_once_share_one_pack(tmp_path):
+def test_concurrent_processes_share_one_pack(tmp_path):
     count = tmp_path / "runs"
     code = f"""
 import time
@@ -128,7 +128,7 @@ assert (STANDIN.ensure(Path({str(tmp_path / "cache")!r})) / "a").read_text() == 
     assert count.read_text() == "x"
 
 
-def test_the_fingerprint_covers_code_and_numbers(tmp_path):
+def test_fingerprint_covers_code_and_numbers(tmp_path):
     for source in ("pack.py", "physics.json"):
         (tmp_path / source).write_text("1")
     moved = replace(STANDIN, code=tmp_path)

@@ -87,7 +87,7 @@ def play(scene, suite, task, steps=STEPS):
 
 
 @pytest.mark.parametrize(("suite", "task"), TASKS)
-def test_the_same_actions_give_the_same_states_on_both_packs(build, packs, suite, task):
+def test_same_actions_give_the_same_states_on_both_packs(build, packs, suite, task):
     ours, theirs = (build(pack, suite, task) for pack in reversed(packs))
     states = play(ours, suite, task)
     assert states.tobytes() == play(theirs, suite, task).tobytes()
@@ -95,7 +95,7 @@ def test_the_same_actions_give_the_same_states_on_both_packs(build, packs, suite
     assert differences(ours, theirs) == []
 
 
-def test_a_digit_changed_anywhere_is_noticed(build, packs, tmp_path):
+def test_changed_digit_is_detected(build, packs, tmp_path):
     changed = tmp_path / "assets"
     shutil.copytree(packs[1], changed)
     xml = changed / "stable_hope_objects" / "butter" / "butter.xml"

@@ -24,18 +24,18 @@ def counted(task, setting):
 
 
 @pytest.mark.parametrize(("task", "setting"), COUNTS)
-def test_a_table_cell_is_made_of_upstreams_number_of_configurations_and_episodes(task, setting):
+def test_table_cell_has_upstreams_number_of_configurations_and_episodes(task, setting):
     found = counted(task, setting)
     assert (len(found), sum(c.n_episodes for c in found)) == COUNTS[task, setting]
 
 
-def test_the_camera_looks_are_in_the_grid_and_in_no_average():
+def test_camera_variants_are_in_the_grid_but_not_in_averages():
     left_out = [c for c in grid.configurations() if not c.counted]
     assert Counter((c.task, c.axis) for c in left_out) == {("pick_coke_can", "camera"): 6, ("move_near", "camera"): 2}
     assert sum(c.n_episodes for c in left_out) == 150 + 120
 
 
-def test_every_configuration_has_a_name_of_its_own():
+def test_configuration_names_are_unique():
     assert len({c.id for c in grid.configurations()}) == len(grid.configurations()) == 136
 
 
@@ -56,16 +56,16 @@ def test_each_robot_pose_at_the_drawers_has_its_own_photograph():
     assert grid.find("open_drawer", "variant_aggregation", "base/bottom").episode(8).rgb_overlay is None
 
 
-def test_the_yaw_turns_the_base_on_top_of_its_half_turn():
+def test_yaw_turns_the_base_on_top_of_its_half_turn():
     robot = grid.find("move_near", "visual_matching", "urdf_base").episode(0).robot
     assert robot.init_rot_quat_wxyz == pytest.approx((0.044984814, 0, 0, 0.9989876708))
 
 
-def test_ray_tracing_is_asked_for_at_the_drawers_alone():
+def test_only_drawer_configurations_use_ray_tracing():
     assert {c.task for c in grid.configurations() if not c.ray_traced} == {"pick_coke_can", "move_near"}
 
 
-def test_an_episode_beyond_the_grid_is_refused():
+def test_episode_outside_the_grid_is_rejected():
     with pytest.raises(IndexError, match="episodes 0 to 24, not 25"):
         grid.find("pick_coke_can", "visual_matching", "urdf_base/standing").episode(25)
 
@@ -74,11 +74,11 @@ def test_an_episode_beyond_the_grid_is_refused():
     ("episode", "says"),
     [(0, "move blue plastic bottle near pepsi can"), (13, "move 7up can near sponge"), (59, "move redbull can near pepsi can")],
 )
-def test_move_near_is_told_by_source_and_target(episode, says):
+def test_move_near_instruction_names_source_and_target(episode, says):
     assert placements.instruction(grid.find("move_near", "visual_matching", "urdf_base").episode(episode)) == says
 
 
-def test_baked_models_are_spoken_of_like_others():
+def test_instruction_omits_baked_from_model_names():
     assert placements.as_words("baked_opened_redbull_can_v2") == "redbull can"
 
 
@@ -93,14 +93,14 @@ def test_visual_matching_moves_baked_models():
     assert [p.model for p in found.placements] == ["blue_plastic_bottle", "baked_opened_pepsi_can", "orange"]
 
 
-def test_distractors_fall_where_upstreams_generator_puts_them():
+def test_distractors_are_placed_by_upstreams_generator():
     found = placements.objects(grid.find("pick_coke_can", "variant_aggregation", "distractor_less/standing").episode(0))
     assert [p.model for p in found.placements[1:]] == ["opened_pepsi_can", "apple", "sponge", "orange"]
     assert found.placements[1].xy == pytest.approx((-0.1, 0.172238347))
     assert found.placements[2].xy == pytest.approx((-0.212256902, 0.248946844))
 
 
-def test_distractors_lie_as_the_can_does():
+def test_distractors_have_the_orientation_of_the_can():
     found = placements.objects(grid.find("pick_coke_can", "variant_aggregation", "distractor_more/vertical").episode(7))
     assert {p.quat for p in found.placements} == {placements.CAN_ORIENTATIONS["vertical"]}
     assert len(found.placements) == 7

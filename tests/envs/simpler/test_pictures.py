@@ -1,4 +1,4 @@
-"""What a policy sees of SimplerEnv: recorded pictures, purity, and worlds that need no driver at all."""
+"""SimplerEnv's images: equal to recorded ones, a function of the episode, and not needed for physics."""
 
 import os
 import subprocess
@@ -30,16 +30,16 @@ DRAWER = EpisodeSpec("simpler-vm", 2, 0, 0, "simpler/nora-1.5", "urdf_base/top")
 
 
 @pytest.fixture(scope="module")
-def world(simpler_standin, driver, tmp_path_factory):
+def env(simpler_standin, driver, tmp_path_factory):
     return SapienEnv(EnvOptions(str(simpler_standin), driver, str(tmp_path_factory.mktemp("cache"))))
 
 
-def first_picture(world, spec):
-    world.reset(spec, get_protocol("simpler/nora-1.5"), LOOK)
-    return world.observation().images["primary"]
+def first_image(env, spec):
+    env.reset(spec, get_protocol("simpler/nora-1.5"), LOOK)
+    return env.observation().images["primary"]
 
 
-# --- against the recorded pictures --------------------------------------------------------------------------------
+# --- against the recorded images --------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +64,14 @@ NAMES = (
 
 @pytest.mark.official
 @pytest.mark.parametrize("name", NAMES)
-def test_pictures_are_the_recorded_ones(simpler_golden, simpler_official, renderer, name):
+def test_images_match_the_recorded_ones(simpler_golden, simpler_official, renderer, name):
     checks = list(compare_one(simpler_golden / name, simpler_official, renderer))
     assert len(checks) == 5
     assert [check for check in checks if not check.passed] == []
 
 
 @pytest.mark.official
-def test_a_wrong_light_is_noticed(simpler_golden, simpler_official, driver, monkeypatch):
+def test_wrong_light_is_detected(simpler_golden, simpler_official, driver, monkeypatch):
     from nora_bench.envs.simpler.sim import appearance
 
     monkeypatch.setattr(appearance, "TABLE", appearance.TABLE_BRIGHTER)
@@ -83,14 +83,14 @@ def test_a_wrong_light_is_noticed(simpler_golden, simpler_official, driver, monk
 # --- on stand-ins -------------------------------------------------------------------------------------------------
 
 
-def test_a_picture_is_a_function_of_its_episode(world):
-    before = first_picture(world, STANDING)
-    first_picture(world, NEAR)
-    assert np.array_equal(first_picture(world, STANDING), before)
+def test_image_is_a_function_of_its_episode(env):
+    before = first_image(env, STANDING)
+    first_image(env, NEAR)
+    assert np.array_equal(first_image(env, STANDING), before)
 
 
-def test_the_photograph_shows_around_what_was_rendered(world, simpler_standin):
-    picture = first_picture(world, STANDING)
+def test_photograph_surrounds_the_rendered_bodies(env, simpler_standin):
+    picture = first_image(env, STANDING)
     behind = to_bytes(photograph(simpler_standin, "google_coke_can_real_eval_1.png", (640, 512)))
     same = (picture == behind).all(-1)
     assert 0.85 < same.mean() < 0.99
@@ -98,34 +98,34 @@ def test_the_photograph_shows_around_what_was_rendered(world, simpler_standin):
     assert ((can[:, 0] > 2 * can[:, 1]) & (can[:, 0] > 80)).sum() > 400
 
 
-def test_without_a_photograph_the_room_is_rendered(world):
-    assert first_picture(world, NEAR).min(-1).mean() > 60
+def test_room_is_rendered_without_a_photograph(env):
+    assert first_image(env, NEAR).min(-1).mean() > 60
 
 
-def test_ray_tracing_that_was_asked_for_and_not_had_is_said(world, driver):
+def test_missing_ray_tracing_is_recorded(env, driver):
     if driver.startswith("vulkan-rt"):
         pytest.skip("this device traces rays")
-    ways = {spec.variant: world.reset(spec, get_protocol("simpler/nora-1.5"), LOOK).renderer for spec in (STANDING, DRAWER)}
+    ways = {spec.variant: env.reset(spec, get_protocol("simpler/nora-1.5"), LOOK).renderer for spec in (STANDING, DRAWER)}
     assert ways == {STANDING.variant: RASTER, DRAWER.variant: INSTEAD}
 
 
-def test_pictures_are_made_only_when_asked_for(world):
-    world.reset(STANDING, get_protocol("simpler/nora-1.5"), LOOK)
-    spent, seen = world.render_seconds(), world.observation()
-    world.step(np.zeros(7), observe=False)
-    assert world.render_seconds() == spent
-    assert world.observation() is seen
+def test_images_are_rendered_only_on_request(env):
+    env.reset(STANDING, get_protocol("simpler/nora-1.5"), LOOK)
+    spent, seen = env.render_seconds(), env.observation()
+    env.step(np.zeros(7), observe=False)
+    assert env.render_seconds() == spent
+    assert env.observation() is seen
 
 
-def test_there_is_no_wrist_camera(world):
-    with pytest.raises(SuiteError, match="no camera 'wrist'"):
-        world.reset(STANDING, get_protocol("simpler/nora-1.5"), ObservationSpec(cameras=("wrist",)))
+def test_wrist_camera_is_rejected(env):
+    with pytest.raises(SuiteError, match="camera 'wrist' not found"):
+        env.reset(STANDING, get_protocol("simpler/nora-1.5"), ObservationSpec(cameras=("wrist",)))
 
 
 BLIND = """
 import sys
 import numpy as np
-from nora_bench.envs.base import EpisodeSpec, Needs, EnvOptions
+from nora_bench.envs.base import EpisodeSpec, EnvOptions, ObservationSpec
 from nora_bench.envs.protocols import get
 from nora_bench.envs.simpler.sim.env import SapienEnv
 world = SapienEnv(EnvOptions(sys.argv[1], "none", sys.argv[2]))
@@ -136,7 +136,7 @@ print(len(world.state()))
 """
 
 
-def test_a_world_that_draws_nothing_needs_no_driver(simpler_standin, tmp_path):
+def test_environment_without_rendering_needs_no_driver(simpler_standin, tmp_path):
     env = {**os.environ, "VK_DRIVER_FILES": "/nowhere.json", "VK_ICD_FILENAMES": "/nowhere.json"}
     command = [sys.executable, "-c", BLIND, str(simpler_standin), str(tmp_path)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, cwd=tmp_path)
@@ -153,22 +153,22 @@ def test_every_configuration_has_at_most_three_lights_and_one_shadow():
         assert [light.shadow for light in lights] == sorted((light.shadow for light in lights), reverse=True)
 
 
-def test_table_looks_differ_in_their_light():
+def test_table_variants_differ_in_their_light():
     found = {lighting(c) for c in configurations() if c.task == "pick_coke_can"}
     assert TABLE in found
     assert len(found) == 3
 
 
-def test_colours_are_cut_off_not_rounded():
+def test_colours_are_truncated_not_rounded():
     assert to_bytes(np.array([-0.1, 0.0, 0.999 / 255, 1.999 / 255, 1.2])).tolist() == [0, 0, 0, 1, 255]
 
 
-def test_the_edge_of_what_is_composed_is_hard():
+def test_composition_has_hard_edges():
     colour, behind = np.full((1, 2, 3), 0.5), np.zeros((1, 2, 3))
     assert composed(colour, np.array([[True, False]]), behind)[..., 0].tolist() == [[0.5, 0.0]]
 
 
-def test_a_photograph_is_enlarged_by_interpolation(tmp_path):
+def test_photograph_is_enlarged_by_interpolation(tmp_path):
     folder = tmp_path / "ManiSkill2_real2sim/data/real_inpainting"
     folder.mkdir(parents=True)
     cv2.imwrite(str(folder / "two.png"), np.array([[[0, 0, 0], [0, 0, 255]]], np.uint8))
@@ -176,16 +176,16 @@ def test_a_photograph_is_enlarged_by_interpolation(tmp_path):
     assert seen[0, :, 0].tolist() == [0.0, 0.25, 0.75, 1.0]
 
 
-def test_a_missing_photograph_is_named(tmp_path):
-    with pytest.raises(SuiteError, match=r"gone\.png is not a picture.*nora-bench assets verify"):
+def test_missing_photograph_error_names_the_file(tmp_path):
+    with pytest.raises(SuiteError, match=r"gone\.png is not a readable image.*nora-bench assets verify"):
         photograph(Path(tmp_path), "gone.png", (4, 4))
 
 
-def test_a_mask_grows_in_all_directions():
+def test_mask_grows_in_all_directions():
     mask = np.zeros((7, 9), bool)
     mask[3, 4] = True
     assert grown(mask, 2).sum() == 25
 
 
-def test_every_recording_is_looked_at(simpler_golden):
+def test_every_listed_recording_is_found(simpler_golden):
     assert {*NAMES} <= {stem.name for stem in recordings.stems(simpler_golden)}

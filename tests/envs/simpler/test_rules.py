@@ -42,7 +42,7 @@ def test_every_flag_of_every_recorded_step_is_reproduced(simpler_golden):
     assert [check for check in checks if check.tolerance is None or not check.passed] == []
 
 
-def test_another_threshold_would_not_pass_on_the_recordings(simpler_golden, monkeypatch):
+def test_other_thresholds_fail_on_the_recordings(simpler_golden, monkeypatch):
     monkeypatch.setattr(rules, "OPEN", 0.1)
     monkeypatch.setattr(MoveNearRule, "NEAR", 0.2)
     monkeypatch.setattr(rules, "SIGNIFICANT_STEPS", 50)
@@ -50,35 +50,35 @@ def test_another_threshold_would_not_pass_on_the_recordings(simpler_golden, monk
     assert failed == {"move_near", "open_drawer", "pick_coke_can"}
 
 
-def test_move_near_without_centres_of_mass_is_reported_and_not_judged(simpler_golden):
+def test_move_near_without_centres_of_mass_is_reported_only(simpler_golden):
     recording = recordings.read(simpler_golden / "move_near__vm_v0_ep1_carry")
     (check,) = rules_parity.compare_one(recording, {})
     assert check.tolerance is None and "no centre of mass" in check.note
 
 
-def test_a_can_held_in_the_air_is_picked():
+def test_can_held_in_the_air_is_picked():
     assert picked(can(0.011, *HELD))[0] == [True]
 
 
-def test_a_can_held_on_the_table_is_not():
+def test_can_held_on_the_table_is_not_picked():
     assert picked(can(0.011, *HELD, TABLE))[0] == [False]
 
 
-def test_a_can_let_go_on_the_table_is_no_longer_picked():
+def test_can_released_on_the_table_is_no_longer_picked():
     assert picked(can(0.05, *HELD), can(0.0, TABLE))[0] == [True, False]
 
 
-def test_a_can_held_high_for_five_steps_stays_picked():
+def test_can_held_high_for_five_steps_stays_picked():
     outcomes, rule = picked(*[can(0.05, *HELD)] * 5, can(0.0, TABLE))
     assert outcomes[-1] is True
     assert rule.statistics() == {"n_lift_significant": 5, "consec_grasp": True, "grasped": True}
 
 
-def test_a_can_thrown_into_the_air_counts_while_it_flies():
+def test_can_thrown_into_the_air_counts_while_it_flies():
     assert picked(can(0.05))[0] == [True]
 
 
-def test_five_steps_in_the_hand_are_a_consecutive_grasp():
+def test_five_grasped_steps_are_a_consecutive_grasp():
     assert picked(*[can(0.0, *HELD, TABLE)] * 5)[1].facts()["consecutive_grasp"]
 
 
@@ -96,11 +96,11 @@ def test_five_steps_in_the_hand_are_a_consecutive_grasp():
     ],
     ids=["both", "one side", "a nail", "named the other way", "pushed shut", "a breath", "at 79 degrees", "at 84 degrees"],
 )
-def test_a_grasp_is_two_fingers_pushed_open(contacts, grasped):
+def test_grasp_is_two_fingers_pushed_open(contacts, grasped):
     assert rules.is_grasped(CAN, contacts, UP) is grasped
 
 
-def test_the_source_beside_the_target_is_near_it():
+def test_source_beside_the_target_is_near_it():
     assert moved((0.4, 0, 1), (0.5, 0, 1), (0, 0.5, 1))["success"]
 
 
@@ -121,30 +121,30 @@ def test_move_near_fails_by_each_of_its_conditions(places, flag):
     assert (facts[flag], facts["success"]) == (False, False)
 
 
-def test_a_wrong_object_that_moved_is_reported():
+def test_wrong_object_that_moved_is_reported():
     assert moved((0.0, 0, 1), (0.4, 0, 1), (0, 0.5, 1))["moved_wrong_obj"]
 
 
 @pytest.mark.parametrize(
     ("opens", "travel", "done"), [(True, 0.15, True), (True, 0.149, False), (False, 0.05, True), (False, 0.051, False)]
 )
-def test_a_drawer_is_open_from_15_cm_and_closed_up_to_5(opens, travel, done):
+def test_drawer_is_open_from_15_cm_and_closed_up_to_5(opens, travel, done):
     assert DrawerRule("top", opens=opens).step(Snapshot(drawers={"top": travel, "middle": 0.1})) is done
 
 
-def test_the_redbull_can_keeps_upstreams_oversized_box():
+def test_redbull_can_keeps_upstreams_oversized_box():
     setup = grid.find("move_near", "visual_matching", "urdf_base").episode(24)
     rule = rules.make_rule(setup, table((0, 0, 1), (0.5, 0, 1), (0, 0.5, 1)))
     assert rule.radii[1] == pytest.approx(np.hypot(0.02925, 0.086))
 
 
-def test_a_task_without_a_rule_says_so():
+def test_task_without_a_rule_is_rejected():
     setup = grid.find("place_apple_in_closed_top_drawer", "variant_aggregation", "base/top").episode(0)
     with pytest.raises(KeyError, match="place_apple"):
         rules.make_rule(setup, can())
 
 
-def test_a_recording_names_its_episode_as_the_grid_does(simpler_golden):
+def test_recording_resolves_to_the_grids_episode(simpler_golden):
     setup = recordings.read(simpler_golden / "pick_coke_can__vm_standing_tabletop1_grasp").setup
     found = grid.find("pick_coke_can", "visual_matching", "urdf_tabletop1/standing")
     same = dataclasses.replace(setup.configuration, variant="urdf_tabletop1", axis="robot_texture", counted=True)
@@ -156,7 +156,7 @@ def test_a_recording_names_its_episode_as_the_grid_does(simpler_golden):
     )
 
 
-def test_yes_or_no_statistics_go_to_the_record_as_plain_truths():
+def test_boolean_statistics_are_recorded_as_bool():
     found = rules.measures(picked(*[can(0.05, *HELD)] * 5)[1])
     assert found == {"consec_grasp": True, "grasped": True}
     assert {type(value) for value in found.values()} == {bool}

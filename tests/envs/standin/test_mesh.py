@@ -31,17 +31,17 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_a_closed_shape_holds_its_volume_and_faces_outwards(name):
+def test_closed_shape_has_its_volume_and_faces_outwards(name):
     shape, expected = SHAPES[name]
     assert volume(shape) == pytest.approx(expected, rel=2e-3)
 
 
-def test_a_profile_that_runs_upwards_is_seen_from_inside():
+def test_profile_that_runs_upwards_is_seen_from_inside():
     assert mesh.lathe([(1, 1), (0, 1)]).normals[0] @ [-1, 0, 0] > 0.9
     assert mesh.lathe([(0, 1), (1, 1)]).normals[0] @ [-1, 0, 0] < -0.9
 
 
-def test_the_sides_of_a_box_are_where_their_names_say():
+def test_sides_of_a_box_are_where_their_names_say():
     towards = {"front": (0, -1, 0), "back": (0, 1, 0), "left": (-1, 0, 0), "right": (1, 0, 0)}
     towards |= {"top": (0, 0, 1), "bottom": (0, 0, -1)}
     for name, direction in towards.items():
@@ -49,17 +49,17 @@ def test_the_sides_of_a_box_are_where_their_names_say():
         assert np.allclose(side.normals, direction)
 
 
-def test_a_picture_stands_upright_on_a_front():
+def test_texture_is_upright_on_a_front():
     front = mesh.panel(1, 1)
     upper_left = front.uv[np.lexsort((front.vertices[:, 0], -front.vertices[:, 2]))[0]]
     assert upper_left.tolist() == [0, 0]
 
 
-def test_a_quarter_turn_is_exact():
+def test_quarter_turn_is_exact():
     assert mesh.rotation("z", 90).tolist() == [[0, -1, 0], [1, 0, 0], [0, 0, 1]]
 
 
-def test_the_file_holds_counts_vertices_normals_coordinates_faces():
+def test_file_holds_counts_vertices_normals_coordinates_faces():
     shape = mesh.box(1, 2, 3)
     content = shape.file()
     vertices, normals, uv, faces = np.frombuffer(content[:16], "<i4")
@@ -81,5 +81,5 @@ def test_every_triangle_is_lit_from_the_side_that_it_faces(name):
 
 
 @pytest.mark.parametrize("name", LOOKS)
-def test_things_are_made_of_few_triangles(name):
+def test_meshes_have_few_triangles(name):
     assert sum(len(part.mesh.faces) for part in LOOKS[name]().parts.values() if part.mesh) < 2500

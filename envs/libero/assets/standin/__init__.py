@@ -1,7 +1,7 @@
-"""Stand-in assets for LIBERO: the official numbers for physics, our own looks.
+"""Stand-in assets for LIBERO: official numbers for physics, generated appearance.
 
-The same actions give the same states on stand-ins and on the official pack, bit for bit; only pictures differ
-(docs/reference/standin_assets.md). physics.json holds the numbers, the other modules draw.
+The same actions give bit-identical states on stand-ins and on the official pack; only images differ
+(docs/reference/standin_assets.md). physics.json contains the numbers, the other modules generate meshes and textures.
 """
 
 from __future__ import annotations
@@ -18,4 +18,4 @@ def _generate(folder: Path) -> None:
 
 
 STANDIN = StandInPack(1, Path(__file__).parent, _generate)
-"""This family's pack on disk."""
+"""LIBERO's generated pack on disk."""

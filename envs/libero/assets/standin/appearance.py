@@ -1,4 +1,4 @@
-"""What a thing looks like: the values that the classes' modules hand to the writer of the XML files."""
+"""Appearance of an object class or scene, as passed to the writer of the XML files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ WHITE: Colour = (255, 255, 255)
 
 @dataclass(frozen=True)
 class GeomAppearance:
-    """How one drawn geom looks. Physics never sees it."""
+    """Appearance of one visual geom; without effect on physics."""
 
     mesh: Mesh | None = None
     """None for geoms that are a plane, box, cylinder or capsule."""
     texture: str | None = None
-    """Name among the look's textures; multiplied by the colour."""
+    """Name among the appearance's textures; multiplied by the colour."""
     colour: Colour = WHITE
     """0 to 255."""
     alpha: float = 1.0
@@ -32,16 +32,16 @@ class GeomAppearance:
 
 @dataclass(frozen=True)
 class Appearance:
-    """The drawn parts of one class or scene, and the pictures on them."""
+    """Visual geoms of one class or scene, and their textures."""
 
     parts: Mapping[str, GeomAppearance]
-    """By the names that physics.json gives to drawn geoms."""
+    """By the names of visual geoms in physics.json."""
     textures: Mapping[str, Array] = field(default_factory=dict)
     """Name -> [height, width, 3] uint8."""
     cubes: frozenset[str] = frozenset()
-    """Textures that show the same picture on all sides of a box."""
+    """Textures repeated on all sides of a box."""
     styles: Mapping[str, str] = field(default_factory=dict)
-    """Texture asked for by name in LIBERO's arena code (`texplane`, `tex-wall`) -> file name in `textures/`."""
+    """Texture requested by name in LIBERO's arena code (`texplane`, `tex-wall`) -> file name in `textures/`."""
 
 
 Maker = Callable[[], Appearance]

@@ -1,4 +1,4 @@
-"""What stands behind the tables: kitchen, living room and study. Never touched by physics.
+"""Backgrounds of the tables: kitchen, living room and study. Without effect on physics.
 
 Everything is modelled where its slot in physics.json puts it; outer sizes follow the official models.
 """

@@ -1,7 +1,7 @@
-"""Cans, cartons and boxes under labels of our own invention.
+"""Cans, cartons and boxes with invented labels.
 
 Silhouettes follow the sizes and section widths of the official models, colours their means (libero_objects.json).
-Things stand along z while they are made and are then laid along y, as LIBERO wants them, their tops towards +y.
+Objects are modelled along z and then laid along y, as LIBERO expects them, tops towards +y.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from ....standin.mesh import Mesh, Rectangle, box, disc, join, lathe, loft, pris
 from ....standin.paint import Canvas, Colour
 from .appearance import Appearance, GeomAppearance, Maker
 
-# The official pictures are photographs in dim light: `exposure` brings bright print to their means.
+# The official textures are photographs in dim light: `exposure` scales bright print to their means.
 METAL: Colour = (118, 122, 134)
 Label = Callable[[Canvas, float], None]
-"""Paints one label, 256 wide and 256 high, from x onwards."""
+"""Function that paints one label, 256 x 256 pixels, from x onwards."""
 
 
 def _thing(mesh: Mesh, canvas: Canvas, exposure: float) -> Appearance:

@@ -1,4 +1,4 @@
-"""The XML files: the numbers of physics.json in LIBERO's layout, dressed in a look.
+"""The XML files: the numbers of physics.json in LIBERO's layout, with an appearance.
 
 What physics reads is copied as text, digit for digit, so that it compiles to the official files' bits. Drawn geoms
 keep their place in the order, their group and their contact flags, because geom numbers depend on them.
@@ -18,7 +18,7 @@ from .appearance import Appearance, GeomAppearance
 
 DRAWN = {"group": "1", "contype": "0", "conaffinity": "0"}
 PLACEMENT_SITES = ("bottom_site", "top_site", "horizontal_radius_site")
-"""LIBERO's placement samplers read them off the XML; other values would shift every later draw."""
+"""LIBERO's placement samplers read them from the XML; other values would shift every later random number."""
 
 
 @cache

@@ -9,7 +9,7 @@ from . import appliances, bottles, furniture, groceries, rooms, tableware
 from .model import model_files, physics
 
 LOOKS = groceries.LOOKS | bottles.LOOKS | tableware.LOOKS | furniture.LOOKS | appliances.LOOKS | rooms.LOOKS
-"""Class or scene name -> what makes its look."""
+"""Class or scene name -> function that makes its appearance."""
 
 
 def pack_files() -> dict[str, bytes]:
@@ -21,7 +21,7 @@ def pack_files() -> dict[str, bytes]:
 
 
 def generate(folder: Path) -> None:
-    """Write the asset tree into a folder (made if missing); seconds, about 10 MB."""
+    """Write the asset tree into a folder (created if missing); seconds, about 10 MB."""
     for name, content in pack_files().items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

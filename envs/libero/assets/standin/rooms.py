@@ -1,4 +1,4 @@
-"""The five scenes: floors, walls and tables, and what stands behind them (backdrops.py)."""
+"""The five scenes: floors, walls, tables and their backgrounds (backdrops.py)."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def _mug(outside: Profile, handle: Sequence[Point], thickness: tuple[float, floa
 
 
 def _placed(look: Appearance, degrees: float, x: float, y: float) -> Appearance:
-    """The same look turned about z and moved to where the official model has it."""
+    """The same appearance rotated about z and moved to the official model's position."""
     part = look.parts["body"]
     assert part.mesh
     return Appearance({"body": GeomAppearance(part.mesh.turned("z", degrees).moved(x, y), part.texture)}, look.textures)

@@ -14,4 +14,4 @@ def _generate(folder: Path) -> None:
 
 
 STANDIN = StandInPack(2, Path(__file__).parent, _generate)
-"""This family's pack on disk."""
+"""SimplerEnv's generated pack on disk."""

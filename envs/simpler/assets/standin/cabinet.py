@@ -12,7 +12,7 @@ from ....standin.paint import finish
 from .formatting import physics, text
 
 STONE_TOP = "models/stone_tabletop.glb"
-"""What `mk_station3` has in place of the plain top."""
+"""Parts of `mk_station3` instead of the plain top."""
 STONE_TOP_STATION = "mk_station3"
 
 

@@ -24,7 +24,7 @@ def pack_files() -> dict[str, bytes]:
 
 
 def generate(folder: Path) -> None:
-    """Write the asset tree into a folder (made if missing); seconds, about 10 MB."""
+    """Write the asset tree into a folder (created if missing); seconds, about 10 MB."""
     for name, content in pack_files().items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

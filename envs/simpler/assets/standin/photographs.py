@@ -1,4 +1,4 @@
-"""What stands for the photographs of visual matching: the empty room as the robot's camera sees it at the start.
+"""Substitutes for the photographs of visual matching: the empty room in the robot's camera at the start.
 
 Neutral on purpose: no robot, no objects; at the drawers a floor and a wall, since the cabinet itself is rendered.
 """
@@ -18,7 +18,7 @@ from .rooms import ROOMS, Block
 WIDTH, HEIGHT, FOCAL = 320, 256, 212.5
 """Pixels: half of the camera's."""
 CAMERA, FORWARD = (0.14599, -0.00042, 1.21336), (0.7073, -0.0020, -0.7069)
-"""Place and direction of the camera in the frame of the robot's base, head as at the start."""
+"""Position and direction of the camera in the frame of the robot's base, head as at the start."""
 LIGHT = {0: 0.86, 1: 0.78, 2: 1.0}
 """Brightness of the faces across x, y and z."""
 

@@ -33,11 +33,11 @@ LOOKS: Mapping[str, tuple[LINEAR, ...]] = {
         *((0.34, 0.33, 0.32), (0.09, 0.09, 0.09), (0.14, 0.14, 0.14), (0.40, 0.27, 0.06), (0.42, 0.41, 0.39)),
     ),
 }
-"""Look -> colours of arm, joints, hand, fingers and pads."""
+"""URDF version -> colours of arm, joints, gripper, fingers and pads."""
 
 
 def robot_files() -> dict[str, bytes]:
-    """Path under upstream's folder of robot descriptions -> content, for the four looks of the grid."""
+    """Path under upstream's folder of robot descriptions -> content, for the four URDF versions of the grid."""
     files: dict[str, bytes] = {}
     for look, colours in LOOKS.items():
         files[f"{NAME}{look and '_' + look}.urdf"] = _urdf(look).encode()
@@ -61,7 +61,7 @@ def _visual_path(link: str, look: str) -> str:
 
 
 def _pieces(link: str, bounds: Bounds, colours: tuple[LINEAR, ...]) -> Iterator[Piece]:
-    """What is seen of one link, within its bounds."""
+    """Visual meshes of one link, within its bounds."""
     (x0, y0, z0), (x1, y1, z1) = bounds
     if link.startswith("link_finger_tip"):
         yield Piece(_wedge(bounds, 0.55), colours[FINGER], roughness=0.5)

@@ -1,4 +1,4 @@
-"""The rooms around the tasks as boxes in the world frame (m), and the files that upstream's stages are.
+"""The rooms around the tasks as boxes in the world frame (m), and the stage files made of them.
 
 What physics reads is the table's top: upstream's plane over upstream's extent, and a floor at upstream's height.
 """

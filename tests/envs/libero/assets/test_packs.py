@@ -6,7 +6,7 @@ from nora_bench.results.store.reader import read_run
 pytestmark = [pytest.mark.libero, pytest.mark.official, pytest.mark.slow]
 
 
-def test_the_expert_plays_the_same_trajectories_on_both_packs(cli, official, tmp_path):
+def test_expert_has_the_same_trajectories_on_both_packs(cli, official, tmp_path):
     found = []
     for assets in ("official", "standin"):
         options = ["--suite", "libero", "--tasks", "2,5,8", "--init-states", "40", "--policy", "scripted", "--assets", assets]

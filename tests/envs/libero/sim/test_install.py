@@ -44,15 +44,15 @@ def imported(tmp_path):
     return run
 
 
-def test_robosuite_opens_no_log_that_all_users_share(imported):
+def test_robosuite_opens_no_shared_log_file(imported):
     assert imported(0o755) == ["0", "False", "True True", "True"]
 
 
-def test_a_cache_that_cannot_be_written_costs_the_compiled_helpers_alone(imported):
+def test_unwritable_cache_disables_only_compiled_helpers(imported):
     assert imported(0o555) == ["0", "False", "True True", "False"]
 
 
-def test_the_users_own_configuration_of_libero_stays_as_it_is(tmp_path):
+def test_import_keeps_the_users_libero_configuration(tmp_path):
     pytest.importorskip("libero", reason="pip install 'nora-bench[libero]', then nora-bench doctor --fix")
     code = (
         "import os; from pathlib import Path; from nora_bench.envs.libero.sim.install import import_libero;"

@@ -9,7 +9,7 @@ TASKS = [("libero_goal", 3), ("libero_object", 0), ("libero_10", 8), ("libero_sp
 
 
 @pytest.fixture(params=TASKS, ids=lambda task: f"{task[0]}-{task[1]}")
-def pair(request, world):
+def pair(request, env):
     """The same task twice: LIBERO's own environment and our scene, both at the same initial state."""
     from libero.libero.envs.env_wrapper import ControlEnv
     from nora_bench.envs.libero.init_states import load_init_states
@@ -34,7 +34,7 @@ def pair(request, world):
     return theirs, ours
 
 
-def test_states_goal_and_robot_observations_are_bit_equal(pair):
+def test_states_goal_and_robot_observations_are_bit_identical(pair):
     theirs, ours = pair
     rng = np.random.default_rng(0)
     for step in range(50):
@@ -47,7 +47,7 @@ def test_states_goal_and_robot_observations_are_bit_equal(pair):
         assert ours.goal.holds() == bool(done)
 
 
-def test_the_sampling_clock_stands_at_one_substep_for_thousands_of_steps(world):
+def test_sampling_clock_keeps_its_substep_for_thousands_of_steps(env):
     from nora_bench.envs.libero.sim.osc import SUBSTEPS
     from nora_bench.envs.libero.sim.scene import SAMPLE_SUBSTEP
     from robosuite.utils.observables import Observable, sensor

@@ -38,24 +38,24 @@ def cached(machine, simpler_standin, monkeypatch):
     return made.folder(packs.cache_folder())
 
 
-def test_without_official_files_auto_takes_stand_ins(cached):
+def test_auto_without_official_files_is_stand_ins(cached):
     found = packs.resolve("auto")
     assert (found.name, found.path) == ("standin", str(cached))
 
 
-def test_a_named_folder_is_the_official_pack(pack, monkeypatch):
+def test_folder_from_the_variable_is_the_official_pack(pack, monkeypatch):
     monkeypatch.setenv(packs.VARIABLE, str(pack))
     assert packs.resolve("auto").name == packs.resolve("official").name == "official"
 
 
 @pytest.mark.parametrize("inner", ["", "ManiSkill2_real2sim"])
-def test_a_pack_may_be_named_by_its_inner_folder(pack, inner):
+def test_pack_may_be_named_by_its_inner_folder(pack, inner):
     found = packs.resolve(str(pack / inner))
     assert (found.name, found.path) == ("pack", str(pack))
 
 
 @pytest.mark.parametrize("wanted", ["auto", "official"])
-def test_a_named_pack_that_lacks_a_file_is_an_error_not_stand_ins(pack, cached, monkeypatch, wanted):
+def test_incomplete_pack_from_the_variable_is_rejected(pack, cached, monkeypatch, wanted):
     monkeypatch.setenv(packs.VARIABLE, str(pack))
     (pack / PHOTOGRAPH).unlink()
     with pytest.raises(SuiteError, match=f"{packs.VARIABLE}.*{PHOTOGRAPH}"):
@@ -63,31 +63,31 @@ def test_a_named_pack_that_lacks_a_file_is_an_error_not_stand_ins(pack, cached, 
     assert packs.resolve("standin").name == "standin"
 
 
-def test_a_pack_that_lacks_a_file_is_not_taken(pack, cached):
+def test_incomplete_pack_is_not_used(pack, cached):
     (pack / PHOTOGRAPH).unlink()
     with pytest.raises(SuiteError, match=r"lacks 1 files.*open_drawer_a0\.png"):
         packs.resolve(str(pack))
 
 
-def test_without_official_files_the_message_says_what_to_type(machine):
+def test_missing_official_files_error_names_the_command(machine):
     with pytest.raises(SuiteError, match=f"Type: {packs.FETCH}"):
         packs.resolve("official")
 
 
-def test_files_that_others_name_are_needed_too(pack):
+def test_referenced_files_are_required(pack):
     assert f"{MODELS}/stone_tabletop.glb" in needed(pack)
     (pack / MODELS / "stone_tabletop.glb").unlink()
     assert missing_files(pack) == [f"{MODELS}/stone_tabletop.glb"]
 
 
-def test_what_the_simulator_leaves_behind_does_not_change_the_fingerprint(pack):
+def test_files_cached_by_the_simulator_do_not_change_the_fingerprint(pack):
     before = fingerprint(pack)
     (pack / DATA / "custom/stage.glb.nonconvex.stl").write_bytes(b"cooked")
     assert fingerprint(pack) == before
 
 
 @pytest.mark.official
-def test_the_official_pack_holds_all_that_the_grid_loads(simpler_official):
+def test_official_pack_contains_all_files_of_the_grid(simpler_official):
     assert missing_files(simpler_official) == []
     assert len(models()) == 18
 
@@ -126,14 +126,14 @@ def test_all_files_arrive_and_the_manifest_names_the_commit(upstream, tmp_path):
     assert COMMIT in (home / "manifest.json").read_text()
 
 
-def test_a_file_that_is_not_upstreams_is_refused(upstream, tmp_path):
+def test_file_that_differs_from_upstream_is_rejected(upstream, tmp_path):
     (upstream / COMMIT / "LICENSE").write_bytes(b"other")
     with pytest.raises(SuiteError, match="LICENSE differs"):
         get(upstream, tmp_path / "official")
     assert not (tmp_path / "official").exists()
 
 
-def test_what_has_arrived_is_not_fetched_again(upstream, tmp_path):
+def test_downloaded_file_is_not_fetched_again(upstream, tmp_path):
     (upstream / COMMIT / "LICENSE").rename(tmp_path / "LICENSE")
     with pytest.raises(SuiteError, match="what arrived is kept"):
         get(upstream, tmp_path / "official")
@@ -144,7 +144,7 @@ def test_what_has_arrived_is_not_fetched_again(upstream, tmp_path):
     assert (get(upstream, tmp_path / "official") / "ManiSkill2_real2sim" / "data/a b.txt").read_bytes() == b"one"
 
 
-def test_upstreams_list_holds_all_that_the_grid_loads():
+def test_upstream_list_contains_all_files_of_the_grid():
     _, commit, files = fetch.upstream()
     assert commit == "ef7a4d4fdf4b69f2c2154db5b15b9ac8dfe10682"
     held = {f"ManiSkill2_real2sim/{name}" for name in files}
@@ -155,7 +155,7 @@ def test_upstreams_list_holds_all_that_the_grid_loads():
 
 
 @pytest.mark.official
-def test_upstreams_list_knows_the_files_of_the_official_pack(simpler_official):
+def test_upstream_list_matches_the_official_pack(simpler_official):
     _, _, files = fetch.upstream()
     there = {name: path for name in files if (path := simpler_official / "ManiSkill2_real2sim" / name).is_file()}
     same = [name for name, path in there.items() if blob_id(path.read_bytes()) == files[name]]

@@ -17,15 +17,15 @@ SPOON_MASS, SPOON_SIZE = 0.25, 0.009
 """By which share masses may differ, and by how many metres bounds; the spoon is only ever a distractor."""
 
 
-def test_the_pack_is_the_same_bytes_on_every_machine(simpler_standin):
+def test_pack_is_the_same_bytes_on_every_machine(simpler_standin):
     assert fingerprint(simpler_standin) == PACK
 
 
-def test_the_pack_holds_all_that_the_grid_loads(simpler_standin):
+def test_pack_contains_all_files_of_the_grid(simpler_standin):
     assert missing_files(simpler_standin) == []
 
 
-def test_the_urdf_has_upstreams_joints_and_limits(simpler_standin):
+def test_urdf_has_upstreams_joints_and_limits(simpler_standin):
     root = ET.parse(simpler_standin / f"{ROBOT}.urdf").getroot()
     joints = {joint.get("name"): joint for joint in root.iter("joint")}
     assert len(joints) == 36
@@ -48,7 +48,7 @@ def scenes(simpler_standin):
 
 
 @pytest.mark.parametrize("model", sorted(physics()["objects"]))
-def test_an_object_has_upstreams_size_and_mass(scenes, model):
+def test_object_has_upstreams_size_and_mass(scenes, model):
     numbers = physics()["objects"][model]
     body = scenes("pick_coke_can").add_object(model, task_object=True)
     share, metres = (SPOON_MASS, SPOON_SIZE) if "spoon" in model else (MASS, SIZE)
@@ -63,7 +63,7 @@ def test_drawers_weigh_what_upstreams_weigh(scenes):
 
 
 @pytest.mark.official
-def test_the_robot_moves_as_the_official_one(scenes, simpler_official):
+def test_robot_moves_like_the_official_one(scenes, simpler_official):
     """Seven seconds of random motion: the same joint positions, but for the fingers, whose shapes are their own."""
     from nora_bench.envs.simpler.sim.controllers import Controller
     from nora_bench.envs.simpler.sim.robot import FINGERS, START
@@ -80,7 +80,7 @@ def test_the_robot_moves_as_the_official_one(scenes, simpler_official):
     assert arm.max() < 2e-3
 
 
-def test_a_can_stands_on_the_table_at_upstreams_height(simpler_standin):
+def test_can_stands_on_the_table_at_upstreams_height(simpler_standin):
     pytest.importorskip("sapien", reason="pip install 'nora-bench[simpler]'")
     from nora_bench.envs.simpler.grid import find
     from nora_bench.envs.simpler.sim.settling import ObjectSettler
@@ -89,6 +89,6 @@ def test_a_can_stands_on_the_table_at_upstreams_height(simpler_standin):
     assert settled.poses[0].p[2] == pytest.approx(0.9565, abs=5e-4)
 
 
-def test_the_table_top_is_upstreams_plane():
+def test_table_top_is_upstreams_plane():
     assert table_top(0.0) == 0.8875993
     assert (TABLE_X, TABLE_Y) == ((-0.7244, -0.0220), (-0.0982, 0.5175))

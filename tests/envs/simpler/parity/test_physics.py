@@ -36,7 +36,7 @@ def test_stand_ins_have_upstreams_kinematics(simpler_golden, simpler_standin):
     assert failed(physics.compare_controllers(simpler_golden / "controller_cases.npz", simpler_standin)) == []
 
 
-def test_objects_come_to_rest_where_they_did(simpler_golden, simpler_official):
+def test_objects_rest_at_the_recorded_poses(simpler_golden, simpler_official):
     assert failed(physics.compare_settling(simpler_golden / "settled_poses.json", simpler_official)) == []
 
 
@@ -48,7 +48,7 @@ def test_objects_come_to_rest_where_they_did(simpler_golden, simpler_official):
         "move_near__vm_v0_ep22_random",
     ],
 )
-def test_a_recorded_episode_goes_the_same_way(simpler_golden, simpler_official, name):
+def test_recorded_episode_is_reproduced(simpler_golden, simpler_official, name):
     assert failed(RecordingReplay(recordings.read(simpler_golden / name), simpler_official).checks()) == []
 
 
@@ -57,7 +57,7 @@ def test_all_recordings_pass(simpler_golden, simpler_official):
     assert failed(physics.compare(simpler_golden, simpler_official)) == []
 
 
-def test_a_recording_of_another_robot_fails(simpler_golden, simpler_official):
+def test_recording_of_another_robot_fails(simpler_golden, simpler_official):
     recording = recordings.read(simpler_golden / "pick_coke_can__va_camera1_darker_standing_random")
     recording.arrays["qpos"][3:, 0] += 1e-3
     wrong = failed(RecordingReplay(recording, simpler_official).checks())

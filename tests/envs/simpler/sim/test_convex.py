@@ -19,7 +19,7 @@ def write(path, *blocks):
     return path
 
 
-def test_parts_that_do_not_touch_are_apart(tmp_path):
+def test_disconnected_parts_are_separate(tmp_path):
     mesh = write(
         tmp_path / "a.obj", corners(0), corners(5), "o both\n", TETRAHEDRON.format(1, 2, 3, 4), TETRAHEDRON.format(5, 6, 7, 8)
     )
@@ -35,11 +35,11 @@ def test_corners_at_the_same_place_join_faces(tmp_path):
     assert [len(part) for part in parts(mesh)] == [4]
 
 
-def test_objects_of_a_file_stay_apart_even_where_they_touch(tmp_path):
+def test_touching_objects_of_a_file_are_separate(tmp_path):
     faces = TETRAHEDRON.format(1, 2, 3, 4)
     assert len(parts(write(tmp_path / "c.obj", corners(0), "o one\n", faces, "o two\n", faces))) == 2
 
 
-def test_points_that_no_face_uses_are_left_out(tmp_path):
+def test_unused_points_are_omitted(tmp_path):
     mesh = write(tmp_path / "d.obj", corners(0), "v 9 9 9\n", "o one\n", TETRAHEDRON.format(1, 2, 3, 4))
     assert np.array_equal(np.unique(parts(mesh)[0]), [0, 1])

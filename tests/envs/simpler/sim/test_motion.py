@@ -27,19 +27,19 @@ def test_recorded_plans_are_reproduced_to_the_last_bit(simpler_golden):
         assert np.array_equal(plan.velocity, cases["plan_vel"][case])
 
 
-def test_a_plan_keeps_its_limits():
+def test_plan_keeps_its_limits():
     plan = arm_planner().plan([0.0] * 9, [0.0] * 9, [2.0] * 9)
     assert len(plan.position) == SUBSTEPS + 1
     assert np.abs(plan.velocity).max() <= 1.5
     assert np.abs(np.diff(plan.velocity, axis=0) * 513).max() <= 2.0 + 1e-9
 
 
-def test_a_target_that_is_not_a_number_is_refused():
+def test_target_with_nan_is_rejected():
     with pytest.raises(SimulationError, match="no motion to the joint target"):
         arm_planner().plan([0.0] * 9, [0.0] * 9, [float("nan")] * 9)
 
 
-def test_the_arm_goes_on_from_where_its_last_plan_ended():
+def test_arm_plan_starts_at_the_end_of_the_last_plan():
     arm = ArmController()
     first = arm.plan(np.zeros(9), np.zeros(9), np.full(9, 0.5))
     second = arm.plan(np.full(9, -0.3), np.zeros(9), np.full(9, 0.6))
@@ -47,21 +47,21 @@ def test_the_arm_goes_on_from_where_its_last_plan_ended():
     assert second.velocity[0] == first.velocity[-1]
 
 
-def test_the_fingers_start_from_where_they_are():
+def test_finger_plan_starts_at_the_measured_positions():
     gripper = GripperController(START)
     gripper.plan(START, START, gripper.target(1.0))
     blocked = np.full(2, 0.4)
     assert gripper.plan(blocked, START, gripper.target(0.0)).position[0] == blocked.tolist()
 
 
-def test_no_command_goes_on_closing():
+def test_zero_command_continues_closing():
     gripper = GripperController(START)
     target = gripper.target(1.0)
     gripper.plan(START, START, target)
     assert np.array_equal(gripper.target(0.0), target)
 
 
-def test_a_small_command_replaces_what_was_under_way():
+def test_small_command_replaces_the_last_target():
     gripper = GripperController(START)
     gripper.plan(START, START, gripper.target(1.0))
     reached = gripper.plan(START, START, gripper.target(0.0)).position[-1]

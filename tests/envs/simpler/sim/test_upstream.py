@@ -70,7 +70,7 @@ def played(stubbed, simpler_standin, tmp_path_factory):
     return run
 
 
-def test_an_episode_is_built_and_reset_as_upstreams_evaluator_does(played):
+def test_episode_is_built_and_reset_as_upstreams_evaluator_does(played):
     _, (asked,), _ = played()
     made = asked["made"]
     assert {name: made[name] for name in COMMON} == COMMON
@@ -84,7 +84,7 @@ def test_an_episode_is_built_and_reset_as_upstreams_evaluator_does(played):
     }
 
 
-def test_a_policy_that_does_not_look_costs_no_camera(played):
+def test_policy_without_images_builds_no_camera(played):
     _, (asked,), _ = played()
     assert (asked["made"]["obs_mode"], asked["made"]["camera_cfgs"]) == ("none", None)
 
@@ -98,26 +98,26 @@ def test_success_is_the_last_steps_and_statistics_go_to_the_record(played):
     assert record.renderer == ""
 
 
-def test_the_run_says_what_played_it(played):
+def test_run_records_the_backend(played):
     ended, _, run = played()
     assert run.metadata.backend == "upstream"
     assert "played by upstream" in " ".join(ended.stdout.split())
 
 
-def test_an_environment_that_tells_another_task_is_not_scored(played):
+def test_environment_with_another_instruction_is_rejected(played):
     ended, _, run = played("pick pepsi can")
     assert ended.returncode == 1
-    assert "upstream's environment tells 'pick pepsi can' where the grid says 'pick coke can'" in run.records[0].error
+    assert "upstream's instruction 'pick pepsi can' differs from the grid's 'pick coke can'" in run.records[0].error
 
 
-def test_episodes_of_another_interpreter_are_not_replayed_from_here(played, cli):
+def test_replay_of_another_interpreters_episode_is_rejected(played, cli):
     _, _, run = played()
     ended = cli("replay", run.folder, run.records[0].key)
     assert (ended.code, "played in another interpreter" in ended.err) == (2, True)
 
 
 @pytest.mark.slow
-def test_the_real_package_repeats_its_own_recordings_to_the_bit(simpler_golden, simpler_official, tmp_path):
+def test_real_package_repeats_its_own_recordings_to_the_bit(simpler_golden, simpler_official, tmp_path):
     python = os.environ.get("NORA_BENCH_SIMPLER_PYTHON")
     if not python:
         pytest.skip("no original SimplerEnv: NORA_BENCH_SIMPLER_PYTHON names no interpreter")
