@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..envs.types import Array
-from .remote_code import HubCodePolicy, pretrained, remote_class
+from .remote_code import RemoteCodePolicy, pretrained, remote_class
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -24,7 +24,7 @@ BARE = "{instruction}"
 """SimplerEnv's adaptor asks without the question."""
 
 
-class OpenVLAPolicy(HubCodePolicy):
+class OpenVLAPolicy(RemoteCodePolicy):
     """An OpenVLA checkpoint: a folder, or a hub id. Set `trust_remote_code`: its model is Python beside the weights."""
 
     MODEL = "OpenVLA"

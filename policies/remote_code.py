@@ -50,7 +50,7 @@ LIBRARIES = ("transformers", "tokenizers", "timm", "torch")
 """Whose versions change what a checkpoint's code computes."""
 
 
-class HubCodePolicy(BasePolicy):
+class RemoteCodePolicy(BasePolicy):
     """A vision-language-action model behind its checkpoint's own code. Observations are answered one by one, greedily."""
 
     observation_spec = ObservationSpec(cameras=("primary",))

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..envs.errors import PolicyError
 from ..envs.types import Array
-from .remote_code import HubCodePolicy, pretrained, remote_class
+from .remote_code import RemoteCodePolicy, pretrained, remote_class
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -22,7 +22,7 @@ TOKENS_PER_ACTION = 3
 """Translation, rotation, gripper."""
 
 
-class SpatialVLAPolicy(HubCodePolicy):
+class SpatialVLAPolicy(RemoteCodePolicy):
     """A SpatialVLA checkpoint: a folder, or a hub id. Set `trust_remote_code`: its model is Python beside the weights."""
 
     MODEL = "SpatialVLA"

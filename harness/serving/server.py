@@ -117,8 +117,8 @@ class Counter:
         spec = EpisodeSpec(suite, 0, number, 0, seat.context.protocol.name, variant=STRANGER)
         return Observation(spec, decision, decision, instruction, view)
 
-    def _exact(self, connection: Any, question: messages.Question) -> None:
-        self._desk.end_episodes(question.client, question.forget)
+    def _exact(self, connection: Any, question: messages.PolicyRequest) -> None:
+        self._desk.end_episodes(question.client, question.ended)
         observations = [question.observation] if question.observation else []
         for _ in range(question.more):
             following = messages.read_exact(codec.unpack(connection.recv(timeout=REST_S)))

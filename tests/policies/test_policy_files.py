@@ -79,7 +79,7 @@ def test_a_file_may_import_its_neighbours(file):
         ("mien.py:Mine", r"there is no file /.*/mien\.py \(did you mean mine\.py"),
         ("nowhere/mine.py:Mine", r"there is no file /.*/nowhere/mine\.py"),
         ("mine.py", r"add it as mine\.py:Mine \(it has Mine\)"),
-        ("absent.py", r"absent\.py:Class \(there is no such file\)"),
+        ("absent.py", r"absent\.py:Class \(file not found\)"),
         ("mine.py:", "file.py:Name"),
         ("broken.py:Mine", r"broken\.py raised SyntaxError"),
         ("raises.py:Mine", r"raises\.py raised NameError: name 'nothing' is not defined"),
