@@ -64,7 +64,7 @@ PROTOCOLS = {
 }
 
 
-class ToyWorld(Env):
+class ToyEnv(Env):
     """See `envs.base.Env` for the contract. Notes every look in `looks`."""
 
     action_size = 1
@@ -207,7 +207,7 @@ class ToySuite(Suite):
                 raise SuiteError("a texture is missing")
             print("the toy cannot start", file=sys.stderr, flush=True)
             os._exit(9)
-        return ToyWorld(options)
+        return ToyEnv(options)
 
     def versions(self) -> Mapping[str, str]:
         return {"toy": "1"}

@@ -48,12 +48,12 @@ def play(orientation: str, index: int, options: argparse.Namespace) -> dict[str,
     x, y = np.add(setup.obj_xy, np.random.default_rng(index).uniform(-options.shift, options.shift, 2)).tolist()
     shifted = replace(setup, obj_xy=(x, y))
     stage = Stage(options.assets, shifted, Settler(options.assets).settle(shifted), start_position(shifted))
-    seen = scene.Scene({**now(stage.scene, stage.robot), "scene": scene_facts(stage.scene, stage.robot, stage.setup)})
-    tracker, plan, up = motion.Tracker(seen.base), plans.solve(seen), []
+    seen = scene.GoogleRobotScene({**now(stage.scene, stage.robot), "scene": scene_facts(stage.scene, stage.robot, stage.setup)})
+    controller, plan, up = motion.Controller(seen.base), plans.solve(seen), []
     done = False
     for _ in range(setup.configuration.max_episode_steps):
         seen.update(now(stage.scene, stage.robot))
-        action = tracker.action(seen.hand, next(plan))
+        action = controller.action(seen.gripper, next(plan))
         if options.squeeze and action[6] in (plans.EASE, plans.KEEP):
             action[6] = 1.0
         done = stage.step(action)

@@ -3,7 +3,7 @@ from dataclasses import dataclass, replace
 import fakes
 import numpy as np
 import pytest
-from fakes import ToySuite, ToyWorld
+from fakes import ToyEnv, ToySuite
 from nora_bench.envs import suites
 from nora_bench.envs.base import EnvObservation, EnvOptions, EpisodeSpec, Reset
 from nora_bench.envs.checks import check_suite
@@ -17,7 +17,7 @@ OPTIONS = EnvOptions("", "none", "")
 class Other(ToySuite):
     """The toy suite with another world."""
 
-    world: type = ToyWorld
+    world: type = ToyEnv
 
     def make_env(self, options):
         return self.world(options)
@@ -35,7 +35,7 @@ def test_every_task_can_be_checked():
         check_suite(fakes.toy, OPTIONS, task_id=9)
 
 
-class Forgetful(ToyWorld):
+class Forgetful(ToyEnv):
     """The last episode's seed is left."""
 
     last = 0
@@ -46,7 +46,7 @@ class Forgetful(ToyWorld):
         return replace(found, states=found.states + left)
 
 
-class Fickle(ToyWorld):
+class Fickle(ToyEnv):
     """Every world is another."""
 
     def reset(self, spec, protocol, observation_spec):
@@ -54,7 +54,7 @@ class Fickle(ToyWorld):
         return replace(super().reset(spec, protocol, observation_spec), states=np.full((3, 2), self.offset))
 
 
-class Disturbed(ToyWorld):
+class Disturbed(ToyEnv):
     """Looking moves the block."""
 
     def step(self, action, *, observe):
@@ -62,14 +62,14 @@ class Disturbed(ToyWorld):
         return super().step(action, observe=observe)
 
 
-class Generous(ToyWorld):
+class Generous(ToyEnv):
     """Shows what nobody asked for."""
 
     def observation(self):
         return EnvObservation(super().observation().images, {"position": np.zeros(1)})
 
 
-class Busy(ToyWorld):
+class Busy(ToyEnv):
     """Draws at every step."""
 
     spent = 0.0
@@ -82,7 +82,7 @@ class Busy(ToyWorld):
         return self.spent
 
 
-class Grey(ToyWorld):
+class Grey(ToyEnv):
     """Shows pictures without colours."""
 
     def observation(self):
@@ -91,7 +91,7 @@ class Grey(ToyWorld):
         )
 
 
-class Exploding(ToyWorld):
+class Exploding(ToyEnv):
     """Starts beyond all numbers."""
 
     def reset(self, spec, protocol, observation_spec):
@@ -156,7 +156,7 @@ class Point:
     """An environment that does not subclass `Env`, without the optional member."""
 
     def __init__(self, options):
-        self.inner = ToyWorld(options)
+        self.inner = ToyEnv(options)
         self.action_size = self.inner.action_size
         for name in ("reset", "step", "observation", "state", "render_seconds", "close"):
             setattr(self, name, getattr(self.inner, name))

@@ -3,7 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from fakes import ToyWorld, protocol, start_of
+from fakes import ToyEnv, protocol, start_of
 from nora_bench.envs.base import EpisodeSpec, ObservationSpec, SimulationError
 from nora_bench.envs.errors import PolicyError
 from nora_bench.harness.execution.rollout import Done, Episode, Look
@@ -16,7 +16,7 @@ BUDGET = START + 10
 
 def begin(budget=BUDGET, world=None, **changes):
     """An episode at its first decision. The toy succeeds where it stands at zero, START steps of -1 away."""
-    episode = Episode(world or ToyWorld(), SPEC, protocol(**changes), ObservationSpec(), budget)
+    episode = Episode(world or ToyEnv(), SPEC, protocol(**changes), ObservationSpec(), budget)
     episode.start()
     return episode
 
@@ -74,7 +74,7 @@ def test_replan_cuts_chunks():
 
 
 def test_it_looks_only_where_a_decision_follows():
-    world = ToyWorld()
+    world = ToyEnv()
     episode = begin(budget=5, world=world)
     episode.play(chunk(0, 0, 0))
     episode.play(chunk(0, 0, 0))
@@ -109,7 +109,7 @@ def test_times_are_told_apart():
     ],
 )
 def test_what_is_no_chunk_is_refused_before_anything_moves(actions, says):
-    world = ToyWorld()
+    world = ToyEnv()
     episode = begin(world=world)
     with pytest.raises(PolicyError, match=says):
         episode.play(ActionChunk(actions))
@@ -121,4 +121,4 @@ def test_a_state_that_is_not_finite_is_the_worlds_fault(tmp_path):
 
     (tmp_path / "trouble.json").write_text(json.dumps([{"kind": "nan", "phase": "step"}]))
     with pytest.raises(SimulationError, match="not finite after control step 1"):
-        begin(world=ToyWorld(EnvOptions(str(tmp_path), "none", ""))).play(chunk(0))
+        begin(world=ToyEnv(EnvOptions(str(tmp_path), "none", ""))).play(chunk(0))

@@ -194,7 +194,7 @@ def test_a_state_goes_there_and_back(seed):
 def test_the_exact_form_goes_there_and_back():
     one = pictured(number=3, decision=2)
     question = messages.read_exact(messages.exact(one, client="me", more=1, ended=("a",)))
-    assert (question.client, question.more, question.end_episode) == ("me", 1, ("a",))
+    assert (question.client, question.more, question.ended) == ("me", 1, ("a",))
     found = question.observation
     assert found is not None
     assert (found.spec, found.decision, found.step, found.instruction) == (one.spec, 2, 2, "go home")
