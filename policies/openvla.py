@@ -1,6 +1,6 @@
 """OpenVLA and its fine-tunes (openvla/openvla-7b, openvla/openvla-7b-finetuned-libero-*): one action per decision.
 
-As the published evaluations ask it: openvla/openvla experiments/robot at c8f03f4 (LIBERO), DelinQu/SimplerEnv-OpenVLA at
+As in the published evaluations: openvla/openvla experiments/robot at c8f03f4 (LIBERO), DelinQu/SimplerEnv-OpenVLA at
 ccfe3809 (SimplerEnv).
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 QUESTION = "In: What action should the robot take to {instruction}?\nOut:"
 """The prompt of training and of the LIBERO evaluation."""
 BARE = "{instruction}"
-"""SimplerEnv's adaptor asks without the question."""
+"""SimplerEnv's adaptor sends the bare instruction."""
 
 
 class OpenVLAPolicy(RemoteCodePolicy):

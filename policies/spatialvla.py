@@ -1,6 +1,6 @@
 """SpatialVLA and its fine-tunes (IPEC-COMMUNITY/spatialvla-4b-224-pt ...): a chunk of actions per decision.
 
-As the published SimplerEnv evaluation asks it: DelinQu/SimplerEnv-OpenVLA at ccfe3809; SpatialVLA/SpatialVLA at e480753.
+As in the published SimplerEnv evaluation: DelinQu/SimplerEnv-OpenVLA at ccfe3809; SpatialVLA/SpatialVLA at e480753.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class SpatialVLAPolicy(RemoteCodePolicy):
         processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
         if processor.num_obs_steps > 1:
             raise PolicyError(
-                f"{self.checkpoint} looks at the last {processor.num_obs_steps} observations, and only the newest is shown here"
+                f"{self.checkpoint} needs the last {processor.num_obs_steps} observations, and only the newest is given"
             )
         return model.eval().to(device), processor
 

@@ -134,7 +134,7 @@ def test_the_server_is_shown_what_it_asks_for(connected):
 
 
 def test_a_wish_that_cannot_be_met_is_refused_without_a_way_on_that_would_be_wrong(server):
-    with pytest.raises(PolicyError, match="wants send_video_history=True, which nora-bench does not provide") as caught:
+    with pytest.raises(PolicyError, match="requires send_video_history=True, which nora-bench does not provide") as caught:
         load(server(wishes={"send_video_history": True}), {})
     assert "ignore" not in str(caught.value)
 
