@@ -186,7 +186,7 @@ def complete(policy: Any, name: str = "the policy") -> Policy:
     if wrong:
         raise PolicyError(f"{name} built a {kind} with {', '.join(wrong)} of another type; {SUBCLASS}")
     if not all(hasattr(policy, member) for member in OPTIONAL):
-        policy = _CompletePolicy(policy)
+        policy = type(kind, (_CompletePolicy,), {})(policy)  # messages name the policy by its class
     _check_optional(policy, f"{name} ({kind})")
     return policy
 

@@ -32,12 +32,14 @@ def serve(
     from ..execution.policy_host import PolicySeat
     from ..execution.signals import stop_signals
     from ..planning.plan import find_stage
+    from ..planning.spec_check import check_specs
     from ..serving.server import Address, greeting, listening, start
 
     address = Address(host, port, token or None)
     config = parse({"suite": suite or ["libero"], "protocol": protocol, "policy": policy, "policy_arg": policy_arg or None})
     stage = find_stage(config)
     served = load(config.policy, config.policy_arg)
+    check_specs(stage.suites, stage.protocol, served, config.policy)
     seat = PolicySeat(served, made_cache_home() / "serve.log")
     names = tuple(one.name for one in stage.suites)
     with stop_signals() as stop:

@@ -76,8 +76,8 @@ def test_a_file_may_import_its_neighbours(file):
     ("reference", "says"),
     [
         ("mine.py:Mien", r"mine\.py has no 'Mien' \(did you mean Mine\?\)"),
-        ("mien.py:Mine", r"there is no file /.*/mien\.py \(did you mean mine\.py"),
-        ("nowhere/mine.py:Mine", r"there is no file /.*/nowhere/mine\.py"),
+        ("mien.py:Mine", r"file not found: /.*/mien\.py \(did you mean mine\.py"),
+        ("nowhere/mine.py:Mine", r"file not found: /.*/nowhere/mine\.py"),
         ("mine.py", r"add it as mine\.py:Mine \(it has Mine\)"),
         ("absent.py", r"absent\.py:Class \(file not found\)"),
         ("mine.py:", "file.py:Name"),
