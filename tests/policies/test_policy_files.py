@@ -106,5 +106,5 @@ def test_a_module_that_raises_is_told_without_a_traceback(tmp_path, monkeypatch)
 def test_check_policy_takes_what_the_command_line_takes(file):
     nora_bench.check_policy(f"{file('a')}:Mine")
     path = file("b", more="\nclass Bad(Mine):\n    def act_one(self, observation):\n        return None\n")
-    with pytest.raises(PolicyError, match="must answer ActionChunk, not NoneType"):
+    with pytest.raises(PolicyError, match="must return ActionChunk, not NoneType"):
         nora_bench.check_policy(f"{path}:Bad")
