@@ -1,3 +1,4 @@
+import json
 from dataclasses import dataclass, replace
 
 import fakes
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 from fakes import ToyEnv, ToySuite
 from nora_bench.envs import suites
-from nora_bench.envs.base import EnvObservation, EnvOptions, EpisodeSpec, Reset
+from nora_bench.envs.base import EnvObservation, EnvOptions, EpisodeSpec, EvalProtocol, ObservationSpec, Reset
 from nora_bench.envs.checks import check_suite
 from nora_bench.envs.errors import SuiteError
 from nora_bench.envs.specs import ActionDim, ProprioSpec
@@ -228,3 +229,27 @@ class Missized(ToySuite):
 def test_declaration_that_does_not_hold_is_named(suite, broken):
     with pytest.raises(SuiteError, match=broken):
         check_suite(suite("toy"), OPTIONS)
+
+
+def test_protocol_is_stored_under_the_names_of_record_format_1():
+    protocol = fakes.protocol(replan_steps=3, perturbation={"steps": 5, "rest": 3})
+    stored = protocol.to_json()
+    assert (stored["replan"], stored["push"]) == (3, {"steps": 5, "rest": 3}) and stored["budget"] == protocol.max_steps
+    assert not {"max_steps", "replan_steps", "perturbation"} & stored.keys()
+    assert EvalProtocol(**EvalProtocol.renamed(stored)) == protocol
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ObservationSpec(cameras=("primary",), image_size=64, proprio=True),
+        ObservationSpec(orientation="rotated_180", proprio_spec=(ProprioSpec("eef_pos", 3, "m"),)),
+    ],
+    ids=["undeclared", "declared"],
+)
+def test_observation_spec_survives_storage(spec):
+    assert ObservationSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_undeclared_parts_of_an_observation_spec_are_not_stored():
+    assert ObservationSpec().to_json().keys() == {"cameras", "image_size", "proprio", "privileged"}
