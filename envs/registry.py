@@ -1,4 +1,4 @@
-"""Named things that can be looked up: suites, policies. Lazy, open to entry points, kind to typing errors."""
+"""Registry of suites and policies by name: lazy, extended by entry points, with suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def load_object(reference: str) -> Any:
 def _import_file(place: str) -> ModuleType:
     path = Path(place).expanduser()
     if not path.is_file():
-        there = sorted(one.name for one in path.absolute().parent.glob("*.py"))
-        raise ImportError(f"there is no file {path.absolute()}{nearest(path.name, there)}")
+        siblings = sorted(sibling.name for sibling in path.absolute().parent.glob("*.py"))
+        raise ImportError(f"file not found: {path.absolute()}{nearest(path.name, siblings)}")
     return _import(place, lambda: source_files.import_file(path))
 
 
 def _import(place: str, call: Callable[[], ModuleType]) -> ModuleType:
-    """The module. What goes wrong in its own code comes out as an ImportError that says where."""
+    """The module. Exceptions of its own code become an ImportError that names the place."""
     try:
         return call()
     except ImportError:
@@ -54,7 +54,7 @@ class Registry(Generic[T]):
     """Name -> object, given directly, as `module:attribute` to import at first use, or by entry point.
 
     An entry point that clashes with a built-in name is refused with both named; one that fails to import
-    becomes one warning and is left out, so that a broken plug-in never takes the tool down.
+    becomes one warning and is omitted, so that a broken plug-in never breaks the tool.
     """
 
     def __init__(self, kind: str, group: str, builtin: dict[str, str | T]) -> None:
@@ -77,7 +77,7 @@ class Registry(Generic[T]):
         self._scanned = True
         for point in entry_points(group=self.group):
             if point.name in self._known:
-                taken = f"plug-in {point.value} wants the name of the built-in {self.kind} {point.name!r}; left out"
+                taken = f"plug-in {point.value} uses the name of the built-in {self.kind} {point.name!r}; omitted"
                 warnings.warn(taken, stacklevel=3)
             else:
                 self._known[point.name] = point.load

@@ -1,7 +1,7 @@
-"""From a model's normalised chunk to a world's actions, as the protocol's published evaluation did it.
+"""From a model's normalised chunk to an environment's actions, as the protocol's published evaluation does.
 
-In this order: un-normalise, average overlapping chunks, Euler angles to a rotation vector (SimplerEnv), gripper. What an
-episode must remember for that is kept by its key.
+In this order: un-normalise, average overlapping chunks, Euler angles to a rotation vector (SimplerEnv), gripper. The state of
+an episode is kept by its key.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class NormStats:
     """How a data set's actions were scaled to [-1, 1]."""
 
     low: Array
-    """[action size] what -1 stands for: 1st percentile or minimum."""
+    """[action size] the value of -1: 1st percentile or minimum."""
     high: Array
-    """[action size] what +1 stands for: 99th percentile or maximum."""
+    """[action size] the value of +1: 99th percentile or maximum."""
     mask: Array
     """[action size] bool: which numbers were scaled; the gripper usually not."""
 
@@ -52,7 +52,7 @@ def gripper_openvla(opening: Array) -> Array:
 
 
 def gripper_nora_released(opening: Array) -> Array:
-    """As NORA's released LIBERO script: what is not clearly open closes."""
+    """As NORA's released LIBERO script: every opening that is not clearly open closes."""
     command = -np.sign(2 * opening - 1)
     return np.where(command >= 0, 1.0, command)
 
@@ -67,7 +67,7 @@ class StickyGripper:
     """SimplerEnv's Google Robot command: a change of more than 0.5 is sent, relative, for some steps."""
 
     steps: int = 15
-    """So many, the first included."""
+    """Steps that a command is held, the first included."""
     follows: bool = False
     """Whether changes are measured from the opening of the step before (a slow one then never triggers), and not from the
     one at the last trigger."""
@@ -94,7 +94,7 @@ class StickyGripper:
 
 @dataclass(slots=True)
 class Ensemble:
-    """The average of what the last chunks said about a step, the chunk of age order i (oldest 0) weighing exp(-temperature i).
+    """The average of the last chunks' predictions for a step, the chunk of age order i (oldest 0) weighing exp(-temperature i).
 
     A negative temperature trusts the newest most (SimplerEnv's NORA-1.5 wrapper: -0.8 over 5 chunks).
     """
@@ -151,7 +151,7 @@ def adapted_spec(protocol: EvalProtocol, action_size: int) -> tuple[ActionDim, .
 
 
 class Adapter:
-    """Turns normalised chunks into a world's actions under one protocol."""
+    """Converts normalised chunks to an environment's actions under one protocol."""
 
     def __init__(self, protocol: EvalProtocol) -> None:
         if protocol.gripper not in CONVENTIONS:
@@ -162,19 +162,19 @@ class Adapter:
         self.protocol = protocol
         self._memories: dict[str, _Memory] = {}
 
-    def actions(self, observation: Observation, normalised: Array, stats: NormStats, execute: int | None = None) -> Array:
-        """[steps, action size] float64 in the world's units, at most as many steps as will be executed.
+    def actions(self, observation: Observation, normalised: Array, stats: NormStats, n_action_steps: int | None = None) -> Array:
+        """[steps, action size] float64 in the environment's units, at most as many steps as will be executed.
 
         Args:
-            observation: what the answer is to.
-            normalised: [steps, action size] the whole answer.
+            observation: the input of the chunk.
+            normalised: [steps, action size] the whole chunk.
             stats: its normalisation.
-            execute: most steps that will be executed, where the policy wants fewer than the protocol.
+            n_action_steps: most steps that will be executed, where the policy has a lower limit than the protocol.
         """
         memory = self._memory(observation)
         honour_mask = self.protocol.gripper != "nora-released"
         actions = stats.unnormalise(np.asarray(normalised, np.float64), honour_mask=honour_mask)
-        rows = min(self.protocol.replan_steps or len(actions), execute or len(actions), len(actions))
+        rows = min(self.protocol.replan_steps or len(actions), n_action_steps or len(actions), len(actions))
         if memory.ensemble:
             actions = memory.ensemble.add(observation.step, actions, rows)
         actions = actions[:rows].copy()
@@ -184,7 +184,7 @@ class Adapter:
         return actions
 
     def end_episode(self, key: str) -> None:
-        """Drop what is kept about the episode."""
+        """Drop the episode's state."""
         self._memories.pop(key, None)
 
     def _memory(self, observation: Observation) -> _Memory:

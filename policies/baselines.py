@@ -1,6 +1,6 @@
-"""Policies without a model: `zero` stands still, `random` flails, `replay` plays recorded actions.
+"""Policies without a model: `zero` stands still, `random` samples actions, `replay` repeats recorded ones.
 
-They say what a score means: a task that `zero` or `random` solves is not a test. All act blindly and ask for no picture.
+They calibrate a score: a task that `zero` or `random` solves is not a test. All ignore observations and need no image.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .recordings import action_file, read_actions, read_records
 
 
 class Zero(BasePolicy):
-    """Commands no motion. In LIBERO the hand stays where it is and the gripper as it is."""
+    """Commands no motion. In LIBERO the end effector stays where it is and the gripper as it is."""
 
     def __init__(self, chunk: int = 1) -> None:
         self.chunk_size = _positive(chunk)
@@ -31,7 +31,7 @@ class Zero(BasePolicy):
 
 
 class Random(BasePolicy):
-    """Uniform actions in [-1, 1), drawn from the episode's own generator."""
+    """Uniform actions in [-1, 1), sampled from the episode's own generator."""
 
     stochastic = True
 
@@ -46,9 +46,9 @@ class Random(BasePolicy):
 
 
 class Replay(BasePolicy):
-    """Plays recorded actions without looking: each episode's own from a run's folder, or one file for all.
+    """Repeats recorded actions, open loop: each episode's own from a run's folder, or one file for all.
 
-    Where a recording ends before the episode does, the rest is played as zeros with chunk status `cut`.
+    Where a recording ends before the episode does, zeros follow, with chunk status `cut`.
     """
 
     tags = ("replayed",)
@@ -89,7 +89,7 @@ class Replay(BasePolicy):
             return self._single
         if key not in self._playing:
             if key not in self._files:
-                raise PolicyError(f"{self.run} holds no actions for {key}; play the run's own tasks, seeds and protocol")
+                raise PolicyError(f"{self.run} holds no actions for {key}; evaluate the run's own tasks, seeds and protocol")
             self._playing[key] = read_actions(self._files[key])
             _check_width(self._playing[key], self.context, f"the recording of {key}")
         return self._playing[key]
@@ -108,4 +108,4 @@ def _action_files(run: Path) -> dict[str, Path]:
 
 def _check_width(actions: np.ndarray, context: PolicyContext, what: str) -> None:
     if actions.shape[1] != context.action_size:
-        raise PolicyError(f"{what} has {actions.shape[1]} numbers per step, this world takes {context.action_size}")
+        raise PolicyError(f"{what} has {actions.shape[1]} numbers per step, this environment takes {context.action_size}")

@@ -1,7 +1,7 @@
-"""From a world's picture to a model's: JPEG round trip, TensorFlow's Lanczos3 resize, centre crop, without TensorFlow.
+"""From an environment's image to a model's: JPEG round trip, TensorFlow's Lanczos3 resize, centre crop, without TensorFlow.
 
-Models trained on RLDS data have seen pictures that went through exactly these steps; Pillow's filters give other values
-(on a noisy 256 -> 224 picture its bicubic changes 85 % of them).
+Models trained on RLDS data were trained on images that went through exactly these steps; Pillow's filters give other values
+(on a noisy 256 -> 224 image its bicubic changes 85 % of them).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KNOWN = {"size", "filter", "jpeg", "crop"}
 
 
 def model_image(image: Array, size: int, steps: Mapping[str, Any]) -> Array:
-    """[size, size, 3] uint8: the picture as the model is to see it.
+    """[size, size, 3] uint8: the image as the model receives it.
 
     Args:
         image: [height, width, 3] uint8, oriented as the protocol says.
@@ -97,7 +97,7 @@ def _lanczos3(size_in: int, size_out: int) -> Array:
 
 
 def jpeg_round_trip(image: Array) -> Array:
-    """The picture after one JPEG encode and decode with `tf.io.encode_jpeg`'s settings: quality 95, colour at half size."""
+    """The image after one JPEG encode and decode with `tf.io.encode_jpeg`'s settings: quality 95, colour at half size."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -106,7 +106,7 @@ def jpeg_round_trip(image: Array) -> Array:
 
 
 def centre_crop(image: Array, area: float) -> Array:
-    """The central share of the picture's area, stretched to full size: OpenVLA's answer to its training-time random crop.
+    """The central share of the image's area, resized to full size: OpenVLA's counterpart of its training-time random crop.
 
     As `tf.image.crop_and_resize` (bilinear, corners aligned) and a saturating cast.
     """

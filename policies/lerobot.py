@@ -1,8 +1,8 @@
 """Checkpoints of LeRobot policies (ACT, π0, π0.5, π0-FAST, SmolVLA ...) through the package `lerobot`.
 
 `lerobot` (0.4) and nora-bench want different versions of things, so it has an interpreter of its own, which serves the policy
-(`nora-bench serve --policy lerobot`, docs/guide/other_models.md). Observations are answered one by one, noise
-drawn from the episode's key: an answer depends on nothing else.
+(`nora-bench serve --policy lerobot`, docs/guide/other_models.md). Observations are processed one by one, with noise sampled from the
+episode's key: a chunk depends on nothing else.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ STATE_SIZE = 8
 ACTION = "action"
 IDENTITY = "IDENTITY"
 MODES = {"MEAN_STD": ("mean", "std"), "MIN_MAX": ("min", "max"), "QUANTILES": ("q01", "q99"), "QUANTILE10": ("q10", "q90")}
-"""How LeRobot scales -> the numbers that it takes."""
+"""LeRobot's way of scaling -> the statistics that it takes."""
 DETERMINISTIC = frozenset({"act"})
-"""Types whose answer draws no noise."""
+"""Types without sampling noise."""
 
 
 class LeRobotPolicy(BasePolicy):
@@ -40,8 +40,8 @@ class LeRobotPolicy(BasePolicy):
         Args:
             path: folder with config.json, model.safetensors and the processors, or a hub id.
             device: `auto`, `cpu`, `cuda` ...
-            primary: feature that gets the third-person picture; None guesses by name.
-            wrist: feature that gets the wrist's picture; None guesses by name.
+            primary: feature of the third-person image; None guesses by name.
+            wrist: feature of the wrist image; None guesses by name.
         """
         self._folder = _folder(path)
         policy, before, after = _load(self._folder, device)
@@ -49,7 +49,7 @@ class LeRobotPolicy(BasePolicy):
         self._policy, self._before, self._after = policy, before, after
         config = policy.config
         if config.n_obs_steps > 1:
-            raise PolicyError(f"{path} looks at the last {config.n_obs_steps} observations, and only the newest is shown here")
+            raise PolicyError(f"{path} needs the last {config.n_obs_steps} observations, and only the newest is given")
         self._features = _cameras(list(config.image_features), primary, wrist)
         self._state = STATE in config.input_features
         _check_state(config.input_features)
@@ -65,15 +65,15 @@ class LeRobotPolicy(BasePolicy):
     def act_one(self, observation: Observation) -> ActionChunk:
         import torch
 
-        shown: dict[str, Any] = {"task": observation.instruction}
+        inputs: dict[str, Any] = {"task": observation.instruction}
         for camera, feature in self._features.items():
-            picture = torch.from_numpy(np.array(observation.env_observation.images[camera]))
-            shown[feature] = picture.permute(2, 0, 1).float().div(255)[None]
+            image = torch.from_numpy(np.array(observation.env_observation.images[camera]))
+            inputs[feature] = image.permute(2, 0, 1).float().div(255)[None]
         if self._state:
-            shown[STATE] = torch.from_numpy(libero_state(observation.env_observation.proprio)).float()[None]
+            inputs[STATE] = torch.from_numpy(libero_state(observation.env_observation.proprio)).float()[None]
         with torch.random.fork_rng(), torch.inference_mode():
             torch.manual_seed(int(observation.rng().integers(2**63)))
-            actions = self._after(self._policy.predict_action_chunk(self._before(shown))[0])
+            actions = self._after(self._policy.predict_action_chunk(self._before(inputs))[0])
         size = self.context.action_size
         return ActionChunk(actions.detach().cpu().numpy().astype(np.float64).reshape(-1, actions.shape[-1])[:, :size])
 
@@ -99,7 +99,7 @@ def _folder(path: str) -> Path:
 
 
 def _load(folder: Path, device: str) -> tuple[Any, Any, Any]:
-    """Policy, what comes before it and what comes after it."""
+    """Policy, pre-processor and post-processor."""
     try:
         from lerobot.configs.policies import PreTrainedConfig  # pyright: ignore[reportMissingImports]  in its own interpreter
         from lerobot.policies.factory import (  # pyright: ignore[reportMissingImports]
@@ -157,17 +157,17 @@ def _word(value: Any) -> str:
 
 
 def _cameras(features: list[str], primary: str | None, wrist: str | None) -> dict[str, str]:
-    """Camera -> feature. Raises PolicyError where a name does not tell."""
+    """Camera -> feature. Raises PolicyError where the names leave it open."""
     found = [name for name in features if "empty_camera" not in name]
     held = wrist or next((name for name in found if "wrist" in name or name.endswith("image2")), None)
     seen = primary or next((name for name in found if name != held), None)
     given = {camera: name for camera, name in (("primary", seen), ("wrist", held)) if name}
     if unknown := set(given.values()) - set(features):
-        raise PolicyError(f"the checkpoint has no picture {', '.join(unknown)}; it has {', '.join(features)}")
+        raise PolicyError(f"the checkpoint has no image {', '.join(unknown)}; it has {', '.join(features)}")
     if left := set(found) - set(given.values()):
         raise PolicyError(
-            f"the checkpoint looks at {', '.join(found)}, and what {', '.join(sorted(left))} shows is not known; say which are "
-            "which: --policy-arg primary=FEATURE --policy-arg wrist=FEATURE"
+            f"the checkpoint needs {', '.join(found)}, and the camera of {', '.join(sorted(left))} is unknown; name them: "
+            "--policy-arg primary=FEATURE --policy-arg wrist=FEATURE"
         )
     return given
 
@@ -178,10 +178,10 @@ def _check_state(features: Mapping[str, Any]) -> None:
 
 
 def _side(features: Mapping[str, Any]) -> int | None:
-    """Side of the pictures that the checkpoint was trained on; None where there are none."""
+    """Side of the images that the checkpoint was trained on; None without images."""
     sides = {int(side) for feature in features.values() for side in feature.shape[1:]}
     if len(sides) > 1:
-        raise PolicyError(f"the checkpoint's pictures are not squares of one size: {sorted(sides)}")
+        raise PolicyError(f"the checkpoint's images are not squares of one size: {sorted(sides)}")
     return next(iter(sides), None)
 
 

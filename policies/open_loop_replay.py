@@ -1,7 +1,7 @@
-"""The policy that does not look: the scripted expert's actions from another initial state of the same task, replayed.
+"""The policy `blind`: the scripted expert's actions from another initial state of the same task, replayed open loop.
 
-What it scores is what a policy scores with its eyes shut. Initial states of a task differ by centimetres or only by
-millimetres, so this floor is far from zero, and a success rate means little that is not above it.
+Its score is that of a policy without observations. Initial states of a task differ by centimetres or only by
+millimetres, so this floor is far from zero, and a success rate below it means little.
 
 The recordings in `blind_actions.npz` are two successful episodes per task of the four 10-task suites, made by
 
@@ -30,7 +30,7 @@ Recordings = Mapping[tuple[str, int], Mapping[int, np.ndarray]]
 
 
 class OpenLoopReplay(BasePolicy):
-    """Replays the expert's actions from another initial state of the same task; then stands still."""
+    """The expert's actions from another initial state of the same task; then no motion."""
 
     observation_spec = ObservationSpec()
     tags = ("blind",)
@@ -44,7 +44,7 @@ class OpenLoopReplay(BasePolicy):
         self._recordings = from_run(run) if run else packaged()
 
     def act_one(self, observation: Observation) -> ActionChunk:
-        """What is left of the recording, all at once, since nothing is looked at."""
+        """The rest of the recording as one chunk."""
         rest = self._chosen(observation)[observation.step :]
         if len(rest):
             return ActionChunk(rest)

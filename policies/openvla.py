@@ -1,6 +1,6 @@
 """OpenVLA and its fine-tunes (openvla/openvla-7b, openvla/openvla-7b-finetuned-libero-*): one action per decision.
 
-As the published evaluations ask it: openvla/openvla experiments/robot at c8f03f4 (LIBERO), DelinQu/SimplerEnv-OpenVLA at
+As in the published evaluations: openvla/openvla experiments/robot at c8f03f4 (LIBERO), DelinQu/SimplerEnv-OpenVLA at
 ccfe3809 (SimplerEnv).
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..envs.types import Array
-from .remote_code import HubCodePolicy, pretrained, remote_class
+from .remote_code import RemoteCodePolicy, pretrained, remote_class
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 QUESTION = "In: What action should the robot take to {instruction}?\nOut:"
 """The prompt of training and of the LIBERO evaluation."""
 BARE = "{instruction}"
-"""SimplerEnv's adaptor asks without the question."""
+"""SimplerEnv's adaptor sends the bare instruction."""
 
 
-class OpenVLAPolicy(HubCodePolicy):
+class OpenVLAPolicy(RemoteCodePolicy):
     """An OpenVLA checkpoint: a folder, or a hub id. Set `trust_remote_code`: its model is Python beside the weights."""
 
     MODEL = "OpenVLA"

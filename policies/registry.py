@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -48,7 +48,7 @@ POLICIES: Registry[Callable[..., Policy]] = Registry(
 
 
 class PolicyRequestError(InputError, PolicyError):
-    """No such policy, or not with such arguments; the message names the nearest ones."""
+    """Unknown policy or argument; the message names the nearest ones."""
 
 
 def load(name_or_path: str, args: Mapping[str, str]) -> Policy:
@@ -56,12 +56,12 @@ def load(name_or_path: str, args: Mapping[str, str]) -> Policy:
     folder counts as a place to look) or `path/to/file.py:Class`.
 
     Args:
-        name_or_path: what stands after `--policy`.
+        name_or_path: the value of `--policy`.
         args: argument -> text; converted to the types that the constructor's annotations name.
 
     Raises:
-        PolicyRequestError: unknown name, module, class or argument, or a text that is no such value.
-        PolicyError: the constructor raised, or what it built is not a policy.
+        PolicyRequestError: unknown name, module, class or argument, or a text that cannot be converted.
+        PolicyError: the constructor raised, or returned something that is not a policy.
     """
     factory = find(name_or_path)
     values = _arguments(name_or_path, factory, args)
@@ -75,7 +75,7 @@ def load(name_or_path: str, args: Mapping[str, str]) -> Policy:
 
 
 def find(name_or_path: str) -> Callable[..., Policy]:
-    """The class or function that builds the policy. Raises PolicyRequestError where there is none."""
+    """The class or function that builds the policy. Raises PolicyRequestError for an unknown one."""
     if "://" in name_or_path:
         from .remote import policy_at
 
@@ -103,24 +103,22 @@ def find(name_or_path: str) -> Callable[..., Policy]:
 
 def _without_class(path: Path) -> str:
     classes = defined_names(path.expanduser())
-    there = (
-        f"it has {', '.join(classes)}" if classes else "no class is found there" if path.is_file() else "there is no such file"
-    )
-    return f"--policy {path} names no class; add it as {path}:{classes[0] if classes else 'Class'} ({there})"
+    content = f"it has {', '.join(classes)}" if classes else "it has no class" if path.is_file() else "file not found"
+    return f"--policy {path} names no class; add it as {path}:{classes[0] if classes else 'Class'} ({content})"
 
 
 def _is_checkpoint(name_or_path: str) -> bool:
-    """Whether it is a path or a hub id; names have no slash, and what is here by a policy's name is the policy."""
+    """Whether it is a path or a hub id; names have no slash, and a folder by a policy's name is not a checkpoint."""
     if name_or_path in POLICIES.names():
         return False
     return "/" in name_or_path or name_or_path.endswith(".safetensors") or Path(name_or_path).is_dir()
 
 
 def parameters(factory: Callable[..., Policy]) -> dict[str, inspect.Parameter]:
-    """Name -> parameter of what `--policy-arg` can set, annotations resolved."""
+    """Name -> parameter that `--policy-arg` can set, annotations resolved."""
     hints = _hints(factory)
     listed = inspect.signature(factory).parameters
-    return {name: found.replace(annotation=hints.get(name, found.annotation)) for name, found in listed.items()}
+    return {name: parameter.replace(annotation=hints.get(name, parameter.annotation)) for name, parameter in listed.items()}
 
 
 def _hints(factory: Callable[..., Policy]) -> dict[str, Any]:
@@ -138,12 +136,18 @@ def _arguments(policy: str, factory: Callable[..., Policy], args: Mapping[str, s
     if not any(p.kind == p.VAR_KEYWORD for p in known.values()):
         for name in args.keys() - named.keys():
             takes = f"it takes {', '.join(named)}" if named else "it takes none"
-            raise PolicyRequestError(f"policy {policy} has no argument {name!r}{nearest(name, named)}; {takes}")
+            raise PolicyRequestError(f"policy {policy} has no argument {name!r}{_suggestion(name, named)}; {takes}")
     missing = [name for name, p in named.items() if p.default is p.empty and name not in args]
     if missing:
         given = " ".join(f"--policy-arg {name}=..." for name in missing)
         raise PolicyRequestError(f"policy {policy} needs {', '.join(missing)}: add {given}")
     return {name: _value(policy, name, text, known.get(name)) for name, text in args.items()}
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    """` (did you mean a?)` for an argument that was renamed, else the nearest names."""
+    renamed = [new for new in RENAMED_ARGUMENTS.get(name, ()) if new in known]
+    return f" (did you mean {renamed[0]}?)" if renamed else nearest(name, known)
 
 
 def _value(policy: str, name: str, text: str, parameter: inspect.Parameter | None) -> Any:
@@ -153,6 +157,15 @@ def _value(policy: str, name: str, text: str, parameter: inspect.Parameter | Non
         raise PolicyRequestError(f"policy {policy}: argument {name}={text!r} is {error}") from None
 
 
+RENAMED_ARGUMENTS = {
+    "deadline_s": ("request_timeout_s",),
+    "patience_s": ("connect_timeout_s",),
+    "steps": ("num_inference_steps", "n_action_steps"),
+    "execute": ("n_action_steps",),
+    "noise": ("noise_scale",),
+    "on_bad": ("on_invalid",),
+}
+"""Earlier name of an argument of a shipped policy -> its present ones."""
 REQUIRED = ("setup", "act", "end_episode", "fingerprint", "close", "observation_spec", "stochastic", "tags")
 """Members that a policy must have; the others of `Policy` have defaults."""
 OPTIONAL = ("n_action_steps", "chunk_size", "action_spec", "action_spec_under", "metrics")
@@ -173,7 +186,7 @@ def complete(policy: Any, name: str = "the policy") -> Policy:
     if wrong:
         raise PolicyError(f"{name} built a {kind} with {', '.join(wrong)} of another type; {SUBCLASS}")
     if not all(hasattr(policy, member) for member in OPTIONAL):
-        policy = _CompletePolicy(policy)
+        policy = type(kind, (_CompletePolicy,), {})(policy)  # messages name the policy by its class
     _check_optional(policy, f"{name} ({kind})")
     return policy
 

@@ -1,4 +1,4 @@
-"""Policies whose checkpoints bring their own Python: what is asked before it runs, and what is done around the model.
+"""Policies whose checkpoints bring their own Python: the permission to run it, and all that surrounds the model.
 
 `transformers` has no classes of its own for OpenVLA and SpatialVLA; it imports those that lie beside the weights. They were
 written for one version of it and are not maintained, so such a policy has an interpreter of its own, which serves it
@@ -50,16 +50,16 @@ LIBRARIES = ("transformers", "tokenizers", "timm", "torch")
 """Whose versions change what a checkpoint's code computes."""
 
 
-class HubCodePolicy(BasePolicy):
-    """A vision-language-action model behind its checkpoint's own code. Observations are answered one by one, greedily."""
+class RemoteCodePolicy(BasePolicy):
+    """A vision-language-action model behind its checkpoint's own code: one observation at a time, decoded greedily."""
 
     observation_spec = ObservationSpec(cameras=("primary",))
     MODEL = ""
-    """What it is called in messages."""
+    """Its name in messages."""
     WRITTEN_FOR = ""
     """The version of `transformers` that the published code names."""
     TOWER = ""
-    """The model's part that looks at the picture."""
+    """The model's vision module."""
     STATISTICS = "config.json"
     """Where its published code keeps statistics; a file of their own beside the weights wins."""
     NUMBERS: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ class HubCodePolicy(BasePolicy):
     def __init__(
         self, checkpoint: str, trust_remote_code: bool, device: str, statistics: str | None, prompt: str | None, crop: bool
     ) -> None:
-        """Reads nothing: everything is loaded by `start`. Raises PolicyError unless the checkpoint's code may run."""
+        """Reads nothing: everything is loaded by `setup`. Raises PolicyError unless the checkpoint's code may run."""
         if not trust_remote_code:
             raise PolicyError(
                 f"{checkpoint} is run by Python that comes with the checkpoint, with all your rights; none of it has been run. "
@@ -82,7 +82,7 @@ class HubCodePolicy(BasePolicy):
         raise NotImplementedError
 
     def side(self) -> int:
-        """Side of the pictures that the model takes, in pixels."""
+        """Side of the model's images in pixels."""
         raise NotImplementedError
 
     def known_statistics(self) -> Mapping[str, Any]:
@@ -196,10 +196,10 @@ class HubCodePolicy(BasePolicy):
         self._looks += 1
 
     def _check_looked(self) -> None:
-        """OpenVLA's code leaves the picture out without a word under `transformers` since 4.50 (openvla/openvla issue 346)."""
+        """OpenVLA's code silently omits the image under `transformers` since 4.50 (openvla/openvla issue 346)."""
         if not self._looks:
             raise PolicyError(
-                f"the code of {self.checkpoint} answered without looking at the picture. It was written for transformers "
+                f"the code of {self.checkpoint} returned an action without using the image. It was written for transformers "
                 f"{self.WRITTEN_FOR}, here is {version('transformers')}; docs/guide/other_models.md says how to set up that one"
             )
 
@@ -207,7 +207,7 @@ class HubCodePolicy(BasePolicy):
 def pretrained(model_class: Any, folder: Path, **options: Any) -> Any:
     """The model with the folder's weights. Raises PolicyError where names or shapes of the two are not the same.
 
-    `transformers` only warns, drops what the model does not know and leaves what the file lacks as it was drawn.
+    `transformers` only warns, drops what the model does not know and leaves missing ones as initialised.
     """
     model, info = model_class.from_pretrained(folder, output_loading_info=True, use_safetensors=True, **options)
     problems = [f"lacks {name}" for name in sorted(_untied(model, info["missing_keys"]))]
@@ -231,7 +231,7 @@ def _untied(model: Any, missing: Iterable[str]) -> set[str]:
 
 
 def refuse_parts(folder: Path, name: str) -> None:
-    """Raises PolicyError where weights lie beside the model that its code does not read: the answers would not be the model's."""
+    """Raises PolicyError where weights lie beside the model that its code does not read: the actions would not be the model's."""
     parts = sorted({path.name for pattern in PARTS for path in folder.glob(pattern)})
     if parts:
         raise PolicyError(

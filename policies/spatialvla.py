@@ -1,6 +1,6 @@
 """SpatialVLA and its fine-tunes (IPEC-COMMUNITY/spatialvla-4b-224-pt ...): a chunk of actions per decision.
 
-As the published SimplerEnv evaluation asks it: DelinQu/SimplerEnv-OpenVLA at ccfe3809; SpatialVLA/SpatialVLA at e480753.
+As in the published SimplerEnv evaluation: DelinQu/SimplerEnv-OpenVLA at ccfe3809; SpatialVLA/SpatialVLA at e480753.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from ..envs.errors import PolicyError
 from ..envs.types import Array
-from .remote_code import HubCodePolicy, pretrained, remote_class
+from .remote_code import RemoteCodePolicy, pretrained, remote_class
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -22,7 +22,7 @@ TOKENS_PER_ACTION = 3
 """Translation, rotation, gripper."""
 
 
-class SpatialVLAPolicy(HubCodePolicy):
+class SpatialVLAPolicy(RemoteCodePolicy):
     """A SpatialVLA checkpoint: a folder, or a hub id. Set `trust_remote_code`: its model is Python beside the weights."""
 
     MODEL = "SpatialVLA"
@@ -60,7 +60,7 @@ class SpatialVLAPolicy(HubCodePolicy):
         processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
         if processor.num_obs_steps > 1:
             raise PolicyError(
-                f"{self.checkpoint} looks at the last {processor.num_obs_steps} observations, and only the newest is shown here"
+                f"{self.checkpoint} needs the last {processor.num_obs_steps} observations, and only the newest is given"
             )
         return model.eval().to(device), processor
 

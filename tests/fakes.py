@@ -1,6 +1,6 @@
-"""A suite whose outcomes are known, and worlds and policies that misbehave on order.
+"""A suite whose outcomes are known, and environments and policies that misbehave on order.
 
-The toy world is a point on a line: it starts at a whole number drawn from the episode's key and succeeds at zero. Each
+The toy environment is a point on a line: it starts at a whole number drawn from the episode's key and succeeds at zero. Each
 control step adds the action. It can be told to misbehave: its asset folder may hold `trouble.json`, a list of
 `{"kind", "scene", "times"}`; each entry strikes that often, counted in files beside it, so across worker processes.
 """
@@ -64,7 +64,7 @@ PROTOCOLS = {
 }
 
 
-class ToyWorld(Env):
+class ToyEnv(Env):
     """See `envs.base.Env` for the contract. Notes every look in `looks`."""
 
     action_size = 1
@@ -207,7 +207,7 @@ class ToySuite(Suite):
                 raise SuiteError("a texture is missing")
             print("the toy cannot start", file=sys.stderr, flush=True)
             os._exit(9)
-        return ToyWorld(options)
+        return ToyEnv(options)
 
     def versions(self) -> Mapping[str, str]:
         return {"toy": "1"}
@@ -215,7 +215,7 @@ class ToySuite(Suite):
 
 @dataclass(frozen=True)
 class LookedAt(ToySuite):
-    """Tasks with variants that are told differently."""
+    """Tasks whose variants have different instructions."""
 
     def instruction(self, spec: EpisodeSpec) -> str:
         return f"go home through the {spec.variant} door"
@@ -241,7 +241,7 @@ class Walk(BasePolicy):
 
 
 class Stagger(BasePolicy):
-    """Draws from the episode's generator, looks at pictures: shows whether results depend on order or company."""
+    """Samples from the episode's generator and reads images: shows whether results depend on order or batch."""
 
     observation_spec = ObservationSpec(cameras=("primary",), proprio=True)
     stochastic = True
@@ -256,7 +256,7 @@ class Stagger(BasePolicy):
 
 
 class Wrong(BasePolicy):
-    """Answers with something that is not an answer."""
+    """Returns something that is not a chunk."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind

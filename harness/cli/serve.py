@@ -32,12 +32,14 @@ def serve(
     from ..execution.policy_host import LocalPolicyHost
     from ..execution.signals import stop_signals
     from ..planning.plan import resolve_setup
+    from ..planning.spec_check import check_specs
     from ..serving.server import Address, greeting, listening, start
 
     address = Address(host, port, token or None)
     config = parse({"suite": suite or ["libero"], "protocol": protocol, "policy": policy, "policy_arg": policy_arg or None})
     setup = resolve_setup(config)
     served = load(config.policy, config.policy_arg)
+    check_specs(setup.suites, setup.protocol, served, config.policy)
     policy_host = LocalPolicyHost(served, ensure_cache_home() / "serve.log")
     names = tuple(one.name for one in setup.suites)
     with stop_signals() as stop:

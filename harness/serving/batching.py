@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from ...policies.base import ActionChunk, EpisodeStateLost, Observation
-from ...policies.remote.latency import Meter
+from ...policies.remote.latency import LatencyStats
 from ..errors import PolicyFailedError
 from ..execution.policy_host import LocalPolicyHost
 
@@ -35,7 +35,7 @@ class RequestBatcher:
     def __init__(self, policy_host: LocalPolicyHost, max_batch: int) -> None:
         self.policy_host = policy_host
         self.max_batch = max_batch
-        self.meter = Meter()
+        self.meter = LatencyStats()
         self._waiting: queue.SimpleQueue[tuple[str, list[Observation], Future[list[Answer]]]] = queue.SimpleQueue()
         self._ended: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self._last: OrderedDict[str, tuple[str, int, Answer]] = OrderedDict()

@@ -117,8 +117,8 @@ class ClientConnections:
         spec = EpisodeSpec(suite, 0, number, 0, policy_host.context.protocol.name, variant=ANONYMOUS_VARIANT)
         return Observation(spec, decision, decision, instruction, view)
 
-    def _exact(self, connection: Any, request: messages.Question) -> None:
-        self._batcher.end_episodes(request.client, request.forget)
+    def _exact(self, connection: Any, request: messages.PolicyRequest) -> None:
+        self._batcher.end_episodes(request.client, request.ended)
         observations = [request.observation] if request.observation else []
         for _ in range(request.more):
             following = messages.read_exact(codec.unpack(connection.recv(timeout=REMAINDER_S)))

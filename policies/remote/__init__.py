@@ -1,6 +1,6 @@
-"""Policies that answer from another process or machine, by address.
+"""Policies in another process or machine, by address.
 
-| address | who answers |
+| address | server |
 | --- | --- |
 | `ws://host:port`, `wss://...` | `nora-bench serve`, or any server of openpi's wire protocol |
 | `vla-eval://host:port` | a model server of the PyPI package `vla-eval` |
@@ -18,7 +18,7 @@ SCHEMES = ("ws", "wss", "vla-eval")
 
 
 def policy_at(address: str) -> Callable[..., Policy]:
-    """What builds the policy that answers at `scheme://host:port`. Raises PolicyError for another scheme."""
+    """The constructor of the policy that is served at `scheme://host:port`. Raises PolicyError for another scheme."""
     scheme, _, place = address.partition("://")
     if scheme not in SCHEMES or not place:
         raise PolicyError(f"policy {address!r}: a server is named as {', '.join(f'{one}://host:port' for one in SCHEMES)}")

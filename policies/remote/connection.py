@@ -1,4 +1,4 @@
-"""One websocket to a policy server: every wait ends, a broken connection is made again with back-off."""
+"""One websocket to a policy server, with timeouts and reconnection with back-off."""
 
 from __future__ import annotations
 
@@ -22,21 +22,23 @@ OPEN_S = 10.0
 """Seconds that one attempt to connect may take."""
 
 
-class LinkLost(Exception):
+class ConnectionLost(Exception):
     """The connection has broken."""
 
 
-class Link:
-    """A connection and its greeting. `send` and `receive` raise LinkLost where it breaks; then `open` again."""
+class Connection:
+    """A websocket and its greeting. `send` and `receive` raise ConnectionLost where it breaks; then `open` it again."""
 
-    def __init__(self, url: str, greet: Callable[[Link], Any], *, deadline_s: float, patience_s: float) -> None:
+    def __init__(
+        self, url: str, greet: Callable[[Connection], Any], *, request_timeout_s: float, connect_timeout_s: float
+    ) -> None:
         self.url = url
-        self.deadline_s = deadline_s
-        """Seconds that an answer may take."""
-        self.patience_s = patience_s
-        """Seconds of attempts to connect before the server is given up."""
+        self.request_timeout_s = request_timeout_s
+        """Seconds that a response may take."""
+        self.connect_timeout_s = connect_timeout_s
+        """Seconds of attempts to connect."""
         self.opened = 0
-        """Times it was opened."""
+        """Number of times it was opened."""
         self.sent = self.received = 0
         """Bytes."""
         self._greet = greet
@@ -44,23 +46,23 @@ class Link:
         self._hold = ExitStack()
 
     def open(self) -> Any:
-        """Connect, again and again until it succeeds; what the greeting gave. Raises PolicyError when patience ends."""
-        end, pause = time.monotonic() + self.patience_s, FIRST_PAUSE_S
+        """Connect, with retries; returns the result of the greeting. Raises PolicyError after `connect_timeout_s`."""
+        end, pause = time.monotonic() + self.connect_timeout_s, FIRST_PAUSE_S
         while True:
             try:
                 return self._open()
-            except (OSError, LinkLost) as error:
+            except (OSError, ConnectionLost) as error:
                 if time.monotonic() + pause > end:
                     raise PolicyError(
-                        f"no server answers at {self.url} ({error}); {self._asked_through()}start one with `nora-bench serve "
-                        "--policy NAME`, or wait longer for it with --policy-arg patience_s=300"
+                        f"no server responds at {self.url} ({error}); {self._through_proxy()}start one with `nora-bench serve "
+                        "--policy NAME`, or wait longer for it with --policy-arg connect_timeout_s=300"
                     ) from None
             time.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
-    def _asked_through(self) -> str:
+    def _through_proxy(self) -> str:
         proxy = _proxy(self.url)
-        return f"it was asked through the proxy {proxy}; {_directly(self.url)}, or " if proxy else ""
+        return f"the request went through the proxy {proxy}; {_directly(self.url)}, or " if proxy else ""
 
     def _open(self) -> Any:
         self.close()
@@ -69,41 +71,44 @@ class Link:
         return self._greet(self)
 
     def send(self, data: bytes) -> None:
-        """Hand over one message."""
+        """Send one message."""
         from websockets.exceptions import ConnectionClosed
 
         if self._socket is None:
-            raise LinkLost("it is closed")
+            raise ConnectionLost("the connection is closed")
         try:
             self._socket.send(data)
         except (ConnectionClosed, OSError) as error:
-            raise LinkLost(str(error)) from None
+            raise ConnectionLost(str(error)) from None
         self.sent += len(data)
 
     def receive(self) -> bytes | str:
-        """The next message. Raises PolicyError where none comes within the deadline."""
+        """The next message. Raises PolicyError after `request_timeout_s`."""
         from websockets.exceptions import ConnectionClosed
 
         try:
-            data = self._socket.recv(timeout=self.deadline_s)
+            data = self._socket.recv(timeout=self.request_timeout_s)
         except TimeoutError:
             raise PolicyError(
-                f"the server at {self.url} did not answer within {self.deadline_s:g} s; give it longer with "
-                "--policy-arg deadline_s=600"
+                f"the server at {self.url} did not respond within {self.request_timeout_s:g} s; allow more with "
+                "--policy-arg request_timeout_s=600"
             ) from None
         except (ConnectionClosed, OSError) as error:
-            raise LinkLost(str(error)) from None
+            raise ConnectionLost(str(error)) from None
         self.received += len(data)
         return data
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the websocket."""
         self._socket = None
         self._hold.close()
 
 
 def _connect(url: str, hold: ExitStack) -> Any:
-    """An open websocket, until `hold` is closed. Raises OSError or LinkLost where another attempt may help, else PolicyError."""
+    """An open websocket, until `hold` is closed.
+
+    Raises OSError or ConnectionLost where another attempt may help, else PolicyError.
+    """
     try:
         from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
         from websockets.sync.client import connect
@@ -112,7 +117,7 @@ def _connect(url: str, hold: ExitStack) -> Any:
     token = os.environ.get(TOKEN)
     proxy = _proxy(url)
     if proxy and proxy.lacks_socks:
-        raise PolicyError(f"{url} is asked through {proxy}, which needs: pip install python-socks; {_directly(url)}")
+        raise PolicyError(f"{url} is reached through {proxy}, which needs: pip install python-socks; {_directly(url)}")
     through: dict[str, Any] = {"proxy": proxy.address if proxy else None} if _takes_proxies() else {}
     try:
         connection = connect(
@@ -123,21 +128,21 @@ def _connect(url: str, hold: ExitStack) -> Any:
             open_timeout=OPEN_S,
             close_timeout=1,
             **through,
-            ping_interval=None,  # a model that compiles may hold its server for a minute; reads have their own deadline
+            ping_interval=None,  # a model that compiles may hold its server for a minute; reads have their own timeout
         )
         return hold.enter_context(connection)
     except InvalidURI as error:
         raise PolicyError(f"policy {url}: {error}") from None
     except InvalidStatus as error:
         if error.response.status_code in (401, 403):
-            raise PolicyError(f"the server at {url} wants a token: set {TOKEN} to the one it was started with") from None
-        raise LinkLost(str(error)) from None
+            raise PolicyError(f"the server at {url} requires a token: set {TOKEN} to the one it was started with") from None
+        raise ConnectionLost(str(error)) from None
     except InvalidHandshake as error:
-        raise LinkLost(str(error)) from None
+        raise ConnectionLost(str(error)) from None
     except WebSocketException as error:
         if proxy is None:
-            raise LinkLost(str(error)) from None
-        raise PolicyError(f"{url} cannot be asked through {proxy}: {error}; {_directly(url)}") from None
+            raise ConnectionLost(str(error)) from None
+        raise PolicyError(f"{url} cannot be reached through {proxy}: {error}; {_directly(url)}") from None
 
 
 def _proxy(url: str) -> Proxy | None:
@@ -145,9 +150,9 @@ def _proxy(url: str) -> Proxy | None:
 
 
 def _takes_proxies() -> bool:
-    """Whether `websockets` goes through proxies; before version 15 it knows none."""
+    """Whether `websockets` goes through proxies; before version 15 it supports none."""
     return int(version("websockets").partition(".")[0]) >= 15
 
 
 def _directly(url: str) -> str:
-    return f"to ask it directly: export NO_PROXY={urlsplit(url).hostname}"
+    return f"to connect directly: export NO_PROXY={urlsplit(url).hostname}"

@@ -1,4 +1,4 @@
-"""How long a server takes and how much it is asked at once."""
+"""Latency and batch size of requests to a policy server."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 
-class Meter:
-    """Counts rounds: one question, or several asked together, and their answers."""
+class LatencyStats:
+    """Statistics of rounds: one request, or several sent together, and their responses."""
 
     def __init__(self) -> None:
         self._seconds, self._server_s, self._sizes = array("d"), array("d"), array("l")

@@ -1,8 +1,8 @@
-"""Observations as messages, both ways: openpi's LIBERO names, and our own exact form.
+"""Observations as messages, both ways: openpi's LIBERO names, and nora-bench's exact form.
 
 openpi's LIBERO servers take `observation/image`, `observation/wrist_image` (uint8), `observation/state` (8 numbers) and
-`prompt`. That says neither which episode nor which decision it is, so to a server that declares `nora_bench` we send the
-observation as it is, under that name; arrays arrive bit for bit, and its answer depends on the episode's key alone.
+`prompt`. These omit episode and decision, so a server that declares `nora_bench` receives the whole observation under that
+name; arrays arrive bit for bit, and its response depends on the episode's key alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ IMAGES = {"primary": "observation/image", "wrist": "observation/wrist_image"}
 """Camera -> openpi's name, as its LIBERO example has it."""
 STATE, PROMPT = "observation/state", "prompt"
 SUITE = "suite"
-"""Name of ours that openpi's client may add: which suite the observation is of, where a server answers for several."""
+"""Name that an openpi client may add: the suite of the observation, for a server of several suites."""
 STATE_SPEC = (
     ProprioSpec("eef_pos", 3, "m"),
     ProprioSpec("eef_quat", 4, convention="quaternion_xyzw"),
@@ -33,83 +33,87 @@ STATE_SPEC = (
 )
 """The vectors that `libero_state` reads."""
 LARGEST_BATCH = 256
-"""Observations of one question."""
+"""Observations of one request."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What a client of ours sends besides the observation."""
+class PolicyRequest:
+    """One message of a nora-bench client."""
 
     client: str
-    """Random name of the client; only the client that began an episode may go on with it."""
+    """Random name of the client; only the client that began an episode may continue it."""
     observation: Observation | None
     more: int
-    """Messages of the same question that follow."""
-    forget: tuple[str, ...]
+    """Messages of the same batch that follow."""
+    ended: tuple[str, ...]
     """Keys of episodes that have ended."""
 
 
-def exact(observation: Observation | None, *, client: str, more: int = 0, forget: tuple[str, ...] = ()) -> dict[str, Any]:
+def exact(observation: Observation | None, *, client: str, more: int = 0, ended: tuple[str, ...] = ()) -> dict[str, Any]:
     """The message for a server that declares `nora_bench`."""
-    shown = {}
+    content = {}
     if observation:
-        view = observation.env_observation
-        shown = {
+        env_observation = observation.env_observation
+        content = {
             "spec": asdict(observation.spec),
             "decision": observation.decision,
             "step": observation.step,
             "instruction": observation.instruction,
-            "view": {"images": dict(view.images), "proprio": dict(view.proprio), "privileged": dict(view.privileged)},
+            "view": {
+                "images": dict(env_observation.images),
+                "proprio": dict(env_observation.proprio),
+                "privileged": dict(env_observation.privileged),
+            },
         }
-    return {BLOCK: {"client": client, "more": more, "forget": list(forget), "observation": shown}}
+    return {BLOCK: {"client": client, "more": more, "forget": list(ended), "observation": content}}
 
 
-def read_exact(message: Mapping[str, Any]) -> Question:
-    """The question in a message of ours. Raises ValueError for anything else."""
+def read_exact(message: Mapping[str, Any]) -> PolicyRequest:
+    """The request in a nora-bench client's message. Raises ValueError for anything else."""
     import msgspec
 
     try:
         block = message[BLOCK]
-        shown, more, forget = block["observation"], int(block["more"]), tuple(map(str, block["forget"]))
+        content, more, ended = block["observation"], int(block["more"]), tuple(map(str, block["forget"]))
         observation = (
             Observation(
-                msgspec.convert(shown["spec"], EpisodeSpec),
-                int(shown["decision"]),
-                int(shown["step"]),
-                str(shown["instruction"]),
+                msgspec.convert(content["spec"], EpisodeSpec),
+                int(content["decision"]),
+                int(content["step"]),
+                str(content["instruction"]),
                 EnvObservation(
-                    _pictures(shown["view"]["images"]), _vectors(shown["view"]["proprio"]), dict(shown["view"]["privileged"])
+                    _images(content["view"]["images"]), _vectors(content["view"]["proprio"]), dict(content["view"]["privileged"])
                 ),
             )
-            if shown
+            if content
             else None
         )
         client = str(block["client"])
     except (KeyError, TypeError, AttributeError, OverflowError, msgspec.ValidationError) as error:
-        raise ValueError(f"not a question: {type(error).__name__}: {error}") from None
+        raise ValueError(f"not a request: {type(error).__name__}: {error}") from None
     if not 0 <= more < LARGEST_BATCH or (more and observation is None) or (observation and observation.decision < 0):
-        raise ValueError("not a question: its counts are out of range")
-    return Question(client, observation, more, forget)
+        raise ValueError("not a request: its counts are out of range")
+    return PolicyRequest(client, observation, more, ended)
 
 
 def openpi(observation: Observation, images: Mapping[str, Array], *, state: bool) -> dict[str, Any]:
-    """The message for a server of openpi's LIBERO models, with pictures already of the size that it takes."""
-    shown = {IMAGES[camera]: picture for camera, picture in images.items()}
+    """The message for a server of openpi's LIBERO models, with images already resized."""
+    content = {IMAGES[camera]: image for camera, image in images.items()}
     if state:
-        shown[STATE] = libero_state(observation.env_observation.proprio)
-    return {**shown, PROMPT: observation.instruction}
+        content[STATE] = libero_state(observation.env_observation.proprio)
+    return {**content, PROMPT: observation.instruction}
 
 
-def padded(picture: Array, side: int) -> Array:
-    """[side, side, 3] the picture as openpi's client sends it: its own shape kept, in the middle, black beside it.
+def padded(image: Array, side: int) -> Array:
+    """[side, side, 3] uint8: the image as openpi's client sends it, aspect ratio kept, centred on black.
 
     Pillow's bilinear filter; lengths and margins are cut to whole pixels.
     """
     from PIL import Image
 
-    scale = max(picture.shape[:2]) / side
-    height, width = (int(length / scale) for length in picture.shape[:2])
-    resized = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR)
+    scale = max(image.shape[:2]) / side
+    height, width = (int(length / scale) for length in image.shape[:2])
+    resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
     top, left = (side - height) // 2, (side - width) // 2
     out = np.zeros((side, side, 3), np.uint8)
     out[top : top + height, left : left + width] = np.asarray(resized)
@@ -117,24 +121,24 @@ def padded(picture: Array, side: int) -> Array:
 
 
 def read_openpi(message: Any, observation_spec: ObservationSpec) -> tuple[EnvObservation, str]:
-    """What a message of openpi's LIBERO client shows, and its instruction.
+    """The observation in a message of openpi's LIBERO client, and its instruction.
 
-    Raises ValueError where it is no such message, or lacks something that the policy looks at.
+    Raises ValueError for other messages, and for one that lacks an input of the policy.
     """
     if not isinstance(message, Mapping):
-        raise ValueError(f"not an observation: a map is wanted, not {type(message).__name__}")
+        raise ValueError(f"not an observation: it must be a map, not {type(message).__name__}")
     if observation_spec.privileged:
         raise ValueError("this policy reads the simulator's state, which an observation of openpi's client does not hold")
-    wanted = [*(IMAGES[camera] for camera in observation_spec.cameras), *([STATE] if observation_spec.proprio else []), PROMPT]
-    missing = [name for name in wanted if name not in message]
+    needed = [*(IMAGES[camera] for camera in observation_spec.cameras), *([STATE] if observation_spec.proprio else []), PROMPT]
+    missing = [name for name in needed if name not in message]
     if missing:
         raise ValueError(
-            f"not an observation: it lacks {_listed(missing)}. This policy looks at {_listed(wanted)}, and what came has "
+            f"not an observation: it lacks {_listed(missing)}. This policy needs {_listed(needed)}, and the message has "
             f"{_listed(message) or 'nothing'}"
         )
     if not isinstance(message[PROMPT], str):
         raise ValueError(f"not an observation: `{PROMPT}` is not a text")
-    images = _pictures({camera: message[name] for camera, name in IMAGES.items() if name in message})
+    images = _images({camera: message[name] for camera, name in IMAGES.items() if name in message})
     proprio = libero_proprio(message[STATE]) if STATE in message else {}
     return EnvObservation(images=images, proprio=proprio), message[PROMPT]
 
@@ -143,10 +147,10 @@ def _listed(names: Iterable[Any]) -> str:
     return ", ".join(f"`{str(name)[:40]}`" for name in islice(names, 20))
 
 
-def _pictures(images: Mapping[str, Any]) -> dict[str, Array]:
+def _images(images: Mapping[str, Any]) -> dict[str, Array]:
     for name, image in images.items():
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ValueError(f"not an observation: {name} is not a height x width x 3 uint8 picture")
+            raise ValueError(f"not an observation: {name} is not a height x width x 3 uint8 image")
     return dict(images)
 
 
@@ -158,7 +162,7 @@ def _vectors(proprio: Mapping[str, Any]) -> dict[str, Array]:
 
 
 def libero_state(proprio: Mapping[str, Array], *, shortest: bool = False) -> Array:
-    """[8] float64: hand x y z (m), axis times angle (rad), two finger positions (m), as LIBERO's data sets hold them.
+    """[8] float64: end effector x y z (m), axis times angle (rad), two finger positions (m), as LIBERO's data sets hold them.
 
     Args:
         proprio: LIBERO's, see docs/reference/libero.md.
@@ -167,7 +171,7 @@ def libero_state(proprio: Mapping[str, Array], *, shortest: bool = False) -> Arr
     missing = {"eef_pos", "eef_quat", "gripper_qpos"} - proprio.keys()
     if missing:
         raise PolicyError(
-            f"the server's state is LIBERO's, and this suite shows no {', '.join(sorted(missing))}; try state=false "
+            f"the server's state is LIBERO's, and this suite observes no {', '.join(sorted(missing))}; try state=false "
             "if its model takes no state"
         )
     quat = -proprio["eef_quat"] if shortest and proprio["eef_quat"][3] < 0 else proprio["eef_quat"]

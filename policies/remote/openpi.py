@@ -1,8 +1,8 @@
 """Policies behind openpi's wire protocol: `nora-bench serve`, and the servers of π0, π0.5 and their like.
 
-On connecting the server sends a map of what it wants to say about itself. Then every message is one observation and every
-answer a map with `actions`; a text instead of bytes is an error. Messages of one batch are sent before the first answer is
-read, so that a server which looks ahead can batch them.
+On connecting the server sends a map of metadata. Then every message is one observation and every response a map with
+`actions`; a text instead of bytes is an error. Messages of one batch are sent before the first response is read, so that the
+server can batch them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ...envs.base import ObservationSpec
 from ...envs.errors import PolicyError
 from ..base import ActionChunk, Array, BasePolicy, EpisodeStateLost, Observation, PolicyContext
 from . import codec, messages
-from .connection import Link, LinkLost
-from .latency import Meter
+from .connection import Connection, ConnectionLost
+from .latency import LatencyStats
 
 UNKNOWN = "unknown"
-"""What stands in a run's record for what a server does not declare."""
+"""Recorded value of facts that a server does not declare."""
 RESENDS = 3
-"""Times in a row that one batch is asked again over a new connection."""
+"""Times in a row that one batch is sent again over a new connection."""
 
 
 def connect(
@@ -34,173 +34,185 @@ def connect(
     image_size: int = 224,
     cameras: tuple[Literal["primary", "wrist"], ...] = ("primary", "wrist"),
     state: bool = True,
-    steps: int | None = None,
-    deadline_s: float = 120.0,
-    patience_s: float = 30.0,
+    n_action_steps: int | None = None,
+    request_timeout_s: float = 120.0,
+    connect_timeout_s: float = 30.0,
 ) -> OpenpiPolicy:
-    """The policy of the server at `url`. A server of ours says itself what it is to be shown; others take the arguments.
+    """The policy of the server at `url`. `nora-bench serve` declares its inputs; other servers take the arguments.
 
     Args:
         url: `ws://host:port` or `wss://...`.
-        image_size: side in pixels; pictures are resized to it (Pillow, bilinear) and those that are not square padded, as
-            openpi's client does. 0 sends them as they are.
-        cameras: which are sent.
+        image_size: side in pixels; images are resized to it (Pillow, bilinear) and padded where not square, as
+            openpi's client does. 0 sends them unchanged.
+        cameras: the cameras whose images are sent.
         state: whether LIBERO's 8 numbers are sent.
-        steps: how many of a chunk's steps are executed; None for what the protocol says, or all. openpi's LIBERO script: 5.
-        deadline_s: seconds that an answer may take.
-        patience_s: seconds of attempts to connect.
+        n_action_steps: actions of each chunk that are executed; None follows the protocol, else all. openpi's LIBERO script: 5.
+        request_timeout_s: seconds that a response may take.
+        connect_timeout_s: seconds of attempts to connect.
     """
     declared: dict[str, Any] = {}
 
-    def greet(link: Link) -> None:
+    def greet(connection: Connection) -> None:
         declared.clear()
-        declared.update(_metadata(link))
+        declared.update(_metadata(connection))
 
-    link = Link(url, greet, deadline_s=deadline_s, patience_s=patience_s)
-    link.open()
+    connection = Connection(url, greet, request_timeout_s=request_timeout_s, connect_timeout_s=connect_timeout_s)
+    connection.open()
     if messages.BLOCK in declared:
-        return ServedPolicy(link, declared)
-    return OpenpiPolicy(link, declared, image_size=image_size, cameras=cameras, state=state, steps=steps)
+        return ServedPolicy(connection, declared)
+    return OpenpiPolicy(connection, declared, image_size=image_size, cameras=cameras, state=state, n_action_steps=n_action_steps)
 
 
-def _metadata(link: Link) -> dict[str, Any]:
+def _metadata(connection: Connection) -> dict[str, Any]:
     try:
-        found = codec.unpack(link.receive())
+        found = codec.unpack(connection.receive())
     except codec.CodecError as error:
-        raise PolicyError(f"the server at {link.url} does not speak openpi's protocol: {error}") from None
+        raise PolicyError(f"the server at {connection.url} does not speak openpi's protocol: {error}") from None
     if not isinstance(found, dict):
-        raise PolicyError(f"the server at {link.url} does not speak openpi's protocol: it greets with a {type(found).__name__}")
+        raise PolicyError(
+            f"the server at {connection.url} does not speak openpi's protocol: it greets with a {type(found).__name__}"
+        )
     return found
 
 
 class OpenpiPolicy(BasePolicy):
-    """A server of which nothing is known but what it says. See `policies.base.Policy` for the contract."""
+    """A server known only by its metadata. See `policies.base.Policy` for the contract."""
 
     stochastic = True  # openpi's models draw noise of their own, which no episode's key decides
     tags: tuple[str, ...] = ("undeclared",)
 
     def __init__(
         self,
-        link: Link,
+        connection: Connection,
         declared: Mapping[str, Any],
         *,
         image_size: int = 224,
         cameras: tuple[str, ...] = ("primary", "wrist"),
         state: bool = True,
-        steps: int | None = None,
+        n_action_steps: int | None = None,
     ) -> None:
-        if (steps is not None and steps < 1) or image_size < 0:
-            raise PolicyError(f"steps={steps}, image_size={image_size}: steps is at least 1, and image_size 0 or more")
+        if (n_action_steps is not None and n_action_steps < 1) or image_size < 0:
+            raise PolicyError(
+                f"n_action_steps={n_action_steps}, image_size={image_size}: n_action_steps is at least 1, image_size 0 or more"
+            )
         self.observation_spec = ObservationSpec(cameras=cameras, proprio=state, proprio_spec=messages.STATE_SPEC if state else ())
         self.declared = declared
-        self._link = link
-        self._image_size, self._state, self._steps = image_size, state, steps
-        self._meter = Meter()
+        self._connection = connection
+        self._image_size, self._state, self.n_action_steps = image_size, state, n_action_steps
+        self._latency = LatencyStats()
 
     def setup(self, context: PolicyContext) -> None:
         self.context = context
 
     def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
-        answers = self._ask([codec.pack(question) for question in self._questions(observations)])
-        return [self._chunk(answer) for answer in answers]
+        responses = self._query([codec.pack(request) for request in self._requests(observations)])
+        return [self._chunk(response) for response in responses]
 
     def end_episode(self, key: str) -> None:
-        """Nothing is kept, here or, as far as is known, there."""
+        """No state is kept here; that of the server is unknown."""
 
     def fingerprint(self) -> Mapping[str, Any]:
-        said = plain(self.declared)
-        known = {name: said.get(name, UNKNOWN) for name in ("weights", "chunk", "needs", "versions")}
+        metadata = plain(self.declared)
+        known = {name: metadata.get(name, UNKNOWN) for name in ("weights", "chunk", "needs", "versions")}
         asked = {
             "image_size": self._image_size,
             "cameras": list(self.observation_spec.cameras),
             "state": self._state,
-            "steps": self._steps,
+            "steps": self.n_action_steps,
         }
-        return {"server": {"speaks": "openpi", **known, "declared": said}, "asked": asked}
+        return {"server": {"speaks": "openpi", **known, "declared": metadata}, "asked": asked}
 
     def metrics(self) -> Mapping[str, Any]:
         """JSON-able: latency, batch size, bytes and connections so far."""
-        link = self._link
-        return {**self._meter.summary(), "bytes_sent": link.sent, "bytes_received": link.received, "connections": link.opened}
+        connection = self._connection
+        return {
+            **self._latency.summary(),
+            "bytes_sent": connection.sent,
+            "bytes_received": connection.received,
+            "connections": connection.opened,
+        }
 
     def close(self) -> None:
-        self._link.close()
+        self._connection.close()
 
-    def _questions(self, observations: Sequence[Observation]) -> list[dict[str, Any]]:
+    def _requests(self, observations: Sequence[Observation]) -> list[dict[str, Any]]:
         return [
             messages.openpi(
-                one, {name: self._resized(picture) for name, picture in one.env_observation.images.items()}, state=self._state
+                one, {name: self._resized(image) for name, image in one.env_observation.images.items()}, state=self._state
             )
             for one in observations
         ]
 
-    def _resized(self, picture: Array) -> Array:
-        if not self._image_size or picture.shape[:2] == (self._image_size, self._image_size):
-            return picture
-        return messages.padded(picture, self._image_size)
+    def _resized(self, image: Array) -> Array:
+        if not self._image_size or image.shape[:2] == (self._image_size, self._image_size):
+            return image
+        return messages.padded(image, self._image_size)
 
-    def _ask(self, questions: Sequence[bytes]) -> list[dict[str, Any]]:
-        """The answers, over as many connections as it takes."""
+    def _query(self, requests: Sequence[bytes]) -> list[dict[str, Any]]:
+        """The responses, over up to `RESENDS` connections."""
         cause = ""
         for _ in range(RESENDS):
             try:
-                return self._exchange(questions)
-            except LinkLost as error:
+                return self._exchange(requests)
+            except ConnectionLost as error:
                 cause = str(error)
-                self._link.open()
-        raise PolicyError(f"the server at {self._link.url} hung up {RESENDS} times in a row on the same question: {cause}")
+                self._connection.open()
+        raise PolicyError(
+            f"the server at {self._connection.url} closed the connection {RESENDS} times in a row on the same request: {cause}"
+        )
 
-    def _exchange(self, questions: Sequence[bytes]) -> list[dict[str, Any]]:
+    def _exchange(self, requests: Sequence[bytes]) -> list[dict[str, Any]]:
         started = time.perf_counter()
-        for question in questions:
-            self._link.send(question)
-        answers = [self._answer(self._link.receive()) for _ in questions]
+        for request in requests:
+            self._connection.send(request)
+        responses = [self._response(self._connection.receive()) for _ in requests]
         seconds = time.perf_counter() - started
-        timings = [_infer_ms(answer) for answer in answers]
+        timings = [_infer_ms(response) for response in responses]
         model_s = None if np.isnan(timings).any() else self._model_s(timings)
-        self._meter.note(seconds, len(questions), model_s)
-        return answers
+        self._latency.note(seconds, len(requests), model_s)
+        return responses
 
     def _model_s(self, timings_ms: Sequence[float]) -> float:
-        """Seconds the model took: servers of openpi's own answer one observation after the other."""
+        """Seconds the model took: openpi's servers process one observation after the other."""
         return sum(timings_ms) / 1000
 
-    def _answer(self, data: bytes | str) -> dict[str, Any]:
+    def _response(self, data: bytes | str) -> dict[str, Any]:
         if isinstance(data, str):
-            said = data.strip().splitlines()
-            raise PolicyError(f"the server at {self._link.url} failed: {said[-1][:500] if said else 'it does not say why'}")
+            reason = data.strip().splitlines()
+            raise PolicyError(f"the server at {self._connection.url} failed: {reason[-1][:500] if reason else 'no reason given'}")
         try:
-            answer = codec.unpack(data)
+            response = codec.unpack(data)
         except codec.CodecError as error:
-            raise PolicyError(f"the server at {self._link.url} answered with {error}") from None
-        if not isinstance(answer, dict):
-            raise PolicyError(f"the server at {self._link.url} answered with a {type(answer).__name__}, not with a map")
-        return answer
+            raise PolicyError(f"the server at {self._connection.url} responded with {error}") from None
+        if not isinstance(response, dict):
+            raise PolicyError(f"the server at {self._connection.url} responded with a {type(response).__name__}, not with a map")
+        return response
 
-    def _chunk(self, answer: Mapping[str, Any]) -> ActionChunk:
+    def _chunk(self, response: Mapping[str, Any]) -> ActionChunk:
         return ActionChunk(
-            actions_of(answer, self._link.url, self.context.action_size)[: self._steps], str(answer.get("status", "ok"))
+            actions_of(response, self._connection.url, self.context.action_size)[: self.n_action_steps],
+            str(response.get("status", "ok")),
         )
 
 
 class ServedPolicy(OpenpiPolicy):
-    """A policy of `nora-bench serve`: the same answers, bit for bit, as with the policy in this process.
+    """A policy of `nora-bench serve`: the same chunks, bit for bit, as with the policy in this process.
 
-    The server remembers for each episode what it answered last, so that a question whose answer was lost with the connection
-    can be put again; a server that was started anew says so, and the episodes are played again from their start.
+    The server keeps its last response to each episode, so that a request whose response was lost with the connection can be
+    sent again; a restarted server reports the loss, and the episodes are run again from their start.
     """
 
-    def __init__(self, link: Link, declared: Mapping[str, Any]) -> None:
-        super().__init__(link, declared)
+    def __init__(self, connection: Connection, declared: Mapping[str, Any]) -> None:
+        super().__init__(connection, declared)
         try:
-            said = declared[messages.BLOCK]
-            self.observation_spec = ObservationSpec.from_json(said["needs"])
-            self.stochastic, self.tags = bool(said["stochastic"]), tuple(map(str, said["marks"]))
-            self._serves = (str(said["protocol"]), int(said["protocol_version"]), int(said["action_size"]))
-            self._suites = tuple(map(str, said["suites"]))
-            self._fingerprint = dict(said["fingerprint"])
+            metadata = declared[messages.BLOCK]
+            self.observation_spec = ObservationSpec.from_json(metadata["needs"])
+            self.stochastic, self.tags = bool(metadata["stochastic"]), tuple(map(str, metadata["marks"]))
+            self._serves = (str(metadata["protocol"]), int(metadata["protocol_version"]), int(metadata["action_size"]))
+            self._suites = tuple(map(str, metadata["suites"]))
+            self._fingerprint = dict(metadata["fingerprint"])
         except (KeyError, TypeError, ValueError) as error:
-            raise PolicyError(f"the server at {link.url} is of another version of nora-bench: {error!r}") from None
+            raise PolicyError(f"the server at {connection.url} is of another version of nora-bench: {error!r}") from None
         self._client = uuid.uuid4().hex
         self._ended: list[str] = []
 
@@ -210,12 +222,12 @@ class ServedPolicy(OpenpiPolicy):
         wanted = (context.protocol.name, context.protocol.version, context.action_size)
         if wanted != self._serves:
             raise PolicyError(
-                f"the server at {self._link.url} answers for {name} v{version} ({size} numbers per action), and this run plays "
+                f"the server at {self._connection.url} serves {name} v{version} ({size} numbers per action), and this run is of "
                 f"{wanted[0]} v{wanted[1]} ({wanted[2]}); start it with --protocol {wanted[0]} and the run's --suite"
             )
         if other := sorted(set(context.suites) - set(self._suites)):
             raise PolicyError(
-                f"the server at {self._link.url} answers for {', '.join(self._suites)}, and this run plays {', '.join(other)}; "
+                f"the server at {self._connection.url} serves {', '.join(self._suites)}, and this run is of {', '.join(other)}; "
                 f"start it with {' '.join(f'--suite {suite}' for suite in context.suites)}"
             )
 
@@ -228,69 +240,71 @@ class ServedPolicy(OpenpiPolicy):
         self._ended.append(key)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        said = plain(self.declared[messages.BLOCK])
+        metadata = plain(self.declared[messages.BLOCK])
         known = {name: self._fingerprint.get(name, UNKNOWN) for name in ("weights", "chunk")}
-        return {"server": {"speaks": "nora-bench", **known, "declared": said}}
+        return {"server": {"speaks": "nora-bench", **known, "declared": metadata}}
 
     def close(self) -> None:
-        if self._ended and self._link.opened:
-            with suppress(LinkLost):  # a server that is gone has forgotten
-                self._link.send(codec.pack(messages.exact(None, client=self._client, forget=tuple(self._ended))))
+        if self._ended and self._connection.opened:
+            with suppress(ConnectionLost):  # a server that has stopped keeps no state
+                self._connection.send(codec.pack(messages.exact(None, client=self._client, ended=tuple(self._ended))))
         super().close()
 
-    def _questions(self, observations: Sequence[Observation]) -> list[dict[str, Any]]:
+    def _requests(self, observations: Sequence[Observation]) -> list[dict[str, Any]]:
         ended, self._ended = tuple(self._ended), []
         last = len(observations) - 1
         return [
-            messages.exact(one, client=self._client, more=last - at, forget=() if at else ended)
+            messages.exact(one, client=self._client, more=last - at, ended=() if at else ended)
             for at, one in enumerate(observations)
         ]
 
-    def _ask(self, questions: Sequence[bytes]) -> list[dict[str, Any]]:
-        answers = super()._ask(questions)
-        lost = {str(answer.get("key")): str(answer["lost"]) for answer in answers if "lost" in answer}
+    def _query(self, requests: Sequence[bytes]) -> list[dict[str, Any]]:
+        responses = super()._query(requests)
+        lost = {str(response.get("key")): str(response["lost"]) for response in responses if "lost" in response}
         if lost:
             raise EpisodeStateLost(lost)
-        return answers
+        return responses
 
     def _model_s(self, timings_ms: Sequence[float]) -> float:
-        return max(timings_ms) / 1000  # asked as one batch
+        return max(timings_ms) / 1000  # sent as one batch
 
 
-def actions_of(answer: Mapping[str, Any], url: str, size: int) -> Array:
-    """[steps, size] finite float64 in an answer; one action counts as a chunk of one step. Raises PolicyError for others."""
-    actions = answer.get("actions")
+def actions_of(response: Mapping[str, Any], url: str, size: int) -> Array:
+    """[steps, size] finite float64 in a response; one action counts as a chunk of one step. Raises PolicyError for others."""
+    actions = response.get("actions")
     if not isinstance(actions, np.ndarray | list):
-        raise PolicyError(f"the server at {url} answered without `actions` (it has {', '.join(map(str, answer)) or 'nothing'})")
+        raise PolicyError(
+            f"the server at {url} responded without `actions` (it has {', '.join(map(str, response)) or 'nothing'})"
+        )
     try:
         found = np.atleast_2d(np.asarray(actions, np.float64))
     except (ValueError, TypeError):
-        raise PolicyError(f"the server at {url} answered with actions that are no array of numbers") from None
+        raise PolicyError(f"the server at {url} responded with actions that are no array of numbers") from None
     if found.ndim != 2 or not found.size or found.shape[1] != size:
         why = "its model was made for another robot, or its output is not converted to that of this one"
         raise PolicyError(
-            f"the server at {url} answered with actions that do not fit: actions must be [steps, {size}], not "
+            f"the server at {url} responded with actions that do not fit: actions must be [steps, {size}], not "
             f"{list(np.shape(actions))}" + (f"; {why}" if found.ndim == 2 and found.size else "")
         )
     if not np.isfinite(found).all():
-        raise PolicyError(f"the server at {url} answered with NaN or infinity: actions must be finite")
+        raise PolicyError(f"the server at {url} responded with NaN or infinity: actions must be finite")
     return found
 
 
-def _infer_ms(answer: Mapping[str, Any]) -> float:
-    """Milliseconds that the server says its model took; NaN where it does not say."""
-    timing = answer.get("server_timing")
-    said = timing.get("infer_ms") if isinstance(timing, Mapping) else None
-    return float(said) if isinstance(said, int | float) else float("nan")
+def _infer_ms(response: Mapping[str, Any]) -> float:
+    """Milliseconds of the model, as the server reports; NaN where it does not."""
+    timing = response.get("server_timing")
+    metadata = timing.get("infer_ms") if isinstance(timing, Mapping) else None
+    return float(metadata) if isinstance(metadata, int | float) else float("nan")
 
 
 def plain(value: Any) -> Any:
-    """What a server said as JSON; what JSON cannot hold as its text."""
+    """Metadata of a server as JSON; other values as their text."""
     return json.loads(json.dumps(_named(value), default=lambda one: one.tolist() if isinstance(one, np.ndarray) else str(one)))
 
 
 def _named(value: Any) -> Any:
-    """The same with a text for the name of every part."""
+    """The same with texts as names."""
     if isinstance(value, Mapping):
         return {str(name): _named(part) for name, part in value.items()}
     return [_named(part) for part in value] if isinstance(value, list) else value

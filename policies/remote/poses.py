@@ -1,9 +1,9 @@
-"""Absolute hand poses as actions of LIBERO, and the state of a hand in the frame of its controller.
+"""Absolute end-effector poses as actions of LIBERO, and the end effector's state in the frame of its controller.
 
 LIBERO's controller (robosuite 1.4 OSC_POSE) follows the grip site. Its actions are changes of that site's pose in the world
 frame: 1 is 5 cm along an axis, or 0.5 rad of a rotation vector, and what is beyond [-1, 1] is cut. A model of absolute poses
-says where the site is to be, which robosuite plays with `use_delta = False`. The observation's `eef_quat` is not that
-orientation: it is the hand's body, and the site is turned against it by 90 degrees about their common axis.
+gives the target pose of the site, which robosuite executes with `use_delta = False`. The observation's `eef_quat` is not that
+orientation: it is the hand body's, and the site is turned against it by 90 degrees about their common axis.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ POSITION_SCALE, ROTATION_SCALE = 0.05, 0.5
 SITE_IN_HAND = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 """Axes of the grip site in the hand's body, as columns."""
 LEAST_TURN = 1e-9
-"""In place of no rotation at all, to which the controller answers by keeping the goal of the step before."""
+"""In place of no rotation at all, for which the controller keeps the goal of the step before."""
 
 
 def site_rotation(proprio: Mapping[str, Array]) -> Array:

@@ -1,7 +1,7 @@
-"""Which proxy of the environment a server is asked through: none for servers on this machine and in private networks.
+"""Proxy of a connection to a policy server: none for servers on this machine and in private networks.
 
 From version 15 `websockets` takes the proxy of `HTTPS_PROXY` and the like by itself, also for a server on this machine, which no
-proxy can reach. So it is told for every connection which one to take.
+proxy can reach. So every connection names its proxy explicitly.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Proxy:
 
 
 def proxy_of(url: str) -> Proxy | None:
-    """The proxy of the environment for a server at `ws://` or `wss://`; None where it is asked directly."""
+    """The proxy of the environment for a server at `ws://` or `wss://`; None for a direct connection."""
     from urllib.request import getproxies, proxy_bypass
 
     parts = urlsplit(url)

@@ -14,16 +14,16 @@ import numpy as np
 from ...envs.errors import PolicyError
 from ..base import Array, PolicyContext
 
-HONOURED = frozenset({"send_wrist_image", "send_state", "quat_no_antipodal", "absolute_action"})
-"""What a server may ask of its benchmark and gets."""
-OURS = frozenset({"seed", "env_seed"})
-"""What it may ask and nora-bench decides itself: scenes come from the episode's key."""
+MET = frozenset({"send_wrist_image", "send_state", "quat_no_antipodal", "absolute_action"})
+"""Requirements of a server that are met."""
+REPLACED = frozenset({"seed", "env_seed"})
+"""Requirements that nora-bench replaces by its own: scenes follow from the episode's key."""
 COMPARED = frozenset({"suite", "num_steps_wait", "max_steps"})
-"""What it may ask and the run's suite and protocol decide; a run that decides otherwise is refused."""
+"""Requirements that suite and protocol of the run decide; a run that differs is refused."""
 POSITIONS, ABSOLUTE = ("delta_xyz", "raw"), "absolute_xyz"
 ROTATIONS = ("axis_angle", "raw")
 CLOSED: dict[str, Callable[[Array], Array]] = {
-    "binary_close_positive": lambda gripper: gripper >= 0,  # as vla-eval's LIBERO
+    "binary_close_positive": lambda gripper: gripper >= 0,  # as in vla-eval's LIBERO
     "raw": lambda gripper: gripper >= 0,
     "binary_close_negative": lambda gripper: gripper < 0,
     "binary_close_01": lambda gripper: gripper > 0.5,
@@ -31,47 +31,47 @@ CLOSED: dict[str, Callable[[Array], Array]] = {
 """Declared form of the gripper -> where it is to be closed."""
 
 
-def refuse_unmet(url: str, wishes: Mapping[str, Any], ignore: Sequence[str]) -> None:
-    """Raises PolicyError for wishes that nothing here fulfils, and for wishes in `ignore` that are fulfilled."""
-    if provided := sorted(set(ignore) & (HONOURED | OURS | COMPARED)):
-        raise PolicyError(f"ignore={','.join(provided)}: the server at {url} gets that where it asks for it; leave it out")
-    unmet = {name: value for name, value in wishes.items() if value and name not in {*HONOURED, *OURS, *COMPARED, *ignore}}
+def refuse_unmet(url: str, requirements: Mapping[str, Any], ignore: Sequence[str]) -> None:
+    """Raises PolicyError for unmet requirements, and for requirements in `ignore` that are met."""
+    if provided := sorted(set(ignore) & (MET | REPLACED | COMPARED)):
+        raise PolicyError(f"ignore={','.join(provided)}: the server at {url} gets that where it requires it; omit it")
+    unmet = {name: value for name, value in requirements.items() if value and name not in {*MET, *REPLACED, *COMPARED, *ignore}}
     if unmet:
         raise PolicyError(
-            f"the server at {url} wants {_said(unmet)}, which nora-bench does not provide: what its model would answer "
-            "without it is not what was asked for. Provided: " + ", ".join(sorted(HONOURED))
+            f"the server at {url} requires {_listed(unmet)}, which nora-bench does not provide: its actions would "
+            "differ without it. Provided: " + ", ".join(sorted(MET))
         )
 
 
-def refuse_other_protocol(url: str, wishes: Mapping[str, Any], context: PolicyContext) -> None:
-    """Raises PolicyError where the server asks for another suite, settling or budget than the run's."""
+def refuse_other_protocol(url: str, requirements: Mapping[str, Any], context: PolicyContext) -> None:
+    """Raises PolicyError where the server requires another suite, settling or step limit than the run's."""
     protocol = context.protocol
-    wanted = {name: wishes[name] for name in COMPARED if wishes.get(name) is not None}
-    played: dict[str, set[Any]] = {"suite": set(context.suites), "num_steps_wait": {protocol.settle_steps}}
-    if "max_steps" in wanted:
-        played["max_steps"] = {protocol.steps(suite) for suite in context.suites}
-    other = {name: value for name, value in wanted.items() if [str(value)] != [*map(str, played[name])]}
+    required = {name: requirements[name] for name in COMPARED if requirements.get(name) is not None}
+    actual: dict[str, set[Any]] = {"suite": set(context.suites), "num_steps_wait": {protocol.settle_steps}}
+    if "max_steps" in required:
+        actual["max_steps"] = {protocol.steps(suite) for suite in context.suites}
+    other = {name: value for name, value in required.items() if [str(value)] != [*map(str, actual[name])]}
     if other:
-        here = ", ".join(f"{name}={' '.join(map(str, sorted(played[name])))}" for name in other)
-        raise PolicyError(f"the server at {url} wants {_said(other)}, and the run under {protocol.name} has {here}")
+        here = ", ".join(f"{name}={' '.join(map(str, sorted(actual[name])))}" for name in other)
+        raise PolicyError(f"the server at {url} requires {_listed(other)}, and the run under {protocol.name} has {here}")
 
 
-def is_absolute(wishes: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
-    """Whether actions are poses in the world: by the wish, or by the declared form of positions."""
-    return bool(wishes.get("absolute_action")) or _form(spec.get("position")) == ABSOLUTE
+def is_absolute(requirements: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
+    """Whether actions are poses in the world: by the requirement, or by the declared form of positions."""
+    return bool(requirements.get("absolute_action")) or _form(spec.get("position")) == ABSOLUTE
 
 
 def refuse_other_actions(url: str, spec: Mapping[str, Any], *, absolute: bool) -> None:
     """Raises PolicyError for a declared form of actions that is not LIBERO's and is not converted.
 
-    X-VLA's server declares `delta_xyz` and asks for `absolute_action`: the wish counts.
+    X-VLA's server declares `delta_xyz` and asks for `absolute_action`: the requirement counts.
     """
     takes = {"position": (*POSITIONS, ABSOLUTE) if absolute else POSITIONS, "rotation": ROTATIONS, "gripper": tuple(CLOSED)}
     forms = {name: _form(part) for name, part in spec.items() if name in takes}
     wrong = {name: form for name, form in forms.items() if form not in takes[name]}
     if wrong:
-        said = ", ".join(f"{name} as {form} (taken: {', '.join(takes[name])})" for name, form in wrong.items())
-        raise PolicyError(f"the server at {url} declares {said}; serve its model with an output of a form that is taken")
+        declared = ", ".join(f"{name} as {form} (taken: {', '.join(takes[name])})" for name, form in wrong.items())
+        raise PolicyError(f"the server at {url} declares {declared}; serve its model with an output of a form that is taken")
 
 
 def gripper_of(spec: Mapping[str, Any]) -> Callable[[Array], Array]:
@@ -84,5 +84,5 @@ def _form(part: Any) -> str:
     return str(part.get("format") if isinstance(part, Mapping) else part)
 
 
-def _said(wishes: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in wishes.items())
+def _listed(requirements: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in requirements.items())

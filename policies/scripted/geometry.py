@@ -35,7 +35,7 @@ class Pose:
         return Pose(self.position, exp(vector) @ self.rotation)
 
     def backed(self, distance: float) -> Pose:
-        """Moved against its third axis: a hand backed off along its approach."""
+        """Moved against its third axis: a gripper backed off along its approach."""
         return self.moved(-distance * self.rotation[:, 2])
 
 
@@ -119,7 +119,7 @@ def from_quaternion(wxyz: Array) -> Array:
 
 
 def frame(approach: Array, closing: Array) -> Array:
-    """Axes of a hand that points along `approach` (third column) and closes along `closing` (first column)."""
+    """Axes of a gripper that points along `approach` (third column) and closes along `closing` (first column)."""
     z = unit(approach)
     x = unit(closing - (closing @ z) * z)
     y = np.array([z[1] * x[2] - z[2] * x[1], z[2] * x[0] - z[0] * x[2], z[0] * x[1] - z[1] * x[0]])

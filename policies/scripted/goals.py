@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .scene import Scene
+from .scene import LiberoScene
 
 Term = tuple[str, ...]
 """A predicate and its arguments, lower case: `("on", "plate_1", "flat_stove_1_cook_region")`."""
@@ -19,12 +19,12 @@ CLOSED_ABOVE = {"microwave": -0.005}
 """Joint value above which a class counts as closed; 0 elsewhere (drawers must be pushed past zero)."""
 
 
-def unmet(scene: Scene) -> list[Term]:
+def unmet(scene: LiberoScene) -> list[Term]:
     """The terms that do not hold, in the order to work on them."""
     return sorted((term for term in scene.goal if not holds(scene, term)), key=lambda term: ORDER.get(term[0], 1))
 
 
-def holds(scene: Scene, term: Term) -> bool:
+def holds(scene: LiberoScene, term: Term) -> bool:
     """Whether a term of the goal is true now."""
     predicate, *names = term
     if predicate in ("on", "in"):
@@ -37,19 +37,19 @@ def holds(scene: Scene, term: Term) -> bool:
     return all(value > CLOSED_ABOVE.get(scene.kind(names[0]), 0.0) for value in values)
 
 
-def _on(scene: Scene, upper: str, lower: str) -> bool:
+def _on(scene: LiberoScene, upper: str, lower: str) -> bool:
     point = scene.pose(upper).position
     if not scene.is_site(lower):
         apart = point - scene.pose(lower).position
         return bool(apart[2] >= 0.0 and np.hypot(apart[0], apart[1]) < 0.03 and scene.touching(upper, lower))
     site, half = scene.site(lower), scene.site_half(lower)
-    apart = site.rotation @ (point - site.position)  # LIBERO turns it the wrong way; so must we
+    apart = site.rotation @ (point - site.position)  # LIBERO turns it the wrong way; this repeats it
     inside = bool((np.abs(apart[:2]) < half[:2]).all() and half[2] - 0.005 < apart[2] < half[2] + 0.10)
     parent = scene.owner(lower)
     return inside and (not scene.has_body(parent) or scene.touching(upper, parent))
 
 
-def _in(scene: Scene, inner: str, region: str) -> bool:
+def _in(scene: LiberoScene, inner: str, region: str) -> bool:
     site = scene.site(region)
     half = np.abs(site.rotation @ scene.site_half(region))
     apart = scene.pose(inner).position - site.position

@@ -1,6 +1,6 @@
-"""Grasps: where a hand takes an object of a class, as data, and the choice among the ways that are free.
+"""Grasps: where a gripper takes an object of a class, as data, and the choice among the ways that are free.
 
-A grasp style turns an object as it stands into `Option`s: hand poses with a cost of their own. `choose` adds what the
+A grasp style turns an object as it stands into `Option`s: gripper poses with a cost of their own. `choose` adds what the
 surroundings cost (neighbours, reach, turning the wrist) and returns the cheapest. Costs are without unit; 1 is what a
 quarter turn of the wrist costs.
 """
@@ -15,8 +15,18 @@ from typing import Protocol
 import numpy as np
 
 from .geometry import DOWN, UP, Array, Boxes, Pose, apart, exp, flat, frame, heading, norm, slab
-from .gripper import COMFORTABLE_REACH, FINGER_REACH, PAD_BEHIND, PAD_HALF, PARTED, TIP, easier_half, hand_clearance, stretch
-from .scene import SUPPORTS, Scene
+from .gripper import (
+    COMFORTABLE_REACH,
+    FINGER_REACH,
+    PAD_BEHIND,
+    PAD_HALF,
+    PARTED,
+    TIP,
+    flip_wrist_if_closer,
+    gripper_clearance,
+    stretch,
+)
+from .scene import SUPPORTS, LiberoScene
 
 STRETCH_COST = 100.0
 """Of a metre beyond the comfortable reach."""
@@ -36,23 +46,23 @@ BATCH = 24
 TIP_CLEAR = 0.003
 """The fingertips stay this far above what the thing stands on, m."""
 APPROACH = (0.0, 0.05, 0.1)
-"""Distances before the grasp at which the hand's room is looked at, m."""
+"""Distances before the grasp at which the gripper's room is looked at, m."""
 WIDEST_GRASP = 0.072
 """Widest thing that the open fingers are put around, m."""
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One way to take an object: the hand's pose when it closes."""
+    """One way to take an object: the gripper's pose when it closes."""
 
     pose: Pose
     cost: float = 0.0
 
 
-class Style(Protocol):
+class GraspStyle(Protocol):
     """A kind of grasp with its numbers."""
 
-    def options(self, scene: Scene, instance: str) -> list[Option]:
+    def options(self, scene: LiberoScene, instance: str) -> list[Option]:
         """All ways that this style knows for the instance as it stands."""
         ...
 
@@ -74,7 +84,7 @@ class Top:
     closing: int | None = None
     """The object's axis along which the fingers close, where only one will do."""
 
-    def options(self, scene: Scene, instance: str) -> list[Option]:
+    def options(self, scene: LiberoScene, instance: str) -> list[Option]:
         """Every 7.5 degrees of yaw, from an axis of the object on, at which the fingers fit, with shifts and leans."""
         return self.across(scene.boxes(instance), scene.pose(instance))
 
@@ -129,9 +139,9 @@ class Rim:
     leans: tuple[float, ...] = (0.0, -0.25, 0.25, -0.42, 0.42)
     """Tried leans about the closing axis, rad."""
     insets: tuple[float, ...] = (0.0, 0.010, 0.018)
-    """How far towards the axis the hand is tried, m: the outer finger then draws the vessel to the middle."""
+    """How far towards the axis the gripper is tried, m: the outer finger then draws the vessel to the middle."""
 
-    def options(self, scene: Scene, instance: str) -> list[Option]:
+    def options(self, scene: LiberoScene, instance: str) -> list[Option]:
         """Every 15 degrees around the rim, away from the handle, with leans."""
         angles = np.arange(RIM_POINTS) * (2 * math.pi / RIM_POINTS)
         clear = [angle for angle in angles if self.handle is None or math.cos(angle - self.handle) < HANDLE_CLEAR]
@@ -156,14 +166,14 @@ class Rim:
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """Across a vessel's handle with the hand leaned outwards, so that the vessel can go where the hand cannot."""
+    """Across a vessel's handle with the gripper leaned outwards, so that the vessel can go where the gripper cannot."""
 
     point: tuple[float, float, float]
     """Where the pads close, in the object's frame, m."""
     lean: float
-    """Of the hand from the vertical, rad."""
+    """Of the gripper from the vertical, rad."""
 
-    def options(self, scene: Scene, instance: str) -> list[Option]:
+    def options(self, scene: LiberoScene, instance: str) -> list[Option]:
         """The one way."""
         stand = scene.pose(instance)
         inward = -flat(stand.rotation @ np.array([self.point[0], self.point[1], 0.0]))
@@ -178,7 +188,7 @@ def _extent(points: Array, direction: Array) -> tuple[float, float]:
 
 
 def choose(
-    scene: Scene,
+    scene: LiberoScene,
     options: Sequence[Option],
     instance: str,
     carried: Callable[[Pose], list[Pose]] | None = None,
@@ -190,14 +200,14 @@ def choose(
         scene: as it is now.
         options: what a grasp style offers.
         instance: the thing to take; its own shape is not in the way.
-        carried: from the hand's pose here to its poses on the way to where the thing is let go; it must have room there, too.
+        carried: from the gripper's pose here to its poses on the way to where the thing is let go; it must have room there, too.
         tried: earlier grasps that failed; options near them cost more.
     """
     solids = scene.boxes(without=(instance, *SUPPORTS))
-    poses = [easier_half(option.pose, scene.hand, scene.robot_base) for option in options]
+    poses = [flip_wrist_if_closer(option.pose, scene.gripper, scene.robot_base) for option in options]
     costs = np.array(
         [
-            option.cost + _effort(scene, pose, carried) + sum(_likeness(pose, old) for old in tried)
+            option.cost + _effort(scene, pose, carried) + sum(_similarity(pose, old) for old in tried)
             for option, pose in zip(options, poses, strict=True)
         ]
     )
@@ -207,35 +217,35 @@ def choose(
         if costs[batch[0]] > least:
             break
         room = _room([poses[index] for index in batch], solids, carried)
-        total = costs[batch] + [_crowding(float(gap)) for gap in room]
+        total = costs[batch] + [_clutter(float(gap)) for gap in room]
         if total.min() < least:
             best, least = batch[int(total.argmin())], float(total.min())
     return poses[best]
 
 
 def _room(poses: list[Pose], solids: Boxes, carried: Callable[[Pose], list[Pose]] | None) -> Array:
-    """Room of the hand at and before each pose, and where it lets go."""
-    room = [hand_clearance([pose.backed(back) for pose in poses], solids) for back in APPROACH]
+    """Room of the gripper at and before each pose, and where it lets go."""
+    room = [gripper_clearance([pose.backed(back) for pose in poses], solids) for back in APPROACH]
     if carried is not None:
         ways = zip(*[carried(pose) for pose in poses], strict=True)
-        room += [hand_clearance(stations, solids, PARTED) for stations in ways]
+        room += [gripper_clearance(stations, solids, PARTED) for stations in ways]
     return np.min(room, axis=0)
 
 
-def _crowding(gap: float) -> float:
+def _clutter(gap: float) -> float:
     """Nothing with 12 mm to spare, more with less, very much in contact."""
     return 0.0 if gap > 0.012 else 1.5 * (1.0 - gap / 0.012) + (10.0 - 400.0 * gap if gap < 0.002 else 0.0)
 
 
-def _effort(scene: Scene, pose: Pose, carried: Callable[[Pose], list[Pose]] | None) -> float:
+def _effort(scene: LiberoScene, pose: Pose, carried: Callable[[Pose], list[Pose]] | None) -> float:
     """Cost of turning the wrist there and of stretching the arm there or where it lets go."""
-    turn = apart(pose.rotation, scene.hand.rotation)
+    turn = apart(pose.rotation, scene.gripper.rotation)
     ends = [pose] if carried is None else [pose, *carried(pose)]
     reach = max(stretch(end, scene.robot_base) for end in ends)
     return turn / (math.pi / 2) + STRETCH_COST * max(0.0, reach - COMFORTABLE_REACH)
 
 
-def _likeness(pose: Pose, tried: Pose) -> float:
+def _similarity(pose: Pose, tried: Pose) -> float:
     """2 for the same grasp, less the more it differs in place (1 cm) or direction (0.3 rad)."""
     unlike = norm(pose.position - tried.position) / 0.01 + apart(pose.rotation, tried.rotation) / 0.3
     return 2.0 * math.exp(-unlike)
@@ -245,7 +255,7 @@ TOP = Top()
 CARTON = Top(closing=2)
 """Across the sides that the fold at its top does not overhang: under the fold, an opening finger catches."""
 
-GRASPS: dict[str, Style] = {
+GRASPS: dict[str, GraspStyle] = {
     "akita_black_bowl": Rim(radius=0.049, height=0.052, depth=0.018),
     "porcelain_mug": Rim(radius=0.0435, height=0.1085, depth=0.020, axis=(0.0125, 0.0), handle=math.pi),
     "white_yellow_mug": Rim(radius=0.048, height=0.103, depth=0.020, axis=(-0.018, 0.0), handle=0.0),
@@ -260,7 +270,7 @@ GRASPS: dict[str, Style] = {
 """Class, or `class > class of the target`, -> how it is taken; `TOP` where it is not named."""
 
 
-def style_of(scene: Scene, instance: str, target: str = "") -> Style:
+def style_of(scene: LiberoScene, instance: str, target: str = "") -> GraspStyle:
     """The grasp style of an instance's class, for where it is to go."""
     kind = scene.kind(instance)
     return GRASPS.get(f"{kind} > {scene.kind(target)}", GRASPS.get(kind, TOP))

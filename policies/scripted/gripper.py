@@ -1,7 +1,7 @@
-"""The Panda hand as a planner sees it: its shape, its reach, and how far it stays clear of a scene.
+"""The Panda gripper as a planner sees it: its shape, its reach, and how far it stays clear of a scene.
 
-Frame of the hand: the grip site. Its third axis is the approach, its first the closing axis (the fingers move along
-it); at reset the hand points down and closes along world y. Sizes from robosuite's Panda gripper.
+Frame of the gripper: the grip site. Its third axis is the approach, its first the closing axis (the fingers move along
+it); at reset the gripper points down and closes along world y. Sizes from robosuite's Panda gripper.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TIP = 0.0093
 PAD_HALF, PAD_BEHIND = 0.008, 0.004
 """Half height of the fingers' pads, and how far their middle lies behind the grip site, m."""
 PALM = 0.031
-"""The hand's body begins this far behind the grip site, m."""
+"""The gripper's body begins this far behind the grip site, m."""
 WRIST, ELBOW_OFFSET, SHOULDER_HEIGHT = 0.204, 0.088, 0.333
 """Grip site to wrist, wrist axis to forearm axis, shoulder over the robot's base, m."""
 COMFORTABLE_REACH = 0.63
@@ -54,8 +54,8 @@ def _shape(opening: float) -> list[tuple[Array, Array]]:
     ]
 
 
-def hand_boxes(poses: Sequence[Pose], opening: float = WIDEST) -> Boxes:
-    """Five boxes per pose (two fingers, the hand's body in three), poses in order."""
+def gripper_boxes(poses: Sequence[Pose], opening: float = WIDEST) -> Boxes:
+    """Five boxes per pose (two fingers, the gripper's body in three), poses in order."""
     center, half = (np.array(part) for part in zip(*_shape(opening), strict=True))
     rotation = np.array([pose.rotation for pose in poses])
     position = np.array([pose.position for pose in poses])
@@ -63,30 +63,30 @@ def hand_boxes(poses: Sequence[Pose], opening: float = WIDEST) -> Boxes:
     return Boxes(at.reshape(-1, 3), np.repeat(rotation, len(half), axis=0), np.tile(half, (len(poses), 1)))
 
 
-def hand_clearance(poses: Sequence[Pose], solids: Boxes, opening: float = WIDEST) -> Array:
-    """[poses]: distance from the hand to the nearest solid, negative where they overlap; at most `FAR`."""
+def gripper_clearance(poses: Sequence[Pose], solids: Boxes, opening: float = WIDEST) -> Array:
+    """[poses]: distance from the gripper to the nearest solid, negative where they overlap; at most `FAR`."""
     around = np.mean([pose.position for pose in poses], axis=0)
     near = np.linalg.norm(solids.center - around, axis=1) - np.linalg.norm(solids.half, axis=1) < 0.35
     solids = solids.select(near)
     if len(solids) == 0:
         return np.full(len(poses), FAR)
-    gaps = clearance(hand_boxes(poses, opening), solids).min(1)
+    gaps = clearance(gripper_boxes(poses, opening), solids).min(1)
     return np.minimum(gaps.reshape(len(poses), -1).min(1), FAR)
 
 
-def easier_half(pose: Pose, hand: Pose, robot_base: Array) -> Pose:
-    """The pose, or the same with the fingers exchanged: nearer to the middle of the wrist's range and to the hand as it is."""
+def flip_wrist_if_closer(pose: Pose, gripper: Pose, robot_base: Array) -> Pose:
+    """The pose, or the same with the fingers exchanged: nearer to the middle of the wrist's range and to the gripper as it is."""
     other = Pose(pose.position, pose.rotation * [-1.0, -1.0, 1.0])
-    return min((pose, other), key=lambda way: _twist(way, robot_base) + apart(way.rotation, hand.rotation))
+    return min((pose, other), key=lambda way: _twist(way, robot_base) + apart(way.rotation, gripper.rotation))
 
 
 def _twist(pose: Pose, robot_base: Array) -> float:
-    """Angle from the hand that points down with its last joint in the middle of its range."""
+    """Angle from the gripper that points down with its last joint in the middle of its range."""
     out = pose.position - robot_base
     return apart(pose.rotation, frame(DOWN, heading(math.atan2(out[1], out[0]) + WRIST_MIDDLE)))
 
 
 def stretch(pose: Pose, robot_base: Array) -> float:
-    """How far the arm is stretched at a hand pose: shoulder to wrist, m. Compare `COMFORTABLE_REACH`."""
+    """How far the arm is stretched at a gripper pose: shoulder to wrist, m. Compare `COMFORTABLE_REACH`."""
     wrist = pose.position - WRIST * pose.rotation[:, 2] - robot_base
     return float(np.hypot(np.hypot(wrist[0], wrist[1]) - ELBOW_OFFSET, wrist[2] - SHOULDER_HEIGHT))

@@ -12,7 +12,7 @@ import numpy as np
 
 from .geometry import LEVEL, UP, Array, Boxes, Pose, clearance, distance, exp
 from .handles import opening_way
-from .scene import SUPPORTS, Joint, Scene
+from .scene import SUPPORTS, Joint, LiberoScene
 
 GAP = 0.005
 """Objects are let go this far above their support, m."""
@@ -27,7 +27,7 @@ DRAWER_FRONT, SLANT = 0.0445, 0.012
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class Placement:
     """Where an object's origin is let go, and how it gets there."""
 
     origin: Array
@@ -36,14 +36,14 @@ class Spot:
     turn: float = 0.0
     """By how much the object is turned about the vertical on the way, rad."""
 
-    def hand(self, hand: Pose, carried: Pose) -> Pose:
-        """The hand's pose when it lets go of an object that it now carries at a pose."""
+    def gripper(self, gripper: Pose, carried: Pose) -> Pose:
+        """The gripper's pose when it lets go of an object that it now carries at a pose."""
         turn = exp(self.turn * UP)
-        return Pose(self.origin + turn @ (hand.position - carried.position), turn @ hand.rotation)
+        return Pose(self.origin + turn @ (gripper.position - carried.position), turn @ gripper.rotation)
 
-    def way(self, hand: Pose, carried: Pose) -> list[Pose]:
-        """The hand's poses while it brings the object in, the last first."""
-        end = self.hand(hand, carried)
+    def way(self, gripper: Pose, carried: Pose) -> list[Pose]:
+        """The gripper's poses while it brings the object in, the last first."""
+        end = self.gripper(gripper, carried)
         return [end.moved(part * self.over) for part in (0.0, 0.5, 1.0)]
 
 
@@ -67,7 +67,7 @@ ALONG = {"black_book > desk_caddy": 0}
 """`class > class of the target` -> the object's axis that comes to lie along the same axis of the target."""
 
 
-def spot(scene: Scene, instance: str, target: str) -> Spot:
+def placement_for(scene: LiberoScene, instance: str, target: str) -> Placement:
     """Where the object is to be let go so that it comes to rest on or in the target."""
     inside = INSIDE.get(scene.kind(target))
     drawer = scene.joints(target) if scene.is_site(target) else []
@@ -79,10 +79,10 @@ def spot(scene: Scene, instance: str, target: str) -> Spot:
     point = _middle(scene, instance, target) + _shared(scene, instance, target)
     solids = scene.boxes(without=(instance,))
     height = _rim(scene, target) if scene.kind(target) == "basket" else support(solids, point)
-    return Spot(_standing(scene, instance, point, height), OVER * UP, _turn(scene, instance, target, ALONG.get(rule)))
+    return Placement(_standing(scene, instance, point, height), OVER * UP, _turn(scene, instance, target, ALONG.get(rule)))
 
 
-def zone_points(scene: Scene, zone: str) -> Array:
+def zone_points(scene: LiberoScene, zone: str) -> Array:
     """[9, 3] points of a zone of the table that are well inside it, its middle first."""
     part = scene.site(zone).rotation @ (0.6 * scene.site_half(zone))
     return scene.site(zone).position + part * [(x, y, 0.0) for x in (0.0, 1.0, -1.0) for y in (0.0, 1.0, -1.0)]
@@ -95,7 +95,7 @@ def support(solids: Boxes, point: Array) -> float:
     return float(solids.corners()[under][..., 2].max()) if under.any() else float(point[2])
 
 
-def _middle(scene: Scene, instance: str, target: str) -> Array:
+def _middle(scene: LiberoScene, instance: str, target: str) -> Array:
     if not scene.is_site(target):
         return scene.pose(target).position
     if scene.has_body(scene.owner(target)):
@@ -103,7 +103,7 @@ def _middle(scene: Scene, instance: str, target: str) -> Array:
     return _roomiest(scene, instance, target)
 
 
-def _roomiest(scene: Scene, instance: str, zone: str) -> Array:
+def _roomiest(scene: LiberoScene, instance: str, zone: str) -> Array:
     """The point of a zone of the table that is farthest from what stands around."""
     points = zone_points(scene, zone)
     solids = scene.boxes(without=(instance, *SUPPORTS))
@@ -112,7 +112,7 @@ def _roomiest(scene: Scene, instance: str, zone: str) -> Array:
     return points[int(np.argmax(np.minimum(room, ROOM)))]
 
 
-def _shared(scene: Scene, instance: str, target: str) -> Array:
+def _shared(scene: LiberoScene, instance: str, target: str) -> Array:
     """Away from the other object that the goal puts there, each to the side on which it stands."""
     others = [term[1] for term in scene.goal if term[2:] == (target,) and term[1] != instance]
     if not others:
@@ -121,17 +121,17 @@ def _shared(scene: Scene, instance: str, target: str) -> Array:
     return np.array([SPACING.get(scene.kind(target), 0.0) * (1.0 if far else -1.0), 0.0, 0.0])
 
 
-def _rim(scene: Scene, target: str) -> float:
+def _rim(scene: LiberoScene, target: str) -> float:
     return float(scene.boxes(scene.owner(target)).corners()[..., 2].max())
 
 
-def _standing(scene: Scene, instance: str, point: Array, height: float) -> Array:
+def _standing(scene: LiberoScene, instance: str, point: Array, height: float) -> Array:
     """The origin over a point with the object's bottom a gap above a height."""
     bottom = float(scene.boxes(instance).corners()[..., 2].min())
     return np.array([point[0], point[1], height + GAP + scene.pose(instance).position[2] - bottom])
 
 
-def _turn(scene: Scene, instance: str, target: str, axis: int | None) -> float:
+def _turn(scene: LiberoScene, instance: str, target: str, axis: int | None) -> float:
     """The smaller turn about the vertical that lays an axis of the object along the target's."""
     if axis is None:
         return 0.0
@@ -140,14 +140,14 @@ def _turn(scene: Scene, instance: str, target: str, axis: int | None) -> float:
     return (angle + math.pi / 2) % math.pi - math.pi / 2
 
 
-def _in_room(scene: Scene, instance: str, target: str, inside: Inside) -> Spot:
+def _in_room(scene: LiberoScene, instance: str, target: str, inside: Inside) -> Placement:
     front = scene.pose(scene.owner(target)).rotation @ np.array([*inside.front, 0.0])
     point = _middle(scene, instance, target) + inside.short * front
     floor = support(scene.boxes(scene.owner(target)), point - 0.06 * UP)
-    return Spot(_standing(scene, instance, point, floor), inside.way * front + 0.01 * UP)
+    return Placement(_standing(scene, instance, point, floor), inside.way * front + 0.01 * UP)
 
 
-def _in_drawer(scene: Scene, instance: str, joint: Joint) -> Spot:
+def _in_drawer(scene: LiberoScene, instance: str, joint: Joint) -> Placement:
     """In the middle of what is open to the sky between the cabinet and the drawer's front."""
     way, inside = opening_way(scene, joint), scene.body_boxes(joint.body)
     load = scene.boxes(instance).corners().reshape(-1, 3) - scene.pose(instance).position
@@ -158,4 +158,4 @@ def _in_drawer(scene: Scene, instance: str, joint: Joint) -> Spot:
     middle = inside.center.mean(0)
     point = middle + (0.5 * (front + back) - middle @ way) * way
     point[2] = inside.corners()[..., 2].max()
-    return Spot(_standing(scene, instance, point, support(inside, point)), 2 * OVER * UP + SLANT * way)
+    return Placement(_standing(scene, instance, point, support(inside, point)), 2 * OVER * UP + SLANT * way)

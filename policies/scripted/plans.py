@@ -7,13 +7,13 @@ from collections.abc import Callable, Generator, Sequence
 from .geometry import LEVEL, Pose, norm
 from .goals import KNOB_ON, Term, holds, unmet
 from .grasps import Top, choose, style_of
-from .gripper import easier_half
+from .gripper import flip_wrist_if_closer
 from .handles import KNOB_LEAD, door_pose, opening_way, pull_pose, push_pose, turned_about
-from .places import spot
-from .scene import Joint, Scene
+from .places import placement_for
+from .scene import Joint, LiberoScene
 from .skills import draw, grasp, lift, place, pull, push, release, turn
 from .slides import SLIDES, route
-from .steps import OPEN, Aim, Steps, hold
+from .steps import OPEN, Steps, Target, hold
 
 DRAWN = -0.150
 """A drawer is pulled to this joint value, m; it counts as open from -0.14."""
@@ -23,7 +23,7 @@ KNOB = Top(depth=0.012, leans=(0.0,), shifts=(0.0,))
 """How a knob is taken: across its ridge."""
 
 
-def solve(scene: Scene) -> Generator[Aim, None, None]:
+def solve(scene: LiberoScene) -> Generator[Target, None, None]:
     """Work on the goal's terms until all hold, then keep still."""
     while True:
         terms = unmet(scene)
@@ -31,12 +31,12 @@ def solve(scene: Scene) -> Generator[Aim, None, None]:
             yield from hold(scene, OPEN, 1)
 
 
-def achieve(scene: Scene, term: Term) -> Steps:
+def achieve(scene: LiberoScene, term: Term) -> Steps:
     """Try once to make one term of the goal true."""
     return (yield from PLANS[term[0]](scene, *term[1:]))
 
 
-def put(scene: Scene, instance: str, target: str) -> Steps:
+def put(scene: LiberoScene, instance: str, target: str) -> Steps:
     """Take an object to its place, opening the drawer that it goes into."""
     if scene.is_site(target) and scene.joints(target) and not holds(scene, ("open", target)):
         yield from open_up(scene, target)
@@ -44,11 +44,11 @@ def put(scene: Scene, instance: str, target: str) -> Steps:
         return (yield from slide(scene, instance, target))
     if not (yield from pick(scene, instance, target)):
         return False
-    return (yield from place(scene, instance, spot(scene, instance, target)))
+    return (yield from place(scene, instance, placement_for(scene, instance, target)))
 
 
-def pick(scene: Scene, instance: str, target: str, attempts: int = 3) -> Steps:
-    """Grasp and lift an object, another way where one fails. Nothing is to do where the hand has it already."""
+def pick(scene: LiberoScene, instance: str, target: str, attempts: int = 3) -> Steps:
+    """Grasp and lift an object, another way where one fails. Nothing is to do where the gripper has it already."""
     if scene.held(instance):
         return True
     tried: list[Pose] = []
@@ -61,18 +61,18 @@ def pick(scene: Scene, instance: str, target: str, attempts: int = 3) -> Steps:
     return False
 
 
-def best_grasp(scene: Scene, instance: str, target: str, tried: Sequence[Pose] = ()) -> Pose:
-    """The hand's pose to take an object in, seen where it stands and where it goes."""
+def best_grasp(scene: LiberoScene, instance: str, target: str, tried: Sequence[Pose] = ()) -> Pose:
+    """The gripper's pose to take an object in, seen where it stands and where it goes."""
     options = style_of(scene, instance, target).options(scene, instance)
-    goal, stand = spot(scene, instance, target), scene.pose(instance)
-    return choose(scene, options, instance, lambda hand: goal.way(hand, stand), tried)
+    goal, stand = placement_for(scene, instance, target), scene.pose(instance)
+    return choose(scene, options, instance, lambda gripper: goal.way(gripper, stand), tried)
 
 
-def slide(scene: Scene, instance: str, zone: str) -> Steps:
+def slide(scene: LiberoScene, instance: str, zone: str) -> Steps:
     """Draw an object over the table by its edge."""
     options, points = style_of(scene, instance).options(scene, instance), route(scene, instance, zone)
     farthest = max(points, key=lambda point: norm(point - scene.robot_base)) - scene.pose(instance).position
-    pose = choose(scene, options, instance, lambda hand: [hand.moved(farthest * LEVEL)])
+    pose = choose(scene, options, instance, lambda gripper: [gripper.moved(farthest * LEVEL)])
     drawn = yield from grasp(scene, pose)
     for point in points:
         drawn = drawn and (yield from draw(scene, instance, point))
@@ -80,15 +80,15 @@ def slide(scene: Scene, instance: str, zone: str) -> Steps:
     return drawn
 
 
-def open_up(scene: Scene, region: str) -> Steps:
+def open_up(scene: LiberoScene, region: str) -> Steps:
     """Pull a drawer open."""
     joint = scene.joints(region)[0]
-    pose = easier_half(pull_pose(scene, joint), scene.hand, scene.robot_base)
+    pose = flip_wrist_if_closer(pull_pose(scene, joint), scene.gripper, scene.robot_base)
     way = opening_way(scene, joint) * (scene.angle(joint) - joint.range[0])
     return (yield from pull(scene, pose, way, lambda: scene.angle(joint) < DRAWN))
 
 
-def shut(scene: Scene, name: str) -> Steps:
+def shut(scene: LiberoScene, name: str) -> Steps:
     """Push a drawer or a door shut."""
     joint = scene.joints(name)[0]
 
@@ -97,25 +97,25 @@ def shut(scene: Scene, name: str) -> Steps:
 
     if joint.sliding:
         return (yield from _shut_drawer(scene, joint, done))
-    before = easier_half(door_pose(scene, joint, -0.2), scene.hand, scene.robot_base)
+    before = flip_wrist_if_closer(door_pose(scene, joint, -0.2), scene.gripper, scene.robot_base)
     return (yield from push(scene, before, lambda: Pose(door_pose(scene, joint).position, before.rotation), done))
 
 
-def _shut_drawer(scene: Scene, joint: Joint, done: Callable[[], bool]) -> Steps:
+def _shut_drawer(scene: LiberoScene, joint: Joint, done: Callable[[], bool]) -> Steps:
     way = opening_way(scene, joint)
-    contact = easier_half(push_pose(scene, joint), scene.hand, scene.robot_base)
+    contact = flip_wrist_if_closer(push_pose(scene, joint), scene.gripper, scene.robot_base)
     goal = contact.moved((scene.angle(joint) - joint.range[1] - OVERTRAVEL) * way)
     return (yield from push(scene, contact.moved(0.04 * way), lambda: goal, done))
 
 
-def turn_on(scene: Scene, instance: str) -> Steps:
+def turn_on(scene: LiberoScene, instance: str) -> Steps:
     """Turn a knob on."""
     joint = scene.joints(instance)[0]
     start = scene.angle(joint)
     pose = choose(scene, KNOB.across(scene.body_boxes(joint.body), scene.joint_pose(joint)), instance)
 
-    def ahead(hand: Pose) -> Pose:
-        return turned_about(scene, joint, hand, scene.angle(joint) - start + KNOB_LEAD)
+    def ahead(gripper: Pose) -> Pose:
+        return turned_about(scene, joint, gripper, scene.angle(joint) - start + KNOB_LEAD)
 
     return (yield from turn(scene, pose, ahead, lambda: scene.angle(joint) > KNOB_ON + 0.1))
 

@@ -18,43 +18,43 @@ from ...envs.specs import ActionDim
 from ..base import ActionChunk, BasePolicy, Observation
 from . import google_robot, motion, plans, scene
 from .geometry import Array, Pose
-from .steps import Aim, Handed
+from .steps import HasGripper, Target
 
 MEMORY = 0.9
-"""Part of a disturbance that is left after a step: it pushes one way for about ten steps."""
+"""Part of a disturbance that is left after a step: it keeps its direction for about ten steps."""
 
 
-class Scene(Handed, Protocol):
-    """What an expert reads from privileged views."""
+class ExpertScene(HasGripper, Protocol):
+    """The scene of an expert, read from privileged state."""
 
     def update(self, view: Mapping[str, Any]) -> None:
-        """Take over the latest look."""
+        """Read the latest privileged state."""
         ...
 
 
-class Tracker(Protocol):
-    """What turns aims into actions."""
+class Controller(Protocol):
+    """Controller from targets to actions."""
 
     full: Array
     """[6] a full action: its largest components of motion."""
 
-    def action(self, hand: Pose, aim: Aim) -> Array:
-        """[7] the action that brings the hand nearer to the aim."""
+    def action(self, gripper: Pose, target: Target) -> Array:
+        """[7] the action that brings the gripper nearer to the target."""
         ...
 
 
-Expert = tuple[Scene, Tracker, Iterator[Aim]]
-"""A scene, what moves the hand in it, and the plan."""
+Expert = tuple[ExpertScene, Controller, Iterator[Target]]
+"""A scene, its controller and the plan."""
 
 
 def _libero(view: Mapping[str, Any]) -> Expert:
-    read = scene.Scene(view)
-    return read, motion.Tracker(), plans.solve(read)
+    read = scene.LiberoScene(view)
+    return read, motion.Controller(), plans.solve(read)
 
 
 def _simpler(view: Mapping[str, Any]) -> Expert:
-    read = google_robot.scene.Scene(view)
-    return read, google_robot.motion.Tracker(read.base), google_robot.plans.solve(read)
+    read = google_robot.scene.GoogleRobotScene(view)
+    return read, google_robot.motion.Controller(read.base), google_robot.plans.solve(read)
 
 
 EXPERTS: dict[str, Callable[[Mapping[str, Any]], Expert]] = {"libero": _libero, "simpler": _simpler}
@@ -67,21 +67,21 @@ class Episode:
     """What the expert keeps about one episode: the scene, its plan, the tracker, and the disturbance."""
 
     def __init__(self, expert: Expert) -> None:
-        self._scene, self._tracker, self._plan = expert
+        self._scene, self._controller, self._plan = expert
         self.label = np.zeros(7)
         self._disturbance = np.zeros(6)
 
     def decide(self, view: Mapping[str, Any]) -> Array:
-        """[7] what the expert does at this look; kept as `label`."""
+        """[7] the expert's action for this observation; kept as `label`."""
         self._scene.update(view)
-        self.label = self._tracker.action(self._scene.hand, next(self._plan))
+        self.label = self._controller.action(self._scene.gripper, next(self._plan))
         return self.label
 
     def disturbed(self, noise: float, rng: np.random.Generator) -> Array:
-        """[7] the label with its motion disturbed; the gripper is left alone."""
+        """[7] the label with its motion disturbed; the gripper command is unchanged."""
         fresh = rng.normal(0.0, noise * np.sqrt(1.0 - MEMORY**2), 6)
         self._disturbance = MEMORY * self._disturbance + fresh
-        full = self._tracker.full
+        full = self._controller.full
         return np.append(np.clip(self.label[:6] + self._disturbance * full, -full, full), self.label[6])
 
 
@@ -90,7 +90,7 @@ class ScriptedPolicy(BasePolicy):
 
     Args:
         noise: standard deviation of a slowly varying disturbance of the six motion components of each action (1 is a
-            full action), drawn from the episode's key. The expert steers against it; `label` tells what it wanted.
+            full action), sampled from the episode's key. The expert corrects for it; `label` is the undisturbed action.
     """
 
     observation_spec = ObservationSpec(privileged=True)
@@ -116,7 +116,7 @@ class ScriptedPolicy(BasePolicy):
         return ActionChunk(action[None])
 
     def label(self, key: str) -> Array:
-        """[7] the last action of an episode before its disturbance: what a learner should imitate."""
+        """[7] the last action of an episode before its disturbance: the label to imitate."""
         return self._episodes[key].label
 
     def end_episode(self, key: str) -> None:
@@ -137,7 +137,9 @@ def _expert(observation: Observation) -> Expert:
     suite, view = observation.spec.suite, observation.env_observation.privileged
     family = suites.get(suite).family
     if "scene" not in view or family not in EXPERTS:
-        raise PolicyError(f"scripted needs a privileged view of {suite}; only the worlds of {' and '.join(EXPERTS)} give one")
+        raise PolicyError(
+            f"scripted needs the privileged state of {suite}; only the environments of {' and '.join(EXPERTS)} give it"
+        )
     return EXPERTS[family](view)
 
 

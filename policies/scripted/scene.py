@@ -1,4 +1,4 @@
-"""The scene as the expert reads it from a world's privileged view: who stands where, what is solid, what is asked.
+"""The scene as the expert reads it from an environment's privileged state: poses, solids and the goal.
 
 Frames: world, metres, radians. An *instance* is an object or fixture by its BDDL name (`plate_1`); its *origin* is
 the origin of its root body, which LIBERO's predicates test.
@@ -39,8 +39,8 @@ class Joint:
     range: tuple[float, float]
 
 
-class Scene:
-    """One episode's scene: facts from its first look, poses from its latest (see `update`)."""
+class LiberoScene:
+    """One episode's scene: facts from its first observation, poses from its latest (see `update`)."""
 
     def __init__(self, view: Mapping[str, Any]) -> None:
         facts = view["scene"]
@@ -52,7 +52,7 @@ class Scene:
         self._sites = {name: index for index, name in enumerate(facts["sites"])}
         self._site_body = np.asarray(facts["site_body"])
         self._site_size = np.asarray(facts["site_size"], dtype=float)
-        self._hand_site = self._sites[facts["eef_site"]]
+        self._gripper_site = self._sites[facts["eef_site"]]
         self._joints = {joint[0]: _joint(*joint[1:]) for joint in facts["joints"] if joint[1] in ("slide", "hinge")}
         self._finger_addresses = [self._joints[name].address for name in FINGERS]
         self._body_parent = list(facts["body_parent"])
@@ -61,13 +61,13 @@ class Scene:
         self.update(view)
 
     def update(self, view: Mapping[str, Any]) -> None:
-        """Take over the poses of the latest look."""
+        """Take over the poses of the latest observation."""
         self._body_pose = np.asarray(view["body_pose"])
         self._site_pos = np.asarray(view["site_pos"])
         self._site_mat = np.asarray(view["site_mat"])
         self._qpos = np.asarray(view["qpos"])
         self._contacts = np.asarray(view["contacts"]).reshape(-1, 2)
-        self.hand = Pose(self._site_pos[self._hand_site], self._site_mat[self._hand_site].reshape(3, 3))
+        self.gripper = Pose(self._site_pos[self._gripper_site], self._site_mat[self._gripper_site].reshape(3, 3))
         left, right = self._qpos[self._finger_addresses]
         self.opening = float(left - right)
         """Distance between the fingers' pads; 0.08 when open."""

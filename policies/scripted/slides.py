@@ -8,7 +8,7 @@ import numpy as np
 
 from .geometry import LEVEL, UP, Array, Boxes, distance, flat, norm
 from .places import zone_points
-from .scene import SUPPORTS, Scene
+from .scene import SUPPORTS, LiberoScene
 
 SLIDES = {"plate": 0.069}
 """Classes that are drawn to places on a table, by their edge -> radius, m."""
@@ -26,7 +26,7 @@ TROUBLE_COST = 10.0
 """Length that is gone round rather than be a metre too deep or too far, on the average of the way."""
 
 
-def route(scene: Scene, instance: str, zone: str) -> list[Array]:
+def route(scene: LiberoScene, instance: str, zone: str) -> list[Array]:
     """The way of a round thing into a zone of the table, straight or by one via point, clear of what stands around."""
     start = scene.pose(instance).position
     routes: list[list[Array]] = []
@@ -44,7 +44,7 @@ def _length(start: Array, points: list[Array]) -> float:
     return VIA_COST * len(points) + sum(norm((end - begin) * LEVEL) for begin, end in legs)
 
 
-def _trouble(scene: Scene, instance: str, routes: list[list[Array]], solids: Boxes) -> Array:
+def _trouble(scene: LiberoScene, instance: str, routes: list[list[Array]], solids: Boxes) -> Array:
     """[routes] how deep, on the average of each way, the thing runs into neighbours and the arm is stretched, m."""
     start = scene.pose(instance).position
     ways = np.array([[start, points[0], points[-1]] for points in routes])

@@ -1,7 +1,7 @@
-"""What the skills of every robot are made of: aims yielded step by step, and steps that only move the hand.
+"""Building blocks of the skills of every robot: targets yielded step by step, and steps that only move the gripper.
 
-A skill is a generator: it yields what the hand is to aim at in the next step, finds `scene` brought up to date when
-it goes on, and returns whether it did what it was for. Skills call each other with `yield from`.
+A skill is a generator: it yields the target of the next step, finds `scene` updated when it resumes, and returns whether it
+succeeded. Skills call each other with `yield from`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from .geometry import Pose, apart, norm
 
 OPEN, CLOSED = -1.0, 1.0
 PATIENCE = 7
-"""Steps after which a hand that does not move counts as stalled."""
+"""Steps after which a gripper that does not move counts as stalled."""
 NEAR, TURNED = 0.005, 0.1
-"""A hand is at a pose within this distance (m) and this angle (rad)."""
+"""A gripper is at a pose within this distance (m) and this angle (rad)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
-    """What a skill wants at the next step."""
+class Target:
+    """The target of the next step."""
 
     pose: Pose
     grip: float
@@ -33,47 +33,56 @@ class Aim:
     """Whether the pose is passed without stopping."""
 
 
-class Handed(Protocol):
-    """A scene as far as moving needs it."""
+class HasGripper(Protocol):
+    """The part of a scene that moving needs."""
 
-    hand: Pose
+    gripper: Pose
 
 
-Steps = Generator[Aim, None, bool]
+Steps = Generator[Target, None, bool]
 Follow = Callable[[], Pose]
 Done = Callable[[], bool]
 
 
-class Stall:
-    """Notices that the hand has come to a stop: at a thing, or at a limit of the arm."""
+class StallDetector:
+    """Detector of a gripper that has stopped: at an object, or at a limit of the arm."""
 
     def __init__(self, steps: int, moved: float = 0.002, turned: float = 0.015) -> None:
         self._poses: deque[Pose] = deque(maxlen=steps)
         self._moved, self._turned = moved, turned
 
-    def met(self, hand: Pose) -> bool:
-        """Whether the hand has hardly moved over the last steps; call once a step."""
-        self._poses.append(hand)
+    def stalled(self, gripper: Pose) -> bool:
+        """Whether the gripper has hardly moved over the last steps; call once a step."""
+        self._poses.append(gripper)
         first = self._poses[0]
-        if len(self._poses) < (self._poses.maxlen or 0) or norm(hand.position - first.position) > self._moved:
+        if len(self._poses) < (self._poses.maxlen or 0) or norm(gripper.position - first.position) > self._moved:
             return False
-        return apart(hand.rotation, first.rotation) < self._turned
+        return apart(gripper.rotation, first.rotation) < self._turned
 
 
-def met(hand: Pose, pose: Pose, near: float, turned: float) -> bool:
-    """Whether a hand is at a pose (within `near` m, `turned` rad)."""
-    return norm(pose.position - hand.position) <= near and apart(pose.rotation, hand.rotation) <= turned
+def reached(gripper: Pose, pose: Pose, near: float, turned: float) -> bool:
+    """Whether a gripper is at a pose (within `near` m, `turned` rad)."""
+    return norm(pose.position - gripper.position) <= near and apart(pose.rotation, gripper.rotation) <= turned
 
 
 def approach(
-    scene: Handed, pose: Pose, aim: Callable[[Pose], Aim], *, near: float = NEAR, turned: float = TURNED, patience: int = PATIENCE
+    scene: HasGripper,
+    pose: Pose,
+    target: Callable[[Pose], Target],
+    *,
+    near: float = NEAR,
+    turned: float = TURNED,
+    patience: int = PATIENCE,
 ) -> Steps:
-    """Go after an aim, told from where the hand is, until the hand is at a pose (see `met`). False where it stalls before."""
-    return (yield from _chase(scene, lambda: aim(scene.hand), lambda: met(scene.hand, pose, near, turned), patience))
+    """Follow a target, a function of the gripper's pose, until the gripper is at a pose (see `reached`).
+
+    False where it stalls before.
+    """
+    return (yield from _chase(scene, lambda: target(scene.gripper), lambda: reached(scene.gripper, pose, near, turned), patience))
 
 
 def reach(
-    scene: Handed,
+    scene: HasGripper,
     pose: Pose,
     grip: float,
     *,
@@ -83,28 +92,28 @@ def reach(
     through: bool = False,
     patience: int = PATIENCE,
 ) -> Steps:
-    """Bring the hand straight to a pose. False where it stalls before."""
-    aim = Aim(pose, grip, speed, through)
-    return (yield from approach(scene, pose, lambda _: aim, near=near, turned=turned, patience=patience))
+    """Move the gripper straight to a pose. False where it stalls before."""
+    target = Target(pose, grip, speed, through)
+    return (yield from approach(scene, pose, lambda _: target, near=near, turned=turned, patience=patience))
 
 
-def hold(scene: Handed, grip: float, steps: int) -> Steps:
-    """Drive the fingers for some steps while the hand stays."""
-    pose = scene.hand
+def hold(scene: HasGripper, grip: float, steps: int) -> Steps:
+    """Drive the fingers for some steps while the gripper stays."""
+    pose = scene.gripper
     for _ in range(steps):
-        yield Aim(pose, grip)
+        yield Target(pose, grip)
     return True
 
 
-def follow(scene: Handed, aim: Follow, grip: float, done: Done, *, speed: float = 1.0, patience: int = 12) -> Steps:
-    """Go after a moving aim until `done`. False where the hand stalls for `patience` steps before."""
-    return (yield from _chase(scene, lambda: Aim(aim(), grip, speed), done, patience))
+def follow(scene: HasGripper, target: Follow, grip: float, done: Done, *, speed: float = 1.0, patience: int = 12) -> Steps:
+    """Follow a moving target until `done`. False where the gripper stalls for `patience` steps before."""
+    return (yield from _chase(scene, lambda: Target(target(), grip, speed), done, patience))
 
 
-def _chase(scene: Handed, aim: Callable[[], Aim], done: Done, patience: int) -> Steps:
-    stall = Stall(patience)
+def _chase(scene: HasGripper, target: Callable[[], Target], done: Done, patience: int) -> Steps:
+    stall = StallDetector(patience)
     while not done():
-        if stall.met(scene.hand):
+        if stall.stalled(scene.gripper):
             return False
-        yield aim()
+        yield target()
     return True

@@ -48,14 +48,14 @@ def play(orientation: str, index: int, options: argparse.Namespace) -> dict[str,
     x, y = np.add(setup.obj_xy, np.random.default_rng(index).uniform(-options.shift, options.shift, 2)).tolist()
     shifted = replace(setup, obj_xy=(x, y))
     physics = PhysicsScene(options.assets, shifted, ObjectSettler(options.assets).settle(shifted), start_position(shifted))
-    seen = scene.Scene(
+    seen = scene.GoogleRobotScene(
         {**privileged_state(physics.scene, physics.robot), "scene": scene_facts(physics.scene, physics.robot, physics.setup)}
     )
-    tracker, plan, up = motion.Tracker(seen.base), plans.solve(seen), []
+    controller, plan, up = motion.Controller(seen.base), plans.solve(seen), []
     done = False
     for _ in range(setup.configuration.max_episode_steps):
         seen.update(privileged_state(physics.scene, physics.robot))
-        action = tracker.action(seen.hand, next(plan))
+        action = controller.action(seen.gripper, next(plan))
         if options.squeeze and action[6] in (plans.EASE, plans.KEEP):
             action[6] = 1.0
         done = physics.step(action)

@@ -1,11 +1,12 @@
+import json
 from dataclasses import dataclass, replace
 
 import fakes
 import numpy as np
 import pytest
-from fakes import ToySuite, ToyWorld
+from fakes import ToyEnv, ToySuite
 from nora_bench.envs import suites
-from nora_bench.envs.base import EnvObservation, EnvOptions, EpisodeSpec, Reset
+from nora_bench.envs.base import EnvObservation, EnvOptions, EpisodeSpec, EvalProtocol, ObservationSpec, Reset
 from nora_bench.envs.checks import check_suite
 from nora_bench.envs.errors import SuiteError
 from nora_bench.envs.specs import ActionDim, ProprioSpec
@@ -17,7 +18,7 @@ OPTIONS = EnvOptions("", "none", "")
 class Other(ToySuite):
     """The toy suite with another world."""
 
-    world: type = ToyWorld
+    world: type = ToyEnv
 
     def make_env(self, options):
         return self.world(options)
@@ -35,7 +36,7 @@ def test_every_task_can_be_checked():
         check_suite(fakes.toy, OPTIONS, task_id=9)
 
 
-class Forgetful(ToyWorld):
+class Forgetful(ToyEnv):
     """The last episode's seed is left."""
 
     last = 0
@@ -46,7 +47,7 @@ class Forgetful(ToyWorld):
         return replace(found, states=found.states + left)
 
 
-class Fickle(ToyWorld):
+class Fickle(ToyEnv):
     """Every world is another."""
 
     def reset(self, spec, protocol, observation_spec):
@@ -54,7 +55,7 @@ class Fickle(ToyWorld):
         return replace(super().reset(spec, protocol, observation_spec), states=np.full((3, 2), self.offset))
 
 
-class Disturbed(ToyWorld):
+class Disturbed(ToyEnv):
     """Looking moves the block."""
 
     def step(self, action, *, observe):
@@ -62,14 +63,14 @@ class Disturbed(ToyWorld):
         return super().step(action, observe=observe)
 
 
-class Generous(ToyWorld):
+class Generous(ToyEnv):
     """Shows what nobody asked for."""
 
     def observation(self):
         return EnvObservation(super().observation().images, {"position": np.zeros(1)})
 
 
-class Busy(ToyWorld):
+class Busy(ToyEnv):
     """Draws at every step."""
 
     spent = 0.0
@@ -82,7 +83,7 @@ class Busy(ToyWorld):
         return self.spent
 
 
-class Grey(ToyWorld):
+class Grey(ToyEnv):
     """Shows pictures without colours."""
 
     def observation(self):
@@ -91,7 +92,7 @@ class Grey(ToyWorld):
         )
 
 
-class Exploding(ToyWorld):
+class Exploding(ToyEnv):
     """Starts beyond all numbers."""
 
     def reset(self, spec, protocol, observation_spec):
@@ -156,7 +157,7 @@ class Point:
     """An environment that does not subclass `Env`, without the optional member."""
 
     def __init__(self, options):
-        self.inner = ToyWorld(options)
+        self.inner = ToyEnv(options)
         self.action_size = self.inner.action_size
         for name in ("reset", "step", "observation", "state", "render_seconds", "close"):
             setattr(self, name, getattr(self.inner, name))
@@ -228,3 +229,27 @@ class Missized(ToySuite):
 def test_declaration_that_does_not_hold_is_named(suite, broken):
     with pytest.raises(SuiteError, match=broken):
         check_suite(suite("toy"), OPTIONS)
+
+
+def test_protocol_is_stored_under_the_names_of_record_format_1():
+    protocol = fakes.protocol(replan_steps=3, perturbation={"steps": 5, "rest": 3})
+    stored = protocol.to_json()
+    assert (stored["replan"], stored["push"]) == (3, {"steps": 5, "rest": 3}) and stored["budget"] == protocol.max_steps
+    assert not {"max_steps", "replan_steps", "perturbation"} & stored.keys()
+    assert EvalProtocol(**EvalProtocol.renamed(stored)) == protocol
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ObservationSpec(cameras=("primary",), image_size=64, proprio=True),
+        ObservationSpec(orientation="rotated_180", proprio_spec=(ProprioSpec("eef_pos", 3, "m"),)),
+    ],
+    ids=["undeclared", "declared"],
+)
+def test_observation_spec_survives_storage(spec):
+    assert ObservationSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_undeclared_parts_of_an_observation_spec_are_not_stored():
+    assert ObservationSpec().to_json().keys() == {"cameras", "image_size", "proprio", "privileged"}

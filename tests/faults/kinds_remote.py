@@ -41,13 +41,13 @@ def _ask(bench: Bench, port: int, *args: str) -> None:
 
 def _impatient() -> None:
     """Waiting costs time: in the session that is struck, a server is given up soon."""
-    make = connection.Link.__init__
+    make = connection.Connection.__init__
 
-    def made(self: connection.Link, *args: object, **more: object) -> None:
+    def made(self: connection.Connection, *args: object, **more: object) -> None:
         make(self, *args, **more)  # type: ignore[arg-type]
-        self.deadline_s, self.patience_s = 1.0, 2.0
+        self.request_timeout_s, self.connect_timeout_s = 1.0, 2.0
 
-    connection.Link.__init__, connection.OPEN_S = made, 1.0
+    connection.Connection.__init__, connection.OPEN_S = made, 1.0
 
 
 def _behind_a_relay(bench: Bench, way: str, deed: str, at: int) -> None:
@@ -76,7 +76,7 @@ def _(bench, rng, phase):
 def _(bench, rng, phase):
     way, low, high = WAYS[phase]
     _behind_a_relay(bench, way, "stall", int(rng.integers(low, high)))
-    return Strike(bench.play(_impatient), "did not answer within 1 s|no server answers at", (STOPPED, ABSORBED))
+    return Strike(bench.play(_impatient), "did not respond within 1 s|no server responds at", (STOPPED, ABSORBED))
 
 
 @kind("server lies", *LIES, worlds=(REMOTE,), **WITH_WEBSOCKETS)
@@ -87,11 +87,11 @@ def _(bench, rng, phase):
     says = {
         "array larger than its bytes": "8 bytes for an array",
         "array smaller than its bytes": "32 bytes for an array",
-        "message above the limit": "hung up 3 times|above the limit|too big",
+        "message above the limit": "closed the connection 3 times|above the limit|too big",
         "half a message": "not a message",
         "text": "failed: out of memory",
-        "no map": "answered with a list",
-        "no actions": "answered without `actions`",
+        "no map": "responded with a list",
+        "no actions": "responded without `actions`",
         "wrong width": r"not \[1, 5\]",
         "NaN": "actions must be finite",
         "nothing at all": "not a message",
@@ -134,4 +134,4 @@ def _(bench, rng, phase):
     os.kill(pid, signal.SIGSTOP)
     ended = bench.play(_impatient)
     os.kill(pid, signal.SIGCONT)
-    return Strike(ended, "no server answers at|did not answer within", (STOPPED,), ordered=False)
+    return Strike(ended, "no server responds at|did not respond within", (STOPPED,), ordered=False)

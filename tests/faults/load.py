@@ -37,7 +37,7 @@ DEEDS = ("kill", "exit", "raise", "hang", "segfault", "stop")
 STATES = 100_000
 
 
-class Busy(fakes.ToyWorld):
+class Busy(fakes.ToyEnv):
     """A toy that takes its time, breaks now and then, and notes how long it waited."""
 
     def __init__(self) -> None:

@@ -75,7 +75,7 @@ class Breaking:
                 orders.DEEDS[order.deed]()
 
 
-class Toy(fakes.ToyWorld):
+class Toy(fakes.ToyEnv):
     """The toy, drawn with an asset."""
 
     def __init__(self, pack: Path) -> None:

@@ -10,7 +10,7 @@ from nora_bench.envs.base import ObservationSpec
 from nora_bench.harness.execution import wire
 from nora_bench.harness.serving.server import suite_of
 from nora_bench.policies.remote import codec, messages
-from nora_bench.policies.remote.connection import Link
+from nora_bench.policies.remote.connection import Connection
 from nora_bench.policies.remote.openpi import OpenpiPolicy, ServedPolicy
 from nora_bench.policies.remote.vla_eval import VlaEvalPolicy
 from servers import TOY, observation
@@ -27,7 +27,7 @@ OBSERVATION = {
     "task": ["push", None, 2.5],
 }
 FRAME = wire.encode(OBSERVATION)[4:]
-QUESTION = messages.exact(observation(images={"primary": IMAGE}), client="me", forget=("a",))
+QUESTION = messages.exact(observation(images={"primary": IMAGE}), client="me", ended=("a",))
 OPENPI = {"observation/image": IMAGE, "observation/state": np.arange(8.0), "prompt": "push"}
 ANSWER = {"actions": np.zeros((5, 1)), "status": "ok", "server_timing": {"infer_ms": 3.0}}
 NEEDS = {"cameras": ["primary"], "image_size": None, "proprio": False, "privileged": False}
@@ -116,11 +116,11 @@ def test_client_message_is_an_observation_or_rejected(data):
     reads("websocket: questions", read, ValueError)
 
 
-class Fed(Link):
+class Fed(Connection):
     """A link whose other end says what it was given, then the same again."""
 
     def __init__(self, greet, said):
-        super().__init__("ws://there:1", greet, deadline_s=1, patience_s=1)
+        super().__init__("ws://there:1", greet, request_timeout_s=1, connect_timeout_s=1)
         self.said = said
 
     def _open(self):

@@ -54,7 +54,7 @@ def test_a_file_that_is_not_there_is_told_in_one_message(cli, here, option):
     args = {"--suite": "fakes:toy", "--policy": "fakes:Walk", option: "absent.py:Thing"}
     ended = cli("run", *(part for pair in args.items() for part in pair), "--dry-run")
     assert ended.code in (2, 3)
-    assert f"there is no file {here / 'absent.py'}" in ended.err
+    assert f"file not found: {here / 'absent.py'}" in ended.err
     assert "Traceback" not in ended.err
 
 

@@ -58,7 +58,7 @@ def test_it_is_listed_and_what_is_wrong_with_it_is_said(line, tmp_path):
     rows = {row["name"]: row for row in json.loads(done.stdout)}
     assert "stride" in json.dumps(rows["homing"])
     assert "No module named 'line_bench.missing'" in json.dumps(rows["broken"])
-    assert "plug-in line_bench.policy:Homing wants the name of the built-in policy 'zero'; left out" in done.stderr
+    assert "plug-in line_bench.policy:Homing uses the name of the built-in policy 'zero'; omitted" in done.stderr
 
 
 def test_the_plug_ins_suite_keeps_the_contract(line, tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from nora_bench.envs import protocols
 from nora_bench.envs.base import EnvObservation, EpisodeSpec, ObservationSpec
 from nora_bench.envs.errors import PolicyError
+from nora_bench.envs.specs import ActionDim
 from nora_bench.policies.base import ActionChunk, BasePolicy, Observation, PolicyContext
 from nora_bench.policies.baselines import Random, Replay, Zero
 from nora_bench.policies.checks import check_chunk, check_policy
@@ -113,7 +114,7 @@ def test_replay_refuses_what_are_no_actions(tmp_path, bad):
 
 def test_replay_refuses_actions_of_another_world(tmp_path):
     np.save(tmp_path / "a.npy", np.ones((2, 8)))
-    with pytest.raises(PolicyError, match="8 numbers per step, this world takes 7"):
+    with pytest.raises(PolicyError, match="8 numbers per step, this environment takes 7"):
         started(Replay(file=tmp_path / "a.npy"))
 
 
@@ -186,7 +187,7 @@ class Periscope(Broken):
 
 @pytest.mark.parametrize("policy", [Greedy, Scribbling, Gambling, Periscope])
 def test_the_check_sees_what_a_policy_takes_that_it_did_not_ask_for(policy):
-    broken = {Greedy: "KeyError: 'wrist'", Scribbling: "must not change", Gambling: "depends on the seed", Periscope: "periscope"}
+    broken = {Greedy: "KeyError: 'wrist'", Scribbling: "read-only", Gambling: "depends on the seed", Periscope: "periscope"}
     with pytest.raises(PolicyError, match=broken[policy]):
         check_policy(policy)
 
@@ -206,9 +207,9 @@ def test_without_observations_the_check_shows_noise_of_liberos_shapes():
     ("policy", "broken"),
     [
         (SeesItsNeighbours, "depends on its neighbours"),
-        (OneForAll, "1 chunks to 3 observations"),
+        (OneForAll, "1 chunks for 3 observations"),
         (Secretive, "fingerprint must be JSON-able"),
-        (Unseeded, "built alike answer differently"),
+        (Unseeded, "built alike return different chunks"),
     ],
 )
 def test_the_check_names_the_broken_promise(policy, broken):
@@ -315,10 +316,52 @@ def test_the_check_passes_what_keeps_episodes_apart(policy):
         (OneBufferForBatches, "depends on its neighbours"),
         (OneQueue, "other episodes"),
         (ForgetsAll, "in turns"),
-        (NeverAnew, "not begun anew"),
-        (PaintsAnyway, "writes into what it is shown"),
+        (NeverAnew, "is not reset"),
+        (PaintsAnyway, "writes into its observation"),
     ],
 )
 def test_the_check_finds_what_episodes_share(policy, broken):
+    with pytest.raises(PolicyError, match=broken):
+        check_policy(policy)
+
+
+class Structural:
+    """A policy that does not subclass BasePolicy, with the required members alone."""
+
+    observation_spec, stochastic, tags = BasePolicy.observation_spec, False, ()
+
+    def setup(self, context):
+        self.size = context.action_size
+
+    def act(self, observations):
+        return [ActionChunk(np.zeros((1, self.size))) for _ in observations]
+
+    def end_episode(self, key):
+        pass
+
+    def fingerprint(self):
+        return {}
+
+    def close(self):
+        pass
+
+
+def test_policy_that_does_not_subclass_keeps_the_contract():
+    check_policy(Structural)
+
+
+class Miscounting(Broken):
+    action_spec = (ActionDim("dx"), ActionDim("gripper"))
+
+
+class Unfinished:
+    observation_spec = BasePolicy.observation_spec
+
+
+@pytest.mark.parametrize(
+    ("policy", "broken"),
+    [(Miscounting, "declares 2 numbers, actions have 7"), (Unfinished, "without setup, act, end_episode, fingerprint, close")],
+)
+def test_policy_with_wrong_or_missing_members_is_named(policy, broken):
     with pytest.raises(PolicyError, match=broken):
         check_policy(policy)

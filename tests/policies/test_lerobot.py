@@ -56,7 +56,8 @@ for camera, name in (("primary", "image"), ("wrist", "image2")):
 before, after = make_pre_post_processors(config, folder)
 theirs = after(ACTPolicy.from_pretrained(folder).predict_action_chunk(before(batch)))[0].numpy()
 print(json.dumps({"same": bool(np.allclose(ours, theirs, atol=1e-6)), "shape": ours.shape, "mean": float(ours.mean()),
-                  "stochastic": policy.stochastic, "needs": policy.needs.cameras, "fingerprint": policy.fingerprint()}))
+                  "stochastic": policy.stochastic, "needs": policy.observation_spec.cameras,
+                  "fingerprint": policy.fingerprint()}))
 """
 
 

@@ -76,10 +76,10 @@ def test_a_file_may_import_its_neighbours(file):
     ("reference", "says"),
     [
         ("mine.py:Mien", r"mine\.py has no 'Mien' \(did you mean Mine\?\)"),
-        ("mien.py:Mine", r"there is no file /.*/mien\.py \(did you mean mine\.py"),
-        ("nowhere/mine.py:Mine", r"there is no file /.*/nowhere/mine\.py"),
+        ("mien.py:Mine", r"file not found: /.*/mien\.py \(did you mean mine\.py"),
+        ("nowhere/mine.py:Mine", r"file not found: /.*/nowhere/mine\.py"),
         ("mine.py", r"add it as mine\.py:Mine \(it has Mine\)"),
-        ("absent.py", r"absent\.py:Class \(there is no such file\)"),
+        ("absent.py", r"absent\.py:Class \(file not found\)"),
         ("mine.py:", "file.py:Name"),
         ("broken.py:Mine", r"broken\.py raised SyntaxError"),
         ("raises.py:Mine", r"raises\.py raised NameError: name 'nothing' is not defined"),
@@ -106,5 +106,5 @@ def test_a_module_that_raises_is_told_without_a_traceback(tmp_path, monkeypatch)
 def test_check_policy_takes_what_the_command_line_takes(file):
     nora_bench.check_policy(f"{file('a')}:Mine")
     path = file("b", more="\nclass Bad(Mine):\n    def act_one(self, observation):\n        return None\n")
-    with pytest.raises(PolicyError, match="must answer ActionChunk, not NoneType"):
+    with pytest.raises(PolicyError, match="must return ActionChunk, not NoneType"):
         nora_bench.check_policy(f"{path}:Bad")

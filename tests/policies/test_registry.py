@@ -105,6 +105,13 @@ def test_a_missing_argument_is_named(mine):
         load("my_policy:Mine", {})
 
 
+@pytest.mark.parametrize(("old", "new"), [("patience_s", "connect_timeout_s"), ("deadline_s", "request_timeout_s")])
+@pytest.mark.parametrize("address", ["ws://127.0.0.1:1", "vla-eval://127.0.0.1:1"])
+def test_renamed_argument_is_rejected_with_its_new_name(address, old, new):
+    with pytest.raises(PolicyRequestError, match=f"no argument '{old}' .did you mean {new}"):
+        load(address, {old: "1"})
+
+
 def test_open_arguments_are_passed_as_text(mine):
     mine("class Mine(BasePolicy):\n    def __init__(self, **options): self.options = options")
     assert load("my_policy:Mine", {"a": "1"}).options == {"a": "1"}

@@ -8,11 +8,11 @@ from nora_bench.policies.base import Observation
 from nora_bench.policies.scripted.geometry import Pose, norm
 from nora_bench.policies.scripted.goals import holds, unmet
 from nora_bench.policies.scripted.grasps import TOP, choose, style_of
-from nora_bench.policies.scripted.gripper import hand_clearance
-from nora_bench.policies.scripted.places import spot
+from nora_bench.policies.scripted.gripper import gripper_clearance
+from nora_bench.policies.scripted.places import placement_for
 from nora_bench.policies.scripted.policy import ScriptedPolicy
-from nora_bench.policies.scripted.scene import Scene
-from nora_bench.policies.scripted.skills import safe_height, way_out
+from nora_bench.policies.scripted.scene import LiberoScene
+from nora_bench.policies.scripted.skills import retreat, safe_height
 from nora_bench.policies.scripted.slides import route
 
 from .toy_scene import DOWN, FINGERS, toy_scene, toy_view
@@ -54,7 +54,7 @@ def test_a_neighbour_moves_the_grasp_to_where_the_hand_has_room():
     wall = ("milk", (0.02, 0.06, 0.15), (0.055, 0.09, 0.15))
     scene = toy_scene({"table": TABLE, "block": BLOCK, "wall": wall})
     pose = choose(scene, TOP.options(scene, "block"), "block")
-    assert hand_clearance([pose], scene.boxes("wall"))[0] > 0.005
+    assert gripper_clearance([pose], scene.boxes("wall"))[0] > 0.005
     assert pose.position[0] < -0.005
 
 
@@ -62,7 +62,7 @@ def bowl_at(position, turned=0.0):
     """The grasp of a bowl that stands there, turned about its axis."""
     view = toy_view({"akita_black_bowl_1": ("akita_black_bowl", (0.055, 0.055, 0.025), position)})
     view["body_pose"][1, 3:] = [np.cos(turned / 2), 0.0, 0.0, np.sin(turned / 2)]
-    scene = Scene(view)
+    scene = LiberoScene(view)
     return choose(scene, style_of(scene, "akita_black_bowl_1").options(scene, "akita_black_bowl_1"), "akita_black_bowl_1")
 
 
@@ -86,26 +86,26 @@ def test_a_second_try_is_another_grasp():
 
 
 def test_a_thing_is_let_go_just_above_what_it_is_put_on():
-    goal = spot(toy_scene({"table": TABLE, "block": BLOCK, "pad": PAD}), "block", "pad")
+    goal = placement_for(toy_scene({"table": TABLE, "block": BLOCK, "pad": PAD}), "block", "pad")
     assert goal.origin == pytest.approx([0.2, 0.1, 0.02 + 0.05 + 0.005])
 
 
 def test_a_zone_of_the_table_is_used_where_it_is_emptiest():
     zone = {"zone": ((0.2, 0.0, 0.0), (0.05, 0.05, 0.01))}
-    goal = spot(toy_scene({"table": TABLE, "block": BLOCK, "pad": PAD}, zones=zone), "block", "zone")
+    goal = placement_for(toy_scene({"table": TABLE, "block": BLOCK, "pad": PAD}, zones=zone), "block", "zone")
     assert goal.origin[1] < -0.02
 
 
 def test_the_hand_travels_above_what_stands_in_between():
     tower = ("milk", (0.03, 0.03, 0.15), (0.2, 0.0, 0.15))
-    scene = toy_scene({"table": TABLE, "tower": tower}, hand=(0.0, 0.0, 0.1))
+    scene = toy_scene({"table": TABLE, "tower": tower}, gripper=(0.0, 0.0, 0.1))
     assert safe_height(scene, Pose(np.array([0.4, 0.0, 0.1]), DOWN)) > 0.3
     assert safe_height(scene, Pose(np.array([0.0, 0.4, 0.1]), DOWN)) < 0.1
 
 
 def test_a_load_under_a_shelf_is_drawn_out_the_short_way():
     shelf = ("shelf", (0.1, 0.1, 0.01), (-0.08, 0.0, 0.2))
-    aside, headroom = way_out(toy_scene({"table": TABLE, "block": BLOCK, "shelf": shelf}), "block")
+    aside, headroom = retreat(toy_scene({"table": TABLE, "block": BLOCK, "shelf": shelf}), "block")
     assert aside[0] > 0.02
     assert abs(aside[1]) < 1e-9
     assert headroom == pytest.approx(0.09)

@@ -7,14 +7,14 @@ from nora_bench.envs.errors import PolicyError
 from nora_bench.policies.base import Observation
 from nora_bench.policies.scripted.geometry import LEVEL, Pose, norm
 from nora_bench.policies.scripted.google_robot.drawers import FRONT, HALF_HEIGHT, HEIGHTS, hook_pose, push_pose
-from nora_bench.policies.scripted.google_robot.grasps import grasp_pose, releaned
+from nora_bench.policies.scripted.google_robot.grasps import grasp_pose, with_lean
 from nora_bench.policies.scripted.google_robot.gripper import PALM, lean_at
-from nora_bench.policies.scripted.google_robot.motion import LEASH, Tracker
+from nora_bench.policies.scripted.google_robot.motion import LEASH, Controller
 from nora_bench.policies.scripted.google_robot.placements import spot_near
 from nora_bench.policies.scripted.google_robot.plans import EASE, KEEP, solve
-from nora_bench.policies.scripted.google_robot.scene import Scene
+from nora_bench.policies.scripted.google_robot.scene import GoogleRobotScene
 from nora_bench.policies.scripted.policy import ScriptedPolicy
-from nora_bench.policies.scripted.steps import CLOSED, OPEN, Aim
+from nora_bench.policies.scripted.steps import CLOSED, OPEN, Target
 
 from .toy_simpler import BOTTLE, CAN, LYING_ALONG_X, LYING_ALONG_Y, STANDING, TABLE, toy_view
 
@@ -25,12 +25,12 @@ NEAR = 0.18
 
 
 def can_scene(quaternion, xy=(-0.235, 0.2)):
-    return Scene(toy_view("pick_coke_can", [(CAN, xy, quaternion)], source=0))
+    return GoogleRobotScene(toy_view("pick_coke_can", [(CAN, xy, quaternion)], source=0))
 
 
 def drawer_scene(which, travel=0.0, task="open_drawer"):
     drawers = [travel if name == which else 0.0 for name in ("top", "middle", "bottom")]
-    return Scene(toy_view(task, subtask=which, drawers=drawers))
+    return GoogleRobotScene(toy_view(task, subtask=which, drawers=drawers))
 
 
 @pytest.mark.parametrize("xy", SPOTS)
@@ -53,7 +53,7 @@ def test_the_palm_stays_clear_of_a_standing_can():
 
 
 def test_a_bottle_is_taken_from_the_robots_side():
-    scene = Scene(toy_view("move_near", [(BOTTLE, (-0.33, 0.04), STANDING)] * 2, source=0, target=1))
+    scene = GoogleRobotScene(toy_view("move_near", [(BOTTLE, (-0.33, 0.04), STANDING)] * 2, source=0, target=1))
     approach = grasp_pose(scene, 0).rotation[:, 2]
     assert approach[0] < -0.7
     assert approach[2] > -0.7
@@ -63,7 +63,7 @@ def test_a_hand_that_is_raised_leans_outwards_as_far_as_its_wrist_needs():
     scene = can_scene(LYING_ALONG_X)
     pose = grasp_pose(scene, 0)
     high = pose.moved(np.array([0.0, 0.0, 0.15]))
-    raised = releaned(high, TABLE, scene.base)
+    raised = with_lean(high, TABLE, scene.base)
     assert np.arccos(-raised.rotation[2, 2]) == pytest.approx(lean_at(high.position, TABLE, scene.base))
     assert raised.rotation[0, 2] < pose.rotation[0, 2] < 0
     assert raised.rotation[:, 0] @ pose.rotation[:, 0] > 0.99
@@ -76,7 +76,7 @@ PAIRS = [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(("source", "target"), PAIRS)
 def test_a_thing_is_carried_near_its_target_and_nearer_to_it_than_to_the_bystander(layout, source, target):
-    scene = Scene(toy_view("move_near", [(CAN, xy, STANDING) for xy in layout], source=source, target=target))
+    scene = GoogleRobotScene(toy_view("move_near", [(CAN, xy, STANDING) for xy in layout], source=source, target=target))
     place, bystander = spot_near(scene), scene.bystanders[0]
     apart = [norm((place - scene.center(index)) * LEVEL) for index in (target, bystander)]
     assert 2 * CAN[0] + 0.03 < apart[0] < NEAR
@@ -99,28 +99,28 @@ def test_a_drawer_is_pushed_from_in_front_of_where_its_plate_is(travel):
 
 def test_an_action_is_given_in_the_axes_of_the_robots_root_and_kept_on_a_leash():
     scene = can_scene(LYING_ALONG_Y)
-    ahead = Pose(scene.hand.position + np.array([-1.0, 0.0, 0.0]), scene.hand.rotation)
-    action = Tracker(scene.base).action(scene.hand, Aim(ahead, OPEN))
+    ahead = Pose(scene.gripper.position + np.array([-1.0, 0.0, 0.0]), scene.gripper.rotation)
+    action = Controller(scene.base).action(scene.gripper, Target(ahead, OPEN))
     assert action == pytest.approx([LEASH, 0, 0, 0, 0, 0, OPEN], abs=1e-9)
 
 
 def play(view, steps):
     """A hand that is at once where it aims, and a thing that goes with it between closed fingers."""
-    scene = Scene(view)
+    scene = GoogleRobotScene(view)
     plan, aims = solve(scene), []
     for _ in range(steps):
         aims.append(next(plan))
-        if aims[-1].grip in (EASE, KEEP) and any(aim.grip == CLOSED for aim in aims):
+        if aims[-1].grip in (EASE, KEEP) and any(target.grip == CLOSED for target in aims):
             view["objects"][0, :3] += aims[-1].pose.position - view["tcp"][:3]
         view["tcp"] = np.array([*aims[-1].pose.position, *view["tcp"][3:]])
         scene.update(view)
-        scene.hand = aims[-1].pose
+        scene.gripper = aims[-1].pose
     return scene, aims
 
 
 def test_the_grip_is_closed_eased_once_and_kept():
     _, aims = play(toy_view("pick_coke_can", [(CAN, (-0.235, 0.2), LYING_ALONG_Y)], source=0), 30)
-    grips = [aim.grip for aim in aims]
+    grips = [target.grip for target in aims]
     assert grips == sorted(grips, key=[OPEN, CLOSED, EASE, KEEP].index)
     assert grips.count(EASE) == 1
 

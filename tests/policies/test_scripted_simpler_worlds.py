@@ -21,31 +21,31 @@ EPISODES = {
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def env(tmp_path_factory):
     from nora_bench.envs.simpler.assets.packs import resolve
     from nora_bench.envs.simpler.sim.env import SapienEnv
 
     return SapienEnv(EnvOptions(resolve("standin").path, "none", str(tmp_path_factory.mktemp("cache"))))
 
 
-def play(world, episode, steps=None):
+def rollout(env, episode, steps=None):
     """[steps, state size] the trajectory, and whether the last step counts as success."""
     suite, task, state, variant = episode
     spec = EpisodeSpec(suite, task, state, 0, PROTOCOL.name, variant)
     policy, states, done = ScriptedPolicy(), [], False
-    world.reset(spec, PROTOCOL, policy.observation_spec)
-    for step in range(steps or PROTOCOL.steps(suite, world.stage.setup.configuration.task)):
-        action = policy.act_one(Observation(spec, step, step, "", world.observation())).actions[0]
-        done = world.step(action, observe=True)
-        states.append(world.state())
+    env.reset(spec, PROTOCOL, policy.observation_spec)
+    for step in range(steps or PROTOCOL.steps(suite, env.stage.setup.configuration.task)):
+        action = policy.act_one(Observation(spec, step, step, "", env.observation())).actions[0]
+        done = env.step(action, observe=True)
+        states.append(env.state())
     return np.array(states), done
 
 
 @pytest.mark.parametrize("episode", EPISODES)
-def test_an_episode_of_every_task_is_won_at_its_last_step(world, episode):
-    assert play(world, EPISODES[episode])[1]
+def test_episode_of_every_task_succeeds_at_its_last_step(env, episode):
+    assert rollout(env, EPISODES[episode])[1]
 
 
-def test_the_same_episode_is_played_the_same_twice(world):
-    (first, _), (second, _) = (play(world, EPISODES["pick a lying can"], steps=12) for _ in range(2))
+def test_episode_has_the_same_states_twice(env):
+    (first, _), (second, _) = (rollout(env, EPISODES["pick a lying can"], steps=12) for _ in range(2))
     assert first.tobytes() == second.tobytes()

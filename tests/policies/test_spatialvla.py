@@ -166,7 +166,7 @@ def test_an_answer_that_stops_short_is_counted(checkpoint):
 
 
 def test_a_model_of_several_observations_is_refused(checkpoint):
-    with pytest.raises(PolicyError, match="looks at the last 2 observations"):
+    with pytest.raises(PolicyError, match="needs the last 2 observations"):
         started(checkpoint(num_obs_steps=2))
 
 

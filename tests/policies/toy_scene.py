@@ -1,8 +1,8 @@
-"""A scene of boxes as a world's privileged view shows it, without a simulator."""
+"""A scene of boxes as an environment's privileged state has it, without a simulator."""
 
 import numpy as np
 from nora_bench.policies.scripted.geometry import frame
-from nora_bench.policies.scripted.scene import BOX, FINGER_BODIES, Scene
+from nora_bench.policies.scripted.scene import BOX, FINGER_BODIES, LiberoScene
 
 DOWN = frame(np.array([0.0, 0.0, -1.0]), np.array([0.0, 1.0, 0.0]))
 """Axes of the hand at reset: it points down and closes along y."""
@@ -10,7 +10,7 @@ FINGERS = ("left finger", "right finger")
 """What `touching` calls them; each is one geom, of its first body."""
 
 
-def toy_view(things, goal=(), zones=None, hand=(0.0, 0.0, 0.4), touching=()):
+def toy_view(things, goal=(), zones=None, gripper=(0.0, 0.0, 0.4), touching=()):
     """`things`: instance -> (class, half sizes, position); every thing is one box around its origin.
 
     `touching`: pairs of things, or of a thing and one of `FINGERS`.
@@ -19,13 +19,13 @@ def toy_view(things, goal=(), zones=None, hand=(0.0, 0.0, 0.4), touching=()):
     robot = ["gripper0_hand", *[body for finger in FINGER_BODIES for body in finger]]
     names = ["world", *[f"{name}_main" for name in things], *robot]
     stands = [(*position, 1, 0, 0, 0) for _, _, position in things.values()]
-    poses = [(0, 0, 0, 1, 0, 0, 0), *stands, *[(*hand, 1, 0, 0, 0)] * len(robot)]
+    poses = [(0, 0, 0, 1, 0, 0, 0), *stands, *[(*gripper, 1, 0, 0, 0)] * len(robot)]
     sites = ["gripper0_grip_site", *zones]
     count, shapes = len(things) + len(FINGERS), [*things, *FINGERS]
     fingers = [[f"gripper0_finger_joint{k + 1}", "slide", k, k, len(things) + 1, [0, 1, 0], [-0.04, 0.04]] for k in range(2)]
     return {
         "body_pose": np.array(poses, dtype=float),
-        "site_pos": np.array([hand, *[middle for middle, _ in zones.values()]], dtype=float),
+        "site_pos": np.array([gripper, *[middle for middle, _ in zones.values()]], dtype=float),
         "site_mat": np.array([DOWN.reshape(9), *[np.eye(3).reshape(9)] * len(zones)]),
         "qpos": np.array([0.04, -0.04]),
         "qvel": np.zeros(2),
@@ -61,4 +61,4 @@ def toy_view(things, goal=(), zones=None, hand=(0.0, 0.0, 0.4), touching=()):
 
 def toy_scene(things, **options):
     """The expert's reading of such a view."""
-    return Scene(toy_view(things, **options))
+    return LiberoScene(toy_view(things, **options))

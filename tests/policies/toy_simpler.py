@@ -1,4 +1,4 @@
-"""SimplerEnv scenes as a world's privileged view shows them, without a simulator."""
+"""SimplerEnv scenes as an environment's privileged state has them, without a simulator."""
 
 import numpy as np
 

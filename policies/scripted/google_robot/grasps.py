@@ -1,25 +1,25 @@
-"""Where the Google robot's hand takes an object: from its bounding box as it stands."""
+"""Where the Google robot's gripper takes an object: from its bounding box as it stands."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..geometry import LEVEL, UP, Array, Boxes, Pose, flat
-from .gripper import PAD_MIDDLE, PALM, easier_half, lean_at, pointing
-from .scene import Scene
+from .gripper import PAD_MIDDLE, PALM, flip_wrist_if_closer, lean_at, pointing
+from .scene import GoogleRobotScene
 
 TALL, TALL_LEAN = 0.16, 0.9
-"""An object higher than this (m) is taken from the side, the hand leaned so far (rad): its palm does not fit over it."""
+"""An object higher than this (m) is taken from the side, the gripper leaned so far (rad): its palm does not fit over it."""
 FLOOR = 0.014
-"""The hand's origin stays this far above the table: closing tips reach 8 mm beyond it, m."""
+"""The gripper's origin stays this far above the table: closing tips reach 8 mm beyond it, m."""
 ROOM = 0.017
 """Kept between the palm and the object's top, m."""
 ROUND = 0.006
 """Widths that differ by less (m) are alike: the closing axis is then free."""
 
 
-def grasp_pose(scene: Scene, index: int) -> Pose:
-    """The hand's pose when it closes on an object."""
+def grasp_pose(scene: GoogleRobotScene, index: int) -> Pose:
+    """The gripper's pose when it closes on an object."""
     box = scene.boxes(index)
     heights = box.corners()[..., 2]
     bottom, top = float(heights.min()), float(heights.max())
@@ -30,7 +30,7 @@ def grasp_pose(scene: Scene, index: int) -> Pose:
         height = max(middle[2] - PAD_MIDDLE, bottom + FLOOR, top - PALM + ROOM)
         middle = middle * LEVEL + (height + PAD_MIDDLE) * UP
         rotation = pointing(out, lean_at(middle - PAD_MIDDLE * UP, bottom, scene.base), closing_axis(box, out))
-    rotation = easier_half(rotation, out)
+    rotation = flip_wrist_if_closer(rotation, out)
     return Pose(middle + PAD_MIDDLE * rotation[:, 2], rotation)
 
 
@@ -44,8 +44,8 @@ def closing_axis(box: Boxes, out: Array) -> Array:
     return flat(axes[first])
 
 
-def releaned(pose: Pose, table: float, base: Pose) -> Pose:
-    """The pose with the hand leaned outwards as far as it must be there, its closing axis kept as far as that goes."""
+def with_lean(pose: Pose, table: float, base: Pose) -> Pose:
+    """The pose with the gripper leaned outwards as far as it must be there, its closing axis kept as far as that goes."""
     lean = lean_at(pose.position, table, base)
     if np.arccos(np.clip(-pose.rotation[2, 2], -1.0, 1.0)) >= lean:
         return pose

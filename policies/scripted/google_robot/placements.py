@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..geometry import LEVEL, Array, flat, heading, norm
-from .scene import Scene
+from .scene import GoogleRobotScene
 
 APART = 0.13
 """From middle to middle: near enough for every pair (0.18 m), with room for the fingers, m."""
@@ -15,12 +15,12 @@ ASIDE = 0.15
 CLOSER = 0.05
 """The target must be nearer than any bystander by so much, m."""
 BEHIND_COST = 2.0
-"""Of a metre behind the target, seen from the robot: the hand would lean over it."""
+"""Of a metre behind the target, seen from the robot: the gripper would lean over it."""
 BLOCKED_COST = 10.0
 """Of a metre that is missing in the distances above."""
 
 
-def spot_near(scene: Scene) -> Array:
+def spot_near(scene: GoogleRobotScene) -> Array:
     """[3] where the middle of the source goes, at the height of its present middle: the cheapest place around the target."""
     source, target = scene.center(scene.source), scene.center(scene.target)
     places = [target * LEVEL + APART * heading(2 * np.pi * k / DIRECTIONS) for k in range(DIRECTIONS)]
@@ -28,7 +28,7 @@ def spot_near(scene: Scene) -> Array:
     return best + source * (1.0 - LEVEL)
 
 
-def _cost(scene: Scene, source: Array, target: Array, place: Array) -> float:
+def _cost(scene: GoogleRobotScene, source: Array, target: Array, place: Array) -> float:
     out = flat(target - scene.base.position)
     cost = norm((place - source) * LEVEL) + BEHIND_COST * max(0.0, float((place - target) @ out))
     for bystander in map(scene.center, scene.bystanders):

@@ -5,112 +5,112 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 
 from ..geometry import LEVEL, UP, Array, Pose, norm
-from ..steps import CLOSED, OPEN, Aim, Steps, follow, hold, reach
+from ..steps import CLOSED, OPEN, Steps, Target, follow, hold, reach
 from .drawers import OUT, hook_pose, push_pose
-from .grasps import grasp_pose, releaned
+from .grasps import grasp_pose, with_lean
 from .placements import spot_near
-from .scene import Scene
+from .scene import GoogleRobotScene
 
 PATIENCE = 4
-"""Steps without motion after which a hand is taken as held up."""
+"""Steps without motion after which a gripper is taken as held up."""
 HOVER = 0.10
 """A grasp is approached straight over this distance, m."""
 CLOSING_STEPS, RESTED = (3, 6), 0.05
 """Fewest and most steps of closing, and the angle in a step below which the fingers are held up, rad."""
 EASE, KEEP = -0.069, 0.0
 """Gripper actions: the fingers' target to 0.10 rad beyond where they are held up, from the 0.19 rad that a blocked step of
-closing leaves; and no change. Twice the force works light objects out of the hand, half of it lets standing ones slip."""
+closing leaves; and no change. Twice the force works light objects out of the gripper, half of it lets standing ones slip."""
 RAISE = 0.06
 """A load is lifted so far, m."""
 LIFTED = 0.012
-"""A load that has risen so far hangs in the hand, m."""
+"""A load that has risen so far hangs in the gripper, m."""
 CARRY, NEAR_SPOT, THERE = 0.012, 0.015, 0.04
 """A thing is moved so far above the table, to within this distance of its spot, and is then left within that one, m."""
 SLIP = 0.03
-"""A load that has moved so far in the hand is taken as lost, m."""
+"""A load that has moved so far in the gripper is taken as lost, m."""
 BEFORE = 0.12
 """A front is approached from so far outside, m."""
 ABOVE = 0.80
-"""World z from which the hand comes down in front of the drawers, m."""
+"""World z from which the gripper comes down in front of the drawers, m."""
 OVER = 0.020
-"""The hand reaches in so far above where it hooks, m."""
+"""The gripper reaches in so far above where it hooks, m."""
 PULLED = 0.22
 """A drawer is drawn to here; it counts as open from 0.15, m."""
 
 
-def solve(scene: Scene) -> Generator[Aim, None, None]:
+def solve(scene: GoogleRobotScene) -> Generator[Target, None, None]:
     """Work on the task until it is done, then keep still."""
     yield from PLANS[scene.task](scene)
     while True:
         yield from hold(scene, KEEP, 1000)
 
 
-def take(scene: Scene) -> Steps:
+def take(scene: GoogleRobotScene) -> Steps:
     """Close the fingers around the source."""
     pose, table = grasp_pose(scene, scene.source), scene.bottom(scene.source)
-    hover = releaned(pose.backed(HOVER), table, scene.base)
+    hover = with_lean(pose.backed(HOVER), table, scene.base)
     yield from reach(scene, hover, OPEN, near=0.02, turned=0.2, through=True, patience=PATIENCE)
     yield from reach(scene, pose, OPEN, near=0.004, turned=0.05, speed=0.7, patience=PATIENCE)
     yield from close(scene)
     return True
 
 
-def close(scene: Scene) -> Steps:
+def close(scene: GoogleRobotScene) -> Steps:
     """Close the fingers until something holds them up, and ease the grip."""
-    pose = scene.hand
+    pose = scene.gripper
     for step in range(CLOSING_STEPS[1]):
         before = scene.closing
-        yield Aim(pose, CLOSED)
+        yield Target(pose, CLOSED)
         if step >= CLOSING_STEPS[0] - 1 and scene.closing - before < RESTED:
             break
-    yield Aim(pose, EASE)
+    yield Target(pose, EASE)
     return True
 
 
-def pick_up(scene: Scene) -> Steps:
+def pick_up(scene: GoogleRobotScene) -> Steps:
     """Take the can, lift and hold it; again where it stays behind or falls."""
     before, table = scene.center(scene.source)[2], scene.bottom(scene.source)
     while True:
         yield from take(scene)
-        raised = releaned(scene.hand.moved(RAISE * UP), table, scene.base)
+        raised = with_lean(scene.gripper.moved(RAISE * UP), table, scene.base)
         yield from reach(scene, raised, KEEP, near=0.01, turned=0.2, speed=0.7, patience=PATIENCE)
         while scene.center(scene.source)[2] - before > LIFTED:
-            yield Aim(raised, KEEP)
+            yield Target(raised, KEEP)
         yield from hold(scene, OPEN, 2)
 
 
-def move_near(scene: Scene) -> Steps:
-    """Carry the source to the target, low over the table: what slips in the hand is slid on. Keep hold of it there."""
+def move_near(scene: GoogleRobotScene) -> Steps:
+    """Carry the source to the target, low over the table: what slips in the gripper is slid on. Keep hold of it there."""
     spot = spot_near(scene)
     while True:
         yield from take(scene)
-        yield from reach(scene, scene.hand.moved(CARRY * UP), KEEP, near=0.006, turned=0.2, speed=0.5, patience=PATIENCE)
+        yield from reach(scene, scene.gripper.moved(CARRY * UP), KEEP, near=0.006, turned=0.2, speed=0.5, patience=PATIENCE)
         yield from carry(scene, spot)
         if norm((spot - scene.center(scene.source)) * LEVEL) < THERE:
             return True
         yield from hold(scene, OPEN, 3)
-        yield from reach(scene, scene.hand.moved(RAISE * UP), OPEN, near=0.03, turned=0.3, through=True, patience=PATIENCE)
+        yield from reach(scene, scene.gripper.moved(RAISE * UP), OPEN, near=0.03, turned=0.3, through=True, patience=PATIENCE)
 
 
-def carry(scene: Scene, spot: Array) -> Steps:
+def carry(scene: GoogleRobotScene, spot: Array) -> Steps:
     """Bring what is held over a spot. False where it stays behind."""
-    hand = scene.hand
-    held = norm(hand.position - scene.center(scene.source))
+    gripper = scene.gripper
+    held = norm(gripper.position - scene.center(scene.source))
 
     def lost() -> bool:
-        return norm(scene.hand.position - scene.center(scene.source)) > held + SLIP
+        return norm(scene.gripper.position - scene.center(scene.source)) > held + SLIP
 
     def missing() -> Array:
         return (spot - scene.center(scene.source)) * LEVEL
 
-    def aim() -> Pose:
-        return Pose((scene.hand.position + missing()) * LEVEL + hand.position * UP, hand.rotation)
+    def target() -> Pose:
+        return Pose((scene.gripper.position + missing()) * LEVEL + gripper.position * UP, gripper.rotation)
 
-    yield from follow(scene, aim, KEEP, lambda: norm(missing()) < NEAR_SPOT or lost(), speed=0.7, patience=PATIENCE)
+    yield from follow(scene, target, KEEP, lambda: norm(missing()) < NEAR_SPOT or lost(), speed=0.7, patience=PATIENCE)
     return not lost()
 
 
-def open_drawer(scene: Scene) -> Steps:
+def open_drawer(scene: GoogleRobotScene) -> Steps:
     """Reach in over the front, draw the drawer out by its edge."""
     hook = hook_pose(scene)
     goal = hook.moved(-0.3 * OUT)
@@ -121,7 +121,7 @@ def open_drawer(scene: Scene) -> Steps:
     return (yield from follow(scene, lambda: goal, CLOSED, lambda: scene.travel > PULLED, speed=0.6, patience=6))
 
 
-def close_drawer(scene: Scene) -> Steps:
+def close_drawer(scene: GoogleRobotScene) -> Steps:
     """Push the front until the drawer is shut."""
     contact = push_pose(scene)
     goal = contact.moved(0.25 * OUT)
@@ -129,8 +129,8 @@ def close_drawer(scene: Scene) -> Steps:
     return (yield from follow(scene, lambda: goal, CLOSED, lambda: scene.travel < 0.002, speed=0.5, patience=6))
 
 
-def approach(scene: Scene, pose: Pose, room: float) -> Steps:
-    """Turn the hand over and before the front, come down, then go to a pose; `room` (m) is kept to it until there."""
+def approach(scene: GoogleRobotScene, pose: Pose, room: float) -> Steps:
+    """Turn the gripper over and before the front, come down, then go to a pose; `room` (m) is kept to it until there."""
     before = pose.moved(-room * OUT)
     above = before.moved(max(0.0, ABOVE - before.position[2]) * UP)
     yield from reach(scene, above, CLOSED, near=0.05, turned=0.3, through=True, patience=PATIENCE)
@@ -138,7 +138,7 @@ def approach(scene: Scene, pose: Pose, room: float) -> Steps:
     return (yield from reach(scene, pose, CLOSED, near=0.012, turned=0.08, patience=PATIENCE))
 
 
-PLANS: dict[str, Callable[[Scene], Steps]] = {
+PLANS: dict[str, Callable[[GoogleRobotScene], Steps]] = {
     "pick_coke_can": pick_up,
     "move_near": move_near,
     "open_drawer": open_drawer,

@@ -1,4 +1,4 @@
-"""The scene of a SimplerEnv episode as the expert reads it from the world's privileged view. World frame, m, rad."""
+"""The scene of a SimplerEnv episode as the expert reads it from the environment's privileged state. World frame, m, rad."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ FINGERS = ("joint_finger_right", "joint_finger_left")
 DRAWERS = ("top", "middle", "bottom")
 
 
-class Scene:
-    """One episode's scene: facts from its first look, poses from its latest (see `update`)."""
+class GoogleRobotScene:
+    """One episode's scene: facts from its first observation, poses from its latest (see `update`)."""
 
     def __init__(self, view: Mapping[str, Any]) -> None:
         facts = view["scene"]
@@ -32,9 +32,9 @@ class Scene:
         self.update(view)
 
     def update(self, view: Mapping[str, Any]) -> None:
-        """Take over the poses of the latest look."""
+        """Take over the poses of the latest observation."""
         tcp = _pose(np.asarray(view["tcp"], dtype=float))
-        self.hand = from_tcp(tcp)
+        self.gripper = from_tcp(tcp)
         self._objects = np.asarray(view["objects"], dtype=float).reshape(-1, 7)
         self._travel = np.asarray(view["drawers"], dtype=float)
         self.closing = float(np.asarray(view["qpos"], dtype=float)[self._fingers].mean())

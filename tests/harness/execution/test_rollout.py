@@ -3,7 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from fakes import ToyWorld, protocol, start_of
+from fakes import ToyEnv, protocol, start_of
 from nora_bench.envs.base import EpisodeSpec, ObservationSpec, SimulationError
 from nora_bench.harness.execution.rollout import DecisionPoint, EpisodeOutcome, Rollout
 from nora_bench.policies.base import ActionChunk
@@ -15,7 +15,7 @@ BUDGET = START + 10
 
 def begin(budget=BUDGET, env=None, **changes):
     """An episode at its first decision. The toy succeeds where it stands at zero, START steps of -1 away."""
-    rollout = Rollout(env or ToyWorld(), SPEC, protocol(**changes), ObservationSpec(), budget)
+    rollout = Rollout(env or ToyEnv(), SPEC, protocol(**changes), ObservationSpec(), budget)
     rollout.start()
     return rollout
 
@@ -73,7 +73,7 @@ def test_replan_cuts_chunks():
 
 
 def test_env_renders_only_before_a_decision():
-    env = ToyWorld()
+    env = ToyEnv()
     rollout = begin(budget=5, env=env)
     rollout.execute(chunk(0, 0, 0))
     rollout.execute(chunk(0, 0, 0))
@@ -102,4 +102,4 @@ def test_state_that_is_not_finite_is_a_simulation_error(tmp_path):
 
     (tmp_path / "trouble.json").write_text(json.dumps([{"kind": "nan", "phase": "step"}]))
     with pytest.raises(SimulationError, match="not finite after control step 1"):
-        begin(env=ToyWorld(EnvOptions(str(tmp_path), "none", ""))).execute(chunk(0))
+        begin(env=ToyEnv(EnvOptions(str(tmp_path), "none", ""))).execute(chunk(0))

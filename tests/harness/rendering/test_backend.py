@@ -1,10 +1,11 @@
 """Each suite is drawn by what its simulator draws with, looked for only where it is needed."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import pytest
 from fakes import toy
 from nora_bench.envs import suites
+from nora_bench.envs.base import Suite
 from nora_bench.harness.rendering import backend, vulkan
 from nora_bench.harness.rendering.gl import Backend
 
@@ -31,9 +32,5 @@ def test_suites_that_draw_by_themselves_need_none():
     assert backend.find_driver(toy).name == "none"
 
 
-def test_a_suite_that_says_nothing_is_drawn_by_opengl():
-    @dataclass
-    class Plain:
-        name: str = "plain"
-
-    assert backend.find_driver(Plain()).name == "egl"
+def test_suite_without_a_declared_renderer_is_rendered_by_opengl():
+    assert backend.find_driver(replace(toy, opengl=Suite.opengl)).name == "egl"

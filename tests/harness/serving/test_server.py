@@ -185,7 +185,7 @@ def test_server_for_another_protocol_is_rejected(tmp_path, bench):
     with served(Walk(), tmp_path) as (url, _):
         played = bench("--episodes", 1, "--protocol", "toy/last-step", policy=url)
     assert played.code == 4
-    assert "answers for toy/plain v1 (1 numbers per action), and this run plays toy/last-step" in played.err
+    assert "serves toy/plain v1 (1 numbers per action), and this run is of toy/last-step" in played.err
 
 
 # openpi's own client
@@ -314,7 +314,7 @@ def test_run_of_a_suite_that_is_not_served_is_rejected(tmp_path):
     context = PolicyContext(protocols.get("libero/openvla"), ("libero_goal",), 7)
     with served(Shown(), tmp_path, context=context) as (url, _):
         asking = load(url, {})
-        with pytest.raises(PolicyError, match="answers for libero_goal, and this run plays libero_object; start it with --suite"):
+        with pytest.raises(PolicyError, match="serves libero_goal, and this run is of libero_object; start it with --suite"):
             asking.setup(PolicyContext(context.protocol, ("libero_object",), 7))
 
 
@@ -336,7 +336,7 @@ def test_request_without_token_is_rejected(tmp_path, monkeypatch, token):
         monkeypatch.setenv("NORA_BENCH_TOKEN", "secret")
         assert client(url)
         monkeypatch.delenv("NORA_BENCH_TOKEN") if token is None else monkeypatch.setenv("NORA_BENCH_TOKEN", token)
-        with pytest.raises(PolicyError, match="wants a token: set NORA_BENCH_TOKEN"):
+        with pytest.raises(PolicyError, match="requires a token: set NORA_BENCH_TOKEN"):
             client(url)
 
 

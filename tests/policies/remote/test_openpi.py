@@ -58,7 +58,7 @@ def test_every_row_of_a_batch_gets_its_own_answer():
 def test_what_is_sent_can_be_chosen():
     seen = []
     with openpi_like(lambda message: seen.append(message) or {"actions": np.zeros(1)}) as url:
-        policy, (chunk,) = asked(url, pictured(), image_size=0, cameras="primary", state="false", steps=5)
+        policy, (chunk,) = asked(url, pictured(), image_size=0, cameras="primary", state="false", n_action_steps=5)
     assert policy.observation_spec.cameras == ("primary",)
     assert not policy.observation_spec.proprio
     assert seen[0]["observation/image"].shape == (256, 256, 3)
@@ -86,7 +86,7 @@ def test_a_number_that_can_mean_nothing_is_refused(args):
 
 def test_only_as_many_steps_are_executed_as_asked_for():
     with openpi_like(first_pixel) as url:
-        _, (chunk,) = asked(url, pictured(), steps=5)
+        _, (chunk,) = asked(url, pictured(), n_action_steps=5)
     assert len(chunk.actions) == 5
 
 
@@ -128,34 +128,34 @@ def test_a_server_that_always_hangs_up_is_given_up():
     def gone(message):
         raise ConnectionError
 
-    with openpi_like(gone) as url, pytest.raises(PolicyError, match="hung up 3 times in a row"):
+    with openpi_like(gone) as url, pytest.raises(PolicyError, match="closed the connection 3 times in a row"):
         asked(url, pictured())
 
 
 def test_a_server_that_does_not_answer_is_not_waited_for_forever():
     over = threading.Event()
     with openpi_like(lambda message: over.wait(10) and {}) as url:
-        with pytest.raises(PolicyError, match=r"did not answer within 0\.2 s"):
-            asked(url, pictured(), deadline_s=0.2)
+        with pytest.raises(PolicyError, match=r"did not respond within 0\.2 s"):
+            asked(url, pictured(), request_timeout_s=0.2)
         over.set()
 
 
 def test_a_server_that_is_not_there_says_how_to_start_one():
-    with pytest.raises(PolicyError, match=r"no server answers at .* start one with `nora-bench serve"):
-        load(f"ws://127.0.0.1:{free_port()}", {"patience_s": "0.2"})
+    with pytest.raises(PolicyError, match=r"no server responds at .* start one with `nora-bench serve"):
+        load(f"ws://127.0.0.1:{free_port()}", {"connect_timeout_s": "0.2"})
 
 
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
         ("Traceback ...\nValueError: no such key", "failed: ValueError: no such key"),
-        ({"action": [1.0]}, "answered without `actions` .it has action"),
+        ({"action": [1.0]}, "responded without `actions` .it has action"),
         ({"actions": ["left"]}, "actions that are no array of numbers"),
-        ([1], "answered with a list"),
+        ([1], "responded with a list"),
         ({"actions": np.zeros((5, 7))}, r"must be \[steps, 1\], not \[5, 7\]; its model was made for another robot"),
         ({"actions": np.full((5, 1), np.nan)}, "must be finite"),
         ({"actions": np.zeros((1, 5, 1))}, r"not \[1, 5, 1\]"),
-        (b"\xc1", "answered with not a message"),
+        (b"\xc1", "responded with not a message"),
     ],
 )
 def test_an_answer_that_is_none_is_refused(answer, says):
@@ -166,7 +166,7 @@ def test_an_answer_that_is_none_is_refused(answer, says):
 def test_a_suite_without_liberos_state_is_told_apart():
     with (
         openpi_like(first_pixel) as url,
-        pytest.raises(PolicyError, match="shows no eef_pos, eef_quat, gripper_qpos; try state=false"),
+        pytest.raises(PolicyError, match="observes no eef_pos, eef_quat, gripper_qpos; try state=false"),
     ):
         asked(url, observation(images=pictured().env_observation.images))
 
@@ -193,8 +193,8 @@ def test_a_state_goes_there_and_back(seed):
 
 def test_the_exact_form_goes_there_and_back():
     one = pictured(number=3, decision=2)
-    question = messages.read_exact(messages.exact(one, client="me", more=1, forget=("a",)))
-    assert (question.client, question.more, question.end_episode) == ("me", 1, ("a",))
+    question = messages.read_exact(messages.exact(one, client="me", more=1, ended=("a",)))
+    assert (question.client, question.more, question.ended) == ("me", 1, ("a",))
     found = question.observation
     assert found is not None
     assert (found.spec, found.decision, found.step, found.instruction) == (one.spec, 2, 2, "go home")

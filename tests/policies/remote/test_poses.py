@@ -109,7 +109,7 @@ def test_a_declared_absolute_position_is_absolute_without_the_wish(connected):
 @pytest.mark.parametrize("answer", [np.zeros(8), np.full(7, np.nan), np.full((2, 2, 7), 0.0)], ids=["width", "nan", "shape"])
 def test_an_answer_that_is_no_pose_is_refused(connected, answer):
     policy, _ = connected(lambda number: answer)
-    with pytest.raises(PolicyError, match=r"the server at .* answered with"):
+    with pytest.raises(PolicyError, match=r"the server at .* responded with"):
         policy.act([shown()])
 
 

@@ -27,7 +27,7 @@ def environment(monkeypatch):
 def test_a_server_on_this_machine_is_asked_directly(environment, variable):
     environment(variable, f"http://127.0.0.1:{free_port()}")
     with openpi_like(lambda message: {"actions": np.zeros((1, 1))}) as url:
-        policy = load(url, {"patience_s": "1", "cameras": "primary", "state": "false"})
+        policy = load(url, {"connect_timeout_s": "1", "cameras": "primary", "state": "false"})
         policy.setup(TOY)
         assert policy.act([observation(images={"primary": np.zeros((8, 8, 3), np.uint8)})])
         policy.close()
@@ -46,8 +46,8 @@ def test_others_are_not(host):
 def test_a_proxy_that_fails_is_named_without_its_password(environment):
     proxy = f"127.0.0.1:{free_port()}"
     environment("HTTPS_PROXY", f"http://me:secret@{proxy}")
-    with pytest.raises(PolicyError, match=r"no server answers at ws://203\.0\.113\.5:8000") as caught:
-        load(BEYOND, {"patience_s": "0.2"})
+    with pytest.raises(PolicyError, match=r"no server responds at ws://203\.0\.113\.5:8000") as caught:
+        load(BEYOND, {"connect_timeout_s": "0.2"})
     assert f"HTTPS_PROXY=http://{proxy}" in str(caught.value)
     assert "export NO_PROXY=203.0.113.5" in str(caught.value)
     assert "secret" not in str(caught.value)
@@ -64,11 +64,11 @@ def test_a_socks_proxy_without_its_package_says_what_to_install(environment, mon
     monkeypatch.setattr("nora_bench.policies.remote.proxies.find_spec", lambda name: None)
     environment("HTTPS_PROXY", "socks5://127.0.0.1:9")
     with pytest.raises(PolicyError, match=r"pip install python-socks; .*export NO_PROXY"):
-        load(BEYOND, {"patience_s": "0.2"})
+        load(BEYOND, {"connect_timeout_s": "0.2"})
 
 
 @pytest.mark.parametrize("address", ["ftp://127.0.0.1:9", "nonsense"])
 def test_what_is_no_proxy_is_named(environment, address):
     environment("HTTPS_PROXY", address)
     with pytest.raises(PolicyError, match=f"HTTPS_PROXY={address}.*export NO_PROXY"):
-        load(BEYOND, {"patience_s": "0.2"})
+        load(BEYOND, {"connect_timeout_s": "0.2"})

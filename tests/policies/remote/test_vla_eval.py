@@ -134,7 +134,7 @@ def test_the_server_is_shown_what_it_asks_for(connected):
 
 
 def test_a_wish_that_cannot_be_met_is_refused_without_a_way_on_that_would_be_wrong(server):
-    with pytest.raises(PolicyError, match="wants send_video_history=True, which nora-bench does not provide") as caught:
+    with pytest.raises(PolicyError, match="requires send_video_history=True, which nora-bench does not provide") as caught:
         load(server(wishes={"send_video_history": True}), {})
     assert "ignore" not in str(caught.value)
 
@@ -191,7 +191,7 @@ def test_a_model_that_raises_says_why(connected):
 def test_an_episode_whose_connection_broke_is_played_again_and_the_others_go_on(connected):
     policy = connected(chunk=2)
     policy.act([seen(1), seen(2)])
-    policy._links[seen(1).key].close()
+    policy._connections[seen(1).key].close()
     with pytest.raises(EpisodeStateLost) as caught:
         policy.act([seen(1, 1), seen(2, 1)])
     assert [*caught.value.causes] == [seen(1).key]
@@ -212,6 +212,6 @@ def test_a_silent_server_is_not_waited_for_forever():
     with serve(lambda connection: over.wait(10), "127.0.0.1", 0) as silent:
         threading.Thread(target=silent.serve_forever, daemon=True).start()
         port = silent.socket.getsockname()[1]
-        with pytest.raises(PolicyError, match=r"did not answer within 0\.2 s"):
-            load(f"vla-eval://127.0.0.1:{port}", {"deadline_s": "0.2"})
+        with pytest.raises(PolicyError, match=r"did not respond within 0\.2 s"):
+            load(f"vla-eval://127.0.0.1:{port}", {"request_timeout_s": "0.2"})
         over.set()
