@@ -15,7 +15,7 @@ from ..engine.config import TrainingError
 
 if TYPE_CHECKING:
     from ...policies.fast import FastTokenizer
-    from .collate import Batcher
+    from .collate import PromptCollator
 
 
 def chosen_and_rejected(totals_C: Array) -> tuple[int, int]:
@@ -43,12 +43,12 @@ class PairExamples:
     winners: Array
     """[pairs, N, A]"""
     losers: Array
-    batcher: Batcher
+    collator: PromptCollator
     fast: FastTokenizer | None = None
     """Where the token head is trained: what makes tokens of chunks."""
 
     @classmethod
-    def of(cls, part: Part, reward: str, batcher: Batcher, fast: FastTokenizer | None = None) -> PairExamples:
+    def of(cls, part: Part, reward: str, collator: PromptCollator, fast: FastTokenizer | None = None) -> PairExamples:
         """The pairs of a reward. Raises TrainingError where it has none, or one whose winner is no better than its loser."""
         if reward not in part.pairs:
             raise TrainingError(f"the labels have no reward {reward!r}, only {', '.join(sorted(part.pairs))}")
@@ -60,7 +60,7 @@ class PairExamples:
             raise TrainingError(f"{(~better).sum()} pairs of {reward} have a winner that is no better than its loser")
         if not len(rows):
             raise TrainingError(f"no state makes a pair under {reward}: all rewards are equal or closer than the margin")
-        return cls(part, rows, part.candidates[rows, winner], part.candidates[rows, loser], batcher, fast)
+        return cls(part, rows, part.candidates[rows, winner], part.candidates[rows, loser], collator, fast)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -75,11 +75,11 @@ class PairExamples:
         images, texts = self.part.images[rows], [self.part.states[row]["instruction"] for row in rows]
         chunks = np.concatenate([self.winners[indices], self.losers[indices]])
         if self.fast is None:
-            return FlowPairs(self.batcher.shown(images, texts), torch.from_numpy(chunks))
+            return FlowPairs(self.collator.collate(images, texts), torch.from_numpy(chunks))
         labelled = self.fast.label(chunks)
-        answers = [self.batcher.prompter.answer(tokens) for tokens in labelled.tokens]
-        shown = self.batcher.shown(np.concatenate([images, images]), texts + texts, answers)
-        return TokenPairs(shown, self.batcher.labels(shown), float(labelled.cut.mean()))
+        answers = [self.collator.prompter.answer(tokens) for tokens in labelled.tokens]
+        prompts = self.collator.collate(np.concatenate([images, images]), texts + texts, answers)
+        return TokenPairs(prompts, self.collator.labels(prompts), float(labelled.cut.mean()))
 
 
 SETTINGS = "labels.json"

@@ -261,6 +261,7 @@ def _training(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
     if not recordings.names(file):
         return
     from ..model.expert import attention_mask
+    from ..model.reference import interpolate
 
     yield from _prompt(recordings, model, file, case)
     prefix = _prefix(recordings, model, file, case)
@@ -269,7 +270,7 @@ def _training(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
     seen = recordings.get(file, f"{case}.expert_attention").bool()
     mask = attention_mask(seen, actions.shape[1])
     yield _exact(case, "expert's attention mask", mask, recordings.get(file, f"{case}.expert_attention_mask"))
-    noisy = time[:, None, None] * noise + (1 - time[:, None, None]) * actions
+    noisy = interpolate(actions, noise, time)
     embedded = model.embed_actions(noisy, time)
     yield _close(case, "expert's input", embedded, recordings.get(file, f"{case}.expert_inputs_embeds"))
     velocity = model.velocity(noisy, time, prefix.cache, seen)

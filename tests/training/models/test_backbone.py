@@ -10,7 +10,7 @@ from nora_bench.policies.nora.parity.tolerance import model_rounding, rounding
 from nora_bench.policies.nora.pixels import patches
 from nora_bench.policies.nora.prompt import rotary_positions
 from nora_bench.training.models.backbone import Backbone
-from nora_bench.training.models.flow import flow_draws, velocities
+from nora_bench.training.models.flow import sample_noise_and_times, velocities
 from nora_bench.training.models.init import NanoSizes, init_nano
 
 ONE_WINDOW = NanoSizes(vision_layers=2, layers=2)
@@ -81,7 +81,7 @@ def test_each_draw_flows_as_if_it_were_alone(start):
     torch.nn.init.normal_(start.model.action_out_proj.weight, std=0.1, generator=draw)
     cache = [tuple(torch.randn(3, 1, 20, 64, generator=draw) for _ in range(2)) for _ in range(2)]
     mask = torch.arange(20)[None] < torch.tensor([[20], [15], [7]])
-    noise, time = flow_draws((3, 4, 5, 7), draw)
+    noise, time = sample_noise_and_times((3, 4, 5, 7), draw)
     with torch.no_grad():
         ours = velocities(start.model, noise, time, cache, mask)
         alone = [start.model.velocity(noise[:, k], time[:, k], cache, mask) for k in range(4)]
@@ -89,7 +89,7 @@ def test_each_draw_flows_as_if_it_were_alone(start):
 
 
 def test_times_lean_towards_noise_as_released():
-    _, time = flow_draws((20_000, 1, 5, 7), torch.Generator().manual_seed(0))
+    _, time = sample_noise_and_times((20_000, 1, 5, 7), torch.Generator().manual_seed(0))
     assert time.mean().item() == pytest.approx(0.6004, abs=0.005)
     assert time.min().item() >= 0.001
     assert time.max().item() <= 1.0

@@ -6,16 +6,16 @@ pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[train]'")
 import numpy as np
 import torch
 from nora_bench.policies.nora.checkpoint import open_checkpoint
+from nora_bench.policies.nora.model.reference import interpolate
 from nora_bench.policies.nora.nano import write_nano
 from nora_bench.policies.nora.parity.tolerance import model_rounding
 from nora_bench.policies.nora.prompt import Prompter
 from nora_bench.training.engine.config import TrainingError
-from nora_bench.training.preference.collate import Batcher
+from nora_bench.training.models.flow import sample_times
+from nora_bench.training.preference.collate import PromptCollator
 from nora_bench.training.preference.loss import (
     FlowTerms,
-    draw_times,
     flow_dpo,
-    noisy,
     prefix_cache,
     token_dpo,
     token_log_probabilities,
@@ -52,8 +52,8 @@ def model(folder):
 
 
 @pytest.fixture
-def batcher(model, folder):
-    return Batcher(model.config, Prompter.load(folder, model.config.image_tokens))
+def collator(model, folder):
+    return PromptCollator(model.config, Prompter.load(folder, model.config.image_tokens))
 
 
 @pytest.fixture
@@ -62,15 +62,15 @@ def images():
 
 
 @pytest.fixture
-def flow_pairs(batcher, images):
-    return FlowPairs(batcher.shown(images, INSTRUCTIONS), draw(4, 5, 7).clamp(-1, 1))
+def flow_pairs(collator, images):
+    return FlowPairs(collator.collate(images, INSTRUCTIONS), draw(4, 5, 7).clamp(-1, 1))
 
 
 @pytest.fixture
-def token_pairs(batcher, images):
-    answers = [batcher.prompter.answer(tokens) for tokens in ([5, 9], [7], [5, 8], [300, 7, 1])]
-    shown = batcher.shown(np.concatenate([images, images]), INSTRUCTIONS * 2, answers)
-    return TokenPairs(shown, batcher.labels(shown))
+def token_pairs(collator, images):
+    answers = [collator.prompter.answer(tokens) for tokens in ([5, 9], [7], [5, 8], [300, 7, 1])]
+    prompts = collator.collate(np.concatenate([images, images]), INSTRUCTIONS * 2, answers)
+    return TokenPairs(prompts, collator.labels(prompts))
 
 
 def exported(folder, weights):
@@ -111,7 +111,7 @@ def test_log_probabilities_count_labelled_tokens_alone():
 
 @pytest.mark.parametrize(("kind", "mean"), [("uniform", 0.5), ("beta", 0.001 + 0.999 * 0.6)])
 def test_times_are_drawn_as_the_paper_or_as_the_supervised_training(kind, mean):
-    times = draw_times((20_000,), kind, seeded())
+    times = sample_times((20_000,), kind, seeded())
     assert times.mean() == pytest.approx(mean, abs=0.01) and times.min() >= 0 and times.max() <= 1
 
 
@@ -173,9 +173,9 @@ def step(objective, batch, rate=1e-3):
 
 
 def reference_velocity(objective, pairs):
-    x, time = noisy(pairs.chunks, draw(4, 5, 7, seed=3), torch.full((4,), 0.5)), torch.full((4,), 0.5)
-    cache = prefix_cache(objective.policy, pairs.shown)
-    return objective.reference.velocity(pairs.shown, objective.policy, cache, x, time, prefix_cache)
+    x, time = interpolate(pairs.chunks, draw(4, 5, 7, seed=3), torch.full((4,), 0.5)), torch.full((4,), 0.5)
+    cache = prefix_cache(objective.policy, pairs.prompts)
+    return objective.reference.velocity(pairs.prompts, objective.policy, cache, x, time, prefix_cache)
 
 
 @pytest.mark.parametrize(("reference", "moves"), [("full", False), ("shared-prefix", True)])
@@ -199,7 +199,7 @@ def test_the_prefix_is_computed_once_for_policy_and_once_for_a_full_reference(mo
     passes = []
     whole = BatchedPrefix.__call__
     monkeypatch.setattr(
-        BatchedPrefix, "__call__", lambda self, m, shown: passes.append(len(shown.mask_BP)) or whole(self, m, shown)
+        BatchedPrefix, "__call__", lambda self, m, prompts: passes.append(len(prompts.mask_BP)) or whole(self, m, prompts)
     )
     objective(model)(flow_pairs, seeded())
     assert passes == [2, 2]
@@ -208,11 +208,11 @@ def test_the_prefix_is_computed_once_for_policy_and_once_for_a_full_reference(mo
     assert passes == [2]
 
 
-def test_the_batched_pass_makes_the_keys_and_values_of_the_plain_one(model, batcher, images):
-    shown = batcher.shown(images, INSTRUCTIONS)
-    for pair, other in zip(BatchedPrefix()(model, shown), prefix_cache(model, shown), strict=True):
+def test_the_batched_pass_makes_the_keys_and_values_of_the_plain_one(model, collator, images):
+    prompts = collator.collate(images, INSTRUCTIONS)
+    for pair, other in zip(BatchedPrefix()(model, prompts), prefix_cache(model, prompts), strict=True):
         for a, b in zip(pair, other, strict=True):
-            ours, theirs = (x.transpose(1, 2)[shown.mask_BP] for x in (a, b))
+            ours, theirs = (x.transpose(1, 2)[prompts.mask_BP] for x in (a, b))
             assert torch.allclose(ours, theirs, atol=model_rounding(model.config) * float(theirs.abs().max()), rtol=0)
 
 
@@ -276,26 +276,26 @@ def test_a_checkpoint_holds_the_policy_without_its_reference(model):
     assert kept.keys() == model.state_dict().keys()
 
 
-def test_an_answer_is_labelled_and_hidden_from_the_expert(batcher, images):
-    answers = [batcher.prompter.answer([5, 9]), batcher.prompter.answer([7])]
-    shown = batcher.shown(images, INSTRUCTIONS, answers)
-    labels, ids = batcher.labels(shown), batcher.prompter.ids
+def test_an_answer_is_labelled_and_hidden_from_the_expert(collator, images):
+    answers = [collator.prompter.answer([5, 9]), collator.prompter.answer([7])]
+    prompts = collator.collate(images, INSTRUCTIONS, answers)
+    labels, ids = collator.labels(prompts), collator.prompter.ids
     said = [row[row != -100].tolist() for row in labels]
-    newline = batcher.prompter.backend.encode("\n", add_special_tokens=False).ids
+    newline = collator.prompter.backend.encode("\n", add_special_tokens=False).ids
     assert said == [
         [ids.first_action + 5, ids.first_action + 9, ids.end_of_turn, *newline],
         [ids.first_action + 7, ids.end_of_turn, *newline],
     ]
-    assert not (shown.mask_BP & (labels != -100)).any()
-    assert [len(batcher.prompter.prompt(text)) for text in INSTRUCTIONS] == shown.mask_BP.sum(1).tolist()
+    assert not (prompts.mask_BP & (labels != -100)).any()
+    assert [len(collator.prompter.prompt(text)) for text in INSTRUCTIONS] == prompts.mask_BP.sum(1).tolist()
 
 
-def test_a_neighbour_does_not_change_a_rows_velocity(model, batcher, images):
+def test_a_neighbour_does_not_change_a_rows_velocity(model, collator, images):
     pair, noise, time = draw(2, 5, 7).clamp(-1, 1), draw(2, 5, 7, seed=1), torch.full((2,), 0.5)
-    together, alone = batcher.shown(images, INSTRUCTIONS), batcher.shown(images[1:], INSTRUCTIONS[1:])
+    together, alone = collator.collate(images, INSTRUCTIONS), collator.collate(images[1:], INSTRUCTIONS[1:])
     assert len(set(together.mask_BP.sum(1).tolist())) == 2
     with torch.no_grad():
         cache = model.prefix(*together.inputs).cache
-        both = model.velocity(noisy(pair, noise, time), time, cache, together.mask_BP)
-        one = model.velocity(noisy(pair, noise, time)[1:], time[1:], model.prefix(*alone.inputs).cache, alone.mask_BP)
+        both = model.velocity(interpolate(pair, noise, time), time, cache, together.mask_BP)
+        one = model.velocity(interpolate(pair, noise, time)[1:], time[1:], model.prefix(*alone.inputs).cache, alone.mask_BP)
     assert torch.allclose(both[1:], one, atol=model_rounding(model.config) * float(one.abs().max()), rtol=0)
