@@ -239,7 +239,7 @@ def test_a_folder_is_a_policy(nano):
 
 
 def test_a_wrong_path_says_so():
-    with pytest.raises(PolicyError, match=r"there is no checkpoint at \./nowhere"):
+    with pytest.raises(PolicyError, match=r"checkpoint not found: \./nowhere"):
         load("./nowhere", {})
 
 

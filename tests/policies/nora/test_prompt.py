@@ -42,7 +42,7 @@ def test_text_after_a_picture_goes_on_from_its_largest_position():
 
 
 def test_image_tokens_that_do_not_fit_the_picture_are_refused():
-    with pytest.raises(ValueError, match="3 image tokens for a picture of 2 x 2"):
+    with pytest.raises(ValueError, match="3 image tokens for an image of 2 x 2"):
         rotary_positions(np.array([[IMAGE] * 3]), np.ones((1, 3)), IMAGE, np.array([[1, 4, 4]]), 2)
 
 
