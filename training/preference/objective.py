@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...policies.nora.model.reference import NoraModel
+from ...policies.nora.weights import EXPERT
 from ..engine.config import TrainingError
 from ..engine.objective import Loss, Objective
 from ..models.backbone import Backbone
@@ -29,7 +30,6 @@ from .loss import (
 
 Export = Callable[[Path, Mapping[str, Tensor]], None]
 """Writes a checkpoint with the policy's weights, by the model's own names, into a folder."""
-EXPERT = ("action_expert.", "action_in_proj.", "action_time_mlp_in.", "action_time_mlp_out.", "action_out_proj.")
 
 
 @dataclass(frozen=True, slots=True)
