@@ -50,7 +50,7 @@ def test_a_frame_is_predicted_from_earlier_frames_and_actions_alone(world):
     assert not torch.equal(world.predict(latents[:, :-1], changed)[:, 2], before[:, 2])
 
 
-def test_given_states_change_the_prediction(world):
+def test_states_count_where_they_are_given(world):
     latents, actions = window(world)
     assert torch.equal(world.predict(latents[:, :-1], actions), world.predict(latents[:, :-1], actions, torch.zeros(2, 3, 7)))
     assert not torch.equal(world.predict(latents[:, :-1], actions), world.predict(latents[:, :-1], actions, draw(2, 3, 7)))
@@ -64,13 +64,13 @@ def test_the_encoder_is_frozen_and_the_predictor_learns(world):
     assert not world.train().encoder.training
 
 
-def test_rollout_loss_matches_a_rollout(world):
+def test_the_roll_out_loss_is_that_of_a_roll_out(world):
     latents, actions = window(world)
     rolled = world.rollout(latents[:, 0], actions[:, :2])
     assert torch.allclose(world.loss(latents, actions).rollout, (rolled[:, 1:] - latents[:, 1:3]).abs().mean(), atol=1e-6)
 
 
-def test_world_model_overfits_one_window(world):
+def test_one_window_is_learned_by_heart(world):
     latents, actions = window(world, length=3)
     optimizer = torch.optim.Adam(world.predictor.parameters(), 3e-3)
     losses = []
@@ -83,14 +83,14 @@ def test_world_model_overfits_one_window(world):
     assert losses[-1] < 0.1 * losses[0]
 
 
-def test_world_model_loads_as_saved(world, tmp_path):
+def test_a_model_comes_back_from_its_folder_as_it_was(world, tmp_path):
     save(world, tmp_path, {"statistics": {"q01": [0.0]}})
     again = load(tmp_path)
     assert settings(tmp_path)["statistics"] == {"q01": [0.0]}
     assert all(torch.equal(again.state_dict()[name], value) for name, value in world.state_dict().items())
 
 
-def test_exported_objective_loads(world, tmp_path):
+def test_the_objective_exports_what_loads(world, tmp_path):
     objective = WorldModelObjective(world, {"data": "none"})
     loss = objective(Window(*window(world)), torch.Generator())
     objective.export(tmp_path, objective.state_dict())
@@ -121,7 +121,7 @@ def published(model):
     return {**state, "predictor.module.extrinsics_encoder.weight": torch.zeros(24, 6)}
 
 
-def test_published_weight_names_load(world):
+def test_weights_under_the_published_names_are_taken(world):
     other = untrained(TINY, seed=1)
     fill(other, published(world))
     assert all(torch.equal(other.state_dict()[name], value) for name, value in world.state_dict().items())
@@ -142,7 +142,7 @@ def test_a_whole_world_model_can_be_started_from(world, tmp_path):
     assert torch.equal(world.predictor.predictor_proj.weight, untrained(TINY, seed=1).predictor.predictor_proj.weight)
 
 
-def test_pickle_file_is_rejected(world, tmp_path):
+def test_a_file_that_can_run_code_is_not_read(world, tmp_path):
     (tmp_path / "vjepa2-ac-vitg.pt").write_bytes(b"")
     with pytest.raises(CheckpointError, match="can run code"):
         start_from(world, tmp_path / "vjepa2-ac-vitg.pt")
@@ -158,7 +158,7 @@ class Counted(ToyPictures):
         return super().get(demonstration)
 
 
-def test_frames_are_encoded_once_per_encoder(world, tmp_path):
+def test_frames_are_encoded_once_and_kept_apart_by_encoder(world, tmp_path):
     Counted.asked = 0
     for encoder in (world, world, untrained(TINY, seed=1)):
         latents = Latents(tmp_path, encoder, Counted())
@@ -167,7 +167,7 @@ def test_frames_are_encoded_once_per_encoder(world, tmp_path):
     assert np.allclose(latents.get(walk(0))[3], latents._encode(ToyPictures().get(walk(0))[3:4])[0], atol=2e-3)
 
 
-def test_windows_contain_consecutive_frames_and_their_actions(world, tmp_path):
+def test_windows_hold_consecutive_frames_and_what_was_done_between_them(world, tmp_path):
     latents = Latents(tmp_path, world, ToyPictures())
     windows = Windows.of([walk(0), walk(1)], latents, STATS, 6)
     assert len(windows) == 2 * (16 - 6 + 1)
@@ -196,18 +196,18 @@ def test_weights_that_do_not_fit_are_named(world, change, said):
         fill(world, state)
 
 
-def test_folder_without_a_world_model_names_the_command(tmp_path):
+def test_a_folder_that_is_no_world_model_says_how_to_make_one(tmp_path):
     with pytest.raises(CheckpointError, match="nora-bench train world-model"):
         settings(tmp_path)
 
 
-def test_images_are_standardised_and_resized():
+def test_pictures_are_standardised_and_made_small():
     white = np.full((2, 48, 48, 3), 255, np.uint8)
     shown = frames(white, 32)
     assert shown.shape == (2, 3, 32, 32)
     assert torch.allclose(shown[0, :, 0, 0], (1 - torch.tensor(MEAN)) / torch.tensor(STD), atol=1e-5)
 
 
-def test_untrained_encoder_distinguishes_images(world):
+def test_an_untrained_encoder_tells_pictures_apart(world):
     one, other = world.encode(torch.stack([draw(1, 3, 32, 32), draw(1, 3, 32, 32, seed=3)]))
     assert (one - other).abs().mean() > 0.3
