@@ -1,4 +1,4 @@
-"""Normalisation statistics by name: of the checkpoint, else the published ones; which one a suite takes, and from where."""
+"""Normalisation statistics by name: of the checkpoint, else the published ones; and which of them a suite uses."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .action_stats_files import table
 from .action_stats_names import PUBLISHED, statistics_key
 
 BOUNDS = (("q01", "q99"), ("min", "max"))
-"""Pairs of numbers that say what -1 and +1 stand for; where an entry has both, the first: the family is trained on quantiles."""
+"""Pairs of numbers that map to -1 and +1; where an entry has both pairs, the first: the family is trained on quantiles."""
 
 
 def published() -> Mapping[str, Any]:
-    """Data set -> q01, q99, mask. The numbers and where they come from are in `statistics.json`."""
+    """Data set -> q01, q99, mask. The numbers and their sources are in `statistics.json`."""
     return json.loads(files(__name__.rpartition(".")[0]).joinpath("statistics.json").read_text(encoding="utf-8"))["statistics"]
 
 
@@ -36,10 +36,10 @@ class Chosen:
     by: str
     """`suite`: found by the suite's name; `option`: named by the user."""
     entry: Mapping[str, Any]
-    """The numbers as they stand there."""
+    """The numbers as in the source."""
 
     def facts(self) -> dict[str, str]:
-        """JSON-able: all but the numbers, of which it has the digest and the names of those that are used."""
+        """JSON-able: everything but the numbers; of those, their digest and the names of the pair in use."""
         numbers = entry_of_action(self.name, self.entry)
         used = {key: numbers[key] for pair in BOUNDS if set(pair) <= set(numbers) for key in (*pair, "mask") if key in numbers}
         kind = next(("/".join(pair) for pair in BOUNDS if set(pair) <= set(numbers)), "unknown")
@@ -53,12 +53,12 @@ class Statistics:
     def __init__(
         self, own: Mapping[str, Any], wanted: str | None, *, source: str = "norm_stats", scaled_gripper: bool | None = None
     ) -> None:
-        """`own` are the checkpoint's, in any layout: where there are some, published ones are used only if they are asked for.
+        """`own` are the checkpoint's, in any layout: where there are some, published ones are used only on request.
 
         Args:
-            own: of `statistics_files.own_statistics`, or as read from a file; may be empty.
+            own: of `action_stats_files.own_statistics`, or as read from a file; may be empty.
             wanted: a name for every suite, `published` for the published ones of each suite, or None.
-            source: where `own` stands, for messages and records.
+            source: file of `own`, for messages and records.
             scaled_gripper: whether the gripper is scaled, for statistics without a mask.
         """
         own = table(own)
@@ -68,11 +68,11 @@ class Statistics:
         self.scaled_gripper = scaled_gripper
 
     def key(self, suite: str) -> str:
-        """Name of the statistics for a suite. Raises PolicyError naming what there is."""
+        """Name of the statistics for a suite. Raises PolicyError naming the known ones."""
         return self.chosen(suite).name
 
     def chosen(self, suite: str) -> Chosen:
-        """Which statistics a suite takes, and from where. Raises PolicyError naming what there is."""
+        """The statistics that a suite uses, and their source. Raises PolicyError naming the known ones."""
         by = "option" if self.wanted else "suite"
         if self.source == PUBLISHED:
             name = statistics_key(suite, self.known, None if self.wanted == PUBLISHED else self.wanted)
@@ -100,7 +100,7 @@ def entry_of_action(name: str, entry: Any) -> Mapping[str, Any]:
 
 
 def norm_stats(name: str, entry: Any, scaled_gripper: bool | None = None) -> NormStats:
-    """The bounds of one data set's statistics. Raises PolicyError for what they lack: nothing is filled in.
+    """The bounds of one data set's statistics. Raises PolicyError where one is missing: nothing is filled in.
 
     Args:
         name: of the data set, for messages.

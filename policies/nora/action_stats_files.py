@@ -16,26 +16,26 @@ from ...envs.safe_io import read_object
 from .action_stats_names import UNNAMED
 
 FILES = ("dataset_statistics.json", "norm_stats.json", "stats.json", "meta/stats.json")
-"""Beside the weights, the first that is there: a fine-tune writes the first one, whatever it inherited."""
+"""Next to the weights, in order of precedence: a fine-tune writes the first one, whichever it inherited."""
 ASSETS = "assets"
 """openpi's folder: data set (with its owner) / `norm_stats.json`."""
 ACTIONS = ("action", "actions")
-"""What the entry of an action is called."""
+"""Names of an action's entry."""
 NUMBERS = frozenset({"q01", "q99", "min", "max", "mean", "std"})
 
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What a checkpoint says of its actions' scale."""
+    """A checkpoint's own action statistics."""
 
     table: Mapping[str, Any]
-    """Data set -> {"action": numbers}; empty where it says nothing."""
+    """Data set -> {"action": numbers}; empty where it has none."""
     source: str
     """The file, relative to the checkpoint's folder."""
 
 
 def own_statistics(folder: Path, config: Mapping[str, Any]) -> Own:
-    """The statistics of the checkpoint in that folder, whose `config.json` holds `config`. Raises PolicyError."""
+    """The statistics of the checkpoint in that folder, whose `config.json` contains `config`. Raises PolicyError."""
     for file in FILES:
         if (folder / file).is_file():
             return Own(table(_read(folder / file)), file)
@@ -46,7 +46,7 @@ def own_statistics(folder: Path, config: Mapping[str, Any]) -> Own:
 
 
 def table(found: Any) -> dict[str, Any]:
-    """Data set -> {"action": numbers}, of any of the layouts; what is no statistics stays, to be refused under its name."""
+    """Data set -> {"action": numbers}, from any of the layouts; other entries are kept, to be rejected by name."""
     if not isinstance(found, Mapping):
         raise PolicyError(f"statistics must be an object by data set, not {type(found).__name__}")
     if set(found) == {"norm_stats"}:
@@ -72,7 +72,7 @@ def _entry(value: Any) -> Any:
 
 
 def _assets(root: Path, files: list[Path]) -> dict[str, Any]:
-    """openpi's files under the names of their folders; one that lies in the root has none."""
+    """openpi's files by the names of their folders; one in the root has none."""
     found: dict[str, Any] = {}
     for path in files:
         name = "/".join(path.parent.relative_to(root).parts)

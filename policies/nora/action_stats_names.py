@@ -1,4 +1,4 @@
-"""Which of a checkpoint's statistics fit a suite: the names that people give to the same data."""
+"""Matches a checkpoint's statistics to a suite, across the names in use for the same data."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Mapping
 from ...envs.errors import PolicyError, nearest
 
 UNNAMED = "checkpoint"
-"""The name here of the one set of statistics of a checkpoint that gives it none."""
+"""Name for a checkpoint's only set of statistics, where it has no name."""
 PUBLISHED = "published"
-"""What `statistics=` says where the published ones of each suite are wanted."""
+"""Value of `statistics=` for the published statistics of each suite."""
 ROBOTS = (
     (("widowx", "bridge"), "bridge_orig"),
     (("google", "fractal", "simpler"), "fractal20220817_data"),
@@ -29,9 +29,9 @@ DATA_SETS = {
         "widowx",
     ),
 }
-"""Data set of a robot -> its names, without what `_plain` takes off."""
+"""Data set of a robot -> its names, normalised by `_plain`."""
 LIBERO_PARTS = {"spatial": "spatial", "object": "object", "goal": "goal", "10": "10", "long": "10", "90": "90"}
-"""Word in a name -> the suite that it stands for."""
+"""Word in a name -> the suite that it means."""
 FOUR = frozenset({"spatial", "object", "goal", "10"})
 LIBERO_MIXTURES = {"100": frozenset({"10", "90"}), "130": FOUR | {"90"}}
 MIXING = frozenset(
@@ -40,14 +40,14 @@ MIXING = frozenset(
 """Words of a name for LIBERO's four suites of ten tasks together."""
 VERSION = re.compile(r"[/_-]v?\d+(\.\d+)+(?=$|[/_-])")
 SAME_DATA = re.compile(r"_(no_?noops?|noops|lerobot|rlds|image|openvla|modified)(?=$|_)")
-"""Parts of a name that say how the data is stored, or that steps without motion were left out."""
+"""Parts of a name for the storage format, or for the omission of steps without motion."""
 
 
 def statistics_key(suite: str, known: Collection[str], wanted: str | None, source: str = "") -> str:
-    """The name among `known` that is wanted, else the one that fits the suite best.
+    """The name among `known` that the user chose, else the best match for the suite.
 
     Best is the suite's own name; then with `_no_noops`; then another name of the same data (another version, another format);
-    then its robot's data set; then a mixture that holds it; then the only set of a checkpoint, where it has no name.
+    then its robot's data set; then a mixture that contains it; then the only set of a checkpoint, where it has no name.
 
     Args:
         suite: the suite's name.
@@ -56,7 +56,7 @@ def statistics_key(suite: str, known: Collection[str], wanted: str | None, sourc
         source: where the names come from, for messages.
 
     Raises:
-        PolicyError: none fits, or several that differ; names what there is.
+        PolicyError: no match, or several that differ; names the known ones.
     """
     for candidates in _wanted(wanted, known) if wanted else _fitting(suite, known):
         if candidates:
@@ -95,7 +95,7 @@ def _plain(name: str) -> str:
 
 
 def _libero(name: str) -> frozenset[str]:
-    """The suites of LIBERO whose data a name stands for; empty where it stands for none, or for something that is not known."""
+    """The suites of LIBERO whose data a name means; empty where it means none or is unknown."""
     family, *words = _plain(name).split("_")
     if family != "libero":
         return frozenset()

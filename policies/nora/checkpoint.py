@@ -1,6 +1,6 @@
 """A checkpoint by hub id, folder or single file: its files, its configuration, its statistics, its model.
 
-What is on this machine (a path, or the hub's cache) is used without a network.
+Local files (a path, or the hub's cache) are used without a network.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin", "adapter_config.js
 """Files of a LoRA that was not merged."""
 MOST_NOISE = 2.0
 EXPERT_CHUNK = 5
-"""Actions per answer of the released NORA-1.5."""
+"""Actions per chunk of the released NORA-1.5."""
 TRUSTED = "--policy {kind} --policy-arg checkpoint={name} --policy-arg trust_remote_code=true"
 OTHERS = {"openvla": TRUSTED, "spatialvla": TRUSTED, "lerobot": "--policy lerobot --policy-arg path={name}"}
-"""Families of checkpoints with a policy of their own -> how it is asked for."""
+"""Family of checkpoints with its own policy -> the options that select it."""
 BUNDLED = Path(__file__).parent / "nano_checkpoint"
 BUNDLED_NAME = "nora-1.5-nano"
-"""The checkpoint of the package. Records call it so: its weights' hash stands beside, its folder is another on every machine."""
+"""Name of the package's checkpoint, also in records: next to its weights' hash, since its folder differs between machines."""
 
 
 class Settings(TypedDict, total=False):
-    """`config.json`, as far as it is read here."""
+    """Fields of `config.json` that are read here."""
 
     model_type: str | None
     vlm_config: dict[str, Any] | None
@@ -52,10 +52,10 @@ class Settings(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Weights and what stands beside them."""
+    """Weights and the files beside them."""
 
     name: str
-    """As asked for."""
+    """As given."""
     folder: Path
     files: tuple[Path, ...]
     config: NoraConfig
@@ -63,32 +63,32 @@ class Checkpoint:
 
     @property
     def statistics(self) -> Own:
-        """Its own statistics of actions, and the file that has them. Raises PolicyError."""
+        """The checkpoint's own action statistics, and their file. Raises PolicyError."""
         return own_statistics(self.folder, _settings(self.folder))
 
     @property
     def norm_stats(self) -> Mapping[str, Any]:
-        """Data set -> statistics, in one layout whatever the file's; empty where the checkpoint has none."""
+        """Data set -> statistics, in one layout for all files; empty where the checkpoint has none."""
         return self.statistics.table
 
     @property
     def crop(self) -> bool:
-        """Whether a protocol's centre crop is to be followed: unless the configuration says that training had none."""
+        """Whether to follow a protocol's centre crop: unless the configuration states that training had none."""
         return bool(_settings(self.folder).get("crop", True))
 
     @property
     def noise(self) -> float:
-        """Scale of the noise that the flow starts from when it is played: 1 unless the configuration says otherwise."""
+        """Scale of the flow's initial noise at inference: 1 unless the configuration states another."""
         return check_noise_scale(_settings(self.folder).get("noise", 1.0), f"config.json of {self.name}")
 
     @property
     def execute(self) -> int | None:
-        """Actions of each answer that are executed, where the configuration says so; None: all."""
+        """Actions of each chunk that are executed, where the configuration states it; None: all."""
         return _settings(self.folder).get("execute")
 
     @property
     def token_head(self) -> bool:
-        """Whether its action tokens mean anything: unless the configuration says that they were never trained."""
+        """Whether the token head was trained: unless the configuration states that it was not."""
         return bool(_settings(self.folder).get("token_head", True))
 
     def model(self, device: str, dtype: torch.dtype) -> NoraModel:
@@ -110,17 +110,17 @@ class Checkpoint:
 
 
 def check_noise_scale(scale: Any, where: str) -> float:
-    """That number, where it can scale the flow's noise. Raises CheckpointError that says where it stands."""
+    """The scale as a float. Raises CheckpointError, naming `where` it was given, if it cannot scale the flow's noise."""
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 <= scale <= MOST_NOISE:
         raise CheckpointError(f"noise must be a number from 0 to {MOST_NOISE:g}, not {scale!r} ({where}); 1 is as released")
     return float(scale)
 
 
 def execute_problem(name: str, execute: int, chunk: int | None) -> str:
-    """Why so many actions of an answer cannot be executed; empty where they can, as far as the answer's length is known."""
+    """Why so many actions of a chunk cannot be executed; empty where they can, as far as the chunk's length is known."""
     if execute >= 1 and (chunk is None or execute <= chunk):
         return ""
-    return f"{name} answers {chunk} actions; of them 1 to {chunk} can be executed, not {execute}"
+    return f"{name} predicts chunks of {chunk} actions: 1 to {chunk} can be executed, not {execute}"
 
 
 def open_checkpoint(name: str) -> Checkpoint:
@@ -154,7 +154,7 @@ def _refuse_others(name: str) -> None:
 
 
 def _settings_from_hub(name: str) -> Path | None:
-    """A folder with what the hub has of `config.json`; None where that cannot be had, which `locate` will explain."""
+    """A folder with the hub's `config.json`; None where it cannot be fetched, which `locate` reports."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -167,16 +167,16 @@ def _settings_from_hub(name: str) -> Path | None:
 
 
 def layers_beyond(config: NoraConfig, tensors: Mapping[str, Stored]) -> bool:
-    """Whether the configuration has more layers than a model of these tensors can have: building it could take for ever."""
+    """Whether the configuration has more layers than a model of these tensors can have: building it might never finish."""
     parts = (config.text, config.backbone.get("vision_config", {}))
     return any(part.get(name, 0) > len(tensors) for part in parts for name in ("num_hidden_layers", "depth"))
 
 
 def locate(name: str, *, wanted: str = WEIGHTS, also: Sequence[str] = ()) -> Path:
-    """The folder or file of a path, `nora-1.5-nano` or a hub id, fetched where it is not here yet. Raises CheckpointError.
+    """The folder or file of a path, `nora-1.5-nano` or a hub id, fetched where it is not local. Raises CheckpointError.
 
-    `wanted` is a file (or pattern) that must be there; weights are fetched only where they are wanted, and nothing else but
-    JSON files unless it is named by `also`.
+    `wanted` is a file (or pattern) that must exist; weights are fetched only where they are wanted, and other files than JSON
+    only where `also` names them.
     """
     if (path := Path(name).expanduser()).exists():
         if path.is_file() and path.suffix != ".safetensors":
@@ -185,7 +185,7 @@ def locate(name: str, *, wanted: str = WEIGHTS, also: Sequence[str] = ()) -> Pat
     if name == BUNDLED_NAME:
         return BUNDLED
     if name.count("/") != 1 or name.startswith((".", "/", "~")) or name.endswith(".safetensors"):
-        raise CheckpointError(f"there is no checkpoint at {name}")
+        raise CheckpointError(f"checkpoint not found: {name}. Name a folder, a .safetensors file or a hub id: OWNER/NAME")
     return _from_hub(name, wanted, also)
 
 

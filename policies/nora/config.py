@@ -1,4 +1,4 @@
-"""What a NORA checkpoint is made of: sizes of backbone and expert, action tokens, picture size."""
+"""Configuration of a NORA model: sizes of backbone and expert, action tokens, image size."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class NoraConfig:
     expert: ExpertConfig | None = None
     """None: NORA and NORA-Long, which have only the backbone."""
     chunk: int | None = None
-    """Actions per answer; None where the checkpoint does not say."""
+    """Actions per chunk; None where the checkpoint does not state it."""
     action_size: int = 7
     image_size: int = 224
 
@@ -94,12 +94,12 @@ class NoraConfig:
 
     @property
     def image_tokens(self) -> int:
-        """Tokens that one picture takes in the prompt."""
+        """Tokens that one image takes in the prompt."""
         return (self.image_size // (self.patch * self.merge)) ** 2
 
     @property
     def tied(self) -> bool:
-        """Whether the output head is the embedding, which it is unless the backbone says otherwise."""
+        """Whether the output head is the embedding, the default where the backbone does not state it."""
         return says_tied(self.backbone) is not False
 
     def problem(self) -> str:
@@ -118,18 +118,18 @@ class NoraConfig:
         """The backbone's configuration for `transformers`."""
         from transformers import Qwen2_5_VLConfig
 
-        # Said outright: what `transformers` takes where nothing is said differs from version to version.
+        # Explicit, because the default of `transformers` differs between versions.
         return Qwen2_5_VLConfig.from_dict({**with_tie(self.backbone, self.tied), "attn_implementation": "sdpa"})
 
 
 def says_tied(backbone: Mapping[str, Any]) -> bool | None:
-    """What a backbone's configuration says of its output head: the embedding (True), or weights of its own; None: nothing."""
+    """Whether a backbone's configuration states that its output head is the embedding; None where it states neither."""
     parts = (backbone, backbone.get("text_config") or {})
     return next((bool(part["tie_word_embeddings"]) for part in parts if part.get("tie_word_embeddings") is not None), None)
 
 
 def with_tie(backbone: Mapping[str, Any], tied: bool) -> dict[str, Any]:
-    """The configuration saying so, wherever `transformers` looks."""
+    """The configuration with that statement, wherever `transformers` reads it."""
     if "text_config" not in backbone:
         return {**backbone, "tie_word_embeddings": tied}
     return {**backbone, "tie_word_embeddings": tied, "text_config": {**backbone["text_config"], "tie_word_embeddings": tied}}

@@ -1,7 +1,7 @@
 """Untrained models of the family, small enough for a CPU, in a checkpoint folder laid out like the released ones.
 
 Every file is written here: random weights, a word-level tokenizer over the suites' instructions, a FAST tokenizer fitted on
-drawn chunks. Training starts from such a folder; tests and the quick start play it.
+sampled chunks. Tests and the quick start use such a folder.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ def write_nano(folder: Path, *, expert: bool = True, image_size: int = 84, chunk
     Args:
         folder: made where it does not exist.
         expert: NORA-1.5 with its flow expert, else NORA.
-        image_size: side of the picture, 84 or 112 px.
-        chunk: actions per answer.
-        seed: of weights and FAST's drawn chunks.
+        image_size: side of the image, 84 or 112 px.
+        chunk: actions per chunk.
+        seed: for weights and the chunks that FAST is fitted on.
     """
     if image_size not in IMAGE_SIZES:
-        raise PolicyError(f"nano models see pictures of {' or '.join(map(str, IMAGE_SIZES))} px, not {image_size}")
+        raise PolicyError(f"nano models take images of {' or '.join(map(str, IMAGE_SIZES))} px, not {image_size}")
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = write_tokenizer(folder / "tokenizer.json")
     _fast(chunk, seed).save(folder / "fast_tokenizer")
@@ -64,7 +64,7 @@ def write_nano(folder: Path, *, expert: bool = True, image_size: int = 84, chunk
 
 
 def untrained(config: NoraConfig, seed: int, device: str = "cpu", dtype: str = "float32") -> NoraModel:
-    """A model with weights drawn as the backbone's authors start theirs: normal 0.02, norms one, biases zero."""
+    """A model initialised as the backbone's authors do: weights normal with 0.02, norms one, biases zero."""
     import torch
 
     from .model.reference import NoraModel
@@ -86,7 +86,7 @@ def untrained(config: NoraConfig, seed: int, device: str = "cpu", dtype: str = "
 
 
 def save_weights(model: NoraModel, path: Path) -> None:
-    """Write the weights under the released NORA-1.5 names; an output head that is the embedding is left out."""
+    """Write the weights under the released NORA-1.5 names; an output head that is the embedding is omitted."""
     from safetensors.torch import save_file
 
     state = {name: value.contiguous() for name, value in model.state_dict().items() if name != TIED or not model.config.tied}
@@ -100,7 +100,7 @@ def words() -> list[str]:
 
 
 def _instructions(suite: Suite) -> Iterator[str]:
-    """What a policy may be told in a suite; asked of each episode where the suite words them one by one."""
+    """All instructions of a suite, episode by episode."""
     for task in suite.tasks:
         for variant, state in product(task.variants or ("",), range(task.init_states)):
             yield suite.instruction(EpisodeSpec(suite.name, task.id, state, 0, suite.default_protocol, variant))
@@ -126,8 +126,8 @@ def _fast(chunk: int, seed: int) -> FastTokenizer:
     walks = rng.uniform(-1, 1, (1500, 1, 6)) + np.cumsum(rng.normal(0, 0.15, (1500, chunk, 6)), axis=1)
     switch = rng.integers(0, chunk + 1, (1500, 1, 1)) <= np.arange(chunk)[:, None]
     grippers = np.where(rng.random((1500, 1, 1)) < 0.5, switch, ~switch)
-    drawn = np.concatenate([np.clip(walks, -1, 1), grippers], axis=2)
-    return FastTokenizer.fit(list(drawn), scale=10, vocab_size=1024)
+    chunks = np.concatenate([np.clip(walks, -1, 1), grippers], axis=2)
+    return FastTokenizer.fit(list(chunks), scale=10, vocab_size=1024)
 
 
 def base_backbone(vocabulary: dict[str, int]) -> dict[str, Any]:

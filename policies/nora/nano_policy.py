@@ -14,7 +14,7 @@ from .policy import NoraPolicy, require
 
 
 class BundledNano(NoraPolicy):
-    """The trained nano model that comes with the package: LIBERO's four suites, from picture and instruction, on a CPU."""
+    """The trained nano model that comes with the package: LIBERO's four suites, from image and instruction, on a CPU."""
 
     def __init__(
         self,
@@ -26,9 +26,9 @@ class BundledNano(NoraPolicy):
         device: str = "cpu",
         compile: bool = False,
     ) -> None:
-        """As of `NoraPolicy`. What it was trained on and what it reaches: `nano_checkpoint/MODEL_CARD.md`.
+        """Arguments of `NoraPolicyConfig`. Training data and results: `nano_checkpoint/MODEL_CARD.md`.
 
-        One thread, because more would wait for each other longer than a model of this size computes.
+        One thread: for a model of this size, synchronising more costs more time than it saves.
         """
         super().__init__(
             str(BUNDLED),
@@ -43,7 +43,7 @@ class BundledNano(NoraPolicy):
         )
 
     def setup(self, context: PolicyContext) -> None:
-        """Load the weights. Raises PolicyError for a suite that it never saw: published statistics would not be its own."""
+        """Load the weights. Raises PolicyError for a suite outside its training data: other statistics would not fit."""
         if unseen := [suite for suite in context.suites if suite not in self.checkpoint.norm_stats]:
             seen = ", ".join(sorted(self.checkpoint.norm_stats))
             raise PolicyError(
@@ -56,7 +56,7 @@ class BundledNano(NoraPolicy):
 
 
 class UntrainedNano(NoraPolicy):
-    """An untrained model of the same classes, made on the fly: for tests and the quick start, on a CPU."""
+    """An untrained model of the same classes, generated on construction: for tests and the quick start, on a CPU."""
 
     def __init__(
         self,
@@ -72,9 +72,9 @@ class UntrainedNano(NoraPolicy):
         on_invalid: Literal["released", "hold", "repeat"] = "released",
         device: str = "cpu",
     ) -> None:
-        """`seed` draws the weights, `expert` decides between NORA and NORA-1.5, the others are those of `NoraPolicy`.
+        """`seed` initialises the weights, `expert` selects NORA-1.5 over NORA; the others are those of `NoraPolicyConfig`.
 
-        One thread, because more would wait for each other longer than a model of this size computes.
+        One thread: for a model of this size, synchronising more costs more time than it saves.
         """
         require()
         from .nano import write_nano

@@ -25,7 +25,7 @@ from .tokenizers import open_fast, open_prompter
 from .weights import digest
 
 GPU_ROWS = 16
-"""Batch on a GPU where none is asked for."""
+"""Default batch on a GPU."""
 
 
 class NoraPolicy(BasePolicy):
@@ -53,7 +53,7 @@ class NoraPolicy(BasePolicy):
         self._weights: str = ""
 
     def setup(self, context: PolicyContext) -> None:
-        """Load the weights; find statistics for every suite, or say which are missing."""
+        """Load the weights and every suite's statistics. Raises PolicyError for statistics that are missing or do not fit."""
         super().setup(context)
         check_steps(context.protocol.model_image)
         self.adapter = Adapter(context.protocol)
@@ -95,7 +95,7 @@ class NoraPolicy(BasePolicy):
         }
 
     def _check_widths(self) -> None:
-        """Raises PolicyError for statistics of actions of another size: nothing is cut off or repeated."""
+        """Raises PolicyError for statistics of another action size: nothing is truncated or repeated."""
         wanted = self.checkpoint.config.action_size
         for suite, stats in self._stats.items():
             if stats.low.size != wanted:

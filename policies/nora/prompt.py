@@ -1,4 +1,4 @@
-"""From an instruction to token ids and rotary positions: the chat template of the backbone around one picture."""
+"""From an instruction to token ids and rotary positions: the backbone's chat template around one image."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ SPECIAL = {
     "first_action": "<robot_action_0>",
     "last_action": "<robot_action_2047>",
 }
-"""What the model path needs of a vocabulary -> how it is spelt there."""
+"""Token that the model needs -> its text in the vocabulary."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenIds:
-    """Ids with a meaning."""
+    """Ids of the special tokens."""
 
     end_of_turn: int
     pad: int
@@ -43,7 +43,7 @@ class TokenIds:
 
 @dataclass(frozen=True)
 class Prompter:
-    """A tokenizer and the number of tokens that a picture takes."""
+    """A tokenizer and the number of tokens that an image takes."""
 
     backend: Tokenizer
     image_tokens: int
@@ -64,7 +64,7 @@ class Prompter:
         return cls(backend, image_tokens, _special_ids(backend, folder))
 
     def prompt(self, instruction: str) -> list[int]:
-        """Token ids of system turn, picture, instruction and the assistant's header."""
+        """Token ids of system turn, image, instruction and the assistant's header."""
         text = TEMPLATE.format(image=SPECIAL["image"] * self.image_tokens, instruction=instruction)
         return self.backend.encode(text, add_special_tokens=False).ids
 
@@ -91,14 +91,14 @@ def _special_ids(backend: Tokenizer, folder: Path) -> TokenIds:
 
 
 def rotary_positions(ids: Array, mask: Array, image_token: int, grids: Array, merge: int) -> Array:
-    """[3, batch, length] int64: time, height and width position of every token, one picture per row; 1 on padding.
+    """[3, batch, length] int64: time, height and width position of every token, one image per row; 1 on padding.
 
-    Text counts on along all three axes. A picture stands at one time; its tokens spread over rows and columns, and the
-    text after it goes on from the largest position.
+    Text advances along all three axes. An image has one time; its tokens spread over rows and columns, and the text after it
+    continues from the largest position.
 
     Args:
         ids, mask: [batch, length]; mask is 0 on padding.
-        image_token: id that stands for one image token.
+        image_token: id of an image token.
         grids: [batch, 3] patches in time, height, width.
         merge: patches per side that become one image token.
     """
@@ -111,7 +111,7 @@ def rotary_positions(ids: Array, mask: Array, image_token: int, grids: Array, me
 
 def _row_positions(is_image: Array, rows: int, columns: int) -> Array:
     if is_image.sum() != rows * columns:
-        raise ValueError(f"{is_image.sum()} image tokens for a picture of {rows} x {columns}")
+        raise ValueError(f"{is_image.sum()} image tokens for an image of {rows} x {columns}")
     first = int(is_image.argmax())
     after = len(is_image) - first - rows * columns
     image = np.stack([np.zeros(rows * columns, int), np.repeat(np.arange(rows), columns), np.tile(np.arange(columns), rows)])

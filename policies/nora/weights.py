@@ -1,6 +1,6 @@
-"""Weight files: what tensors they hold, under which names the model knows them, and what is wrong with a broken one.
+"""Weight files: their tensors, the model's names for them, and checks.
 
-Only safetensors; nothing from a file is ever run.
+Only safetensors; nothing from a file is ever executed.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 EXPERT = ("action_expert.", "action_in_proj.", "action_time_mlp_in.", "action_time_mlp_out.", "action_out_proj.")
 REFERENCES = ("ref_action_expert.", "ref_action_out_proj.")
-"""Frozen copies that the released preference training leaves in a checkpoint; no answer needs them."""
+"""Frozen copies that the released preference training leaves in a checkpoint; inference does not need them."""
 TIED = "vlm.lm_head.weight"
-"""The output head. Mostly it is the embedding, and files leave it out or repeat it."""
+"""The output head. Mostly it is the embedding, and files omit or repeat it."""
 EMBEDDING = "vlm.model.language_model.embed_tokens.weight"
 LARGEST_HEADER = 100_000_000
 """Bytes; the format's own limit."""
 ROWS = 8192
-"""Of a matrix that are compared at once."""
-SHOWN = 5
+"""Rows of a matrix that are compared at once."""
+NAMED = 5
 """Tensors named in an error."""
 
 
@@ -38,7 +38,7 @@ class CheckpointError(PolicyError):
 
 
 class Entry(TypedDict):
-    """What a file's header says of one tensor."""
+    """Entry of one tensor in a file's header."""
 
     shape: list[int]
     data_offsets: tuple[int, int]
@@ -55,11 +55,11 @@ class Stored:
 
 
 def canonical(name: str) -> str | None:
-    """The name that the model has for a tensor, whichever version wrote the file; None for one that it does not need, and for the
-    output head, which `contents` keeps under `TIED`.
+    """The model's name for a tensor, whichever version wrote the file; None for a tensor that it does not need, and for the
+    output head, which `contents` stores under `TIED`.
 
     `transformers` before 4.52 called the parts `visual.*` and `model.*`, later versions `model.visual.*` and
-    `model.language_model.*`; NORA-1.5 files put `vlm.` in front.
+    `model.language_model.*`; NORA-1.5 files prepend `vlm.`.
     """
     name = name.removeprefix("module.")
     if name.startswith(REFERENCES):
@@ -78,45 +78,44 @@ def canonical(name: str) -> str | None:
 
 def contents(files: Iterable[Path]) -> dict[str, Stored]:
     """The model's name -> tensor, over all files, read from their headers. Raises CheckpointError for a torn file."""
-    found: dict[str, Stored] = {}
+    tensors: dict[str, Stored] = {}
     for path in files:
         for name, entry in _header(path).items():
             key = TIED if _is_head(name) else canonical(name)
-            if key in found:
-                raise CheckpointError(f"{path.name} and {found[key].path.name} both hold {key} ({name}, {found[key].name})")
+            if key in tensors:
+                raise CheckpointError(f"{path.name} and {tensors[key].path.name} both hold {key} ({name}, {tensors[key].name})")
             if key is not None:
-                found[key] = Stored(name, tuple(entry["shape"]), path)
-    return found
+                tensors[key] = Stored(name, tuple(entry["shape"]), path)
+    return tensors
 
 
 def _is_head(name: str) -> bool:
     return name.removeprefix("module.").removeprefix("vlm.") == "lm_head.weight"
 
 
-def head_tied(found: Mapping[str, Stored], said: bool | None) -> bool:
-    """Whether the output head is the embedding; `said` is what the configuration says, None where it says nothing.
+def head_tied(tensors: Mapping[str, Stored], said: bool | None) -> bool:
+    """Whether the output head is the embedding; `said` is the configuration's statement, None without one.
 
-    Raises CheckpointError where the file holds another head than the configuration says: one of them is wrong, and tokens come
-    from the head.
+    Raises CheckpointError where the file contradicts the configuration: tokens would come from the wrong head.
     """
-    if TIED not in found:
+    if TIED not in tensors:
         if said is False:
             raise CheckpointError(
                 f"config.json says that the output head has its own weights (tie_word_embeddings: false), and there is no {TIED}"
             )
         return True
-    if _equal(found[TIED], found[EMBEDDING]):
+    if _equal(tensors[TIED], tensors[EMBEDDING]):
         return said is not False
     if said:
         raise CheckpointError(
-            f"{found[TIED].name} differs from the embedding, and config.json says that they are one (tie_word_embeddings: true). "
+            f"{tensors[TIED].name} differs from the embedding, and config.json says they are one (tie_word_embeddings: true). "
             "Where the head was trained, as in a merged LoRA, write tie_word_embeddings: false; else remove it from the file"
         )
     return False
 
 
 def _equal(a: Stored, b: Stored) -> bool:
-    """Whether two stored tensors hold the same numbers."""
+    """Whether two stored tensors are equal."""
     import torch
     from safetensors import safe_open
 
@@ -163,33 +162,33 @@ def _checked(path: Path, header: Any, available: int) -> Mapping[str, Entry]:
     return entries
 
 
-def check(model: NoraModel, found: Mapping[str, Stored]) -> None:
+def check(model: NoraModel, tensors: Mapping[str, Stored]) -> None:
     """Raises CheckpointError where names or shapes are not exactly the model's. Works on the meta device."""
     repeated = {TIED} if model.config.tied else set()
-    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items() if name not in repeated}
-    problems = [f"lacks {name} {list(wanted[name])}" for name in wanted if name not in found]
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items() if name not in repeated}
+    problems = [f"lacks {name} {list(expected[name])}" for name in expected if name not in tensors]
     problems += [
-        f"has {found[name].name}, which the model does not" for name in found if name not in wanted and name not in repeated
+        f"has {tensors[name].name}, which the model does not" for name in tensors if name not in expected and name not in repeated
     ]
     problems += [
-        f"has {found[name].name} as {list(found[name].shape)} where the model wants {list(shape)}"
-        for name, shape in wanted.items()
-        if name in found and found[name].shape != shape
+        f"has {tensors[name].name} as {list(tensors[name].shape)} where the model has {list(shape)}"
+        for name, shape in expected.items()
+        if name in tensors and tensors[name].shape != shape
     ]
     if problems:
-        more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
-        raise CheckpointError(f"the checkpoint {'; '.join(problems[:SHOWN])}{more}. Is config.json the one of these weights?")
+        more = f" (and {len(problems) - NAMED} more)" if len(problems) > NAMED else ""
+        raise CheckpointError(f"the checkpoint {'; '.join(problems[:NAMED])}{more}. Is config.json the one of these weights?")
 
 
-def load_into(model: NoraModel, found: Mapping[str, Stored], device: str, dtype: torch.dtype) -> None:
+def load_into(model: NoraModel, tensors: Mapping[str, Stored], device: str, dtype: torch.dtype) -> None:
     """Fill a model that was built on the meta device. Raises CheckpointError."""
     from safetensors import safe_open
 
-    check(model, found)
+    check(model, tensors)
     state: dict[str, torch.Tensor] = {}
-    for path in sorted({stored.path for stored in found.values()}):
+    for path in sorted({stored.path for stored in tensors.values()}):
         with safe_open(path, framework="pt", device=device) as file:
-            for key, stored in found.items():
+            for key, stored in tensors.items():
                 if stored.path == path and not (key == TIED and model.config.tied):
                     state[key] = file.get_tensor(stored.name).to(dtype)
     if model.config.tied:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from bench_training import WORDS, Noise, full
 from nora_bench.training.models.init import InitialModel, NanoSizes, init_nano
-from nora_bench.training.preference.collate import Batcher
+from nora_bench.training.preference.collate import PromptCollator
 from nora_bench.training.preference.objective import DpoSettings, FlowPairs, FlowPreference
 from nora_bench.training.sft.objective import SftObjective, SftSettings
 
@@ -56,10 +56,10 @@ def update(objective: torch.nn.Module, batch: object, device: str) -> Callable[[
 def preference(start: InitialModel, batch: int, settings: DpoSettings, *, expert_only: bool) -> tuple[FlowPreference, FlowPairs]:
     """The objective, and pairs at the states that supervised training sees."""
     examples = Noise(start.model.config.image_size)
-    shown = Batcher(start.model.config, start.prompter).shown(examples.images[:batch], [WORDS] * batch)
+    prompts = PromptCollator(start.model.config, start.prompter).collate(examples.images[:batch], [WORDS] * batch)
     chunks = torch.from_numpy(examples.chunks[: 2 * batch])
     objective = FlowPreference(start.model, settings, lambda folder, weights: None, expert_only=expert_only)
-    return objective, FlowPairs(shown, chunks)
+    return objective, FlowPairs(prompts, chunks)
 
 
 def timed(runs: Mapping[str, Callable[[], None]], rounds: int) -> dict[str, float]:

@@ -12,7 +12,7 @@ from nora_bench.policies.nora.nano import write_nano
 from nora_bench.policies.nora.parity.recordings import Recordings
 from nora_bench.policies.nora.prompt import Prompter
 from nora_bench.training.parity import compare
-from nora_bench.training.preference.collate import Batcher
+from nora_bench.training.preference.collate import PromptCollator
 from nora_bench.training.preference.loss import (
     FrozenReference,
     flow_dpo,
@@ -70,26 +70,26 @@ def record_dpo(folder, chunk=3):
     save_file(changed, folder / "dpo_policy_weights.safetensors")
     policy.load_state_dict(changed, strict=False)
     policy.vlm.tie_weights()
-    batcher = Batcher(policy.config, Prompter.load(folder, policy.config.image_tokens))
+    collator = PromptCollator(policy.config, Prompter.load(folder, policy.config.image_tokens))
     answers = {
-        side: [batcher.prompter.answer(t) for t in tokens]
+        side: [collator.prompter.answer(t) for t in tokens]
         for side, tokens in zip(SIDES, ([[3, 4], [9]], [[5], [7, 8]]), strict=True)
     }
     images = np.random.default_rng(0).integers(0, 256, (2, 84, 84, 3), np.uint8)
-    shown = {side: batcher.shown(images, ["open the drawer", "turn on the stove"], rows) for side, rows in answers.items()}
+    prompts = {side: collator.collate(images, ["open the drawer", "turn on the stove"], rows) for side, rows in answers.items()}
     settings = json.loads((folder / "config.json").read_text())
-    settings["vlm_config"]["image_token_id"] = batcher.prompter.ids.image
+    settings["vlm_config"]["image_token_id"] = collator.prompter.ids.image
     (folder / "config.json").write_text(json.dumps(settings))
-    out = record_flow(folder, before, policy.requires_grad_(True), shown["winner"], batcher.labels(shown["winner"]), chunk)
-    save(folder, "dpo.safetensors", **out, **record_tokens(before, policy, batcher, shown))
+    out = record_flow(folder, before, policy.requires_grad_(True), prompts["winner"], collator.labels(prompts["winner"]), chunk)
+    save(folder, "dpo.safetensors", **out, **record_tokens(before, policy, collator, prompts))
 
 
-def record_flow(folder, before, policy, shown, labels, chunk):
-    train = dict(zip(INPUTS, shown.inputs, strict=True)) | {"expert_attention": shown.mask_BP.long(), "labels": labels}
+def record_flow(folder, before, policy, prompts, labels, chunk):
+    train = dict(zip(INPUTS, prompts.inputs, strict=True)) | {"expert_attention": prompts.mask_BP.long(), "labels": labels}
     save(folder, "training.safetensors", **{f"train__{name}": value for name, value in train.items()})
     pairs, noise, time = draw(4, chunk, 7, seed=1), draw(4, chunk, 7, seed=2), torch.tensor([0.2, 0.9, 0.5, 0.3])
     out = {"actions_winner": pairs[:2], "actions_loser": pairs[2:], "noise": noise, "time": time}
-    terms = flow_terms(policy, FrozenReference(before, released=True), shown, pairs, noise, time)
+    terms = flow_terms(policy, FrozenReference(before, released=True), prompts, pairs, noise, time)
     loss = flow_dpo(terms, 250.0, "mean")
     loss.loss.backward()
     for who, velocity in (("policy", terms.policy), ("ref", terms.reference)):
@@ -98,11 +98,11 @@ def record_flow(folder, before, policy, shown, labels, chunk):
             out[f"released__{who}_mse_{side}"] = squared_error(velocity, terms.target, "mean")[part]
     out |= {"released__dpo_loss": one(loss.loss.detach()), "released__combined_loss": one(loss.loss.detach())}
     out |= {"released__implicit_acc": one(loss.accuracy), "released__lm_last_layer_q_grad_is_none_or_zero": one(1.0)}
-    out |= {"released__vlm_loss": one(token_loss(policy.prefix(*shown.inputs).logits, labels).detach())}
+    out |= {"released__vlm_loss": one(token_loss(policy.prefix(*prompts.inputs).logits, labels).detach())}
     out |= {"released__grad__action_out_proj__weight": policy.action_out_proj.weight.grad}
     with torch.no_grad():
         both = torch.cat([noise[:2], noise[:2]]), torch.cat([time[:2], time[:2]])
-        terms = flow_terms(policy, FrozenReference(before), shown, pairs, *both)
+        terms = flow_terms(policy, FrozenReference(before), prompts, pairs, *both)
         for who, velocity in (("policy", terms.policy), ("ref", terms.reference)):
             for side, part in zip(SIDES, (slice(2), slice(2, 4)), strict=True):
                 out[f"paper__{who}_sse_{side}"] = squared_error(velocity, terms.target, "sum")[part]
@@ -112,17 +112,17 @@ def record_flow(folder, before, policy, shown, labels, chunk):
 
 
 @torch.no_grad()
-def record_tokens(before, policy, batcher, shown):
+def record_tokens(before, policy, collator, prompts):
     out, scores = {}, {"policy": [], "ref": []}
     for side in SIDES:
-        labels = batcher.labels(shown[side])
+        labels = collator.labels(prompts[side])
         out |= {
-            f"{side}__input_ids": shown[side].inputs[0],
-            f"{side}__attention_mask": shown[side].inputs[1],
+            f"{side}__input_ids": prompts[side].inputs[0],
+            f"{side}__attention_mask": prompts[side].inputs[1],
             f"{side}__labels": labels,
         }
         for who, model in (("policy", policy), ("ref", before)):
-            scores[who].append(token_log_probabilities(model.prefix(*shown[side].inputs).logits, labels))
+            scores[who].append(token_log_probabilities(model.prefix(*prompts[side].inputs).logits, labels))
             out[f"{who}_logp_{side}"] = scores[who][-1]
     out |= {"beta": one(0.2), "loss": one(token_dpo(torch.cat(scores["policy"]), torch.cat(scores["ref"]), 0.2).loss)}
     return {f"dpo_fast__{name}": value for name, value in out.items()}

@@ -21,13 +21,13 @@ class Auxiliary(nn.Module):
     def __init__(self, config: NoraConfig, detection_weight: float, regression_weight: float, seed: int) -> None:
         """`seed` initialises the heads, from a generator of their own."""
         super().__init__()
-        hidden, draw = config.text["hidden_size"], torch.Generator().manual_seed(seed)
+        hidden, generator = config.text["hidden_size"], torch.Generator().manual_seed(seed)
         self.weights = (detection_weight, regression_weight)
         self.side = round(config.image_tokens**0.5)
-        self.kinds = _linear(hidden, KINDS, draw)
-        self.offsets = _linear(hidden, 2 * KINDS, draw)
-        self.facts = _linear(hidden, FACTS, draw)
-        self.chunk = _linear(hidden, (config.chunk or 1) * config.action_size, draw)
+        self.kinds = _linear(hidden, KINDS, generator)
+        self.offsets = _linear(hidden, 2 * KINDS, generator)
+        self.facts = _linear(hidden, FACTS, generator)
+        self.chunk = _linear(hidden, (config.chunk or 1) * config.action_size, generator)
 
     def forward(self, image: Tensor, last: Tensor, targets: SceneTargets, actions: Tensor) -> dict[str, tuple[float, Tensor]]:
         """Name -> (weight, loss): `detection`, `place` (RMS in image tokens), `facts`, `chunk` (mean absolute errors).
@@ -65,10 +65,10 @@ class Auxiliary(nn.Module):
         return F.cross_entropy(logits, token), F.l1_loss(offsets, places - cell - 0.5)
 
 
-def _linear(inputs: int, outputs: int, draw: torch.Generator) -> nn.Linear:
-    """A layer initialised as `nn.Linear` does, which itself draws from torch's global generator."""
+def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+    """A layer initialised as `nn.Linear` does, which itself samples from torch's global generator."""
     layer, bound = nn.utils.skip_init(nn.Linear, inputs, outputs), inputs**-0.5
     with torch.no_grad():
         for parameter in (layer.weight, layer.bias):
-            parameter.uniform_(-bound, bound, generator=draw)
+            parameter.uniform_(-bound, bound, generator=generator)
     return layer

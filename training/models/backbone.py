@@ -1,8 +1,8 @@
-"""The backbone for training: what `NoraModel.prefix` computes, for whole batches of equal pictures.
+"""The backbone for training: computes what `NoraModel.prefix` does, for whole batches of images of one size.
 
-`transformers` attends to one window of one picture after the other, passes every layer and computes all logits. Here pictures
-and windows are one batch, padding stands on the right where a causal mask hides it by itself, and what nobody asks for is
-left out. Weights are the model's own. Shapes: B pictures, P prompt length, H hidden, d head size.
+`transformers` attends to one window of one image after the other, runs every layer and computes all logits. Here images and
+windows are one batch, padding is on the right, where a causal mask hides it, and outputs that are not needed are omitted.
+Weights are the model's own. Shapes: B images, P prompt length, H hidden, d head size.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from ...policies.nora.model.reference import NoraModel
 
 @dataclass(frozen=True, slots=True)
 class BackboneOutput:
-    """What the backbone made of pictures and instructions."""
+    """Backbone outputs for images and instructions."""
 
     cache: list[tuple[Tensor, Tensor]]
     """Per layer, keys (rotated) and values [B, key-value heads, P, d]."""
     image: Tensor
     """[B, image tokens, H] as they enter the language model."""
     last: Tensor
-    """[B, P, H] as they enter the last layer: the latest that an expert can attend to."""
+    """[B, P, H] as they enter the last layer: the last hidden state that an expert depends on."""
     logits: Tensor | None
-    """[B, P, vocabulary]; None where they were not wanted."""
+    """[B, P, vocabulary]; None where they were not requested."""
 
 
 class Backbone(nn.Module):
@@ -58,7 +58,7 @@ class Backbone(nn.Module):
 
     def __init__(self, model: NoraModel, *, gradient_checkpointing: bool = False) -> None:
         super().__init__()
-        self._held = (model,)  # not as a part: its parameters belong to the objective
+        self._held = (model,)  # hidden from nn.Module: its parameters belong to the objective
         self.checkpointing = gradient_checkpointing
         order, inverse, sizes = window_order(model.config)
         if len(set(sizes)) != 1:
@@ -71,17 +71,17 @@ class Backbone(nn.Module):
 
     @property
     def model(self) -> NoraModel:
-        """Whose backbone it is."""
+        """The model whose backbone this runs."""
         return self._held[0]
 
     def forward(self, ids: Tensor, positions: Tensor, pixels: Tensor, *, logits: bool) -> BackboneOutput:
-        """One pass.
+        """Run the backbone.
 
         Args:
             ids: [B, P] token ids, padded on the right.
             positions: [3, B, P] rotary positions.
             pixels: [B, patches, values].
-            logits: whether they are wanted; without them the last layer only makes keys and values.
+            logits: whether to compute them; without them the last layer computes keys and values only.
         """
         image = self._encode_images(pixels)
         text: Any = self.model.vlm.model.language_model

@@ -1,4 +1,4 @@
-"""A trained checkpoint as it is handed on: what a policy reads, weights in a smaller type, nothing of the training's state."""
+"""Exports a trained checkpoint: the files that a policy reads, weights in a smaller type, without the training state."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .init import InitialModel
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 BESIDE = ("norm_stats.json", "tokenizer.json", "fast_tokenizer")
-"""What a policy reads besides weights and configuration; what a checkpoint has not is left out."""
+"""Files that a policy reads besides weights and configuration, where the checkpoint has them."""
 
 
 def publish(
@@ -35,13 +35,13 @@ def publish(
     Args:
         checkpoint: path or hub id.
         out: must not exist.
-        dtype: of the weights in the file; policies compute in their own (`--policy-arg dtype=`).
-        card: a text about the model, kept as MODEL_CARD.md.
-        execute: actions of each answer that are executed from now on; None: as the checkpoint says.
-        noise: scale of the noise that the flow starts from, from now on; None: as the checkpoint says.
+        dtype: of the weights in the file; policies choose their own (`--policy-arg dtype=`).
+        card: a text about the model, stored as MODEL_CARD.md.
+        execute: actions of each chunk that are executed from now on; None: as in the checkpoint.
+        noise: scale of the flow's initial noise from now on; None: as in the checkpoint.
 
     Raises:
-        CheckpointError: there is no such checkpoint, it is torn, or the noise is no scale.
+        CheckpointError: no such checkpoint, a damaged one, or an invalid noise scale.
         TrainingError: the folder exists, the card does not, a weight is too large for the type, or more actions are to be
             executed than an answer has.
     """
@@ -49,37 +49,37 @@ def publish(
         raise TrainingError(f"{out} exists; name a new folder: --out")
     if card and not card.is_file():
         raise TrainingError(f"there is no file {card}")
-    found = open_checkpoint(checkpoint)
-    if execute is not None and (problem := execute_problem(checkpoint, execute, found.config.chunk)):
+    opened = open_checkpoint(checkpoint)
+    if execute is not None and (problem := execute_problem(checkpoint, execute, opened.config.chunk)):
         raise TrainingError(f"{problem}: --execute")
-    told: dict[str, float] = {} if execute is None else {"execute": execute}
+    changes: dict[str, float] = {} if execute is None else {"execute": execute}
     if noise is not None:
-        told["noise"] = check_noise_scale(noise, "--noise")
-    weights = _converted(found, dtype)
+        changes["noise"] = check_noise_scale(noise, "--noise")
+    weights = _converted(opened, dtype)
     out.mkdir(parents=True)
     save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
-    (out / "model.safetensors").chmod(0o644)  # the library leaves it to its owner alone
+    (out / "model.safetensors").chmod(0o644)  # the library makes it readable by its owner alone
     for name in BESIDE:
-        _copy(found.folder / name, out / name)
-    _configure(found.folder / "config.json", out / "config.json", told)
+        _copy(opened.folder / name, out / name)
+    _configure(opened.folder / "config.json", out / "config.json", changes)
     if card:
         shutil.copyfile(card, out / "MODEL_CARD.md")
     return out
 
 
-def _converted(found: Checkpoint, dtype: Dtype) -> dict[str, Tensor]:
+def _converted(opened: Checkpoint, dtype: Dtype) -> dict[str, Tensor]:
     """Name in the file -> weight in that type."""
-    stored = {name: tensor for file in found.files for name, tensor in load_file(file).items()}
+    stored = {name: tensor for file in opened.files for name, tensor in load_file(file).items()}
     small = {name: tensor.to(getattr(torch, dtype)).contiguous() for name, tensor in stored.items()}
-    if lost := [name for name, tensor in small.items() if not tensor.isfinite().all()]:
-        raise TrainingError(f"{', '.join(lost[:3])} cannot be held in {dtype}; take --dtype bfloat16")
+    if overflowing := [name for name, tensor in small.items() if not tensor.isfinite().all()]:
+        raise TrainingError(f"{', '.join(overflowing[:3])} cannot be held in {dtype}; take --dtype bfloat16")
     return small
 
 
-def _configure(source: Path, target: Path, told: Mapping[str, float]) -> None:
-    """Copy a configuration, changed where something else is told."""
-    if told:
-        settings = {**(read_json(source) if source.is_file() else {}), **told}
+def _configure(source: Path, target: Path, changes: Mapping[str, float]) -> None:
+    """Copy a configuration with changes."""
+    if changes:
+        settings = {**(read_json(source) if source.is_file() else {}), **changes}
         target.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
     else:
         _copy(source, target)
@@ -92,24 +92,24 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def write_policy(start: InitialModel, weights: Mapping[str, Tensor], folder: Path, *, tokens: bool = False) -> None:
+def write_policy(initial: InitialModel, weights: Mapping[str, Tensor], folder: Path, *, tokens: bool = False) -> None:
     """Write weights, configuration, tokenizers and statistics.
 
     Args:
-        start: the checkpoint that training started from; all but the weights is its.
+        initial: the model that training started from; everything but the weights is taken from it.
         weights: the model's, by its own names; float32 is kept.
         folder: exists.
-        tokens: whether the token head was trained now; else it is what the start says of it.
+        tokens: whether the token head was trained now; else as in the initial model's settings.
     """
     from safetensors.torch import save_file
 
-    repeated = TIED if start.model.config.tied else None
+    repeated = TIED if initial.model.config.tied else None
     tensors = {name: weight.detach().cpu().contiguous() for name, weight in weights.items() if name != repeated}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    head = tokens or start.settings.get("token_head", True)
-    config = {**start.settings, "trained": True, "token_head": head}
-    for name, settings in (("config.json", config), ("norm_stats.json", start.norm_stats)):
+    head = tokens or initial.settings.get("token_head", True)
+    config = {**initial.settings, "trained": True, "token_head": head}
+    for name, settings in (("config.json", config), ("norm_stats.json", initial.norm_stats)):
         (folder / name).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-    start.prompter.backend.save(str(folder / "tokenizer.json"))
-    if start.fast:
-        start.fast.save(folder / "fast_tokenizer")
+    initial.prompter.backend.save(str(folder / "tokenizer.json"))
+    if initial.fast:
+        initial.fast.save(folder / "fast_tokenizer")

@@ -1,4 +1,4 @@
-"""What a training run starts from: a checkpoint of the family, or a nano model drawn from a seed."""
+"""The initial model of a training run: a checkpoint of the family, or a nano model initialised from a seed."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from ...policies.nora.prompt import Prompter
 from ...policies.nora.tokenizers import open_fast, open_prompter
 
 STD = 0.02
-"""Of the weights of a fresh expert, as the backbone's authors start theirs."""
+"""Of the weights of a new expert, as the backbone's authors initialise theirs."""
 
 
 @dataclass(frozen=True)
 class InitialModel:
-    """A model and what belongs to it."""
+    """A model, its tokenizers, settings and statistics."""
 
     model: NoraModel
     """float32, every parameter trainable."""
     prompter: Prompter
     fast: FastTokenizer | None
-    """None where no tokens are to be learned."""
+    """None where no action tokens are learned."""
     settings: Mapping[str, Any]
     """`config.json` of the policy."""
     norm_stats: Mapping[str, Any]
@@ -85,23 +85,23 @@ def from_checkpoint(
 
 
 def with_expert(model: NoraModel, width: int, seed: int) -> NoraModel:
-    """The same backbone with a fresh expert of that width; heads and MLP follow from it as released."""
+    """The same backbone with a new expert of that width; heads and MLP follow from it as released."""
     size = model.config.head_size
     expert = ExpertConfig(width, width // size, expert_intermediate(width))
-    grown = NoraModel(replace(model.config, expert=expert, chunk=model.config.chunk or 5))
-    grown.vlm = model.vlm
-    draw = torch.Generator().manual_seed(seed)
+    extended = NoraModel(replace(model.config, expert=expert, chunk=model.config.chunk or 5))
+    extended.vlm = model.vlm
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for name, parameter in sorted(grown.named_parameters()):
+        for name, parameter in sorted(extended.named_parameters()):
             if not name.startswith("vlm."):
-                start_value(name, parameter, STD, draw)
-    return grown.train()
+                init_parameter(name, parameter, STD, generator)
+    return extended.train()
 
 
-def start_value(name: str, parameter: torch.Tensor, std: float, draw: torch.Generator) -> None:
-    """Fill a parameter as fresh ones are: matrices normal, biases 0, norms 1."""
+def init_parameter(name: str, parameter: torch.Tensor, std: float, generator: torch.Generator) -> None:
+    """Initialise a parameter: matrices normal, biases 0, norms 1."""
     if parameter.ndim > 1:
-        parameter.normal_(0.0, std, generator=draw)
+        parameter.normal_(0.0, std, generator=generator)
     else:
         parameter.fill_(0.0 if name.endswith(".bias") else 1.0)
 
@@ -114,14 +114,14 @@ def _settings(checkpoint: Checkpoint) -> dict[str, Any]:
 
 EMBEDDING_STD = 0.1
 OUTPUT_STD = 0.01
-"""Of the layer that makes velocities: at first it answers almost nothing."""
+"""Of the layer that outputs velocities, which are almost zero at first."""
 RESIDUAL = ("o_proj.weight", "down_proj.weight", "attn.proj.weight")
-"""Ends of residual branches, which start smaller the more layers there are."""
+"""Last layers of residual branches, initialised smaller the more layers there are."""
 
 
 @dataclass(frozen=True, slots=True)
 class NanoSizes:
-    """Sizes of a drawn model; backbone and expert must have heads of equal size."""
+    """Sizes of a nano model; backbone and expert must have heads of equal size."""
 
     image_size: int = 112
     patch: int = 14
@@ -146,7 +146,7 @@ class NanoSizes:
 
 
 def init_nano(sizes: NanoSizes, seed: int, fast: FastTokenizer | None, norm_stats: Mapping[str, Any]) -> InitialModel:
-    """A nano model to start from. Raises ValueError where the sizes fit no model."""
+    """A newly initialised nano model. Raises ValueError for sizes that no model can have."""
     with tempfile.TemporaryDirectory() as folder:
         vocabulary = write_tokenizer(Path(folder) / "tokenizer.json")
         config = _config(sizes, vocabulary)
@@ -156,7 +156,7 @@ def init_nano(sizes: NanoSizes, seed: int, fast: FastTokenizer | None, norm_stat
     _fill(model, sizes, seed)
     settings = {"vlm_config": config.backbone, "chunk": sizes.chunk, "image_size": sizes.image_size, "crop": False}
     settings |= {"token_head": False}  # until tokens are learned
-    settings |= {"noise": 0.0}  # a scripted expert's labels jitter, which sampling would repeat (docs/evidence/training.md)
+    settings |= {"noise": 0.0}  # a scripted expert's labels jitter, and sampling would reproduce it (docs/evidence/training.md)
     return InitialModel(model.train(), prompter, fast, settings, norm_stats)
 
 
@@ -191,13 +191,13 @@ def _config(sizes: NanoSizes, vocabulary: dict[str, int]) -> NoraConfig:
 
 @torch.no_grad()
 def _fill(model: NoraModel, sizes: NanoSizes, seed: int) -> None:
-    draw = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     for name, parameter in sorted(model.named_parameters()):
-        start_value(name, parameter, _std(name, parameter, sizes), draw)
+        init_parameter(name, parameter, _std(name, parameter, sizes), generator)
         if name.endswith(("q_proj.bias", "k_proj.bias")) and name.startswith("vlm."):
-            parameter.normal_(0.0, sizes.attention_bias, generator=draw)
+            parameter.normal_(0.0, sizes.attention_bias, generator=generator)
         elif name.endswith("attn.qkv.bias"):
-            parameter[: 2 * len(parameter) // 3].normal_(0.0, sizes.attention_bias, generator=draw)
+            parameter[: 2 * len(parameter) // 3].normal_(0.0, sizes.attention_bias, generator=generator)
     model.vlm.tie_weights()
 
 

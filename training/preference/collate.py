@@ -1,4 +1,4 @@
-"""Pictures, instructions and action tokens as a batch of the plain model, padded on the right."""
+"""Images, instructions and action tokens as a batch of `NoraModel.prefix`, padded on the right."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from .loss import PromptBatch
 
 
 @dataclass(frozen=True)
-class Batcher:
-    """Lays out batches for one model."""
+class PromptCollator:
+    """Collates batches for one model."""
 
     config: NoraConfig
     prompter: Prompter
 
-    def shown(self, images: Array, instructions: Sequence[str], answers: Sequence[Sequence[int]] | None = None) -> PromptBatch:
-        """What the model sees: prompts, followed by answers where there are some; the expert is to see the prompts alone.
+    def collate(self, images: Array, instructions: Sequence[str], answers: Sequence[Sequence[int]] | None = None) -> PromptBatch:
+        """Prompts, followed by answers where there are some; the mask is of the prompts alone, as the expert attends to them.
 
         Args:
             images: [B, size, size, 3] uint8 at the model's size.
-            instructions: one per picture.
-            answers: token ids after each prompt (`answer`).
+            instructions: one per image.
+            answers: token ids after each prompt (`Prompter.answer`).
         """
         tokens = [self.prompter.prompt(text) for text in instructions]
         prompts = collate_prompts(tokens, self.prompter.ids, self.config, answers=answers)
@@ -44,12 +44,12 @@ class Batcher:
         )
         return PromptBatch(tuple(torch.from_numpy(array) for array in arrays), torch.from_numpy(prompts.prompt_mask))
 
-    def labels(self, shown: PromptBatch) -> Tensor:
-        """[B, P] what the token head is to say: the answers, `IGNORED` elsewhere."""
-        ids, mask = shown.inputs[:2]
-        return torch.where((mask == 1) & ~shown.mask_BP, ids, torch.full_like(ids, IGNORED))
+    def labels(self, prompts: PromptBatch) -> Tensor:
+        """[B, P] targets of the token head: the answers, `IGNORED` elsewhere."""
+        ids, mask = prompts.inputs[:2]
+        return torch.where((mask == 1) & ~prompts.mask_BP, ids, torch.full_like(ids, IGNORED))
 
 
-def to(shown: PromptBatch, device: torch.device) -> PromptBatch:
-    """The same on a device."""
-    return PromptBatch(tuple(tensor.to(device) for tensor in shown.inputs), shown.mask_BP.to(device))
+def to(prompts: PromptBatch, device: torch.device) -> PromptBatch:
+    """The batch on a device."""
+    return PromptBatch(tuple(tensor.to(device) for tensor in prompts.inputs), prompts.mask_BP.to(device))

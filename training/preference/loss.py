@@ -1,7 +1,7 @@
 """Direct preference optimisation of both heads: of the flow, Eq. (9) of NORA-1.5 (arXiv:2511.14659), and of action tokens.
 
 Shapes: B pairs, N actions of a chunk, A action size, P tokens. A pair's four terms (winner and loser, policy and reference)
-share one time and one noise by default, as the paper writes it; the released code draws them apart.
+share one time and one noise by default, as in the paper; the released code samples them separately.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...policies.nora.collate import IGNORED
-from ...policies.nora.model.reference import NoraModel
+from ...policies.nora.model.reference import NoraModel, interpolate
 
 
 @dataclass(frozen=True, slots=True)
 class DpoLoss:
-    """The objective and what to watch beside it."""
+    """The objective and its metrics."""
 
     loss: Tensor
     margins: Tensor
@@ -57,17 +57,12 @@ class FlowTerms:
 
 
 def flow_dpo(terms: FlowTerms, beta: float, reduction: str) -> DpoLoss:
-    """Eq. (9): the policy is to lower the winner's error further below its reference's than the loser's."""
+    """Eq. (9): the policy's error falls further below the reference's on winners than on losers."""
     policy = squared_error(terms.policy, terms.target, reduction)
     reference = squared_error(terms.reference.detach(), terms.target, reduction)
     winner, loser = (policy - reference).chunk(2)
     margins = -beta * (winner - loser)
     return DpoLoss(preference_loss(margins), margins, F.mse_loss(terms.policy.detach(), terms.reference))
-
-
-def noisy(actions_BNA: Tensor, noise_BNA: Tensor, time_B: Tensor) -> Tensor:
-    """[B, N, A] what the expert is shown at that time: noise at 1, actions at 0."""
-    return time_B[:, None, None] * noise_BNA + (1 - time_B[:, None, None]) * actions_BNA
 
 
 def token_log_probabilities(logits: Tensor, labels_BP: Tensor) -> Tensor:
@@ -85,12 +80,6 @@ def token_dpo(policy_2B: Tensor, reference_2B: Tensor, beta: float) -> DpoLoss:
     return DpoLoss(preference_loss(margins), margins, -ratio.detach().mean())
 
 
-def draw_times(shape: tuple[int, ...], kind: str, draw: torch.Generator) -> Tensor:
-    """Times of the flow: uniform over (0, 1), or 0.999 * Beta(1.5, 1) + 0.001 as in supervised training."""
-    uniform = torch.rand(shape, generator=draw)
-    return uniform if kind == "uniform" else 0.999 * uniform ** (1 / 1.5) + 0.001
-
-
 Inputs = tuple[Tensor, ...]
 """What `NoraModel.prefix` takes."""
 Cache = list[tuple[Tensor, Tensor]]
@@ -98,69 +87,71 @@ Cache = list[tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True, slots=True)
 class PromptBatch:
-    """Pictures and prompts of B rows."""
+    """Images and prompts of B rows."""
 
     inputs: Inputs
     mask_BP: Tensor
-    """bool; False on padding and from the first action token on."""
+    """bool; False on padding and from the first answer token on."""
 
     def pair_mask(self) -> Tensor:
         """[2B, P] for winners and losers."""
         return torch.cat([self.mask_BP, self.mask_BP])
 
 
-Look = Callable[[NoraModel, PromptBatch], Cache]
-"""How a model's backbone is asked: per layer keys and values [B, key-value heads, P, head size]."""
+CacheFunction = Callable[[NoraModel, PromptBatch], Cache]
+"""Runs a model's backbone: per layer keys and values [B, key-value heads, P, head size]."""
 
 
-def prefix_cache(model: NoraModel, shown: PromptBatch) -> Cache:
+def prefix_cache(model: NoraModel, prompts: PromptBatch) -> Cache:
     """The model's own pass, which takes padding on either side."""
-    return model.prefix(*shown.inputs).cache
+    return model.prefix(*prompts.inputs).cache
 
 
 class FrozenReference(nn.Module):
-    """The policy before preference training, as a copy that never trains."""
+    """The policy before preference training, as a frozen copy."""
 
     def __init__(self, policy: NoraModel, *, released: bool = False, backbone: bool = True) -> None:
-        """What is copied.
+        """Copy the policy.
 
         Args:
             policy: as it is now.
-            released: only the expert and its output layer, as the released code has it; they read what the trained backbone
-                and input layers make.
-            backbone: whether the copy has a backbone of its own; false where the policy's is not trained and serves both.
+            released: copy only the expert and its output layer, as the released code does; their inputs come from the trained
+                backbone and input layers.
+            backbone: whether the backbone is copied; false where the policy's is not trained and serves both.
         """
         super().__init__()
         self.released, self.backbone = released, backbone and not released
         if released:
-            self.action_expert, self.action_out_proj = frozen(policy.action_expert), frozen(policy.action_out_proj)
+            self.action_expert, self.action_out_proj = frozen_copy(policy.action_expert), frozen_copy(policy.action_out_proj)
         else:
-            self.model = frozen(policy, None if backbone else policy.vlm)
+            self.model = frozen_copy(policy, None if backbone else policy.vlm)
 
     @torch.no_grad()
-    def velocity(self, shown: PromptBatch, policy: NoraModel, theirs: Cache, x: Tensor, time: Tensor, look: Look) -> Tensor:
+    def velocity(
+        self, prompts: PromptBatch, policy: NoraModel, policy_cache: Cache, x: Tensor, time: Tensor, compute_cache: CacheFunction
+    ) -> Tensor:
         """[2B, N, A] velocities of the reference.
 
         Args:
-            shown: what both models see.
-            policy, theirs: the trained model and what it made of `shown`, for what the copy has not of its own.
+            prompts: inputs of both models.
+            policy, policy_cache: the trained model and its cache for `prompts`, for the parts that were not copied.
             x, time: [2B, N, A] noisy actions and [2B] their times.
-            look: how a backbone of the copy's own is asked.
+            compute_cache: runs the copy's own backbone.
         """
-        cache = repeat_for_pair(look(self.model, shown) if self.backbone else theirs)
+        cache = repeat_for_pair(compute_cache(self.model, prompts) if self.backbone else policy_cache)
         if not self.released:
-            return self.model.velocity(x, time, cache, shown.pair_mask())
-        hidden = self.action_expert(policy.embed_actions(x, time), cache, shown.pair_mask())
+            return self.model.velocity(x, time, cache, prompts.pair_mask())
+        hidden = self.action_expert(policy.embed_actions(x, time), cache, prompts.pair_mask())
         return self.action_out_proj(hidden.to(self.action_out_proj.weight.dtype)).float()
 
     @torch.no_grad()
     def log_probabilities(self, inputs: Inputs, labels: Tensor) -> Tensor:
-        """[rows] of the labelled tokens. Only a full copy has a token head of its own."""
+        """[rows] of the labelled tokens. Only a full copy has its own token head."""
         return token_log_probabilities(self.model.prefix(*inputs).logits, labels)
 
 
-def frozen(module: Any, without: nn.Module | None = None) -> Any:
-    """A copy that never trains, one of its parts left out where named."""
+def frozen_copy(module: Any, without: nn.Module | None = None) -> Any:
+    """A copy that never trains, without the part that is named."""
     memo: dict[int, Any] = {} if without is None else {id(without): nn.Identity()}
     twin: nn.Module = copy.deepcopy(module, memo)
     return twin.eval().requires_grad_(False)
@@ -174,21 +165,21 @@ def repeat_for_pair(cache: Cache) -> Cache:
 def flow_terms(
     policy: NoraModel,
     reference: FrozenReference,
-    shown: PromptBatch,
+    prompts: PromptBatch,
     pairs: Tensor,
     noise: Tensor,
     time: Tensor,
-    look: Look = prefix_cache,
+    compute_cache: CacheFunction = prefix_cache,
 ) -> FlowTerms:
     """Velocities of policy and reference.
 
     Args:
         policy, reference: the models.
-        shown: what they see, B rows.
+        prompts: inputs of both, B rows.
         pairs, noise: [2B, N, A], winners first; time: [2B].
-        look: how a backbone is asked.
+        compute_cache: runs a backbone.
     """
-    cache = look(policy, shown)
-    x = noisy(pairs, noise, time)
-    ours = policy.velocity(x, time, repeat_for_pair(cache), shown.pair_mask())
-    return FlowTerms(ours, reference.velocity(shown, policy, cache, x, time, look), noise - pairs)
+    cache = compute_cache(policy, prompts)
+    x = interpolate(pairs, noise, time)
+    velocity = policy.velocity(x, time, repeat_for_pair(cache), prompts.pair_mask())
+    return FlowTerms(velocity, reference.velocity(prompts, policy, cache, x, time, compute_cache), noise - pairs)

@@ -11,16 +11,17 @@ import torch
 from torch import Tensor
 
 from ...policies.nora.model.reference import NoraModel
+from ...policies.nora.weights import EXPERT
 from ..engine.config import TrainingError
 from ..engine.objective import Loss, Objective
 from ..models.backbone import Backbone
+from ..models.flow import sample_times
 from .collate import to
 from .loss import (
     Cache,
     DpoLoss,
     FrozenReference,
     PromptBatch,
-    draw_times,
     flow_dpo,
     flow_terms,
     token_dpo,
@@ -28,15 +29,14 @@ from .loss import (
 )
 
 Export = Callable[[Path, Mapping[str, Tensor]], None]
-"""Writes a checkpoint with the policy's weights, given by the model's own names, into a folder."""
-EXPERT = ("action_expert.", "action_in_proj.", "action_time_mlp_in.", "action_time_mlp_out.", "action_out_proj.")
+"""Writes a checkpoint with the policy's weights, by the model's own names, into a folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class FlowPairs:
     """B pairs for the flow."""
 
-    shown: PromptBatch
+    prompts: PromptBatch
     chunks: Tensor
     """[2B, N, A] normalised, winners first."""
 
@@ -45,11 +45,11 @@ class FlowPairs:
 class TokenPairs:
     """B pairs for the token head: 2B whole sequences, winners first."""
 
-    shown: PromptBatch
+    prompts: PromptBatch
     labels: Tensor
     """[2B, P]"""
     cut: float = 0.0
-    """Coefficients per chunk that the action tokenizer cannot say, and that the nearest it can took the place of."""
+    """Coefficients per chunk that the action tokenizer cannot represent, replaced by the nearest it can."""
 
 
 class BatchedPrefix:
@@ -58,8 +58,8 @@ class BatchedPrefix:
     def __init__(self) -> None:
         self._backbones: dict[int, Backbone] = {}
 
-    def __call__(self, model: NoraModel, shown: PromptBatch) -> Cache:
-        ids, _, positions, pixels, _ = shown.inputs
+    def __call__(self, model: NoraModel, prompts: PromptBatch) -> Cache:
+        ids, _, positions, pixels, _ = prompts.inputs
         if id(model) not in self._backbones:
             self._backbones[id(model)] = Backbone(model)
         backbone = self._backbones[id(model)].to(ids.device)
@@ -67,19 +67,19 @@ class BatchedPrefix:
 
 
 class Preference(Objective):
-    """A policy, its frozen reference, and how they are compared."""
+    """A policy and its frozen reference."""
 
     def __init__(self, policy: NoraModel, settings: DpoSettings, export: Export, *, expert_only: bool = False) -> None:
-        """`policy` is trained in place: all of it, or its expert alone. Its reference is what it is now."""
+        """`policy` is trained in place: all of it, or its expert alone. The reference is a copy of it as it is now."""
         super().__init__()
-        self.policy, self.settings, self._export, self.look = policy, settings, export, BatchedPrefix()
+        self.policy, self.settings, self._export, self.compute_cache = policy, settings, export, BatchedPrefix()
         self.reference = FrozenReference(policy, released=settings.reference == "shared-prefix", backbone=not expert_only)
         for name, parameter in policy.named_parameters():
             parameter.requires_grad_(name.startswith(EXPERT) or not expert_only)
 
     @property
     def device(self) -> torch.device:
-        """Where the policy is."""
+        """The policy's device."""
         return next(self.policy.parameters()).device
 
     def export(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
@@ -91,23 +91,23 @@ class Preference(Objective):
 class FlowPreference(Preference):
     """Eq. (9) of NORA-1.5, or its released form, as the settings say."""
 
-    def forward(self, batch: FlowPairs, draw: torch.Generator) -> Loss:
+    def forward(self, batch: FlowPairs, generator: torch.Generator) -> Loss:
         chunks = batch.chunks.to(self.device)
-        noise, time = (tensor.to(self.device) for tensor in self.draws(chunks.shape, draw))
-        shown = to(batch.shown, self.device)
-        terms = flow_terms(self.policy, self.reference, shown, chunks, noise, time, self.look)
+        noise, time = (tensor.to(self.device) for tensor in self.sample_noise_and_times(chunks.shape, generator))
+        prompts = to(batch.prompts, self.device)
+        terms = flow_terms(self.policy, self.reference, prompts, chunks, noise, time, self.compute_cache)
         return _reported(flow_dpo(terms, self.settings.beta, self.settings.reduction))
 
-    def draws(self, shape: torch.Size, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Noise [2B, N, A] and time [2B] of winners and losers: the same for a pair, or drawn apart as released."""
+    def sample_noise_and_times(self, shape: torch.Size, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Noise [2B, N, A] and time [2B] of winners and losers: the same for a pair, or sampled separately as released."""
         repeats = 2 if self.settings.shared_noise else 1
         rows = shape[0] // repeats
-        noise = torch.randn((rows, *shape[1:]), generator=draw).repeat(repeats, 1, 1)
-        return noise, draw_times((rows,), self.settings.time, draw).repeat(repeats)
+        noise = torch.randn((rows, *shape[1:]), generator=generator).repeat(repeats, 1, 1)
+        return noise, sample_times((rows,), self.settings.time, generator).repeat(repeats)
 
 
 class TokenPreference(Preference):
-    """Standard preference optimisation of the token head over whole answers."""
+    """Standard preference optimisation of the token head over whole token sequences."""
 
     def __init__(self, policy: NoraModel, settings: DpoSettings, export: Export) -> None:
         if settings.reference != "full":
@@ -116,18 +116,18 @@ class TokenPreference(Preference):
         for name, parameter in policy.named_parameters():
             parameter.requires_grad_(not name.startswith(EXPERT))
 
-    def forward(self, batch: TokenPairs, draw: torch.Generator) -> Loss:
-        shown, labels = to(batch.shown, self.device), batch.labels.to(self.device)
-        ours = token_log_probabilities(self.policy.prefix(*shown.inputs).logits, labels)
-        theirs = self.reference.log_probabilities(shown.inputs, labels)
-        found = _reported(token_dpo(ours, theirs, self.settings.token_beta))
-        return Loss(found.total, {**found.metrics, "cut": found.total.new_tensor(batch.cut)})
+    def forward(self, batch: TokenPairs, generator: torch.Generator) -> Loss:
+        prompts, labels = to(batch.prompts, self.device), batch.labels.to(self.device)
+        policy = token_log_probabilities(self.policy.prefix(*prompts.inputs).logits, labels)
+        reference = self.reference.log_probabilities(prompts.inputs, labels)
+        loss = _reported(token_dpo(policy, reference, self.settings.token_beta))
+        return Loss(loss.total, {**loss.metrics, "cut": loss.total.new_tensor(batch.cut)})
 
 
-def _reported(found: DpoLoss) -> Loss:
-    margins = found.margins.detach()
-    metrics = {"accuracy": found.accuracy, "margin": margins.mean(), "drift": found.drift}
-    return Loss(found.loss, {name: value.detach() for name, value in metrics.items()})
+def _reported(loss: DpoLoss) -> Loss:
+    margins = loss.margins.detach()
+    metrics = {"accuracy": loss.accuracy, "margin": margins.mean(), "drift": loss.drift}
+    return Loss(loss.loss, {name: value.detach() for name, value in metrics.items()})
 
 
 RELEASED_BETA = 250.0
@@ -136,7 +136,7 @@ RELEASED_BETA = 250.0
 
 @dataclass(frozen=True, slots=True)
 class DpoSettings:
-    """How pairs become a loss. The defaults mend the released code where the paper says otherwise."""
+    """How pairs become a loss. The defaults follow the paper where the released code differs."""
 
     beta: float = RELEASED_BETA
     """Of the flow's squared errors as reduced by `reduction`. The paper gives no number; the released one is 250 on means."""
@@ -153,4 +153,4 @@ class DpoSettings:
 
 
 RELEASED = DpoSettings(shared_noise=False, time="beta", reference="shared-prefix")
-"""As the released code does it."""
+"""The released code's settings."""

@@ -15,7 +15,7 @@ from ..engine.config import TrainingError
 
 if TYPE_CHECKING:
     from ...policies.fast import FastTokenizer
-    from .collate import Batcher
+    from .collate import PromptCollator
 
 
 def chosen_and_rejected(totals_C: Array) -> tuple[int, int]:
@@ -43,12 +43,12 @@ class PairExamples:
     chosen: Array
     """[pairs, N, A]"""
     rejected: Array
-    batcher: Batcher
+    collator: PromptCollator
     fast: FastTokenizer | None = None
     """Action tokenizer for the token head; None for the flow head."""
 
     @classmethod
-    def of(cls, part: Part, reward: str, batcher: Batcher, fast: FastTokenizer | None = None) -> PairExamples:
+    def of(cls, part: Part, reward: str, collator: PromptCollator, fast: FastTokenizer | None = None) -> PairExamples:
         """The pairs of a reward. Raises TrainingError for no pairs, or a chosen chunk without the higher reward."""
         if reward not in part.pairs:
             raise TrainingError(f"the labels have no reward {reward!r}, only {', '.join(sorted(part.pairs))}")
@@ -62,7 +62,7 @@ class PairExamples:
             )
         if not len(rows):
             raise TrainingError(f"no pairs under {reward}: all rewards are equal or closer than the margin")
-        return cls(part, rows, part.candidates[rows, winner], part.candidates[rows, loser], batcher, fast)
+        return cls(part, rows, part.candidates[rows, winner], part.candidates[rows, loser], collator, fast)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -77,11 +77,11 @@ class PairExamples:
         images, texts = self.part.images[rows], [self.part.states[row]["instruction"] for row in rows]
         chunks = np.concatenate([self.chosen[indices], self.rejected[indices]])
         if self.fast is None:
-            return FlowPairs(self.batcher.shown(images, texts), torch.from_numpy(chunks))
+            return FlowPairs(self.collator.collate(images, texts), torch.from_numpy(chunks))
         labelled = self.fast.label(chunks)
-        answers = [self.batcher.prompter.answer(tokens) for tokens in labelled.tokens]
-        shown = self.batcher.shown(np.concatenate([images, images]), texts + texts, answers)
-        return TokenPairs(shown, self.batcher.labels(shown), float(labelled.cut.mean()))
+        answers = [self.collator.prompter.answer(tokens) for tokens in labelled.tokens]
+        prompts = self.collator.collate(np.concatenate([images, images]), texts + texts, answers)
+        return TokenPairs(prompts, self.collator.labels(prompts), float(labelled.cut.mean()))
 
 
 SETTINGS = "labels.json"

@@ -1,4 +1,4 @@
-"""Several answers of one policy to one picture: what preferences are made of."""
+"""Samples several action chunks of one policy per state: the candidates of preference pairs."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from ...policies.nora.model.reference import NoraModel
     from ...policies.nora.predictor import Predictor
 
-Draws = Sequence[np.random.Generator]
+Generators = Sequence[np.random.Generator]
 Head = Literal["flow", "fast"]
 ROWS = 8
-"""Answers in tokens at once."""
+"""Batch size of token generation."""
 
 
 @dataclass(frozen=True)
 class Sampler(ABC):
-    """A policy, asked for several chunks per state."""
+    """A policy that samples several chunks per state."""
 
     model: NoraModel
     prompter: Prompter
@@ -48,21 +48,21 @@ class Sampler(ABC):
         return self.model.config.chunk or 1
 
     def stats(self, suite: str) -> NormStats:
-        """How the policy's actions for a suite are normalised."""
+        """Normalisation of the policy's actions for a suite."""
         return Statistics(self.norm_stats, None).of(suite)
 
     @abstractmethod
     def facts(self) -> Mapping[str, Any]:
-        """What decides the answers beside weights and draws."""
+        """Settings that decide the chunks besides weights and random numbers."""
 
     @abstractmethod
-    def sample(self, images: Array, instructions: Sequence[str], draws: Draws, candidates: int) -> Array:
-        """[S, C, N, A] float32 normalised chunks of S states; NaN for an answer that is no chunk.
+    def sample(self, images: Array, instructions: Sequence[str], generators: Generators, candidates: int) -> Array:
+        """[S, C, N, A] float32 normalised chunks of S states; NaN where the output is no chunk.
 
         Args:
             images: [S, size, size, 3] uint8 at the model's size.
-            instructions: one per picture.
-            draws: one per picture; what is drawn for it comes from there alone.
+            instructions: one per image.
+            generators: one per image, its only source of random numbers.
             candidates: C.
         """
 
@@ -77,31 +77,31 @@ class FlowSampler(Sampler):
     def facts(self) -> Mapping[str, Any]:
         return {"euler_steps": self.steps}
 
-    def sample(self, images: Array, instructions: Sequence[str], draws: Draws, candidates: int) -> Array:
+    def sample(self, images: Array, instructions: Sequence[str], generators: Generators, candidates: int) -> Array:
         import torch
 
-        from .collate import Batcher, to
+        from .collate import PromptCollator, to
 
         device = next(self.model.parameters()).device
-        shown = to(Batcher(self.model.config, self.prompter).shown(images, instructions), device)
+        prompts = to(PromptCollator(self.model.config, self.prompter).collate(images, instructions), device)
         shape = (candidates, self.chunk, self.model.config.action_size)
-        noise_SCNA = np.stack([draw.standard_normal(shape, np.float32) for draw in draws])
+        noise_SCNA = np.stack([generator.standard_normal(shape, np.float32) for generator in generators])
         with torch.no_grad():
             cache = [
                 (keys.repeat_interleave(candidates, 0), values.repeat_interleave(candidates, 0))
-                for keys, values in self.model.prefix(*shown.inputs).cache
+                for keys, values in self.model.prefix(*prompts.inputs).cache
             ]
             noise = torch.from_numpy(noise_SCNA).flatten(0, 1).to(device)
-            chunks = self.model.sample(noise, cache, shown.mask_BP.repeat_interleave(candidates, 0), self.steps)
+            chunks = self.model.sample(noise, cache, prompts.mask_BP.repeat_interleave(candidates, 0), self.steps)
         return chunks.unflatten(0, (-1, candidates)).cpu().numpy()
 
 
 @dataclass(frozen=True)
 class TokenSampler(Sampler):
-    """The token head at a temperature; nothing but action tokens and the end of the turn can be drawn.
+    """The token head at a temperature; only action tokens and the end of the turn can be sampled.
 
-    A draw is the maximum of the scores plus Gumbel noise, so that it depends on nothing but its own noise. Each candidate
-    has a pass of the backbone of its own.
+    A sample is the maximum of the scores plus Gumbel noise, so that it depends on its own noise alone. Each candidate has its
+    own pass of the backbone.
     """
 
     fast: FastTokenizer
@@ -110,15 +110,15 @@ class TokenSampler(Sampler):
     def facts(self) -> Mapping[str, Any]:
         return {"temperature": self.temperature}
 
-    def sample(self, images: Array, instructions: Sequence[str], draws: Draws, candidates: int) -> Array:
+    def sample(self, images: Array, instructions: Sequence[str], generators: Generators, candidates: int) -> Array:
         from ...policies.nora.predictor import ModelInputs
 
         ids, shape = self.prompter.ids, (self.chunk, self.model.config.action_size)
         most, choices = most_tokens(*shape), ids.last_action - ids.first_action + 2
         inputs = [
             ModelInputs(self.prompter.prompt(text), image, np.float32(self.temperature) * gumbel)
-            for image, text, draw in zip(images, instructions, draws, strict=True)
-            for gumbel in draw.gumbel(size=(candidates, most, choices)).astype(np.float32)
+            for image, text, generator in zip(images, instructions, generators, strict=True)
+            for gumbel in generator.gumbel(size=(candidates, most, choices)).astype(np.float32)
         ]
         outputs = self._predictor.predict(inputs)
         chunks = [np.full(shape, np.nan) if output.normalised is None else output.normalised for output in outputs]
@@ -141,10 +141,10 @@ def open_sampler(
 
     Args:
         checkpoint: path, hub id or `nora-1.5-nano`.
-        head: which of its heads answers.
+        head: which of its heads samples.
         steps: Euler steps of the flow.
-        temperature: of the tokens.
-        device: where.
+        temperature: of token sampling.
+        device: of the weights.
     """
     from ..models.init import open_model
 
@@ -162,6 +162,6 @@ def open_sampler(
 
 
 def generator_of(seed: int, key: str, step: int) -> np.random.Generator:
-    """The same for the same seed, demonstration and step."""
+    """Generator for one step of one demonstration, the same for the same seed."""
     words = np.frombuffer(hashlib.sha256(key.encode()).digest()[:16], "<u4")
     return np.random.default_rng([seed, step, *map(int, words)])

@@ -73,7 +73,7 @@ def look_up(recipe: DpoRecipe, policy: str, labels: Path, reward: str) -> DpoSta
     Raises TrainingError, PolicyError: unusable labels or policy, pairs with equal rewards.
     """
     from ..models.init import open_model
-    from .collate import Batcher
+    from .collate import PromptCollator
 
     recipe.validate()
     part = pairs.read(labels)
@@ -86,6 +86,6 @@ def look_up(recipe: DpoRecipe, policy: str, labels: Path, reward: str) -> DpoSta
     size = start.model.config.image_size
     if part.images.shape[1] != size:
         raise TrainingError(f"{labels} has images of {part.images.shape[1]} px, {policy} needs {size}")
-    batcher = Batcher(start.model.config, start.prompter)
+    collator = PromptCollator(start.model.config, start.prompter)
     fast = start.fast if recipe.head == "fast" else None
-    return DpoStage(recipe, start, PairExamples.of(part, reward, batcher, fast))
+    return DpoStage(recipe, start, PairExamples.of(part, reward, collator, fast))

@@ -20,7 +20,7 @@ from ...envs.types import Array
 from ...policies.fast import FastTokenizer
 from ...policies.nora.collate import Prompts, collate_prompts
 from ...policies.nora.config import NoraConfig
-from ...policies.nora.model.reference import FLOW_WEIGHT, NoraModel, token_loss
+from ...policies.nora.model.reference import FLOW_WEIGHT, NoraModel, interpolate, token_loss
 from ...policies.nora.pixels import patches
 from ...policies.nora.prompt import Prompter
 from ..data.dataset import Batch
@@ -28,7 +28,7 @@ from ..engine.objective import Loss, Objective
 from ..models.auxiliary import Auxiliary
 from ..models.backbone import Backbone, BackboneOutput
 from ..models.export import write_policy
-from ..models.flow import flow_draws, velocities
+from ..models.flow import sample_noise_and_times, velocities
 from ..models.init import InitialModel
 
 
@@ -98,11 +98,10 @@ class SftObjective(Objective):
 
     def _flow(self, seen: BackboneOutput, batch: Batch, text: Prompts, draw: torch.Generator) -> Tensor:
         """Mean squared error of the velocity over actions within the episode."""
-        noise, time = flow_draws((len(batch.actions), self.settings.flow_samples, *batch.actions.shape[1:]), draw)
+        noise, time = sample_noise_and_times((len(batch.actions), self.settings.flow_samples, *batch.actions.shape[1:]), draw)
         noise, time = noise.to(self.device), time.to(self.device)
         actions, mask, visible = (torch.from_numpy(x).to(self.device) for x in (batch.actions, batch.mask, text.prompt_mask))
-        at = time[..., None, None]
-        noisy = at * noise + (1 - at) * actions[:, None]
+        noisy = interpolate(actions[:, None], noise, time)
         error = velocities(self.model, noisy, time, seen.cache, visible) - (noise - actions[:, None])
         weight = mask[:, None, :, None].expand_as(error)
         return (error.square() * weight).sum() / weight.sum().clamp(min=1)

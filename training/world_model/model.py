@@ -1,4 +1,4 @@
-"""The world model as a whole: pictures to latents, latents and actions to what comes next, and the loss that teaches it.
+"""The world model: images to latents, latents and actions to the next latents, and the training loss.
 
 Shapes as in `predictor.py`. Latents are layer-normalised without weights, targets and predictions alike.
 """
@@ -17,7 +17,7 @@ from .config import WorldModelConfig
 from .predictor import Predictor
 
 ROLLOUT = 2
-"""Frames that the roll-out loss predicts, the first of them fed back, as released."""
+"""Frames that the rollout loss predicts, the first of them fed back, as released."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +56,17 @@ class WorldModel(nn.Module):
 
     @torch.no_grad()
     def encode_raw(self, clips_BTCHW: Tensor) -> Tensor:
-        """[B, T / tubelet * K, E] what the encoder gives for clips."""
+        """[B, T / tubelet * K, E] raw encoder output for clips."""
         return self.encoder(clips_BTCHW).last_hidden_state
 
     def predict(self, latents_BTKE: Tensor, actions_BTA: Tensor, states_BTS: Tensor | None = None) -> Tensor:
-        """[B, T, K, E] normalised latents of the frames after each. States are zeros where none are given, as released."""
+        """[B, T, K, E] normalised latents of the frames after each. Missing states are zeros, as released."""
         if states_BTS is None:
             states_BTS = actions_BTA.new_zeros((*actions_BTA.shape[:2], self.config.predictor.state_size))
         return normalise(self.predictor(latents_BTKE, actions_BTA, states_BTS))
 
     def rollout(self, first_BKE: Tensor, actions_BTA: Tensor, states_BTS: Tensor | None = None) -> Tensor:
-        """[B, 1 + T, K, E]: the first frame and what the model expects after each action, its own predictions fed back."""
+        """[B, 1 + T, K, E]: the first frame and the predictions after each action, fed back autoregressively."""
         latents = first_BKE[:, None]
         for step in range(1, actions_BTA.shape[1] + 1):
             states = None if states_BTS is None else states_BTS[:, :step]
@@ -74,7 +74,7 @@ class WorldModel(nn.Module):
         return latents
 
     def loss(self, latents_BTKE: Tensor, actions_BTA: Tensor, states_BTS: Tensor | None = None) -> WorldModelLoss:
-        """Teacher forcing plus roll-out, weighted equally.
+        """Teacher forcing plus rollout, weighted equally.
 
         Args:
             latents_BTKE: normalised, of T consecutive frames.
@@ -90,7 +90,7 @@ class WorldModel(nn.Module):
         return WorldModelLoss(first + second, first, second)
 
     def _fed_back(self, start: Tensor, predicted: Tensor, actions: Tensor, states: Tensor | None, steps: int) -> Tensor:
-        """[B, steps, K, E] roll-out whose first prediction, which teacher forcing has made already, is given."""
+        """[B, steps, K, E] rollout continued from the first prediction, which teacher forcing has already computed."""
         for step in range(2, steps + 1):
             history = torch.cat([start, predicted], dim=1)
             known = None if states is None else states[:, :step]

@@ -1,8 +1,8 @@
-"""The action-conditioned predictor of V-JEPA 2-AC: latents of the frames so far and the actions taken -> the next frames'.
+"""The action-conditioned predictor of V-JEPA 2-AC: latents of past frames and actions -> latents of the next frames.
 
 Shapes: B batch, T frames, K latent tokens per frame, E latent width, A action size, S state size, H predictor width, h heads,
 d head size, N = T * (2 + K) tokens. Source: V-JEPA 2 (arXiv:2506.09985) and its released code, whose rotary frequencies are
-tiled while neighbouring channels are paired; published weights were trained so. Names are those of the released weights.
+tiled while neighbouring channels are paired, as published weights were trained. Names are those of the released weights.
 """
 
 from __future__ import annotations
@@ -90,15 +90,15 @@ class Predictor(nn.Module):
 
 
 def block_causal_mask(frames: int, tokens: int, device: torch.device | str = "cpu") -> Tensor:
-    """[N, N] bool: a token sees its own frame and all earlier ones. `tokens` per frame, conditions included."""
+    """[N, N] bool: a token attends to its own frame and earlier ones. `tokens` per frame, conditions included."""
     frame = torch.arange(frames, device=device).repeat_interleave(tokens)
     return frame[:, None] >= frame[None]
 
 
 def rotary(frames: int, grid: int, head_size: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-    """Cosine and sine [N, d]: a third of the channels each turn with frame, row and column, what is left does not turn.
+    """Cosine and sine [N, d]: a third of the channels each rotate by frame, row and column, the rest not at all.
 
-    Action and state tokens turn with their frame only.
+    Action and state tokens rotate by frame only.
     """
     third = 2 * (head_size // 3 // 2)
     frame = torch.arange(frames, device=device).repeat_interleave(CONDITIONS + grid * grid)

@@ -116,9 +116,15 @@ class NoraModel(nn.Module):
             actions, noise: [B, N, A]; time: [B].
         """
         tokens = token_loss(prefix.logits, labels_BP)
-        noisy = time[:, None, None] * noise + (1 - time[:, None, None]) * actions
+        noisy = interpolate(actions, noise, time)
         flow = FLOW_WEIGHT * F.mse_loss(self.velocity(noisy, time, prefix.cache, prefix_mask_BP), noise - actions)
         return JointLoss(tokens + flow, tokens, flow)
+
+
+def interpolate(actions: Tensor, noise: Tensor, time: Tensor) -> Tensor:
+    """[..., N, A] point of the flow at a time [...]: noise at 1, actions at 0."""
+    at = time[..., None, None]
+    return at * noise + (1 - at) * actions
 
 
 def token_loss(logits: Tensor, labels_BP: Tensor) -> Tensor:

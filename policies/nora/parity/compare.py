@@ -1,4 +1,4 @@
-"""Ours against recordings of the released NORA models: FAST, pictures, backbone, expert, sampling, tokens, losses, gradients.
+"""Compares with recordings of the released NORA models: FAST, images, backbone, expert, sampling, tokens, losses, gradients.
 
 Nothing here knows the sizes or numbers of one recording: any folder of that layout is compared (docs/evidence/parity.md).
 Differences of model outputs are divided by the recorded quantity's largest magnitude where that is above 1.
@@ -32,7 +32,7 @@ FLOAT32 = 1e-5
 GRADIENT = 1e-4
 """Tolerance of gradients, relative to the largest entry of each tensor."""
 PICTURE = 1e-4
-"""Share of picture values that may differ, by one grey level; one value may in any picture, however small."""
+"""Share of image values that may differ, by one grey level; one value may in any image, however small."""
 INPUTS = ("input_ids", "attention_mask", "position_ids", "pixel_values", "image_grid_thw")
 
 
@@ -87,7 +87,7 @@ def _fast_case(name: str, tokenizer: FastTokenizer, case: dict[str, Any]) -> Ite
         yield Check(name, "FAST token ids", float(tokenizer.encode(actions)[0] != case["tokens"]), 0.0)
     decoded = tokenizer.decode([case["tokens"]], case["time_horizon"], case["action_dim"])[0]
     yield _exact(name, "FAST decoded coefficients", decoded.coefficients, case["decoded_coefficients"])
-    # The released decoder answers zeros where there is no chunk; ours says so, and zeros are what it stands for.
+    # The released decoder returns zeros for an invalid chunk; nora-bench reports it, and the policy substitutes zeros.
     actions = np.zeros((case["time_horizon"], case["action_dim"])) if decoded.actions is None else decoded.actions
     check = _close(name, "FAST decoded actions", actions, case["decoded_actions"], 1e-12)
     yield check if decoded.status == "ok" else Check(check.case, check.quantity, check.error, check.tolerance, decoded.status)
@@ -130,7 +130,7 @@ def _functions(recordings: Recordings) -> Iterator[Check]:
     yield _exact(case, "expert's MLP width", widths, recordings.get(file, "fn.intermediate_sizes"))
     mask = recordings.get(file, "fn.mask_2d")
     valid = recordings.get(file, "fn.mask_prefix_valid").bool()
-    recordings.get(file, "fn.mask_prefix_ar")  # decides rows of prefix tokens, which the expert never asks for
+    recordings.get(file, "fn.mask_prefix_ar")  # decides rows of prefix tokens, which the expert does not use
     actions = mask.shape[1] - valid.shape[1]
     yield _exact(case, "expert's attention mask", attention_mask(valid, actions)[:, 0], mask[:, -actions:])
 
@@ -153,7 +153,7 @@ def _prompt(recordings: Recordings, model: NoraModel, file: str, case: str) -> I
 
 
 def _backbone(recordings: Recordings, prefix: Prefix, file: str, case: str) -> Iterator[Check]:
-    """Logits and cache where the prompt is no padding."""
+    """Logits and cache outside padding."""
     valid = recordings.get(file, f"{case}.attention_mask").bool()
     yield _close(case, "backbone logits", prefix.logits[valid], recordings.get(file, f"{case}.vlm_logits")[valid])
     for part, place in (("key", 0), ("value", 1)):
@@ -243,7 +243,7 @@ def _tokens(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
 
 
 def greedy(model: NoraModel, inputs: tuple[Any, ...], count: int) -> tuple[Any, Any]:
-    """(token ids [B, count], logits [B, count, vocabulary]) by passing the whole sequence anew for every token."""
+    """(token ids [B, count], logits [B, count, vocabulary]) by passing the whole sequence again for every token."""
     import torch
 
     ids, mask, positions, pixels, grid = inputs
@@ -261,6 +261,7 @@ def _training(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
     if not recordings.names(file):
         return
     from ..model.expert import attention_mask
+    from ..model.reference import interpolate
 
     yield from _prompt(recordings, model, file, case)
     prefix = _prefix(recordings, model, file, case)
@@ -269,7 +270,7 @@ def _training(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
     seen = recordings.get(file, f"{case}.expert_attention").bool()
     mask = attention_mask(seen, actions.shape[1])
     yield _exact(case, "expert's attention mask", mask, recordings.get(file, f"{case}.expert_attention_mask"))
-    noisy = time[:, None, None] * noise + (1 - time[:, None, None]) * actions
+    noisy = interpolate(actions, noise, time)
     embedded = model.embed_actions(noisy, time)
     yield _close(case, "expert's input", embedded, recordings.get(file, f"{case}.expert_inputs_embeds"))
     velocity = model.velocity(noisy, time, prefix.cache, seen)

@@ -1,4 +1,4 @@
-"""The fast path against the recordings: the same actions and tokens, padded and repeated over rows."""
+"""Compares the inference engine with the recordings: the same actions and tokens, padded and repeated over rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FILE = "inference.safetensors"
 
 
 def compare_engine(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
-    """Sampled actions and greedy tokens, where the recorded picture is as large as the model's."""
+    """Sampled actions and greedy tokens, where the recorded image is as large as the model's."""
     import torch
 
     from ..model.engine import DecodingConfig, Engine, StaticShape

@@ -1,4 +1,4 @@
-"""A folder of recordings of the released models, which remembers what has been looked at."""
+"""A folder of recordings of the released models, which tracks the arrays that were read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def is_recorded(folder: Path) -> bool:
 
 
 class Recordings:
-    """Reads recorded arrays by file and name; what nobody read is known in the end."""
+    """Reads recorded arrays by file and name, and lists those that were never read."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -55,7 +55,7 @@ class Recordings:
         return {name: self.get(file, name) for name in self.names(file)}
 
     def unread(self) -> dict[str, list[str]]:
-        """File -> names of recorded arrays that no check has looked at. Weights count as one."""
+        """File -> names of recorded arrays that no check has read. Weights count as one."""
         left = {}
         for path in sorted(self.folder.iterdir()):
             if path.suffix not in (TENSORS, ".npz") or path.stem == "weights":

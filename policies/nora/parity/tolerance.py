@@ -1,4 +1,4 @@
-"""How far two right computations of the same model may lie apart: another processor adds in another order."""
+"""Tolerance between two correct computations of the same model: processors sum in different orders."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def rounding(sums: Iterable[int]) -> float:
 
 
 def model_rounding(config: NoraConfig) -> float:
-    """`rounding` from picture and prompt to the last output of a model.
+    """`rounding` from image and prompt to the last output of a model.
 
     For the recorded model 8e-6: six times what two processors were seen to differ by, and less than half of what leaving out the
     epsilon of the norms does (`tests/policies/nora/model/test_reference.py`).

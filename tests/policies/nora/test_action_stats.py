@@ -21,38 +21,38 @@ MINE = {"action": {"q01": [0.0] * 7, "q99": [2.0] * 7, "mask": [True] * 7}}
         ("simpler-va", "fractal20220817_data"),
     ],
 )
-def test_a_suite_takes_the_statistics_of_its_data(suite, key):
+def test_suite_uses_the_statistics_of_its_data(suite, key):
     assert Statistics({}, None).key(suite) == key
 
 
-def test_statistics_can_be_named():
+def test_statistics_are_selected_by_name():
     assert Statistics({}, "libero_object_min").key("libero_object") == "libero_object_min"
 
 
-def test_a_checkpoints_own_statistics_win():
+def test_own_statistics_take_precedence():
     assert Statistics({"libero_goal": MINE}, None).of("libero_goal").high.tolist() == [2.0] * 7
 
 
-def test_statistics_without_no_ops_serve_their_suite():
+def test_statistics_without_noops_match_their_suite():
     published_name = Statistics({}, None)
     del published_name.known["libero_goal"]
     published_name.known["libero_goal_no_noops"] = MINE
     assert published_name.key("libero_goal") == "libero_goal_no_noops"
 
 
-def test_a_data_sets_version_may_follow_its_name():
+def test_data_set_name_with_version_matches():
     known = ["bridge_orig/1.0.0", "fractal20220817_data/0.1.0"]
     assert statistics_key("simpler-vm", known, None) == "fractal20220817_data/0.1.0"
     assert statistics_key("simpler-vm", known, "bridge_orig") == "bridge_orig/1.0.0"
 
 
-def test_a_name_that_is_not_known_lists_those_that_are():
+def test_unknown_statistics_name_lists_the_known_ones():
     with pytest.raises(PolicyError, match=r"'libero_gaol'.*libero_goal"):
         Statistics({}, "libero_gaol").of("libero_goal")
 
 
 @pytest.mark.parametrize("broken", [{"action": {"q01": [0.0]}}, {"action": {"q01": [0.0], "q99": [1.0, 2.0]}}, {"action": 3}, []])
-def test_broken_statistics_are_refused_by_name(broken):
+def test_broken_statistics_are_rejected_by_name(broken):
     with pytest.raises(PolicyError, match="statistics mine"):
         Statistics({"mine": broken}, "mine").of("libero_goal")
 
@@ -100,7 +100,7 @@ OWN = numbers(0.01)
         ("simpler-widowx", "bridge_dataset"),
     ],
 )
-def test_a_checkpoints_own_statistics_win_under_every_name_of_the_suites_data(suite, name):
+def test_own_statistics_take_precedence_under_every_name_of_the_data(suite, name):
     found = Statistics({name: {"action": OWN}}, None)
     assert (found.key(suite), found.chosen(suite).source, found.of(suite).high[0]) == (name, "norm_stats", 0.01)
 
@@ -118,7 +118,7 @@ def test_a_checkpoints_own_statistics_win_under_every_name_of_the_suites_data(su
     ],
     ids=["openpi", "configuration", "lerobot", "bare", "barer", "entry", "openpi-by-name"],
 )
-def test_own_statistics_win_in_every_layout(own):
+def test_own_statistics_take_precedence_in_every_layout(own):
     assert Statistics(own, None).of("libero_object").high[0] == 0.01
 
 
@@ -133,17 +133,17 @@ def test_own_statistics_win_in_every_layout(own):
         ("my_suite", ["libero_object"]),
     ],
 )
-def test_a_checkpoint_none_of_whose_statistics_fits_is_refused_with_what_it_has(suite, names):
+def test_checkpoint_without_matching_statistics_lists_its_own(suite, names):
     with pytest.raises(PolicyError, match=f"{names[0]}.*--policy-arg statistics=NAME"):
         Statistics({name: {"action": OWN} for name in names}, None).of(suite)
 
 
-def test_the_suites_own_name_goes_before_other_data():
+def test_suite_name_takes_precedence_over_other_data():
     own = {"libero": {"action": numbers(3.0)}, "libero_goal_no_noops": {"action": OWN}}
     assert Statistics(own, None).key("libero_goal") == "libero_goal_no_noops"
 
 
-def test_two_names_of_the_same_data_must_agree():
+def test_differing_statistics_of_the_same_data_are_rejected():
     same = {"libero_all": {"action": OWN}, "libero": {"action": OWN}}
     assert Statistics(same, None).of("libero_goal").high[0] == 0.01
     with pytest.raises(PolicyError, match="libero_all, libero"):
@@ -158,12 +158,12 @@ def test_two_names_of_the_same_data_must_agree():
         ("mine", "norm_stats", "mine"),
     ],
 )
-def test_the_option_chooses_among_own_and_published_ones(wanted, source, name):
+def test_option_selects_among_own_and_published_statistics(wanted, source, name):
     chosen = Statistics({"mine": {"action": OWN}}, wanted).chosen("libero_object")
     assert (chosen.name, chosen.source, chosen.by) == (name, source, "option")
 
 
-def test_what_is_recorded_tells_other_numbers_apart():
+def test_recorded_facts_distinguish_other_numbers():
     facts = [
         Statistics({"libero": {"action": numbers(high, std=[1.0])}}, None).chosen("libero_goal").facts()
         for high in (1.0, 1.0, 2.0)
@@ -180,7 +180,7 @@ def test_what_is_recorded_tells_other_numbers_apart():
 BOUNDED = {"min": [-2.0] * 7, "max": [2.0] * 7, "mask": [True] * 7}
 
 
-def test_minimum_and_maximum_serve_where_there_are_no_quantiles():
+def test_minimum_and_maximum_replace_missing_quantiles():
     found = Statistics({"action": BOUNDED}, None)
     assert found.of("libero_goal").high[0] == 2.0 and found.chosen("libero_goal").facts()["numbers"] == "min/max"
 
@@ -197,13 +197,13 @@ def test_minimum_and_maximum_serve_where_there_are_no_quantiles():
     ],
     ids=["mean-std", "half-quantiles", "half-range", "inverted", "mask-of-numbers", "no-mask"],
 )
-def test_what_statistics_lack_is_not_made_up(entry, complaint):
+def test_incomplete_statistics_are_rejected(entry, complaint):
     with pytest.raises(PolicyError, match=complaint):
         Statistics({"libero_goal": {"action": entry}}, None).of("libero_goal")
 
 
 @pytest.mark.parametrize("scaled", [True, False])
-def test_the_option_says_of_the_gripper_what_a_missing_mask_leaves_open(scaled):
+def test_option_replaces_a_missing_gripper_mask(scaled):
     own = {"action": {"q01": [0.0] * 7, "q99": [1.0] * 7}}
     assert Statistics(own, None, scaled_gripper=scaled).of("libero_goal").mask.tolist() == [True] * 6 + [scaled]
 
@@ -229,18 +229,18 @@ def written(folder, files):
         ({"assets/me/libero/norm_stats.json": {"norm_stats": {"actions": OWN}}}, "assets/me/libero/norm_stats.json"),
     ],
 )
-def test_a_file_beside_the_weights_wins_over_the_configuration(tmp_path, files, source):
+def test_statistics_file_takes_precedence_over_the_configuration(tmp_path, files, source):
     own = written(tmp_path, files)
     assert own.source == source
     assert Statistics(own.table, None, source=own.source).of("libero_goal").high[0] == 0.01
 
 
-def test_without_a_file_the_configuration_has_them(tmp_path):
+def test_statistics_are_read_from_the_configuration_without_a_file(tmp_path):
     own = written(tmp_path, {})
     assert (list(own.table), own.source) == (["base"], "config.json")
 
 
-def test_an_own_file_that_is_no_statistics_is_refused(tmp_path):
+def test_invalid_statistics_file_is_rejected(tmp_path):
     (tmp_path / "stats.json").write_text("[")
     with pytest.raises(PolicyError, match=r"stats\.json"):
         own_statistics(tmp_path, {})

@@ -29,7 +29,7 @@ def released_keys(config: NoraConfig) -> int:
 @pytest.mark.parametrize(
     "expert, keys, parameters", [(None, 824, 3_758_262_272), (ExpertConfig(), 1265, 3_986_639_367)], ids=["nora", "nora-1.5"]
 )
-def test_full_size_models_have_the_released_number_of_tensors_and_parameters(expert, keys, parameters):
+def test_full_size_models_match_the_released_tensor_and_parameter_counts(expert, keys, parameters):
     config = NoraConfig(FULL_BACKBONE, expert)
     with torch.device("meta"):
         model = NoraModel(config)
@@ -49,7 +49,7 @@ def inventory(golden):
 @pytest.mark.parametrize(
     "layout", ["nora_on_disk", "nora_in_memory_transformers_4_50", "nora_in_memory_transformers_4_52_to_5", "nora_1_5_on_disk"]
 )
-def test_every_released_layout_matches_key_by_key_and_shape_by_shape(inventory, layout):
+def test_released_layouts_match_in_keys_and_shapes(inventory, layout):
     shapes = {name: entry["shape"] if isinstance(entry, dict) else entry for name, entry in inventory[layout].items()}
     found = {key: Stored(name, tuple(shape), None) for name, shape in shapes.items() if (key := canonical(name))}
     with torch.device("meta"):
@@ -69,7 +69,7 @@ def test_every_released_layout_matches_key_by_key_and_shape_by_shape(inventory, 
         ("ref_action_expert.norm.weight", None),
     ],
 )
-def test_names_of_all_versions_become_the_models(old, new):
+def test_tensor_names_of_all_versions_map_to_the_models(old, new):
     assert canonical(old) == new
 
 
@@ -89,15 +89,15 @@ def same_weights(folder, model):
     return all(torch.equal(loaded[name], value) for name, value in model.state_dict().items())
 
 
-def test_a_folder_loads_as_it_was_written(folder, nano_model):
+def test_folder_loads_as_written(folder, nano_model):
     assert same_weights(folder, nano_model)
 
 
-def test_a_single_file_loads(folder, nano_model):
+def test_single_file_loads(folder, nano_model):
     assert same_weights(folder / "model.safetensors", nano_model)
 
 
-def test_old_names_load_too(folder, nano_model):
+def test_old_tensor_names_load(folder, nano_model):
     weights = load_file(folder / "model.safetensors")
     save_file({old_name(name): value for name, value in weights.items()}, folder / "model.safetensors")
     assert same_weights(folder, nano_model)
@@ -118,13 +118,13 @@ def shard(folder):
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
 
 
-def test_shards_load_as_their_index_says(folder, nano_model):
+def test_shards_load_by_their_index(folder, nano_model):
     shard(folder)
     save_file({"unrelated": torch.zeros(1)}, folder / "optimizer.safetensors")
     assert same_weights(folder, nano_model)
 
 
-def test_a_missing_shard_is_named(folder):
+def test_missing_shard_is_named(folder):
     shard(folder)
     (folder / "model-00002-of-00002.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"lacks model-00002-of-00002\.safetensors"):
@@ -146,7 +146,7 @@ def hub(tmp_path, monkeypatch):
     return put
 
 
-def test_a_hub_id_loads_from_the_local_cache_without_a_network(folder, nano_model, hub):
+def test_hub_id_loads_from_the_local_cache_without_a_network(folder, nano_model, hub):
     hub(folder)
     assert same_weights("somebody/nora-small", nano_model)
 
@@ -159,13 +159,13 @@ OTHER_FAMILIES = {
 
 
 @pytest.mark.parametrize("wanted", OTHER_FAMILIES)
-def test_a_checkpoint_of_another_family_names_the_policy_that_plays_it(tmp_path, wanted):
+def test_checkpoint_of_another_family_names_its_policy(tmp_path, wanted):
     (tmp_path / "config.json").write_text(json.dumps(OTHER_FAMILIES[wanted]))
     with pytest.raises(CheckpointError, match=f"not of NORA. Type: {wanted}{tmp_path}"):
         open_checkpoint(str(tmp_path))
 
 
-def test_another_family_is_noticed_before_its_weights_are_fetched(tmp_path, monkeypatch):
+def test_other_family_is_rejected_before_its_weights_are_fetched(tmp_path, monkeypatch):
     fetched = []
 
     def snapshot_download(name, allow_patterns, local_files_only=False):
@@ -181,7 +181,7 @@ def test_another_family_is_noticed_before_its_weights_are_fetched(tmp_path, monk
     assert set(fetched) == {"config.json"}
 
 
-def test_a_cached_tokenizer_is_found_without_its_weights_and_weights_are_not_taken_for_there(folder, hub, monkeypatch):
+def test_cached_tokenizer_without_weights_is_found_and_weights_are_fetched(folder, hub, monkeypatch):
     (folder / "model.safetensors").unlink()
     hub(folder)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
@@ -194,14 +194,14 @@ def no_network(*_):
     raise AssertionError("the network was used")
 
 
-def test_a_hub_id_that_cannot_be_had_says_what_to_type(tmp_path, monkeypatch):
+def test_unavailable_hub_id_names_the_command(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(CheckpointError, match="hf download somebody/nothing"):
         locate("somebody/nothing")
 
 
-def test_a_file_that_is_cut_off_says_which_tensor(folder):
+def test_truncated_file_names_the_tensor(folder):
     path = folder / "model.safetensors"
     os.truncate(path, path.stat().st_size - 100)
     with pytest.raises(CheckpointError, match=r"is cut off: tensor vlm\.\S+ lacks its last 100 bytes"):
@@ -209,7 +209,7 @@ def test_a_file_that_is_cut_off_says_which_tensor(folder):
 
 
 @pytest.mark.parametrize("content", [b"", b"short", struct.pack("<Q", 1 << 40) + b"{}", struct.pack("<Q", 4) + b"[[[["])
-def test_a_file_that_is_no_safetensors_file_is_named(folder, content):
+def test_file_of_another_format_is_named(folder, content):
     (folder / "model.safetensors").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"model\.safetensors is not a safetensors file"):
         open_checkpoint(str(folder))
@@ -228,17 +228,17 @@ def change(folder, **tensors):
     "name, value, complaint",
     [
         ("action_out_proj.bias", None, r"lacks action_out_proj\.bias \[7\]"),
-        ("action_out_proj.bias", torch.zeros(8), r"has action_out_proj\.bias as \[8\] where the model wants \[7\]"),
+        ("action_out_proj.bias", torch.zeros(8), r"has action_out_proj\.bias as \[8\] where the model has \[7\]"),
         ("vlm.model.visual.extra", torch.zeros(1), r"has vlm\.model\.visual\.extra, which the model does not"),
     ],
 )
-def test_weights_of_another_model_are_refused_by_the_tensors_name(folder, name, value, complaint):
+def test_weights_of_another_model_are_rejected_by_tensor_name(folder, name, value, complaint):
     change(folder, **{name: value})
     with pytest.raises(CheckpointError, match=complaint):
         open_checkpoint(str(folder)).model("cpu", torch.float32)
 
 
-def test_a_configuration_of_another_model_is_noticed(folder):
+def test_configuration_of_another_model_is_rejected(folder):
     settings = json.loads((folder / "config.json").read_text())
     settings["vlm_config"]["num_hidden_layers"] = 7
     (folder / "config.json").write_text(json.dumps(settings))
@@ -246,26 +246,26 @@ def test_a_configuration_of_another_model_is_noticed(folder):
         open_checkpoint(str(folder)).model("cpu", torch.float32)
 
 
-def test_the_embedding_has_as_many_rows_as_the_file_says(folder, nano_model, settings):
+def test_embedding_rows_follow_the_file(folder, nano_model, settings):
     settings["vlm_config"]["vocab_size"] -= 5
     (folder / "config.json").write_text(json.dumps(settings))
     assert same_weights(folder, nano_model)
 
 
 @pytest.mark.parametrize("name", ["weights.bin", "weights.pt"])
-def test_files_that_could_run_code_are_not_read(tmp_path, name):
+def test_files_that_could_run_code_are_rejected(tmp_path, name):
     (tmp_path / name).write_bytes(b"")
     with pytest.raises(CheckpointError, match="other formats can run code"):
         open_checkpoint(str(tmp_path / name))
 
 
 @pytest.mark.parametrize("name", ["nowhere.safetensors", "./nowhere", "a/b/c"])
-def test_a_path_that_is_not_there_is_not_looked_for_on_the_hub(name):
-    with pytest.raises(CheckpointError, match="there is no checkpoint at"):
+def test_missing_path_is_not_requested_from_the_hub(name):
+    with pytest.raises(CheckpointError, match="checkpoint not found"):
         locate(name)
 
 
-def test_statistics_beside_the_weights_are_found(folder):
+def test_statistics_next_to_the_weights_are_read(folder):
     (folder / "norm_stats.json").write_text('{"mine": {"action": {"q01": [0], "q99": [1], "mask": [true]}}}')
     assert list(open_checkpoint(str(folder)).norm_stats) == ["mine"]
 
@@ -276,7 +276,7 @@ def test_broken_statistics_are_named(folder):
         _ = open_checkpoint(str(folder)).norm_stats
 
 
-def test_expert_sizes_are_read_off_the_tensors(checkpoint):
+def test_expert_sizes_follow_the_tensors(checkpoint):
     assert checkpoint.config.expert == ExpertConfig(48, 6, 256)
 
 
@@ -293,7 +293,7 @@ def with_head(folder, said, scale):
 
 
 @pytest.mark.parametrize("said, scale", [(False, -1.0), (None, -1.0), (False, 1.0), (None, 1.0), (True, 1.0)])
-def test_the_output_head_of_the_file_is_used(folder, said, scale):
+def test_output_head_of_the_file_is_used(folder, said, scale):
     head = with_head(folder, said, scale)
     model = open_checkpoint(str(folder)).model("cpu", torch.float32)
     assert torch.equal(model.vlm.lm_head.weight, head)
@@ -301,7 +301,7 @@ def test_the_output_head_of_the_file_is_used(folder, said, scale):
     assert (model.vlm.lm_head.weight is model.vlm.model.language_model.embed_tokens.weight) is tied is model.config.tied
 
 
-def test_a_head_of_its_own_decides_the_engines_tokens(folder):
+def test_untied_head_decides_the_engines_tokens(folder):
     from nora_bench.policies.nora.model.engine import DecodingConfig, Engine, Inputs, StaticShape
 
     def tokens():
@@ -318,13 +318,13 @@ def test_a_head_of_its_own_decides_the_engines_tokens(folder):
     assert tokens() != before
 
 
-def test_a_head_that_differs_where_the_configuration_says_it_does_not_is_refused(folder):
+def test_head_that_contradicts_a_tied_configuration_is_rejected(folder):
     with_head(folder, True, -1.0)
     with pytest.raises(CheckpointError, match=r"vlm\.lm_head\.weight differs from the embedding.*tie_word_embeddings: false"):
         open_checkpoint(str(folder)).model("cpu", torch.float32)
 
 
-def test_a_head_of_its_own_that_is_not_there_is_refused(folder, settings):
+def test_missing_untied_head_is_rejected(folder, settings):
     settings["vlm_config"]["tie_word_embeddings"] = False
     (folder / "config.json").write_text(json.dumps(settings))
     with pytest.raises(CheckpointError, match=r"there is no vlm\.lm_head\.weight"):
@@ -332,7 +332,7 @@ def test_a_head_of_its_own_that_is_not_there_is_refused(folder, settings):
 
 
 @pytest.mark.parametrize("said", [None, True])
-def test_without_a_head_it_is_the_embedding_whatever_the_library_assumes(folder, settings, said):
+def test_missing_head_is_the_embedding_under_any_library_default(folder, settings, said):
     settings["vlm_config"] = {name: value for name, value in settings["vlm_config"].items() if name != "tie_word_embeddings"}
     settings["vlm_config"] |= {} if said is None else {"tie_word_embeddings": said}
     (folder / "config.json").write_text(json.dumps(settings))
@@ -340,7 +340,7 @@ def test_without_a_head_it_is_the_embedding_whatever_the_library_assumes(folder,
     assert model.vlm.lm_head.weight is model.vlm.model.language_model.embed_tokens.weight
 
 
-def test_what_is_written_keeps_a_head_of_its_own(folder, tmp_path):
+def test_saved_weights_keep_an_untied_head(folder, tmp_path):
     from nora_bench.policies.nora.nano import save_weights
 
     head = with_head(folder, False, -1.0)
@@ -349,7 +349,7 @@ def test_what_is_written_keeps_a_head_of_its_own(folder, tmp_path):
 
 
 @pytest.mark.parametrize("file", ["adapter_model.safetensors", "adapter_config.json"])
-def test_an_adapter_that_was_not_merged_is_refused(folder, file):
+def test_unmerged_adapter_is_rejected(folder, file):
     shard(folder)
     (folder / file).write_bytes(b"{}")
     with pytest.raises(CheckpointError, match="Merge it"):

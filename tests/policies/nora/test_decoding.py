@@ -26,17 +26,17 @@ def read(fast, tokens):
     return read_tokens([tokens], IDS, fast, 5, 7)[0]
 
 
-def test_tokens_up_to_the_end_of_the_turn_are_the_chunk(fast, good):
+def test_tokens_before_the_end_of_turn_decode_to_the_chunk(fast, good):
     answer = read(fast, [*good, STOP, good[0]])
     assert answer.status == "ok"
     assert np.abs(answer.normalised - CHUNK[0]).max() < 0.15
 
 
-def test_a_complete_chunk_without_an_end_is_a_chunk(fast, good):
+def test_complete_chunk_without_end_of_turn_is_valid(fast, good):
     assert read(fast, good).status == "ok"
 
 
-def test_tokens_that_are_no_actions_are_skipped_as_released(fast, good):
+def test_other_tokens_are_skipped_as_released(fast, good):
     assert read(fast, [OTHER, *good[:2], OTHER, *good[2:], STOP]).status == "ok"
 
 
@@ -46,16 +46,16 @@ def test_too_few_tokens_are_cut_at_the_limit_and_malformed_at_a_stop(fast, good,
     assert answer.status == status and answer.normalised is None
 
 
-def test_no_action_at_all_is_malformed(fast):
+def test_output_without_action_tokens_is_malformed(fast):
     assert read(fast, [OTHER, STOP]).status == "malformed"
 
 
-def test_a_coefficient_beyond_the_fitted_range_is_out_of_range(fast):
+def test_coefficient_beyond_the_fitted_range_is_out_of_range(fast):
     far = "".join(map(chr, [600] + [-fast.min_token] * 34))
     tokens = [100 + token for token in fast.backend.encode(far).ids]
     assert read(fast, [*tokens, STOP]).status == "out_of_range"
 
 
 @pytest.mark.parametrize("value, status", [(0.5, "ok"), (np.nan, "malformed"), (np.inf, "malformed")])
-def test_a_sampled_chunk_must_consist_of_numbers(value, status):
+def test_sampled_chunk_with_nan_is_malformed(value, status):
     assert read_flow(np.full((5, 7), value, np.float32)).status == status

@@ -34,7 +34,7 @@ def test_a_batch_equals_single_calls_bit_for_bit_in_bfloat16(answers, mode):
         assert a.status == b.status and (a.normalised is b.normalised or np.array_equal(a.normalised, b.normalised))
 
 
-def test_captured_graphs_answer_as_the_cpu_does_in_float32(answers):
+def test_captured_graphs_match_the_cpu_in_float32(answers):
     torch.backends.cuda.matmul.allow_tf32 = False
     for gpu, cpu in zip(answers("flow", "cuda", "float32")[0], answers("flow", "cpu", "float32")[0], strict=True):
         np.testing.assert_allclose(gpu.normalised, cpu.normalised, atol=1e-3)

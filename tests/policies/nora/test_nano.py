@@ -36,6 +36,6 @@ def test_fast_tokens_fit_the_action_tokens(nano):
     assert fast.backend.get_vocab_size() <= prompter.ids.last_action - prompter.ids.first_action + 1 == 2048
 
 
-def test_a_picture_size_without_its_windows_is_refused(tmp_path):
+def test_unsupported_image_size_is_rejected(tmp_path):
     with pytest.raises(PolicyError, match="84 or 112 px, not 100"):
         write_nano(tmp_path, image_size=100)

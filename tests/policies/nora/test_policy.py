@@ -38,7 +38,7 @@ def test_the_contract_of_policies_is_kept(nano, context, look, mode, batch):
 
 
 @pytest.mark.parametrize("mode", ["flow", "fast"])
-def test_a_batch_equals_single_calls_bit_for_bit_in_any_order_with_any_neighbours(started, look, mode):
+def test_batch_equals_single_calls_bit_for_bit_in_any_order(started, look, mode):
     policy = started(mode=mode, batch=4, max_new_tokens=6)
     questions = [policy._inputs(look(task)) for task in range(6)]
     alone = [policy.predictor.predict([question])[0] for question in questions]
@@ -59,7 +59,7 @@ def test_noise_comes_from_the_episodes_key_and_the_decision(started, look):
     assert np.array_equal(first, again) and not np.array_equal(first, later)
 
 
-def test_without_noise_the_flow_has_one_answer(started, look):
+def test_flow_without_noise_is_deterministic(started, look):
     policy, sampling = started(noise_scale=0.0), started()
     seeds = [replace(look(0), spec=replace(look(0).spec, seed=seed)) for seed in (0, 1)]
     assert np.array_equal(*[policy.act([shown])[0].actions for shown in seeds])
@@ -74,7 +74,7 @@ def saying(checkpoint, folder, **settings):
     return folder
 
 
-def test_a_checkpoint_says_how_much_noise_its_flow_starts_from(nano, tmp_path):
+def test_checkpoint_sets_the_noise_scale(nano, tmp_path):
     folder = saying(nano, tmp_path / "calm", noise=0.5)
     assert NoraPolicy(str(folder)).noise_scale == 0.5
     assert NoraPolicy(str(folder), noise_scale=1.0).noise_scale == 1.0
@@ -82,18 +82,18 @@ def test_a_checkpoint_says_how_much_noise_its_flow_starts_from(nano, tmp_path):
 
 
 @pytest.mark.parametrize("scale", [-1, 3, "much", True, None])
-def test_a_checkpoints_noise_is_a_scale(nano, tmp_path, scale):
+def test_invalid_noise_scale_of_a_checkpoint_is_rejected(nano, tmp_path, scale):
     folder = saying(nano, tmp_path / "loud", noise=scale)
     with pytest.raises(PolicyError, match="noise"):
         NoraPolicy(str(folder))
 
 
-def test_the_first_actions_of_an_answer_can_be_all_that_is_executed(started, look):
+def test_n_action_steps_truncates_the_chunk(started, look):
     whole, first = (policy.act([look(0)])[0].actions for policy in (started(), started(n_action_steps=2)))
     assert np.array_equal(whole[:2], first)
 
 
-def test_a_checkpoint_says_how_much_of_an_answer_is_executed(nano, tmp_path):
+def test_checkpoint_sets_n_action_steps(nano, tmp_path):
     folder = saying(nano, tmp_path / "wary", execute=3)
     assert NoraPolicy(str(folder)).n_action_steps == 3
     assert NoraPolicy(str(folder), n_action_steps=1).n_action_steps == 1
@@ -101,7 +101,7 @@ def test_a_checkpoint_says_how_much_of_an_answer_is_executed(nano, tmp_path):
 
 
 @pytest.mark.parametrize("execute", [0, 6])
-def test_more_actions_than_an_answer_has_cannot_be_executed(nano, execute):
+def test_n_action_steps_beyond_the_chunk_are_rejected(nano, execute):
     with pytest.raises(PolicyError, match="1 to 5 can be executed"):
         NoraPolicy(str(nano), n_action_steps=execute)
 
@@ -116,7 +116,7 @@ def test_global_generators_are_left_alone(started, look):
 
 
 @pytest.mark.parametrize("size, chunk", [(84, 5), (112, 3)])
-def test_nano_policies_by_name_answer_finite_chunks_and_say_that_they_are_untrained(context, look, size, chunk):
+def test_untrained_nano_returns_finite_chunks_and_is_tagged(context, look, size, chunk):
     policy = load("nora-1.5-untrained", {"image_size": str(size), "chunk": str(chunk)})
     policy.setup(context)
     (answer,) = policy.act([look(0)])
@@ -125,12 +125,12 @@ def test_nano_policies_by_name_answer_finite_chunks_and_say_that_they_are_untrai
     policy.close()
 
 
-def test_bfloat16_answers_nearly_the_same(started, look):
+def test_bfloat16_is_close_to_float32(started, look):
     wide, narrow = (started(dtype=dtype).predictor.predict([started()._inputs(look(0))])[0] for dtype in ("float32", "bfloat16"))
     assert 0 < np.abs(wide.normalised - narrow.normalised).max() < 0.05
 
 
-def test_an_instruction_decides_the_answer(started, look):
+def test_instruction_changes_the_actions(started, look):
     policy = started(mode="flow")
     observation = look(0)
     other = replace(observation, instruction="pick up the milk and place it in the basket")
@@ -145,7 +145,7 @@ def test_lower_case_is_an_option(started, look, lower_case, equal):
 
 
 @pytest.mark.parametrize("crop", [True, False])
-def test_the_protocols_crop_is_followed_unless_switched_off(started, look, context, crop):
+def test_crop_of_the_protocol_is_followed_unless_disabled(started, look, context, crop):
     without = {key: value for key, value in context.protocol.model_image.items() if key != "crop"}
     bare = PolicyContext(replace(context.protocol, model_image=without), context.suites, 7)
     images = [started(where, crop=crop)._inputs(look(0)).image for where in (context, bare)]
@@ -157,47 +157,47 @@ GOOD = ModelOutput("ok", np.full((5, 7), 0.8))
 
 
 @pytest.mark.parametrize("on_invalid", ["released", "hold", "repeat"])
-def test_a_bad_chunk_is_counted_whatever_is_done_about_it(started, look, on_invalid):
+def test_invalid_chunk_is_counted_under_every_handling(started, look, on_invalid):
     assert started(on_invalid=on_invalid)._chunk_of(look(0), BAD).status == "malformed"
 
 
-def test_released_zeros_drift(started, look):
+def test_released_handling_executes_unnormalised_zeros(started, look):
     actions = started(on_invalid="released")._chunk_of(look(0), BAD).actions
     low, high = -0.5383928418159485, 0.8464285731315613
     assert actions[:, 0] == pytest.approx([(low + high) / 2] * 5)
 
 
-def test_hold_stands_still_with_the_gripper_as_it_was(started, look):
+def test_hold_keeps_pose_and_gripper(started, look):
     policy = started(on_invalid="hold")
     good = policy._chunk_of(look(0), ModelOutput("ok", np.zeros((5, 7)))).actions
     held = policy._chunk_of(look(0, decision=1), BAD).actions
     assert not held[:, :6].any() and (held[:, 6] == good[-1, 6]).all() and good[-1, 6] == 1
 
 
-def test_what_is_held_lasts_no_longer_than_any_answer(started, look, context):
+def test_hold_lasts_no_longer_than_a_chunk(started, look, context):
     longer = replace(context, protocol=replace(context.protocol, replan_steps=4))
     for policy in (started(on_invalid="hold", n_action_steps=2), started(longer, on_invalid="hold", n_action_steps=2)):
         assert len(policy._chunk_of(look(0), BAD).actions) == 2
 
 
-def test_hold_without_a_past_keeps_the_gripper_of_settling(started, look, context):
+def test_hold_at_the_first_decision_keeps_the_gripper_of_settling(started, look, context):
     assert started(on_invalid="hold")._chunk_of(look(0), BAD).actions[0].tolist() == list(context.protocol.settle_action)
 
 
-def test_repeat_plays_the_last_good_chunk_of_the_same_episode(started, look):
+def test_repeat_executes_the_last_valid_chunk_of_the_episode(started, look):
     policy = started(on_invalid="repeat")
     good = policy._chunk_of(look(0), GOOD).actions
     assert np.array_equal(policy._chunk_of(look(0, decision=1), BAD).actions, good)
     assert not policy._chunk_of(look(1), BAD).actions[:, :6].any()
 
 
-def test_an_episode_that_starts_anew_has_no_past(started, look):
+def test_restarted_episode_has_no_last_chunk(started, look):
     policy = started(on_invalid="repeat")
     policy._chunk_of(look(0), GOOD)
     assert not policy._chunk_of(look(0), BAD).actions[:, :6].any()
 
 
-def test_a_suite_without_statistics_is_refused_with_the_argument_that_helps(nano, context):
+def test_suite_without_statistics_names_the_argument(nano, context):
     policy = NoraPolicy(str(nano))
     with pytest.raises(PolicyError, match="add --policy-arg statistics=NAME with one of bridge_orig"):
         policy.setup(PolicyContext(context.protocol, ("my_suite",), 7))
@@ -210,7 +210,7 @@ def test_a_suite_without_statistics_is_refused_with_the_argument_that_helps(nano
         ({"mode": "fast"}, r"add --policy-arg chunk=1 \(NORA\) or chunk=5"),
     ],
 )
-def test_what_a_checkpoint_does_not_say_must_be_said(tmp_path, options, complaint):
+def test_missing_checkpoint_setting_names_the_argument(tmp_path, options, complaint):
     import json
 
     from nora_bench.policies.nora.nano import write_nano
@@ -223,12 +223,12 @@ def test_what_a_checkpoint_does_not_say_must_be_said(tmp_path, options, complain
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_name_of_the_family_takes_typed_arguments(name):
+def test_presets_take_typed_arguments(name):
     assert parameters(find_policy(name))["batch"].annotation == int | None
 
 
 @pytest.mark.parametrize("name", ["nora-ac", "nora-1.5-dpo"])
-def test_a_checkpoint_that_is_not_known_for_certain_must_be_given(name):
+def test_preset_without_a_known_checkpoint_requires_one(name):
     with pytest.raises(PolicyRequestError, match=r"needs checkpoint: add --policy-arg checkpoint=\.\.\."):
         load(name, {})
 
@@ -238,8 +238,8 @@ def test_a_folder_is_a_policy(nano):
     assert isinstance(policy, NoraPolicy) and policy.config.mode == "fast"
 
 
-def test_a_wrong_path_says_so():
-    with pytest.raises(PolicyError, match=r"there is no checkpoint at \./nowhere"):
+def test_wrong_path_is_reported():
+    with pytest.raises(PolicyError, match=r"checkpoint not found: \./nowhere"):
         load("./nowhere", {})
 
 
@@ -295,12 +295,12 @@ def test_published_statistics_are_recorded_as_such(started):
     assert started().fingerprint()["statistics_from"]["libero_object"]["source"] == "published"
 
 
-def test_own_statistics_that_do_not_fit_are_refused_before_weights_are_loaded(nano, context, tmp_path):
+def test_own_statistics_that_do_not_fit_are_rejected_before_weights_load(nano, context, tmp_path):
     with pytest.raises(PolicyError, match=r"bridge_orig.*--policy-arg statistics=NAME"):
         with_statistics(nano, tmp_path / "own", {"bridge_orig": {"action": OWN}}).setup(context)
 
 
-def test_statistics_of_actions_of_another_size_are_refused(nano, context, tmp_path):
+def test_statistics_of_another_action_size_are_rejected(nano, context, tmp_path):
     wide = {name: numbers + numbers for name, numbers in OWN.items()}
     with pytest.raises(PolicyError, match="14 numbers"):
         with_statistics(nano, tmp_path / "own", {"libero_object": {"action": wide}}).setup(context)

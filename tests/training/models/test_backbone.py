@@ -10,7 +10,7 @@ from nora_bench.policies.nora.parity.tolerance import model_rounding, rounding
 from nora_bench.policies.nora.pixels import patches
 from nora_bench.policies.nora.prompt import rotary_positions
 from nora_bench.training.models.backbone import Backbone
-from nora_bench.training.models.flow import flow_draws, velocities
+from nora_bench.training.models.flow import sample_noise_and_times, velocities
 from nora_bench.training.models.init import NanoSizes, init_nano
 
 ONE_WINDOW = NanoSizes(vision_layers=2, layers=2)
@@ -45,7 +45,7 @@ def inputs(start):
     return tuple(map(torch.from_numpy, arrays))
 
 
-def test_keys_and_values_are_those_of_the_models_own_pass(start, inputs):
+def test_keys_and_values_match_the_reference_model(start, inputs):
     ids, mask, positions, pixels, grids = inputs
     with torch.no_grad():
         theirs = start.model.prefix(ids, mask.long(), positions, pixels.flatten(0, 1), grids)
@@ -56,7 +56,7 @@ def test_keys_and_values_are_those_of_the_models_own_pass(start, inputs):
     close(ours.logits[mask], theirs.logits[mask], start.model.config)
 
 
-def test_leaving_the_logits_out_changes_no_key(start, inputs):
+def test_omitting_logits_changes_no_key(start, inputs):
     ids, _, positions, pixels, _ = inputs
     backbone = Backbone(start.model)
     with torch.no_grad():
@@ -65,7 +65,7 @@ def test_leaving_the_logits_out_changes_no_key(start, inputs):
     assert all(torch.equal(a, b) for x, y in zip(short.cache, whole.cache, strict=True) for a, b in zip(x, y, strict=True))
 
 
-def test_checkpointed_gradients_are_the_same(start, inputs):
+def test_gradient_checkpointing_changes_no_gradient(start, inputs):
     ids, _, positions, pixels, _ = inputs
 
     def gradient(checkpointing):
@@ -76,27 +76,27 @@ def test_checkpointed_gradients_are_the_same(start, inputs):
     torch.testing.assert_close(gradient(True), gradient(False))
 
 
-def test_each_draw_flows_as_if_it_were_alone(start):
+def test_velocities_of_several_samples_match_single_ones(start):
     draw = torch.Generator().manual_seed(0)
     torch.nn.init.normal_(start.model.action_out_proj.weight, std=0.1, generator=draw)
     cache = [tuple(torch.randn(3, 1, 20, 64, generator=draw) for _ in range(2)) for _ in range(2)]
     mask = torch.arange(20)[None] < torch.tensor([[20], [15], [7]])
-    noise, time = flow_draws((3, 4, 5, 7), draw)
+    noise, time = sample_noise_and_times((3, 4, 5, 7), draw)
     with torch.no_grad():
         ours = velocities(start.model, noise, time, cache, mask)
         alone = [start.model.velocity(noise[:, k], time[:, k], cache, mask) for k in range(4)]
     close(ours, torch.stack(alone, dim=1), start.model.config)
 
 
-def test_times_lean_towards_noise_as_released():
-    _, time = flow_draws((20_000, 1, 5, 7), torch.Generator().manual_seed(0))
+def test_sampled_times_follow_the_released_distribution():
+    _, time = sample_noise_and_times((20_000, 1, 5, 7), torch.Generator().manual_seed(0))
     assert time.mean().item() == pytest.approx(0.6004, abs=0.005)
     assert time.min().item() >= 0.001
     assert time.max().item() <= 1.0
 
 
 @pytest.mark.parametrize("causal", [True, False])
-def test_plain_attention_is_the_fused_kernels(causal):
+def test_training_attention_matches_the_fused_kernel(causal):
     draw = torch.Generator().manual_seed(0)
     q = torch.randn(2, 4, 9, 16, generator=draw)
     k, v = (torch.randn(2, 2, 9, 16, generator=draw) for _ in range(2))

@@ -22,14 +22,14 @@ def checkpoint(tmp_path):
     return folder
 
 
-def test_half_the_size_and_no_state_of_the_training(checkpoint, tmp_path):
+def test_exported_checkpoint_is_half_as_large_without_training_state(checkpoint, tmp_path):
     out = publish(str(checkpoint), tmp_path / "handed")
     assert sorted(path.name for path in out.iterdir()) == ["config.json", "fast_tokenizer", "model.safetensors", "tokenizer.json"]
     sizes = [(folder / "model.safetensors").stat().st_size for folder in (out, checkpoint)]
     assert sizes[0] == pytest.approx(sizes[1] / 2, rel=0.02)
 
 
-def test_the_weights_are_the_checkpoints_rounded(checkpoint, tmp_path):
+def test_exported_weights_are_the_checkpoints_rounded(checkpoint, tmp_path):
     out = publish(str(checkpoint), tmp_path / "handed")
     before, after = (open_checkpoint(str(path)).model("cpu", torch.float32) for path in (checkpoint, out))
     for a, b in zip(before.parameters(), after.parameters(), strict=True):
@@ -37,50 +37,50 @@ def test_the_weights_are_the_checkpoints_rounded(checkpoint, tmp_path):
     assert NoraPolicy(str(out), mode="fast").chunk == 5
 
 
-def test_the_same_checkpoint_gives_the_same_bytes(checkpoint, tmp_path):
+def test_export_is_deterministic(checkpoint, tmp_path):
     folders = [publish(str(checkpoint), tmp_path / name) for name in ("one", "two")]
     assert len({(folder / "model.safetensors").read_bytes() for folder in folders}) == 1
 
 
-def test_a_card_goes_with_it(checkpoint, tmp_path):
+def test_export_includes_the_model_card(checkpoint, tmp_path):
     (tmp_path / "about.md").write_text("# What it reaches\n", encoding="utf-8")
     out = publish(str(checkpoint), tmp_path / "handed", card=tmp_path / "about.md")
     assert (out / "MODEL_CARD.md").read_text(encoding="utf-8") == "# What it reaches\n"
 
 
-def test_how_much_of_an_answer_is_executed_goes_with_it(checkpoint, tmp_path):
+def test_export_sets_execute(checkpoint, tmp_path):
     out = publish(str(checkpoint), tmp_path / "handed", execute=2)
     assert (NoraPolicy(str(out), mode="fast").chunk, NoraPolicy(str(out), mode="fast").n_action_steps) == (5, 2)
 
 
-def test_how_much_noise_the_flow_starts_from_goes_with_it(checkpoint, tmp_path):
+def test_export_sets_noise(checkpoint, tmp_path):
     out = publish(str(checkpoint), tmp_path / "handed", noise=0.0)
     assert (open_checkpoint(str(checkpoint)).noise, open_checkpoint(str(out)).noise) == (1.0, 0.0)
 
 
-def test_a_noise_that_is_no_scale_is_refused(checkpoint, tmp_path):
+def test_export_rejects_an_invalid_noise_scale(checkpoint, tmp_path):
     with pytest.raises(CheckpointError, match="--noise"):
         publish(str(checkpoint), tmp_path / "handed", noise=-1.0)
     assert not (tmp_path / "handed").exists()
 
 
-def test_training_other_chunks_forgets_how_much_of_the_old_ones_was_executed(checkpoint, tmp_path):
+def test_new_chunk_size_drops_execute(checkpoint, tmp_path):
     out = str(publish(str(checkpoint), tmp_path / "handed", execute=2))
     assert from_checkpoint(out, tokens=False).settings["execute"] == 2
     assert "execute" not in from_checkpoint(out, tokens=False, chunk=1).settings
 
 
-def test_more_than_an_answer_has_is_refused(checkpoint, tmp_path):
+def test_export_rejects_execute_beyond_the_chunk(checkpoint, tmp_path):
     with pytest.raises(TrainingError, match="answers 5 actions"):
         publish(str(checkpoint), tmp_path / "handed", execute=6)
 
 
-def test_nothing_is_written_over(checkpoint, tmp_path):
+def test_export_overwrites_nothing(checkpoint, tmp_path):
     with pytest.raises(TrainingError, match="exists; name a new folder"):
         publish(str(checkpoint), checkpoint)
 
 
-def test_a_weight_that_does_not_fit_the_type_is_named(checkpoint, tmp_path):
+def test_weight_that_overflows_the_type_is_named(checkpoint, tmp_path):
     weights = load_file(checkpoint / "model.safetensors")
     name = "action_out_proj.weight"
     save_file({**weights, name: torch.from_numpy(np.full_like(weights[name].numpy(), 1e6))}, checkpoint / "model.safetensors")

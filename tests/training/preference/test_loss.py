@@ -6,16 +6,16 @@ pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[train]'")
 import numpy as np
 import torch
 from nora_bench.policies.nora.checkpoint import open_checkpoint
+from nora_bench.policies.nora.model.reference import interpolate
 from nora_bench.policies.nora.nano import write_nano
 from nora_bench.policies.nora.parity.tolerance import model_rounding
 from nora_bench.policies.nora.prompt import Prompter
 from nora_bench.training.engine.config import TrainingError
-from nora_bench.training.preference.collate import Batcher
+from nora_bench.training.models.flow import sample_times
+from nora_bench.training.preference.collate import PromptCollator
 from nora_bench.training.preference.loss import (
     FlowTerms,
-    draw_times,
     flow_dpo,
-    noisy,
     prefix_cache,
     token_dpo,
     token_log_probabilities,
@@ -52,8 +52,8 @@ def model(folder):
 
 
 @pytest.fixture
-def batcher(model, folder):
-    return Batcher(model.config, Prompter.load(folder, model.config.image_tokens))
+def collator(model, folder):
+    return PromptCollator(model.config, Prompter.load(folder, model.config.image_tokens))
 
 
 @pytest.fixture
@@ -62,15 +62,15 @@ def images():
 
 
 @pytest.fixture
-def flow_pairs(batcher, images):
-    return FlowPairs(batcher.shown(images, INSTRUCTIONS), draw(4, 5, 7).clamp(-1, 1))
+def flow_pairs(collator, images):
+    return FlowPairs(collator.collate(images, INSTRUCTIONS), draw(4, 5, 7).clamp(-1, 1))
 
 
 @pytest.fixture
-def token_pairs(batcher, images):
-    answers = [batcher.prompter.answer(tokens) for tokens in ([5, 9], [7], [5, 8], [300, 7, 1])]
-    shown = batcher.shown(np.concatenate([images, images]), INSTRUCTIONS * 2, answers)
-    return TokenPairs(shown, batcher.labels(shown))
+def token_pairs(collator, images):
+    answers = [collator.prompter.answer(tokens) for tokens in ([5, 9], [7], [5, 8], [300, 7, 1])]
+    prompts = collator.collate(np.concatenate([images, images]), INSTRUCTIONS * 2, answers)
+    return TokenPairs(prompts, collator.labels(prompts))
 
 
 def exported(folder, weights):
@@ -92,7 +92,7 @@ def test_the_token_loss_has_the_gradient_of_finite_differences():
     assert torch.autograd.gradcheck(lambda p: token_dpo(p, draw(6, seed=1, dtype=torch.float64), 0.3).loss, policy)
 
 
-def test_a_policy_that_is_its_reference_has_no_margin_and_loses_log_2():
+def test_policy_equal_to_its_reference_has_zero_margin_and_loss_log_2():
     same = draw(4, 3, 2)
     loss = flow_dpo(FlowTerms(same, same, draw(4, 3, 2, seed=1)), 250.0, "mean")
     assert loss.loss == pytest.approx(math.log(2)) and loss.accuracy == 0 and loss.drift == 0
@@ -110,8 +110,8 @@ def test_log_probabilities_count_labelled_tokens_alone():
 
 
 @pytest.mark.parametrize(("kind", "mean"), [("uniform", 0.5), ("beta", 0.001 + 0.999 * 0.6)])
-def test_times_are_drawn_as_the_paper_or_as_the_supervised_training(kind, mean):
-    times = draw_times((20_000,), kind, seeded())
+def test_times_are_sampled_as_in_the_paper_or_in_supervised_training(kind, mean):
+    times = sample_times((20_000,), kind, seeded())
     assert times.mean() == pytest.approx(mean, abs=0.01) and times.min() >= 0 and times.max() <= 1
 
 
@@ -159,7 +159,7 @@ def objective(model, **settings):
     return FlowPreference(model, DpoSettings(**settings), exported)
 
 
-def test_noise_and_time_are_shared_by_a_pair_or_drawn_apart_as_released(model):
+def test_noise_and_time_are_shared_by_a_pair_or_sampled_separately_as_released(model):
     noise, time = objective(model).draws(torch.Size((4, 5, 7)), seeded())
     assert torch.equal(noise[:2], noise[2:]) and torch.equal(time[:2], time[2:])
     noise, time = FlowPreference(model, RELEASED, exported).draws(torch.Size((4, 5, 7)), seeded())
@@ -173,20 +173,20 @@ def step(objective, batch, rate=1e-3):
 
 
 def reference_velocity(objective, pairs):
-    x, time = noisy(pairs.chunks, draw(4, 5, 7, seed=3), torch.full((4,), 0.5)), torch.full((4,), 0.5)
-    cache = prefix_cache(objective.policy, pairs.shown)
-    return objective.reference.velocity(pairs.shown, objective.policy, cache, x, time, prefix_cache)
+    x, time = interpolate(pairs.chunks, draw(4, 5, 7, seed=3), torch.full((4,), 0.5)), torch.full((4,), 0.5)
+    cache = prefix_cache(objective.policy, pairs.prompts)
+    return objective.reference.velocity(pairs.prompts, objective.policy, cache, x, time, prefix_cache)
 
 
 @pytest.mark.parametrize(("reference", "moves"), [("full", False), ("shared-prefix", True)])
-def test_the_full_reference_stands_still_and_the_released_one_moves_with_the_backbone(model, flow_pairs, reference, moves):
+def test_full_reference_is_fixed_and_released_one_moves_with_the_backbone(model, flow_pairs, reference, moves):
     trained = objective(model, reference=reference)
     before = reference_velocity(trained, flow_pairs)
     step(trained, flow_pairs, rate=0.1)
     assert torch.equal(before, reference_velocity(trained, flow_pairs)) is not moves
 
 
-def test_an_expert_alone_shares_the_backbone_with_its_reference_and_gives_the_same_loss(model, flow_pairs):
+def test_expert_only_training_shares_the_backbone_and_gives_the_same_loss(model, flow_pairs):
     alone = FlowPreference(model, DpoSettings(), exported, expert_only=True)
     assert not any(name.startswith("reference.model.vlm") for name, _ in alone.named_parameters())
     assert not any(p.requires_grad for name, p in alone.named_parameters() if name.startswith("policy.vlm"))
@@ -199,7 +199,7 @@ def test_the_prefix_is_computed_once_for_policy_and_once_for_a_full_reference(mo
     passes = []
     whole = BatchedPrefix.__call__
     monkeypatch.setattr(
-        BatchedPrefix, "__call__", lambda self, m, shown: passes.append(len(shown.mask_BP)) or whole(self, m, shown)
+        BatchedPrefix, "__call__", lambda self, m, prompts: passes.append(len(prompts.mask_BP)) or whole(self, m, prompts)
     )
     objective(model)(flow_pairs, seeded())
     assert passes == [2, 2]
@@ -208,11 +208,11 @@ def test_the_prefix_is_computed_once_for_policy_and_once_for_a_full_reference(mo
     assert passes == [2]
 
 
-def test_the_batched_pass_makes_the_keys_and_values_of_the_plain_one(model, batcher, images):
-    shown = batcher.shown(images, INSTRUCTIONS)
-    for pair, other in zip(BatchedPrefix()(model, shown), prefix_cache(model, shown), strict=True):
+def test_batched_prefix_matches_prefix_cache(model, collator, images):
+    prompts = collator.collate(images, INSTRUCTIONS)
+    for pair, other in zip(BatchedPrefix()(model, prompts), prefix_cache(model, prompts), strict=True):
         for a, b in zip(pair, other, strict=True):
-            ours, theirs = (x.transpose(1, 2)[shown.mask_BP] for x in (a, b))
+            ours, theirs = (x.transpose(1, 2)[prompts.mask_BP] for x in (a, b))
             assert torch.allclose(ours, theirs, atol=model_rounding(model.config) * float(theirs.abs().max()), rtol=0)
 
 
@@ -254,48 +254,48 @@ def learn(trained, batch, rate, steps):
     return trained(batch, seeded())
 
 
-def test_the_flow_learns_one_batch_of_preferences_by_heart(model, flow_pairs):
+def test_flow_overfits_one_batch_of_preferences(model, flow_pairs):
     learned = learn(objective(model, beta=50.0), flow_pairs, 2e-3, 15)
     assert learned.total < 0.01 and learned.metrics["accuracy"] == 1 and learned.metrics["drift"] > 0
 
 
-def test_the_token_head_learns_one_batch_of_preferences_by_heart(model, token_pairs):
+def test_token_head_overfits_one_batch_of_preferences(model, token_pairs):
     learned = learn(TokenPreference(model, DpoSettings(token_beta=0.5), exported), token_pairs, 2e-3, 15)
     assert learned.total < 0.01 and learned.metrics["accuracy"] == 1
 
 
-def test_tokens_have_no_reference_with_a_shared_prefix(model):
+def test_token_preference_rejects_a_shared_prefix_reference(model):
     with pytest.raises(TrainingError, match="full"):
         TokenPreference(model, RELEASED, exported)
 
 
-def test_a_checkpoint_holds_the_policy_without_its_reference(model):
+def test_exported_checkpoint_omits_the_reference(model):
     kept = {}
     trained = FlowPreference(model, DpoSettings(), lambda folder, weights: kept.update(weights))
     trained.export(None, trained.state_dict())
     assert kept.keys() == model.state_dict().keys()
 
 
-def test_an_answer_is_labelled_and_hidden_from_the_expert(batcher, images):
-    answers = [batcher.prompter.answer([5, 9]), batcher.prompter.answer([7])]
-    shown = batcher.shown(images, INSTRUCTIONS, answers)
-    labels, ids = batcher.labels(shown), batcher.prompter.ids
+def test_answer_is_labelled_and_masked_for_the_expert(collator, images):
+    answers = [collator.prompter.answer([5, 9]), collator.prompter.answer([7])]
+    prompts = collator.collate(images, INSTRUCTIONS, answers)
+    labels, ids = collator.labels(prompts), collator.prompter.ids
     said = [row[row != -100].tolist() for row in labels]
-    newline = batcher.prompter.backend.encode("\n", add_special_tokens=False).ids
+    newline = collator.prompter.backend.encode("\n", add_special_tokens=False).ids
     assert said == [
         [ids.first_action + 5, ids.first_action + 9, ids.end_of_turn, *newline],
         [ids.first_action + 7, ids.end_of_turn, *newline],
     ]
-    assert not (shown.mask_BP & (labels != -100)).any()
-    assert [len(batcher.prompter.prompt(text)) for text in INSTRUCTIONS] == shown.mask_BP.sum(1).tolist()
+    assert not (prompts.mask_BP & (labels != -100)).any()
+    assert [len(collator.prompter.prompt(text)) for text in INSTRUCTIONS] == prompts.mask_BP.sum(1).tolist()
 
 
-def test_a_neighbour_does_not_change_a_rows_velocity(model, batcher, images):
+def test_a_neighbour_does_not_change_a_rows_velocity(model, collator, images):
     pair, noise, time = draw(2, 5, 7).clamp(-1, 1), draw(2, 5, 7, seed=1), torch.full((2,), 0.5)
-    together, alone = batcher.shown(images, INSTRUCTIONS), batcher.shown(images[1:], INSTRUCTIONS[1:])
+    together, alone = collator.collate(images, INSTRUCTIONS), collator.collate(images[1:], INSTRUCTIONS[1:])
     assert len(set(together.mask_BP.sum(1).tolist())) == 2
     with torch.no_grad():
         cache = model.prefix(*together.inputs).cache
-        both = model.velocity(noisy(pair, noise, time), time, cache, together.mask_BP)
-        one = model.velocity(noisy(pair, noise, time)[1:], time[1:], model.prefix(*alone.inputs).cache, alone.mask_BP)
+        both = model.velocity(interpolate(pair, noise, time), time, cache, together.mask_BP)
+        one = model.velocity(interpolate(pair, noise, time)[1:], time[1:], model.prefix(*alone.inputs).cache, alone.mask_BP)
     assert torch.allclose(both[1:], one, atol=model_rounding(model.config) * float(one.abs().max()), rtol=0)

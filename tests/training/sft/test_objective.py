@@ -77,14 +77,14 @@ def test_labels_are_cut_to_the_action_tokenizers_fit_and_counted(start):
 def test_the_losses_are_those_of_the_models_own_joint_loss(start):
     """`policies.nora.parity` holds that one against the released code."""
     from nora_bench.policies.nora.pixels import patches
-    from nora_bench.training.models.flow import flow_draws
+    from nora_bench.training.models.flow import sample_noise_and_times
     from nora_bench.training.sft.objective import collate_text
 
     rows, model = batch(), start.model
     text, _ = collate_text(rows, start.prompter, start.fast, model.config)
     pixels = torch.from_numpy(patches(rows.images, 14, 1)).flatten(0, 1)
     inputs = [torch.from_numpy(x) for x in (text.ids, text.mask.astype(np.int64), text.positions)]
-    noise, time = flow_draws((4, 1, 5, 7), draw())
+    noise, time = sample_noise_and_times((4, 1, 5, 7), draw())
     with torch.no_grad():
         prefix = model.prefix(*inputs, pixels, torch.from_numpy(text.grids))
         labels, seen = torch.from_numpy(text.labels), torch.from_numpy(text.prompt_mask)

@@ -28,7 +28,7 @@ def padded(given, length, rows):
 
 
 @pytest.mark.parametrize("length, rows", [(140, 1), (192, 1), (160, 3)])
-def test_sampling_ends_at_the_recorded_actions(model, given, length, rows):
+def test_engine_samples_the_recorded_actions(model, given, length, rows):
     engine = Engine(model, StaticShape(rows, length, 5, 10, 0), IMAGE, DecodingConfig(STOP))
     actions = engine.sample(padded(given, length, rows), given["noise"].expand(rows, -1, -1).contiguous())
     wanted = given["actions_10steps"].expand(rows, -1, -1)
@@ -36,7 +36,7 @@ def test_sampling_ends_at_the_recorded_actions(model, given, length, rows):
 
 
 @pytest.mark.parametrize("length, rows", [(140, 1), (192, 1), (160, 3)])
-def test_greedy_tokens_are_the_recorded_ones(model, given, length, rows):
+def test_engine_generates_the_recorded_tokens(model, given, length, rows):
     engine = Engine(model, StaticShape(rows, length, 0, 10, 12), IMAGE, DecodingConfig(STOP))
     wanted = given["generate_ids"][:, given["input_ids"].shape[1] :]
     assert torch.equal(engine.generate(padded(given, length, rows)), wanted.expand(rows, -1))
@@ -54,7 +54,7 @@ def plain_greedy(model, ids, positions, pixels, tokens):
 
 
 @torch.no_grad()
-def test_prompts_of_different_lengths_continue_in_one_batch_as_they_do_alone(nano, nano_model):
+def test_prompts_of_different_lengths_generate_the_same_in_a_batch_as_alone(nano, nano_model):
     prompter = Prompter.load(nano, nano_model.config.image_tokens)
     prompts = [prompter.prompt(text) for text in ("pick up the milk", "put the bowl on the plate and turn on the stove")]
     pixels = torch.randn(2, 36, 1176, generator=torch.Generator().manual_seed(0))
@@ -73,7 +73,7 @@ def test_prompts_of_different_lengths_continue_in_one_batch_as_they_do_alone(nan
 
 
 @pytest.mark.slow
-def test_every_part_can_be_compiled_as_a_whole(nano_model):
+def test_every_engine_part_compiles_without_graph_breaks(nano_model):
     """`eager` traces without generating code: a decision on the host would break the trace, and a captured graph."""
     torch.compiler.reset()
     side, ids = 6, torch.tensor([[1, *[IMAGE] * 9, 2, 3]])
@@ -100,7 +100,7 @@ def test_constrained_generation_gives_only_allowed_tokens(model, given):
 
 
 @torch.no_grad()
-def test_tokens_are_drawn_as_often_as_their_scores_say(model, given):
+def test_tokens_are_sampled_with_the_probabilities_of_their_scores(model, given):
     """Gumbel noise times a temperature, added to the scores, is a draw from their softmax at that temperature."""
     choices, rows, calls, side = [STOP, 2000, 2001, 2002], 64, 16, model.config.image_size // model.config.patch
     shown = (given["input_ids"], torch.ones_like(given["input_ids"]), given["position_ids"], given["pixel_values"])
@@ -115,7 +115,7 @@ def test_tokens_are_drawn_as_often_as_their_scores_say(model, given):
     torch.testing.assert_close(found, wanted, atol=0.04, rtol=0)
 
 
-def test_a_repetition_penalty_changes_the_tokens_as_transformers_does(model, given):
+def test_repetition_penalty_matches_transformers(model, given):
     used = given["input_ids"].shape[1]
     theirs = model.vlm.generate(
         input_ids=given["input_ids"],
@@ -135,7 +135,7 @@ def test_a_repetition_penalty_changes_the_tokens_as_transformers_does(model, giv
     assert not torch.equal(ours, given["generate_ids"][:, used:])
 
 
-def test_a_model_that_an_engine_has_used_can_still_be_trained(model, given):
+def test_model_used_by_an_engine_remains_trainable(model, given):
     Engine(model, StaticShape(1, 160, 5, 2, 0), IMAGE, DecodingConfig(STOP)).sample(padded(given, 160, 1), given["noise"])
     layer = model.vlm.model.language_model.layers[0].self_attn
     layer.q_proj(torch.ones(1, layer.q_proj.in_features)).sum().backward()
@@ -143,7 +143,7 @@ def test_a_model_that_an_engine_has_used_can_still_be_trained(model, given):
 
 
 @pytest.mark.parametrize("image_size", [84, 112, 168])
-def test_windows_of_any_number_and_size_give_the_backbones_own_image_tokens(nano_model, image_size):
+def test_vision_path_matches_the_encoder_for_any_windows(nano_model, image_size):
     from dataclasses import replace
 
     from nora_bench.policies.nora.model.vision import VisionPath

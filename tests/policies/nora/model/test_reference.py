@@ -30,7 +30,7 @@ def prefix(model, recorded):
         return model.prefix(*(given[f"sample.{name}"] for name in INPUTS))
 
 
-def test_logits_are_those_of_the_backbone(prefix, recorded, close):
+def test_logits_match_recording(prefix, recorded, close):
     close(prefix.logits, recorded("inference")["sample.vlm_logits"])
 
 
@@ -59,7 +59,7 @@ def bfloat16_head(model, positions):
 
 @pytest.mark.parametrize("wrong", [swap_rope_axes, no_epsilon, another_rope_base, bfloat16_head])
 @torch.no_grad()
-def test_a_wrong_backbone_is_further_off_than_rounding(model, recorded, close, wrong):
+def test_wrong_backbone_exceeds_tolerance(model, recorded, close, wrong):
     given = recorded("inference")
     ids, mask, positions, pixels, grid = (given[f"sample.{name}"] for name in INPUTS)
     logits = model.prefix(ids, mask, wrong(model, positions), pixels, grid).logits
@@ -69,7 +69,7 @@ def test_a_wrong_backbone_is_further_off_than_rounding(model, recorded, close, w
 
 @pytest.mark.parametrize("name, value", [("ROPE_BASE", 10_010.0), ("PERIODS", (4e-3, 4.001))])
 @torch.no_grad()
-def test_a_wrong_expert_is_further_off_than_rounding(model, prefix, recorded, close, monkeypatch, name, value):
+def test_wrong_expert_exceeds_tolerance(model, prefix, recorded, close, monkeypatch, name, value):
     given = recorded("inference")
     monkeypatch.setattr(f"nora_bench.policies.nora.model.expert.{name}", value)
     velocity = model.velocity(given["sample.noise"], torch.tensor([0.35]), prefix.cache, given["sample.attention_mask"].bool())
@@ -77,7 +77,7 @@ def test_a_wrong_expert_is_further_off_than_rounding(model, prefix, recorded, cl
         close(velocity, given["sample.velocity_t0.35"])
 
 
-def test_cached_keys_and_values_are_those_of_the_backbone(prefix, recorded, close):
+def test_cached_keys_and_values_match_recording(prefix, recorded, close):
     given = recorded("inference")
     for index, (keys, values) in enumerate(prefix.cache):
         close(keys, given[f"sample.kv.{index}.key"])
@@ -86,7 +86,7 @@ def test_cached_keys_and_values_are_those_of_the_backbone(prefix, recorded, clos
 
 @pytest.mark.parametrize("time", ["0.001", "0.35", "1.0"])
 @torch.no_grad()
-def test_one_denoise_step_points_where_the_released_expert_points(model, prefix, recorded, close, time):
+def test_velocity_matches_recording(model, prefix, recorded, close, time):
     given = recorded("inference")
     mask = given["sample.attention_mask"].bool()
     velocity = model.velocity(given["sample.noise"], torch.tensor([float(time)]), prefix.cache, mask)
@@ -95,7 +95,7 @@ def test_one_denoise_step_points_where_the_released_expert_points(model, prefix,
 
 @pytest.mark.parametrize("steps", [4, 10])
 @torch.no_grad()
-def test_sampling_from_fixed_noise_ends_at_the_released_actions(model, prefix, recorded, close, steps):
+def test_sampled_actions_match_recording(model, prefix, recorded, close, steps):
     given = recorded("inference")
     actions = model.sample(given["sample.noise"], prefix.cache, given["sample.attention_mask"].bool(), steps)
     close(actions, given[f"sample.actions_{steps}steps"])
@@ -112,12 +112,12 @@ def training(model, recorded):
 
 
 @pytest.mark.parametrize("part, name", [("total", "combined_loss"), ("tokens", "vlm_loss"), ("flow", "expert_loss")])
-def test_joint_losses_are_the_released_ones(training, close, part, name):
+def test_joint_losses_match_recording(training, close, part, name):
     given, loss = training
     close(getattr(loss, part).detach().reshape(1), given[f"loss.{name}"])
 
 
-def test_gradients_of_the_joint_loss_are_the_released_ones_through_the_cache_into_the_backbone(model, training):
+def test_joint_loss_gradients_match_recording_through_the_cache(model, training):
     given, loss = training
     loss.total.backward()
     recorded = {name.removeprefix("grad."): value for name, value in given.items() if name.startswith("grad.")}
@@ -127,33 +127,33 @@ def test_gradients_of_the_joint_loss_are_the_released_ones_through_the_cache_int
 
 
 @pytest.mark.parametrize("size", [48, 768])
-def test_time_embedding_is_the_released_one_to_the_last_bit(recorded, size):
+def test_time_embedding_equals_recording_bit_for_bit(recorded, size):
     given = recorded("functions")
     assert torch.equal(time_embedding(given["fn.time"], size), given[f"fn.time_embedding_{size}"])
 
 
-def test_rotary_embedding_is_the_released_one(recorded, close):
+def test_rotary_embedding_matches_recording(recorded, close):
     given = recorded("functions")
     x = given["fn.rope_in"].transpose(1, 2)
     ours = rotate(x, *rotary(x.shape[2], x.shape[3], "cpu")).transpose(1, 2)
     close(ours, given["fn.rope_out"], rounding([x.shape[3]]))
 
 
-def test_mlp_widths_are_the_released_ones(recorded):
+def test_mlp_widths_match_recording(recorded):
     given = recorded("functions")
     assert [expert_intermediate(size) for size in given["fn.hidden_sizes"].tolist()] == given["fn.intermediate_sizes"].tolist()
 
 
-def test_actions_see_the_valid_prefix_and_each_other(recorded):
+def test_actions_attend_to_valid_prefix_and_each_other(recorded):
     given = recorded("training")
     ours = attention_mask(given["train.expert_attention"].bool(), given["train.actions"].shape[1])
     assert torch.equal(ours, given["train.expert_attention_mask"])
 
 
 @pytest.mark.parametrize("steps", [4, 10])
-def test_the_clock_is_accumulated_in_float32(recorded, steps):
+def test_euler_times_are_accumulated_in_float32(recorded, steps):
     assert torch.equal(torch.tensor(euler_times(steps)), recorded("inference")[f"sample.traj_{steps}steps.t"])
 
 
-def test_the_clock_makes_as_many_steps_as_asked():
+def test_euler_times_have_the_requested_number():
     assert [len(euler_times(steps)) for steps in (1, 3, 10, 50)] == [1, 3, 10, 50]

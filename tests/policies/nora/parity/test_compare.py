@@ -23,7 +23,7 @@ def failed(recordings):
     return {check.quantity for check in compare(recordings) if not check.passed}
 
 
-def test_every_recorded_quantity_is_compared_and_within_tolerance_or_named(golden):
+def test_recorded_quantities_are_within_tolerance_or_listed_as_unread(golden):
     recordings = Recordings(golden / "nora")
     assert failed(recordings) == set()
     assert recordings.unread().keys() <= OF_TRAINING
@@ -40,7 +40,7 @@ def test_every_recorded_quantity_is_compared_and_within_tolerance_or_named(golde
         ((100, 100), 4, {"resized picture, share of values"}),  # of 30,000
     ],
 )
-def test_one_value_of_a_picture_may_be_rounded_otherwise_however_small_it_is(tmp_path, size, off, wrong):
+def test_one_image_value_may_differ_by_one_grey_level(tmp_path, size, off, wrong):
     before = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
     after = resize_lanczos3(before, *size).copy(order="C")
     after.reshape(-1)[:off] ^= 1
@@ -80,14 +80,14 @@ def other(tmp_path):
     return folder
 
 
-def test_recordings_of_another_size_are_compared_by_the_same_code(other):
+def test_recordings_of_another_model_size_are_compared(other):
     recordings = Recordings(other)
     quantities = {check.quantity for check in compare(recordings)}
     assert failed(recordings) == set() and recordings.unread() == {}
     assert {"fast path: sampled actions", "sampled actions", "cached keys", "greedy token ids"} <= quantities
 
 
-def test_other_weights_than_the_recorded_ones_are_noticed(other):
+def test_other_weights_exceed_tolerance(other):
     weights = load_file(other / "weights.safetensors")
     name = "vlm.model.language_model.layers.2.mlp.down_proj.weight"
     save_file({**weights, name: weights[name] * 1.01}, other / "weights.safetensors")
@@ -95,7 +95,7 @@ def test_other_weights_than_the_recorded_ones_are_noticed(other):
 
 
 @pytest.mark.parametrize("field, quantity", [("tokens", "FAST token ids"), ("decoded_actions", "FAST decoded actions")])
-def test_another_tokenizer_than_the_recorded_one_is_noticed(golden, tmp_path, field, quantity):
+def test_other_tokenizer_exceeds_tolerance(golden, tmp_path, field, quantity):
     shutil.copytree(golden / "nora" / "fast_tokenizer", tmp_path / "fast_tokenizer")
     recorded = json.loads((golden / "nora" / "fast_cases.json").read_text())
     recorded["cases"][0][field] = recorded["cases"][1][field]
@@ -103,7 +103,7 @@ def test_another_tokenizer_than_the_recorded_one_is_noticed(golden, tmp_path, fi
     assert quantity in failed(Recordings(tmp_path))
 
 
-def test_what_is_not_compared_is_named_by_the_command(cli, golden, tmp_path):
+def test_command_lists_recordings_that_were_not_compared(cli, golden, tmp_path):
     for file in ("fast_cases.json", "functions.safetensors"):
         shutil.copy(golden / "nora" / file, tmp_path)
     shutil.copytree(golden / "nora" / "fast_tokenizer", tmp_path / "fast_tokenizer")
