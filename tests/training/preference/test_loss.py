@@ -84,7 +84,7 @@ def test_the_token_loss_has_the_gradient_of_finite_differences():
     assert torch.autograd.gradcheck(lambda p: token_dpo(p, draw(6, seed=1, dtype=torch.float64), 0.3).loss, policy)
 
 
-def test_a_policy_that_is_its_reference_has_no_margin_and_loses_log_2():
+def test_policy_equal_to_its_reference_has_no_margin_and_loss_log_2():
     same = draw(4, 3, 2)
     loss = flow_dpo(FlowTerms(same, same, draw(4, 3, 2, seed=1)), 250.0, "mean")
     assert loss.loss == pytest.approx(math.log(2)) and loss.accuracy == 0 and loss.drift == 0
@@ -102,7 +102,7 @@ def test_log_probabilities_count_labelled_tokens_alone():
 
 
 @pytest.mark.parametrize(("kind", "mean"), [("uniform", 0.5), ("beta", 0.001 + 0.999 * 0.6)])
-def test_times_are_drawn_as_the_paper_or_as_the_supervised_training(kind, mean):
+def test_times_are_sampled_as_in_the_paper_or_in_supervised_training(kind, mean):
     times = draw_times((20_000,), kind, seeded())
     assert times.mean() == pytest.approx(mean, abs=0.01) and times.min() >= 0 and times.max() <= 1
 
@@ -151,7 +151,7 @@ def objective(model, **settings):
     return FlowPreference(model, DpoSettings(**settings), exported)
 
 
-def test_noise_and_time_are_shared_by_a_pair_or_drawn_apart_as_released(model):
+def test_noise_and_time_are_shared_by_a_pair_or_separate_as_released(model):
     noise, time = objective(model).draws(torch.Size((4, 5, 7)), seeded())
     assert torch.equal(noise[:2], noise[2:]) and torch.equal(time[:2], time[2:])
     noise, time = FlowPreference(model, RELEASED, exported).draws(torch.Size((4, 5, 7)), seeded())
@@ -171,7 +171,7 @@ def reference_velocity(objective, pairs):
 
 
 @pytest.mark.parametrize(("reference", "moves"), [("full", False), ("shared-prefix", True)])
-def test_the_full_reference_stands_still_and_the_released_one_moves_with_the_backbone(model, flow_pairs, reference, moves):
+def test_full_reference_is_frozen_and_the_released_one_follows_the_backbone(model, flow_pairs, reference, moves):
     trained = objective(model, reference=reference)
     before = reference_velocity(trained, flow_pairs)
     step(trained, flow_pairs, rate=0.1)
@@ -198,7 +198,7 @@ def test_the_prefix_is_computed_once_for_policy_and_once_for_a_full_reference(mo
     assert passes == [2]
 
 
-def test_the_batched_pass_makes_the_keys_and_values_of_the_plain_one(model, batcher, images):
+def test_batched_pass_equals_the_single_one(model, batcher, images):
     shown = batcher.shown(images, INSTRUCTIONS)
     for pair, other in zip(Batched()(model, shown), plain(model, shown), strict=True):
         for a, b in zip(pair, other, strict=True):
@@ -244,12 +244,12 @@ def learn(trained, batch, rate, steps):
     return trained(batch, seeded())
 
 
-def test_the_flow_learns_one_batch_of_preferences_by_heart(model, flow_pairs):
+def test_flow_head_overfits_one_batch_of_preferences(model, flow_pairs):
     learned = learn(objective(model, beta=50.0), flow_pairs, 2e-3, 15)
     assert learned.total < 0.01 and learned.metrics["accuracy"] == 1 and learned.metrics["drift"] > 0
 
 
-def test_the_token_head_learns_one_batch_of_preferences_by_heart(model, token_pairs):
+def test_token_head_overfits_one_batch_of_preferences(model, token_pairs):
     learned = learn(TokenPreference(model, DpoSettings(token_beta=0.5), exported), token_pairs, 2e-3, 15)
     assert learned.total < 0.01 and learned.metrics["accuracy"] == 1
 
@@ -266,7 +266,7 @@ def test_a_checkpoint_holds_the_policy_without_its_reference(model):
     assert kept.keys() == model.state_dict().keys()
 
 
-def test_an_answer_is_labelled_and_hidden_from_the_expert(batcher, images):
+def test_action_tokens_are_labelled_and_hidden_from_the_expert(batcher, images):
     answers = [batcher.answer([5, 9]), batcher.answer([7])]
     shown = batcher.shown(images, INSTRUCTIONS, answers)
     labels, ids = batcher.labels(shown), batcher.prompter.ids
