@@ -244,7 +244,7 @@ def _predictions(recordings: Recordings, model: WorldModel) -> Iterator[Check]:
 
 
 def _rewards(recordings: Recordings, model: WorldModel) -> Iterator[Check]:
-    from .preference.pairs import best_and_worst
+    from .preference.pairs import chosen_and_rejected
     from .preference.rewards import Reward, imagine, score
 
     get = lambda name: recordings.get(WORLD, name)  # noqa: E731
@@ -264,7 +264,7 @@ def _rewards(recordings: Recordings, model: WorldModel) -> Iterator[Check]:
             yield _close(f"{case}/weight {weight}", "rewards", -scores.total, costs)
             yield _close(f"{case}/weight {weight}", "goal rewards", -scores.goal, get(f"{case}.goal_energy"))
             yield _close(f"{case}/weight {weight}", "action rewards", -scores.action, get("action_l1_mean"))
-            chosen = scores.total.new_tensor(best_and_worst(scores.total.numpy()))
+            chosen = scores.total.new_tensor(chosen_and_rejected(scores.total.numpy()))
             yield Check(
                 f"{case}/weight {weight}", "winner and loser", largest(chosen, get(f"{case}.chosen_rejected_w{weight}")), 0.0
             )
