@@ -247,7 +247,7 @@ def _override(values: dict[str, Any], overrides: Mapping[str, str], known: Mappi
 
 
 def _converted(name: str, text: str, kind: Any) -> Any:
-    """The value that a text stands for: `null`, `true`, numbers, and lists as `a,b` where the field's type has them."""
+    """The value of an override in the field's type: `null`, `true`, numbers, and lists as `a,b`."""
     import msgspec
 
     kinds = get_args(kind) if type(None) in get_args(kind) else (kind,)

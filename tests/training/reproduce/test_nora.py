@@ -96,7 +96,7 @@ def test_stage_names_are_unique(wanted, tmp_path):
     many = replace(wanted, seeds=(0, 1, 2))
     names = [stage.name for stage in nano_stages(many, tmp_path)]
     assert len(set(names)) == len(names)
-    assert sum(name.startswith("play-") for name in names) == 3 * (4 + len(many.rewards))
+    assert sum(name.startswith("evaluate-") for name in names) == 3 * (4 + len(many.rewards))
 
 
 def test_held_out_states_are_used_by_evaluations_alone(wanted, tmp_path):
