@@ -240,7 +240,7 @@ def test_partly_written_checkpoint_is_ignored(tmp_path):
     assert checkpoints.steps(tmp_path)[-1] == 30
 
 
-@pytest.mark.parametrize("change", [{"batch": 0}, {"ema": 1.5}, {"warmup": 31}])
+@pytest.mark.parametrize("change", [{"batch_size": 0}, {"ema": 1.5}, {"warmup": 31}])
 def test_invalid_settings_are_named(tmp_path, change):
     with pytest.raises(TrainingError, match=next(iter(change))):
         train(Line(), Points(), replace(SETTINGS, **change), tmp_path)
