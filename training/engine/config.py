@@ -216,6 +216,8 @@ def _check_names(values: Any, cls: Any, origin: str, known: Mapping[str, Any], p
     if not isinstance(values, dict) or not is_dataclass(cls):
         return
     for name, value in values.items():
+        if "." in str(name):
+            raise TrainingError(f"{origin}: {name} is no field. Write the field below its section", option=str(name))
         _check_name(f"{prefix}{name}", origin, known, value)
         _check_names(value, known[f"{prefix}{name}"], origin, known, f"{prefix}{name}.")
 
