@@ -178,6 +178,8 @@ def build(text: str, origin: str, cls: type[T], overrides: Mapping[str, str] | N
     known = dict(recipe_fields(cls))
     try:
         values = parse_yaml(text) or {}
+        if not isinstance(values, dict):
+            raise TrainingError(f"{origin} is not a recipe: no fields")
         _check_names(values, cls, origin, known)
         _override(values, overrides or {}, known)
         return msgspec.convert(values, cls)

@@ -185,7 +185,7 @@ def test_unknown_field_is_named_at_any_depth():
     )
 
 
-@pytest.mark.parametrize("text", ["loop.steps: 3", "loop: [", "loop: {steps: many, batch_size: 1}", "preset: nano"])
+@pytest.mark.parametrize("text", ["[1, 2]", "loop.steps: 3", "loop: [", "loop: {steps: many, batch_size: 1}", "preset: nano"])
 def test_invalid_recipe_is_named(text):
     with pytest.raises(TrainingError, match="here"):
         build(text, "here", WorldModelRecipe)
