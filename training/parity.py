@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from .world_model.model import WorldModel
 
 AMPLIFIED = 1e-4
-"""Tolerance of the DPO loss from our own velocities: its factor of 250 multiplies what rounding did to them. The loss from the
+"""Tolerance of the DPO loss from nora-bench's velocities: its factor of 250 multiplies their rounding errors. The loss from the
 recorded velocities must agree to `FLOAT32`."""
 AMPLIFIED_GRADIENT = 1e-3
 """The same for its gradients, relative to the largest entry of each tensor."""
 PREDICTED = 5e-5
 """Tolerance of predicted latents, relative to the largest: they pass two transformers, the encoder's and the predictor's, one
-after the other, and the encoder's last norm divides by a spread below 1. Another processor than theirs was seen to differ
-by 2.2e-5; a changed weight of either network must still be noticed (`tests/training/test_parity.py`)."""
+after the other, and the encoder's last norm divides by a spread below 1. Another processor differed by 2.2e-5; a changed
+weight of either network must still be detected (`tests/training/test_parity.py`)."""
 DPO, TOKENS, WORLD = "dpo.safetensors", "training.safetensors", "world_model.safetensors"
 
 
@@ -35,15 +35,15 @@ def compare(recordings: Recordings) -> Iterator[Check]:
         yield from _world(recordings)
 
 
-def _close(case: str, quantity: str, ours: Any, theirs: Any, tolerance: float = FLOAT32) -> Check:
-    theirs = theirs.detach().double()
-    return Check(case, quantity, max_abs_difference(ours.detach(), theirs) / max(1.0, float(theirs.abs().max())), tolerance)
+def _close(case: str, quantity: str, actual: Any, expected: Any, tolerance: float = FLOAT32) -> Check:
+    expected = expected.detach().double()
+    return Check(case, quantity, max_abs_difference(actual.detach(), expected) / max(1.0, float(expected.abs().max())), tolerance)
 
 
 def _gradients(recordings: Recordings, file: str, prefix: str, model: Any, quantity: str, tolerance: float) -> Iterator[Check]:
-    for name, theirs in recordings.matching(file, prefix):
-        ours = model.get_parameter(name).grad
-        error = float("inf") if ours is None else max_abs_difference(ours, theirs) / max(float(theirs.abs().max()), 1e-12)
+    for name, expected in recordings.matching(file, prefix):
+        actual = model.get_parameter(name).grad
+        error = float("inf") if actual is None else max_abs_difference(actual, expected) / max(float(expected.abs().max()), 1e-12)
         yield Check(f"{prefix}{name}", quantity, error, tolerance, "of the largest entry")
 
 
@@ -106,7 +106,7 @@ def _released(recordings: Recordings, policy: NoraModel, reference: FrozenRefere
 
 
 def _recorded_terms(recordings: Recordings, terms: FlowTerms) -> FlowTerms:
-    """The recorded velocities in the place of ours."""
+    """The terms with the recorded velocities."""
     import torch
 
     from .preference.loss import FlowTerms
@@ -119,10 +119,10 @@ def _recorded_terms(recordings: Recordings, terms: FlowTerms) -> FlowTerms:
 
 
 def _velocities(recordings: Recordings, terms: FlowTerms) -> Iterator[Check]:
-    for who, ours in (("policy", terms.policy), ("ref", terms.reference)):
-        for side, velocity in zip(("winner", "loser"), ours.chunk(2), strict=True):
-            theirs = recordings.get(DPO, f"dpo.released.{who}_velocity_{side}")
-            yield _close(f"dpo.released/{who} {side}", "velocities of DPO's terms", velocity, theirs)
+    for who, actual in (("policy", terms.policy), ("ref", terms.reference)):
+        for side, velocity in zip(("winner", "loser"), actual.chunk(2), strict=True):
+            expected = recordings.get(DPO, f"dpo.released.{who}_velocity_{side}")
+            yield _close(f"dpo.released/{who} {side}", "velocities of DPO's terms", velocity, expected)
 
 
 def _errors(recordings: Recordings, terms: FlowTerms, case: str, reduction: str, suffix: str) -> Iterator[Check]:
@@ -130,9 +130,9 @@ def _errors(recordings: Recordings, terms: FlowTerms, case: str, reduction: str,
 
     for who, velocity in (("policy", terms.policy), ("ref", terms.reference)):
         errors = squared_error(velocity, terms.target, reduction).chunk(2)
-        for side, ours in zip(("winner", "loser"), errors, strict=True):
-            theirs = recordings.get(DPO, f"{case}.{who}_{suffix}_{side}")
-            yield _close(f"{case}/{who} {side}", "squared errors of DPO's terms", ours, theirs)
+        for side, actual in zip(("winner", "loser"), errors, strict=True):
+            expected = recordings.get(DPO, f"{case}.{who}_{suffix}_{side}")
+            yield _close(f"{case}/{who} {side}", "squared errors of DPO's terms", actual, expected)
 
 
 def _paper(recordings: Recordings, policy: NoraModel, reference: FrozenReference) -> Iterator[Check]:
@@ -153,15 +153,15 @@ def _token_dpo(recordings: Recordings, policy: NoraModel, reference: FrozenRefer
 
     from .preference.loss import token_dpo, token_log_probabilities
 
-    ours, theirs = [], []
+    actual, expected = [], []
     for side in ("winner", "loser"):
         labels, inputs = recordings.get(DPO, f"dpo_fast.{side}.labels"), _prompts(recordings, policy, side)
-        ours.append(token_log_probabilities(policy.prefix(*inputs).logits, labels))
-        theirs.append(reference.log_probabilities(inputs, labels))
-        for who, values in (("policy", ours[-1]), ("ref", theirs[-1])):
+        actual.append(token_log_probabilities(policy.prefix(*inputs).logits, labels))
+        expected.append(reference.log_probabilities(inputs, labels))
+        for who, values in (("policy", actual[-1]), ("ref", expected[-1])):
             recorded = recordings.get(DPO, f"dpo_fast.{who}_logp_{side}")
             yield _close(f"dpo_fast/{who} {side}", "log probabilities of token sequences", values, recorded)
-    loss = token_dpo(torch.cat(ours), torch.cat(theirs), float(recordings.get(DPO, "dpo_fast.beta")))
+    loss = token_dpo(torch.cat(actual), torch.cat(expected), float(recordings.get(DPO, "dpo_fast.beta")))
     yield _close("dpo_fast", "token DPO loss", loss.loss.reshape(1), recordings.get(DPO, "dpo_fast.loss"))
 
 
@@ -230,15 +230,15 @@ def _predictions(recordings: Recordings, model: WorldModel) -> Iterator[Check]:
     yield _close(case, "latents", latents.flatten(1, 2), get("target_latents"))
     before = latents[:, :-1]
     for kind, given in (("zero", states * 0), ("nonzero", states)):
-        ours = model.predictor(before, actions, given).flatten(1, 2)
-        yield _close(f"{case}/{kind} states", "predicted latents, raw", ours, get(f"predictor_raw_{kind}_state"), PREDICTED)
-    told = model.predict(before, actions).flatten(1, 2)
-    yield _close(case, "predictions given the true history", told, get("teacher_forced"), PREDICTED)
+        actual = model.predictor(before, actions, given).flatten(1, 2)
+        yield _close(f"{case}/{kind} states", "predicted latents, raw", actual, get(f"predictor_raw_{kind}_state"), PREDICTED)
+    predicted = model.predict(before, actions).flatten(1, 2)
+    yield _close(case, "predictions given the true history", predicted, get("teacher_forced"), PREDICTED)
     rolled = model.rollout(latents[:, 0], actions[:, : get("autoregressive").shape[1] // model.config.tokens])
     yield _close(case, "predictions fed back", rolled[:, 1:].flatten(1, 2), get("autoregressive"), PREDICTED)
     loss = model.loss(latents, actions)
-    for name, ours in (("teacher_forcing", loss.teacher_forcing), ("rollout", loss.rollout), ("total", loss.total)):
-        yield _close(f"{case}/{name}", "world model losses", ours.reshape(1), get(f"loss_{name}"))
+    for name, actual in (("teacher_forcing", loss.teacher_forcing), ("rollout", loss.rollout), ("total", loss.total)):
+        yield _close(f"{case}/{name}", "world model losses", actual.reshape(1), get(f"loss_{name}"))
     loss.total.backward()
     yield from _gradients(recordings, WORLD, "grad.", model.predictor, "gradients of the world model loss", GRADIENT)
 
@@ -255,9 +255,9 @@ def _rewards(recordings: Recordings, model: WorldModel) -> Iterator[Check]:
     demonstrated = get("ground_truth_actions")[: candidates.shape[1]]
     for steps, latents in recordings.matching(WORLD, "rollout_", ".latents"):
         case = f"rollout_{steps}"
-        ours = model.rollout(current.expand(len(candidates), -1, -1), candidates[:, : int(steps)])
+        actual = model.rollout(current.expand(len(candidates), -1, -1), candidates[:, : int(steps)])
         tolerance = FLOAT32 * int(steps)  # each prediction feeds its rounding to the next
-        yield _close(case, "rolled-out latents", ours.flatten(1, 2), latents, tolerance)
+        yield _close(case, "rolled-out latents", actual.flatten(1, 2), latents, tolerance)
         for weight, costs in recordings.matching(WORLD, f"{case}.cost_w"):
             predicted = imagine(model, current, candidates, candidates.shape[1] - int(steps))
             scores = score(Reward(action_weight=float(weight)), candidates, demonstrated, predicted, goal)

@@ -47,7 +47,7 @@ def weights(out, step, name="weights"):
 
 
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
-def test_two_devices_do_what_one_does_with_twice_the_accumulation(tmp_path, kind):
+def test_two_devices_equal_one_with_twice_the_accumulation(tmp_path, kind):
     train(Curve(), Rows(), settings(2), tmp_path / "one")
     launch(kind, tmp_path / "two")
     for name in ("weights", "average", "optimizer"):
@@ -57,7 +57,7 @@ def test_two_devices_do_what_one_does_with_twice_the_accumulation(tmp_path, kind
             torch.testing.assert_close(two[key], value, atol=1e-6, rtol=1e-5)
 
 
-def test_a_sharded_run_goes_on_from_its_checkpoint_and_exports_whole_weights(tmp_path):
+def test_sharded_run_resumes_and_exports_full_weights(tmp_path):
     train(Curve(), Rows(), settings(2), tmp_path / "one")
     for steps in (3, 6):
         launch("fsdp", tmp_path / "two", steps)

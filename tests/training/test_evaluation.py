@@ -41,12 +41,12 @@ def test_the_score_weighs_suites_equally(tmp_path):
     assert (found["score"], found["a"], found["b"], found["episodes"]) == (0.5, 1.0, 0.0, 4.0)
 
 
-def test_the_interval_is_of_all_episodes(tmp_path):
+def test_interval_is_over_all_episodes(tmp_path):
     found = summary(run_with(tmp_path / "run", [("a", True)] * 45 + [("a", False)] * 5))
     assert (found["low"], found["high"]) == pytest.approx(clopper_pearson(45, 50))
 
 
-def test_episodes_that_repeat_an_initial_state_make_the_interval_no_narrower(tmp_path):
+def test_repeated_initial_states_do_not_narrow_the_interval(tmp_path):
     run = run_with(tmp_path / "run", [("a", True)] * 45 + [("a", False)] * 5)
     once = summary(run)
     write(run, [record("a", state, state < 45, seed) for state in range(50) for seed in range(3)])
@@ -54,12 +54,12 @@ def test_episodes_that_repeat_an_initial_state_make_the_interval_no_narrower(tmp
     assert (thrice["low"], thrice["high"]) == pytest.approx((once["low"], once["high"]), abs=1e-3)
 
 
-def test_checkpoints_are_chosen_on_states_that_are_neither_trained_on_nor_tested(tmp_path):
+def test_model_selection_uses_its_own_initial_states(tmp_path):
     command = Evaluator(EvaluationSettings(), tmp_path).command(tmp_path / "step-000010", tmp_path / "step-000010")
     assert command[command.index("--init-states") + 1] == "35-39"
 
 
-def test_an_evaluation_that_was_stopped_goes_on(tmp_path):
+def test_interrupted_evaluation_resumes(tmp_path):
     run = tmp_path / "step-000010"
     run.mkdir()
     evaluator = Evaluator(EvaluationSettings(), tmp_path)
@@ -68,7 +68,7 @@ def test_an_evaluation_that_was_stopped_goes_on(tmp_path):
     assert "--resume" in evaluator.command(run, run)
 
 
-def test_a_checkpoint_that_cannot_be_played_is_an_error_with_the_reason(tmp_path):
+def test_failed_evaluation_raises_with_the_reason(tmp_path):
     pytest.importorskip("torch", reason="pip install 'nora-bench[nora]'")
     with pytest.raises(TrainingError, match="no checkpoint"):
         Evaluator(EvaluationSettings(), tmp_path / "evaluations")(tmp_path / "nowhere")

@@ -216,7 +216,7 @@ def test_recordings_of_other_sizes_are_compared_by_the_same_code(other):
         ("world_model_weights", "encoder.layernorm.weight", {"encoder, frame by frame", "encoder, several frames"}),
     ],
 )
-def test_other_numbers_than_the_recorded_ones_are_noticed(other, tmp_path, file, name, noticed):
+def test_changed_numbers_are_detected(other, tmp_path, file, name, noticed):
     shutil.copytree(other, tmp_path, dirs_exist_ok=True)
     tensors = load_file(tmp_path / f"{file}.safetensors")
     save_file({**tensors, name: tensors[name] * 1.1 + 0.1 * draw(*tensors[name].shape)}, tmp_path / f"{file}.safetensors")

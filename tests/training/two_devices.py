@@ -43,7 +43,7 @@ class Rows:
 
 def settings(accumulation, steps=6):
     """Updates of 8 examples in all, whatever the number of devices."""
-    rate = {"rate": 1e-2, "decay": "constant", "clip": 1.0}
+    rate = {"learning_rate": 1e-2, "schedule": "constant", "max_grad_norm": 1.0}
     return TrainConfig(
         steps=steps, batch_size=4, gradient_accumulation_steps=accumulation, ema=0.9, save_every=3, keep_last=9, **rate
     )

@@ -178,6 +178,8 @@ def build(text: str, origin: str, cls: type[T], overrides: Mapping[str, str] | N
     known = dict(recipe_fields(cls))
     try:
         values = parse_yaml(text) or {}
+        if not isinstance(values, dict):
+            raise TrainingError(f"{origin} is not a recipe: no fields")
         _check_names(values, cls, origin, known)
         _override(values, overrides or {}, known)
         return msgspec.convert(values, cls)
@@ -216,6 +218,8 @@ def _check_names(values: Any, cls: Any, origin: str, known: Mapping[str, Any], p
     if not isinstance(values, dict) or not is_dataclass(cls):
         return
     for name, value in values.items():
+        if "." in str(name):
+            raise TrainingError(f"{origin}: {name} is no field. Write the field below its section", option=str(name))
         _check_name(f"{prefix}{name}", origin, known, value)
         _check_names(value, known[f"{prefix}{name}"], origin, known, f"{prefix}{name}.")
 
@@ -247,7 +251,7 @@ def _override(values: dict[str, Any], overrides: Mapping[str, str], known: Mappi
 
 
 def _converted(name: str, text: str, kind: Any) -> Any:
-    """The value that a text stands for: `null`, `true`, numbers, and lists as `a,b` where the field's type has them."""
+    """The value of an override in the field's type: `null`, `true`, numbers, and lists as `a,b`."""
     import msgspec
 
     kinds = get_args(kind) if type(None) in get_args(kind) else (kind,)

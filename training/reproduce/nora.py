@@ -206,7 +206,7 @@ def _preferences(settings: Reproduction, at: Layout) -> Iterator[PipelineStage]:
         policy = at.checkpoint(f"sft-chunk{BASELINE}-seed{seed}", settings.sft["loop"]["steps"])
         labels = at.part(f"labels-seed{seed}")
         rewards = tuple(word for reward in settings.rewards for word in ("--reward", reward))
-        asked = (
+        limits = (
             "--states",
             str(settings.label_states),
             "--episodes",
@@ -223,7 +223,7 @@ def _preferences(settings: Reproduction, at: Layout) -> Iterator[PipelineStage]:
             "--world-model",
             world,
             *rewards,
-            *asked,
+            *limits,
             "--seed",
             str(seed),
         )
@@ -250,4 +250,4 @@ def _evaluate(settings: Reproduction, at: Layout, variant: str, seed: int, polic
     states = ("--init-states", settings.init_states, "--assets", "standin", "--workers", str(settings.workers))
     command = ("run", *suites, *tasks, "--policy", policy, *answers, *states, *limits, "--out", at.run(variant, seed))
     share = min(1.0, (settings.max_steps or 280) / 280)
-    return PipelineStage(f"play-{variant}-seed{seed}", command, STARTING_S + settings.episodes * EPISODE_S * share)
+    return PipelineStage(f"evaluate-{variant}-seed{seed}", command, STARTING_S + settings.episodes * EPISODE_S * share)

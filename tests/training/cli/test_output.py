@@ -8,7 +8,7 @@ from rich.console import Console
 
 
 @pytest.mark.parametrize(("rank", "printed"), [(None, "        updates  3\n"), ("0", "        updates  3\n"), ("1", "")])
-def test_of_several_processes_the_first_prints(monkeypatch, rank, printed):
+def test_only_the_main_process_prints(monkeypatch, rank, printed):
     monkeypatch.delenv("RANK", raising=False)
     if rank is not None:
         monkeypatch.setenv("RANK", rank)

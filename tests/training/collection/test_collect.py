@@ -58,43 +58,43 @@ def test_after_the_last_initial_state_comes_the_next_seed(tmp_path):
     assert inits(collection(tmp_path, episodes=6).next_round())[4:] == [(0, 1), (1, 1)]
 
 
-def test_what_failed_is_made_up_for_by_the_next_attempts(tmp_path):
+def test_failed_episodes_are_replaced_by_further_attempts(tmp_path):
     lines(tmp_path, True, False, True)
     assert inits(collection(tmp_path).next_round()) == [(3, 0)]
 
 
-def test_an_episode_that_could_not_be_played_counts_as_tried(tmp_path):
+def test_failed_episode_counts_as_attempt(tmp_path):
     lines(tmp_path, None, True, True)
     assert inits(collection(tmp_path).next_round()) == [(3, 0)]
 
 
-def test_when_there_are_enough_nothing_is_left(tmp_path):
+def test_enough_demonstrations_end_the_collection(tmp_path):
     lines(tmp_path, True, True, True)
     assert inits(collection(tmp_path).next_round()) == []
 
 
-def test_more_can_be_wanted_later(tmp_path):
+def test_more_demonstrations_are_collected_later(tmp_path):
     lines(tmp_path, True, True, True)
     assert inits(collection(tmp_path, episodes=5).next_round()) == [(3, 0), (0, 1)]
 
 
-def test_a_task_is_given_up_after_so_many_attempts(tmp_path):
+def test_task_is_given_up_after_maximum_attempts(tmp_path):
     lines(tmp_path, *[False] * (3 * ATTEMPTS - 1))
     assert len(collection(tmp_path).next_round().episodes) == 1
 
 
 @pytest.mark.parametrize("states", ["35", "0-40", "49"])
-def test_initial_states_kept_for_tests_are_refused(cli, tmp_path, states):
+def test_initial_states_reserved_for_tests_are_rejected(cli, tmp_path, states):
     ended = cli("collect", *ARGUMENTS, "--init-states", states, "--out", tmp_path)
     assert ended.code == 2 and "--held-out" in ended.err and not [*tmp_path.iterdir()]
 
 
-def test_an_expert_must_see_the_state(cli, tmp_path):
+def test_expert_without_privileged_state_is_rejected(cli, tmp_path):
     ended = cli("collect", *ARGUMENTS, "--policy", "zero", "--out", tmp_path)
     assert ended.code == 2 and "zero" in ended.err
 
 
-def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(cli, tmp_path):
+def test_dry_run_prints_the_cost_and_writes_nothing(cli, tmp_path):
     ended = cli("collect", *ARGUMENTS, "--dry-run", "--out", tmp_path / "demos")
     assert ended.code == 0 and "at most" in ended.out and not (tmp_path / "demos").exists()
 
@@ -126,7 +126,7 @@ def taken_over(tmp_path_factory):
     return folder, found
 
 
-def test_an_expert_takes_over_from_a_learner(taken_over):
+def test_expert_takes_over_from_the_learner(taken_over):
     folder, found = taken_over
     (record,) = [json.loads(line) for line in (folder / "libero_goal" / "episodes.jsonl").read_text().splitlines()][-1:]
     begun = found.facts["learner_steps"]
@@ -134,14 +134,14 @@ def test_an_expert_takes_over_from_a_learner(taken_over):
     assert record["success"] and record["steps"] == begun + len(found)
 
 
-def test_what_the_learner_did_is_not_shown_as_the_experts(taken_over, demonstrations):
+def test_actions_of_the_learner_are_not_recorded(taken_over, demonstrations):
     _, found = taken_over
     away = np.linalg.norm(found.robot_states[0, 2:5] - demonstrations[0].robot_states[0, 2:5])
     assert away > 0.02  # the recording begins where the learner's way ended
     assert np.abs(found.actions - found.labels)[:, :6].max() < 0.5  # noise alone
 
 
-def test_what_a_learner_wins_alone_is_no_demonstration(cli, tmp_path):
+def test_success_before_the_takeover_is_no_demonstration(cli, tmp_path):
     """The learner is an expert here, and ends within its steps; the next initial states are tried, and nothing is written."""
     begins = ("--learner", "scripted", "--learner-steps", "200-200", "--push-probability", "0", "--episodes", "1", "--json")
     ended = cli("collect", *ARGUMENTS, *begins, "--out", tmp_path)
@@ -155,7 +155,7 @@ def test_what_a_learner_wins_alone_is_no_demonstration(cli, tmp_path):
     )
 
 
-def test_an_expert_that_takes_over_a_held_thing_goes_on_with_it(cli, tmp_path):
+def test_expert_continues_with_an_object_in_the_gripper(cli, tmp_path):
     """The learner is an expert here and carries the bowl when its steps are over."""
     begins = (
         "--learner",
@@ -176,12 +176,12 @@ def test_an_expert_that_takes_over_a_held_thing_goes_on_with_it(cli, tmp_path):
 
 
 @pytest.mark.parametrize("steps", ["80", "80-10", "a-b"])
-def test_a_range_of_steps_is_two_numbers(cli, tmp_path, steps):
+def test_learner_steps_need_two_numbers(cli, tmp_path, steps):
     ended = cli("collect", *ARGUMENTS, "--learner", "random", "--learner-steps", steps, "--out", tmp_path)
     assert ended.code == 2 and "like 10-80" in ended.err
 
 
-def test_as_many_as_were_wanted_are_written(demonstrations):
+def test_requested_number_of_demonstrations_is_written(demonstrations):
     assert sorted(found.facts["init_state"] for found in demonstrations) == [0, 1]
 
 
@@ -191,7 +191,7 @@ def test_the_same_command_again_has_nothing_to_do(cli, collected):
     assert (report["demonstrations"], report["episodes"]) == (2, 0)
 
 
-def test_another_disturbance_does_not_go_into_the_same_folder(cli, collected):
+def test_folder_with_another_perturbation_is_rejected(cli, collected):
     ended = cli("collect", *ARGUMENTS, "--episodes", "3", "--out", collected, "--push-probability", "0.2")
     assert ended.code == 2 and "--out" in ended.err
 
@@ -215,7 +215,7 @@ def test_the_executed_actions_replay_to_the_stored_states(demonstrations):
     world.close()
 
 
-def test_the_model_has_the_fixtures_where_they_stood(demonstrations):
+def test_model_has_the_fixture_poses(demonstrations):
     for found in demonstrations:
         bodies = {body.get("name"): body for body in ElementTree.fromstring(found.model).iter("body")}
         for name, pose in found.facts["fixtures"].items():
@@ -247,7 +247,7 @@ def test_liberos_own_code_rebuilds_the_scene_from_a_demonstration(demonstrations
     world.close()
 
 
-def test_pictures_are_drawn_once_by_as_many_processes_as_wanted(cli, collected, tmp_path):
+def test_images_are_rendered_once_by_several_processes(cli, collected, tmp_path):
     command = ("data", "render", "--data", collected, "--out", tmp_path, "--image-size", "28", "--frame-stride", "40", "--json")
     planned = json.loads(cli(*command, "--dry-run").out)
     rendered = json.loads(cli(*command, "--workers", "2").out)

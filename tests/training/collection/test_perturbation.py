@@ -17,12 +17,12 @@ def play(noise, actions, height=1.0, seed=0):
     return np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
 
 
-def test_without_noise_the_expert_acts():
+def test_zero_noise_leaves_the_expert_unchanged():
     executed, pushed = play(NONE, [MOVE] * 20)
     assert (executed == MOVE).all() and not pushed.any()
 
 
-def test_smooth_noise_has_the_deviation_that_was_asked_for():
+def test_smooth_noise_has_the_requested_deviation():
     executed, _ = play(PerturbationConfig(noise_std=0.06, push_probability=0.0), [MOVE] * 4000)
     assert (executed - MOVE)[:, :6].std() == pytest.approx(0.06, rel=0.05)
 
@@ -32,16 +32,16 @@ def test_smooth_noise_lasts_for_steps():
     assert np.corrcoef(executed[:-1, 0], executed[1:, 0])[0, 1] == pytest.approx(0.7, abs=0.05)
 
 
-def test_the_gripper_is_left_alone():
+def test_gripper_is_unchanged():
     executed, _ = play(PerturbationConfig(noise_std=0.5, push_probability=0.5), [MOVE] * 200)
     assert (executed[:, 6] == -1.0).all()
 
 
-def test_no_push_while_the_hand_stands_still():
+def test_no_push_starts_while_the_gripper_stands_still():
     assert not play(ALWAYS, [STAND] * 100)[1].any()
 
 
-def test_a_push_ends_when_the_hand_comes_to_rest():
+def test_push_ends_when_the_gripper_stands_still():
     assert play(ALWAYS, [MOVE] * 3 + [STAND] * 5)[1].tolist() == [True] * 3 + [False] * 5
 
 
@@ -52,23 +52,23 @@ def test_no_push_while_the_fingers_are_closing():
     assert pushed[:4].all() and not pushed[4 : 4 + GRIPPING].any() and pushed[4 + GRIPPING :].any()
 
 
-def test_near_the_ground_the_hand_is_pushed_upwards_only():
+def test_pushes_near_the_ground_go_upwards_only():
     low, _ = play(ALWAYS, [MOVE] * 300, height=0.05)
     high, _ = play(ALWAYS, [MOVE] * 300, height=0.5)
     assert low[:, 2].min() >= 0.0 > high[:, 2].min()
 
 
-def test_under_a_push_a_part_of_the_experts_motion_goes_on():
+def test_push_keeps_a_part_of_the_experts_motion():
     executed, _ = play(PerturbationConfig(noise_std=0.0, push_probability=1.0, push_strength=(0.0, 0.0)), [MOVE])
     assert executed[0, 0] == pytest.approx(0.3 * 0.5)
 
 
-def test_nothing_leaves_the_range_of_actions():
+def test_perturbed_actions_stay_in_range():
     executed, _ = play(PerturbationConfig(noise_std=1.0, push_probability=0.5), [MOVE] * 300)
     assert np.abs(executed).max() == 1.0
 
 
-def test_the_command_disturbs_as_the_class_does_by_default():
+def test_command_has_the_default_perturbation():
     defaults = {parameter.name: parameter.default for parameter in get_command(collect).params}
     config = PerturbationConfig()
     assert (defaults["noise_std"], defaults["push_probability"]) == (config.noise_std, config.push_probability)

@@ -61,7 +61,7 @@ def player(options):
     return StateReplayer(options)
 
 
-def test_without_its_pause_a_demonstration_is_what_it_was(player, recorded):
+def test_regeneration_removes_an_inserted_pause(player, recorded):
     made = regenerate(player, paused(recorded))
     assert made is not None and made.facts["noops"] == 7
     assert np.array_equal(made.actions, recorded.actions)
@@ -71,11 +71,11 @@ def test_without_its_pause_a_demonstration_is_what_it_was(player, recorded):
     assert made.facts["columns"] == recorded.facts["columns"]
 
 
-def test_one_that_no_longer_succeeds_is_dropped(player, recorded):
+def test_failed_replay_is_dropped(player, recorded):
     assert regenerate(player, replace(recorded, actions=recorded.actions[:40], labels=recorded.labels[:40])) is None
 
 
-def test_a_file_is_made_ready_once(options, recorded, tmp_path):
+def test_file_is_regenerated_once(options, recorded, tmp_path):
     append(tmp_path, paused(recorded))
     append(tmp_path, replace(recorded, key="fails", actions=recorded.actions * 0.5))
     (path,) = task_files([tmp_path])

@@ -30,17 +30,17 @@ def test_normalising_and_back_gives_the_actions_within_the_bounds():
     assert stats.unnormalise(normalise(EPISODE, stats))[:, [0, 1, 2, 3, 4, 6]] == pytest.approx(moving)
 
 
-def test_what_lies_beyond_the_bounds_is_cut_only_on_request():
+def test_values_beyond_the_bounds_are_clipped_only_on_request():
     stats = bounds(measure([EPISODE]))
     assert np.abs(normalise(EPISODE, stats)[:, :5]).max() == 1.0
     assert np.abs(normalise(EPISODE, stats, clip=False)[:, :5]).max() == pytest.approx(1 / 0.98)
 
 
-def test_a_number_that_never_changes_becomes_zero():
+def test_constant_component_normalises_to_zero():
     assert (normalise(EPISODE, bounds(measure([EPISODE])))[:, 5] == 0.0).all()
 
 
-def test_a_floor_keeps_small_ranges_from_being_blown_up():
+def test_floor_limits_the_scale_of_small_ranges():
     stats = bounds(measure([EPISODE]), floor=0.02)
     assert (stats.high[5], stats.low[5]) == (0.02, -0.02)
 

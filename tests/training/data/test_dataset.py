@@ -12,21 +12,21 @@ def dataset(*demonstrations, every=2, **options):
     return Dataset(demonstrations, Numbered(every), stats, Chunking(5), **options)
 
 
-def test_there_is_an_example_for_every_picture():
+def test_every_image_has_an_example():
     assert [dataset(made(steps=12))[i].step for i in range(6)] == [0, 2, 4, 6, 8, 10]
 
 
-def test_an_examples_picture_is_of_the_step_at_which_its_chunk_begins():
+def test_image_of_an_example_is_of_its_first_step():
     data = dataset(made(0, pushed=[3]), made(1))
     assert all((data[i].image == data[i].step).all() for i in range(len(data)))
 
 
-def test_an_example_says_which_demonstration_it_is_of():
+def test_example_has_the_key_of_its_demonstration():
     first, second = made(0, steps=4), made(1, steps=4)
     assert [dataset(first, second)[i].key for i in range(4)] == [first.key, first.key, second.key, second.key]
 
 
-def test_the_experts_actions_are_learned_not_the_executed_ones():
+def test_labels_are_the_experts_actions():
     found = made()
     example = dataset(found)[1]
     stats = bounds(statistics([found])[found.suite], "extremes")
@@ -38,7 +38,7 @@ def test_the_gripper_becomes_an_opening():
     assert set(data[0].chunk[:, 6]) == {1.0} and set(data[5].chunk[:, 6]) == {0.0}
 
 
-def test_chunks_that_touch_a_push_are_no_examples():
+def test_chunks_that_overlap_a_push_are_no_examples():
     data = dataset(made(steps=12, pushed=[5]))
     assert [data[i].step for i in range(len(data))] == [0, 6, 8, 10]
 
@@ -48,7 +48,7 @@ def test_actions_after_the_end_are_marked():
     assert data[5].mask.tolist() == [True, True, False, False, False]
 
 
-def test_a_batch_is_its_examples_stacked():
+def test_batch_stacks_its_examples():
     data = dataset(made(0), made(1))
     batch = data.batch([7, 2])
     assert np.array_equal(batch.images, np.stack([data[7].image, data[2].image]))
@@ -63,12 +63,12 @@ def test_each_suite_is_scaled_by_its_own_statistics():
     assert np.array_equal(data[0].chunk, data[6].chunk)
 
 
-def test_a_suite_without_statistics_is_refused():
+def test_suite_without_statistics_is_rejected():
     with pytest.raises(DataError, match="no statistics for libero_goal"):
         Dataset([made(suite="libero_goal")], Numbered(), {"libero_object": bounds(statistics([made()])["libero_object"])})
 
 
-def test_nothing_but_pushes_is_no_data_set():
+def test_demonstrations_of_pushes_alone_are_rejected():
     with pytest.raises(DataError, match="no chunk"):
         dataset(made(pushed=range(12)))
 
@@ -87,7 +87,7 @@ def test_a_set_that_grows_keeps_its_split():
 
 
 @pytest.mark.parametrize("episodes", [1, 2])
-def test_something_is_always_left_to_train_on(episodes):
+def test_split_always_keeps_a_training_episode(episodes):
     training, validation = split([made(number, steps=2) for number in range(episodes)], 1.0)
     assert (len(training), len(validation)) == (1, episodes - 1)
 

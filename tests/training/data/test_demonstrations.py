@@ -25,7 +25,7 @@ def path(folder):
     return task_file(folder, made().task)
 
 
-def test_a_demonstration_is_read_as_it_was_written(path):
+def test_demonstration_is_read_as_written(path):
     found, wanted = next(read_file(path, model=True)), made(0, steps=5)
     for name in ("actions", "states", "labels", "pushed", "robot_states", "seen_qpos"):
         assert np.array_equal(getattr(found, name), getattr(wanted, name))
@@ -37,23 +37,23 @@ def test_demonstrations_come_in_the_order_of_writing(path):
     assert [len(found) for found in read_file(path)] == [5, 6]
 
 
-def test_one_that_is_there_is_not_written_twice(folder, path):
+def test_existing_demonstration_is_not_written_twice(folder, path):
     append(folder, made(1, steps=6))
     assert keys(path) == [made(0).key, made(1).key]
 
 
-def test_nothing_but_the_file_is_left_behind(folder, path):
+def test_no_temporary_file_is_left(folder, path):
     assert [*folder.iterdir()] == [path]
 
 
-def test_a_write_that_fails_leaves_the_file_as_it_was(folder, path):
+def test_failed_write_leaves_the_file_unchanged(folder, path):
     before = path.read_bytes()
     with pytest.raises(TypeError):
         append(folder, made(2, facts={"what": object()}))
     assert path.read_bytes() == before and [*folder.iterdir()] == [path]
 
 
-def test_the_attributes_are_those_that_liberos_tools_read(path):
+def test_attributes_are_those_of_liberos_tools(path):
     """What `scripts/get_dataset_info.py` and the training code of LIBERO look at."""
     with h5py.File(path) as file:
         data = file["data"]
@@ -67,7 +67,7 @@ def test_the_attributes_are_those_that_liberos_tools_read(path):
         assert demo["dones"][:].tolist() == demo["rewards"][:].tolist() == [0, 0, 0, 0, 0, 1]
 
 
-def test_a_file_of_liberos_own_is_read_without_what_only_ours_have(tmp_path):
+def test_libero_file_is_read_without_additional_arrays(tmp_path):
     path = tmp_path / "libero_object" / "pick_up_the_milk_and_place_it_in_the_basket_demo.hdf5"
     path.parent.mkdir()
     actions = np.linspace(-1, 1, 21).reshape(3, 7)
@@ -87,6 +87,6 @@ def test_folders_are_searched_for_files(folder, path):
     assert [*map(len, read_files(task_files([folder, path])))] == [5, 6, 5, 6]
 
 
-def test_a_folder_without_demonstrations_says_how_to_make_some(tmp_path):
+def test_folder_without_demonstrations_names_the_command(tmp_path):
     with pytest.raises(DataError, match="nora-bench collect"):
         task_files([tmp_path])

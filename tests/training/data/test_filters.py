@@ -8,7 +8,7 @@ def action(move, grip):
     return [move, 0, 0, 0, 0, 0, grip]
 
 
-def test_steps_that_do_nothing_are_left_out_unless_the_gripper_changes():
+def test_noops_are_removed_unless_the_gripper_changes():
     actions = np.array([action(0, -1), action(0.5, -1), action(0, -1), action(0, 1), action(0, 1), action(0.5, 1)])
     assert acting(actions).tolist() == [False, True, False, True, False, True]
 
@@ -18,7 +18,7 @@ def test_the_gripper_is_compared_with_the_last_step_that_was_kept():
     assert acting(actions).tolist() == [False, False, True, True]
 
 
-def test_a_demonstration_loses_the_same_rows_everywhere():
+def test_removed_rows_are_the_same_in_all_arrays():
     found = made()
     found.labels[3, :6] = 0.0
     kept = without_noops(found)

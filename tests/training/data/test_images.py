@@ -33,18 +33,18 @@ class Blank(ImageCache):
         return np.full((len(self.steps(demonstration)), self.spec.size, self.spec.size, 3), 127, np.uint8)
 
 
-def test_pictures_are_made_once_and_mapped(tmp_path):
+def test_images_are_made_once_and_memory_mapped(tmp_path):
     kept = Blank(tmp_path, ImageSpec(size=8))
     first, second = kept.get(made()), kept.get(made())
     assert kept.made == 1 and isinstance(second, np.memmap) and np.array_equal(first, second)
 
 
-def test_another_demonstration_of_that_name_has_pictures_of_its_own(tmp_path):
+def test_demonstrations_with_equal_keys_have_separate_images(tmp_path):
     kept = Blank(tmp_path, ImageSpec(size=8))
     assert kept.path(made(0)) != kept.path(made(0, actions=made(1).actions))
 
 
-def test_many_may_make_the_same_pictures_at_once(tmp_path):
+def test_concurrent_processes_render_the_same_images(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         found = [*pool.map(lambda _: Blank(tmp_path, ImageSpec(size=8)).get(made()), range(16))]
     assert all(np.array_equal(found[0], other) for other in found) and len([*tmp_path.iterdir()]) == 1
@@ -53,7 +53,7 @@ def test_many_may_make_the_same_pictures_at_once(tmp_path):
 @pytest.mark.parametrize(
     "change", [{"size": 84}, {"frame_stride": 1}, {"camera": "wrist"}, {"render_size": 128}, {"jpeg": False}]
 )
-def test_every_look_has_a_folder_of_its_own(change):
+def test_every_image_spec_has_its_own_folder(change):
     assert ImageSpec(**change).name != ImageSpec().name
 
 
@@ -89,7 +89,7 @@ def world(frames):
 
 
 @pytest.mark.parametrize(("suite", "task"), [("libero_goal", 3), ("libero_object", 5)])
-def test_a_picture_from_a_state_is_the_one_that_the_world_showed(world, frames, suite, task):
+def test_image_rendered_from_a_state_equals_the_environments(world, frames, suite, task):
     demonstration, shown = play(world, suite, task, 6)
     assert np.array_equal(frames.get(demonstration), np.stack([view["primary"] for view in shown]))
 
@@ -104,7 +104,7 @@ def test_fixtures_are_also_found_in_a_recorded_model(world, frames, tmp_path):
     drawn.close()
 
 
-def test_a_burner_lights_up_at_the_very_step(world, frames):
+def test_burner_lights_up_at_the_exact_step(world, frames):
     def turn(scene):
         knob = scene.model.joint("flat_stove_1_button")
         scene.data.qpos[knob.qposadr], scene.data.qvel[knob.dofadr] = 0.2, 5.0
@@ -115,7 +115,7 @@ def test_a_burner_lights_up_at_the_very_step(world, frames):
     assert np.array_equal(frames.get(demonstration), np.stack([view["primary"] for view in shown]))
 
 
-def test_another_world_in_the_process_changes_no_picture(frames, tmp_path):
+def test_second_environment_in_the_process_changes_no_image(frames, tmp_path):
     """robosuite's own renderer draws every world with the meshes of the one built last."""
     first = LiberoEnv(frames.options)
     demonstration, shown = play(first, "libero_object", 1, 2)
@@ -130,7 +130,7 @@ def test_another_world_in_the_process_changes_no_picture(frames, tmp_path):
         thing.close()
 
 
-def test_a_smaller_picture_is_made_as_an_evaluation_makes_it(world, frames, tmp_path):
+def test_resized_image_equals_an_evaluations(world, frames, tmp_path):
     demonstration, shown = play(world, "libero_object", 5, 3)
     small = SimImages(tmp_path, ImageSpec(size=112, frame_stride=2), frames.options)
     steps = {name: step for name, step in protocols.get(PROTOCOL).model_image.items() if name != "crop"}
@@ -139,6 +139,6 @@ def test_a_smaller_picture_is_made_as_an_evaluation_makes_it(world, frames, tmp_
     small.close()
 
 
-def test_states_of_another_task_are_refused(frames):
+def test_states_of_another_task_are_rejected(frames):
     with pytest.raises(SuiteError, match="9 numbers"):
         frames.get(made(seen_qpos=None))

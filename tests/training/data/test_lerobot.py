@@ -114,34 +114,34 @@ def test_episodes_come_with_their_actions_and_instructions(data):
         assert demonstration.robot_states[:, 0].tolist() == list(range(LENGTHS[episode]))
 
 
-def test_pictures_are_those_of_the_right_steps(data, tmp_path):
+def test_images_are_of_the_right_steps(data, tmp_path):
     stored = LeRobotImages(tmp_path / "kept", SPEC, data)
     for episode, demonstration in enumerate(data.demonstrations()):
         wanted = [shade(episode, step) for step in stored.steps(demonstration)]
         assert stored.get(demonstration).mean(axis=(1, 2, 3)) == pytest.approx(wanted, abs=4)
 
 
-def test_a_folder_is_read_as_what_it_is(data):
+def test_folder_is_read_by_its_format(data):
     assert [found.suite for found in read_folders([data.folder])] == ["set", "set"]
 
 
-def test_a_camera_that_is_not_there_is_named(data, tmp_path):
+def test_missing_camera_is_named(data, tmp_path):
     with pytest.raises(DataError, match=r"wrist; it has image"):
         LeRobotImages(tmp_path, SPEC, data, "wrist")
 
 
-def test_a_folder_that_is_no_set_is_refused(tmp_path):
+def test_folder_without_set_is_rejected(tmp_path):
     with pytest.raises(DataError, match=r"meta/info\.json"):
         open_lerobot(tmp_path, "libero_goal")
 
 
-def test_a_version_that_is_not_known_is_refused(tmp_path):
+def test_unknown_version_is_rejected(tmp_path):
     write_info(tmp_path, "v4.0", {})
     with pytest.raises(DataError, match=r"v4\.0"):
         open_lerobot(tmp_path, "libero_goal")
 
 
-def test_an_episode_that_has_no_whole_number_is_refused(tmp_path):
+def test_episode_with_fractional_index_is_rejected(tmp_path):
     version_2(tmp_path)
     path = next(tmp_path.glob("data/*/episode_000000.parquet"))
     write_table(path, {**rows(0, images=True), "episode_index": [0.5] * LENGTHS[0]})
@@ -149,7 +149,7 @@ def test_an_episode_that_has_no_whole_number_is_refused(tmp_path):
         [*open_lerobot(tmp_path, "libero_goal").demonstrations()]
 
 
-def test_a_step_without_its_picture_is_told(tmp_path):
+def test_step_without_image_is_reported(tmp_path):
     version_3(tmp_path)
     found = next(iter(open_lerobot(tmp_path, "libero_goal").demonstrations()))
     path = next(tmp_path.glob("data/*/*.parquet"))

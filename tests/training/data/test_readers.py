@@ -30,7 +30,7 @@ def greys(data, tmp_path, demonstration, camera=None, spec=SPEC):
 
 
 @pytest.mark.parametrize(("version", "video"), LAYOUTS)
-def test_pictures_of_lerobot_sets_are_those_of_their_rows(tmp_path, version, video):
+def test_images_of_lerobot_sets_match_their_rows(tmp_path, version, video):
     data = read([others.lerobot(tmp_path / "set", version, video=video)])
     for episode, demonstration in enumerate(data.demonstrations):
         wanted = [others.shade(episode, step) for step in range(len(demonstration))]
@@ -38,14 +38,14 @@ def test_pictures_of_lerobot_sets_are_those_of_their_rows(tmp_path, version, vid
 
 
 @pytest.mark.parametrize("gripper", ["command", "opening"])
-def test_what_a_gripper_means_is_told_by_its_values(tmp_path, gripper):
+def test_gripper_convention_is_inferred_from_its_values(tmp_path, gripper):
     data = read([others.lerobot(tmp_path / "set", lengths=(30,), gripper=gripper)])
     assert opened(data.demonstrations[0]) == [1, 0, 1]
     assert len(data.notes) == (gripper == "opening")
 
 
 @pytest.mark.parametrize(("stored", "said"), [("closing", "closing"), ("reversed", "opening")])
-def test_a_gripper_that_cannot_be_told_is_refused_until_it_is_said(tmp_path, stored, said):
+def test_undetermined_gripper_is_rejected_without_option(tmp_path, stored, said):
     folder = others.lerobot(tmp_path / "set", lengths=(30, 30), gripper=stored)
     with pytest.raises(DataError, match="--gripper"):
         read([folder])
@@ -54,13 +54,13 @@ def test_a_gripper_that_cannot_be_told_is_refused_until_it_is_said(tmp_path, sto
 
 @pytest.mark.parametrize(("kind", "told"), [("poses", "absolute"), ("degrees", "degrees")])
 @pytest.mark.parametrize("layout", ["hdf5", "lerobot"])
-def test_actions_that_are_no_deltas_are_refused(tmp_path, layout, kind, told):
+def test_absolute_actions_are_rejected(tmp_path, layout, kind, told):
     getattr(others, layout)(tmp_path / "set", kind=kind)
     with pytest.raises(DataError, match=told):
         read([tmp_path / "set"])
 
 
-def test_poses_around_the_origin_are_known_by_the_state_that_follows(tmp_path):
+def test_poses_around_the_origin_are_detected_by_the_next_state(tmp_path):
     def path(episode, steps):
         return np.cumsum(np.random.default_rng(episode).normal(0, 0.1, (steps, 8)), axis=0)
 
@@ -81,26 +81,26 @@ def others_like(demonstration, actions):
 
 
 @pytest.mark.parametrize("width", [6, 8, 14])
-def test_actions_of_another_width_are_refused(tmp_path, width):
+def test_actions_of_another_width_are_rejected(tmp_path, width):
     with pytest.raises(DataError, match=f"{width} numbers"):
         read([others.hdf5(tmp_path / "set", width=width)])
 
 
 @pytest.mark.parametrize("version", ["v2.1", "v3.0"])
-def test_a_film_that_is_too_short_is_refused_with_its_numbers(tmp_path, version):
+def test_short_video_is_rejected_with_its_numbers(tmp_path, version):
     data = read([others.lerobot(tmp_path / "set", version, video=True, short=2)])
     with pytest.raises(DataError, match="4 images of episode 1, which has 6"):
         greys(data, tmp_path, data.demonstrations[1])
 
 
-def test_a_film_with_more_pictures_than_rows_is_refused(tmp_path):
+def test_video_with_more_frames_than_rows_is_rejected(tmp_path):
     data = read([others.lerobot(tmp_path / "set", video=True)])
     others.film(tmp_path / "set/videos/chunk-000/image/episode_000001.mp4", [50] * 9)
     with pytest.raises(DataError, match="9 images of episode 1, which has 6"):
         greys(data, tmp_path, data.demonstrations[1])
 
 
-def test_a_film_that_is_not_there_is_told_before_anything_is_read(tmp_path):
+def test_missing_video_is_reported_before_reading(tmp_path):
     data = read([others.lerobot(tmp_path / "set", video=True)])
     (tmp_path / "set/videos/chunk-000/image/episode_000001.mp4").unlink()
     with pytest.raises(DataError, match=r"episode_000001\.mp4 is not there"):
@@ -108,7 +108,7 @@ def test_a_film_that_is_not_there_is_told_before_anything_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("column", ["frame_index", "timestamp"])
-def test_rows_that_were_left_out_are_told(tmp_path, column):
+def test_missing_rows_are_reported(tmp_path, column):
     import pyarrow.parquet as parquet
 
     folder = others.lerobot(tmp_path / "set", lengths=(8,))
@@ -122,7 +122,7 @@ def test_rows_that_were_left_out_are_told(tmp_path, column):
         read([folder])
 
 
-def test_rows_and_metadata_of_an_episode_are_held_against_each_other(tmp_path):
+def test_contradicting_rows_and_metadata_are_rejected(tmp_path):
     import pyarrow.parquet as parquet
 
     folder = others.lerobot(tmp_path / "set")
@@ -132,7 +132,7 @@ def test_rows_and_metadata_of_an_episode_are_held_against_each_other(tmp_path):
         read([folder])
 
 
-def test_the_camera_on_the_wrist_is_not_taken_for_the_main_one(tmp_path):
+def test_wrist_camera_is_not_the_main_one(tmp_path):
     data = read([others.lerobot(tmp_path / "set", cameras=("a_wrist_image", "image"))])
     wanted = others.shade(0, np.arange(8))
     assert greys(data, tmp_path, data.demonstrations[0]) == pytest.approx(wanted, abs=1)
@@ -140,20 +140,20 @@ def test_the_camera_on_the_wrist_is_not_taken_for_the_main_one(tmp_path):
     assert wrist == pytest.approx([others.shade(0, 0, wrist=True)] * 8)
 
 
-def test_several_cameras_that_could_be_it_are_named(tmp_path):
+def test_ambiguous_cameras_are_named(tmp_path):
     data = read([others.lerobot(tmp_path / "set", cameras=("left", "right"))])
     with pytest.raises(DataError, match="--camera left or --camera right"):
         data.images(tmp_path, SPEC, "standin")
 
 
-def test_an_episode_whose_instruction_changes_comes_in_parts(tmp_path):
+def test_episode_with_changing_instruction_is_split(tmp_path):
     tasks = ("open the drawer", "close the drawer")
     data = read([others.lerobot(tmp_path / "set", lengths=(8,), tasks=tasks, task_of=lambda episode, step: step // 5)])
     assert [(d.instruction, len(d)) for d in data.demonstrations] == [(tasks[0], 5), (tasks[1], 3)]
     assert greys(data, tmp_path, data.demonstrations[1]) == pytest.approx(others.shade(0, np.arange(5, 8)))
 
 
-def test_steps_left_out_take_their_pictures_with_them(tmp_path):
+def test_removed_steps_lose_their_images(tmp_path):
     data = read([others.lerobot(tmp_path / "set", lengths=(8,))])
     still = data.demonstrations[0]
     still.labels[2:4, :6] = 0.0
@@ -163,28 +163,28 @@ def test_steps_left_out_take_their_pictures_with_them(tmp_path):
     assert greys(data, tmp_path, kept) == pytest.approx(others.shade(0, rows))
 
 
-def test_files_of_openvlas_regeneration_are_of_the_task_that_they_are_called_after(tmp_path):
+def test_openvla_file_has_the_task_of_its_name(tmp_path):
     data = read([others.hdf5(tmp_path / "libero_object_no_noops", "openvla").parent])
     assert {(d.suite, d.instruction) for d in data.demonstrations} == {("libero_object", others.MILK)}
 
 
-def test_their_pictures_are_those_that_they_bring(tmp_path):
+def test_stored_images_are_used(tmp_path):
     data = read([others.hdf5(tmp_path / "libero_object_no_noops", "openvla", seen="before").parent])
     assert greys(data, tmp_path, data.demonstrations[1]) == pytest.approx(others.shade(1, np.arange(12)), abs=1)
 
 
-def test_pictures_of_after_the_actions_are_not_used(tmp_path):
+def test_images_that_follow_the_actions_are_rejected(tmp_path):
     data = read([others.hdf5(tmp_path / "libero_object", "openvla", seen="after").parent])
     with pytest.raises(DataError, match="model_file"):
         data.images(tmp_path, SPEC, "standin")
 
 
-def test_a_file_that_says_neither_instruction_nor_task_is_refused(tmp_path):
+def test_file_without_instruction_and_task_is_rejected(tmp_path):
     with pytest.raises(DataError, match="problem_info"):
         read([others.hdf5(tmp_path / "mine", "openvla", task="stack_the_cups")])
 
 
-def test_a_scene_that_no_suite_has_cannot_be_drawn(tmp_path):
+def test_scene_of_no_suite_cannot_be_rendered(tmp_path):
     data = read([others.hdf5(tmp_path / "mine", task="stack_the_cups")])
     with pytest.raises(DataError, match="stack_the_cups"):
         data.images(tmp_path, SPEC, "standin")
@@ -200,16 +200,16 @@ def test_a_scene_that_no_suite_has_cannot_be_drawn(tmp_path):
         ("libero_100", [], "libero_100"),
     ],
 )
-def test_a_folders_suite_is_told_by_its_name_and_what_is_in_it(name, tasks, suite):
+def test_suite_follows_from_folder_name_and_contents(name, tasks, suite):
     assert suite_of(name, tasks) == suite
 
 
-def test_a_lerobot_set_of_liberos_instructions_goes_under_the_suite(tmp_path):
+def test_lerobot_set_with_libero_instructions_gets_the_suite(tmp_path):
     data = read([others.lerobot(tmp_path / "libero_object_no_noops_1.0.0_lerobot")])
     assert {d.suite for d in data.demonstrations} == {"libero_object"}
 
 
-def test_no_command_is_advised_that_writes_among_the_data_of_others(tmp_path):
+def test_advised_command_never_writes_into_third_party_data(tmp_path):
     others.lerobot(tmp_path / "set")
     with pytest.raises(DataError) as told:
         task_files([tmp_path / "set"])

@@ -37,7 +37,7 @@ class Watched:
         self.threads.add(threading.get_ident())
 
 
-def test_a_context_is_made_used_and_freed_in_one_thread(tmp_path):
+def test_context_is_created_used_and_freed_in_one_thread(tmp_path):
     threads: set[int] = set()
     frames = SimImages(tmp_path, ImageSpec(size=8, render_size=8, jpeg=False), EnvOptions("", "none", ""))
     painter: Any = Watched(threads)
@@ -49,7 +49,7 @@ def test_a_context_is_made_used_and_freed_in_one_thread(tmp_path):
     assert len(threads) == 1 and threading.get_ident() not in threads
 
 
-def test_what_goes_wrong_there_is_raised_here():
+def test_error_in_the_render_thread_is_raised_in_the_caller():
     drawing = RenderThread()
     with pytest.raises(ZeroDivisionError):
         drawing.call(lambda: 1 // 0)

@@ -26,36 +26,36 @@ def demonstration():
 TASK = "pick_up_the_milk_and_place_it_in_the_basket"
 
 
-def test_what_a_camera_looks_at_is_in_the_middle():
+def test_target_of_a_camera_is_in_the_middle():
     assert camera_of(LOOKING_DOWN).place(np.zeros(3)) == pytest.approx([0.5, 0.5])
 
 
-def test_pictures_are_turned_as_protocols_turn_them():
+def test_image_positions_are_rotated_as_in_the_protocols():
     """Seen from above with y up, a turn by 180 degrees of OpenGL's rows leaves rows upright and mirrors columns."""
     row, column = camera_of(LOOKING_DOWN).place(np.array([1.0, 0.5, 0.0]))
     assert (row, column) == pytest.approx((0.5 - 0.125, 0.5 - 0.25))
 
 
-def test_a_model_without_the_camera_is_refused():
+def test_model_without_the_camera_is_rejected():
     with pytest.raises(DataError, match="agentview"):
         camera_of("<mujoco/>")
 
 
-def test_things_are_what_moves_freely_and_what_stands(demonstration):
+def test_objects_are_free_joints_and_fixtures(demonstration):
     found = positions(demonstration)
     assert list(found) == ["milk_1", "flat_stove_1"]
     assert found["milk_1"][3] == pytest.approx([0.3, 0.0, 0.0])
     assert found["flat_stove_1"][5] == pytest.approx([0.5, 0.5, 0.0])
 
 
-def test_every_thing_has_its_category_and_place(demonstration):
+def test_every_object_has_its_category_and_position(demonstration):
     pytest.importorskip("libero", reason="no hf-libero: nora-bench doctor --fix")
     found = targets(demonstration, camera_of(LOOKING_DOWN))
     assert [CATEGORIES[kind] for kind in found.kinds[0, :3]] == ["hand", "milk", "flat_stove"]
     assert np.isfinite(found.places[:, :3]).all() and np.isnan(found.places[:, 3:]).all()
 
 
-def test_the_facts_lead_from_the_hand_to_what_the_task_is_about(demonstration):
+def test_facts_point_from_the_gripper_to_the_objects_of_interest(demonstration):
     pytest.importorskip("libero", reason="no hf-libero: nora-bench doctor --fix")
     found = targets(demonstration, camera_of(LOOKING_DOWN))
     assert found.facts.shape == (6, 10)

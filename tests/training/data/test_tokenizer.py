@@ -30,13 +30,13 @@ def stats(demonstrations):
     return {suite: bounds(entry) for suite, entry in statistics(demonstrations).items()}
 
 
-def test_chunks_begin_at_every_step_that_touches_no_push(stats):
+def test_chunks_start_at_every_step_without_push(stats):
     assert len(all_chunks([wandering(0)], stats, Chunking(5, "drop"))) == 56
     pushed = made(0, steps=60, pushed=[30])
     assert len(all_chunks([pushed], stats, Chunking(5, "drop"))) == 51
 
 
-def test_a_report_counts_tokens_and_measures_what_is_lost(demonstrations, stats):
+def test_report_counts_tokens_and_measures_the_error(demonstrations, stats):
     chunks = all_chunks(demonstrations, stats, Chunking(5))
     fitted = FastTokenizer.fit(list(chunks), vocab_size=1024)
     report = examine(fitted, chunks)
@@ -59,7 +59,7 @@ def test_chunks_that_do_not_decode_are_counted(demonstrations, stats):
     assert examine(fitted, chunks).bad > 0
 
 
-def test_nothing_to_fit_on_is_said(stats):
+def test_fit_without_chunks_is_an_error(stats):
     with pytest.raises(DataError, match="no chunk"):
         all_chunks([], stats, Chunking())
 

@@ -82,7 +82,7 @@ class Idle(Line):
 
 @pytest.mark.parametrize("name", ["weights", "average", "optimizer"])
 @pytest.mark.parametrize("line, accumulation", [(Line, 1), (Line, 3), (Idle, 1)])
-def test_a_resumed_run_gives_the_bits_of_an_uninterrupted_one(tmp_path, name, line, accumulation):
+def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, name, line, accumulation):
     settings = replace(SETTINGS, gradient_accumulation_steps=accumulation)
     train(line(), Points(), settings, tmp_path / "whole")
     stopped = tmp_path / "stopped"
@@ -160,7 +160,7 @@ def test_the_released_schedule_climbs_back_to_its_peak():
     assert settings.learning_rate_at(999) == pytest.approx(1.0, abs=1e-4)
 
 
-def test_the_tail_schedule_is_flat_until_the_tail():
+def test_wsd_schedule_is_constant_until_the_decay():
     settings = replace(SETTINGS, steps=100, warmup=0, learning_rate=1.0, schedule="wsd", decay_fraction=0.2)
     assert settings.learning_rate_at(79) == 1.0
     assert settings.learning_rate_at(90) == pytest.approx(0.5)
@@ -189,7 +189,7 @@ def test_validation_loss_is_logged_without_training_on_it(tmp_path):
     assert lines[-1]["loss"] < lines[0]["loss"]
 
 
-def test_a_run_with_other_settings_is_refused(tmp_path):
+def test_run_with_other_settings_is_rejected(tmp_path):
     train(Line(), Points(), SETTINGS, tmp_path)
     with pytest.raises(TrainingError, match="another learning_rate"):
         train(Line(), Points(), replace(SETTINGS, learning_rate=0.2), tmp_path)
@@ -221,32 +221,32 @@ def test_run_with_former_names_in_its_checkpoint_resumes(tmp_path):
         train(Line(), Points(), replace(SETTINGS, steps=40, learning_rate=0.2), tmp_path)
 
 
-def test_a_folder_that_another_process_trains_in_is_left_to_it(tmp_path):
+def test_folder_locked_by_another_training_is_rejected(tmp_path):
     with locked_folder(tmp_path), pytest.raises(TrainingError, match="being written by another process"):
         train(Line(), Points(), SETTINGS, tmp_path)
     train(Line(), Points(), SETTINGS, tmp_path)
 
 
-def test_a_finished_run_can_go_on_for_longer(tmp_path):
+def test_finished_run_resumes_with_more_steps(tmp_path):
     train(Line(), Points(), replace(SETTINGS, schedule="constant"), tmp_path)
     train(Line(), Points(), replace(SETTINGS, schedule="constant", steps=40), tmp_path)
     assert checkpoints.steps(tmp_path)[-1] == 40
 
 
-def test_a_checkpoint_that_was_being_written_is_ignored(tmp_path):
+def test_partly_written_checkpoint_is_ignored(tmp_path):
     train(Line(), Points(), SETTINGS, tmp_path)
     (checkpoints.folder_of(tmp_path, 30) / checkpoints.STATE / "progress.json").unlink()
     train(Line(), Points(), SETTINGS, tmp_path)
     assert checkpoints.steps(tmp_path)[-1] == 30
 
 
-@pytest.mark.parametrize("change", [{"batch": 0}, {"ema": 1.5}, {"warmup": 31}])
-def test_settings_that_no_run_can_have_are_named(tmp_path, change):
+@pytest.mark.parametrize("change", [{"batch_size": 0}, {"ema": 1.5}, {"warmup": 31}])
+def test_invalid_settings_are_named(tmp_path, change):
     with pytest.raises(TrainingError, match=next(iter(change))):
         train(Line(), Points(), replace(SETTINGS, **change), tmp_path)
 
 
-def test_frozen_weights_stay(tmp_path):
+def test_frozen_weights_are_unchanged(tmp_path):
     objective = Line()
     objective.layer.bias.requires_grad_(False)
     train(objective, Points(), SETTINGS, tmp_path)

@@ -138,14 +138,14 @@ def asked(sampler, states, candidates=3, seed=0):
     return sampler.sample(images, [walk(number).instruction for number in states], draws, candidates)
 
 
-def test_answers_in_tokens_depend_on_their_own_draws_alone(tokens):
+def test_sampled_tokens_depend_on_their_own_noise_alone(tokens):
     both = asked(tokens, (0, 1))
     assert both.shape == (2, 3, CHUNK, 7) and both.dtype == np.float32
     assert np.array_equal(both[1:], asked(tokens, (1,)), equal_nan=True)
     assert not np.array_equal(both, asked(tokens, (0, 1), seed=1), equal_nan=True)
 
 
-def test_the_colder_the_nearer_to_the_likeliest_answer(tokens):
+def test_lower_temperature_is_nearer_to_the_most_likely_chunk(tokens):
     model, ids = tokens.model, tokens.prompter.ids
     question = ModelInputs(tokens.prompter.prompt(walk(0).instruction), ToyImages(84).get(walk(0))[0], None)
     greedy = DecodingConfig(ids.end_of_turn, allowed=(ids.first_action, ids.last_action))
@@ -155,7 +155,7 @@ def test_the_colder_the_nearer_to_the_likeliest_answer(tokens):
     assert np.allclose(cold[0], wanted, equal_nan=True)
 
 
-def test_an_answer_that_is_no_chunk_is_in_no_pair(tokens, tmp_path):
+def test_invalid_chunk_is_in_no_pair(tokens, tmp_path):
     label_all(labeller(tokens, None, limit=4, rewards=("gta",), head="fast"), [walk(0)], tmp_path, {})
     part = read(tmp_path)
     no_chunk = np.isnan(part.candidates).any(axis=(2, 3))
@@ -182,7 +182,7 @@ def test_a_policy_without_an_expert_names_the_other_head(tmp_path):
 # Labels
 
 
-def test_labelling_goes_on_where_it_was_stopped(labels, sampler, imagination, tmp_path, monkeypatch):
+def test_interrupted_labelling_resumes(labels, sampler, imagination, tmp_path, monkeypatch):
     made = []
     whole = Labeller.label
     monkeypatch.setattr(Labeller, "label", lambda self, states: made.append(len(states)) or whole(self, states))
@@ -193,23 +193,23 @@ def test_labelling_goes_on_where_it_was_stopped(labels, sampler, imagination, tm
     assert np.array_equal(read(tmp_path).candidates, read(labels).candidates)
 
 
-def test_labels_that_were_asked_for_otherwise_are_refused(labels, sampler, imagination):
+def test_labels_with_other_settings_are_rejected(labels, sampler, imagination):
     with pytest.raises(TrainingError, match="another candidates"):
         label_all(labeller(sampler, imagination, limit=7, candidates=3), [walk(0), walk(1)], labels, {})
 
 
-def test_a_folder_that_another_process_labels_is_left_to_it(sampler, imagination, tmp_path):
+def test_folder_locked_by_another_labelling_is_rejected(sampler, imagination, tmp_path):
     with locked_folder(tmp_path), pytest.raises(TrainingError, match="being written by another process"):
         label_all(labeller(sampler, imagination, limit=1), [walk(0)], tmp_path, {})
 
 
-def test_a_pushed_chunk_is_no_state(sampler, imagination):
+def test_pushed_chunk_gives_no_state(sampler, imagination):
     pushed = replace(walk(0), pushed=np.arange(16) == 8)
     steps = [state.step for state in labeller(sampler, imagination).states([pushed])]
     assert steps == [0, 1, 2, 3, 9, 10, 11]
 
 
-def test_goal_rewards_ask_for_a_world_model(sampler):
+def test_goal_rewards_need_a_world_model(sampler):
     with pytest.raises(TrainingError, match="--world-model"):
         labeller(sampler, None)
     assert labeller(sampler, None, rewards=("gta",)).states([walk(0)])
@@ -223,7 +223,7 @@ def test_goal_rewards_ask_for_a_world_model(sampler):
         ({"temperature": 0.0}, "a temperature is above 0"),
     ],
 )
-def test_settings_that_mean_nothing_are_refused(sampler, imagination, settings, said):
+def test_invalid_label_settings_are_rejected(sampler, imagination, settings, said):
     with pytest.raises(TrainingError, match=said):
         labeller(sampler, imagination, **settings)
 
@@ -235,7 +235,7 @@ def examples(labels, policy, reward, head="flow"):
     return look_up(DpoRecipe(TrainConfig(steps=1, batch_size=2), head=head), str(policy), labels, reward).examples
 
 
-def test_a_batch_has_winners_first(labels, policy):
+def test_batch_has_chosen_chunks_first(labels, policy):
     found, part = examples(labels, policy, "gta"), read(labels)
     batch = found.batch(np.array([4, 1]))
     assert isinstance(batch, FlowPairs)
@@ -257,13 +257,13 @@ def rewritten(labels, folder, change):
     return folder
 
 
-def test_pairs_with_equal_rewards_are_refused(labels, policy, tmp_path):
+def test_pairs_with_equal_rewards_are_rejected(labels, policy, tmp_path):
     equal = rewritten(labels, tmp_path, lambda part: replace(part, total={"gta": np.zeros_like(part.total["gta"])}))
     with pytest.raises(TrainingError, match="7 pairs of gta have a winner that is no better"):
         examples(equal, policy, "gta")
 
 
-def test_a_reward_without_pairs_is_refused(labels, policy, tmp_path):
+def test_reward_without_pairs_is_rejected(labels, policy, tmp_path):
     none = rewritten(labels, tmp_path, lambda part: replace(part, pairs={"gta": np.full((7, 2), -1)}))
     with pytest.raises(TrainingError, match="no state makes a pair under gta"):
         examples(none, policy, "gta")
@@ -284,7 +284,7 @@ def test_training_on_pairs_gives_a_policy_that_loads_and_has_moved(labels, polic
     assert open_checkpoint(str(folder)).config.chunk == CHUNK
 
 
-def test_preference_training_goes_on_where_it_was_stopped(labels, policy, tmp_path):
+def test_interrupted_preference_training_resumes(labels, policy, tmp_path):
     def stop(step, numbers):
         raise KeyboardInterrupt
 
@@ -312,7 +312,7 @@ def test_a_dry_run_says_how_many_pairs_there_are(cli, labels, policy, tmp_path):
         (("train", "world-model", "--data", "EMPTY"), "nora-bench collect"),
     ],
 )
-def test_a_command_that_lacks_something_says_what_to_type(cli, policy, tmp_path, command, said):
+def test_command_without_requirement_names_the_command_to_type(cli, policy, tmp_path, command, said):
     places = {"POLICY": policy, "EMPTY": tmp_path}
     ended = cli(*(places.get(word, word) for word in command), "--out", tmp_path / "out")
     assert ended.code == 2 and said in ended.err and "Traceback" not in ended.err
@@ -354,6 +354,6 @@ def margins(found, name):
 
 
 @pytest.mark.parametrize("name", REWARDS)
-def test_a_demonstrated_chunk_beats_a_perturbed_one(seeing, name):
+def test_demonstrated_chunk_scores_above_a_perturbed_one(seeing, name):
     found = [margin for margin in margins(seeing, name) if margin]
     assert binomtest(sum(margin < 0 for margin in found), len(found), alternative="greater").pvalue < 0.01

@@ -20,7 +20,7 @@ def test_the_goal_reward_is_the_mean_distance_of_latents():
     ("name", "total"),
     [("wm-endgoal", -2.0), ("gta", -1.0), ("wm-endgoal+gta", -2.5), ("wm-subgoal+gta", -2.5), ("released", -2.1)],
 )
-def test_a_named_reward_weighs_its_terms_as_the_papers_say(name, total):
+def test_named_reward_has_the_weights_of_the_papers(name, total):
     scores = score(REWARDS[name], torch.ones(1, 5, 7), torch.zeros(5, 7), torch.full((1, 4, 3), 2.0), torch.zeros(4, 3))
     assert float(scores.total) == pytest.approx(total)
 
@@ -39,7 +39,7 @@ def test_single_fields_of_a_named_reward_can_be_changed():
     assert named("wm-endgoal+gta", action_weight=0.2).action_weight == 0.2
 
 
-def test_a_goal_without_predictions_is_refused():
+def test_goal_without_predictions_is_rejected():
     with pytest.raises(ValueError, match="subgoal"):
         score(REWARDS["wm-subgoal"], torch.ones(1, 5, 7), torch.zeros(5, 7))
 

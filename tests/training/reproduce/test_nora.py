@@ -37,7 +37,7 @@ def program(monkeypatch, tmp_path):
 # Stages
 
 
-def test_stages_run_in_order_and_say_their_cost_before_they_start(program, tmp_path):
+def test_stages_run_in_order_and_log_their_cost_first(program, tmp_path):
     said = []
     run_all(named("one", "two", seconds=400.0), tmp_path / "out", lambda line: said.append((line, len(program()))))
     assert program() == ["list one", "list two"]
@@ -45,33 +45,33 @@ def test_stages_run_in_order_and_say_their_cost_before_they_start(program, tmp_p
     assert "stage 1 of 2, one: about 7 min on one core" in said[0][0] and "nora-bench list one" in said[0][0]
 
 
-def test_a_stage_that_is_done_is_not_done_again(program, tmp_path):
+def test_finished_stage_is_skipped(program, tmp_path):
     run_all(named("one"), tmp_path, lambda line: None)
     run_all(named("one", "two"), tmp_path, lambda line: None)
     assert program() == ["list one", "list two"]
 
 
-def test_a_stage_that_fails_stops_the_rest_and_is_named_with_its_command(program, tmp_path):
+def test_failed_stage_stops_the_pipeline_and_names_its_command(program, tmp_path):
     with pytest.raises(TrainingError, match=r"(?s)stage bad ended with code 3.*nora-bench list bad"):
         run_all(named("one", "bad", "two"), tmp_path, lambda line: None)
     assert program() == ["list one", "list bad"]
     assert is_done(tmp_path, named("one")[0]) and not is_done(tmp_path, named("bad")[0])
 
 
-def test_a_folder_of_another_reproduction_is_refused(program, tmp_path):
+def test_folder_of_another_reproduction_is_rejected(program, tmp_path):
     run_all(named("one"), tmp_path, lambda line: None)
     with pytest.raises(TrainingError, match="another reproduction"):
         run_all([PipelineStage("one", ("list", "other"), 1.0)], tmp_path, lambda line: None)
 
 
-def test_more_workers_do_not_make_it_another_reproduction(program, tmp_path):
+def test_number_of_workers_may_change_in_a_reproduction(program, tmp_path):
     run_all([PipelineStage("one", ("collect", "--workers", "1", "--out", "x"), 1.0)], tmp_path, lambda line: None)
     assert is_done(tmp_path, PipelineStage("one", ("collect", "--workers", "2", "--out", "x"), 1.0))
     with pytest.raises(TrainingError, match="another reproduction"):
         is_done(tmp_path, PipelineStage("one", ("collect", "--workers", "1", "--out", "y"), 1.0))
 
 
-def test_episodes_that_were_begun_are_resumed(program, tmp_path):
+def test_started_evaluation_stage_is_resumed(program, tmp_path):
     (tmp_path / "run").mkdir()
     stage = PipelineStage("play", ("run", "--out", str(tmp_path / "run")), 1.0)
     (tmp_path / "run" / "run.json").write_text("{}")
@@ -92,14 +92,14 @@ def test_every_stage_reads_what_an_earlier_one_wrote(wanted, tmp_path):
         written.add(options["--out"])
 
 
-def test_stages_have_names_of_their_own(wanted, tmp_path):
+def test_stage_names_are_unique(wanted, tmp_path):
     many = replace(wanted, seeds=(0, 1, 2))
     names = [stage.name for stage in nano_stages(many, tmp_path)]
     assert len(set(names)) == len(names)
-    assert sum(name.startswith("play-") for name in names) == 3 * (4 + len(many.rewards))
+    assert sum(name.startswith("evaluate-") for name in names) == 3 * (4 + len(many.rewards))
 
 
-def test_held_out_states_are_played_and_nothing_else_uses_them(wanted, tmp_path):
+def test_held_out_states_are_used_by_evaluations_alone(wanted, tmp_path):
     full = read_recipe("nano", "reproduce", Reproduction)
     for stage in nano_stages(full, tmp_path):
         assert ("--init-states" in stage.command) == (stage.command[0] == "run")
@@ -117,12 +117,12 @@ def test_recipes_of_supervised_training_differ_in_chunk_and_seed(wanted, tmp_pat
     assert len(list((tmp_path / "recipes").iterdir())) == 4
 
 
-def test_without_a_base_the_same_is_trained_from_drawn_weights():
+def test_scratch_recipe_differs_in_the_base_alone():
     nano, scratch = (read_recipe(name, "reproduce", Reproduction) for name in ("nano", "scratch"))
     assert replace(scratch, base=nano.base, sft=nano.sft) == nano
 
 
-def test_a_base_is_what_every_supervised_training_starts_from(wanted, tmp_path):
+def test_base_initialises_every_supervised_training(wanted, tmp_path):
     import yaml
 
     write_recipes(replace(wanted, base="nora-1.5-nano"), tmp_path)
@@ -132,7 +132,7 @@ def test_a_base_is_what_every_supervised_training_starts_from(wanted, tmp_path):
     build(yaml.safe_dump(found), "here", SftRecipe)
 
 
-def test_a_reproduction_that_cannot_be_is_told(wanted):
+def test_invalid_reproduction_is_rejected(wanted):
     with pytest.raises(TrainingError) as heads:
         replace(wanted, heads={1: ("flow",), 5: ("fast",)}).validate()
     assert heads.value.option == "heads"
@@ -143,7 +143,7 @@ def test_a_reproduction_that_cannot_be_is_told(wanted):
     read_recipe("nano", "reproduce", Reproduction).validate()
 
 
-def test_the_questions_are_those_of_the_papers():
+def test_comparisons_are_those_of_the_papers():
     asked = {
         contrast.question: (contrast.a, contrast.b) for contrast in comparisons(read_recipe("nano", "reproduce", Reproduction))
     }
@@ -152,7 +152,7 @@ def test_the_questions_are_those_of_the_papers():
     assert asked["SFT -> DPO, wm-endgoal+gta"] == ("sft-chunk5-flow", "dpo-wm-endgoal+gta")
 
 
-def test_answers_are_told_by_seed_and_in_the_mean(wanted, tmp_path):
+def test_results_are_listed_by_seed_and_in_the_mean(wanted, tmp_path):
     differences = iter([0.1, 0.3] * 20)
 
     def ask(*command):
@@ -168,7 +168,7 @@ def test_answers_are_told_by_seed_and_in_the_mean(wanted, tmp_path):
     assert "| SFT -> DPO, gta | +20.0 (-107.1, +147.1) | +10.0 to +30.0 | 2 |" in text
 
 
-def test_the_interval_over_seeds_is_students():
+def test_interval_over_seeds_is_students_t():
     assert student([1.0, 2.0, 3.0]) == pytest.approx(
         (2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5)
     )  # tables: t(0.975, 2) = 4.3027
@@ -177,7 +177,7 @@ def test_the_interval_over_seeds_is_students():
 # Recipes
 
 
-def test_a_field_that_no_stage_knows_is_named_at_any_depth():
+def test_unknown_field_is_named_at_any_depth():
     with pytest.raises(UnknownName) as error:
         build("loop: {stpes: 3, batch_size: 1}", "here", WorldModelRecipe)
     assert (
@@ -185,8 +185,8 @@ def test_a_field_that_no_stage_knows_is_named_at_any_depth():
     )
 
 
-@pytest.mark.parametrize("text", ["loop: [", "loop: {steps: many, batch_size: 1}", "preset: nano"])
-def test_a_recipe_that_means_nothing_says_where(text):
+@pytest.mark.parametrize("text", ["[1, 2]", "loop.steps: 3", "loop: [", "loop: {steps: many, batch_size: 1}", "preset: nano"])
+def test_invalid_recipe_is_named(text):
     with pytest.raises(TrainingError, match="here"):
         build(text, "here", WorldModelRecipe)
 
@@ -248,14 +248,14 @@ def test_gpu_hours_are_operations_over_the_assumed_rate():
     assert PaperStage("x", "", operations=PEAK * UTILISATION * 7200).hours == pytest.approx(2.0)
 
 
-def test_the_full_size_plan_says_that_nothing_was_measured(cli):
+def test_full_size_plan_states_that_nothing_was_measured(cli):
     ended = cli("reproduce", "paper", "--dry-run")
     assert ended.code == 0 and "COMPUTED" in ended.out and "ASSUMED" in ended.out
     assert all(stage.name in ended.out for stage in paper_stages())
     assert DEVICES == 8 and len([*lines()]) > 6
 
 
-def test_the_full_size_is_not_begun_by_mistake(cli):
+def test_full_size_needs_dry_run(cli):
     ended = cli("reproduce", "paper")
     assert ended.code == 2 and "nora-bench reproduce paper --dry-run" in ended.err
 
@@ -267,7 +267,7 @@ def test_a_dry_run_of_the_nano_reproduction_writes_nothing(cli, tmp_path):
 
 @pytest.mark.libero
 @pytest.mark.slow
-def test_the_quick_reproduction_runs_from_nothing_to_its_tables_and_goes_on_where_it_was(tmp_path, capfd):
+def test_quick_reproduction_runs_to_its_tables_and_resumes(tmp_path, capfd):
     from nora_bench.harness.cli import main
 
     for wanted in ("16 to do", "0 to do"):

@@ -33,25 +33,25 @@ def test_the_gripper_can_be_scaled_to_minus_one_and_one():
     assert used.unnormalise(np.array([0.0] * 6 + [1.0]))[-1] == 1.0
 
 
-def test_a_component_that_never_changes_keeps_a_floor():
+def test_constant_component_keeps_the_floor():
     stats, _ = bounds([made()], DataSettings(floor=0.5), {})
     used = stats[made().suite]
     assert ((used.high - used.low)[:6] >= 1.0 - 1e-9).all()
 
 
-def test_the_bounds_of_the_start_can_be_kept():
+def test_bounds_of_the_initial_checkpoint_can_be_kept():
     entry = {"q01": [-2.0] * 7, "q99": [2.0] * 7, "mask": [True] * 7}
     stats, table = bounds([made()], DataSettings(statistics="start"), {made().suite: entry})
     assert stats[made().suite].high.tolist() == [2.0] * 7
     assert table == {made().suite: entry}
 
 
-def test_a_start_without_bounds_for_a_suite_is_named():
+def test_initial_checkpoint_without_bounds_names_the_suite():
     with pytest.raises(DataError, match=made().suite):
         bounds([made()], DataSettings(statistics="start"), {})
 
 
-def test_a_batch_is_what_the_objective_takes():
+def test_batch_has_the_shapes_of_the_objective():
     stats, _ = bounds([made()], DataSettings(), {})
     examples = Dataset([made()], Numbered(2), stats, Chunking(5))
     batch = examples.batch(np.array([1, 0]))
@@ -60,7 +60,7 @@ def test_a_batch_is_what_the_objective_takes():
     assert batch.targets is None
 
 
-def test_two_sets_may_hold_the_same_episode_disturbed_otherwise():
+def test_two_sets_may_contain_the_same_episode_with_other_perturbations():
     """A second collection of the same states and seeds: each example is told of its own scene."""
     pytest.importorskip("libero", reason="no hf-libero: nora-bench doctor --fix")
     camera = '<mujoco><worldbody><camera name="agentview" pos="0 0 2" quat="1 0 0 0" fovy="90"/></worldbody></mujoco>'
@@ -72,7 +72,7 @@ def test_two_sets_may_hold_the_same_episode_disturbed_otherwise():
     assert not np.allclose(places[0], places[1])
 
 
-def test_demonstrations_that_do_not_say_where_things_stand_are_named_with_what_helps(tmp_path):
+def test_demonstrations_without_object_positions_are_named_with_the_remedy(tmp_path):
     own = made(facts={"columns": {}, "fixtures": {}})
     source = Source(tmp_path / "libero_object" / "milk_demo.hdf5", "demo_0", np.arange(12), 12)
     theirs = made(1, key="theirs", facts={}, source=source)
@@ -86,7 +86,7 @@ def test_demonstrations_that_do_not_say_where_things_stand_are_named_with_what_h
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_shipped_recipe_is_one_that_can_run(name):
+def test_shipped_recipe_is_valid(name):
     assert read_recipe(name, "sft", SftRecipe).loop.validate() is None
 
 

@@ -93,7 +93,7 @@ def test_the_losses_are_those_of_the_models_own_joint_loss(start):
     assert ours.total.item() == pytest.approx(theirs.total.item(), rel=1e-5)
 
 
-def test_the_expert_does_not_see_the_answer(start):
+def test_expert_does_not_attend_to_action_tokens(start):
     """The flow is the same whether the answer's tokens stand behind the prompt or not."""
     objective, rows = SftObjective(start, SftSettings()), batch()
     alone = SftObjective(start, replace(SftSettings(), token_weight=0.0))
@@ -103,7 +103,7 @@ def test_the_expert_does_not_see_the_answer(start):
         )
 
 
-def test_actions_beyond_the_end_do_not_count(start):
+def test_padded_actions_are_masked_in_the_loss(start):
     rows = batch()
     rows.mask[:, 3:] = False
     objective = SftObjective(start, FLOW_ALONE)
@@ -127,7 +127,7 @@ def test_only_the_expert_is_trained_on_request(start):
     assert all(parameter.grad is None for name, parameter in start.model.named_parameters() if name.startswith("vlm."))
 
 
-def test_tokens_alone_leave_the_expert_as_it_is(start, tmp_path):
+def test_token_loss_alone_leaves_the_expert_unchanged(start, tmp_path):
     before = {name: value.clone() for name, value in start.model.named_parameters()}
     tokens_alone = SftObjective(start, replace(SftSettings(), flow_weight=0.0))
     assert set(tokens_alone(batch(), draw()).metrics) == {"tokens", "cut"}
@@ -136,12 +136,12 @@ def test_tokens_alone_leave_the_expert_as_it_is(start, tmp_path):
     assert moved and all(name.startswith("vlm.") for name in moved)
 
 
-def test_the_flow_reaches_the_eyes(start):
+def test_flow_loss_reaches_the_vision_encoder(start):
     SftObjective(start, FLOW_ALONE)(batch(), draw()).total.backward()
     assert start.model.vlm.model.visual.patch_embed.proj.weight.grad.abs().sum() > 0
 
 
-def test_one_batch_can_be_learnt_by_heart(start, tmp_path):
+def test_single_batch_is_overfitted(start, tmp_path):
     """Tokens to near zero; the flow far below the 1.3 of a model that answers nothing."""
     objective = SftObjective(start, replace(SftSettings(), flow_samples=8, flow_weight=1.0))
     settings = TrainConfig(steps=250, batch_size=2, learning_rate=3e-3, warmup=20, max_grad_norm=1.0, save_every=1000)
@@ -152,14 +152,14 @@ def test_one_batch_can_be_learnt_by_heart(start, tmp_path):
     assert loss.metrics["flow"] < 0.15
 
 
-def test_brightness_changes_the_picture_by_the_draw_alone(start):
+def test_brightness_depends_on_the_generator_alone(start):
     objective = SftObjective(start, replace(FLOW_ALONE, brightness=0.3))
     with torch.no_grad():
         first, again, plain = (o(batch(), draw()).total.item() for o in (objective, objective, SftObjective(start, FLOW_ALONE)))
     assert first == again != plain
 
 
-def test_the_auxiliary_losses_teach_where_things_are(start, tmp_path):
+def test_auxiliary_losses_learn_object_positions(start, tmp_path):
     places = np.full((4, 3, 2), np.nan, np.float32)
     places[:, 0] = [[0.1, 0.2], [0.9, 0.4], [0.5, 0.7], [0.3, 0.3]]
     known = SceneTargets(places, np.zeros((4, 3), np.int64), np.zeros((4, 10), np.float32))
@@ -208,7 +208,7 @@ def test_training_can_start_from_a_checkpoint(start, tmp_path):
     assert again.fast.encode(chunks(3)) == start.fast.encode(chunks(3))
 
 
-def test_training_goes_on_with_longer_chunks_and_without_a_token_head(start, tmp_path):
+def test_training_continues_with_longer_chunks_and_without_a_token_head(start, tmp_path):
     folder = train(
         SftObjective(replace(start, fast=None), FLOW_ALONE), Once(batch()), TrainConfig(steps=1, batch_size=4), tmp_path
     )
@@ -217,7 +217,7 @@ def test_training_goes_on_with_longer_chunks_and_without_a_token_head(start, tmp
     assert longer.settings["chunk"] == longer.model.config.chunk == 9
 
 
-def test_a_backbone_gets_a_fresh_expert(start):
+def test_backbone_gets_a_fresh_expert(start):
     grown = with_expert(start.model, 128, 0)
     assert grown.config.expert.num_attention_heads == 4
     assert grown.vlm is start.model.vlm

@@ -38,7 +38,7 @@ def test_the_published_sizes_are_those_of_v_jepa_2_ac():
     assert sum(p.numel() for p in model.predictor.parameters()) == 305_220_992 - unused_extrinsics
 
 
-def test_a_frame_is_predicted_from_earlier_frames_and_actions_alone(world):
+def test_prediction_depends_on_earlier_frames_and_actions_alone(world):
     latents, actions = window(world)
     before = world.predict(latents[:, :-1], actions)
     later = latents.clone()
@@ -70,7 +70,7 @@ def test_the_roll_out_loss_is_that_of_a_roll_out(world):
     assert torch.allclose(world.loss(latents, actions).rollout, (rolled[:, 1:] - latents[:, 1:3]).abs().mean(), atol=1e-6)
 
 
-def test_one_window_is_learned_by_heart(world):
+def test_single_window_is_overfitted(world):
     latents, actions = window(world, length=3)
     optimizer = torch.optim.Adam(world.predictor.parameters(), 3e-3)
     losses = []
@@ -83,7 +83,7 @@ def test_one_window_is_learned_by_heart(world):
     assert losses[-1] < 0.1 * losses[0]
 
 
-def test_a_model_comes_back_from_its_folder_as_it_was(world, tmp_path):
+def test_model_is_loaded_as_saved(world, tmp_path):
     save(world, tmp_path, {"statistics": {"q01": [0.0]}})
     again = load(tmp_path)
     assert settings(tmp_path)["statistics"] == {"q01": [0.0]}
@@ -121,13 +121,13 @@ def published(model):
     return {**state, "predictor.module.extrinsics_encoder.weight": torch.zeros(24, 6)}
 
 
-def test_weights_under_the_published_names_are_taken(world):
+def test_weights_under_the_published_names_are_loaded(world):
     other = untrained(TINY, seed=1)
     load_weights(other, published(world))
     assert all(torch.equal(other.state_dict()[name], value) for name, value in world.state_dict().items())
 
 
-def test_an_encoder_alone_can_be_started_from(world, tmp_path):
+def test_world_model_initialises_from_an_encoder_alone(world, tmp_path):
     whole = published(untrained(TINY, seed=1))
     save_file({name: value for name, value in whole.items() if name.startswith("encoder.")}, tmp_path / "vitg.safetensors")
     before = world.predictor.predictor_proj.weight.clone()
@@ -137,12 +137,12 @@ def test_an_encoder_alone_can_be_started_from(world, tmp_path):
     assert torch.equal(world.predictor.predictor_proj.weight, before)
 
 
-def test_a_whole_world_model_can_be_started_from(world, tmp_path):
+def test_world_model_initialises_from_a_full_checkpoint(world, tmp_path):
     start_from(world, save(untrained(TINY, seed=1), tmp_path, {}))
     assert torch.equal(world.predictor.predictor_proj.weight, untrained(TINY, seed=1).predictor.predictor_proj.weight)
 
 
-def test_a_file_that_can_run_code_is_not_read(world, tmp_path):
+def test_file_that_can_run_code_is_rejected(world, tmp_path):
     (tmp_path / "vjepa2-ac-vitg.pt").write_bytes(b"")
     with pytest.raises(CheckpointError, match="can run code"):
         start_from(world, tmp_path / "vjepa2-ac-vitg.pt")
@@ -158,7 +158,7 @@ class Counted(ToyImages):
         return super().get(demonstration)
 
 
-def test_frames_are_encoded_once_and_kept_apart_by_encoder(world, tmp_path):
+def test_frames_are_encoded_once_per_encoder(world, tmp_path):
     Counted.asked = 0
     for encoder in (world, world, untrained(TINY, seed=1)):
         latents = Latents(tmp_path, encoder, Counted())
@@ -167,7 +167,7 @@ def test_frames_are_encoded_once_and_kept_apart_by_encoder(world, tmp_path):
     assert np.allclose(latents.get(walk(0))[3], latents._encode(ToyImages().get(walk(0))[3:4])[0], atol=2e-3)
 
 
-def test_windows_hold_consecutive_frames_and_what_was_done_between_them(world, tmp_path):
+def test_windows_contain_consecutive_frames_and_their_actions(world, tmp_path):
     latents = Latents(tmp_path, world, ToyImages())
     windows = Windows.of([walk(0), walk(1)], latents, STATS, 6)
     assert len(windows) == 2 * (16 - 6 + 1)
@@ -189,25 +189,25 @@ def test_demonstrations_shorter_than_a_window_are_named(world, tmp_path):
         (lambda state: state.update({"predictor.predictor_proj.bias": torch.zeros(1)}), "has other sizes of"),
     ],
 )
-def test_weights_that_do_not_fit_are_named(world, change, said):
+def test_mismatched_weights_are_named(world, change, said):
     state = dict(world.state_dict())
     change(state)
     with pytest.raises(CheckpointError, match=said):
         load_weights(world, state)
 
 
-def test_a_folder_that_is_no_world_model_says_how_to_make_one(tmp_path):
+def test_folder_without_world_model_names_the_command(tmp_path):
     with pytest.raises(CheckpointError, match="nora-bench train world-model"):
         settings(tmp_path)
 
 
-def test_pictures_are_standardised_and_made_small():
+def test_frames_are_standardised_and_resized():
     white = np.full((2, 48, 48, 3), 255, np.uint8)
     shown = frames(white, 32)
     assert shown.shape == (2, 3, 32, 32)
     assert torch.allclose(shown[0, :, 0, 0], (1 - torch.tensor(MEAN)) / torch.tensor(STD), atol=1e-5)
 
 
-def test_an_untrained_encoder_tells_pictures_apart(world):
+def test_untrained_encoder_distinguishes_images(world):
     one, other = world.encode(torch.stack([draw(1, 3, 32, 32), draw(1, 3, 32, 32, seed=3)]))
     assert (one - other).abs().mean() > 0.3
