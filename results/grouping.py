@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from .layouts import Column, Layout
 from .statistics.intervals import Estimand, Estimate, Stratum, strata_of, stratified
@@ -213,6 +213,12 @@ class Rate:
     def bounds(self) -> tuple[float, float]:
         """95 % bounds that hold however the uncertain episodes would have ended."""
         return self.low.low, self.high.high
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able: the lower mean, `upper` the higher one, and bounds that hold however uncertain episodes ended."""
+        low, high = self.bounds
+        counted = {"k": self.low.k, "n": self.low.n, "effective": self.low.effective}
+        return {"mean": self.low.mean, "low": low, "high": high, **counted, "upper": self.high.mean, "uncertain": self.uncertain}
 
 
 def rate(group: Group, layout: Layout, column: Column, metric: str = "success", estimand: Estimand = "states") -> Rate | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -194,3 +195,56 @@ def remarks(record: EpisodeRecord) -> Iterator[str]:
     if record.policy_losses:
         yield f"lost by the policy {record.policy_losses} times"
     yield from record.warnings
+
+
+def successes_by_look(tasks: Iterable[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
+    """Look -> successes, episodes over the tasks of a suite's entry; empty for suites with one look."""
+    found: dict[str, tuple[int, int]] = {}
+    for task in tasks:
+        for look, (successes, episodes) in task["looks"].items():
+            k, n = found.get(look, (0, 0))
+            found[look] = (k + successes, n + episodes)
+    return found
+
+
+def time_shares(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Phase -> its share of the total, for the result of `seconds`; empty where no time was recorded."""
+    total = seconds["total"]
+    return {phase: value / total for phase, value in seconds.items() if phase != "total"} if total else {}
+
+
+def busy_shares(utilisation: Mapping[str, Any]) -> dict[str, float]:
+    """Share of the wall time in which `policy` and, on average, `workers` were busy; empty where it was not recorded."""
+    wall, workers = utilisation.get("wall_s", 0.0), utilisation.get("workers", 0)
+    if not wall or not workers:
+        return {}
+    return {
+        "policy": utilisation.get("policy_s", 0.0) / wall,
+        "workers": utilisation.get("workers_s", 0.0) / wall / workers,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class ActionScale:
+    """Statistics that scaled the actions of one suite, from the policy's fingerprint."""
+
+    suite: str
+    statistics: str
+    facts: tuple[str, ...]
+    """File, numbers, option and digest that they come from."""
+
+
+def action_scales(policy: Mapping[str, Any]) -> Iterator[ActionScale]:
+    """The statistics that a policy, local or served, scaled its actions with; `policy` as in run.json."""
+    fingerprint = policy.get("fingerprint") or {}
+    served = ((fingerprint.get("server") or {}).get("declared") or {}).get("fingerprint")
+    fingerprint = served if isinstance(served, dict) else fingerprint
+    names, sources = fingerprint.get("statistics"), fingerprint.get("statistics_from")
+    if not isinstance(names, dict):
+        return
+    for suite, name in names.items():
+        source = sources.get(suite, {}) if isinstance(sources, dict) else {}
+        facts = [str(source[fact]) for fact in ("source", "numbers") if source.get(fact)]
+        facts += ["named by the user"] if source.get("by") == "option" else []
+        facts += [f"sha256 {str(source['sha256'])[:12]}"] if source.get("sha256") else []
+        yield ActionScale(suite, name, tuple(facts))

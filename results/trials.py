@@ -17,8 +17,10 @@ from ..envs.base import EpisodeSpec
 from ..envs.errors import InputError, nearest
 from . import layouts
 from .layouts import Column
+from .store.reader import RUN_FILE
 from .store.records import EpisodeRecord
 from .store.run_metadata import RunMetadata
+from .store.writer import Store
 
 COLUMNS = ("task", "trial", "start", "success", "partial", "distractor")
 """Of the CSV; `start`, `partial` and `distractor` may be missing."""
@@ -221,4 +223,29 @@ def metadata(suite: str, policy: str) -> RunMetadata:
         suites=[suite],
         protocol={"name": f"real/{suite}", "source": "trials on the robot, entered by hand"},
         policy={"name": policy, "marks": []},
+    )
+
+
+def open_store(folder: Path, suite: str, policy: str) -> Store:
+    """The run of trials in that folder, created where it is missing. Raises StoreError."""
+    if (folder / RUN_FILE).exists():
+        return Store.open(folder)
+    return Store.create(folder, metadata(suite, policy))
+
+
+def store(folder: Path, trials: Iterable[Trial], suite: str, policy: str) -> None:
+    """Write the trials as a new, finished run. Raises StoreError if the folder contains a run."""
+    with Store.create(folder, metadata(suite, policy)) as run:
+        for episode in records(trials, suite, policy):
+            run.append(episode)
+        finish(run)
+
+
+def finish(store: Store) -> None:
+    """Mark a run of trials as finished, with its counts."""
+    done = len(store.keys())
+    store.update_metadata(
+        status="finished",
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        counts={"planned": done, "done": done, "errors": 0},
     )

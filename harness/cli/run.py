@@ -159,7 +159,8 @@ BASE = 0.9
 def _smallest(prepared: Any) -> dict[str, float | None]:
     """Column of the table -> the smallest difference in points, from 90 % on, that a comparison of two such runs shows."""
     from ...results.statistics import sample_size
-    from .plan import LIKENESS, columns_of
+    from ...results.statistics.study_plan import LIKENESS
+    from .plan import columns_of
 
     likeness = LIKENESS if prepared.policy.stochastic else 1.0
     _, columns = columns_of(prepared.stage, prepared.plan.episodes, len({spec.seed for spec in prepared.plan.episodes}))

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from ...results.statistics.agreement import Agreement
     from ...results.statistics.comparison import ColumnComparison, Comparison
     from ...results.statistics.noninferiority import NoninferiorityResult
-    from ...results.statistics.pairing import EpisodePair
     from ...results.statistics.standings import RankedRun, Ranking
     from ...results.store.reader import StoredRun
 
@@ -64,9 +63,11 @@ def p_text(p: float) -> str:
 
 def comparison_lines(found: Comparison, *, flips: bool) -> Iterator[str]:
     """Both runs, in what else they differ, one block for each column, and the episodes that ended differently."""
+    from ...results.statistics.comparison import shortcomings
+
     for label, run in (("A", found.a), ("B", found.b)):
         yield from prose(f"{label}: {title(run)}")
-        yield from (f"   {text}" for text in short(run))
+        yield from (f"   {text}" for text in shortcomings(run))
     yield from unlike_lines(found.condition_differences)
     for match in found.columns:
         yield ""
@@ -83,14 +84,6 @@ def title(run: StoredRun) -> str:
     """Its name, and the policies, protocols and backends of its episodes."""
     names = sorted({", ".join(filter(None, (record.policy, record.protocol, record.backend))) for record in run.records})
     return f"{run.name} ({'; '.join(names)})"
-
-
-def short(run: StoredRun) -> list[str]:
-    """In what a run falls short of its plan: interrupted, stopped early, cut."""
-    from ...results.conditions import conditions
-    from ...results.coverage import unfinished
-
-    return [*unfinished(conditions(run))]
 
 
 def unlike_lines(unlike: Sequence[ConditionDifference]) -> Iterator[str]:
@@ -139,7 +132,7 @@ def outlook(match: ColumnComparison) -> str:
     )
     if match.available is not None and found.scenes_needed > match.available:
         return f"{words}: more than the benchmark has ({match.available})"
-    return f"{words}: {max(0, found.scenes_needed - found.scenes)} more than were played"
+    return f"{words}: {match.missing_states} more than were run"
 
 
 def _footnote(matches: Sequence[ColumnComparison]) -> str:
@@ -161,19 +154,14 @@ def _flip_lines(match: ColumnComparison, *, everything: bool) -> Iterator[str]:
     shown = match.flipped if everything else match.flipped[:SHOWN]
     yield ""
     yield f"{match.name}: {len(match.flipped)} episodes ended differently"
-    yield from (f"  won by {winner(one).upper()}: {(one.b if one.difference > 0 else one.a).key}" for one in shown)
+    yield from (f"  won by {one.winner.upper()}: {(one.b if one.difference > 0 else one.a).key}" for one in shown)
     if len(shown) < len(match.flipped):
         yield f"  and {len(match.flipped) - len(shown)} more: add --flips"
 
 
-def winner(one: EpisodePair) -> str:
-    """`a` or `b`: who won an episode that ended differently."""
-    return "b" if one.difference > 0 else "a"
-
-
-def not_worse_lines(name: str, part: str, found: NoninferiorityResult) -> Iterator[str]:
+def not_worse_lines(found: NoninferiorityResult) -> Iterator[str]:
     """The verdict of `--no-worse-than`."""
-    where = f"{name} ({part})" if part else name
+    where = f"{found.by} ({found.part})" if found.part else found.by
     yield from prose(
         f"{where}: B - A {percent(found.mean, '+')}, at least {percent(found.low, '+')} (one-sided 95 %) on {found.scenes} "
         f"initial states: B is {'' if found.shown else 'not '}shown to be no worse than A by {100 * found.margin:g} points"

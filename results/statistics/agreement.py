@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +49,12 @@ class Agreement:
     """`pearson`, `spearman`, `mmrv`; None where it is not defined."""
     reason: str
     """Why some are not; empty where all are."""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able; coefficients that are not defined are null."""
+        coefficients = {name: asdict(one) if one else None for name, one in self.coefficients.items()}
+        simulated, real = ([rate.to_json() for rate in side] for side in (self.simulated, self.real))
+        return {"policies": list(self.names), **coefficients, "reason": self.reason, "simulated": simulated, "robot": real}
 
 
 def agreement(simulated: Sequence[StoredRun], real: Sequence[StoredRun], *, anyway: bool = False, seed: int = 0) -> Agreement:

@@ -7,10 +7,11 @@ could have ended either way are counted against the apparent winner: a verdict h
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from ..conditions import ConditionDifference, conditions, differences, require_comparable
-from ..coverage import Shortfall, part_label, shortfall
+from ..coverage import Shortfall, part_label, shortfall, unfinished
 from ..grouping import Group, Rate, component_columns, episodes, rate
 from ..layouts import Column, Layout, Metric
 from ..store.reader import StoredRun
@@ -96,6 +97,33 @@ class ColumnComparison:
         """In words."""
         return f"{self.better} is better" if self.better else "no difference shown"
 
+    @property
+    def missing_states(self) -> int | None:
+        """Further initial states that would settle a difference of this size (80 % power); None where no number is known."""
+        needed = self.difference.scenes_needed
+        return None if needed is None else max(0, needed - self.difference.scenes)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "column": self.column.name,
+            "metric": self.metric.name,
+            "suite": self.suite,
+            "part": self.part,
+            "a": self.a.to_json(),
+            "b": self.b.to_json(),
+            "difference": asdict(self.difference),
+            "p_holm": self.p,
+            "family": self.family,
+            "level": self.level,
+            "better": self.better,
+            "verdict": self.verdict,
+            "errors": {"a": dict(self.errors_a), "b": dict(self.errors_b)},
+            "left_out": {"a": self.only_a, "b": self.only_b},
+            "states_available": self.available,
+            "flipped": [{"a": pair.a.key, "b": pair.b.key, "won_by": pair.winner} for pair in self.flipped],
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -108,6 +136,33 @@ class Comparison:
     """Conditions besides the policy in which they differ."""
     others: tuple[str, ...]
     """Suites that only one of them played."""
+
+    @property
+    def settings(self) -> dict[str, list[Any]]:
+        """Settings and arguments of the policies that differ: name -> values in A and B."""
+        return {
+            difference.name.removeprefix(prefix): [difference.a, difference.b]
+            for difference in self.condition_differences
+            for prefix in ("policy setting ", "policy argument ")
+            if difference.name.startswith(prefix)
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "a": self.a.name,
+            "b": self.b.name,
+            "short": {"a": shortcomings(self.a), "b": shortcomings(self.b)},
+            "unlike": [asdict(difference) for difference in self.condition_differences],
+            "settings": self.settings,
+            "others": list(self.others),
+            "matches": [column.to_json() for column in self.columns],
+        }
+
+
+def shortcomings(run: StoredRun) -> list[str]:
+    """Where a run falls short of its plan: interrupted, stopped early, cut at fewer steps."""
+    return list(unfinished(conditions(run)))
 
 
 def compare(a: StoredRun, b: StoredRun, *, anyway: bool = False) -> Comparison:

@@ -13,12 +13,12 @@ Initial states are the unit; with a deterministic policy further seeds add nothi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
-from ..layouts import Column
 from ..store.reader import StoredRun
 from .comparison import compared_part, require_comparable_groups
 from .paired_test import TaskDifferences, mean_difference
@@ -38,6 +38,10 @@ FEWEST = 20
 class NoninferiorityResult:
     """B against A with a margin; fractions."""
 
+    by: str
+    """Column tested."""
+    part: str
+    """What of the column was evaluated, where that is not the whole."""
     margin: float
     mean: float
     """B minus A, uncertain episodes counted against B."""
@@ -48,7 +52,11 @@ class NoninferiorityResult:
     scenes: int
     """Initial states."""
     missing: int = 0
-    """Scenes that A has played and B has not: with any, nothing is shown, or leaving out what is hard would show it."""
+    """Scenes that A has evaluated and B has not: with any, nothing is shown, or omitting hard scenes would show it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,7 @@ class StateCounts:
     """Squared over absolute differences: 1 where the seeds of a state are copies, less where they vary."""
 
 
-def assess(tasks: Sequence[TaskDifferences], margin: float) -> NoninferiorityResult:
+def assess(tasks: Sequence[TaskDifferences], margin: float, by: str = "", part: str = "") -> NoninferiorityResult:
     """The test on one column.
 
     Args:
@@ -74,7 +82,7 @@ def assess(tasks: Sequence[TaskDifferences], margin: float) -> NoninferiorityRes
     mean, low, _, _ = mean_difference(rates, 1 - 2 * LEVEL)
     weights = np.concatenate([np.full(len(own), weight / len(own)) for weight, own in rates])
     bound = min(low, _score_bound(counted(weights, np.concatenate([own for _, own in rates]))))
-    return NoninferiorityResult(margin, mean, bound, bound > -margin, len(weights))
+    return NoninferiorityResult(by, part, margin, mean, bound, bound > -margin, len(weights))
 
 
 def counted(weights: np.ndarray, values: np.ndarray) -> StateCounts:
@@ -122,21 +130,17 @@ def discordant(found: StateCounts, margin: float) -> np.ndarray:
     return 2 * np.clip(root, max(0.0, -margin), (1 - margin) / 2) + margin
 
 
-def noninferiority_test(
-    a: StoredRun, b: StoredRun, margin: float, *, anyway: bool = False
-) -> tuple[Column, str, NoninferiorityResult]:
-    """The test of run B against run A on their overall mean (`families.overall`), in the scenes that both played.
+def noninferiority_test(a: StoredRun, b: StoredRun, margin: float, *, anyway: bool = False) -> NoninferiorityResult:
+    """The test of run B against run A on their overall mean (`families.overall`), in the scenes that both evaluated.
 
-    With it what it is tested on: the mean, and what of it was played where that is not the whole. Not shown where B lacks scenes
-    that A has played. Raises ValueError where they
-    have no scene in common, Incomparable where their conditions forbid a verdict, unless `anyway`.
+    Not shown where B lacks scenes of A. Raises ValueError if they have no scene in common, Incomparable if their conditions
+    forbid a verdict, unless `anyway`.
     """
     groups = whole_run(a), whole_run(b)
     require_comparable_groups(*groups, anyway=anyway)
     of_a, of_b = common_scenes(groups)
     layout, column = overall_column((of_a, of_b))
     tasks = task_differences(of_a, of_b, layout, column, "success", AGAINST_B)
-    found = assess(tasks, margin)
+    result = assess(tasks, margin, column.name, compared_part(layout, column, "success", (of_a, of_b)))
     missing = len(set(map(scene, a.records)) - set(map(scene, b.records)))
-    found = replace(found, missing=missing, shown=found.shown and not missing)
-    return column, compared_part(layout, column, "success", (of_a, of_b)), found
+    return replace(result, missing=missing, shown=result.shown and not missing)

@@ -48,6 +48,11 @@ class EpisodePair:
     difference: int
     """1 where only B succeeded, -1 where only A did, 0 where both ended alike."""
 
+    @property
+    def winner(self) -> str:
+        """`a` or `b`: the run that succeeded where the other failed."""
+        return "b" if self.difference > 0 else "a"
+
 
 def whole_run(run: StoredRun) -> Group:
     """All episodes of a run as one group, whatever they were played under."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
-from ..conditions import ConditionDifference, conditions
-from ..coverage import unfinished
+from ..conditions import ConditionDifference
 from ..grouping import Group, Rate, component_columns, rate
 from ..layouts import Column, Layout
 from ..store.reader import StoredRun
-from .comparison import compared_part, readings, require_comparable_groups, worst_difference
+from .comparison import compared_part, readings, require_comparable_groups, shortcomings, worst_difference
 from .families import families, overall
 from .paired_test import Difference, align_with_test, holm, simultaneous
 from .pairing import common_scenes, left_out, open_episodes, uncertain_causes, whole_run
@@ -37,6 +37,18 @@ class RankedRun:
     short: tuple[str, ...]
     """In what the run falls short of its plan."""
 
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "rank": self.rank,
+            "letters": self.letters.split(),
+            "run": self.run.name,
+            **self.rate.to_json(),
+            "errors": dict(self.errors),
+            "left_out": self.left_out,
+            "short": list(self.short),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class PairwiseComparison:
@@ -56,6 +68,16 @@ class PairwiseComparison:
         """Whether one of the two is better, all pairs taken together."""
         return self.p <= LEVEL
 
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "a": self.a.name,
+            "b": self.b.name,
+            "difference": asdict(self.difference),
+            "p_holm": self.p,
+            "unlike": [asdict(difference) for difference in self.condition_differences],
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
@@ -70,6 +92,25 @@ class Ranking:
     """What of it all of them played, where that is not the whole."""
     others: tuple[str, ...]
     """Suites that some of them played and that are not in the mean."""
+    runs: tuple[StoredRun, ...]
+    """In the order given."""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able; `p_holm` is a matrix in the order of `runs`."""
+        places = {id(run): place for place, run in enumerate(self.runs)}
+        p_values = [[1.0] * len(self.runs) for _ in self.runs]
+        for pair in self.pairs:
+            i, j = places[id(pair.a)], places[id(pair.b)]
+            p_values[i][j] = p_values[j][i] = pair.p
+        return {
+            "by": self.column.name,
+            "part": self.part,
+            "others": list(self.others),
+            "standings": [ranked.to_json() for ranked in self.ranked],
+            "runs": [run.name for run in self.runs],
+            "p_holm": p_values,
+            "pairs": [pair.to_json() for pair in self.pairs],
+        }
 
 
 def rank(runs: Sequence[StoredRun], *, anyway: bool = False) -> Ranking:
@@ -100,7 +141,7 @@ def rank(runs: Sequence[StoredRun], *, anyway: bool = False) -> Ranking:
             - {one.suite for one in component_columns(layout, column, "success")}
         )
     )
-    return Ranking(ranked, tuple(pairs), layout, column, compared_part(layout, column, "success", kept), others)
+    return Ranking(ranked, tuple(pairs), layout, column, compared_part(layout, column, "success", kept), others, tuple(runs))
 
 
 def overall_column(groups: Sequence[Group]) -> tuple[Layout, Column]:
@@ -142,5 +183,5 @@ def _ranked_run(
         letters=equals,
         errors={name: count for name, count in causes.items() if not name.startswith("other_")},
         left_out=left_out(group, kept, layout, column, "success"),
-        short=tuple(unfinished(conditions(group.run))),
+        short=tuple(shortcomings(group.run)),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ...envs.errors import nearest
 from ..grouping import Group, component_columns, episodes, metric_outcome, uncertain
@@ -26,6 +27,23 @@ class CellTrace:
     """Episodes whose outcome is open, or not known, each with the reason."""
     source: str = ""
     """For a published cell, where it was printed."""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "policy": self.policy,
+            "item": self.column,
+            "value": self.cell.value,
+            "upper": self.cell.upper,
+            "low": self.cell.low,
+            "high": self.cell.high,
+            "k": self.cell.k,
+            "n": self.cell.n,
+            "source": self.source,
+            "notes": list(self.cell.notes),
+            "counted": [record.key for record in self.counted],
+            "left_out": [{"key": record.key, "reason": reason} for record, reason in self.left_out],
+        }
 
 
 def trace(layout: Layout, run: StoredRun, name: str, metric: str = "success") -> list[CellTrace]:
