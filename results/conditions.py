@@ -13,12 +13,14 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..envs.errors import InputError
-from .store.reader import StoredRun
-from .store.records import EpisodeRecord
-from .store.run_metadata import RunMetadata
+
+if TYPE_CHECKING:
+    from .store.reader import StoredRun
+    from .store.records import EpisodeRecord
+    from .store.run_metadata import RunMetadata
 
 REFUSED = ("protocol", "protocol_version", "protocol_numbers", "max_steps", "assets")
 """Conditions under which another value makes another benchmark: no verdict over them unless it is asked for."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from .conditions import Conditions
 from .grouping import Group, episodes
 from .layouts import Column
+
+if TYPE_CHECKING:
+    from .conditions import Conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +80,6 @@ def _scenes(scenes: Mapping[tuple[str, str, int], set[int]], column: Column, exp
         yield f"{len(scenes)} of {expected} scenes"
     if len(set(map(frozenset, scenes.values()))) > 1:
         yield "seeds differ from scene to scene"
-
-
-def whole_tasks(group: Group, column: Column) -> bool:
-    """Whether every task of the column was played, in whatever initial states."""
-    return len({record.task for record in episodes(group, column)}) == column.task_count
 
 
 def ranges(numbers: Iterable[int]) -> str:

@@ -14,12 +14,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .layouts import Column, Layout
 from .statistics.intervals import Estimand, Estimate, Stratum, strata_of, stratified
-from .store.reader import StoredRun
-from .store.records import EpisodeRecord
+
+if TYPE_CHECKING:
+    from .store.reader import StoredRun
+    from .store.records import EpisodeRecord
 
 Reading = Literal["recorded", "failures", "successes"]
 """How uncertain episodes are counted: not at all where they have no outcome, as failures, or as successes."""
@@ -145,6 +147,11 @@ def in_column(record: EpisodeRecord, column: Column) -> bool:
 def episodes(group: Group, column: Column) -> list[EpisodeRecord]:
     """The group's episodes that an item is measured on."""
     return [record for record in group.suites.get(column.suite, ()) if in_column(record, column)]
+
+
+def whole_tasks(group: Group, column: Column) -> bool:
+    """Whether every task of the column was evaluated, in whatever initial states."""
+    return len({record.task for record in episodes(group, column)}) == column.task_count
 
 
 def clusters(group: Group, column: Column, metric: str, reading: Reading) -> dict[tuple[str, str], Clusters]:

@@ -240,7 +240,7 @@ def _report(folder: Path, run_json: dict[str, Any], console: Console, code: int,
     from ...results.action_checks import action_warnings
     from ...results.store.reader import read_run
     from ...results.summary import caveats, counts
-    from ...results.tables.render import print_runs
+    from ...results.tables.build import print_runs
     from ..planning.early_stopping import conclusion
 
     suites = set(run_json["suites"])

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..coverage import whole_tasks
-from ..grouping import Group, component_columns, episodes
+from ..grouping import Group, component_columns, episodes, whole_tasks
 from ..layouts import Column, Layout, Metric, fitting, table_of
 
 

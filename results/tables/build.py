@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import layouts
 from ..conditions import Incomparable
 from ..layouts import Layout
+from ..statistics.comparison import require_comparable_groups
 from ..statistics.intervals import Estimand
 from ..statistics.ranking import above, best
-from ..store.reader import StoredRun
+from ..statistics.standings import rank
+from ..store.reader import StoredRun, read_run
 from . import published
 from .model import Cell, Row, Table
+from .rows import MeasuredRow, delta, measured_rows, over_seeds
 
 if TYPE_CHECKING:
-    from .rows import MeasuredRow
+    from rich.console import Console
 
 
 ESTIMANDS: Mapping[Estimand, str] = {
@@ -41,8 +46,6 @@ def build(
     adds rows of mean ± standard deviation over seeds, as papers print them. `estimand`: what the intervals of measured rates are
     for (`stats.stratified`).
     """
-    from .rows import delta, measured_rows, over_seeds
-
     floor = [
         (replace(line, kind="floor", ranked=False), group)
         for run in floors
@@ -90,8 +93,6 @@ def _headed(section: str, lines: Sequence[Row]) -> list[Row]:
 
 def _against_floors(row: MeasuredRow, floors: Sequence[MeasuredRow], *, anyway: bool) -> Row:
     """The row's line, held against those floors that were played under its conditions; a note says why not against others."""
-    from ..statistics.comparison import require_comparable_groups
-
     line, group = row
     alike = []
     for floor, other in floors:
@@ -169,8 +170,6 @@ def _notes(layout: Layout, runs: Sequence[StoredRun], lines: Sequence[Row], esti
 
 def _significance(runs: Sequence[StoredRun], *, anyway: bool) -> Iterable[str]:
     """Groups of three or more runs that cannot be told apart, as letters: those of `nora-bench compare`."""
-    from ..statistics.standings import rank
-
     if len(runs) < 3:
         return
     try:
@@ -181,3 +180,12 @@ def _significance(runs: Sequence[StoredRun], *, anyway: bool) -> Iterable[str]:
     listed = ", ".join(f"{one.run.name} {one.letters}" for one in found.ranked)
     part = f" ({found.part})" if found.part else ""
     yield f"Significance by {found.column.name}{part}: {listed}; runs that share a letter cannot be told apart."
+
+
+def print_runs(folders: Sequence[Path | str], console: Console) -> None:
+    """Print the table that fits these runs, with the published rows."""
+    from .render import terminal
+
+    runs = [read_run(folder) for folder in folders]
+    layout = layouts.fitting({record.suite for run in runs for record in run.records})
+    terminal(build(layout, runs), console)

@@ -7,12 +7,8 @@ import html as escaping
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import layouts
-from ..store.reader import read_run
-from .build import build
 from .grid import Grid, GridCell, blocks, grid, marked
 from .latex import latex
 from .model import Cell, Row, Table
@@ -213,12 +209,3 @@ def render(table: Table, form: str) -> str:
 
 
 __all__: Sequence[str] = ("FORMATS", "grid", "html", "latex", "markdown", "render", "terminal", "to_csv", "to_json", "values")
-
-
-def print_runs(folders: Sequence[Path | str], console: Console) -> None:
-    """Print the table that fits these runs, published rows beside them."""
-    from .render import terminal
-
-    runs = [read_run(folder) for folder in folders]
-    layout = layouts.fitting({record.suite for run in runs for record in run.records})
-    terminal(build(layout, runs), console)

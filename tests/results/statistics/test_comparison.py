@@ -60,14 +60,14 @@ def test_suites_that_no_table_shows_are_compared_too(run, libero):
 
 
 def test_a_clear_difference_is_called(runs):
-    match = compare(*runs(3, 8)).matches[0]
+    match = compare(*runs(3, 8)).columns[0]
     assert match.verdict == "A is better"
     assert match.difference.mean == pytest.approx(-0.25)
     assert len(match.flipped) == 50
 
 
 def test_equal_runs_show_no_difference(runs):
-    assert {match.verdict for match in compare(*runs(3, 3)).matches} == {"no difference shown"}
+    assert {match.verdict for match in compare(*runs(3, 3)).columns} == {"no difference shown"}
 
 
 def test_less_of_a_bad_thing_is_better(run, record):
@@ -82,7 +82,7 @@ def test_less_of_a_bad_thing_is_better(run, record):
 
 
 def test_runs_without_a_common_scene_have_no_match(run, libero):
-    assert compare(run("a", libero(suites=("libero_goal",))), run("b", libero(suites=("libero_10",)))).matches == ()
+    assert compare(run("a", libero(suites=("libero_goal",))), run("b", libero(suites=("libero_10",)))).columns == ()
 
 
 def test_columns_are_corrected_for_their_number(run, libero):

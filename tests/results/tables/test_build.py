@@ -9,8 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from nora_bench.results import layouts
 from nora_bench.results.tables import render
-from nora_bench.results.tables.build import build
-from nora_bench.results.tables.render import print_runs
+from nora_bench.results.tables.build import build, print_runs
 from rich.console import Console
 
 LIBERO = layouts.get("nora15/table2")
