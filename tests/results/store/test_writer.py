@@ -183,7 +183,7 @@ def test_keys_that_differ_in_one_sign_get_different_files(folder):
 
 def test_an_actions_folder_that_is_a_link_to_elsewhere_is_refused(folder, tmp_path):
     (folder / "actions").symlink_to(tmp_path)
-    with Store.open(folder) as store, pytest.raises(StoreError, match="leads out"):
+    with Store.open(folder) as store, pytest.raises(StoreError, match="leads outside"):
         store.write_actions("k", np.zeros((1, 7)))
 
 
