@@ -1,4 +1,4 @@
-"""What happened in a run, in numbers: per suite and task, how episodes ended, where the time went."""
+"""Summary of a run: rates per suite and task, terminations, errors, times."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .store.reader import StoredRun
 from .store.records import EpisodeRecord
 
 PROVENANCE = ("command", "versions", "commit", "hardware", "platform")
-"""Parts of run.json that say where its numbers come from."""
+"""Fields of run.json on the provenance of its numbers."""
 PHASES = ("reset", "step", "render", "policy")
-"""Parts of an episode's seconds, in the order in which they are printed."""
+"""Phases of an episode's seconds, in printed order."""
 
 
 def summarise(run: StoredRun) -> dict[str, Any]:
@@ -43,8 +43,8 @@ def summarise(run: StoredRun) -> dict[str, Any]:
 
 
 def counts(run: StoredRun) -> dict[str, int]:
-    """Episodes planned (0 where run.json does not say), finished, scored, succeeded, errored (by cause, where the record
-    says), under how many conditions; started more than once; how many the policy lost on the way, and how many times."""
+    """Episodes planned (0 if unknown), finished, scored, succeeded, errors (by recorded cause), different conditions, episodes
+    started more than once, episodes lost by the policy, and losses in total."""
     scored = [record for record in run.records if record.success is not None]
     return {
         "planned": int((run.metadata.counts or {}).get("planned", 0)),
@@ -62,13 +62,13 @@ def counts(run: StoredRun) -> dict[str, int]:
 
 
 def caveats(counts: Mapping[str, int]) -> Iterator[str]:
-    """What readers of a rate must know of how it was played, a line each; of what `counts` gives."""
+    """Caveats that readers of a rate must know, one line each, from the result of `counts`."""
     if errors := counts["errors"]:
         causes = {"due to the policy": counts["policy_errors"], "due to the machine": counts["machine_errors"]}
         causes["of unknown cause"] = errors - sum(causes.values())
         yield f"{errors} ended in an error: {', '.join(f'{count} {cause}' for cause, count in causes.items() if count)}"
     if counts["conditions"] > 1:
-        yield f"{counts['finished']} were played under {counts['conditions']} different conditions; the sessions say which"
+        yield f"{counts['finished']} ran under {counts['conditions']} different conditions, see the sessions"
     if counts["restarted"]:
         yield f"{counts['restarted']} were started more than once"
     if counts["lost_by_policy"]:
@@ -83,7 +83,7 @@ def suites(run: StoredRun) -> list[dict[str, Any]]:
 def group_suites(group: Group) -> list[dict[str, Any]]:
     """One entry per suite of a group, with its tasks; rates as fractions.
 
-    Where errors leave a rate open, `mean` counts them as failures, `upper` as successes, and `low` to `high` covers both.
+    With errors, `mean` counts them as failures, `upper` as successes, and `low` to `high` covers both.
     """
     found = []
     for suite, records in group.suites.items():
@@ -135,7 +135,7 @@ def _rate(records: Sequence[EpisodeRecord], weights: Mapping[tuple[str, str], fl
 
 
 def _looks(records: Iterable[EpisodeRecord]) -> dict[str, tuple[int, int]]:
-    """Look -> successes, episodes; empty where there is only one way to look."""
+    """Appearance variant -> successes, episodes; empty without variants."""
     found = {record.look: (0, 0) for record in records}
     for record in records if any(found) else ():
         k, n = found[record.look]
@@ -159,7 +159,7 @@ def seconds(records: Sequence[EpisodeRecord]) -> dict[str, float]:
 
 
 def chunk_status(records: Iterable[EpisodeRecord]) -> dict[str, int]:
-    """Decisions by the status of the policy's answer."""
+    """Decisions by status of the action chunk."""
     found: Counter[str] = Counter()
     for record in records:
         found.update(record.chunk_status)
@@ -182,11 +182,11 @@ def outcome_name(record: EpisodeRecord) -> str:
 
 
 def remarks(record: EpisodeRecord) -> Iterator[str]:
-    """How an episode ended, beyond success and failure."""
+    """Remarks on how an episode ended, beyond success and failure."""
     if record.error:
         yield record.error
     elif not record.success:
-        yield "reached the goal, but not by the protocol's rule" if record.success_any else "used up its steps"
+        yield "reached the goal, but not by the protocol's rule" if record.success_any else "reached the step limit"
     bad = {status: count for status, count in record.chunk_status.items() if status != "ok"}
     if bad:
         yield "bad action chunks: " + ", ".join(f"{status} {count}" for status, count in bad.items())
@@ -198,7 +198,7 @@ def remarks(record: EpisodeRecord) -> Iterator[str]:
 
 
 def successes_by_look(tasks: Iterable[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
-    """Look -> successes, episodes over the tasks of a suite's entry; empty for suites with one look."""
+    """Appearance variant -> successes, episodes over the tasks of a suite's entry; empty for suites without variants."""
     found: dict[str, tuple[int, int]] = {}
     for task in tasks:
         for look, (successes, episodes) in task["looks"].items():

@@ -1,11 +1,11 @@
-"""Whether B is no worse than A by more than a margin: a claim that has to be shown, unlike "no difference was found".
+"""Test of noninferiority: whether B is worse than A by less than a margin. Unlike "no difference found", this must be shown.
 
 The claim is made where two one-sided tests at 5 % both reject "B is worse by the margin or more":
 
-- Bonett and Price's interval (`compare.mean_difference`), which takes each task's own spread;
-- a score test after Tango (Statistics in Medicine 17, 1998): the spread is what it would have to be if B were worse by just the
-  margin, so that few losses seen are not taken for few losses to be had. It has a continuity correction of half an initial state,
-  and takes the seeds of an initial state for copies where too little varied to tell.
+- Bonett and Price's interval (`paired_test.mean_difference`), which uses each task's own variance;
+- a score test after Tango (Statistics in Medicine 17, 1998): the variance is that under "B is worse by exactly the
+  margin", so that few observed losses are not mistaken for few expected ones. It has a continuity correction of half an
+  initial state, and treats the seeds of an initial state as copies where too little varied to tell.
 
 Initial states are the unit; with a deterministic policy further seeds add nothing.
 """
@@ -29,9 +29,9 @@ LEVEL = 0.05
 """One-sided."""
 QUANTILE = NormalDist().inv_cdf(1 - LEVEL)
 CONTINUITY = 0.5
-"""Initial states by which the score is lowered, because they come whole."""
+"""Continuity correction of the score, in initial states."""
 FEWEST = 20
-"""Initial states with a difference below which the spread of seeds within a state is not estimated."""
+"""Fewest initial states with a difference for estimating the variation of seeds within a state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,12 @@ class NoninferiorityResult:
     by: str
     """Column tested."""
     part: str
-    """What of the column was evaluated, where that is not the whole."""
+    """The evaluated part of the column; empty for the whole."""
     margin: float
     mean: float
     """B minus A, uncertain episodes counted against B."""
     low: float
-    """One-sided 95 % bound: B is worse by at most this (where negative)."""
+    """One-sided 95 % bound: if negative, B is worse by at most this."""
     shown: bool
     """Whether B is shown to be no worse than A by the margin."""
     scenes: int
@@ -64,7 +64,7 @@ class StateCounts:
     """Differences as counts of equally weighty initial states; arrays of any shape, one entry per comparison."""
 
     n: float
-    """States that would say as much if all had the same weight."""
+    """Effective number of equally weighted states."""
     gained: np.ndarray
     lost: np.ndarray
     likeness: np.ndarray
@@ -103,7 +103,7 @@ def counted(weights: np.ndarray, values: np.ndarray) -> StateCounts:
 
 
 def _score_bound(found: StateCounts) -> float:
-    """The smallest difference that the score test does not refute."""
+    """The smallest difference that the score test does not reject."""
     refuted, kept = -1.0, float(found.gained - found.lost) / found.n
     for _ in range(40):
         middle = (refuted + kept) / 2
@@ -119,7 +119,7 @@ def score(found: StateCounts, margin: float) -> np.ndarray:
 
 
 def discordant(found: StateCounts, margin: float) -> np.ndarray:
-    """Likeliest share of states that differ, if B's rate is lower than A's by just the margin.
+    """Maximum likelihood share of states that differ, if B's rate is lower than A's by exactly the margin.
 
     The share g of gained states, with g + margin of lost ones, that maximises b ln g + c ln(g + margin) + (n - b - c)
     ln(1 - margin - 2 g), which is a root of 2 n g^2 + k g - b margin (1 - margin).

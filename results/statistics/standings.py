@@ -1,4 +1,4 @@
-"""Several runs in one ranking: the overall mean of each on the scenes that all of them played, and who is better than whom."""
+"""Ranking of several runs by their overall mean on the scenes of all, with pairwise tests."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from .ranking import LEVEL, letters, ranks
 
 @dataclass(frozen=True, slots=True)
 class RankedRun:
-    """One run's place among several."""
+    """One run in a ranking."""
 
     run: StoredRun
     rate: Rate
     rank: int
     """1 + the number of runs that are significantly better; equal ranks need not be equally good."""
     letters: str
-    """Runs that share a letter cannot be told apart."""
+    """Runs that share a letter cannot be distinguished."""
     errors: Mapping[str, int]
-    """Its uncertain episodes by cause; they count against it where it seems better, and for it where it seems worse."""
+    """Its uncertain episodes by cause; they count against it where it seems better, for it where it seems worse."""
     left_out: int
-    """Episodes of its overall mean in scenes that not all of the runs played."""
+    """Episodes of its overall mean in scenes that not all runs have."""
     short: tuple[str, ...]
-    """In what the run falls short of its plan."""
+    """Where the run falls short of its plan."""
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able."""
@@ -57,7 +57,7 @@ class PairwiseComparison:
     a: StoredRun
     b: StoredRun
     difference: Difference
-    """Its interval is one of those of all pairs, which hold together."""
+    """Its interval is one of the simultaneous ones of all pairs."""
     p: float
     """Corrected for the number of pairs (Holm)."""
     condition_differences: tuple[ConditionDifference, ...]
@@ -65,7 +65,7 @@ class PairwiseComparison:
 
     @property
     def settled(self) -> bool:
-        """Whether one of the two is better, all pairs taken together."""
+        """Whether one of the two is better, corrected for all pairs."""
         return self.p <= LEVEL
 
     def to_json(self) -> dict[str, Any]:
@@ -87,11 +87,11 @@ class Ranking:
     pairs: tuple[PairwiseComparison, ...]
     layout: Layout
     column: Column
-    """What they are ranked by."""
+    """The ranking criterion."""
     part: str
-    """What of it all of them played, where that is not the whole."""
+    """The part of it that all have evaluated; empty for the whole."""
     others: tuple[str, ...]
-    """Suites that some of them played and that are not in the mean."""
+    """Suites of some runs that are not in the mean."""
     runs: tuple[StoredRun, ...]
     """In the order given."""
 
@@ -114,9 +114,9 @@ class Ranking:
 
 
 def rank(runs: Sequence[StoredRun], *, anyway: bool = False) -> Ranking:
-    """The runs ranked by their overall mean over the scenes that all of them played; p-values corrected over all pairs (Holm).
+    """The runs ranked by their overall mean over the scenes of all; p-values corrected over all pairs (Holm).
 
-    Raises ValueError where no scene was played by all, Incomparable where the conditions of two of them forbid a verdict, unless
+    Raises ValueError if they have no scene in common, Incomparable if the conditions of two of them forbid a verdict, unless
     `anyway`.
     """
     groups = [whole_run(run) for run in runs]
@@ -132,8 +132,8 @@ def rank(runs: Sequence[StoredRun], *, anyway: bool = False) -> Ranking:
         for (i, j), one, p, conditions in zip(sides, found, corrected, unlike, strict=True)
     ]
     better = np.zeros((len(runs), len(runs)), bool)
-    for (i, j), duel in zip(sides, pairs, strict=True):
-        better[i, j], better[j, i] = duel.settled and duel.difference.mean < 0, duel.settled and duel.difference.mean > 0
+    for (i, j), pair in zip(sides, pairs, strict=True):
+        better[i, j], better[j, i] = pair.settled and pair.difference.mean < 0, pair.settled and pair.difference.mean > 0
     ranked = _ranked_runs(groups, kept, layout, column, better)
     others = tuple(
         sorted(
@@ -145,9 +145,9 @@ def rank(runs: Sequence[StoredRun], *, anyway: bool = False) -> Ranking:
 
 
 def overall_column(groups: Sequence[Group]) -> tuple[Layout, Column]:
-    """The table that shows most of what all groups played, and the mean over its columns that they fill.
+    """The table that covers most of the groups' common suites, and the mean over its columns that they fill.
 
-    Raises ValueError where they have no scene in common. Give it what `pairing.common_scenes` leaves.
+    Takes groups of `pairing.common_scenes`. Raises ValueError if they have no scene in common.
     """
     if all(group.records for group in groups):
         for layout in families(groups):

@@ -120,7 +120,7 @@ def _(bench, rng, phase):
 
     ended = bench.play(_place(bench, rng, take, middle=False))
     shutil.copy(kept, bench.episodes)
-    return Strike(ended, "removed or replaced(.|\n)*Put back", (STOPPED,), ordered=False)
+    return Strike(ended, "removed or replaced(.|\n)*Restore it", (STOPPED,), ordered=False)
 
 
 @kind("run's folder taken away", "while workers play")

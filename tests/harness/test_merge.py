@@ -134,7 +134,7 @@ def test_other_differences_are_told_and_kept(cli, merged, bench, monkeypatch):
     assert told["differences"] == {"versions.numpy": [np.__version__, "99.0"]}
     assert run.metadata.versions["numpy"] == f"{np.__version__} / 99.0"
     assert len({record.conditions for record in run.records}) == 2
-    assert "6 were played under 2 different conditions" in cli("show", run.folder).out
+    assert "6 ran under 2 different conditions" in cli("show", run.folder).out
 
 
 def test_an_episode_with_two_outcomes_keeps_both_lines_and_counts_as_an_error(cli, merged, two):

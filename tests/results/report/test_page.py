@@ -79,7 +79,7 @@ def test_texts_of_records_cannot_become_code(runs):
 def test_endings_are_grouped_and_counted(runs):
     text = page(runs)
     assert "reached the goal, but not by the protocol" in text
-    assert "used up its steps" in text
+    assert "reached the step limit" in text
 
 
 def test_provenance_holds_the_commit(runs):
