@@ -89,7 +89,7 @@ def test_errors_are_told_by_their_cause_and_restarts_by_their_number(lines, reco
     (line,) = lines(records)
     assert line.provenance["errors"] == {"policy": 1, "machine": 1}
     assert line.provenance["restarted"] == 1
-    assert "1 of the machine's, 1 of the policy's" in line.notes[0]
+    assert "1 due to the machine, 1 due to the policy" in line.notes[0]
     assert "1 episodes were started more than once" in line.notes[0]
 
 

@@ -108,7 +108,7 @@ def test_backends_never_share_a_row(run, simpler):
     ours = simpler(lambda *_: True, tasks=["move_near"])
     theirs = [type(one)(**{**one.to_json(), "backend": "upstream", "key": f"{one.key}u"}) for one in ours[:60]]
     found = [one for one in build(TABLE, [run("both", [*ours, *theirs])]).rows if one.kind == "measured"]
-    assert ["played by sapien3" in one.notes[0] for one in found] == [True, False]
+    assert ["backend sapien3" in one.notes[0] for one in found] == [True, False]
 
 
 def test_a_comparison_of_two_backends_says_so(write, simpler, cli):

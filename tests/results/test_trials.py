@@ -42,7 +42,7 @@ def test_tasks_are_known_by_name_and_number(name):
         ("Put apple in plate,1,1,1,0,", "line 2: success 1 with partial 0"),
         ("Put apple in plate,1,1,1,1,1", "line 2: distractor must be empty"),
         ("Put apple in plate,1,1,1,1,\nPut apple in plate,1,2,1,1,", "has trial 1 twice"),
-        ("", "holds no trials"),
+        ("", "contains no trials"),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_line(file, line, message):

@@ -108,7 +108,7 @@ def test_a_rival_that_lacks_scenes_is_refused_before_anything_is_played(bench):
     other = bench("--episodes", 2, out="other")
     played = bench("--until", f">{other.folder}", out="new")
     assert (played.code, played.folder.exists()) == (2, False)
-    assert "has not played 24 of the planned scenes" in played.err
+    assert "lacks 24 of the planned scenes" in played.err
 
 
 @pytest.mark.parametrize("rival", [False, True])

@@ -165,7 +165,7 @@ def test_looking_after_every_episode_is_cheap():
 
 
 def test_a_rival_that_lacks_scenes_is_refused():
-    with pytest.raises(ValueError, match="has not played 5 of the planned scenes"):
+    with pytest.raises(ValueError, match="lacks 5 of the planned scenes"):
         rule("A>runs/B", plan(tasks=2), outcomes(plan(tasks=1)))
 
 

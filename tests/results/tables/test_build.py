@@ -59,7 +59,7 @@ def test_marks_of_the_policy_stand_in_label_and_footnote(run, libero, mark, word
 def test_protocol_version_and_renderer_stand_in_the_footnote(run, libero):
     (line,) = measured(build(LIBERO, [run("mine", libero(), gl={"renderer": "llvmpipe"})]))
     assert "protocol libero/openvla v1" in line.notes[0]
-    assert "drawn by llvmpipe" in line.notes[0]
+    assert "rendered by llvmpipe" in line.notes[0]
 
 
 def test_suites_without_a_column_are_named(run, libero):
@@ -265,7 +265,7 @@ def test_a_floor_of_other_conditions_decides_nothing_unless_told_to(run, libero,
     mine, floor = run("mine", libero(failures=10)), run("blind", libero(failures=12, **records), **facts)
     (line,) = measured(build(LIBERO, [mine], [floor]))
     assert line.cells["Goal", "success"].notes == ()
-    assert "not held against that floor: " in line.notes[-1]
+    assert "not compared with that floor: " in line.notes[-1]
     (line,) = measured(build(LIBERO, [mine], [floor], anyway=True))
     assert "not above the floor" in line.cells["Goal", "success"].notes[0]
 

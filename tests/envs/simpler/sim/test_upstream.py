@@ -101,7 +101,7 @@ def test_success_is_the_last_steps_and_statistics_go_to_the_record(played):
 def test_the_run_says_what_played_it(played):
     ended, _, run = played()
     assert run.metadata.backend == "upstream"
-    assert "played by upstream" in " ".join(ended.stdout.split())
+    assert "backend upstream" in " ".join(ended.stdout.split())
 
 
 def test_an_environment_that_tells_another_task_is_not_scored(played):
