@@ -100,7 +100,7 @@ def test_an_interrupted_run_is_told(cli, run, libero):
 def test_a_suite_that_only_one_played_is_named(cli, run, libero):
     a = run("a", libero(inits=2, suites=("libero_goal", "libero_10")))
     b = run("b", libero(inits=2, suites=("libero_goal",)))
-    assert "only one of them played it: libero_10" in cli("compare", a.folder, b.folder).out
+    assert "only one run has it: libero_10" in cli("compare", a.folder, b.folder).out
 
 
 def test_three_runs_are_ranked_with_letters(cli, runs):
