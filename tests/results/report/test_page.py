@@ -68,7 +68,7 @@ def test_the_page_has_every_section(runs, part):
     assert f"<h2>{part}</h2>" in page(runs)
 
 
-def test_nothing_on_the_page_comes_from_elsewhere(runs):
+def test_page_loads_no_external_resources(runs):
     assert not re.search(r"(src|href)=[\"']?(https?:)?//", page(runs))
 
 

@@ -47,7 +47,7 @@ def test_errors_count_against_the_newer_policy(run, libero, record):
     assert not found.shown
 
 
-def test_a_run_that_left_something_out_is_shown_no_worse_by_nothing(run, libero):
+def test_run_with_missing_scenes_is_never_shown_to_be_no_worse(run, libero):
     a = run("a", libero(suites=("libero_goal",), failures=10))
     b = run("b", [r for r in libero(suites=("libero_goal",)) if r.init_state < 45])
     *_, found = noninferiority_test(a, b, 0.02)
