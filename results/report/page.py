@@ -33,7 +33,7 @@ def page(runs: Sequence[StoredRun], *, sample: int = 12, megabytes: float = 100)
     """
     by_name = _named(runs)
     by_group = _grouped(by_name)
-    films = embed_videos(by_name, megabytes)
+    videos = embed_videos(by_name, megabytes)
     table = build.build(_layout(runs), runs)
     parts = {
         "Results": render.html(table) + forest_plot.forest(table),
@@ -42,11 +42,11 @@ def page(runs: Sequence[StoredRun], *, sample: int = 12, megabytes: float = 100)
         "Comparison": sections.comparison(runs),
         "How episodes ended": sections.endings(by_name),
         "Where the time went": charts.time_bars({name: seconds(run.records) for name, run in by_name.items()}),
-        "Videos": sections.gallery(by_name, films, sample),
+        "Videos": sections.gallery(by_name, videos, sample),
         "Episodes": sections.episode_list(by_name),
         "Provenance": "".join(sections.provenance(name, run) for name, run in by_name.items()),
     }
-    return _assemble(by_name, {title: body for title, body in parts.items() if body}, films)
+    return _assemble(by_name, {title: body for title, body in parts.items() if body}, videos)
 
 
 def _named(runs: Sequence[StoredRun]) -> dict[str, StoredRun]:
@@ -71,7 +71,7 @@ def _layout(runs: Sequence[StoredRun]) -> layouts.Layout:
     return layouts.fitting({record.suite for run in runs for record in run.records})
 
 
-def _assemble(by_name: Mapping[str, StoredRun], parts: Mapping[str, str], films: Mapping[str, str]) -> str:
+def _assemble(by_name: Mapping[str, StoredRun], parts: Mapping[str, str], videos: Mapping[str, str]) -> str:
     title = "nora-bench: " + ", ".join(by_name)
     anchors = {name: "section-" + name.lower().replace(" ", "-") for name in parts}
     links = "".join(f'<a href="#{anchor}">{escape(name)}</a>' for name, anchor in anchors.items())
@@ -92,7 +92,7 @@ def _assemble(by_name: Mapping[str, StoredRun], parts: Mapping[str, str], films:
 {body}
 <dialog id="film"><h3 id="film-title"></h3><div></div><form method="dialog"><button>Close</button></form></dialog>
 <script type="application/json" id="data">{_json(_data(by_name))}</script>
-<script type="application/json" id="films">{_json(films)}</script>
+<script type="application/json" id="films">{_json(videos)}</script>
 <script>{script}</script>
 </body>
 </html>

@@ -103,24 +103,23 @@ def _ranking(found: Ranking) -> str:
     )
 
 
-def gallery(by_name: Mapping[str, StoredRun], films: Mapping[str, str], count: int) -> str:
+def gallery(by_name: Mapping[str, StoredRun], videos: Mapping[str, str], count: int) -> str:
     """A stratified sample of videos; empty without videos."""
-    filmed = [(name, record) for name, run in by_name.items() for record in run.records if video_id(name, record) in films]
-    if not filmed:
+    with_video = [(name, record) for name, run in by_name.items() for record in run.records if video_id(name, record) in videos]
+    if not with_video:
         return ""
-    shown = stratified_sample(filmed, count)
-    figures = "".join(_figure(name, record, films[video_id(name, record)]) for name, record in shown)
-    note = (
-        f"{len(shown)} of {len(filmed)} videos, evenly over runs, suites and outcomes; the others open from the list of episodes."
-    )
+    shown = stratified_sample(with_video, count)
+    figures = "".join(_figure(name, record, videos[video_id(name, record)]) for name, record in shown)
+    note = f"{len(shown)} of {len(with_video)} videos, evenly over runs, suites and outcomes; "
+        "the others open from the list of episodes."
     return f'<p>{note}</p><div class="films">{figures}</div>'
 
 
-def _figure(name: str, record: EpisodeRecord, film: str) -> str:
+def _figure(name: str, record: EpisodeRecord, video: str) -> str:
     source = f'data-film="{escape(video_id(name, record))}"'
     element = (
         f'<img alt="" {source}>'
-        if film.startswith("data:image/")
+        if video.startswith("data:image/")
         else f"<video controls muted loop playsinline {source}></video>"
     )
     return (
