@@ -1,7 +1,7 @@
-"""Runs of one policy that were played on several machines, joined into one run.
+"""Merging of one policy's runs from several machines into one run.
 
-What must be equal for their episodes to stand in one rate is required to be equal; what may differ (versions, drivers,
-hardware) stays with the session that it belongs to. Nothing is played and nothing is imported.
+Conditions of a common rate must be equal; others (versions, drivers, hardware) may differ and stay with their sessions. Merging
+runs no episode and imports no code of the runs.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from .config import parse
 from .errors import InputError
 
 SAME = ("backend", "renderer")
-"""Conditions that allow a comparison and must be equal in one run all the same."""
+"""Conditions that must be equal in one run although they allow a comparison."""
 TAKEN = ("status", "created", "finished", "counts", "until", "merged")
-"""What run.json of the merged run keeps of each source's, as it is."""
+"""Fields of each source's run.json that the merged one copies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +40,20 @@ class MergedRecord:
     """One line of the merged run."""
 
     run: StoredRun
-    """Where its actions lie."""
+    """Source run, which has its actions."""
     record: EpisodeRecord
     again: bool = False
-    """Whether another line tells of the same episode."""
+    """Whether another line has the same episode."""
 
 
 @dataclass(slots=True)
 class MergeResult:
-    """What came of merging."""
+    """Result of a merge."""
 
     run: str
     episodes: int = 0
     identical: int = 0
-    """Records left out because another run has the same episode with the same outcome and states."""
+    """Records omitted because another run has the same episode with the same outcome and states."""
     contradictory: list[str] = field(default_factory=list)
     """Episodes with different outcomes; all of their records are kept, and the episode counts as an error."""
     other_states: list[str] = field(default_factory=list)
@@ -61,11 +61,11 @@ class MergeResult:
     without_actions: list[str] = field(default_factory=list)
     """Episodes whose action file could not be copied; they cannot be replayed from the merged run."""
     differences: dict[str, list[Any]] = field(default_factory=dict)
-    """What differs between the sessions of the runs."""
+    """Differences between the sessions of the runs."""
 
     @property
     def clean(self) -> bool:
-        """Whether nothing is wrong with the result."""
+        """Whether the merged run has no contradictions and all actions."""
         return not self.contradictory and not self.without_actions
 
     def to_json(self) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class MergeResult:
 
 
 def merge(runs: Sequence[StoredRun], out: Path) -> MergeResult:
-    """Join the runs in a new folder. Raises InputError where they are not of one policy and protocol, StoreError, DiskError."""
+    """Merge the runs into a new folder. Raises InputError for different policies or protocols, StoreError, DiskError."""
     require_alike(runs)
     named = dict(zip(_names(runs), runs, strict=True))
     found = MergeResult(str(out))
@@ -95,11 +95,11 @@ def merge(runs: Sequence[StoredRun], out: Path) -> MergeResult:
 
 
 def require_alike(runs: Sequence[StoredRun]) -> None:
-    """Raises InputError naming the first thing in which runs differ that may not, with both values."""
+    """Raises InputError naming the first forbidden difference between runs, with both values."""
     if len(runs) < 2:
         raise InputError("merge takes at least two runs: `nora-bench merge runs/A runs/B --out runs/C`")
     if len({run.folder.resolve() for run in runs}) < len(runs):
-        raise InputError("a run cannot be merged with itself; name each folder once")
+        raise InputError("a run cannot be merged with itself. Name each folder once")
     first, *others = runs
     for other in others:
         for one in differences(conditions(first), conditions(other)):
@@ -110,7 +110,7 @@ def require_alike(runs: Sequence[StoredRun]) -> None:
 
 
 def _names(runs: Sequence[StoredRun]) -> list[str]:
-    """A name for each run: its folder's, with the folder above where two have one name, else with a number."""
+    """A name per run: its folder's; for duplicates with the parent folder, or else with a number."""
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
         names = [f"{run.folder.resolve().parent.name}/{run.name}" for run in runs]
@@ -122,13 +122,13 @@ def _names(runs: Sequence[StoredRun]) -> list[str]:
 
 
 def combine(named: Mapping[str, StoredRun], found: MergeResult) -> Iterator[MergedRecord]:
-    """The lines of the merged run. What two runs have alike is kept once, from the one in which more went wrong."""
-    told: dict[str, list[MergedRecord]] = {}
+    """The lines of the merged run. Identical records are kept once, from the run with more losses and attempts."""
+    by_key: dict[str, list[MergedRecord]] = {}
     for name, run in named.items():
         for record in _records(run):
             record = replace(record, origin=record.origin or name)
-            told.setdefault(record.key, []).append(MergedRecord(run, _with_losses_elsewhere(record, run, named.values())))
-    for key, lines in told.items():
+            by_key.setdefault(record.key, []).append(MergedRecord(run, _with_losses_elsewhere(record, run, named.values())))
+    for key, lines in by_key.items():
         kept: list[MergedRecord] = []
         for line in sorted(lines, key=lambda line: (-line.record.policy_losses, -line.record.attempts)):
             if any(_alike(line.record, other.record) for other in kept):
@@ -143,14 +143,14 @@ def combine(named: Mapping[str, StoredRun], found: MergeResult) -> Iterator[Merg
 
 
 def _records(run: StoredRun) -> Iterator[EpisodeRecord]:
-    """All records of a run; those that contradict each other instead of what stands for them."""
+    """All records of a run, with contradictory ones in place of their error record."""
     contradicting = dict(run.conflicts)
     for record in run.records:
         yield from contradicting.get(record.key, (record,))
 
 
 def _with_losses_elsewhere(record: EpisodeRecord, own: StoredRun, runs: Iterable[StoredRun]) -> EpisodeRecord:
-    """The record, with the attempts that ended in other runs without a record: playing elsewhere is no fresh start."""
+    """The record, with attempts added that ended in other runs without a record."""
     counts = [(run.metadata.unfinished or {}).get(record.key) for run in runs if run is not own]
     attempts = sum(one["attempts"] for one in counts if one)
     losses = sum(one["policy_losses"] for one in counts if one)
@@ -162,7 +162,7 @@ def _alike(one: EpisodeRecord, other: EpisodeRecord) -> bool:
 
 
 def _keep(store: Store, line: MergedRecord, found: MergeResult) -> None:
-    """Write one line, and its actions under a name of their own."""
+    """Write one line, and its actions under a unique name."""
     record = line.record
     if record.actions:
         try:
@@ -233,13 +233,13 @@ def _config(runs: Sequence[StoredRun]) -> dict[str, Any]:
 
 
 def _options(run: StoredRun) -> dict[str, Any]:
-    """`config` of a run, checked; empty for trials on a robot, which have none. Raises InputError."""
+    """Validated `config` of a run; empty for trials on a robot. Raises InputError."""
     config: Mapping[str, Any] = run.metadata.config or {}
     return parse(config).to_json() if config.get("suite") else {}
 
 
 def _counts(runs: Sequence[RunMetadata], found: MergeResult) -> dict[str, int]:
-    """What the runs have planned, an episode of several counted once."""
+    """Planned episodes of the runs, common ones counted once."""
     counts = [run.counts or {} for run in runs]
     planned = sum(one.get("planned", 0) for one in counts)
     several = found.identical + len(found.contradictory) + len(found.other_states)
@@ -263,7 +263,7 @@ def _utilisation(runs: Iterable[RunMetadata]) -> Any:
 
 
 def _joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Values of all parts by name; where they differ, all of them."""
+    """Values of all parts by name; different values joined."""
     found: dict[str, Any] = {}
     for name in dict.fromkeys(name for part in parts for name in part):
         values = list(dict.fromkeys(str(part[name]) for part in parts if part.get(name) is not None))

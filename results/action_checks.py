@@ -1,7 +1,7 @@
-"""Are a policy's answers of the kind that the suite takes? Counted in each record, judged over a run.
+"""Checks of a policy's actions against the suite's convention: statistics per record, warnings per run.
 
-A model that answers with absolute poses, degrees or a gripper from 0 to 1 breaks no contract and succeeds nowhere. What is
-said here is a suspicion with its likely cause, never a verdict: no rate depends on it.
+A model that outputs absolute poses, degrees or a gripper from 0 to 1 violates no contract and never succeeds. The warnings name
+a suspicion with its likely cause; no rate depends on them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from .store.records import EpisodeRecord
 
 MANY = 0.2
-"""Share of an episode's numbers outside the bounds that is suspicious."""
+"""Suspicious share of an episode's numbers outside the bounds."""
 FAR = 0.15
-"""Mean of a displacement that may be a place: over an episode, steps there and back cancel out."""
+"""Mean of a displacement from which it may be a position: over an episode, displacements back and forth cancel."""
 STEADY = ((80, 3.0), (20, 12.0))
 """(steps, mean by standard deviation) from which a displacement hardly changes, for long and for short episodes. The packaged
 recordings of the scripted expert reach 1.0 over whole episodes of 80 steps and more, 7.8 over their first 20."""
@@ -30,7 +30,7 @@ WHERE = "docs/guide/policies.md, Meaning of actions"
 
 
 def measure(actions: Array, convention: ActionConvention | None) -> dict[str, float]:
-    """What is counted of an episode's executed actions, [steps, action size]; nothing without a convention or steps."""
+    """Statistics of an episode's executed actions, [steps, action size]; empty without a convention or steps."""
     if convention is None or not actions.size:
         return {}
     low, high = convention.bounds
@@ -47,7 +47,7 @@ def measure(actions: Array, convention: ActionConvention | None) -> dict[str, fl
 
 
 def action_warnings(run: StoredRun, records: Iterable[EpisodeRecord]) -> Iterator[str]:
-    """What is suspicious about the actions of a run's episodes, a line each; nothing where they are as they should be."""
+    """Warnings on the actions of a run's episodes, one line each."""
     checked = [record for record in records if record.success is not None and record.action_checks]
     if not checked:
         return
@@ -61,7 +61,7 @@ def _outside(checked: Sequence[EpisodeRecord]) -> Iterator[str]:
     if 2 * len(cut) > len(checked):
         yield (
             f"in {len(cut)} of {len(checked)} episodes many numbers of the actions (half of these episodes: {median(cut):.0%} or "
-            f"more) are outside what the suite takes: absolute poses, degrees or millimetres? See {WHERE}"
+            f"more) are outside the suite's bounds: absolute poses, degrees or millimetres? See {WHERE}"
         )
 
 
@@ -70,8 +70,8 @@ def _steady(checked: Sequence[EpisodeRecord]) -> Iterator[str]:
     if 2 * len(steady) > len(checked):
         mean = median(record.action_checks["translation_mean"] for record in steady)
         yield (
-            f"in {len(steady)} of {len(checked)} episodes the hand is sent one way at every step (a component stays near "
-            f"{mean:.2f}): absolute positions where displacements are taken? See {WHERE}"
+            f"in {len(steady)} of {len(checked)} episodes the end effector moves one way at every step (a component stays near "
+            f"{mean:.2f}): absolute positions instead of displacements? See {WHERE}"
         )
 
 
@@ -82,17 +82,17 @@ def _is_steady(steps: int, found: Mapping[str, float]) -> bool:
 
 
 def _one_way(checked: Sequence[EpisodeRecord], *, shortened: bool) -> Iterator[str]:
-    """Every task begins with an open hand, so one that is never told to open is told in other numbers; one that never closes
-    may not have come that far where `--max-steps` ended its episodes."""
+    """Every task starts with an open gripper: without any opening command the convention differs; without any closing command
+    too, unless `--max-steps` ended the episodes early."""
     known = [record for record in checked if "gripper_negative" in record.action_checks]
     if not any(record.termination == "budget" for record in known):
         return
     opened, closed = (any(record.action_checks[f"gripper_{sign}"] for record in known) for sign in ("negative", "positive"))
     if closed and not opened:
         yield (
-            f"the gripper was never told to open (no negative command in {len(known)} episodes): a gripper from 0 to 1, or 1 for "
-            f"open? See {WHERE}"
+            f"the gripper received no command to open (no negative command in {len(known)} episodes): a gripper from 0 to 1, or "
+            f"1 for open? See {WHERE}"
         )
     elif opened and not closed and not shortened:
         count = len(known)
-        yield f"the gripper was never told to close (no positive command in {count} episodes): a sign turned round? See {WHERE}"
+        yield f"the gripper received no command to close (no positive command in {count} episodes): an inverted sign? See {WHERE}"

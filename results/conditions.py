@@ -1,9 +1,9 @@
-"""Everything that must agree before the results of two runs may be compared, in one value and from one function.
+"""Conditions that must agree before the results of two runs may be compared.
 
-`conditions` reads it from a run, `differences` holds two of them against each other. Tables, comparisons, rankings, reports,
-exports, merges and early stopping all ask here, so that no two commands judge the same pair of runs by different rules.
+`conditions` reads them from a run, `differences` compares two of them. Tables, comparisons, rankings, reports, exports, merges
+and early stopping all use these functions, so that every command applies the same rules to a pair of runs.
 
-Conditions whose difference changes what is measured (`REFUSED`) forbid a verdict; all others are named beside it.
+Differences in `REFUSED` change the measured quantity and forbid a verdict; all others are listed beside it.
 """
 
 from __future__ import annotations
@@ -13,55 +13,57 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..envs.errors import InputError
-from .store.reader import StoredRun
-from .store.records import EpisodeRecord
-from .store.run_metadata import RunMetadata
+
+if TYPE_CHECKING:
+    from .store.reader import StoredRun
+    from .store.records import EpisodeRecord
+    from .store.run_metadata import RunMetadata
 
 REFUSED = ("protocol", "protocol_version", "protocol_numbers", "max_steps", "assets")
-"""Conditions under which another value makes another benchmark: no verdict over them unless it is asked for."""
-PROSE = ("source", "notes", "description", "name", "version")
-"""Fields of a protocol that are no numbers of it."""
+"""Conditions whose values define the benchmark: differences forbid a verdict unless `--anyway` is given."""
+DESCRIPTIVE = ("source", "notes", "description", "name", "version")
+"""Fields of a protocol that do not change results."""
 SAME_RESULTS = ("msgpack", "cpu", "rich", "typer", "pandas", "tabulate")
 """Entries of `versions` that cannot change an episode."""
 
 
 ABSENT = {"max_steps": "the protocol's", "errors": "none", "stopped": "no rule"}
-"""Condition -> what it means that a run does not have it; of others nothing is known then."""
+"""Condition -> meaning of its absence; for others, absent means unknown."""
 
 
 class Incomparable(InputError, ValueError):
-    """Runs that were made under conditions too different for a verdict; the message names them."""
+    """The conditions of two runs forbid a verdict; the message names them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a run's results were made under. Values are None, empty or absent where the run does not say."""
+    """Conditions of a run's results. Values are None, empty or absent where the run does not record them."""
 
     protocol: tuple[str, ...]
     """Names, from the records; more than one in a run that mixes them."""
     protocol_version: int | None
     protocol_numbers: Mapping[str, Any]
-    """The protocol as run.json has it, less its prose."""
+    """The protocol in run.json, without descriptive fields."""
     max_steps: int | None
-    """Steps after which `--max-steps` ended episodes, whatever the protocol allows."""
+    """Step limit of `--max-steps`, if given."""
     assets: tuple[str, ...]
     """`pack fingerprint` of meshes and textures, from the records."""
     backend: tuple[str, ...]
-    """What played, for suites that several simulators can play."""
+    """Simulator backend, for suites with several."""
     renderer: tuple[str, ...]
-    """How images were made, where the records say so."""
+    """Renderers of the images, where recorded."""
     gl: Mapping[str, Any]
     """`backend` and `renderer` of OpenGL."""
     versions: Mapping[str, str]
-    """Those that can change a result."""
+    """Package versions that can change a result."""
     policy: tuple[str, ...]
     policy_args: Mapping[str, Any]
     policy_fingerprint: Mapping[str, Any]
     marks: tuple[str, ...]
-    """What the policy says must stand beside its numbers: `untrained`, `privileged`, ..."""
+    """Tags of the policy, printed beside its numbers: `untrained`, `privileged`, ..."""
     seeds: tuple[int, ...]
     status: str
     """`finished`, `interrupted`, `failed`, `running`, or empty."""
@@ -69,25 +71,25 @@ class Conditions:
     """Recorded."""
     planned: int | None
     stopped: str
-    """The rule that ended the run early, in words; empty where none did."""
+    """The stopping rule that ended the run early, in words; else empty."""
     machines: int = 1
-    """Different sets of conditions that the records carry (`EpisodeRecord.conditions`): more than one in a run that was resumed
-    elsewhere, merged, or put together by hand."""
+    """Different digests in `EpisodeRecord.conditions`: more than one in a run that was resumed elsewhere, merged, or assembled
+    manually."""
     errors: Mapping[str, int] = field(default_factory=dict)
     """Cause -> episodes that ended in an error."""
     restarted: int = 0
     """Episodes that were started more than once."""
     policy_losses: int = 0
-    """Episodes that the policy itself lost before they were played to their end."""
+    """Episodes that the policy itself lost before they ended."""
 
     @property
     def finished(self) -> bool:
-        """Whether the plan was played to its end, or to where its stopping rule ended it."""
+        """Whether the plan was completed, or ended by its stopping rule."""
         return self.status in ("", "finished")
 
     @property
     def digest(self) -> str:
-        """16 hex digits over what can change a result: equal digests, comparable episodes."""
+        """16 hex digits over everything that can change a result; equal digests mean comparable episodes."""
         names = (*REFUSED, "backend", "gl", "versions", "policy", "policy_args", "policy_fingerprint")
         text = json.dumps([getattr(self, name) for name in names], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -98,37 +100,37 @@ class Conditions:
 
 
 def conditions(run: StoredRun, records: Sequence[EpisodeRecord] | None = None) -> Conditions:
-    """What a run, or some of its records, was made under."""
+    """Conditions of a run, or of some of its records."""
     metadata, records = run.metadata, run.records if records is None else records
     protocol, policy = metadata.protocol or {}, metadata.policy or {}
-    said = _said(records)
-    # What a run says of itself is said of all its episodes together: of one with two packs, each row has its own.
+    recorded = _record_facts(records)
+    # run.json describes all episodes together; a row of one of two packs has its own.
     whole = len(records) == len(run.records)
-    names = _distinct([*said.protocol, str(protocol.get("name") or "") if whole else ""])
+    names = _distinct([*recorded.protocol, str(protocol.get("name") or "") if whole else ""])
     own = names == (protocol.get("name"),)
     return Conditions(
         protocol=names,
         protocol_version=protocol.get("version") if own else None,
-        protocol_numbers={name: value for name, value in protocol.items() if name not in PROSE} if own else {},
+        protocol_numbers={name: value for name, value in protocol.items() if name not in DESCRIPTIVE} if own else {},
         max_steps=(metadata.config or {}).get("max_steps"),
-        assets=_distinct(map(_pack, [*said.assets, *([_assets(metadata.assets or {})] if whole else [])])),
-        backend=_distinct([*said.backend, metadata.backend or "" if whole else ""]),
-        renderer=_distinct(said.renderer),
+        assets=_distinct(map(_pack, [*recorded.assets, *([_assets(metadata.assets or {})] if whole else [])])),
+        backend=_distinct([*recorded.backend, metadata.backend or "" if whole else ""]),
+        renderer=_distinct(recorded.renderer),
         gl={name: value for name, value in (metadata.gl or {}).items() if value},
         versions={name: value for name, value in (metadata.versions or {}).items() if name not in SAME_RESULTS},
-        policy=_distinct(said.policy) or _distinct([policy.get("name") or ""]),
+        policy=_distinct(recorded.policy) or _distinct([policy.get("name") or ""]),
         policy_args=policy.get("args") or {},
         policy_fingerprint=policy.get("fingerprint") or {},
         marks=tuple(policy.get("marks") or ()),
-        seeds=tuple(sorted(said.seeds)),
+        seeds=tuple(sorted(recorded.seeds)),
         status=metadata.status or "",
         episodes=len(records),
         planned=(metadata.counts or {}).get("planned"),
         stopped=_stopped(metadata),
-        machines=max(1, len(_distinct(said.conditions))),
-        errors=dict(said.errors),
-        restarted=said.restarted,
-        policy_losses=said.policy_losses,
+        machines=max(1, len(_distinct(recorded.conditions))),
+        errors=dict(recorded.errors),
+        restarted=recorded.restarted,
+        policy_losses=recorded.policy_losses,
     )
 
 
@@ -139,8 +141,8 @@ def _stopped(metadata: RunMetadata) -> str:
 
 
 @dataclass(slots=True)
-class _Said:
-    """What the records say, each value once."""
+class _RecordFacts:
+    """Values found in the records, each once."""
 
     protocol: set[str] = field(default_factory=set)
     assets: set[tuple[str, str]] = field(default_factory=set)
@@ -154,22 +156,22 @@ class _Said:
     policy_losses: int = 0
 
 
-def _said(records: Sequence[EpisodeRecord]) -> _Said:
+def _record_facts(records: Sequence[EpisodeRecord]) -> _RecordFacts:
     """In one pass: tables read a hundred thousand records."""
-    said = _Said()
+    recorded = _RecordFacts()
     for record in records:
-        said.protocol.add(record.protocol)
-        said.assets.add(_assets(record.assets))
-        said.backend.add(record.backend)
-        said.renderer.add(record.renderer)
-        said.policy.add(record.policy)
-        said.seeds.add(record.seed)
-        said.conditions.add(record.conditions)
-        said.restarted += record.attempts > 1
-        said.policy_losses += record.policy_losses > 0
+        recorded.protocol.add(record.protocol)
+        recorded.assets.add(_assets(record.assets))
+        recorded.backend.add(record.backend)
+        recorded.renderer.add(record.renderer)
+        recorded.policy.add(record.policy)
+        recorded.seeds.add(record.seed)
+        recorded.conditions.add(record.conditions)
+        recorded.restarted += record.attempts > 1
+        recorded.policy_losses += record.policy_losses > 0
         if record.success is None:
-            said.errors[_cause(record)] += 1
-    return said
+            recorded.errors[_cause(record)] += 1
+    return recorded
 
 
 def _distinct(values: Iterable[str]) -> tuple[str, ...]:
@@ -215,10 +217,10 @@ def _short(value: Any, lacking: str) -> str:
 
 
 def differences(a: Conditions, b: Conditions) -> list[ConditionDifference]:
-    """The conditions, the policy's name aside, in which two runs differ: first those that forbid a verdict.
+    """The conditions, besides the policy's name, in which two runs differ; first those that forbid a verdict.
 
-    Versions and settings of the policy are compared entry by entry; what only one of the runs knows counts as different, save
-    the numbers of a protocol, which older runs do not hold.
+    Versions and settings of the policy are compared entry by entry; entries of only one run count as different, except the
+    numbers of a protocol, which older runs lack.
     """
     found = [*_scalars(a, b, ("protocol", "protocol_version", "max_steps", "assets"), refused=True)]
     if lacking := _disagreeing(a.protocol_numbers, b.protocol_numbers):
@@ -242,7 +244,7 @@ def _scalars(a: Conditions, b: Conditions, names: Iterable[str], *, refused: boo
 
 
 def _mixed(a: Conditions, b: Conditions) -> Iterable[ConditionDifference]:
-    """A run that was itself made under several protocols or asset packs cannot be held against anything as one."""
+    """A run that itself mixes protocols, asset packs or policies cannot be compared as one."""
     for name in ("protocol", "assets", "policy"):
         of_a, of_b = getattr(a, name), getattr(b, name)
         if max(len(of_a), len(of_b)) > 1 and (of_a == of_b or name == "policy"):
@@ -250,7 +252,7 @@ def _mixed(a: Conditions, b: Conditions) -> Iterable[ConditionDifference]:
 
 
 def _disagreeing(a: Any, b: Any) -> tuple[Any, Any] | None:
-    """The entries that both know and that differ, or None."""
+    """The entries that both have and that differ, or None."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         pairs = {name: _disagreeing(a[name], b[name]) for name in a if name in b}
         differing = {name: pair for name, pair in pairs.items() if pair}
@@ -266,7 +268,7 @@ def _entries(label: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterable
 
 
 def _policies(a: Conditions, b: Conditions) -> Iterable[ConditionDifference]:
-    """Settings in which two policies differ: all of them for one policy, those that both know for two."""
+    """Settings in which two policies differ: all for one policy, those that both have for two."""
     same = a.policy == b.policy
     if same and bool(a.policy_fingerprint) != bool(b.policy_fingerprint):
         yield ConditionDifference("policy fingerprint", a.policy_fingerprint or None, b.policy_fingerprint or None, refused=False)
@@ -283,17 +285,17 @@ def _policies(a: Conditions, b: Conditions) -> Iterable[ConditionDifference]:
 
 
 def require_comparable(a: StoredRun, b: StoredRun, remedy: str) -> list[ConditionDifference]:
-    """The conditions in which two runs differ, all of them such as allow a verdict.
+    """The conditions in which two comparable runs differ.
 
     Args:
         a: one run.
         b: the other.
-        remedy: what to type instead, for the message.
+        remedy: advice for the message, with the command to type.
 
     Raises Incomparable naming the conditions that forbid a verdict.
     """
     found = differences(conditions(a), conditions(b))
     if refused := [one for one in found if one.refused]:
         listed = "; ".join(one.text for one in refused)
-        raise Incomparable(f"{a.name} (A) and {b.name} (B) were not played under the same conditions: {listed}. {remedy}")
+        raise Incomparable(f"{a.name} (A) and {b.name} (B) were run under different conditions: {listed}. {remedy}")
     return found

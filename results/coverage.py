@@ -1,32 +1,35 @@
-"""How much of a table's column a run has played: all of it, or a part that must be named wherever its number stands."""
+"""Coverage of a table's columns by a run: complete, or a part that is named wherever its number appears."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from .conditions import Conditions
 from .grouping import Group, episodes
 from .layouts import Column
+
+if TYPE_CHECKING:
+    from .conditions import Conditions
 
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """What a run has not played of one column."""
+    """The missing part of one column."""
 
     tasks: str = ""
-    """`tasks 0-4` where others are missing."""
+    """`tasks 0-4` if others are missing."""
     scenes: str = ""
-    """`5 of 50 initial states`, or in what else the scenes are not the benchmark's."""
+    """`5 of 50 initial states`, or another difference from the benchmark's scenes."""
     played: int = 0
     """Different scenes, or trials on a robot."""
     of: int = 0
-    """Those of the benchmark."""
+    """Scenes of the benchmark."""
 
 
 def shortfall(group: Group, column: Column) -> Shortfall:
-    """What the group has not played of a column that it has played in part."""
+    """The missing part of a column that the group has evaluated at least in part."""
     records = episodes(group, column)
     tasks = {(record.task_id, record.task) for record in records}
     missing = len(tasks) != column.task_count
@@ -38,12 +41,12 @@ def shortfall(group: Group, column: Column) -> Shortfall:
     scenes: dict[tuple[str, str, int], set[int]] = defaultdict(set)
     for record in records:
         scenes[record.task, record.variant, record.init_state].add(record.seed)
-    told = ", ".join(_scenes(scenes, column, expected))
-    return Shortfall(label, told, len(scenes), expected)
+    missing_scenes = ", ".join(_scenes(scenes, column, expected))
+    return Shortfall(label, missing_scenes, len(scenes), expected)
 
 
 def part_label(parts: Sequence[Shortfall], run: Conditions | None = None) -> str:
-    """What a row of those columns must be called, `tasks 0-4, 97 of 450 episodes, interrupted`; empty for the whole benchmark."""
+    """Label of a row of those columns, `tasks 0-4, 97 of 450 episodes, interrupted`; empty for the whole benchmark."""
     tasks = dict.fromkeys(part.tasks for part in parts if part.tasks)
     scenes = [part.scenes for part in parts]
     if len(set(scenes)) > 1:
@@ -52,7 +55,7 @@ def part_label(parts: Sequence[Shortfall], run: Conditions | None = None) -> str
 
 
 def unfinished(run: Conditions) -> Iterable[str]:
-    """In what the run as a whole falls short of its plan, or of the protocol."""
+    """Where the whole run falls short of its plan or of the protocol."""
     planned = f" of {run.planned}" if run.planned else ""
     if not run.finished:
         yield f"{run.episodes}{planned} episodes, {'still running' if run.status == 'running' else run.status}"
@@ -77,11 +80,6 @@ def _scenes(scenes: Mapping[tuple[str, str, int], set[int]], column: Column, exp
         yield f"{len(scenes)} of {expected} scenes"
     if len(set(map(frozenset, scenes.values()))) > 1:
         yield "seeds differ from scene to scene"
-
-
-def whole_tasks(group: Group, column: Column) -> bool:
-    """Whether every task of the column was played, in whatever initial states."""
-    return len({record.task for record in episodes(group, column)}) == column.task_count
 
 
 def ranges(numbers: Iterable[int]) -> str:

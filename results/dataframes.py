@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from .store.reader import StoredRun
 
 NESTED = ("measures", "chunk_status", "action_checks", "seconds")
-"""Fields whose entries become columns of their own, `seconds.total`; absent ones are missing values."""
+"""Fields whose entries become columns, `seconds.total`; absent entries are missing values."""
 
 
 def episodes(run: StoredRun) -> DataFrame:
     """One row per episode in the order in which they finished, a column per field of its record.
 
-    `success` is nullable: missing where the episode ended in an error, so that `frame.success.mean()` leaves it out.
+    `success` is nullable: missing where the episode ended in an error, so that `frame.success.mean()` omits it.
     """
     from pandas import DataFrame
 

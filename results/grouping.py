@@ -1,12 +1,12 @@
-"""From a run's records to what a table cell is made of: episodes played under equal conditions, and what errors leave open.
+"""Grouping of a run's records into the episodes behind a table cell, and rates with the bounds that errors leave.
 
-Conditions that change a score (policy, protocol, asset pack) are never mixed: a run that met two packs gives two groups.
-Every seed of every scene counts. Episodes that repeat a trajectory under another seed add nothing to what is known of their
-initial state, and the intervals of `stats` see that; leaving them out would change the weights of the states.
+Conditions that change a score (policy, protocol, asset pack) are never mixed: a run with two packs gives two groups.
+Every seed of every scene counts. Episodes that repeat a trajectory under another seed add no information on their initial state,
+which `statistics.intervals` takes into account; omitting them would change the weights of the states.
 
-An episode that ended in an error could have ended either way. A rate over such episodes has two readings, one with all of them
-counted as failures and one as successes; the truth lies between. The same holds for a success that came only after the policy
-itself had lost the episode before: it was another try.
+An episode that ended in an error could have ended either way. A rate over such episodes has two readings, with all of them
+counted as failures and as successes; the truth lies between. The same holds for a success after the policy itself had lost the
+episode before: it was another attempt.
 """
 
 from __future__ import annotations
@@ -14,20 +14,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .layouts import Column, Layout
 from .statistics.intervals import Estimand, Estimate, Stratum, strata_of, stratified
-from .store.reader import StoredRun
-from .store.records import EpisodeRecord
+
+if TYPE_CHECKING:
+    from .store.reader import StoredRun
+    from .store.records import EpisodeRecord
 
 Reading = Literal["recorded", "failures", "successes"]
-"""How uncertain episodes are counted: not at all where they have no outcome, as failures, or as successes."""
+"""Treatment of uncertain episodes: omitted where they have no outcome, counted as failures, or as successes."""
 
 
 @dataclass(frozen=True, slots=True)
 class GroupKey:
-    """What must be equal for episodes of a run to stand in one cell."""
+    """Conditions that episodes of one table cell share."""
 
     policy: str
     protocol: str
@@ -35,9 +37,9 @@ class GroupKey:
     """Name of the asset pack; empty where none was used."""
     fingerprint: str
     backend: str = ""
-    """What played, for suites that several simulators can play."""
+    """Simulator backend, for suites with several."""
     renderer: str = ""
-    """How images were made, where this run made those of one task in several ways; else empty."""
+    """Renderer, where this run rendered one task with several; else empty."""
 
 
 Clusters = dict[int, list[int]]
@@ -46,23 +48,23 @@ Clusters = dict[int, list[int]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Group:
-    """The episodes of one run that may stand in one cell."""
+    """Episodes of one run under equal conditions."""
 
     run: StoredRun
     key: GroupKey
     records: Sequence[EpisodeRecord]
     """All of its episodes."""
     suites: Mapping[str, Sequence[EpisodeRecord]]
-    """Suite -> its episodes, those with errors too."""
+    """Suite -> its episodes, errors included."""
     repeats: Mapping[str, int]
     """Suite -> episodes that repeat a trajectory under another seed."""
     open: Mapping[str, int]
     """Suite -> episodes whose outcome is uncertain."""
     counted: dict[tuple[Column, str, Reading], dict[tuple[str, str], Clusters]] = field(default_factory=dict)
-    """What `clusters` has already counted: the means of a table ask for their parts again."""
+    """Cache of `clusters`: the means of a table use their columns again."""
 
     def noisy(self, suite: str) -> bool:
-        """Whether a scene of the suite was ever played out in two ways under two seeds, or nothing tells that it was not."""
+        """Whether some scene of the suite had two trajectories under two seeds, or lacks the hashes to tell."""
         ways: dict[tuple[str, str, int], set[str | None]] = {}
         for record in self.suites.get(suite, ()):
             ways.setdefault((record.task, record.variant, record.init_state), set()).add(record.trajectory_sha256)
@@ -75,23 +77,23 @@ class Group:
 
 
 def groups(run: StoredRun) -> tuple[Group, ...]:
-    """The run's episodes by what must be equal, in the order in which that was met."""
-    sorted_out: dict[GroupKey, list[EpisodeRecord]] = {}
+    """The run's episodes by their conditions, in order of first appearance."""
+    by_key: dict[GroupKey, list[EpisodeRecord]] = {}
     known: dict[tuple[str, ...], GroupKey] = {}
-    mixed = _drawn_in_several_ways(run.records)
+    mixed = _mixed_renderers(run.records)
     for record in run.records:
         pack = record.assets
         head = (record.policy, record.protocol, pack.get("pack", ""), pack.get("fingerprint", ""), record.backend)
         renderers = mixed.get((record.suite, record.task_id), ("",))
-        # An episode without an outcome has no images: it is missing from every way in which its task was drawn.
+        # An episode without an outcome has no renderer: it is missing from every renderer of its task.
         for renderer in renderers if record.success is None else (record.renderer if any(renderers) else "",):
             key = known.get((*head, renderer)) or known.setdefault((*head, renderer), GroupKey(*head, renderer))
-            sorted_out.setdefault(key, []).append(record)
-    return tuple(group_of(run, key, records) for key, records in sorted_out.items())
+            by_key.setdefault(key, []).append(record)
+    return tuple(group_of(run, key, records) for key, records in by_key.items())
 
 
-def _drawn_in_several_ways(records: Iterable[EpisodeRecord]) -> dict[tuple[str, int], tuple[str, ...]]:
-    """Tasks whose images were not all made in one way, with the ways; errors have none."""
+def _mixed_renderers(records: Iterable[EpisodeRecord]) -> dict[tuple[str, int], tuple[str, ...]]:
+    """Tasks rendered with several renderers -> the renderers; errors have none."""
     ways: dict[tuple[str, int], dict[str, None]] = {}
     for record in records:
         if record.success is not None:
@@ -100,7 +102,7 @@ def _drawn_in_several_ways(records: Iterable[EpisodeRecord]) -> dict[tuple[str, 
 
 
 def by_suite(records: Iterable[EpisodeRecord]) -> dict[str, list[EpisodeRecord]]:
-    """Records by their suite, in the order in which the suites were met."""
+    """Records by suite, in order of first appearance."""
     suites: dict[str, list[EpisodeRecord]] = {}
     for record in records:
         suites.setdefault(record.suite, []).append(record)
@@ -121,34 +123,39 @@ def group_of(run: StoredRun, key: GroupKey, records: Sequence[EpisodeRecord]) ->
 
 
 def cause(record: EpisodeRecord) -> str:
-    """Whose the error of an episode was: `policy` or `machine` (records of earlier versions do not say: `machine`)."""
+    """Cause of an episode's error: `policy` or `machine` (the default for records of earlier versions)."""
     return record.cause or "machine"
 
 
 def uncertain(record: EpisodeRecord) -> bool:
-    """Whether an episode could as well have ended otherwise: an error, or a success after the policy had lost it before."""
+    """Whether an episode could have ended either way: an error, or a success after the policy had lost it before."""
     return record.success is None or (record.success and record.policy_losses > 0)
 
 
 def metric_outcome(record: EpisodeRecord, metric: str, reading: Reading = "recorded") -> bool | None:
-    """Whether the metric's event happened, in one reading of uncertain episodes; None where the episode does not say."""
+    """Whether the metric's event happened, in one reading of uncertain episodes; None where it was not recorded."""
     if reading != "recorded" and uncertain(record):
         return reading == "successes"
     return record.success if metric == "success" else record.measures.get(metric)
 
 
 def in_column(record: EpisodeRecord, column: Column) -> bool:
-    """Whether an item is measured on that episode."""
+    """Whether an episode belongs to a column."""
     return record.suite == column.suite and (not column.tasks or record.task.startswith(column.tasks))
 
 
 def episodes(group: Group, column: Column) -> list[EpisodeRecord]:
-    """The group's episodes that an item is measured on."""
+    """The group's episodes in a column."""
     return [record for record in group.suites.get(column.suite, ()) if in_column(record, column)]
 
 
+def whole_tasks(group: Group, column: Column) -> bool:
+    """Whether every task of the column was evaluated, in whatever initial states."""
+    return len({record.task for record in episodes(group, column)}) == column.task_count
+
+
 def clusters(group: Group, column: Column, metric: str, reading: Reading) -> dict[tuple[str, str], Clusters]:
-    """(task, part of it) -> initial states with their outcomes, all looks and seeds together."""
+    """(task, part) -> outcomes by initial state, pooled over appearance variants and seeds."""
     if (column, metric, reading) in group.counted:
         return group.counted[column, metric, reading]
     found = group.counted.setdefault((column, metric, reading), {})
@@ -162,10 +169,10 @@ def clusters(group: Group, column: Column, metric: str, reading: Reading) -> dic
 
 
 def task_weights(tasks: Iterable[tuple[str, str]], column: Column) -> dict[tuple[str, str], float]:
-    """Weight of each (task, part) in the item's rate: its kinds of task weigh equally, and so do the tasks of a kind and the
-    parts of a task.
+    """Weight of each (task, part) in the column's rate: its kinds of task weigh equally, and so do the tasks of a kind and
+    the parts of a task.
 
-    Empty where a kind was not played.
+    Empty if a kind was not evaluated.
     """
     kinds = [[task for task in tasks if task[0].startswith(kind)] for kind in column.tasks or ("",)]
     if not all(kinds):
@@ -178,7 +185,7 @@ def task_weights(tasks: Iterable[tuple[str, str]], column: Column) -> dict[tuple
 
 
 def strata(group: Group, column: Column, metric: str, weight: float = 1.0, reading: Reading = "recorded") -> list[Stratum]:
-    """One stratum per task and part; empty where the item was not played, or only in part of its kinds of task."""
+    """One stratum per task and part; empty unless all kinds of task of the column were evaluated."""
     tasks = clusters(group, column, metric, reading)
     same = group.repeats.get(column.suite, 0) > 0 and not group.noisy(column.suite)
     return [
@@ -188,19 +195,19 @@ def strata(group: Group, column: Column, metric: str, weight: float = 1.0, readi
 
 
 def _available(column: Column, played: Clusters) -> int | None:
-    """Initial states that the benchmark has for a task; None where that is not known, or others were played."""
+    """Initial states that the benchmark has for a task; None if unknown, or if others were evaluated."""
     return column.states if column.states and set(played) <= set(range(column.states)) else None
 
 
 def component_columns(layout: Layout, column: Column, metric: str) -> list[Column]:
-    """The played items behind an item, for one metric."""
+    """The measured columns behind a column, for one metric."""
     metrics = {m.name: m for m in layout.metrics}
     return [part for part in layout.components(column) if layout.has(part, metrics[metric])]
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A rate in both readings of its uncertain episodes; equal where there are none."""
+    """A rate in both readings of its uncertain episodes; equal without any."""
 
     low: Estimate
     """With all of them counted as failures."""
@@ -211,14 +218,20 @@ class Rate:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """95 % bounds that hold however the uncertain episodes would have ended."""
+        """95 % bounds, valid however the uncertain episodes would have ended."""
         return self.low.low, self.high.high
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able: the lower mean, `upper` the higher one, and bounds that hold however uncertain episodes ended."""
+        low, high = self.bounds
+        counted = {"k": self.low.k, "n": self.low.n, "effective": self.low.effective}
+        return {"mean": self.low.mean, "low": low, "high": high, **counted, "upper": self.high.mean, "uncertain": self.uncertain}
 
 
 def rate(group: Group, layout: Layout, column: Column, metric: str = "success", estimand: Estimand = "states") -> Rate | None:
-    """The item's rate with its 95 % interval, for new initial states or for exactly the benchmark's (`stats.stratified`).
+    """The column's rate with its 95 % interval, for new initial states or the benchmark's own (`intervals.stratified`).
 
-    None where the item, or a part of it, was not played.
+    None unless the column, and every column behind a mean, was evaluated.
     """
     played = component_columns(layout, column, metric)
     doubtful = [part for part in played if group.open.get(part.suite)]
@@ -236,17 +249,17 @@ def _estimate(group: Group, played: Sequence[Column], metric: str, reading: Read
 
 
 def rate_of(records: Sequence[EpisodeRecord], weights: Mapping[tuple[str, str], float]) -> Rate | None:
-    """The success rate of any records; None where there are none.
+    """The success rate of any records; None without records.
 
     Args:
-        records: episodes that may stand in one cell.
-        weights: (task, part) -> its share in the rate; records of others are left out.
+        records: episodes under equal conditions.
+        weights: (task, part) -> its share in the rate; other records are omitted.
     """
 
     def read(reading: Reading) -> Estimate | None:
-        read_so = ((record, metric_outcome(record, "success", reading)) for record in records)
-        told = (((r.task, r.part), r.init_state, value) for r, value in read_so if value is not None)
-        return stratified(strata_of(told, weights))
+        outcomes = ((record, metric_outcome(record, "success", reading)) for record in records)
+        known = (((r.task, r.part), r.init_state, value) for r, value in outcomes if value is not None)
+        return stratified(strata_of(known, weights))
 
     open_ = sum(map(uncertain, records))
     low = read("failures")

@@ -1,4 +1,4 @@
-"""What stands where in the papers' result tables, as data read from `layouts.toml`."""
+"""Layouts of the papers' result tables, read from `layouts.toml`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..envs.errors import nearest
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One thing that is measured: a suite, a part of one, a task, or a mean of others."""
+    """One measured quantity: a suite, a part of one, a task, or a mean of others. Tables print it as a column or a row."""
 
     name: str
     label: str = ""
@@ -22,26 +22,26 @@ class Column:
     group: str = ""
     suite: str = ""
     tasks: tuple[str, ...] = ()
-    """Beginnings of task names, averaged with equal weight; empty for the whole suite."""
+    """Prefixes of task names, averaged with equal weight; empty for the whole suite."""
     n: int = 0
     """Different episodes behind a published cell."""
     task_count: int = 1
-    """Tasks of the benchmark that it is measured on."""
+    """Tasks of the benchmark behind it."""
     part_count: int = 1
     """Parts of each task (orientations, drawers)."""
     states: int = 0
     """Initial states of each of those tasks, and of each part of one; 0 for trials on a robot."""
     metrics: tuple[str, ...] = ()
-    """Metrics that exist here; empty for all of the table's."""
+    """Metrics that exist for it; empty for all of the table's."""
     mean_of: tuple[str, ...] = ()
-    """Names of the items that this one is the mean of."""
+    """Names of the columns that this one is the mean of."""
     older_weights: tuple[int, ...] = ()
-    """Weights that explain some printed averages which the plain mean does not."""
+    """Weights that reproduce some printed averages where the plain mean does not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What is counted in an episode."""
+    """An event counted per episode."""
 
     name: str
     label: str
@@ -62,56 +62,56 @@ class Layout:
     columns: tuple[Column, ...]
     metrics: tuple[Metric, ...]
     n_source: str
-    """Where the items' `n` come from."""
+    """Source of the columns' `n`."""
     delta: Mapping[str, str] = field(default_factory=dict)
     """`name`, `model`, `base`: the printed row of differences between two models."""
     column_delta: Mapping[str, str] = field(default_factory=dict)
-    """`name`, `column`, `base`: printed improvements of every model over one model, in one item."""
+    """`name`, `column`, `base`: printed improvements of every model over one model, in one column."""
     sections: Mapping[str, str] = field(default_factory=dict)
     """Model -> heading printed above it."""
 
     def column(self, name: str) -> Column:
-        """The item of that name or label. Raises KeyError naming the nearest ones."""
+        """The column of that name or label. Raises KeyError naming the nearest ones."""
         for column in self.columns:
             if name.casefold() in (column.name.casefold(), column.label.casefold()):
                 return column
         names = [column.name for column in self.columns]
-        raise KeyError(f"table {self.id} has no column or task {name!r}{nearest(name, names)}; it has {', '.join(names)}")
+        raise KeyError(f"table {self.id} has no column or task {name!r}{nearest(name, names)}. Known: {', '.join(names)}")
 
     def components(self, column: Column) -> tuple[Column, ...]:
-        """The items that a mean is taken over, or the item itself."""
+        """The columns that a mean is taken over, or the column itself."""
         return tuple(self.column(name) for name in column.mean_of) or (column,)
 
     @property
     def suites(self) -> tuple[str, ...]:
-        """Suites that fill its cells, each once."""
+        """Suites behind its cells, each once."""
         return tuple(dict.fromkeys(column.suite for column in self.columns if column.suite))
 
     def has(self, column: Column, metric: Metric) -> bool:
-        """Whether that metric exists for that item."""
+        """Whether that metric exists for that column."""
         return not column.metrics or metric.name in column.metrics
 
 
 @cache
 def _all() -> dict[str, Layout]:
     data = tomllib.loads(Path(__file__).with_name("layouts.toml").read_text(encoding="utf-8"))
-    items = {name: tuple(_item(values) for values in rows) for name, rows in data.pop("columns").items()}
+    columns = {name: tuple(_column(values) for values in rows) for name, rows in data.pop("columns").items()}
     metrics = {name: Metric(name, **values) for name, values in data.pop("metrics").items()}
-    return {name: _layout(name, values, items, metrics) for name, values in data.items()}
+    return {name: _layout(name, values, columns, metrics) for name, values in data.items()}
 
 
-def _item(values: Mapping[str, Any]) -> Column:
+def _column(values: Mapping[str, Any]) -> Column:
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     column = Column(**fields)
     return replace(column, label=column.label or column.name)
 
 
-def _layout(id: str, values: dict[str, Any], items: Mapping[str, tuple[Column, ...]], metrics: Mapping[str, Metric]) -> Layout:
+def _layout(id: str, values: dict[str, Any], columns: Mapping[str, tuple[Column, ...]], metrics: Mapping[str, Metric]) -> Layout:
     skip = values.pop("skip", ())
-    kept = [column for column in items[values.pop("columns")] if column.name not in skip]
+    kept = [column for column in columns[values.pop("columns")] if column.name not in skip]
     played = tuple(column.name for column in kept if column.suite)
     kept = [replace(column, mean_of=played) if column.mean_of == ("*",) else column for column in kept]
-    if values["models"] == "columns":  # one row per task: the item's name is the task's
+    if values["models"] == "columns":  # one row per task, named after it
         kept = [replace(column, tasks=(column.name,)) if column.suite else column for column in kept]
     chosen = tuple(metrics[name] for name in values.pop("metrics", ["success"]))
     return Layout(id=id, columns=tuple(kept), metrics=chosen, **values)
@@ -127,22 +127,22 @@ def get(id: str) -> Layout:
     try:
         return _all()[id]
     except KeyError:
-        raise KeyError(f"unknown table {id!r}{nearest(id, _all())}; there are {', '.join(_all())}") from None
+        raise KeyError(f"unknown table {id!r}{nearest(id, _all())}. Known tables: {', '.join(_all())}") from None
 
 
 def fitting(suites: set[str]) -> Layout:
-    """The table that shows most of those suites; NORA-1.5's Table 2 where none does."""
+    """The table with most of those suites; NORA-1.5's Table 2 if no table has any."""
     order = ("nora15/table2", "nora15/table1", "nora15/table5", "nora/table1")
     return max((get(id) for id in order), key=lambda layout: len(suites & set(layout.suites)))
 
 
 def table_of(task_counts: Mapping[str, int]) -> Layout:
-    """A table of suites that no paper's table shows: one column each, tasks weigh equally, and their mean.
+    """A table for suites that no paper's table has: one column each (tasks weigh equally) and their mean.
 
     Args:
         task_counts: suite -> its number of tasks.
     """
-    items = [Column(name, name, suite=name, task_count=tasks) for name, tasks in sorted(task_counts.items())]
-    if len(items) > 1:
-        items.append(Column("all suites", "all suites", mean_of=tuple(column.name for column in items)))
-    return Layout("", "", "", "rows", "Policy", tuple(items), (Metric("success", "Succ. ↑", "higher"),), "")
+    columns = [Column(name, name, suite=name, task_count=tasks) for name, tasks in sorted(task_counts.items())]
+    if len(columns) > 1:
+        columns.append(Column("all suites", "all suites", mean_of=tuple(column.name for column in columns)))
+    return Layout("", "", "", "rows", "Policy", tuple(columns), (Metric("success", "Succ. ↑", "higher"),), "")

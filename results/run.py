@@ -37,6 +37,6 @@ class Run(StoredRun):
 
 
 def load_run(folder: Path | str) -> Run:
-    """The run in that folder, read without a lock. Raises StoreError where there is none."""
+    """The run in that folder, read without a lock. Raises StoreError if it is missing or invalid."""
     stored = read_run(folder)
     return Run(**{field.name: getattr(stored, field.name) for field in fields(stored)})

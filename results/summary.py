@@ -1,9 +1,10 @@
-"""What happened in a run, in numbers: per suite and task, how episodes ended, where the time went."""
+"""Summary of a run: rates per suite and task, terminations, errors, times."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -14,9 +15,9 @@ from .store.reader import StoredRun
 from .store.records import EpisodeRecord
 
 PROVENANCE = ("command", "versions", "commit", "hardware", "platform")
-"""Parts of run.json that say where its numbers come from."""
+"""Fields of run.json on the provenance of its numbers."""
 PHASES = ("reset", "step", "render", "policy")
-"""Parts of an episode's seconds, in the order in which they are printed."""
+"""Phases of an episode's seconds, in printed order."""
 
 
 def summarise(run: StoredRun) -> dict[str, Any]:
@@ -42,8 +43,8 @@ def summarise(run: StoredRun) -> dict[str, Any]:
 
 
 def counts(run: StoredRun) -> dict[str, int]:
-    """Episodes planned (0 where run.json does not say), finished, scored, succeeded, errored (by cause, where the record
-    says), under how many conditions; started more than once; how many the policy lost on the way, and how many times."""
+    """Episodes planned (0 if unknown), finished, scored, succeeded, errors (by recorded cause), different conditions, episodes
+    started more than once, episodes lost by the policy, and losses in total."""
     scored = [record for record in run.records if record.success is not None]
     return {
         "planned": int((run.metadata.counts or {}).get("planned", 0)),
@@ -61,13 +62,13 @@ def counts(run: StoredRun) -> dict[str, int]:
 
 
 def caveats(counts: Mapping[str, int]) -> Iterator[str]:
-    """What readers of a rate must know of how it was played, a line each; of what `counts` gives."""
+    """Caveats that readers of a rate must know, one line each, from the result of `counts`."""
     if errors := counts["errors"]:
         causes = {"due to the policy": counts["policy_errors"], "due to the machine": counts["machine_errors"]}
         causes["of unknown cause"] = errors - sum(causes.values())
         yield f"{errors} ended in an error: {', '.join(f'{count} {cause}' for cause, count in causes.items() if count)}"
     if counts["conditions"] > 1:
-        yield f"{counts['finished']} were played under {counts['conditions']} different conditions; the sessions say which"
+        yield f"{counts['finished']} ran under {counts['conditions']} different conditions, see the sessions"
     if counts["restarted"]:
         yield f"{counts['restarted']} were started more than once"
     if counts["lost_by_policy"]:
@@ -82,7 +83,7 @@ def suites(run: StoredRun) -> list[dict[str, Any]]:
 def group_suites(group: Group) -> list[dict[str, Any]]:
     """One entry per suite of a group, with its tasks; rates as fractions.
 
-    Where errors leave a rate open, `mean` counts them as failures, `upper` as successes, and `low` to `high` covers both.
+    With errors, `mean` counts them as failures, `upper` as successes, and `low` to `high` covers both.
     """
     found = []
     for suite, records in group.suites.items():
@@ -134,7 +135,7 @@ def _rate(records: Sequence[EpisodeRecord], weights: Mapping[tuple[str, str], fl
 
 
 def _looks(records: Iterable[EpisodeRecord]) -> dict[str, tuple[int, int]]:
-    """Look -> successes, episodes; empty where there is only one way to look."""
+    """Appearance variant -> successes, episodes; empty without variants."""
     found = {record.look: (0, 0) for record in records}
     for record in records if any(found) else ():
         k, n = found[record.look]
@@ -158,7 +159,7 @@ def seconds(records: Sequence[EpisodeRecord]) -> dict[str, float]:
 
 
 def chunk_status(records: Iterable[EpisodeRecord]) -> dict[str, int]:
-    """Decisions by the status of the policy's answer."""
+    """Decisions by status of the action chunk."""
     found: Counter[str] = Counter()
     for record in records:
         found.update(record.chunk_status)
@@ -181,11 +182,11 @@ def outcome_name(record: EpisodeRecord) -> str:
 
 
 def remarks(record: EpisodeRecord) -> Iterator[str]:
-    """How an episode ended, beyond success and failure."""
+    """Remarks on how an episode ended, beyond success and failure."""
     if record.error:
         yield record.error
     elif not record.success:
-        yield "reached the goal, but not by the protocol's rule" if record.success_any else "used up its steps"
+        yield "reached the goal, but not by the protocol's rule" if record.success_any else "reached the step limit"
     bad = {status: count for status, count in record.chunk_status.items() if status != "ok"}
     if bad:
         yield "bad action chunks: " + ", ".join(f"{status} {count}" for status, count in bad.items())
@@ -194,3 +195,56 @@ def remarks(record: EpisodeRecord) -> Iterator[str]:
     if record.policy_losses:
         yield f"lost by the policy {record.policy_losses} times"
     yield from record.warnings
+
+
+def successes_by_look(tasks: Iterable[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
+    """Appearance variant -> successes, episodes over the tasks of a suite's entry; empty for suites without variants."""
+    found: dict[str, tuple[int, int]] = {}
+    for task in tasks:
+        for look, (successes, episodes) in task["looks"].items():
+            k, n = found.get(look, (0, 0))
+            found[look] = (k + successes, n + episodes)
+    return found
+
+
+def time_shares(seconds: Mapping[str, float]) -> dict[str, float]:
+    """Phase -> its share of the total, for the result of `seconds`; empty where no time was recorded."""
+    total = seconds["total"]
+    return {phase: value / total for phase, value in seconds.items() if phase != "total"} if total else {}
+
+
+def busy_shares(utilisation: Mapping[str, Any]) -> dict[str, float]:
+    """Share of the wall time in which `policy` and, on average, `workers` were busy; empty where it was not recorded."""
+    wall, workers = utilisation.get("wall_s", 0.0), utilisation.get("workers", 0)
+    if not wall or not workers:
+        return {}
+    return {
+        "policy": utilisation.get("policy_s", 0.0) / wall,
+        "workers": utilisation.get("workers_s", 0.0) / wall / workers,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class ActionScale:
+    """Statistics that scaled the actions of one suite, from the policy's fingerprint."""
+
+    suite: str
+    statistics: str
+    facts: tuple[str, ...]
+    """File, numbers, option and digest that they come from."""
+
+
+def action_scales(policy: Mapping[str, Any]) -> Iterator[ActionScale]:
+    """The statistics that a policy, local or served, scaled its actions with; `policy` as in run.json."""
+    fingerprint = policy.get("fingerprint") or {}
+    served = ((fingerprint.get("server") or {}).get("declared") or {}).get("fingerprint")
+    fingerprint = served if isinstance(served, dict) else fingerprint
+    names, sources = fingerprint.get("statistics"), fingerprint.get("statistics_from")
+    if not isinstance(names, dict):
+        return
+    for suite, name in names.items():
+        source = sources.get(suite, {}) if isinstance(sources, dict) else {}
+        facts = [str(source[fact]) for fact in ("source", "numbers") if source.get(fact)]
+        facts += ["named by the user"] if source.get("by") == "option" else []
+        facts += [f"sha256 {str(source['sha256'])[:12]}"] if source.get("sha256") else []
+        yield ActionScale(suite, name, tuple(facts))

@@ -1,4 +1,4 @@
-"""Trials on a real robot, entered by hand: checked, then kept as a run like any other.
+"""Trials on a real robot, entered manually: checked, then stored as a run.
 
 A trial becomes an episode record: the start position is its initial state, a repetition at the same position its seed.
 Trials of two policies from equal start positions can therefore be compared in pairs.
@@ -17,22 +17,24 @@ from ..envs.base import EpisodeSpec
 from ..envs.errors import InputError, nearest
 from . import layouts
 from .layouts import Column
+from .store.reader import RUN_FILE
 from .store.records import EpisodeRecord
 from .store.run_metadata import RunMetadata
+from .store.writer import Store
 
 COLUMNS = ("task", "trial", "start", "success", "partial", "distractor")
-"""Of the CSV; `start`, `partial` and `distractor` may be missing."""
+"""Columns of the CSV file; `start`, `partial` and `distractor` are optional."""
 REQUIRED = {"task", "trial", "success"}
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "'|'"}
-"""What spreadsheets write instead of commas, depending on the country."""
-WANTED = f"it must be a CSV file in UTF-8 whose columns are separated by commas, its first line {','.join(COLUMNS)}"
+"""Separators that spreadsheets write instead of commas, depending on the locale."""
+EXPECTED = f"it must be a CSV file in UTF-8 whose columns are separated by commas, its first line {','.join(COLUMNS)}"
 TABLES = {"widowx": "nora/table1", "galaxea-a1": "nora15/table5"}
 """Suite of trials -> the table that lists its tasks."""
 _WORDS = {"1": True, "true": True, "yes": True, "y": True, "0": False, "false": False, "no": False, "n": False}
 
 
 class TrialError(InputError, ValueError):
-    """A trial cannot be what was written; the message names line, column and value."""
+    """Invalid trial; the message names line, column and value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Trial:
     trial: int
     """1, 2, … within the task."""
     start: int
-    """Number of the start position, from 1; the trial's own number where positions were not recorded."""
+    """Number of the start position, from 1; the trial's own number if positions were not recorded."""
     success: bool
     partial: bool | None = None
     """Whether the right object was grasped."""
@@ -54,7 +56,7 @@ class Trial:
 def tasks(suite: str) -> tuple[Column, ...]:
     """The suite's tasks in the paper's order. Raises TrialError for an unknown suite."""
     if suite not in TABLES:
-        raise TrialError(f"unknown suite of trials {suite!r}{nearest(suite, TABLES)}; there are {', '.join(TABLES)}")
+        raise TrialError(f"unknown suite of trials {suite!r}{nearest(suite, TABLES)}. Known suites: {', '.join(TABLES)}")
     return tuple(task for task in layouts.get(TABLES[suite]).columns if task.suite)
 
 
@@ -63,13 +65,13 @@ def read(path: Path, suite: str) -> list[Trial]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise TrialError(f"{path} cannot be read: {error}; {WANTED}") from None
+        raise TrialError(f"{path} cannot be read: {error}; {EXPECTED}") from None
     try:
         table = _table(text)
     except csv.Error as error:
-        raise TrialError(f"{path} is no CSV file: {error}; {WANTED}") from None
+        raise TrialError(f"{path} is not a CSV file: {error}; {EXPECTED}") from None
     except TrialError as error:
-        raise TrialError(f"{path} {error}; {WANTED}") from None
+        raise TrialError(f"{path} {error}; {EXPECTED}") from None
     found = []
     for number, values in table:
         try:
@@ -127,7 +129,7 @@ def parse(values: Mapping[str, str | None], suite: str) -> Trial:
         raise TrialError("success is empty; write 1 or 0")
     partial, distractor = _yes("partial", values.get("partial")), _yes("distractor", values.get("distractor"))
     if success and partial is False:
-        raise TrialError("success 1 with partial 0: who placed the object had grasped it")
+        raise TrialError("success 1 requires partial 1: an object that was placed was grasped")
     if distractor is not None and task.metrics and "distractor" not in task.metrics:
         raise TrialError(f"distractor must be empty: the task {task.name!r} has none")
     return Trial(task.name, trial, start, success, partial, distractor)
@@ -160,9 +162,9 @@ def _yes(column: str, text: str | None) -> bool | None:
 
 
 def check(trials: Sequence[Trial], source: str) -> None:
-    """Whether the trials fit together. Raises TrialError for none at all and for a trial that is there twice."""
+    """Check the trials together. Raises TrialError for an empty list and for duplicates."""
     if not trials:
-        raise TrialError(f"{source} holds no trials")
+        raise TrialError(f"{source} contains no trials")
     seen: set[tuple[str, int]] = set()
     for one in trials:
         if (one.task, one.trial) in seen:
@@ -171,7 +173,7 @@ def check(trials: Sequence[Trial], source: str) -> None:
 
 
 def gaps(trials: Iterable[Trial], suite: str, expected: int = 10) -> Iterator[str]:
-    """What a reader should know: tasks with fewer trials than the paper's, or none."""
+    """Tasks with fewer trials than the paper's, or none, one line each."""
     counted: dict[str, int] = {}
     for one in trials:
         counted[one.task] = counted.get(one.task, 0) + 1
@@ -221,4 +223,29 @@ def metadata(suite: str, policy: str) -> RunMetadata:
         suites=[suite],
         protocol={"name": f"real/{suite}", "source": "trials on the robot, entered by hand"},
         policy={"name": policy, "marks": []},
+    )
+
+
+def open_store(folder: Path, suite: str, policy: str) -> Store:
+    """The run of trials in that folder, created where it is missing. Raises StoreError."""
+    if (folder / RUN_FILE).exists():
+        return Store.open(folder)
+    return Store.create(folder, metadata(suite, policy))
+
+
+def store(folder: Path, trials: Iterable[Trial], suite: str, policy: str) -> None:
+    """Write the trials as a new, finished run. Raises StoreError if the folder contains a run."""
+    with Store.create(folder, metadata(suite, policy)) as run:
+        for episode in records(trials, suite, policy):
+            run.append(episode)
+        finish(run)
+
+
+def finish(store: Store) -> None:
+    """Mark a run of trials as finished, with its counts."""
+    done = len(store.keys())
+    store.update_metadata(
+        status="finished",
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        counts={"planned": done, "done": done, "errors": 0},
     )

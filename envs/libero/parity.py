@@ -59,7 +59,7 @@ def compare(folder: Path, options: EnvOptions, *, images: bool) -> Iterator[Chec
         if built[0] != bddl:
             path = libero_root() / "bddl_files" / bddl
             if not path.is_file():
-                raise SuiteError(f"task file {bddl} of {stem.name}.json not found in hf-libero. Layout: docs/parity.md")
+                raise SuiteError(f"task file {bddl} of {stem.name}.json not found in hf-libero. Layout: docs/evidence/parity.md")
             built = (bddl, LiberoScene(str(path)))
         yield from _replay(stem, facts, arrays, built[1], images=images and options.gl != "none")
 

@@ -1,17 +1,16 @@
-"""`nora-bench compare`: is one policy better than another, by how much, and how sure is that."""
+"""`nora-bench compare`: paired comparison or ranking of runs."""
 
 from __future__ import annotations
 
 import gc
-import json
-from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from ...results.store.reader import StoredRun
+    from ...results.statistics.reports import ComparisonReport, RankingReport
 
 
 def compare(
@@ -36,8 +35,10 @@ def compare(
     Exact test paired by initial state, 95 % intervals that hold together, p-values corrected over the columns of the table
     (Holm), and how many initial states would settle what is open. See docs/reference/statistics.md.
     """
+    from ...results.statistics.reports import report_comparison, report_ranking
     from ...results.store.reader import read_run
     from ..errors import InputError
+    from .output import emit
 
     gc.disable()  # as in `table`
     if len(folders) < 2:
@@ -47,56 +48,33 @@ def compare(
             "--no-worse-than takes points above 0, up to 100, and two runs: `nora-bench compare A B --no-worse-than 2`"
         )
     runs = [read_run(folder) for folder in folders]
+    margin = None if no_worse_than is None else no_worse_than / 100
     try:
-        if len(runs) == 2 and not real:
-            _two(*runs, margin=no_worse_than, flips=flips, anyway=anyway, as_json=as_json)
-        else:
-            _several(runs, [read_run(folder) for folder in real or ()], anyway=anyway, as_json=as_json)
+        if len(runs) > 2 or real:
+            ranking = report_ranking(runs, [read_run(folder) for folder in real or ()], anyway=anyway)
+            emit(as_json, ranking, _print_ranking)
+            return
+        report = report_comparison(*runs, margin=margin, anyway=anyway)
     except ValueError as error:  # Incomparable, NotMeasurable, or no scene in common
         raise InputError(str(error)) from None
-
-
-def _two(a: StoredRun, b: StoredRun, *, margin: float | None, flips: bool, anyway: bool, as_json: bool) -> None:
-    from ...results.statistics.comparison import compare as compare_runs
-    from ...results.statistics.noninferiority import noninferiority_test
-    from . import verdicts, verdicts_json
-
-    found = compare_runs(a, b, anyway=anyway)
-    if not found.columns:
-        raise ValueError(
-            f"{a.name} and {b.name} have no scene in common: run both with the same --suite, --tasks, --init-states and --seeds"
-        )
-    tested = noninferiority_test(a, b, margin / 100, anyway=anyway) if margin is not None else None
-    if as_json:
-        lines = verdicts_json.comparison_json(found)
-        if tested:
-            item, part, result = tested
-            lines["not_worse"] = verdicts_json.not_worse_json(item.name, part, result)
-        print(json.dumps(lines, indent=2))
-    else:
-        _print(verdicts.comparison_lines(found, flips=flips))
-        if tested:
-            _print(["", *verdicts.not_worse_lines(tested[0].name, *tested[1:])])
-    if tested and not tested[2].shown:
+    emit(as_json, report, partial(_print_comparison, flips=flips))
+    if report.noninferiority and not report.noninferiority.shown:
         raise typer.Exit(1)
 
 
-def _several(runs: Sequence[StoredRun], real: Sequence[StoredRun], *, anyway: bool, as_json: bool) -> None:
-    from ...results.statistics.agreement import agreement
-    from ...results.statistics.standings import rank
-    from . import verdicts, verdicts_json
+def _print_comparison(report: ComparisonReport, *, flips: bool) -> None:
+    from . import verdicts
+    from .output import say
 
-    ranking = rank(runs, anyway=anyway)
-    robot = agreement(runs, real, anyway=anyway) if real else None
-    if as_json:
-        found = {**verdicts_json.ranking_json(ranking, runs), "real": verdicts_json.agreement_json(robot) if robot else None}
-        print(json.dumps(found, indent=2))
-        return
-    _print(verdicts.ranking_lines(ranking))
-    if robot:
-        _print(verdicts.agreement_lines(robot))
+    say(verdicts.comparison_lines(report.comparison, flips=flips))
+    if report.noninferiority:
+        say(["", *verdicts.not_worse_lines(report.noninferiority)])
 
 
-def _print(lines: Iterable[str]) -> None:
-    for line in lines:
-        print(line)
+def _print_ranking(report: RankingReport) -> None:
+    from . import verdicts
+    from .output import say
+
+    say(verdicts.ranking_lines(report.ranking))
+    if report.agreement:
+        say(verdicts.agreement_lines(report.agreement))

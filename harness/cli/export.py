@@ -1,8 +1,7 @@
-"""`nora-bench export`: a run for other tools."""
+"""`nora-bench export`: a run in the formats of other tools."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from enum import StrEnum
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """What other tools read."""
+    """File formats of other tools."""
 
     jsonl = "jsonl"
     parquet = "parquet"
@@ -33,7 +32,7 @@ def export(
         Format, typer.Option("--format", help="Rows (jsonl, parquet), a data set of rollouts (lerobot), an eval log (inspect).")
     ],
     out: Annotated[Path | None, typer.Option(help="New file, or folder for lerobot. [./RUN.jsonl, ./RUN-lerobot ...]")] = None,
-    assets: Annotated[str, typer.Option(help="lerobot: draw with this pack or folder; the run's own by default.")] = "",
+    assets: Annotated[str, typer.Option(help="lerobot: render with this pack or folder; the run's own by default.")] = "",
     fps: Annotated[int, typer.Option(min=1, help="lerobot: control steps per second.")] = 20,
     trust: Annotated[
         list[str] | None,
@@ -45,27 +44,26 @@ def export(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Write a run in a form that other tools read.
+    """Export a run to a format of other tools.
 
     Example: `nora-bench export runs/libero-nora --format parquet`
 
-    `lerobot` plays every episode again to see what the policy saw; those whose replay is not the record are left out, and the
-    command ends with 1.
+    `lerobot` replays every episode to render the policy's observations; those whose replay differs from the record are omitted,
+    and the command ends with 1.
     """
     from ...results.store.reader import read_run
     from ..errors import ExitCode, InputError
+    from .output import emit, say
 
     run = read_run(folder)
     target = out or _usual_name(run, form)
     if target.exists():
         raise InputError(f"{target} exists; choose another name with --out")
     if not target.absolute().parent.is_dir():
-        raise InputError(f"--out {target}: there is no folder {target.parent}")
+        raise InputError(f"--out {target}: folder not found: {target.parent}. Type: mkdir -p {target.parent}")
     count, left_out = _write(run, form, target, {"fps": fps, "assets": assets, "trusted": trust or ()}, quiet=as_json)
-    if as_json:
-        print(json.dumps({"out": str(target), "episodes": count, "left_out": left_out}))
-    else:
-        print(f"{count} episodes -> {target}")
+    written = {"out": str(target), "episodes": count, "left_out": left_out}
+    emit(as_json, written, lambda values: say(f"{values['episodes']} episodes -> {values['out']}"))
     if left_out:
         raise typer.Exit(int(ExitCode.ISSUES_FOUND))
 
@@ -78,7 +76,7 @@ def _usual_name(run: StoredRun, form: Format) -> Path:
 
 
 def _write(run: StoredRun, form: Format, out: Path, replayed: Mapping[str, Any], *, quiet: bool) -> tuple[int, list[str]]:
-    """How many episodes were written, and which were left out; `replayed` is for `write_lerobot`."""
+    """Number of episodes written, and the omitted ones; `replayed` are arguments of `write_lerobot`."""
     from ..export.inspect_log import write_inspect
     from ..export.lerobot import write_lerobot
     from ..export.rows import write_jsonl, write_parquet

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,22 +19,20 @@ def merge(
     out: Annotated[Path, typer.Option(help="Folder of the merged run; never overwritten.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Join runs of one policy that were played on several machines.
+    """Join runs of one policy from several machines.
 
     Example: `nora-bench merge runs/machine-a runs/machine-b --out runs/all`
 
-    Refused where they differ in protocol, step budget, assets, backend or policy. What else differs (versions, drivers,
-    hardware) is told and kept with the sessions. Ends with 1 where an episode has two outcomes or lacks its actions.
+    Refused where they differ in protocol, step limit, assets, backend or policy. Other differences (versions, drivers, hardware)
+    are printed and kept with the sessions. Ends with 1 where an episode has two outcomes or lacks its actions.
     """
     from ...results.store.reader import read_run
     from ..errors import ExitCode
     from ..merge import merge as join
+    from .output import emit
 
     merged = join([read_run(folder) for folder in folders], out)
-    if as_json:
-        print(json.dumps(merged.to_json(), ensure_ascii=False))
-    else:
-        _print(merged)
+    emit(as_json, merged, _print)
     if not merged.clean:
         raise typer.Exit(int(ExitCode.ISSUES_FOUND))
 
@@ -52,5 +49,5 @@ def _print(merged: MergeResult) -> None:
             print(f"! {key} {title}")
         if len(keys) > SHOWN:
             print(f"! ... and {len(keys) - SHOWN} more; --json lists all")
-    alike = f" ({merged.identical} were there twice, alike)" if merged.identical else ""
+    alike = f" ({merged.identical} identical duplicates omitted)" if merged.identical else ""
     print(f"{merged.episodes} episodes{alike} -> {merged.run}")

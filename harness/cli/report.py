@@ -1,4 +1,4 @@
-"""`nora-bench report`: runs as one page to read offline."""
+"""`nora-bench report`: runs as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ def report(
     videos: Annotated[int, typer.Option(min=0, help="Videos shown at once; those of all failures can be opened.")] = 12,
     max_video_mb: Annotated[float, typer.Option(min=0, help="Embed videos up to this total size in MB.")] = 100,
 ) -> None:
-    """Write one self-contained page: results, tasks, success over steps, failures, times, comparison, films, provenance.
+    """Write one self-contained page: results, tasks, success over steps, failures, times, comparison, videos, provenance.
 
     Example: `nora-bench report runs/libero-nora runs/libero-nora-1.5 --out report.html`
 
-    Films are taken from the runs' `videos` folders. The page opens offline and asks nothing of any server.
+    Videos are read from the runs' `videos` folders. The page opens offline and contacts no server.
     """
     from ...results.report.page import page
     from ...results.store.reader import read_run
+    from .output import say
 
     text = page([read_run(folder) for folder in folders], sample=videos, megabytes=max_video_mb)
     out.write_text(text, encoding="utf-8")
-    print(f"{out} ({len(text.encode()) / 2**20:.1f} MiB)")
+    say(f"{out} ({len(text.encode()) / 2**20:.1f} MiB)")

@@ -106,7 +106,8 @@ BASE = 0.9
 def _smallest(resolved: Any) -> dict[str, float | None]:
     """Column of the table -> smallest difference in points, from 90 % on, that a comparison of two such runs can detect."""
     from ...results.statistics import sample_size
-    from .plan import LIKENESS, columns_of
+    from ...results.statistics.study_plan import LIKENESS
+    from .plan import columns_of
 
     likeness = LIKENESS if resolved.policy.stochastic else 1.0
     _, columns = columns_of(resolved.setup, resolved.plan.episodes, len({spec.seed for spec in resolved.plan.episodes}))
@@ -186,7 +187,7 @@ def _report(folder: Path, run_json: dict[str, Any], console: Console, code: int,
     from ...results.action_checks import action_warnings
     from ...results.store.reader import read_run
     from ...results.summary import caveats, counts
-    from ...results.tables.render import print_runs
+    from ...results.tables.build import print_runs
     from ..planning.early_stopping import summary
 
     suites = set(run_json["suites"])

@@ -1,9 +1,10 @@
-"""`nora-bench show`: what happened in a run."""
+"""`nora-bench show`: summary of a run, of an episode or of a table cell."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,9 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ...results.layouts import Layout
     from ...results.store.reader import StoredRun
+    from ...results.store.records import EpisodeRecord
     from ...results.tables.trace import CellTrace
 
 
@@ -27,87 +30,78 @@ def show(
     metric: Annotated[str, typer.Option(help="success, partial or distractor, for --cell.")] = "success",
     as_json: Annotated[bool, typer.Option("--json", help="All of it as one JSON object on stdout.")] = False,
 ) -> None:
-    """Summarise a run: what was played, per-task success, failures and errors, times, where it comes from.
+    """Summarise a run: episodes, success per task, failures and errors, times, provenance.
 
     Example: `nora-bench show runs/libero-nora --key 'libero_goal/task3/init0/seed0@libero/openvla'`
     """
     from ...results.store.reader import read_run
     from ...results.summary import summarise
+    from .output import emit
 
     run = read_run(folder)
     if cell is not None:
-        _print_cell(run, cell, table, metric, as_json=as_json)
+        layout = _layout(run, table)
+        traces = _traces(layout, run, cell, metric)
+        if as_json:
+            emit(True, [trace.to_json() for trace in traces], print)
+            return
+        for trace in traces:
+            _print_trace(trace, layout.id)
     elif key is not None:
-        _print_episode(run, key, as_json=as_json)
-    elif as_json:
-        print(json.dumps(summarise(run), indent=2))
+        emit(as_json, _episode(run, key).to_json(), partial(_print_episode, run.folder))
     else:
-        _print(summarise(run))
+        emit(as_json, summarise(run), _print)
 
 
-def _print_episode(run: StoredRun, key: str, *, as_json: bool) -> None:
+def _episode(run: StoredRun, key: str) -> EpisodeRecord:
     from ...results.summary import find_episode
     from ..errors import InputError
 
     try:
-        values = find_episode(run, key).to_json()
+        return find_episode(run, key)
     except KeyError as error:
         raise InputError(str(error.args[0])) from None
-    if as_json:
-        print(json.dumps(values, indent=2))
-        return
+
+
+def _print_episode(folder: Path, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         print(f"{name:18} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
-    print(f"Play it again with `nora-bench replay {run.folder} '{key}' --video episode.mp4`")
+    print(f"Replay it with `nora-bench replay {folder} '{values['key']}' --video episode.mp4`")
 
 
-def _print_cell(run: StoredRun, name: str, table: str | None, metric: str, *, as_json: bool) -> None:
+def _layout(run: StoredRun, table: str | None) -> Layout:
     from ...results import layouts
+    from ..errors import InputError
+
+    try:
+        return layouts.get(table) if table else layouts.fitting({record.suite for record in run.records})
+    except KeyError as error:
+        raise InputError(str(error.args[0])) from None
+
+
+def _traces(layout: Layout, run: StoredRun, name: str, metric: str) -> list[CellTrace]:
     from ...results.tables.trace import trace
     from ..errors import InputError
 
     try:
-        layout = layouts.get(table) if table else layouts.fitting({record.suite for record in run.records})
-        found = trace(layout, run, name, metric)
+        return trace(layout, run, name, metric)
     except KeyError as error:
         raise InputError(str(error.args[0])) from None
-    if as_json:
-        print(json.dumps([_cell_json(one) for one in found], indent=2))
-        return
-    for one in found:
-        _print_traced(one, layout.id)
 
 
-def _cell_json(one: CellTrace) -> dict[str, Any]:
-    return {
-        "policy": one.policy,
-        "item": one.column,
-        "value": one.cell.value,
-        "upper": one.cell.upper,
-        "low": one.cell.low,
-        "high": one.cell.high,
-        "k": one.cell.k,
-        "n": one.cell.n,
-        "source": one.source,
-        "notes": list(one.cell.notes),
-        "counted": [record.key for record in one.counted],
-        "left_out": [{"key": record.key, "reason": reason} for record, reason in one.left_out],
-    }
-
-
-def _print_traced(one: CellTrace, table: str) -> None:
-    cell = one.cell
-    if one.source:
-        print(f"{one.policy}/{one.column} in {table}: {cell.text} %, printed in {one.source}; no episodes of ours")
+def _print_trace(trace: CellTrace, table: str) -> None:
+    cell = trace.cell
+    if trace.source:
+        print(f"{trace.policy}/{trace.column} in {table}: {cell.text} %, printed in {trace.source}; no episodes stored")
         for note in cell.notes:
             print(f"  {note}")
         return
     upper = "" if cell.upper is None else f" to {cell.upper:.1f}"
     bounds = f"95 % from {cell.low:.1f} to {cell.high:.1f}"
-    print(f"{one.policy}/{one.column} in {table}: {cell.value:.1f}{upper} %, {cell.k}/{cell.n}, {bounds}")
-    for record in one.counted:
+    print(f"{trace.policy}/{trace.column} in {table}: {cell.value:.1f}{upper} %, {cell.k}/{cell.n}, {bounds}")
+    for record in trace.counted:
         print(f"  {'+' if record.success else '-'} {record.key}  {record.steps} steps")
-    for record, reason in one.left_out:
+    for record, reason in trace.left_out:
         print(f"  open: {record.key}  {reason}")
 
 
@@ -120,7 +114,7 @@ def _print(summary: Mapping[str, Any]) -> None:
         _suite(suite, console)
     _endings(summary, console)
     _times(summary["seconds"], console)
-    _use(summary.get("utilisation") or {}, console)
+    _utilisation(summary.get("utilisation") or {}, console)
     _provenance(summary["provenance"], console)
     _sessions(summary["sessions"], console)
     for note in summary["notes"]:
@@ -128,7 +122,7 @@ def _print(summary: Mapping[str, Any]) -> None:
 
 
 def _head(summary: Mapping[str, Any], console: Console) -> None:
-    from ...results.summary import caveats
+    from ...results.summary import action_scales, caveats
 
     counts, policy = summary["counts"], summary.get("policy") or {}
     planned = f" of {counts['planned']} planned" if counts["planned"] else ""
@@ -146,8 +140,9 @@ def _head(summary: Mapping[str, Any], console: Console) -> None:
             console.print(f"{name:10} {value}", markup=False)
     for line in caveats(counts):
         console.print(f"{'':10} {line}", markup=False, soft_wrap=True)
-    for line in _scales(policy):
-        console.print(f"scaled by  {line}", markup=False)
+    for scale in action_scales(policy):
+        facts = f" ({', '.join(scale.facts)})" if scale.facts else ""
+        console.print(f"scaled by  {scale.statistics} for {scale.suite}{facts}", markup=False)
 
 
 def _source(merged: Mapping[str, Any]) -> str:
@@ -155,22 +150,6 @@ def _source(merged: Mapping[str, Any]) -> str:
     counts = merged.get("counts") or {}
     done = f", {counts['done']} of {counts['planned']}" if {"done", "planned"} <= counts.keys() else ""
     return f"{merged.get('name')} ({merged.get('status', 'status unknown')}{done})"
-
-
-def _scales(policy: Mapping[str, Any]) -> Iterable[str]:
-    """Which statistics scaled the actions of each suite, and where they stood; of a served policy too."""
-    found = policy.get("fingerprint") or {}
-    served = ((found.get("server") or {}).get("declared") or {}).get("fingerprint")
-    found = served if isinstance(served, dict) else found
-    names, sources = found.get("statistics"), found.get("statistics_from")
-    if not isinstance(names, dict):
-        return
-    for suite, name in names.items():
-        of = sources.get(suite, {}) if isinstance(sources, dict) else {}
-        facts = [str(of[fact]) for fact in ("source", "numbers") if of.get(fact)]
-        facts += ["named by the user"] if of.get("by") == "option" else []
-        facts += [f"sha256 {str(of['sha256'])[:12]}"] if of.get("sha256") else []
-        yield f"{name} for {suite}" + (f" ({', '.join(facts)})" if facts else "")
 
 
 def _named(values: Mapping[str, Any] | None, *names: str) -> str:
@@ -182,6 +161,8 @@ def _suite(suite: Mapping[str, Any], console: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from ...results.summary import successes_by_look
+
     table = Table(box=box.SIMPLE_HEAD, title=escape(_suite_title(suite)), title_justify="left", pad_edge=False)
     table.add_column("Task")
     for name in ("Success %", "95 %", "k/n", "Steps", "Seconds"):
@@ -192,23 +173,14 @@ def _suite(suite: Mapping[str, Any], console: Console) -> None:
     table.add_section()
     table.add_row("Mean over tasks", *_rate(suite), "", "")
     console.print(table)
-    _by_look(suite["tasks"], console)
-
-
-def _by_look(tasks: Iterable[Mapping[str, Any]], console: Console) -> None:
-    """Successes per look over all tasks, where there are several."""
-    found: dict[str, list[int]] = {}
-    for task in tasks:
-        for look, counted in task["looks"].items():
-            found[look] = [a + b for a, b in zip(found.get(look, (0, 0)), counted, strict=True)]
-    if found:
-        console.print(f"by look    {', '.join(f'{look} {k}/{n}' for look, (k, n) in found.items())}", markup=False)
+    if looks := successes_by_look(suite["tasks"]):
+        console.print(f"by look    {', '.join(f'{look} {k}/{n}' for look, (k, n) in looks.items())}", markup=False)
 
 
 def _suite_title(suite: Mapping[str, Any]) -> str:
     extra = [f"{suite['pack']} assets"] if suite["pack"] else []
-    extra += [f"played by {suite['backend']}"] if suite["backend"] else []
-    extra += [f"pictures by {' and '.join(suite['renderers'])}"] if suite["renderers"] else []
+    extra += [f"backend {suite['backend']}"] if suite["backend"] else []
+    extra += [f"images by {' and '.join(suite['renderers'])}"] if suite["renderers"] else []
     extra += [f"{suite['repeats']} repeated episodes not counted again"] if suite["repeats"] else []
     extra += [f"{suite['errors']} ended in an error"] if suite["errors"] else []
     return f"{suite['suite']} ({', '.join(extra)})" if extra else suite["suite"]
@@ -243,19 +215,19 @@ def _counted(pairs: Iterable[tuple[str, int]]) -> str:
 
 
 def _times(seconds: Mapping[str, float], console: Console) -> None:
-    total = seconds["total"]
-    if total:
-        parts = ", ".join(f"{name} {value:.1f} s ({value / total:.0%})" for name, value in seconds.items() if name != "total")
-        console.print(f"time went  {parts}; in all {total:.1f} s", markup=False)
+    from ...results.summary import time_shares
+
+    if shares := time_shares(seconds):
+        parts = ", ".join(f"{name} {seconds[name]:.1f} s ({share:.0%})" for name, share in shares.items())
+        console.print(f"time       {parts}; total {seconds['total']:.1f} s", markup=False)
 
 
-def _use(used: Mapping[str, float], console: Console) -> None:
-    wall, workers = used.get("wall_s", 0.0), used.get("workers", 0)
-    if wall and workers:
-        shares = (
-            f"policy {used.get('policy_s', 0.0) / wall:.0%}, {workers} workers {used.get('workers_s', 0.0) / wall / workers:.0%}"
-        )
-        console.print(f"busy       {shares} of {wall:.1f} s", markup=False)
+def _utilisation(utilisation: Mapping[str, Any], console: Console) -> None:
+    from ...results.summary import busy_shares
+
+    if shares := busy_shares(utilisation):
+        workers = f"{utilisation['workers']} workers {shares['workers']:.0%}"
+        console.print(f"busy       policy {shares['policy']:.0%}, {workers} of {utilisation['wall_s']:.1f} s", markup=False)
 
 
 def _provenance(provenance: Mapping[str, Any], console: Console) -> None:

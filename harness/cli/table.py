@@ -1,4 +1,4 @@
-"""`nora-bench table`: the papers' tables, with runs of ours beside the published rows."""
+"""`nora-bench table`: the papers' tables, published rows beside measured ones."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def table(
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     floor: Annotated[
         list[Path] | None,
-        typer.Option(metavar="RUN", help="Run of a policy that does not look (blind): mark what is not above it."),
+        typer.Option(metavar="RUN", help="Run of a blind policy: mark rates that are not above it."),
     ] = None,
     estimand: Annotated[
-        str, typer.Option(help="What intervals are for: new initial states (states), or exactly the benchmark's (benchmark).")
+        str, typer.Option(help="Target of the intervals: new initial states (states), or the benchmark's own (benchmark).")
     ] = "states",
     over_seeds: Annotated[
         bool, typer.Option("--over-seeds", help="Add rows of mean ± standard deviation over seeds, as papers print them.")
@@ -42,10 +42,9 @@ def table(
 
     Example: `nora-bench table nora15/table2 runs/libero-nora --format markdown`
 
-    Without a run the published rows stand alone; without an ID the table that fits the runs is taken; without both the
-    tables are listed.
+    Without runs only published rows are printed, without an ID the table that fits the runs, without both the list of tables.
     """
-    gc.disable()  # a short process that only builds up; collecting among 100,000 records costs more than all the rest
+    gc.disable()  # garbage collection among 100,000 records would cost more than the rest of this short process
     form = "json" if as_json else form
     id, folders = _split(names or [])
     if id is None and not folders:
@@ -67,7 +66,7 @@ def _estimand(name: str) -> Estimand:
     for known in ESTIMANDS:
         if name == known:
             return known
-    raise InputError(f"--estimand {name!r}: one of {', '.join(ESTIMANDS)}")
+    raise InputError(f"--estimand {name!r} is unknown. Choose one of {', '.join(ESTIMANDS)}")
 
 
 def _split(names: list[str]) -> tuple[str | None, list[Path]]:
@@ -99,7 +98,7 @@ def _check_format(form: str) -> None:
 
     if form not in ("terminal", *FORMATS):
         known = ["terminal", *FORMATS]
-        raise InputError(f"unknown format {form!r}{nearest(form, known)}; take one of {', '.join(known)}")
+        raise InputError(f"--format {form!r} is unknown{nearest(form, known)}. Choose one of {', '.join(known)}")
 
 
 def _write(table: Table, form: str, out: Path | None) -> None:
@@ -120,14 +119,16 @@ def _write(table: Table, form: str, out: Path | None) -> None:
 
 
 def _list(form: str) -> None:
-    import json
-
     from ...results import layouts
+    from .output import emit
 
     known = [layouts.get(id) for id in layouts.ids()]
-    if form == "json":
-        print(json.dumps([{"table": one.id, "title": one.title, "source": one.source} for one in known], indent=2))
-        return
-    for one in known:
-        print(f"{one.id:14} {one.title} ({one.source})")
-    print("Show one with `nora-bench table nora15/table2`, with runs beside it: `nora-bench table nora15/table2 runs/NAME`")
+    listed = [{"table": layout.id, "title": layout.title, "source": layout.source} for layout in known]
+    emit(form == "json", listed, _print_list)
+
+
+def _print_list(tables: list[dict[str, str]]) -> None:
+    from .output import say
+
+    say(f"{table['table']:14} {table['title']} ({table['source']})" for table in tables)
+    say("Show one with `nora-bench table nora15/table2`, with runs beside it: `nora-bench table nora15/table2 runs/NAME`")

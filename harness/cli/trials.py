@@ -1,4 +1,4 @@
-"""`nora-bench trials`: keep trials on a real robot as a run."""
+"""`nora-bench trials`: store trials on a real robot as a run."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def trials(
-    file: Annotated[Path | None, typer.Argument(help="CSV of trials; without one, they are asked for one by one.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="CSV of trials; without it, trials are entered one by one.")] = None,
     suite: Annotated[str, typer.Option(help="widowx or galaxea-a1.")] = "galaxea-a1",
     policy: Annotated[str, typer.Option(help="Name of the policy that drove the robot.")] = "",
     out: Annotated[Path | None, typer.Option(help="Folder of the run; default runs/<suite>-<policy>.")] = None,
-    number: Annotated[int, typer.Option("--trials", min=1, help="Trials per task to ask for.")] = 10,
+    number: Annotated[int, typer.Option("--trials", min=1, help="Trials per task to enter.")] = 10,
     list_tasks: Annotated[bool, typer.Option("--list-tasks", help="List the suite's tasks and exit.")] = False,
 ) -> None:
     """Enter real-robot trials, from a CSV file or one by one; tables, compare and report then take them like any run.
@@ -27,61 +27,51 @@ def trials(
     Example: `nora-bench trials galaxea.csv --suite galaxea-a1 --policy nora-1.5`
 
     Columns of the file: task, trial, start (number of the start position), success, partial (right object grasped),
-    distractor (wrong one grasped); 1 or 0. What is asked for one by one is kept at once: stop and go on as you like.
+    distractor (wrong one grasped); 1 or 0. Trials entered one by one are stored at once: interrupt and resume at any time.
     """
     from ...results import trials as entered
     from ..errors import InputError
+    from .output import say
 
     try:
-        items = entered.tasks(suite)
+        known = entered.tasks(suite)
         if list_tasks:
-            _list(items)
+            say(task.name for task in known)
             return
         if not policy:
-            raise InputError("whose trials? Add --policy NAME")
+            raise InputError("--policy is missing. Add --policy NAME, the policy that drove the robot")
         folder = out or Path("runs") / f"{suite}-{policy}"
         if file is not None:
             _import(file, suite, policy, folder)
         else:
-            _ask(items, suite, policy, folder, number)
+            _ask(known, suite, policy, folder, number)
     except entered.TrialError as error:
         raise InputError(str(error)) from None
-    print(f"{folder}: see `nora-bench table {entered.TABLES[suite]} {folder}`")
-
-
-def _list(items: tuple[Column, ...]) -> None:
-    for task in items:
-        print(task.name)
+    say(f"{folder}: see `nora-bench table {entered.TABLES[suite]} {folder}`")
 
 
 def _import(file: Path, suite: str, policy: str, folder: Path) -> None:
     from ...results import trials as entered
-    from ...results.store.writer import Store
+    from .output import say
 
     found = entered.read(file, suite)
-    with Store.create(folder, entered.metadata(suite, policy)) as store:
-        for record in entered.records(found, suite, policy):
-            store.append(record)
-        _finish(store)
-    print(f"{len(found)} trials of {policy} kept")
-    for gap in entered.gaps(found, suite):
-        print(f"! {gap}")
+    entered.store(folder, found, suite, policy)
+    say(f"{len(found)} trials of {policy} stored")
+    say(f"! {gap}" for gap in entered.gaps(found, suite))
 
 
-def _ask(items: tuple[Column, ...], suite: str, policy: str, folder: Path, number: int) -> None:
+def _ask(tasks: tuple[Column, ...], suite: str, policy: str, folder: Path, number: int) -> None:
     from ...results import trials as entered
-    from ...results.store.writer import Store
 
-    exists = (folder / "run.json").exists()
-    with Store.open(folder) if exists else Store.create(folder, entered.metadata(suite, policy)) as store:
-        for task_id, task in enumerate(items):
+    with entered.open_store(folder, suite, policy) as store:
+        for task_id, task in enumerate(tasks):
             for trial in _questions(store, task, suite, task_id, number):
                 store.append(entered.record(trial, task_id, 0, suite, policy))
-        _finish(store)
+        entered.finish(store)
 
 
 def _questions(store: Store, task: Column, suite: str, task_id: int, number: int) -> Iterator[Trial]:
-    """The trials of one task that are not kept yet, asked for."""
+    """The trials of one task that are not stored yet, entered by the user."""
     from ...envs.base import EpisodeSpec
     from ...results.trials import Trial
 
@@ -94,14 +84,3 @@ def _questions(store: Store, task: Column, suite: str, task_id: int, number: int
         partial = success or typer.confirm("  right object grasped?")
         wrong = typer.confirm("  distractor grasped?") if not task.metrics and "[" in task.name else None
         yield Trial(task.name, trial, trial, success, partial, wrong)
-
-
-def _finish(store: Store) -> None:
-    from datetime import UTC, datetime
-
-    done = len(store.keys())
-    store.update_metadata(
-        status="finished",
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        counts={"planned": done, "done": done, "errors": 0},
-    )

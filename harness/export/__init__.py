@@ -1,5 +1,5 @@
-"""A run in forms that other tools read: lines of JSON, Parquet, a LeRobot data set of its rollouts, an Inspect log.
+"""Exports of a run to other tools: JSON lines, Parquet, a LeRobot data set of its rollouts, an Inspect log.
 
-Episodes that ended in errors leave as what they are: a row without success, a sample with an error; a data set of rollouts
-does not hold them. Nothing is dropped silently.
+Episodes that ended in errors are exported as errors: a row without success, a sample with an error; a data set of rollouts omits
+them. Every omission is reported.
 """

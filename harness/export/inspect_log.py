@@ -1,6 +1,6 @@
 """A run as a log of Inspect (`inspect_ai`): one sample per scene, one epoch per seed, `success` as its score.
 
-Written as plain JSON, log version 2, so that nothing has to be installed; the tests read it with the package itself.
+Written as plain JSON, log version 2, without the package; tests read it with the package.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ STATUS = {"finished": "success", "interrupted": "cancelled", "failed": "error", 
 
 
 def write_inspect(run: StoredRun, out: Path) -> int:
-    """Write the log (name it .json); how many samples. Raises InputError for another ending, which Inspect would not read."""
+    """Write the log (suffix .json). Returns the number of samples. Raises InputError for another suffix."""
     if out.suffix != ".json":
-        raise InputError(f"--out {out}: Inspect reads logs whose names end in .json")
+        raise InputError(f"--out {out}: Inspect needs the suffix .json")
     with out.open("x", encoding="utf-8") as handle:
         json.dump(_log(run), handle, allow_nan=False)
     return len(run.records)
@@ -77,9 +77,9 @@ def _eval(run: StoredRun) -> dict[str, Any]:
 def _score(run: StoredRun, scored: list[EpisodeRecord]) -> dict[str, Any]:
     """Per suite the mean over tasks with its interval, as `nora-bench show` prints it, and the mean of the suites as accuracy.
 
-    Episodes that could have ended either way count as failures in `mean` and in the accuracy, as successes in `upper`: over the
-    scored episodes alone, a policy that loses what it is about to fail would have 100 %. A suite played with several asset packs
-    has its metrics for each of them; such a run has no accuracy.
+    Episodes that could have ended either way count as failures in `mean` and in the accuracy, as successes in `upper`: over
+    scored episodes alone, a policy that loses failing episodes would have 100 %. A suite with several asset packs has metrics for
+    each of them; such a run has no accuracy.
     """
     found = summary.suites(run)
     packs = Counter(suite["suite"] for suite in found)

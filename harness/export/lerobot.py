@@ -1,8 +1,7 @@
 """Rollouts of a run as a LeRobot data set, format v3.0.
 
-A record holds what was done, not what was seen, so each episode is played again in its world; only those whose trajectory is
-the recorded one to the bit go in. Row t holds what was seen before action t. Pictures are PNGs inside the Parquet file,
-so they are the simulator's to the bit.
+A record has actions but no observations, so each episode is replayed in its environment; only those with a bit-identical
+trajectory are exported. Row t has the observation before action t. Images are PNGs inside the Parquet file, hence lossless.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 EPISODES = "meta/episodes/chunk-000/file-000.parquet"
 QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
 COUNTERS = {"timestamp": "float32", "frame_index": "int64", "episode_index": "int64", "index": "int64", "task_index": "int64"}
-"""Columns that LeRobot keeps itself -> type."""
+"""Columns that LeRobot requires -> type."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """What became of a run's episodes."""
+    """Result of an export."""
 
     episodes: int
     left_out: tuple[str, ...]
@@ -43,7 +42,7 @@ class ExportResult:
 
 @dataclass(slots=True)
 class ImageSums:
-    """Running sums over pictures: [camera][channel]."""
+    """Running sums over images: [camera][channel]."""
 
     count: int = 0
     low: dict[str, Array] = field(default_factory=dict)
@@ -63,7 +62,7 @@ class ImageSums:
             self.squares[name] = self.squares.get(name, 0) + (unit**2).mean(0)
 
     def stats(self, name: str) -> dict[str, Any]:
-        """As LeRobot keeps them: [3, 1, 1], of pictures from 0 to 1."""
+        """In LeRobot's form: [3, 1, 1], of images from 0 to 1."""
         mean = self.sums[name] / self.count
         spread = np.sqrt(np.maximum(self.squares[name] / self.count - mean**2, 0))
         parts = {"min": self.low[name], "max": self.high[name], "mean": mean, "std": spread}
@@ -79,18 +78,18 @@ def write_lerobot(
     trusted: Collection[str] = (),
     note: Callable[[str], None] = lambda line: None,
 ) -> ExportResult:
-    """Play the episodes again and write the data set into a new folder.
+    """Replay the episodes and write the data set into a new folder.
 
     Args:
         run: the run.
         out: folder; must not exist.
         fps: control steps per second.
-        assets: pack or folder to draw with; empty for the run's own.
+        assets: pack or folder to render with; empty for the run's own.
         trusted: see `replay.replay`.
-        note: told of every episode that is left out, and why.
+        note: receives every omitted episode, with the reason.
 
     Raises:
-        InputError: no episode could be written. MissingRequirementError, SuiteError: something is missing here.
+        InputError: no episode could be written. MissingRequirementError, SuiteError: a requirement is missing.
     """
     try:
         import PIL  # noqa: F401
@@ -99,7 +98,7 @@ def write_lerobot(
         raise MissingRequirementError("LeRobot data sets need the extra [export]: pip install 'nora-bench[export]'") from None
     writer, left_out = _Writer(out, fps), [f"{record.key}: {record.error}" for record in run.records if not record.actions]
     for line in left_out:
-        note(f"left out: {line}")
+        note(f"omitted: {line}")
     for suite in dict.fromkeys(record.suite for record in run.records):
         views: list[EnvObservation] = []
         with replaying(
@@ -116,8 +115,8 @@ def write_lerobot(
                     if again(record).same:
                         writer.add(record, views, read_actions(run, record))
                     else:
-                        left_out.append(f"{record.key}: the replay is not the record")
-                        note(f"left out: {left_out[-1]}")
+                        left_out.append(f"{record.key}: the replay differs from the record")
+                        note(f"omitted: {left_out[-1]}")
     writer.close()
     return ExportResult(len(writer.episodes), tuple(left_out))
 

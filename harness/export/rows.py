@@ -15,7 +15,7 @@ from ...results.store.reader import StoredRun
 from ..errors import InputError, MissingRequirementError
 
 FACTS = ("protocol", "policy", "assets", "versions", "commit")
-"""Parts of run.json that a row cannot be understood without."""
+"""Fields of run.json that rows are interpreted with."""
 BATCH = 1000
 """Rows in memory at a time."""
 
@@ -34,7 +34,7 @@ def write_parquet(run: StoredRun, out: Path) -> int:
     Raises MissingRequirementError, InputError.
 
 
-    What is common to all (protocol, policy, assets, versions) lies under `nora_bench.run` in the schema's metadata.
+    Common facts (protocol, policy, assets, versions) are under `nora_bench.run` in the schema's metadata.
     """
     try:
         import pyarrow as pa
@@ -50,13 +50,13 @@ def write_parquet(run: StoredRun, out: Path) -> int:
                 writer.write_table(pa.Table.from_pylist(rows, schema))
     except OverflowError:
         advice = f"nora-bench export {run.folder} --format jsonl"
-        raise InputError(f"{run.folder} has a number of more than 64 bits, which Parquet cannot hold. Type: {advice}") from None
+        raise InputError(f"{run.folder} has a number of more than 64 bits, unsupported in Parquet. Type: {advice}") from None
     return len(run.records)
 
 
 @contextmanager
 def _whole(out: Path) -> Iterator[None]:
-    """Removes the file where what fills it fails: half of a run is no export."""
+    """Removes the file if writing fails: a partial export is invalid."""
     try:
         yield
     except BaseException:

@@ -53,7 +53,7 @@ def time_bars(seconds: Mapping[str, Mapping[str, float]]) -> str:
     Args:
         seconds: run name -> `summary.seconds`.
     """
-    parts = [*PHASES, "waiting and the rest"]
+    parts = [*PHASES, "waiting and other"]
     bars = [legend(parts)]
     for name, spent in seconds.items():
         total = spent["total"]

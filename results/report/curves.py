@@ -28,7 +28,7 @@ class Point:
 
 
 def success_by_steps(group: Group, suite: str) -> list[Point]:
-    """The curve of one suite: its last point is the suite's success rate, tasks weigh equally and initial states are the unit.
+    """Curve of one suite: its last point is the suite's success rate, with equal task weights and initial states as units.
 
     Episodes with an error, and successes after the policy had lost the episode before, count as never solved.
     """

@@ -1,4 +1,4 @@
-"""A run, or several, as one self-contained page: nothing is fetched when it is opened."""
+"""Report of runs as one self-contained HTML page that fetches nothing."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inli
 
 
 def page(runs: Sequence[StoredRun], *, sample: int = 12, megabytes: float = 100) -> str:
-    """The page.
+    """The HTML page.
 
     Args:
-        runs: shown beside each other, compared where they played the same scenes.
-        sample: films shown at once, spread evenly over suites and outcomes; those of failures can all be opened.
-        megabytes: films are embedded up to this size; failures come first.
+        runs: runs to present; compared on common scenes.
+        sample: videos shown at once, spread evenly over suites and outcomes; those of failures can all be opened.
+        megabytes: total size of embedded videos; failures come first.
     """
     by_name = _named(runs)
     by_group = _grouped(by_name)
-    films = embed_videos(by_name, megabytes)
+    videos = embed_videos(by_name, megabytes)
     table = build.build(_layout(runs), runs)
     parts = {
         "Results": render.html(table) + forest_plot.forest(table),
@@ -42,28 +42,28 @@ def page(runs: Sequence[StoredRun], *, sample: int = 12, megabytes: float = 100)
         "Comparison": sections.comparison(runs),
         "How episodes ended": sections.endings(by_name),
         "Where the time went": charts.time_bars({name: seconds(run.records) for name, run in by_name.items()}),
-        "Films": sections.gallery(by_name, films, sample),
+        "Videos": sections.gallery(by_name, videos, sample),
         "Episodes": sections.episode_list(by_name),
         "Provenance": "".join(sections.provenance(name, run) for name, run in by_name.items()),
     }
-    return _assemble(by_name, {title: body for title, body in parts.items() if body}, films)
+    return _assemble(by_name, {title: body for title, body in parts.items() if body}, videos)
 
 
 def _named(runs: Sequence[StoredRun]) -> dict[str, StoredRun]:
-    """Runs by name; equal names get their folder behind them."""
+    """Runs by name; equal names are followed by their folder."""
     counted = Counter(run.name for run in runs)
     return {run.name if counted[run.name] == 1 else f"{run.name} ({run.folder})": run for run in runs}
 
 
 def _grouped(by_name: Mapping[str, StoredRun]) -> dict[str, Group]:
-    """Episodes that may stand in one rate, by name: that of the run, with what tells them apart where a run has several."""
+    """Groups by name: that of the run, with the distinguishing conditions if a run has several groups."""
     found = {}
     for name, run in by_name.items():
         own = groups(run)
         for group in own:
             key = group.key
-            told = ", ".join(filter(None, (key.policy, key.protocol, key.pack, key.fingerprint, key.backend, key.renderer)))
-            found[name if len(own) == 1 else f"{name} ({told})"] = group
+            conditions = ", ".join(filter(None, (key.policy, key.protocol, key.pack, key.fingerprint, key.backend, key.renderer)))
+            found[name if len(own) == 1 else f"{name} ({conditions})"] = group
     return found
 
 
@@ -71,7 +71,7 @@ def _layout(runs: Sequence[StoredRun]) -> layouts.Layout:
     return layouts.fitting({record.suite for run in runs for record in run.records})
 
 
-def _assemble(by_name: Mapping[str, StoredRun], parts: Mapping[str, str], films: Mapping[str, str]) -> str:
+def _assemble(by_name: Mapping[str, StoredRun], parts: Mapping[str, str], videos: Mapping[str, str]) -> str:
     title = "nora-bench: " + ", ".join(by_name)
     anchors = {name: "section-" + name.lower().replace(" ", "-") for name in parts}
     links = "".join(f'<a href="#{anchor}">{escape(name)}</a>' for name, anchor in anchors.items())
@@ -92,7 +92,7 @@ def _assemble(by_name: Mapping[str, StoredRun], parts: Mapping[str, str], films:
 {body}
 <dialog id="film"><h3 id="film-title"></h3><div></div><form method="dialog"><button>Close</button></form></dialog>
 <script type="application/json" id="data">{_json(_data(by_name))}</script>
-<script type="application/json" id="films">{_json(films)}</script>
+<script type="application/json" id="films">{_json(videos)}</script>
 <script>{script}</script>
 </body>
 </html>
@@ -100,7 +100,7 @@ def _assemble(by_name: Mapping[str, StoredRun], parts: Mapping[str, str], films:
 
 
 def _json(values: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
+    """JSON that cannot close the surrounding script element."""
     return json.dumps(values, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 

@@ -1,4 +1,4 @@
-"""Sections of the report, as HTML text."""
+"""Sections of the report as HTML text."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ..summary import PROVENANCE, outcome_name, remarks
 from .videos import stratified_sample, video_id
 
 COLUMNS = ("run", "suite", "task", "init", "seed", "outcome", "steps", "seconds", "remarks")
-"""Of the list of episodes, in the order shown."""
+"""Columns of the list of episodes, in printed order."""
 OPTIONAL = {"run", "init", "seed", "seconds", "remarks"}
-"""Columns that a phone does not show."""
+"""Columns hidden on narrow screens."""
 FACTS = ("status", "created", "finished", "policy", "protocol", "assets", "gl", "config", "counts", "utilisation", *PROVENANCE)
-"""Parts of run.json that say what was played and where."""
+"""Fields of run.json in the section on provenance."""
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
-    """A table that scrolls sideways where it must; fields are HTML."""
+    """A horizontally scrolling table; fields are HTML."""
     head = "".join(f"<th>{name}</th>" for name in heads)
     body = "\n".join(f"<tr>{''.join(f'<td>{text}</td>' for text in row)}</tr>" for row in rows)
     return f'<div class="wide"><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
@@ -41,45 +41,45 @@ def endings(by_name: Mapping[str, StoredRun]) -> str:
 
 
 def comparison(runs: Sequence[StoredRun]) -> str:
-    """Two runs against each other, or the ranking of several; empty for one."""
+    """Comparison of two runs, or ranking of several; empty for one."""
     if len(runs) < 2:
         return ""
     try:
-        return _matches(compare(runs[0], runs[1])) if len(runs) == 2 else _ranking(rank(runs))
+        return _comparison(compare(runs[0], runs[1])) if len(runs) == 2 else _ranking(rank(runs))
     except ValueError as error:  # incomparable, or no scene in common
         return f"<p>{escape(str(error))}</p>"
 
 
-def _matches(found: Comparison) -> str:
+def _comparison(found: Comparison) -> str:
     if not found.columns:
         return "<p>The runs have no scene in common.</p>"
-    heads = ["Column", "Initial states", "A %, 95 %", "B %, 95 %", "B − A, 95 % together", "Better for A, B", "p, Holm", ""]
+    heads = ["Column", "Initial states", "A %, 95 %", "B %, 95 %", "B − A, 95 % simultaneous", "Better for A, B", "p, Holm", ""]
     title = (
         f"<p>A: {escape(found.a.name)}, B: {escape(found.b.name)}; exact test paired by initial state, p and intervals for all "
         "columns of a table together.</p>"
     )
     unlike = "".join(f"<li>{escape(one.text)}</li>" for one in found.condition_differences)
-    notes = f"<p>The difference is not the policies' alone; the runs also differ in:</p><ul>{unlike}</ul>" if unlike else ""
-    return title + table(heads, [_match_row(match) for match in found.columns]) + notes
+    notes = f"<p>Besides the policies, the runs differ in:</p><ul>{unlike}</ul>" if unlike else ""
+    return title + table(heads, [_comparison_row(column) for column in found.columns]) + notes
 
 
-def _match_row(match: ColumnComparison) -> list[str]:
-    found = match.difference
+def _comparison_row(column: ColumnComparison) -> list[str]:
+    found = column.difference
     means = dict.fromkeys(f"{100 * mean:+.1f}" for mean in found.means)
     return [
-        escape(match.name) + (f" <small>{escape(match.part)}</small>" if match.part else ""),
+        escape(column.name) + (f" <small>{escape(column.part)}</small>" if column.part else ""),
         str(found.scenes),
-        _rate(match.a),
-        _rate(match.b),
+        _rate(column.a),
+        _rate(column.b),
         f"{' to '.join(means)} <small>{100 * found.low:+.1f} to {100 * found.high:+.1f}</small>",
         f"{found.lost}, {found.gained}",
-        f"{match.p:.2g}",
-        match.verdict,
+        f"{column.p:.2g}",
+        column.verdict,
     ]
 
 
 def _rate(rate: Rate) -> str:
-    """The rate, or both where episodes could have ended either way, and the interval that holds however they ended."""
+    """The rate (both readings with uncertain episodes) and its interval."""
     low, high = rate.bounds
     ends = dict.fromkeys(f"{100 * mean:.1f}" for mean in (rate.low.mean, rate.high.mean))
     return f"{' to '.join(ends)} <small>{100 * low:.1f} to {100 * high:.1f}</small>"
@@ -89,38 +89,37 @@ def _ranking(found: Ranking) -> str:
     rows = [[str(one.rank), one.letters, escape(one.run.name), _rate(one.rate), str(one.left_out or "")] for one in found.ranked]
     by = found.column.name + (f" ({found.part})" if found.part else "")
     note = (
-        f"<p>By {escape(by)}. Runs that share a letter cannot be told apart (exact tests paired by initial state, "
+        f"<p>By {escape(by)}. Runs that share a letter cannot be distinguished (exact tests paired by initial state, "
         "Holm-corrected over all pairs).</p>"
     )
     unlike = dict.fromkeys(
-        f"{duel.a.name} (A), {duel.b.name} (B): {one.text}" for duel in found.pairs for one in duel.condition_differences
+        f"{pair.a.name} (A), {pair.b.name} (B): {one.text}" for pair in found.pairs for one in pair.condition_differences
     )
     listed = "".join(f"<li>{escape(text)}</li>" for text in unlike)
     return (
-        table(["Rank", "Letters", "Run", "Success %, 95 %", "Episodes left out"], rows)
+        table(["Rank", "Letters", "Run", "Success %, 95 %", "Episodes omitted"], rows)
         + note
         + (f"<ul>{listed}</ul>" if listed else "")
     )
 
 
-def gallery(by_name: Mapping[str, StoredRun], films: Mapping[str, str], count: int) -> str:
-    """A fair sample of films; empty where nothing was filmed."""
-    filmed = [(name, record) for name, run in by_name.items() for record in run.records if video_id(name, record) in films]
-    if not filmed:
+def gallery(by_name: Mapping[str, StoredRun], videos: Mapping[str, str], count: int) -> str:
+    """A stratified sample of videos; empty without videos."""
+    with_video = [(name, record) for name, run in by_name.items() for record in run.records if video_id(name, record) in videos]
+    if not with_video:
         return ""
-    shown = stratified_sample(filmed, count)
-    figures = "".join(_figure(name, record, films[video_id(name, record)]) for name, record in shown)
-    note = (
-        f"{len(shown)} of {len(filmed)} films, evenly over runs, suites and outcomes; the others open from the list of episodes."
-    )
+    shown = stratified_sample(with_video, count)
+    figures = "".join(_figure(name, record, videos[video_id(name, record)]) for name, record in shown)
+    note = f"{len(shown)} of {len(with_video)} videos, evenly over runs, suites and outcomes; "
+        "the others open from the list of episodes."
     return f'<p>{note}</p><div class="films">{figures}</div>'
 
 
-def _figure(name: str, record: EpisodeRecord, film: str) -> str:
+def _figure(name: str, record: EpisodeRecord, video: str) -> str:
     source = f'data-film="{escape(video_id(name, record))}"'
     element = (
         f'<img alt="" {source}>'
-        if film.startswith("data:image/")
+        if video.startswith("data:image/")
         else f"<video controls muted loop playsinline {source}></video>"
     )
     return (
@@ -129,7 +128,7 @@ def _figure(name: str, record: EpisodeRecord, film: str) -> str:
 
 
 def episode_list(by_name: Mapping[str, StoredRun]) -> str:
-    """The frame of the list of episodes, filled by the page's script."""
+    """Container of the list of episodes, filled by the page's script."""
     suites = sorted({record.suite for run in by_name.values() for record in run.records})
     heads = "".join(f'<th data-column="{name}"{_optional(name)} tabindex="0">{name}</th>' for name in COLUMNS)
     return f"""<div class="filters">
@@ -150,7 +149,7 @@ def _select(name: str, values: Iterable[str]) -> str:
 
 
 def provenance(name: str, run: StoredRun) -> str:
-    """Everything that run.json says about where the numbers come from."""
+    """Provenance of a run's numbers, from run.json."""
     text = json.dumps(run.metadata.select(FACTS), indent=2, ensure_ascii=False)
     notes = "".join(f"<p>{escape(note)}</p>" for note in run.notes)
     summary = f"<summary>{escape(name)} <span class='faint'>{escape(str(run.folder))}</span></summary>"

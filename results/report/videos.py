@@ -1,4 +1,4 @@
-"""Films of episodes, as a run's `videos` folder holds them, for embedding in a page."""
+"""Videos of episodes from a run's `videos` folder, for embedding in a page."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from ..store.writer import safe_name
 from ..summary import outcome_name
 
 KINDS = {".mp4": "video/mp4", ".webm": "video/webm", ".gif": "image/gif"}
-"""Ending of the file -> media type."""
+"""File suffix -> media type."""
 
 
 def video_id(run: str, record: EpisodeRecord) -> str:
-    """Name of an episode's film in the page."""
+    """Identifier of an episode's video in the page."""
     return f"{run}:{record.key}"
 
 
 def embed_videos(by_name: Mapping[str, StoredRun], megabytes: float) -> dict[str, str]:
-    """Film -> data URI, for the episodes filmed in `videos/`; failures first, up to the size."""
+    """Video -> data URI for the videos in `videos/`; failures first, up to the total size."""
     found = [
         (bool(record.success), video_id(name, record), path)
         for name, run in by_name.items()
         for record in run.records
         if (path := video_path(run.folder, record.key))
     ]
-    films: dict[str, str] = {}
+    videos: dict[str, str] = {}
     room = megabytes * 2**20
-    for _, film, path in sorted(found, key=lambda entry: entry[0]):
+    for _, video, path in sorted(found, key=lambda entry: entry[0]):
         size = path.stat().st_size * 4 / 3
         if size <= room:
             room -= size
-            films[film] = f"data:{KINDS[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
-    return films
+            videos[video] = f"data:{KINDS[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return videos
 
 
 def video_path(folder: Path, key: str) -> Path | None:
-    """An episode's film: `videos/<safe name of the key>.mp4` (.webm, .gif) in its run's folder; None where there is none."""
+    """An episode's video: `videos/<safe name of the key>.mp4` (.webm, .gif) in its run's folder, or None."""
     paths = (folder / "videos" / f"{safe_name(key)}{kind}" for kind in KINDS)
     return next((path for path in paths if path.is_file()), None)
 
 
-def stratified_sample(filmed: Iterable[tuple[str, EpisodeRecord]], count: int) -> list[tuple[str, EpisodeRecord]]:
-    """That many episodes, taken in turn from every run, suite and outcome in the order of their keys."""
+def stratified_sample(episodes: Iterable[tuple[str, EpisodeRecord]], count: int) -> list[tuple[str, EpisodeRecord]]:
+    """`count` (run, record) pairs, taken in turn from every run, suite and outcome in pseudorandom order."""
     kinds: dict[tuple[str, str, str], list[tuple[str, EpisodeRecord]]] = {}
-    for name, record in sorted(filmed, key=lambda entry: safe_name(entry[1].key)[-16:]):
+    for name, record in sorted(episodes, key=lambda entry: safe_name(entry[1].key)[-16:]):
         kinds.setdefault((name, record.suite, outcome_name(record)), []).append((name, record))
     turns = [entry for turn in range(count) for kind in sorted(kinds) for entry in kinds[kind][turn : turn + 1]]
     return turns[:count]

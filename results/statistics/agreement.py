@@ -1,10 +1,11 @@
-"""Whether a simulator ranks policies as the robot does, and how sure that is."""
+"""Agreement of simulated and real success rates over policies, with intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -17,14 +18,14 @@ from .pairing import common_scenes, whole_run
 from .standings import overall_column
 
 FEWEST = 3
-"""Policies below which a correlation says nothing: that of two is always 1 or -1."""
+"""Fewest policies for a correlation: that of two is always 1 or -1."""
 DRAWS = 4000
-"""Of both sides' rates, for the intervals."""
+"""Bootstrap samples of both sides' rates, for the intervals."""
 Measure = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class NotMeasurable(InputError, ValueError):
-    """Runs from which no agreement can be computed; the message names them."""
+    """Agreement cannot be computed from these runs; the message names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +46,24 @@ class Agreement:
     simulated: tuple[Rate, ...]
     real: tuple[Rate, ...]
     coefficients: Mapping[str, Coefficient | None]
-    """`pearson`, `spearman`, `mmrv`; None where it is not defined."""
+    """`pearson`, `spearman`, `mmrv`; None if undefined."""
     reason: str
-    """Why some are not; empty where all are."""
+    """Reason for undefined coefficients; else empty."""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able; coefficients that are not defined are null."""
+        coefficients = {name: asdict(one) if one else None for name, one in self.coefficients.items()}
+        simulated, real = ([rate.to_json() for rate in side] for side in (self.simulated, self.real))
+        return {"policies": list(self.names), **coefficients, "reason": self.reason, "simulated": simulated, "robot": real}
 
 
 def agreement(simulated: Sequence[StoredRun], real: Sequence[StoredRun], *, anyway: bool = False, seed: int = 0) -> Agreement:
-    """How well the simulated success rates of policies agree with those on the robot.
+    """Agreement of the simulated success rates of policies with those on the robot.
 
-    The rates are those of the tables: the mean over all columns that the runs of a side fill, on the scenes that all of them
-    played. Raises NotMeasurable for a run that mixes conditions and for two runs of one policy on one side, ValueError for runs
-    without a scene in common, Incomparable where the conditions of two of a side forbid it, unless `anyway`.
+    The rates are those of the tables: the mean over all columns that the runs of a side fill, on their common scenes.
+
+    Raises NotMeasurable for a run that mixes conditions and for two runs of one policy on one side, ValueError for runs without a
+    common scene, Incomparable if the conditions of two of a side forbid it, unless `anyway`.
     """
     sim, robot = _by_policy(simulated, anyway=anyway), _by_policy(real, anyway=anyway)
     names = tuple(name for name in sim if name in robot)
@@ -71,12 +79,12 @@ def agreement(simulated: Sequence[StoredRun], real: Sequence[StoredRun], *, anyw
 
 
 def _by_policy(runs: Sequence[StoredRun], *, anyway: bool) -> dict[str, Rate]:
-    """Policy -> its rate, over the scenes that all of the runs played."""
+    """Policy -> its rate over the scenes of all runs."""
     owners: dict[str, StoredRun] = {}
     for run in runs:
         policy = _policy(run)
         if policy in owners:
-            raise NotMeasurable(f"{owners[policy].name} and {run.name} are both of the policy {policy}: leave one of them out")
+            raise NotMeasurable(f"{owners[policy].name} and {run.name} are both of the policy {policy}. Omit one of them")
         owners[policy] = run
     groups = [whole_run(run) for run in runs]
     for a, b in combinations(groups, 2):
@@ -87,21 +95,21 @@ def _by_policy(runs: Sequence[StoredRun], *, anyway: bool) -> dict[str, Rate]:
 
 
 def _policy(run: StoredRun) -> str:
-    """The one policy of a run that was made under one set of conditions."""
+    """The policy of a run; raises NotMeasurable for a run of several conditions."""
     own = conditions(run)
     for name, values in (("policies", own.policy), ("protocols", own.protocol), ("asset packs", own.assets)):
         if len(values) > 1:
-            raise NotMeasurable(f"{run.name} mixes {name} ({', '.join(values)}): one rate of it would mean nothing")
+            raise NotMeasurable(f"{run.name} mixes {name} ({', '.join(values)}), so it has no single rate")
     if not run.records:
-        raise NotMeasurable(f"{run.name} has no episodes; look at it with `nora-bench show {run.folder}`")
+        raise NotMeasurable(f"{run.name} has no episodes. Type: `nora-bench show {run.folder}`")
     return own.policy[0] if own.policy else run.name
 
 
 def coefficients(simulated: Sequence[Rate], real: Sequence[Rate], seed: int = 0) -> dict[str, Coefficient | None]:
     """Pearson's and Spearman's correlation and the mean maximum rank violation, each with its 95 % interval.
 
-    A parametric bootstrap: both sides' rates are drawn `DRAWS` times from Beta(k + 1/2, n - k + 1/2) with the effective number of
-    episodes as n (rates at 0 and 1 thus keep their doubt); uncertain episodes are failures or successes, drawn evenly between.
+    A parametric bootstrap: both sides' rates are sampled `DRAWS` times from Beta(k + 1/2, n - k + 1/2) with the effective number
+    of episodes as n (so rates at 0 and 1 keep their uncertainty); uncertain episodes are sampled between failures and successes.
     """
     rng = np.random.default_rng(seed)
     drawn = [_draws(side, rng) for side in (simulated, real)]
@@ -127,7 +135,7 @@ def _coefficient(measure: Measure, points: Sequence[np.ndarray], drawn: Sequence
 
 
 def pearson(simulated: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """Correlation over the last axis; NaN where one side's rates are all equal.
+    """Pearson correlation over the last axis; NaN if one side's rates are all equal.
 
     Args:
         simulated: [..., policies], success rates.
@@ -140,7 +148,7 @@ def pearson(simulated: np.ndarray, real: np.ndarray) -> np.ndarray:
 
 
 def spearman(simulated: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """Correlation of ranks over the last axis, equal rates sharing their mean rank; NaN where one side's are all equal."""
+    """Rank correlation over the last axis, ties sharing their mean rank; NaN if one side's rates are all equal."""
     return pearson(*(_mean_ranks(np.asarray(side, float)) for side in (simulated, real)))
 
 
@@ -151,7 +159,7 @@ def _mean_ranks(values: np.ndarray) -> np.ndarray:
 
 
 def mean_maximum_rank_violation(simulated: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """MMRV (Li et al., SIMPLER, 2024) over the last axis: how much real performance is misranked by the simulator; 0 is best.
+    """MMRV (Li et al., SIMPLER, 2024) over the last axis: real performance differences that the simulator misranks; 0 is best.
 
     For each policy, the largest real difference to a policy that the simulator orders the other way; averaged. Not symmetric.
     """

@@ -1,16 +1,17 @@
-"""Two runs against each other, column by column of the table that shows them: one family of questions, one set of weights.
+"""Paired comparison of two runs, column by column of the table that fits them: one family of hypotheses, one set of weights.
 
-The row of differences of `table`, `compare` and the report all ask `compare_columns`, so that they cannot disagree. Episodes that
-could have ended either way are counted against the apparent winner: a verdict has to stand however they ended.
+The row of differences of `table`, `compare` and the report all use `compare_columns`, so that they cannot disagree. Episodes that
+could have ended either way count against the apparent winner: a verdict holds however they ended.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from ..conditions import ConditionDifference, conditions, differences, require_comparable
-from ..coverage import Shortfall, part_label, shortfall
+from ..coverage import Shortfall, part_label, shortfall, unfinished
 from ..grouping import Group, Rate, component_columns, episodes, rate
 from ..layouts import Column, Layout, Metric
 from ..store.reader import StoredRun
@@ -33,73 +34,100 @@ from .pairing import (
 from .ranking import LEVEL
 
 REMEDY = (
-    "Play one of them again under the other's conditions (`nora-bench run` with the same --protocol, --max-steps and --assets), "
-    "or add --anyway to compare them all the same"
+    "Rerun one of them under the other's conditions (`nora-bench run` with the same --protocol, --max-steps and --assets), "
+    "or add --anyway to compare them regardless"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnComparison:
-    """Two runs in one column, on the initial states that both played."""
+    """Two runs in one column, on the initial states of both."""
 
     column: Column
     metric: Metric
     a: Rate
-    """Of the first run, in the scenes that both played."""
+    """Rate of the first run, in the scenes of both."""
     b: Rate
     difference: Difference
-    """Its interval is one of `family` that hold together, in line with the verdict."""
+    """B minus A; its interval is one of `family` simultaneous ones, consistent with the verdict."""
     p: float
     """Corrected for the number of columns (Holm)."""
     family: int
-    """Columns compared together."""
+    """Number of columns compared together."""
     level: float
-    """Of this interval alone, at which all of them hold together with 95 %."""
+    """Level of this interval alone, at which all hold simultaneously with 95 %."""
     part: str
-    """What of the column was compared, where it was not the whole: `tasks 0-4`."""
+    """The compared part of the column, `tasks 0-4`; empty for the whole."""
     errors_a: Mapping[str, int]
-    """Uncertain episodes of the first run: by cause, and by how the second ended there (`pairing.uncertain_causes`)."""
+    """Uncertain episodes of the first run by cause and by the second run's outcome (`pairing.uncertain_causes`)."""
     errors_b: Mapping[str, int]
     only_a: int
-    """Episodes of the column that only the first run played, left out here."""
+    """Episodes of the column that only the first run has, omitted here."""
     only_b: int
     flipped: tuple[EpisodePair, ...]
     """Episodes that ended differently under the same seed."""
     available: int | None
-    """Initial states that the benchmark has for this column; None where it is not known."""
+    """Initial states that the benchmark has for this column; None if unknown."""
 
     @property
     def name(self) -> str:
-        """Of the column, its group (and the metric, where it is another than success) with it."""
+        """Name of the column, with the metric unless it is success."""
         named = self.column.name
         return named if self.metric.name == "success" else f"{named}, {self.metric.name}"
 
     @property
     def suite(self) -> str:
-        """The suite that fills the column; its name for a mean of several."""
+        """The suite of the column; its name for a mean of several."""
         return self.column.suite or self.column.name
 
     @property
     def settled(self) -> bool:
-        """Whether one of the two is better, all columns taken together."""
+        """Whether one of the two is better, corrected for all columns."""
         return self.p <= LEVEL
 
     @property
     def better(self) -> str:
-        """`A`, `B`, or empty where no difference is shown."""
+        """`A`, `B`, or empty if no difference is shown."""
         if not self.settled:
             return ""
         return "B" if (self.difference.mean > 0) == (self.metric.better == "higher") else "A"
 
     @property
     def verdict(self) -> str:
-        """In words."""
+        """The verdict in words."""
         return f"{self.better} is better" if self.better else "no difference shown"
+
+    @property
+    def missing_states(self) -> int | None:
+        """Further initial states that would settle a difference of this size (80 % power); None if unknown."""
+        needed = self.difference.scenes_needed
+        return None if needed is None else max(0, needed - self.difference.scenes)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "column": self.column.name,
+            "metric": self.metric.name,
+            "suite": self.suite,
+            "part": self.part,
+            "a": self.a.to_json(),
+            "b": self.b.to_json(),
+            "difference": asdict(self.difference),
+            "p_holm": self.p,
+            "family": self.family,
+            "level": self.level,
+            "better": self.better,
+            "verdict": self.verdict,
+            "errors": {"a": dict(self.errors_a), "b": dict(self.errors_b)},
+            "left_out": {"a": self.only_a, "b": self.only_b},
+            "states_available": self.available,
+            "flipped": [{"a": pair.a.key, "b": pair.b.key, "won_by": pair.winner} for pair in self.flipped],
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two runs in all columns that both played."""
+    """Two runs in all columns that both evaluated."""
 
     a: StoredRun
     b: StoredRun
@@ -107,73 +135,99 @@ class Comparison:
     condition_differences: tuple[ConditionDifference, ...]
     """Conditions besides the policy in which they differ."""
     others: tuple[str, ...]
-    """Suites that only one of them played."""
+    """Suites that only one of them has."""
+
+    @property
+    def settings(self) -> dict[str, list[Any]]:
+        """Settings and arguments of the policies that differ: name -> values in A and B."""
+        return {
+            difference.name.removeprefix(prefix): [difference.a, difference.b]
+            for difference in self.condition_differences
+            for prefix in ("policy setting ", "policy argument ")
+            if difference.name.startswith(prefix)
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "a": self.a.name,
+            "b": self.b.name,
+            "short": {"a": shortcomings(self.a), "b": shortcomings(self.b)},
+            "unlike": [asdict(difference) for difference in self.condition_differences],
+            "settings": self.settings,
+            "others": list(self.others),
+            "matches": [column.to_json() for column in self.columns],
+        }
+
+
+def shortcomings(run: StoredRun) -> list[str]:
+    """Where a run falls short of its plan: interrupted, stopped early, cut at fewer steps."""
+    return list(unfinished(conditions(run)))
 
 
 def compare(a: StoredRun, b: StoredRun, *, anyway: bool = False) -> Comparison:
-    """One match per column of the tables that show the suites which both played.
+    """One comparison per column of the tables with the suites of both; no columns without a common initial state.
 
-    Without matches where they have no initial state in common. Raises Incomparable where their conditions forbid a verdict,
-    unless `anyway`.
+    Raises Incomparable if their conditions forbid a verdict, unless `anyway`.
     """
     groups = whole_run(a), whole_run(b)
-    unlike = require_comparable_groups(*groups, anyway=anyway)
-    found = [_matches(layout, *groups) for layout in families(groups)]
-    matches = tuple(match for family in found for match in family.values())
-    return Comparison(a, b, matches, tuple(unlike), tuple(sorted(groups[0].suites.keys() ^ groups[1].suites.keys())))
+    differing = require_comparable_groups(*groups, anyway=anyway)
+    tables = [_compare(layout, *groups) for layout in families(groups)]
+    columns = tuple(column for table in tables for column in table.values())
+    return Comparison(a, b, columns, tuple(differing), tuple(sorted(groups[0].suites.keys() ^ groups[1].suites.keys())))
 
 
 def compare_columns(
     layout: Layout, a: Group, b: Group, *, anyway: bool = False
 ) -> tuple[dict[tuple[str, str], ColumnComparison], list[ConditionDifference]]:
-    """(item, metric) -> match, for every column of the table that both groups fill, and the conditions in which they differ.
+    """(column, metric) -> comparison for every column that both groups fill, and the conditions in which they differ.
 
-    Raises Incomparable where those forbid a verdict, unless `anyway`.
+    Raises Incomparable if those forbid a verdict, unless `anyway`.
     """
-    unlike = require_comparable_groups(a, b, anyway=anyway)
-    return _matches(layout, a, b), unlike
+    differing = require_comparable_groups(a, b, anyway=anyway)
+    return _compare(layout, a, b), differing
 
 
 def require_comparable_groups(a: Group, b: Group, *, anyway: bool) -> list[ConditionDifference]:
-    """The conditions in which two groups differ. Raises Incomparable where those forbid a verdict, unless `anyway`."""
-    found = differences(conditions(a.run, a.records), conditions(b.run, b.records))
-    if anyway or not any(one.refused for one in found):
-        return found
+    """The conditions in which two groups differ. Raises Incomparable if those forbid a verdict, unless `anyway`."""
+    differing = differences(conditions(a.run, a.records), conditions(b.run, b.records))
+    if anyway or not any(difference.refused for difference in differing):
+        return differing
     runs = [replace(group.run, records=tuple(group.records)) for group in (a, b)]
     return require_comparable(runs[0], runs[1], REMEDY)
 
 
-def _matches(layout: Layout, a: Group, b: Group) -> dict[tuple[str, str], ColumnComparison]:
+def _compare(layout: Layout, a: Group, b: Group) -> dict[tuple[str, str], ColumnComparison]:
     of_a, of_b = kept = common_scenes((a, b))
     keys = [(column, metric) for metric in layout.metrics for column in filled(layout, kept, metric)]
-    asked = {(column, metric): readings(of_a, of_b, layout, column, metric.name) for column, metric in keys}
-    answerable = {key: found for key, found in asked.items() if all(found)}
-    if not answerable:
+    tested = {(column, metric): readings(of_a, of_b, layout, column, metric.name) for column, metric in keys}
+    complete = {key: found for key, found in tested.items() if all(found)}
+    if not complete:
         return {}
-    found = [worst_difference(one, simultaneous(len(answerable))) for one in answerable.values()]
+    found = [worst_difference(one, simultaneous(len(complete))) for one in complete.values()]
     corrected = holm([one.p for one in found])
     return {
-        (column.name, metric.name): _match(
+        (column.name, metric.name): _column_comparison(
             (a, b), kept, layout, column, metric, align_with_test(one, settled=p <= LEVEL), p, len(found)
         )
-        for (column, metric), one, p in zip(answerable, found, corrected, strict=True)
+        for (column, metric), one, p in zip(complete, found, corrected, strict=True)
     }
 
 
 def readings(a: Group, b: Group, layout: Layout, column: Column, metric: str) -> list[list[TaskDifferences]]:
-    """The column's differences in what both groups played: as recorded, or, where episodes could have ended either way, with them
-    counted against B and with them counted against A."""
+    """The column's differences per task: as recorded, or, with uncertain episodes, once with them counted against B and once
+    against A."""
     open_ = any(open_episodes(group, layout, column, metric) for group in (a, b))
     return [task_differences(a, b, layout, column, metric, how) for how in ((AGAINST_B, AGAINST_A) if open_ else (RECORDED,))]
 
 
 def worst_difference(found: Sequence[Sequence[TaskDifferences]], level: float = 0.95) -> Difference:
-    """The difference of `readings` in the worst of them."""
+    """The difference that holds in all of `readings`."""
     each = [difference(tasks, level) for tasks in found]
     return over_both_readings(each[0], each[-1])
 
 
-def _match(
+def _column_comparison(
     groups: Sequence[Group],
     kept: Sequence[Group],
     layout: Layout,
@@ -207,10 +261,10 @@ def _match(
 
 
 def compared_part(layout: Layout, column: Column, metric: str, kept: Sequence[Group]) -> str:
-    """What of the column was compared, where it was not the whole: `tasks 0-4`; of a mean, what of its parts.
+    """The compared part of the column, `tasks 0-4`, or of the columns behind a mean; empty for the whole.
 
-    The groups hold the same scenes, so that they can differ only in whether a group's seeds are the same in all of them: if
-    one's are not, it is said of the comparison.
+    The groups have the same scenes, so they can differ only in whether a group has equal seeds in all of them; if one has not,
+    the label says so.
     """
     return max(
         (part_label([_lacking(group, one) for one in component_columns(layout, column, metric)]) for group in kept), key=len
@@ -218,7 +272,7 @@ def compared_part(layout: Layout, column: Column, metric: str, kept: Sequence[Gr
 
 
 def _lacking(kept: Group, column: Column) -> Shortfall:
-    """What is missing of a column; of one that no paper has, nothing is known to be."""
+    """The missing part of a column; none for a column that no paper has."""
     return shortfall(kept, column if column.n else replace(column, n=len(episodes(kept, column))))
 
 

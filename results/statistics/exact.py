@@ -4,9 +4,9 @@ Under the hypothesis that the policies are equal, each initial state's differenc
 With one episode per initial state this is the exact McNemar test (Psychometrika 12, 1947); with several seeds it does not take
 them for independent; tasks weigh as they do in the mean.
 
-Where A and B played a state under different numbers of seeds, the sign of its difference is not symmetric if seeds are
+If A and B have different numbers of seeds of a state, the sign of its difference is not symmetric if seeds are
 independent: with one seed against three, most differences are a third against the three, and few are a whole against the one.
-There a second test is made, which shuffles the episodes of a state between A and B; it is exact for independent seeds and wrong
+Then a second test shuffles the episodes of a state between A and B; it is exact for independent seeds and wrong
 for copies, the first is right for copies. The larger p-value counts.
 """
 
@@ -23,15 +23,15 @@ import numpy as np
 RESOLUTION = 100
 """Steps into which unequal weights of initial states are rounded."""
 LARGEST_SUM = 50_000
-"""Of the absolute values that are added; larger ones are scaled down and rounded, which leaves the tests exact."""
+"""Largest sum of absolute values; larger ones are scaled down and rounded, which keeps the tests exact."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One initial state, played by both."""
+    """One initial state of both runs."""
 
     looks: tuple[tuple[int, int, int, int], ...]
-    """For each look that both played: A's successes and episodes, B's successes and episodes."""
+    """For each common look: A's successes and episodes, B's successes and episodes."""
 
     @property
     def difference(self) -> Fraction:
@@ -40,7 +40,7 @@ class State:
 
 
 Tasks = Sequence[tuple[float, Sequence[State]]]
-"""Of each task: its weight in the mean, its initial states."""
+"""Per task: weight in the mean, initial states."""
 
 
 def exact_p(tasks: Tasks) -> float:
@@ -81,29 +81,29 @@ def sign_flip_p(sums: np.ndarray) -> float:
 
 
 def shuffle_p(steps: Sequence[int], states: Sequence[State]) -> float:
-    """P(|S| >= |observed|) where the episodes of each initial state (in one look) are dealt out to A and B by chance.
+    """P(|S| >= |observed|) where the episodes of each initial state (in one look) are randomly reassigned to A and B.
 
     Args:
         steps: weight of each state, a whole number.
         states: as many.
     """
-    dealt = Counter(
+    assigned = Counter(
         (step, len(state.looks), na, nb, ka + kb)
         for step, state in zip(steps, states, strict=True)
         for ka, na, kb, nb in state.looks
     )
-    common = math.lcm(*(looks * na * nb for _, looks, na, nb, _ in dealt))
-    largest = sum(count * step * common // looks for (step, looks, *_), count in dealt.items())
+    common = math.lcm(*(looks * na * nb for _, looks, na, nb, _ in assigned))
+    largest = sum(count * step * common // looks for (step, looks, *_), count in assigned.items())
     scale = common * min(1.0, LARGEST_SUM / largest)
 
     def worth(step: int, looks: int, na: int, nb: int, successes: int, of_b: int) -> int:
         return round(scale * step / looks * (of_b / nb - (successes - of_b) / na))
 
-    angles = _angles(sum(count * max(abs(worth(*kind, k)) for k in _dealt(*kind[2:])) for kind, count in dealt.items()))
+    angles = _angles(sum(count * max(abs(worth(*kind, k)) for k in _assigned(*kind[2:])) for kind, count in assigned.items()))
     transform = np.ones(len(angles), complex)
-    for kind, count in dealt.items():
+    for kind, count in assigned.items():
         _, _, na, nb, successes = kind
-        chances = {k: math.comb(nb, k) * math.comb(na, successes - k) for k in _dealt(na, nb, successes)}
+        chances = {k: math.comb(nb, k) * math.comb(na, successes - k) for k in _assigned(na, nb, successes)}
         total = sum(chances.values())
         transform *= sum(chance / total * np.exp(-1j * angles * worth(*kind, k)) for k, chance in chances.items()) ** count
     observed = sum(
@@ -114,13 +114,13 @@ def shuffle_p(steps: Sequence[int], states: Sequence[State]) -> float:
     return _beyond(transform, len(angles) - 1, observed)
 
 
-def _dealt(na: int, nb: int, successes: int) -> range:
-    """Successes that B can have been dealt."""
+def _assigned(na: int, nb: int, successes: int) -> range:
+    """Possible numbers of successes assigned to B."""
     return range(max(0, successes - na), min(nb, successes) + 1)
 
 
 def _angles(top: int) -> np.ndarray:
-    """Where the characteristic function of a sum in [-top, top] is needed."""
+    """Angles at which the characteristic function of a sum in [-top, top] is evaluated."""
     return 2 * np.pi * np.arange(top + 1) / (2 * top + 1)
 
 
@@ -135,7 +135,7 @@ def _beyond(transform: np.ndarray, top: int, observed: int) -> float:
 
 
 def fisher_p(k1: int, n1: int, k2: int, n2: int) -> float:
-    """Two-sided exact p-value for two unpaired rates (Fisher, 1935): tables at most as likely as the one seen."""
+    """Two-sided exact p-value for two unpaired rates (Fisher, 1935): tables at most as likely as the observed one."""
     low, high = max(0, k1 + k2 - n2), min(n1, k1 + k2)
     chances = [_log_choose(n1, k) + _log_choose(n2, k1 + k2 - k) for k in range(low, high + 1)]
     peak = max(chances)

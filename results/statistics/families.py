@@ -1,20 +1,19 @@
-"""Which questions are asked together when runs are compared: the columns of one table, with the table's own weights.
+"""Families of hypotheses when runs are compared: the columns of one table, with the table's own weights.
 
-`table`, `compare`, the report and rankings all take them from here, so that one pair of runs has one verdict per column. Suites
-that no table of the papers shows make a table of their own.
+`table`, `compare`, the report and rankings all use them, so that one pair of runs has one verdict per column. Suites in no table
+of the papers form a table of their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..coverage import whole_tasks
-from ..grouping import Group, component_columns, episodes
+from ..grouping import Group, component_columns, episodes, whole_tasks
 from ..layouts import Column, Layout, Metric, fitting, table_of
 
 
 def families(groups: Sequence[Group]) -> list[Layout]:
-    """The tables that show the suites which all of the groups played; each is one family of questions."""
+    """The tables with the suites that all groups evaluated; each is one family of hypotheses."""
     left = set.intersection(*(set(group.suites) for group in groups))
     found = []
     while left:
@@ -31,7 +30,7 @@ def _tasks(suite: str, groups: Sequence[Group]) -> int:
 
 
 def filled(layout: Layout, groups: Sequence[Group], metric: Metric) -> list[Column]:
-    """The columns that all groups have played something of; a mean only where all have played every task of all its parts."""
+    """The columns that all groups have evaluated in part; a mean only if all have evaluated every task behind it."""
     return [
         column
         for column in layout.columns
@@ -47,9 +46,9 @@ def _fills(layout: Layout, group: Group, column: Column, metric: Metric) -> bool
 
 
 def overall(layout: Layout, groups: Sequence[Group]) -> Column | None:
-    """The mean over all columns that the groups fill: the table's own average where that is it, else one made for them.
+    """The mean over all columns that the groups fill: the table's own average if it is that, else a new column.
 
-    None where they fill no column of successes.
+    None if they fill no column of successes.
     """
     metric = next((metric for metric in layout.metrics if metric.name == "success"), None)
     found = filled(layout, groups, metric) if metric else []

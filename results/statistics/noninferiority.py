@@ -1,11 +1,11 @@
-"""Whether B is no worse than A by more than a margin: a claim that has to be shown, unlike "no difference was found".
+"""Test of noninferiority: whether B is worse than A by less than a margin. Unlike "no difference found", this must be shown.
 
 The claim is made where two one-sided tests at 5 % both reject "B is worse by the margin or more":
 
-- Bonett and Price's interval (`compare.mean_difference`), which takes each task's own spread;
-- a score test after Tango (Statistics in Medicine 17, 1998): the spread is what it would have to be if B were worse by just the
-  margin, so that few losses seen are not taken for few losses to be had. It has a continuity correction of half an initial state,
-  and takes the seeds of an initial state for copies where too little varied to tell.
+- Bonett and Price's interval (`paired_test.mean_difference`), which uses each task's own variance;
+- a score test after Tango (Statistics in Medicine 17, 1998): the variance is that under "B is worse by exactly the
+  margin", so that few observed losses are not mistaken for few expected ones. It has a continuity correction of half an
+  initial state, and treats the seeds of an initial state as copies where too little varied to tell.
 
 Initial states are the unit; with a deterministic policy further seeds add nothing.
 """
@@ -13,12 +13,12 @@ Initial states are the unit; with a deterministic policy further seeds add nothi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
-from ..layouts import Column
 from ..store.reader import StoredRun
 from .comparison import compared_part, require_comparable_groups
 from .paired_test import TaskDifferences, mean_difference
@@ -29,26 +29,34 @@ LEVEL = 0.05
 """One-sided."""
 QUANTILE = NormalDist().inv_cdf(1 - LEVEL)
 CONTINUITY = 0.5
-"""Initial states by which the score is lowered, because they come whole."""
+"""Continuity correction of the score, in initial states."""
 FEWEST = 20
-"""Initial states with a difference below which the spread of seeds within a state is not estimated."""
+"""Fewest initial states with a difference for estimating the variation of seeds within a state."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoninferiorityResult:
     """B against A with a margin; fractions."""
 
+    by: str
+    """Column tested."""
+    part: str
+    """The evaluated part of the column; empty for the whole."""
     margin: float
     mean: float
     """B minus A, uncertain episodes counted against B."""
     low: float
-    """One-sided 95 % bound: B is worse by at most this (where negative)."""
+    """One-sided 95 % bound: if negative, B is worse by at most this."""
     shown: bool
     """Whether B is shown to be no worse than A by the margin."""
     scenes: int
     """Initial states."""
     missing: int = 0
-    """Scenes that A has played and B has not: with any, nothing is shown, or leaving out what is hard would show it."""
+    """Scenes that A has evaluated and B has not: with any, nothing is shown, or omitting hard scenes would show it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +64,14 @@ class StateCounts:
     """Differences as counts of equally weighty initial states; arrays of any shape, one entry per comparison."""
 
     n: float
-    """States that would say as much if all had the same weight."""
+    """Effective number of equally weighted states."""
     gained: np.ndarray
     lost: np.ndarray
     likeness: np.ndarray
     """Squared over absolute differences: 1 where the seeds of a state are copies, less where they vary."""
 
 
-def assess(tasks: Sequence[TaskDifferences], margin: float) -> NoninferiorityResult:
+def assess(tasks: Sequence[TaskDifferences], margin: float, by: str = "", part: str = "") -> NoninferiorityResult:
     """The test on one column.
 
     Args:
@@ -74,7 +82,7 @@ def assess(tasks: Sequence[TaskDifferences], margin: float) -> NoninferiorityRes
     mean, low, _, _ = mean_difference(rates, 1 - 2 * LEVEL)
     weights = np.concatenate([np.full(len(own), weight / len(own)) for weight, own in rates])
     bound = min(low, _score_bound(counted(weights, np.concatenate([own for _, own in rates]))))
-    return NoninferiorityResult(margin, mean, bound, bound > -margin, len(weights))
+    return NoninferiorityResult(by, part, margin, mean, bound, bound > -margin, len(weights))
 
 
 def counted(weights: np.ndarray, values: np.ndarray) -> StateCounts:
@@ -95,7 +103,7 @@ def counted(weights: np.ndarray, values: np.ndarray) -> StateCounts:
 
 
 def _score_bound(found: StateCounts) -> float:
-    """The smallest difference that the score test does not refute."""
+    """The smallest difference that the score test does not reject."""
     refuted, kept = -1.0, float(found.gained - found.lost) / found.n
     for _ in range(40):
         middle = (refuted + kept) / 2
@@ -111,7 +119,7 @@ def score(found: StateCounts, margin: float) -> np.ndarray:
 
 
 def discordant(found: StateCounts, margin: float) -> np.ndarray:
-    """Likeliest share of states that differ, if B's rate is lower than A's by just the margin.
+    """Maximum likelihood share of states that differ, if B's rate is lower than A's by exactly the margin.
 
     The share g of gained states, with g + margin of lost ones, that maximises b ln g + c ln(g + margin) + (n - b - c)
     ln(1 - margin - 2 g), which is a root of 2 n g^2 + k g - b margin (1 - margin).
@@ -122,21 +130,17 @@ def discordant(found: StateCounts, margin: float) -> np.ndarray:
     return 2 * np.clip(root, max(0.0, -margin), (1 - margin) / 2) + margin
 
 
-def noninferiority_test(
-    a: StoredRun, b: StoredRun, margin: float, *, anyway: bool = False
-) -> tuple[Column, str, NoninferiorityResult]:
-    """The test of run B against run A on their overall mean (`families.overall`), in the scenes that both played.
+def noninferiority_test(a: StoredRun, b: StoredRun, margin: float, *, anyway: bool = False) -> NoninferiorityResult:
+    """The test of run B against run A on their overall mean (`families.overall`), in the scenes that both evaluated.
 
-    With it what it is tested on: the mean, and what of it was played where that is not the whole. Not shown where B lacks scenes
-    that A has played. Raises ValueError where they
-    have no scene in common, Incomparable where their conditions forbid a verdict, unless `anyway`.
+    Not shown where B lacks scenes of A. Raises ValueError if they have no scene in common, Incomparable if their conditions
+    forbid a verdict, unless `anyway`.
     """
     groups = whole_run(a), whole_run(b)
     require_comparable_groups(*groups, anyway=anyway)
     of_a, of_b = common_scenes(groups)
     layout, column = overall_column((of_a, of_b))
     tasks = task_differences(of_a, of_b, layout, column, "success", AGAINST_B)
-    found = assess(tasks, margin)
+    result = assess(tasks, margin, column.name, compared_part(layout, column, "success", (of_a, of_b)))
     missing = len(set(map(scene, a.records)) - set(map(scene, b.records)))
-    found = replace(found, missing=missing, shown=found.shown and not missing)
-    return column, compared_part(layout, column, "success", (of_a, of_b)), found
+    return replace(result, missing=missing, shown=result.shown and not missing)

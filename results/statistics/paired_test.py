@@ -1,9 +1,9 @@
-"""Two policies against each other, one difference for each initial state: which is better, by how much, and how sure that is.
+"""Paired comparison of two policies by initial state: exact test and interval of the mean difference.
 
 The test is exact (`exact`). The interval is Bonett and Price's (Brit. J. Math. Stat. Psychol. 65, 2012) with tasks as strata:
 unlike a bootstrap it keeps its level where few episodes flip, and has a width where none does.
 
-What an initial state's difference is, is said in `pairing`.
+`pairing` defines an initial state's difference.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from .exact import State, exact_p
 from .intervals import quantile
 
 ADDED = 2.0
-"""Squared units of the mean's arm that Bonett and Price add: one initial state gained and one lost."""
+"""Pseudo-observations of Bonett and Price: one initial state gained and one lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskDifferences:
-    """One task, or part of one, played by both."""
+    """One task, or part of one, of both runs."""
 
     weight: float
     """Share of the task in the mean."""
@@ -38,26 +38,26 @@ class TaskDifferences:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """B's success rate minus A's; fractions. Where episodes could have ended either way, what holds however they ended."""
+    """B's success rate minus A's; fractions. With uncertain episodes, valid however they ended."""
 
     mean: float
-    """With uncertain episodes: the nearest to zero that it can be."""
+    """With uncertain episodes: the possible value nearest to zero."""
     low: float
     high: float
     p: float
     """Two-sided, exact, not corrected."""
     pairs: int
-    """Initial states, each counted for every look that both played."""
+    """Initial states, each counted once per common look."""
     gained: int
     """Initial states in which B did better."""
     lost: int
     """Initial states in which A did better."""
     scenes_needed: int | None
-    """Initial states at which a difference of this size would be settled (80 % power at the level); None where it is zero."""
+    """Initial states that would settle a difference of this size (80 % power at the level); None if it is zero."""
     scenes: int
-    """Initial states played."""
+    """Number of initial states."""
     means: tuple[float, float]
-    """The least and the largest that the mean can be; equal without uncertain episodes."""
+    """Least and largest possible mean; equal without uncertain episodes."""
 
 
 def difference(tasks: Sequence[TaskDifferences], level: float = 0.95) -> Difference:
@@ -86,7 +86,7 @@ def difference(tasks: Sequence[TaskDifferences], level: float = 0.95) -> Differe
 
 
 def over_both_readings(low: Difference, high: Difference) -> Difference:
-    """One difference out of the two readings of uncertain episodes: what can be said whichever is true.
+    """The difference that holds in both readings of uncertain episodes.
 
     Args:
         low: with B's uncertain episodes counted as failures and A's as successes.
@@ -127,7 +127,7 @@ def mean_difference(tasks: Sequence[tuple[float, np.ndarray]], level: float = 0.
 
 
 def _variance(tasks: Sequence[tuple[float, np.ndarray]]) -> float:
-    """Of the weighted mean; a task of one initial state takes the spread of all tasks together."""
+    """Variance of the weighted mean; a task of one initial state takes the pooled spread."""
     pooled = float(np.mean(np.concatenate([own for _, own in tasks]) ** 2))
     return math.fsum(share**2 * (float(np.var(own, ddof=1)) if len(own) > 1 else pooled) / len(own) for share, own in tasks)
 

@@ -1,8 +1,8 @@
-"""From the episodes of several runs to what may be compared: initial states that all of them played, and their differences.
+"""Pairing of runs by initial state: the states that all of them evaluated, and the differences per state.
 
-An initial state's difference is the mean over B's seeds minus the mean over A's, averaged over the looks that both played it in.
-A run with one seed is thus held against all three of another's, and each initial state is one observation whatever was played of
-it. What only one run played is left out of the comparison and counted.
+An initial state's difference is the mean over B's seeds minus the mean over A's, averaged over the appearance variants (looks) of
+both. A run with one seed is thus compared with all three of another, and each initial state is one observation regardless of its
+number of episodes. Episodes in scenes of only one run are omitted and counted.
 """
 
 from __future__ import annotations
@@ -30,38 +30,43 @@ from .exact import State
 from .paired_test import TaskDifferences
 
 Scene = tuple[str, str, str, str, int]
-"""Suite, task, part of it, look, initial state: what is played again under every seed."""
+"""Suite, task, part, look, initial state: the same under every seed."""
 Looks = dict[str, tuple[int, int]]
 """Look -> successes, episodes."""
 RECORDED: tuple[Reading, Reading] = ("recorded", "recorded")
 AGAINST_B: tuple[Reading, Reading] = ("successes", "failures")
-"""How uncertain episodes of A and of B are counted where a claim that B is better has to stand."""
+"""Readings of uncertain episodes of A and of B that are least favourable to B."""
 AGAINST_A: tuple[Reading, Reading] = ("failures", "successes")
 
 
 @dataclass(frozen=True, slots=True)
 class EpisodePair:
-    """One episode that both played, under the same seed."""
+    """One episode that both runs have, under the same seed."""
 
     a: EpisodeRecord
     b: EpisodeRecord
     difference: int
-    """1 where only B succeeded, -1 where only A did, 0 where both ended alike."""
+    """1 if only B succeeded, -1 if only A did, 0 if both ended alike."""
+
+    @property
+    def winner(self) -> str:
+        """`a` or `b`: the run that succeeded where the other failed."""
+        return "b" if self.difference > 0 else "a"
 
 
 def whole_run(run: StoredRun) -> Group:
-    """All episodes of a run as one group, whatever they were played under."""
+    """All episodes of a run as one group, regardless of their conditions."""
     first = run.records[0] if run.records else None
     return group_of(run, GroupKey(first.policy if first else "", first.protocol if first else "", "", ""), run.records)
 
 
 def scene(record: EpisodeRecord) -> Scene:
-    """What the episode was played in; protocols, packs and seeds aside."""
+    """The episode's scene, regardless of protocol, asset pack and seed."""
     return record.suite, record.task, record.part, record.look, record.init_state
 
 
 def common_scenes(groups: Sequence[Group]) -> list[Group]:
-    """Each group's episodes in the scenes that all of them played, errors included."""
+    """Each group's episodes in the scenes that all of them have, errors included."""
     shared = set.intersection(*({scene(record) for record in group.records} for group in groups))
     return [group_of(group.run, group.key, [r for r in group.records if scene(r) in shared]) for group in groups]
 
@@ -69,7 +74,7 @@ def common_scenes(groups: Sequence[Group]) -> list[Group]:
 def task_differences(
     a: Group, b: Group, layout: Layout, column: Column, metric: str, readings: tuple[Reading, Reading] = RECORDED
 ) -> list[TaskDifferences]:
-    """What the column's difference is the mean of; empty where it, or a part of it, was not played by both."""
+    """Differences per task, whose weighted mean is the column's; empty unless both evaluated all of its columns."""
     played = component_columns(layout, column, metric)
     found = [_of_part(a, b, part, metric, readings, 1 / len(played)) for part in played]
     return [task for part in found for task in part] if all(found) else []
@@ -85,7 +90,7 @@ def _of_part(
 
 
 def _looks(group: Group, column: Column, metric: str, reading: Reading) -> dict[tuple[str, str], dict[int, Looks]]:
-    """(task, part of it) -> initial state -> look -> its outcomes."""
+    """(task, part) -> initial state -> look -> outcomes."""
     found: dict[tuple[str, str], dict[int, Looks]] = {}
     for record in episodes(group, column):
         value = metric_outcome(record, metric, reading)
@@ -97,7 +102,7 @@ def _looks(group: Group, column: Column, metric: str, reading: Reading) -> dict[
 
 
 def _states(a: Mapping[int, Looks], b: Mapping[int, Looks]) -> list[State]:
-    """Initial states that both played, with the looks that both played them in."""
+    """Initial states of both, with the looks of both."""
     both = (
         tuple((*a[state][look], *b[state][look]) for look in a[state] if look in b[state])
         for state in sorted(a.keys() & b.keys())
@@ -106,15 +111,15 @@ def _states(a: Mapping[int, Looks], b: Mapping[int, Looks]) -> list[State]:
 
 
 def open_episodes(group: Group, layout: Layout, column: Column, metric: str) -> list[EpisodeRecord]:
-    """The column's episodes that could as well have ended otherwise."""
+    """The column's episodes that could have ended either way."""
     return [record for part in component_columns(layout, column, metric) for record in episodes(group, part) if uncertain(record)]
 
 
 def uncertain_causes(own: Sequence[EpisodeRecord], others: Group, metric: str) -> dict[str, int]:
-    """Uncertain episodes of one run: by cause (`machine`, `policy`; `replayed` are successes after the policy had lost the
-    episode before), and by how the other run ended in the same scenes (`other_succeeded`, `other_failed`, `other_open`).
+    """Counts of uncertain episodes of one run: by cause (`machine`, `policy`; `replayed` are successes after the policy had
+    lost the episode before), and by the other run's outcome in the same scenes (`other_succeeded`, `other_failed`, `other_open`).
 
-    Where the other has not that seed, most of its seeds decide. Empty where there are none.
+    If the other run lacks the seed, the majority of its seeds decides. Empty without uncertain episodes.
     """
     if not own:
         return {}
@@ -145,5 +150,5 @@ def flips(a: Group, b: Group, layout: Layout, column: Column, metric: str) -> tu
 
 
 def left_out(all_: Group, kept: Group, layout: Layout, column: Column, metric: str) -> int:
-    """Episodes of the column that only this run played."""
+    """Number of the column's episodes that only this run has."""
     return sum(len(episodes(all_, part)) - len(episodes(kept, part)) for part in component_columns(layout, column, metric))

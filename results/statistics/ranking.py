@@ -1,4 +1,4 @@
-"""Which of several policies is best, and which cannot be told apart, as far as the numbers can tell."""
+"""The best of several policies, and groups of policies that cannot be distinguished."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEVEL = 0.05
 
 
 def best(rates: Sequence[tuple[float, int]], *, higher: bool = True) -> int | None:
-    """Index of the rate that is better than each of the others by more than chance explains; None where there is none.
+    """Index of the rate that is significantly better than each of the others, or None.
 
     Args:
         rates: (rate, episodes) of each policy; unpaired.
@@ -30,7 +30,7 @@ def best(rates: Sequence[tuple[float, int]], *, higher: bool = True) -> int | No
 
 
 def above(rate: tuple[float, int], floor: tuple[float, int]) -> bool:
-    """Whether a rate is higher than another by more than chance explains (Fisher's exact test, unpaired)."""
+    """Whether a rate is significantly higher than another (Fisher's exact test, unpaired)."""
     return rate[0] > floor[0] and _p(rate, floor) <= LEVEL
 
 
@@ -48,13 +48,13 @@ def ranks(better: np.ndarray) -> list[int]:
 
 
 def letters(different: np.ndarray, order: Sequence[int]) -> list[str]:
-    """Letters of each policy such that two share one exactly where they cannot be told apart.
+    """Letters of each policy such that two share one exactly if they cannot be distinguished.
 
     Args:
         different: [policies, policies] bool, symmetric: whether the two differ significantly.
         order: policies from best to worst; `a` is the best one's.
 
-    Insertion and absorption (Piepho, J. Comput. Graph. Statist. 13, 2004): every pair that differs parts all groups that hold
+    Insertion and absorption (Piepho, J. Comput. Graph. Statist. 13, 2004): every pair that differs splits all groups with
     both; groups inside others are dropped.
     """
     groups = [frozenset(order)]

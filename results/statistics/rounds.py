@@ -1,9 +1,9 @@
-"""A plan cut into rounds: the order in which a run that may stop early is played and looked at.
+"""Rounds of a plan: the order in which a run that may stop early is executed and evaluated.
 
-A round has initial states of every task, or of every part of one where a task has parts, so that at its end all have had
-their share. An initial state with all its looks and seeds is one entry of a round: these are alike, and only initial states
-are drawn independently. Where some tasks have more initial states than others, a round takes several of theirs, so that all
-tasks end in the same round and the whole plan is in some round.
+A round has initial states of every task (of every part of a task with parts), so that at its end all have had their share. An
+initial state with all its looks and seeds is one entry of a round: these are correlated, and only initial states are sampled
+independently. Of tasks with more initial states than others, a round takes several, so that all tasks end in the same round and
+every episode is in some round.
 
 Entries carry weights, so that the mean of a round is the mean that the paper's table prints (`layouts.toml`).
 """
@@ -32,24 +32,26 @@ class Entry:
     episodes: tuple[EpisodeSpec, ...]
     exponent: float
     """How much its outcome counts, in (0, 1]. In a round the exponents of a group sum to the group's weight times a number
-    that is the same for all groups, as large as possible (`results.sequential` says why none may exceed 1)."""
+    that is the same for all groups, as large as possible (see `sequential` for the bound of 1)."""
 
 
 Round = tuple[Entry, ...]
 
 
 def rounds(episodes: Iterable[EpisodeSpec], order_seed: int, names: Names) -> list[Round]:
-    """The planned episodes by rounds, in the order in which they are to be looked at and played; every one is in a round.
+    """The planned episodes by rounds, in order of execution; every episode is in one round.
 
-    There are as many rounds as the group with the fewest initial states has of them. `order_seed` draws the order of initial
-    states within each group: equal seeds, equal orders.
+    The number of rounds is that of the initial states in the smallest group. `order_seed` determines the order of initial states
+    within each group.
     """
     groups: dict[Group, dict[int, list[EpisodeSpec]]] = {}
     for spec in episodes:
         group = spec.suite, spec.task_id, spec.variant.partition("/")[2]
         groups.setdefault(group, {}).setdefault(spec.init_state, []).append(spec)
     weights = group_weights(groups, names)
-    shuffled = {group: sorted(states.values(), key=lambda state: _lot(state, order_seed)) for group, states in groups.items()}
+    shuffled = {
+        group: sorted(states.values(), key=lambda state: _sort_key(state, order_seed)) for group, states in groups.items()
+    }
     count = min(map(len, shuffled.values()), default=0)
     return [_round(shuffled, weights, number, count) for number in range(count)]
 
@@ -57,7 +59,7 @@ def rounds(episodes: Iterable[EpisodeSpec], order_seed: int, names: Names) -> li
 def _round(
     shuffled: Mapping[Group, Sequence[list[EpisodeSpec]]], weights: Mapping[Group, float], number: int, count: int
 ) -> Round:
-    """That round of so many: from each group its share of initial states, as even as possible."""
+    """Round `number` of `count`: from each group its share of initial states, as even as possible."""
     chunks = {
         group: states[number * len(states) // count : (number + 1) * len(states) // count] for group, states in shuffled.items()
     }
@@ -65,8 +67,8 @@ def _round(
     return tuple(Entry(tuple(state), size * weights[group] / len(chunk)) for group, chunk in chunks.items() for state in chunk)
 
 
-def _lot(episodes: Sequence[EpisodeSpec], order_seed: int) -> str:
-    """The lot that is drawn for an initial state; it does not depend on what is played beside it."""
+def _sort_key(episodes: Sequence[EpisodeSpec], order_seed: int) -> str:
+    """Pseudorandom sort key of an initial state, independent of the other episodes."""
     first = episodes[0]
     name = f"{order_seed}/{first.suite}/{first.task_id}/{first.variant.partition('/')[2]}/{first.init_state}#round"
     return hashlib.sha256(name.encode()).hexdigest()
@@ -88,8 +90,8 @@ def _suite_weights(groups: Sequence[Group], names: Names) -> dict[Group, float]:
     """Weights of one suite's groups."""
     suite = groups[0][0]
     named = {(names[suite, task], part): (suite, task, part) for _, task, part in groups}
-    items = [column for layout in (layouts.fitting({suite}),) for column in layout.columns if column.suite == suite]
-    weights = [own_weights for column in items if (own_weights := _column_weights(column, named))]
+    columns = [column for column in layouts.fitting({suite}).columns if column.suite == suite]
+    weights = [own_weights for column in columns if (own_weights := _column_weights(column, named))]
     if {name for own_weights in weights for name in own_weights} != set(named):
         weights = [{key: 1.0 for key in named if key[0] == task} for task in dict.fromkeys(task for task, _ in named)]
         weights = [{key: 1 / len(own_weights) for key in own_weights} for own_weights in weights]
@@ -97,7 +99,7 @@ def _suite_weights(groups: Sequence[Group], names: Names) -> dict[Group, float]:
 
 
 def _column_weights(column: Column, named: Iterable[tuple[str, str]]) -> dict[tuple[str, str], float]:
-    """Weights within a column of the table, over those of its kinds of task that are played; empty where none is."""
+    """Weights within a column of the table, over its planned kinds of task; empty without any."""
     kinds = tuple(kind for kind in column.tasks if any(task.startswith(kind) for task, _ in named))
     if column.tasks and not kinds:
         return {}

@@ -1,13 +1,13 @@
-"""How many episodes a comparison needs, and how small a difference a plan can show, before anything is played.
+"""Sample sizes: episodes that a comparison needs, and the smallest difference that a plan can show.
 
-Two policies are compared on the same initial states (`results.compare`): each state gives one difference, the mean over its
+Two policies are compared on the same initial states (`statistics.comparison`): each state gives one difference, the mean over its
 repetitions (seeds, and looks where a state has several) of one policy minus that of the other. Its variance follows from the
-success rates and from the likeness of the repetitions of one state (intra-class correlation: 1 where they always end alike, as
-with a deterministic policy, 0 where the state decides nothing). Pairing only makes a difference easier to see; how much is not
-known before both policies are played, so it is not counted on.
+success rates and from the likeness of the repetitions of one state (intra-class correlation: 1 if they always end alike, as
+with a deterministic policy, 0 if they are independent). Pairing only increases power; by how much is unknown before both
+policies are evaluated, so it is not counted.
 
-Several columns of a table are one family of hypotheses (Holm), so each column is planned at 5 % over their number: what then
-shows shows in every order.
+Several columns of a table are one family of hypotheses (Holm), so each column is planned at 5 % over their number, the
+strictest level of any order.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _NORMAL = NormalDist()
 
 @dataclass(frozen=True, slots=True)
 class ColumnPlan:
-    """What one column of a table is measured on, for each policy."""
+    """Planned episodes of one column, for each policy."""
 
     name: str
     states: float
-    """Initial states that the plan plays; where tasks weigh unequally, equally weighted ones that say as much (Kish)."""
+    """Planned initial states; with unequal task weights, the effective number of equally weighted ones (Kish)."""
     repeats: float
     """Episodes of each initial state: looks times seeds."""
     available: int
@@ -42,16 +42,16 @@ class ColumnPlan:
 
 
 def variance(base: float, gain: float, repeats: float, likeness: float) -> float:
-    """Of the difference that one initial state gives, for success rates `base` and `base + gain` (fractions)."""
+    """Variance of one initial state's difference, for success rates `base` and `base + gain` (fractions)."""
     share = likeness + (1 - likeness) / repeats
     return share * (base * (1 - base) + (base + gain) * (1 - base - gain))
 
 
 def power(states: float, gain: float, base: float, repeats: float, likeness: float, level: float = LEVEL) -> float:
-    """Chance that the exact paired test shows the better policy to be better.
+    """Power of the exact paired test.
 
     Args:
-        states: initial states played by both.
+        states: initial states of both.
         gain: true difference of the success rates, above 0; fractions.
         base: success rate of the weaker policy.
         repeats: episodes of each initial state for each policy.
@@ -73,8 +73,8 @@ def _mcnemar_power(states: int, gain: float, base: float, level: float) -> float
     import numpy as np
     from scipy.stats import binom
 
-    won, lost = (base + gain) * (1 - base), base * (1 - base - gain)
-    different = won + lost
+    gained, lost = (base + gain) * (1 - base), base * (1 - base - gain)
+    different = gained + lost
     if different <= 0 or states < 1:
         return 0.0
     counts = np.arange(states + 1)
@@ -85,34 +85,34 @@ def _mcnemar_power(states: int, gain: float, base: float, level: float) -> float
     return float((chances * np.where(allowed >= 0, binom.cdf(allowed, counts, lost / different), 0.0)).sum())
 
 
-def states_needed(gain: float, base: float, repeats: float, likeness: float, level: float = LEVEL, wanted: float = POWER) -> int:
-    """Fewest initial states from which on the comparison has the wanted power; fractions as in `power`."""
+def states_needed(gain: float, base: float, repeats: float, likeness: float, level: float = LEVEL, target: float = POWER) -> int:
+    """Fewest initial states from which on the comparison has the target power; fractions as in `power`."""
     low, high = 1, 2
-    while power(high, gain, base, repeats, likeness, level) < wanted:
+    while power(high, gain, base, repeats, likeness, level) < target:
         low, high = high, 2 * high
         if high > 10**8:
-            raise ValueError(f"no number of initial states shows a difference of {100 * gain:g} points")
+            raise ValueError(f"no number of initial states can show a difference of {100 * gain:g} points")
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(middle, gain, base, repeats, likeness, level) >= wanted else (middle, high)
+        low, high = (low, middle) if power(middle, gain, base, repeats, likeness, level) >= target else (middle, high)
     return high
 
 
 def smallest_difference(
-    states: float, base: float, repeats: float, likeness: float, level: float = LEVEL, wanted: float = POWER
+    states: float, base: float, repeats: float, likeness: float, level: float = LEVEL, target: float = POWER
 ) -> float | None:
-    """Smallest gain over `base` that so many initial states show with the wanted power; None where not even 100 % would."""
+    """Smallest gain over `base` that so many initial states show with the target power; None where not even 100 % would."""
     low, high = 0.0, 1 - base
-    if high <= 0 or power(states, high, base, repeats, likeness, level) < wanted:
+    if high <= 0 or power(states, high, base, repeats, likeness, level) < target:
         return None
     while high - low > SMALLEST:
         middle = (low + high) / 2
-        low, high = (low, middle) if power(states, middle, base, repeats, likeness, level) >= wanted else (middle, high)
+        low, high = (low, middle) if power(states, middle, base, repeats, likeness, level) >= target else (middle, high)
     return high
 
 
 def kish(weights: Sequence[float], states: Sequence[int]) -> float:
-    """Equally weighted initial states that say as much as these: tasks of those weights (sum 1), with so many states each."""
+    """Effective number of initial states for tasks of those weights (sum 1) with so many states each."""
     return 1 / math.fsum(w * w / n for w, n in zip(weights, states, strict=True))
 
 
@@ -146,7 +146,7 @@ def column_plans(layout: Layout, scenes: Iterable[tuple[str, str, str, int]], se
 
 
 def _strata(column: Column, found: Mapping[tuple[str, str, str], set[int]]) -> list[tuple[float, int, int]]:
-    """(share, initial states, looks) of each task and part of a played item; empty where it is not played."""
+    """(weight, initial states, looks) of each task and part of a column; empty if it is not planned."""
     own: dict[tuple[str, str], list[set[int]]] = {}
     for (suite, task, variant), states in found.items():
         if suite == column.suite and (not column.tasks or task.startswith(column.tasks)):
@@ -155,20 +155,20 @@ def _strata(column: Column, found: Mapping[tuple[str, str, str], set[int]]) -> l
 
 
 def _available(column: Column) -> int:
-    """Initial states that the benchmark has for a played item: those of each task, and of each part of one."""
+    """Initial states that the benchmark has for a column: those of each task and part."""
     return column.states * column.task_count * column.part_count
 
 
 @dataclass(frozen=True, slots=True)
 class Pilot:
-    """What a run that was played before says about a column; fractions."""
+    """Results of an earlier run in one column; fractions."""
 
     base: float
     low: float
     high: float
     """95 % bounds of the base rate."""
     likeness: float | None
-    """Of the repetitions of one initial state; None where too few states were repeated to tell."""
+    """Likeness of the repetitions of one initial state; None with too few repeated states."""
 
 
 def pilot(group: Group, layout: Layout, name: str) -> Pilot | None:
@@ -200,8 +200,8 @@ def likeness(tasks: Sequence[Sequence[Sequence[int]]]) -> float | None:
         n, k, m = sum(n for _, n in states), sum(k for k, _ in states), len(states)
         if m < 2 or n <= m or k in (0, n):
             continue
-        between += sum(own * (won / own - k / n) ** 2 for won, own in states)
-        within += sum(won * (1 - won / own) for won, own in states)
+        between += sum(own * (successes / own - k / n) ** 2 for successes, own in states)
+        within += sum(successes * (1 - successes / own) for successes, own in states)
         states_df += m - 1
         episodes_df += n - m
     if states_df < 10:

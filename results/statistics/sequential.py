@@ -1,9 +1,8 @@
-"""Stopping a run early without cheating: rules whose error rate holds however often one looks.
+"""Valid early stopping: sequential rules whose error rate holds under any number of looks.
 
-A rule looks at whole rounds (`results.rounds`): initial states of every task, with all their looks and seeds. Two things would
-cheat otherwise. Episodes that succeed end sooner, so whatever has finished first is too good; rounds are therefore taken
-in planned order and only when complete. And tasks differ, so the mean must not depend on which came first; at the end of a
-round every task has had its share.
+A rule evaluates complete rounds (`rounds`): initial states of every task, with all their looks and seeds. This avoids two biases.
+Successful episodes end sooner, so the first finished ones are too good; rounds are therefore taken in planned order and only when
+complete. And tasks differ, so the mean must not depend on their order; at the end of a round every task has had its share.
 
 Both rules are mixtures of test martingales, valid at every time by Ville's inequality (Ville 1939; Robbins, Ann. Math.
 Stat. 41, 1970; Ramdas, Gruenwald, Vovk & Shafer, Statist. Sci. 38, 2023). What the tasks' weights w (they sum to 1) need is
@@ -24,7 +23,7 @@ An outcome that is not certain (an episode that ended in an error, or was lost b
 (low, high): each claim takes the value that speaks against it, which can only lower its evidence. So does the futility
 stop, which only ever ends a run without a claim.
 
-What is assumed: initial states are exchangeable within a task's part (their order is drawn by the run's own seed), and those
+Assumptions: initial states are exchangeable within a task's part (their order is sampled with the run's own seed), and those
 of different parts and tasks are independent, as everywhere in these statistics.
 """
 
@@ -42,20 +41,17 @@ from .rounds import Entry, Round
 
 LEVEL = 0.95
 STAKES = np.arange(1, 32) / 32
-"""Stakes that a bet is spread over, equally."""
+"""Stakes of the mixture, equally weighted."""
 NEEDED = 2 / (1 - LEVEL)
-"""Evidence that is needed for either of the claims better and worse."""
+"""E-value that the claims `better` and `worse` need."""
 FUTILE = 0.01
-"""Chance of a claim below which a comparison is given up."""
+"""Probability of a claim below which a comparison stops for futility."""
 Outcome = tuple[int, int]
-"""Lowest and highest success (0 or 1) that an episode can be read as; equal where it is certain."""
+"""Lowest and highest possible success (0 or 1) of an episode; equal if it is certain."""
 
 
 def reading(record: EpisodeRecord) -> Outcome:
-    """What a rule may take an episode for.
-
-    One that ended in an error may have been anything; one that succeeded after the policy had lost it may not have.
-    """
+    """The possible outcomes of an episode: both after an error, and for a success after the policy had lost the episode."""
     if record.success is None or (record.success and getattr(record, "policy_losses", 0)):
         return 0, 1
     return int(record.success), int(record.success)
@@ -95,10 +91,10 @@ def _times_log(count: float, rate: float) -> float:
 
 @dataclass(slots=True)
 class BettingProcess:
-    """A bet on a positive mean difference, started with a wealth of 1."""
+    """Betting process against a mean difference of at most zero, with initial wealth 1."""
 
     log_wealth: np.ndarray = field(default_factory=lambda: np.zeros(len(STAKES)))
-    """By stake."""
+    """Log wealth by stake."""
     size: float = 0.0
     """Sum of the exponents."""
     gain: float = 0.0
@@ -107,7 +103,7 @@ class BettingProcess:
     """Sum of their squares, likewise."""
 
     def add(self, differences: np.ndarray, exponents: np.ndarray) -> None:
-        """Take a round in: [entries] differences in [-1, 1], and what each counts."""
+        """Add a round: [entries] differences in [-1, 1], and their exponents."""
         self.log_wealth = self.log_wealth + exponents @ np.log1p(differences[:, None] * STAKES)
         self.size += float(exponents.sum())
         self.gain += float(exponents @ differences)
@@ -119,19 +115,19 @@ class BettingProcess:
         return float(np.exp(np.minimum(self.log_wealth, 700.0)).mean())
 
     def chance(self, left: float, needed: float = NEEDED) -> float:
-        """Predictive probability that the e-value reaches what is needed when `left` more (sum of exponents) are played.
+        """Predictive probability that the e-value reaches `needed` after `left` more (sum of exponents).
 
         The future mean difference is taken for normal about the past one, with the variance of both (predictive power:
         Spiegelhalter, Freedman & Blackburn, Control. Clin. Trials 7, 1986). Differences count as -1, 0 or 1, and half
-        of one is added to the squares, so that the first rounds do not pass for certain.
+        of one is added to the squares, so that the first rounds are not treated as certain.
         """
         if left <= 0 or self.size <= 0:
             return float(self.e_value >= needed)
         variance = (self.squares + 0.5) / (self.size + 0.5)
         future = np.linspace(-1.0, 1.0, 201)
         moving = np.maximum(variance, np.abs(future))
-        won, lost = (moving + future) / 2, (moving - future) / 2
-        grown = left * (won[:, None] * np.log1p(STAKES) + lost[:, None] * np.log1p(-STAKES))
+        gained, lost = (moving + future) / 2, (moving - future) / 2
+        grown = left * (gained[:, None] * np.log1p(STAKES) + lost[:, None] * np.log1p(-STAKES))
         reached = np.exp(np.minimum(self.log_wealth + grown, 700.0)).mean(axis=1) >= needed
         if not reached.any():
             return 0.0
@@ -141,23 +137,23 @@ class BettingProcess:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a rule says."""
+    """State of a rule after the last complete round."""
 
     stop: bool
     rounds: int
-    """Whole rounds looked at."""
+    """Complete rounds evaluated."""
     episodes: int
     """Episodes of these."""
     planned: int
     saved: float
     """Share of the planned episodes that are not needed; 0 while the rule does not stop."""
     text: str
-    """In words, with the number that decides."""
+    """The verdict in words, with the deciding number."""
     low: float
     """Bounds, valid at every time, of the rate."""
     high: float
     reason: str = ""
-    """Why it stops: `width`, `better`, `worse` or `futile`; empty while it does not."""
+    """Reason for stopping: `width`, `better`, `worse` or `futile`; else empty."""
     e_better: float = 1.0
     """Evidence (e-value) that this run is better than its rival; those of independent runs may be multiplied."""
     e_worse: float = 1.0
@@ -170,8 +166,7 @@ class Verdict:
 class Rule:
     """A parsed `--until`, fed with outcomes as they come: `stop = rule.update({key: (1, 1)}).stop`.
 
-    Outcomes may come in any order; rounds are looked at one after the other, each when it is complete, up to the first at
-    which the rule stops.
+    Outcomes may arrive in any order; rounds are evaluated in order, each when complete, up to the first at which the rule stops.
     """
 
     condition: str
@@ -184,7 +179,7 @@ class Rule:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     """By key."""
     finished: int = 0
-    """Rounds looked at."""
+    """Rounds evaluated."""
     low: float = 0.0
     """Sum over entries, each times its exponent: successes at least,"""
     high: float = 0.0
@@ -193,16 +188,16 @@ class Rule:
     """Sum of the exponents."""
     better: BettingProcess = field(default_factory=BettingProcess)
     worse: BettingProcess = field(default_factory=BettingProcess)
-    verdict: Verdict = field(default_factory=lambda: Verdict(False, 0, 0, 0, 0.0, "no whole round yet", 0.0, 1.0))
+    verdict: Verdict = field(default_factory=lambda: Verdict(False, 0, 0, 0, 0.0, "no complete round yet", 0.0, 1.0))
     """The last one."""
 
     def update(self, outcomes: Mapping[str, Outcome]) -> Verdict:
-        """Take finished episodes in (key -> outcome) and look at all rounds that are complete now."""
+        """Add finished episodes (key -> outcome) and evaluate all rounds that are now complete."""
         self.outcomes.update(outcomes)
         while not self.verdict.stop and self.finished < len(self.plan) and self._complete(self.plan[self.finished]):
             self._take(self.plan[self.finished])
             self.finished += 1
-            self.verdict = self._look()
+            self.verdict = self._evaluate()
         return self.verdict
 
     def _complete(self, one: Round) -> bool:
@@ -219,7 +214,7 @@ class Rule:
             self.better.add(low - other_high, exponents)
             self.worse.add(other_low - high, exponents)
 
-    def _look(self) -> Verdict:
+    def _evaluate(self) -> Verdict:
         low, high = interval(self.low, self.size)[0], interval(self.high, self.size)[1]
         reason, words = self._width(low, high) if self.width is not None else self._compare()
         played, planned = _count(self.plan[: self.finished]), _count(self.plan)
@@ -245,7 +240,7 @@ class Rule:
         return "width" if width < self.width else "", f"interval {100 * low:.1f} to {100 * high:.1f}, {width:.1f} points wide"
 
     def _compare(self) -> tuple[str, str]:
-        """Why to stop (empty: go on), and what is known."""
+        """Reason to stop (empty: continue), and the evidence in words."""
         better, worse = self.better.e_value, self.worse.e_value
         for side, evidence in (("better", better), ("worse", worse)):
             if evidence >= NEEDED:
@@ -276,7 +271,7 @@ def _count(plan: Iterable[Round]) -> int:
 def parse(condition: str) -> tuple[float | None, str | None]:
     """`width<2` -> (2.0, None); `A>runs/B` -> (None, "runs/B"), the run to compare with. Raises ValueError for others.
 
-    What stands before `>` only names this run for the reader.
+    The name before `>` stands for this run and has no effect.
     """
     text = condition.replace(" ", "")
     if found := re.fullmatch(r"width<(\d+(?:\.\d+)?)%?", text):
@@ -285,9 +280,7 @@ def parse(condition: str) -> tuple[float | None, str | None]:
             return width, None
     if (found := re.fullmatch(r"(?!width)[^<>]*>([^<>]+)", text)) is not None:
         return None, found[1]
-    raise ValueError(
-        f"{condition!r} is neither a width nor a rival; write for example `width<2` (percentage points) or `A>runs/B`"
-    )
+    raise ValueError(f"{condition!r} is not a stopping rule. Write `width<2` (percentage points) or `A>runs/B`")
 
 
 def make_rule(condition: str, plan: Sequence[Round], other: Mapping[str, Outcome] | None = None) -> Rule:
@@ -298,7 +291,7 @@ def make_rule(condition: str, plan: Sequence[Round], other: Mapping[str, Outcome
         plan: the run's plan by rounds.
         other: for a rival, its outcomes by key.
 
-    Raises ValueError for a condition that means nothing, and where the rival lacks scenes of the plan.
+    Raises ValueError for an invalid condition, and if the rival lacks scenes of the plan.
     """
     width, rival = parse(condition)
     if rival is None:
@@ -306,7 +299,5 @@ def make_rule(condition: str, plan: Sequence[Round], other: Mapping[str, Outcome
     known = dict(other or {})
     missing = [spec.key for one in plan for entry in one for spec in entry.episodes if spec.key not in known]
     if missing:
-        raise ValueError(
-            f"--until {condition!r}: {rival} has not played {len(missing)} of the planned scenes, such as {missing[0]}"
-        )
+        raise ValueError(f"--until {condition!r}: {rival} lacks {len(missing)} of the planned scenes, such as {missing[0]}")
     return Rule(condition, plan, other=known)

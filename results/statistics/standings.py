@@ -1,19 +1,19 @@
-"""Several runs in one ranking: the overall mean of each on the scenes that all of them played, and who is better than whom."""
+"""Ranking of several runs by their overall mean on the scenes of all, with pairwise tests."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
-from ..conditions import ConditionDifference, conditions
-from ..coverage import unfinished
+from ..conditions import ConditionDifference
 from ..grouping import Group, Rate, component_columns, rate
 from ..layouts import Column, Layout
 from ..store.reader import StoredRun
-from .comparison import compared_part, readings, require_comparable_groups, worst_difference
+from .comparison import compared_part, readings, require_comparable_groups, shortcomings, worst_difference
 from .families import families, overall
 from .paired_test import Difference, align_with_test, holm, simultaneous
 from .pairing import common_scenes, left_out, open_episodes, uncertain_causes, whole_run
@@ -22,20 +22,32 @@ from .ranking import LEVEL, letters, ranks
 
 @dataclass(frozen=True, slots=True)
 class RankedRun:
-    """One run's place among several."""
+    """One run in a ranking."""
 
     run: StoredRun
     rate: Rate
     rank: int
     """1 + the number of runs that are significantly better; equal ranks need not be equally good."""
     letters: str
-    """Runs that share a letter cannot be told apart."""
+    """Runs that share a letter cannot be distinguished."""
     errors: Mapping[str, int]
-    """Its uncertain episodes by cause; they count against it where it seems better, and for it where it seems worse."""
+    """Its uncertain episodes by cause; they count against it where it seems better, for it where it seems worse."""
     left_out: int
-    """Episodes of its overall mean in scenes that not all of the runs played."""
+    """Episodes of its overall mean in scenes that not all runs have."""
     short: tuple[str, ...]
-    """In what the run falls short of its plan."""
+    """Where the run falls short of its plan."""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "rank": self.rank,
+            "letters": self.letters.split(),
+            "run": self.run.name,
+            **self.rate.to_json(),
+            "errors": dict(self.errors),
+            "left_out": self.left_out,
+            "short": list(self.short),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +57,7 @@ class PairwiseComparison:
     a: StoredRun
     b: StoredRun
     difference: Difference
-    """Its interval is one of those of all pairs, which hold together."""
+    """Its interval is one of the simultaneous ones of all pairs."""
     p: float
     """Corrected for the number of pairs (Holm)."""
     condition_differences: tuple[ConditionDifference, ...]
@@ -53,8 +65,18 @@ class PairwiseComparison:
 
     @property
     def settled(self) -> bool:
-        """Whether one of the two is better, all pairs taken together."""
+        """Whether one of the two is better, corrected for all pairs."""
         return self.p <= LEVEL
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "a": self.a.name,
+            "b": self.b.name,
+            "difference": asdict(self.difference),
+            "p_holm": self.p,
+            "unlike": [asdict(difference) for difference in self.condition_differences],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +87,36 @@ class Ranking:
     pairs: tuple[PairwiseComparison, ...]
     layout: Layout
     column: Column
-    """What they are ranked by."""
+    """The ranking criterion."""
     part: str
-    """What of it all of them played, where that is not the whole."""
+    """The part of it that all have evaluated; empty for the whole."""
     others: tuple[str, ...]
-    """Suites that some of them played and that are not in the mean."""
+    """Suites of some runs that are not in the mean."""
+    runs: tuple[StoredRun, ...]
+    """In the order given."""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able; `p_holm` is a matrix in the order of `runs`."""
+        places = {id(run): place for place, run in enumerate(self.runs)}
+        p_values = [[1.0] * len(self.runs) for _ in self.runs]
+        for pair in self.pairs:
+            i, j = places[id(pair.a)], places[id(pair.b)]
+            p_values[i][j] = p_values[j][i] = pair.p
+        return {
+            "by": self.column.name,
+            "part": self.part,
+            "others": list(self.others),
+            "standings": [ranked.to_json() for ranked in self.ranked],
+            "runs": [run.name for run in self.runs],
+            "p_holm": p_values,
+            "pairs": [pair.to_json() for pair in self.pairs],
+        }
 
 
 def rank(runs: Sequence[StoredRun], *, anyway: bool = False) -> Ranking:
-    """The runs ranked by their overall mean over the scenes that all of them played; p-values corrected over all pairs (Holm).
+    """The runs ranked by their overall mean over the scenes of all; p-values corrected over all pairs (Holm).
 
-    Raises ValueError where no scene was played by all, Incomparable where the conditions of two of them forbid a verdict, unless
+    Raises ValueError if they have no scene in common, Incomparable if the conditions of two of them forbid a verdict, unless
     `anyway`.
     """
     groups = [whole_run(run) for run in runs]
@@ -91,8 +132,8 @@ def rank(runs: Sequence[StoredRun], *, anyway: bool = False) -> Ranking:
         for (i, j), one, p, conditions in zip(sides, found, corrected, unlike, strict=True)
     ]
     better = np.zeros((len(runs), len(runs)), bool)
-    for (i, j), duel in zip(sides, pairs, strict=True):
-        better[i, j], better[j, i] = duel.settled and duel.difference.mean < 0, duel.settled and duel.difference.mean > 0
+    for (i, j), pair in zip(sides, pairs, strict=True):
+        better[i, j], better[j, i] = pair.settled and pair.difference.mean < 0, pair.settled and pair.difference.mean > 0
     ranked = _ranked_runs(groups, kept, layout, column, better)
     others = tuple(
         sorted(
@@ -100,13 +141,13 @@ def rank(runs: Sequence[StoredRun], *, anyway: bool = False) -> Ranking:
             - {one.suite for one in component_columns(layout, column, "success")}
         )
     )
-    return Ranking(ranked, tuple(pairs), layout, column, compared_part(layout, column, "success", kept), others)
+    return Ranking(ranked, tuple(pairs), layout, column, compared_part(layout, column, "success", kept), others, tuple(runs))
 
 
 def overall_column(groups: Sequence[Group]) -> tuple[Layout, Column]:
-    """The table that shows most of what all groups played, and the mean over its columns that they fill.
+    """The table that covers most of the groups' common suites, and the mean over its columns that they fill.
 
-    Raises ValueError where they have no scene in common. Give it what `pairing.common_scenes` leaves.
+    Takes groups of `pairing.common_scenes`. Raises ValueError if they have no scene in common.
     """
     if all(group.records for group in groups):
         for layout in families(groups):
@@ -142,5 +183,5 @@ def _ranked_run(
         letters=equals,
         errors={name: count for name, count in causes.items() if not name.startswith("other_")},
         left_out=left_out(group, kept, layout, column, "success"),
-        short=tuple(unfinished(conditions(group.run))),
+        short=tuple(shortcomings(group.run)),
     )

@@ -1,7 +1,7 @@
-"""The seal at the end of a line of `episodes.jsonl`: a CRC-32 of all before it.
+"""CRC-32 at the end of each line of `episodes.jsonl`, over all bytes before it.
 
-JSON says when a line is torn; it does not say that a digit has become another one, on a dying disk or in an editor. The seal
-is no protection against malice: whoever changes a line on purpose can renew it (`nora-bench verify` replays episodes).
+JSON syntax reveals a torn line, not a changed digit (failing disk, editor). The checksum does not protect against malice:
+a deliberate change can renew it (`nora-bench verify` replays episodes).
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ LENGTH = len(HEAD) + 8 + len(TAIL)
 
 
 class ChecksumError(ValueError):
-    """A line is not what was written."""
+    """A line differs from what was written."""
 
 
 def with_checksum(line: bytes) -> bytes:
-    """A JSON object's line, without its newline, with the seal as its last field."""
+    """A JSON object's line (without its newline) with the checksum as its last field."""
     body = line[: -len(b"}")]
     return b"%b%b%08x%b" % (body, HEAD, zlib.crc32(body), TAIL)
 
 
 def verify_checksum(line: bytes) -> bytes:
-    """The same line. Raises ChecksumError where it carries a seal that does not fit it; lines that others wrote carry none."""
+    """The same line. Raises ChecksumError if its checksum does not match; lines without a checksum (other writers) pass."""
     end = len(line.rstrip(b"\r\n"))
-    body, seal = line[: end - LENGTH], line[end - LENGTH : end]
-    if seal.startswith(HEAD) and seal.endswith(TAIL) and seal[len(HEAD) : -len(TAIL)] != b"%08x" % zlib.crc32(body):
-        raise ChecksumError("it was altered after it was written: its crc32 does not fit")
+    body, checksum = line[: end - LENGTH], line[end - LENGTH : end]
+    if checksum.startswith(HEAD) and checksum.endswith(TAIL) and checksum[len(HEAD) : -len(TAIL)] != b"%08x" % zlib.crc32(body):
+        raise ChecksumError("it was altered after it was written: its crc32 does not match")
     return line

@@ -1,7 +1,7 @@
-"""Lines that contradict each other: evidence that a policy, a simulator or a machine is not deterministic.
+"""Contradictory records of one episode: evidence that a policy, a simulator or a machine is not deterministic.
 
-Which of two outcomes of one episode is true cannot be known, and the order of lines must not decide it: such an episode counts
-as an error, so that what bounds errors bounds it, too.
+The true outcome cannot be known, and the order of lines must not decide it: such an episode counts as an error, so that the
+bounds for errors cover it.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
 
 def outcome_fields(record: EpisodeRecord) -> tuple[Any, ...]:
-    """What two records of one episode must have in common."""
+    """The fields in which two records of one episode must agree."""
     return record.success, record.success_any, dict(record.measures)
 
 
 def same_states(one: EpisodeRecord, other: EpisodeRecord) -> bool:
-    """Whether two records tell of one trajectory, as far as both say."""
+    """Whether two records have the same trajectory hash, or one of them has none."""
     return not (one.trajectory_sha256 and other.trajectory_sha256) or one.trajectory_sha256 == other.trajectory_sha256
 
 
 def conflict_record(records: Sequence[EpisodeRecord]) -> EpisodeRecord:
-    """The error that stands for an episode whose records contradict each other. Names every outcome, in no order of lines."""
-    told = " and ".join(sorted({_told(record) for record in records}))
+    """The error record of an episode with contradictory records; names every outcome, independent of the order of lines."""
+    outcomes = " and ".join(sorted({_outcome_text(record) for record in records}))
     return replace(
         records[0],
         success=None,
         success_any=None,
         measures={},
         termination="error",
-        error=f"recorded with different outcomes: {told}",
+        error=f"recorded with different outcomes: {outcomes}",
         cause="policy" if any(record.cause == "policy" for record in records) else "machine",
         attempts=max(record.attempts for record in records),
         policy_losses=max(record.policy_losses for record in records),
@@ -43,15 +43,15 @@ def conflict_record(records: Sequence[EpisodeRecord]) -> EpisodeRecord:
     )
 
 
-def _told(record: EpisodeRecord) -> str:
-    said = {True: "success", False: "failure", None: "error"}[record.success]
+def _outcome_text(record: EpisodeRecord) -> str:
+    outcome = {True: "success", False: "failure", None: "error"}[record.success]
     own = {"success_any": record.success_any} if record.success_any not in (None, record.success) else {}
     more = [f"{name} {value}" for name, value in sorted({**own, **record.measures}.items())]
-    return f"{said} after {record.steps} steps" + (f" ({', '.join(more)})" if more else "")
+    return f"{outcome} after {record.steps} steps" + (f" ({', '.join(more)})" if more else "")
 
 
 def outcome_contradictions(records: Iterable[EpisodeRecord]) -> Iterator[str]:
-    """A note where seeds of one scene and protocol have equal states to the bit and another success."""
+    """A note on seeds of one scene and protocol with bit-identical states and different success."""
     found: dict[tuple[Any, ...], EpisodeRecord] = {}
     pairs: list[tuple[str, str]] = []
     for record in records:

@@ -1,4 +1,4 @@
-"""Is a run's folder whole: every line, every file that a line names, everything that a result needs to be traced?"""
+"""Integrity of a run's folder: every line, every file that a line names, everything needed to trace a result."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ NEEDED = ("config", "protocol", "policy", "assets", "versions", "counts", "statu
 
 
 def faults(run: StoredRun, note: Callable[[EpisodeRecord], None] = lambda record: None) -> tuple[str, ...]:
-    """What is wrong with a run as it lies on the disk, a line each; empty for a whole one. Plays nothing.
+    """Faults of a run on disk, one line each; empty for an intact run. Runs no episode.
 
     Args:
         run: the run, as read from its folder.
-        note: called before each episode is looked at.
+        note: called before each episode is checked.
     """
-    found = [*run.notes, *_run_file(run)]
+    problems = [*run.notes, *_run_file(run)]
     for record in run.records:
         note(record)
-        found += (f"{record.key}: {fault}" for fault in _record(run, record))
-    return tuple(found)
+        problems += (f"{record.key}: {fault}" for fault in _record(run, record))
+    return tuple(problems)
 
 
 def read_actions(run: StoredRun, record: EpisodeRecord) -> Array:
-    """The executed actions of an episode, [steps, action size] float64. Raises StoreError where they cannot be those."""
+    """The executed actions of an episode, [steps, action size] float64. Raises StoreError for missing or mismatched ones."""
     try:
         path = inside(run.folder, record.actions)
     except ValueError:
-        raise StoreError(f"{record.actions!r} lies outside the run's folder and is not read") from None
+        raise StoreError(f"{record.actions!r} is outside the run's folder and is not read") from None
     try:
         actions = read_array(path).astype(np.float64)
     except (OSError, ValueError, EOFError) as error:
@@ -77,7 +77,7 @@ def _record(run: StoredRun, record: EpisodeRecord) -> Iterator[str]:
     if record.assets.get("fingerprint") != _part(run, "assets", "fingerprint"):
         yield f"assets are {record.assets.get('fingerprint')}, the run's are {_part(run, 'assets', 'fingerprint')}"
     if record.conditions and run.metadata.sessions and record.conditions not in _conditions(run):
-        yield f"it was played under conditions ({record.conditions}) that no session of the run has"
+        yield f"it was run under conditions ({record.conditions}) that no session of the run has"
     if record.success is not None:
         yield from _evidence(run, record)
 
@@ -87,7 +87,7 @@ def _conditions(run: StoredRun) -> set[str | None]:
 
 
 def _evidence(run: StoredRun, record: EpisodeRecord) -> Iterator[str]:
-    """What a scored episode must have to be played again."""
+    """Faults in the evidence that replaying a scored episode needs."""
     if not record.trajectory_sha256 or not record.actions:
         yield "no trajectory hash or no actions: it cannot be verified"
         return

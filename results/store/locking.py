@@ -1,4 +1,4 @@
-"""One writer per file: by a lock that the system frees, or by a file that names the writer where there are no locks."""
+"""One writer per file: an operating system lock, or a file that names the writer on file systems without locks."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from ...envs.errors import StoreLocked
 from ...envs.paths import WITHOUT_LOCKS
 
 SAME_START_S = 60.0
-"""A start time read twice differs by less (the clock is set), one of two processes that had one number by more."""
+"""Tolerance for the start time of one process (clock adjustments); processes that reused its number differ by more."""
 
 
 def hold(handle: IO[Any], path: Path) -> Callable[[], None]:
-    """Lock an open file until it is closed, however its process ends; what is returned is called after closing it.
+    """Lock an open file until it is closed or its process ends. Returns a function to call after closing it.
 
-    On a file system without locks the process is named in a file beside it instead (`<name>.writer`). The file of a process
-    that has ended without removing it counts for nothing on the same machine; only the user knows about other machines.
+    On a file system without locks, a file beside it names the process (`<name>.writer`). A file left by a process that has ended
+    is ignored on the same machine; for other machines only the user can tell.
 
     Raises:
         StoreLocked: another process holds it.
-        OSError: the system refuses for another reason.
+        OSError: locking failed for another reason.
     """
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise StoreLocked(
-            f"{path.parent} is being written by another process; wait for it, or find it with `fuser {path}`, "
+            f"{path.parent} is being written by another process. Wait for it, find it with `fuser {path}`, "
             "or choose another --out"
         ) from None
     except OSError as error:
@@ -42,7 +42,7 @@ def hold(handle: IO[Any], path: Path) -> Callable[[], None]:
 
 
 def _write_lock_file(sign: Path) -> Callable[[], None]:
-    """Put a file there that names this process; what is returned removes it. Raises StoreLocked where one is there."""
+    """Create a file that names this process. Returns a function that removes it. Raises StoreLocked if one exists."""
     for _ in range(2):
         try:
             with sign.open("x", encoding="utf-8") as file:
@@ -56,7 +56,7 @@ def _write_lock_file(sign: Path) -> Callable[[], None]:
 
 
 def _require_stale_lock(sign: Path) -> None:
-    """Raises StoreLocked unless the process that a sign names was on this machine and has ended."""
+    """Raises StoreLocked unless the process named in a lock file ran on this machine and has ended."""
     try:
         host, pid, started = json.loads(sign.read_bytes())
         now = _start_time(int(pid))
@@ -68,13 +68,13 @@ def _require_stale_lock(sign: Path) -> None:
         ended, who = False, "another process"
     if not ended:
         raise StoreLocked(
-            f"{sign.parent} is being written by {who} (its file system has no locks, so {sign.name} says who writes); "
+            f"{sign.parent} is being written by {who} (its file system has no locks, {sign.name} names the writer); "
             f"wait for it, or choose another --out. If that process has ended: rm {sign}"
         )
 
 
 def _start_time(pid: int) -> float | None:
-    """When a process of this machine started, s since 1970; None where there is none."""
+    """Start time of a process of this machine, s since 1970; None for a process that does not exist."""
     import psutil
 
     try:

@@ -26,7 +26,7 @@ DECODER = msgspec.json.Decoder(EpisodeRecord)
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """A run as read from its folder; reading takes no lock, so it may still be going on."""
+    """A run as read from its folder; reading takes no lock, so the run may be in progress."""
 
     folder: Path
     metadata: RunMetadata
@@ -34,9 +34,9 @@ class StoredRun:
     records: tuple[EpisodeRecord, ...]
     """In the order in which the episodes finished."""
     notes: tuple[str, ...] = ()
-    """What was wrong with the files and left out (torn or corrupt lines, repeated keys), and what speaks against determinism."""
+    """Faults of the files (omitted torn or corrupt lines, repeated keys), and evidence against determinism."""
     conflicts: tuple[tuple[str, tuple[EpisodeRecord, ...]], ...] = ()
-    """Episodes that were recorded with different outcomes: key and one record of each. In `records` an error stands for them."""
+    """Episodes recorded with different outcomes: key and one record of each. `records` has one error record instead."""
 
     @property
     def name(self) -> str:
@@ -45,7 +45,7 @@ class StoredRun:
 
 
 def read_run(folder: Path | str) -> StoredRun:
-    """The run in that folder, read without a lock. Raises StoreError where there is none."""
+    """The run in that folder, read without a lock. Raises StoreError if it is missing or invalid."""
     folder = Path(folder)
     metadata = read_metadata(folder)
     contents = read_episodes(folder)
@@ -55,27 +55,27 @@ def read_run(folder: Path | str) -> StoredRun:
 
 @dataclass(slots=True)
 class Contents:
-    """What an episodes file was found to hold."""
+    """Contents of an episodes file."""
 
     records: dict[str, EpisodeRecord] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     torn_at: int | None = None
     """Byte at which an unfinished last line starts."""
     unended: bool = False
-    """Whether the last line is whole but lacks its newline."""
+    """Whether the last line is complete but lacks its newline."""
     conflicts: dict[str, list[EpisodeRecord]] = field(default_factory=dict)
     """Records of different outcomes, for keys that have several."""
 
     def add(self, record: EpisodeRecord) -> str:
-        """Take in one line's record; what is to be said where its key is there already, empty where it is new."""
+        """Add one line's record. Returns a note if its key is already present, else an empty string."""
         first = self.records.setdefault(record.key, record)
         if first is record:
             return ""
-        told = self.conflicts.get(record.key, [first])
-        like = next((one for one in told if conflicts.outcome_fields(one) == conflicts.outcome_fields(record)), None)
+        recorded = self.conflicts.get(record.key, [first])
+        like = next((one for one in recorded if conflicts.outcome_fields(one) == conflicts.outcome_fields(record)), None)
         if like is None:
-            self.conflicts[record.key] = told = [*told, record]
-            self.records[record.key] = conflicts.conflict_record(told)
+            self.conflicts[record.key] = recorded = [*recorded, record]
+            self.records[record.key] = conflicts.conflict_record(recorded)
             return (
                 f"contradicts what was recorded of episode {record.key} before: evidence of non-determinism; "
                 "the episode counts as an error"
@@ -95,20 +95,20 @@ def read_metadata(folder: Path) -> RunMetadata:
         values = parse_json(visible(path.read_bytes()))
         metadata = RunMetadata.from_json(values) if isinstance(values, dict) else None
     except NotADirectoryError:
-        raise StoreError(f"{folder} is not a run, which is a folder with a {RUN_FILE}; name the folder") from None
+        raise StoreError(f"{folder} is a file, not a run folder (with a {RUN_FILE}). Name the folder") from None
     except FileNotFoundError:
         raise StoreError(f"{folder} is not a run (no {RUN_FILE} in it); `nora-bench run --out {folder}` starts one") from None
     except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror}; check its owner and mode with `ls -l {path}`") from None
+        raise StoreError(f"{path} cannot be read: {error.strerror}. Check its owner and mode with `ls -l {path}`") from None
     except ValueError as error:
-        raise StoreError(f"{path} is not what it should be: {error}; look at it with `python -m json.tool {path}`") from None
+        raise StoreError(f"{path} is invalid: {error}. Inspect it with `python -m json.tool {path}`") from None
     if metadata is None:
-        raise StoreError(f"{path} holds no JSON object; look at it with `python -m json.tool {path}`")
+        raise StoreError(f"{path} is not a JSON object. Inspect it with `python -m json.tool {path}`")
     return metadata
 
 
 def read_episodes(folder: Path) -> Contents:
-    """Contents of `episodes.jsonl`; empty where no episode has finished yet."""
+    """Contents of `episodes.jsonl`; empty before the first episode has finished."""
     path = folder / EPISODES_FILE
     contents = Contents()
     try:
@@ -117,7 +117,7 @@ def read_episodes(folder: Path) -> Contents:
     except FileNotFoundError:
         return Contents()
     except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror}; check its owner and mode with `ls -l {path}`") from None
+        raise StoreError(f"{path} cannot be read: {error.strerror}. Check its owner and mode with `ls -l {path}`") from None
     return contents
 
 
@@ -133,23 +133,23 @@ def _parse(lines: Iterable[bytes], path: Path, contents: Contents) -> None:
         else:
             newer = max(newer, record.version)
             contents.unended = not ended
-            if said := contents.add(record):
-                contents.notes.append(f"{path}: line {number} {said}")
+            if note := contents.add(record):
+                contents.notes.append(f"{path}: line {number} {note}")
         offset += len(line)
     contents.notes += (f"{path}: {note}" for note in conflicts.outcome_contradictions(contents.records.values()))
     if newer > VERSION:
-        contents.notes.append(f"{path}: has records of format {newer}, newer than {VERSION}; unknown fields were left out")
+        contents.notes.append(f"{path}: has records of format {newer}, newer than {VERSION}; unknown fields were omitted")
 
 
 def _fault(line: bytes, error: Exception, ended: bool) -> str:
     if ended:
-        return f"is not an episode record and was left out ({error})"
+        return f"is not an episode record and was omitted ({error})"
     return f"is unfinished ({len(line)} bytes) and does not count; the next episode recorded takes its place"
 
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Parsing makes a million objects that all stay: collecting among them would triple its time."""
+    """Garbage collection off: parsing creates a million objects that all stay, and collecting would triple its time."""
     enabled = gc.isenabled()
     gc.disable()
     try:

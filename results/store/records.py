@@ -1,7 +1,6 @@
-"""What is kept of a run: one `EpisodeRecord` per finished episode, one `run.json` per run.
+"""Record of a finished episode, one line of `episodes.jsonl`.
 
-The format is versioned, documented in docs/reference/records.md and frozen by a test. It is plain JSON: reading it
-needs none of our code.
+The format is versioned, documented in docs/reference/records.md and frozen by a test. It is plain JSON and readable without nora-bench.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import msgspec
 from ...envs.base import EpisodeSpec
 
 VERSION = 1
-"""Of the record format; readers accept every older one."""
+"""Version of the record format; readers accept every older one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,17 +27,17 @@ class EpisodeRecord:
     """The episode's identity (`suite/task/init/seed@protocol`); unique within a run."""
     suite: str
     task: str
-    """Task name as the benchmark spells it."""
+    """Task name in the benchmark's spelling."""
     task_id: int
     variant: str = ""
     """Configuration within the task, `look` or `look/part`; empty for a task that has only one."""
     instruction: str
-    """As the policy was told."""
+    """As the policy received it."""
     init_state: int
     seed: int
     protocol: str
     policy: str
-    """Name the policy was run under."""
+    """Name of the policy."""
     success: bool | None
     """Whether the protocol's success rule held; null for an episode that ended in an error."""
     success_any: bool | None = None
@@ -48,11 +47,11 @@ class EpisodeRecord:
     steps: int
     """Control steps executed, settling excluded."""
     decisions: int
-    """Times the policy was asked."""
+    """Number of policy queries."""
     chunk_status: Mapping[str, int] = field(default_factory=dict)
     """Decisions by chunk status (`ok`, `malformed`, ...)."""
     action_checks: Mapping[str, float] = field(default_factory=dict)
-    """What the executed actions look like, where the suite says what they mean (`results.action_checks`): `outside`, share of
+    """Statistics of the executed actions, where the suite declares their meaning (`results.action_checks`): `outside`, share of
     numbers outside its bounds; `translation_mean`, the mean of the displacement's component whose mean is furthest from 0, and
     `translation_spread`, that component's standard deviation; `gripper_negative` and `gripper_positive`, share of steps that
     open and close."""
@@ -61,22 +60,22 @@ class EpisodeRecord:
     error: str | None = None
     """Phase and cause, where the termination is `error`; such an episode is in no success rate."""
     cause: str = ""
-    """Who an error is due to: `policy` (it kept losing the episode) or `machine`; empty for an episode without an error."""
+    """Cause of an error: `policy` (it kept losing the episode) or `machine`; empty without an error."""
     attempts: int = 1
-    """Times the episode was started (more than one after a worker was lost, or where a session ended while it was played)."""
+    """Starts of the episode (more than one after a lost worker, or a session that ended during the episode)."""
     policy_losses: int = 0
     """Times the policy itself lost the episode before it ended: it raised EpisodeStateLost, timed out, ended the run,
-    or its server was gone."""
+    or its server was unreachable."""
     assets: Mapping[str, str] = field(default_factory=dict)
     """`pack` and `fingerprint` of meshes and textures."""
     backend: str = ""
-    """What played it, for suites that can be played by several simulators: `sapien3` or `upstream`."""
+    """Simulator backend, for suites with several: `sapien3` or `upstream`."""
     renderer: str = ""
-    """How its pictures were made, for suites that ask for more than one way: `raster`, `raytraced`, or `raster instead of
-    raytraced` where the device has no ray tracing. Empty where the policy looked at none."""
+    """Renderer of the images, for suites with several: `raster`, `raytraced`, or `raster instead of raytraced` on devices
+    without ray tracing. Empty for policies without images."""
     conditions: str = ""
-    """Digest of everything that can change results where it was played (`conditions` of a session in `run.json`); records of
-    one run that differ in it were played under different ones."""
+    """Digest of everything that can change results (`conditions` of a session in `run.json`); records of one run that
+    differ in it were run under different conditions."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall seconds in `reset`, `step`, `render`, `policy`, `total`."""
     actions: str | None = None
@@ -84,14 +83,14 @@ class EpisodeRecord:
     actions_sha256: str | None = None
     """SHA-256 over the executed actions as float64 little-endian, row by row."""
     fixtures: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """Fixture -> x y z, qw qx qy qz drawn at reset (world frame, m)."""
+    """Fixture -> x y z, qw qx qy qz sampled at reset (world frame, m)."""
     warnings: tuple[str, ...] = ()
-    """Premises that held only barely."""
+    """Scene checks that passed only barely."""
     trajectory_sha256: str | None = None
     """SHA-256 over the float64 little-endian simulator states: after the initial state is set, after each settling
     step, after each control step."""
     origin: str = ""
-    """In a merged run, the name of the run that it comes from."""
+    """In a merged run, the name of the source run."""
     finished: str = ""
     """UTC time of the end, ISO 8601. Not part of the result."""
 
@@ -102,12 +101,12 @@ class EpisodeRecord:
 
     @property
     def look(self) -> str:
-        """What its variant changes about the scene's appearance; episodes of one part that differ in it alone are alike."""
+        """Appearance variant of the scene; episodes of one part that differ only in it are correlated."""
         return self.variant.partition("/")[0]
 
     @property
     def part(self) -> str:
-        """The part of the task that its variant belongs to; empty for a task that has no parts."""
+        """Part of the task that the variant belongs to; empty for a task without parts."""
         return self.variant.partition("/")[2]
 
     def to_json(self) -> dict[str, Any]:

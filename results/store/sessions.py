@@ -1,4 +1,4 @@
-"""The sessions of a run (`sessions` of run.json): in what they differ, and each in a line."""
+"""The sessions of a run (`sessions` of run.json): their differences, and one line of text each."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ COMPARED = ("versions", "gl", "commit", "hardware", "platform")
 
 
 def differences(sessions: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """`part.name` -> its values, in the order of the sessions, for all in which they differ; what one does not say is no
-    difference."""
+    """`part.name` -> values in the order of the sessions, for entries that differ; missing entries are no difference."""
     found: dict[str, list[Any]] = {}
     for part in COMPARED:
         parts = [found_part for one in sessions if isinstance(found_part := one.get(part), Mapping)]
@@ -25,7 +24,7 @@ def differences(sessions: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def lines(sessions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Each session in a line, then each difference between them."""
+    """One line per session, then one per difference."""
     for number, one in enumerate(sessions, start=1):
         yield f"session {number}  {', '.join(_facts(one))}"
     for name, values in differences(sessions).items():

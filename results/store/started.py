@@ -1,7 +1,7 @@
-"""Which episodes a writer has begun: `begun.jsonl`, a line for each start, there while a session goes on.
+"""Started episodes: `begun.jsonl`, one line per start, present during a session.
 
-A writer that is killed cannot say what it was playing; the next one reads it here. An episode that was begun and came to no
-end is then not begun anew as if nothing had been. A process that dies loses none of its lines; a machine may lose the last.
+After a killed writer, the next one reads here which episodes were in progress, so that their interrupted starts count. A process
+that dies loses none of its lines; a machine that fails may lose the last.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ _DECODER = msgspec.json.Decoder(Start)
 
 
 class StartedFile:
-    """The file of a run's folder, written by the one who writes the run. Whatever the disk refuses is an OSError."""
+    """The file in a run's folder, written by the writer of the run. Disk failures raise OSError."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / STARTED_FILE
         self._handle: io.FileIO | None = None
 
     def add(self, key: str, attempts: int, policy_losses: int) -> None:
-        """The episode is begun: how often it has been, this time included, and how often the policy lost it before."""
+        """Record a start: the number of starts, this one included, and of earlier losses by the policy."""
         if self._handle is None:
             self._handle = io.FileIO(self._path, "a")
         os.write(
             self._handle.fileno(), msgspec.json.encode(Start(key=key, attempts=attempts, policy_losses=policy_losses)) + b"\n"
         )
 
-    def left(self) -> dict[str, dict[str, int]]:
-        """What a writer that was killed had begun: key -> `attempts`, `policy_losses`; empty after one that had an end."""
+    def interrupted(self) -> dict[str, dict[str, int]]:
+        """Episodes that a killed writer had started: key -> `attempts`, `policy_losses`; empty after a regular end."""
         found: dict[str, dict[str, int]] = {}
         try:
             lines = self._path.read_bytes().splitlines()
@@ -58,12 +58,12 @@ class StartedFile:
         return found
 
     def close(self) -> None:
-        """Leave the file as it is."""
+        """Close the file without changing it."""
         if self._handle is not None:
             self._handle.close()
             self._handle = None
 
     def clear(self) -> None:
-        """The session has an end, and what it left unfinished is in run.json."""
+        """Remove the file: the session has ended, and its unfinished episodes are in run.json."""
         self.close()
         self._path.unlink(missing_ok=True)

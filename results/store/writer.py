@@ -1,10 +1,10 @@
 """The folder of a run: `run.json`, `episodes.jsonl` and `actions/`; one writer, any number of readers.
 
-`episodes.jsonl` only ever grows, one flushed and synced line per finished episode; `run.json` and action files are
-replaced whole. A run that was killed at any instant can therefore be read, and continued with `Store.open`.
+`episodes.jsonl` is append-only, one flushed and synced line per finished episode; `run.json` and action files are replaced
+atomically. A run killed at any instant can therefore be read, and resumed with `Store.open`.
 
-Limits: the lock is `flock`, so on a network drive it is as good as that drive's; where a file system has no locks, a file
-beside the locked one names the process that writes (`locking.py`). A line is durable when the disk says so.
+Limits: the lock is `flock`, so on a network drive it is as reliable as that drive's; on a file system without locks, a file
+beside the locked one names the writing process (`locking.py`). A line is durable when the disk reports it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .started import STARTED_FILE, StartedFile
 
 ACTIONS_FOLDER = "actions"
 TEMPORARY = ".{name}.{pid}.tmp"
-"""Name of a file that is being written and will replace `name`."""
+"""Name of the temporary file that replaces `name` once written."""
 
 __all__ = ["LockedFile", "Store", "hold", "safe_name"]
 
@@ -61,8 +61,8 @@ class Store:
         try:
             if (folder / RUN_FILE).exists() or os.fstat(lock.handle.fileno()).st_size:
                 raise StoreError(
-                    f"{folder} already holds a run; "
-                    f"continue it with `nora-bench run --resume --out {folder}` or choose another --out"
+                    f"{folder} already contains a run. "
+                    f"Resume it with `nora-bench run --resume --out {folder}` or choose another --out"
                 )
             metadata = metadata.update(version=VERSION)
             _clear(folder)
@@ -74,7 +74,7 @@ class Store:
 
     @classmethod
     def open(cls, folder: Path | str) -> Store:
-        """The run in that folder, to be continued. Raises StoreError where there is none, StoreLocked where it is written to."""
+        """The run in that folder, to be resumed. Raises StoreError if it is missing, StoreLocked if another process writes it."""
         folder = Path(folder)
         metadata = read_metadata(folder)
         lock = _lock(folder)
@@ -87,7 +87,7 @@ class Store:
 
     @property
     def notes(self) -> list[str]:
-        """What was wrong with the files when they were opened."""
+        """Faults found when the files were opened."""
         return list(self._contents.notes)
 
     def keys(self) -> set[str]:
@@ -99,10 +99,10 @@ class Store:
         return list(self._contents.records.values())
 
     def append(self, record: EpisodeRecord) -> None:
-        """Keep one finished episode: when this returns, its line is on the disk.
+        """Append one finished episode: when this returns, its line is on the disk.
 
-        Raises StoreError for a key that is there already, for values that JSON cannot hold, and for a disk that
-        takes no more; the file is then as it was before.
+        Raises StoreError for a key that is already recorded, for values that JSON cannot represent, and for a full disk; the
+        file is then unchanged.
         """
         if record.key in self._contents.records:
             raise StoreError(
@@ -111,8 +111,8 @@ class Store:
         self._append(record)
 
     def append_again(self, record: EpisodeRecord) -> None:
-        """Keep one more record of an episode that has one already, as another file has it; what readers make of it is their
-        business (`results.conflicts`). Raises StoreError as `append` does for values and disks."""
+        """Append a further record of a recorded episode (merges); readers resolve it (`results.store.conflicts`). Raises
+        StoreError as `append` does for values and disks."""
         self._append(record)
 
     def _append(self, record: EpisodeRecord) -> None:
@@ -122,17 +122,17 @@ class Store:
         self._contents.add(record)
 
     def begin(self, key: str, attempts: int, policy_losses: int) -> None:
-        """Note that an episode is begun, so that a later writer knows of it if this one is killed (`results.begun`)."""
+        """Record the start of an episode, so that the next writer counts it if this one is killed (`results.store.started`)."""
         with _disk_errors(self.folder / STARTED_FILE):
             self._begun.add(key, attempts, policy_losses)
 
     def interrupted_starts(self) -> dict[str, dict[str, int]]:
-        """What an earlier writer that was killed had begun and not finished: key -> `attempts`, `policy_losses`."""
+        """Episodes that a killed writer had started and not finished: key -> `attempts`, `policy_losses`."""
         with _disk_errors(self.folder / STARTED_FILE):
-            return {key: counts for key, counts in self._begun.left().items() if key not in self._contents.records}
+            return {key: counts for key, counts in self._begun.interrupted().items() if key not in self._contents.records}
 
     def clear_starts(self) -> None:
-        """What was begun has ended or is in `run.json`."""
+        """Forget the recorded starts: their episodes have ended or are in `run.json`."""
         with _disk_errors(self.folder / STARTED_FILE):
             self._begun.clear()
 
@@ -143,24 +143,24 @@ class Store:
         self.metadata = metadata
 
     def write_actions(self, key: str, array: np.ndarray) -> str:
-        """Keep an episode's executed actions, [steps, action size] float64. Returns the path inside the folder."""
+        """Write an episode's executed actions, [steps, action size] float64. Returns the path inside the folder."""
         name = f"{ACTIONS_FOLDER}/{safe_name(key)}.npy"
         path = self.make_folder(ACTIONS_FOLDER) / Path(name).name
         if path.parent.resolve() != self.folder.resolve() / ACTIONS_FOLDER:
-            raise StoreError(f"{path.parent} leads out of the run's folder; replace the link by a folder and start again")
+            raise StoreError(f"{path.parent} leads outside the run's folder. Replace the link with a folder and start again")
         buffer = io.BytesIO()
         np.save(buffer, np.ascontiguousarray(array, dtype=np.float64), allow_pickle=False)
         _replace(path, buffer.getvalue())
         return name
 
     def make_folder(self, name: str) -> Path:
-        """A folder of that name in the run's, made where it is missing. Raises DiskError."""
+        """The subfolder of that name, created if missing. Raises DiskError."""
         with _disk_errors(self.folder / name):
             (self.folder / name).mkdir(exist_ok=True)
         return self.folder / name
 
     def close(self) -> None:
-        """Give the lock back; nothing can be appended after."""
+        """Release the lock; nothing can be appended afterwards."""
         self._begun.close()
         self._lock.close()
 
@@ -171,7 +171,7 @@ class Store:
         self.close()
 
     def _repair_tail(self) -> None:
-        """Cut a torn last line off, or end a whole one that lacks its newline."""
+        """Remove a torn last line, or end a complete one that lacks its newline."""
         contents = self._contents
         with _disk_errors(self.folder / EPISODES_FILE):
             if contents.torn_at is not None:
@@ -182,18 +182,18 @@ class Store:
             contents.unended = False
 
     def _require_there(self) -> None:
-        """Lines that go into a file without a name would be lost when it is closed."""
+        """Raises StoreError if the file was removed or replaced: its lines would be lost when it is closed."""
         path = self.folder / EPISODES_FILE
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(self._handle.fileno()), path.stat()):
                 return
         raise StoreError(
             f"{path} was removed or replaced while this run was writing to it, so nothing more is recorded. "
-            "Put back what should be there, then go on with `nora-bench run --resume`"
+            "Restore it, then type: nora-bench run --resume"
         )
 
     def _write(self, data: bytes) -> None:
-        """All of `data` at the end of the episodes file and on the disk, or nothing of it."""
+        """Append all of `data` to the episodes file and sync it, or leave the file unchanged."""
         self._require_there()
         size = os.fstat(self._handle.fileno()).st_size
         with _disk_errors(self.folder / EPISODES_FILE):
@@ -220,8 +220,7 @@ def _line(record: EpisodeRecord) -> bytes:
         DECODER.decode(line)
     except (TypeError, ValueError, msgspec.MsgspecError) as error:
         raise StoreError(
-            f"episode {record.key} cannot be recorded: {error}; "
-            "its fields must be as `docs/reference/records.md` says (plain numbers, no NaN)"
+            f"episode {record.key} cannot be recorded: {error}; see `docs/reference/records.md` for its fields (plain numbers, no NaN)"
         ) from None
     return with_checksum(line) + b"\n"
 
@@ -237,13 +236,13 @@ def _run_bytes(metadata: RunMetadata) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class LockedFile:
-    """An open file that this process alone writes to."""
+    """An open file that only this process writes to."""
 
     handle: io.FileIO
     release: Callable[[], None]
 
     def close(self) -> None:
-        """Close the file and let others write to it."""
+        """Close the file and release its lock."""
         self.handle.close()
         self.release()
 
@@ -261,14 +260,14 @@ def _lock(folder: Path) -> LockedFile:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what writers that were killed have left half written. The lock is held: nobody writes now."""
+    """Remove the temporary files of killed writers. The caller holds the lock."""
     for place in (folder, folder / ACTIONS_FOLDER):
         for path in place.glob(TEMPORARY.format(name="*", pid="*")):
             path.unlink(missing_ok=True)
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Put `data` at `path` in one instant: a reader or a crash meets the old file or the new one."""
+    """Replace the file atomically: after a crash it is the old one or the new one."""
     temporary = path.with_name(TEMPORARY.format(name=path.name, pid=os.getpid()))
     with _disk_errors(path):
         try:
@@ -289,6 +288,6 @@ def _disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DiskError(
-            f"{path} cannot be written: {error.strerror}; nothing already there was lost. "
-            f"See `df -h {nearest_folder(path.parent)}`, then go on with `nora-bench run --resume`, or choose another --out"
+            f"{path} cannot be written: {error.strerror}. Recorded episodes are intact. "
+            f"See `df -h {nearest_folder(path.parent)}`, then type `nora-bench run --resume`, or choose another --out"
         ) from None

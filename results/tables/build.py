@@ -1,28 +1,33 @@
-"""The papers' tables: published rows, measured rows beside them, and what a reader must know to compare them."""
+"""The papers' tables: published rows, measured rows beside them, and notes on their comparison."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import layouts
 from ..conditions import Incomparable
 from ..layouts import Layout
+from ..statistics.comparison import require_comparable_groups
 from ..statistics.intervals import Estimand
 from ..statistics.ranking import above, best
-from ..store.reader import StoredRun
+from ..statistics.standings import rank
+from ..store.reader import StoredRun, read_run
 from . import published
 from .model import Cell, Row, Table
+from .rows import MeasuredRow, delta, measured_rows, over_seeds
 
 if TYPE_CHECKING:
-    from .rows import MeasuredRow
+    from rich.console import Console
 
 
 ESTIMANDS: Mapping[Estimand, str] = {
     "states": "new initial states of these tasks",
-    "benchmark": "exactly the benchmark's initial states, of which only the policy's noise is unknown",
+    "benchmark": "exactly the benchmark's initial states (policy noise only)",
 }
-"""What the interval of a measured rate is for."""
+"""Estimand -> its description."""
 
 
 def build(
@@ -36,13 +41,11 @@ def build(
 ) -> Table:
     """The table with its published rows and one measured row for each run, set of conditions and part of the benchmark.
 
-    Two runs bring a row of their differences, unless their conditions forbid it (`anyway` shows it all the same). `floors` are
-    runs of a policy that does not look: rates measured under the same conditions that are not above theirs are marked. `seeds`
+    Two runs add a row of their differences, unless their conditions forbid it (`anyway` overrides that). `floors` are runs of a
+    blind policy: rates measured under the same conditions that are not above theirs are marked. `seeds`
     adds rows of mean ± standard deviation over seeds, as papers print them. `estimand`: what the intervals of measured rates are
-    for (`stats.stratified`).
+    for (`intervals.stratified`).
     """
-    from .rows import delta, measured_rows, over_seeds
-
     floor = [
         (replace(line, kind="floor", ranked=False), group)
         for run in floors
@@ -50,10 +53,10 @@ def build(
     ]
     found = [row for run in runs for row in measured_rows(layout, run, estimand)]
     measured = [_against_floors(row, floor, anyway=anyway) for row in found]
-    if estimand != "states":  # how published rates and other runs vary over initial states is not asked any more
+    if estimand != "states":  # published rates are for new initial states, so they are not comparable
         measured = [replace(line, ranked=False) for line in measured]
     floor_lines = [line for line, _ in floor]
-    lines = [*_published(layout), *_headed("Floor: a policy that does not look", floor_lines), *_headed("Measured", measured)]
+    lines = [*_published(layout), *_headed("Floor: a blind policy", floor_lines), *_headed("Measured", measured)]
     lines += [line for row in found if seeds and (line := over_seeds(layout, row))]
     sides = list(dict.fromkeys(group for _, group in found))
     if len(sides) == 2 and sides[0].run is not sides[1].run:
@@ -89,9 +92,7 @@ def _headed(section: str, lines: Sequence[Row]) -> list[Row]:
 
 
 def _against_floors(row: MeasuredRow, floors: Sequence[MeasuredRow], *, anyway: bool) -> Row:
-    """The row's line, held against those floors that were played under its conditions; a note says why not against others."""
-    from ..statistics.comparison import require_comparable_groups
-
+    """The row compared with the floors of its conditions; a note names the reason for omitting others."""
     line, group = row
     alike = []
     for floor, other in floors:
@@ -99,24 +100,24 @@ def _against_floors(row: MeasuredRow, floors: Sequence[MeasuredRow], *, anyway: 
             require_comparable_groups(group, other, anyway=anyway)
             alike.append(floor)
         except Incomparable as error:
-            line = replace(line, notes=(*line.notes, f"not held against that floor: {error}"))
+            line = replace(line, notes=(*line.notes, f"not compared with that floor: {error}"))
     return _against_floor(line, alike)
 
 
 def _against_floor(line: Row, floors: Sequence[Row]) -> Row:
-    """The line with a note at each success rate that is not above a floor's."""
+    """The row with a note at each success rate that is not above a floor's."""
 
     def low(key: tuple[str, str], cell: Cell) -> bool:
         others = [floor.cells[key] for floor in floors if key in floor.cells]
         return key[1] == "success" and any(not above(_rate(cell), _highest(other)) for other in others)
 
-    note = "not above the floor by more than chance explains"
+    note = "not significantly above the floor"
     marked = {key: replace(cell, notes=(*cell.notes, note)) if low(key, cell) else cell for key, cell in line.cells.items()}
     return replace(line, cells=marked)
 
 
 def _mark_best(layout: Layout, lines: Sequence[Row]) -> list[Row]:
-    """The lines with `best` set where one policy beats every other by more than chance explains."""
+    """The rows with `best` set where one policy is significantly better than every other."""
     winners: dict[int, set[tuple[str, str]]] = {}
     for column in layout.columns:
         for metric in layout.metrics:
@@ -134,7 +135,7 @@ def _mark_best(layout: Layout, lines: Sequence[Row]) -> list[Row]:
 
 
 def _competes(line: Row, key: tuple[str, str]) -> bool:
-    """Whether a cell may be called best: a published one, or the whole of the benchmark without an open episode."""
+    """Whether a cell may be marked best: published, or the whole benchmark without uncertain episodes."""
     return line.kind in ("published", "measured") and line.ranked and key in line.cells and not line.cells[key].uncertain
 
 
@@ -143,7 +144,7 @@ def _rate(cell: Cell) -> tuple[float, int]:
 
 
 def _highest(cell: Cell) -> tuple[float, int]:
-    """The rate that uncertain episodes allow at most."""
+    """The rate with uncertain episodes as successes."""
     return (cell.value if cell.upper is None else cell.upper) / 100, cell.effective
 
 
@@ -152,12 +153,12 @@ def _notes(layout: Layout, runs: Sequence[StoredRun], lines: Sequence[Row], esti
     if any(cell.best for line in lines for cell in line.cells.values()):
         yield (
             "Bold: better than every other policy of its column (Fisher's exact test against each of them at 5 %); "
-            f"published rates counted on {layout.n_source}. Parts of the benchmark and rates left open by errors do not compete."
+            f"published rates counted on {layout.n_source}. Partial rows and rates with uncertain episodes are excluded."
         )
     if any(line.kind == "measured" and line.cells for line in lines):
         yield (
-            f"Measured cells: success rate [95 % interval] for {ESTIMANDS[estimand]}; tasks weigh equally, and the "
-            "episodes of one initial state count as alike as they are. k/n alone: fewer than ten initial states."
+            f"Measured cells: success rate [95 % interval] for {ESTIMANDS[estimand]}; tasks weigh equally, episodes are "
+            "clustered by initial state. k/n alone: fewer than ten initial states."
         )
     for run in runs:
         if run.notes:
@@ -168,9 +169,7 @@ def _notes(layout: Layout, runs: Sequence[StoredRun], lines: Sequence[Row], esti
 
 
 def _significance(runs: Sequence[StoredRun], *, anyway: bool) -> Iterable[str]:
-    """Groups of three or more runs that cannot be told apart, as letters: those of `nora-bench compare`."""
-    from ..statistics.standings import rank
-
+    """The ranking of three or more runs as letters, as in `nora-bench compare`."""
     if len(runs) < 3:
         return
     try:
@@ -180,4 +179,13 @@ def _significance(runs: Sequence[StoredRun], *, anyway: bool) -> Iterable[str]:
         return
     listed = ", ".join(f"{one.run.name} {one.letters}" for one in found.ranked)
     part = f" ({found.part})" if found.part else ""
-    yield f"Significance by {found.column.name}{part}: {listed}; runs that share a letter cannot be told apart."
+    yield f"Significance by {found.column.name}{part}: {listed}; runs that share a letter cannot be distinguished."
+
+
+def print_runs(folders: Sequence[Path | str], console: Console) -> None:
+    """Print the table that fits these runs, with the published rows."""
+    from .render import terminal
+
+    runs = [read_run(folder) for folder in folders]
+    layout = layouts.fitting({record.suite for run in runs for record in run.records})
+    terminal(build(layout, runs), console)

@@ -1,4 +1,4 @@
-"""A table laid out in rows and columns, as its paper has it; every form of text starts from this."""
+"""A table laid out in rows and columns, in its paper's orientation; the input of every text format."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class GridCell:
     interval: str = ""
     """`[96.3, 99.0]`, for measured cells."""
     count: str = ""
-    """Successes/episodes of a measured rate that does not consist of them, or the p-value of a difference."""
+    """Successes/episodes of a measured rate, or the p-value of a difference."""
     marks: tuple[int, ...] = ()
-    """Numbers of the footnotes that belong here."""
+    """Footnote numbers."""
     best: bool = False
 
 
@@ -41,7 +41,7 @@ class Grid:
 
     @property
     def groups(self) -> list[tuple[int, int]]:
-        """[first, last) of the columns that a header spans together, the row labels' column left out."""
+        """[first, last) of the columns under each common header, without the row labels' column."""
         bounds, at = [], 0
         for _, span in self.headers[0]:
             bounds.append((at, at + span))
@@ -49,7 +49,7 @@ class Grid:
         return bounds[1:]
 
     def part(self, columns: Sequence[int]) -> Grid:
-        """The grid with those columns alone, behind the row labels'; footnotes and notes stay with the whole."""
+        """The grid with the row labels and only those columns; without footnotes and notes."""
         kept = [0, *columns]
         headers = []
         for row in self.headers:
@@ -65,7 +65,7 @@ class Grid:
         return [" ".join(dict.fromkeys(part for part in column if part)) for column in zip(*spread, strict=True)]
 
     def cell(self, text: str, notes: Iterable[str], **fields: Any) -> GridCell:
-        """A field whose notes become footnotes; equal notes share a number."""
+        """A cell whose notes become footnotes; equal notes share a number."""
         for note in notes:
             if note not in self.footnotes:
                 self.footnotes.append(note)
@@ -114,7 +114,7 @@ def _models_as_columns(table: Table) -> Grid:
     if len(layout.metrics) > 1:
         out.headers.append([("", 1), *((metric.label, 1) for _, metric in columns)])
     last = ""
-    for name, label, group in _items(table):
+    for name, label, group in _row_heads(table):
         if group and group != last:
             out.rows.append(group)
         last = group
@@ -123,8 +123,8 @@ def _models_as_columns(table: Table) -> Grid:
     return out
 
 
-def _items(table: Table) -> list[tuple[str, str, str]]:
-    """Name, label and group of each row where policies are columns."""
+def _row_heads(table: Table) -> list[tuple[str, str, str]]:
+    """Name, label and group of each row in tables with policies as columns."""
     layout = table.layout
     rows = [(column.name, column.label, column.group) for column in layout.columns]
     if layout.column_delta:
@@ -132,18 +132,19 @@ def _items(table: Table) -> list[tuple[str, str, str]]:
     return rows
 
 
-def marked(box: GridCell, form: str = " [{}]") -> str:
-    """Its text and interval with the numbers of its footnotes behind them."""
-    return " ".join(filter(None, (box.text, box.interval))) + (form.format(",".join(map(str, box.marks))) if box.marks else "")
+def marked(cell: GridCell, form: str = " [{}]") -> str:
+    """Its text, interval and footnote numbers."""
+    footnotes = form.format(",".join(map(str, cell.marks))) if cell.marks else ""
+    return " ".join(filter(None, (cell.text, cell.interval))) + footnotes
 
 
 def blocks(grid: Grid, width_of: Callable[[Sequence[int]], float], limit: float) -> list[list[int]]:
-    """The columns behind the row labels' in as few blocks as fit: groups of columns stay together where they can.
+    """The columns after the row labels', in as few blocks as fit; groups of columns stay together if possible.
 
     Args:
         grid: the table.
         width_of: width of a block of those columns, row labels included.
-        limit: width that there is.
+        limit: available width.
     """
     groups = [list(range(first, last)) for first, last in grid.groups]
     pieces = [piece for group in groups for piece in ([group] if width_of(group) <= limit else [[column] for column in group])]

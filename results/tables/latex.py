@@ -89,7 +89,7 @@ def _tabular(laid: Grid) -> list[str]:
             lines.append(rf"\multicolumn{{{width}}}{{l}}{{\textit{{{_tex(row)}}}}} \\")
             continue
         label, *fields = row
-        lines.append(" & ".join([rf"\raggedright {_tex_box(label)}", *map(_tex_box, fields)]) + r" \\")
+        lines.append(" & ".join([rf"\raggedright {_tex_cell(label)}", *map(_tex_cell, fields)]) + r" \\")
         for below in ([field.interval for field in fields], [field.count for field in fields]):
             if any(below):
                 lines.append(" & ".join(["", *(rf"{{\tiny {_tex(text)}}}" if text else "" for text in below)]) + r" \\")
@@ -112,6 +112,6 @@ def _tex(text: str) -> str:
     return text.translate(_LATEX)
 
 
-def _tex_box(field: GridCell) -> str:
+def _tex_cell(field: GridCell) -> str:
     text = rf"\textbf{{{_tex(field.text)}}}" if field.best else _tex(field.text)
     return text + (f"$^{{{','.join(map(str, field.marks))}}}$" if field.marks else "")

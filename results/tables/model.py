@@ -14,7 +14,7 @@ class Cell:
     text: str
     """As printed in the paper, or the measured rate with its interval, or k/n alone."""
     value: float
-    """The rate; where errors leave it open, with all of them counted as failures."""
+    """The rate; with uncertain episodes counted as failures."""
     notes: tuple[str, ...] = ()
     low: float | None = None
     """95 % bounds, for measured cells."""
@@ -22,39 +22,39 @@ class Cell:
     k: int | None = None
     """Successes, for measured rates."""
     n: int = 0
-    """Episodes behind it; for published rates, different episodes as the paper tells."""
+    """Episodes behind it; for published rates, different episodes according to the paper."""
     effective: int = 0
-    """Independent episodes that would say as much."""
+    """Effective number of independent episodes."""
     states: int = 0
     """Initial states behind it, for measured cells."""
     uncertain: int = 0
-    """Episodes among them that could have ended either way: errors, and successes after the policy had lost them before."""
+    """Episodes among them that could have ended either way: errors, and successes after an earlier loss by the policy."""
     upper: float | None = None
-    """The rate with all of those counted as successes; None where there are none."""
+    """The rate with those counted as successes; None without any."""
     p: float | None = None
     """Corrected p-value of a measured difference."""
     best: bool = False
-    """Whether it is better than every other of its column by more than chance explains."""
+    """Whether it is significantly better than every other cell of its column."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One policy of a table: a row, or a group of columns where policies are columns."""
+    """One policy of a table: a row, or a group of columns in tables with policies as columns."""
 
     label: str
     kind: str
-    """`published`, `measured`, `seeds` (mean ± standard deviation), `floor` (a policy that does not look) or `delta`."""
+    """`published`, `measured`, `seeds` (mean ± standard deviation), `floor` (a blind policy) or `delta`."""
     cells: Mapping[tuple[str, str], Cell]
-    """(item, metric) -> cell; absent where there is no number."""
+    """(column, metric) -> cell; only existing numbers."""
     notes: tuple[str, ...] = ()
     section: str = ""
     """Heading printed above it."""
     errors: int = 0
     """Episodes that ended in an error."""
     part: str = ""
-    """What of the benchmark was played, where it was not the whole."""
+    """The evaluated part of the benchmark; empty for the whole."""
     ranked: bool = True
-    """Whether it may be called best: only the whole benchmark with its own assets, and a policy without marks."""
+    """Whether it may be marked best: only the whole benchmark with its own assets, and a policy without tags."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Run and conditions of a measured row (`results.conditions`)."""
 
@@ -66,4 +66,4 @@ class Table:
     layout: Layout
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = field(default=())
-    """What holds for all of it."""
+    """Notes on the whole table."""

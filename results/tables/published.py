@@ -1,4 +1,4 @@
-"""The papers' own numbers, and whether their averages and differences follow from their parts.
+"""The papers' own numbers, with checks of their averages and differences.
 
 Transcribed from the papers into `published/*.csv`, one line per printed cell, digits as printed.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from ..layouts import Column, Layout, Metric
 
 ROUNDING = 0.1
-"""A printed mean may differ by this from the mean of its printed parts: half a digit of its own and of theirs."""
+"""Rounding tolerance between a printed mean and the mean of its printed parts: half a digit of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +33,18 @@ class PublishedCell:
 
 
 Cells = dict[tuple[str, str, str], PublishedCell]
-"""(model, item, metric) -> cell."""
+"""(model, column, metric) -> cell."""
 
 
 @cache
 def cells(layout: Layout) -> Cells:
-    """All printed cells of a table, each with notes on what does not add up."""
+    """All printed cells of a table, each with notes on inconsistencies."""
     raw = dict(_read(layout))
     return {key: PublishedCell(cell.text, cell.source, (*cell.notes, *_audit(layout, raw, key))) for key, cell in raw.items()}
 
 
 def models(layout: Layout) -> tuple[str, ...]:
-    """The table's policies in printed order, differences left out."""
+    """The table's policies in printed order, without differences."""
     names = dict.fromkeys(model for model, _, _ in cells(layout))
     return tuple(name for name in names if name != layout.delta.get("name"))
 
@@ -58,7 +58,7 @@ def _read(layout: Layout) -> Iterator[tuple[tuple[str, str, str], PublishedCell]
 
 
 def _audit(layout: Layout, raw: Cells, key: tuple[str, str, str]) -> Iterator[str]:
-    """One note where a printed average or difference is not what its printed parts give."""
+    """A note if a printed average or difference does not follow from its printed parts."""
     model, name, metric = key
     if model == layout.delta.get("name"):
         yield from _audit_delta(raw, key, (layout.delta["model"], name), (layout.delta["base"], name), 1)

@@ -1,4 +1,4 @@
-"""A table as text: terminal, markdown, latex, html for people; csv and json, with every bound, for programs."""
+"""Text formats of a table: terminal, markdown, latex and html for people; csv and json, with every bound, for programs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,8 @@ import html as escaping
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import layouts
-from ..store.reader import read_run
-from .build import build
 from .grid import Grid, GridCell, blocks, grid, marked
 from .latex import latex
 from .model import Cell, Row, Table
@@ -23,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def terminal(table: Table, console: Console) -> None:
-    """Print it, fitted to the console: names are wrapped and never cut, and columns that do not fit follow in a block below."""
+    """Print the table, fitted to the console: names are wrapped, never cut, and excess columns follow in further blocks."""
     from rich.markup import escape
 
     laid = grid(table)
@@ -41,19 +37,19 @@ def terminal(table: Table, console: Console) -> None:
 
 
 MARK = 5
-"""Characters that a row label's footnote takes, about."""
+"""Approximate width of a row label's footnote, in characters."""
 LABEL = 15
-"""Characters that row labels are given at least."""
+"""Least width of row labels, in characters."""
 
 
 def _fits(laid: Grid, width: int) -> bool:
-    """Whether the table fits with intervals behind their rates."""
+    """Whether the table fits with intervals on the lines of their rates."""
     label = max(len(row[0].text) + MARK for row in laid.rows if not isinstance(row, str))
     return min(label, width // 3) + sum(max(map(len, _column(laid, c, False))) + 1 for c in range(1, len(laid.names))) <= width
 
 
 def _column(laid: Grid, column: int, stacked: bool) -> Iterator[str]:
-    """The lines of a column: the words of its head, and its cells."""
+    """The lines of a column: the words of its header, and its cells."""
     for names in _first(laid):
         yield from names[column].split() or [""]
     for row in laid.rows:
@@ -87,7 +83,7 @@ def _block(laid: Grid, label: int, *, stacked: bool, title: str | None) -> RichT
 
 
 def _first(laid: Grid) -> list[list[str]]:
-    """The header rows with one name per column; a name that spans several stands over the first of them."""
+    """The header rows with one name per column; a name that spans several is over the first."""
     return [[name for text, span in row for name in [text, *[""] * (span - 1)]] for row in laid.headers]
 
 
@@ -116,7 +112,7 @@ def markdown(table: Table) -> str:
 
 
 def html(table: Table) -> str:
-    """A `<figure>` with a table and its footnotes; no style of its own."""
+    """A `<figure>` with a table and its footnotes, without styles."""
     laid = grid(table)
     esc = escaping.escape
     out = ["<figure>", f"<figcaption>{esc(laid.title)}</figcaption>", "<table>", "<thead>"]
@@ -127,7 +123,7 @@ def html(table: Table) -> str:
         if isinstance(row, str):
             out.append(f'<tr><th colspan="{len(laid.names)}" scope="rowgroup">{esc(row)}</th></tr>')
         else:
-            first, *rest = (_html_box(field) for field in row)
+            first, *rest = (_html_cell(field) for field in row)
             out.append(f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{text}</td>" for text in rest) + "</tr>")
     out += ["</tbody>", "</table>"]
     out += [f"<p><sup>{number}</sup> {esc(note)}</p>" for number, note in enumerate(laid.footnotes, start=1)]
@@ -135,7 +131,7 @@ def html(table: Table) -> str:
     return "\n".join([*out, "</figure>"]) + "\n"
 
 
-def _html_box(field: GridCell) -> str:
+def _html_cell(field: GridCell) -> str:
     small = (f"<small>{escaping.escape(text)}</small>" for text in (field.interval, field.count) if text)
     text = " ".join([escaping.escape(field.text), *small])
     text = f"<strong>{text}</strong>" if field.best else text
@@ -143,7 +139,7 @@ def _html_box(field: GridCell) -> str:
 
 
 def values(table: Table) -> list[dict[str, Any]]:
-    """One mapping per cell: everything that is known about it, rates in percent."""
+    """One mapping per cell with all of its data; rates in percent."""
     return [_value(table, line, name, metric, cell) for line in table.rows for (name, metric), cell in line.cells.items()]
 
 
@@ -174,7 +170,7 @@ def _value(table: Table, line: Row, name: str, metric: str, cell: Cell) -> dict[
 
 
 def _rounded(percent: float | None) -> float | None:
-    """Without the digits that are binary noise: 92.65, not 92.64999999999996."""
+    """Rounded to hide binary noise: 92.65, not 92.64999999999996."""
     return None if percent is None else round(percent, 6)
 
 
@@ -204,7 +200,7 @@ FORMATS: dict[str, Callable[[Table], str]] = {
     "html": html,
     "json": to_json,
 }
-"""Name -> text; `terminal` is a function of a console."""
+"""Format -> renderer; `terminal` takes a console instead."""
 
 
 def render(table: Table, form: str) -> str:
@@ -213,12 +209,3 @@ def render(table: Table, form: str) -> str:
 
 
 __all__: Sequence[str] = ("FORMATS", "grid", "html", "latex", "markdown", "render", "terminal", "to_csv", "to_json", "values")
-
-
-def print_runs(folders: Sequence[Path | str], console: Console) -> None:
-    """Print the table that fits these runs, published rows beside them."""
-    from .render import terminal
-
-    runs = [read_run(folder) for folder in folders]
-    layout = layouts.fitting({record.suite for run in runs for record in run.records})
-    terminal(build(layout, runs), console)

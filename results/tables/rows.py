@@ -1,4 +1,4 @@
-"""The measured rows of a table: one per run, set of conditions and part of the benchmark, and the difference of two."""
+"""Measured rows of a table: one per run, set of conditions and part of the benchmark; and the difference of two."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ from ..trials import TABLES as TRIALS
 from .model import Cell, Row
 
 BENCHMARK_PACK = "official"
-"""Name of the asset pack that holds the benchmark's own images; policies on others may not be called best."""
+"""Name of the benchmark's own asset pack; rows of other packs may not be marked best."""
 FEW = 10
-"""Below so many initial states a cell shows k/n alone: its interval, in json and csv, is too wide to compare anything with."""
+"""Cells with fewer initial states show k/n alone; the interval, in json and csv, is too wide for comparisons."""
 MOST = 10**9
-"""Independent episodes that a rate counts as at most: one that is known exactly would be worth any number."""
+"""Cap of the effective number of episodes, which is infinite for a rate that is known exactly."""
 MeasuredRow = tuple[Row, Group]
 
 
 def measured_rows(layout: Layout, run: StoredRun, estimand: Estimand = "states") -> list[MeasuredRow]:
-    """The run's rows, each with its episodes; none for conditions that the table does not show."""
-    return [(line, group) for group in groups(run) for line in _lines(layout, group, estimand)]
+    """The run's rows, each with its episodes; none for conditions without a column of the table."""
+    return [(line, group) for group in groups(run) for line in _rows(layout, group, estimand)]
 
 
-def _lines(layout: Layout, group: Group, estimand: Estimand) -> Iterable[Row]:
-    """A line for the whole columns that the group has played, one for those played in fewer scenes, one for each set of tasks."""
+def _rows(layout: Layout, group: Group, estimand: Estimand) -> Iterable[Row]:
+    """A row for complete columns of the group, one for columns with fewer scenes, one for each partial set of tasks."""
     found = conditions(group.run, group.records)
     lacks = {column.name: shortfall(group, column) for column in layout.columns if _played(group, column)}
     kinds: dict[tuple[str, bool], list[Column]] = {}
     for column in layout.columns:
         if all(part.name in lacks for part in layout.components(column)) and (kind := _kind(layout, column, lacks)) is not None:
             kinds.setdefault(kind, []).append(column)
-    for items in kinds.values():
+    for columns in kinds.values():
         cells = {
             (column.name, metric.name): cell
-            for column in items
+            for column in columns
             for metric in layout.metrics
             if layout.has(column, metric) and (cell := _cell(rate(group, layout, column, metric.name, estimand)))
         }
         if cells:
-            yield _line(
-                layout, group, found, part_label([lacks[column.name] for column in items if not column.mean_of], found), cells
+            yield _row(
+                layout, group, found, part_label([lacks[column.name] for column in columns if not column.mean_of], found), cells
             )
 
 
@@ -58,14 +58,14 @@ def _played(group: Group, column: Column) -> bool:
 
 
 def _kind(layout: Layout, column: Column, lacks: Mapping[str, Shortfall]) -> tuple[str, bool] | None:
-    """(tasks, whether scenes are missing): columns alike in it share a row. None for a mean over parts that lack tasks."""
+    """(tasks, whether scenes are missing): columns with equal values share a row. None for a mean that lacks tasks."""
     parts = [lacks[part.name] for part in layout.components(column)]
     if column.mean_of and any(part.tasks for part in parts):
         return None
     return parts[0].tasks if not column.mean_of else "", any(part.scenes for part in parts)
 
 
-def _line(layout: Layout, group: Group, found: Conditions, part: str, cells: Mapping[tuple[str, str], Cell]) -> Row:
+def _row(layout: Layout, group: Group, found: Conditions, part: str, cells: Mapping[tuple[str, str], Cell]) -> Row:
     label = group.key.policy + (f" ({', '.join(found.marks)})" if found.marks else "") + f" · {group.run.name}"
     suites = {layout.column(name).suite for name, _ in cells}
     errors = group.errors(suites)
@@ -73,7 +73,7 @@ def _line(layout: Layout, group: Group, found: Conditions, part: str, cells: Map
         label=f"{label} ({part})" if part else label,
         kind="measured",
         cells=cells,
-        notes=(f"run {group.run.name}: {'; '.join([*_told(group, found), *_left_open(group, suites)])}",),
+        notes=(f"run {group.run.name}: {'; '.join([*_conditions(group, found), *_caveats(group, suites)])}",),
         errors=sum(errors.values()),
         part=part,
         ranked=not part and not found.marks and _is_benchmark(group),
@@ -82,12 +82,12 @@ def _line(layout: Layout, group: Group, found: Conditions, part: str, cells: Map
 
 
 def _is_benchmark(group: Group) -> bool:
-    """Whether the benchmark's own images were shown, or a robot its own scenes."""
+    """Whether the assets are the benchmark's own, or the scenes are real."""
     return group.key.pack == BENCHMARK_PACK or all(suite in TRIALS for suite in group.suites)
 
 
 def _cell(found: Rate | None) -> Cell | None:
-    """The rate as a cell. With uncertain episodes its value is the lower of the two readings, and it shows both."""
+    """The rate as a cell; with uncertain episodes its value is the lower reading, and its text has both."""
     if found is None:
         return None
     low, high = found.bounds
@@ -107,7 +107,7 @@ def _cell(found: Rate | None) -> Cell | None:
 
 
 def _cell_text(found: Rate, few: bool) -> str:
-    """`98.0 [96.3, 99.0]`; `90.5 to 100.0 [88.9, 100.0]` where errors leave it open; `3/4`, `2 to 3/4` for few states."""
+    """`98.0 [96.3, 99.0]`; `90.5 to 100.0 [88.9, 100.0]` with errors; `3/4`, `2 to 3/4` for few states."""
     ends = dict.fromkeys((found.low, found.high))
     if few:
         return " to ".join(str(end.k) for end in ends) + f"/{found.low.n}"
@@ -118,9 +118,8 @@ def _cell_text(found: Rate, few: bool) -> str:
 def over_seeds(layout: Layout, row: MeasuredRow) -> Row | None:
     """The row as papers print it, mean ± standard deviation of the seeds' rates.
 
-    None for fewer than two seeds, for seeds that did not play the same scenes, and where episodes could have ended either way.
-
-    The deviation is that of the policy's noise on the same initial states: it says nothing of other states, and is no interval.
+    None for fewer than two seeds, seeds with different scenes, and uncertain episodes. The deviation reflects only the policy's
+    noise on the same initial states; it is no interval.
     """
     line, group = row
     by_seed: dict[int, list[EpisodeRecord]] = {}
@@ -144,36 +143,36 @@ def over_seeds(layout: Layout, row: MeasuredRow) -> Row | None:
     )
 
 
-def _left_open(group: Group, suites: Iterable[str]) -> Iterable[str]:
-    """Episodes that are not what they seem: errors, restarts, other tries, repetitions."""
+def _caveats(group: Group, suites: Iterable[str]) -> Iterable[str]:
+    """Notes on errors, restarts, losses by the policy and repetitions."""
     records = [record for suite in suites for record in group.suites.get(suite, ())]
     if errors := group.errors(suites):
-        listed = ", ".join(f"{count} of the {name}'s" for name, count in errors.items())
+        listed = ", ".join(f"{count} due to the {name}" for name, count in errors.items())
         total = sum(errors.values())
         yield f"{total} episodes ended in an error ({listed}): the cell shows both bounds, errors as failures and as successes"
     if lost := sum(record.success is not None and record.policy_losses > 0 for record in records):
-        yield f"{lost} episodes were lost by the policy and played again: their successes count in the upper bound alone"
+        yield f"{lost} episodes were lost by the policy and restarted: their successes count only in the upper bound"
     if again := sum(record.attempts > 1 for record in records):
         yield f"{again} episodes were started more than once"
     if repeats := sum(group.repeats.get(suite, 0) for suite in suites):
-        yield f"{repeats} episodes repeat a trajectory under another seed: they count, and tell nothing new of their state"
+        yield f"{repeats} episodes repeat a trajectory under another seed: they count, but add no information on their state"
 
 
-def _told(group: Group, found: Conditions) -> Iterable[str]:
-    """What must be equal before two measured rows may be compared, and what must be known before one is believed."""
+def _conditions(group: Group, found: Conditions) -> Iterable[str]:
+    """Notes on the conditions of a measured row."""
     version = f" v{found.protocol_version}" if found.protocol_version is not None else ""
     yield f"protocol {', '.join(found.protocol)}{version}"
     if group.key.pack:
         yield f"{_pack(group.key.pack)} ({group.key.fingerprint})"
     if found.backend:
-        yield f"played by {', '.join(found.backend)}"
+        yield f"backend {', '.join(found.backend)}"
     if renderer := found.gl.get("renderer"):
-        yield f"drawn by {renderer}"
-    yield from _drawing(group)
+        yield f"rendered by {renderer}"
+    yield from _renderers(group)
     if len(found.seeds) > 1:
         yield f"{len(found.seeds)} seeds"
     if found.machines > 1:
-        yield f"played under {found.machines} different sets of conditions (see `nora-bench show`)"
+        yield f"run under {found.machines} different sets of conditions (see `nora-bench show`)"
     if found.stopped:
         until = group.run.metadata.until
         yield f"stopped early ({found.stopped})"
@@ -182,13 +181,13 @@ def _told(group: Group, found: Conditions) -> Iterable[str]:
             yield f"the interval over all tasks that is valid under this rule is {bounds}"
     yield from action_warnings(group.run, group.records)
     if "untrained" in found.marks:
-        yield "untrained weights: no result of any model"
+        yield "untrained weights: not the result of a model"
     if "privileged" in found.marks:
-        yield "sees the simulator's state, which no robot can"
+        yield "uses the simulator's state, unavailable on a robot"
 
 
-def _drawing(group: Group) -> Iterable[str]:
-    """How images were made, where episodes say so; tasks by the way."""
+def _renderers(group: Group) -> Iterable[str]:
+    """Note on the recorded renderers, with their tasks if there are several."""
     ways: dict[str, dict[str, None]] = {}
     for record in group.records:
         if record.renderer:
@@ -204,30 +203,30 @@ def _pack(name: str) -> str:
 
 
 def delta(layout: Layout, a: Group, b: Group, *, anyway: bool = False) -> Row:
-    """The row of differences, second minus first: the same matches, p-values and verdicts as `nora-bench compare`.
+    """The row of differences, second minus first, with the p-values and verdicts of `nora-bench compare`.
 
-    A row without cells, its note saying why, where the two were not played under the same conditions.
+    For incomparable runs, a row without cells whose note names the reason.
     """
     line = Row("Δ measured", "delta", {})
     try:
-        matches, unlike = compare_columns(layout, a, b, anyway=anyway)
+        columns, differing = compare_columns(layout, a, b, anyway=anyway)
     except Incomparable as error:
         return replace(line, notes=(f"no difference: {error}",))
     note = (
         "second measured row minus the first, simultaneous 95 % intervals over its columns; exact test paired by initial state, "
         "p corrected over the columns (Holm)"
     )
-    if unlike:
-        note += f"; not the policies alone differ, but also {'; '.join(one.text for one in unlike)}"
-    if not matches:
+    if differing:
+        note += f"; besides the policies, these differ: {'; '.join(one.text for one in differing)}"
+    if not columns:
         return replace(line, notes=("no difference: the runs have no initial state in common",))
-    cells = {key: _delta_cell(match) for key, match in matches.items()}
+    cells = {key: _delta_cell(column) for key, column in columns.items()}
     return replace(line, cells=cells, notes=(note,))
 
 
-def _delta_cell(match: ColumnComparison) -> Cell:
-    found = match.difference
+def _delta_cell(column: ColumnComparison) -> Cell:
+    found = column.difference
     low, mean, high = (100 * value for value in (found.low, found.mean, found.high))
     text = f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
-    notes = (match.part,) if match.part else ()
-    return Cell(text, mean, notes, low, high, n=found.pairs, states=found.scenes, p=match.p)
+    notes = (column.part,) if column.part else ()
+    return Cell(text, mean, notes, low, high, n=found.pairs, states=found.scenes, p=column.p)

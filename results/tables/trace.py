@@ -1,8 +1,9 @@
-"""What is behind a cell of a table: the episodes it counts and those it leaves out, or the paper it was printed in."""
+"""Trace of a table cell: the episodes that it counts and omits, or the paper that printed it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ...envs.errors import nearest
 from ..grouping import Group, component_columns, episodes, metric_outcome, uncertain
@@ -16,22 +17,39 @@ from .rows import measured_rows
 
 @dataclass(frozen=True, slots=True)
 class CellTrace:
-    """One cell, taken apart."""
+    """A cell with its episodes or its source."""
 
     policy: str
     column: str
     cell: Cell
     counted: tuple[EpisodeRecord, ...] = ()
     left_out: tuple[tuple[EpisodeRecord, str], ...] = ()
-    """Episodes whose outcome is open, or not known, each with the reason."""
+    """Episodes with an uncertain or unknown outcome, each with the reason."""
     source: str = ""
-    """For a published cell, where it was printed."""
+    """For a published cell, the place in the paper."""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "policy": self.policy,
+            "item": self.column,
+            "value": self.cell.value,
+            "upper": self.cell.upper,
+            "low": self.cell.low,
+            "high": self.cell.high,
+            "k": self.cell.k,
+            "n": self.cell.n,
+            "source": self.source,
+            "notes": list(self.cell.notes),
+            "counted": [record.key for record in self.counted],
+            "left_out": [{"key": record.key, "reason": reason} for record, reason in self.left_out],
+        }
 
 
 def trace(layout: Layout, run: StoredRun, name: str, metric: str = "success") -> list[CellTrace]:
     """The cells called `policy/column` (`NORA-1.5/Goal`): measured ones of the run first, the published one after.
 
-    Raises KeyError naming what there is.
+    Raises KeyError naming the known cells.
     """
     policy, column = _split(layout, name)
     key = (column.name, metric)
@@ -46,12 +64,12 @@ def trace(layout: Layout, run: StoredRun, name: str, metric: str = "success") ->
         found.append(CellTrace(_model(layout, policy), column.name, cell, source=printed.source))
     if not found:
         known = [*dict.fromkeys(group.key.policy for _, group in measured_rows(layout, run)), *published.models(layout)]
-        raise KeyError(f"table {layout.id} has no cell {name!r}{nearest(policy, known)}; its rows are {', '.join(known)}")
+        raise KeyError(f"table {layout.id} has no cell {name!r}{nearest(policy, known)}. Its rows: {', '.join(known)}")
     return found
 
 
 def _split(layout: Layout, name: str) -> tuple[str, Column]:
-    """Policy and column; both may hold a slash themselves."""
+    """Policy and column; both may contain slashes."""
     unknown = KeyError(f"{name!r} is not of the form policy/column, such as 'NORA-1.5/Goal'")
     for at in (at for at, sign in enumerate(name) if sign == "/"):
         try:

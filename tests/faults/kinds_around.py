@@ -98,7 +98,7 @@ def _(bench, rng, phase):
         first, second = bench.start(), bench.start()
         ended = {one.code: one for one in (first.wait(), second.wait())}
         assert sorted(ended) == [0, 2], ended
-        return Strike(ended[2], "being written by another process|already holds a run", (STOPPED,), ordered=False)
+        return Strike(ended[2], "being written by another process|already contains a run", (STOPPED,), ordered=False)
     gate = bench.folder / "gate"
     first = bench.start(_place(bench, rng, lambda: _wait_for(gate.exists), middle=False))
     _wait_for(lambda: bench.records() or (bench.run / "actions").exists())
@@ -120,7 +120,7 @@ def _(bench, rng, phase):
 
     ended = bench.play(_place(bench, rng, take, middle=False))
     shutil.copy(kept, bench.episodes)
-    return Strike(ended, "removed or replaced(.|\n)*Put back", (STOPPED,), ordered=False)
+    return Strike(ended, "removed or replaced(.|\n)*Restore it", (STOPPED,), ordered=False)
 
 
 @kind("run's folder taken away", "while workers play")

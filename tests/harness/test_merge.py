@@ -59,7 +59,7 @@ def test_the_merged_run_says_what_it_is_made_of(merged, two):
     assert {record.conditions for record in run.records} == {session["conditions"] for session in run.metadata.sessions}
 
 
-def test_a_merged_run_holds_and_can_be_replayed(merged, two, cli):
+def test_merged_run_verifies_and_replays(merged, two, cli):
     _, run = merged(*two)
     verified = cli("verify", run.folder, "--sample", 1)
     assert (verified.code, "8 of 8 replays hold" in verified.out) == (0, True), verified.out
@@ -116,7 +116,7 @@ def test_runs_that_are_not_of_one_kind_are_refused(cli, bench, tmp_path, args, m
         ({"policy": {"name": "fakes:Walk", "args": {}}}, "policy fingerprint: class fakes:Walk in A, not known in B"),
     ],
 )
-def test_what_a_run_says_of_itself_is_compared(cli, two, tmp_path, change, says):
+def test_policy_description_is_compared(cli, two, tmp_path, change, says):
     a, b = two
     with Store.open(b.folder) as store:
         store.update_metadata(**change)
@@ -125,7 +125,7 @@ def test_what_a_run_says_of_itself_is_compared(cli, two, tmp_path, change, says)
     assert says in ended.err
 
 
-def test_other_differences_are_told_and_kept(cli, merged, bench, monkeypatch):
+def test_other_differences_are_reported_and_kept(cli, merged, bench, monkeypatch):
     a = bench("--init-states", 0, "--workers", 1, out="a")
     found = provenance.versions
     monkeypatch.setattr(provenance, "versions", lambda: {**found(), "numpy": "99.0"})
@@ -134,7 +134,7 @@ def test_other_differences_are_told_and_kept(cli, merged, bench, monkeypatch):
     assert told["differences"] == {"versions.numpy": [np.__version__, "99.0"]}
     assert run.metadata.versions["numpy"] == f"{np.__version__} / 99.0"
     assert len({record.conditions for record in run.records}) == 2
-    assert "6 were played under 2 different conditions" in cli("show", run.folder).out
+    assert "6 ran under 2 different conditions" in cli("show", run.folder).out
 
 
 def test_an_episode_with_two_outcomes_keeps_both_lines_and_counts_as_an_error(cli, merged, two):
@@ -206,7 +206,7 @@ def test_the_verdict_of_a_source_is_not_the_merged_runs(merged, two):
     assert run.metadata.merged[0]["until"] == verdict
 
 
-def test_two_runs_of_one_name_keep_apart(cli, bench, tmp_path, merged):
+def test_two_runs_of_one_name_stay_distinct(cli, bench, tmp_path, merged):
     one, other = (
         bench("--init-states", state, "--workers", 1, out=f"{machine}/run") for state, machine in ((0, "m1"), (1, "m2"))
     )
@@ -221,7 +221,7 @@ def test_a_merged_run_is_not_resumed(merged, two, bench):
     assert "was merged from other runs" in again.err
 
 
-def test_one_run_is_not_enough_and_no_folder_is_overwritten(cli, two, tmp_path):
+def test_single_run_is_rejected_and_no_folder_is_overwritten(cli, two, tmp_path):
     a, b = two
     assert cli("merge", a.folder, "--out", tmp_path / "all").code == 2
     assert cli("merge", a.folder, a.folder, "--out", tmp_path / "all").code == 2

@@ -107,7 +107,7 @@ def test_a_dry_run_of_a_resumed_run_prints_what_is_left(cli):
         (("--suite", "fakes:toy", "--policy", "zero", "--tasks", "9"), "toy has no task 9"),
         (("--suite", "fakes:toy", "--seeds", "some"), "--seeds 'some'"),
         (("--config", "nowhere.yaml"), "nowhere.yaml"),
-        (("--suite", "fakes:toy", "--until", "sure"), "'sure' is neither a width nor a rival; write for example `width<2`"),
+        (("--suite", "fakes:toy", "--until", "sure"), "'sure' is not a stopping rule. Write `width<2`"),
         (("--suite", "fakes:toy", "--policy", "zero", "--until", ">runs/B"), "runs/B is not a run"),
         (("--suite", "fakes:toy", "--video", "some"), "--video 'some': one of none, failures, all"),
         (("--resume",), "nora-bench run --resume --out runs/NAME"),

@@ -25,7 +25,7 @@ def upgraded(monkeypatch):
     monkeypatch.setattr(provenance, "versions", lambda: {**found(), "nora-bench": "99.0"})
 
 
-def test_a_session_says_when_where_and_how_it_played(half):
+def test_session_records_time_place_and_conditions(half):
     (session,) = half.run["sessions"]
     assert session["status"] == "finished"
     assert session["started"] == half.run["created"]
@@ -63,7 +63,7 @@ def test_a_refused_resume_does_not_advise_to_resume(half, bench, monkeypatch):
     assert len(refused.records) == 1
 
 
-def test_lines_of_another_machine_are_told_by_their_conditions(half, bench, cli):
+def test_lines_of_another_machine_are_detected_by_their_conditions(half, bench, cli):
     path = half.folder / "episodes.jsonl"
     other = {**json.loads(path.read_text()), "conditions": "0123456789abcdef"}
     path.write_text(json.dumps({name: value for name, value in other.items() if name != "crc32"}) + "\n")
@@ -128,17 +128,17 @@ def conditions(run, gl, versions):
         ({}, GL, {**VERSIONS, "mujoco": "2.3.7"}),
     ],
 )
-def test_what_can_change_results_changes_the_conditions(run, gl, versions):
+def test_result_relevant_fields_change_the_conditions(run, gl, versions):
     assert conditions({**BASE, **run}, gl, versions) != conditions(BASE, GL, VERSIONS)
 
 
-def test_what_cannot_change_results_does_not():
+def test_irrelevant_fields_keep_the_conditions():
     other = {**BASE, "config": {"max_steps": None, "workers": 9}, "assets": {**BASE["assets"], "path": "/there"}}
     versions = {**VERSIONS, "nora-bench": "2.0", "cpu": "that"}
     assert conditions(other, GL, versions) == conditions(BASE, GL, VERSIONS)
 
 
-def test_a_contradicted_episode_is_not_played_again(half, bench):
+def test_contradicted_episode_is_not_rerun(half, bench):
     lines = (half.folder / "episodes.jsonl").read_text()
     values = json.loads(lines)
     other = {**values, "success": False, "termination": "budget", "trajectory_sha256": "f" * 64}

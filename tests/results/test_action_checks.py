@@ -43,7 +43,7 @@ def test_counts_of_an_episode():
     }
 
 
-def test_nothing_is_counted_where_the_suite_does_not_say_what_actions_mean():
+def test_suite_without_action_convention_has_no_action_checks():
     assert measure(np.full((4, 7), 30.0), None) == {}
 
 

@@ -81,7 +81,7 @@ def test_a_failure_stays_a_failure_however_often_it_was_lost(goal, record):
     assert (cell.value, cell.upper) == (0.0, None)
 
 
-def test_errors_are_told_by_their_cause_and_restarts_by_their_number(lines, record):
+def test_errors_are_reported_by_cause_and_restarts_by_number(lines, record):
     records = [record("libero_goal", 0, init) for init in range(10)]
     records[0] = record("libero_goal", 0, 0, success=None, cause="policy")
     records[1] = record("libero_goal", 0, 1, success=None)
@@ -89,7 +89,7 @@ def test_errors_are_told_by_their_cause_and_restarts_by_their_number(lines, reco
     (line,) = lines(records)
     assert line.provenance["errors"] == {"policy": 1, "machine": 1}
     assert line.provenance["restarted"] == 1
-    assert "1 of the machine's, 1 of the policy's" in line.notes[0]
+    assert "1 due to the machine, 1 due to the policy" in line.notes[0]
     assert "1 episodes were started more than once" in line.notes[0]
 
 
@@ -141,14 +141,14 @@ def test_fewer_initial_states_are_named_and_not_ranked(lines, libero):
         ),
     ],
 )
-def test_a_run_that_is_not_its_plan_is_named_and_not_ranked(lines, libero, facts, part):
+def test_incomplete_run_is_labelled_and_not_ranked(lines, libero, facts, part):
     (line,) = lines(libero(suites=("libero_goal",)), **facts)
     assert line.part == part
     assert not line.ranked
     assert not line.cells["Goal", "success"].best
 
 
-def test_seeds_that_were_not_played_everywhere_are_named(lines, libero):
+def test_seeds_missing_in_some_scenes_are_named(lines, libero):
     records = [r for r in libero(suites=("libero_goal",), seeds=3) if r.seed == 0 or r.task_id < 2]
     assert lines(records)[0].part == "seeds differ from scene to scene"
 
@@ -252,7 +252,7 @@ def test_each_row_of_a_run_with_two_protocols_names_its_own(run, libero):
     assert told == [(["libero/openvla"], 1), (["libero/nora"], None)]
 
 
-def test_mean_and_deviation_over_seeds_are_a_row_of_their_own_when_asked_for(run, libero):
+def test_over_seeds_adds_a_row_of_mean_and_deviation(run, libero):
     records = libero(suites=("libero_goal",), seeds=2, failures=5)
     records = [r.from_json({**r.to_json(), "success": False}) if r.seed and r.init_state < 10 else r for r in records]
     table = build(LIBERO, [run("mine", records)], seeds=True)

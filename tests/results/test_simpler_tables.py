@@ -88,7 +88,7 @@ def test_looks_that_end_alike_are_one_scene(run, simpler):
     assert apart.cells["VM Move Near", "success"].effective > 120
 
 
-def test_one_task_drawn_in_two_ways_makes_two_rows(run, simpler):
+def test_task_with_two_renderers_makes_two_rows(run, simpler):
     first = simpler(lambda *_: True, tasks=["open_drawer", "close_drawer"], renderer="raytraced")
     second = simpler(lambda *_: True, tasks=["open_drawer", "close_drawer"], renderer=FELL_BACK)
     records = [one if one.init_state < 5 else other for one, other in zip(first, second, strict=True)]
@@ -108,7 +108,7 @@ def test_backends_never_share_a_row(run, simpler):
     ours = simpler(lambda *_: True, tasks=["move_near"])
     theirs = [type(one)(**{**one.to_json(), "backend": "upstream", "key": f"{one.key}u"}) for one in ours[:60]]
     found = [one for one in build(TABLE, [run("both", [*ours, *theirs])]).rows if one.kind == "measured"]
-    assert ["played by sapien3" in one.notes[0] for one in found] == [True, False]
+    assert ["backend sapien3" in one.notes[0] for one in found] == [True, False]
 
 
 def test_a_comparison_of_two_backends_says_so(write, simpler, cli):

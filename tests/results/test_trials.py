@@ -42,10 +42,10 @@ def test_tasks_are_known_by_name_and_number(name):
         ("Put apple in plate,1,1,1,0,", "line 2: success 1 with partial 0"),
         ("Put apple in plate,1,1,1,1,1", "line 2: distractor must be empty"),
         ("Put apple in plate,1,1,1,1,\nPut apple in plate,1,2,1,1,", "has trial 1 twice"),
-        ("", "holds no trials"),
+        ("", "contains no trials"),
     ],
 )
-def test_what_cannot_be_is_refused_with_its_line(file, line, message):
+def test_invalid_trial_is_rejected_with_its_line(file, line, message):
     with pytest.raises(TrialError, match=message):
         read(file(*line.split("\n")) if line else file(), "galaxea-a1")
 
@@ -79,7 +79,7 @@ def test_trials_from_a_file_fill_the_papers_table(cli, file, tmp_path):
     assert shown == {"success": (7, 10), "partial": (8, 10)}
 
 
-def test_trials_can_be_typed_in_and_gone_on_with(cli, tmp_path, monkeypatch):
+def test_trials_can_be_entered_and_continued(cli, tmp_path, monkeypatch):
     answers = [True, False, True]  # a success; then a failure, right object grasped; then Ctrl-C
 
     def answer(_):
@@ -125,7 +125,7 @@ def text(separator=",", quote="", end="\n"):
     ],
     ids=["plain", "mark of byte order", "quoted", "mark and quoted", "Windows", "spaces in the header"],
 )
-def test_what_spreadsheets_write_with_commas_is_read(tmp_path, data):
+def test_spreadsheet_csv_with_commas_is_read(tmp_path, data):
     (tmp_path / "trials.csv").write_bytes(data)
     (trial,) = read(tmp_path / "trials.csv", "galaxea-a1")
     assert (trial.task, trial.start, trial.success) == ("Put apple in plate", 2, True)

@@ -27,7 +27,7 @@ def test_the_command_prints_flips_and_the_verdict(cli, runs):
     assert "A is better" in shown.out
 
 
-def test_more_states_than_the_benchmark_has_are_said_to_be_so(cli, run, libero):
+def test_more_states_than_the_benchmark_has_are_reported(cli, run, libero):
     a, b = (run(f"run{f}", libero(failures=f, suites=("libero_goal",))) for f in (5, 6))
     b = run("b", [replace(r, success=not r.success) if r.init_state in (0, 5) and r.task_id < 3 else r for r in b.records])
     (match,) = json.loads(cli("compare", a.folder, b.folder, "--json").out)["matches"]
@@ -58,7 +58,7 @@ def test_both_rates_have_their_intervals(cli, runs):
     assert "A 85.0 [79.3, 89.6]  B 60.0 [52.9, 66.8]" in shown
 
 
-def test_other_assets_are_refused_unless_asked_for(cli, run, libero):
+def test_other_assets_are_rejected_without_anyway(cli, run, libero):
     a = run("a", libero(inits=2))
     b = run("b", libero(inits=2, assets={"pack": "standin", "fingerprint": "f"}))
     refused = cli("compare", a.folder, b.folder)
@@ -87,7 +87,7 @@ def test_the_command_tells_settings_of_the_policies_apart(cli, run, libero):
     assert json.loads(cli("compare", a.folder, b.folder, "--json").out)["settings"] == {"noise": [1.0, 0.0]}
 
 
-def test_an_interrupted_run_is_told(cli, run, libero):
+def test_interrupted_run_is_reported(cli, run, libero):
     a = run("a", libero(inits=2), status="interrupted", counts={"planned": 2000})
     b = run("b", libero(inits=2))
     assert "80 of 2000 episodes, interrupted" in cli("compare", a.folder, b.folder).out
@@ -97,10 +97,10 @@ def test_an_interrupted_run_is_told(cli, run, libero):
     }
 
 
-def test_a_suite_that_only_one_played_is_named(cli, run, libero):
+def test_suite_of_one_run_alone_is_named(cli, run, libero):
     a = run("a", libero(inits=2, suites=("libero_goal", "libero_10")))
     b = run("b", libero(inits=2, suites=("libero_goal",)))
-    assert "only one of them played it: libero_10" in cli("compare", a.folder, b.folder).out
+    assert "only one run has it: libero_10" in cli("compare", a.folder, b.folder).out
 
 
 def test_three_runs_are_ranked_with_letters(cli, runs):
@@ -113,7 +113,7 @@ def test_three_runs_are_ranked_with_letters(cli, runs):
 
 
 @pytest.mark.parametrize(("failures", "code"), [((3, 3), 0), ((3, 4), 1)])
-def test_no_worse_is_an_exit_code(cli, run, libero, failures, code):
+def test_noninferiority_sets_the_exit_code(cli, run, libero, failures, code):
     a, b = (run(f"{i}", libero(failures=f)).folder for i, f in enumerate(failures))
     ended = cli("compare", a, b, "--no-worse-than", "2", "--json")
     found = json.loads(ended.out)["not_worse"]
@@ -126,7 +126,7 @@ def test_a_margin_that_means_nothing_is_refused(cli, runs, margin):
     assert cli("compare", *runs(3, 3), "--no-worse-than", margin).code == 2
 
 
-def test_no_worse_needs_comparable_conditions(cli, run, libero):
+def test_noninferiority_requires_comparable_conditions(cli, run, libero):
     a, b = run("a", libero(inits=2)), run("b", libero(inits=2), config={"max_steps": 9})
     assert cli("compare", a.folder, b.folder, "--no-worse-than", "2").code == 2
 
@@ -146,7 +146,7 @@ def test_correlations_with_the_robot(cli, runs, run, record):
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_one_run_alone_is_refused(cli, runs, count):
+def test_single_run_is_rejected(cli, runs, count):
     assert cli("compare", *runs(*[3] * count)).code == 2
 
 

@@ -97,5 +97,5 @@ def _read(path: Path) -> np.ndarray:
 
     image = cv2.imread(str(path))
     if image is None:
-        raise SuiteError(f"{path} is not a readable image of a recording. Layout: docs/simplerenv.md")
+        raise SuiteError(f"{path} is not a readable image of a recording. Layout: docs/reference/simplerenv.md")
     return image[..., ::-1]

@@ -128,7 +128,7 @@ def _dropped(case: Mapping[str, Any]) -> EpisodeSetup:
         )
     except StopIteration:
         raise SuiteError(
-            f"{case['env_id']} of settled_poses.json not found in the grid. Layout: docs/simplerenv_parity.md"
+            f"{case['env_id']} of settled_poses.json not found in the grid. Layout: docs/evidence/simplerenv_parity.md"
         ) from None
     xy = case.get("init_xy")
     return EpisodeSetup(base, base.robot_init[0], xy and (xy[0], xy[1]), case.get("episode_id"))

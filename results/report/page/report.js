@@ -1,5 +1,5 @@
 "use strict";
-// The list of episodes: sorted, filtered and shown in parts; films are played from data inside this page.
+// The list of episodes: sorted, filtered and shown in parts; videos are played from data inside this page.
 const data = JSON.parse(document.getElementById("data").textContent);
 const films = JSON.parse(document.getElementById("films").textContent);
 const body = document.querySelector("#episodes tbody");
@@ -47,7 +47,7 @@ function line(row) {
   });
   const button = document.createElement("button");
   button.textContent = films[row[at.film]] ? "▶" : "…";
-  button.title = films[row[at.film]] ? "play" : "how to see it";
+  button.title = films[row[at.film]] ? "play" : "render command";
   button.addEventListener("click", () => show(row));
   tr.insertCell().append(button);
   return tr;
@@ -69,7 +69,7 @@ function show(row) {
   } else {
     const pre = document.createElement("pre");
     pre.textContent = `nora-bench replay ${data.folders[row[at.run]]} '${row[at.key]}' --video episode.mp4`;
-    place.append("Not filmed. Play it again with", pre);
+    place.append("No video. Render one with", pre);
   }
   dialog.showModal();
 }

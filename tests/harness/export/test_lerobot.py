@@ -93,7 +93,7 @@ def test_an_episode_whose_replay_is_another_is_left_out(run, cli, tmp_path):
     (run.folder / "episodes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     ended = cli("export", run.folder, "--format", "lerobot", "--out", tmp_path / "data", "--json")
     assert ended.code == 1
-    assert json.loads(ended.out)["left_out"] == [f"{lines[1]['key']}: the replay is not the record"]
+    assert json.loads(ended.out)["left_out"] == [f"{lines[1]['key']}: the replay differs from the record"]
     assert json.loads((tmp_path / "data" / "meta" / "info.json").read_text())["total_episodes"] == 3
 
 

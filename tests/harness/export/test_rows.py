@@ -73,7 +73,7 @@ def test_many_rows_are_written_in_parts(run, cli, tmp_path, monkeypatch):
         (("--out", "no/such/place.jsonl"), "there is no folder no/such"),
     ],
 )
-def test_what_cannot_be_written_is_refused(bench, cli, tmp_path, monkeypatch, args, says):
+def test_unwritable_values_are_rejected(bench, cli, tmp_path, monkeypatch, args, says):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").touch()
     ended = cli("export", bench("--episodes", 1).folder, "--format", "jsonl", *args)

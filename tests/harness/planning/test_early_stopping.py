@@ -108,7 +108,7 @@ def test_rival_without_all_scenes_is_rejected_before_the_run(bench):
     other = bench("--episodes", 2, out="other")
     played = bench("--until", f">{other.folder}", out="new")
     assert (played.code, played.folder.exists()) == (2, False)
-    assert "has not played 24 of the planned scenes" in played.err
+    assert "lacks 24 of the planned scenes" in played.err
 
 
 @pytest.mark.parametrize("rival", [False, True])

@@ -67,7 +67,7 @@ def test_actions_that_were_exchanged_are_found_without_a_replay(cli, played):
         ({"assets": {"pack": "toy", "fingerprint": "f" * 16}}, "the run's are 0123456789abcdef"),
         ({"protocol": "toy/other"}, "protocol is toy/other"),
         ({"actions": None}, "it cannot be verified"),
-        ({"actions": "../../elsewhere.npy"}, "lies outside the run's folder"),
+        ({"actions": "../../elsewhere.npy"}, "outside the run's folder"),
         ({"steps": 1000}, "the record has 1000 steps"),
     ],
 )

@@ -68,7 +68,7 @@ def test_the_page_has_every_section(runs, part):
     assert f"<h2>{part}</h2>" in page(runs)
 
 
-def test_nothing_on_the_page_comes_from_elsewhere(runs):
+def test_page_loads_no_external_resources(runs):
     assert not re.search(r"(src|href)=[\"']?(https?:)?//", page(runs))
 
 
@@ -79,7 +79,7 @@ def test_texts_of_records_cannot_become_code(runs):
 def test_endings_are_grouped_and_counted(runs):
     text = page(runs)
     assert "reached the goal, but not by the protocol" in text
-    assert "used up its steps" in text
+    assert "reached the step limit" in text
 
 
 def test_provenance_holds_the_commit(runs):

@@ -61,7 +61,7 @@ def test_intervals_come_from_a_seed(sides):
     assert agreement(*runs, seed=1).coefficients != agreement(*runs).coefficients
 
 
-def test_two_policies_have_no_correlation_but_a_reason(sides):
+def test_two_policies_have_a_reason_instead_of_a_correlation(sides):
     found = agreement(*sides((2, 9), (4, 7)))
     assert set(found.coefficients.values()) == {None}
     assert "at least 3 policies" in found.reason
@@ -74,7 +74,7 @@ def test_equal_rates_are_undefined_and_not_almost_zero(sides):
     assert "pearson" in found.reason
 
 
-def test_two_runs_of_one_policy_are_named(sides, run, libero):
+def test_two_runs_of_one_policy_are_rejected_by_name(sides, run, libero):
     sim, real = sides((2, 9), (4, 7), (8, 1))
     again = run("again", libero(inits=20, policy="policy1"))
     with pytest.raises(NotMeasurable, match="sim1 and again are both of the policy policy1"):

@@ -60,14 +60,14 @@ def test_suites_that_no_table_shows_are_compared_too(run, libero):
 
 
 def test_a_clear_difference_is_called(runs):
-    match = compare(*runs(3, 8)).matches[0]
+    match = compare(*runs(3, 8)).columns[0]
     assert match.verdict == "A is better"
     assert match.difference.mean == pytest.approx(-0.25)
     assert len(match.flipped) == 50
 
 
 def test_equal_runs_show_no_difference(runs):
-    assert {match.verdict for match in compare(*runs(3, 3)).matches} == {"no difference shown"}
+    assert {match.verdict for match in compare(*runs(3, 3)).columns} == {"no difference shown"}
 
 
 def test_less_of_a_bad_thing_is_better(run, record):
@@ -82,7 +82,7 @@ def test_less_of_a_bad_thing_is_better(run, record):
 
 
 def test_runs_without_a_common_scene_have_no_match(run, libero):
-    assert compare(run("a", libero(suites=("libero_goal",))), run("b", libero(suites=("libero_10",)))).matches == ()
+    assert compare(run("a", libero(suites=("libero_goal",))), run("b", libero(suites=("libero_10",)))).columns == ()
 
 
 def test_columns_are_corrected_for_their_number(run, libero):
@@ -147,14 +147,14 @@ def test_equal_trajectories_are_not_dropped(run, record):
     assert only(compare(a, b)).difference.mean == pytest.approx(-1 / 12)
 
 
-def test_what_only_one_played_is_counted_and_left_out(run, record):
+def test_episodes_of_one_run_alone_are_counted_and_omitted(run, record):
     a = run("a", [record(init=i) for i in range(5)])
     b = run("b", [record(init=i) for i in (0, 1, 9)])
     match = only(compare(a, b))
     assert (match.difference.scenes, match.only_a, match.only_b) == (2, 3, 1)
 
 
-def test_looks_that_only_one_played_are_left_out(run, record):
+def test_looks_of_one_run_alone_are_omitted(run, record):
     def looks(init, names, success=True):
         return [record("simpler-vm", "move_near", init, variant=v, success=success, key=f"{init}{v}") for v in names]
 
@@ -199,7 +199,7 @@ def test_a_success_after_the_policy_lost_the_episode_is_another_try(run, record)
     assert match.errors_b == {"replayed": 20, "other_failed": 20}
 
 
-def test_errors_are_told_by_how_the_other_ended_there(run, record):
+def test_errors_are_counted_by_the_other_runs_outcome(run, record):
     a = run("a", [record(init=i, success=i < 3) for i in range(6)])
     b = run("b", [record(init=i, success=None if i in (0, 1, 5) else True) for i in range(6)])
     assert only(compare(a, b)).errors_b == {"machine": 3, "other_succeeded": 2, "other_failed": 1}
@@ -239,13 +239,13 @@ def test_a_run_of_two_packs_is_not_its_mirror_image(run, record):
     assert only(compare(a, b, anyway=True)).difference.scenes == 20
 
 
-def test_other_machines_are_told(run, libero):
+def test_other_machines_are_reported(run, libero):
     a = run("a", libero(inits=2), versions={"mujoco": "3.2"}, gl={"renderer": "H200"})
     b = run("b", libero(inits=2), versions={"mujoco": "2.3.7"}, gl={"renderer": "llvmpipe"})
     assert {one.name for one in compare(a, b).condition_differences} == {"version of mujoco", "gl renderer"}
 
 
-def test_a_policy_that_does_not_say_what_it_is_is_told(run, libero):
+def test_policy_without_fingerprint_is_reported(run, libero):
     a, b = (run(name, libero(inits=2), policy={"fingerprint": says}) for name, says in (("a", {"weights": "w1"}), ("b", None)))
     assert [one.name for one in compare(a, b).condition_differences] == ["policy fingerprint"]
 
@@ -260,7 +260,7 @@ def test_the_table_refuses_as_the_comparison_does(run, libero):
     assert [one.name for one in unlike if one.refused] == ["max_steps"]
 
 
-def test_protocols_are_compared_on_equal_scenes_if_asked(run, record):
+def test_protocols_are_compared_on_equal_scenes_with_anyway(run, record):
     other = record(key="libero_goal/task_0/init0/seed0@libero/nora", protocol="libero/nora", success=False)
     assert only(compare(run("a", [record()]), run("b", [other]), anyway=True)).difference.mean == -1
 
@@ -280,7 +280,7 @@ def test_a_column_that_one_run_has_lost_whole_is_open_and_not_absent(run, libero
     assert found["Long"].difference.means == pytest.approx((-0.8, 0.2))
 
 
-def test_seeds_that_were_chosen_scene_by_scene_are_told_whichever_run_has_them(run, record):
+def test_unequal_seeds_per_scene_are_reported_for_either_run(run, record):
     """The best of three seeds of each state once passed for a run of it."""
     a = run("a", [record(init=i, seed=s, success=s > 0) for i in range(50) for s in range(3)])
     b = run("b", [record(init=i, seed=i % 3) for i in range(50)])

@@ -63,7 +63,7 @@ def test_seven_of_ninety_against_none_of_thirty_is_chance():
     ("seeds", "rate", "states"),
     [((1, 3), 0.5, 50), ((1, 3), 0.9, 20), ((1, 3), 0.98, 130), ((1, 1), 0.95, 50), ((3, 3), 0.95, 50)],
 )
-def test_equal_policies_are_told_apart_in_5_of_100_at_most(seeds, rate, states, likeness):
+def test_equal_policies_differ_in_at_most_5_of_100(seeds, rate, states, likeness):
     """Flipping signs alone says so in 7 of 100 of one seed against three that are independent, at 98 %."""
     rng, runs = np.random.default_rng(11), 250
     said = 0

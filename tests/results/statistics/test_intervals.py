@@ -107,7 +107,7 @@ def test_a_task_of_one_state_leaves_its_whole_weight_in_doubt():
     assert found.low == pytest.approx(0.9, abs=0.005)
 
 
-def test_states_of_a_benchmark_that_were_all_played_leave_only_the_policys_noise():
+def test_complete_benchmark_leaves_only_the_policys_noise():
     clusters = [(k, 3) for k in [3] * 40 + [0] * 8 + [2] * 2]
     drawn = stratified([Stratum(1, clusters, states=50)] * 4)
     fixed = stratified([Stratum(1, clusters, states=50)] * 4, estimand="benchmark")

@@ -40,7 +40,7 @@ def test_the_difference_counts_what_each_won(task):
     assert found.mean == pytest.approx(2 / 6)
 
 
-def test_one_seed_is_held_against_the_mean_of_three(task):
+def test_one_seed_is_compared_with_the_mean_of_three(task):
     assert task("1100 0011").differences == [Fraction(-2, 3), Fraction(2, 3)]
     assert difference([task("1100 1111 1111")]).mean == pytest.approx(-2 / 9)
 
@@ -80,7 +80,7 @@ def test_a_small_difference_needs_many_more_scenes(task):
     assert found.scenes_needed == pytest.approx(expected, rel=0.02)
 
 
-def test_what_would_settle_it_counts_the_other_columns(task):
+def test_states_needed_account_for_the_other_columns(task):
     tasks = [task("01 " * 6 + "10 " * 4 + "11 " * 90)]
     alone, of_five = difference(tasks).scenes_needed, difference(tasks, simultaneous(5)).scenes_needed
     assert of_five == pytest.approx(alone * ((2.575829 + 0.841621) / (1.959964 + 0.841621)) ** 2, rel=0.01)

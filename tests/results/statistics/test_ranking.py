@@ -25,7 +25,7 @@ def test_a_rate_is_above_another_only_with_evidence():
     assert not above((0.7, 50), (0.6, 50))
 
 
-def test_policies_that_cannot_be_told_apart_share_a_rank():
+def test_indistinguishable_policies_share_a_rank():
     better = np.zeros((3, 3), bool)
     better[0, 2] = better[1, 2] = True
     assert ranks(better) == [1, 1, 3]
@@ -35,7 +35,7 @@ def shared(found, i, j):
     return bool(set(found[i].split()) & set(found[j].split()))
 
 
-def test_who_cannot_be_told_apart_shares_a_letter():
+def test_indistinguishable_policies_share_a_letter():
     different = np.zeros((4, 4), bool)
     for i, j in ((0, 2), (0, 3), (1, 3)):
         different[i, j] = different[j, i] = True

@@ -35,7 +35,7 @@ def outcomes(episodes, outcome=lambda spec: WON):
     return {spec.key: outcome(spec) for spec in episodes}
 
 
-def test_what_finished_out_of_order_is_not_looked_at():
+def test_episodes_finished_out_of_order_are_not_evaluated():
     late = by_rounds(plan())[1]
     verdict = rule("width<2", plan()).update(outcomes(spec for entry in late for spec in entry.episodes))
     assert verdict.rounds == 0
@@ -57,7 +57,7 @@ def test_a_clear_result_stops_early_and_says_what_it_saved():
 
 @pytest.mark.parametrize("condition", ["width<5", "A>B"])
 @pytest.mark.parametrize("first", [WON, LOST, UNKNOWN])
-def test_no_order_of_finishing_changes_what_the_rule_says_after_a_round(condition, first):
+def test_verdict_after_a_round_is_independent_of_the_finishing_order(condition, first):
     rng = random.Random(5)
     episodes = plan(tasks=4, inits=30, looks=("red", "blue"))
     mine, other = ({spec.key: rng.choice((WON, WON, LOST, UNKNOWN)) for spec in episodes} for _ in range(2))
@@ -165,7 +165,7 @@ def test_looking_after_every_episode_is_cheap():
 
 
 def test_a_rival_that_lacks_scenes_is_refused():
-    with pytest.raises(ValueError, match="has not played 5 of the planned scenes"):
+    with pytest.raises(ValueError, match="lacks 5 of the planned scenes"):
         rule("A>runs/B", plan(tasks=2), outcomes(plan(tasks=1)))
 
 
@@ -218,7 +218,7 @@ def test_the_interval_holds_the_tables_rate_at_all_times_in_95_of_100_runs(suite
 
 
 @pytest.mark.parametrize(("suite", "alike"), [grid for grid in GRIDS if grid[1] != 0.5])
-def test_equal_policies_are_told_apart_in_at_most_5_of_100_runs(suite, alike):
+def test_equal_policies_differ_in_at_most_5_of_100_runs(suite, alike):
     """Equal on every task, and equal in the mean alone: A wins on some tasks what B wins on others."""
     on = grid(suite)
     rng = np.random.default_rng(13)

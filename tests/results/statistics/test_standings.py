@@ -40,12 +40,12 @@ def test_a_part_of_the_benchmark_is_named_and_no_average(run, libero):
     assert [standing.left_out for standing in found.ranked if standing.run.name != "c"] == [40, 40]
 
 
-def test_only_scenes_that_all_played_count(run, libero):
+def test_only_common_scenes_count(run, libero):
     runs = [run(f"{inits}", libero(inits=inits, suites=("libero_goal",))) for inits in (5, 9, 7)]
     assert {standing.rate.low.n for standing in rank(runs).ranked} == {50}
 
 
-def test_a_suite_that_not_all_played_is_named(run, libero):
+def test_suite_missing_in_a_run_is_named(run, libero):
     runs = [run("a", libero(inits=2, suites=("libero_goal", "libero_10"))), run("b", libero(inits=2, suites=("libero_goal",)))]
     assert rank(runs).others == ("libero_10",)
 

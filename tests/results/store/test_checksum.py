@@ -40,4 +40,4 @@ def test_a_result_that_was_turned_does_not_count(tmp_path, record):
     path.write_bytes(path.read_bytes().replace(b'"success":true', b'"success":null', 1))
     run = read_run(tmp_path / "run")
     assert run.records == (record(init=1),)
-    assert "line 1 is not an episode record and was left out (it was altered after it was written" in run.notes[0]
+    assert "line 1 is not an episode record and was omitted (it was altered after it was written" in run.notes[0]

@@ -49,13 +49,13 @@ def test_a_line_that_is_there_twice_counts_once(run, told):
     assert "non-determinism" not in found.notes[0]
 
 
-def test_another_trajectory_of_the_same_outcome_is_told_and_counts_once(run, told):
+def test_other_trajectory_with_the_same_outcome_is_reported_and_counts_once(run, told):
     found = run("run", [told["won"], told["won otherwise"]])
     assert (found.records, found.conflicts) == ((told["won"],), ())
     assert "another trajectory: evidence of non-determinism" in found.notes[0]
 
 
-def test_equal_states_with_different_success_are_told(run, record):
+def test_equal_states_with_different_success_are_reported(run, record):
     found = run("run", [record(seed=0, trajectory_sha256="a"), record(seed=1, trajectory_sha256="a", success=False)])
     assert [one.success for one in found.records] == [True, False]
     assert "have the same states to the bit and different success" in found.notes[0]

@@ -30,7 +30,7 @@ def refuse(monkeypatch, number):
     monkeypatch.setattr(locking.fcntl, "flock", flock)
 
 
-def test_a_run_is_written_and_gone_on_with_without_locks(lockless, record, tmp_path):
+def test_run_is_written_and_resumed_without_locks(lockless, record, tmp_path):
     with Store.create(tmp_path / "run", RunMetadata()) as store:
         store.append(record())
     with Store.open(tmp_path / "run") as store:
@@ -38,7 +38,7 @@ def test_a_run_is_written_and_gone_on_with_without_locks(lockless, record, tmp_p
     assert not (tmp_path / "run" / "episodes.jsonl.writer").exists()
 
 
-def test_a_second_writer_is_told_who_writes(lockless, tmp_path):
+def test_second_writer_is_rejected_with_the_first_ones_name(lockless, tmp_path):
     told = f"process {os.getpid()} on {socket.gethostname()}.*rm .*writer"
     with Store.create(tmp_path / "run", RunMetadata()), pytest.raises(StoreLocked, match=told):
         Store.open(tmp_path / "run")

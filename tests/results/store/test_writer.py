@@ -48,7 +48,7 @@ def episodes(folder: Path) -> Path:
     return folder / "episodes.jsonl"
 
 
-def test_what_is_appended_is_read_back(folder):
+def test_appended_records_are_read_back(folder):
     assert read_run(folder).records == (record(0), record(1), record(2))
 
 
@@ -170,7 +170,7 @@ def test_actions_come_back_as_float64(folder):
 
 
 @pytest.mark.parametrize("key", ["../../etc/passwd", "/etc/passwd", "..", "", "a" * 1000, "näh\0\n"])
-def test_no_key_leads_out_of_the_actions_folder(folder, key):
+def test_no_key_escapes_the_actions_folder(folder, key):
     with Store.open(folder) as store:
         path = store.write_actions(key, np.zeros((1, 7)))
     assert (folder / path).resolve().parent == (folder / "actions").resolve()
@@ -183,7 +183,7 @@ def test_keys_that_differ_in_one_sign_get_different_files(folder):
 
 def test_an_actions_folder_that_is_a_link_to_elsewhere_is_refused(folder, tmp_path):
     (folder / "actions").symlink_to(tmp_path)
-    with Store.open(folder) as store, pytest.raises(StoreError, match="leads out"):
+    with Store.open(folder) as store, pytest.raises(StoreError, match="leads outside"):
         store.write_actions("k", np.zeros((1, 7)))
 
 
@@ -198,7 +198,7 @@ def test_lines_do_not_vanish_with_a_file_that_was_taken_away(folder, taken):
             store.append(record(3))
 
 
-def test_what_a_killed_writer_left_half_written_is_cleared(folder):
+def test_temporary_files_of_a_killed_writer_are_removed(folder):
     left = [folder / ".run.json.17.tmp", folder / "actions" / ".a.npy.17.tmp"]
     left[1].parent.mkdir()
     for path in left:

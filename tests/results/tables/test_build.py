@@ -9,8 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from nora_bench.results import layouts
 from nora_bench.results.tables import render
-from nora_bench.results.tables.build import build
-from nora_bench.results.tables.render import print_runs
+from nora_bench.results.tables.build import build, print_runs
 from rich.console import Console
 
 LIBERO = layouts.get("nora15/table2")
@@ -60,7 +59,7 @@ def test_marks_of_the_policy_stand_in_label_and_footnote(run, libero, mark, word
 def test_protocol_version_and_renderer_stand_in_the_footnote(run, libero):
     (line,) = measured(build(LIBERO, [run("mine", libero(), gl={"renderer": "llvmpipe"})]))
     assert "protocol libero/openvla v1" in line.notes[0]
-    assert "drawn by llvmpipe" in line.notes[0]
+    assert "rendered by llvmpipe" in line.notes[0]
 
 
 def test_suites_without_a_column_are_named(run, libero):
@@ -201,7 +200,7 @@ def two(run, libero, write):
     return make
 
 
-def test_two_runs_bring_their_difference_paired_by_scene(two):
+def test_two_runs_add_a_row_of_differences_paired_by_scene(two):
     cell = two().cells["Goal", "success"]
     assert (cell.value, cell.n) == (pytest.approx(-10), 500)
     assert cell.low < -10 < cell.high < 0
@@ -214,7 +213,7 @@ def test_an_insignificant_difference_has_its_p_value_and_an_interval_around_zero
     assert cell.low < 0 < cell.high
 
 
-def test_runs_with_other_assets_have_no_difference_unless_it_is_asked_for(run, libero):
+def test_runs_with_other_assets_have_no_difference_without_anyway(run, libero):
     runs = [run("first", libero()), run("second", libero(assets={"pack": "official", "fingerprint": "f00d"}))]
     refused, shown = (build(LIBERO, runs, anyway=anyway).rows[-1] for anyway in (False, True))
     assert (refused.kind, refused.cells) == ("delta", {})
@@ -261,12 +260,12 @@ def test_a_rate_that_is_not_above_the_floor_is_marked(run, libero):
     ("records", "facts"),
     [({}, {"config": {"max_steps": 3}}), ({"protocol": "libero/nora"}, {}), ({"assets": {"pack": "standin"}}, {})],
 )
-def test_a_floor_of_other_conditions_decides_nothing_unless_told_to(run, libero, records, facts):
+def test_floor_of_other_conditions_is_ignored_without_anyway(run, libero, records, facts):
     """A floor that was cut at 3 steps has no success: everything was above it."""
     mine, floor = run("mine", libero(failures=10)), run("blind", libero(failures=12, **records), **facts)
     (line,) = measured(build(LIBERO, [mine], [floor]))
     assert line.cells["Goal", "success"].notes == ()
-    assert "not held against that floor: " in line.notes[-1]
+    assert "not compared with that floor: " in line.notes[-1]
     (line,) = measured(build(LIBERO, [mine], [floor], anyway=True))
     assert "not above the floor" in line.cells["Goal", "success"].notes[0]
 
@@ -306,7 +305,7 @@ def test_simpler_runs_take_the_simpler_table(run, simpler):
     assert layouts.fitting({record.suite for record in simpler}).id == "nora15/table1"
 
 
-def test_a_run_that_was_stopped_early_says_so(run, libero):
+def test_early_stop_is_noted(run, libero):
     verdict = {"stop": True, "text": "width<10: interval 80.0 to 89.0, 9.0 points wide", "low": 0.8, "high": 0.89}
     (line,) = measured(build(LIBERO, [run("mine", libero(inits=5), until=verdict)]))
     assert "stopped early (width<10" in line.notes[0]

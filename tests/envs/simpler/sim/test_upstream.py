@@ -101,7 +101,7 @@ def test_success_is_the_last_steps_and_statistics_go_to_the_record(played):
 def test_run_records_the_backend(played):
     ended, _, run = played()
     assert run.metadata.backend == "upstream"
-    assert "played by upstream" in " ".join(ended.stdout.split())
+    assert "backend upstream" in " ".join(ended.stdout.split())
 
 
 def test_environment_with_another_instruction_is_rejected(played):

@@ -1,0 +1,65 @@
+"""What `nora-bench compare` reports, as values: two runs column by column, or several ranked and correlated with the robot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..store.reader import StoredRun
+from .agreement import Agreement, agreement
+from .comparison import Comparison, compare
+from .noninferiority import NoninferiorityResult, noninferiority_test
+from .standings import Ranking, rank
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonReport:
+    """Two runs compared."""
+
+    comparison: Comparison
+    noninferiority: NoninferiorityResult | None = None
+    """None unless a margin was given."""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        tested = {"not_worse": self.noninferiority.to_json()} if self.noninferiority else {}
+        return {**self.comparison.to_json(), **tested}
+
+
+@dataclass(frozen=True, slots=True)
+class RankingReport:
+    """Several runs ranked."""
+
+    ranking: Ranking
+    agreement: Agreement | None = None
+    """Agreement with the robot; None unless trials were given."""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {**self.ranking.to_json(), "real": self.agreement.to_json() if self.agreement else None}
+
+
+def report_comparison(a: StoredRun, b: StoredRun, *, margin: float | None = None, anyway: bool = False) -> ComparisonReport:
+    """Two runs compared on the initial states that both evaluated.
+
+    Args:
+        a: first run.
+        b: second run; differences are B minus A.
+        margin: largest loss that counts as no worse, a fraction; None omits that test.
+        anyway: compare runs of different conditions too.
+
+    Raises ValueError if they have no scene in common, Incomparable if their conditions forbid a verdict.
+    """
+    comparison = compare(a, b, anyway=anyway)
+    if not comparison.columns:
+        raise ValueError(
+            f"{a.name} and {b.name} have no scene in common: run both with the same --suite, --tasks, --init-states and --seeds"
+        )
+    tested = None if margin is None else noninferiority_test(a, b, margin, anyway=anyway)
+    return ComparisonReport(comparison, tested)
+
+
+def report_ranking(runs: Sequence[StoredRun], real: Sequence[StoredRun] = (), *, anyway: bool = False) -> RankingReport:
+    """The runs ranked, and correlated with trials of the same policies on the robot. Raises as `rank` and `agreement` do."""
+    return RankingReport(rank(runs, anyway=anyway), agreement(runs, real, anyway=anyway) if real else None)
