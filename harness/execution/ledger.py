@@ -39,7 +39,7 @@ class EpisodeLedger:
 
     Args:
         resolved: the run; episodes that `store` has are not due.
-        policy_host: told when the first worker is ready and when an episode ends.
+        policy_host: set up when the first worker is ready; notified when an episode ends.
         store: of the run's folder.
         progress: receives notes and finished episodes.
         on_ready: called with the first worker's versions when it and the policy have started; returns the conditions' digest.

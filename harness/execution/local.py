@@ -153,7 +153,7 @@ class LocalExecutor:
             self._check.add(observations, chunks)
 
     def _retry_lost(self, causes: Mapping[str, str]) -> None:
-        """The policy has lost the state of these episodes. A worker cannot leave an episode, so theirs are replaced."""
+        """The policy has lost the state of these episodes. A worker cannot leave an episode, so their workers are replaced."""
         for slot in self._pool.slots:
             if slot.active and slot.active.job.spec.key in causes:
                 self._on_worker_lost(slot, causes[slot.active.job.spec.key], by=POLICY)

@@ -69,57 +69,62 @@ class PolicyCheck:
         self.over = True
         first, second = (self._seen[key] for key in ready)
         self._seen = {}
-        self._examine([one for one, _ in first], second[0][0], [chunk for _, chunk in first])
+        self._compare([one for one, _ in first], second[0][0], [chunk for _, chunk in first])
 
-    def _examine(self, asked: Sequence[Observation], company: Observation, answered: Sequence[ActionChunk]) -> None:
-        """Query an episode's first decisions alone and with another episode, and compare; `answered`: the run's own chunks."""
+    def _compare(self, queried: Sequence[Observation], neighbour: Observation, returned: Sequence[ActionChunk]) -> None:
+        """Query an episode's first decisions alone and with another episode, and compare; `returned`: the run's own chunks."""
         try:
-            alone = self._alone(asked)
+            alone = self._alone(queried)
         except (PolicyFailedError, EpisodeStateLost) as error:
             self._note(f"policy check: skipped, the policy cannot be queried for copies of an episode ({_short(error)})")
             return
         try:
-            together = self._in_company(asked, company)
+            together = self._with_neighbour(queried, neighbour)
         except EpisodeStateLost as error:
             self._note(f"policy check: skipped, the policy lost the state of a copy of an episode ({_short(error)})")
             return
         except PolicyFailedError as error:
             raise EpisodesMixed(f"{error}\nIt failed with two episodes in turn, and not with one alone. {ADVICE}") from None
-        differences = [*_differences(together, alone, exact=True), *_differences(answered, alone, exact=False)]
+        differences = [*_differences(together, alone, exact=True), *_differences(returned, alone, exact=False)]
         if differences:
-            self._judge(differences, asked, company, alone)
+            self._attribute(differences, queried, neighbour, alone)
 
-    def _judge(
-        self, differences: Sequence[Difference], asked: Sequence[Observation], company: Observation, alone: Sequence[ActionChunk]
+    def _attribute(
+        self,
+        differences: Sequence[Difference],
+        queried: Sequence[Observation],
+        neighbour: Observation,
+        alone: Sequence[ActionChunk],
     ) -> None:
         """Attribute differing chunks to the policy's own noise, to rounding, or to another episode."""
-        if [*_differences(self._alone(asked), alone, exact=True)]:
+        if [*_differences(self._alone(queried), alone, exact=True)]:
             self._note(
                 "policy check: the policy returns different chunks for the same observation: its episodes cannot be "
                 "repeated. Take randomness from observation.rng() (docs/guide/policies.md)"
             )
             return
-        (others,) = self._alone([company])
+        (others,) = self._alone([neighbour])
         leaks = [one for one in differences if one.size > one.limit or np.array_equal(one.chunk.actions, others.actions)]
         worst = max(leaks or differences, key=lambda one: one.size)
         if not leaks:
             self._note(f"policy check: in a batch its chunks differ by up to {worst.size:.2g} from those alone, as by rounding")
             return
         raise EpisodesMixed(
-            f"the policy ({type(self._host.policy).__name__}) mixes episodes up: at decision {worst.decision} of {asked[0].key} "
-            f"its chunk changes when {company.key} is queried in between (by {worst.size:.2g}). {ADVICE}"
+            f"the policy ({type(self._host.policy).__name__}) mixes episodes up: at decision {worst.decision} of "
+            f"{queried[0].key} "
+            f"its chunk changes when {neighbour.key} is queried in between (by {worst.size:.2g}). {ADVICE}"
         )
 
-    def _alone(self, asked: Sequence[Observation]) -> list[ActionChunk]:
-        probes = [_probe(one, "alone") for one in asked]
+    def _alone(self, queried: Sequence[Observation]) -> list[ActionChunk]:
+        probes = [_probe(one, "alone") for one in queried]
         try:
             return [self._host.decide([one])[0] for one in probes]
         finally:
             self._host.end_episode(probes[0].key)
 
-    def _in_company(self, asked: Sequence[Observation], company: Observation) -> list[ActionChunk]:
+    def _with_neighbour(self, queried: Sequence[Observation], neighbour: Observation) -> list[ActionChunk]:
         """Its chunks, the first of them in one batch with the other episode's."""
-        probes, other = [_probe(one, "first") for one in asked], _probe(company, "second")
+        probes, other = [_probe(one, "first") for one in queried], _probe(neighbour, "second")
         try:
             first = self._host.decide([probes[0], other])[0]
             return [first, *(self._host.decide([one])[0] for one in probes[1:])]

@@ -115,7 +115,7 @@ class Channel:
         end.setblocking(False)
 
     def send(self, message: dict[str, Any]) -> None:
-        """Hand the message to the peer. Raises WorkerTimeout, WorkerClosed."""
+        """Send the message. Raises WorkerTimeout, WorkerClosed."""
         rest = memoryview(encode(message))
         end = time.monotonic() + self.send_deadline_s
         while rest:

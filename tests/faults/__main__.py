@@ -15,34 +15,36 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # processes are forked, which threads do not survive
 
-from faults.campaign import WORLDS, draw, draw_each, play, report
+from faults.campaign import SCENARIOS, report, run, sample, sample_each
 from faults.kinds import Case
 
 
 def main() -> int:
-    """Play the faults, print the broken promises and the table; 1 where there are any."""
+    """Inject the faults, print the violations and the table; 1 where there are any."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=100, help="faults to draw")
+    parser.add_argument("--count", type=int, default=100, help="faults to sample")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--world", choices=[*WORLDS], default="toy", help="LIBERO: real worlds, some seconds each")
+    parser.add_argument(
+        "--scenario", "--world", choices=[*SCENARIOS], default="toy", help="LIBERO: real simulations, some seconds each"
+    )
     parser.add_argument("--only", default="", help="only faults whose name holds this text")
     parser.add_argument("--each", action="store_true", help="every fault once, instead of --count")
     parser.add_argument("--case", action="append", default=[], help="this fault; can be given again")
     parser.add_argument("--jobs", type=int, default=1, help="faults at once")
     parser.add_argument("--folder", type=Path, help="scratch folder; what broke stays in it")
     parser.add_argument("--report", type=Path, help="file for the table")
-    asked = parser.parse_args()
-    cases = draw_each(asked.seed) if asked.each else draw(asked.count, asked.seed, WORLDS[asked.world], asked.only)
-    cases = [*map(Case.read, asked.case)] or cases
-    folder = (asked.folder or Path(tempfile.mkdtemp(prefix="faults-"))).resolve()
+    args = parser.parse_args()
+    cases = sample_each(args.seed) if args.each else sample(args.count, args.seed, SCENARIOS[args.scenario], args.only)
+    cases = [*map(Case.read, args.case)] or cases
+    folder = (args.folder or Path(tempfile.mkdtemp(prefix="faults-"))).resolve()
     verdicts = []
-    for verdict in play(cases, folder, asked.jobs):
+    for verdict in run(cases, folder, args.jobs):
         verdicts.append(verdict)
         print(f"{verdict.outcome}: {verdict.case} {verdict.broken}", flush=True)
         if len(verdicts) % 50 == 0:
             print(f"{len(verdicts)} faults, {sum(bool(one.broken) for one in verdicts)} broken", flush=True)
     text = "\n".join(report(verdicts))
-    (asked.report.write_text(text + "\n") if asked.report else print(text))
+    (args.report.write_text(text + "\n") if args.report else print(text))
     broken = sum(bool(one.broken) for one in verdicts)
     print(f"{len(verdicts)} faults, {broken} broken promises, {sum(one.seconds for one in verdicts):.0f} s")
     return int(broken > 0)

@@ -1,4 +1,4 @@
-"""A run to be broken: its folder, its command, what is in it, and how it ends when nothing more breaks."""
+"""A run for fault injection: its folder, its command, its records, and the reference run without faults."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from nora_bench.envs.base import EpisodeSpec
 from nora_bench.results.store.reader import EPISODES_FILE, RUN_FILE, read_run
 from nora_bench.results.store.records import EpisodeRecord
 
-from . import worlds
+from . import breaking_suites
 from .sessions import Ended, Session
 
 TIMES = ("seconds", "finished", "attempts", "policy_losses")
-"""Fields of a record that two sessions may differ in."""
-PATIENCE = 5
-"""Sessions that a broken run may take to its end."""
+"""Fields of a record that may differ between two sessions."""
+MAX_SESSIONS = 5
+"""Sessions that an interrupted run may take to finish."""
 
 
 @dataclass(frozen=True)
-class Env:
-    """What is played, and where in it something can break."""
+class Scenario:
+    """A suite and a policy, and the steps at which faults can be injected."""
 
     name: str
     options: tuple[str, ...]
     scenes: tuple[str, ...]
     steps: tuple[int, ...]
-    """Steps that every episode has."""
-    looks: tuple[int, ...]
-    """Steps after which every episode is looked at."""
+    """Control steps that every episode has."""
+    observed: tuple[int, ...]
+    """Control steps after which every episode is rendered."""
     policy: str = "faults.policies:Walker"
 
     def command(self) -> list[str]:
-        """Arguments of `nora-bench` that play it."""
+        """Arguments of `nora-bench` that run it."""
         return ["run", "--policy", self.policy, *self.options]
 
 
@@ -46,41 +46,41 @@ def _scenes(suite: str, tasks: Sequence[int], states: int) -> tuple[str, ...]:
     return tuple(EpisodeSpec(suite, task, state, 0, "").scene for task in tasks for state in range(states))
 
 
-TOY = Env(
+TOY = Scenario(
     "toy",
-    ("--suite", "faults.worlds:toy", "--episodes", "2"),
+    ("--suite", "faults.breaking_suites:toy", "--episodes", "2"),
     _scenes("toy", range(len(fakes.toy.tasks)), 2),
     steps=(1, 2, 3),
-    looks=(0, 2),
+    observed=(0, 2),
 )
 REMOTE = replace(TOY, name="remote", policy="fakes:Walk")
-"""The toy, played by a policy in another process; quietly by the same one in this."""
-LIBERO = Env(
+"""The toy with a policy in another process; its reference run has the same policy in this process."""
+LIBERO = Scenario(
     "LIBERO",
-    ("--suite", "faults.worlds:libero_goal", "--tasks", "0", "--episodes", "3", "--max-steps", "10"),
+    ("--suite", "faults.breaking_suites:libero_goal", "--tasks", "0", "--episodes", "3", "--max-steps", "10"),
     _scenes("libero_goal", (0,), 3),
     steps=tuple(range(1, 11)),
-    looks=(0, 5),
+    observed=(0, 5),
 )
 
 
 @dataclass
 class Bench:
-    """A folder in which one run is played and broken."""
+    """A folder with one run, for one fault."""
 
     folder: Path
-    world: Env = TOY
+    scenario: Scenario = TOY
     workers: int = 1
     more: tuple[str, ...] = ()
     """Further options."""
     quiet: Mapping[str, EpisodeRecord] = field(default_factory=dict)
-    """Records of a run in which nothing broke."""
+    """Records of the reference run without a fault."""
     cleanup: ExitStack = field(default_factory=ExitStack)
-    """What is to be undone when the fault has been judged."""
+    """Clean-up after the fault has been judged."""
 
     def __post_init__(self) -> None:
         (self.folder / "pack").mkdir(parents=True, exist_ok=True)
-        (self.folder / "pack" / worlds.MESH).write_text("0.25")
+        (self.folder / "pack" / breaking_suites.MESH).write_text("0.25")
 
     @property
     def run(self) -> Path:
@@ -89,32 +89,32 @@ class Bench:
 
     @property
     def episodes(self) -> Path:
-        """Its lines."""
+        """Its episodes file."""
         return self.run / EPISODES_FILE
 
     def start(self, tamper: Callable[[], None] = lambda: None) -> Session:
-        """Begin the run, or go on with it where there is one."""
-        command = [*self.world.command(), *self.more]
+        """Start the run, or resume it where it exists."""
+        command = [*self.scenario.command(), *self.more]
         if (self.run / RUN_FILE).exists():
             command = ["run", "--resume"]
         return Session(self.folder, [*command, "--out", str(self.run), "--workers", str(self.workers)], tamper)
 
-    def play(self, tamper: Callable[[], None] = lambda: None) -> Ended:
-        """A session, to its end."""
+    def run_session(self, tamper: Callable[[], None] = lambda: None) -> Ended:
+        """Run one session to its end."""
         return self.start(tamper).wait()
 
     def records(self) -> dict[str, EpisodeRecord]:
-        """What is recorded; nothing where there is no run yet."""
+        """The records; empty where there is no run yet."""
         if not (self.run / RUN_FILE).exists():
             return {}
         return {record.key: record for record in read_run(self.run).records}
 
     def copy(self) -> None:
-        """Make it the run in which nothing broke."""
-        shutil.copytree(self.folder.parent / f"quiet-{self.world.name}" / "run", self.run)
+        """Copy the reference run."""
+        shutil.copytree(self.folder.parent / f"quiet-{self.scenario.name}" / "run", self.run)
 
     def half(self, lines: int) -> None:
-        """Make it a run of which so many episodes are done and whose runner was killed."""
+        """Copy the reference run as if it was killed after `lines` episodes."""
         self.copy()
         whole = self.episodes.read_bytes().splitlines(keepends=True)
         self.episodes.write_bytes(b"".join(whole[:lines]))
@@ -126,16 +126,16 @@ class Bench:
 
 
 def essence(record: EpisodeRecord) -> dict[str, Any]:
-    """What of a record belongs to the result; not its conditions where the quiet run was played by another policy."""
+    """The part of a record that must be reproduced; without the conditions where the reference run had another policy."""
     other = ("conditions",) if "://" in record.policy else ()
     return {name: value for name, value in asdict(record).items() if name not in (*TIMES, *other)}
 
 
-def quiet(folder: Path, world: Env = TOY) -> Mapping[str, EpisodeRecord]:
-    """Records of a run of that world in which nothing breaks; kept in `folder` for `Bench.half`."""
-    bench = Bench(folder / f"quiet-{world.name}", world)
-    ended = bench.play()
+def quiet(folder: Path, scenario: Scenario = TOY) -> Mapping[str, EpisodeRecord]:
+    """Records of a reference run of that scenario; kept in `folder` for `Bench.half`."""
+    bench = Bench(folder / f"quiet-{scenario.name}", scenario)
+    ended = bench.run_session()
     assert ended.code == 0, ended.said
-    found = bench.records()
-    assert {record.key.partition("@")[0] for record in found.values()} == set(world.scenes)
-    return found
+    records = bench.records()
+    assert {record.key.partition("@")[0] for record in records.values()} == set(scenario.scenes)
+    return records

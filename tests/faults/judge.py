@@ -1,4 +1,4 @@
-"""The judge: after a fault, whether what was promised held.
+"""The judge: checks the promises after a fault.
 
 No recorded episode lost, none counted twice, the same results as without the fault, nothing left behind, and a message that
 names the cause and the next command.
@@ -20,43 +20,43 @@ from nora_bench.results.store.reader import DECODER, EPISODES_FILE, RUN_FILE, re
 from nora_bench.results.store.records import EpisodeRecord
 
 from . import orders, sessions
-from .bench import PATIENCE, Bench, essence
+from .bench import MAX_SESSIONS, Bench, essence
 from .sessions import Ended
 
 ABSORBED, STOPPED, KILLED, MARKED = "absorbed", "stopped and told", "killed", "recorded as an error"
 REPORTED = "reported by verify"
 KNOWN = re.compile(rf"{EPISODES_FILE}|{RUN_FILE}|logs/[\w.-]+|actions/[\w-]+\.npy")
-"""Files that a run may consist of."""
+"""Files that a run may contain."""
 LEAVE_S = 60
-"""Seconds in which workers of a runner that was killed must be gone."""
+"""Seconds within which workers of a killed runner must exit."""
 
 
 @dataclass(frozen=True)
 class Strike:
-    """What a fault has done so far, and what may follow from it."""
+    """An injected fault and its permitted consequences."""
 
     ended: Ended | None
-    """The session that was struck; None where only the files were."""
+    """The session with the fault; None where only files were damaged."""
     says: str = ""
-    """Pattern of the cause, as the user must be told."""
+    """Pattern of the cause in the output."""
     endings: tuple[str, ...] = (ABSORBED,)
-    """How that session may have ended."""
+    """Permitted endings of that session."""
     lasting: str = ""
-    """Pattern of what `verify` rightly finds in the finished run."""
+    """Pattern of what `verify` must find in the finished run."""
     errors: tuple[str, ...] = ()
-    """Scenes that could not be played."""
+    """Scenes that must end in an error."""
     twice: bool = False
-    """Whether the fault itself doubled a line."""
+    """Whether the fault itself doubles a line."""
     ordered: bool = True
-    """Whether an order was given, which must then have struck."""
+    """Whether an order was written, which must then have been carried out."""
 
 
 class Broken(AssertionError):
-    """A promise was broken."""
+    """A promise was violated."""
 
 
 def judge(bench: Bench, strike: Strike) -> str:
-    """How the fault went, in words. Raises Broken."""
+    """The outcome of the fault, in words. Raises Broken."""
     kept = bench.records()
     went = _first(bench, strike)
     orders.Order("", "").withdraw(bench.folder)
@@ -68,16 +68,16 @@ def judge(bench: Bench, strike: Strike) -> str:
 
 
 def _first(bench: Bench, strike: Strike) -> str:
-    """How the session that was struck ended, which must be as foreseen and told."""
+    """Ending of the session with the fault, which must be permitted and explained."""
     ended = strike.ended
     if ended is None:
         return REPORTED if strike.lasting else ABSORBED
     went = {0: ABSORBED, 1: MARKED}.get(ended.code, KILLED if ended.code < 0 else STOPPED)
     unharmed = went == ABSORBED and STOPPED in strike.endings  # a disk that was large enough
-    told = went == KILLED or unharmed or re.search(strike.says, ended.said)
+    explained = went == KILLED or unharmed or re.search(strike.says, ended.said)
     advised = went != STOPPED or re.search("nora-bench [a-z]|fuser", ended.said)
     traceback = "Traceback (most recent call last)" in ended.said or ended.code == 70
-    if went not in strike.endings or not told or not advised or traceback:
+    if went not in strike.endings or not explained or not advised or traceback:
         raise Broken(f"ended with {ended.code} ({went}; wanted {strike.endings}, said {strike.says!r}):\n{ended.said}")
     if strike.ordered and not orders.struck(bench.folder):
         raise Broken(f"the order never struck\n{ended.said}")
@@ -85,21 +85,21 @@ def _first(bench: Bench, strike: Strike) -> str:
 
 
 def _finish(bench: Bench) -> Ended:
-    """Go on with the run, as the message says, until it is over."""
-    for _ in range(PATIENCE):
-        ended = bench.play()
+    """Resume the run, as the message says, until it has finished."""
+    for _ in range(MAX_SESSIONS):
+        ended = bench.run_session()
         if ended.code in (0, 1):
             return ended
-    raise Broken(f"{PATIENCE} sessions did not finish the run:\n{ended.said}")
+    raise Broken(f"{MAX_SESSIONS} sessions did not finish the run:\n{ended.said}")
 
 
 def wrong(bench: Bench, strike: Strike, kept: Mapping[str, EpisodeRecord]) -> Iterator[str]:
-    """What is not as promised in a run that is over.
+    """Violated promises in a finished run.
 
     Args:
-        bench: with the run.
-        strike: what was done to it.
-        kept: what was recorded before it went on.
+        bench: holds the run.
+        strike: the injected fault.
+        kept: records before it was resumed.
     """
     run = read_run(bench.run)
     final = {record.key: record for record in run.records}
@@ -141,7 +141,7 @@ def _left_behind(bench: Bench, records: tuple[EpisodeRecord, ...]) -> Iterator[s
 
 
 def _lines(path: Path) -> Counter[str]:
-    """How many lines each key has."""
+    """Number of lines per key."""
     found: Counter[str] = Counter()
     for line in path.read_bytes().splitlines():
         try:

@@ -1,4 +1,4 @@
-"""The list of faults: each has a name, the phases in which it strikes, and how it is done to a run."""
+"""The registry of faults: name, phases, and a function that injects the fault into a run."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bench import TOY, Bench, Env
+from .bench import TOY, Bench, Scenario
 from .judge import Strike
 
 Do = Callable[[Bench, np.random.Generator, str], Strike]
-"""Breaks a run in a phase; what it draws comes from the generator."""
+"""Injects a fault in a phase; all randomness comes from the generator."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One way for things to go wrong."""
+    """One kind of fault."""
 
     name: str
     phases: tuple[str, ...]
     do: Do
-    worlds: tuple[Env, ...] = (TOY,)
-    """Which it can be done to."""
+    scenarios: tuple[Scenario, ...] = (TOY,)
+    """Scenarios that it applies to."""
     share: int = 1
-    """How often it is drawn, next to others."""
+    """Weight in sampling."""
     possible: Callable[[], bool] = lambda: True
-    """Whether this machine lets it be done."""
+    """Whether this machine can inject it."""
     needs: str = ""
-    """What is missing where it does not."""
+    """The missing requirement where it cannot."""
 
 
 KINDS: dict[str, Kind] = {}
 
 
 def kind(name: str, *phases: str, **more: object) -> Callable[[Do], Do]:
-    """Puts a function into the list."""
+    """Registers a function as a kind of fault."""
 
-    def put(do: Do) -> Do:
+    def register(do: Do) -> Do:
         assert name not in KINDS
         KINDS[name] = Kind(name, phases, do, **more)  # type: ignore[arg-type]
         return do
 
-    return put
+    return register
 
 
 @dataclass(frozen=True)
@@ -53,27 +53,27 @@ class Case:
     kind: str
     phase: str
     number: int
-    world: str = TOY.name
+    scenario: str = TOY.name
 
     def __str__(self) -> str:
-        return f"{self.world}/{self.kind}/{self.phase}/{self.number}"
+        return f"{self.scenario}/{self.kind}/{self.phase}/{self.number}"
 
     @classmethod
     def read(cls, text: str) -> Case:
-        """From its name."""
-        world, name, phase, number = text.split("/")
-        return cls(name, phase, int(number), world)
+        """Parse its name."""
+        scenario, name, phase, number = text.split("/")
+        return cls(name, phase, int(number), scenario)
 
     def rng(self) -> np.random.Generator:
-        """All that the fault draws."""
+        """The fault's randomness."""
         digest = hashlib.sha256(str(self).encode()).digest()
         return np.random.default_rng(np.frombuffer(digest, np.uint32))
 
 
-def pairs(world: Env) -> Iterator[tuple[Kind, str]]:
-    """Every fault and phase that can be done here to that world, by share."""
+def pairs(scenario: Scenario) -> Iterator[tuple[Kind, str]]:
+    """Every fault and phase that can be injected into that scenario on this machine, repeated by share."""
     for one in KINDS.values():
-        if world in one.worlds and one.possible():
+        if scenario in one.scenarios and one.possible():
             for phase in one.phases:
-                for _ in range(one.share if world is TOY else 1):
+                for _ in range(one.share if scenario is TOY else 1):
                     yield one, phase

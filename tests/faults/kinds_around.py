@@ -1,4 +1,4 @@
-"""What happens around a run: signals, clocks, a second runner, files that move, assets that change, nothing left to open."""
+"""Faults around a run: signals, clocks, a second runner, moved files, changed assets, no file descriptors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 from nora_bench.harness import run_sessions
 from nora_bench.harness.execution import local, recorder, worker_pool, worker_process
 
-from . import worlds
+from . import breaking_suites
 from .bench import LIBERO, TOY, Bench
 from .judge import ABSORBED, STOPPED, Strike
 from .kinds import kind
@@ -27,27 +27,31 @@ SIGNALS = {"SIGINT": signal.SIGINT, "SIGTERM": signal.SIGTERM, "SIGHUP": signal.
 
 
 def _place(bench: Bench, rng: np.random.Generator, act: Callable[[], None], *, middle: bool = True) -> Callable[[], None]:
-    """What makes `act` happen at some write after the first episode, that is, at some time of the run."""
+    """A tamper function that calls `act` at a random write after the first episode."""
     moment = str(rng.choice(MOMENTS if middle else ("before", "after")))
-    what, number, cut = str(rng.choice(["line", "actions"])), int(rng.integers(1, len(bench.world.scenes))), float(rng.uniform())
+    what, number, cut = (
+        str(rng.choice(["line", "actions"])),
+        int(rng.integers(1, len(bench.scenario.scenes))),
+        float(rng.uniform()),
+    )
     return lambda: Tap(what, moment, number, cut, act)
 
 
 def _wait_for(condition: Callable[[], object]) -> None:
     end = time.monotonic() + 120
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "timed out"
         time.sleep(0.005)
 
 
-@kind("runner asked to stop", *SIGNALS, "Ctrl-C twice", worlds=(TOY, LIBERO), share=2)
+@kind("runner asked to stop", *SIGNALS, "Ctrl-C twice", scenarios=(TOY, LIBERO), share=2)
 def _(bench, rng, phase):
     def ask() -> None:
         os.kill(os.getpid(), SIGNALS.get(phase, signal.SIGINT))
         if phase not in SIGNALS:
             os.kill(os.getpid(), signal.SIGINT)
 
-    ended = bench.play(_place(bench, rng, ask, middle=False))
+    ended = bench.run_session(_place(bench, rng, ask, middle=False))
     return Strike(ended, "stopped(.|\n)*nora-bench run --resume", (STOPPED, ABSORBED), ordered=False)
 
 
@@ -71,7 +75,7 @@ def _(bench, rng, phase):
     def leap() -> None:
         recorder.datetime = run_sessions.datetime = Jumped
 
-    return Strike(bench.play(_place(bench, rng, leap, middle=False)), ordered=False)
+    return Strike(bench.run_session(_place(bench, rng, leap, middle=False)), ordered=False)
 
 
 @kind("monotonic clock leaps an hour (machine slept)", "while workers play", share=3)
@@ -89,7 +93,7 @@ def _(bench, rng, phase):
     def leap() -> None:
         worker_pool.time = Leaped(3600.0)
 
-    return Strike(bench.play(_place(bench, rng, leap, middle=False)), ordered=False)
+    return Strike(bench.run_session(_place(bench, rng, leap, middle=False)), ordered=False)
 
 
 @kind("second runner on the folder", "while one plays", "both at once")
@@ -102,7 +106,7 @@ def _(bench, rng, phase):
     gate = bench.folder / "gate"
     first = bench.start(_place(bench, rng, lambda: _wait_for(gate.exists), middle=False))
     _wait_for(lambda: bench.records() or (bench.run / "actions").exists())
-    second = bench.play()
+    second = bench.run_session()
     gate.touch()
     assert first.wait().code == 0
     return Strike(second, "is being written by another process", (STOPPED,), ordered=False)
@@ -118,14 +122,14 @@ def _(bench, rng, phase):
         if phase != "removed":
             shutil.copy(kept, bench.episodes)
 
-    ended = bench.play(_place(bench, rng, take, middle=False))
+    ended = bench.run_session(_place(bench, rng, take, middle=False))
     shutil.copy(kept, bench.episodes)
     return Strike(ended, "removed or replaced(.|\n)*Restore it", (STOPPED,), ordered=False)
 
 
 @kind("run's folder taken away", "while workers play")
 def _(bench, rng, phase):
-    ended = bench.play(_place(bench, rng, lambda: shutil.move(bench.run, bench.folder / "gone"), middle=False))
+    ended = bench.run_session(_place(bench, rng, lambda: shutil.move(bench.run, bench.folder / "gone"), middle=False))
     shutil.rmtree(bench.run, ignore_errors=True)
     shutil.move(bench.folder / "gone", bench.run)
     return Strike(ended, "No such file or directory|removed or replaced", (STOPPED,), ordered=False)
@@ -134,7 +138,7 @@ def _(bench, rng, phase):
 @kind("assets changed while they are drawn with", "altered", "removed", "touched", "one more", share=2)
 def _(bench, rng, phase):
     pack = bench.folder / "pack"
-    mesh = pack / worlds.MESH
+    mesh = pack / breaking_suites.MESH
 
     def change() -> None:
         if phase == "removed":
@@ -144,11 +148,11 @@ def _(bench, rng, phase):
         else:
             (pack / "more.txt" if phase == "one more" else mesh).write_text("0.75")
 
-    ended = bench.play(_place(bench, rng, change, middle=False))
+    ended = bench.run_session(_place(bench, rng, change, middle=False))
     (pack / "more.txt").unlink(missing_ok=True)
     mesh.write_text("0.25")
     endings = (ABSORBED,) if phase == "touched" else (STOPPED,)
-    says = "" if phase == "touched" else f"assets changed(.|\n)*{'more.txt' if phase == 'one more' else worlds.MESH}"
+    says = "" if phase == "touched" else f"assets changed(.|\n)*{'more.txt' if phase == 'one more' else breaking_suites.MESH}"
     return Strike(ended, says, endings, ordered=False)
 
 
@@ -160,7 +164,7 @@ def _(bench, rng, phase):
         resource.setrlimit(resource.RLIMIT_NOFILE, (free, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
     if phase == "writing":
-        number = int(rng.integers(1, len(bench.world.scenes)))
+        number = int(rng.integers(1, len(bench.scenario.scenes)))
         tamper = lambda: Tap("line", "after", number, 0, close_the_door)  # noqa: E731
     else:
         launch = local.LocalExecutor._launch
@@ -168,7 +172,7 @@ def _(bench, rng, phase):
         def tamper() -> None:
             local.LocalExecutor._launch = lambda self, slot: (close_the_door(), launch(self, slot))
 
-    return Strike(bench.play(tamper), "Too many open files", (STOPPED,), ordered=False)
+    return Strike(bench.run_session(tamper), "Too many open files", (STOPPED,), ordered=False)
 
 
 @kind("no process can be started (EAGAIN)", "first worker", "replacement")
@@ -189,4 +193,4 @@ def _(bench, rng, phase):
         from .kinds_workers import order
 
         order(bench, rng, "stepping", "kill").write(bench.folder)
-    return Strike(bench.play(tamper), os.strerror(errno.EAGAIN), (STOPPED,), ordered=False)
+    return Strike(bench.run_session(tamper), os.strerror(errno.EAGAIN), (STOPPED,), ordered=False)

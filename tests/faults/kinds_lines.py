@@ -1,4 +1,4 @@
-"""Files of a run that were damaged between two sessions: torn, flipped, doubled, altered."""
+"""Damage to a run's files between two sessions: torn, flipped, doubled, altered."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _bit_flipped(rng: np.random.Generator, lines: Lines) -> Lines:
 
 
 def _digit_changed(rng: np.random.Generator, lines: Lines) -> Lines:
-    """The worst case: what is read is a record, and a wrong one."""
+    """The worst case: the line is still a record, with a wrong value."""
     at, line = _pick(rng, lines), bytearray()
     line += lines[at]
     digits = [place for place, byte in enumerate(line) if chr(byte).isdigit()]
@@ -94,13 +94,13 @@ WAYS: dict[str, tuple[Callable[[np.random.Generator, Lines], Lines], str]] = {
     "garbage between": (_garbage_between, DAMAGED),
     "empty line": (_empty_line, DAMAGED),
 }
-"""Name -> what it makes of the lines, and what `verify` is to find in the end."""
+"""Name -> function that damages the lines, and what `verify` must find afterwards."""
 
 
 @kind("line damaged", *WAYS, share=3)
 def _(bench: Bench, rng, phase):
     damage, lasting = WAYS[phase]
-    bench.half(int(rng.integers(2, len(bench.world.scenes))))
+    bench.half(int(rng.integers(2, len(bench.scenario.scenes))))
     lines = bench.episodes.read_bytes().splitlines(keepends=True)
     bench.episodes.write_bytes(b"".join(damage(rng, lines)))
     return Strike(None, lasting=lasting, twice=phase == "doubled")
@@ -108,7 +108,7 @@ def _(bench: Bench, rng, phase):
 
 @kind("action file damaged", "removed", "cut", "other numbers")
 def _(bench: Bench, rng, phase):
-    bench.half(int(rng.integers(2, len(bench.world.scenes))))
+    bench.half(int(rng.integers(2, len(bench.scenario.scenes))))
     path = sorted((bench.run / "actions").iterdir())[0]
     if phase == "removed":
         path.unlink()

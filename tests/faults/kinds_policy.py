@@ -1,4 +1,4 @@
-"""Policies that raise, leave, or answer with something that is not an answer."""
+"""Faults of policies: exceptions, exits, invalid chunks."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ SAYS = {
 
 
 def _order(bench: Bench, rng: np.random.Generator, deed: str) -> orders.Order:
-    return orders.Order("act", deed, str(rng.choice(bench.world.scenes)), int(rng.integers(3)))
+    return orders.Order("act", deed, str(rng.choice(bench.scenario.scenes)), int(rng.integers(3)))
 
 
 @kind("policy's answer is no answer", *ANSWERS, "fewer", "more")
 def _(bench, rng, phase):
     _order(bench, rng, phase).write(bench.folder)
-    return Strike(bench.play(), SAYS[phase], (STOPPED,))
+    return Strike(bench.run_session(), SAYS[phase], (STOPPED,))
 
 
 @kind("policy raises while acting", *RAISED)
 def _(bench, rng, phase):
     _order(bench, rng, phase).write(bench.folder)
-    return Strike(bench.play(), SAYS[phase], (STOPPED,))
+    return Strike(bench.run_session(), SAYS[phase], (STOPPED,))
 
 
 @kind("policy raises elsewhere", "setup", "fingerprint", "end_episode", "close")
 def _(bench, rng, phase):
     deed = str(rng.choice([*RAISED]))
     orders.Order(phase, deed).write(bench.folder)
-    return Strike(bench.play(), f"raised in {phase}: {SAYS[deed]}", (STOPPED, ABSORBED))
+    return Strike(bench.run_session(), f"raised in {phase}: {SAYS[deed]}", (STOPPED, ABSORBED))

@@ -1,4 +1,4 @@
-"""Policies at the other end of a connection that breaks, stalls or lies."""
+"""Faults of remote policies: connections that break or stall, invalid answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .serving import LIES, honest, lying, process, relay
 from .tap import Tap
 
 SEEING = ("cameras=primary", "state=false", "image_size=0")
-"""Arguments of a server that is shown the toy's picture and nothing else."""
+"""Arguments of a server that receives only the toy's image."""
 
 
 def _there() -> bool:
@@ -31,16 +31,16 @@ def _there() -> bool:
 WITH_WEBSOCKETS = {"possible": _there, "needs": "pip install 'nora-bench[remote]'"}
 
 
-def _ask(bench: Bench, port: int, *args: str) -> None:
-    """Have the run ask the policy at that port."""
+def _use_server(bench: Bench, port: int, *args: str) -> None:
+    """Have the run query the policy at that port."""
     url = f"ws://127.0.0.1:{port}"
-    bench.world = replace(bench.world, policy=url)
+    bench.scenario = replace(bench.scenario, policy=url)
     bench.more = tuple(word for arg in args for word in ("--policy-arg", arg))
     bench.quiet = {key: replace(record, policy=url) for key, record in bench.quiet.items()}
 
 
 def _impatient() -> None:
-    """Waiting costs time: in the session that is struck, a server is given up soon."""
+    """Short timeouts, so that the session with the fault gives a server up soon."""
     make = connection.Connection.__init__
 
     def made(self: connection.Connection, *args: object, **more: object) -> None:
@@ -54,7 +54,7 @@ def _behind_a_relay(bench: Bench, way: str, deed: str, at: int) -> None:
     port, _ = bench.cleanup.enter_context(process(honest, bench.folder))
     orders.Order(way, deed, at=at).write(bench.folder)
     port, _ = bench.cleanup.enter_context(process(relay(port), bench.folder))
-    _ask(bench, port)
+    _use_server(bench, port)
 
 
 WAYS = {
@@ -62,28 +62,28 @@ WAYS = {
     "in mid-question": ("question", 600, 6000),
     "in mid-answer": ("answer", 900, 4000),
 }
-"""Phase -> which way the bytes go, and after how many the connection breaks."""
+"""Phase -> direction of the bytes, and the range of the count after which the connection breaks."""
 
 
-@kind("server closes", *WAYS, worlds=(REMOTE,), **WITH_WEBSOCKETS)
+@kind("server closes", *WAYS, scenarios=(REMOTE,), **WITH_WEBSOCKETS)
 def _(bench, rng, phase):
     way, low, high = WAYS[phase]
     _behind_a_relay(bench, way, str(rng.choice(["close", "reset"])), int(rng.integers(low, high)))
-    return Strike(bench.play())
+    return Strike(bench.run_session())
 
 
-@kind("server stalls", *WAYS, worlds=(REMOTE,), **WITH_WEBSOCKETS)
+@kind("server stalls", *WAYS, scenarios=(REMOTE,), **WITH_WEBSOCKETS)
 def _(bench, rng, phase):
     way, low, high = WAYS[phase]
     _behind_a_relay(bench, way, "stall", int(rng.integers(low, high)))
-    return Strike(bench.play(_impatient), "did not respond within 1 s|no server responds at", (STOPPED, ABSORBED))
+    return Strike(bench.run_session(_impatient), "did not respond within 1 s|no server responds at", (STOPPED, ABSORBED))
 
 
-@kind("server lies", *LIES, worlds=(REMOTE,), **WITH_WEBSOCKETS)
+@kind("server lies", *LIES, scenarios=(REMOTE,), **WITH_WEBSOCKETS)
 def _(bench, rng, phase):
     orders.Order("answer", phase, at=int(rng.integers(1, 20))).write(bench.folder)
     port, _ = bench.cleanup.enter_context(process(lying, bench.folder))
-    _ask(bench, port, *SEEING)
+    _use_server(bench, port, *SEEING)
     says = {
         "array larger than its bytes": "8 bytes for an array",
         "array smaller than its bytes": "32 bytes for an array",
@@ -96,21 +96,21 @@ def _(bench, rng, phase):
         "NaN": "actions must be finite",
         "nothing at all": "not a message",
     }
-    return Strike(bench.play(), says[phase], (STOPPED, ABSORBED) if phase == "message above the limit" else (STOPPED,))
+    return Strike(bench.run_session(), says[phase], (STOPPED, ABSORBED) if phase == "message above the limit" else (STOPPED,))
 
 
 def _steady_port(rng: np.random.Generator) -> int:
-    """A free port that the system gives to nobody who asks for any."""
+    """A free port outside the range of automatically assigned ones."""
     while True:
         port = int(rng.integers(10_000, 30_000))
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
 
 
-@kind("server killed and started anew", "between episodes", worlds=(REMOTE,), share=2, **WITH_WEBSOCKETS)
+@kind("server killed and started anew", "between episodes", scenarios=(REMOTE,), share=2, **WITH_WEBSOCKETS)
 def _(bench, rng, phase):
     port, pid = bench.cleanup.enter_context(process(honest, bench.folder, _steady_port(rng)))
-    _ask(bench, port)
+    _use_server(bench, port)
     killed, back = bench.folder / "killed", bench.folder / "back"
 
     def kill() -> None:
@@ -118,7 +118,7 @@ def _(bench, rng, phase):
         killed.touch()
         _wait_for(back.exists)
 
-    number = int(rng.integers(1, len(bench.world.scenes)))
+    number = int(rng.integers(1, len(bench.scenario.scenes)))
     session = bench.start(lambda: Tap("line", "after", number, 0, kill))
     _wait_for(killed.exists)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # until then the port is its own
@@ -127,11 +127,11 @@ def _(bench, rng, phase):
     return Strike(session.wait(), ordered=False)
 
 
-@kind("no server", "at all", worlds=(REMOTE,), **WITH_WEBSOCKETS)
+@kind("no server", "at all", scenarios=(REMOTE,), **WITH_WEBSOCKETS)
 def _(bench, rng, phase):
     port, pid = bench.cleanup.enter_context(process(honest, bench.folder))
-    _ask(bench, port)
+    _use_server(bench, port)
     os.kill(pid, signal.SIGSTOP)
-    ended = bench.play(_impatient)
+    ended = bench.run_session(_impatient)
     os.kill(pid, signal.SIGCONT)
     return Strike(ended, "no server responds at|did not respond within", (STOPPED,), ordered=False)

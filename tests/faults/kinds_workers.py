@@ -1,4 +1,4 @@
-"""Workers that die, hang, lie or run out of memory."""
+"""Faults of workers: death, hangs, invalid messages, no memory."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 
 from . import orders
 from .bench import LIBERO, TOY, Bench
+from .breaking_suites import LAST
 from .judge import MARKED, STOPPED, Strike
 from .kinds import kind
-from .worlds import LAST
 
 PHASES = {
     "booting": "boot",
@@ -19,32 +19,37 @@ PHASES = {
     "sending a look": "send",
     "sending the end": "send",
 }
-"""What a worker is at -> the order's phase."""
+"""A worker's activity -> the order's phase."""
 BOTH = (TOY, LIBERO)
 
 
 def order(bench: Bench, rng: np.random.Generator, phase: str, deed: str, times: int = 1) -> orders.Order:
-    """A place in the run, drawn."""
+    """An order at a random place of the run."""
     where = PHASES[phase]
-    scene = "" if where in ("boot", "greet") else str(rng.choice(bench.world.scenes))
-    places = {"reset": (0, 1), "step": bench.world.steps, "draw": bench.world.looks, "send": range(len(bench.world.looks))}
+    scene = "" if where in ("boot", "greet") else str(rng.choice(bench.scenario.scenes))
+    places = {
+        "reset": (0, 1),
+        "step": bench.scenario.steps,
+        "draw": bench.scenario.observed,
+        "send": range(len(bench.scenario.observed)),
+    }
     at = LAST if phase == "sending the end" else int(rng.choice([*places.get(where, (0,))]))
     return orders.Order(where, deed, scene, at, times, cut=float(rng.uniform(0, 0.99)))
 
 
 def strike(bench: Bench, rng: np.random.Generator, phase: str, deed: str, says: str) -> Strike:
-    """Break a worker once or twice; the run goes on by itself and says what happened."""
+    """Break a worker once or twice; the run must continue by itself and print the cause."""
     given = order(bench, rng, phase, deed, times=int(rng.integers(1, 3)))
     given.write(bench.folder)
-    return Strike(bench.play(), says)
+    return Strike(bench.run_session(), says)
 
 
-@kind("worker killed (kill -9)", *PHASES, worlds=BOTH)
+@kind("worker killed (kill -9)", *PHASES, scenarios=BOTH)
 def _(bench, rng, phase):
     return strike(bench, rng, phase, "kill", r"killed by signal 9 \(Killed\)")
 
 
-@kind("worker stopped (SIGSTOP)", *PHASES, worlds=BOTH)
+@kind("worker stopped (SIGSTOP)", *PHASES, scenarios=BOTH)
 def _(bench, rng, phase):
     return strike(bench, rng, phase, "stop", "no answer within 300 s")
 
@@ -64,7 +69,7 @@ def _(bench, rng, phase):
     return strike(bench, rng, phase, "exit", "exit code 3")
 
 
-@kind("worker hits its memory limit", "booting", "resetting", "stepping", "drawing", worlds=BOTH)
+@kind("worker hits its memory limit", "booting", "resetting", "stepping", "drawing", scenarios=BOTH)
 def _(bench, rng, phase):
     return strike(bench, rng, phase, "memory", "MemoryError")
 
@@ -79,7 +84,7 @@ def _(bench, rng, phase):
     return strike(bench, rng, phase, "nan", "the simulator's state is not finite")
 
 
-@kind("GL context fails in a worker", "booting", "drawing", worlds=BOTH)
+@kind("GL context fails in a worker", "booting", "drawing", scenarios=BOTH)
 def _(bench, rng, phase):
     return strike(bench, rng, phase, "gl", orders.GL_FAILS)
 
@@ -92,7 +97,7 @@ def _(bench, rng, phase):
         "stranger": "a chunk message out of turn",
         "hollow": "not a message: KeyError|of another episode, None",
         "close": "the connection is closed",
-        "twice": "",  # where it is the last frame, nobody hears it
+        "twice": "",  # if it is the last frame, nothing reads it
     }
     return strike(bench, rng, str(rng.choice(["greeting", "sending a look", "sending the end"])), phase, says[phase])
 
@@ -102,10 +107,10 @@ def _(bench, rng, phase):
     given = order(bench, rng, phase, str(rng.choice(["kill", "stop", "exit"])), times=3)
     given.write(bench.folder)
     says = "killed by signal 9|no answer within|exit code 3"
-    return Strike(bench.play(), says, (MARKED,), errors=(given.scene,))
+    return Strike(bench.run_session(), says, (MARKED,), errors=(given.scene,))
 
 
 @kind("no worker starts", "kill", "exit", "raise", "gl")
 def _(bench, rng, phase):
     orders.Order("boot", phase, times=99).write(bench.folder)
-    return Strike(bench.play(), "3 workers in a row did not start(.|\n)*nora-bench doctor", (STOPPED,))
+    return Strike(bench.run_session(), "3 workers in a row did not start(.|\n)*nora-bench doctor", (STOPPED,))

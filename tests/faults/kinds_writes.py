@@ -1,4 +1,4 @@
-"""The runner killed, and the disk full or broken, at every write."""
+"""Faults at every write: the runner is killed, the disk is full or broken."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from .tap import FILES, MOMENTS, Tap
 
 PLACES = tuple(f"{moment} {what}" for what in FILES for moment in (*MOMENTS, *(() if what == "line" else ("renaming",))))
 RUN_WRITES = 3
-"""How often run.json is written in one session: begun, settled, concluded."""
+"""Writes of run.json in one session: start, runtime facts, end."""
 
 
 def _tamper(bench: Bench, rng: np.random.Generator, phase: str, act: Any) -> Any:
-    """What sets up a tap at a place that is drawn."""
+    """A function that sets up a tap at a random write."""
     moment, _, what = phase.rpartition(" ")
-    number = int(rng.integers(1, 1 + (RUN_WRITES if what == "run.json" else len(bench.world.scenes))))
+    number = int(rng.integers(1, 1 + (RUN_WRITES if what == "run.json" else len(bench.scenario.scenes))))
     cut = float(rng.uniform(0, 1))
     return lambda: Tap(what, moment, number, cut, act)
 
@@ -40,16 +40,16 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@kind("runner killed (kill -9)", *PLACES, worlds=(TOY, LIBERO), share=4)
+@kind("runner killed (kill -9)", *PLACES, scenarios=(TOY, LIBERO), share=4)
 def _(bench, rng, phase):
-    return Strike(bench.play(_tamper(bench, rng, phase, _die)), endings=(KILLED,), ordered=False)
+    return Strike(bench.run_session(_tamper(bench, rng, phase, _die)), endings=(KILLED,), ordered=False)
 
 
 @kind("runner killed again and again", "line", "actions", "run.json")
 def _(bench, rng, phase):
     places = [place for place in PLACES if place.endswith(phase)]
     for _ in range(int(rng.integers(2, 5))):
-        ended = bench.play(_tamper(bench, rng, str(rng.choice(places)), _die))
+        ended = bench.run_session(_tamper(bench, rng, str(rng.choice(places)), _die))
     return Strike(ended, endings=(KILLED, ABSORBED), ordered=False)
 
 
@@ -61,7 +61,7 @@ def _(bench, rng, phase):
         raise OSError(number, os.strerror(number))
 
     says = rf"cannot be written: {os.strerror(number)}(.|\n)*df -h"
-    return Strike(bench.play(_tamper(bench, rng, phase, refuse)), says, (STOPPED,), ordered=False)
+    return Strike(bench.run_session(_tamper(bench, rng, phase, refuse)), says, (STOPPED,), ordered=False)
 
 
 @kind("file size limit reached (RLIMIT_FSIZE)", "anywhere", share=8)
@@ -71,7 +71,7 @@ def _(bench, rng, phase):
     def tamper() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
-    return Strike(bench.play(tamper), "File too large(.|\n)*df -h", (STOPPED, ABSORBED), ordered=False)
+    return Strike(bench.run_session(tamper), "File too large(.|\n)*df -h", (STOPPED, ABSORBED), ordered=False)
 
 
 @cache
@@ -100,7 +100,7 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 def _(bench, rng, phase):
     bench.run.mkdir()
     bench.cleanup.enter_context(small_disk(bench.run, f"{4 * int(rng.integers(1, 12))}k"))
-    ended = bench.play()
+    ended = bench.run_session()
     subprocess.run(["mount", "-o", "remount,size=4m", str(bench.run)], check=True)
     return Strike(ended, "No space left on device(.|\n)*df -h", (STOPPED, ABSORBED), ordered=False)
 
@@ -113,6 +113,6 @@ def _(bench, rng, phase):
 
     if phase == "policy":
         orders.Order("setup", "raise").write(bench.folder)
-    ended = bench.play(tamper)
+    ended = bench.run_session(tamper)
     shutil.rmtree(bench.run / "logs")
     return Strike(ended, "Is a directory|out of ideas", (STOPPED,), ordered=False)

@@ -1,9 +1,9 @@
-"""Load: many worlds with random delays, a tenth of whose episodes break; how long does a world wait for its answer?
+"""Load test: latency of many environments with random delays, a tenth of whose episodes break.
 
-    python -m tests.faults.load --worlds 64 --seconds 600
+    python -m tests.faults.load --envs 64 --seconds 600
 
-A world notes the seconds between showing what it sees and being told what to do. Nobody starves where the longest such wait
-is short and every world gets its share.
+An environment records the seconds between an observation and its first action. No environment starves if the longest such wait
+is short and every environment gets its share.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ STATES = 100_000
 
 
 class Busy(fakes.ToyEnv):
-    """A toy that takes its time, breaks now and then, and notes how long it waited."""
+    """A toy with random delays and failures that records its waits."""
 
     def __init__(self) -> None:
         super().__init__(None)
@@ -73,7 +73,7 @@ class Busy(fakes.ToyEnv):
 
 @dataclass(frozen=True)
 class BusySuite(fakes.ToySuite):
-    """Episodes without end."""
+    """A suite with practically unlimited episodes."""
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -84,7 +84,7 @@ class BusySuite(fakes.ToySuite):
 
 
 class Thinker(BasePolicy):
-    """Needs five milliseconds for a batch, of whatever size, as a model on a GPU does."""
+    """Takes five milliseconds per batch of any size, like a model on a GPU."""
 
     observation_spec = ObservationSpec(proprio=True)
 
@@ -96,9 +96,9 @@ class Thinker(BasePolicy):
 busy = BusySuite("toy")
 
 
-def play(folder: Path, worlds: int, episodes: int, seconds: float | None = None) -> Mapping[str, float]:
-    """What was measured in a run of so many episodes, stopped when the time is over where one is given."""
-    command = ["run", "--suite", "faults.load:busy", "--policy", "faults.load:Thinker", "--workers", str(worlds)]
+def measure(folder: Path, envs: int, episodes: int, seconds: float | None = None) -> Mapping[str, float]:
+    """Measurements of a run of that many episodes, stopped after `seconds` if given."""
+    command = ["run", "--suite", "faults.load:busy", "--policy", "faults.load:Thinker", "--workers", str(envs)]
     started = time.monotonic()
     session = Session(folder, [*command, "--episodes", str(episodes), "--out", str(folder / "run"), "--retries", "5"])
     if seconds is not None:
@@ -111,16 +111,16 @@ def play(folder: Path, worlds: int, episodes: int, seconds: float | None = None)
     notes = [np.loadtxt(path, ndmin=2) for path in folder.glob("waits-*.txt") if path.stat().st_size]
     waits = np.concatenate([note[:, 1] for note in notes])
     return {
-        "worlds": worlds,
+        "environments": envs,
         "seconds": round(wall),
         "episodes": len(records),
         "errors": sum(record.success is None for record in records),
         "episodes that broke": len([*folder.glob("broke-*")]),
-        "played again": sum(record.attempts > 1 for record in records),
+        "retried": sum(record.attempts > 1 for record in records),
         "decisions": len(waits),
         "decisions per second": round(len(waits) / wall, 1),
         **{f"wait, {name} (ms)": round(1000 * float(np.quantile(waits, q)), 1) for name, q in QUANTILES.items()},
-        "longest wait of a world (s)": round(float(waits.max()), 3),
+        "longest wait of an environment (s)": round(float(waits.max()), 3),
         "processes left": len(relatives(folder)),
     }
 
@@ -129,15 +129,15 @@ QUANTILES = {"median": 0.5, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
 
 
 def main() -> None:
-    """Print what was measured."""
+    """Print the measurements."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.load", description=__doc__.splitlines()[0])
-    parser.add_argument("--worlds", type=int, default=64)
+    parser.add_argument("--envs", "--worlds", dest="envs", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--episodes", type=int, help="to their end, instead of --seconds")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="load-") as folder:
-        bounds = (asked.episodes, None) if asked.episodes else (STATES, asked.seconds)
-        for name, value in play(Path(folder).resolve(), asked.worlds, *bounds).items():
+        bounds = (args.episodes, None) if args.episodes else (STATES, args.seconds)
+        for name, value in measure(Path(folder).resolve(), args.envs, *bounds).items():
             print(f"| {name} | {value:,} |")
 
 

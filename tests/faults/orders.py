@@ -1,6 +1,6 @@
-"""What is to break, where and how often: one order per run, read by every process of it.
+"""Orders: what fails, where and how often; one order per run, read by all its processes.
 
-The order lies in `order.json` in the folder that the variable `FAULTS` names. How often it has struck is counted in files
+The order is in `order.json` in the folder that the variable `FAULTS` names. How often it has struck is counted in files
 beside it, so across processes and restarts.
 """
 
@@ -27,22 +27,22 @@ class Order:
     """One fault."""
 
     phase: str
-    """boot, reset, step, draw, greet, send (workers); start, act, forget, fingerprint, close (policy)."""
+    """boot, reset, step, draw, greet, send (workers); setup, act, end_episode, fingerprint, close (policy)."""
     deed: str
     scene: str = ""
-    """Of the episode; empty for phases outside of one."""
+    """The episode's scene; empty for phases outside an episode."""
     at: int = 0
     """Which step, decision or frame of the episode."""
     times: int = 1
     cut: float = 0.5
-    """How much of a frame is sent before."""
+    """Share of a frame that is sent before the fault."""
 
     def write(self, folder: Path) -> None:
-        """Give the order."""
+        """Write the order."""
         (folder / "order.json").write_text(json.dumps(asdict(self)))
 
     def withdraw(self, folder: Path) -> None:
-        """From now on nothing breaks."""
+        """Remove the order; nothing fails from now on."""
         (folder / "order.json").unlink(missing_ok=True)
 
 
@@ -59,7 +59,7 @@ def due(phase: str, scene: str = "", at: int = 0) -> Order | None:
 
 
 def struck(folder: Path) -> int:
-    """How often an order has struck."""
+    """How often an order was carried out."""
     return len([*folder.glob("struck-*")])
 
 
@@ -71,11 +71,11 @@ def _mark(path: Path) -> bool:
     return True
 
 
-# What a process can do to itself
+# Faults of this process
 
 
 def hang() -> None:
-    """Stand still for good; the note tells the clock of `sessions` that it does."""
+    """Hang; the note makes the deadlines of `sessions` expire at once."""
     (Path(os.environ[FOLDER]) / f"hung-{os.getpid()}").touch()
     time.sleep(3600)
 

@@ -1,4 +1,4 @@
-"""A policy that breaks as ordered (`orders`)."""
+"""A policy that fails as ordered (`orders`)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ANSWERS: dict[str, Callable[[], Any]] = {
     "bare": lambda: np.zeros((1, 1)),
     "nothing": lambda: None,
 }
-"""Deed -> what stands in the place of an answer."""
+"""Deed -> value returned instead of a chunk."""
 
 
 def _despair() -> Any:
@@ -44,7 +44,7 @@ def _deeper(depth: int) -> int:
 
 
 class Walker(BasePolicy):
-    """Looks; walks home from even initial states, staggers in the others. The same for the same key."""
+    """Walks home from even initial states, staggers from the others; uses images. Deterministic per key."""
 
     observation_spec = ObservationSpec(cameras=("primary",), proprio=True)
 

@@ -1,4 +1,4 @@
-"""Servers for remote policies that break as ordered (`orders`), each in a process of its own."""
+"""Servers for remote policies that fail as ordered (`orders`), each in a process of its own."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ LIES: dict[str, Callable[[], Any]] = {
     "NaN": lambda: {"actions": np.full((1, 1), np.nan)},
     "nothing at all": lambda: b"",
 }
-"""What a server says instead of an answer."""
+"""Messages sent instead of an answer."""
 
 
 def honest(folder: Path, port: int, tell: Callable[[int], object]) -> None:
-    """`nora-bench serve` with a policy that walks."""
+    """`nora-bench serve` with a walking policy."""
     with servers.served(fakes.Walk(), folder, port=port) as (url, _):
         tell(int(url.rpartition(":")[2]))
         time.sleep(3600)
 
 
 def lying(folder: Path, port: int, tell: Callable[[int], object]) -> None:
-    """A server like openpi's whose model walks, and which answers the question that the order names with a lie."""
+    """A server like openpi's with a walking policy; answers the request that the order names with a message of `LIES`."""
     asked = 0
 
     def answer(message: dict[str, Any]) -> Any:

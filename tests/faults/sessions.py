@@ -1,4 +1,4 @@
-"""A session at a run, in a process of its own that can be killed, stopped and tampered with.
+"""A session of a run, in a process of its own that can be killed, stopped and tampered with.
 
 The process is forked: it is a real one, with real workers, and need not import everything anew. `tamper` is called in it
 before the command line is; what it changes is gone with the process.
@@ -38,7 +38,7 @@ class Ended:
 
 
 def warm() -> None:
-    """Import what a run imports, once, for all sessions to come."""
+    """Import a run's modules once, for all later sessions."""
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), suppress(SystemExit):
         main(["run", "--suite", "fakes:toy", "--policy", "fakes:Walk", "--dry-run"])
     for module in ("nora_bench.harness.replay.video", "websockets.sync.server", "websockets.sync.client"):
@@ -47,7 +47,7 @@ def warm() -> None:
 
 
 class Session:
-    """A command of ours that has been started."""
+    """A started nora-bench command."""
 
     def __init__(self, folder: Path, args: Sequence[str], tamper: Callable[[], None] = lambda: None) -> None:
         self._said = folder / f"said-{time.monotonic_ns()}.txt"
@@ -56,10 +56,10 @@ class Session:
         sys.stderr.flush()
         self.pid = os.fork()
         if self.pid == 0:
-            _be_the_command(folder, self._said, args, tamper)
+            _become_command(folder, self._said, args, tamper)
 
     def wait(self) -> Ended:
-        """How it ended, when it has."""
+        """Wait for its end."""
         poll, handle = select.poll(), os.pidfd_open(self.pid)
         poll.register(handle, select.POLLIN)
         over = poll.poll(LIMIT_S * 1000)
@@ -75,7 +75,7 @@ class Session:
         return _state(self.pid) == "T"
 
 
-def _be_the_command(folder: Path, said: Path, args: Sequence[str], tamper: Callable[[], None]) -> None:
+def _become_command(folder: Path, said: Path, args: Sequence[str], tamper: Callable[[], None]) -> None:
     """Never returns."""
     code: object = 99
     try:
@@ -87,7 +87,7 @@ def _be_the_command(folder: Path, said: Path, args: Sequence[str], tamper: Calla
         os.environ |= {orders.FOLDER: str(folder), "NORA_BENCH_HOME": str(folder.parent / "home"), "COLUMNS": "200"}
         os.chdir(folder)
         sys.argv = ["nora-bench", *args]
-        _miss_the_hung_at_once(folder)
+        _expire_hung_workers_at_once(folder)
         tamper()
         main(args)
     except SystemExit as left:
@@ -100,21 +100,21 @@ def _be_the_command(folder: Path, said: Path, args: Sequence[str], tamper: Calla
         os._exit(code if isinstance(code, int) else 1)
 
 
-def _miss_the_hung_at_once(folder: Path) -> None:
-    """Waiting costs time and, on a loaded machine, mistakes: time is up for a worker when it stands still, and for no other."""
-    watch = worker_pool.WorkerPool._check_deadlines
+def _expire_hung_workers_at_once(folder: Path) -> None:
+    """Deadlines expire at once for a hung worker and never for another: real ones take time, and errors on a loaded machine."""
+    check = worker_pool.WorkerPool._check_deadlines
 
-    def missing(self: worker_pool.WorkerPool, now: float) -> None:
+    def expiring(self: worker_pool.WorkerPool, now: float) -> None:
         for slot in self.slots:
-            heard_out = slot.worker and slot.waiting_since is not None and not select.select([slot.worker], [], [], 0)[0]
-            if slot.worker and heard_out and _stands_still(folder, slot.worker.process.pid):
+            silent = slot.worker and slot.waiting_since is not None and not select.select([slot.worker], [], [], 0)[0]
+            if slot.worker and silent and _hangs(folder, slot.worker.process.pid):
                 slot.waiting_since, slot.overdue = now - self._timeout_s - 1, worker_pool.GRACE_S
-        watch(self, now)
+        check(self, now)
 
-    worker_pool.WorkerPool._check_deadlines = missing
+    worker_pool.WorkerPool._check_deadlines = expiring
 
 
-def _stands_still(folder: Path, pid: int) -> bool:
+def _hangs(folder: Path, pid: int) -> bool:
     return _state(pid) == "T" or (folder / f"hung-{pid}").exists()
 
 
@@ -126,7 +126,7 @@ def _state(pid: int) -> str:
 
 
 def relatives(folder: Path) -> list[int]:
-    """Processes that were started for that folder's run and are still there, but for this one."""
+    """Processes of that folder's run that still exist, without this one."""
     mark = f"{orders.FOLDER}={folder}".encode()
     return [int(path.name) for path in Path("/proc").glob("[0-9]*") if path.name != str(os.getpid()) and _carries(path, mark)]
 

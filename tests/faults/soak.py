@@ -1,7 +1,7 @@
-"""Soak: short episodes for a long time; does anything grow?
+"""Soak test for leaks: short episodes for a long time.
 
-    python -m tests.faults.soak --minutes 60                # LIBERO, with pictures
-    python -m tests.faults.soak --minutes 60 --world toy
+    python -m tests.faults.soak --minutes 60                # LIBERO, with images
+    python -m tests.faults.soak --minutes 60 --scenario toy
     python -m tests.faults.soak --minutes 60 --tasks 0      # without a change of task; else there is one before every episode
 
 Every few seconds: memory, open files, threads and sockets of the runner and its workers, their number, shared memory, and the
@@ -34,8 +34,8 @@ from nora_bench.harness.planning.schedule import Schedule
 from nora_bench.results.store.reader import read_run
 
 from faults import orders
+from faults.breaking_suites import BreakingSuite
 from faults.sessions import Session, relatives
-from faults.worlds import BreakingSuite
 
 WARM = 0.2
 """Share of the time that is left out of slopes."""
@@ -44,13 +44,13 @@ PARTS = 12
 
 @dataclass(frozen=True)
 class Watched(BreakingSuite):
-    """A suite that notes how many GL contexts are open."""
+    """A suite that counts the open GL contexts."""
 
     def _open(self, options: EnvOptions) -> Env:
-        world = super()._open(options)
+        env = super()._open(options)
         if options.gl in ("egl", "osmesa"):
             _count_contexts()
-        return world
+        return env
 
 
 def _count_contexts() -> None:
@@ -75,13 +75,13 @@ def _count_contexts() -> None:
 libero_goal = Watched(suites.get("libero_goal"))
 toy = Watched(fakes.ToySuite("toy_seeded", seeded=True))
 COMMANDS = {
-    "LIBERO": "--suite faults.soak:libero_goal --max-steps 4 --init-states 0-3 --seeds 500 --policy faults.soak:Looker",
+    "LIBERO": "--suite faults.soak:libero_goal --max-steps 4 --init-states 0-3 --seeds 500 --policy faults.soak:RandomMover",
     "toy": "--suite faults.soak:toy --seeds 5000 --policy fakes:Stagger",
 }
 
 
 def _change_tasks_always() -> None:
-    """A worker otherwise stays with a task; here the next episode is of the task with the most left."""
+    """A worker otherwise keeps its task; here the next episode is of the task with most episodes left."""
     choose = Schedule.next
 
     def after_leaving(self: Schedule, worker: int) -> Any:
@@ -91,8 +91,8 @@ def _change_tasks_always() -> None:
     Schedule.next = after_leaving
 
 
-class Looker(fakes.BasePolicy):
-    """Looks through both cameras at every fourth step and moves at random."""
+class RandomMover(fakes.BasePolicy):
+    """Uses both cameras at every fourth step and moves at random."""
 
     observation_spec = fakes.ObservationSpec(cameras=("primary", "wrist"))
     stochastic = True
@@ -102,7 +102,7 @@ class Looker(fakes.BasePolicy):
 
 
 def sample(runner: psutil.Process, folder: Path) -> dict[str, float]:
-    """What there is now."""
+    """Current resource use."""
     workers = runner.children()
     return {
         "runner: memory (MiB)": runner.memory_info().rss / 2**20,
@@ -142,21 +142,21 @@ def slope(hours: np.ndarray, values: np.ndarray) -> tuple[float, float, float]:
     return found.slope, found.slope - half, found.slope + half
 
 
-def soak(folder: Path, asked: argparse.Namespace) -> list[dict[str, float]]:
+def soak(folder: Path, args: argparse.Namespace) -> list[dict[str, float]]:
     """Samples of a run that is stopped when the time is over."""
-    options = f"--tasks {asked.tasks} --workers {asked.workers} --out {folder / 'run'}"
+    options = f"--tasks {args.tasks} --workers {args.workers} --out {folder / 'run'}"
     started = time.monotonic()
-    session = Session(folder, ["run", *COMMANDS[asked.world].split(), *options.split()], _change_tasks_always)
+    session = Session(folder, ["run", *COMMANDS[args.scenario].split(), *options.split()], _change_tasks_always)
     runner, samples = psutil.Process(session.pid), []
-    while time.monotonic() < started + 60 * asked.minutes:
-        time.sleep(asked.every)
+    while time.monotonic() < started + 60 * args.minutes:
+        time.sleep(args.every)
         assert runner.status() != psutil.STATUS_ZOMBIE, f"the run ended early: {session.wait().said}"
         try:
             samples.append({"hours": (time.monotonic() - started) / 3600, **sample(runner, folder)})
         except psutil.NoSuchProcess:  # a worker that has just gone
             continue
-        if asked.samples:
-            with asked.samples.open("a") as file:
+        if args.samples:
+            with args.samples.open("a") as file:
                 print(json.dumps(samples[-1]), file=file)
     os.kill(session.pid, signal.SIGINT)
     ended = session.wait()
@@ -167,7 +167,7 @@ def soak(folder: Path, asked: argparse.Namespace) -> list[dict[str, float]]:
 
 
 def table(samples: list[Mapping[str, float]]) -> list[str]:
-    """What was measured, a line each."""
+    """Measurements as table rows."""
     hours = np.array([one["hours"] for one in samples])
     lines = ["| measured | first | last | largest | growth per hour, 95 % interval |", "| --- | --- | --- | --- | --- |"]
     for name in [name for name in samples[0] if name != "hours"]:
@@ -180,17 +180,17 @@ def table(samples: list[Mapping[str, float]]) -> list[str]:
 
 
 def main() -> None:
-    """Print what was measured."""
+    """Print the measurements."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--world", choices=[*COMMANDS], default="LIBERO")
+    parser.add_argument("--scenario", "--world", dest="scenario", choices=[*COMMANDS], default="LIBERO")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--every", type=float, default=5, help="seconds between samples")
     parser.add_argument("--tasks", default="0-2", help="more than one: another one for every episode")
     parser.add_argument("--samples", type=Path, help="a file for the samples, a line of JSON each")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
-        print(*table(soak(Path(folder).resolve(), asked)), sep="\n")
+        print(*table(soak(Path(folder).resolve(), args)), sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Something that happens at one moment of one write of the store, in this process."""
+"""A callback at one moment of one write of the store, in this process."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 from nora_bench.results.store import writer
 
 FILES = {"line": "episodes.jsonl", "actions": ".npy.", "run.json": "run.json."}
-"""What is written -> what the path has in it that is written to."""
+"""Kind of write -> part of its path."""
 MOMENTS = ("before", "middle of", "after")
 
 
 class Tap:
-    """Stands between the store and the disk and calls `act` once."""
+    """Intercepts the store's writes and calls `act` once."""
 
     def __init__(self, what: str, moment: str, number: int, cut: float, act: Callable[[], None]) -> None:
         """Set it up.
@@ -26,9 +26,9 @@ class Tap:
         Args:
             what: of `FILES`.
             moment: of `MOMENTS`, or `renaming`: when a new file is whole and has not yet its name.
-            number: which of those writes, from 1 on.
-            cut: the share of the bytes that are out in the middle.
-            act: what happens.
+            number: which of those writes, from 1.
+            cut: the share of the bytes written in the middle.
+            act: the callback.
         """
         self._mark, self._moment, self._left, self._cut, self._act = FILES[what], moment, number, cut, act
         self._open, self._replace = io.open, pathlib.Path.replace
@@ -75,7 +75,7 @@ class Tap:
 
 
 class _Tapped:
-    """A file that asks the tap before it writes."""
+    """A file whose writes go through the tap."""
 
     def __init__(self, handle: Any, path: str, tap: Tap) -> None:
         self._handle, self._path, self._tap = handle, path, tap

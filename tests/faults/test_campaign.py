@@ -13,7 +13,7 @@ assert LISTS
 
 @pytest.fixture(scope="module")
 def said(repository, tmp_path_factory):
-    """What each fault of a campaign came to, as it prints them. Its processes are forked, so it runs in one of its own."""
+    """Output of a campaign with every fault. Its processes are forked, so it runs in a process of its own."""
     command = [sys.executable, "-m", "tests.faults", "--each", "--seed", "0", "--folder", str(tmp_path_factory.mktemp("faults"))]
     return subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False).stdout
 

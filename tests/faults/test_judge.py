@@ -1,4 +1,4 @@
-"""The judge notices what the campaign is for."""
+"""The judge finds every kind of violation."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from faults.judge import Strike
 
 @pytest.fixture(scope="module")
 def quiet(repository, tmp_path_factory):
-    """The folder of a run in which nothing broke, played in a process of its own."""
+    """The folder of a reference run, made in a process of its own."""
     folder = tmp_path_factory.mktemp("judge")
     code = f"from pathlib import Path; from faults.bench import quiet; quiet(Path({str(folder)!r}))"
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(repository / "tests")}, check=True)
@@ -23,7 +23,7 @@ def quiet(repository, tmp_path_factory):
 
 @pytest.fixture
 def finished(quiet, tmp_path):
-    """A bench with a run like that one."""
+    """A bench with a copy of the reference run."""
     (quiet / tmp_path.name).mkdir()
     made = bench.Bench(quiet / tmp_path.name)
     made.quiet = {record.key: record for record in read_run(quiet / "quiet-toy" / "run").records}

@@ -1,4 +1,4 @@
-"""Runs with more than one worker find policies that mix episodes up, and leave others as they are."""
+"""The policy check rejects policies that mix episodes up, and leaves others unchanged."""
 
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ TWO = ("--tasks", "0,1", "--episodes", 2, "--workers", 2, "--max-steps", 12)
 
 
 def own(observation):
-    """A number that no other episode has, little different from theirs."""
+    """A number of this episode alone, close to those of others."""
     return 0.01 + 0.001 * observation.spec.init_state + 0.0001 * observation.spec.task_id
 
 
@@ -31,7 +31,7 @@ class OneQueue(Walk):
 
 
 class OneBuffer(Walk):
-    """Fills one output array again and again, for all rows of a batch."""
+    """Reuses one output array for all rows of a batch."""
 
     out = np.zeros((1, 1))
 
@@ -42,7 +42,7 @@ class OneBuffer(Walk):
 
 
 class Dice(Walk):
-    """Draws from a generator of its own."""
+    """Samples from a generator of its own."""
 
     dice = np.random.default_rng()
 
@@ -51,7 +51,7 @@ class Dice(Walk):
 
 
 class Rounds(Walk):
-    """Answers in a batch with other last bits than alone."""
+    """Returns other last bits in a batch than alone."""
 
     def act(self, observations):
         step = -0.1 * (1 + 1e-6 * len(observations))
@@ -59,13 +59,13 @@ class Rounds(Walk):
 
 
 class ByKey(Walk):
-    """Keeps something by key, and says whether it was all forgotten."""
+    """Keeps state by key, and records whether all of it was dropped."""
 
     kept: ClassVar[set[str]] = set()
-    asked = 0
+    queries = 0
 
     def act_one(self, observation):
-        type(self).asked += 1
+        type(self).queries += 1
         if observation.decision == 0:
             self.kept.add(observation.key)
         assert observation.key in self.kept
@@ -76,7 +76,7 @@ class ByKey(Walk):
 
 
 class OnlyItsOwn(Walk):
-    """Knows the episodes of the run alone."""
+    """Accepts keys of the run only."""
 
     def act_one(self, observation):
         if "#" in observation.key:
@@ -97,20 +97,22 @@ def test_check_is_skipped_by_option_and_for_one_worker(bench, extra):
     assert bench(*TWO, *extra, policy=f"{__name__}:OneQueue").code == 0
 
 
-@pytest.mark.parametrize(("policy", "said"), [("Dice", "asked again"), ("Rounds", "rounding"), ("OnlyItsOwn", "not examined")])
-def test_other_differences_are_noted_and_the_run_finishes(bench, policy, said):
+@pytest.mark.parametrize(
+    ("policy", "note"), [("Dice", "for the same observation"), ("Rounds", "rounding"), ("OnlyItsOwn", "skipped")]
+)
+def test_other_differences_are_noted_and_the_run_finishes(bench, policy, note):
     played = bench(*TWO, policy=f"{__name__}:{policy}")
     assert (played.code, len(played.records)) == (0, 4)
-    assert said in " ".join(played.out.split())
+    assert note in " ".join(played.out.split())
 
 
 def test_check_changes_no_episode_and_leaves_no_policy_state(bench):
     with_check = bench(*TWO, policy=f"{__name__}:ByKey", out="a")
-    asked, ByKey.asked = ByKey.asked, 0
+    queries, ByKey.queries = ByKey.queries, 0
     without = bench(*TWO, "--no-policy-check", policy=f"{__name__}:ByKey", out="b")
     assert with_check.code == without.code == 0
     assert with_check.trajectories == without.trajectories
-    assert asked - ByKey.asked == 5
+    assert queries - ByKey.queries == 5
     assert not ByKey.kept
 
 

@@ -1,4 +1,4 @@
-"""Suites whose worlds break as ordered (`orders`): the toy of `fakes`, and LIBERO's goals."""
+"""Suites whose environments fail as ordered (`orders`): the toy of `fakes`, and LIBERO's goals."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from nora_bench.harness.execution import wire
 from . import orders
 
 MESH = "mesh.txt"
-"""The toy's asset: a number that every state carries, so that another file is another trajectory."""
+"""The toy's asset: a number that is part of every state, so that another file gives another trajectory."""
 LAST = -1
 """Number of the frame that ends an episode."""
 
 
 class Breaking:
-    """A world around another one. See `envs.base.Env` for the contract."""
+    """Wrapper of an environment that fails as ordered. See `envs.base.Env` for the contract."""
 
     def __init__(self, inner: Env) -> None:
         self._inner = inner
@@ -49,15 +49,15 @@ class Breaking:
         self._scene, self._steps, self._broken = spec.scene, 0, False
         FRAMES.scene, FRAMES.number = spec.scene, 0
         self._break("reset", 0)
-        found = self._inner.reset(spec, protocol, observation_spec)
+        start = self._inner.reset(spec, protocol, observation_spec)
         self._break("reset", 1)
-        return found
+        return start
 
     def step(self, action: np.ndarray, *, observe: bool) -> bool:
         self._steps += 1
-        found = self._inner.step(action, observe=observe)
+        success = self._inner.step(action, observe=observe)
         self._break("step", self._steps)
-        return found
+        return success
 
     def observation(self) -> EnvObservation:
         self._break("draw", self._steps)
@@ -76,7 +76,7 @@ class Breaking:
 
 
 class Toy(fakes.ToyEnv):
-    """The toy, drawn with an asset."""
+    """The toy with an asset."""
 
     def __init__(self, pack: Path) -> None:
         super().__init__(None)
@@ -92,7 +92,7 @@ class Toy(fakes.ToyEnv):
 
 @dataclass(frozen=True)
 class BreakingSuite:
-    """A suite around another one. See `envs.base.Suite` for the contract."""
+    """Wrapper of a suite whose environments fail as ordered. See `envs.base.Suite` for the contract."""
 
     inner: Suite
 
@@ -122,12 +122,12 @@ class BreakingToy(BreakingSuite):
 
 
 class Frames:
-    """What a worker sends, frame by frame; breaks the one that the order names."""
+    """Frames that a worker sends; breaks the one that the order names."""
 
     scene, number = "", 0
 
     def tap(self) -> None:
-        """From now on look at every frame of this process."""
+        """Intercept every frame of this process."""
         whole = wire.Channel.send
 
         def send(channel: wire.Channel, message: dict[str, Any]) -> None:
