@@ -14,11 +14,11 @@ def report(
     videos: Annotated[int, typer.Option(min=0, help="Videos shown at once; those of all failures can be opened.")] = 12,
     max_video_mb: Annotated[float, typer.Option(min=0, help="Embed videos up to this total size in MB.")] = 100,
 ) -> None:
-    """Write one self-contained page: results, tasks, success over steps, failures, times, comparison, films, provenance.
+    """Write one self-contained page: results, tasks, success over steps, failures, times, comparison, videos, provenance.
 
     Example: `nora-bench report runs/libero-nora runs/libero-nora-1.5 --out report.html`
 
-    Films are taken from the runs' `videos` folders. The page opens offline and asks nothing of any server.
+    Videos are taken from the runs' `videos` folders. The page opens offline and contacts no server.
     """
     from ...results.report.page import page
     from ...results.store.reader import read_run

@@ -16,7 +16,7 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8000,
     token: Annotated[
         str | None,
-        typer.Option(envvar="NORA_BENCH_TOKEN", help="Token that clients must send; preferably set as NORA_BENCH_TOKEN."),
+        typer.Option(envvar="NORA_BENCH_TOKEN", help="Token that clients must send; better set as NORA_BENCH_TOKEN."),
     ] = None,
     max_batch: Annotated[int, typer.Option(min=1, help="Maximum number of observations in one batch.")] = 64,
 ) -> None:

@@ -33,7 +33,7 @@ def change_record(run, **fields):
 def test_replay_is_bit_identical(cli, run):
     ended = cli("replay", run, KEY)
     assert ended.code == 0
-    assert "the recorded one, to the bit" in ended.out
+    assert "bit-identical to the recorded one" in ended.out
 
 
 def test_json_tells_the_verdict(cli, run):

@@ -1,4 +1,4 @@
-"""`run --video`: films of a run's episodes, made after it from their actions."""
+"""`run --video`: videos of a run's episodes, rendered after it from their actions."""
 
 import json
 from dataclasses import replace
