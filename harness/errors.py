@@ -23,26 +23,26 @@ __all__ = [
     "PolicyFailedError",
     "UnknownName",
     "exit_code",
-    "in_words",
+    "message_for",
 ]
 
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""What the system says where the disk, memory or the number of open files is what lacks, not the name."""
+OUT_OF_RESOURCES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""System errors of a lack of disk space, memory or file handles, as opposed to a wrong name."""
 
 
-def in_words(error: BaseException) -> str:
-    """What is said of an error: its own message, with what to type where the system wrote that message."""
-    if isinstance(error, OSError) and error.errno in NO_ROOM:
+def message_for(error: BaseException) -> str:
+    """Message for an error: its own, with commands to type where the operating system wrote it."""
+    if isinstance(error, OSError) and error.errno in OUT_OF_RESOURCES:
         return f"{error}. See `df -h`, `free -g` and `ulimit -a`; another folder: --out FOLDER, export NORA_BENCH_HOME=FOLDER"
     if isinstance(error, IsADirectoryError) and error.filename:
-        return f"{error.filename} is a folder, where a file is asked for. Name a file, such as {error.filename}/NAME"
+        return f"{error.filename} is a folder, expected a file. Name a file, such as {error.filename}/NAME"
     return str(error)
 
 
 def exit_code(error: BaseException) -> int | None:
     """The documented exit code of an error; None for unexpected errors (internal bugs), which print a traceback."""
-    if isinstance(error, OSError) and error.errno in NO_ROOM:
+    if isinstance(error, OSError) and error.errno in OUT_OF_RESOURCES:
         return int(ExitCode.MISSING_REQUIREMENT)
     if isinstance(error, KeyboardInterrupt):
         return int(ExitCode.INTERRUPTED)

@@ -167,13 +167,13 @@ def chunk_status(records: Iterable[EpisodeRecord]) -> dict[str, int]:
 
 
 def find_episode(run: StoredRun, key: str) -> EpisodeRecord:
-    """The episode of that key. Raises KeyError naming the nearest ones."""
-    from ..envs.errors import nearest
+    """The episode of that key. Raises UnknownName."""
+    from ..envs.errors import UnknownName
 
     by_key: Mapping[str, EpisodeRecord] = {record.key: record for record in run.records}
     if key in by_key:
         return by_key[key]
-    raise KeyError(f"run {run.name} has no episode {key!r}{nearest(key, by_key)}")
+    raise UnknownName("episode", key, by_key, f"see `nora-bench show {run.folder}`")
 
 
 def outcome_name(record: EpisodeRecord) -> str:

@@ -65,6 +65,8 @@ RENAMED_OPTIONS: dict[str, str] = {
     "report --megabytes": "--max-video-mb",
     "assets --side": "--image-size",
     "trials --tasks": "--list-tasks",
+    "parity --pictures": "--images",
+    "parity --no-pictures": "--no-images",
 }
 """Verb and former spelling of an option -> the present one."""
 
@@ -170,7 +172,7 @@ def _replace_unencodable_characters() -> None:
 
 def _explain(error: Exception) -> int:
     """Print a message for the error, and a traceback for a bug or on demand; return the exit code."""
-    from ..errors import ExitCode, exit_code, in_words
+    from ..errors import ExitCode, exit_code, message_for
 
     code = exit_code(error)
     if code is None and isinstance(error, OSError):
@@ -180,7 +182,7 @@ def _explain(error: Exception) -> int:
     if code is None:
         print("nora-bench: this is a bug; please report it with the lines above", file=sys.stderr)
         return BUG
-    print(f"nora-bench: {in_words(error)}", file=sys.stderr)
+    print(f"nora-bench: {message_for(error)}", file=sys.stderr)
     return int(code)
 
 

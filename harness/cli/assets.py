@@ -39,9 +39,7 @@ def assets(
         ),
     ] = None,
     revision: Annotated[str, typer.Option(help="With `fetch libero`: branch, tag or commit of the hub's repository.")] = "main",
-    out: Annotated[Path, typer.Option(help="With `contact-sheet`: image to write, .jpg or .png.")] = Path(
-        "contact_sheet.jpg"
-    ),
+    out: Annotated[Path, typer.Option(help="With `contact-sheet`: image to write, .jpg or .png.")] = Path("contact_sheet.jpg"),
     pack: Annotated[
         list[str] | None,
         typer.Option(help="With `contact-sheet`: pack to render with; repeatable.", show_default="official, standin"),

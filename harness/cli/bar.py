@@ -1,4 +1,4 @@
-"""How far a verb that works through many things is."""
+"""Progress bar of a verb that processes many items."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from ..planning.provenance import duration
 
 
 @contextmanager
-def counting(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Shows how many of `total` things are done and the time left; yields what is told how many more are done.
+def counting(console: Console, label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how many of `total` items are done and the time left; yields a callback that takes the number of further items.
 
-    A bar in a terminal, a line every half minute elsewhere, nothing where there is nothing to do.
+    A bar in a terminal, a line every half minute elsewhere, nothing where `total` is 0.
     """
     if not console.is_terminal:
-        yield _lines(console, what, total)
+        yield _lines(console, label, total)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not total) as progress:
-        bar = progress.add_task(what, total=total)
+        bar = progress.add_task(label, total=total)
         yield lambda count: progress.advance(bar, count)
 
 
-def _lines(console: Console, what: str, total: int) -> Callable[[int], None]:
+def _lines(console: Console, label: str, total: int) -> Callable[[int], None]:
     done, started = 0, time.monotonic()
     due = started + LINE_S
 
@@ -40,6 +40,6 @@ def _lines(console: Console, what: str, total: int) -> Callable[[int], None]:
         if done and now >= due:
             due = now + LINE_S
             left = duration((now - started) * (total - done) / done)
-            console.print(f"{what} {done}/{total}, {left} left", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"{label} {done}/{total}, {left} left", markup=False, highlight=False, soft_wrap=True)
 
     return report

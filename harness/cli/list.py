@@ -1,4 +1,4 @@
-"""`nora-bench list`: what can be asked for."""
+"""`nora-bench list`: suites, tasks, policies, protocols."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """What can be listed."""
+    """Kinds of names."""
 
     suites = "suites"
     tasks = "tasks"
@@ -24,11 +24,11 @@ class Kind(StrEnum):
 
 
 def list(
-    kind: Annotated[Kind, typer.Argument(metavar="|".join(Kind), help="What to list.")],
+    kind: Annotated[Kind, typer.Argument(metavar="|".join(Kind), help="Kind of names to list.")],
     suite: Annotated[str, typer.Option(help="With `tasks`: only of this suite or group of suites.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
-    """List suites, tasks, policies or protocols; protocols stand side by side, differences marked.
+    """List suites, tasks, policies or protocols; protocols side by side with differences marked.
 
     Example: `nora-bench list tasks --suite libero_goal`
     """
@@ -96,7 +96,7 @@ def _flat(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    """A value for people: `-` for what is not set."""
+    """Formatted value: `-` where it is not set."""
     if value is None or value == "" or value in ({}, [], ()):
         return "-"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""`nora-bench new`: the beginning of a plug-in."""
+"""`nora-bench new`: create a plug-in package from a template."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import typer
 
 
 class Kind(StrEnum):
-    """What can be begun."""
+    """Kinds of plug-ins."""
 
     policy = "policy"
     suite = "suite"
 
 
 def new(
-    kind: Annotated[Kind, typer.Argument(metavar="|".join(Kind), help="What to begin.")],
-    name: Annotated[str, typer.Argument(help="Its name, for --policy or --suite; also that of its package.")],
-    out: Annotated[Path | None, typer.Option(help="New folder for it; ./NAME by default.")] = None,
+    kind: Annotated[Kind, typer.Argument(metavar="|".join(Kind), help="Kind of plug-in.")],
+    name: Annotated[str, typer.Argument(help="Name for --policy or --suite, and of the package.")],
+    out: Annotated[Path | None, typer.Option(help="New folder.", show_default="./NAME")] = None,
 ) -> None:
-    """Write a small package with an entry point and a test: a policy or a suite that others can install.
+    """Create an installable package with a policy or a suite, an entry point and a test.
 
     Example: `nora-bench new policy my-policy`
     """
@@ -33,7 +33,7 @@ def new(
 
     taken = POLICIES.names() if kind is Kind.policy else (*suites.names(), *suites.GROUPS)
     if name in taken:
-        raise InputError(f"there is a {kind} {name} already; all of them: {', '.join(taken)}")
+        raise InputError(f"{kind} {name} exists already; taken names: {', '.join(taken)}", option="NAME", value=name)
     folder = out or Path(name)
     for path in write(kind, name, folder):
         print(path)

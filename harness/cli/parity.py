@@ -1,4 +1,4 @@
-"""`nora-bench parity`: does this machine still do what the reference implementations did?"""
+"""`nora-bench parity`: compare this machine with recordings of the reference implementations."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 def parity(
     folder: Annotated[
-        Path, typer.Argument(help="Recordings laid out as docs/evidence/parity.md says, or a folder of such folders.")
+        Path, typer.Argument(help="Recordings in the layout of docs/evidence/parity.md, or a folder of such folders.")
     ],
     assets: Annotated[str, typer.Option(envvar="NORA_BENCH_ASSETS", help="auto, official, standin or a folder.")] = "auto",
-    pictures: Annotated[bool, typer.Option(help="Compare pictures too, on the official pack.")] = True,
-    every: Annotated[bool, typer.Option("--all", help="Print every check, not the worst of each quantity.")] = False,
+    images: Annotated[bool, typer.Option(help="Compare images too, on the official pack.")] = True,
+    every: Annotated[bool, typer.Option("--all", help="Print every check instead of the worst of each quantity.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per check on stdout.")] = False,
 ) -> None:
     """Replay reference recordings here and print, per quantity, the largest error, the tolerance and the verdict.
 
     Example: `nora-bench parity golden/libero --assets official`
 
-    Ends with exit code 1 where any check fails.
+    Exit code 1 where any check fails.
     """
     checks = []
-    for check in _checks(folder, assets, pictures=pictures):
+    for check in _checks(folder, assets, images=images):
         checks.append(check)
         if as_json:
             print(json.dumps(check.to_json()), flush=True)
@@ -42,8 +42,8 @@ def parity(
         raise typer.Exit(1)
 
 
-def _checks(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
-    """All checks of all recordings found. Raises InputError where nothing is recognised."""
+def _checks(folder: Path, assets: str, *, images: bool) -> Iterator[Check]:
+    """All checks of all recordings. Raises InputError where no layout is recognised."""
     from ...envs.simpler.recordings import stems
     from ...policies.nora.parity.recordings import is_recorded
     from ..errors import InputError
@@ -55,11 +55,11 @@ def _checks(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
     simpler = [place for place in places if stems(place)]
     nora = [place for place in places if is_recorded(place)]
     if not libero and not simpler and not nora:
-        raise InputError(f"{folder} holds no recordings of a known layout (docs/evidence/parity.md)")
+        raise InputError(f"{folder} contains no recordings in a known layout (docs/evidence/parity.md)")
     for place in libero:
-        yield from _libero(place, assets, pictures=pictures)
+        yield from _libero(place, assets, images=images)
     for place in simpler:
-        yield from _simpler(place, assets, pictures=pictures)
+        yield from _simpler(place, assets, images=images)
     for place in nora:
         yield from _nora(place)
 
@@ -68,7 +68,7 @@ def _is_libero(folder: Path) -> bool:
     return any(folder.glob("*_libero_*.npz"))
 
 
-def _libero(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
+def _libero(folder: Path, assets: str, *, images: bool) -> Iterator[Check]:
     from ...envs import suites
     from ...envs.base import EnvOptions
     from ...envs.libero.parity import compare
@@ -77,13 +77,13 @@ def _libero(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
 
     pack = suites.get("libero_goal").resolve_assets(assets)
     official = pack.name == "official"
-    if pictures and not official:
-        print(f"pictures are not compared: assets are {pack.name} ({pack.fingerprint}), not official", file=sys.stderr)
-    gl = choose_gl() if pictures and official else "none"
+    if images and not official:
+        print(f"images are not compared: assets are {pack.name} ({pack.fingerprint}), not official", file=sys.stderr)
+    gl = choose_gl() if images and official else "none"
     yield from compare(folder, EnvOptions(pack.path, gl, str(cache_home())), images=official)
 
 
-def _simpler(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
+def _simpler(folder: Path, assets: str, *, images: bool) -> Iterator[Check]:
     from ...envs import suites
     from ...envs.base import EnvOptions
     from ...envs.paths import cache_home
@@ -94,18 +94,17 @@ def _simpler(folder: Path, assets: str, *, pictures: bool) -> Iterator[Check]:
     suite = suites.get("simpler-vm")
     pack = suite.resolve_assets(assets)
     if pack.name == "standin":
-        print("SimplerEnv's physics is not compared: stand-ins have shapes of their own", file=sys.stderr)
+        print("SimplerEnv's physics is not compared: generated assets have other shapes", file=sys.stderr)
     else:
         from ...envs.simpler.parity import physics
 
         yield from physics.compare(folder, Path(pack.path))
-    pictures = pictures and pack.name != "standin"
-    if not pictures:
-        print("SimplerEnv's pictures are not compared: not asked for, or no official pack at hand", file=sys.stderr)
+    if not images or pack.name == "standin":
+        print("SimplerEnv's images are not compared: --no-images, or the official pack is missing", file=sys.stderr)
         return
-    from ...envs.simpler.parity import images
+    from ...envs.simpler.parity import images as image_checks
 
-    yield from images.compare(folder, EnvOptions(pack.path, find_driver(suite).name, str(cache_home())))
+    yield from image_checks.compare(folder, EnvOptions(pack.path, find_driver(suite).name, str(cache_home())))
 
 
 def _nora(folder: Path) -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""`nora-bench serve`: a policy for other processes and machines."""
+"""`nora-bench serve`: serve a policy to other processes and machines."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ import typer
 
 def serve(
     policy: Annotated[str, typer.Option(help="Name, checkpoint, module:Class or file.py:Class.")],
-    policy_arg: Annotated[list[str] | None, typer.Option(help="name=value for the policy; can be given again.")] = None,
-    suite: Annotated[list[str] | None, typer.Option(help="Suite that clients play; can be given again. [libero]")] = None,
-    protocol: Annotated[str | None, typer.Option(help="Protocol that clients play; the suite's own by default.")] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's own need a token.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8000,
+    policy_arg: Annotated[list[str] | None, typer.Option(help="Argument name=value of the policy; repeatable.")] = None,
+    suite: Annotated[list[str] | None, typer.Option(help="Suite that clients run; repeatable.", show_default="libero")] = None,
+    protocol: Annotated[str | None, typer.Option(help="Protocol that clients run.", show_default="the suite's own")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; public addresses need a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8000,
     token: Annotated[
-        str | None, typer.Option(envvar="NORA_BENCH_TOKEN", help="What clients must show; better set as NORA_BENCH_TOKEN.")
+        str | None,
+        typer.Option(envvar="NORA_BENCH_TOKEN", help="Token that clients must send; better set as NORA_BENCH_TOKEN."),
     ] = None,
-    max_batch: Annotated[int, typer.Option(min=1, help="Observations that the policy is given at once, at most.")] = 64,
+    max_batch: Annotated[int, typer.Option(min=1, help="Maximum number of observations in one batch.")] = 64,
 ) -> None:
     """Serve a policy by openpi's wire protocol, to `nora-bench run --policy ws://host:port` and to openpi's clients.
 
     Example: `nora-bench serve --policy nora-1.5 --port 8000`
 
-    `http://host:port/healthz` answers once the policy is ready. Ctrl-C ends it.
+    `http://host:port/healthz` responds once the policy is ready. Ctrl-C stops the server.
     """
     from ...envs.paths import ensure_cache_home
     from ...policies.base import PolicyContext

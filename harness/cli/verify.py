@@ -1,4 +1,4 @@
-"""`nora-bench verify`: does a stored run hold?"""
+"""`nora-bench verify`: verify a stored run."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ if TYPE_CHECKING:
     from ..replay.verify import Verification
 
 SHOWN = 20
-"""Most lines printed of each kind of fault; `--json` has all."""
+"""Maximum of printed lines per kind of problem; `--json` has all."""
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, yours or somebody else's.")],
-    sample: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the episodes to play again; 0 plays none.")] = 0.05,
-    seed: Annotated[int, typer.Option(help="Draws the sample.")] = 0,
-    assets: Annotated[str, typer.Option(help="Pack or folder to play with.", show_default="the run's")] = "",
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    sample: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the episodes to replay; 0 for none.")] = 0.05,
+    seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
+    assets: Annotated[str, typer.Option(help="Asset pack or folder.", show_default="the run's")] = "",
     trust: Annotated[
         list[str] | None,
         typer.Option(metavar="MODULE:NAME", envvar="NORA_BENCH_TRUST", help="A suite of the run that may be imported."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Examine a run's files and play a random sample of its episodes again from their recorded actions.
+    """Check a run's files and replay a random sample of its episodes from their recorded actions.
 
     Example: `nora-bench verify runs/libero-scripted --sample 0.05`
 
-    A replay shows that the recorded actions lead to the recorded states and outcome. It does not ask the policy, so it cannot
-    show that the policy gives these actions; playing the run again (`nora-bench run --config RUN/run.json`) can.
+    A replay verifies that the recorded actions lead to the recorded states and outcome. It does not query the policy; to
+    verify the policy's actions, repeat the run (`nora-bench run --config RUN/run.json`).
 
-    Ends with 0 where every line, file and replay is as recorded, 1 where something is not.
+    Exit code 0 where every line, file and replay matches the record, 1 otherwise.
     """
     from rich.console import Console
 
@@ -42,9 +42,9 @@ def verify(
     from .bar import counting
 
     run = read_run(folder)
-    chosen = verification.draw(run.records, sample, seed) if sample else []
-    with counting(Console(stderr=True), "replaying", len(chosen)) as begun:
-        verified = verification.verify(run, chosen, assets=assets, trusted=trust or (), note=lambda record: begun(1))
+    chosen = verification.sample_of(run.records, sample, seed) if sample else []
+    with counting(Console(stderr=True), "replaying", len(chosen)) as advance:
+        verified = verification.verify(run, chosen, assets=assets, trusted=trust or (), note=lambda record: advance(1))
     if as_json:
         print(json.dumps(verified.to_json()))
     else:
@@ -58,15 +58,16 @@ def _print(verified: Verification) -> None:
         print(f"FAULT   {line}")
     for line in _short(verified.differing):
         print(f"DIFFERS {line}")
-    held = verified.replayed - len({line.partition(": ")[0] for line in verified.differing})
+    matching = verified.replayed - len({line.partition(": ")[0] for line in verified.differing})
     print(
-        f"{verified.run}: {verified.records} episodes, {len(verified.faults)} faults; {held} of {verified.replayed} replays hold"
+        f"{verified.run}: {verified.records} episodes, {len(verified.faults)} faults; "
+        f"{matching} of {verified.replayed} replays match"
     )
     if verified.holds and verified.replayed < verified.records:
         print(f"With this sample at most {verified.unseen:.1%} of the episodes may differ (95 % confidence).")
     if verified.replayed:
-        print("Replays show that the actions lead to these results, not that the policy would answer with them again.")
-    print("This run holds." if verified.holds else "This run does NOT hold.")
+        print("Replays verify that the actions lead to these results, not that the policy returns these actions.")
+    print("This run is valid." if verified.holds else "This run is NOT valid.")
 
 
 def _short(lines: tuple[str, ...]) -> list[str]:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ...envs.errors import StoreError
 from ...results.conditions import conditions
 from ...results.store.integrity import read_actions
 from ...results.store.reader import StoredRun
@@ -66,10 +65,7 @@ def _whole(out: Path) -> Iterator[None]:
 
 def _rows(run: StoredRun) -> Iterator[dict[str, Any]]:
     for record in run.records:
-        try:
-            actions = read_actions(run, record).tolist() if record.actions else None
-        except StoreError as error:
-            raise InputError(str(error)) from None
+        actions = read_actions(run, record).tolist() if record.actions else None
         yield {"run": run.name, **record.to_json(), "actions": actions}
 
 

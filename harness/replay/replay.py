@@ -24,7 +24,7 @@ from ...envs.base import (
     Reset,
     Suite,
 )
-from ...envs.errors import StoreError, SuiteError
+from ...envs.errors import SuiteError
 from ...envs.paths import ensure_cache_home
 from ...policies.base import ActionChunk
 from ...policies.checks import check_chunk
@@ -147,7 +147,7 @@ def replaying(
         observed_env = RenderEveryStep(world, on_observation) if on_observation else world
 
         def again(record: EpisodeRecord) -> ReplayResult:
-            done = play(observed_env, record.spec, protocol, observation_spec, _actions(run, record))
+            done = play(observed_env, record.spec, protocol, observation_spec, read_actions(run, record))
             changed = (*_changed_versions(run, suite), *_changed_assets(record, pack))
             sha256 = done.trajectory_sha256
             return ReplayResult(record.key, done.steps, record.trajectory_sha256, sha256, record.success, done.success, changed)
@@ -179,20 +179,10 @@ def _stage(run: StoredRun, trusted: Collection[str]) -> EvalSetup:
 
 
 def _find(run: StoredRun, key: str) -> EpisodeRecord:
-    try:
-        record = find_episode(run, key)
-    except KeyError as error:
-        raise InputError(f"{error.args[0]}; see `nora-bench show {run.folder}`") from None
+    record = find_episode(run, key)
     if not record.actions or not record.trajectory_sha256:
         raise InputError(f"episode {key} ended in an error and has no actions to replay: {record.error}")
     return record
-
-
-def _actions(run: StoredRun, record: EpisodeRecord) -> Array:
-    try:
-        return read_actions(run, record)
-    except StoreError as error:
-        raise InputError(str(error)) from None
 
 
 def _protocol(run: StoredRun) -> EvalProtocol:

@@ -52,7 +52,7 @@ class Verification:
         return {**asdict(self), "holds": self.holds, "unseen": round(self.unseen, 6)}
 
 
-def draw(records: Sequence[EpisodeRecord], share: float, seed: int) -> list[EpisodeRecord]:
+def sample_of(records: Sequence[EpisodeRecord], share: float, seed: int) -> list[EpisodeRecord]:
     """A random sample of the scored episodes, at least one, in an order that builds each suite and task once."""
     scored = sorted((record for record in records if record.success is not None), key=lambda record: record.key)
     size = min(len(scored), max(1, math.ceil(share * len(scored))))

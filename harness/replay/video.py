@@ -64,7 +64,8 @@ def render_videos(
     due.sort(key=lambda record: (record.suite, record.task_id, record.variant, record.init_state, record.seed))
     for number, record in enumerate(due, 1):
         if stop():
-            raise Interrupted(f"stopped after {number - 1} of {len(due)} videos")
+            command = f"nora-bench run --resume --out {run.folder} --video {which}"
+            raise Interrupted(f"stopped after {number - 1} of {len(due)} videos. To render the others, type: {command}")
         summary.folder.mkdir(exist_ok=True)
         problem = _render(run, record, summary.folder / f"{safe_name(record.key)}.mp4")
         if problem:

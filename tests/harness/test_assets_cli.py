@@ -35,21 +35,21 @@ def pack(machine, generated):
     return shutil.copytree(generated, machine / "pack") / "assets"
 
 
-def test_list_says_where_packs_are_looked_for(cli, machine):
+def test_list_names_the_searched_folders(cli, machine):
     rows = json.loads(cli("assets", "list", "--json").out)
     assert {row["state"] for row in rows} == {"not there"}
     assert [row["family"] for row in rows if row["name"] == "standin"] == ["libero", "simpler"]
     assert any(row["path"].startswith(str(machine / "bench")) for row in rows if row["name"] == "official")
 
 
-def test_list_shows_a_packs_fingerprint(cli, pack, monkeypatch):
+def test_list_shows_fingerprints(cli, pack, monkeypatch):
     monkeypatch.setenv("NORA_BENCH_LIBERO_ASSETS", str(pack))
     first = json.loads(cli("assets", "list", "--json").out)[0]
     assert (first["state"], first["path"]) == ("complete", str(pack))
     assert f"{first['fingerprint']}  complete, {first['files']} files" in cli("assets", "list").out
 
 
-def test_verify_is_content_with_a_whole_pack(cli, pack):
+def test_complete_pack_passes_verify(cli, pack):
     shown = cli("assets", "verify", pack)
     assert shown.code == 0
     assert f"{pack}: every file is as in its manifest" in shown.out
@@ -67,29 +67,29 @@ MESH = "stable_hope_objects/butter/body.msh"
     ],
     ids=["gone", "empty", "altered"],
 )
-def test_verify_finds_what_is_wrong(cli, pack, harm, said):
+def test_verify_detects_damaged_files(cli, pack, harm, said):
     harm(pack / MESH)
     shown = cli("assets", "verify", pack)
     assert shown.code == ExitCode.ISSUES_FOUND
     assert said in shown.out
 
 
-def test_verify_says_when_contents_cannot_be_checked(cli, pack):
+def test_verify_reports_a_missing_manifest(cli, pack):
     (pack.parent / "manifest.json").unlink()
     assert "no manifest: contents unchecked" in cli("assets", "verify", pack).out
 
 
-def test_verify_of_a_folder_that_is_not_there_says_what_to_type(cli, machine):
+def test_verify_of_a_missing_folder_names_the_command(cli, machine):
     shown = cli("assets", "verify", machine / "nothing")
     assert shown.code == ExitCode.MISSING_REQUIREMENT
     assert "nora-bench assets list" in shown.err
 
 
-def test_verify_without_packs_says_how_to_get_one(cli, machine):
+def test_verify_without_packs_names_the_fetch_command(cli, machine):
     assert "nora-bench assets fetch" in cli("assets", "verify").out
 
 
-def test_a_pack_whose_download_was_interrupted_is_not_official(pack, machine):
+def test_incomplete_pack_is_not_official(pack, machine):
     from nora_bench.envs import suites
 
     official = packs.cache_folder() / "official"
@@ -101,7 +101,7 @@ def test_a_pack_whose_download_was_interrupted_is_not_official(pack, machine):
     assert suite.resolve_assets("auto").name == "standin"
 
 
-def test_fetch_without_a_hub_ends_in_words(cli, machine, monkeypatch):
+def test_fetch_without_a_hub_ends_with_a_message(cli, machine, monkeypatch):
     hub = pytest.importorskip("huggingface_hub")
     monkeypatch.setattr(hub, "HfApi", lambda endpoint: (_ for _ in ()).throw(ConnectionError("no route")))
     shown = cli("assets", "fetch")
@@ -112,17 +112,17 @@ def test_fetch_without_a_hub_ends_in_words(cli, machine, monkeypatch):
 # --- the contact sheet --------------------------------------------------------------------------------------------
 
 
-class PaintedWorld:
-    """Shows one grey per pack, darker for later tasks; the left edge of every upright picture is white."""
+class GreyEnv:
+    """Shows one grey per pack, darker for later tasks; the left edge of every upright image is white."""
 
     def __init__(self, options):
         self.grey = {"light": 200, "dark": 100}[options.assets]
 
     def reset(self, spec, protocol, observation_spec):
         assert observation_spec.image_size
-        picture = np.full((observation_spec.image_size, observation_spec.image_size, 3), self.grey - 5 * spec.task_id, np.uint8)
-        picture[:, -40:] = 255  # turned by 180 degrees from OpenGL's rows: mirrored
-        self.images = dict.fromkeys(observation_spec.cameras, picture)
+        image = np.full((observation_spec.image_size, observation_spec.image_size, 3), self.grey - 5 * spec.task_id, np.uint8)
+        image[:, -40:] = 255  # rotated by 180 degrees from OpenGL's rows: mirrored
+        self.images = dict.fromkeys(observation_spec.cameras, image)
 
     def observation(self):
         return EnvObservation(images=self.images)
@@ -131,12 +131,12 @@ class PaintedWorld:
         pass
 
 
-def test_a_sheet_shows_every_task_with_every_pack_upright(tmp_path, monkeypatch):
+def test_sheet_shows_every_task_with_every_pack_upright(tmp_path, monkeypatch):
     image = pytest.importorskip("PIL.Image")
     from nora_bench.envs import suites
 
     suite = suites.get("libero_goal")
-    monkeypatch.setattr(type(suite), "make_env", lambda self, options: PaintedWorld(options))
+    monkeypatch.setattr(type(suite), "make_env", lambda self, options: GreyEnv(options))
     monkeypatch.setattr(contact_sheet, "find_driver", lambda suite: NO_RENDERING)
     out = tmp_path / "sheet.png"
     contact_sheet.contact_sheet(out, [AssetPack(name, name, "") for name in ("light", "dark")], ["libero_goal"], 32)
@@ -152,14 +152,14 @@ def test_a_sheet_shows_every_task_with_every_pack_upright(tmp_path, monkeypatch)
         assert pixels[y + 24, x + 1, 0] == 255
 
 
-def test_a_sheet_needs_a_picture_to_write(cli, generated, monkeypatch):
+def test_sheet_with_another_file_type_is_rejected(cli, generated, monkeypatch):
     monkeypatch.setenv("NORA_BENCH_LIBERO_ASSETS", str(generated))
     shown = cli("assets", "contact-sheet", "--out", "sheet.pdf", "--pack", "official")
     assert shown.code == ExitCode.BAD_INPUT
     assert "name a .jpg or .png" in shown.err
 
 
-def test_a_pack_of_anybodys_can_be_given_a_manifest(machine, pack):
+def test_manifest_can_be_written_for_any_pack(machine, pack):
     (pack / "notes.txt").write_text("mine")
-    write_manifest(pack.parent, source="by hand")
+    write_manifest(pack.parent, source="manual")
     assert packs.verify(pack) == []

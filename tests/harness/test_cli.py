@@ -21,7 +21,7 @@ def raising(error):
 
 @pytest.fixture
 def verb(monkeypatch):
-    """Puts a function of ours behind the verb `list`."""
+    """Replaces the function of the verb `list`."""
 
     def put(function):
         monkeypatch.setattr(command_line, "import_module", lambda *_: SimpleNamespace(list=function))
@@ -51,27 +51,27 @@ def test_every_verb_has_help_with_an_example(cli, name):
 
 
 @pytest.mark.parametrize("name", VERBS)
-def test_every_option_says_what_it_does(name):
+def test_every_option_has_help(name):
     assert [p.name for p in build(name).params if not getattr(p, "help", None)] == []
 
 
 @pytest.mark.parametrize("name", VERBS)
-def test_a_verb_is_a_function_of_its_name_in_a_module_of_its_name(name):
+def test_verb_is_a_function_in_a_module_of_its_name(name):
     assert callable(getattr(import_module(f"nora_bench.{HOMES.get(name, 'harness')}.cli.{name}"), name))
 
 
-def test_without_arguments_the_help_is_shown(cli):
+def test_help_is_shown_without_arguments(cli):
     assert "Usage" in cli().out
 
 
 @pytest.mark.parametrize("args", [["lst"], ["list", "suits"], ["list", "suites", "--jsn"]])
-def test_typing_errors_end_with_code_2_and_a_hint(cli, args):
+def test_unknown_names_end_with_code_2_and_a_hint(cli, args):
     ended = cli(*args)
     assert ended.code == 2
     assert "Traceback" not in ended.err
 
 
-def test_an_unknown_verb_names_the_nearest(cli):
+def test_unknown_verb_names_the_nearest(cli):
     assert "did you mean list?" in cli("lst").err
 
 
@@ -79,21 +79,21 @@ def test_an_unknown_verb_names_the_nearest(cli):
     ("error", "code"),
     [(MissingRequirementError("no disk"), 3), (Interrupted("stopped"), 130), (PermissionError(13, "denied", "runs"), 2)],
 )
-def test_errors_in_words_have_documented_codes(cli, verb, error, code):
+def test_errors_have_documented_exit_codes(cli, verb, error, code):
     verb(raising(error))
     ended = cli("list")
     assert ended.code == code
     assert ended.err == f"nora-bench: {error}\n"
 
 
-def test_a_folder_where_a_file_is_asked_for_is_named(cli, verb, tmp_path):
+def test_folder_in_place_of_a_file_is_named(cli, verb, tmp_path):
     verb(raising(IsADirectoryError(21, "Is a directory", str(tmp_path))))
     ended = cli("list")
     assert ended.code == 2
     assert f"{tmp_path}/NAME" in ended.err
 
 
-def test_a_file_where_a_run_is_asked_for_is_not_advised_as_a_folder_to_play_into(cli, tmp_path):
+def test_file_in_place_of_a_run_is_not_suggested_as_a_folder(cli, tmp_path):
     file = tmp_path / "episodes.jsonl"
     file.write_text("")
     ended = cli("show", str(file))
@@ -107,7 +107,7 @@ def test_debug_shows_the_traceback(cli, verb, monkeypatch):
     assert "Traceback" in cli("list").err
 
 
-def test_a_bug_shows_its_traceback_and_asks_for_a_report(cli, verb):
+def test_unexpected_error_shows_its_traceback_and_asks_for_a_report(cli, verb):
     verb(raising(ZeroDivisionError("oh")))
     ended = cli("list")
     assert ended.code == BUG
@@ -120,7 +120,7 @@ def test_ctrl_c_ends_with_130(cli, verb):
     assert cli("list").code == 130
 
 
-def test_a_reader_that_leaves_early_is_no_error():
+def test_closed_pipe_is_not_an_error():
     code = "from nora_bench.harness.cli import main; main(['list', 'tasks'])"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout

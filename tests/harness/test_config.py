@@ -3,14 +3,14 @@ import json
 import pytest
 import yaml
 from nora_bench.harness.config import RunConfig, integers, parse, read_file
-from nora_bench.harness.errors import InputError
+from nora_bench.harness.errors import InputError, UnknownName
 
 
 def of(**values):
     return parse({"suite": "libero_goal", **values})
 
 
-def test_defaults_leave_everything_to_suite_and_machine():
+def test_defaults_are_those_of_run_config():
     assert of() == RunConfig(suite=("libero_goal",))
 
 
@@ -24,7 +24,7 @@ def test_numbers_and_ranges(text, numbers):
 @pytest.mark.parametrize(
     ("text", "seeds"), [("3", (0, 1, 2)), (3, (0, 1, 2)), ("7,8,9", (7, 8, 9)), ("7,", (7,)), ("7-9", (7, 8, 9)), ([5], (5,))]
 )
-def test_a_number_of_seeds_or_a_list_of_them(text, seeds):
+def test_seeds_are_a_number_or_a_list(text, seeds):
     assert of(seeds=text).seeds == seeds
 
 
@@ -56,19 +56,23 @@ def test_policy_arguments_are_pairs_or_a_mapping():
         ("policy", ""),
     ],
 )
-def test_a_bad_value_is_refused_with_its_option(field, value):
-    with pytest.raises(InputError, match="--" + field.replace("_", "-")):
+def test_bad_value_is_rejected_with_its_option(field, value):
+    with pytest.raises(InputError) as caught:
         of(**{field: value})
+    assert (caught.value.option, caught.value.value) == ("--" + field.replace("_", "-"), value)
 
 
-def test_an_unknown_field_names_the_nearest():
-    with pytest.raises(InputError, match="did you mean protocol"):
+def test_unknown_field_names_the_nearest():
+    with pytest.raises(UnknownName) as caught:
         of(protokol="libero/nora")
+    assert (caught.value.kind, caught.value.name) == ("field", "protokol")
+    assert "protocol" in caught.value.known
 
 
-def test_no_suite_says_what_to_type():
-    with pytest.raises(InputError, match="nora-bench run --suite libero"):
+def test_missing_suite_names_the_option():
+    with pytest.raises(InputError) as caught:
         parse({})
+    assert caught.value.option == "--suite"
 
 
 FULL = {
@@ -91,31 +95,32 @@ FULL = {
 }
 
 
-def test_json_gives_the_same_configuration_back():
+def test_json_round_trip_keeps_the_configuration():
     config = parse(FULL)
     assert parse(json.loads(json.dumps(config.to_json()))) == config
 
 
-def test_a_yaml_file_holds_the_same_fields(tmp_path):
+def test_yaml_file_has_the_same_fields(tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump({name.replace("_", "-"): value for name, value in FULL.items()}))
     assert parse(read_file(path)) == parse(FULL)
 
 
-def test_a_runs_own_run_json_is_a_configuration_without_its_folder(tmp_path):
+def test_run_json_is_a_configuration_without_its_folder(tmp_path):
     path = tmp_path / "run.json"
     path.write_text(json.dumps({"version": 1, "config": parse(FULL).to_json(), "status": "finished"}))
     assert parse(read_file(path)) == parse({**FULL, "out": None})
 
 
 @pytest.mark.parametrize("text", ["- a\n- b", "suite: [", "!!python/object/apply:os.getcwd []", "3: x"])
-def test_a_file_that_is_no_configuration_is_refused(tmp_path, text):
+def test_file_without_fields_is_rejected(tmp_path, text):
     path = tmp_path / "run.yaml"
     path.write_text(text)
-    with pytest.raises(InputError, match="--config"):
+    with pytest.raises(InputError) as caught:
         parse(read_file(path))
+    assert caught.value.option == "--config"
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"nowhere\.yaml"):
         read_file(tmp_path / "nowhere.yaml")

@@ -1,4 +1,4 @@
-"""What `nora-bench new` writes is installed, tested and played; so is the plug-in that lives in tests/plugin."""
+"""Packages of `nora-bench new`, and the plug-in in tests/plugin, are installed, tested and run."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def line(tmp_path_factory):
     return install(PLUGIN, tmp_path_factory)
 
 
-def test_an_installed_plug_in_is_played_by_name(line, tmp_path):
+def test_installed_plug_in_runs_by_name(line, tmp_path):
     done = bench("run", "--suite", "line", "--policy", "homing", "--out", "run", "--json", at=tmp_path, path=line)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
@@ -53,7 +53,7 @@ def test_an_installed_plug_in_is_played_by_name(line, tmp_path):
     assert {(one["init_state"], one["success"], one["steps"]) for one in lines} == {(n, True, n + 1) for n in range(4)}
 
 
-def test_it_is_listed_and_what_is_wrong_with_it_is_said(line, tmp_path):
+def test_plug_in_is_listed_with_its_problems(line, tmp_path):
     done = bench("list", "policies", "--json", at=tmp_path, path=line)
     rows = {row["name"]: row for row in json.loads(done.stdout)}
     assert "stride" in json.dumps(rows["homing"])
@@ -61,14 +61,14 @@ def test_it_is_listed_and_what_is_wrong_with_it_is_said(line, tmp_path):
     assert "plug-in line_bench.policy:Homing uses the name of the built-in policy 'zero'; omitted" in done.stderr
 
 
-def test_the_plug_ins_suite_keeps_the_contract(line, tmp_path):
+def test_suite_of_the_plug_in_keeps_the_contract(line, tmp_path):
     code = "import nora_bench; from line_bench.suite import line; nora_bench.check_suite(line); print('kept')"
     assert run("-c", code, at=tmp_path, path=line).stdout == "kept\n"
 
 
 @pytest.fixture
-def begun(cli, tmp_path, monkeypatch):
-    """Writes a skeleton into the working folder."""
+def created(cli, tmp_path, monkeypatch):
+    """Creates a plug-in in the working folder."""
     monkeypatch.chdir(tmp_path)
 
     def write(kind, name):
@@ -87,8 +87,8 @@ def begun(cli, tmp_path, monkeypatch):
         ("suite", "my_plane", ("--suite", "my_plane", "--policy", "random")),
     ],
 )
-def test_a_skeleton_can_be_installed_tested_and_played(begun, tmp_path_factory, tmp_path, kind, name, options):
-    folder = begun(kind, name)
+def test_template_can_be_installed_tested_and_run(created, tmp_path_factory, tmp_path, kind, name, options):
+    folder = created(kind, name)
     site = install(folder, tmp_path_factory)
     tested = run("-m", "pytest", "-q", folder, at=tmp_path, path=site)
     assert tested.returncode == 0, tested.stdout
@@ -98,9 +98,9 @@ def test_a_skeleton_can_be_installed_tested_and_played(begun, tmp_path_factory, 
 
 
 @pytest.mark.parametrize("kind", ["policy", "suite"])
-def test_a_skeleton_is_in_good_style(begun, kind):
+def test_template_passes_the_linter(created, kind):
     pytest.importorskip("ruff", reason="pip install 'nora-bench[dev]'")
-    folder = begun(kind, "my-plug-in")
+    folder = created(kind, "my-plug-in")
     for command in (("check", "--select", "E,F,B,UP,ANN", "--ignore", "ANN201"), ("format", "--diff")):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *command, "--line-length", "130", folder], capture_output=True, text=True, check=False
@@ -111,15 +111,15 @@ def test_a_skeleton_is_in_good_style(begun, kind):
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (("policy", "random"), "there is a policy random already"),
-        (("suite", "libero_goal"), "there is a suite libero_goal already"),
-        (("suite", "libero"), "there is a suite libero already"),
-        (("policy", "My Policy"), "is no name for a plug-in"),
-        (("policy", "../there"), "is no name for a plug-in"),
+        (("policy", "random"), "policy random exists already"),
+        (("suite", "libero_goal"), "suite libero_goal exists already"),
+        (("suite", "libero"), "suite libero exists already"),
+        (("policy", "My Policy"), "invalid plug-in name"),
+        (("policy", "../there"), "invalid plug-in name"),
         (("policy", "mine", "--out", "."), "exists; choose another name"),
     ],
 )
-def test_what_cannot_be_begun_is_refused(cli, tmp_path, monkeypatch, args, says):
+def test_invalid_plug_in_is_rejected(cli, tmp_path, monkeypatch, args, says):
     monkeypatch.chdir(tmp_path)
     ended = cli("new", *args)
     assert ended.code == 2

@@ -40,7 +40,7 @@ OPTIONS = {
     "replay": "FOLDER KEY --video --assets --fps --trust --json",
     "verify": "FOLDER --sample --seed --assets --trust --json",
     "selfcheck": "--suite --assets --json",
-    "parity": "FOLDER --assets --pictures --no-pictures --all --json",
+    "parity": "FOLDER --assets --images --no-images --all --json",
     "list": "KIND --suite --json",
     "new": "KIND NAME --out",
     "assets": "ACTION WHAT --revision --out --pack --suite --image-size --json",

@@ -1,4 +1,4 @@
-"""The verb `run` as a user meets it: options, variables, files, messages."""
+"""The verb `run`: options, variables, files, messages."""
 
 import json
 from dataclasses import fields
@@ -13,7 +13,7 @@ TOY = ("--suite", "fakes:toy", "--policy", "fakes:Walk", "--episodes", "1")
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
+def empty_folder(tmp_path, monkeypatch):
     """Every test starts in an empty folder."""
     monkeypatch.setenv("NORA_BENCH_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
@@ -47,33 +47,33 @@ def test_runs_get_readable_names_and_are_never_overwritten(cli):
     assert sorted(path.name for path in Path("runs").iterdir()) == ["toy-walk", "toy-walk-2"]
 
 
-def test_variables_count_and_options_win(cli, monkeypatch):
+def test_options_take_precedence_over_variables(cli, monkeypatch):
     monkeypatch.setenv("NORA_BENCH_TASKS", "1")
     monkeypatch.setenv("NORA_BENCH_EPISODES", "5")
     cli("run", *TOY, "--out", "here")
     assert [record.key for record in read_run("here").records] == ["toy/task1/init0/seed0@toy/plain"]
 
 
-def test_options_win_over_the_file(cli):
+def test_options_take_precedence_over_the_file(cli):
     Path("run.yaml").write_text("suite: fakes:toy\npolicy: fakes:Walk\nepisodes: 2\ntasks: 0\n")
     cli("run", "--config", "run.yaml", "--tasks", "2", "--out", "here")
     assert {record.task_id for record in read_run("here").records} == {2}
     assert len(read_run("here").records) == 2
 
 
-def test_json_is_all_that_stdout_gets(cli):
+def test_json_is_the_only_output_on_stdout(cli):
     ended = cli("run", *TOY, "--out", "here", "--json")
-    said = json.loads(ended.out)
-    assert (said["run"], said["exit_code"], said["counts"]["done"]) == ("here", 0, 3)
+    summary = json.loads(ended.out)
+    assert (summary["run"], summary["exit_code"], summary["counts"]["done"]) == ("here", 0, 3)
     assert "3 episodes to run" in ended.err
 
 
-def test_json_tells_a_failure_too(cli):
+def test_json_reports_a_failure(cli):
     ended = cli("run", "--suite", "fakes:toy", "--policy", "fakes:Wrong", "--policy-arg", "kind=nan", "--out", "here", "--json")
     assert (ended.code, json.loads(ended.out)["status"], json.loads(ended.out)["exit_code"]) == (4, "failed", 4)
 
 
-def test_a_dry_run_prints_the_plan_and_leaves_nothing(cli):
+def test_dry_run_prints_the_plan_and_writes_nothing(cli):
     ended = cli("run", *TOY, "--seeds", "3", "--out", "here", "--dry-run")
     assert ended.code == 0
     for text in ("toy 3", "at most 66, settling included", "6 more episodes would repeat", "declares no cost", "GiB free"):
@@ -81,7 +81,7 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(cli):
     assert not Path("here").exists()
 
 
-def test_a_dry_run_says_what_it_costs_and_where_the_figures_come_from(cli):
+def test_dry_run_estimates_costs_and_names_their_source(cli):
     args = ("--suite", "fakes:priced", "--policy", "fakes:Stagger", "--seeds", "5", "--workers", "1", "--dry-run", "--json")
     plan = json.loads(cli("run", *args).out)["plan"]
     assert (plan["episodes"], plan["steps"], plan["decisions"]) == ({"toy": 150}, 150 * 22, 150 * 20)
@@ -90,7 +90,7 @@ def test_a_dry_run_says_what_it_costs_and_where_the_figures_come_from(cli):
     assert "figures of toy" in plan["source"]
 
 
-def test_a_dry_run_of_a_resumed_run_prints_what_is_left(cli):
+def test_dry_run_of_a_resumed_run_plans_the_missing_episodes(cli):
     cli("run", *TOY, "--out", "here")
     lines = Path("here/episodes.jsonl").read_text().splitlines(keepends=True)
     Path("here/episodes.jsonl").write_text(lines[0])
@@ -123,14 +123,14 @@ def test_bad_input_is_one_message_and_exit_code_2(cli, args, says):
     assert not Path("runs").exists()
 
 
-def test_a_resumed_run_stays_the_run_it_is(cli):
+def test_resume_with_another_configuration_is_rejected(cli):
     cli("run", *TOY, "--out", "here")
     ended = cli("run", "--resume", "--out", "here", "--seeds", "5")
     assert ended.code == 2
     assert "--seeds differs from the stored run" in ended.err
 
 
-def test_a_resumed_run_may_be_played_differently(cli):
+def test_resume_may_change_execution_only_options(cli):
     cli("run", *TOY, "--out", "here")
     assert cli("run", "--resume", "--out", "here", "--workers", "1", "--timeout", "9", "--retries", "0").code == 0
 
@@ -144,7 +144,7 @@ def test_a_resumed_run_may_be_played_differently(cli):
         ("gl", {"backend": "egl", "renderer": "some GPU"}, "its gl has changed"),
     ],
 )
-def test_a_run_is_not_resumed_under_other_conditions(cli, part, value, says):
+def test_resume_under_other_conditions_is_rejected(cli, part, value, says):
     cli("run", *TOY, "--out", "here")
     run = json.loads(Path("here/run.json").read_text())
     Path("here/run.json").write_text(json.dumps({**run, part: value}))

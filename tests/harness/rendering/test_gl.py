@@ -35,18 +35,18 @@ NO_MESA = gl.Backend("osmesa", problem="ImportError: no libOSMesa")
     [(GPU, MESA, GPU), (SOFT, MESA, MESA), (SOFT, NO_MESA, SOFT), (NO_EGL, MESA, MESA)],
     ids=["gpu first", "osmesa before software egl", "software egl last", "osmesa alone"],
 )
-def test_the_backend_is_chosen_by_what_draws(monkeypatch, egl, osmesa, chosen):
+def test_backend_is_chosen_by_rendering(monkeypatch, egl, osmesa, chosen):
     answer(monkeypatch, egl=egl, osmesa=osmesa)
     assert gl.find_gl() == chosen
 
 
-def test_without_any_backend_the_causes_and_the_cure_are_named(monkeypatch):
+def test_error_without_a_backend_names_causes_and_fix(monkeypatch):
     answer(monkeypatch, egl=NO_EGL, osmesa=NO_MESA)
     with pytest.raises(MissingRequirementError, match=r"no libOSMesa.*no libEGL.*doctor --fix"):
         gl.find_gl()
 
 
-def test_what_worked_is_remembered(monkeypatch):
+def test_working_backend_is_cached(monkeypatch):
     answer(monkeypatch, egl=GPU)
     gl.find_gl()
     asked = answer(monkeypatch)
@@ -54,7 +54,7 @@ def test_what_worked_is_remembered(monkeypatch):
     assert asked == []
 
 
-def test_a_failure_is_not_remembered(monkeypatch):
+def test_failure_is_not_cached(monkeypatch):
     answer(monkeypatch, egl=NO_EGL, osmesa=NO_MESA)
     with pytest.raises(MissingRequirementError):
         gl.find_gl()
@@ -63,36 +63,36 @@ def test_a_failure_is_not_remembered(monkeypatch):
 
 
 @pytest.mark.parametrize("junk", ["", "[]", json.dumps({"colour": "red"})])
-def test_a_spoilt_note_is_made_anew(monkeypatch, tmp_path, junk):
+def test_damaged_cache_is_rewritten(monkeypatch, tmp_path, junk):
     answer(monkeypatch, egl=GPU)
     gl.find_gl()
     next(tmp_path.glob("gl-*.json")).write_text(junk)
     assert gl.find_gl() == GPU
 
 
-def test_the_environment_decides_where_it_names_a_backend(monkeypatch):
+def test_environment_variable_overrides_the_search(monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "egl")
     answer(monkeypatch, egl=SOFT)
     assert gl.find_gl() == SOFT
 
 
-def test_a_probe_that_dies_is_a_problem_not_an_error(monkeypatch):
+def test_crashed_probe_is_a_problem(monkeypatch):
     monkeypatch.setattr(gl, "PROBE", "import os; os.abort()")
     assert gl.try_backend("egl").problem == "the process died of signal 6"
 
 
-def test_a_probe_that_hangs_is_given_up(monkeypatch):
+def test_hanging_probe_times_out(monkeypatch):
     monkeypatch.setattr(gl, "PROBE", "import time; time.sleep(60)")
     assert "no answer within" in gl.try_backend("egl", timeout_s=0.2).problem
 
 
-def test_a_probe_that_raises_names_its_error(monkeypatch):
+def test_failed_probe_names_its_exception(monkeypatch):
     monkeypatch.setattr(gl, "PROBE", "raise ImportError('libEGL.so.1 is missing')")
     assert gl.try_backend("egl").problem == "ImportError: libEGL.so.1 is missing"
 
 
 @pytest.mark.libero
-def test_some_backend_draws_here():
+def test_some_backend_renders_here():
     pytest.importorskip("mujoco", reason="pip install 'nora-bench[libero]'")
     found = gl.find_gl()
     assert found.works

@@ -47,24 +47,24 @@ def machine(tmp_path, monkeypatch):
     ],
     ids=["the loader's own", "a gpu's file", "with rays", "software last", "the first of equals"],
 )
-def test_the_driver_is_chosen_by_what_draws(machine, devices, chosen):
+def test_driver_is_chosen_by_rendering(machine, devices, chosen):
     machine(**devices)
     assert vulkan.find_vulkan().name == chosen
 
 
-def test_rays_are_asked_only_of_a_gpu(machine):
+def test_ray_tracing_is_probed_only_on_a_gpu(machine):
     asked = machine(swift=SOFT)
     vulkan.find_vulkan()
     assert not any(name.startswith("vulkan-rt") for name in asked)
 
 
-def test_without_any_driver_the_causes_and_the_cure_are_named(machine):
+def test_error_without_a_driver_names_causes_and_fix(machine):
     machine()
     with pytest.raises(MissingRequirementError, match=r"no vulkan.*no vulkan:/swiftshader.json.*doctor --fix"):
         vulkan.find_vulkan()
 
 
-def test_what_worked_is_remembered(machine):
+def test_working_driver_is_cached(machine):
     machine(swift=SOFT)
     vulkan.find_vulkan()
     asked = machine()
@@ -72,7 +72,7 @@ def test_what_worked_is_remembered(machine):
     assert asked == []
 
 
-def test_what_worked_is_forgotten_when_drivers_came_or_went(machine, monkeypatch):
+def test_cache_depends_on_installed_drivers(machine, monkeypatch):
     machine(swift=SOFT)
     assert vulkan.find_vulkan().name == SWIFT
     monkeypatch.setattr(vulkan, "drivers", lambda: iter((PLAIN, OTHER)))
@@ -80,12 +80,12 @@ def test_what_worked_is_forgotten_when_drivers_came_or_went(machine, monkeypatch
         vulkan.find_vulkan()
 
 
-def test_a_driver_named_in_the_environment_is_the_only_one_tried(monkeypatch):
+def test_driver_of_the_environment_variable_is_the_only_one_probed(monkeypatch):
     monkeypatch.setenv("VK_DRIVER_FILES", "/mine.json")
     assert list(vulkan.drivers()) == [PLAIN]
 
 
-def test_files_of_drivers_are_found_by_pattern(tmp_path, monkeypatch):
+def test_driver_files_are_found_by_pattern(tmp_path, monkeypatch):
     for variable in vulkan.VARIABLES:
         monkeypatch.delenv(variable, raising=False)
     (tmp_path / "a.json").write_text(json.dumps({}))
@@ -94,22 +94,22 @@ def test_files_of_drivers_are_found_by_pattern(tmp_path, monkeypatch):
     assert list(vulkan.drivers()) == [PLAIN, f"vulkan:{tmp_path}/a.json"]
 
 
-def test_a_probe_that_dies_is_a_problem_not_an_error(monkeypatch):
+def test_crashed_probe_is_a_problem(monkeypatch):
     monkeypatch.setattr(vulkan, "PROBE", "import os; os.abort()")
     assert vulkan.try_vulkan(PLAIN).problem == "the process died of signal 6"
 
 
-def test_a_probe_that_raises_names_its_error(monkeypatch):
+def test_failed_probe_names_its_exception(monkeypatch):
     monkeypatch.setattr(vulkan, "PROBE", "raise RuntimeError('failed to find a rendering device')")
     assert vulkan.try_vulkan(PLAIN).problem == "RuntimeError: failed to find a rendering device"
 
 
-def test_a_driver_that_is_not_there_draws_nothing(tmp_path):
+def test_missing_driver_is_a_problem(tmp_path):
     pytest.importorskip("sapien", reason="pip install 'nora-bench[simpler]'")
     assert not vulkan.try_vulkan(f"vulkan:{tmp_path}/nothing.json").works
 
 
-def test_some_driver_draws_here():
+def test_some_driver_renders_here():
     pytest.importorskip("sapien", reason="pip install 'nora-bench[simpler]'")
     try:
         found = vulkan.find_vulkan()

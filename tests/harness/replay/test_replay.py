@@ -30,19 +30,19 @@ def change_record(run, **fields):
     path.write_text("".join(json.dumps({**line, **(fields if line["key"] == KEY else {})}) + "\n" for line in lines))
 
 
-def test_a_stored_episode_replays_to_the_bit(cli, run):
+def test_replay_is_bit_identical(cli, run):
     ended = cli("replay", run, KEY)
     assert ended.code == 0
-    assert "the recorded one, to the bit" in ended.out
+    assert "bit-identical to the recorded one" in ended.out
 
 
 def test_json_tells_the_verdict(cli, run):
-    told = json.loads(cli("replay", run, KEY, "--json").out)
-    assert told["same"] is True
-    assert told["replayed_sha256"] == record_of(run)["trajectory_sha256"]
+    result = json.loads(cli("replay", run, KEY, "--json").out)
+    assert result["same"] is True
+    assert result["replayed_sha256"] == record_of(run)["trajectory_sha256"]
 
 
-def test_other_actions_are_found_out(cli, run):
+def test_changed_actions_are_detected(cli, run):
     path = run / record_of(run)["actions"]
     actions = np.load(path)
     actions[0] *= 0.5
@@ -52,23 +52,23 @@ def test_other_actions_are_found_out(cli, run):
     assert "the trajectory DIFFERS" in ended.out
 
 
-def test_a_difference_that_may_explain_another_trajectory_is_named(cli, run):
+def test_changed_versions_and_assets_are_named(cli, run):
     run_json = json.loads((run / "run.json").read_text())
     run_json["versions"]["toy"] = "0.9"
     (run / "run.json").write_text(json.dumps(run_json))
     change_record(run, trajectory_sha256="0" * 64, assets={"pack": "old", "fingerprint": "1111"})
-    told = json.loads(cli("replay", run, KEY, "--json").out)
-    assert told["same"] is False
-    assert told["differences"] == ["toy was 0.9 and is 1", "assets were old 1111 and are toy 0123456789abcdef"]
+    result = json.loads(cli("replay", run, KEY, "--json").out)
+    assert result["same"] is False
+    assert result["differences"] == ["toy was 0.9 and is 1", "assets were old 1111 and are toy 0123456789abcdef"]
 
 
-def test_an_unknown_key_names_the_nearest(cli, run):
+def test_unknown_key_names_the_nearest(cli, run):
     ended = cli("replay", run, "toy/task1/init3/seed0@toy/plain")
     assert ended.code == 2
     assert KEY in ended.err
 
 
-def test_an_episode_that_ended_in_an_error_cannot_be_replayed(cli, run):
+def test_episode_with_an_error_is_not_replayed(cli, run):
     change_record(run, actions=None, trajectory_sha256=None, error="world: the toy broke")
     ended = cli("replay", run, KEY)
     assert ended.code == 2
@@ -76,73 +76,73 @@ def test_an_episode_that_ended_in_an_error_cannot_be_replayed(cli, run):
 
 
 @pytest.mark.parametrize(
-    "spoil", [lambda p: p.unlink(), lambda p: p.write_bytes(b"junk"), lambda p: np.save(p, np.zeros((1, 1)))]
+    "damage", [lambda p: p.unlink(), lambda p: p.write_bytes(b"junk"), lambda p: np.save(p, np.zeros((1, 1)))]
 )
-def test_a_spoilt_action_file_is_named(cli, run, spoil):
+def test_damaged_action_file_is_named(cli, run, damage):
     path = run / record_of(run)["actions"]
-    spoil(path)
+    damage(path)
     ended = cli("replay", run, KEY)
     assert ended.code == 2
     assert path.name in ended.err
 
 
-def test_a_picture_is_taken_of_every_step(cli, run, tmp_path):
+def test_video_has_an_image_of_every_step(cli, run, tmp_path):
     image = pytest.importorskip("PIL.Image", reason="pip install Pillow")
     assert cli("replay", run, KEY, "--video", tmp_path / "seen.gif").code == 0
-    with image.open(tmp_path / "seen.gif") as film:
-        assert film.n_frames == record_of(run)["steps"] + 1
-        assert film.size == (16, 8)
+    with image.open(tmp_path / "seen.gif") as video:
+        assert video.n_frames == record_of(run)["steps"] + 1
+        assert video.size == (16, 8)
 
 
-def test_filming_changes_no_trajectory(cli, run, tmp_path):
+def test_rendering_changes_no_trajectory(cli, run, tmp_path):
     pytest.importorskip("PIL.Image", reason="pip install Pillow")
-    assert "to the bit" in cli("replay", run, KEY, "--video", tmp_path / "seen.png").out
+    assert "bit-identical" in cli("replay", run, KEY, "--video", tmp_path / "seen.png").out
 
 
-def views(count):
+def observations(count):
     return [
         EnvObservation(images={"primary": np.full((8, 8, 3), i, np.uint8), "wrist": np.zeros((8, 8, 3), np.uint8)})
         for i in range(count)
     ]
 
 
-def shoot(path, count=20):
-    with open_video_writer(path, fps=20) as take:
-        for view in views(count):
-            take(view)
+def write_video(path, count=20):
+    with open_video_writer(path, fps=20) as write:
+        for observation in observations(count):
+            write(observation)
 
 
-def test_cameras_stand_side_by_side():
-    picture = side_by_side(views(6)[5])
-    assert picture.shape == (8, 16, 3)
-    assert picture[0, 0, 0] == 5
-    assert picture[0, 15, 0] == 0
+def test_cameras_are_side_by_side():
+    image = side_by_side(observations(6)[5])
+    assert image.shape == (8, 16, 3)
+    assert image[0, 0, 0] == 5
+    assert image[0, 15, 0] == 0
 
 
-def test_a_video_holds_every_view(tmp_path):
+def test_video_contains_every_observation(tmp_path):
     ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="pip install imageio-ffmpeg")
-    shoot(tmp_path / "a.mp4")
+    write_video(tmp_path / "a.mp4")
     frames, _ = ffmpeg.count_frames_and_secs(str(tmp_path / "a.mp4"))
     assert frames == 20
 
 
-def test_a_strip_holds_evenly_spaced_stills(tmp_path):
+def test_strip_contains_evenly_spaced_stills(tmp_path):
     image = pytest.importorskip("PIL.Image", reason="pip install Pillow")
-    shoot(tmp_path / "a.png")
+    write_video(tmp_path / "a.png")
     with image.open(tmp_path / "a.png") as strip:
         assert strip.size == (16, 8 * STRIP)
         assert strip.getpixel((0, 8 * STRIP - 1))[0] == 19
 
 
-@pytest.mark.parametrize(("name", "says"), [("a.txt", r"must end in \.mp4"), ("none/a.mp4", "there is no folder")])
-def test_a_film_that_cannot_be_written_is_refused_at_once(tmp_path, name, says):
+@pytest.mark.parametrize(("name", "says"), [("a.txt", r"must end in \.mp4"), ("none/a.mp4", "does not exist")])
+def test_unwritable_video_is_rejected_at_once(tmp_path, name, says):
     with pytest.raises(InputError, match=says), open_video_writer(tmp_path / name, fps=20):
         pytest.fail("the block was entered")
 
 
-def test_a_film_that_breaks_off_leaves_no_file(tmp_path):
+def test_interrupted_video_leaves_no_file(tmp_path):
     pytest.importorskip("PIL.Image", reason="pip install Pillow")
-    with pytest.raises(ZeroDivisionError), open_video_writer(tmp_path / "a.gif", fps=20) as take:
-        take(views(1)[0])
+    with pytest.raises(ZeroDivisionError), open_video_writer(tmp_path / "a.gif", fps=20) as write:
+        write(observations(1)[0])
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""`nora-bench verify`: somebody else's run, checked on this machine."""
+"""`nora-bench verify`: a stored run, verified on this machine."""
 
 import json
 
@@ -20,23 +20,23 @@ def change(played, key=KEY, **fields):
     path.write_text("".join(json.dumps({**line, **(fields if line["key"] == key else {})}) + "\n" for line in lines))
 
 
-def test_an_untouched_run_holds(cli, played):
+def test_unchanged_run_is_valid(cli, played):
     ended = cli("verify", played.folder, "--sample", 1)
-    assert (ended.code, "This run holds." in ended.out) == (0, True)
+    assert (ended.code, "This run is valid." in ended.out) == (0, True)
 
 
-def test_a_part_is_drawn_by_the_seed_and_says_what_it_leaves_open(cli, played):
-    told = json.loads(cli("verify", played.folder, "--sample", 0.25, "--json").out)
-    assert (told["replayed"], told["holds"]) == (3, True)
-    assert told["unseen"] == pytest.approx(0.632, abs=0.001)  # (1 - 0.632)^3 = 0.05
+def test_sample_is_seeded_and_bounds_the_unseen_share(cli, played):
+    result = json.loads(cli("verify", played.folder, "--sample", 0.25, "--json").out)
+    assert (result["replayed"], result["holds"]) == (3, True)
+    assert result["unseen"] == pytest.approx(0.632, abs=0.001)  # (1 - 0.632)^3 = 0.05
 
 
-def test_no_replay_looks_at_the_files_alone(cli, played):
-    told = json.loads(cli("verify", played.folder, "--sample", 0, "--json").out)
-    assert (told["replayed"], told["holds"]) == (0, True)
+def test_sample_of_0_checks_files_only(cli, played):
+    result = json.loads(cli("verify", played.folder, "--sample", 0, "--json").out)
+    assert (result["replayed"], result["holds"]) == (0, True)
 
 
-def test_a_success_that_was_not_played_is_found_out(cli, played):
+def test_changed_success_is_detected(cli, played):
     success = played.records[KEY].success
     change(played, success=not success, termination="budget" if success else "success")
     ended = cli("verify", played.folder, "--sample", 1)
@@ -44,14 +44,14 @@ def test_a_success_that_was_not_played_is_found_out(cli, played):
     assert f"DIFFERS {KEY}: recorded success {not success}" in ended.out
 
 
-def test_another_trajectory_is_found_out(cli, played):
+def test_changed_trajectory_is_detected(cli, played):
     change(played, trajectory_sha256="0" * 64)
     ended = cli("verify", played.folder, "--sample", 1)
     assert ended.code == 1
     assert f"DIFFERS {KEY}: the replay DIFFERS from the recorded trajectory" in ended.out
 
 
-def test_actions_that_were_exchanged_are_found_without_a_replay(cli, played):
+def test_changed_actions_are_detected_without_a_replay(cli, played):
     path = played.folder / played.records[KEY].actions
     np.save(path, np.load(path) / 2)
     ended = cli("verify", played.folder, "--sample", 0)
@@ -71,14 +71,14 @@ def test_actions_that_were_exchanged_are_found_without_a_replay(cli, played):
         ({"steps": 1000}, "the record has 1000 steps"),
     ],
 )
-def test_a_record_that_contradicts_itself_is_a_fault(cli, played, fields, fault):
+def test_inconsistent_record_is_a_fault(cli, played, fields, fault):
     change(played, **fields)
     ended = cli("verify", played.folder, "--sample", 0)
     assert ended.code == 1
     assert fault in ended.out
 
 
-def test_a_lost_line_is_a_fault(cli, played):
+def test_missing_line_is_a_fault(cli, played):
     path = played.folder / "episodes.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
     ended = cli("verify", played.folder, "--sample", 0)
@@ -86,20 +86,20 @@ def test_a_lost_line_is_a_fault(cli, played):
     assert "run.json counts 10 episodes and 0 errors, episodes.jsonl holds 9 and 0" in ended.out
 
 
-def test_a_damaged_line_is_a_fault(cli, played):
+def test_damaged_line_is_a_fault(cli, played):
     with (played.folder / "episodes.jsonl").open("a") as handle:
         handle.write('{"key": \n')
     assert "line 11" in cli("verify", played.folder, "--sample", 0).out
 
 
-def test_a_run_file_that_traces_nothing_is_a_fault(cli, played):
+def test_run_file_without_versions_is_a_fault(cli, played):
     path = played.folder / "run.json"
     run = json.loads(path.read_text())
     path.write_text(json.dumps({**run, "versions": {}}))
     assert "run.json lacks versions" in cli("verify", played.folder, "--sample", 0).out
 
 
-def test_an_action_file_that_only_claims_its_size_is_not_believed(cli, played):
+def test_action_file_with_a_false_header_is_a_fault(cli, played):
     path = played.folder / played.records[KEY].actions
     with path.open("wb") as handle:
         np.lib.format.write_array_header_1_0(handle, {"descr": "<f8", "fortran_order": False, "shape": (1 << 40, 7)})
@@ -107,6 +107,6 @@ def test_an_action_file_that_only_claims_its_size_is_not_believed(cli, played):
     assert "its header does not fit its contents" in ended.out
 
 
-def test_an_empty_run_does_not_hold(cli, played):
+def test_empty_run_is_invalid(cli, played):
     (played.folder / "episodes.jsonl").write_text("")
     assert cli("verify", played.folder).code == 1
