@@ -1,8 +1,8 @@
 """Checkpoints of LeRobot policies (ACT, π0, π0.5, π0-FAST, SmolVLA ...) through the package `lerobot`.
 
 `lerobot` (0.4) and nora-bench want different versions of things, so it has an interpreter of its own, which serves the policy
-(`nora-bench serve --policy lerobot`, docs/guide/other_models.md). Observations are processed one by one, with noise sampled from the
-episode's key: a chunk depends on nothing else.
+(`nora-bench serve --policy lerobot`, docs/guide/other_models.md). Observations are processed one by one, with noise sampled
+from the episode's key: a chunk depends on nothing else.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Record of a finished episode, one line of `episodes.jsonl`.
 
-The format is versioned, documented in docs/reference/records.md and frozen by a test. It is plain JSON and readable without nora-bench.
+The format is versioned, documented in docs/reference/records.md and frozen by a test. It is plain JSON, readable without
+nora-bench.
 """
 
 from __future__ import annotations

@@ -220,7 +220,8 @@ def _line(record: EpisodeRecord) -> bytes:
         DECODER.decode(line)
     except (TypeError, ValueError, msgspec.MsgspecError) as error:
         raise StoreError(
-            f"episode {record.key} cannot be recorded: {error}; see `docs/reference/records.md` for its fields (plain numbers, no NaN)"
+            f"episode {record.key} cannot be recorded: {error}; "
+            "see `docs/reference/records.md` for its fields (plain numbers, no NaN)"
         ) from None
     return with_checksum(line) + b"\n"
 

@@ -80,7 +80,7 @@ DAMPING = (
 )
 FORCE_LIMIT = (300.0, 300.0, 100.0, 100.0, 100.0, 100.0, 100.0, 60.0, 60.0, 100.0, 100.0)
 FINGER_ARMATURE = 3e-3
-"""kg m2 added to the two finger joints, which chatter in PhysX 5 otherwise; docs/evidence/simplerenv_parity.md gives the reasons."""
+"""kg m2 added to the two finger joints, which chatter in PhysX 5 otherwise (docs/evidence/simplerenv_parity.md)."""
 LAG = (1 - 1 / CONTROL_SOLVER.iterations) / (2 * PHYSICS_HZ)
 """s. Upstream's PhysX 4 evaluated a drive's spring at the joint's position at the end of a physics step, PhysX 5's TGS at the
 positions on the way, on average half a step earlier; stiffness times this, added to the damping, compensates."""
