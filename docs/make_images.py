@@ -2,7 +2,7 @@
 
     nora-bench run --suite libero --tasks 0 --episodes 1 --policy scripted --assets standin --workers 1 --out run1 > run.log 2>&1
     nora-bench replay run1 'libero_goal/task0/init0/seed0@libero/openvla' --video Goal.mp4   # and one of each suite
-    python docs/make_images.py run.log Spatial.mp4 Object.mp4 Goal.mp4 Long.mp4 'Visual matching.mp4'
+    python docs/make_images.py run.log Spatial.mp4 Object.mp4 Goal.mp4 Long.mp4 'Visual matching.mp4' 'Variant aggregation.mp4'
 
 `report.png` and `table.png` are screenshots of `nora-bench report` and `nora-bench table --format html` by a headless browser.
 """
