@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...base import EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SimulationError
+from ...base import Env, EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SimulationError
 from ...errors import SuiteError
 from ...protocols import EvalProtocol
 from ..tasks import load_tasks
@@ -19,7 +19,7 @@ ACTION_SIZE = 7
 """x y z (5 cm per unit), axis-angle (0.5 rad per unit), gripper (sign only: < 0 opens, > 0 closes); world axes."""
 
 
-class LiberoEnv:
+class LiberoEnv(Env):
     """See `envs.base.Env` for the contract. Keeps the last task built; building another takes seconds."""
 
     action_size = ACTION_SIZE

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...base import EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SimulationError
+from ...base import Env, EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SimulationError
 from ...errors import SuiteError
 from ...protocols import EvalProtocol
 from ..grid import EpisodeSetup
@@ -66,7 +66,7 @@ def start_position(setup: EpisodeSetup) -> np.ndarray:
     return position
 
 
-class SapienEnv:
+class SapienEnv(Env):
     """See `envs.base.Env` for the contract. Every episode builds a new scene (see `scene`)."""
 
     action_size = ACTION_SIZE

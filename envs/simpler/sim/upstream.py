@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ...base import EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SceneCheckError
+from ...base import Env, EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SceneCheckError
 from ...errors import SuiteError
 from ...protocols import EvalProtocol
 from .. import placements
@@ -29,7 +29,7 @@ _kept_alive: list[Any] = []
 """Scenes without a renderer: SAPIEN 2.2.2 crashes when it destroys one."""
 
 
-class UpstreamEnv:
+class UpstreamEnv(Env):
     """See `envs.base.Env` for the contract. Every episode builds a new environment, as upstream does."""
 
     action_size = 7
