@@ -48,7 +48,7 @@ def own_statistics(folder: Path, config: Mapping[str, Any]) -> Own:
 def table(entries: Any) -> dict[str, Any]:
     """Data set -> {"action": numbers}, from any of the layouts; other entries are kept, to be rejected by name."""
     if not isinstance(entries, Mapping):
-        raise PolicyError(f"statistics must be an object by data set, not {type(found).__name__}")
+        raise PolicyError(f"statistics must be an object by data set, not {type(entries).__name__}")
     if set(entries) == {"norm_stats"}:
         return table(entries["norm_stats"])
     if NUMBERS & set(entries):

@@ -95,7 +95,7 @@ class NoraPolicy(BasePolicy):
             if stats.low.size != size:
                 raise PolicyError(
                     f"statistics {self.statistics.key(suite)} are of actions of {stats.low.size} numbers, "
-                    f"{self.checkpoint.name} gives {wanted}; add --policy-arg statistics=NAME"
+                    f"{self.checkpoint.name} gives {size}; add --policy-arg statistics=NAME"
                 )
 
     def _predictor(self) -> Predictor:
