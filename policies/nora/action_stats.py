@@ -51,7 +51,7 @@ class Statistics:
     """All statistics that a checkpoint's policy can use."""
 
     def __init__(
-        self, own: Mapping[str, Any], wanted: str | None, *, source: str = "norm_stats", scaled_gripper: bool | None = None
+        self, own: Mapping[str, Any], requested: str | None, *, source: str = "norm_stats", scaled_gripper: bool | None = None
     ) -> None:
         """`own` are the checkpoint's, in any layout: where there are some, published ones are used only on request.
 
@@ -62,9 +62,9 @@ class Statistics:
             scaled_gripper: whether the gripper is scaled, for statistics without a mask.
         """
         own = table(own)
-        self.known: dict[str, Any] = dict(own) if own and wanted != PUBLISHED else dict(published())
-        self.source = source if own and wanted != PUBLISHED else PUBLISHED
-        self.wanted = wanted
+        self.known: dict[str, Any] = dict(own) if own and requested != PUBLISHED else dict(published())
+        self.source = source if own and requested != PUBLISHED else PUBLISHED
+        self.requested = requested
         self.scaled_gripper = scaled_gripper
 
     def key(self, suite: str) -> str:
@@ -73,15 +73,15 @@ class Statistics:
 
     def chosen(self, suite: str) -> Chosen:
         """The statistics that a suite uses, and their source. Raises PolicyError naming the known ones."""
-        by = "option" if self.wanted else "suite"
+        by = "option" if self.requested else "suite"
         if self.source == PUBLISHED:
-            name = statistics_key(suite, self.known, None if self.wanted == PUBLISHED else self.wanted)
+            name = statistics_key(suite, self.known, None if self.requested == PUBLISHED else self.requested)
             return Chosen(name, PUBLISHED, by, self.known[name])
         try:
-            name = statistics_key(suite, self.known, self.wanted, self.source)
+            name = statistics_key(suite, self.known, self.requested, self.source)
         except PolicyError as error:
-            if self.wanted and self.wanted in (offered := published()):
-                return Chosen(self.wanted, PUBLISHED, by, offered[self.wanted])
+            if self.requested and self.requested in (offered := published()):
+                return Chosen(self.requested, PUBLISHED, by, offered[self.requested])
             raise PolicyError(f"{error}, or statistics={PUBLISHED} for the published ones") from None
         return Chosen(name, self.source, by, self.known[name])
 

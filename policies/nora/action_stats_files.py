@@ -45,19 +45,19 @@ def own_statistics(folder: Path, config: Mapping[str, Any]) -> Own:
     return Own(table(config.get("norm_stats") or {}), "config.json")
 
 
-def table(found: Any) -> dict[str, Any]:
+def table(entries: Any) -> dict[str, Any]:
     """Data set -> {"action": numbers}, from any of the layouts; other entries are kept, to be rejected by name."""
-    if not isinstance(found, Mapping):
-        raise PolicyError(f"statistics must be an object by data set, not {type(found).__name__}")
-    if set(found) == {"norm_stats"}:
-        return table(found["norm_stats"])
-    if NUMBERS & set(found):
-        return {UNNAMED: {"action": found}}
-    features = [name for name in ACTIONS if isinstance(found.get(name), Mapping) and NUMBERS & set(found[name])]
+    if not isinstance(entries, Mapping):
+        raise PolicyError(f"statistics must be an object by data set, not {type(entries).__name__}")
+    if set(entries) == {"norm_stats"}:
+        return table(entries["norm_stats"])
+    if NUMBERS & set(entries):
+        return {UNNAMED: {"action": entries}}
+    features = [name for name in ACTIONS if isinstance(entries.get(name), Mapping) and NUMBERS & set(entries[name])]
     if not features:
-        return {name: _entry(value) for name, value in found.items()}
-    named = {name: _entry(value) for name, value in found.items() if isinstance(value, Mapping) and set(ACTIONS) & set(value)}
-    return {**named, UNNAMED: {"action": found[features[0]]}}
+        return {name: _entry(value) for name, value in entries.items()}
+    named = {name: _entry(value) for name, value in entries.items() if isinstance(value, Mapping) and set(ACTIONS) & set(value)}
+    return {**named, UNNAMED: {"action": entries[features[0]]}}
 
 
 def _entry(value: Any) -> Any:
@@ -73,12 +73,12 @@ def _entry(value: Any) -> Any:
 
 def _assets(root: Path, files: list[Path]) -> dict[str, Any]:
     """openpi's files by the names of their folders; one in the root has none."""
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for path in files:
         name = "/".join(path.parent.relative_to(root).parts)
         for inner, entry in table(_read(path)).items():
-            found[name if inner == UNNAMED and name else inner] = entry
-    return found
+            entries[name if inner == UNNAMED and name else inner] = entry
+    return entries
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -43,7 +43,7 @@ SAME_DATA = re.compile(r"_(no_?noops?|noops|lerobot|rlds|image|openvla|modified)
 """Parts of a name for the storage format, or for the omission of steps without motion."""
 
 
-def statistics_key(suite: str, known: Collection[str], wanted: str | None, source: str = "") -> str:
+def statistics_key(suite: str, known: Collection[str], requested: str | None, source: str = "") -> str:
     """The name among `known` that the user chose, else the best match for the suite.
 
     Best is the suite's own name; then with `_no_noops`; then another name of the same data (another version, another format);
@@ -58,17 +58,17 @@ def statistics_key(suite: str, known: Collection[str], wanted: str | None, sourc
     Raises:
         PolicyError: no match, or several that differ; names the known ones.
     """
-    for candidates in _wanted(wanted, known) if wanted else _fitting(suite, known):
+    for candidates in _requested(requested, known) if requested else _fitting(suite, known):
         if candidates:
             return _agreed(suite, candidates, known)
-    raise PolicyError(_none_fits(suite, known, wanted, source))
+    raise PolicyError(_none_fits(suite, known, requested, source))
 
 
-def _wanted(wanted: str, known: Collection[str]) -> list[list[str]]:
+def _requested(requested: str, known: Collection[str]) -> list[list[str]]:
     return [
-        [name for name in known if name == wanted],
-        [name for name in known if name.partition("/")[0] == wanted],
-        [name for name in known if _plain(name) == _plain(wanted)],
+        [name for name in known if name == requested],
+        [name for name in known if name.partition("/")[0] == requested],
+        [name for name in known if _plain(name) == _plain(requested)],
     ]
 
 
@@ -108,8 +108,8 @@ def _libero(name: str) -> frozenset[str]:
 
 def _agreed(suite: str, candidates: list[str], known: Collection[str]) -> str:
     """The first of equally good names. Raises PolicyError where their statistics differ."""
-    found = [known[name] for name in candidates] if isinstance(known, Mapping) else [None]
-    if any(entry != found[0] for entry in found):
+    entries = [known[name] for name in candidates] if isinstance(known, Mapping) else [None]
+    if any(entry != entries[0] for entry in entries):
         raise PolicyError(
             f"the checkpoint has several statistics for {suite!r}, which differ: {', '.join(candidates)}; "
             "add --policy-arg statistics=NAME with one of them"
@@ -117,10 +117,10 @@ def _agreed(suite: str, candidates: list[str], known: Collection[str]) -> str:
     return candidates[0]
 
 
-def _none_fits(suite: str, known: Collection[str], wanted: str | None, source: str) -> str:
-    asked = wanted or suite
+def _none_fits(suite: str, known: Collection[str], requested: str | None, source: str) -> str:
+    asked = requested or suite
     there = ", ".join(sorted(known)) or "none"
-    if not source or wanted:
+    if not source or requested:
         where = f" in {source}" if source else ""
         return (
             f"no normalisation statistics for {asked!r}{where}{nearest(asked, known)}; "

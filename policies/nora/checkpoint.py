@@ -219,10 +219,10 @@ def read_json(path: Path) -> Any:
 
 
 def _object(path: Path) -> dict[str, Any]:
-    found = read_json(path)
-    if not isinstance(found, dict):
+    settings = read_json(path)
+    if not isinstance(settings, dict):
         raise CheckpointError(f"{path} holds no JSON object")
-    return found
+    return settings
 
 
 def _weight_files(folder: Path) -> tuple[Path, ...]:
@@ -253,12 +253,12 @@ def _settings(folder: Path) -> Mapping[str, Any]:
         return {}
     import msgspec
 
-    found = read_json(path)
+    settings = read_json(path)
     try:
-        msgspec.convert(found, Settings)
+        msgspec.convert(settings, Settings)
     except msgspec.ValidationError as error:
         raise CheckpointError(f"{path} is not a checkpoint's configuration: {error}") from None
-    return found
+    return settings
 
 
 def _config(settings: Mapping[str, Any], tensors: Mapping[str, Stored], name: str) -> NoraConfig:

@@ -96,12 +96,12 @@ class NoraPolicy(BasePolicy):
 
     def _check_widths(self) -> None:
         """Raises PolicyError for statistics of another action size: nothing is truncated or repeated."""
-        wanted = self.checkpoint.config.action_size
+        size = self.checkpoint.config.action_size
         for suite, stats in self._stats.items():
-            if stats.low.size != wanted:
+            if stats.low.size != size:
                 raise PolicyError(
                     f"statistics {self.statistics.key(suite)} are of actions of {stats.low.size} numbers, "
-                    f"{self.checkpoint.name} gives {wanted}; add --policy-arg statistics=NAME"
+                    f"{self.checkpoint.name} gives {size}; add --policy-arg statistics=NAME"
                 )
 
     def _predictor(self) -> Predictor:

@@ -80,12 +80,12 @@ def _special_ids(backend: Tokenizer, folder: Path) -> TokenIds:
         more = read_object(added) if added.is_file() else {}
     except (OSError, ValueError) as error:
         raise PolicyError(f"{added} cannot be read: {error}") from None
-    found = {name: backend.token_to_id(text) for name, text in SPECIAL.items()}
-    found = {name: more.get(SPECIAL[name]) if value is None else value for name, value in found.items()}
-    if missing := [SPECIAL[name] for name, value in found.items() if value is None]:
+    ids = {name: backend.token_to_id(text) for name, text in SPECIAL.items()}
+    ids = {name: more.get(SPECIAL[name]) if value is None else value for name, value in ids.items()}
+    if missing := [SPECIAL[name] for name, value in ids.items() if value is None]:
         raise PolicyError(f"{folder / 'tokenizer.json'} has no token {', '.join(missing)}; it is not a NORA tokenizer")
-    numbers = {name: value for name, value in found.items() if isinstance(value, int)}
-    if numbers != found:
+    numbers = {name: value for name, value in ids.items() if isinstance(value, int)}
+    if numbers != ids:
         raise PolicyError(f"{added} gives tokens numbers that are none")
     return TokenIds(**numbers)
 

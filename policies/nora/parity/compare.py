@@ -60,14 +60,14 @@ def _rounded(checks: Iterable[Check], config: NoraConfig) -> Iterator[Check]:
         yield replace(check, tolerance=max(FLOAT32, model_rounding(config))) if check.tolerance == FLOAT32 else check
 
 
-def _close(case: str, quantity: str, ours: Any, theirs: Any, tolerance: float = FLOAT32) -> Check:
-    theirs = np.asarray(theirs.detach() if hasattr(theirs, "detach") else theirs, np.float64)
-    ours = np.asarray(ours.detach() if hasattr(ours, "detach") else ours, np.float64)
-    return Check(case, quantity, max_abs_difference(ours, theirs) / max(1.0, float(np.abs(theirs).max(initial=0.0))), tolerance)
+def _close(case: str, quantity: str, computed: Any, recorded: Any, tolerance: float = FLOAT32) -> Check:
+    recorded = np.asarray(recorded.detach() if hasattr(recorded, "detach") else recorded, np.float64)
+    computed = np.asarray(computed.detach() if hasattr(computed, "detach") else computed, np.float64)
+    return Check(case, quantity, max_abs_difference(computed, recorded) / max(1.0, float(np.abs(recorded).max(initial=0.0))), tolerance)
 
 
-def _exact(case: str, quantity: str, ours: Any, theirs: Any) -> Check:
-    return Check(case, quantity, max_abs_difference(ours, theirs), 0.0)
+def _exact(case: str, quantity: str, computed: Any, recorded: Any) -> Check:
+    return Check(case, quantity, max_abs_difference(computed, recorded), 0.0)
 
 
 def _fast(recordings: Recordings) -> Iterator[Check]:
@@ -97,10 +97,12 @@ def _refit(recordings: Recordings) -> Check:
     recorded = json.loads((recordings.folder / "fast_tokenizer" / "tokenizer.json").read_text(encoding="utf-8"))["model"]
     settings = json.loads((recordings.folder / "fast_tokenizer" / "processor_config.json").read_text(encoding="utf-8"))
     chunks = list(recordings.get("fast_fit_actions.npz", "actions"))
-    ours = FastTokenizer.fit(chunks, scale=settings["scale"], vocab_size=settings["vocab_size"], whole_alphabet=False)
-    model = json.loads(ours.backend.to_str())["model"]
+    computed = FastTokenizer.fit(chunks, scale=settings["scale"], vocab_size=settings["vocab_size"], whole_alphabet=False)
+    model = json.loads(computed.backend.to_str())["model"]
     same = model["vocab"] == recorded["vocab"] and model["merges"] == recorded["merges"]
-    return Check("fast_fit_actions", "FAST fitted vocabulary", float(not same or ours.min_token != settings["min_token"]), 0.0)
+    return Check(
+        "fast_fit_actions", "FAST fitted vocabulary", float(not same or computed.min_token != settings["min_token"]), 0.0
+    )
 
 
 def _pictures(recordings: Recordings) -> Iterator[Check]:
@@ -141,14 +143,14 @@ def _prefix(recordings: Recordings, model: NoraModel, file: str, case: str) -> P
 
 def _prompt(recordings: Recordings, model: NoraModel, file: str, case: str) -> Iterator[Check]:
     """Rotary positions of the recorded prompts."""
-    ids, mask, theirs, grid = (
+    ids, mask, recorded, grid = (
         recordings.get(file, f"{case}.{name}").numpy()
         for name in ("input_ids", "attention_mask", "position_ids", "image_grid_thw")
     )
-    ours = rotary_positions(ids, mask, recordings.config["vlm_config"]["image_token_id"], grid, model.config.merge)
+    computed = rotary_positions(ids, mask, recordings.config["vlm_config"]["image_token_id"], grid, model.config.merge)
     valid = mask.astype(bool)
-    yield _exact(case, "rotary positions", ours[:, valid], theirs[:, valid])
-    deltas = ours.max(axis=(0, 2))[:, None] + 1 - ids.shape[1]
+    yield _exact(case, "rotary positions", computed[:, valid], recorded[:, valid])
+    deltas = computed.max(axis=(0, 2))[:, None] + 1 - ids.shape[1]
     yield _exact(case, "rotary offset", deltas, recordings.get(file, f"{case}.rope_deltas"))
 
 
@@ -157,10 +159,10 @@ def _backbone(recordings: Recordings, prefix: Prefix, file: str, case: str) -> I
     valid = recordings.get(file, f"{case}.attention_mask").bool()
     yield _close(case, "backbone logits", prefix.logits[valid], recordings.get(file, f"{case}.vlm_logits")[valid])
     for part, place in (("key", 0), ("value", 1)):
-        for layer, theirs in recordings.matching(file, f"{case}.kv.", f".{part}"):
-            ours = prefix.cache[int(layer)][place]
-            ours, theirs = (tensor.transpose(1, 2)[valid] for tensor in (ours, theirs))
-            yield _close(f"{case}/layer {layer}", f"cached {part}s", ours, theirs)
+        for layer, recorded in recordings.matching(file, f"{case}.kv.", f".{part}"):
+            computed = prefix.cache[int(layer)][place]
+            computed, recorded = (tensor.transpose(1, 2)[valid] for tensor in (computed, recorded))
+            yield _close(f"{case}/layer {layer}", f"cached {part}s", computed, recorded)
 
 
 def _inference(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
@@ -197,19 +199,19 @@ def _flow(recordings: Recordings, model: NoraModel, prefix: Prefix) -> Iterator[
 
     file, case = "inference.safetensors", "sample"
     noise, valid = recordings.get(file, f"{case}.noise"), recordings.get(file, f"{case}.attention_mask").bool()
-    for time, theirs in recordings.matching(file, f"{case}.velocity_t"):
+    for time, recorded in recordings.matching(file, f"{case}.velocity_t"):
         at = torch.full((len(noise),), float(time))
-        yield _close(f"{case}/t={time}", "one denoise step", model.velocity(noise, at, prefix.cache, valid), theirs)
-    for steps, theirs in recordings.matching(file, f"{case}.actions_", "steps"):
-        ours = model.sample(noise, prefix.cache, valid, int(steps))
-        yield _close(f"{case}/{steps} steps", "sampled actions", ours, theirs)
-        yield from _unnormalised(recordings, ours.numpy(), steps)
+        yield _close(f"{case}/t={time}", "one denoise step", model.velocity(noise, at, prefix.cache, valid), recorded)
+    for steps, recorded in recordings.matching(file, f"{case}.actions_", "steps"):
+        computed = model.sample(noise, prefix.cache, valid, int(steps))
+        yield _close(f"{case}/{steps} steps", "sampled actions", computed, recorded)
+        yield from _unnormalised(recordings, computed.numpy(), steps)
     for steps, times in recordings.matching(file, f"{case}.traj_", "steps.t"):
         yield _exact(f"{case}/{steps} steps", "times of the steps", euler_times(int(steps)), times)
         states = recordings.get(file, f"{case}.traj_{steps}steps.x")
-        theirs = recordings.get(file, f"{case}.traj_{steps}steps.v")
-        ours = [model.velocity(x[None], time[None], prefix.cache, valid)[0] for x, time in zip(states, times, strict=True)]
-        yield _close(f"{case}/{steps} steps", "velocity at each step", torch.stack(ours), theirs)
+        recorded = recordings.get(file, f"{case}.traj_{steps}steps.v")
+        computed = [model.velocity(x[None], time[None], prefix.cache, valid)[0] for x, time in zip(states, times, strict=True)]
+        yield _close(f"{case}/{steps} steps", "velocity at each step", torch.stack(computed), recorded)
 
 
 def _unnormalised(recordings: Recordings, actions: Array, steps: str) -> Iterator[Check]:
@@ -218,18 +220,18 @@ def _unnormalised(recordings: Recordings, actions: Array, steps: str) -> Iterato
         return
     (entry,) = recordings.config["norm_stats"].values()
     stats = NormStats(*(np.array(entry["action"][key]) for key in ("q01", "q99", "mask")))
-    theirs = recordings.get(file, f"sample.unnormalized_{steps}steps")
-    yield _close(f"sample/{steps} steps", "un-normalised actions", stats.unnormalise(actions.astype(np.float64)), theirs)
+    recorded = recordings.get(file, f"sample.unnormalized_{steps}steps")
+    yield _close(f"sample/{steps} steps", "un-normalised actions", stats.unnormalise(actions.astype(np.float64)), recorded)
 
 
 def _tokens(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
     file = "inference.safetensors"
     inputs = tuple(recordings.get(file, f"sample.{name}") for name in INPUTS)
-    theirs = recordings.get(file, "sample.generate_logits")
-    tokens, logits = greedy(model, inputs, theirs.shape[1])
+    recorded = recordings.get(file, "sample.generate_logits")
+    tokens, logits = greedy(model, inputs, recorded.shape[1])
     wanted = recordings.get(file, "sample.generate_ids")[:, inputs[0].shape[1] :]
     yield _exact("sample", "greedy token ids", tokens, wanted)
-    yield _close("sample", "logits while generating", logits, theirs)
+    yield _close("sample", "logits while generating", logits, recorded)
     file = "training.safetensors"
     if "gen.input_ids" in recordings.names(file):
         ids, mask = (recordings.get(file, f"gen.{name}") for name in ("input_ids", "attention_mask"))
@@ -276,17 +278,17 @@ def _training(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
     velocity = model.velocity(noisy, time, prefix.cache, seen)
     yield _close(case, "one denoise step", velocity, recordings.get(file, f"{case}.pred_velocity"))
     loss = model.joint_loss(prefix, labels, seen, actions, noise, time)
-    for name, ours in (("vlm_loss", loss.tokens), ("expert_loss", loss.flow), ("combined_loss", loss.total)):
-        yield _close(f"{case}/{name}", "joint losses", ours.reshape(1), recordings.get(file, f"{case}.loss.{name}"))
+    for name, computed in (("vlm_loss", loss.tokens), ("expert_loss", loss.flow), ("combined_loss", loss.total)):
+        yield _close(f"{case}/{name}", "joint losses", computed.reshape(1), recordings.get(file, f"{case}.loss.{name}"))
     loss.total.backward()
     yield from _gradients(recordings, model)
 
 
 def _gradients(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
     file = "training.safetensors"
-    for name, theirs in recordings.matching(file, "train.grad."):
-        ours = model.get_parameter(name).grad
-        error = float("inf") if ours is None else max_abs_difference(ours, theirs) / max(float(theirs.abs().max()), 1e-12)
+    for name, recorded in recordings.matching(file, "train.grad."):
+        computed = model.get_parameter(name).grad
+        error = float("inf") if computed is None else max_abs_difference(computed, recorded) / max(float(recorded.abs().max()), 1e-12)
         yield Check(f"train/{name}", "gradients of the joint loss", error, GRADIENT, "of the largest entry")
     squares = sum(float(p.grad.double().pow(2).sum()) for p in model.parameters() if p.grad is not None)
     norm = recordings.get(file, "train.grad_global_norm")

@@ -31,10 +31,10 @@ def compare_engine(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
         return
     inputs, noise = _inputs(recordings), recordings.get(FILE, "sample.noise").expand(ROWS, -1, -1).contiguous()
     length = inputs.ids.shape[1]
-    for steps, theirs in recordings.matching(FILE, "sample.actions_", "steps"):
+    for steps, recorded in recordings.matching(FILE, "sample.actions_", "steps"):
         shape = StaticShape(ROWS, length, noise.shape[1], int(steps), 0)
-        ours = Engine(model, shape, given["image_token_id"], DecodingConfig(-1)).sample(inputs, noise)
-        error = max_abs_difference(ours, theirs.expand(ROWS, -1, -1)) / max(1.0, float(theirs.abs().max()))
+        computed = Engine(model, shape, given["image_token_id"], DecodingConfig(-1)).sample(inputs, noise)
+        error = max_abs_difference(computed, recorded.expand(ROWS, -1, -1)) / max(1.0, float(recorded.abs().max()))
         yield Check(f"sample/{steps} steps", "fast path: sampled actions", error, FLOAT32)
     wanted = recordings.get(FILE, "sample.generate_ids")[:, recordings.get(FILE, "sample.input_ids").shape[1] :]
     shape = StaticShape(ROWS, length, 0, 1, wanted.shape[1])
