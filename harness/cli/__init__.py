@@ -120,10 +120,10 @@ class Verbs(TyperGroup):
             return super().invoke(ctx)
         except Exception as error:  # NoSuchOption, which typer keeps in a private module
             option, verb = getattr(error, "option_name", ""), getattr(error, "ctx", None)
-            renamed = RENAMED_OPTIONS.get(f"{verb.command_path.partition(' ')[2]} {option}") if verb and option else None
-            if renamed is None:
+            former = f"{verb.command_path.partition(' ')[2]} {option}" if verb and option else ""
+            if verb is None or former not in RENAMED_OPTIONS:
                 raise
-            verb.fail(f"{option} is now {renamed}")
+            verb.fail(f"{option} is now {RENAMED_OPTIONS[former]}")
 
 
 app = typer.Typer(cls=Verbs, **STYLE)
