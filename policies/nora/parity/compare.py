@@ -63,7 +63,8 @@ def _rounded(checks: Iterable[Check], config: NoraConfig) -> Iterator[Check]:
 def _close(case: str, quantity: str, computed: Any, recorded: Any, tolerance: float = FLOAT32) -> Check:
     recorded = np.asarray(recorded.detach() if hasattr(recorded, "detach") else recorded, np.float64)
     computed = np.asarray(computed.detach() if hasattr(computed, "detach") else computed, np.float64)
-    return Check(case, quantity, max_abs_difference(computed, recorded) / max(1.0, float(np.abs(recorded).max(initial=0.0))), tolerance)
+    scale = max(1.0, float(np.abs(recorded).max(initial=0.0)))
+    return Check(case, quantity, max_abs_difference(computed, recorded) / scale, tolerance)
 
 
 def _exact(case: str, quantity: str, computed: Any, recorded: Any) -> Check:
@@ -288,7 +289,8 @@ def _gradients(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
     file = "training.safetensors"
     for name, recorded in recordings.matching(file, "train.grad."):
         computed = model.get_parameter(name).grad
-        error = float("inf") if computed is None else max_abs_difference(computed, recorded) / max(float(recorded.abs().max()), 1e-12)
+        scale = max(float(recorded.abs().max()), 1e-12)
+        error = float("inf") if computed is None else max_abs_difference(computed, recorded) / scale
         yield Check(f"train/{name}", "gradients of the joint loss", error, GRADIENT, "of the largest entry")
     squares = sum(float(p.grad.double().pow(2).sum()) for p in model.parameters() if p.grad is not None)
     norm = recordings.get(file, "train.grad_global_norm")
