@@ -112,7 +112,7 @@ class Exploding(ToyEnv):
         (Exploding, "states after a reset are finite"),
     ],
 )
-def test_the_check_names_the_promise_that_a_world_breaks(world, broken):
+def test_check_names_the_promise_that_an_environment_breaks(world, broken):
     with pytest.raises(SuiteError, match=broken):
         check_suite(Other("toy", world=world), OPTIONS)
 
@@ -148,7 +148,7 @@ class Odd(ToySuite):
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
-def test_the_check_names_the_promise_that_a_suite_breaks(suite, broken):
+def test_check_names_the_promise_that_a_suite_breaks(suite, broken):
     with pytest.raises(SuiteError, match=broken):
         check_suite(suite, OPTIONS)
 
