@@ -67,17 +67,17 @@ def test_random_differs_between_seeds_tasks_and_decisions(other):
     assert not np.array_equal(first.actions, second.actions)
 
 
-def test_replay_plays_each_episode_its_own_actions(run):
+def test_replay_repeats_each_episodes_own_actions(run):
     first, second = started(Replay(run=run)).act(BATCH[:2])
     assert (first.actions == 0).all()
     assert (second.actions == 1).all()
 
 
-def test_replay_goes_on_where_the_episode_stands(run):
+def test_replay_continues_at_the_episodes_step(run):
     assert len(started(Replay(run=run)).act([observation(step=3)])[0].actions) == 1
 
 
-def test_replay_marks_what_lies_beyond_the_recording(run):
+def test_steps_beyond_the_recording_are_marked_as_cut(run):
     chunk = started(Replay(run=run)).act([observation(step=4)])[0]
     assert chunk.status == "cut"
     assert chunk.actions.tolist() == [[0.0] * 7]
@@ -89,12 +89,12 @@ def test_replay_of_one_file_serves_every_episode(tmp_path):
     assert all((chunk.actions == 1).all() for chunk in chunks)
 
 
-def test_replay_names_the_episode_that_it_lacks(run):
+def test_episode_without_recording_is_named(run):
     with pytest.raises(PolicyError, match="libero_goal/task0/init0/seed1@libero/openvla"):
         started(Replay(run=run)).act(BATCH)
 
 
-def test_replay_wants_one_source(tmp_path):
+def test_replay_requires_exactly_one_source(tmp_path):
     with pytest.raises(PolicyError, match="either run=FOLDER or file="):
         Replay()
 
@@ -106,13 +106,13 @@ def test_replay_refuses_pickled_files(tmp_path):
 
 
 @pytest.mark.parametrize("bad", [np.ones(7), np.full((2, 7), np.nan), np.array([["a"]])], ids=["flat", "nan", "text"])
-def test_replay_refuses_what_are_no_actions(tmp_path, bad):
+def test_file_without_actions_is_rejected(tmp_path, bad):
     np.save(tmp_path / "a.npy", bad)
     with pytest.raises(PolicyError, match=r"must hold finite numbers|not plain numbers"):
         Replay(file=tmp_path / "a.npy")
 
 
-def test_replay_refuses_actions_of_another_world(tmp_path):
+def test_actions_of_another_size_are_rejected(tmp_path):
     np.save(tmp_path / "a.npy", np.ones((2, 8)))
     with pytest.raises(PolicyError, match="8 numbers per step, this environment takes 7"):
         started(Replay(file=tmp_path / "a.npy"))
@@ -124,7 +124,7 @@ def test_replay_reads_no_file_outside_the_run(run):
         Replay(run=run)
 
 
-def test_replay_of_no_run_says_so(tmp_path):
+def test_folder_that_is_no_run_is_rejected(tmp_path):
     with pytest.raises(PolicyError, match="not a run that can be replayed"):
         Replay(run=tmp_path / "none")
 
@@ -186,13 +186,13 @@ class Periscope(Broken):
 
 
 @pytest.mark.parametrize("policy", [Greedy, Scribbling, Gambling, Periscope])
-def test_the_check_sees_what_a_policy_takes_that_it_did_not_ask_for(policy):
+def test_check_reports_use_of_undeclared_inputs(policy):
     broken = {Greedy: "KeyError: 'wrist'", Scribbling: "read-only", Gambling: "depends on the seed", Periscope: "periscope"}
     with pytest.raises(PolicyError, match=broken[policy]):
         check_policy(policy)
 
 
-def test_without_observations_the_check_shows_noise_of_liberos_shapes():
+def test_check_without_observations_uses_noise_of_liberos_shapes():
     class Looking(Broken):
         observation_spec = ObservationSpec(cameras=("primary", "wrist"), image_size=32, proprio=True)
 
@@ -212,7 +212,7 @@ def test_without_observations_the_check_shows_noise_of_liberos_shapes():
         (Unseeded, "built alike return different chunks"),
     ],
 )
-def test_the_check_names_the_broken_promise(policy, broken):
+def test_check_names_the_broken_promise(policy, broken):
     with pytest.raises(PolicyError, match=broken):
         check_policy(policy, CONTEXT, BATCH)
 
@@ -221,7 +221,7 @@ def test_the_check_names_the_broken_promise(policy, broken):
     "actions",
     [np.zeros((0, 7)), np.zeros((1, 6)), np.zeros(7), np.full((1, 7), np.inf), np.zeros((1, 7), np.float32), [[0.0] * 7]],
 )
-def test_the_check_refuses_wrong_answers(actions):
+def test_check_rejects_invalid_chunks(actions):
     with pytest.raises(PolicyError, match="actions must be"):
         check_chunk(ActionChunk(actions), 7)
 
@@ -306,7 +306,7 @@ class Echoes(Broken):
 
 
 @pytest.mark.parametrize("policy", [OneBuffer, OwnQueues, Echoes])
-def test_the_check_passes_what_keeps_episodes_apart(policy):
+def test_policy_with_state_by_episode_passes_the_check(policy):
     check_policy(policy)
 
 
@@ -320,7 +320,7 @@ def test_the_check_passes_what_keeps_episodes_apart(policy):
         (PaintsAnyway, "writes into its observation"),
     ],
 )
-def test_the_check_finds_what_episodes_share(policy, broken):
+def test_check_finds_state_shared_between_episodes(policy, broken):
     with pytest.raises(PolicyError, match=broken):
         check_policy(policy)
 

@@ -86,7 +86,7 @@ def test_a_file_may_import_its_neighbours(file):
         ("lacks.py:Mine", "No module named 'no_such_module'"),
     ],
 )
-def test_what_is_not_there_is_named_with_what_is(file, monkeypatch, reference, says):
+def test_missing_file_or_class_is_named_with_the_existing_ones(file, monkeypatch, reference, says):
     folder = file("here").parent
     monkeypatch.chdir(folder)
     (folder / "broken.py").write_text("class Mine(:")
@@ -96,7 +96,7 @@ def test_what_is_not_there_is_named_with_what_is(file, monkeypatch, reference, s
         load(reference, {})
 
 
-def test_a_module_that_raises_is_told_without_a_traceback(tmp_path, monkeypatch):
+def test_module_that_raises_is_reported_without_a_traceback(tmp_path, monkeypatch):
     (tmp_path / "breaks_on_import.py").write_text("1 / 0")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PolicyRequestError, match="breaks_on_import raised ZeroDivisionError"):

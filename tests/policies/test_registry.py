@@ -51,7 +51,7 @@ def test_text_becomes_the_annotated_type(text, kind, value):
         ("x", int | None, "not an int"),
     ],
 )
-def test_text_of_another_kind_is_refused(text, kind, reason):
+def test_text_of_another_type_is_rejected(text, kind, reason):
     with pytest.raises(ValueError, match=reason):
         convert(text, kind)
 
@@ -71,7 +71,7 @@ def test_a_built_in_policy_is_found_by_name():
         ("json:", {}, "package.module:Name"),
     ],
 )
-def test_a_request_that_means_nothing_says_what_would(name, args, says):
+def test_invalid_request_error_names_valid_ones(name, args, says):
     with pytest.raises(PolicyRequestError, match=says):
         load(name, args)
 

@@ -20,14 +20,14 @@ def test_an_array_arrives_as_it_was_sent(array, text_names):
     assert (found.dtype, found.shape, found.tobytes()) == (array.dtype, array.shape, array.tobytes())
 
 
-def test_our_bytes_are_those_of_openpis_own_codec():
+def test_bytes_equal_those_of_openpis_codec():
     theirs = pytest.importorskip("openpi_client.msgpack_numpy", reason="pip install --no-deps openpi-client")
     message = {"a": ARRAYS[0], "b": np.float32(0.5), "c": [1, "x", None]}
     assert codec.pack(message) == theirs.packb(message)
     assert np.array_equal(theirs.unpackb(codec.pack(message))["a"], ARRAYS[0])
 
 
-def test_our_arrays_are_read_by_vla_evals_own_codec():
+def test_arrays_are_read_by_vla_evals_codec():
     theirs = pytest.importorskip("vla_eval.protocol.numpy_codec", reason="pip install 'nora-bench[dev]'")
     found = msgpack.unpackb(codec.pack(ARRAYS[0], text_names=True), object_hook=theirs.decode_ndarray)
     assert np.array_equal(found, ARRAYS[0])
@@ -36,7 +36,7 @@ def test_our_arrays_are_read_by_vla_evals_own_codec():
 @pytest.mark.parametrize(
     "value", [np.array([object()]), np.zeros(2, "i4,f4"), np.zeros(1, complex), object(), {1}, np.array(["a"])]
 )
-def test_what_is_not_plain_is_not_sent(value):
+def test_object_that_is_not_plain_is_not_sent(value):
     with pytest.raises(CodecError):
         codec.pack(value)
 
@@ -65,7 +65,7 @@ def array(data=bytes(8), dtype="<f8", shape=(1,)):
     ],
     ids=str,
 )
-def test_what_is_no_message_is_refused(data):
+def test_invalid_bytes_are_rejected(data):
     with pytest.raises(CodecError):
         codec.unpack(data)
 

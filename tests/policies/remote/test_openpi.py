@@ -48,14 +48,14 @@ def test_observations_go_out_under_openpis_names_and_sizes():
     assert message["observation/state"] == pytest.approx([0.1, 0.2, 0.3, np.pi, 0, 0, 0.02, -0.02])
 
 
-def test_every_row_of_a_batch_gets_its_own_answer():
+def test_every_row_of_a_batch_gets_its_own_chunk():
     with openpi_like(first_pixel) as url:
         _, chunks = asked(url, *map(pictured, range(20)))
     assert [chunk.actions[0, 0] for chunk in chunks] == list(range(20))
     assert {(chunk.actions.dtype, chunk.actions.shape) for chunk in chunks} == {(np.dtype(np.float64), (10, 1))}
 
 
-def test_what_is_sent_can_be_chosen():
+def test_sent_inputs_can_be_selected():
     seen = []
     with openpi_like(lambda message: seen.append(message) or {"actions": np.zeros(1)}) as url:
         policy, (chunk,) = asked(url, pictured(), image_size=0, cameras="primary", state="false", n_action_steps=5)
@@ -66,7 +66,7 @@ def test_what_is_sent_can_be_chosen():
     assert chunk.actions.shape == (1, 1)
 
 
-def test_a_picture_that_is_not_square_keeps_its_shape():
+def test_image_that_is_not_square_keeps_its_aspect_ratio():
     seen = []
     with openpi_like(lambda message: seen.append(message) or {"actions": np.zeros((1, 1))}) as url:
         images = {"primary": np.full((512, 640, 3), 200, np.uint8)}
@@ -79,18 +79,18 @@ def test_a_picture_that_is_not_square_keeps_its_shape():
 
 
 @pytest.mark.parametrize("args", [{"steps": 0}, {"image_size": -1}])
-def test_a_number_that_can_mean_nothing_is_refused(args):
+def test_argument_out_of_range_is_rejected(args):
     with openpi_like(first_pixel) as url, pytest.raises(PolicyError, match=next(iter(args))):
         asked(url, pictured(), **args)
 
 
-def test_only_as_many_steps_are_executed_as_asked_for():
+def test_n_action_steps_limits_the_executed_steps():
     with openpi_like(first_pixel) as url:
         _, (chunk,) = asked(url, pictured(), n_action_steps=5)
     assert len(chunk.actions) == 5
 
 
-def test_what_the_server_declares_is_recorded_and_what_not_is_unknown():
+def test_declared_facts_are_recorded_and_others_are_unknown():
     with openpi_like(first_pixel, {"weights": "sha256:1", "reset_pose": [0.5]}) as url:
         policy, _ = asked(url, pictured())
     server = policy.fingerprint()["server"]
@@ -110,7 +110,7 @@ def test_latency_and_batch_size_are_measured():
     assert found["bytes_sent"] > 3 * 2 * 224 * 224 * 3
 
 
-def test_a_connection_that_breaks_is_made_again_and_the_question_put_again():
+def test_broken_connection_is_reopened_and_the_request_sent_again():
     calls = itertools.count()
 
     def shaky(message):
@@ -124,7 +124,7 @@ def test_a_connection_that_breaks_is_made_again_and_the_question_put_again():
     assert policy.metrics()["connections"] == 2
 
 
-def test_a_server_that_always_hangs_up_is_given_up():
+def test_server_that_always_closes_the_connection_is_an_error():
     def gone(message):
         raise ConnectionError
 
@@ -132,7 +132,7 @@ def test_a_server_that_always_hangs_up_is_given_up():
         asked(url, pictured())
 
 
-def test_a_server_that_does_not_answer_is_not_waited_for_forever():
+def test_server_without_response_is_a_timeout():
     over = threading.Event()
     with openpi_like(lambda message: over.wait(10) and {}) as url:
         with pytest.raises(PolicyError, match=r"did not respond within 0\.2 s"):
@@ -140,7 +140,7 @@ def test_a_server_that_does_not_answer_is_not_waited_for_forever():
         over.set()
 
 
-def test_a_server_that_is_not_there_says_how_to_start_one():
+def test_missing_server_error_names_the_command_to_start_one():
     with pytest.raises(PolicyError, match=r"no server responds at .* start one with `nora-bench serve"):
         load(f"ws://127.0.0.1:{free_port()}", {"connect_timeout_s": "0.2"})
 
@@ -158,12 +158,12 @@ def test_a_server_that_is_not_there_says_how_to_start_one():
         (b"\xc1", "responded with not a message"),
     ],
 )
-def test_an_answer_that_is_none_is_refused(answer, says):
+def test_invalid_response_is_rejected(answer, says):
     with openpi_like(lambda message: answer) as url, pytest.raises(PolicyError, match=says):
         asked(url, pictured())
 
 
-def test_a_suite_without_liberos_state_is_told_apart():
+def test_suite_without_liberos_state_is_rejected():
     with (
         openpi_like(first_pixel) as url,
         pytest.raises(PolicyError, match="observes no eef_pos, eef_quat, gripper_qpos; try state=false"),
@@ -172,18 +172,18 @@ def test_a_suite_without_liberos_state_is_told_apart():
 
 
 @pytest.mark.parametrize("address", ["http://gpu:8000", "ws://"])
-def test_an_address_that_names_no_server_is_refused(address):
+def test_address_without_server_is_rejected(address):
     with pytest.raises(PolicyError, match="a server is named as ws://host:port"):
         load(address, {})
 
 
-def test_an_argument_that_is_not_known_is_refused_before_anything_is_sent():
+def test_unknown_argument_is_rejected_before_connecting():
     with pytest.raises(PolicyRequestError, match="did you mean state"):
         load("ws://127.0.0.1:1", {"sate": "false"})
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_state_goes_there_and_back(seed):
+def test_state_survives_a_round_trip(seed):
     quat = np.random.default_rng(seed).normal(size=4)
     quat /= np.linalg.norm(quat)
     found = messages.libero_proprio(messages.libero_state({**PROPRIO, "eef_quat": quat}))
@@ -191,7 +191,7 @@ def test_a_state_goes_there_and_back(seed):
     assert found["gripper_qpos"] == pytest.approx(PROPRIO["gripper_qpos"])
 
 
-def test_the_exact_form_goes_there_and_back():
+def test_exact_message_survives_a_round_trip():
     one = pictured(number=3, decision=2)
     question = messages.read_exact(messages.exact(one, client="me", more=1, ended=("a",)))
     assert (question.client, question.more, question.ended) == ("me", 1, ("a",))

@@ -38,13 +38,13 @@ def pose(*, way=(0.0, 0.0, 0.0), turn=(0.0, 0.0, 0.0), grip=1.0):
     return np.concatenate([here["eef_pos"] + way, log(exp(np.array(turn)) @ poses.site_rotation(here)), [grip]])
 
 
-def test_a_pose_becomes_the_change_that_leads_there():
+def test_pose_becomes_the_displacement_to_it():
     action, cut = poses.delta_of(pose(way=(0.01, 0, -0.02), turn=(0, 0.1, 0)), proprio())
     assert action == pytest.approx([0.2, 0, -0.4, 0, 0.2, 0, 1])
     assert not cut
 
 
-def test_a_pose_too_far_away_is_cut_and_said_so():
+def test_pose_out_of_reach_is_cut_and_marked():
     action, cut = poses.delta_of(pose(way=(0.2, 0, 0)), proprio())
     assert (action[0], cut) == (1.0, True)
 
@@ -75,7 +75,7 @@ def connected():
         yield connect
 
 
-def test_every_pose_of_a_chunk_is_played_from_where_the_hand_is_by_then(connected):
+def test_every_pose_of_a_chunk_starts_from_the_current_pose(connected):
     chunk = np.array([pose(way=(0.01 * step, 0, 0)) for step in (1, 2, 3)])
     policy, seen = connected(lambda number: chunk)
     chunks = [policy.act([shown(step, position=(0.1 + 0.008 * step, 0.0, 1.0))])[0] for step in range(4)]
@@ -91,7 +91,7 @@ def test_an_episode_that_starts_again_leaves_its_poses_behind(connected):
     assert (again.actions[0, 0], len(seen)) == (pytest.approx(0.4), 2)
 
 
-def test_both_states_are_shown_and_the_pictures(connected):
+def test_both_states_and_the_images_are_sent(connected):
     policy, seen = connected(lambda number: pose())
     policy.act([shown()])
     (payload,) = seen
@@ -100,19 +100,19 @@ def test_both_states_are_shown_and_the_pictures(connected):
     assert exp(payload["controller_states"][3:6]) == pytest.approx(poses.site_rotation(proprio()))
 
 
-def test_a_declared_absolute_position_is_absolute_without_the_wish(connected):
+def test_declared_absolute_position_needs_no_requirement(connected):
     policy, _ = connected(lambda number: pose(way=(0.01, 0, 0)), {"action_spec": {"position": {"format": "absolute_xyz"}}})
     assert policy.observation_spec.proprio
     assert policy.act([shown()])[0].actions[0, 0] == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("answer", [np.zeros(8), np.full(7, np.nan), np.full((2, 2, 7), 0.0)], ids=["width", "nan", "shape"])
-def test_an_answer_that_is_no_pose_is_refused(connected, answer):
+def test_response_that_is_no_pose_is_rejected(connected, answer):
     policy, _ = connected(lambda number: answer)
     with pytest.raises(PolicyError, match=r"the server at .* responded with"):
         policy.act([shown()])
 
 
-def test_a_protocol_that_judges_whole_chunks_is_refused(connected):
+def test_protocol_with_success_at_chunk_end_is_rejected(connected):
     with pytest.raises(PolicyError, match="Type: --protocol libero/openvla"):
         connected(lambda number: pose(), context=PolicyContext(protocols.get("libero/nora"), ("libero_object",), 7))

@@ -24,7 +24,7 @@ def environment(monkeypatch):
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "WS_PROXY", "SOCKS_PROXY"])
-def test_a_server_on_this_machine_is_asked_directly(environment, variable):
+def test_server_on_this_machine_is_reached_directly(environment, variable):
     environment(variable, f"http://127.0.0.1:{free_port()}")
     with openpi_like(lambda message: {"actions": np.zeros((1, 1))}) as url:
         policy = load(url, {"connect_timeout_s": "1", "cameras": "primary", "state": "false"})
@@ -39,7 +39,7 @@ def test_this_machine_and_private_networks_are_local(host):
 
 
 @pytest.mark.parametrize("host", ["203.0.113.5", "8.8.8.8", "2001:4860:4860::8888", "no-such-host.invalid"])
-def test_others_are_not(host):
+def test_public_addresses_are_not_local(host):
     assert not is_local(host)
 
 
@@ -68,7 +68,7 @@ def test_a_socks_proxy_without_its_package_says_what_to_install(environment, mon
 
 
 @pytest.mark.parametrize("address", ["ftp://127.0.0.1:9", "nonsense"])
-def test_what_is_no_proxy_is_named(environment, address):
+def test_invalid_proxy_is_named(environment, address):
     environment("HTTPS_PROXY", address)
     with pytest.raises(PolicyError, match=f"HTTPS_PROXY={address}.*export NO_PROXY"):
         load(BEYOND, {"connect_timeout_s": "0.2"})

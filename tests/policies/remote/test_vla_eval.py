@@ -83,7 +83,7 @@ def seen(number, decision=0):
     return observation(number, decision, images=images, proprio=proprio)
 
 
-def test_the_packages_own_baseline_answers(connected):
+def test_vla_evals_own_baseline_server_works(connected):
     policy = connected(code=BASELINE)
     (chunk,) = policy.act([seen(1)])
     assert chunk.actions.tolist() == [[0, 0, 0, 0, 0, 0, 1]]  # its zero gripper means close, as vla-eval's LIBERO reads it
@@ -108,7 +108,7 @@ def test_a_whole_chunk_comes_back_with_its_gripper_made_binary(connected):
     assert chunk.actions[:, -1].tolist() == [1, -1]
 
 
-def test_a_server_with_a_chunk_buffer_hands_out_one_step_at_a_time(connected):
+def test_server_with_a_chunk_buffer_returns_one_step_at_a_time(connected):
     policy = connected(chunk=2)
     answers = [policy.act([seen(7, decision)])[0].actions for decision in range(3)]
     assert [answer.shape for answer in answers] == [(1, 7)] * 3
@@ -124,7 +124,7 @@ def test_a_new_episode_starts_anew_on_the_connection_of_an_old_one(connected):
     assert policy.metrics()["connections"] == 1
 
 
-def test_the_server_is_shown_what_it_asks_for(connected):
+def test_server_receives_the_inputs_that_it_requires(connected):
     policy = connected(wishes={"send_wrist_image": True, "send_state": True, "seed": 7})
     assert policy.observation_spec.cameras == ("primary", "wrist")
     assert policy.observation_spec.proprio
@@ -133,37 +133,37 @@ def test_the_server_is_shown_what_it_asks_for(connected):
     assert chunk.actions[0, 5] == pytest.approx(-np.pi / 2), "the controller's frame, not the hand's"
 
 
-def test_a_wish_that_cannot_be_met_is_refused_without_a_way_on_that_would_be_wrong(server):
+def test_unmet_requirement_is_rejected(server):
     with pytest.raises(PolicyError, match="requires send_video_history=True, which nora-bench does not provide") as caught:
         load(server(wishes={"send_video_history": True}), {})
     assert "ignore" not in str(caught.value)
 
 
-def test_a_wish_can_be_left_unmet_and_the_run_is_marked(connected):
+def test_ignored_requirement_tags_the_run(connected):
     policy = connected({"ignore": "send_video_history"}, wishes={"send_video_history": True})
     assert policy.act([seen(1)])
     assert policy.tags == ("undeclared", "unchecked")
 
 
 @pytest.mark.parametrize("wish", ["absolute_action", "send_state"])
-def test_a_wish_that_is_met_cannot_be_left_unmet(server, wish):
+def test_met_requirement_cannot_be_ignored(server, wish):
     with pytest.raises(PolicyError, match=f"ignore={wish}: .* gets that"):
         load(server(wishes={wish: True}), {"ignore": wish})
 
 
 @pytest.mark.parametrize("wish", [{"num_steps_wait": 10}, {"max_steps": 1}, {"suite": "libero_10"}])
-def test_a_server_for_another_suite_or_protocol_is_refused(connected, wish):
+def test_server_for_another_suite_or_protocol_is_rejected(connected, wish):
     with pytest.raises(PolicyError, match=f"wants {next(iter(wish))}=.*and the run under toy/plain has"):
         connected(wishes=wish)
 
 
-def test_a_server_for_this_suite_and_protocol_is_taken(connected):
+def test_server_for_this_suite_and_protocol_is_accepted(connected):
     protocol = TOY.protocol
     wishes = {"suite": "toy", "max_steps": protocol.steps("toy"), "num_steps_wait": protocol.settle_steps}
     assert connected(wishes=wishes).act([seen(1)])
 
 
-def test_actions_in_a_form_that_is_not_converted_are_refused(connected):
+def test_actions_in_an_unsupported_form_are_rejected(connected):
     with pytest.raises(PolicyError, match="declares gripper as continuous_01") as caught:
         connected(gripper="continuous_01")
     assert "check" not in str(caught.value)
@@ -181,14 +181,14 @@ def test_a_declared_gripper_becomes_liberos(connected, form, shown):
     assert chunk.actions[:, -1].tolist() == shown
 
 
-def test_a_model_that_raises_says_why(connected):
+def test_error_of_the_model_is_reported(connected):
     failing = observation(0, images=seen(0).env_observation.images)
     policy = connected()
     with pytest.raises(PolicyError, match="ValueError: no such task"):
         policy.act([type(failing)(failing.spec, 0, 0, "fail", failing.env_observation)])
 
 
-def test_an_episode_whose_connection_broke_is_played_again_and_the_others_go_on(connected):
+def test_episode_with_a_broken_connection_is_run_again_and_others_continue(connected):
     policy = connected(chunk=2)
     policy.act([seen(1), seen(2)])
     policy._connections[seen(1).key].close()
@@ -200,12 +200,12 @@ def test_an_episode_whose_connection_broke_is_played_again_and_the_others_go_on(
     assert other.actions[0, -1] == -1, "the second step of the chunk, taken once"
 
 
-def test_a_server_of_another_protocol_is_told_apart():
+def test_server_of_another_protocol_is_rejected():
     with openpi_like(lambda message: {}) as url, pytest.raises(PolicyError, match="does not speak vla-eval's protocol"):
         load(url.replace("ws://", "vla-eval://"), {})
 
 
-def test_a_silent_server_is_not_waited_for_forever():
+def test_silent_server_is_a_timeout():
     over = threading.Event()
     from websockets.sync.server import serve
 
