@@ -160,9 +160,9 @@ def objective(model, **settings):
 
 
 def test_noise_and_time_are_shared_by_a_pair_or_sampled_separately_as_released(model):
-    noise, time = objective(model).draws(torch.Size((4, 5, 7)), seeded())
+    noise, time = objective(model).sample_noise_and_times(torch.Size((4, 5, 7)), seeded())
     assert torch.equal(noise[:2], noise[2:]) and torch.equal(time[:2], time[2:])
-    noise, time = FlowPreference(model, RELEASED, exported).draws(torch.Size((4, 5, 7)), seeded())
+    noise, time = FlowPreference(model, RELEASED, exported).sample_noise_and_times(torch.Size((4, 5, 7)), seeded())
     assert not torch.equal(noise[:2], noise[2:]) and not torch.equal(time[:2], time[2:])
 
 
