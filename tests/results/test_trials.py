@@ -144,7 +144,7 @@ def test_spreadsheet_csv_with_commas_is_read(tmp_path, data):
         (b"task,trial,success,success\nx,1,1,0\n", "success twice"),
         (text().encode("utf-16"), "UTF-8"),
         (b"task,trial,success\nPut apple, in plate,1,1\n", "4 values in line 2 and 3 columns"),
-        (b'task,trial,success\n"Put apple in plate,1,1\n', "no CSV file"),
+        (b'task,trial,success\n"Put apple in plate,1,1\n', "not a CSV file"),
     ],
 )
 def test_another_layout_is_refused_with_the_wanted_one(tmp_path, data, says):

@@ -60,4 +60,4 @@ def test_inspect_finds_it_by_its_usual_name(bench, cli, tmp_path, monkeypatch):
 def test_another_ending_is_refused(bench, cli, tmp_path):
     ended = cli("export", bench("--episodes", 1).folder, "--format", "inspect", "--out", tmp_path / "log.txt")
     assert ended.code == 2
-    assert "end in .json" in ended.err
+    assert "suffix .json" in ended.err

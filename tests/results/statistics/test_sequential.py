@@ -179,7 +179,7 @@ def test_conditions_are_parsed(text, parsed):
 
 @pytest.mark.parametrize("text", ["width>2", "width<", "width<0", "width<200", "A<B", "", "A>B>C"])
 def test_other_conditions_are_refused_with_an_example(text):
-    with pytest.raises(ValueError, match="write for example"):
+    with pytest.raises(ValueError, match="not a stopping rule"):
         parse(text)
 
 

@@ -49,7 +49,7 @@ def test_packs_never_share_a_row(run, libero):
     assert "stand-in assets, not the benchmark's images (feedfeedfeedfeed)" in long.notes[0]
 
 
-@pytest.mark.parametrize(("mark", "words"), [("untrained", "no result of any model"), ("privileged", "simulator's state")])
+@pytest.mark.parametrize(("mark", "words"), [("untrained", "not the result of a model"), ("privileged", "simulator's state")])
 def test_marks_of_the_policy_stand_in_label_and_footnote(run, libero, mark, words):
     (line,) = measured(build(LIBERO, [run("mine", libero(), policy={"marks": [mark]})]))
     assert f"nora ({mark})" in line.label
@@ -253,7 +253,7 @@ def test_a_policy_that_cheats_or_knows_nothing_is_never_the_best(run, libero, ma
 
 def test_a_rate_that_is_not_above_the_floor_is_marked(run, libero):
     table = build(LIBERO, [run("mine", libero(failures=10))], [run("blind", libero(failures=12))])
-    assert "not above the floor" in measured(table)[0].cells["Goal", "success"].notes[0]
+    assert "not significantly above the floor" in measured(table)[0].cells["Goal", "success"].notes[0]
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_floor_of_other_conditions_is_ignored_without_anyway(run, libero, record
     assert line.cells["Goal", "success"].notes == ()
     assert "not compared with that floor: " in line.notes[-1]
     (line,) = measured(build(LIBERO, [mine], [floor], anyway=True))
-    assert "not above the floor" in line.cells["Goal", "success"].notes[0]
+    assert "not significantly above the floor" in line.cells["Goal", "success"].notes[0]
 
 
 def test_a_rate_above_the_floor_is_not_marked(run, libero):
