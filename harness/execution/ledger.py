@@ -219,7 +219,10 @@ class EpisodeLedger:
 class Executor(Protocol):
     """Runs the episodes of a ledger, in whatever processes."""
 
-    policy_host: PolicyHost
+    @property
+    def policy_host(self) -> PolicyHost:
+        """Host of the run's policy."""
+        ...
 
     def run(self, ledger: EpisodeLedger, stop: Callable[[], bool]) -> None:
         """Run what is due, all or as much as `--until` needs.
