@@ -68,32 +68,32 @@ class ReplayResult:
 class RenderEveryStep:
     """An environment that passes on its observation after every step, decision or not. See `envs.base.Env` for the contract."""
 
-    def __init__(self, world: Env, on_observation: OnObservation) -> None:
-        self.world = world
+    def __init__(self, env: Env, on_observation: OnObservation) -> None:
+        self.env = env
         self.on_observation = on_observation
-        self.action_size = world.action_size
+        self.action_size = env.action_size
 
     def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
-        done = self.world.reset(spec, protocol, observation_spec)
-        self.on_observation(self.world.observation())
+        done = self.env.reset(spec, protocol, observation_spec)
+        self.on_observation(self.env.observation())
         return done
 
     def step(self, action: Array, *, observe: bool) -> bool:
-        goal = self.world.step(action, observe=True)
-        self.on_observation(self.world.observation())
+        goal = self.env.step(action, observe=True)
+        self.on_observation(self.env.observation())
         return goal
 
     def observation(self) -> EnvObservation:
-        return self.world.observation()
+        return self.env.observation()
 
     def state(self) -> Array:
-        return self.world.state()
+        return self.env.state()
 
     def render_seconds(self) -> float:
-        return self.world.render_seconds()
+        return self.env.render_seconds()
 
     def close(self) -> None:
-        self.world.close()
+        self.env.close()
 
 
 def replay(
@@ -143,8 +143,8 @@ def replaying(
         if on_observation
         else ObservationSpec()
     )
-    with closing(suite.make_env(_options(suite, pack, renders=on_observation is not None))) as world:
-        observed_env = RenderEveryStep(world, on_observation) if on_observation else world
+    with closing(suite.make_env(_options(suite, pack, renders=on_observation is not None))) as env:
+        observed_env = RenderEveryStep(env, on_observation) if on_observation else env
 
         def again(record: EpisodeRecord) -> ReplayResult:
             done = play(observed_env, record.spec, protocol, observation_spec, read_actions(run, record))

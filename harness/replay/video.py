@@ -54,7 +54,7 @@ def render_videos(
         run: the run, as read from its folder.
         which: one of `config.VIDEO`.
         note: called with a line per episode.
-        stop: asked between two episodes; True raises Interrupted.
+        stop: checked between two episodes; True raises Interrupted.
 
     Raises:
         MissingRequirementError, SuiteError: the environment cannot be built or rendered here.
