@@ -122,7 +122,7 @@ def test_a_recordings_facts_are_read_or_refused(folder, libero, simpler):
 def test_a_recording_cannot_name_a_task_file_elsewhere(folder):
     (folder / "x.json").write_text(json.dumps({**LIBERO, "bddl": "../../theirs.bddl"}))
     (folder / "x.npz").write_bytes(ARRAYS)
-    with pytest.raises(SuiteError, match="is no name"):
+    with pytest.raises(SuiteError, match="is not a file name"):
         libero_parity._read(folder / "x")
 
 

@@ -110,7 +110,7 @@ def compare_settling(path: Path, pack: Path) -> Iterator[Check]:
         settled = settler.settle(_dropped(case))
         for pose, recorded in zip(settled.poses, case["objects"], strict=True):
             model = recorded["name"].removeprefix("baked_").removesuffix("_v2")
-            error = np.array([np.linalg.norm(pose.p - recorded["p"]), angle_degrees(pose.q, recorded["q_wxyz"])])
+            error = np.array([np.linalg.norm(pose.p - recorded["p"]), angle_degrees(np.asarray(pose.q), recorded["q_wxyz"])])
             worst[model] = np.maximum(worst.get(model, 0.0), error)
     for model, (distance, angle) in worst.items():
         near, turned = SETTLED.get(model, SETTLED_ELSE)
