@@ -110,9 +110,8 @@ def gallery(by_name: Mapping[str, StoredRun], videos: Mapping[str, str], count: 
         return ""
     shown = stratified_sample(with_video, count)
     figures = "".join(_figure(name, record, videos[video_id(name, record)]) for name, record in shown)
-    counts = (
-        f"{len(shown)} of {len(with_video)} videos"
-    note = f"{counts}, evenly over runs, suites and outcomes; "
+    note = (
+        f"{len(shown)} of {len(with_video)} videos, evenly over runs, suites and outcomes; "
         "the rest open from the list of episodes."
     )
     return f'<p>{note}</p><div class="films">{figures}</div>'
