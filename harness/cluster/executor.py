@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...envs.base import AssetPack
-from ...envs.source_files import located
+from ...envs.source_files import absolute_reference
 from ...policies.base import PolicyContext
 from ..config import AUTO, RunConfig
 from ..errors import Interrupted, MissingRequirementError, PolicyFailedError
@@ -239,7 +239,7 @@ def _start_replicas(config: RunConfig, envs: int) -> list[Any]:
         "runtime_env": {"env_vars": {"PYTHONPATH": import_path()}},
     }
     remote = ray.remote(**options)(PolicyActor)
-    return [remote.remote(located(config.policy), dict(config.policy_arg), MAX_BATCH) for _ in range(count)]
+    return [remote.remote(absolute_reference(config.policy), dict(config.policy_arg), MAX_BATCH) for _ in range(count)]
 
 
 def _failed(ray: Any, ref: Any) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ...envs import suites
 from ...envs.errors import SuiteError
-from ...envs.libero.assets.resolve import VARIABLE
+from ...envs.libero.assets.packs import VARIABLE
 from ...envs.simpler.assets import packs as simpler
 from .checks import CheckResult, Fix, Status, ok
 

@@ -8,7 +8,7 @@ from nora_bench.envs.libero.suite import ACTION_SPEC, PROPRIO_SPEC, libero_goal
 from nora_bench.envs.simpler.suite import simpler_vm
 from nora_bench.envs.specs import OPEN_ONE, ActionDim, ProprioSpec
 from nora_bench.harness.config import parse
-from nora_bench.harness.planning.resolve import prepare
+from nora_bench.harness.planning.resolve import resolve_run
 from nora_bench.harness.planning.spec_check import SpecMismatch, check_specs
 from nora_bench.policies.adapters import adapted_spec
 from nora_bench.policies.base import BasePolicy
@@ -113,4 +113,4 @@ def test_run_is_refused_before_its_first_episode(tmp_path):
     policy = BasePolicy()
     policy.action_spec = (ActionDim("gripper", convention=OPEN_ONE),)
     with pytest.raises(SpecMismatch):
-        prepare(parse({"suite": "libero_goal", "out": str(tmp_path / "run")}), policy)
+        resolve_run(parse({"suite": "libero_goal", "out": str(tmp_path / "run")}), policy)
