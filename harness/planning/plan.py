@@ -79,7 +79,7 @@ def _find_backend(config: RunConfig, suite: Suite) -> tuple[str, str]:
     A suite with `backends` may name the one among them that is played by an interpreter of its own (`foreign_backend`):
     giving that interpreter chooses it, and it cannot be chosen without.
     """
-    backends, foreign = tuple(suite.backends), suite.foreign_backend
+    backends, foreign = suite.backends, suite.foreign_backend
     python = _find_python(config, suite)
     if config.backend and config.backend not in backends:
         there = f"it has {', '.join(backends)}" if backends else "it is played in one way only"
