@@ -235,13 +235,13 @@ class Suite(ABC):
     `envs.suites.complete`.
     """
 
-    # Set these in all subclasses.
+    # Set these in all subclasses, as attributes or properties.
     name: str
     family: str
     """Suites of one family share environments, protocols and assets (`libero`)."""
     title: str
     """Column title in the papers' tables, e.g. `Spatial`."""
-    tasks: Sequence[Task]
+    tasks: tuple[Task, ...]
     default_protocol: str
 
     # Set these in some subclasses.
@@ -249,18 +249,18 @@ class Suite(ABC):
     """Name -> protocol that the suite brings along, beside those of `protocols.toml`."""
     cost: Mapping[str, float] = {}
     """Figures for plans, see `harness.planning.estimate`; empty where unknown."""
-    cameras: Sequence[str] = CAMERAS
+    cameras: tuple[str, ...] = CAMERAS
     opengl: bool = True
     """Whether images are rendered by OpenGL, as MuJoCo's are."""
     vulkan: bool = False
     """With `opengl = False`: whether images are rendered by Vulkan, as SAPIEN's are."""
-    backends: Sequence[str] = ()
+    backends: tuple[str, ...] = ()
     """Names of the simulators that can run it, the default first; empty where there is only one."""
     foreign_backend: str = ""
     """The one of `backends` that needs an interpreter of its own."""
-    action_spec: Sequence[ActionDim] = ()
+    action_spec: tuple[ActionDim, ...] = ()
     """The numbers of an action, in order; empty where undeclared."""
-    proprio_spec: Sequence[ProprioSpec] = ()
+    proprio_spec: tuple[ProprioSpec, ...] = ()
     """The vectors of the robot state in an observation; empty where undeclared."""
 
     @abstractmethod

@@ -38,15 +38,15 @@ class LiberoSuite(Suite):
     proprio_spec: tuple[ProprioSpec, ...] = PROPRIO_SPEC
 
     @property
-    def title(self) -> str:
+    def title(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  read only
         return TITLES[self.name]
 
     @property
-    def tasks(self) -> tuple[Task, ...]:
+    def tasks(self) -> tuple[Task, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]  read only
         return load_tasks(self.name)
 
     @property
-    def cost(self) -> Mapping[str, float]:
+    def cost(self) -> Mapping[str, float]:  # pyright: ignore[reportIncompatibleVariableOverride]  read only
         """Rough figures for plans, of one core with software rendering at 256 px: seconds per control step, image,
         reset and task build; GiB per worker with images. Measured by tests/benchmarks/bench_libero.py."""
         return {"step_s": 0.004, "picture_s": 0.09, "reset_s": 0.05, "build_s": 5.0, "worker_gib": 1.0}

@@ -79,7 +79,7 @@ def _find_backend(config: RunConfig, suite: Suite) -> tuple[str, str]:
     A suite with `backends` may name one that needs an interpreter of its own (`foreign_backend`): `--python` selects it, and it
     cannot be selected without.
     """
-    backends, foreign = tuple(suite.backends), suite.foreign_backend
+    backends, foreign = suite.backends, suite.foreign_backend
     python = _find_python(config, suite)
     if config.backend and config.backend not in backends:
         there = f"it has {', '.join(backends)}" if backends else "it has a single one, without a name"

@@ -46,7 +46,7 @@ def _images(pack: AssetPack, names: Sequence[str]) -> Iterator[tuple[Cell, Array
     """Suite and label -> the images of its cameras side by side, upright; a task's first variant where it has several."""
     for name in names:
         suite = suites.get(name)
-        cameras = tuple(suite.cameras)
+        cameras = suite.cameras
         protocol, observation_spec = protocols.get(suite.default_protocol), ObservationSpec(cameras=cameras, image_size=RENDERED)
         env = suite.make_env(EnvOptions(assets=pack.path, gl=find_driver(suite).name, cache=str(cache_home())))
         for task in suite.tasks:

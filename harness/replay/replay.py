@@ -137,7 +137,7 @@ def replaying(
         raise InputError(f"episodes of backend {stage.backend} were run in another interpreter and cannot be replayed here")
     protocol = _protocol(run)
     pack = suite.resolve_assets(assets) if assets else _recorded_assets(run, suite)
-    cameras = tuple(suite.cameras)
+    cameras = suite.cameras
     observation_spec = (
         (replace(observation_spec, cameras=cameras) if observation_spec else ObservationSpec(cameras=cameras))
         if on_observation

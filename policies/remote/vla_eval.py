@@ -41,7 +41,10 @@ class VlaEvalPolicy(BasePolicy):
 
     stochastic = True  # the server does not declare it
     tags: tuple[str, ...] = ("undeclared",)
-    action_spec = (*(ActionDim("") for _ in range(ACTION_SIZE - 1)), ActionDim("gripper", convention=OPEN_NEGATIVE))
+    action_spec: tuple[ActionDim, ...] | None = (
+        *(ActionDim("") for _ in range(ACTION_SIZE - 1)),
+        ActionDim("gripper", convention=OPEN_NEGATIVE),
+    )
     """LIBERO's gripper, to which the server's is converted."""
 
     def __init__(

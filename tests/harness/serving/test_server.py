@@ -115,7 +115,7 @@ def test_repeated_request_after_a_broken_connection_changes_nothing(tmp_path):
         asking = client(url)
         asking.act([observation(1)])
         asking.act([observation(1, 1)])
-        asking._link.close()
+        asking._connection.close()
         (chunk,) = asking.act([observation(1, 1)])
         assert chunk.actions[0, 0] == 1
         assert asking.act([observation(1, 2)])[0].actions[0, 0] == 2
