@@ -71,7 +71,7 @@ def test_new_chunk_size_drops_execute(checkpoint, tmp_path):
 
 
 def test_export_rejects_execute_beyond_the_chunk(checkpoint, tmp_path):
-    with pytest.raises(TrainingError, match="answers 5 actions"):
+    with pytest.raises(TrainingError, match="1 to 5 can be executed, not 6"):
         publish(str(checkpoint), tmp_path / "handed", execute=6)
 
 

@@ -149,7 +149,7 @@ def test_lower_temperature_is_nearer_to_the_most_likely_chunk(tokens):
     model, ids = tokens.model, tokens.prompter.ids
     question = ModelInputs(tokens.prompter.prompt(walk(0).instruction), ToyImages(84).get(walk(0))[0], None)
     greedy = DecodingConfig(ids.end_of_turn, allowed=(ids.first_action, ids.last_action))
-    (likeliest,) = Predictor(model, ids, 1, CHUNK, 1, CHUNK * 7 + 2, greedy, tokens.fast).answer([question])
+    (likeliest,) = Predictor(model, ids, 1, CHUNK, 1, CHUNK * 7 + 2, greedy, tokens.fast).predict([question])
     wanted = np.full((CHUNK, 7), np.nan) if likeliest.normalised is None else likeliest.normalised
     cold = asked(replace(tokens, temperature=1e-6), (0,), candidates=2)
     assert np.allclose(cold[0], wanted, equal_nan=True)
