@@ -277,4 +277,4 @@ def _matrix(column: Any) -> Array:
 
 def _naming(path: Path) -> AbstractContextManager[None]:
     """As `naming`; pyarrow, Pillow and imageio have errors of their own, so that any speaks of the file."""
-    return naming(path, "not as a LeRobot data set is", (Exception,))
+    return naming(path, "not a valid part of a LeRobot data set", (Exception,))

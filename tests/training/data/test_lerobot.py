@@ -126,7 +126,7 @@ def test_folder_is_read_by_its_format(data):
 
 
 def test_missing_camera_is_named(data, tmp_path):
-    with pytest.raises(DataError, match=r"wrist; it has image"):
+    with pytest.raises(DataError, match=r"'wrist'; known: image"):
         LeRobotImages(tmp_path, SPEC, data, "wrist")
 
 

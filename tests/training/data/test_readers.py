@@ -103,7 +103,7 @@ def test_video_with_more_frames_than_rows_is_rejected(tmp_path):
 def test_missing_video_is_reported_before_reading(tmp_path):
     data = read([others.lerobot(tmp_path / "set", video=True)])
     (tmp_path / "set/videos/chunk-000/image/episode_000001.mp4").unlink()
-    with pytest.raises(DataError, match=r"episode_000001\.mp4 is not there"):
+    with pytest.raises(DataError, match=r"episode_000001\.mp4 not found"):
         data.images(tmp_path, SPEC, "standin")
 
 
@@ -128,7 +128,7 @@ def test_contradicting_rows_and_metadata_are_rejected(tmp_path):
     folder = others.lerobot(tmp_path / "set")
     path = folder / "data/chunk-000/episode_000001.parquet"
     parquet.write_table(parquet.read_table(path).slice(0, 4), path)
-    with pytest.raises(DataError, match="episode 1 has 4 rows; the metadata say 6"):
+    with pytest.raises(DataError, match="episode 1 has 4 rows; the metadata state 6"):
         read([folder])
 
 

@@ -74,7 +74,7 @@ def data(tmp_path, demonstrations):
 
 
 def test_the_command_writes_a_folder_that_policies_load(cli, data, tmp_path, demonstrations, stats):
-    ended = cli("train", "tokenizer", "--data", data, "--out", tmp_path / "fast", "--validation", "0.2", "--json")
+    ended = cli("data", "fit-tokenizer", "--data", data, "--out", tmp_path / "fast", "--validation", "0.2", "--json")
     report = json.loads(ended.out)
     assert ended.code == 0 and report["examined_on"] == "validation" and report["bad"] == 0 and report["rmse"] < 0.05
     chunks = all_chunks(demonstrations, stats, Chunking(5))
@@ -84,17 +84,21 @@ def test_the_command_writes_a_folder_that_policies_load(cli, data, tmp_path, dem
 
 def test_smoothed_labels_take_fewer_tokens(cli, data, tmp_path):
     jittering, smooth = (
-        json.loads(cli("train", "tokenizer", "--data", data, "--out", tmp_path / width, "--smooth", width, "--json").out)
+        json.loads(
+            cli(
+                "data", "fit-tokenizer", "--data", data, "--out", tmp_path / width, "--label-smoothing-steps", width, "--json"
+            ).out
+        )
         for width in ("0", "2")
     )
     assert smooth["tokens_mean"] < jittering["tokens_mean"]
 
 
 def test_a_dry_run_writes_nothing(cli, data, tmp_path):
-    ended = cli("train", "tokenizer", "--data", data, "--out", tmp_path / "fast", "--dry-run")
+    ended = cli("data", "fit-tokenizer", "--data", data, "--out", tmp_path / "fast", "--dry-run")
     assert ended.code == 0 and "chunks of 5" in ended.out and not (tmp_path / "fast").exists()
 
 
 def test_a_folder_without_demonstrations_is_bad_input(cli, tmp_path):
-    ended = cli("train", "tokenizer", "--data", tmp_path, "--out", tmp_path / "fast")
+    ended = cli("data", "fit-tokenizer", "--data", tmp_path, "--out", tmp_path / "fast")
     assert ended.code == 2 and "nora-bench collect" in ended.err

@@ -8,6 +8,7 @@ import json
 import shutil
 
 import torch
+from nora_bench.envs.errors import InputError
 from nora_bench.policies.fast import Decoded
 from nora_bench.policies.nora.checkpoint import open_checkpoint
 from nora_bench.policies.nora.model.engine import DecodingConfig
@@ -218,13 +219,13 @@ def test_goal_rewards_need_a_world_model(sampler):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"rewards": ("best",)}, "unknown reward best"),
-        ({"candidates": 1}, "two candidates"),
-        ({"temperature": 0.0}, "a temperature is above 0"),
+        ({"rewards": ("best",)}, "unknown reward 'best'"),
+        ({"candidates": 1}, "at least 2 candidates"),
+        ({"temperature": 0.0}, "temperature must be above 0"),
     ],
 )
 def test_invalid_label_settings_are_rejected(sampler, imagination, settings, said):
-    with pytest.raises(TrainingError, match=said):
+    with pytest.raises(InputError, match=said):
         labeller(sampler, imagination, **settings)
 
 
@@ -259,20 +260,20 @@ def rewritten(labels, folder, change):
 
 def test_pairs_with_equal_rewards_are_rejected(labels, policy, tmp_path):
     equal = rewritten(labels, tmp_path, lambda part: replace(part, total={"gta": np.zeros_like(part.total["gta"])}))
-    with pytest.raises(TrainingError, match="7 pairs of gta have a winner that is no better"):
+    with pytest.raises(TrainingError, match="7 pairs of gta have a chosen chunk that scores no higher"):
         examples(equal, policy, "gta")
 
 
 def test_reward_without_pairs_is_rejected(labels, policy, tmp_path):
     none = rewritten(labels, tmp_path, lambda part: replace(part, pairs={"gta": np.full((7, 2), -1)}))
-    with pytest.raises(TrainingError, match="no state makes a pair under gta"):
+    with pytest.raises(TrainingError, match="no pairs under gta"):
         examples(none, policy, "gta")
     with pytest.raises(TrainingError, match="only gta"):
         examples(none, policy, "wm-endgoal")
 
 
 def test_a_folder_without_labels_names_the_command(policy, tmp_path):
-    with pytest.raises(TrainingError, match="nora-bench label"):
+    with pytest.raises(TrainingError, match="nora-bench label-preferences"):
         examples(tmp_path, policy, "gta")
 
 
@@ -300,15 +301,17 @@ def test_interrupted_preference_training_resumes(labels, policy, tmp_path):
 
 
 def test_a_dry_run_says_how_many_pairs_there_are(cli, labels, policy, tmp_path):
-    ended = cli("train", "dpo", "--policy", policy, "--labels", labels, "--reward", "gta", "--out", tmp_path / "dpo", "--dry-run")
+    ended = cli(
+        "train", "dpo", "--init-from", policy, "--labels", labels, "--reward", "gta", "--out", tmp_path / "dpo", "--dry-run"
+    )
     assert ended.code == 0 and "7 of 7 states under gta" in ended.out and not (tmp_path / "dpo").exists()
 
 
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (("train", "dpo", "--policy", "POLICY", "--labels", "EMPTY", "--reward", "gta"), "nora-bench label"),
-        (("label", "--policy", "POLICY", "--data", "EMPTY"), "nora-bench collect"),
+        (("train", "dpo", "--init-from", "POLICY", "--labels", "EMPTY", "--reward", "gta"), "nora-bench label-preferences"),
+        (("label-preferences", "--policy", "POLICY", "--data", "EMPTY"), "nora-bench collect"),
         (("train", "world-model", "--data", "EMPTY"), "nora-bench collect"),
     ],
 )
