@@ -39,7 +39,7 @@ def test_tasks_are_known_by_name_and_number(name):
         ("Put apple in plate,1,left,1,1,", "line 2: start is 'left'"),
         ("Put apple in plate,1,1,maybe,1,", "line 2: success is 'maybe'"),
         ("Put apple in plate,1,1,,1,", "line 2: success is empty"),
-        ("Put apple in plate,1,1,1,0,", "line 2: success 1 with partial 0"),
+        ("Put apple in plate,1,1,1,0,", "line 2: success 1 requires partial 1"),
         ("Put apple in plate,1,1,1,1,1", "line 2: distractor must be empty"),
         ("Put apple in plate,1,1,1,1,\nPut apple in plate,1,2,1,1,", "has trial 1 twice"),
         ("", "contains no trials"),
