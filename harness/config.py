@@ -113,7 +113,7 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 
 def _until(value: Any) -> str:
-    from ..results.statistics.sequential import parse as parse_condition
+    from ..results.comparisons.sequential import parse as parse_condition
 
     parse_condition(_text(value))
     return value

@@ -144,7 +144,7 @@ class Policy(Protocol):
 
 
 class BasePolicy:
-    """Defaults for stateless policies: subclass it, set `observation_spec`, define `act` or `act_one`. See `Policy`."""
+    """Defaults for stateless policies: set `observation_spec`, define `act` or `act_one`. See `Policy` for the contract."""
 
     observation_spec = ObservationSpec()
     stochastic = False

@@ -8,8 +8,8 @@ from functools import cache
 import numpy as np
 from nora_bench.envs import suites
 from nora_bench.envs.base import EpisodeSpec
-from nora_bench.results.statistics.rounds import Group, Round, rounds
-from nora_bench.results.statistics.sequential import STAKES, Outcome
+from nora_bench.results.comparisons.rounds import Group, Round, rounds
+from nora_bench.results.comparisons.sequential import STAKES, Outcome
 
 RATES = {"pick": 0.94, "move": 0.88, "open": 0.5, "close": 0.8}
 """Success rates by kind of SimplerEnv task: as far apart as published ones are."""

@@ -24,8 +24,8 @@ HEAVY_FOLDERS = (
 """Folders whose modules may load a simulator or torch when they are imported."""
 LIGHT_CLI = {"typer", "rich"}
 """Libraries that a command's module may import at module level beside the standard library: `--help` waits for them."""
-LONGEST_CHAIN = 9
-"""Most imports in a row within one package."""
+LONGEST_CHAIN = {"envs": 9, "policies": 11, "results": 7, "harness": 7, "training": 8}
+"""Most imports in a row within a package, those inside functions included. 6 is the aim: never raise a number."""
 
 
 def modules() -> dict[str, Path]:
@@ -150,7 +150,7 @@ def test_import_chains_are_short():
     for name in TopologicalSorter(IMPORTED).static_order():
         same_package = [other for other in IMPORTED[name] if other.partition(".")[0] == name.partition(".")[0]]
         depth[name] = max((1 + depth[other] for other in same_package), default=0)
-    assert {name: length for name, length in depth.items() if length > LONGEST_CHAIN} == {}
+    assert {name: length for name, length in depth.items() if length > LONGEST_CHAIN[name.partition(".")[0]]} == {}
 
 
 def heavy(name: str) -> set[str]:

@@ -147,7 +147,7 @@ def is_free(name: str, contacts: Sequence[Contact]) -> bool:
 
 
 class PickRule:
-    """The can is held in the air, or was lifted significantly for some steps. See `SuccessRule`."""
+    """The can is held in the air, or was lifted significantly for some steps. See `SuccessRule` for the contract."""
 
     name = "opened_coke_can"
 

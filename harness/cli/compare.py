@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ...results.statistics.reports import ComparisonReport, RankingReport
+    from ...results.comparisons.reports import ComparisonReport, RankingReport
 
 
 def compare(
@@ -35,7 +35,7 @@ def compare(
     Exact test paired by initial state, 95 % intervals that hold together, p-values corrected over the columns of the table
     (Holm), and how many initial states would settle what is open. See docs/reference/statistics.md.
     """
-    from ...results.statistics.reports import report_comparison, report_ranking
+    from ...results.comparisons.reports import report_comparison, report_ranking
     from ...results.store.reader import read_run
     from ..errors import InputError
     from .output import emit

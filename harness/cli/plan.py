@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from ...results.comparisons.sample_size import ColumnPlan
+    from ...results.comparisons.study_plan import SeedPlan, StudyPlan
     from ...results.layouts import Layout
-    from ...results.statistics.sample_size import ColumnPlan
-    from ...results.statistics.study_plan import SeedPlan, StudyPlan
 
 
 def plan(
@@ -35,7 +35,7 @@ def plan(
     Every column of the table that fits the suites is one hypothesis; 5 % are divided by their number (Holm). Both policies are
     assumed to run the same initial states; further gains from pairing are not counted. See docs/reference/statistics.md.
     """
-    from ...results.statistics.study_plan import find_pilots, plan_study
+    from ...results.comparisons.study_plan import find_pilots, plan_study
     from ...results.store.reader import read_run
     from ..config import integers
     from ..errors import InputError
@@ -70,7 +70,7 @@ def columns_of(setup: Any, episodes: Sequence[Any], seeds: int) -> tuple[Layout,
         seeds: seeds of each initial state.
     """
     from ...results import layouts
-    from ...results.statistics import sample_size
+    from ...results.comparisons import sample_size
 
     layout = layouts.fitting({suite.name for suite in setup.suites})
     if not {suite.name for suite in setup.suites} & set(layout.suites):

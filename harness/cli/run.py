@@ -105,8 +105,8 @@ BASE = 0.9
 
 def _smallest(resolved: Any) -> dict[str, float | None]:
     """Column of the table -> smallest difference in points, from 90 % on, that a comparison of two such runs can detect."""
-    from ...results.statistics import sample_size
-    from ...results.statistics.study_plan import LIKENESS
+    from ...results.comparisons import sample_size
+    from ...results.comparisons.study_plan import LIKENESS
     from .plan import columns_of
 
     likeness = LIKENESS if resolved.policy.stochastic else 1.0

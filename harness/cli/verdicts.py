@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ...results.comparisons.agreement import Agreement
+    from ...results.comparisons.comparison import ColumnComparison, Comparison
+    from ...results.comparisons.noninferiority import NoninferiorityResult
+    from ...results.comparisons.standings import RankedRun, Ranking
     from ...results.conditions import ConditionDifference
     from ...results.grouping import Rate
-    from ...results.statistics.agreement import Agreement
-    from ...results.statistics.comparison import ColumnComparison, Comparison
-    from ...results.statistics.noninferiority import NoninferiorityResult
-    from ...results.statistics.standings import RankedRun, Ranking
     from ...results.store.reader import StoredRun
 
 SHOWN = 10
@@ -63,7 +63,7 @@ def p_text(p: float) -> str:
 
 def comparison_lines(found: Comparison, *, flips: bool) -> Iterator[str]:
     """Both runs, their other differences, one block per column, and the episodes that ended differently."""
-    from ...results.statistics.comparison import shortcomings
+    from ...results.comparisons.comparison import shortcomings
 
     for label, run in (("A", found.a), ("B", found.b)):
         yield from paragraph(f"{label}: {title(run)}")

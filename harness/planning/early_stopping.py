@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ...envs.base import AssetPack, EvalProtocol
+from ...results.comparisons.rounds import Round
+from ...results.comparisons.sequential import Rule, Verdict, make_rule, parse, reading
 from ...results.conditions import Incomparable, require_comparable
-from ...results.statistics.rounds import Round
-from ...results.statistics.sequential import Rule, Verdict, make_rule, parse, reading
 from ...results.store.reader import StoredRun, read_run
 from ...results.store.records import EpisodeRecord
 from ...results.store.run_metadata import RunMetadata

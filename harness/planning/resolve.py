@@ -15,7 +15,7 @@ from ...envs.paths import cache_home
 from ...envs.specs import ActionConvention
 from ...policies.base import Policy
 from ...policies.registry import complete, load
-from ...results.statistics.rounds import Round, rounds
+from ...results.comparisons.rounds import Round, rounds
 from ...results.store.records import EpisodeRecord
 from ..config import AUTO, RunConfig
 from ..errors import InputError, MissingRequirementError

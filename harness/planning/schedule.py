@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ...envs.base import EpisodeSpec
 
 if TYPE_CHECKING:
-    from ...results.statistics.rounds import Round
+    from ...results.comparisons.rounds import Round
 
 
 @dataclass(frozen=True, slots=True)

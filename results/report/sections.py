@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from ..comparisons.comparison import ColumnComparison, Comparison, compare
+from ..comparisons.standings import Ranking, rank
 from ..grouping import Rate
-from ..statistics.comparison import ColumnComparison, Comparison, compare
-from ..statistics.standings import Ranking, rank
 from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord
 from ..summary import PROVENANCE, outcome_name, remarks

@@ -1,1 +1,1 @@
-"""Intervals, paired tests, rankings, sequential tests and sample sizes."""
+"""Statistical methods on numbers: intervals, exact and paired tests, rankings. They know nothing of runs."""

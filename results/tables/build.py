@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import layouts
+from ..comparisons.comparison import require_comparable_groups
+from ..comparisons.standings import rank
 from ..conditions import Incomparable
 from ..layouts import Layout
-from ..statistics.comparison import require_comparable_groups
 from ..statistics.intervals import Estimand
 from ..statistics.ranking import above, best
-from ..statistics.standings import rank
 from ..store.reader import StoredRun, read_run
 from . import published
 from .model import Cell, Row, Table

@@ -7,11 +7,11 @@ from dataclasses import replace
 from statistics import fmean, stdev
 
 from ..action_checks import action_warnings
+from ..comparisons.comparison import ColumnComparison, compare_columns
 from ..conditions import Conditions, Incomparable, conditions
 from ..coverage import Shortfall, part_label, shortfall
 from ..grouping import Group, Rate, by_suite, groups, in_column, rate, uncertain
 from ..layouts import Column, Layout
-from ..statistics.comparison import ColumnComparison, compare_columns
 from ..statistics.intervals import Estimand
 from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord

@@ -6,8 +6,8 @@
 import sys
 
 import numpy as np
-from nora_bench.results.statistics import noninferiority
-from nora_bench.results.statistics.noninferiority import counted, score
+from nora_bench.results.comparisons import noninferiority
+from nora_bench.results.comparisons.noninferiority import counted, score
 from nora_bench.results.statistics.paired_test import mean_difference
 
 LIBERO = np.full(10, 50)

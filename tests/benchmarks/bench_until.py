@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from grids import Grid, draw, e_values, evidence, grid, opposed, spelled
-from nora_bench.results.statistics.sequential import NEEDED, make_rule
+from nora_bench.results.comparisons.sequential import NEEDED, make_rule
 
 BLOCK = 100
 """Runs simulated at once; the number of runs is rounded up to a multiple of it."""

@@ -22,8 +22,8 @@ def test_pages_name_only_commands_that_exist(repository):
 
 
 def test_numbers_on_the_statistics_page_are_what_the_code_gives(repository):
+    from nora_bench.results.comparisons.sequential import interval
     from nora_bench.results.statistics.intervals import clopper_pearson
-    from nora_bench.results.statistics.sequential import interval
 
     page = (repository / "docs" / "reference" / "statistics.md").read_text(encoding="utf-8")
     for low, high in (interval(450, 500), clopper_pearson(450, 500)):
@@ -42,7 +42,7 @@ def test_published_pages_count_what_does_not_add_up(repository):
 
 @pytest.mark.parametrize("rate", [0.5, 0.9, 0.95, 0.99])
 def test_the_rounds_that_a_width_takes_are_what_the_rule_needs(repository, rate):
-    from nora_bench.results.statistics.sequential import interval
+    from nora_bench.results.comparisons.sequential import interval
 
     def rounds(width):
         bounds = ((r, interval(rate * 40 * r, 40 * r)) for r in range(1, 2000))

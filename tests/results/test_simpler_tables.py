@@ -5,7 +5,7 @@ from hashlib import sha256
 import pytest
 from nora_bench.envs import suites
 from nora_bench.results import layouts
-from nora_bench.results.statistics.standings import rank
+from nora_bench.results.comparisons.standings import rank
 from nora_bench.results.summary import summarise
 from nora_bench.results.tables.build import build
 

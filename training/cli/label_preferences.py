@@ -11,16 +11,7 @@ import typer
 from rich.console import Console
 
 from ...harness.cli.bar import counting
-from .options import (
-    AssetsOption,
-    CameraOption,
-    DataOption,
-    DryRunOption,
-    FramesOption,
-    GripperOption,
-    JsonOption,
-    LatentsOption,
-)
+from .options import AssetsOption, CameraOption, DataOption, DryRunOption, FramesOption, GripperOption, JsonOption, LatentsOption
 from .output import print_line, print_plan
 from .renamed import single_command
 

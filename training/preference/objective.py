@@ -17,16 +17,7 @@ from ..engine.objective import Loss, Objective
 from ..models.backbone import Backbone
 from ..models.flow import sample_times
 from .collate import to
-from .loss import (
-    Cache,
-    DpoLoss,
-    FrozenReference,
-    PromptBatch,
-    flow_dpo,
-    flow_terms,
-    token_dpo,
-    token_log_probabilities,
-)
+from .loss import Cache, DpoLoss, FrozenReference, PromptBatch, flow_dpo, flow_terms, token_dpo, token_log_probabilities
 
 Export = Callable[[Path, Mapping[str, Tensor]], None]
 """Writes a checkpoint with the policy's weights, by the model's own names, into a folder."""

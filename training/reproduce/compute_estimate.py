@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..engine.config import TrainConfig, build, recipe_text
-from ..preference.stage import DpoRecipe
-from ..world_model.stage import WorldModelRecipe
 
 PEAK, UTILISATION = 989e12, 0.4
 """bfloat16 operations per second of an H100 SXM (dense, data sheet), and the assumed utilisation."""
@@ -50,6 +48,8 @@ def forward(tokens: int = PROMPT) -> float:
 
 def stages() -> Iterator[PaperStage]:
     """The stages with their cost."""
+    from ..preference.stage import DpoRecipe
+
     sft = _loop("sft")
     examples = sft.steps * sft.examples_per_update * DEVICES
     each = 3 * (forward(PROMPT + ANSWER) + 2 * EXPERT * CHUNK)
@@ -70,6 +70,8 @@ def _loop(stage: str) -> TrainConfig:
 
 
 def _world() -> PaperStage:
+    from ..world_model.stage import WorldModelRecipe
+
     recipe = build(recipe_text("paper", "world-model")[0], "paper", WorldModelRecipe)
     loop = recipe.loop
     windows = loop.steps * loop.batch_size * DEVICES

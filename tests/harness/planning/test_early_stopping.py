@@ -5,8 +5,8 @@ import json
 import pytest
 from nora_bench.envs.base import EpisodeSpec
 from nora_bench.harness.planning.early_stopping import EarlyStopping
-from nora_bench.results.statistics.rounds import rounds
-from nora_bench.results.statistics.sequential import make_rule
+from nora_bench.results.comparisons.rounds import rounds
+from nora_bench.results.comparisons.sequential import make_rule
 
 CLEAR = ("--until", "width<45")
 """Thirty episodes that all succeed fulfil this; the first few do not."""

@@ -13,13 +13,7 @@ from nora_bench.policies.nora.prompt import Prompter
 from nora_bench.training.engine.config import TrainingError
 from nora_bench.training.models.flow import sample_times
 from nora_bench.training.preference.collate import PromptCollator
-from nora_bench.training.preference.loss import (
-    FlowTerms,
-    flow_dpo,
-    prefix_cache,
-    token_dpo,
-    token_log_probabilities,
-)
+from nora_bench.training.preference.loss import FlowTerms, flow_dpo, prefix_cache, token_dpo, token_log_probabilities
 from nora_bench.training.preference.objective import (
     RELEASED,
     BatchedPrefix,

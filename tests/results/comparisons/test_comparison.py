@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 from nora_bench.envs import suites as known_suites
 from nora_bench.results import layouts
+from nora_bench.results.comparisons.comparison import compare, compare_columns
 from nora_bench.results.conditions import Incomparable
 from nora_bench.results.grouping import groups
-from nora_bench.results.statistics.comparison import compare, compare_columns
 from nora_bench.results.tables.build import build
 
 LIBERO = ("libero_spatial", "libero_object", "libero_goal", "libero_10")

@@ -24,10 +24,10 @@ from ..grouping import (
     uncertain,
 )
 from ..layouts import Column, Layout
+from ..statistics.exact import State
+from ..statistics.paired_test import TaskDifferences
 from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord
-from .exact import State
-from .paired_test import TaskDifferences
 
 Scene = tuple[str, str, str, str, int]
 """Suite, task, part, look, initial state: the same under every seed."""

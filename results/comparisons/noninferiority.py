@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from ..statistics.paired_test import TaskDifferences, mean_difference
 from ..store.reader import StoredRun
 from .comparison import compared_part, require_comparable_groups
-from .paired_test import TaskDifferences, mean_difference
 from .pairing import AGAINST_B, common_scenes, scene, task_differences, whole_run
 from .standings import overall_column
 

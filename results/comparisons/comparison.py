@@ -14,10 +14,19 @@ from ..conditions import ConditionDifference, conditions, differences, require_c
 from ..coverage import Shortfall, part_label, shortfall, unfinished
 from ..grouping import Group, Rate, component_columns, episodes, rate
 from ..layouts import Column, Layout, Metric
+from ..statistics.paired_test import (
+    Difference,
+    TaskDifferences,
+    align_with_test,
+    difference,
+    holm,
+    over_both_readings,
+    simultaneous,
+)
+from ..statistics.ranking import LEVEL
 from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord
 from .families import families, filled
-from .paired_test import Difference, TaskDifferences, align_with_test, difference, holm, over_both_readings, simultaneous
 from .pairing import (
     AGAINST_A,
     AGAINST_B,
@@ -31,7 +40,6 @@ from .pairing import (
     uncertain_causes,
     whole_run,
 )
-from .ranking import LEVEL
 
 REMEDY = (
     "Rerun one of them under the other's conditions (`nora-bench run` with the same --protocol, --max-steps and --assets), "

@@ -12,12 +12,12 @@ import numpy as np
 from ..conditions import ConditionDifference
 from ..grouping import Group, Rate, component_columns, rate
 from ..layouts import Column, Layout
+from ..statistics.paired_test import Difference, align_with_test, holm, simultaneous
+from ..statistics.ranking import LEVEL, letters, ranks
 from ..store.reader import StoredRun
 from .comparison import compared_part, readings, require_comparable_groups, shortcomings, worst_difference
 from .families import families, overall
-from .paired_test import Difference, align_with_test, holm, simultaneous
 from .pairing import common_scenes, left_out, open_episodes, uncertain_causes, whole_run
-from .ranking import LEVEL, letters, ranks
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from grids import draw, e_values, evidence, grid, opposed, spelled
 from nora_bench.envs.base import EpisodeSpec
-from nora_bench.results.statistics.rounds import rounds
-from nora_bench.results.statistics.sequential import NEEDED, BettingProcess, interval, log_evidence, make_rule, parse, reading
+from nora_bench.results.comparisons.rounds import rounds
+from nora_bench.results.comparisons.sequential import NEEDED, BettingProcess, interval, log_evidence, make_rule, parse, reading
 
 ALPHA = 0.05
 RUNS = 4000

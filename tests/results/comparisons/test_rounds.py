@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from grids import grid
 from nora_bench.envs.base import EpisodeSpec
+from nora_bench.results.comparisons.rounds import group_weights, rounds
 from nora_bench.results.grouping import task_weights
 from nora_bench.results.layouts import get
-from nora_bench.results.statistics.rounds import group_weights, rounds
 
 
 def plan(tasks=2, inits=5, seeds=1, suite="s"):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from nora_bench.results.statistics import noninferiority
+from nora_bench.results.comparisons import noninferiority
+from nora_bench.results.comparisons.noninferiority import assess, counted, noninferiority_test, score
 from nora_bench.results.statistics.exact import State
-from nora_bench.results.statistics.noninferiority import assess, counted, noninferiority_test, score
 from nora_bench.results.statistics.paired_test import TaskDifferences
 
 WIN, DRAW, LOSS = State(((0, 1, 1, 1),)), State(((1, 1, 1, 1),)), State(((1, 1, 0, 1),))

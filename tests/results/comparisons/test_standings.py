@@ -1,8 +1,8 @@
 from dataclasses import replace
 
 import pytest
+from nora_bench.results.comparisons.standings import rank
 from nora_bench.results.conditions import Incomparable
-from nora_bench.results.statistics.standings import rank
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 from nora_bench.results import layouts
+from nora_bench.results.comparisons.sample_size import column_plans, kish, likeness, power, smallest_difference, states_needed
 from nora_bench.results.statistics.exact import sign_flip_p
-from nora_bench.results.statistics.sample_size import column_plans, kish, likeness, power, smallest_difference, states_needed
 
 
 def play(rng, rate, states, seeds, alike):

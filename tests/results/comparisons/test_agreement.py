@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from nora_bench.results.statistics.agreement import NotMeasurable, agreement, mean_maximum_rank_violation, pearson, spearman
+from nora_bench.results.comparisons.agreement import NotMeasurable, agreement, mean_maximum_rank_violation, pearson, spearman
 
 
 def test_a_simulator_in_the_robots_order_violates_nothing():
