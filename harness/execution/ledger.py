@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from ...policies.base import PolicyContext
 from ...results.store.records import EpisodeRecord
@@ -67,7 +67,7 @@ class EpisodeLedger:
         """Workers that have something to do."""
         self._schedule = resolved.schedule(episodes)
         self._context = resolved.record_context
-        self._before: Mapping[str, Mapping[str, int]] = store.metadata.unfinished or {}
+        self._before: Mapping[str, Mapping[str, int]] = cast(Mapping[str, Mapping[str, int]], store.metadata.unfinished or {})
         self._begun: dict[str, tuple[Job, bool]] = {}
         self._withheld: list[EpisodeRecord] = []
         self._any_finished = False

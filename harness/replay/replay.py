@@ -65,7 +65,7 @@ class ReplayResult:
         return {**asdict(self), "same": self.same}
 
 
-class RenderEveryStep:
+class RenderEveryStep(Env):
     """An environment that passes on its observation after every step, decision or not. See `envs.base.Env` for the contract."""
 
     def __init__(self, env: Env, on_observation: OnObservation) -> None:
@@ -156,11 +156,11 @@ def replaying(
 
 
 def play(
-    world: Env, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec, actions: Array
+    env: Env, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec, actions: Array
 ) -> EpisodeOutcome:
     """Run all of the actions, [steps, action size], as one episode. Raises PolicyError for actions that are none."""
-    check_chunk(ActionChunk(actions), world.action_size)  # they come from a file
-    episode = Rollout(world, spec, protocol, observation_spec, budget=len(actions))
+    check_chunk(ActionChunk(actions), env.action_size)  # they come from a file
+    episode = Rollout(env, spec, protocol, observation_spec, budget=len(actions))
     event: DecisionPoint | EpisodeOutcome = episode.start()
     while isinstance(event, DecisionPoint):
         event = episode.execute(ActionChunk(actions[event.step :]))

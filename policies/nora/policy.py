@@ -41,8 +41,9 @@ class NoraPolicy(BasePolicy):
         self.checkpoint = open_checkpoint(given.checkpoint)
         self.config = config = given.resolved(self.checkpoint)
         assert config.chunk is not None and config.n_action_steps is not None and config.noise_scale is not None
-        self.chunk, self.n_action_steps, self.noise_scale = config.chunk, config.n_action_steps, config.noise_scale
-        self.chunk_size = self.chunk
+        self.chunk_size, self.noise_scale = config.chunk, config.noise_scale
+        self._executed: int = config.n_action_steps
+        self.n_action_steps: int | None = self._executed
         own = self.checkpoint.statistics
         self.statistics = Statistics(own.table, config.statistics, source=own.source, scaled_gripper=config.scaled_gripper)
         self.prompter = open_prompter(self.checkpoint, config.tokenizer)
@@ -120,7 +121,7 @@ class NoraPolicy(BasePolicy):
         model = self.checkpoint.model(device, getattr(torch, dtype))
         rows = config.batch or (GPU_ROWS if on_gpu else 1)
         backend, steps, tokens = "inductor" if config.compile else None, config.num_inference_steps, config.max_new_tokens or 0
-        return Predictor(model, ids, rows, self.chunk, steps, tokens, decoding, self.fast, backend)
+        return Predictor(model, ids, rows, self.chunk_size, steps, tokens, decoding, self.fast, backend)
 
     def _inputs(self, observation: Observation) -> ModelInputs:
         model = self.checkpoint.config
@@ -128,7 +129,7 @@ class NoraPolicy(BasePolicy):
         text = observation.instruction.lower() if self.config.lower_case else observation.instruction
         noise = None
         if self.config.mode == "flow":
-            standard = observation.rng().standard_normal((self.chunk, model.action_size), np.float32)
+            standard = observation.rng().standard_normal((self.chunk_size, model.action_size), np.float32)
             noise = np.float32(self.noise_scale) * standard
         return ModelInputs(self.prompter.prompt(text), image, noise)
 
@@ -139,8 +140,8 @@ class NoraPolicy(BasePolicy):
             return ActionChunk(self._substitute(observation.key), output.status)
         normalised = output.normalised
         if normalised is None:
-            normalised = np.zeros((self.chunk, self.checkpoint.config.action_size))
-        actions = self.adapter.actions(observation, normalised, self._stats[observation.spec.suite], self.n_action_steps)
+            normalised = np.zeros((self.chunk_size, self.checkpoint.config.action_size))
+        actions = self.adapter.actions(observation, normalised, self._stats[observation.spec.suite], self._executed)
         self._last[observation.key] = actions
         return ActionChunk(actions, output.status)
 
@@ -149,7 +150,7 @@ class NoraPolicy(BasePolicy):
         last = self._last.get(key)
         if self.config.on_invalid == "repeat" and last is not None:
             return last
-        steps = min(self.context.protocol.replan_steps or self.n_action_steps, self.n_action_steps)
+        steps = min(self.context.protocol.replan_steps or self._executed, self._executed)
         still = np.zeros((steps, self.context.action_size))
         still[:, GRIPPER] = self.context.protocol.settle_action[GRIPPER] if last is None else last[-1, GRIPPER]
         return still

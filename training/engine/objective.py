@@ -34,13 +34,13 @@ class Loss:
 class Objective(nn.Module):
     """Base class of objectives; define `forward`."""
 
-    def forward(self, batch: Any, draw: torch.Generator) -> Loss:
+    def forward(self, batch: Any, generator: torch.Generator) -> Loss:
         """The loss of a batch.
 
         Args:
             batch: from `Examples.batch`; the objective moves it to the device of the weights.
-            draw: a CPU generator, the only randomness to use: it is seeded for this pass of this update, so that a resumed run
-                samples the same numbers as an uninterrupted one.
+            generator: a CPU generator, the only randomness to use: it is seeded for this pass of this update, so that a resumed
+                run samples the same numbers as an uninterrupted one.
         """
         raise NotImplementedError
 

@@ -7,6 +7,8 @@ steadier gradient than the flow's noise. Shapes: B rows, H hidden.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -67,7 +69,7 @@ class Auxiliary(nn.Module):
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
     """A layer initialised as `nn.Linear` does, which itself samples from torch's global generator."""
-    layer, bound = nn.utils.skip_init(nn.Linear, inputs, outputs), inputs**-0.5
+    layer, bound = cast(nn.Linear, nn.utils.skip_init(nn.Linear, inputs, outputs)), inputs**-0.5
     with torch.no_grad():
         for parameter in (layer.weight, layer.bias):
             parameter.uniform_(-bound, bound, generator=generator)

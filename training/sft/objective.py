@@ -68,37 +68,41 @@ class SftObjective(Objective):
         weights = (settings.detection_weight, settings.regression_weight)
         self.auxiliary = Auxiliary(start.model.config, *weights, seed) if any(weights) else None
 
-    def forward(self, batch: Batch, draw: torch.Generator) -> Loss:
+    def forward(self, batch: Batch, generator: torch.Generator) -> Loss:
         """Weighted sum of the losses; metrics: the unweighted losses, and `cut` (see `collate_text`)."""
         fast = self.start.fast if self.settings.token_weight else None
         text, cut = collate_text(batch, self.start.prompter, fast, self.model.config)
-        images = adjust_brightness(batch.images, self.settings.brightness, draw)
+        images = adjust_brightness(batch.images, self.settings.brightness, generator)
         pixels = patches(images, self.model.config.patch, self.model.config.merge)
         ids, pixels, positions = (torch.from_numpy(x).to(self.device) for x in (text.ids, pixels, text.positions))
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.settings.trained == "full"):
             seen = self.backbone(ids, positions, pixels, logits=self.settings.token_weight > 0)
-        parts = self._parts(seen, batch, text, draw)
+        parts = self._parts(seen, batch, text, generator)
         total = torch.stack([weight * value for weight, value in parts.values()]).sum()
         metrics = {name: value.detach() for name, (_, value) in parts.items()}
         return Loss(total, metrics if cut is None else {**metrics, "cut": total.new_tensor(cut)})
 
-    def _parts(self, seen: BackboneOutput, batch: Batch, text: Prompts, draw: torch.Generator) -> dict[str, tuple[float, Tensor]]:
+    def _parts(
+        self, seen: BackboneOutput, batch: Batch, text: Prompts, generator: torch.Generator
+    ) -> dict[str, tuple[float, Tensor]]:
         """Name -> (weight, loss)."""
         parts: dict[str, tuple[float, Tensor]] = {}
         if seen.logits is not None:
             labels = torch.from_numpy(text.labels).to(self.device)
             parts["tokens"] = (self.settings.token_weight, token_loss(seen.logits, labels))
         if self.model.config.expert and self.settings.flow_weight:
-            parts["flow"] = (self.settings.flow_weight, self._flow(seen, batch, text, draw))
+            parts["flow"] = (self.settings.flow_weight, self._flow(seen, batch, text, generator))
         if self.auxiliary and batch.targets is not None:
             rows = torch.arange(len(text.ids), device=self.device)
             answer = seen.last[rows, torch.from_numpy(text.prompt_lengths).to(self.device) - 1]
             parts |= self.auxiliary(seen.image, answer, batch.targets, torch.from_numpy(batch.actions).to(self.device))
         return parts
 
-    def _flow(self, seen: BackboneOutput, batch: Batch, text: Prompts, draw: torch.Generator) -> Tensor:
+    def _flow(self, seen: BackboneOutput, batch: Batch, text: Prompts, generator: torch.Generator) -> Tensor:
         """Mean squared error of the velocity over actions within the episode."""
-        noise, time = sample_noise_and_times((len(batch.actions), self.settings.flow_samples, *batch.actions.shape[1:]), draw)
+        noise, time = sample_noise_and_times(
+            (len(batch.actions), self.settings.flow_samples, *batch.actions.shape[1:]), generator
+        )
         noise, time = noise.to(self.device), time.to(self.device)
         actions, mask, visible = (torch.from_numpy(x).to(self.device) for x in (batch.actions, batch.mask, text.prompt_mask))
         noisy = interpolate(actions[:, None], noise, time)
@@ -112,11 +116,11 @@ class SftObjective(Objective):
         write_policy(self.start, own, folder, tokens=self.settings.token_weight > 0)
 
 
-def adjust_brightness(images: Array, strength: float, draw: torch.Generator) -> Array:
+def adjust_brightness(images: Array, strength: float, generator: torch.Generator) -> Array:
     """[B, size, size, 3] uint8 images with randomly scaled and shifted grey levels; `strength` 0 changes nothing."""
     if not strength:
         return images
-    scale, shift = (strength * (2 * torch.rand(2, len(images), 1, 1, 1, generator=draw) - 1)).numpy()
+    scale, shift = (strength * (2 * torch.rand(2, len(images), 1, 1, 1, generator=generator) - 1)).numpy()
     return np.clip(images * (1 + scale) + 255 * shift, 0, 255).astype(np.uint8)
 
 

@@ -38,7 +38,7 @@ class WorldModelObjective(Objective):
         """Where the predictor is."""
         return next(self.world.predictor.parameters()).device
 
-    def forward(self, batch: Window, draw: torch.Generator) -> Loss:
+    def forward(self, batch: Window, generator: torch.Generator) -> Loss:
         loss = self.world.loss(batch.latents.to(self.device), batch.actions.to(self.device))
         return Loss(loss.total, {"teacher_forcing": loss.teacher_forcing.detach(), "rollout": loss.rollout.detach()})
 

@@ -39,7 +39,7 @@ def test_the_contract_of_policies_is_kept(context, look):
 def test_bundled_nano_is_trained_and_returns_chunks_of_its_configuration(policy, look):
     (answer,) = policy.act([look(0)])
     assert policy.tags == ()
-    assert answer.status == "ok" and answer.actions.shape == (policy.checkpoint.execute or policy.chunk, 7)
+    assert answer.status == "ok" and answer.actions.shape == (policy.checkpoint.execute or policy.chunk_size, 7)
 
 
 def test_fingerprint_names_the_weights_and_no_local_folder(policy):

@@ -97,7 +97,7 @@ def test_checkpoint_sets_n_action_steps(nano, tmp_path):
     folder = saying(nano, tmp_path / "wary", execute=3)
     assert NoraPolicy(str(folder)).n_action_steps == 3
     assert NoraPolicy(str(folder), n_action_steps=1).n_action_steps == 1
-    assert NoraPolicy(str(nano)).n_action_steps == NoraPolicy(str(nano)).chunk
+    assert NoraPolicy(str(nano)).n_action_steps == NoraPolicy(str(nano)).chunk_size
 
 
 @pytest.mark.parametrize("execute", [0, 6])
