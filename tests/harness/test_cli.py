@@ -57,7 +57,8 @@ def test_every_option_has_help(name):
 
 @pytest.mark.parametrize("name", VERBS)
 def test_verb_is_a_function_in_a_module_of_its_name(name):
-    assert callable(getattr(import_module(f"nora_bench.{HOMES.get(name, 'harness')}.cli.{name}"), name))
+    module = name.replace("-", "_")
+    assert callable(getattr(import_module(f"nora_bench.{HOMES.get(name, 'harness')}.cli.{module}"), module))
 
 
 def test_help_is_shown_without_arguments(cli):

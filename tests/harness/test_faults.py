@@ -76,7 +76,7 @@ def test_episode_that_keeps_failing_becomes_an_error_with_its_cause(bench, troub
 
 
 def test_failed_scene_check_is_an_error_without_retry(bench, trouble):
-    assets = trouble({"kind": "premise", "phase": "reset", "scene": SCENE, "times": 9})
+    assets = trouble({"kind": "scene_check", "phase": "reset", "scene": SCENE, "times": 9})
     played = bench("--episodes", 3, "--assets", assets)
     assert played.code == 1
     assert played.records[KEY].attempts == 1

@@ -32,7 +32,7 @@ def test_episode_that_the_policy_keeps_losing_is_its_error(bench):
 
 @pytest.mark.parametrize(
     "order",
-    [{"kind": "premise", "phase": "reset"}, {"kind": "kill", "phase": "step"}, {"kind": "raise", "phase": "reset"}],
+    [{"kind": "scene_check", "phase": "reset"}, {"kind": "kill", "phase": "step"}, {"kind": "raise", "phase": "reset"}],
 )
 def test_environment_failure_is_the_machines_error(bench, trouble, order):
     played = bench("--episodes", 2, "--assets", trouble({**order, "scene": SCENE, "times": 9}), "--retries", 1)

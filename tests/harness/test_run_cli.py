@@ -158,5 +158,5 @@ def test_resume_under_other_conditions_is_rejected(cli, part, value, says):
 
 def test_relative_asset_folders_reach_the_workers(cli):
     Path("pack").mkdir()
-    Path("pack/trouble.json").write_text(json.dumps([{"kind": "premise", "phase": "reset", "times": 9}]))
+    Path("pack/trouble.json").write_text(json.dumps([{"kind": "scene_check", "phase": "reset", "times": 9}]))
     assert cli("run", *TOY, "--assets", "pack", "--out", "here").code == 1

@@ -70,7 +70,7 @@ def test_many_rows_are_written_in_parts(run, cli, tmp_path, monkeypatch):
     ("args", "says"),
     [
         (("--out", "there"), "there exists; choose another name"),
-        (("--out", "no/such/place.jsonl"), "there is no folder no/such"),
+        (("--out", "no/such/place.jsonl"), "folder not found: no/such"),
     ],
 )
 def test_unwritable_values_are_rejected(bench, cli, tmp_path, monkeypatch, args, says):

@@ -74,7 +74,7 @@ def test_comparison_of_equal_policies_stops_for_futility(bench):
 def test_errors_of_the_rival_count_as_its_successes_for_the_claim_better(bench, trouble):
     """Without them fewer rounds do: on ten of thirty scenes nobody can be said to be better."""
     clean = bench("--until", f">{bench(out='clean', policy='zero').folder}", out="against-clean")
-    orders = [{"kind": "premise", "phase": "reset", "scene": spec.scene} for spec in specs(1, 10)]
+    orders = [{"kind": "scene_check", "phase": "reset", "scene": spec.scene} for spec in specs(1, 10)]
     spoilt = bench("--assets", trouble(*orders), out="spoilt", policy="zero")
     played = bench("--until", f">{spoilt.folder}", out="against-spoilt")
     assert spoilt.run["counts"]["errors"] == 10
@@ -137,7 +137,7 @@ def test_another_condition_cannot_resume_the_run(bench):
 
 
 def test_dry_run_shows_the_condition_and_the_remaining_episodes(bench, cli):
-    assert "width<45; all of the above if it never holds" in bench(*CLEAR, "--dry-run").out
+    assert "width<45; all of the above if it is never met" in bench(*CLEAR, "--dry-run").out
     folder = bench(*CLEAR).folder
     left = json.loads(cli("run", "--resume", "--out", folder, "--dry-run", "--json").out)
     assert left["plan"]["episodes"] == {"toy": 0}
@@ -146,7 +146,7 @@ def test_dry_run_shows_the_condition_and_the_remaining_episodes(bench, cli):
 def test_error_widens_the_interval(bench, trouble):
     clean = bench(*CLEAR, out="clean")
     first = by_rounds(clean.run["order_seed"])[0][0]
-    played = bench(*CLEAR, "--assets", trouble({"kind": "premise", "phase": "reset", "scene": first.partition("@")[0]}))
+    played = bench(*CLEAR, "--assets", trouble({"kind": "scene_check", "phase": "reset", "scene": first.partition("@")[0]}))
     verdict = played.run["until"]
     assert (played.code, verdict["stop"]) == (1, True)
     assert verdict["episodes"] == 3 * verdict["rounds"] == len(played.records) > len(clean.records)

@@ -94,7 +94,7 @@ def test_missing_actions_are_reported_and_the_others_rendered(bench):
 
 
 def test_episode_with_an_error_is_not_rendered(bench, trouble):
-    assets = trouble({"kind": "premise", "phase": "reset"})
+    assets = trouble({"kind": "scene_check", "phase": "reset"})
     played = bench("--tasks", 0, "--episodes", 2, "--assets", assets, "--video", "all", "--workers", 1)
     assert (played.code, len(with_video(played))) == (1, 1)
 
