@@ -20,7 +20,7 @@ from ..envs.types import Array
 
 
 class EpisodeStateLost(PolicyError):
-    """The policy's state of these episodes is lost, through no fault of theirs: they must be run again.
+    """The policy's state of these episodes is lost, which is not their fault: they must be run again.
 
     `act` may raise it instead of returning chunks; it is then called again with the other observations of the batch.
     """

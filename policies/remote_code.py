@@ -129,11 +129,11 @@ class RemoteCodePolicy(BasePolicy):
         import torch
         from PIL import Image
 
-        picture = model_image(observation.env_observation.images["primary"], self.side(), self._image_steps)
+        image = model_image(observation.env_observation.images["primary"], self.side(), self._image_steps)
         text = self._text.replace("{instruction}", observation.instruction.lower())
         self._looks = 0
         with torch.no_grad():
-            actions, status = self.predict(Image.fromarray(picture), text, self._keys[observation.spec.suite])
+            actions, status = self.predict(Image.fromarray(image), text, self._keys[observation.spec.suite])
         self._check_looked()
         return ActionChunk(self.adapter.actions(observation, actions, unscaled(actions.shape[-1])), status)
 

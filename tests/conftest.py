@@ -117,8 +117,8 @@ def new_python(tmp_path_factory):
         folder = tmp_path_factory.mktemp(name)
         venv.create(folder, with_pip=False, symlinks=True)
         (site,) = folder.glob("lib/python*/site-packages")
-        ours = Path(sysconfig.get_path("purelib"))
-        for path in (path for name in ("numpy", "msgpack") for path in ours.glob(f"{name}*")):
+        result = Path(sysconfig.get_path("purelib"))
+        for path in (path for name in ("numpy", "msgpack") for path in result.glob(f"{name}*")):
             (site / path.name).symlink_to(path)
         return str(folder / "bin" / "python")
 

@@ -106,11 +106,11 @@ def e_values(on: Grid, differences: np.ndarray) -> np.ndarray:
 
 def spelled(on: Grid, means: np.ndarray) -> dict[str, Outcome]:
     """Outcomes by key of episodes whose states have these means; [entries], as drawn for one run."""
-    won = np.rint(means * on.looks).astype(int)
+    succeeded = np.rint(means * on.looks).astype(int)
     entries = (entry for one in on.plan for entry in one)
     return {
         spec.key: (1, 1) if number < k else (0, 0)
-        for entry, k in zip(entries, won, strict=True)
+        for entry, k in zip(entries, succeeded, strict=True)
         for number, spec in enumerate(entry.episodes)
     }
 

@@ -54,21 +54,21 @@ def _rates_of_states(rates, alike: float, rng: np.random.Generator):
     return np.where((rates == 0) | (rates == 1), rates, drawn)
 
 
-def interval(setting: Setting, won, episodes, level: float = 0.95):
+def interval(setting: Setting, succeeded, episodes, level: float = 0.95):
     """Limits [runs] as `stratified` gives them."""
     there = np.maximum(episodes, 1)
-    runs = len(won)
+    runs = len(succeeded)
     played, states, squares = (
         np.broadcast_to(a, (runs, len(a))) for a in (episodes.sum(1), (episodes > 0).sum(1), (episodes**2).sum(1))
     )
-    sums = Sums(won.sum(2), played, states, squares, (won**2 / there).sum(2))
+    sums = Sums(succeeded.sum(2), played, states, squares, (succeeded**2 / there).sum(2))
     seen = states[0] / setting.states if setting.states else np.zeros(len(setting.rates))
     sizes = effective_sizes(sums, seen, np.full(len(setting.rates), setting.deterministic))
-    return limits(sums.won / played, sizes, setting.shares, level)
+    return limits(sums.succeeded / played, sizes, setting.shares, level)
 
 
 def coverage(setting: Setting, runs: int, rng: np.random.Generator, method: Callable = interval) -> tuple[float, float]:
     """Share of runs whose interval holds the truth, and its mean width."""
-    won, episodes, truth = draw(setting, runs, rng)
-    low, high = method(setting, won, episodes)
+    succeeded, episodes, truth = draw(setting, runs, rng)
+    low, high = method(setting, succeeded, episodes)
     return float(np.mean((low - 1e-9 <= truth) & (truth <= high + 1e-9))), float(np.mean(high - low))

@@ -10,11 +10,17 @@ import pytest
 from test_layers import ROOT
 
 GLOSSARY = "CONTRIBUTING.md"
-CODE = ("api", "envs", "policies", "results", "harness", "training", "tests", "docs", "requirements")
+CODE = ("api", "envs", "policies", "results", "harness", "training", "docs", "requirements")
 ALLOWED_NAMES = {"desk_caddy", "legs"}
 """Names that stay: LIBERO's class of an object, and the legs of a table."""
-ALLOWED_TEXT = {"tests/test_vocabulary.py"}
-"""Files whose text may contain the words."""
+ALLOWED_TEXT = {
+    "harness/cli/__init__.py": "former spellings of options",
+    "results/trials.py": "a text of run.json",
+    "envs/libero/assets/standin/backdrops.py": "a picture on a wall",
+    "results/report/page.py": "identifiers in the page's JavaScript",
+    "results/report/sections.py": "identifiers in the page's JavaScript",
+}
+"""Files whose text may contain the words, and why."""
 
 
 def banned(column: int) -> list[str]:

@@ -1,1 +1,1 @@
-"""What every family's stand-in assets are made with: meshes, pictures, and a place on disk."""
+"""What every family's stand-in assets are made with: meshes, images, and a place on disk."""

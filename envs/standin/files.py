@@ -24,7 +24,7 @@ class Piece:
     mesh: Mesh
     colour: LINEAR = (1.0, 1.0, 1.0)
     """Ignored if the piece has a texture image."""
-    picture: Array | None = None
+    image: Array | None = None
     """[height, width, 3] uint8, sRGB."""
     roughness: float = 0.7
 
@@ -35,11 +35,11 @@ def glb(pieces: Sequence[Piece]) -> bytes:
     meshes, materials, images = [], [], []
     for number, piece in enumerate(pieces):
         shine: dict[str, Any] = {"metallicFactor": 0, "roughnessFactor": piece.roughness}
-        if piece.picture is None:
+        if piece.image is None:
             shine["baseColorFactor"] = [*piece.colour, 1]
         else:
             shine["baseColorTexture"] = {"index": len(images)}
-            images.append({"bufferView": blob.view(png(piece.picture)), "mimeType": "image/png"})
+            images.append({"bufferView": blob.view(png(piece.image)), "mimeType": "image/png"})
         materials.append({"pbrMetallicRoughness": shine})
         meshes.append({"primitives": [{**blob.primitive(piece.mesh), "material": number}]})
     content: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """Materials as procedural textures: wood, stone, marble, brushed metal, wicker, from noise that is a function of its seed.
 
-Arithmetic as in paint.py: the same pixels on every machine. All pictures are [height, width, 3], 0 to 255.
+Arithmetic as in paint.py: the same pixels on every machine. All images are [height, width, 3], 0 to 255.
 """
 
 from __future__ import annotations

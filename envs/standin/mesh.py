@@ -56,7 +56,7 @@ class Mesh:
         return Mesh(vertices, np.repeat(normals, 3, axis=0), self.uv[corners], np.arange(len(corners)).reshape(-1, 3))
 
     def on(self, rectangle: Rectangle) -> Mesh:
-        """The mesh drawing its picture from one rectangle of its texture."""
+        """The mesh drawing its image from one rectangle of its texture."""
         corner, size = np.array(rectangle[:2]), np.subtract(rectangle[2:], rectangle[:2])
         return replace(self, uv=corner + self.uv * size)
 
@@ -144,7 +144,7 @@ def ring(radius_x: float, radius_y: float, segments: int, power: float = 2.0, sp
 def loft(rows: Sequence[tuple[float, float, float]], segments: int = 20, power: float = 2.0, span: Span = WHOLE) -> Mesh:
     """A smooth skin over outlines (z, half width, half depth), listed from top to bottom; seen from outside.
 
-    The picture wraps once around: its edges meet at -x, its first quarter faces -y, its third +y.
+    The image wraps once around: its edges meet at -x, its first quarter faces -y, its third +y.
     """
     outlines = [ring(rx, ry, segments, power, span) for _, rx, ry in rows]
     points = np.stack([np.column_stack([line, np.full(len(line), z)]) for line, (z, _, _) in zip(outlines, rows, strict=True)])
@@ -168,7 +168,7 @@ def lathe(profile: Sequence[tuple[float, float]], segments: int = 20, span: Span
 
 
 def disc(z: float, radius_x: float, radius_y: float | None = None, *, up: bool, segments: int = 20, power: float = 2.0) -> Mesh:
-    """A flat lid at height z, facing up or down; the picture lies flat on it."""
+    """A flat lid at height z, facing up or down; the image lies flat on it."""
     outline = ring(radius_x, radius_x if radius_y is None else radius_y, segments, power)
     line = outline if up else outline[::-1]
     centre = np.tile([0.0, 0.0, z], (len(line), 1))
@@ -178,7 +178,7 @@ def disc(z: float, radius_x: float, radius_y: float | None = None, *, up: bool, 
 
 
 def panel(width: float, height: float) -> Mesh:
-    """A rectangle in the x-z plane around the origin, facing -y, picture upright."""
+    """A rectangle in the x-z plane around the origin, facing -y, image upright."""
     x, z = width / 2, height / 2
     return sheet(np.array([[[-x, 0, z], [x, 0, z]], [[-x, 0, -z], [x, 0, -z]]]))
 
@@ -187,7 +187,7 @@ SIDES = {"front": ("z", 0), "right": ("z", 90), "back": ("z", 180), "left": ("z"
 """Faces of a box by name, and the turn that brings a front there: front faces -y, right +x."""
 
 
-def box(x: float, y: float, z: float, pictures: dict[str, Rectangle] | None = None, *, without: Sequence[str] = ()) -> Mesh:
+def box(x: float, y: float, z: float, images: dict[str, Rectangle] | None = None, *, without: Sequence[str] = ()) -> Mesh:
     """A box of full sizes x, y, z around the origin; each side shows the whole texture, or its own rectangle of it."""
     sizes = {"front": (x, z, y), "back": (x, z, y), "left": (y, z, x), "right": (y, z, x), "top": (x, y, z), "bottom": (x, y, z)}
     sides = []
@@ -195,14 +195,14 @@ def box(x: float, y: float, z: float, pictures: dict[str, Rectangle] | None = No
         if name not in without:
             width, height, depth = sizes[name]
             side = panel(width, height).moved(y=-depth / 2).turned(axis, degrees)
-            sides.append(side.on(pictures[name]) if pictures and name in pictures else side)
+            sides.append(side.on(images[name]) if images and name in images else side)
     return join(*sides)
 
 
-def slab(low: Point, high: Point, pictures: dict[str, Rectangle] | None = None, *, without: Sequence[str] = ()) -> Mesh:
+def slab(low: Point, high: Point, images: dict[str, Rectangle] | None = None, *, without: Sequence[str] = ()) -> Mesh:
     """A box between two corners."""
     (x0, y0, z0), (x1, y1, z1) = low, high
-    whole = box(x1 - x0, y1 - y0, z1 - z0, pictures, without=without)
+    whole = box(x1 - x0, y1 - y0, z1 - z0, images, without=without)
     return whole.moved((x0 + x1) / 2, (y0 + y1) / 2, (z0 + z1) / 2)
 
 
@@ -238,18 +238,18 @@ def arc(centre: Point, radius_y: float, radius_z: float, start: float, end: floa
     return [(x, y + radius_y * math.cos(angle), z + radius_z * math.sin(angle)) for angle in angles]
 
 
-def prism(outline: Sequence[tuple[float, float]], depth: float, pictures: Sequence[Rectangle] | None = None) -> Mesh:
+def prism(outline: Sequence[tuple[float, float]], depth: float, images: Sequence[Rectangle] | None = None) -> Mesh:
     """A star-shaped outline in the y-z plane (counter-clockwise seen from +x), `depth` thick along x, edges sharp.
 
-    `pictures` are one rectangle per edge, from the first corner on, then one for both ends; upright on the edges' outsides.
+    `images` are one rectangle per edge, from the first corner on, then one for both ends; upright on the edges' outsides.
     """
     line = np.array([*outline, outline[0]], float)
     half = depth / 2
     sides = [_edge(half, low, high) for low, high in itertools.pairwise(line)]
     ends = [_fan(line, half), _fan(line[::-1], -half)]
-    if pictures:
-        *edges, end = pictures
-        sides = [side.on(picture) for side, picture in zip(sides, edges, strict=True)]
+    if images:
+        *edges, end = images
+        sides = [side.on(image) for side, image in zip(sides, edges, strict=True)]
         ends = [cap.on(end) for cap in ends]
     return join(*sides, *ends)
 
@@ -262,7 +262,7 @@ def _edge(half: float, start: Array, end: Array) -> Mesh:
 
 
 def _fan(line: Array, x: float) -> Mesh:
-    """A flat convex polygon at one x; the picture lies on its bounding box."""
+    """A flat convex polygon at one x; the image lies on its bounding box."""
     centre = np.tile([x, *line[:-1].mean(0)], (len(line), 1))
     points = np.stack([centre, np.column_stack([np.full(len(line), x), line])])
     low, size = line.min(0), np.ptp(line, axis=0)

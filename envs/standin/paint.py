@@ -44,7 +44,7 @@ class Canvas:
         return self.pixels.shape[1], self.pixels.shape[0]
 
     def near(self, points: Sequence[tuple[float, float]], margin: float = 0.0) -> Canvas:
-        """The part of this canvas around some points, sharing its pixels: small shapes need not visit the whole picture."""
+        """The part of this canvas around some points, sharing its pixels: small shapes need not visit the whole image."""
         low, high = np.min(points, axis=0) - margin - 1, np.max(points, axis=0) + margin + 2
         (x0, y0), (x1, y1) = np.maximum(low, 0).astype(int), np.maximum(high, 0).astype(int)
         part = object.__new__(Canvas)
@@ -52,7 +52,7 @@ class Canvas:
         return part
 
     def fill(self, coverage: Array, colour: Colour | Array) -> None:
-        """Blend a colour (or picture) in where coverage [height, width] is above 0, fully at 1."""
+        """Blend a colour (or image) in where coverage [height, width] is above 0, fully at 1."""
         weight = np.clip(coverage, 0, 1)[..., None]
         self.pixels += weight * (np.asarray(colour, float) - self.pixels)
 
@@ -117,10 +117,10 @@ class Canvas:
         self.pixels *= np.asarray(factor)[..., None]
         return self
 
-    def paste(self, x: int, y: int, picture: Array) -> Canvas:
-        """Put a picture's upper left corner at (x, y)."""
-        height, width = picture.shape[:2]
-        self.pixels[y : y + height, x : x + width] = picture
+    def paste(self, x: int, y: int, image: Array) -> Canvas:
+        """Put an image's upper left corner at (x, y)."""
+        height, width = image.shape[:2]
+        self.pixels[y : y + height, x : x + width] = image
         return self
 
     def part(self, x0: float, y0: float, x1: float, y1: float) -> tuple[float, float, float, float]:
@@ -134,7 +134,7 @@ class Canvas:
 
 
 def finish(pixels: Array) -> Array:
-    """[height, width, 3] uint8 of a picture in numbers from 0 to 255."""
+    """[height, width, 3] uint8 of an image in numbers from 0 to 255."""
     return (np.clip(pixels, 0, 255) + 0.5).astype(np.uint8)
 
 

@@ -156,7 +156,7 @@ def _flip_lines(column: ColumnComparison, *, everything: bool) -> Iterator[str]:
     shown = column.flipped if everything else column.flipped[:SHOWN]
     yield ""
     yield f"{column.name}: {len(column.flipped)} episodes ended differently"
-    yield from (f"  won by {one.winner.upper()}: {(one.b if one.difference > 0 else one.a).key}" for one in shown)
+    yield from (f"  success of {one.winner.upper()} only: {(one.b if one.difference > 0 else one.a).key}" for one in shown)
     if len(shown) < len(column.flipped):
         yield f"  and {len(column.flipped) - len(shown)} more: add --flips"
 

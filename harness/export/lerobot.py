@@ -148,7 +148,7 @@ class _Writer:
         columns: dict[str, Any] = {
             "observation.state": _column(states),
             "action": _column(actions),
-            **{f"observation.images.{name}": self._pictures(name, views[:length]) for name in views[0].images},
+            **{f"observation.images.{name}": self._image_column(name, views[:length]) for name in views[0].images},
             "timestamp": pa.array(np.arange(length, dtype=np.float32) / self.fps),
             "frame_index": pa.array(np.arange(length)),
             "episode_index": pa.array(np.full(length, number)),
@@ -163,7 +163,7 @@ class _Writer:
         self._frames += length
         self.episodes.append(self._row(record, number, first, length))
 
-    def _pictures(self, name: str, views: Sequence[EnvObservation]) -> Any:
+    def _image_column(self, name: str, views: Sequence[EnvObservation]) -> Any:
         import pyarrow as pa
 
         kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

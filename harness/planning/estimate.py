@@ -1,7 +1,7 @@
 """Cost of a run before it starts: upper bounds from the plan and the suite's own figures.
 
 A suite says in an optional attribute `cost` what things take on one core: `step_s`, `picture_s`, `reset_s`, `build_s`
-(seconds per control step, picture, reset, task model) and `worker_gib`. The policy's own time is not known and not counted.
+(seconds per control step, image, reset, task model) and `worker_gib`. The policy's own time is not known and not counted.
 """
 
 from __future__ import annotations

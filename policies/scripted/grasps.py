@@ -34,7 +34,7 @@ SHIFT_COST, LEAN_COST, INSET_COST, WIDTH_COST = 0.8, 2.0, 40.0, 60.0
 """Of half a side, a radian, a metre, a metre."""
 HABIT, HABIT_COST = np.array([0.0, -1.0, 0.0]), 3.0
 """Side of a vessel whose rim is taken, world, and what a quarter turn away from it costs. Of demonstrations that take one side
-here and the other there, for differences that no picture shows, a learner takes the middle of both."""
+here and the other there, for differences that no image shows, a learner takes the middle of both."""
 AWKWARD = 2.0
 """How much dearer a turn away from the habit is to the one side than to the other: at the same price two sides would be alike."""
 YAWS, RIM_POINTS = 24, 24

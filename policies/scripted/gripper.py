@@ -31,7 +31,7 @@ COMFORTABLE_REACH = 0.63
 """Shoulder to wrist: at 0.69 m joint 4 is at its limit, m."""
 
 FAR = 0.2
-"""Clearances are not told beyond this, m."""
+"""Largest clearance that is reported, m."""
 
 WRIST_MIDDLE = 0.75 * math.pi
 """Closing axis, from the arm's direction, at which the last joint is in the middle of its range; at reset it is

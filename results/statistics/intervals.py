@@ -61,7 +61,7 @@ class Stratum:
 class Sums:
     """What an interval needs to know of the initial states of each task, each [results, tasks]."""
 
-    won: Array
+    succeeded: Array
     played: Array
     states: Array
     squares: Array
@@ -112,10 +112,10 @@ def strata_of(outcomes: Iterable[tuple[Hashable, int, bool]], weights: Mapping[A
         weights: task -> its share in the rate.
     """
     tasks: dict[Hashable, dict[int, list[int]]] = {task: {} for task in weights}
-    for task, state, won in outcomes:
+    for task, state, succeeded in outcomes:
         if task in tasks:
             cell = tasks[task].setdefault(state, [0, 0])
-            cell[0] += won
+            cell[0] += succeeded
             cell[1] += 1
     return [Stratum(weights[task], [(k, n) for k, n in states.values()]) for task, states in tasks.items()]
 
@@ -144,8 +144,8 @@ def stratified(strata: Iterable[Stratum], level: float = 0.95, *, estimand: Esti
     sizes = effective_sizes(sums, seen, np.array([s.deterministic for s in filled]))
     total = math.fsum(s.weight for s in filled)
     weights = np.array([s.weight / total for s in filled])
-    rates = sums.won / sums.played
-    k, n = int(sums.won.sum()), int(sums.played.sum())
+    rates = sums.succeeded / sums.played
+    k, n = int(sums.succeeded.sum()), int(sums.played.sum())
     mean = float(k == n) if k in (0, n) else math.fsum((weights * rates[0]).tolist())
     below, above = limits(rates, sizes, weights, level)
     low, high = max(0.0, min(float(below[0]), mean)), min(1.0, max(float(above[0]), mean))
@@ -205,12 +205,12 @@ def _likeness(sums: Sums) -> tuple[Array, Array]:
     """
     import numpy as np
 
-    won, played, states = sums.won, sums.played, sums.states
+    succeeded, played, states = sums.succeeded, sums.played, sums.states
     counts = (states > 1) & (played > states)
     freedom = np.where(counts, states - 1, 1)
     size = (played - sums.squares / played) / freedom
-    between = (sums.agreement - won**2 / played) / freedom
-    within = (won - sums.agreement) / np.where(counts, played - states, 1)
+    between = (sums.agreement - succeeded**2 / played) / freedom
+    within = (succeeded - sums.agreement) / np.where(counts, played - states, 1)
     apart = np.where(counts, freedom * (between - within), 0).sum(1)
     whole = np.where(counts, freedom * (between + (size - 1) * within), 0).sum(1)
     added = PSEUDO_STATE * np.where(counts, played, 0).sum(1) / np.maximum(np.where(counts, states, 0).sum(1), 1)
@@ -226,8 +226,8 @@ def _effective(mean: float, rates: Array, sizes: Array, weights: Array) -> float
     if not spread.any():
         return math.inf
     if rates.shape[1] > 1 and 0 < mean < 1:
-        won, trials = smoothed(rates, sizes, weights)
-        chance = won / trials if sizes.max() < math.inf else rates
+        succeeded, trials = smoothed(rates, sizes, weights)
+        chance = succeeded / trials if sizes.max() < math.inf else rates
         spread = spread * (chance * (1 - chance))[0] / (mean * (1 - mean))
     total = float(spread.sum())
     return 1 / total if total else math.inf

@@ -58,8 +58,8 @@ def limits(rates: Array, sizes: Array, weights: Array, level: float) -> tuple[Ar
 def _matched(rates: Array, sizes: Array, weights: Array, level: float) -> tuple[Array, Array]:
     """Clopper and Pearson's interval at an effective size, p(1 - p) over the variance; only the mean where nothing varied."""
     mean = np.clip(rates @ weights, 0, 1)
-    won, trials = smoothed(rates, sizes, weights)
-    variance = (weights**2 / sizes * (won / trials) * (1 - won / trials)).sum(1)
+    succeeded, trials = smoothed(rates, sizes, weights)
+    variance = (weights**2 / sizes * (succeeded / trials) * (1 - succeeded / trials)).sum(1)
     varied = (rates > 0).any(1) & (rates < 1).any(1)
     low, high = _clopper_pearson(mean, np.where(varied, mean * (1 - mean) / variance, 1), level)
     return np.where(varied, low, mean), np.where(varied, high, mean)
@@ -68,9 +68,9 @@ def _matched(rates: Array, sizes: Array, weights: Array, level: float) -> tuple[
 def _clopper_pearson(rates: Array, sizes: Array, level: float) -> tuple[Array, Array]:
     from scipy.special import betaincinv
 
-    tail, won, lost = (1 - level) / 2, rates * sizes, (1 - rates) * sizes
-    low = np.where(won > 0, betaincinv(np.where(won > 0, won, 1), lost + 1, tail), 0.0)
-    return low, np.where(lost > 0, betaincinv(won + 1, np.where(lost > 0, lost, 1), 1 - tail), 1.0)
+    tail, succeeded, lost = (1 - level) / 2, rates * sizes, (1 - rates) * sizes
+    low = np.where(succeeded > 0, betaincinv(np.where(succeeded > 0, succeeded, 1), lost + 1, tail), 0.0)
+    return low, np.where(lost > 0, betaincinv(succeeded + 1, np.where(lost > 0, lost, 1), 1 - tail), 1.0)
 
 
 def smoothed(rates: Array, sizes: Array, weights: Array) -> tuple[Array, Array]:
@@ -85,26 +85,26 @@ def smoothed(rates: Array, sizes: Array, weights: Array) -> tuple[Array, Array]:
 def _lower(rates: Array, sizes: Array, weights: Array, level: float) -> Array:
     tail, z = (1 - level) / 2, NormalDist().inv_cdf((1 + level) / 2)
     mean = rates @ weights
-    won, trials = smoothed(rates, sizes, weights)
-    step = np.minimum(_step(won / trials, sizes, weights), np.maximum(mean, 1e-12))
-    all_won = (rates == 1).all(1)
+    succeeded, trials = smoothed(rates, sizes, weights)
+    step = np.minimum(_step(succeeded / trials, sizes, weights), np.maximum(mean, 1e-12))
+    all_succeeded = (rates == 1).all(1)
     observed = np.clip(mean - step / 2, 1e-12, 1 - 1e-12)
 
     def likeliest(pull: Array) -> Array:
         """Most likely rates, the lower the harder the mean is pulled down (its Lagrange multiplier is exp(pull))."""
         pulled = np.exp(pull)[:, None] * weights
         b = trials + pulled
-        return 2 * won / (b + np.sqrt(np.maximum(b * b - 4 * pulled * won, 0)))
+        return 2 * succeeded / (b + np.sqrt(np.maximum(b * b - 4 * pulled * succeeded, 0)))
 
     def unlikely(pull: Array) -> Array:
         """Above 0 where so good a result has too little chance."""
         assumed = likeliest(pull)
-        if all_won.all():
+        if all_succeeded.all():
             return np.log(tail) - (sizes * np.log(assumed)).sum(1)
         found = _tail_quantile(observed, assumed, sizes, weights, step) - z
-        return np.where(all_won, np.log(tail) - (sizes * np.log(assumed)).sum(1), found) if all_won.any() else found
+        return np.where(all_succeeded, np.log(tail) - (sizes * np.log(assumed)).sum(1), found) if all_succeeded.any() else found
 
-    start = won / trials
+    start = succeeded / trials
     spread = np.sqrt((weights**2 / sizes * start * (1 - start)).sum(1))
     low = likeliest(_root(unlikely, np.log(z / spread))) @ weights
     return np.where(mean > 0, np.minimum(low, mean), 0.0)

@@ -111,20 +111,20 @@ def _break(order: orders.Order, client: socket.socket, backend: socket.socket) -
 @contextmanager
 def process(run: Callable[[Path, int, Callable[[int], object]], None], folder: Path, port: int = 0) -> Iterator[tuple[int, int]]:
     """One of the above; its port and its process id."""
-    ours, theirs = os.pipe()
+    result, reference = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             os.environ[orders.FOLDER] = str(folder)
-            run(folder, port, lambda bound: os.write(theirs, str(bound).encode()))
+            run(folder, port, lambda bound: os.write(reference, str(bound).encode()))
         finally:
             os._exit(1)
-    os.close(theirs)
+    os.close(reference)
     try:
-        assert select.select([ours], [], [], 120)[0], "the server did not start"
-        yield int(os.read(ours, 16)), pid
+        assert select.select([result], [], [], 120)[0], "the server did not start"
+        yield int(os.read(result, 16)), pid
     finally:
-        os.close(ours)
+        os.close(result)
         os.kill(pid, signal.SIGKILL)  # not yet waited for, so the number is still its own
         os.waitpid(pid, 0)

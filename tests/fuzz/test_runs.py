@@ -221,12 +221,12 @@ def test_what_is_shown_of_a_run_imports_nothing_that_it_names(folder, cli, tmp_p
     assert not (tmp_path / "taken").exists()
 
 
-def test_a_number_that_parquet_cannot_hold_is_told(folder, cli, tmp_path):
+def test_a_number_that_parquet_cannot_hold_is_reported(folder, cli, tmp_path):
     pytest.importorskip("pyarrow", reason="pip install 'nora-bench[export]'")
     write(folder, episodes=[record(init_state=2**63)])
     np.save(folder / "actions" / "a.npy", ACTIONS)
-    told = cli("export", folder, "--format", "parquet", "--out", tmp_path / "rows")
-    assert (told.code, "more than 64 bits" in told.err, (tmp_path / "rows").exists()) == (2, True, False)
+    reported = cli("export", folder, "--format", "parquet", "--out", tmp_path / "rows")
+    assert (reported.code, "more than 64 bits" in reported.err, (tmp_path / "rows").exists()) == (2, True, False)
 
 
 def test_what_is_whole_is_read(folder, cli, tmp_path):

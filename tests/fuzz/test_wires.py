@@ -90,10 +90,10 @@ def test_worker_frame_is_a_message_or_rejected(body):
 
 @given(st.lists(damaged(wire.encode(OBSERVATION)), min_size=1, max_size=3))
 def test_worker_stream_is_messages_or_rejected(parts):
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        theirs.sendall(b"".join(parts)[:60_000])
-        channel = wire.Channel(ours)
+    result, reference = socket.socketpair()
+    with result, reference:
+        reference.sendall(b"".join(parts)[:60_000])
+        channel = wire.Channel(result)
 
         def read():
             channel.feed()

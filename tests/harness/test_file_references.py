@@ -50,7 +50,7 @@ def test_a_run_without_out_is_named_after_the_class(cli, here, monkeypatch):
 
 
 @pytest.mark.parametrize("option", ["--policy", "--suite"])
-def test_a_file_that_is_not_there_is_told_in_one_message(cli, here, option):
+def test_a_file_that_is_not_there_is_reported_in_one_message(cli, here, option):
     args = {"--suite": "fakes:toy", "--policy": "fakes:Walk", option: "absent.py:Thing"}
     ended = cli("run", *(part for pair in args.items() for part in pair), "--dry-run")
     assert ended.code in (2, 3)

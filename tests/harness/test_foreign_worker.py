@@ -26,8 +26,8 @@ def loaded(bare_python, tmp_path_factory):
     env = {"PYTHONPATH": str(bridge(tmp_path_factory.mktemp("bridge")))}
     done = subprocess.run([bare_python, "-c", LOADED], env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    ours, others = json.loads(done.stdout)
-    return [Path(path) for path in ours], others
+    result, others = json.loads(done.stdout)
+    return [Path(path) for path in result], others
 
 
 def test_foreign_worker_needs_only_numpy_and_msgpack(loaded):

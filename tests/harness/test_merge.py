@@ -38,9 +38,9 @@ def rewrite(folder, change):
 
 def test_all_episodes_are_kept_and_what_both_have_once(merged, two):
     a, b = two
-    told, run = merged(a, b)
+    reported, run = merged(a, b)
     assert {record.key: record.trajectory_sha256 for record in run.records} == {**a.trajectories, **b.trajectories}
-    assert (told["episodes"], told["identical"], told["contradictory"]) == (8, 2, [])
+    assert (reported["episodes"], reported["identical"], reported["contradictory"]) == (8, 2, [])
     assert {record.origin for record in run.records} == {"a", "b"}
     assert run.notes == ()
 
@@ -130,8 +130,8 @@ def test_other_differences_are_reported_and_kept(cli, merged, bench, monkeypatch
     found = provenance.versions
     monkeypatch.setattr(provenance, "versions", lambda: {**found(), "numpy": "99.0"})
     b = bench("--init-states", 1, "--workers", 1, out="b")
-    told, run = merged(a, b)
-    assert told["differences"] == {"versions.numpy": [np.__version__, "99.0"]}
+    reported, run = merged(a, b)
+    assert reported["differences"] == {"versions.numpy": [np.__version__, "99.0"]}
     assert run.metadata.versions["numpy"] == f"{np.__version__} / 99.0"
     assert len({record.conditions for record in run.records}) == 2
     assert "6 ran under 2 different conditions" in cli("show", run.folder).out
@@ -141,8 +141,8 @@ def test_an_episode_with_two_outcomes_keeps_both_lines_and_counts_as_an_error(cl
     a, b = two
     lost = {"success": False, "success_any": False, "termination": "budget", "trajectory_sha256": "f" * 64}
     rewrite(b.folder, lambda line: {**line, **(lost if line["key"] == "toy/task0/init1/seed0@toy/plain" else {})})
-    told, run = merged(a, b, code=1)
-    assert told["contradictory"] == ["toy/task0/init1/seed0@toy/plain"]
+    reported, run = merged(a, b, code=1)
+    assert reported["contradictory"] == ["toy/task0/init1/seed0@toy/plain"]
     ((key, records),) = run.conflicts
     assert {(record.origin, record.success) for record in records} == {("a", True), ("b", False)}
     assert len({record.actions for record in records}) == 2
@@ -156,8 +156,8 @@ def test_contradictions_within_a_source_stay(merged, two):
     path = a.folder / "episodes.jsonl"
     first = {name: value for name, value in json.loads(path.read_text().splitlines()[0]).items() if name != "crc32"}
     path.write_text(path.read_text() + json.dumps({**first, "success": False, "termination": "budget"}) + "\n")
-    told, run = merged(a, b, code=1)
-    assert told["contradictory"] == [first["key"]]
+    reported, run = merged(a, b, code=1)
+    assert reported["contradictory"] == [first["key"]]
     assert len(run.conflicts) == 1
 
 
@@ -189,10 +189,10 @@ def test_no_action_file_is_read_from_outside_a_run(merged, two, tmp_path, leads)
     np.save(tmp_path / "secret.npy", np.zeros((3, 1)))
     (b.folder / "link.npy").symlink_to(tmp_path / "secret.npy")
     rewrite(b.folder, lambda line: {**line, "actions": leads})
-    told, run = merged(a, b, code=1)
-    assert len(told["without_actions"]) == 2
+    reported, run = merged(a, b, code=1)
+    assert len(reported["without_actions"]) == 2
     kept = {record.key: record.actions for record in run.records}
-    assert [kept[key] for key in told["without_actions"]] == [None, None]
+    assert [kept[key] for key in reported["without_actions"]] == [None, None]
 
 
 def test_the_verdict_of_a_source_is_not_the_merged_runs(merged, two):

@@ -25,6 +25,7 @@ from nora_bench.harness.config import parse
 from nora_bench.harness.replay import video
 from nora_bench.policies.registry import PolicyRequestError, load
 from nora_bench.results.store.reader import StoredRun, read_run
+from nora_bench.results.store.run_metadata import RunMetadata
 from nora_bench.results.store.writer import Store
 
 MESSAGES = Path(__file__).parent / "messages"
@@ -72,24 +73,24 @@ def missing_run(monkeypatch):
 
 
 def locked_run(monkeypatch):
-    with Store.create("run", {"version": 1}):
-        Store.create("run", {"version": 1})
+    with Store.create("run", RunMetadata(version=1)):
+        Store.create("run", RunMetadata(version=1))
 
 
 def full_disk(monkeypatch):
     def no_space(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with Store.create("run", {"version": 1}) as store:
+    with Store.create("run", RunMetadata(version=1)) as store:
         monkeypatch.setattr(os, "fsync", no_space)
-        store.update_run(status="finished")
+        store.update_metadata(status="finished")
 
 
 def interrupted_rendering(monkeypatch):
     from types import SimpleNamespace
 
     record = SimpleNamespace(key="key", success=True, suite="", task_id=0, variant="", init_state=0, seed=0)
-    run = StoredRun(Path("run"), {}, (record,))
+    run = StoredRun(Path("run"), RunMetadata(), (record,))
     video.render_videos(run, "all", print, stop=lambda: True)
 
 

@@ -42,8 +42,8 @@ def test_character_without_replacement_becomes_a_question_mark(printed):
 
 @pytest.mark.parametrize("command", [("show", RUN), ("table", RUN)], ids=["show", "table"])
 def test_json_is_the_same_in_any_encoding(printed, command):
-    told = [json.loads(printed(encoding, *command, "--json")[1].decode(encoding)) for encoding in ("ascii", "utf-8")]
-    assert told[0] == told[1]
+    reported = [json.loads(printed(encoding, *command, "--json")[1].decode(encoding)) for encoding in ("ascii", "utf-8")]
+    assert reported[0] == reported[1]
 
 
 def test_unknown_encoding_in_the_environment_is_no_internal_error():

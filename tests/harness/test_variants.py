@@ -7,8 +7,8 @@ def play(bench, *args):
 
 def test_records_name_variant_instruction_and_backend(bench):
     records = play(bench, "--tasks", 0).records.values()
-    told = {(record.variant, record.instruction, record.backend) for record in records}
-    assert told == {(look, f"go home through the {look} door", "here") for look in ("red", "green", "blue")}
+    reported = {(record.variant, record.instruction, record.backend) for record in records}
+    assert reported == {(look, f"go home through the {look} door", "here") for look in ("red", "green", "blue")}
 
 
 def test_run_with_variants_can_be_resumed(bench):

@@ -248,8 +248,8 @@ def test_each_row_of_a_run_with_two_protocols_names_its_own(run, libero):
     other = [r.from_json({**r.to_json(), "key": f"{r.key} again"}) for r in other]
     found = run("mine", [*own, *other], protocol={"name": "libero/openvla", "version": 1})
     lines = [line for line in build(LIBERO, [found]).rows if line.kind == "measured"]
-    told = [(line.provenance["protocol"], line.provenance["protocol_version"]) for line in lines]
-    assert told == [(["libero/openvla"], 1), (["libero/nora"], None)]
+    reported = [(line.provenance["protocol"], line.provenance["protocol_version"]) for line in lines]
+    assert reported == [(["libero/openvla"], 1), (["libero/nora"], None)]
 
 
 def test_over_seeds_adds_a_row_of_mean_and_deviation(run, libero):

@@ -105,16 +105,16 @@ def test_tasks_drawn_in_different_ways_share_a_row_that_says_so(run, simpler):
 
 
 def test_backends_never_share_a_row(run, simpler):
-    ours = simpler(lambda *_: True, tasks=["move_near"])
-    theirs = [type(one)(**{**one.to_json(), "backend": "upstream", "key": f"{one.key}u"}) for one in ours[:60]]
-    found = [one for one in build(TABLE, [run("both", [*ours, *theirs])]).rows if one.kind == "measured"]
+    result = simpler(lambda *_: True, tasks=["move_near"])
+    reference = [type(one)(**{**one.to_json(), "backend": "upstream", "key": f"{one.key}u"}) for one in result[:60]]
+    found = [one for one in build(TABLE, [run("both", [*result, *reference])]).rows if one.kind == "measured"]
     assert ["backend sapien3" in one.notes[0] for one in found] == [True, False]
 
 
 def test_a_comparison_of_two_backends_says_so(write, simpler, cli):
-    ours = simpler(lambda *_: True, tasks=["move_near"])
-    theirs = [type(one)(**{**one.to_json(), "backend": "upstream"}) for one in ours]
-    shown = cli("compare", write("ours", ours), write("theirs", theirs)).out
+    result = simpler(lambda *_: True, tasks=["move_near"])
+    reference = [type(one)(**{**one.to_json(), "backend": "upstream"}) for one in result]
+    shown = cli("compare", write("ours", result), write("theirs", reference)).out
     assert "backend: sapien3 in A, upstream in B" in shown
     assert "B: theirs (nora, libero/openvla, upstream)" in shown
 

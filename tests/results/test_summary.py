@@ -52,10 +52,10 @@ def test_errors_are_counted_by_their_cause(cli, run, record):
             record(init=4, success=None, error="of an earlier version"),
         ],
     )
-    told = summarise(found)
+    reported = summarise(found)
     names = ("errors", "policy_errors", "machine_errors", "restarted", "lost_by_policy", "policy_losses")
-    assert [told["counts"][name] for name in names] == [3, 1, 1, 3, 2, 5]
-    assert [error["cause"] for error in told["errors"]] == ["policy", "machine", ""]
+    assert [reported["counts"][name] for name in names] == [3, 1, 1, 3, 2, 5]
+    assert [error["cause"] for error in reported["errors"]] == ["policy", "machine", ""]
     assert "3 ended in an error: 1 due to the policy, 1 due to the machine, 1 of unknown cause" in cli("show", found.folder).out
 
 

@@ -22,7 +22,7 @@ def runs(run, libero):
 def test_the_command_prints_flips_and_the_verdict(cli, runs):
     shown = cli("compare", *runs(3, 4))
     assert shown.code == 0
-    assert "won by A: libero_goal/task_0/init3/seed0@libero/openvla" in shown.out
+    assert "success of A only: libero_goal/task_0/init3/seed0@libero/openvla" in shown.out
     assert "10 episodes ended differently" in shown.out
     assert "A is better" in shown.out
 
@@ -49,7 +49,7 @@ def test_nothing_is_cut_at_80_columns(cli, run, libero, monkeypatch):
         for i, name in enumerate(names)
     ]
     two, three = cli("compare", *folders[:2]).out, cli("compare", *folders).out
-    assert all(len(line) <= 80 for text in (two, three) for line in text.splitlines() if "won by" not in line)
+    assert all(len(line) <= 80 for text in (two, three) for line in text.splitlines() if "success of" not in line)
     assert names[0] in two and all(name in three for name in names)
 
 

@@ -20,7 +20,7 @@ WITHOUT_DEPENDENCIES = ("robosuite==1.4.0", "hf-libero==0.1.4", "bddl==1.0.1")
 """Installed with `--no-deps`; the dependencies that they really need are in the extra `[libero]`."""
 INSTALL = f"pip install 'nora-bench[libero]' && pip install --no-deps {' '.join(WITHOUT_DEPENDENCIES)}"
 MUJOCO_PINS = ("3.2.3", "3.2.7")
-"""Bit-identical physics; later versions change pictures (3.3.3) and contacts (3.4.0): docs/reference/libero.md."""
+"""Bit-identical physics; later versions change images (3.3.3) and contacts (3.4.0): docs/reference/libero.md."""
 
 
 def libero_root() -> Path:

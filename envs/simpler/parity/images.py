@@ -52,9 +52,9 @@ def compare_one(stem: Path, pack: Path, renderer: SimplerRenderer) -> Iterator[C
         behind = error[~grown(rendered | recorded, RIM)]
         judged = BACKGROUND if setup.rgb_overlay else None
         note = "" if judged else "no photograph: the pack's stage, reported only"
-        yield Check(stem.name, f"{moment} picture, background (grey levels)", float(behind.max(initial=0)), judged, note)
+        yield Check(stem.name, f"{moment} image, background (grey levels)", float(behind.max(initial=0)), judged, note)
         yield Check(
-            stem.name, f"{moment} picture, foreground (mean grey levels)", float(error[rendered & recorded].mean()), tolerance
+            stem.name, f"{moment} image, foreground (mean grey levels)", float(error[rendered & recorded].mean()), tolerance
         )
         if moment == "first":
             yield Check(

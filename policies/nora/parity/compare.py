@@ -31,7 +31,7 @@ FLOAT32 = 1e-5
 """Least tolerance of what a model computes in float32, on any processor; larger models round more often (`tolerance.py`)."""
 GRADIENT = 1e-4
 """Tolerance of gradients, relative to the largest entry of each tensor."""
-PICTURE = 1e-4
+IMAGE_TOLERANCE = 1e-4
 """Share of image values that may differ, by one grey level; one value may in any image, however small."""
 INPUTS = ("input_ids", "attention_mask", "position_ids", "pixel_values", "image_grid_thw")
 
@@ -39,7 +39,7 @@ INPUTS = ("input_ids", "attention_mask", "position_ids", "pixel_values", "image_
 def compare(recordings: Recordings) -> Iterator[Check]:
     """Every check that the folder's files allow."""
     yield from _fast(recordings)
-    yield from _pictures(recordings)
+    yield from _images(recordings)
     if recordings.names("functions.safetensors"):
         yield from _functions(recordings)
     if not (recordings.folder / "weights.safetensors").is_file():
@@ -106,14 +106,17 @@ def _refit(recordings: Recordings) -> Check:
     )
 
 
-def _pictures(recordings: Recordings) -> Iterator[Check]:
+def _images(recordings: Recordings) -> Iterator[Check]:
     for path in sorted(recordings.folder.glob("image_resize*.npz")):
         for name, before in recordings.matching(path.name, "", ".in"):
             after = recordings.get(path.name, f"{name}.out")
             off = np.abs(resize_lanczos3(before, *after.shape[:2]).astype(int) - after)
-            yield Check(f"{path.stem}/{name}", "resized picture, grey levels", float(off.max()), 1.0)
+            yield Check(f"{path.stem}/{name}", "resized image, grey levels", float(off.max()), 1.0)
             yield Check(
-                f"{path.stem}/{name}", "resized picture, share of values", float((off > 0).mean()), max(PICTURE, 1 / off.size)
+                f"{path.stem}/{name}",
+                "resized image, share of values",
+                float((off > 0).mean()),
+                max(IMAGE_TOLERANCE, 1 / off.size),
             )
 
 
@@ -170,7 +173,7 @@ def _inference(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
     file, case = "inference.safetensors", "sample"
     image = recordings.get(file, f"{case}.image_u8").numpy()[None]
     pixels = recordings.get(file, f"{case}.pixel_values")
-    yield _close(case, "picture patches", patches(image, model.config.patch, model.config.merge)[0], pixels)
+    yield _close(case, "image patches", patches(image, model.config.patch, model.config.merge)[0], pixels)
     yield from _prompt(recordings, model, file, case)
     yield from _hidden(recordings, model)
     prefix = _prefix(recordings, model, file, case)

@@ -107,9 +107,9 @@ def test_libero_run_with_a_killed_node_equals_local_run(cluster, tmp_path, monke
         cluster.remove_node(doomed, allow_graceful=False)
         cluster.add_node(num_cpus=1)
         remote = playing.result(timeout=600)
-    told = [{one.key: (one.trajectory_sha256, one.success, one.steps) for one in run.records} for run in (local, remote)]
-    assert len(told[0]) == 4
-    assert told[0] == told[1]
+    reported = [{one.key: (one.trajectory_sha256, one.success, one.steps) for one in run.records} for run in (local, remote)]
+    assert len(reported[0]) == 4
+    assert reported[0] == reported[1]
 
 
 def test_dead_replica_is_restarted_and_its_episode_retried(bench, cluster, tmp_path):

@@ -63,8 +63,8 @@ def test_a_row_shows_what_was_seen_before_its_action(run, exported):
 
     for row in rows(exported):
         position = row["observation.state"]
-        picture = np.asarray(Image.open(io.BytesIO(row["observation.images.primary"]["bytes"])))
-        assert (picture == int(abs(position)) % 256).all()
+        image = np.asarray(Image.open(io.BytesIO(row["observation.images.primary"]["bytes"])))
+        assert (image == int(abs(position)) % 256).all()
     first = [row for row in rows(exported) if row["frame_index"] == 0]
     second = [row for row in rows(exported) if row["frame_index"] == 1]
     for before, after in zip(first, second, strict=True):

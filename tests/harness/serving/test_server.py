@@ -28,10 +28,10 @@ from servers import TOY, free_port, observation, served
 pytest.importorskip("websockets", reason="pip install 'nora-bench[remote]'")
 
 
-PICTURE = np.full((224, 224, 3), 7, np.uint8)
+IMAGE = np.full((224, 224, 3), 7, np.uint8)
 OPENPI = {
-    "observation/image": PICTURE,
-    "observation/wrist_image": PICTURE,
+    "observation/image": IMAGE,
+    "observation/wrist_image": IMAGE,
     "observation/state": np.array([0, 0, 0.5, 0, 0, 0, 0, 0]),
     "prompt": "go home",
 }
@@ -207,11 +207,11 @@ def openpi_client(tmp_path_factory):
 
 def test_openpi_client_receives_actions(openpi_client, tmp_path):
     with served(Stagger(), tmp_path) as (url, _):
-        theirs = openpi_client.WebsocketClientPolicy(url)
-        assert theirs.get_server_metadata()["nora_bench"]["protocol"] == "toy/plain"
-        assert theirs.get_server_metadata()["nora_bench"]["suites"] == ["toy"]
+        reference = openpi_client.WebsocketClientPolicy(url)
+        assert reference.get_server_metadata()["nora_bench"]["protocol"] == "toy/plain"
+        assert reference.get_server_metadata()["nora_bench"]["suites"] == ["toy"]
         with pytest.raises(RuntimeError, match="raised in act: KeyError: 'position'"):
-            theirs.infer(OPENPI)
+            reference.infer(OPENPI)
 
 
 def test_openpi_client_drives_a_nora_bench_policy(openpi_client, tmp_path):
@@ -221,17 +221,17 @@ def test_openpi_client_drives_a_nora_bench_policy(openpi_client, tmp_path):
             return ActionChunk(np.full((5, 1), seen + observation.decision))
 
     with served(Follow(), tmp_path) as (url, _):
-        theirs = openpi_client.WebsocketClientPolicy(url)
-        answers = [theirs.infer(OPENPI) for _ in range(2)]
+        reference = openpi_client.WebsocketClientPolicy(url)
+        answers = [reference.infer(OPENPI) for _ in range(2)]
     assert [answer["actions"].tolist() for answer in answers] == [[[7.5]] * 5, [[8.5]] * 5]
     assert answers[0]["server_timing"]["infer_ms"] > 0
 
 
 @pytest.mark.parametrize("shape", [(256, 256), (512, 640), (480, 640), (30, 50), (225, 224)])
 def test_images_are_resized_like_openpi_client_does(openpi_client, shape):
-    theirs = importlib.import_module("openpi_client.image_tools")
-    picture = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
-    assert np.array_equal(messages.padded(picture, 224), theirs.resize_with_pad(picture, 224, 224))
+    reference = importlib.import_module("openpi_client.image_tools")
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    assert np.array_equal(messages.padded(image, 224), reference.resize_with_pad(image, 224, 224))
 
 
 class Shown(BasePolicy):
@@ -251,19 +251,19 @@ class Shown(BasePolicy):
     ("message", "lacks"),
     [
         (
-            {"image": PICTURE, "wrist_image": PICTURE, "state": np.zeros(8), "prompt": ""},
+            {"image": IMAGE, "wrist_image": IMAGE, "state": np.zeros(8), "prompt": ""},
             "`observation/image`, `observation/wrist",
         ),
-        ({"observation.images.image": PICTURE, "observation.state": np.zeros(8), "task": ""}, "`observation/state`, `prompt`"),
+        ({"observation.images.image": IMAGE, "observation.state": np.zeros(8), "task": ""}, "`observation/state`, `prompt`"),
         ({name: part for name, part in OPENPI.items() if name != "prompt"}, "`prompt`"),
         ({}, "`observation/image`"),
     ],
 )
 def test_observation_with_other_names_is_rejected_with_both_lists(openpi_client, tmp_path, message, lacks):
     with served(Shown(), tmp_path) as (url, _):
-        theirs = openpi_client.WebsocketClientPolicy(url)
+        reference = openpi_client.WebsocketClientPolicy(url)
         with pytest.raises(RuntimeError, match=f"it lacks .*{lacks}") as caught:
-            theirs.infer(message)
+            reference.infer(message)
     assert all(f"`{name}`" in str(caught.value) for name in message)
 
 
@@ -287,16 +287,16 @@ def test_policy_receives_the_suite_of_an_openpi_observation(openpi_client, tmp_p
 def test_observation_of_an_unknown_suite_is_rejected(openpi_client, tmp_path, added):
     suites = ("libero_goal", "libero_object")
     with served(Shown(), tmp_path, context=PolicyContext(protocols.get("libero/openvla"), suites, 7)) as (url, _):
-        theirs = openpi_client.WebsocketClientPolicy(url)
+        reference = openpi_client.WebsocketClientPolicy(url)
         with pytest.raises(RuntimeError, match=r"serve.*libero_goal, libero_object"):
-            theirs.infer({**OPENPI, **added})
+            reference.infer({**OPENPI, **added})
 
 
 def test_openpi_episode_has_a_key_of_its_own(openpi_client, tmp_path):
     policy = Shown()
     with served(policy, tmp_path) as (url, _):
         openpi_client.WebsocketClientPolicy(url).infer(OPENPI)
-        images = {"primary": PICTURE, "wrist": PICTURE}
+        images = {"primary": IMAGE, "wrist": IMAGE}
         for number in range(2):
             assert client(url).act([observation(number, images=images)])
     assert len({one.key for one in policy.seen}) == 3

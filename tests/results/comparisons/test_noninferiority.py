@@ -8,12 +8,12 @@ from nora_bench.results.statistics.paired_test import TaskDifferences
 WIN, DRAW, LOSS = State(((0, 1, 1, 1),)), State(((1, 1, 1, 1),)), State(((1, 1, 0, 1),))
 
 
-def task(*, won=0, drawn=0, lost=0):
-    return TaskDifferences(1.0, [WIN] * won + [DRAW] * drawn + [LOSS] * lost)
+def task(*, succeeded=0, drawn=0, lost=0):
+    return TaskDifferences(1.0, [WIN] * succeeded + [DRAW] * drawn + [LOSS] * lost)
 
 
 def test_the_bound_is_where_the_claim_ends():
-    tasks = [task(won=12, drawn=480, lost=8)]
+    tasks = [task(succeeded=12, drawn=480, lost=8)]
     bound = -assess(tasks, 0.02).low
     assert assess(tasks, bound + 1e-6).shown
     assert not assess(tasks, bound - 1e-6).shown
@@ -35,7 +35,7 @@ def test_seeds_that_are_copies_show_no_more():
 
 
 def test_a_policy_that_is_clearly_better_is_no_worse():
-    assert assess([task(won=50, drawn=50)], 0.02).low > 0
+    assert assess([task(succeeded=50, drawn=50)], 0.02).low > 0
 
 
 def test_errors_count_against_the_newer_policy(run, libero, record):

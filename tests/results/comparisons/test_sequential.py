@@ -15,7 +15,7 @@ ALPHA = 0.05
 RUNS = 4000
 GRIDS = [("libero_object", 0.0), *itertools.product(("simpler-vm", "simpler-va"), (0.0, 0.5, 1.0))]
 """Suite, and how alike the looks of an initial state are."""
-WON, LOST, UNKNOWN = (1, 1), (0, 0), (0, 1)
+SUCCEEDED, LOST, UNKNOWN = (1, 1), (0, 0), (0, 1)
 
 
 def plan(tasks=2, inits=5, seeds=1, looks=("",)):
@@ -31,7 +31,7 @@ def rule(condition, episodes, other=None):
     return make_rule(condition, by_rounds(episodes), other)
 
 
-def outcomes(episodes, outcome=lambda spec: WON):
+def outcomes(episodes, outcome=lambda spec: SUCCEEDED):
     return {spec.key: outcome(spec) for spec in episodes}
 
 
@@ -43,7 +43,7 @@ def test_episodes_finished_out_of_order_are_not_evaluated():
 
 def test_outcomes_may_come_one_by_one():
     one_by_one = rule("width<60", plan(tasks=1, inits=20))
-    verdicts = [one_by_one.update({spec.key: WON}) for spec in plan(tasks=1, inits=20)]
+    verdicts = [one_by_one.update({spec.key: SUCCEEDED}) for spec in plan(tasks=1, inits=20)]
     assert verdicts[-1].stop
     assert verdicts[-1] == rule("width<60", plan(tasks=1, inits=20)).update(outcomes(plan(tasks=1, inits=20)))
 
@@ -56,11 +56,11 @@ def test_a_clear_result_stops_early_and_says_what_it_saved():
 
 
 @pytest.mark.parametrize("condition", ["width<5", "A>B"])
-@pytest.mark.parametrize("first", [WON, LOST, UNKNOWN])
+@pytest.mark.parametrize("first", [SUCCEEDED, LOST, UNKNOWN])
 def test_verdict_after_a_round_is_independent_of_the_finishing_order(condition, first):
     rng = random.Random(5)
     episodes = plan(tasks=4, inits=30, looks=("red", "blue"))
-    mine, other = ({spec.key: rng.choice((WON, WON, LOST, UNKNOWN)) for spec in episodes} for _ in range(2))
+    mine, other = ({spec.key: rng.choice((SUCCEEDED, SUCCEEDED, LOST, UNKNOWN)) for spec in episodes} for _ in range(2))
     ordered = [spec.key for one in by_rounds(episodes) for entry in one for spec in entry.episodes]
 
     def said(keys):
@@ -72,7 +72,9 @@ def test_verdict_after_a_round_is_independent_of_the_finishing_order(condition, 
     assert max(biased) == max(planned) > 5
 
 
-@pytest.mark.parametrize(("mine", "other", "reason"), [(WON, LOST, "better"), (LOST, WON, "worse"), (WON, WON, "futile")])
+@pytest.mark.parametrize(
+    ("mine", "other", "reason"), [(SUCCEEDED, LOST, "better"), (LOST, SUCCEEDED, "worse"), (SUCCEEDED, SUCCEEDED, "futile")]
+)
 def test_a_comparison_says_why_it_stops(mine, other, reason):
     episodes = plan(tasks=10, inits=50)
     verdict = rule("A>runs/B", episodes, outcomes(episodes, lambda spec: other)).update(outcomes(episodes, lambda spec: mine))
@@ -83,7 +85,7 @@ def test_a_comparison_says_why_it_stops(mine, other, reason):
 def test_better_and_worse_mirror_each_other():
     episodes = plan(tasks=10, inits=50)
     rng = random.Random(2)
-    a, b = ({spec.key: rng.choice((WON, LOST)) for spec in episodes} for _ in range(2))
+    a, b = ({spec.key: rng.choice((SUCCEEDED, LOST)) for spec in episodes} for _ in range(2))
     one, other = rule("A>B", episodes, b).update(a), rule("B>A", episodes, a).update(b)
     assert (one.e_better, one.e_worse) == (other.e_worse, other.e_better)
 
@@ -107,7 +109,7 @@ def test_the_wealth_of_two_runs_adds_up_to_that_of_one():
     """What lets evidence of independent runs be put together: a sum for each stake, or the product of the e-values."""
     rng = random.Random(4)
     runs = [plan(tasks=10, inits=50, seeds=2)[seed::2] for seed in range(2)]
-    mine, other = ({spec.key: rng.choice((WON, LOST)) for run in runs for spec in run} for _ in range(2))
+    mine, other = ({spec.key: rng.choice((SUCCEEDED, LOST)) for run in runs for spec in run} for _ in range(2))
     whole, parts = BettingProcess(), []
     for run in runs:
         begun = [entry.episodes[0].key for one in by_rounds(run)[:3] for entry in one]
@@ -117,10 +119,10 @@ def test_the_wealth_of_two_runs_adds_up_to_that_of_one():
     assert np.add(*(part.log_wealth_better for part in parts)) == pytest.approx(whole.log_wealth)
 
 
-@pytest.mark.parametrize("error", [LOST, WON])
+@pytest.mark.parametrize("error", [LOST, SUCCEEDED])
 def test_an_error_moves_no_bound_inwards_whatever_the_episode_would_have_been(error):
     episodes = plan(tasks=4, inits=10)
-    mine = outcomes(episodes, lambda spec: WON if spec.init_state % 3 else LOST)
+    mine = outcomes(episodes, lambda spec: SUCCEEDED if spec.init_state % 3 else LOST)
     spoilt = {key: UNKNOWN if index % 7 == 0 else value for index, (key, value) in enumerate(mine.items())}
     settled = {key: error if value == UNKNOWN else value for key, value in spoilt.items()}
     with_errors, without = (rule("width<2", episodes).update(found) for found in (spoilt, settled))
@@ -133,7 +135,7 @@ def test_losing_what_would_fail_helps_no_claim():
     """A policy that loses its failures gets the evidence that failures would have given, and its rival's likewise."""
     episodes = plan(tasks=4, inits=10)
     rng = random.Random(6)
-    a, b = ({spec.key: rng.choice((WON, LOST)) for spec in episodes} for _ in range(2))
+    a, b = ({spec.key: rng.choice((SUCCEEDED, LOST)) for spec in episodes} for _ in range(2))
     lost = {key: UNKNOWN if value == LOST else value for key, value in a.items()}
     honest, cheat = rule("A>B", episodes, b).update(a), rule("A>B", episodes, b).update(lost)
     assert (cheat.e_better, cheat.e_worse < honest.e_worse) == (honest.e_better, True)
@@ -143,10 +145,10 @@ def test_losing_what_would_fail_helps_no_claim():
 @pytest.mark.parametrize(
     ("record", "expected"),
     [
-        (SimpleNamespace(success=True), WON),
+        (SimpleNamespace(success=True), SUCCEEDED),
         (SimpleNamespace(success=False), LOST),
         (SimpleNamespace(success=None), UNKNOWN),
-        (SimpleNamespace(success=True, policy_losses=0), WON),
+        (SimpleNamespace(success=True, policy_losses=0), SUCCEEDED),
         (SimpleNamespace(success=True, policy_losses=1), UNKNOWN),
         (SimpleNamespace(success=False, policy_losses=1), LOST),
     ],
@@ -160,7 +162,7 @@ def test_looking_after_every_episode_is_cheap():
     slow = rule("width<2", episodes)
     started = time.process_time()
     for spec in episodes:
-        slow.update({spec.key: WON})
+        slow.update({spec.key: SUCCEEDED})
     assert time.process_time() - started < 2
 
 

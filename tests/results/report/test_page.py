@@ -36,7 +36,7 @@ def runs(run, libero, record):
 
 
 @pytest.fixture
-def film(tmp_path):
+def video(tmp_path):
     """A half-second film of 64 x 64 pixels."""
     ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="films need imageio-ffmpeg").get_ffmpeg_exe()
     path = tmp_path / "film.mp4"
@@ -45,10 +45,10 @@ def film(tmp_path):
     return path
 
 
-def give_films(run, film, count):
+def give_videos(run, video, count):
     (run.folder / "videos").mkdir()
     for record in run.records[:count]:
-        shutil.copy(film, run.folder / "videos" / f"{safe_name(record.key)}.mp4")
+        shutil.copy(video, run.folder / "videos" / f"{safe_name(record.key)}.mp4")
 
 
 @pytest.mark.parametrize(
@@ -94,21 +94,21 @@ def test_a_run_without_finished_episodes_still_has_a_page(run):
     assert "<h2>Provenance</h2>" in page([run("empty", [])])
 
 
-def test_films_of_failures_come_first_where_room_is_short(runs, film):
-    give_films(runs[0], film, 30)
-    size = film.stat().st_size * 4 / 3 / 2**20
-    films = json.loads(re.search(r'id="films">(.*?)</script>', page(runs[:1], megabytes=5.5 * size))[1])
-    assert len(films) == 5
-    assert all(re.search(r"init[0-4]/", name) for name in films)
+def test_videos_of_failures_come_first_where_room_is_short(runs, video):
+    give_videos(runs[0], video, 30)
+    size = video.stat().st_size * 4 / 3 / 2**20
+    clips = json.loads(re.search(r'id="films">(.*?)</script>', page(runs[:1], megabytes=5.5 * size))[1])
+    assert len(clips) == 5
+    assert all(re.search(r"init[0-4]/", name) for name in clips)
 
 
 def test_a_fair_sample_takes_every_kind_in_turn(record):
-    filmed = [("r", record(init=i, success=i < 18)) for i in range(20)]
-    assert sum(not r.success for _, r in stratified_sample(filmed, 4)) == 2
+    recorded = [("r", record(init=i, success=i < 18)) for i in range(20)]
+    assert sum(not r.success for _, r in stratified_sample(recorded, 4)) == 2
 
 
-def test_a_film_is_found_by_its_episodes_key(runs, film):
-    give_films(runs[0], film, 1)
+def test_a_video_is_found_by_its_episodes_key(runs, video):
+    give_videos(runs[0], video, 1)
     assert video_path(runs[0].folder, runs[0].records[0].key).suffix == ".mp4"
     assert video_path(runs[0].folder, runs[0].records[1].key) is None
 
@@ -119,9 +119,9 @@ def test_the_command_writes_the_page(cli, runs, tmp_path):
 
 
 @pytest.fixture
-def opened(runs, film, tmp_path):
+def opened(runs, video, tmp_path):
     """The page of both runs, with films, open in a browser."""
-    give_films(runs[0], film, 8)
+    give_videos(runs[0], video, 8)
     (tmp_path / "report.html").write_text(page(runs, sample=4), encoding="utf-8")
     with load_browser().browser(str(CHROMIUM), tmp_path / "profile") as browser:
         browser.open(tmp_path / "report.html")
@@ -151,7 +151,7 @@ def test_the_browser_itself_refuses_requests(opened):
 
 
 @needs_browser
-def test_in_a_browser_films_play(opened):
+def test_in_a_browser_videos_play(opened):
     seen = "document.querySelector('.films video')"
     assert opened.run("document.querySelectorAll('.films video').length") == 4
     assert opened.run(f"{seen}.play().then(() => new Promise(done => setTimeout(() => done({seen}.currentTime), 400)))") > 0
@@ -159,7 +159,7 @@ def test_in_a_browser_films_play(opened):
 
 
 @needs_browser
-def test_in_a_browser_a_failures_film_opens_from_the_list(opened):
+def test_in_a_browser_a_failures_video_opens_from_the_list(opened):
     opened.run(choose("outcome", "failure"))
     opened.run("[...document.querySelectorAll('#episodes button')].find(b => b.title === 'play').click()")
     assert opened.run("document.getElementById('film').open")
@@ -167,7 +167,7 @@ def test_in_a_browser_a_failures_film_opens_from_the_list(opened):
 
 
 @needs_browser
-def test_in_a_browser_an_episode_without_film_says_how_to_see_it(opened):
+def test_in_a_browser_an_episode_without_video_says_how_to_see_it(opened):
     opened.run("[...document.querySelectorAll('#episodes button')].find(b => b.title !== 'play').click()")
     assert "nora-bench replay" in opened.run("document.querySelector('#film pre').textContent")
 

@@ -187,10 +187,12 @@ def test_intervals_are_hardly_wider_than_tasks_variances_ask_for(name):
 
 def test_the_simulated_interval_is_that_of_tables():
     setting = Setting(APART, [(20, 3)] * 5 + [(2, 9), (7, 1)], 0.5)
-    won, episodes, _ = draw(setting, 5, np.random.default_rng(9))
-    low, high = interval(setting, won, episodes)
+    succeeded, episodes, _ = draw(setting, 5, np.random.default_rng(9))
+    low, high = interval(setting, succeeded, episodes)
     for run in range(5):
-        clusters = [[(int(k), int(n)) for k, n in zip(*pair, strict=True) if n] for pair in zip(won[run], episodes, strict=True)]
+        clusters = [
+            [(int(k), int(n)) for k, n in zip(*pair, strict=True) if n] for pair in zip(succeeded[run], episodes, strict=True)
+        ]
         found = stratified([Stratum(1, own) for own in clusters])
         assert (found.low, found.high) == pytest.approx((low[run], high[run]), abs=1e-5)
 

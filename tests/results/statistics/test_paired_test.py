@@ -34,7 +34,7 @@ def test_holm_on_his_own_terms():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
 
 
-def test_the_difference_counts_what_each_won(task):
+def test_the_difference_counts_what_each_succeeded(task):
     found = difference([task("10 01 01 01 11 00")])
     assert (found.gained, found.lost, found.pairs) == (3, 1, 6)
     assert found.mean == pytest.approx(2 / 6)

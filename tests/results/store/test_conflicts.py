@@ -8,7 +8,7 @@ from nora_bench.results.summary import counts
 
 
 @pytest.fixture
-def told(record):
+def reported(record):
     """Records of one episode: won, lost, and won by other states."""
     return {
         "won": record(init=1),
@@ -19,14 +19,14 @@ def told(record):
 
 
 @pytest.mark.parametrize("order", [("won", "lost"), ("lost", "won"), ("won", "won", "lost"), ("won", "lost", "lost")])
-def test_the_order_of_lines_decides_nothing(run, record, told, order):
-    found = run("run", [record(init=0), *(told[name] for name in order)])
+def test_the_order_of_lines_decides_nothing(run, record, reported, order):
+    found = run("run", [record(init=0), *(reported[name] for name in order)])
     assert len(found.records) == 2
     stands = found.records[1]
     assert (stands.success, stands.termination, stands.cause) == (None, "error", "machine")
     assert stands.error == "recorded with different outcomes: failure after 300 steps and success after 100 steps"
     ((key, records),) = found.conflicts
-    assert key == told["won"].key
+    assert key == reported["won"].key
     assert {one.success for one in records} == {True, False}
     assert any("non-determinism" in note for note in found.notes)
     assert counts(found)["errors"] == 1
@@ -42,16 +42,16 @@ def test_any_part_of_an_outcome_can_contradict(run, record, other):
     assert found.records[0].success is None
 
 
-def test_a_line_that_is_there_twice_counts_once(run, told):
-    found = run("run", [told["won"], told["won"]])
-    assert (found.records, found.conflicts) == ((told["won"],), ())
+def test_a_line_that_is_there_twice_counts_once(run, reported):
+    found = run("run", [reported["won"], reported["won"]])
+    assert (found.records, found.conflicts) == ((reported["won"],), ())
     assert "line 2 repeats episode" in found.notes[0]
     assert "non-determinism" not in found.notes[0]
 
 
-def test_other_trajectory_with_the_same_outcome_is_reported_and_counts_once(run, told):
-    found = run("run", [told["won"], told["won otherwise"]])
-    assert (found.records, found.conflicts) == ((told["won"],), ())
+def test_other_trajectory_with_the_same_outcome_is_reported_and_counts_once(run, reported):
+    found = run("run", [reported["won"], reported["won otherwise"]])
+    assert (found.records, found.conflicts) == ((reported["won"],), ())
     assert "another trajectory: evidence of non-determinism" in found.notes[0]
 
 
@@ -65,18 +65,18 @@ def test_equal_states_of_other_scenes_are_no_evidence(run, record):
     assert run("run", [record(init=0, trajectory_sha256="a"), record(init=1, trajectory_sha256="a", success=False)]).notes == ()
 
 
-def test_a_contradicted_episode_is_recorded_and_can_take_no_more(write, record, told):
-    folder = write("run", [told["won"], told["lost"]])
+def test_a_contradicted_episode_is_recorded_and_can_take_no_more(write, record, reported):
+    folder = write("run", [reported["won"], reported["lost"]])
     with Store.open(folder) as store:
-        assert store.keys() == {told["won"].key}
+        assert store.keys() == {reported["won"].key}
         with pytest.raises(StoreError, match="recorded already"):
-            store.append(told["won"])
+            store.append(reported["won"])
         store.append(record(init=2))
     assert len(read_run(folder).records) == 2
 
 
-def test_verify_does_not_let_it_pass(cli, write, told):
-    verified = cli("verify", write("run", [told["won"], told["lost"]]), "--sample", 0)
+def test_verify_does_not_let_it_pass(cli, write, reported):
+    verified = cli("verify", write("run", [reported["won"], reported["lost"]]), "--sample", 0)
     assert verified.code == 1
     assert "contradicts what was recorded of episode" in verified.out
 

@@ -39,8 +39,8 @@ def test_run_is_written_and_resumed_without_locks(lockless, record, tmp_path):
 
 
 def test_second_writer_is_rejected_with_the_first_ones_name(lockless, tmp_path):
-    told = f"process {os.getpid()} on {socket.gethostname()}.*rm .*writer"
-    with Store.create(tmp_path / "run", RunMetadata()), pytest.raises(StoreLocked, match=told):
+    reported = f"process {os.getpid()} on {socket.gethostname()}.*rm .*writer"
+    with Store.create(tmp_path / "run", RunMetadata()), pytest.raises(StoreLocked, match=reported):
         Store.open(tmp_path / "run")
     with Store.open(tmp_path / "run"):
         pass

@@ -71,7 +71,7 @@ def microwave() -> Appearance:
         ),
         "handle": GeomAppearance(colour=STEEL, specular=0.9, shininess=0.9),
     }
-    return Appearance(parts, {"case": _case_picture()})
+    return Appearance(parts, {"case": _case_image()})
 
 
 def _case() -> Mesh:
@@ -101,7 +101,7 @@ def _case() -> Mesh:
     return join(outside.on(plain), cavity.on(grey), face.on(keys))
 
 
-def _case_picture() -> Array:
+def _case_image() -> Array:
     """Quarters: black for the outside, grey for the cavity; on the right half the keys under a clock."""
     canvas = Canvas(256, 160, BLACK).rectangle(64, -9, 128, 169, (104, 104, 102))
     canvas.rectangle(140, 12, 244, 46, (16, 26, 20), radius=4)

@@ -35,10 +35,10 @@ def kitchen() -> Scenery:
         "fridge": GeomAppearance(_fridge(), texture="steel", specular=0.4),
     }
     steel = finish(brushed(64, 64, (96, 96, 96), (118, 118, 118), seed=101))
-    return parts, {"units": _units_picture(), "hob": _hob_picture(), "steel": steel}
+    return parts, {"units": _units_image(), "hob": _hob_image(), "steel": steel}
 
 
-def _units_picture() -> Array:
+def _units_image() -> Array:
     """Left half: painted wood; upper right: worktop; lower right: steel."""
     canvas = Canvas(256, 256, (0, 0, 0)).paste(0, 0, wood(128, 256, (36, 37, 28), (52, 53, 41), seed=102, rings=6))
     canvas.paste(128, 0, marble(128, 192, (20, 20, 20), (120, 118, 112), seed=103))
@@ -75,7 +75,7 @@ def _hob() -> Mesh:
     return plate
 
 
-def _hob_picture() -> Array:
+def _hob_image() -> Array:
     canvas = Canvas(128, 176, (26, 26, 26))
     for x, y, radius in ((36, 48, 22), (92, 48, 28), (36, 128, 28), (92, 128, 22)):
         for ring in (1.0, 0.7, 0.4):
@@ -125,7 +125,7 @@ def living_room() -> Scenery:
         "picture": GeomAppearance(_canvas((-0.4119, 0.0, -0.5434), (0.4506, 0.0040, 0.4659)), texture="poster", specular=0.1),
         "wall_unit": GeomAppearance(_wall_unit(), texture="unit", specular=0.2),
     }
-    return parts, {"dark_wood": finish(dark_wood), "poster": _poster(), "unit": _unit_picture()}
+    return parts, {"dark_wood": finish(dark_wood), "poster": _poster(), "unit": _unit_image()}
 
 
 def _coffee_table() -> Mesh:
@@ -171,7 +171,7 @@ def _wall_unit() -> Mesh:
     return join(*(piece.on(board) for piece in pieces), *(row.on(books) for row in rows), television.on(screen))
 
 
-def _unit_picture() -> Array:
+def _unit_image() -> Array:
     """Left: pale board; upper right: dark screen in its frame; lower right: book spines."""
     canvas = Canvas(256, 256, (0, 0, 0)).paste(0, 0, wood(128, 256, (176, 166, 156), (206, 197, 188), seed=112, rings=6))
     canvas.rectangle(128, 0, 265, 128, (22, 22, 24)).rectangle(134, 6, 250, 122, (58, 62, 68))
@@ -197,7 +197,7 @@ def study() -> Scenery:
     """Oak desk, painting, desk lamp, potted plant, white bookshelf with two black books."""
     oak = wood(512, 512, (176, 126, 68), (222, 172, 108), seed=121, rings=9)
     parts = {
-        "desk": GeomAppearance(_desk(), texture="oak", specular=0.2, shininess=0.3),
+        "desk": GeomAppearance(_desktop(), texture="oak", specular=0.2, shininess=0.3),
         "painting": GeomAppearance(_canvas((-0.4840, -0.0484, 0.0), (0.4950, -0.0056, 0.9789)), texture="painting", specular=0.1),
         "lamp": GeomAppearance(_lamp(), colour=(33, 33, 33), specular=0.5),
         "plant": GeomAppearance(_plant(), texture="plant", specular=0.1),
@@ -208,12 +208,12 @@ def study() -> Scenery:
         "oak": finish(oak.transpose(1, 0, 2)),
         "painting": _painting(),
         "plant": _leaves(),
-        "shelf": _shelf_picture(),
+        "shelf": _shelf_image(),
         "cover": book_cover(),
     }
 
 
-def _desk() -> Mesh:
+def _desktop() -> Mesh:
     """A thick top on two frames; its surface at 0.885 m."""
     top = slab((-0.6990, -1.4000, 0.8130), (0.7060, 1.4030, 0.8850))
     legs = [
@@ -302,7 +302,7 @@ def _bookshelf() -> Mesh:
     return join(*(piece.on(board) for piece in pieces), *(row.on(books) for row in rows))
 
 
-def _shelf_picture() -> Array:
+def _shelf_image() -> Array:
     canvas = Canvas(128, 128, (248, 247, 243))
     _spines(canvas, 64, 64, 64)
     return canvas.done()

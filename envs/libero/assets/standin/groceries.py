@@ -155,15 +155,13 @@ def _packet(
     """A folding box lying flat: its face up and down, name on the long sides, a mark on the short ones."""
     canvas = Canvas(256, 256, ground)
     faces = {"top": (0, 0, 256, 144), "front": (0, 144, 256, 208), "left": (0, 208, 128, 256)}
-    pictures: dict[str, Rectangle] = {
-        name: canvas.part(x0 + 1, y0 + 1, x1 - 1, y1 - 1) for name, (x0, y0, x1, y1) in faces.items()
-    }
-    pictures |= {"bottom": pictures["top"], "back": pictures["front"], "right": pictures["left"]}
+    images: dict[str, Rectangle] = {name: canvas.part(x0 + 1, y0 + 1, x1 - 1, y1 - 1) for name, (x0, y0, x1, y1) in faces.items()}
+    images |= {"bottom": images["top"], "back": images["front"], "right": images["left"]}
     for paint, start in ((face, 0), (long, 144), (short, 208)):
         canvas.rectangle(-9, start, 265, 265, ground)
         paint(canvas, start)
     edges = stone(256, 256, (0.88, 0.88, 0.88), (1.06, 1.06, 1.06), seed=3)[..., 0]
-    return _thing(box(width, depth, height, pictures).turned("z", turned), canvas.shade(edges), 0.78)
+    return _thing(box(width, depth, height, images).turned("z", turned), canvas.shade(edges), 0.78)
 
 
 def butter() -> Appearance:

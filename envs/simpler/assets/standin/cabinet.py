@@ -22,7 +22,7 @@ def cabinet_files() -> dict[str, bytes]:
     files = {f"{name}.urdf": _urdf(name, colours).encode() for name, colours in cabinet["colours"].items()}
     (size,) = (size for name, _, size, _ in cabinet["body"]["visual"] if name == "tabletop")
     pattern = finish(stone(128, 128, (150, 146, 138), (190, 186, 178), seed=26))
-    files[STONE_TOP] = glb([Piece(box(*size), picture=pattern, roughness=0.5)])
+    files[STONE_TOP] = glb([Piece(box(*size), image=pattern, roughness=0.5)])
     return files
 
 

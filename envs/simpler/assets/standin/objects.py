@@ -36,9 +36,9 @@ def object_files() -> dict[str, bytes]:
     """Path under `data/custom` -> content: databases, and meshes of every model."""
     files = {f"info_pick_custom_{name}.json": _database(name) for name in ("v0", "baked_tex_v0", "baked_tex_v1")}
     for model, numbers in physics()["objects"].items():
-        meshes, picture = _thing(model, numbers["bounds"], numbers["volume"])
+        meshes, image = _thing(model, numbers["bounds"], numbers["volume"])
         files[f"models/{model}/collision.obj"] = obj(meshes)
-        files[f"models/{model}/textured.glb"] = glb([Piece(mesh, picture=picture, roughness=0.5) for mesh in meshes])
+        files[f"models/{model}/textured.glb"] = glb([Piece(mesh, image=image, roughness=0.5) for mesh in meshes])
     return files
 
 
@@ -59,11 +59,11 @@ def _thing(model: str, bounds: Bounds, volume: float) -> tuple[list[Mesh], Array
     if "bottle" in words:
         return [_fitted(_bottle, bounds, volume, axis="y")], _bottle_label()
     if "sponge" in words:
-        return [_fitted(_cushion, bounds, volume, axis="z")], _sponge_picture()
+        return [_fitted(_cushion, bounds, volume, axis="z")], _sponge_image()
     if "spoon" in words:
         return _spoon(bounds), Canvas(16, 16, (60, 130, 70)).done()
-    picture = _apple_picture() if "apple" in words else _orange_picture()
-    return [_fitted(_fruit, bounds, volume, axis="z")], picture
+    image = _apple_image() if "apple" in words else _orange_image()
+    return [_fitted(_fruit, bounds, volume, axis="z")], image
 
 
 # --- shapes -------------------------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ def _volume(mesh: Mesh) -> float:
 
 
 def _turned(profile: Sequence[tuple[float, float]], ends: tuple[float, float], split: float) -> Mesh:
-    """A closed surface of revolution; its skin shows the picture above `split`, its lids what is below."""
+    """A closed surface of revolution; its skin shows the image above `split`, its lids what is below."""
     (top, radius), (bottom, foot) = profile[0], profile[-1]
     skin = lathe(profile, SEGMENTS).on((0.0, 0.0, 1.0, split))
     lids = [disc(top, radius, up=True, segments=SEGMENTS), disc(bottom, foot, up=False, segments=SEGMENTS)]
@@ -145,7 +145,7 @@ def _spoon(bounds: Bounds) -> list[Mesh]:
     return [_placed(_cushion(0.8), bowl, "z"), _placed(_cushion(0.2), handle, "z")]
 
 
-# --- pictures -----------------------------------------------------------------------------------------------------
+# --- images -----------------------------------------------------------------------------------------------------
 
 
 def _can_label(word: str, ground: Colour, ink: Colour) -> Array:
@@ -164,7 +164,7 @@ def _bottle_label() -> Array:
     return canvas.rectangle(-9, -9, 265, 12, (20, 50, 110)).rectangle(-9, 128, 265, 170, (50, 110, 170)).done()
 
 
-def _apple_picture() -> Array:
+def _apple_image() -> Array:
     canvas = Canvas(128, 128, (186, 30, 30))
     for x in range(8, 128, 24):
         canvas.ellipse(x, 50, 5, 34, (210, 90, 50))
@@ -172,14 +172,14 @@ def _apple_picture() -> Array:
     return canvas.rectangle(-9, 126, 137, 137, (70, 50, 24)).done()
 
 
-def _orange_picture() -> Array:
+def _orange_image() -> Array:
     canvas = Canvas(128, 128, (240, 140, 24))
     for number in range(60):
         canvas.circle(number * 37 % 128, number * 53 % 120, 1.4, (222, 118, 16))
     return canvas.rectangle(-9, 124, 137, 137, (90, 110, 40)).done()
 
 
-def _sponge_picture() -> Array:
+def _sponge_image() -> Array:
     canvas = Canvas(128, 128, (120, 180, 70))
     for number in range(90):
         canvas.circle(number * 41 % 128, number * 67 % 128, 1 + number % 3, (84, 140, 48))

@@ -40,15 +40,15 @@ def _seen(room: Sequence[Block], robot: RobotInit) -> Array:
     """[HEIGHT, WIDTH, 3]: the nearest face behind every pixel."""
     place, rays = _camera(robot)
     nearest = np.full((HEIGHT, WIDTH), np.inf)
-    picture = np.full((HEIGHT, WIDTH, 3), 190.0)
+    image = np.full((HEIGHT, WIDTH, 3), 190.0)
     for block in room:
         distance, axis = _hit(block, place, rays)
         closer = distance < nearest
         nearest = np.where(closer, distance, nearest)
         colours = _texture(block, place + rays * np.where(closer, distance, 0.0)[..., None])
         light = np.select([axis == 0, axis == 1], [LIGHT[0], LIGHT[1]], LIGHT[2])
-        picture = np.where(closer[..., None], colours * light[..., None], picture)
-    return picture
+        image = np.where(closer[..., None], colours * light[..., None], image)
+    return image
 
 
 def _camera(robot: RobotInit) -> tuple[Array, Array]:
@@ -77,9 +77,9 @@ def _hit(block: Block, place: Array, rays: Array) -> tuple[Array, Array]:
 
 def _texture(block: Block, places: Array) -> Array:
     """[HEIGHT, WIDTH, 3] colours of a block at some places."""
-    if block.picture is None:
+    if block.image is None:
         return np.broadcast_to(np.array(block.colour, float), places.shape)
-    height, width, _ = block.picture.shape
+    height, width, _ = block.image.shape
     share = (places[..., :2] - block.low[:2]) / np.subtract(block.high[:2], block.low[:2])
     column, row = (np.clip((share[..., axis] * size).astype(int), 0, size - 1) for axis, size in ((0, width), (1, height)))
-    return block.picture[height - 1 - row, column].astype(float)
+    return block.image[height - 1 - row, column].astype(float)

@@ -34,13 +34,13 @@ SHIFTS: dict[str, Shift] = {
 
 @dataclass(frozen=True)
 class Block:
-    """A box of one colour, or with a picture on every side."""
+    """A box of one colour, or with an image on every side."""
 
     low: Point
     high: Point
     colour: Colour
     """sRGB, 0 to 255."""
-    picture: Array | None = None
+    image: Array | None = None
 
 
 def table_top(y: Any) -> Any:
@@ -80,14 +80,14 @@ def bedroom() -> list[Block]:
 
 def office() -> list[Block]:
     """A desk, a chair and shelves behind where the drawers stand."""
-    desk = [
+    desktop = [
         Block((-2.2, -1.8, 0.70), (-1.4, 0.0, 0.75), (190, 190, 186)),
         Block((-2.1, -1.7, FLOOR), (-2.0, -0.1, 0.70), (70, 70, 74)),
     ]
     shelves = [Block((-2.95, 0.5, z), (-2.6, 2.4, z + 0.04), (132, 104, 78)) for z in (0.4, 0.9, 1.4, 1.9)]
     return [
         *_shell((132, 134, 140), (222, 222, 218)),
-        *desk,
+        *desktop,
         Block((-1.3, -1.1, 0.40), (-0.85, -0.65, 0.46), (46, 60, 92)),
         *shelves,
     ]
@@ -119,7 +119,7 @@ def _piece(stage: str, block: Block) -> Piece:
         top = mesh.vertices[:, 2] > TABLE_UNDERSIDE
         mesh.vertices[top, 2] = table_top(mesh.vertices[top, 1])
     red, green, blue = (round((part / 255) ** 2.2, 6) for part in block.colour)
-    return Piece(_in_file(mesh, SHIFTS.get(stage, STILL)), (red, green, blue), block.picture)
+    return Piece(_in_file(mesh, SHIFTS.get(stage, STILL)), (red, green, blue), block.image)
 
 
 def _in_file(mesh: Mesh, shift: Shift) -> Mesh:

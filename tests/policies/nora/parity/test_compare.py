@@ -33,11 +33,11 @@ def test_recorded_quantities_are_within_tolerance_or_listed_as_unread(golden):
     ("size", "off", "wrong"),
     [
         ((8, 8), 1, set()),
-        ((8, 8), 2, {"resized picture, share of values"}),
+        ((8, 8), 2, {"resized image, share of values"}),
         ((64, 64), 1, set()),
-        ((64, 64), 2, {"resized picture, share of values"}),  # two of 12,288 values
+        ((64, 64), 2, {"resized image, share of values"}),  # two of 12,288 values
         ((100, 100), 3, set()),
-        ((100, 100), 4, {"resized picture, share of values"}),  # of 30,000
+        ((100, 100), 4, {"resized image, share of values"}),  # of 30,000
     ],
 )
 def test_one_image_value_may_differ_by_one_grey_level(tmp_path, size, off, wrong):
