@@ -41,8 +41,12 @@ def lines(folder, *outcomes):
     folder.mkdir(exist_ok=True)
     (folder / "run.json").write_text("{}")
     fields = ("suite", "task_id", "init_state", "seed", "protocol", "key")
-    played = [{field: getattr(spec, field) for field in fields} for spec in islice(attempts, len(outcomes))]
-    records = [{**spec, "success": won, "steps": 90} for spec, won in zip(played, outcomes, strict=True)]
+    attempted = [{field: getattr(spec, field) for field in fields} for spec in islice(attempts, len(outcomes))]
+    others = {"task": "t", "instruction": "i", "policy": "scripted", "steps": 90, "decisions": 90}
+    records = [
+        {**spec, **others, "success": success, "termination": "error" if success is None else "success" if success else "budget"}
+        for spec, success in zip(attempted, outcomes, strict=True)
+    ]
     (folder / "episodes.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
 
 

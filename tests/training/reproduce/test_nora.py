@@ -96,7 +96,7 @@ def test_stage_names_are_unique(wanted, tmp_path):
     many = replace(wanted, seeds=(0, 1, 2))
     names = [stage.name for stage in nano_stages(many, tmp_path)]
     assert len(set(names)) == len(names)
-    assert sum(name.startswith("evaluate-") for name in names) == 3 * (4 + len(many.rewards))
+    assert sum(name.startswith("evaluate-") for name in names) == 3 * (2 + len(many.rewards))
 
 
 def test_held_out_states_are_used_by_evaluations_alone(wanted, tmp_path):
@@ -110,7 +110,7 @@ def test_held_out_states_are_used_by_evaluations_alone(wanted, tmp_path):
 def test_recipes_of_supervised_training_differ_in_chunk_and_seed(wanted, tmp_path):
     import yaml
 
-    write_recipes(replace(wanted, seeds=(0, 1)), tmp_path)
+    write_recipes(replace(wanted, seeds=(0, 1), heads={5: ("flow",), 1: ("flow",)}), tmp_path)
     found = yaml.safe_load((tmp_path / "recipes" / "sft-chunk1-seed1.yaml").read_text())
     assert (found["start"]["nano"]["chunk"], found["start"]["seed"], found["loop"]["seed"]) == (1, 1, 1)
     assert found["start"]["fast"] == str(tmp_path / "tokenizer-1") and found["data"]["frame_stride"] == wanted.frame_stride
@@ -125,7 +125,7 @@ def test_scratch_recipe_differs_in_the_base_alone():
 def test_base_initialises_every_supervised_training(wanted, tmp_path):
     import yaml
 
-    write_recipes(replace(wanted, base="nora-1.5-nano"), tmp_path)
+    write_recipes(replace(wanted, base="nora-1.5-nano", heads={5: ("flow",), 1: ("flow",)}), tmp_path)
     found = yaml.safe_load((tmp_path / "recipes" / "sft-chunk1-seed0.yaml").read_text())
     assert found["start"]["checkpoint"] == "nora-1.5-nano" and found["start"]["chunk"] == 1
     assert found["data"]["statistics"] == "start" and "nano" not in found["start"]
@@ -262,7 +262,7 @@ def test_full_size_needs_dry_run(cli):
 
 def test_a_dry_run_of_the_nano_reproduction_writes_nothing(cli, tmp_path):
     ended = cli("reproduce", "nano", "--quick", "--dry-run", "--out", tmp_path / "out")
-    assert ended.code == 0 and "16 stages, 16 to do" in ended.out and not (tmp_path / "out").exists()
+    assert ended.code == 0 and "12 stages, 12 to do" in ended.out and not (tmp_path / "out").exists()
 
 
 @pytest.mark.libero
@@ -270,7 +270,7 @@ def test_a_dry_run_of_the_nano_reproduction_writes_nothing(cli, tmp_path):
 def test_quick_reproduction_runs_to_its_tables_and_resumes(tmp_path, capfd):
     from nora_bench.harness.cli import main
 
-    for wanted in ("16 to do", "0 to do"):
+    for wanted in ("12 to do", "0 to do"):
         with pytest.raises(SystemExit) as ended:
             main(["reproduce", "nano", "--quick", "--out", str(tmp_path)])
         out = capfd.readouterr().out
