@@ -62,7 +62,7 @@ def test_the_merged_run_says_what_it_is_made_of(merged, two):
 def test_merged_run_verifies_and_replays(merged, two, cli):
     _, run = merged(*two)
     verified = cli("verify", run.folder, "--sample", 1)
-    assert (verified.code, "8 of 8 replays hold" in verified.out) == (0, True), verified.out
+    assert (verified.code, "8 of 8 replays match" in verified.out) == (0, True), verified.out
 
 
 @pytest.mark.parametrize("verb", ["show", "table", "report", "compare"])

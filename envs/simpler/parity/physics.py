@@ -7,7 +7,7 @@ random drops of an orange, which rolls, and scenes with distractors, which fall 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,17 +60,17 @@ def compare(folder: Path, pack: Path) -> Iterator[Check]:
     for recording in recordings.read_all(folder):
         replay = RecordingReplay(recording, pack)
         yield from replay.checks()
-        if recording.facts.get("policy", "").split("_")[0] in CONTACT_POLICIES:
+        if replay.has_contact:
             ends.append(replay.ends_equal)
     if ends:
-        unequal = (len(ends) - sum(ends)) / len(ends)
-        yield Check(
-            "grasp, carry and push replays",
-            "share that ends differently",
-            unequal,
-            MAX_UNEQUAL_ENDS,
-            f"{sum(ends)} of {len(ends)} equal",
-        )
+        yield compare_ends(ends)
+
+
+def compare_ends(ends: Sequence[bool]) -> Check:
+    """Check of how many replays of policies with contact end as recorded."""
+    equal = sum(ends)
+    name, quantity = "grasp, carry and push replays", "share that ends differently"
+    return Check(name, quantity, (len(ends) - equal) / len(ends), MAX_UNEQUAL_ENDS, f"{equal} of {len(ends)} equal")
 
 
 def compare_controllers(path: Path, pack: Path) -> Iterator[Check]:
@@ -173,6 +173,11 @@ class RecordingReplay:
             targets.append(gripper.target(action[6]))
             gripper.plan(at[row], moving[row], targets[-1])
         return max_abs_difference(targets, self.arrays["gripper_target_qpos"])
+
+    @property
+    def has_contact(self) -> bool:
+        """Whether the recorded policy grasps or pushes an object."""
+        return self.recording.facts.get("policy", "").split("_")[0] in CONTACT_POLICIES
 
     @property
     def ends_equal(self) -> bool:

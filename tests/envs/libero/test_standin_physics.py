@@ -1,4 +1,7 @@
-"""Stand-ins compile to the official files' physics, to the bit, and so the same actions give the same states."""
+"""Stand-ins compile to the official files' physics, to the bit, and so the same actions give the same states.
+
+The compiled models of all tasks are compared. Equal compiled models step equally, so only some tasks are stepped too.
+"""
 
 import json
 import shutil
@@ -87,11 +90,13 @@ def play(scene, suite, task, steps=STEPS):
 
 
 @pytest.mark.parametrize(("suite", "task"), TASKS)
-def test_same_actions_give_the_same_states_on_both_packs(build, packs, suite, task):
+def test_both_packs_compile_to_the_same_physics(build, packs, suite, task):
+    """The tasks of QUICK also step both models through random motion; equal compiled models step equally."""
     ours, theirs = (build(pack, suite, task) for pack in reversed(packs))
-    states = play(ours, suite, task)
-    assert states.tobytes() == play(theirs, suite, task).tobytes()
-    assert np.abs(np.diff(states[:, 1:], axis=0)).max() > 1e-3
+    if (suite, task) in QUICK:
+        states = play(ours, suite, task)
+        assert states.tobytes() == play(theirs, suite, task).tobytes()
+        assert np.abs(np.diff(states[:, 1:], axis=0)).max() > 1e-3
     assert differences(ours, theirs) == []
 
 
