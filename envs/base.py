@@ -125,7 +125,7 @@ class ObservationSpec:
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> ObservationSpec:
         """The specification that `to_json` wrote. Raises KeyError, TypeError for other values."""
-        keys = tuple(ProprioSpec(**key) for key in values.get("proprio_spec", ()))
+        keys = tuple(ProprioSpec(**key) for key in values["proprio_spec"]) if "proprio_spec" in values else ()
         return ObservationSpec(**{**values, "cameras": tuple(values["cameras"]), "proprio_spec": keys})
 
 

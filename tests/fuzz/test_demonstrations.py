@@ -222,7 +222,7 @@ def test_a_column_of_a_lerobot_set_is_read_or_refused(data_set, name, cells, nes
 def test_a_lerobot_set_names_no_file_outside_itself(data_set, path):
     place = write_set(data_set, json.dumps({**INFO, "data_path": path, "features": INFO["features"]}).encode())
     found = open_lerobot(place, "theirs")
-    with pytest.raises(DataError, match="names no file of the set"):
+    with pytest.raises(DataError, match="is not a file of the set"):
         found.file("data_path", {"episode_index": 0})
 
 

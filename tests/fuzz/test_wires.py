@@ -165,7 +165,7 @@ class FedVlaEval(VlaEvalPolicy):
         self.said = said
         super().__init__("ws://there:1")
 
-    def _new_link(self):
+    def _new_connection(self):
         link = Fed(self._greet, self.said)
         self._every.append(link)
         return link
