@@ -26,7 +26,7 @@ from nora_bench.policies.base import ActionChunk, BasePolicy
 class Looker(BasePolicy):
     """Moves by the digest of what it sees: equal trajectories mean equal pictures, to the pixel."""
 
-    needs = ObservationSpec(cameras=("primary", "wrist"), proprio=True)
+    observation_spec = ObservationSpec(cameras=("primary", "wrist"), proprio=True)
 
     def act_one(self, observation):
         seen = hashlib.sha256()

@@ -83,7 +83,7 @@ def created(cli, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("kind", "name", "options"),
     [
-        ("policy", "my-policy", ("--suite", "fakes:toy", "--policy", "my-policy", "--policy-arg", "chunk=2")),
+        ("policy", "my-policy", ("--suite", "fakes:toy", "--policy", "my-policy", "--policy-arg", "chunk_size=2")),
         ("suite", "my_plane", ("--suite", "my_plane", "--policy", "random")),
     ],
 )

@@ -1,4 +1,4 @@
-"""Each SimplerEnv task in each setting, played on stand-ins by a policy that looks, down to its table and a film."""
+"""Each SimplerEnv task in each setting, run on stand-ins by a policy that uses images, with its table and a video."""
 
 import pytest
 
@@ -16,9 +16,9 @@ from nora_bench.policies.base import ActionChunk, BasePolicy
 
 
 class Looker(BasePolicy):
-    """Moves by the digest of what it sees: equal trajectories mean equal pictures, to the pixel."""
+    """Moves by the digest of what it sees: equal trajectories mean equal images, to the pixel."""
 
-    needs = ObservationSpec(cameras=("primary",))
+    observation_spec = ObservationSpec(cameras=("primary",))
 
     def act_one(self, observation):
         seen = hashlib.sha256(np.ascontiguousarray(observation.env_observation.images["primary"]).tobytes()).digest()
@@ -69,12 +69,12 @@ def test_every_task_runs_in_both_settings(played):
 
 def test_every_record_names_the_renderer(played):
     ways = {record.task: record.renderer for record in played.records}
-    if played.run["gl"]["backend"].startswith("vulkan-rt"):
+    if played.metadata.gl["backend"].startswith("vulkan-rt"):
         assert ways["open_drawer"] == "raytraced"
     else:
         assert ways["open_drawer"] == "raster instead of raytraced"
     assert ways["pick_coke_can"] == "raster"
-    assert played.run["gl"]["renderer"]
+    assert played.metadata.gl["renderer"]
 
 
 def test_table_marks_standin_assets(cli, played):
@@ -93,10 +93,10 @@ def test_single_episode_has_the_same_images(home, play, played):
 def test_episode_is_rendered_as_video(cli, home, play, played):
     pytest.importorskip("imageio_ffmpeg")
     key = played.records[0].key
-    shown = cli("replay", played.folder, key, "--video", home / "film.mp4")
+    shown = cli("replay", played.folder, key, "--video", home / "video.mp4")
     assert shown.code == 0
-    assert "to the bit" in shown.out
-    assert (home / "film.mp4").stat().st_size > 1000
+    assert "bit-identical" in shown.out
+    assert (home / "video.mp4").stat().st_size > 1000
 
 
 def test_contact_sheet_shows_every_task(cli, home, play):
