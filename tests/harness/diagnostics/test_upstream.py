@@ -77,4 +77,4 @@ def test_python_of_another_family_is_rejected(cli):
 
 def test_python_without_family_is_rejected(cli):
     ended = cli("doctor", "--python", "/usr/bin/python3")
-    assert (ended.code, "given as name=value" in ended.err) == (2, True)
+    assert (ended.code, "name=value" in ended.err) == (2, True)
