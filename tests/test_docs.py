@@ -96,7 +96,7 @@ def test_ci_runs_the_readmes_test_command():
     assert picked
     found = subprocess.run(["bash", "-c", picked[1]], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     assert found in README
-    assert found.endswith("pytest")
+    assert found.endswith("pytest -n auto")
 
 
 def test_no_file_names_a_place_on_one_machine():
