@@ -351,7 +351,7 @@ def margins(found, name):
             worse = np.clip(best + np.pad(draw.normal(0, 0.7, (1, 2)), ((0, 0), (0, 5))), -1, 1)
             chunks = torch.from_numpy(np.stack([best, worse])).float()
             goal = latents[reward.frame(start, CHUNK, len(latents) - 1)]
-            predicted = imagine(found.world, latents[start], chunks, reward.unused_actions)
+            predicted = imagine(found.world_model, latents[start], chunks, reward.unused_actions)
             scores = score(reward, chunks, chunks[0], predicted, goal)
             yield float((scores.goal if reward.goal else scores.total).diff())
 
