@@ -97,11 +97,11 @@ def test_pictures_are_known_by_their_names(features, cameras):
     assert tuple(name.rpartition(".")[2] for name in _cameras(features, None, None).values()) == cameras
 
 
-def test_pictures_whose_names_do_not_tell_are_asked_for():
+def test_images_of_unknown_cameras_are_rejected():
     features = ["left", "right", "wrist"]
-    with pytest.raises(PolicyError, match="what right shows is not known"):
+    with pytest.raises(PolicyError, match="the camera of right is unknown"):
         _cameras(features, None, None)
-    with pytest.raises(PolicyError, match="has no picture top"):
+    with pytest.raises(PolicyError, match="has no image top"):
         _cameras(features, "top", None)
 
 

@@ -224,9 +224,9 @@ def test_weights_beside_the_model_are_not_left_out(checkpoint, file):
         started(folder)
 
 
-def test_code_that_leaves_the_picture_out_is_refused(checkpoint):
+def test_code_that_does_not_use_the_image_is_rejected(checkpoint):
     policy = started(checkpoint(blind=True))
-    with pytest.raises(PolicyError, match=r"without looking at the picture.*transformers 4\.40\.1"):
+    with pytest.raises(PolicyError, match=r"without using the image.*transformers 4\.40\.1"):
         policy.act([seen()])
 
 

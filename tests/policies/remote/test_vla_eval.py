@@ -153,7 +153,7 @@ def test_met_requirement_cannot_be_ignored(server, wish):
 
 @pytest.mark.parametrize("wish", [{"num_steps_wait": 10}, {"max_steps": 1}, {"suite": "libero_10"}])
 def test_server_for_another_suite_or_protocol_is_rejected(connected, wish):
-    with pytest.raises(PolicyError, match=f"wants {next(iter(wish))}=.*and the run under toy/plain has"):
+    with pytest.raises(PolicyError, match=f"requires {next(iter(wish))}=.*and the run under toy/plain has"):
         connected(wishes=wish)
 
 

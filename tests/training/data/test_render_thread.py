@@ -1,4 +1,4 @@
-"""Whoever asks for images, one thread draws them."""
+"""One thread renders, for every thread that requests images."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ from ..made import made
 
 
 class Watched:
-    """A painter that writes down in which thread it is used."""
+    """A state renderer that records in which threads it is used."""
 
     def __init__(self, threads):
         self.threads = threads
@@ -29,9 +29,9 @@ class Watched:
     def joint_values(self, states):
         return states[:, :4]
 
-    def draw(self, shown, before, camera, size):
+    def render(self, states, before, camera, size):
         self.threads.add(threading.get_ident())
-        return [np.zeros((size, size, 3), np.uint8) for _ in shown]
+        return [np.zeros((size, size, 3), np.uint8) for _ in states]
 
     def close(self):
         self.threads.add(threading.get_ident())
