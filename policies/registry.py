@@ -178,6 +178,8 @@ def complete(policy: Any, name: str = "the policy") -> Policy:
     Raises PolicyError naming the required members that are missing, and optional ones of another type than declared.
     """
     kind = type(policy).__name__
+    if isinstance(getattr(policy, "needs", None), ObservationSpec):  # it would get an empty observation, silently
+        raise PolicyError(f"{name} built a {kind} with `needs`, which is now `observation_spec`")
     if missing := [member for member in REQUIRED if not hasattr(policy, member)]:
         raise PolicyError(f"{name} built a {kind} without {', '.join(missing)}; {SUBCLASS}")
     wrong = [member for member in REQUIRED[:5] if not callable(getattr(policy, member))]

@@ -5,11 +5,12 @@ from typing import Literal
 
 import pytest
 from nora_bench.envs import protocols
+from nora_bench.envs.base import ObservationSpec
 from nora_bench.envs.errors import PolicyError
 from nora_bench.policies import registry
 from nora_bench.policies.arguments import convert
 from nora_bench.policies.base import BasePolicy
-from nora_bench.policies.registry import PolicyRequestError, load
+from nora_bench.policies.registry import PolicyRequestError, complete, load
 
 
 class Colour(Enum):
@@ -172,3 +173,12 @@ def test_a_plug_in_is_found_by_its_entry_point(tmp_path, monkeypatch):
     fresh = registry.Registry(registry.POLICIES.kind, registry.POLICIES.group, {})
     monkeypatch.setattr(registry, "POLICIES", fresh)
     assert isinstance(load("theirs", {}), BasePolicy)
+
+
+class FormerPolicy(BasePolicy):
+    needs = ObservationSpec(cameras=("primary",))
+
+
+def test_policy_with_the_former_name_of_its_observation_spec_is_rejected():
+    with pytest.raises(PolicyError, match="observation_spec"):
+        complete(FormerPolicy())
