@@ -6,6 +6,8 @@ if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, str(threads))
 
+import contextlib
+import importlib.util
 import signal
 import sysconfig
 import venv
@@ -70,6 +72,23 @@ class Ended:
     code: int
     out: str
     err: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def libero_that_renders():
+    """MuJoCo and robosuite bind OpenGL when a process first imports them: with rendering, whichever test comes first.
+
+    Without this, a test that steps without images (a replay, selfcheck) would leave a process in which none can be rendered.
+    """
+    if importlib.util.find_spec("libero") is None or importlib.util.find_spec("robosuite") is None:
+        return
+    from nora_bench.envs.errors import MissingRequirementError
+    from nora_bench.envs.libero.sim.install import import_libero
+    from nora_bench.envs.paths import ensure_cache_home
+    from nora_bench.harness.rendering.gl import choose_gl
+
+    with contextlib.suppress(MissingRequirementError):
+        import_libero(Path(), ensure_cache_home(), gl=os.environ.get("MUJOCO_GL") or choose_gl())
 
 
 @pytest.fixture(scope="session", autouse=True)

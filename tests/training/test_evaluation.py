@@ -70,5 +70,5 @@ def test_interrupted_evaluation_resumes(tmp_path):
 
 def test_failed_evaluation_raises_with_the_reason(tmp_path):
     pytest.importorskip("torch", reason="pip install 'nora-bench[nora]'")
-    with pytest.raises(TrainingError, match="no checkpoint"):
+    with pytest.raises(TrainingError, match="checkpoint not found"):
         Evaluator(EvaluationSettings(), tmp_path / "evaluations")(tmp_path / "nowhere")

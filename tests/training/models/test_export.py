@@ -34,7 +34,7 @@ def test_exported_weights_are_the_checkpoints_rounded(checkpoint, tmp_path):
     before, after = (open_checkpoint(str(path)).model("cpu", torch.float32) for path in (checkpoint, out))
     for a, b in zip(before.parameters(), after.parameters(), strict=True):
         assert torch.equal(a.half().float(), b)
-    assert NoraPolicy(str(out), mode="fast").chunk == 5
+    assert NoraPolicy(str(out), mode="fast").chunk_size == 5
 
 
 def test_export_is_deterministic(checkpoint, tmp_path):
@@ -50,7 +50,7 @@ def test_export_includes_the_model_card(checkpoint, tmp_path):
 
 def test_export_sets_execute(checkpoint, tmp_path):
     out = publish(str(checkpoint), tmp_path / "handed", execute=2)
-    assert (NoraPolicy(str(out), mode="fast").chunk, NoraPolicy(str(out), mode="fast").n_action_steps) == (5, 2)
+    assert (NoraPolicy(str(out), mode="fast").chunk_size, NoraPolicy(str(out), mode="fast").n_action_steps) == (5, 2)
 
 
 def test_export_sets_noise(checkpoint, tmp_path):

@@ -176,7 +176,7 @@ def test_a_checkpoint_is_a_policy(start, tmp_path):
     settings = TrainConfig(steps=2, batch_size=4, ema=0.9)
     folder = train(SftObjective(start, FLOW_ALONE), Once(batch()), settings, tmp_path)
     policy = NoraPolicy(str(folder))
-    assert policy.config.mode == "flow" and policy.chunk == 5 and policy.config.crop is False
+    assert policy.config.mode == "flow" and policy.chunk_size == 5 and policy.config.crop is False
     assert policy.tags == ()
     assert policy.statistics.of("libero_object").high.tolist() == [1.0] * 7
 
