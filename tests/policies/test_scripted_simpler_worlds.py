@@ -34,7 +34,7 @@ def rollout(env, episode, steps=None):
     spec = EpisodeSpec(suite, task, state, 0, PROTOCOL.name, variant)
     policy, states, done = ScriptedPolicy(), [], False
     env.reset(spec, PROTOCOL, policy.observation_spec)
-    for step in range(steps or PROTOCOL.steps(suite, env.stage.setup.configuration.task)):
+    for step in range(steps or PROTOCOL.steps(suite, env.physics.setup.configuration.task)):
         action = policy.act_one(Observation(spec, step, step, "", env.observation())).actions[0]
         done = env.step(action, observe=True)
         states.append(env.state())
