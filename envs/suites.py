@@ -81,11 +81,11 @@ class _CompleteSuite(Suite):
 
 def complete_env(env: Any) -> Env:
     """The environment itself, or, where it does not subclass `Env`, with the defaults of the members that it lacks."""
-    return cast(Env, env) if isinstance(env, Env) or hasattr(env, "measures") else _CompleteEnv(env)
+    return cast(Env, env) if isinstance(env, Env) or hasattr(env, "measures") else EnvWrapper(env)
 
 
-class _CompleteEnv(Env):
-    """An environment of any class, without measures."""
+class EnvWrapper(Env):
+    """An environment of any class as an `Env`, without measures. See `envs.base.Env` for the contract."""
 
     def __init__(self, env: Any) -> None:
         self.env, self.action_size = env, env.action_size

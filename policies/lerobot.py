@@ -17,6 +17,7 @@ import numpy as np
 
 from ..envs.base import ObservationSpec
 from ..envs.errors import PolicyError
+from ..envs.safe_io import file_digest
 from .base import ActionChunk, BasePolicy, Observation
 from .remote.messages import STATE_SPEC, libero_state
 
@@ -81,7 +82,7 @@ class LeRobotPolicy(BasePolicy):
         import importlib.metadata
 
         versions = {name: importlib.metadata.version(name) for name in ("lerobot", "torch")}
-        weights = {path.name: _sha256(path) for path in sorted(self._folder.glob("*.safetensors"))}
+        weights = {path.name: file_digest(path) for path in sorted(self._folder.glob("*.safetensors"))}
         kind = {"type": self._policy.config.type, "device": str(self._policy.config.device)}
         suites = self.context.suites
         scale = {"statistics": dict.fromkeys(suites, self._scale["name"]), "statistics_from": dict.fromkeys(suites, self._scale)}
@@ -183,8 +184,3 @@ def _side(features: Mapping[str, Any]) -> int | None:
     if len(sides) > 1:
         raise PolicyError(f"the checkpoint's images are not squares of one size: {sorted(sides)}")
     return next(iter(sides), None)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -119,10 +119,7 @@ def _find_suite(reference: str) -> Suite:
 def _find_protocol(name: str, members: Sequence[Suite]) -> EvalProtocol:
     """A protocol of nora-bench, or of the suite itself (optional attribute `protocols`)."""
     own = members[0].protocols
-    try:
-        protocol = own[name] if name in own else protocols.get(name)
-    except KeyError as error:
-        raise InputError(error.args[0]) from None
+    protocol = own[name] if name in own else protocols.get(name)
     if protocol.family != members[0].family:
         fitting = [other for other in (*own, *protocols.names()) if other.startswith(f"{members[0].family}/")]
         raise InputError(f"protocol {name} is for {protocol.family}, not {members[0].family}; one of: {', '.join(fitting)}")

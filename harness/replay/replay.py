@@ -26,6 +26,7 @@ from ...envs.base import (
 )
 from ...envs.errors import SuiteError
 from ...envs.paths import ensure_cache_home
+from ...envs.suites import EnvWrapper
 from ...policies.base import ActionChunk
 from ...policies.checks import check_chunk
 from ...results.store.integrity import read_actions
@@ -65,35 +66,22 @@ class ReplayResult:
         return {**asdict(self), "same": self.same}
 
 
-class RenderEveryStep(Env):
+class RenderEveryStep(EnvWrapper):
     """An environment that passes on its observation after every step, decision or not. See `envs.base.Env` for the contract."""
 
     def __init__(self, env: Env, on_observation: OnObservation) -> None:
-        self.env = env
+        super().__init__(env)
         self.on_observation = on_observation
-        self.action_size = env.action_size
 
     def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
-        done = self.env.reset(spec, protocol, observation_spec)
-        self.on_observation(self.env.observation())
+        done = super().reset(spec, protocol, observation_spec)
+        self.on_observation(self.observation())
         return done
 
     def step(self, action: Array, *, observe: bool) -> bool:
-        goal = self.env.step(action, observe=True)
-        self.on_observation(self.env.observation())
+        goal = super().step(action, observe=True)
+        self.on_observation(self.observation())
         return goal
-
-    def observation(self) -> EnvObservation:
-        return self.env.observation()
-
-    def state(self) -> Array:
-        return self.env.state()
-
-    def render_seconds(self) -> float:
-        return self.env.render_seconds()
-
-    def close(self) -> None:
-        self.env.close()
 
 
 def replay(

@@ -6,11 +6,9 @@ files, which a test compares. Generated here and not by msgspec, whose versions 
 
 from __future__ import annotations
 
-import ast
 import inspect
 import json
 import sys
-import textwrap
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from types import NoneType, UnionType
@@ -18,6 +16,7 @@ from typing import Any, Required, get_args, get_origin, get_type_hints, is_typed
 
 from msgspec import UnsetType
 
+from ...envs.field_docs import field_docs
 from .records import VERSION, EpisodeRecord
 from .run_metadata import FIELDS, RunMetadata
 
@@ -50,7 +49,7 @@ def _head(kind: type) -> dict[str, Any]:
 
 def _object(kind: type, properties: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Schema of an object; the docstring below a field becomes its description."""
-    meanings = {name: {"description": text} for name, text in _meanings(kind).items()}
+    meanings = {name: {"description": text} for name, text in field_docs(kind).items()}
     return {"type": "object", "properties": {name: {**shape, **meanings.get(name, {})} for name, shape in properties.items()}}
 
 
@@ -85,17 +84,6 @@ def _default(field: Field[Any]) -> dict[str, Any]:
     if field.default is not MISSING:
         return {"default": list(field.default) if isinstance(field.default, tuple) else field.default}
     return {} if field.default_factory is MISSING else {"default": field.default_factory()}
-
-
-def _meanings(kind: type) -> dict[str, str]:
-    """Field -> the docstring below it, on one line."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
-    assert isinstance(body, ast.ClassDef)
-    meanings = {}
-    for field, below in zip(body.body, body.body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-            meanings[ast.unparse(field.target)] = " ".join(str(below.value.value).split())
-    return meanings
 
 
 def text(schema: Mapping[str, Any]) -> str:

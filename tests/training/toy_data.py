@@ -40,7 +40,7 @@ def walk(number, steps=16):
 
 
 class ToyImages:
-    """Fulfils `datasets.Pictures`, for an image of every step at any size."""
+    """Fulfils `dataset.ImageSource`, for an image of every step at any size."""
 
     def __init__(self, size=32):
         self.size = size
