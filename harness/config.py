@@ -13,8 +13,8 @@ from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ..envs.errors import InputError, UnknownName
 from ..envs.safe_io import parse_yaml
-from .errors import InputError, UnknownName
 
 AUTO = "auto"
 VIDEO = ("none", "failures", "all")

@@ -20,14 +20,13 @@ from typing import Any, cast
 
 from rich.console import Console
 
-from ..envs.errors import StoreError
+from ..envs.errors import InputError, Interrupted, MissingRequirementError, StoreError
 from ..envs.paths import ensure_cache_home
 from ..results.store.records import EpisodeRecord
 from ..results.store.run_metadata import ConfigFields, PolicyFields, RunMetadata
 from ..results.store.writer import Store
 from . import run_sessions
 from .config import EXECUTION_ONLY, RunConfig
-from .errors import InputError, Interrupted, MissingRequirementError
 from .execution.asset_guard import AssetGuard
 from .execution.ledger import EpisodeLedger, Executor
 from .execution.local import LocalExecutor

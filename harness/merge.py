@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from msgspec import UNSET
 
-from ..envs.errors import StoreError
+from ..envs.errors import InputError, StoreError
 from ..results.conditions import conditions, differences
 from ..results.store import sessions
 from ..results.store.conflicts import outcome_fields, same_states
@@ -27,7 +27,6 @@ from ..results.store.run_metadata import ConfigFields, RunMetadata, SourceFields
 from ..results.store.writer import Store
 from . import run_sessions
 from .config import parse
-from .errors import InputError
 
 SAME = ("backend", "renderer")
 """Conditions that must be equal in one run although they allow a comparison."""

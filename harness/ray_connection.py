@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from .errors import MissingRequirementError
+from ..envs.errors import MissingRequirementError
 
 
 def connect() -> Any:

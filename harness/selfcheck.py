@@ -21,11 +21,10 @@ from rich.console import Console
 
 from ..envs import suites
 from ..envs.base import AssetPack, EnvOptions
-from ..envs.errors import SuiteError
+from ..envs.errors import NoraBenchError, SuiteError, UnknownName
 from ..envs.paths import cache_home
 from ..results.store.records import EpisodeRecord
 from .config import parse
-from .errors import NoraBenchError, UnknownName
 from .rendering.gl import Backend
 
 

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from nora_bench.envs.errors import ExitCode
 from nora_bench.envs.libero.sim.install import WITHOUT_DEPENDENCIES
 from nora_bench.harness.cli import BUG, VERBS, build
-from nora_bench.harness.errors import ExitCode
 from test_layers import ROOT
 
 DOCS = ROOT / "docs"

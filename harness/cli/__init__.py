@@ -3,7 +3,7 @@
 Each verb lives in `harness/cli/<verb>.py` (those of `HOMES` in another package's `cli/`) and defines one function of
 that name, with typer annotations and a docstring that holds an example, or a typer application of that name where the
 verb has parts (`train sft`). A verb's module is imported when that verb is called, so that `--help` stays fast.
-Exit codes are listed in `harness/errors.py`.
+Exit codes are listed in `envs/errors.py`.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def _replace_unencodable_characters() -> None:
 
 def _explain(error: Exception) -> int:
     """Print a message for the error, and a traceback for a bug or on demand; return the exit code."""
-    from ..errors import ExitCode, exit_code, message_for
+    from ...envs.errors import ExitCode, exit_code, message_for
 
     code = exit_code(error)
     if code is None and isinstance(error, OSError):

@@ -70,7 +70,7 @@ def _all_packs(family: str | None) -> list[FoundPack]:
 
 
 def _known(family: str) -> str:
-    from ..errors import UnknownName
+    from ...envs.errors import UnknownName
 
     if family not in FAMILIES:
         raise UnknownName("family of asset packs", family, FAMILIES)

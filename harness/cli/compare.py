@@ -35,9 +35,9 @@ def compare(
     Exact test paired by initial state, 95 % intervals that hold together, p-values corrected over the columns of the table
     (Holm), and how many initial states would settle what is open. See docs/reference/statistics.md.
     """
+    from ...envs.errors import InputError
     from ...results.comparisons.reports import report_comparison, report_ranking
     from ...results.store.reader import read_run
-    from ..errors import InputError
     from .output import emit
 
     gc.disable()  # as in `table`

@@ -47,8 +47,8 @@ def doctor(
 
 def _pythons(given: list[str]) -> dict[str, str]:
     """Family -> interpreter. Raises InputError."""
+    from ...envs.errors import InputError
     from ..config import arguments
-    from ..errors import InputError
 
     try:
         pythons = arguments(given)

@@ -51,8 +51,8 @@ def export(
     `lerobot` replays every episode to render the policy's observations; those whose replay differs from the record are omitted,
     and the command ends with 1.
     """
+    from ...envs.errors import ExitCode, InputError
     from ...results.store.reader import read_run
-    from ..errors import ExitCode, InputError
     from .output import emit, say
 
     run = read_run(folder)

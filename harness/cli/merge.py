@@ -26,8 +26,8 @@ def merge(
     Refused where they differ in protocol, step limit, assets, backend or policy. Other differences (versions, drivers, hardware)
     are printed and kept with the sessions. Ends with 1 where an episode has two outcomes or lacks its actions.
     """
+    from ...envs.errors import ExitCode
     from ...results.store.reader import read_run
-    from ..errors import ExitCode
     from ..merge import merge as join
     from .output import emit
 

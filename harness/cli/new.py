@@ -27,8 +27,8 @@ def new(
     Example: `nora-bench new policy my-policy`
     """
     from ...envs import suites
+    from ...envs.errors import InputError
     from ...policies.registry import POLICIES
-    from ..errors import InputError
     from ..templates import write
 
     taken = POLICIES.names() if kind is Kind.policy else (*suites.names(), *suites.GROUPS)

@@ -44,9 +44,9 @@ def parity(
 
 def _checks(folder: Path, assets: str, *, images: bool) -> Iterator[Check]:
     """All checks of all recordings. Raises InputError where no layout is recognised."""
+    from ...envs.errors import InputError
     from ...envs.simpler.recordings import stems
     from ...policies.nora.parity.recordings import is_recorded
-    from ..errors import InputError
 
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder. Type: nora-bench parity FOLDER (layout: docs/evidence/parity.md)")
@@ -110,8 +110,8 @@ def _simpler(folder: Path, assets: str, *, images: bool) -> Iterator[Check]:
 def _nora(folder: Path) -> Iterator[Check]:
     from importlib import import_module
 
+    from ...envs.errors import InputError
     from ...policies.nora.parity.recordings import Recordings
-    from ..errors import InputError
     from . import COMPARISONS
 
     recordings = Recordings(folder)

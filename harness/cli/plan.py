@@ -35,10 +35,10 @@ def plan(
     Every column of the table that fits the suites is one hypothesis; 5 % are divided by their number (Holm). Both policies are
     assumed to run the same initial states; further gains from pairing are not counted. See docs/reference/statistics.md.
     """
+    from ...envs.errors import InputError
     from ...results.comparisons.study_plan import find_pilots, plan_study
     from ...results.store.reader import read_run
     from ..config import integers
-    from ..errors import InputError
     from .output import emit
 
     try:

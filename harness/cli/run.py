@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from ...envs.errors import ExitCode, InputError, Interrupted, exit_code
 from ..config import EXECUTION_ONLY, RunConfig, parse, read_file
-from ..errors import ExitCode, InputError, Interrupted, exit_code
 from .options import option, with_options_of
 
 if TYPE_CHECKING:

@@ -54,8 +54,8 @@ def show(
 
 
 def _episode(run: StoredRun, key: str) -> EpisodeRecord:
+    from ...envs.errors import InputError
     from ...results.summary import find_episode
-    from ..errors import InputError
 
     try:
         return find_episode(run, key)
@@ -70,8 +70,8 @@ def _print_episode(folder: Path, values: Mapping[str, Any]) -> None:
 
 
 def _layout(run: StoredRun, table: str | None) -> Layout:
+    from ...envs.errors import InputError
     from ...results import layouts
-    from ..errors import InputError
 
     try:
         return layouts.get(table) if table else layouts.fitting({record.suite for record in run.records})
@@ -80,8 +80,8 @@ def _layout(run: StoredRun, table: str | None) -> Layout:
 
 
 def _traces(layout: Layout, run: StoredRun, name: str, metric: str) -> list[CellTrace]:
+    from ...envs.errors import InputError
     from ...results.tables.trace import trace
-    from ..errors import InputError
 
     try:
         return trace(layout, run, name, metric)

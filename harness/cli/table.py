@@ -60,8 +60,8 @@ def table(
 
 
 def _estimand(name: str) -> Estimand:
+    from ...envs.errors import InputError
     from ...results.tables.build import ESTIMANDS
-    from ..errors import InputError
 
     for known in ESTIMANDS:
         if name == known:
@@ -79,9 +79,9 @@ def _split(names: list[str]) -> tuple[str | None, list[Path]]:
 
 
 def _load(id: str | None, folders: list[Path]) -> tuple[Layout, list[StoredRun]]:
+    from ...envs.errors import InputError
     from ...results import layouts
     from ...results.store.reader import read_run
-    from ..errors import InputError
 
     try:
         layout = layouts.get(id) if id else None
@@ -92,9 +92,8 @@ def _load(id: str | None, folders: list[Path]) -> tuple[Layout, list[StoredRun]]
 
 
 def _check_format(form: str) -> None:
-    from ...envs.errors import nearest
+    from ...envs.errors import InputError, nearest
     from ...results.tables.render import FORMATS
-    from ..errors import InputError
 
     if form not in ("terminal", *FORMATS):
         known = ["terminal", *FORMATS]

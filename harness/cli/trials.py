@@ -29,8 +29,8 @@ def trials(
     Columns of the file: task, trial, start (number of the start position), success, partial (right object grasped),
     distractor (wrong one grasped); 1 or 0. Trials entered one by one are stored at once: interrupt and resume at any time.
     """
+    from ...envs.errors import InputError
     from ...results import trials as entered
-    from ..errors import InputError
     from .output import say
 
     try:

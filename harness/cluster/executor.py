@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...envs.base import AssetPack
+from ...envs.errors import Interrupted, MissingRequirementError, PolicyFailedError
 from ...envs.source_files import absolute_reference
 from ...policies.base import PolicyContext
 from ..config import AUTO, RunConfig
-from ..errors import Interrupted, MissingRequirementError, PolicyFailedError
 from ..execution.ledger import EpisodeLedger
 from ..execution.policy_host import LocalPolicyHost
 from ..execution.recorder import MACHINE, POLICY, ActiveEpisode

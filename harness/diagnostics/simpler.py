@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...envs.errors import MissingRequirementError
 from ...envs.simpler.sim.driver import can_ray_trace
-from ..errors import MissingRequirementError
 from ..rendering import vulkan
 from ..rendering.gl import Backend
 from .checks import CheckResult, Fix, Status, ok

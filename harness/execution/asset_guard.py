@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ...envs.errors import SuiteError
+from ...envs.errors import MissingRequirementError, SuiteError
 from ...envs.packs import pack_files
-from ..errors import MissingRequirementError
 
 MAX_NAMES = 3
 

@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from ...envs.errors import MissingRequirementError, PolicyFailedError
 from ...policies.base import PolicyContext
 from ...results.store.records import EpisodeRecord
 from ...results.store.writer import Store
-from ..errors import MissingRequirementError, PolicyFailedError
 from ..planning.schedule import Job
 from . import recorder
 from .policy_check import EpisodesMixed

@@ -12,8 +12,8 @@ from dataclasses import asdict
 from typing import Any
 
 from ...envs.base import EnvObservation
+from ...envs.errors import Interrupted
 from ...policies.base import ActionChunk, EpisodeStateLost, Observation
-from ..errors import Interrupted
 from ..planning.run_settings import WorkerSetup
 from .ledger import EpisodeLedger
 from .policy_check import PolicyCheck

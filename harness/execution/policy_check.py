@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ...envs.errors import PolicyFailedError
 from ...policies.base import ActionChunk, EpisodeStateLost, Observation
-from ..errors import PolicyFailedError
 from .policy_host import LocalPolicyHost
 
 DECISIONS = 2

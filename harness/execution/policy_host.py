@@ -10,10 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from ...envs.errors import PolicyError
+from ...envs.errors import PolicyError, PolicyFailedError
 from ...policies.base import ActionChunk, EpisodeStateLost, Observation, Policy, PolicyContext, copied
 from ...policies.checks import check_chunk
-from ..errors import PolicyFailedError
 
 
 class PolicyHost(Protocol):

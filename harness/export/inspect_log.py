@@ -12,11 +12,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from ...envs.errors import InputError
 from ...results import summary
 from ...results.conditions import conditions
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
-from ..errors import InputError
 
 SCORER = "success"
 STATUS = {"finished": "success", "interrupted": "cancelled", "failed": "error", "running": "started"}

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from ...envs.base import Array, EnvObservation, ObservationSpec
+from ...envs.errors import InputError, MissingRequirementError
 from ...policies.remote.messages import libero_state
 from ...results.store.integrity import read_actions
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
-from ..errors import InputError, MissingRequirementError
 from ..replay.replay import replaying
 
 FORMAT = "v3.0"

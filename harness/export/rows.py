@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ...envs.errors import InputError, MissingRequirementError
 from ...results.conditions import conditions
 from ...results.store.integrity import read_actions
 from ...results.store.reader import StoredRun
-from ..errors import InputError, MissingRequirementError
 
 FACTS = ("protocol", "policy", "assets", "versions", "commit")
 """Fields of run.json that rows are interpreted with."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...envs.base import AssetPack, EvalProtocol
+from ...envs.errors import InputError
 from ...results.comparisons.rounds import Round
 from ...results.comparisons.sequential import Rule, Verdict, make_rule, parse, reading
 from ...results.conditions import Incomparable, require_comparable
@@ -19,7 +20,6 @@ from ...results.store.reader import StoredRun, read_run
 from ...results.store.records import EpisodeRecord
 from ...results.store.run_metadata import RunMetadata
 from ..config import RunConfig
-from ..errors import InputError
 
 
 class EarlyStopping:

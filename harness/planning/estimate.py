@@ -17,9 +17,9 @@ from typing import Any
 import psutil
 
 from ...envs.base import Suite
+from ...envs.errors import MissingRequirementError
 from ...policies.base import Policy
 from ..config import AUTO
-from ..errors import MissingRequirementError
 from .plan import EvalSetup, Plan
 from .provenance import duration, usable_cores
 

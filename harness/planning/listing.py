@@ -8,9 +8,8 @@ from typing import Any
 
 from ...envs import protocols, suites
 from ...envs.base import Suite
-from ...envs.errors import PolicyError, nearest
+from ...envs.errors import InputError, PolicyError, nearest
 from ...policies import registry as policies
-from ..errors import InputError
 
 
 def suite_rows() -> list[dict[str, Any]]:

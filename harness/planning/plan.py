@@ -14,9 +14,8 @@ from pathlib import Path
 
 from ...envs import protocols, suites
 from ...envs.base import EpisodeSpec, EvalProtocol, Suite, Task
-from ...envs.errors import SuiteError, nearest
+from ...envs.errors import InputError, MissingRequirementError, SuiteError, nearest
 from ..config import RunConfig
-from ..errors import InputError, MissingRequirementError
 from .sampling import spread_evenly
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...envs.base import AssetPack, EnvOptions, EpisodeSpec
+from ...envs.errors import InputError, MissingRequirementError
 from ...envs.paths import cache_home
 from ...envs.specs import ActionConvention
 from ...policies.base import Policy
@@ -18,7 +19,6 @@ from ...policies.registry import complete, load
 from ...results.comparisons.rounds import Round, rounds
 from ...results.store.records import EpisodeRecord
 from ..config import AUTO, RunConfig
-from ..errors import InputError, MissingRequirementError
 from ..ray_connection import connect
 from .early_stopping import EarlyStopping, make_early_stopping
 from .estimate import choose_workers

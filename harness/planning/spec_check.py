@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ...envs.base import ROTATED, UNROTATED, EvalProtocol, ObservationSpec, Suite
-from ...envs.errors import PolicyError
+from ...envs.errors import InputError, PolicyError
 from ...envs.specs import ActionDim
 from ...policies.base import Policy
-from ..errors import InputError
 
 WHERE = "docs/guide/policies.md, What actions mean"
 

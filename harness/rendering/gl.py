@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ...envs.errors import MissingRequirementError
 from ...envs.paths import cache_home
-from ..errors import MissingRequirementError
 from .probe import ProbeError, last_line, raised, run_probe
 
 NAMES = ("egl", "osmesa")

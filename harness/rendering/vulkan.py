@@ -11,8 +11,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ...envs.errors import MissingRequirementError
 from ...envs.simpler.sim.driver import VULKAN, VULKAN_RT
-from ..errors import MissingRequirementError
 from .gl import Backend, cached_backend, probe_backend
 
 VARIABLES = ("VK_DRIVER_FILES", "VK_ICD_FILENAMES")

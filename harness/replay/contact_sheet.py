@@ -10,8 +10,8 @@ import numpy as np
 
 from ...envs import protocols, suites
 from ...envs.base import Array, AssetPack, EnvOptions, EpisodeSpec, ObservationSpec, Suite
+from ...envs.errors import InputError, MissingRequirementError
 from ...envs.paths import cache_home
-from ..errors import InputError, MissingRequirementError
 from ..rendering.backend import find_driver
 
 RENDERED = 256

@@ -24,7 +24,7 @@ from ...envs.base import (
     Reset,
     Suite,
 )
-from ...envs.errors import SuiteError
+from ...envs.errors import InputError, SuiteError
 from ...envs.paths import ensure_cache_home
 from ...envs.suites import EnvWrapper
 from ...policies.base import ActionChunk
@@ -34,7 +34,6 @@ from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
 from ...results.summary import find_episode
 from ..config import parse
-from ..errors import InputError
 from ..execution.rollout import DecisionPoint, EpisodeOutcome, Rollout
 from ..planning.plan import EvalSetup, resolve_setup
 from ..rendering.backend import find_driver

@@ -14,11 +14,10 @@ from itertools import groupby
 from typing import Any
 
 from ...envs.base import SimulationError
-from ...envs.errors import SuiteError
+from ...envs.errors import InputError, SuiteError
 from ...results.store.integrity import faults
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
-from ..errors import InputError
 from .replay import ReplayResult, replaying
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from ...envs.base import Array, EnvObservation, SimulationError, Suite
+from ...envs.errors import InputError, Interrupted, MissingRequirementError
 from ...results.report.videos import video_path
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
 from ...results.store.writer import safe_name
-from ..errors import InputError, Interrupted, MissingRequirementError
 from ..rendering.backend import find_driver
 from .replay import replay
 

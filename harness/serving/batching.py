@@ -14,9 +14,9 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
+from ...envs.errors import PolicyFailedError
 from ...policies.base import ActionChunk, EpisodeStateLost, Observation
 from ...policies.remote.latency import LatencyStats
-from ..errors import PolicyFailedError
 from ..execution.policy_host import LocalPolicyHost
 
 MAX_EPISODES = 4096

@@ -20,9 +20,9 @@ from typing import Any
 
 from ...envs import suites
 from ...envs.base import EpisodeSpec
+from ...envs.errors import InputError, MissingRequirementError, PolicyFailedError
 from ...policies.base import Observation, Policy, PolicyContext
 from ...policies.remote import codec, messages
-from ..errors import InputError, MissingRequirementError, PolicyFailedError
 from ..execution.policy_host import LocalPolicyHost
 from ..planning import provenance
 from .batching import RequestBatcher, ServerStopping

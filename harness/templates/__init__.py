@@ -12,7 +12,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
 
-from ..errors import InputError
+from ...envs.errors import InputError
 
 
 def write(kind: str, name: str, folder: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nora_bench.harness.errors import exit_code
+from nora_bench.envs.errors import exit_code
 
 ROOM = 1 << 30
 """Bytes that one input may make a reader take beyond what the process has."""

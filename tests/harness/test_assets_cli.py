@@ -6,10 +6,10 @@ import shutil
 import numpy as np
 import pytest
 from nora_bench.envs.base import AssetPack, EnvObservation
+from nora_bench.envs.errors import ExitCode
 from nora_bench.envs.libero.assets import packs
 from nora_bench.envs.libero.assets.standin import STANDIN
 from nora_bench.envs.manifest import write_manifest
-from nora_bench.harness.errors import ExitCode
 from nora_bench.harness.rendering.backend import NO_RENDERING
 from nora_bench.harness.replay import contact_sheet
 

@@ -4,9 +4,9 @@ from importlib import import_module
 from types import SimpleNamespace
 
 import pytest
+from nora_bench.envs.errors import Interrupted, MissingRequirementError
 from nora_bench.harness import cli as command_line
 from nora_bench.harness.cli import BUG, HOMES, VERBS, build
-from nora_bench.harness.errors import Interrupted, MissingRequirementError
 
 HEAVY = {"numpy", "pandas", "scipy", "mujoco", "robosuite", "torch", "numba", "PIL", "matplotlib", "msgspec", "psutil"}
 

@@ -2,8 +2,8 @@ import json
 
 import pytest
 import yaml
+from nora_bench.envs.errors import InputError, UnknownName
 from nora_bench.harness.config import RunConfig, integers, parse, read_file
-from nora_bench.harness.errors import InputError, UnknownName
 
 
 def of(**values):

@@ -3,8 +3,7 @@ import threading
 import nora_bench
 import pytest
 from fakes import Stagger, Walk
-from nora_bench.envs.errors import PolicyError
-from nora_bench.harness.errors import InputError
+from nora_bench.envs.errors import InputError, PolicyError
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("sapien", reason="pip install 'nora-bench[simpler]'")
 
-from nora_bench.harness.errors import MissingRequirementError
+from nora_bench.envs.errors import MissingRequirementError
 from nora_bench.harness.rendering.vulkan import find_vulkan
 from nora_bench.results.store.reader import read_run
 

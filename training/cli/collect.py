@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from ...envs.errors import InputError, Interrupted
 from ...envs.suites import expand
 from ...harness.config import integers, parse
-from ...harness.errors import InputError, Interrupted
 from .renamed import single_command
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from ...envs.errors import InputError
 from ...harness.cli import STYLE
-from ...harness.errors import InputError
 
 
 def renamed_options(table: Mapping[str, str]) -> type[TyperCommand]:

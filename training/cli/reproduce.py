@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from ...harness.errors import InputError
+from ...envs.errors import InputError
 from .output import print_line
 
 

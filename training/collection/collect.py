@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...envs.base import EpisodeSpec, Suite, Task
+from ...envs.errors import InputError
 from ...harness.config import RunConfig
-from ...harness.errors import InputError
 from ...harness.planning.plan import Plan
 from ...harness.planning.resolve import ResolvedRun, resolve_run
 from ...results.store.reader import read_episodes

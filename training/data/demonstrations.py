@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from ...envs.errors import InputError, MissingRequirementError
 from ...envs.safe_io import LARGEST_ARRAYS, is_name, parse_json
 from ...envs.types import Array
-from ...harness.errors import InputError, MissingRequirementError
 from .known_tasks import instruction_of, suite_of
 
 SUFFIX = "_demo.hdf5"

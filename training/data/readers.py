@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ...envs.errors import InputError
 from ...envs.types import Array
-from ...harness.errors import InputError
 from .conventions import Gripper, with_command
 from .demonstrations import DataError, Demonstration, read_files, task_files
 from .images import ImageCache, ImageSpec, SimImages, open_sim_images

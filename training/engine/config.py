@@ -13,8 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from ...envs.errors import UnknownName
-from ...harness.errors import InputError
+from ...envs.errors import InputError, UnknownName
 
 
 class TrainingError(InputError):

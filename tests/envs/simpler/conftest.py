@@ -34,7 +34,7 @@ def simpler_standin(tmp_path_factory):
 def driver():
     """Name of the Vulkan driver that draws here."""
     pytest.importorskip("sapien", reason="pip install 'nora-bench[simpler]'")
-    from nora_bench.harness.errors import MissingRequirementError
+    from nora_bench.envs.errors import MissingRequirementError
     from nora_bench.harness.rendering.vulkan import find_vulkan
 
     try:

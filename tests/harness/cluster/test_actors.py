@@ -179,7 +179,7 @@ def test_what_makes_no_sense_is_refused(bench, args, says):
 
 def test_policy_object_is_rejected_by_the_ray_executor(monkeypatch, tmp_path):
     from fakes import Walk
-    from nora_bench.harness.errors import InputError
+    from nora_bench.envs.errors import InputError
 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="must be given by its name"):

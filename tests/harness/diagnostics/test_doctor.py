@@ -5,11 +5,10 @@ import sys
 
 import pytest
 from nora_bench.envs.base import AssetPack
-from nora_bench.envs.errors import SuiteError
+from nora_bench.envs.errors import MissingRequirementError, SuiteError
 from nora_bench.harness import cli as command_line
 from nora_bench.harness.diagnostics import checks, disk, doctor, simpler
 from nora_bench.harness.diagnostics.checks import CheckResult, Fix, Status
-from nora_bench.harness.errors import MissingRequirementError
 from nora_bench.harness.rendering import gl, vulkan
 
 PACK = AssetPack("official", "/assets", "0123456789abcdef")

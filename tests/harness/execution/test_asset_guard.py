@@ -1,9 +1,8 @@
 import os
 
 import pytest
-from nora_bench.envs.errors import SuiteError
+from nora_bench.envs.errors import MissingRequirementError, SuiteError
 from nora_bench.envs.packs import fingerprint
-from nora_bench.harness.errors import MissingRequirementError
 from nora_bench.harness.execution.asset_guard import AssetGuard
 
 

@@ -2,7 +2,7 @@ import fakes
 import numpy as np
 import pytest
 from nora_bench.envs.base import EnvObservation, EpisodeSpec
-from nora_bench.harness.errors import PolicyFailedError
+from nora_bench.envs.errors import PolicyFailedError
 from nora_bench.harness.execution.policy_host import LocalPolicyHost
 from nora_bench.policies.base import ActionChunk, BasePolicy, EpisodeStateLost, Observation, PolicyContext
 

@@ -2,8 +2,8 @@ from types import SimpleNamespace
 
 import pytest
 from fakes import priced, toy
+from nora_bench.envs.errors import MissingRequirementError
 from nora_bench.harness.config import parse
-from nora_bench.harness.errors import MissingRequirementError
 from nora_bench.harness.planning import estimate as module
 from nora_bench.harness.planning.estimate import choose_workers, estimate, require_room
 from nora_bench.harness.planning.plan import make_plan, resolve_setup

@@ -1,8 +1,8 @@
 import sys
 
 import pytest
+from nora_bench.envs.errors import InputError, MissingRequirementError
 from nora_bench.harness.config import parse
-from nora_bench.harness.errors import InputError, MissingRequirementError
 from nora_bench.harness.planning.plan import make_plan, resolve_setup
 
 

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from nora_bench.harness.errors import MissingRequirementError
+from nora_bench.envs.errors import MissingRequirementError
 from nora_bench.harness.rendering import gl
 
 

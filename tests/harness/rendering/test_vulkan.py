@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from nora_bench.harness.errors import MissingRequirementError
+from nora_bench.envs.errors import MissingRequirementError
 from nora_bench.harness.rendering import vulkan
 from nora_bench.harness.rendering.gl import Backend
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 from nora_bench.envs.base import EnvObservation
-from nora_bench.harness.errors import InputError
+from nora_bench.envs.errors import InputError
 from nora_bench.harness.replay.video import STRIP, open_video_writer, side_by_side
 
 KEY = "toy/task1/init2/seed0@toy/plain"

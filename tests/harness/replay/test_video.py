@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from nora_bench.harness.errors import Interrupted
+from nora_bench.envs.errors import Interrupted
 from nora_bench.harness.replay import video
 from nora_bench.results.report.videos import video_path
 from nora_bench.results.store.reader import read_run

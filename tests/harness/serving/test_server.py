@@ -16,8 +16,7 @@ import pytest
 from fakes import Stagger, Walk, Wrong
 from nora_bench.envs import protocols
 from nora_bench.envs.base import ObservationSpec
-from nora_bench.envs.errors import PolicyError
-from nora_bench.harness.errors import InputError
+from nora_bench.envs.errors import InputError, PolicyError
 from nora_bench.harness.serving.batching import ServerStopping
 from nora_bench.harness.serving.server import Address
 from nora_bench.policies.base import ActionChunk, BasePolicy, EpisodeStateLost, PolicyContext

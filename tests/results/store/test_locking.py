@@ -8,8 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from nora_bench.envs.errors import DiskError, StoreLocked
-from nora_bench.harness.errors import exit_code
+from nora_bench.envs.errors import DiskError, StoreLocked, exit_code
 from nora_bench.results.store import locking
 from nora_bench.results.store.run_metadata import RunMetadata
 from nora_bench.results.store.writer import Store
