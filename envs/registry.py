@@ -1,8 +1,11 @@
-"""Registry of suites and policies by name: lazy, extended by entry points, with suggestions for misspelt names."""
+"""Registry of suites and policies by name, lazy and extended by entry points; objects by import path, installed or in a file."""
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import re
+import sys
 import warnings
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -10,7 +13,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
-from . import source_files
 from .errors import UnknownName, nearest
 
 T = TypeVar("T")
@@ -24,11 +26,11 @@ def load_object(reference: str) -> Any:
     place, _, name = reference.rpartition(":")
     if not place or not name:
         raise ValueError(f"{reference!r} is not of the form package.module:Name or path/to/file.py:Name")
-    module = _import_file(place) if source_files.is_file(reference) else _import(place, lambda: importlib.import_module(place))
+    module = _import_file(place) if is_file(reference) else _import(place, lambda: importlib.import_module(place))
     try:
         return getattr(module, name)
     except AttributeError:
-        what = "" if source_files.is_file(reference) else "module "
+        what = "" if is_file(reference) else "module "
         raise ImportError(f"{what}{place} has no {name!r}{nearest(name, vars(module))}") from None
 
 
@@ -37,7 +39,7 @@ def _import_file(place: str) -> ModuleType:
     if not path.is_file():
         siblings = sorted(sibling.name for sibling in path.absolute().parent.glob("*.py"))
         raise ImportError(f"file not found: {path.absolute()}{nearest(path.name, siblings)}")
-    return _import(place, lambda: source_files.import_file(path))
+    return _import(place, lambda: import_file(path))
 
 
 def _import(place: str, call: Callable[[], ModuleType]) -> ModuleType:
@@ -93,3 +95,60 @@ class Registry(Generic[T]):
         if name not in self._known:
             raise UnknownName(self.kind, name, self.names())
         return self._known[name]()
+
+
+def is_file(reference: str) -> bool:
+    """Whether a reference names an object in a file."""
+    path, colon, _ = reference.rpartition(":")
+    return bool(colon) and path.endswith(".py") and "://" not in reference
+
+
+def absolute_reference(reference: str) -> str:
+    """The reference with an absolute path, if it has a path, for a process in another working directory."""
+    if not is_file(reference):
+        return reference
+    path, _, name = reference.rpartition(":")
+    return f"{Path(path).expanduser().absolute()}:{name}"
+
+
+def defined_names(path: Path) -> list[str]:
+    """Classes and functions that a file defines, without executing it; empty if it is not valid Python."""
+    import ast
+
+    try:
+        body = ast.parse(path.read_bytes()).body
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return []
+    return [node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+
+
+def import_file(path: Path) -> ModuleType:
+    """The file as a module. Raises FileNotFoundError, other OSErrors, and whatever the file itself raises.
+
+    It is imported once, under a name made of its stem and a digest of its contents: files of the same name in different folders
+    do not collide, and a changed file is a new module. Its folder is added to the import path.
+    """
+    import hashlib
+
+    path = path.expanduser().resolve()
+    text = path.read_bytes()
+    name = f"{re.sub(r'[^0-9A-Za-z_]', '_', path.stem)}_{hashlib.sha256(text).hexdigest()[:8]}"
+    known = sys.modules.get(name)
+    if known is not None and known.__file__ != str(path):  # a copy in another folder
+        name = f"{name}_{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
+        known = sys.modules.get(name)
+    if known is not None:
+        return known
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .types import Array
+Array = np.ndarray
 
 
 def from_axis_angle(rotation: Array) -> Array:

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from .base import Array, AssetPack, Env, EnvObservation, EnvOptions, EpisodeSpec, EvalProtocol, ObservationSpec, Reset, Suite
-from .errors import SuiteError
-from .registry import Registry, load_object
-from .source_files import absolute_reference
+from .errors import SuiteError, UnknownName
+from .registry import Registry, absolute_reference, load_object
 
 LIBERO = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
 
@@ -28,7 +27,12 @@ REGISTRY: Registry[Suite] = Registry(
 
 
 def get(name: str) -> Suite:
-    """The suite of that name, `package.module:attribute` or `file.py:attribute`. Raises UnknownName, SuiteError."""
+    """The suite of that name, `package.module:attribute` or `file.py:attribute`.
+
+    Raises UnknownName, SuiteError; for import paths ValueError and ImportError (`registry.load_object`).
+    """
+    if ":" not in name and name not in names():
+        raise UnknownName("suite", name, (*GROUPS, *names()), "see `nora-bench list suites`")
     return complete(load_object(name) if ":" in name else REGISTRY.get(name))
 
 

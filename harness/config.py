@@ -152,7 +152,7 @@ class RunConfig:
     tasks: tuple[str, ...] = option(_tasks, (), shown="all")
     """Task ids or names, like 0,3-5."""
     episodes: int | None = option(_positive, None, shown="all initial states")
-    """Episodes per task and seed. They start at the first initial state, over all variants of a task (`planning.sampling`)."""
+    """Episodes per task and seed. They start at the first initial state, over all variants of a task (`plan.spread_evenly`)."""
     init_states: tuple[int, ...] = option(integers, (), shown="all")
     """Initial states, like 40-49."""
     seeds: tuple[int, ...] = option(_seeds, (0,), shown="1")

@@ -154,10 +154,10 @@ def run_session(
     Raises Interrupted, PolicyFailedError, MissingRequirementError, InputError; finished episodes are kept.
     """
     ensure_cache_home()
-    executor = EXECUTORS[resolved.config.executor](resolved, gl.name, store.make_folder("logs") / "policy.log")
+    executor = _executor(resolved, gl.name, store.make_folder("logs") / "policy.log")
     host = executor.policy_host
     totals = Counter(spec.suite for spec in resolved.plan.episodes)
-    progress = show(ProgressCounts.of(totals, (one for one in store.records() if one.suite in totals)), console)
+    progress = show(ProgressCounts.of(totals, (record for record in store.records() if record.suite in totals)), console)
     guard = _asset_guard(resolved)
 
     def checked(record: EpisodeRecord) -> None:
@@ -190,18 +190,13 @@ def run_session(
     return store.metadata.to_json()
 
 
-def _local(resolved: ResolvedRun, gl: str, log: Path) -> Executor:
-    return LocalExecutor(resolved.worker_setup(gl), LocalPolicyHost(resolved.policy, log))
-
-
-def _ray(resolved: ResolvedRun, gl: str, log: Path) -> Executor:
+def _executor(resolved: ResolvedRun, gl: str, log: Path) -> Executor:
+    """The configured executor. `gl`: the rendering backend's name; `log`: the policy's log."""
+    if resolved.config.executor == "local":
+        return LocalExecutor(resolved.worker_setup(gl), LocalPolicyHost(resolved.policy, log))
     from .cluster.executor import RayExecutor, RayPolicyPool
 
     return RayExecutor(resolved.worker_setup(gl), resolved.assets, RayPolicyPool(resolved, log))
-
-
-EXECUTORS: Mapping[str, Callable[[ResolvedRun, str, Path], Executor]] = {"local": _local, "ray": _ray}
-"""Value of `--executor` -> factory: the run, the rendering backend's name, the policy's log."""
 
 
 def find_render_backend(resolved: ResolvedRun) -> Backend:

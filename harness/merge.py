@@ -19,9 +19,8 @@ from msgspec import UNSET
 from ..envs.errors import InputError, StoreError
 from ..results.conditions import conditions, differences
 from ..results.store import sessions
-from ..results.store.conflicts import outcome_fields, same_states
 from ..results.store.integrity import read_actions
-from ..results.store.reader import StoredRun
+from ..results.store.reader import StoredRun, outcome_fields, same_states
 from ..results.store.records import EpisodeRecord
 from ..results.store.run_metadata import ConfigFields, RunMetadata, SourceFields
 from ..results.store.writer import Store

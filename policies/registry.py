@@ -12,8 +12,7 @@ from typing import Any, get_type_hints
 
 from ..envs.base import ObservationSpec
 from ..envs.errors import InputError, PolicyError, nearest
-from ..envs.registry import Registry, load_object
-from ..envs.source_files import defined_names, is_file
+from ..envs.registry import Registry, defined_names, is_file, load_object
 from ..envs.specs import ActionDim
 from .arguments import convert
 from .base import BasePolicy, Policy

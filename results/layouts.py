@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..envs.errors import nearest
+from ..envs.errors import UnknownName
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,11 @@ class Layout:
     """Model -> heading printed above it."""
 
     def column(self, name: str) -> Column:
-        """The column of that name or label. Raises KeyError naming the nearest ones."""
+        """The column of that name or label. Raises UnknownName."""
         for column in self.columns:
             if name.casefold() in (column.name.casefold(), column.label.casefold()):
                 return column
-        names = [column.name for column in self.columns]
-        raise KeyError(f"table {self.id} has no column or task {name!r}{nearest(name, names)}. Known: {', '.join(names)}")
+        raise UnknownName(f"column or task of table {self.id}", name, [column.name for column in self.columns])
 
     def components(self, column: Column) -> tuple[Column, ...]:
         """The columns that a mean is taken over, or the column itself."""
@@ -123,11 +122,10 @@ def ids() -> tuple[str, ...]:
 
 
 def get(id: str) -> Layout:
-    """The layout of that table. Raises KeyError naming the nearest ones."""
-    try:
-        return _all()[id]
-    except KeyError:
-        raise KeyError(f"unknown table {id!r}{nearest(id, _all())}. Known tables: {', '.join(_all())}") from None
+    """The layout of that table. Raises UnknownName."""
+    if id not in _all():
+        raise UnknownName("table", id, _all())
+    return _all()[id]
 
 
 def fitting(suites: set[str]) -> Layout:

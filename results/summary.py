@@ -9,8 +9,9 @@ from statistics import fmean
 from typing import Any
 
 from .action_checks import action_warnings
-from .grouping import Group, groups, rate_of, task_weights
+from .grouping import Group, groups, task_weights
 from .layouts import Column
+from .rates import rate_of
 from .store.reader import StoredRun
 from .store.records import EpisodeRecord
 

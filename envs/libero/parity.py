@@ -92,7 +92,7 @@ def _replay(stem: Path, facts: dict, arrays: dict, scene: Any, *, images: bool) 
     yield from _compare_steps(case, replayed, arrays, [reset, after])
     yield from _compare_success(case, facts, replayed["done"])
     for label, (image, path) in replayed["images"].items():
-        yield Check(case, f"picture {label}: mean difference (of 255)", _image_error(image, path), IMAGE_TOLERANCE)
+        yield Check(case, f"image {label}: mean difference (of 255)", _image_error(image, path), IMAGE_TOLERANCE)
 
 
 def _reset(facts: dict, scene: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -12,8 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..rotations import rotate
-from ..types import Array
+from ..rotations import Array, rotate
 from .grid import EpisodeSetup
 from .placements import objects
 

@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..types import Array
-
+Array = np.ndarray
 Point = tuple[float, float, float]
 Rectangle = tuple[float, float, float, float]
 """u and v of the upper left corner, then of the lower right one."""

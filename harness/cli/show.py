@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from ...results.layouts import Layout
     from ...results.store.reader import StoredRun
-    from ...results.store.records import EpisodeRecord
     from ...results.tables.trace import CellTrace
 
 
@@ -35,32 +34,24 @@ def show(
     Example: `nora-bench show runs/libero-nora --key 'libero_goal/task3/init0/seed0@libero/openvla'`
     """
     from ...results.store.reader import read_run
-    from ...results.summary import summarise
+    from ...results.summary import find_episode, summarise
     from .output import emit
 
     run = read_run(folder)
     if cell is not None:
+        from ...results.tables.trace import trace
+
         layout = _layout(run, table)
-        traces = _traces(layout, run, cell, metric)
+        traces = trace(layout, run, cell, metric)
         if as_json:
-            emit(True, [trace.to_json() for trace in traces], print)
+            emit(True, [one.to_json() for one in traces], print)
             return
-        for trace in traces:
-            _print_trace(trace, layout.id)
+        for one in traces:
+            _print_trace(one, layout.id)
     elif key is not None:
-        emit(as_json, _episode(run, key).to_json(), partial(_print_episode, run.folder))
+        emit(as_json, find_episode(run, key).to_json(), partial(_print_episode, run.folder))
     else:
         emit(as_json, summarise(run), _print)
-
-
-def _episode(run: StoredRun, key: str) -> EpisodeRecord:
-    from ...envs.errors import InputError
-    from ...results.summary import find_episode
-
-    try:
-        return find_episode(run, key)
-    except KeyError as error:
-        raise InputError(str(error.args[0])) from None
 
 
 def _print_episode(folder: Path, values: Mapping[str, Any]) -> None:
@@ -70,23 +61,9 @@ def _print_episode(folder: Path, values: Mapping[str, Any]) -> None:
 
 
 def _layout(run: StoredRun, table: str | None) -> Layout:
-    from ...envs.errors import InputError
     from ...results import layouts
 
-    try:
-        return layouts.get(table) if table else layouts.fitting({record.suite for record in run.records})
-    except KeyError as error:
-        raise InputError(str(error.args[0])) from None
-
-
-def _traces(layout: Layout, run: StoredRun, name: str, metric: str) -> list[CellTrace]:
-    from ...envs.errors import InputError
-    from ...results.tables.trace import trace
-
-    try:
-        return trace(layout, run, name, metric)
-    except KeyError as error:
-        raise InputError(str(error.args[0])) from None
+    return layouts.get(table) if table else layouts.fitting({record.suite for record in run.records})
 
 
 def _print_trace(trace: CellTrace, table: str) -> None:

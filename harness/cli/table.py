@@ -79,14 +79,10 @@ def _split(names: list[str]) -> tuple[str | None, list[Path]]:
 
 
 def _load(id: str | None, folders: list[Path]) -> tuple[Layout, list[StoredRun]]:
-    from ...envs.errors import InputError
     from ...results import layouts
     from ...results.store.reader import read_run
 
-    try:
-        layout = layouts.get(id) if id else None
-    except KeyError as error:
-        raise InputError(str(error.args[0])) from None
+    layout = layouts.get(id) if id else None
     runs = [read_run(folder) for folder in folders]
     return layout or layouts.fitting({record.suite for run in runs for record in run.records}), runs
 

@@ -33,20 +33,17 @@ def trials(
     from ...results import trials as entered
     from .output import say
 
-    try:
-        known = entered.tasks(suite)
-        if list_tasks:
-            say(task.name for task in known)
-            return
-        if not policy:
-            raise InputError("--policy is missing. Add --policy NAME, the policy that drove the robot")
-        folder = out or Path("runs") / f"{suite}-{policy}"
-        if file is not None:
-            _import(file, suite, policy, folder)
-        else:
-            _ask(known, suite, policy, folder, number)
-    except entered.TrialError as error:
-        raise InputError(str(error)) from None
+    known = entered.tasks(suite)
+    if list_tasks:
+        say(task.name for task in known)
+        return
+    if not policy:
+        raise InputError("--policy is missing. Add --policy NAME, the policy that drove the robot")
+    folder = out or Path("runs") / f"{suite}-{policy}"
+    if file is not None:
+        _import(file, suite, policy, folder)
+    else:
+        _ask(known, suite, policy, folder, number)
     say(f"{folder}: see `nora-bench table {entered.TABLES[suite]} {folder}`")
 
 

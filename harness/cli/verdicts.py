@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ...results.comparisons.noninferiority import NoninferiorityResult
     from ...results.comparisons.standings import RankedRun, Ranking
     from ...results.conditions import ConditionDifference
-    from ...results.grouping import Rate
+    from ...results.rates import Rate
     from ...results.store.reader import StoredRun
 
 SHOWN = 10

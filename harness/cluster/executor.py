@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...envs.base import AssetPack
 from ...envs.errors import Interrupted, MissingRequirementError, PolicyFailedError
-from ...envs.source_files import absolute_reference
+from ...envs.registry import absolute_reference
 from ...policies.base import PolicyContext
 from ..config import AUTO, RunConfig
 from ..execution.ledger import EpisodeLedger

@@ -51,7 +51,7 @@ class SuiteCounts:
         state[2] += 1
 
     def estimate(self) -> tuple[Estimate, Estimate] | None:
-        """The suite's success rate so far, computed as in tables, for both readings of open outcomes (`results.grouping`)."""
+        """The suite's success rate so far, computed as in tables, for both readings of open outcomes (`results.rates`)."""
         if self._estimated[0] != self.done:
             low = self._read(0)
             high = self._read(1) if self.done > self.scored or self.uncertain else low

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...envs import protocols, suites
 from ...envs.base import Suite
-from ...envs.errors import InputError, PolicyError, nearest
+from ...envs.errors import PolicyError
 from ...policies import registry as policies
 
 
@@ -37,15 +37,7 @@ def _suite_row(suite: Suite) -> dict[str, Any]:
 def task_rows(name: str = "") -> list[dict[str, Any]]:
     """One row per task of the named suite or group; of all suites without a name. Raises InputError."""
     names = suites.expand(name) if name else suites.names()
-    return [{"suite": suite.name, **asdict(task)} for suite in map(_suite, names) for task in suite.tasks]
-
-
-def _suite(name: str) -> Suite:
-    try:
-        return suites.get(name)
-    except KeyError:
-        known = (*suites.GROUPS, *suites.names())
-        raise InputError(f"unknown suite {name!r}{nearest(name, known)}; see `nora-bench list suites`") from None
+    return [{"suite": suite.name, **asdict(task)} for suite in map(suites.get, names) for task in suite.tasks]
 
 
 def policy_rows() -> list[dict[str, Any]]:

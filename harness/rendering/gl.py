@@ -13,12 +13,14 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ...envs.errors import MissingRequirementError
 from ...envs.paths import cache_home
+from ...envs.safe_io import atomic_write
 from .probe import ProbeError, last_line, raised, run_probe
 
 NAMES = ("egl", "osmesa")
@@ -141,10 +143,7 @@ def _cache_file(kind: str, distribution: str, variables: Sequence[str]) -> Path:
 
 def _write_cache(path: Path, backend: Backend) -> None:
     """Write the cache; a cache that cannot be written costs a second at the next start, nothing else."""
-    scratch = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(json.dumps(asdict(backend)), encoding="utf-8")
-        scratch.replace(path)
-    except OSError:
-        return
+        with atomic_write(path) as scratch:
+            scratch.write_text(json.dumps(asdict(backend)), encoding="utf-8")

@@ -12,6 +12,7 @@ from ...envs import protocols, suites
 from ...envs.base import Array, AssetPack, EnvOptions, EpisodeSpec, ObservationSpec, Suite
 from ...envs.errors import InputError, MissingRequirementError
 from ...envs.paths import cache_home
+from ...envs.safe_io import atomic_write
 from ..rendering.backend import find_driver
 
 RENDERED = 256
@@ -97,6 +98,5 @@ def _pillow() -> tuple[Any, Any]:
 
 
 def _write(path: Path, sheet: Any) -> None:
-    scratch = path.with_name(f".{path.stem}.part{path.suffix}")
-    sheet.save(scratch, **({} if path.suffix.lower() == ".png" else {"quality": 72, "optimize": True}))
-    scratch.replace(path)
+    with atomic_write(path, suffix=path.suffix) as scratch:
+        sheet.save(scratch, **({} if path.suffix.lower() == ".png" else {"quality": 72, "optimize": True}))

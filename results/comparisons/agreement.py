@@ -11,11 +11,11 @@ import numpy as np
 
 from ...envs.errors import InputError
 from ..conditions import conditions
-from ..grouping import Rate, rate
+from ..rates import Rate, rate
 from ..store.reader import StoredRun
 from .comparison import require_comparable_groups
+from .families import overall_column
 from .pairing import common_scenes, whole_run
-from .standings import overall_column
 
 FEWEST = 3
 """Fewest policies for a correlation: that of two is always 1 or -1."""

@@ -12,8 +12,9 @@ from typing import Any
 
 from ..conditions import ConditionDifference, conditions, differences, require_comparable
 from ..coverage import Shortfall, part_label, shortfall, unfinished
-from ..grouping import Group, Rate, component_columns, episodes, rate
+from ..grouping import Group, component_columns, episodes
 from ..layouts import Column, Layout, Metric
+from ..rates import Rate, rate
 from ..statistics.paired_test import (
     Difference,
     TaskDifferences,

@@ -58,3 +58,16 @@ def overall(layout: Layout, groups: Sequence[Group]) -> Column | None:
     names = tuple(column.name for column in single)
     own = next((column for column in found if column.mean_of and set(column.mean_of) == set(names)), None)
     return own or Column("mean of " + ", ".join(names), "mean of " + ", ".join(column.label for column in single), mean_of=names)
+
+
+def overall_column(groups: Sequence[Group]) -> tuple[Layout, Column]:
+    """The table that covers most of the groups' common suites, and the mean over its columns that they fill.
+
+    Takes groups of `pairing.common_scenes`. Raises ValueError if they have no scene in common.
+    """
+    if all(group.records for group in groups):
+        for layout in families(groups):
+            if (column := overall(layout, groups)) is not None:
+                return layout, column
+    names = ", ".join(group.run.name for group in groups)
+    raise ValueError(f"{names} have no scene in common: run them with the same --suite, --tasks, --init-states and --seeds")

@@ -22,8 +22,8 @@ import numpy as np
 from ..statistics.paired_test import TaskDifferences, mean_difference
 from ..store.reader import StoredRun
 from .comparison import compared_part, require_comparable_groups
+from .families import overall_column
 from .pairing import AGAINST_B, common_scenes, scene, task_differences, whole_run
-from .standings import overall_column
 
 LEVEL = 0.05
 """One-sided."""

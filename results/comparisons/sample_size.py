@@ -17,8 +17,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from ..grouping import Group, clusters, component_columns, rate, task_weights
+from ..grouping import Group, clusters, component_columns, task_weights
 from ..layouts import Column, Layout
+from ..rates import rate
 
 LEVEL, POWER = 0.05, 0.8
 MOST_OPEN = 0.1

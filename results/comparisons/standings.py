@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from ..conditions import ConditionDifference
-from ..grouping import Group, Rate, component_columns, rate
+from ..grouping import Group, component_columns
 from ..layouts import Column, Layout
+from ..rates import Rate, rate
 from ..statistics.paired_test import Difference, align_with_test, holm, simultaneous
 from ..statistics.ranking import LEVEL, letters, ranks
 from ..store.reader import StoredRun
 from .comparison import compared_part, readings, require_comparable_groups, shortcomings, worst_difference
-from .families import families, overall
+from .families import overall_column
 from .pairing import common_scenes, left_out, open_episodes, uncertain_causes, whole_run
 
 
@@ -142,19 +143,6 @@ def rank(runs: Sequence[StoredRun], *, anyway: bool = False) -> Ranking:
         )
     )
     return Ranking(ranked, tuple(pairs), layout, column, compared_part(layout, column, "success", kept), others, tuple(runs))
-
-
-def overall_column(groups: Sequence[Group]) -> tuple[Layout, Column]:
-    """The table that covers most of the groups' common suites, and the mean over its columns that they fill.
-
-    Takes groups of `pairing.common_scenes`. Raises ValueError if they have no scene in common.
-    """
-    if all(group.records for group in groups):
-        for layout in families(groups):
-            if (column := overall(layout, groups)) is not None:
-                return layout, column
-    names = ", ".join(group.run.name for group in groups)
-    raise ValueError(f"{names} have no scene in common: run them with the same --suite, --tasks, --init-states and --seeds")
 
 
 def _ranked_runs(

@@ -10,7 +10,7 @@ from ..grouping import Group, task_weights, uncertain
 from ..layouts import Column
 from ..statistics.intervals import strata_of, stratified
 from ..store.records import EpisodeRecord
-from .svg import legend
+from .charts import legend
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 360, 200, 34, 24
 POINTS = 40

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from .. import layouts
+from ..comparisons.comparison import compare
+from ..comparisons.standings import rank
 from ..grouping import Group, groups
 from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord
 from ..summary import group_suites, outcome_name, remarks, seconds
 from ..tables import build, render
-from . import charts, curves, forest_plot, sections
+from . import charts, curves, sections
 from .videos import embed_videos, video_id
 
 PAGE = Path(__file__).with_name("page")
@@ -36,10 +38,10 @@ def page(runs: Sequence[StoredRun], *, sample: int = 12, megabytes: float = 100)
     videos = embed_videos(by_name, megabytes)
     table = build.build(_layout(runs), runs)
     parts = {
-        "Results": render.html(table) + forest_plot.forest(table),
+        "Results": render.html(table) + charts.forest(table),
         "Tasks": charts.heat_map({name: group_suites(group) for name, group in by_group.items()}),
         "Success over steps": curves.charts(by_group),
-        "Comparison": sections.comparison(runs),
+        "Comparison": _comparison(runs),
         "How episodes ended": sections.endings(by_name),
         "Where the time went": charts.time_bars({name: seconds(run.records) for name, run in by_name.items()}),
         "Videos": sections.gallery(by_name, videos, sample),
@@ -71,6 +73,16 @@ def _layout(runs: Sequence[StoredRun]) -> layouts.Layout:
     return layouts.fitting({record.suite for run in runs for record in run.records})
 
 
+def _comparison(runs: Sequence[StoredRun]) -> str:
+    """Comparison of two runs, or ranking of several; empty for one."""
+    if len(runs) < 2:
+        return ""
+    try:
+        return sections.comparison(compare(runs[0], runs[1])) if len(runs) == 2 else sections.ranking(rank(runs))
+    except ValueError as error:  # incomparable, or no scene in common
+        return f"<p>{escape(str(error))}</p>"
+
+
 def _assemble(by_name: Mapping[str, StoredRun], parts: Mapping[str, str], videos: Mapping[str, str]) -> str:
     title = "nora-bench: " + ", ".join(by_name)
     anchors = {name: "section-" + name.lower().replace(" ", "-") for name in parts}
@@ -90,9 +102,9 @@ def _assemble(by_name: Mapping[str, StoredRun], parts: Mapping[str, str], videos
 <h1>{escape(title)}</h1>
 <nav>{links}</nav>
 {body}
-<dialog id="film"><h3 id="film-title"></h3><div></div><form method="dialog"><button>Close</button></form></dialog>
+<dialog id="video"><h3 id="video-title"></h3><div></div><form method="dialog"><button>Close</button></form></dialog>
 <script type="application/json" id="data">{_json(_data(by_name))}</script>
-<script type="application/json" id="films">{_json(videos)}</script>
+<script type="application/json" id="videos">{_json(videos)}</script>
 <script>{script}</script>
 </body>
 </html>
@@ -107,7 +119,7 @@ def _json(values: Any) -> str:
 def _data(by_name: Mapping[str, StoredRun]) -> dict[str, Any]:
     rows = [[*_row(name, record), record.key, video_id(name, record)] for name, run in by_name.items() for record in run.records]
     folders = {name: str(run.folder) for name, run in by_name.items()}
-    return {"columns": [*sections.COLUMNS, "key", "film"], "episodes": rows, "folders": folders}
+    return {"columns": [*sections.COLUMNS, "key", "video"], "episodes": rows, "folders": folders}
 
 
 def _row(run: str, record: EpisodeRecord) -> list[Any]:

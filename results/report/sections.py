@@ -6,14 +6,17 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
-from ..comparisons.comparison import ColumnComparison, Comparison, compare
-from ..comparisons.standings import Ranking, rank
-from ..grouping import Rate
 from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord
 from ..summary import PROVENANCE, outcome_name, remarks
 from .videos import stratified_sample, video_id
+
+if TYPE_CHECKING:
+    from ..comparisons.comparison import ColumnComparison, Comparison
+    from ..comparisons.standings import Ranking
+    from ..rates import Rate
 
 COLUMNS = ("run", "suite", "task", "init", "seed", "outcome", "steps", "seconds", "remarks")
 """Columns of the list of episodes, in printed order."""
@@ -40,17 +43,8 @@ def endings(by_name: Mapping[str, StoredRun]) -> str:
     return table(["Run", "Suite", "Ended in", "Episodes", "How"], rows, "text") if rows else "<p>Every episode succeeded.</p>"
 
 
-def comparison(runs: Sequence[StoredRun]) -> str:
-    """Comparison of two runs, or ranking of several; empty for one."""
-    if len(runs) < 2:
-        return ""
-    try:
-        return _comparison(compare(runs[0], runs[1])) if len(runs) == 2 else _ranking(rank(runs))
-    except ValueError as error:  # incomparable, or no scene in common
-        return f"<p>{escape(str(error))}</p>"
-
-
-def _comparison(found: Comparison) -> str:
+def comparison(found: Comparison) -> str:
+    """Two runs compared, a row per column."""
     if not found.columns:
         return "<p>The runs have no scene in common.</p>"
     heads = ["Column", "Initial states", "A %, 95 %", "B %, 95 %", "B − A, 95 % simultaneous", "Better for A, B", "p, Holm", ""]
@@ -85,7 +79,8 @@ def _rate(rate: Rate) -> str:
     return f"{' to '.join(ends)} <small>{100 * low:.1f} to {100 * high:.1f}</small>"
 
 
-def _ranking(found: Ranking) -> str:
+def ranking(found: Ranking) -> str:
+    """Several runs ranked, a row per run."""
     rows = [[str(one.rank), one.letters, escape(one.run.name), _rate(one.rate), str(one.left_out or "")] for one in found.ranked]
     by = found.column.name + (f" ({found.part})" if found.part else "")
     note = (
@@ -114,11 +109,11 @@ def gallery(by_name: Mapping[str, StoredRun], videos: Mapping[str, str], count: 
         f"{len(shown)} of {len(with_video)} videos, evenly over runs, suites and outcomes; "
         "the rest open from the list of episodes."
     )
-    return f'<p>{note}</p><div class="films">{figures}</div>'
+    return f'<p>{note}</p><div class="videos">{figures}</div>'
 
 
 def _figure(name: str, record: EpisodeRecord, video: str) -> str:
-    source = f'data-film="{escape(video_id(name, record))}"'
+    source = f'data-video="{escape(video_id(name, record))}"'
     element = (
         f'<img alt="" {source}>'
         if video.startswith("data:image/")

@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -68,23 +67,6 @@ class Sums:
     """Sum of the states' squared numbers of episodes."""
     agreement: Array
     """Sum over states of successes squared by episodes: as large as `won` where the episodes of a state all agree."""
-
-
-def quantile(level: float) -> float:
-    """Standard normal quantile of a two-sided interval: 1.96 for 0.95."""
-    return NormalDist().inv_cdf((1 + level) / 2)
-
-
-def wilson(k: float, n: float, level: float = 0.95) -> tuple[float, float]:
-    """Score interval of k successes in n trials (Wilson, JASA 22, 1927). Takes fractional counts; (0, 1) for n = 0."""
-    if not 0 <= k <= n:
-        raise ValueError(f"{k} successes of {n}")
-    if n == 0:
-        return 0.0, 1.0
-    z2 = quantile(level) ** 2
-    middle = (k + z2 / 2) / (n + z2)
-    arm = math.sqrt(z2 * (k * (n - k) / n + z2 / 4)) / (n + z2)
-    return (0.0 if k == 0 else middle - arm), (1.0 if k == n else middle + arm)
 
 
 def clopper_pearson(k: float, n: float, level: float = 0.95) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from fractions import Fraction
 import numpy as np
 
 from .exact import State, exact_p
-from .intervals import quantile
+from .weighted_mean import quantile
 
 ADDED = 2.0
 """Pseudo-observations of Bonett and Price: one initial state gained and one lost."""

@@ -33,6 +33,11 @@ TOLERANCE = 1e-4
 """Of a limit, in standard normal units of its tail."""
 
 
+def quantile(level: float) -> float:
+    """Standard normal quantile of a two-sided interval: 1.96 for 0.95."""
+    return NormalDist().inv_cdf((1 + level) / 2)
+
+
 def limits(rates: Array, sizes: Array, weights: Array, level: float) -> tuple[Array, Array]:
     """Lower and upper limit [results] of the mean of rates.
 
@@ -83,7 +88,7 @@ def smoothed(rates: Array, sizes: Array, weights: Array) -> tuple[Array, Array]:
 
 
 def _lower(rates: Array, sizes: Array, weights: Array, level: float) -> Array:
-    tail, z = (1 - level) / 2, NormalDist().inv_cdf((1 + level) / 2)
+    tail, z = (1 - level) / 2, quantile(level)
     mean = rates @ weights
     succeeded, trials = smoothed(rates, sizes, weights)
     step = np.minimum(_step(succeeded / trials, sizes, weights), np.maximum(mean, 1e-12))

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from ...envs.errors import StoreError
 from ...envs.safe_io import parse_json, visible
-from . import conflicts
-from .checksum import ChecksumError, verify_checksum
-from .records import VERSION, EpisodeRecord
+from .records import VERSION, ChecksumError, EpisodeRecord, verify_checksum
 from .run_metadata import RunMetadata
 
 RUN_FILE = "run.json"
@@ -72,15 +71,15 @@ class Contents:
         if first is record:
             return ""
         recorded = self.conflicts.get(record.key, [first])
-        like = next((one for one in recorded if conflicts.outcome_fields(one) == conflicts.outcome_fields(record)), None)
+        like = next((one for one in recorded if outcome_fields(one) == outcome_fields(record)), None)
         if like is None:
             self.conflicts[record.key] = recorded = [*recorded, record]
-            self.records[record.key] = conflicts.conflict_record(recorded)
+            self.records[record.key] = conflict_record(recorded)
             return (
                 f"contradicts what was recorded of episode {record.key} before: evidence of non-determinism; "
                 "the episode counts as an error"
             )
-        if conflicts.same_states(like, record):
+        if same_states(like, record):
             return f"repeats episode {record.key}; the first one counts"
         return (
             f"repeats episode {record.key} with the same outcome and another trajectory: evidence of non-determinism; "
@@ -136,7 +135,7 @@ def _parse(lines: Iterable[bytes], path: Path, contents: Contents) -> None:
             if note := contents.add(record):
                 contents.notes.append(f"{path}: line {number} {note}")
         offset += len(line)
-    contents.notes += (f"{path}: {note}" for note in conflicts.outcome_contradictions(contents.records.values()))
+    contents.notes += (f"{path}: {note}" for note in outcome_contradictions(contents.records.values()))
     if newer > VERSION:
         contents.notes.append(f"{path}: has records of format {newer}, newer than {VERSION}; unknown fields were omitted")
 
@@ -157,3 +156,62 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def outcome_fields(record: EpisodeRecord) -> tuple[Any, ...]:
+    """The fields in which two records of one episode must agree."""
+    return record.success, record.success_any, dict(record.measures)
+
+
+def same_states(one: EpisodeRecord, other: EpisodeRecord) -> bool:
+    """Whether two records have the same trajectory hash, or one of them has none."""
+    return not (one.trajectory_sha256 and other.trajectory_sha256) or one.trajectory_sha256 == other.trajectory_sha256
+
+
+def conflict_record(records: Sequence[EpisodeRecord]) -> EpisodeRecord:
+    """The error record of an episode with contradictory records; names every outcome, independent of the order of lines.
+
+    Such records show that a policy, a simulator or a machine is not deterministic. The true outcome cannot be known, so the
+    episode counts as an error, whose bounds cover it.
+    """
+    outcomes = " and ".join(sorted({_outcome_text(record) for record in records}))
+    return replace(
+        records[0],
+        success=None,
+        success_any=None,
+        measures={},
+        termination="error",
+        error=f"recorded with different outcomes: {outcomes}",
+        cause="policy" if any(record.cause == "policy" for record in records) else "machine",
+        attempts=max(record.attempts for record in records),
+        policy_losses=max(record.policy_losses for record in records),
+        actions=None,
+        actions_sha256=None,
+        trajectory_sha256=None,
+    )
+
+
+def _outcome_text(record: EpisodeRecord) -> str:
+    outcome = {True: "success", False: "failure", None: "error"}[record.success]
+    own = {"success_any": record.success_any} if record.success_any not in (None, record.success) else {}
+    more = [f"{name} {value}" for name, value in sorted({**own, **record.measures}.items())]
+    return f"{outcome} after {record.steps} steps" + (f" ({', '.join(more)})" if more else "")
+
+
+def outcome_contradictions(records: Iterable[EpisodeRecord]) -> Iterator[str]:
+    """A note on seeds of one scene and protocol with bit-identical states and different success."""
+    found: dict[tuple[Any, ...], EpisodeRecord] = {}
+    pairs: list[tuple[str, str]] = []
+    for record in records:
+        if record.success is None or not record.trajectory_sha256:
+            continue
+        scene = (record.trajectory_sha256, record.suite, record.task_id, record.variant, record.init_state, record.protocol)
+        first = found.setdefault(scene, record)
+        if first.success != record.success:
+            pairs.append((first.key, record.key))
+    if pairs:
+        more = f" and {len(pairs) - 1} more such pairs" if len(pairs) > 1 else ""
+        yield (
+            f"{pairs[0][0]} and {pairs[0][1]} have the same states to the bit and different success{more}: "
+            "success does not follow from the states alone"
+        )

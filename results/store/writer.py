@@ -25,16 +25,16 @@ import numpy as np
 
 from ...envs.errors import DiskError, StoreError
 from ...envs.paths import nearest_folder
-from .checksum import with_checksum
+from ...envs.safe_io import atomic_write
 from .locking import hold
 from .reader import DECODER, EPISODES_FILE, RUN_FILE, Contents, read_episodes, read_metadata
-from .records import VERSION, EpisodeRecord
+from .records import VERSION, EpisodeRecord, with_checksum
 from .run_metadata import RunMetadata
 from .started import STARTED_FILE, StartedFile
 
 ACTIONS_FOLDER = "actions"
-TEMPORARY = ".{name}.{pid}.tmp"
-"""Name of the temporary file that replaces `name` once written."""
+TEMPORARY = ".*.tmp"
+"""Names of the files of `atomic_write`."""
 
 __all__ = ["LockedFile", "Store", "hold", "safe_name"]
 
@@ -111,7 +111,7 @@ class Store:
         self._append(record)
 
     def append_again(self, record: EpisodeRecord) -> None:
-        """Append a further record of a recorded episode (merges); readers resolve it (`results.store.conflicts`). Raises
+        """Append a further record of a recorded episode (merges); readers resolve it (`results.store.reader`). Raises
         StoreError as `append` does for values and disks."""
         self._append(record)
 
@@ -263,24 +263,16 @@ def _lock(folder: Path) -> LockedFile:
 def _clear(folder: Path) -> None:
     """Remove the temporary files of killed writers. The caller holds the lock."""
     for place in (folder, folder / ACTIONS_FOLDER):
-        for path in place.glob(TEMPORARY.format(name="*", pid="*")):
+        for path in place.glob(TEMPORARY):
             path.unlink(missing_ok=True)
 
 
 def _replace(path: Path, data: bytes) -> None:
     """Replace the file atomically: after a crash it is the old one or the new one."""
-    temporary = path.with_name(TEMPORARY.format(name=path.name, pid=os.getpid()))
-    with _disk_errors(path):
-        try:
-            with temporary.open("wb") as handle:
-                handle.write(data)
-                handle.flush()
-                os.fsync(handle.fileno())
-            temporary.replace(path)
-        except OSError:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
+    with _disk_errors(path), atomic_write(path) as scratch, scratch.open("wb") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from ..action_checks import action_warnings
 from ..comparisons.comparison import ColumnComparison, compare_columns
 from ..conditions import Conditions, Incomparable, conditions
 from ..coverage import Shortfall, part_label, shortfall
-from ..grouping import Group, Rate, by_suite, groups, in_column, rate, uncertain
+from ..grouping import Group, by_suite, groups, in_column, uncertain
 from ..layouts import Column, Layout
+from ..rates import Rate, rate
 from ..statistics.intervals import Estimand
 from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord

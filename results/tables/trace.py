@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ...envs.errors import nearest
+from ...envs.errors import InputError, UnknownName
 from ..grouping import Group, component_columns, episodes, metric_outcome, uncertain
 from ..layouts import Column, Layout
 from ..store.reader import StoredRun
@@ -49,7 +49,7 @@ class CellTrace:
 def trace(layout: Layout, run: StoredRun, name: str, metric: str = "success") -> list[CellTrace]:
     """The cells called `policy/column` (`NORA-1.5/Goal`): measured ones of the run first, the published one after.
 
-    Raises KeyError naming the known cells.
+    Raises UnknownName, and InputError for another form of name.
     """
     policy, column = _split(layout, name)
     key = (column.name, metric)
@@ -64,17 +64,17 @@ def trace(layout: Layout, run: StoredRun, name: str, metric: str = "success") ->
         found.append(CellTrace(_model(layout, policy), column.name, cell, source=printed.source))
     if not found:
         known = [*dict.fromkeys(group.key.policy for _, group in measured_rows(layout, run)), *published.models(layout)]
-        raise KeyError(f"table {layout.id} has no cell {name!r}{nearest(policy, known)}. Its rows: {', '.join(known)}")
+        raise UnknownName(f"cell of table {layout.id}", name, known, f"its rows: {', '.join(known)}")
     return found
 
 
 def _split(layout: Layout, name: str) -> tuple[str, Column]:
     """Policy and column; both may contain slashes."""
-    unknown = KeyError(f"{name!r} is not of the form policy/column, such as 'NORA-1.5/Goal'")
+    unknown = InputError(f"{name!r} is not of the form policy/column, such as 'NORA-1.5/Goal'", option="--cell", value=name)
     for at in (at for at, sign in enumerate(name) if sign == "/"):
         try:
             return name[:at].strip(), layout.column(name[at + 1 :].strip())
-        except KeyError as error:
+        except UnknownName as error:
             unknown = error
     raise unknown
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from nora_bench.results.statistics.intervals import wilson
+from nora_bench.results.statistics.intervals import clopper_pearson
 from nora_bench.training.data.dataset import Chunking, normalised_chunks, split
 from nora_bench.training.data.demonstrations import Demonstration, read_files, task_files
 from nora_bench.training.data.images import ImageSpec, open_sim_images
@@ -79,7 +79,7 @@ def main() -> None:
         print(f"{group}: {len(some)} demonstrations, {len(errors)} states")
         print(f"  error of the next frame {ours:.4f}, of saying that nothing changes {still:.4f}")
         for name in NAMES:
-            low, high = wilson(sum(won[name]), len(won[name]))
+            low, high = clopper_pearson(sum(won[name]), len(won[name]))
             print(f"  {name:>10}  {np.mean(won[name]):6.1%}  [{low:.1%}, {high:.1%}]")
 
 

@@ -84,7 +84,7 @@ class Busy(ToyEnv):
 
 
 class Grey(ToyEnv):
-    """Shows pictures without colours."""
+    """Returns images without colours."""
 
     def observation(self):
         return EnvObservation(

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from nora_bench.results.store.checksum import ChecksumError, verify_checksum
 from nora_bench.results.store.integrity import faults
 from nora_bench.results.store.reader import DECODER, EPISODES_FILE, RUN_FILE, read_run
-from nora_bench.results.store.records import EpisodeRecord
+from nora_bench.results.store.records import ChecksumError, EpisodeRecord, verify_checksum
 
 from . import orders, sessions
 from .bench import MAX_SESSIONS, Bench, essence

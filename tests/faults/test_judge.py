@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from nora_bench.results.store.checksum import verify_checksum
 from nora_bench.results.store.reader import read_run
+from nora_bench.results.store.records import verify_checksum
 
 from faults import bench, judge
 from faults.judge import Strike

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from nora_bench.envs.source_files import absolute_reference
+from nora_bench.envs.registry import absolute_reference
 from nora_bench.harness.cluster.actors import PolicyActor
 
 TESTS = Path(__file__).parents[1]

@@ -24,7 +24,7 @@ from nora_bench.policies.base import ActionChunk, BasePolicy
 
 
 class Looker(BasePolicy):
-    """Moves by the digest of what it sees: equal trajectories mean equal pictures, to the pixel."""
+    """Moves by the digest of what it sees: equal trajectories mean equal images, to the pixel."""
 
     observation_spec = ObservationSpec(cameras=("primary", "wrist"), proprio=True)
 

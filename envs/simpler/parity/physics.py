@@ -20,10 +20,9 @@ from .. import recordings
 from ..grid import EpisodeSetup, RobotInit, configurations
 from ..placements import objects
 from ..recordings import Recording
-from ..sim.controllers import GripperController
+from ..sim.controllers import GripperController, MotionPlanner
 from ..sim.env import PhysicsScene
 from ..sim.kinematics import as_pose
-from ..sim.motion import MotionPlanner
 from ..sim.robot import ARM, FINGERS, JOINTS
 from ..sim.scene import SimplerScene
 from ..sim.settling import ObjectSettler, SettledObjects

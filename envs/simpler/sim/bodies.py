@@ -11,8 +11,8 @@ import sapien
 from sapien.physx import PhysxMaterial, PhysxRigidDynamicComponent
 
 from ...errors import SuiteError
-from .convex import convex_shapes
 from .pack_files import custom_folder, model_folder
+from .urdf import convex_shapes
 
 FRICTION = 0.5
 """Static and dynamic, of every object; averaged with that of the other body in contact."""

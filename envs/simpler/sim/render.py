@@ -8,6 +8,7 @@ no configuration has) and without unused passes. Surfaces covered by a photograp
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,7 @@ import numpy as np
 from ...errors import SuiteError
 from ..grid import Configuration, EpisodeSetup
 from ..placements import objects
-from . import driver
-from .overlay import composed, photograph, to_bytes
+from . import driver, pack_files
 
 WIDTH, HEIGHT = 640, 512
 FOCAL, CENTRE = 425.0, (320.0, 256.0)
@@ -85,8 +85,7 @@ class _RenderScene:
     def __init__(self, pack: Path, configuration: Configuration, models: tuple[str, ...], shaders: str | None) -> None:
         """`shaders`: None selects ray tracing."""
         package = driver.import_sapien()
-        from .appearance import add_lights, adjust_materials, lighting, materials
-        from .visuals import build_visuals
+        from .visuals import add_lights, adjust_materials, build_visuals, lighting, materials
 
         self.key = _key(configuration, models)
         self.kind = TRACED if shaders is None else INSTEAD if configuration.ray_traced else RASTER
@@ -107,3 +106,31 @@ class _RenderScene:
         self.visuals.scene.update_render()
         self.camera.take_picture()
         return self.camera.get_picture("Color")[..., :3], self.camera.get_picture("Segmentation")[..., 1]
+
+
+@lru_cache(maxsize=4)
+def photograph(pack: Path, name: str, size: tuple[int, int]) -> np.ndarray:
+    """[height, width, 3] float32, 0 to 1: the pack's photograph, enlarged with bilinear interpolation.
+
+    Args:
+        pack: asset pack.
+        name: file under `real_inpainting`.
+        size: width and height (pixels).
+    """
+    import cv2
+
+    path = pack_files.photograph(pack, name)
+    image = cv2.imread(str(path))
+    if image is None:
+        raise SuiteError(f"{path} is not a readable image: the asset pack is incomplete. Type: nora-bench assets verify")
+    return cv2.resize(np.ascontiguousarray(image[..., ::-1]) / 255, size).astype(np.float32)
+
+
+def composed(colour: np.ndarray, foreground: np.ndarray, behind: np.ndarray) -> np.ndarray:
+    """[height, width, 3]: the rendering where `foreground` (bool) is set, the photograph elsewhere; hard edges."""
+    return np.where(foreground[..., None], colour, behind)
+
+
+def to_bytes(colour: np.ndarray) -> np.ndarray:
+    """uint8 of values from 0 to 1: truncated, not rounded, as upstream does."""
+    return np.clip(colour * 255, 0, 255).astype(np.uint8)

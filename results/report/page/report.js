@@ -1,7 +1,7 @@
 "use strict";
 // The list of episodes: sorted, filtered and shown in parts; videos are played from data inside this page.
 const data = JSON.parse(document.getElementById("data").textContent);
-const films = JSON.parse(document.getElementById("films").textContent);
+const videos = JSON.parse(document.getElementById("videos").textContent);
 const body = document.querySelector("#episodes tbody");
 const heads = [...document.querySelectorAll("#episodes th[data-column]")];
 const fields = { text: document.getElementById("find"), suite: document.getElementById("suite"),
@@ -26,7 +26,7 @@ function sorted(rows) {
     : String(a[column]).localeCompare(String(b[column]), undefined, { numeric: true })));
 }
 
-function draw() {
+function render() {
   const rows = sorted(matching());
   body.replaceChildren(...rows.slice(0, state.shown).map(line));
   document.getElementById("count").textContent = `${Math.min(state.shown, rows.length)} of ${rows.length} episodes`;
@@ -46,25 +46,25 @@ function line(row) {
     if (index === at.outcome) td.classList.add(row[index]);
   });
   const button = document.createElement("button");
-  button.textContent = films[row[at.film]] ? "▶" : "…";
-  button.title = films[row[at.film]] ? "play" : "render command";
+  button.textContent = videos[row[at.video]] ? "▶" : "…";
+  button.title = videos[row[at.video]] ? "play" : "render command";
   button.addEventListener("click", () => show(row));
   tr.insertCell().append(button);
   return tr;
 }
 
 function show(row) {
-  const dialog = document.getElementById("film"), film = films[row[at.film]];
+  const dialog = document.getElementById("video"), source = videos[row[at.video]];
   const place = dialog.querySelector("div");
-  document.getElementById("film-title").textContent = `${row[at.key]} (${row[at.outcome]})`;
+  document.getElementById("video-title").textContent = `${row[at.key]} (${row[at.outcome]})`;
   place.replaceChildren();
-  if (film && film.startsWith("data:image/")) {
+  if (source && source.startsWith("data:image/")) {
     const image = document.createElement("img");
-    image.src = film;
+    image.src = source;
     place.append(image);
-  } else if (film) {
+  } else if (source) {
     const video = document.createElement("video");
-    Object.assign(video, { src: film, controls: true, muted: true, autoplay: true, loop: true });
+    Object.assign(video, { src: source, controls: true, muted: true, autoplay: true, loop: true });
     place.append(video);
   } else {
     const pre = document.createElement("pre");
@@ -74,12 +74,12 @@ function show(row) {
   dialog.showModal();
 }
 
-document.querySelectorAll("[data-film]").forEach(element => { element.src = films[element.dataset.film]; });
+document.querySelectorAll("[data-video]").forEach(element => { element.src = videos[element.dataset.video]; });
 heads.forEach((head, index) => head.addEventListener("click", () => {
   state.down = state.column === index && !state.down;
   state.column = index;
-  draw();
+  render();
 }));
-Object.values(fields).forEach(field => field.addEventListener("input", () => { state.shown = 100; draw(); }));
-document.getElementById("more").addEventListener("click", () => { state.shown += 500; draw(); });
-draw();
+Object.values(fields).forEach(field => field.addEventListener("input", () => { state.shown = 100; render(); }));
+document.getElementById("more").addEventListener("click", () => { state.shown += 500; render(); });
+render();

@@ -55,8 +55,8 @@ def mean_colour(look, part):
     corners, uv = part.mesh.vertices[part.mesh.faces], part.mesh.uv[part.mesh.faces]
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
     weights = np.random.default_rng(0).dirichlet((1, 1, 1), 64)
-    picture = look.textures[part.texture]
-    height, width = picture.shape[:2]
+    image = look.textures[part.texture]
+    height, width = image.shape[:2]
     u, v = np.moveaxis(np.einsum("kc,fcd->fkd", weights, uv), -1, 0)
-    shown = picture[(v * height).astype(int) % height, (u * width).astype(int) % width].mean(1)
+    shown = image[(v * height).astype(int) % height, (u * width).astype(int) % width].mean(1)
     return np.average(shown, axis=0, weights=area) * np.array(part.colour) / 255

@@ -14,7 +14,7 @@ from nora_bench.envs.manifest import absent_files
 from nora_bench.envs.packs import fingerprint
 
 CONTENT = "d16bea20fd59728c"
-"""Fingerprint of the pack of this version. Where a change of its pictures changes it: does VERSION need a step, too?"""
+"""Fingerprint of the pack of this version. Where a change of its images changes it: does VERSION need a step, too?"""
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,9 @@ import cv2
 from nora_bench.envs.simpler import recordings
 from nora_bench.envs.simpler.grid import configurations
 from nora_bench.envs.simpler.parity.images import compare_one, grown
-from nora_bench.envs.simpler.sim.appearance import TABLE, lighting
 from nora_bench.envs.simpler.sim.env import SapienEnv
-from nora_bench.envs.simpler.sim.overlay import composed, photograph, to_bytes
-from nora_bench.envs.simpler.sim.render import INSTEAD, RASTER, SimplerRenderer
+from nora_bench.envs.simpler.sim.render import INSTEAD, RASTER, SimplerRenderer, composed, photograph, to_bytes
+from nora_bench.envs.simpler.sim.visuals import TABLE, lighting
 
 LOOK = ObservationSpec(cameras=("primary",))
 STANDING = EpisodeSpec("simpler-vm", 0, 3, 0, "simpler/nora-1.5", "urdf_base/standing")
@@ -72,9 +71,9 @@ def test_images_match_the_recorded_ones(simpler_golden, simpler_official, render
 
 @pytest.mark.official
 def test_wrong_light_is_detected(simpler_golden, simpler_official, driver, monkeypatch):
-    from nora_bench.envs.simpler.sim import appearance
+    from nora_bench.envs.simpler.sim import visuals
 
-    monkeypatch.setattr(appearance, "TABLE", appearance.TABLE_BRIGHTER)
+    monkeypatch.setattr(visuals, "TABLE", visuals.TABLE_BRIGHTER)
     stem = simpler_golden / "pick_coke_can__vm_horizontal_base_grasp"
     checks = compare_one(stem, simpler_official, SimplerRenderer(simpler_official, driver))
     assert any(not check.passed for check in checks if "foreground" in check.quantity)
@@ -90,11 +89,11 @@ def test_image_is_a_function_of_its_episode(env):
 
 
 def test_photograph_surrounds_the_rendered_bodies(env, simpler_standin):
-    picture = first_image(env, STANDING)
+    image = first_image(env, STANDING)
     behind = to_bytes(photograph(simpler_standin, "google_coke_can_real_eval_1.png", (640, 512)))
-    same = (picture == behind).all(-1)
+    same = (image == behind).all(-1)
     assert 0.85 < same.mean() < 0.99
-    can = picture[~same].astype(int)
+    can = image[~same].astype(int)
     assert ((can[:, 0] > 2 * can[:, 1]) & (can[:, 0] > 80)).sum() > 400
 
 

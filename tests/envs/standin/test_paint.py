@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
-from nora_bench.envs.standin import grain
+from nora_bench.envs.standin import paint
 from nora_bench.envs.standin.paint import STROKES, Canvas, png
 
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
@@ -13,7 +13,7 @@ BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 
 def test_png_is_read_back_unchanged():
     image = pytest.importorskip("PIL.Image")
-    pixels = grain.stone(300, 200, BLACK, WHITE, seed=1).astype(np.uint8)
+    pixels = paint.stone(300, 200, BLACK, WHITE, seed=1).astype(np.uint8)
     assert np.array_equal(np.asarray(image.open(io.BytesIO(png(pixels)))), pixels)
 
 
@@ -55,16 +55,16 @@ def test_word_is_fitted_to_a_width():
 
 
 def test_noise_is_a_function_of_its_seed_and_tiles():
-    first, again, other = (grain.noise(64, 48, 8, 6, seed) for seed in (3, 3, 4))
+    first, again, other = (paint.noise(64, 48, 8, 6, seed) for seed in (3, 3, 4))
     assert np.array_equal(first, again)
     assert np.abs(first - other).mean() > 0.1
     assert np.abs(first[:, 0] - first[:, -1]).max() <= np.abs(np.diff(first, axis=1)).max()
     assert 0 <= first.min() < first.max() <= 1
 
 
-@pytest.mark.parametrize("make", [grain.wood, grain.brushed, grain.stone])
+@pytest.mark.parametrize("make", [paint.wood, paint.brushed, paint.stone])
 def test_material_stays_between_its_two_colours(make):
-    picture = make(64, 64, (40, 60, 80), (90, 110, 130), seed=1)
-    assert (picture >= [40, 60, 80]).all()
-    assert (picture <= [90, 110, 130]).all()
-    assert picture.std() > 1
+    image = make(64, 64, (40, 60, 80), (90, 110, 130), seed=1)
+    assert (image >= [40, 60, 80]).all()
+    assert (image <= [90, 110, 130]).all()
+    assert image.std() > 1

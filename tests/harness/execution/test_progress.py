@@ -127,16 +127,16 @@ def test_live_table_shows_suites_workers_and_pace():
 def test_counting_without_a_terminal_prints_lines(monkeypatch):
     monkeypatch.setattr(bar, "LINE_S", 0.0)
     console = Console(file=io.StringIO())
-    with bar.counting(console, "pictures", 40) as report:
+    with bar.counting(console, "images", 40) as report:
         report(10)
         report(30)
     first, last = console.file.getvalue().splitlines()
-    assert first.startswith("pictures 10/40, ")
-    assert last == "pictures 40/40, 0 s left"
+    assert first.startswith("images 10/40, ")
+    assert last == "images 40/40, 0 s left"
 
 
 def test_counting_nothing_prints_nothing():
     console = Console(file=io.StringIO())
-    with bar.counting(console, "pictures", 0):
+    with bar.counting(console, "images", 0):
         pass
     assert console.file.getvalue() == ""

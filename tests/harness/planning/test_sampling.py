@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 from nora_bench.envs import suites
-from nora_bench.harness.planning.sampling import spread_evenly
+from nora_bench.harness.planning.plan import spread_evenly
 
 TASKS = [(name, task) for name in ("simpler-vm", "simpler-va") for task in suites.get(name).tasks]
 each_task = pytest.mark.parametrize(("suite", "task"), TASKS, ids=[f"{name} {task.name}" for name, task in TASKS])

@@ -244,7 +244,7 @@ def test_losing_episodes_makes_no_more_wrong_claims():
 
 def test_looking_after_every_round_with_an_ordinary_interval_would_cheat():
     """The same runs judged by Wilson's interval: what the rules are for."""
-    from nora_bench.results.statistics.intervals import quantile
+    from nora_bench.results.statistics.weighted_mean import quantile
 
     on = grid("libero_object")
     k = draw(np.full(500, 0.9), on.looks, 1.0, RUNS, np.random.default_rng(11)).cumsum(axis=1)[:, on.ends - 1]

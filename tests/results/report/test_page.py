@@ -37,9 +37,9 @@ def runs(run, libero, record):
 
 @pytest.fixture
 def video(tmp_path):
-    """A half-second film of 64 x 64 pixels."""
-    ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="films need imageio-ffmpeg").get_ffmpeg_exe()
-    path = tmp_path / "film.mp4"
+    """A half-second video of 64 x 64 pixels."""
+    ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="videos need imageio-ffmpeg").get_ffmpeg_exe()
+    path = tmp_path / "video.mp4"
     source = ["-f", "lavfi", "-i", "testsrc=size=64x64:rate=20:duration=0.5", "-pix_fmt", "yuv420p"]
     subprocess.run([ffmpeg, "-loglevel", "error", *source, str(path)], check=True)
     return path
@@ -97,7 +97,7 @@ def test_a_run_without_finished_episodes_still_has_a_page(run):
 def test_videos_of_failures_come_first_where_room_is_short(runs, video):
     give_videos(runs[0], video, 30)
     size = video.stat().st_size * 4 / 3 / 2**20
-    clips = json.loads(re.search(r'id="films">(.*?)</script>', page(runs[:1], megabytes=5.5 * size))[1])
+    clips = json.loads(re.search(r'id="videos">(.*?)</script>', page(runs[:1], megabytes=5.5 * size))[1])
     assert len(clips) == 5
     assert all(re.search(r"init[0-4]/", name) for name in clips)
 
@@ -120,7 +120,7 @@ def test_the_command_writes_the_page(cli, runs, tmp_path):
 
 @pytest.fixture
 def opened(runs, video, tmp_path):
-    """The page of both runs, with films, open in a browser."""
+    """The page of both runs, with videos, open in a browser."""
     give_videos(runs[0], video, 8)
     (tmp_path / "report.html").write_text(page(runs, sample=4), encoding="utf-8")
     with load_browser().browser(str(CHROMIUM), tmp_path / "profile") as browser:
@@ -152,8 +152,8 @@ def test_the_browser_itself_refuses_requests(opened):
 
 @needs_browser
 def test_in_a_browser_videos_play(opened):
-    seen = "document.querySelector('.films video')"
-    assert opened.run("document.querySelectorAll('.films video').length") == 4
+    seen = "document.querySelector('.videos video')"
+    assert opened.run("document.querySelectorAll('.videos video').length") == 4
     assert opened.run(f"{seen}.play().then(() => new Promise(done => setTimeout(() => done({seen}.currentTime), 400)))") > 0
     assert opened.run(f"{seen}.videoWidth") == 64
 
@@ -162,14 +162,14 @@ def test_in_a_browser_videos_play(opened):
 def test_in_a_browser_a_failures_video_opens_from_the_list(opened):
     opened.run(choose("outcome", "failure"))
     opened.run("[...document.querySelectorAll('#episodes button')].find(b => b.title === 'play').click()")
-    assert opened.run("document.getElementById('film').open")
-    assert opened.run("document.querySelector('#film video').src.startsWith('data:video/mp4')")
+    assert opened.run("document.getElementById('video').open")
+    assert opened.run("document.querySelector('#video video').src.startsWith('data:video/mp4')")
 
 
 @needs_browser
 def test_in_a_browser_an_episode_without_video_says_how_to_see_it(opened):
     opened.run("[...document.querySelectorAll('#episodes button')].find(b => b.title !== 'play').click()")
-    assert "nora-bench replay" in opened.run("document.querySelector('#film pre').textContent")
+    assert "nora-bench replay" in opened.run("document.querySelector('#video pre').textContent")
 
 
 @needs_browser

@@ -2,8 +2,8 @@ import json
 import zlib
 
 import pytest
-from nora_bench.results.store.checksum import ChecksumError, verify_checksum, with_checksum
 from nora_bench.results.store.reader import read_run
+from nora_bench.results.store.records import ChecksumError, verify_checksum, with_checksum
 from nora_bench.results.store.run_metadata import RunMetadata
 from nora_bench.results.store.writer import Store
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ....standin.mesh import Mesh
-from ....standin.paint import Array
+if TYPE_CHECKING:
+    from ....standin.mesh import Mesh
+    from ....standin.paint import Array
 
 Colour = tuple[float, float, float]
 

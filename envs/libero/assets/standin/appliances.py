@@ -5,9 +5,8 @@ Outer sizes follow the official models, colours their means (libero_objects.json
 
 from __future__ import annotations
 
-from ....standin.grain import brushed
 from ....standin.mesh import Mesh, disc, join, lathe, panel, prism, slab
-from ....standin.paint import Array, Canvas, Colour, finish
+from ....standin.paint import Array, Canvas, Colour, brushed, finish
 from .appearance import Appearance, GeomAppearance, Maker
 
 BLACK: Colour = (50, 50, 50)

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....standin.grain import brushed, marble, stone, wood
 from ....standin.mesh import Mesh, Point, disc, join, lathe, loft, sheet, slab, smooth, tube
-from ....standin.paint import Array, Canvas, finish
+from ....standin.paint import Array, Canvas, brushed, finish, marble, stone, wood
 from .appearance import Colour, GeomAppearance
-from .furniture import book, book_cover
 
 Scenery = tuple[dict[str, GeomAppearance], dict[str, Array]]
 """Parts and textures by name."""
@@ -194,7 +192,7 @@ def _spines(canvas: Canvas, left: int, top: int, size: int) -> None:
 
 
 def study() -> Scenery:
-    """Oak desk, painting, desk lamp, potted plant, white bookshelf with two black books."""
+    """Oak desk, painting, desk lamp, potted plant, white bookshelf; the two black books are added in rooms.py."""
     oak = wood(512, 512, (176, 126, 68), (222, 172, 108), seed=121, rings=9)
     parts = {
         "desk": GeomAppearance(_desktop(), texture="oak", specular=0.2, shininess=0.3),
@@ -202,14 +200,12 @@ def study() -> Scenery:
         "lamp": GeomAppearance(_lamp(), colour=(33, 33, 33), specular=0.5),
         "plant": GeomAppearance(_plant(), texture="plant", specular=0.1),
         "bookshelf": GeomAppearance(_bookshelf(), texture="shelf", specular=0.2),
-        "book": GeomAppearance(_tall_book(), texture="cover", specular=0.2),
     }
     return parts, {
         "oak": finish(oak.transpose(1, 0, 2)),
         "painting": _painting(),
         "plant": _leaves(),
         "shelf": _shelf_image(),
-        "cover": book_cover(),
     }
 
 
@@ -306,9 +302,3 @@ def _shelf_image() -> Array:
     canvas = Canvas(128, 128, (248, 247, 243))
     _spines(canvas, 64, 64, 64)
     return canvas.done()
-
-
-def _tall_book() -> Mesh:
-    """The book of furniture.py, 242 mm high."""
-    small = book()
-    return Mesh(small.vertices * 1.75, small.normals, small.uv, small.faces)

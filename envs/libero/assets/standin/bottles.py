@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ....standin.grain import stone
 from ....standin.mesh import Mesh, disc, join, lathe, loft
-from ....standin.paint import Array, Canvas, Colour, finish
+from ....standin.paint import Array, Canvas, Colour, finish, stone
 from .appearance import Appearance, GeomAppearance, Maker
 
 Rows = Sequence[tuple[float, float, float]]

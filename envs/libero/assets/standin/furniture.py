@@ -9,9 +9,8 @@ import itertools
 
 import numpy as np
 
-from ....standin.grain import brushed, wood
 from ....standin.mesh import Mesh, box, join, prism, slab, tube
-from ....standin.paint import Array, Canvas, Colour, finish
+from ....standin.paint import Array, Canvas, Colour, brushed, finish, wood
 from .appearance import Appearance, GeomAppearance, Maker
 
 STEEL: tuple[Colour, Colour] = ((96, 96, 96), (134, 134, 134))

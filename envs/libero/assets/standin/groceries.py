@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ....standin.grain import stone
 from ....standin.mesh import Mesh, Rectangle, box, disc, join, lathe, loft, prism
-from ....standin.paint import Canvas, Colour
+from ....standin.paint import Canvas, Colour, stone
 from .appearance import Appearance, GeomAppearance, Maker
 
 # The official textures are photographs in dim light: `exposure` scales bright print to their means.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from ....standin.grain import blend, noise, stone, wood
-from ....standin.paint import Array, Canvas, Colour, finish
+from ....standin.paint import Array, Canvas, Colour, blend, finish, noise, stone, wood
 from . import backdrops
 from .appearance import Appearance, GeomAppearance, Maker
+from .furniture import book, book_cover
 
 STYLES = {
     "tabletop": ("light-gray-floor-tile.png", "light-gray-plaster.png"),
@@ -67,6 +68,9 @@ def libero_study_base_style() -> Appearance:
     """Oak desk before a bookshelf and a plant."""
     room, styles = _room("study", floor_repeat=3.0)
     parts, textures = backdrops.study()
+    small = book()
+    tall = replace(small, vertices=small.vertices * 1.75)  # 242 mm
+    parts["book"], textures["cover"] = GeomAppearance(tall, texture="cover", specular=0.2), book_cover()
     return Appearance(room | parts, textures, styles=styles)
 
 

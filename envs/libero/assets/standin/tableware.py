@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ....standin.grain import blend, brushed, noise, woven
 from ....standin.mesh import Mesh, Point, arc, disc, join, lathe, loft, slab, smooth, tube
-from ....standin.paint import Canvas, finish
+from ....standin.paint import Canvas, blend, brushed, finish, noise, woven
 from .appearance import Appearance, GeomAppearance, Maker
 
 Profile = Sequence[tuple[float, float]]

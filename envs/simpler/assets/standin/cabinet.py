@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ....standin.files import Piece, glb
-from ....standin.grain import stone
 from ....standin.mesh import box
-from ....standin.paint import finish
+from ....standin.paint import finish, stone
 from .formatting import physics, text
 
 STONE_TOP = "models/stone_tabletop.glb"

@@ -6,14 +6,17 @@ Neutral on purpose: no robot, no objects; at the drawers a floor and a wall, sin
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ....standin.mesh import Array
 from ....standin.paint import finish, png
 from ...grid import BASE_HEIGHT, RobotInit, configurations
-from .rooms import ROOMS, Block
+
+if TYPE_CHECKING:
+    from .rooms import Block
 
 WIDTH, HEIGHT, FOCAL = 320, 256, 212.5
 """Pixels: half of the camera's."""
@@ -23,15 +26,15 @@ LIGHT = {0: 0.86, 1: 0.78, 2: 1.0}
 """Brightness of the faces across x, y and z."""
 
 
-def photograph_files() -> dict[str, bytes]:
-    """File name under `real_inpainting` -> content."""
+def photograph_files(rooms: Mapping[str, Sequence[Block]]) -> dict[str, bytes]:
+    """File name under `real_inpainting` -> content; `rooms`: stage -> its blocks."""
     files: dict[str, bytes] = {}
     for configuration in configurations():
         for index in range(configuration.n_episodes if configuration.rgb_overlay else 0):
             episode = configuration.episode(index)
             if episode.rgb_overlay and episode.rgb_overlay not in files:
                 drawers = configuration.scene_name == "dummy_drawer"
-                room = ROOMS["frl_apartment_stage_simple" if drawers else configuration.scene_name]
+                room = rooms["frl_apartment_stage_simple" if drawers else configuration.scene_name]
                 files[episode.rgb_overlay] = png(finish(_seen(room, episode.robot)))
     return files
 

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from ....standin.files import Piece, glb
-from ....standin.grain import stone, wood
 from ....standin.mesh import Array, Mesh, Point, slab
-from ....standin.paint import Colour, finish
+from ....standin.paint import Colour, finish, stone, wood
 
 TABLE_X, TABLE_Y = (-0.7244, -0.0220), (-0.0982, 0.5175)
 TABLE_UNDERSIDE = 0.8675

@@ -59,13 +59,13 @@ def test_observing_changes_no_state(env, protocol):
 
 
 def test_images_are_independent_of_how_often_they_are_rendered(env, protocol):
-    def last_picture(observe_every):
+    def last_image(observe_every):
         env.reset(spec(), protocol, SEES)
         for step, action in enumerate(moves(12)):
             env.step(action, observe=step == 11 or step % observe_every == 0)
         return env.observation().images
 
-    often, rarely = last_picture(1), last_picture(7)
+    often, rarely = last_image(1), last_image(7)
     assert all(np.array_equal(often[camera], rarely[camera]) for camera in often)
 
 

@@ -1,4 +1,4 @@
-"""Pictures are LIBERO's own, pixel for pixel, whatever is left out of the drawing."""
+"""Images are LIBERO's own, pixel for pixel, whatever the renderer omits."""
 
 import numpy as np
 import pytest

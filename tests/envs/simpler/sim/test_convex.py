@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("sapien", reason="needs the extra [simpler]: pip install '.[simpler]'")
 
-from nora_bench.envs.simpler.sim.convex import parts
+from nora_bench.envs.simpler.sim.urdf import parts
 
 TETRAHEDRON = "f {0} {1} {2}\nf {0} {1} {3}\nf {0} {2} {3}\nf {1} {2} {3}\n"
 

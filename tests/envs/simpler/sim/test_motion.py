@@ -7,8 +7,7 @@ pytest.importorskip("ruckig", reason="needs the extra [simpler]: pip install '.[
 pytest.importorskip("sapien", reason="needs the extra [simpler]: pip install '.[simpler]'")
 
 from nora_bench.envs.base import SimulationError
-from nora_bench.envs.simpler.sim.controllers import ArmController, GripperController
-from nora_bench.envs.simpler.sim.motion import SUBSTEPS, MotionPlanner
+from nora_bench.envs.simpler.sim.controllers import SUBSTEPS, ArmController, GripperController, MotionPlanner
 
 START = np.zeros(2)
 
