@@ -10,7 +10,7 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -65,10 +65,6 @@ class MergeResult:
     def clean(self) -> bool:
         """Whether the merged run has no contradictions and all actions."""
         return not self.contradictory and not self.without_actions
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-able."""
-        return asdict(self)
 
 
 def merge(runs: Sequence[StoredRun], out: Path) -> MergeResult:

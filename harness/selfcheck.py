@@ -10,12 +10,12 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from importlib.resources import as_file, files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from rich.console import Console
 
@@ -57,10 +57,6 @@ class CheckOutcome:
     passed: bool
     detail: str
     seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-able."""
-        return asdict(self)
 
 
 def families(name: str = "") -> list[SuiteFamily]:

@@ -61,11 +61,9 @@ class SimplerSuite(Suite):
         return tuple(_task(name, members) for name, members in suite_configurations(self.name).items())
 
     def instruction(self, spec: EpisodeSpec) -> str:
-        """The instruction of that episode."""
         return instruction(setup_of(spec))
 
     def resolve_assets(self, wanted: str) -> AssetPack:
-        """The pack that `auto`, `official`, `standin` or a folder stands for."""
         from .assets.packs import resolve
 
         return resolve(wanted)
@@ -81,7 +79,6 @@ class SimplerSuite(Suite):
         return SapienEnv(options)
 
     def versions(self) -> Mapping[str, str]:
-        """Installed versions, `missing` for absent distributions."""
         upstream = installed_versions(UPSTREAM_DEPENDENCIES)
         return installed_versions(DEPENDENCIES) | {name: version for name, version in upstream.items() if version != MISSING}
 

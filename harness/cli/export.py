@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,16 +13,8 @@ if TYPE_CHECKING:
     from ...results.store.reader import StoredRun
 
 
-class Format(StrEnum):
-    """File formats of other tools."""
-
-    jsonl = "jsonl"
-    parquet = "parquet"
-    lerobot = "lerobot"
-    inspect = "inspect"
-
-
-ENDINGS = {Format.jsonl: ".jsonl", Format.parquet: ".parquet", Format.lerobot: "-lerobot"}
+Format = Literal["jsonl", "parquet", "lerobot", "inspect"]
+ENDINGS: dict[Format, str] = {"jsonl": ".jsonl", "parquet": ".parquet", "lerobot": "-lerobot"}
 
 
 def export(
@@ -69,7 +60,7 @@ def export(
 
 
 def _usual_name(run: StoredRun, form: Format) -> Path:
-    if form is not Format.inspect:
+    if form != "inspect":
         return Path(f"{run.name}{ENDINGS[form]}")
     created = re.sub(r"[^0-9A-Za-z+.-]", "-", run.metadata.created or "1970-01-01T00:00:00+00:00")
     return Path(f"{created}_nora-bench_{run.name.replace('_', '-')}.json")  # names like these are what Inspect lists
@@ -81,8 +72,8 @@ def _write(run: StoredRun, form: Format, out: Path, replayed: Mapping[str, Any],
     from ..export.lerobot import write_lerobot
     from ..export.rows import write_jsonl, write_parquet
 
-    if form is Format.lerobot:
+    if form == "lerobot":
         written = write_lerobot(run, out, note=(lambda line: None) if quiet else print, **replayed)
         return written.episodes, list(written.left_out)
-    writers = {Format.jsonl: write_jsonl, Format.parquet: write_parquet, Format.inspect: write_inspect}
+    writers = {"jsonl": write_jsonl, "parquet": write_parquet, "inspect": write_inspect}
     return writers[form](run, out), []

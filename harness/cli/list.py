@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
@@ -14,17 +13,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-class Kind(StrEnum):
-    """Kinds of names."""
-
-    suites = "suites"
-    tasks = "tasks"
-    policies = "policies"
-    protocols = "protocols"
+Kind = Literal["suites", "tasks", "policies", "protocols"]
 
 
 def list(
-    kind: Annotated[Kind, typer.Argument(metavar="|".join(Kind), help="Kind of names to list.")],
+    kind: Annotated[Kind, typer.Argument(metavar="|".join(get_args(Kind)), help="Kind of names to list.")],
     suite: Annotated[str, typer.Option(help="With `tasks`: only of this suite or group of suites.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
@@ -35,14 +28,14 @@ def list(
     from ..planning import listing
 
     rows = {
-        Kind.suites: listing.suite_rows,
-        Kind.tasks: lambda: listing.task_rows(suite),
-        Kind.policies: listing.policy_rows,
-        Kind.protocols: listing.protocol_rows,
+        "suites": listing.suite_rows,
+        "tasks": lambda: listing.task_rows(suite),
+        "policies": listing.policy_rows,
+        "protocols": listing.protocol_rows,
     }[kind]()
     if as_json:
         print(json.dumps(rows, indent=2))
-    elif kind is Kind.protocols:
+    elif kind == "protocols":
         for family in dict.fromkeys(row["family"] for row in rows):
             _print(_side_by_side([row for row in rows if row["family"] == family]))
     else:

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 
-class Kind(StrEnum):
-    """Kinds of plug-ins."""
-
-    policy = "policy"
-    suite = "suite"
-
-
 def new(
-    kind: Annotated[Kind, typer.Argument(metavar="|".join(Kind), help="Kind of plug-in.")],
+    kind: Annotated[Literal["policy", "suite"], typer.Argument(metavar="policy|suite", help="Kind of plug-in.")],
     name: Annotated[str, typer.Argument(help="Name for --policy or --suite, and of the package.")],
     out: Annotated[Path | None, typer.Option(help="New folder.", show_default="./NAME")] = None,
 ) -> None:
@@ -31,7 +23,7 @@ def new(
     from ...policies.registry import POLICIES
     from ..templates import write
 
-    taken = POLICIES.names() if kind is Kind.policy else (*suites.names(), *suites.GROUPS)
+    taken = POLICIES.names() if kind == "policy" else (*suites.names(), *suites.GROUPS)
     if name in taken:
         raise InputError(f"{kind} {name} exists already; taken names: {', '.join(taken)}", option="NAME", value=name)
     folder = out or Path(name)

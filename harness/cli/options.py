@@ -16,6 +16,10 @@ import typer
 from ...envs.field_docs import field_docs
 
 PREFIX = "NORA_BENCH_"
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(metavar="MODULE:NAME", envvar="NORA_BENCH_TRUST", help="A suite of the run that may be imported."),
+]
 
 
 def option(name: str, text: str, shown: str = "") -> Any:

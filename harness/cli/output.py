@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 Value = TypeVar("Value")
 
 
 def emit(as_json: bool, value: Value, printer: Callable[[Value], None]) -> None:
-    """Print a value on stdout: as JSON (its `to_json()`, where it has one), or with the printer."""
+    """Print a value on stdout: as JSON, or with the printer. Objects within it become JSON by `to_json()`, or field by field."""
     if as_json:
-        to_json: Callable[[], Any] | None = getattr(value, "to_json", None)
-        print(json.dumps(to_json() if to_json else value, indent=2, ensure_ascii=False))
+        print(json.dumps(value, default=as_plain, indent=2, ensure_ascii=False))
     else:
         printer(value)
+
+
+def as_plain(value: Any) -> Any:
+    """A value as JSON holds it: what its `to_json()` returns, else the fields of a dataclass."""
+    return value.to_json() if hasattr(value, "to_json") else asdict(value)
 
 
 def say(lines: str | Iterable[str]) -> None:

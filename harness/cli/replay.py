@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import Trust
+
 if TYPE_CHECKING:
     from ..replay.replay import ReplayResult
 
@@ -19,10 +21,7 @@ def replay(
     video: Annotated[Path | None, typer.Option(help="Write the cameras' images: .mp4, .gif, or .png for stills.")] = None,
     assets: Annotated[str, typer.Option(help="Pack or folder to render with.", show_default="the run's")] = "",
     fps: Annotated[float, typer.Option(min=0.1, help="Steps shown per second; a LIBERO step is 1/20 s.")] = 20.0,
-    trust: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODULE:NAME", envvar="NORA_BENCH_TRUST", help="A suite of the run that may be imported."),
-    ] = None,
+    trust: Trust = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Replay a stored episode from its actions and check that every state is the recorded one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,7 +80,7 @@ def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: boo
         shown = {
             "config": config.to_json(),
             "protocol": resolved.setup.protocol.name,
-            "plan": cost.to_json(),
+            "plan": asdict(cost),
             "smallest": smallest,
         }
         print(json.dumps(shown))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,7 @@ def selfcheck(
             for outcome in check(family, assets, Path(scratch) / family.name):
                 outcomes.append(outcome)
                 line = f"{'ok  ' if outcome.passed else 'FAIL'}  {outcome.name}: {outcome.detail}  ({outcome.seconds:g} s)"
-                print(json.dumps(outcome.to_json()) if as_json else line, flush=True)
+                print(json.dumps(asdict(outcome)) if as_json else line, flush=True)
     if not all(outcome.passed for outcome in outcomes):
         if not as_json:
             print("This installation gives wrong results. Type: nora-bench doctor")

@@ -42,12 +42,7 @@ def show(
         from ...results.tables.trace import trace
 
         layout = _layout(run, table)
-        traces = trace(layout, run, cell, metric)
-        if as_json:
-            emit(True, [one.to_json() for one in traces], print)
-            return
-        for one in traces:
-            _print_trace(one, layout.id)
+        emit(as_json, trace(layout, run, cell, metric), partial(_print_traces, layout.id))
     elif key is not None:
         emit(as_json, find_episode(run, key).to_json(), partial(_print_episode, run.folder))
     else:
@@ -64,6 +59,11 @@ def _layout(run: StoredRun, table: str | None) -> Layout:
     from ...results import layouts
 
     return layouts.get(table) if table else layouts.fitting({record.suite for record in run.records})
+
+
+def _print_traces(table: str, traces: Sequence[CellTrace]) -> None:
+    for trace in traces:
+        _print_trace(trace, table)
 
 
 def _print_trace(trace: CellTrace, table: str) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import Trust
+
 if TYPE_CHECKING:
     from ..replay.verify import Verification
 
@@ -20,10 +22,7 @@ def verify(
     sample: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the episodes to replay; 0 for none.")] = 0.05,
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
     assets: Annotated[str, typer.Option(help="Asset pack or folder.", show_default="the run's")] = "",
-    trust: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODULE:NAME", envvar="NORA_BENCH_TRUST", help="A suite of the run that may be imported."),
-    ] = None,
+    trust: Trust = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Check a run's files and replay a random sample of its episodes from their recorded actions.

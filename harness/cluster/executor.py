@@ -49,7 +49,7 @@ class ActorSlot:
 
 
 class RayExecutor:
-    """Runs episodes on a Ray cluster. See `execution.ledger.Executor`."""
+    """Runs episodes on a Ray cluster. See `execution.ledger.Executor` for the contract; used once."""
 
     def __init__(self, worker_setup: WorkerSetup, pack: AssetPack, policy_host: RayPolicyPool) -> None:
         self.worker_setup = worker_setup
@@ -59,7 +59,6 @@ class RayExecutor:
         self._versions: dict[str, str] | None = None
 
     def run(self, ledger: EpisodeLedger, stop: Callable[[], bool] = lambda: False) -> None:
-        """Run what is due, all or as much as `--until` needs. Used once."""
         self._ledger = ledger
         self._ray = connect()
         # the node's own environment, but for what workers on this machine get, too
@@ -170,7 +169,7 @@ class RayExecutor:
 
 
 class RayPolicyPool:
-    """Replicas of the policy on the cluster. See `policy_host.PolicyHost`."""
+    """Replicas of the policy on the cluster. See `policy_host.PolicyHost` for the contract."""
 
     def __init__(self, resolved: ResolvedRun, log: Path) -> None:
         self.context: PolicyContext | None = None
@@ -204,12 +203,10 @@ class RayPolicyPool:
         return self._replicas[number]
 
     def end_episode(self, key: str) -> None:
-        """The episode has ended; every replica drops its state."""
         for replica in self._replicas:
             replica.end_episode.remote(key)
 
     def fingerprint(self) -> dict[str, Any]:
-        """The fingerprint of every replica."""
         return self._fingerprint
 
     def metrics(self) -> dict[str, Any]:
@@ -220,7 +217,6 @@ class RayPolicyPool:
         return {"replicas": [ray.get(ref) for ref in ready if not _failed(ray, ref)]}
 
     def close(self) -> None:
-        """End the replicas."""
         for replica in self._replicas:
             connect().kill(replica)
         self._local.close()

@@ -25,7 +25,7 @@ from .worker_pool import WorkerPool, WorkerSlot
 
 
 class LocalExecutor:
-    """Runs episodes in worker processes on this machine. See `ledger.Executor`."""
+    """Runs episodes in worker processes on this machine. See `ledger.Executor` for the contract; used once."""
 
     def __init__(self, worker_setup: WorkerSetup, policy_host: LocalPolicyHost) -> None:
         self.worker_setup = worker_setup
@@ -33,7 +33,6 @@ class LocalExecutor:
         self._check: PolicyCheck | None = None
 
     def run(self, ledger: EpisodeLedger, stop: Callable[[], bool] = lambda: False) -> None:
-        """Run what is due, all or as much as `--until` needs. Used once."""
         self._ledger, limits = ledger, ledger.limits
         if limits.policy_check and ledger.workers > 1:
             self._check = PolicyCheck(self.policy_host, ledger.progress.note)

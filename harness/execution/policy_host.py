@@ -27,27 +27,25 @@ class PolicyHost(Protocol):
 
     def setup(self, context: PolicyContext) -> None:
         """Set the policy up. Raises PolicyFailedError."""
-        ...
 
     def end_episode(self, key: str) -> None:
         """The episode has ended; the policy drops its state."""
-        ...
 
     def fingerprint(self) -> dict[str, Any]:
         """The policy's fingerprint, as plain JSON."""
-        ...
 
     def metrics(self) -> dict[str, Any]:
         """Measurements of the policy itself, as plain JSON; empty for most."""
-        ...
 
     def close(self) -> None:
         """Close the policy."""
-        ...
 
 
 class LocalPolicyHost:
-    """A policy in this process. Its errors become PolicyFailedError, with the traceback in `log`; EpisodeStateLost passes."""
+    """A policy in this process. Its errors become PolicyFailedError, with the traceback in `log`; EpisodeStateLost passes.
+
+    See `PolicyHost` for the contract.
+    """
 
     def __init__(self, policy: Policy, log: Path) -> None:
         self.policy = policy
@@ -57,7 +55,6 @@ class LocalPolicyHost:
         self.interrupted = False
 
     def setup(self, context: PolicyContext) -> None:
-        """Set the policy up. Raises PolicyFailedError."""
         self._guarded("setup", self.policy.setup, context)
         self.context = context
 
@@ -72,19 +69,15 @@ class LocalPolicyHost:
         return chunks
 
     def end_episode(self, key: str) -> None:
-        """The episode has ended; the policy drops its state."""
         self._guarded("end_episode", self.policy.end_episode, key)
 
     def fingerprint(self) -> dict[str, Any]:
-        """The policy's fingerprint, as plain JSON."""
         return self._guarded("fingerprint", lambda: json.loads(json.dumps(dict(self.policy.fingerprint()), allow_nan=False)))
 
     def metrics(self) -> dict[str, Any]:
-        """What the policy has measured of itself, as plain JSON; empty for most."""
         return dict(self._guarded("metrics", self.policy.metrics))
 
     def close(self) -> None:
-        """Close the policy."""
         self._guarded("close", self.policy.close)
 
     def _check(self, observation: Observation, chunk: Any) -> None:

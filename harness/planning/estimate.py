@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -65,10 +64,6 @@ class Estimate:
             ("disk", f"at most {self.disk_gib:.3f} GiB, {self.free_disk_gib:.1f} GiB free"),
             ("estimated from", self.source),
         ]
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-able."""
-        return asdict(self)
 
 
 def free_memory_gib() -> float:

@@ -7,11 +7,12 @@ import platform
 import subprocess
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from ...envs.versions import MISSING, installed_versions
 
 DISTRIBUTIONS = ("nora-bench", "numpy", "msgpack", "torch", "transformers", "tokenizers", "safetensors")
 """Distributions of the main process that can change a policy's action chunks."""
@@ -19,13 +20,8 @@ DISTRIBUTIONS = ("nora-bench", "numpy", "msgpack", "torch", "transformers", "tok
 
 def versions() -> dict[str, str]:
     """Distribution -> version in this interpreter, for those that are installed; and Python's own."""
-    installed = {"python": platform.python_version()}
-    for name in DISTRIBUTIONS:
-        try:
-            installed[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return installed
+    installed = {name: version for name, version in installed_versions(DISTRIBUTIONS).items() if version != MISSING}
+    return {"python": platform.python_version(), **installed}
 
 
 def commit() -> dict[str, Any] | None:

@@ -38,7 +38,6 @@ class LiberoEnv(Env):
         self._privileged: dict[str, Any] = {}
 
     def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
-        """Set the scene from the spec alone, settle it, observe once."""
         self._build(spec)
         self._check_index(spec)
         self._prepare_renderer(observation_spec, protocol)
@@ -64,7 +63,6 @@ class LiberoEnv(Env):
         return self._scene.state()
 
     def render_seconds(self) -> float:
-        """Seconds of rendering since the last reset."""
         return self._render_s
 
     def close(self) -> None:

@@ -117,7 +117,6 @@ class SapienEnv(Env):
         return self.physics.scene.state()
 
     def render_seconds(self) -> float:
-        """Seconds of rendering since the last reset."""
         return self._render_s
 
     def measures(self) -> dict[str, bool]:

@@ -19,66 +19,27 @@ from .kinematics import Kinematics
 from .solver import CONTROL_SOLVER, PHYSICS_HZ
 from .urdf import PhysicsLoader
 
-JOINTS = (
-    "joint_torso",
-    "joint_shoulder",
-    "joint_bicep",
-    "joint_elbow",
-    "joint_forearm",
-    "joint_wrist",
-    "joint_gripper",
-    "joint_finger_right",
-    "joint_finger_left",
-    "joint_head_pan",
-    "joint_head_tilt",
+_JOINTS: tuple[tuple[str, float, float, float, float], ...] = (
+    ("joint_torso", -0.2639457174606611, 1700.0, 1059.9791902443303, 300.0),
+    ("joint_shoulder", 0.0831913360274175, 1737.0471680861954, 1010.4720585373592, 300.0),
+    ("joint_bicep", 0.5017611504652179, 979.975871856535, 767.2803161582076, 100.0),
+    ("joint_elbow", 1.156859026208673, 930.0, 680.0, 100.0),
+    ("joint_forearm", 0.028583671314766423, 1212.154500274304, 674.9946964336588, 100.0),
+    ("joint_wrist", 1.592598203487462, 432.96500923932535, 274.613381336198, 100.0),
+    ("joint_gripper", -1.080652960128774, 468.0013365498738, 340.532560578637, 100.0),
+    ("joint_finger_right", 0.0, 200.0, 8.0, 60.0),
+    ("joint_finger_left", 0.0, 200.0, 8.0, 60.0),
+    ("joint_head_pan", -0.00285961, 2000.0, 900.0, 100.0),
+    ("joint_head_tilt", 0.7851361, 2000.0, 900.0, 100.0),
 )
+"""Name, position at reset (rad), and the drive's stiffness, damping and force limit of each joint."""
+JOINTS, START, STIFFNESS, DAMPING, FORCE_LIMIT = zip(*_JOINTS, strict=True)
 ARM = [0, 1, 2, 3, 4, 5, 6, 9, 10]
 """Joints of the arm's controller, the head's two included."""
 FINGERS = [7, 8]
 HEAD_TILT = 10
-START = (
-    -0.2639457174606611,
-    0.0831913360274175,
-    0.5017611504652179,
-    1.156859026208673,
-    0.028583671314766423,
-    1.592598203487462,
-    -1.080652960128774,
-    0.0,
-    0.0,
-    -0.00285961,
-    0.7851361,
-)
-"""Joint positions at reset (rad)."""
 HEAD_TILTS = {"AltGoogleCameraInScene": 0.9351361, "AltGoogleCamera2InScene": 0.6651361}
 """Part of an environment's id -> tilt of the head (rad)."""
-STIFFNESS = (
-    1700.0,
-    1737.0471680861954,
-    979.975871856535,
-    930.0,
-    1212.154500274304,
-    432.96500923932535,
-    468.0013365498738,
-    200.0,
-    200.0,
-    2000.0,
-    2000.0,
-)
-DAMPING = (
-    1059.9791902443303,
-    1010.4720585373592,
-    767.2803161582076,
-    680.0,
-    674.9946964336588,
-    274.613381336198,
-    340.532560578637,
-    8.0,
-    8.0,
-    900.0,
-    900.0,
-)
-FORCE_LIMIT = (300.0, 300.0, 100.0, 100.0, 100.0, 100.0, 100.0, 60.0, 60.0, 100.0, 100.0)
 FINGER_ARMATURE = 3e-3
 """kg m2 added to the two finger joints, which chatter in PhysX 5 otherwise (docs/evidence/simplerenv_parity.md)."""
 LAG = (1 - 1 / CONTROL_SOLVER.iterations) / (2 * PHYSICS_HZ)
