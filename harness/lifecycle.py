@@ -158,7 +158,8 @@ def run_session(
     host = executor.policy_host
     totals = Counter(spec.suite for spec in resolved.plan.episodes)
     progress = show(ProgressCounts.of(totals, (record for record in store.records() if record.suite in totals)), console)
-    guard = _asset_guard(resolved)
+    pack, assets = resolved.assets, resolved.config.assets
+    guard = AssetGuard(pack.path, pack.fingerprint, lambda: find_assets(assets, resolved.setup).fingerprint)
 
     def checked(record: EpisodeRecord) -> None:
         guard.require_same()
@@ -204,11 +205,6 @@ def find_render_backend(resolved: ResolvedRun) -> Backend:
     if not resolved.policy.observation_spec.cameras:
         return NO_RENDERING
     return find_driver(resolved.setup.suites[0], foreign=resolved.setup.python != sys.executable)
-
-
-def _asset_guard(resolved: ResolvedRun) -> AssetGuard:
-    pack, setup = resolved.assets, resolved.setup
-    return AssetGuard(pack.path, pack.fingerprint, lambda: find_assets(resolved.config.assets, setup).fingerprint)
 
 
 def _record_runtime(store: Store, policy_host: PolicyHost, gl: Backend, versions: Mapping[str, str]) -> str:

@@ -15,7 +15,6 @@ from functools import partial
 from importlib.resources import as_file, files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
 
 from rich.console import Console
 
@@ -61,14 +60,10 @@ class CheckOutcome:
 
 def families(name: str = "") -> list[SuiteFamily]:
     """The family of that name; without a name, all whose simulator is installed. Raises UnknownName."""
-    if name:
-        named = [family for family in FAMILIES if family.name == name]
-        return named or _unknown(name)
-    return [family for family in FAMILIES if find_spec(family.module)] or [*FAMILIES[:1]]
-
-
-def _unknown(name: str) -> NoReturn:
-    raise UnknownName("family of suites", name, [family.name for family in FAMILIES])
+    named = [family for family in FAMILIES if family.name == name]
+    if name and not named:
+        raise UnknownName("family of suites", name, [family.name for family in FAMILIES])
+    return named or [family for family in FAMILIES if find_spec(family.module)] or [*FAMILIES[:1]]
 
 
 def selfcheck(family: SuiteFamily, assets: str, scratch: Path) -> Iterator[CheckOutcome]:
@@ -80,11 +75,16 @@ def selfcheck(family: SuiteFamily, assets: str, scratch: Path) -> Iterator[Check
         scratch: empty folder for the runs.
     """
     pack = suites.get(family.suites[0]).resolve_assets(assets)
+    outcomes = partial(_outcomes, family, assets)
     title = f"{family.name}: {{}} ({pack.name} assets)".format
     if family.recorded:
         yield _timed(title("recordings replay to the same states"), partial(_recordings_replay, pack))
-    yield _timed(title("the scripted expert succeeds"), partial(_expert_succeeds, family, assets, scratch / "one"))
-    yield _timed(title("the zero policy succeeds in none"), partial(_zero_policy_fails, family, assets, scratch / "zero"))
+    yield _timed(
+        title("the scripted expert succeeds"), partial(outcomes, scratch / "one", family.suites, "scripted", expected=True)
+    )
+    yield _timed(
+        title("the zero policy succeeds in none"), partial(outcomes, scratch / "zero", family.idle, "zero", expected=False)
+    )
     yield _timed(title("two workers give the same trajectories as one"), partial(_same_with_two_workers, family, assets, scratch))
 
 
@@ -107,14 +107,6 @@ def _recordings_replay(pack: AssetPack) -> tuple[bool, str]:
     return not failed, "; ".join(failed) or f"{len(checks)} checks within tolerance"
 
 
-def _expert_succeeds(family: SuiteFamily, assets: str, folder: Path) -> tuple[bool, str]:
-    return _succeeded(_run(family, assets, folder, family.suites, "scripted", workers=1), expected=True)
-
-
-def _zero_policy_fails(family: SuiteFamily, assets: str, folder: Path) -> tuple[bool, str]:
-    return _succeeded(_run(family, assets, folder, family.idle, "zero", workers=1), expected=False)
-
-
 def _same_with_two_workers(family: SuiteFamily, assets: str, scratch: Path) -> tuple[bool, str]:
     from ..results.store.reader import read_run
 
@@ -125,7 +117,10 @@ def _same_with_two_workers(family: SuiteFamily, assets: str, scratch: Path) -> t
     return bool(before) and not other, f"{', '.join(other)} differ" if other else f"{len(before)} trajectories equal"
 
 
-def _succeeded(records: list[EpisodeRecord], *, expected: bool) -> tuple[bool, str]:
+def _outcomes(
+    family: SuiteFamily, assets: str, folder: Path, names: tuple[str, ...], policy: str, *, expected: bool
+) -> tuple[bool, str]:
+    records = _run(family, assets, folder, names, policy)
     successes = sum(record.success is True for record in records)
     errors = [f"{record.key}: {record.error}" for record in records if record.success is None]
     passed = bool(records) and not errors and successes == (len(records) if expected else 0)
@@ -133,7 +128,7 @@ def _succeeded(records: list[EpisodeRecord], *, expected: bool) -> tuple[bool, s
 
 
 def _run(
-    family: SuiteFamily, assets: str, folder: Path, names: tuple[str, ...], policy: str, *, workers: int
+    family: SuiteFamily, assets: str, folder: Path, names: tuple[str, ...], policy: str, *, workers: int = 1
 ) -> list[EpisodeRecord]:
     from . import lifecycle
     from .planning.resolve import resolve_run

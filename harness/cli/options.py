@@ -7,7 +7,7 @@ default the field's, or the `shown` of its metadata. Values stay text; `config.p
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import Field, fields
 from typing import Annotated, Any, get_type_hints
 
@@ -57,7 +57,7 @@ def with_options_of(config: type) -> Callable[[Callable[..., None]], Callable[..
 
         def command(**values: Any) -> None:
             given = {p.name: values.pop(p.name) for p in generated}
-            verb(_without_missing(given), **values)
+            verb({name: value for name, value in given.items() if value is not None and value != []}, **values)
 
         command.__name__, command.__doc__ = verb.__name__, verb.__doc__
         command.__annotations__ = {p.name: p.annotation for p in (*generated, *own)}
@@ -65,7 +65,3 @@ def with_options_of(config: type) -> Callable[[Callable[..., None]], Callable[..
         return command
 
     return decorate
-
-
-def _without_missing(given: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if value is not None and value != []}

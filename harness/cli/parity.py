@@ -51,7 +51,7 @@ def _checks(folder: Path, assets: str, *, images: bool) -> Iterator[Check]:
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder. Type: nora-bench parity FOLDER (layout: docs/evidence/parity.md)")
     places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
-    libero = [place for place in places if _is_libero(place)]
+    libero = [place for place in places if any(place.glob("*_libero_*.npz"))]
     simpler = [place for place in places if stems(place)]
     nora = [place for place in places if is_recorded(place)]
     if not libero and not simpler and not nora:
@@ -64,22 +64,18 @@ def _checks(folder: Path, assets: str, *, images: bool) -> Iterator[Check]:
         yield from _nora(place)
 
 
-def _is_libero(folder: Path) -> bool:
-    return any(folder.glob("*_libero_*.npz"))
-
-
 def _libero(folder: Path, assets: str, *, images: bool) -> Iterator[Check]:
     from ...envs import suites
     from ...envs.base import EnvOptions
     from ...envs.libero.parity import compare
     from ...envs.paths import cache_home
-    from ..rendering.gl import choose_gl
+    from ..rendering.gl import find_gl
 
     pack = suites.get("libero_goal").resolve_assets(assets)
     official = pack.name == "official"
     if images and not official:
         print(f"images are not compared: assets are {pack.name} ({pack.fingerprint}), not official", file=sys.stderr)
-    gl = choose_gl() if images and official else "none"
+    gl = find_gl().name if images and official else "none"
     yield from compare(folder, EnvOptions(pack.path, gl, str(cache_home())), images=official)
 
 

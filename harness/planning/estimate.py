@@ -17,6 +17,7 @@ import psutil
 
 from ...envs.base import Suite
 from ...envs.errors import MissingRequirementError
+from ...envs.paths import nearest_folder
 from ...policies.base import Policy
 from ..config import AUTO
 from .plan import EvalSetup, Plan
@@ -122,8 +123,7 @@ def _source(suite: Suite, cost: Mapping[str, float]) -> str:
 
 def free_disk_gib(folder: Path) -> float:
     """Free space on the disk of the folder, which need not exist yet."""
-    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(existing).free / 2**30
+    return shutil.disk_usage(nearest_folder(folder)).free / 2**30
 
 
 def require_room(estimate: Estimate) -> None:

@@ -112,11 +112,6 @@ def cached_backend(kind: str, distribution: str, variables: Sequence[str], find:
     return backend
 
 
-def choose_gl() -> str:
-    """Name of the backend to render with, `egl` or `osmesa`. Raises MissingRequirementError where none works."""
-    return find_gl().name
-
-
 def _candidates() -> list[Backend]:
     egl = try_backend("egl")
     return [egl] if egl.hardware else [try_backend("osmesa"), egl]

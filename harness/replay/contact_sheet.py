@@ -40,7 +40,9 @@ def contact_sheet(path: Path, packs: Sequence[AssetPack], names: Sequence[str], 
     if path.suffix.lower() not in (".jpg", ".jpeg", ".png") or not path.parent.is_dir():
         raise InputError(f"--out {path}: name a .jpg or .png in a folder that exists")
     per_pack = [dict(_images(pack, names)) for pack in packs]
-    _write(path, _grid({task: [images[task] for images in per_pack] for task in per_pack[0]}, names, image_size))
+    sheet = _grid({task: [images[task] for images in per_pack] for task in per_pack[0]}, names, image_size)
+    with atomic_write(path, suffix=path.suffix) as scratch:
+        sheet.save(scratch, **({} if path.suffix.lower() == ".png" else {"quality": 72, "optimize": True}))
 
 
 def _images(pack: AssetPack, names: Sequence[str]) -> Iterator[tuple[Cell, Array]]:
@@ -95,8 +97,3 @@ def _pillow() -> tuple[Any, Any]:
     except ImportError:
         raise MissingRequirementError("a contact sheet needs Pillow. Type: pip install Pillow") from None
     return Image, ImageDraw
-
-
-def _write(path: Path, sheet: Any) -> None:
-    with atomic_write(path, suffix=path.suffix) as scratch:
-        sheet.save(scratch, **({} if path.suffix.lower() == ".png" else {"quality": 72, "optimize": True}))

@@ -36,7 +36,7 @@ def page(runs: Sequence[StoredRun], *, sample: int = 12, megabytes: float = 100)
     by_name = _named(runs)
     by_group = _grouped(by_name)
     videos = embed_videos(by_name, megabytes)
-    table = build.build(_layout(runs), runs)
+    table = build.build(layouts.fitting({record.suite for run in runs for record in run.records}), runs)
     parts = {
         "Results": render.html(table) + charts.forest(table),
         "Tasks": charts.heat_map({name: group_suites(group) for name, group in by_group.items()}),
@@ -67,10 +67,6 @@ def _grouped(by_name: Mapping[str, StoredRun]) -> dict[str, Group]:
             conditions = ", ".join(filter(None, (key.policy, key.protocol, key.pack, key.fingerprint, key.backend, key.renderer)))
             found[name if len(own) == 1 else f"{name} ({conditions})"] = group
     return found
-
-
-def _layout(runs: Sequence[StoredRun]) -> layouts.Layout:
-    return layouts.fitting({record.suite for run in runs for record in run.records})
 
 
 def _comparison(runs: Sequence[StoredRun]) -> str:

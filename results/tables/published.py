@@ -74,8 +74,9 @@ def _audit_delta(raw: Cells, key: tuple[str, str, str], of: tuple[str, str], bas
     metric = key[2]
     minuend, subtrahend = raw[*of, metric], raw[*base, metric]
     recomputed = sign * (minuend.value - subtrahend.value)
+    decimals = len(raw[key].text.partition(".")[2])
     if abs(recomputed - raw[key].value) > 0.049:
-        yield f"printed {raw[key].text}; {minuend.text} against {subtrahend.text} is {recomputed:.{_decimals(raw[key].text)}f}"
+        yield f"printed {raw[key].text}; {minuend.text} against {subtrahend.text} is {recomputed:.{decimals}f}"
 
 
 def _audit_mean(layout: Layout, raw: Cells, key: tuple[str, str, str]) -> Iterator[str]:
@@ -92,10 +93,6 @@ def _audit_mean(layout: Layout, raw: Cells, key: tuple[str, str, str]) -> Iterat
         if abs(weighted - printed.value) <= ROUNDING + 1e-9:
             note += f" (weighted {':'.join(map(str, weights))}, as six sub-tasks would be, it is {weighted:.2f})"
     yield note
-
-
-def _decimals(text: str) -> int:
-    return len(text.partition(".")[2])
 
 
 def episodes(layout: Layout, column: Column, metric: Metric) -> int:

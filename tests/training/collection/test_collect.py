@@ -11,7 +11,7 @@ from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec
 from nora_bench.envs.paths import cache_home
 from nora_bench.harness.cli import main
 from nora_bench.harness.config import parse
-from nora_bench.harness.rendering.gl import choose_gl
+from nora_bench.harness.rendering.gl import find_gl
 from nora_bench.policies.scripted.steps import CLOSED, OPEN
 from nora_bench.training.collection.collect import ATTEMPTS, CollectConfig, resolve
 from nora_bench.training.collection.perturbation import PerturbationConfig
@@ -27,7 +27,7 @@ ARGUMENTS = ("--suite", "libero_goal", "--tasks", str(TASK), "--workers", "1")
 
 def options():
     """Of a world that could draw: what draws is decided once in a process, for all tests in it."""
-    return EnvOptions(suites.get("libero_goal").resolve_assets("standin").path, choose_gl(), str(cache_home()))
+    return EnvOptions(suites.get("libero_goal").resolve_assets("standin").path, find_gl().name, str(cache_home()))
 
 
 def collection(folder, episodes=3, states=(0, 1, 2, 3), **config):

@@ -7,7 +7,7 @@ import pytest
 from nora_bench.envs import protocols, suites
 from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec
 from nora_bench.envs.paths import cache_home
-from nora_bench.harness.rendering.gl import choose_gl
+from nora_bench.harness.rendering.gl import find_gl
 from nora_bench.policies.base import Observation, PolicyContext
 from nora_bench.policies.scripted.policy import ScriptedPolicy
 from nora_bench.training.collection.demonstrator import Demonstrator
@@ -23,7 +23,7 @@ SUITE, TASK = "libero_goal", 8
 
 @pytest.fixture(scope="module")
 def options():
-    return EnvOptions(suites.get(SUITE).resolve_assets("standin").path, choose_gl(), str(cache_home()))
+    return EnvOptions(suites.get(SUITE).resolve_assets("standin").path, find_gl().name, str(cache_home()))
 
 
 @pytest.fixture(scope="module")

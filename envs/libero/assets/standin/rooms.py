@@ -93,24 +93,12 @@ def _planks(rows: int, dark: Colour, light: Colour, gap: Colour) -> Array:
     return canvas.done()
 
 
-def _light_tiles() -> Array:
-    return _planks(4, (182, 172, 163), (214, 205, 197), (228, 224, 218))
-
-
-def _oak_planks() -> Array:
-    return _planks(8, (230, 195, 130), (254, 224, 162), (186, 150, 94))
-
-
 def _ceramic_tiles() -> Array:
     """Square tiles with dark grout."""
     canvas = Canvas(512, 512, (0, 0, 0)).paste(0, 0, stone(512, 512, (168, 152, 136), (206, 191, 176), seed=95))
     for line in range(0, 513, 256):
         canvas.rectangle(line - 2, -9, line + 2, 521, (128, 118, 108)).rectangle(-9, line - 2, 521, line + 2, (128, 118, 108))
     return canvas.done()
-
-
-def _plaster() -> Array:
-    return finish(stone(256, 256, (214, 210, 203), (231, 227, 221), seed=96, cells=8))
 
 
 def _linen() -> Array:
@@ -120,11 +108,11 @@ def _linen() -> Array:
 
 
 TEXTURES: Mapping[str, Callable[[], Array]] = {
-    "light-gray-floor-tile.png": _light_tiles,
-    "light-gray-plaster.png": _plaster,
+    "light-gray-floor-tile.png": lambda: _planks(4, (182, 172, 163), (214, 205, 197), (228, 224, 218)),
+    "light-gray-plaster.png": lambda: finish(stone(256, 256, (214, 210, 203), (231, 227, 221), seed=96, cells=8)),
     "gray_ceramic_tile.png": _ceramic_tiles,
     "yellow_linen_wall_texture.png": _linen,
-    "seamless_wood_planks_floor.png": _oak_planks,
+    "seamless_wood_planks_floor.png": lambda: _planks(8, (230, 195, 130), (254, 224, 162), (186, 150, 94)),
 }
 
 LOOKS: dict[str, Maker] = {

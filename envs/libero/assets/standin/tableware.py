@@ -256,7 +256,7 @@ def moka_pot() -> Appearance:
     valve = tube([(0.0, 0.030, -0.022), (0.0, 0.0409, -0.022)], 0.0060, 0.0060, up=(1, 0, 0))
     hinge = slab((-0.008, 0.034, 0.046), (0.008, 0.052, 0.066))
     body = join(
-        *(_octagon(profile) for profile in (lower, upper, lid)),
+        *(lathe(profile, 8).faceted().turned("z", 22.5) for profile in (lower, upper, lid)),  # flat sides, one towards -y
         lathe(belt, 24),
         disc(-0.0671, 0.0395, up=False, segments=8).turned("z", 22.5),
         spout, valve, hinge,
@@ -278,11 +278,6 @@ def moka_pot() -> Appearance:
         "handle": GeomAppearance(join(tube(smooth(grip), 0.0062, 0.0060, 8), knob), colour=(30, 30, 30), specular=0.3),
     }
     return Appearance(parts, {"metal": finish(metal)})
-
-
-def _octagon(profile: Profile) -> Mesh:
-    """A turned body with eight flat sides, one of them facing -y."""
-    return lathe(profile, 8).faceted().turned("z", 22.5)
 
 
 def _spout() -> Mesh:
