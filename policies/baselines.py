@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ..envs.errors import PolicyError
+from ..envs.errors import PolicyError, StoreError
+from ..envs.safe_io import file_digest
+from ..results.store.reader import EPISODES_FILE, action_file, read_action_file, read_episodes
+from ..results.store.records import EpisodeRecord
 from .base import ActionChunk, BasePolicy, Observation, PolicyContext
-from .recordings import action_file, read_actions, read_records
 
 
 class Zero(BasePolicy):
@@ -58,8 +60,8 @@ class Replay(BasePolicy):
             raise PolicyError("policy replay takes either run=FOLDER or file=ACTIONS.npy: add --policy-arg run=runs/NAME")
         self.run = run
         self.stochastic = run is not None
-        self._files = _action_files(run) if run else {}
-        self._single = read_actions(file) if file else None
+        self._files = {record.key: path for record, path in recorded(run)} if run else {}
+        self._single = recorded_actions(file) if file else None
         self._playing: dict[str, np.ndarray] = {}
 
     def act_one(self, observation: Observation) -> ActionChunk:
@@ -76,7 +78,7 @@ class Replay(BasePolicy):
         if self._single is not None:
             digest.update(self._single.tobytes())
         for key, path in sorted(self._files.items()):
-            digest.update(f"{key} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+            digest.update(f"{key} {file_digest(path)}\n".encode())
         return {**super().fingerprint(), "actions_sha256": digest.hexdigest()}
 
     def setup(self, context: PolicyContext) -> None:
@@ -90,7 +92,7 @@ class Replay(BasePolicy):
         if key not in self._playing:
             if key not in self._files:
                 raise PolicyError(f"{self.run} holds no actions for {key}; evaluate the run's own tasks, seeds and protocol")
-            self._playing[key] = read_actions(self._files[key])
+            self._playing[key] = recorded_actions(self._files[key])
             _check_width(self._playing[key], self.context, f"the recording of {key}")
         return self._playing[key]
 
@@ -101,9 +103,24 @@ def _positive(chunk: int) -> int:
     return chunk
 
 
-def _action_files(run: Path) -> dict[str, Path]:
-    """Episode key -> its action file, as the run's records name them."""
-    return {record["key"]: action_file(run, record) for record in read_records(run) if record.get("actions")}
+def recorded(run: Path) -> list[tuple[EpisodeRecord, Path]]:
+    """The episodes of a run that have actions, and their files. Raises PolicyError where the folder is no run."""
+    try:
+        records = read_episodes(run).records.values()
+        files = [(record, action_file(run, record)) for record in records if record.actions]
+    except StoreError as error:
+        raise PolicyError(f"{run} is not a run that can be replayed: {error}") from None
+    if not records:
+        raise PolicyError(f"{run} is not a run that can be replayed: no episodes in {run / EPISODES_FILE}")
+    return files
+
+
+def recorded_actions(path: Path) -> np.ndarray:
+    """[steps, action size] float64. Raises PolicyError for anything else; refuses files that would run code."""
+    try:
+        return read_action_file(path)
+    except StoreError as error:
+        raise PolicyError(str(error)) from None
 
 
 def _check_width(actions: np.ndarray, context: PolicyContext, what: str) -> None:

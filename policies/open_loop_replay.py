@@ -23,7 +23,7 @@ import numpy as np
 from ..envs.base import ObservationSpec
 from ..envs.errors import PolicyError
 from .base import ActionChunk, BasePolicy, Observation
-from .recordings import action_file, read_actions, read_records
+from .baselines import recorded, recorded_actions
 
 Recordings = Mapping[tuple[str, int], Mapping[int, np.ndarray]]
 """(suite, task) -> initial state -> actions [steps, action size]."""
@@ -74,12 +74,9 @@ class OpenLoopReplay(BasePolicy):
 def from_run(run: Path) -> Recordings:
     """The successful episodes of a run."""
     out: dict[tuple[str, int], dict[int, np.ndarray]] = {}
-    for record in read_records(run):
-        if record.get("success") and record.get("actions"):
-            suite, task, state = (record.get(name) for name in ("suite", "task_id", "init_state"))
-            if not (isinstance(suite, str) and isinstance(task, int) and isinstance(state, int)):
-                raise PolicyError(f"{run}: the record of {record['key']} does not say which episode it is")
-            out.setdefault((suite, task), {})[state] = read_actions(action_file(run, record))
+    for record, path in recorded(run):
+        if record.success:
+            out.setdefault((record.suite, record.task_id), {})[record.init_state] = recorded_actions(path)
     return out
 
 

@@ -313,3 +313,10 @@ class Mortal(Walk):
             self.note.touch()
             os._exit(1)
         return super().act(observations)
+
+
+def episode_line(spec: EpisodeSpec, **fields: Any) -> str:
+    """A line of `episodes.jsonl` without a checksum: an episode of four steps, with changes."""
+    known = ("key", "suite", "task_id", "init_state", "seed", "protocol")
+    values = {"task": "t", "instruction": "", "policy": "p", "steps": 4, "decisions": 1, "termination": "success"}
+    return json.dumps({**{name: getattr(spec, name) for name in known}, **values, "success": True, **fields}) + "\n"

@@ -57,7 +57,8 @@ class Evaluator:
         """The command, which resumes an interrupted evaluation."""
         settings = self.settings
         options = {
-            "policy": str(checkpoint),
+            "suite": settings.suites,
+            "policy": checkpoint,
             "policy-arg": "threads=1",
             "tasks": settings.tasks,
             "init-states": settings.init_states,
@@ -65,12 +66,19 @@ class Evaluator:
             "assets": settings.assets,
             "protocol": settings.protocol,
             "workers": settings.workers,
-            "out": str(run),
+            "out": run,
         }
-        start = [*PROGRAM, "run", "--json"]
-        suites = [part for suite in settings.suites for part in ("--suite", suite)]
-        given = [part for name, value in options.items() if value is not None for part in (f"--{name}", str(value))]
-        return [*start, *suites, *given, *(["--resume"] if (run / "run.json").exists() else [])]
+        resuming = ["--resume"] if (run / "run.json").exists() else []
+        return [*PROGRAM, "run", "--json", *option_words(options), *resuming]
+
+
+def option_words(options: Mapping[str, object]) -> list[str]:
+    """Options as words of a command line; a tuple repeats the option, None omits it."""
+    words = []
+    for name, value in options.items():
+        for part in value if isinstance(value, tuple) else (value,):
+            words += [] if part is None else [f"--{name}", str(part)]
+    return words
 
 
 def summary(run: Path) -> dict[str, float]:

@@ -82,7 +82,7 @@ def _inputs(recordings: Recordings) -> tuple[Any, ...]:
 def _released(recordings: Recordings, policy: NoraModel, reference: FrozenReference) -> Iterator[Check]:
     from ..policies.nora.model.reference import token_loss
     from .preference.loss import flow_dpo
-    from .preference.objective import RELEASED
+    from .preference.stage import RELEASED
 
     case = "dpo.released"
     terms = _flow_terms(recordings, policy, reference, tuple(recordings.get(DPO, f"dpo.{n}") for n in ("noise", "time")))
@@ -180,8 +180,7 @@ def _world(recordings: Recordings) -> Iterator[Check]:
     import torch
 
     from .world_model.checkpoint import load_weights
-    from .world_model.model import WorldModel
-    from .world_model.predictor import block_causal_mask
+    from .world_model.model import WorldModel, block_causal_mask
 
     described = json.loads((recordings.folder / "world_model_config.json").read_text(encoding="utf-8"))
     weights = recordings.all_of("world_model_weights.safetensors")
@@ -196,7 +195,7 @@ def _world(recordings: Recordings) -> Iterator[Check]:
 
 
 def _world_config(described: dict[str, Any], weights: dict[str, Any]) -> Any:
-    from .world_model.config import PredictorConfig, WorldModelConfig
+    from .world_model.model import PredictorConfig, WorldModelConfig
 
     encoder, predictor = described["encoder"], described["predictor"]
     sizes = {

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from msgspec import UNSET
 
-from ...envs.base import Array
 from ...envs.errors import StoreError
-from ...envs.safe_io import inside, read_array
-from .reader import StoredRun
+from ...envs.types import Array
+from .reader import StoredRun, action_file, read_action_file
 from .records import EpisodeRecord
 
 NEEDED = ("config", "protocol", "policy", "assets", "versions", "counts", "status")
@@ -35,15 +34,9 @@ def faults(run: StoredRun, note: Callable[[EpisodeRecord], None] = lambda record
 
 def read_actions(run: StoredRun, record: EpisodeRecord) -> Array:
     """The executed actions of an episode, [steps, action size] float64. Raises StoreError for missing or mismatched ones."""
-    try:
-        path = inside(run.folder, record.actions)
-    except ValueError:
-        raise StoreError(f"{record.actions!r} is outside the run's folder and is not read") from None
-    try:
-        actions = read_array(path).astype(np.float64)
-    except (OSError, ValueError, EOFError) as error:
-        raise StoreError(f"{path} cannot be read: {error}; without its actions an episode cannot be replayed") from None
-    if actions.ndim != 2 or len(actions) != record.steps or not record.steps:
+    path = action_file(run.folder, record)
+    actions = read_action_file(path)
+    if len(actions) != record.steps or not record.steps:
         raise StoreError(f"{path} holds actions {list(actions.shape)}, the record has {record.steps} steps")
     return actions
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from ...envs.errors import StoreError
-from ...envs.safe_io import parse_json, visible
+from ...envs.safe_io import inside, parse_json, read_array, visible
+from ...envs.types import Array
 from .records import VERSION, ChecksumError, EpisodeRecord, verify_checksum
 from .run_metadata import RunMetadata
 
@@ -215,3 +217,22 @@ def outcome_contradictions(records: Iterable[EpisodeRecord]) -> Iterator[str]:
             f"{pairs[0][0]} and {pairs[0][1]} have the same states to the bit and different success{more}: "
             "success does not follow from the states alone"
         )
+
+
+def action_file(folder: Path, record: EpisodeRecord) -> Path:
+    """File of an episode's executed actions. Raises StoreError for a name that leads out of the run's folder."""
+    try:
+        return inside(folder, record.actions)
+    except ValueError:
+        raise StoreError(f"{record.actions!r} is outside the run's folder and is not read") from None
+
+
+def read_action_file(path: Path) -> Array:
+    """Actions from a .npy file, [steps, action size] float64. Raises StoreError for anything else; runs no code in it."""
+    try:
+        actions = read_array(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise StoreError(f"{path} cannot be read: {error}; without its actions an episode cannot be replayed") from None
+    if actions.ndim != 2 or not np.isfinite(actions).all():
+        raise StoreError(f"{path} must hold finite numbers [steps, action size]")
+    return actions.astype(np.float64)

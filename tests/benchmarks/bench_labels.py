@@ -19,10 +19,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from nora_bench.policies.scripted.motion import STEP_POSITION
-from nora_bench.training.data.action_stats import openings
-from nora_bench.training.data.dataset import Chunking, raw_chunks
+from nora_bench.training.data.dataset import Chunking, openings, raw_chunks
 from nora_bench.training.data.demonstrations import Demonstration, read_files, task_files
-from nora_bench.training.data.filters import smoothed
+from nora_bench.training.data.readers import smoothed
 from nora_bench.training.data.scene_targets import pair_of, positions
 
 CHUNK, WIDTH, UPDATES, BATCH, HELD_OUT = 10, 384, 6000, 256, 7

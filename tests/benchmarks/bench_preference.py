@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from bench_training import WORDS, Noise, full
 from nora_bench.training.models.init import InitialModel, NanoSizes, init_nano
-from nora_bench.training.preference.collate import PromptCollator
-from nora_bench.training.preference.objective import DpoSettings, FlowPairs, FlowPreference
+from nora_bench.training.preference.pairs import FlowPairs, PromptCollator
+from nora_bench.training.preference.stage import DpoSettings, FlowPreference
 from nora_bench.training.sft.objective import SftObjective, SftSettings
 
 SUPERVISED = "supervised"

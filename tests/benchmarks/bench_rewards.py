@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from nora_bench.results.statistics.intervals import clopper_pearson
-from nora_bench.training.data.dataset import Chunking, normalised_chunks, split
+from nora_bench.training.data.dataset import Chunking, normalised_chunks
 from nora_bench.training.data.demonstrations import Demonstration, read_files, task_files
 from nora_bench.training.data.images import ImageSpec, open_sim_images
+from nora_bench.training.data.readers import split
 from nora_bench.training.preference.rewards import REWARDS, imagine, score
 from nora_bench.training.world_model import checkpoint
 from nora_bench.training.world_model.latents import Latents

@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from nora_bench.training.engine.config import TrainConfig
-from nora_bench.training.preference.objective import DpoSettings
-from nora_bench.training.preference.stage import DpoRecipe, look_up
+from nora_bench.training.preference.stage import DpoRecipe, DpoSettings, look_up
 
 FORMS = {
     "released: noise apart, Beta time": DpoSettings(shared_noise=False, time="beta"),

@@ -23,12 +23,12 @@ from nora_bench.policies.nora.config import FULL_BACKBONE, ExpertConfig, NoraCon
 from nora_bench.policies.nora.nano import untrained, write_tokenizer
 from nora_bench.policies.nora.prompt import Prompter
 from nora_bench.training.data.dataset import Batch
-from nora_bench.training.engine import metrics
+from nora_bench.training.engine.checkpoints import read_metrics
 from nora_bench.training.engine.config import TrainConfig, read_recipe
 from nora_bench.training.engine.trainer import train
 from nora_bench.training.models.init import InitialModel, NanoSizes, init_nano
 from nora_bench.training.sft.objective import SftObjective, SftSettings
-from nora_bench.training.sft.stage import SftRecipe, prepare
+from nora_bench.training.sft.stage import SftRecipe, main as sft
 
 PEAK = {"H100": 989e12, "H200": 989e12}
 """Name of a GPU -> bfloat16 operations per second, from its data sheet (SXM)."""
@@ -78,7 +78,7 @@ def measure(objective: SftObjective, examples: object, settings: TrainConfig) ->
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         train(objective, examples, settings, Path(folder))  # pyright: ignore[reportArgumentType]
-        lines = metrics.read(Path(folder))[1:]
+        lines = read_metrics(Path(folder))[1:]
     rate = float(np.median([line["updates_per_second"] for line in lines])) * settings.examples_per_update
     waiting = float(np.mean([line["waiting"] for line in lines]))
     print(
@@ -108,7 +108,7 @@ def main() -> None:
     sizes = {"steps": given.steps, "batch_size": given.batch}
     loop = TrainConfig(**sizes, log_every=5, save_every=10**6, precision="bfloat16", max_grad_norm=1.0)
     if given.data:
-        prepared = prepare(read_recipe("nano", "sft", SftRecipe), [given.data], given.frames, Path("unused"))
+        prepared = sft(read_recipe("nano", "sft", SftRecipe), [given.data], given.frames, Path("unused"), dry_run=True)
         return measure(prepared.objective, prepared.training, loop)
     if given.size == "full":
         return measure(SftObjective(full(), SftSettings(gradient_checkpointing=given.checkpointing)), Noise(224), loop)

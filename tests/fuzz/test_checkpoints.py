@@ -15,7 +15,7 @@ from nora_bench.policies.nora.checkpoint import open_checkpoint
 from nora_bench.policies.nora.prompt import Prompter
 from nora_bench.policies.nora.weights import CheckpointError, contents
 from nora_bench.training.world_model.checkpoint import load, save, untrained
-from nora_bench.training.world_model.config import NANO_ENCODER, PredictorConfig, WorldModelConfig
+from nora_bench.training.world_model.model import NANO_ENCODER, PredictorConfig, WorldModelConfig
 
 from .mutations import as_json, damaged, documents, values
 from .reading import reads

@@ -1,5 +1,4 @@
 import ctypes
-import json
 
 import numpy as np
 import pytest
@@ -10,6 +9,8 @@ from nora_bench.envs.specs import ActionDim
 from nora_bench.policies.base import ActionChunk, BasePolicy, Observation, PolicyContext
 from nora_bench.policies.baselines import Random, Replay, Zero
 from nora_bench.policies.checks import check_chunk, check_policy
+
+from ..fakes import episode_line
 
 CONTEXT = PolicyContext(protocol=protocols.get("libero/openvla"), suites=("libero_goal",), action_size=7)
 
@@ -34,9 +35,9 @@ def run(tmp_path):
     lines = []
     for i, seen in enumerate(BATCH[:2]):
         np.save(tmp_path / "actions" / f"{i}.npy", np.full((4, 7), float(i)))
-        lines.append({"key": seen.key, "actions": f"actions/{i}.npy"})
-    lines.append({"key": BATCH[2].key, "actions": None})
-    (tmp_path / "episodes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"key": "to')
+        lines.append(episode_line(seen.spec, actions=f"actions/{i}.npy"))
+    lines.append(episode_line(BATCH[2].spec, actions=None))
+    (tmp_path / "episodes.jsonl").write_text("".join(lines) + '{"key": "to')
     return tmp_path
 
 
@@ -101,7 +102,7 @@ def test_replay_requires_exactly_one_source(tmp_path):
 
 def test_replay_refuses_pickled_files(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{}]), allow_pickle=True)
-    with pytest.raises(PolicyError, match=r"not a \.npy file of actions"):
+    with pytest.raises(PolicyError, match="cannot be read"):
         Replay(file=tmp_path / "a.npy")
 
 
@@ -119,7 +120,7 @@ def test_actions_of_another_size_are_rejected(tmp_path):
 
 
 def test_replay_reads_no_file_outside_the_run(run):
-    (run / "episodes.jsonl").write_text(json.dumps({"key": "k", "actions": "../secret.npy"}) + "\n")
+    (run / "episodes.jsonl").write_text(episode_line(BATCH[0].spec, actions="../secret.npy"))
     with pytest.raises(PolicyError, match="outside the run"):
         Replay(run=run)
 

@@ -1,7 +1,5 @@
 """The blind policy replays another initial state's actions and never looks."""
 
-import json
-
 import numpy as np
 import pytest
 from nora_bench.envs import protocols
@@ -9,6 +7,8 @@ from nora_bench.envs.base import EnvObservation, EpisodeSpec, ObservationSpec
 from nora_bench.envs.errors import PolicyError
 from nora_bench.policies.base import Observation, PolicyContext
 from nora_bench.policies.open_loop_replay import OpenLoopReplay, from_run, packaged, write
+
+from ..fakes import episode_line
 
 EXPERT = {state: np.full((6, 7), float(state)) for state in (3, 4)}
 
@@ -19,9 +19,9 @@ def run(tmp_path):
     lines = []
     for state, success in ((3, True), (4, True), (5, False)):
         np.save(tmp_path / f"{state}.npy", EXPERT.get(state, np.zeros((6, 7))))
-        fields = {"key": f"k{state}", "suite": "libero_goal", "task_id": 1, "init_state": state, "success": success}
-        lines.append(json.dumps({**fields, "actions": f"{state}.npy"}))
-    (tmp_path / "episodes.jsonl").write_text("\n".join(lines) + "\n")
+        spec = EpisodeSpec("libero_goal", 1, state, 0, "libero/openvla")
+        lines.append(episode_line(spec, success=success, actions=f"{state}.npy"))
+    (tmp_path / "episodes.jsonl").write_text("".join(lines))
     return tmp_path
 
 

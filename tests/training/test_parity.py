@@ -12,7 +12,6 @@ from nora_bench.policies.nora.nano import write_nano
 from nora_bench.policies.nora.parity.recordings import Recordings
 from nora_bench.policies.nora.prompt import Prompter
 from nora_bench.training.parity import compare
-from nora_bench.training.preference.collate import PromptCollator
 from nora_bench.training.preference.loss import (
     FrozenReference,
     flow_dpo,
@@ -21,10 +20,10 @@ from nora_bench.training.preference.loss import (
     token_dpo,
     token_log_probabilities,
 )
+from nora_bench.training.preference.pairs import PromptCollator
 from nora_bench.training.preference.rewards import Reward, imagine, score
 from nora_bench.training.world_model.checkpoint import untrained
-from nora_bench.training.world_model.config import PredictorConfig, WorldModelConfig
-from nora_bench.training.world_model.predictor import block_causal_mask
+from nora_bench.training.world_model.model import PredictorConfig, WorldModelConfig, block_causal_mask
 from safetensors.torch import load_file, save_file
 
 INPUTS = ("input_ids", "attention_mask", "position_ids", "pixel_values", "image_grid_thw")

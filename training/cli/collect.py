@@ -13,7 +13,7 @@ from rich.console import Console
 from ...envs.errors import InputError, Interrupted
 from ...envs.suites import expand
 from ...harness.config import integers, parse
-from .renamed import single_command
+from .options import single_command
 
 if TYPE_CHECKING:
     from ..collection.collect import Collection
@@ -56,7 +56,7 @@ def _collect(
     The same command resumes; with more --episodes it collects more.
     """
     from ..collection.collect import CollectConfig, check_states, resolve
-    from ..collection.perturbation import PerturbationConfig
+    from ..collection.demonstrator import PerturbationConfig
 
     states = _states(init_states)
     check_states(states, held_out=held_out)

@@ -6,8 +6,8 @@ import typer
 
 from ...harness.cli import STYLE
 from .fit_tokenizer import fit_tokenizer
+from .options import renamed_options
 from .regenerate import regenerate
-from .renamed import renamed_options
 from .render import render
 
 TOKENIZER = {

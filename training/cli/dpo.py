@@ -10,8 +10,19 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from .options import DryRunOption, JsonOption, LearningRateOption, SeedOption, SetOption, StepsOption, overrides
-from .output import is_main_process, print_line, print_plan, progress_callback
+from .options import (
+    DryRunOption,
+    JsonOption,
+    LearningRateOption,
+    SeedOption,
+    SetOption,
+    StepsOption,
+    is_main_process,
+    overrides,
+    print_line,
+    print_plan,
+    progress_callback,
+)
 
 
 def dpo(

@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from .output import print_line
-from .renamed import single_command
+from .options import print_line, single_command
 
 
 def _export_checkpoint(

@@ -11,8 +11,7 @@ import typer
 from rich.console import Console
 
 from ..data.dataset import PadActions
-from .options import DataOption, DryRunOption, GripperOption, JsonOption
-from .output import print_line
+from .options import DataOption, DryRunOption, GripperOption, JsonOption, print_line
 
 CHUNK_S = 5e-5
 """Rough seconds per chunk to read, fit and examine, on one core."""
@@ -46,10 +45,8 @@ def fit_tokenizer(
     Also writes the statistics that normalised the chunks, `norm_stats.json`.
     """
     from ...policies.fast import FastTokenizer
-    from ..data import action_stats
-    from ..data.dataset import Chunking, split, statistics
-    from ..data.filters import smoothed, without_noops
-    from ..data.readers import read
+    from ..data.dataset import STATISTICS_FILE, Chunking, bounds_of, statistics, write_statistics
+    from ..data.readers import read, smoothed, split, without_noops
     from ..data.tokenizer import all_chunks, examine
 
     console = Console(stderr=as_json)
@@ -69,11 +66,11 @@ def fit_tokenizer(
         return
     started = time.monotonic()
     measured = statistics(training)
-    stats = {suite: action_stats.bounds(entry, bounds) for suite, entry in measured.items()}
+    stats = {suite: bounds_of(entry, bounds) for suite, entry in measured.items()}
     chunking = Chunking(chunk_size, pad_actions)
     fitted = FastTokenizer.fit(list(all_chunks(training, stats, chunking)), scale=scale, vocab_size=vocab_size)
     fitted.save(out)
-    action_stats.write(out / action_stats.FILE, measured, stats)
+    write_statistics(out / STATISTICS_FILE, measured, stats)
     report = examine(fitted, all_chunks(validation or training, stats, chunking))
     on = "validation" if validation else "training"
     print_line(

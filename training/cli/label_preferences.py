@@ -11,9 +11,19 @@ import typer
 from rich.console import Console
 
 from ...harness.cli.bar import counting
-from .options import AssetsOption, CameraOption, DataOption, DryRunOption, FramesOption, GripperOption, JsonOption, LatentsOption
-from .output import print_line, print_plan
-from .renamed import single_command
+from .options import (
+    AssetsOption,
+    CameraOption,
+    DataOption,
+    DryRunOption,
+    FramesOption,
+    GripperOption,
+    JsonOption,
+    LatentsOption,
+    print_line,
+    print_plan,
+    single_command,
+)
 
 if TYPE_CHECKING:
     from ..preference.labelling import LabelSettings

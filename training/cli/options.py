@@ -1,14 +1,23 @@
-"""Options that several training verbs share."""
+"""Options, output and former names that the training verbs share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
+from rich.console import Console
+from typer.core import TyperCommand, TyperGroup
 
+from ...envs.errors import InputError
+from ...harness.cli import STYLE
 from ..data.conventions import Gripper
+
+if TYPE_CHECKING:
+    from ..engine.trainer import ProgressCallback
+
 
 DataOption = Annotated[list[Path], typer.Option("--data", help="Folder of demonstrations, HDF5 or LeRobot; repeatable.")]
 GripperOption = Annotated[
@@ -48,3 +57,67 @@ def overrides(assignments: Sequence[str] | None, shorthands: Mapping[str, object
 
     given = {name: str(value) for name, value in shorthands.items() if value is not None}
     return {**given, **parse_overrides(assignments or ())}
+
+
+def is_main_process() -> bool:
+    """Whether this process prints: the first of those that `accelerate launch` started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def print_line(console: Console, line: str) -> None:
+    """Print a line without markup and line breaks, on the main process."""
+    if is_main_process():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_plan(console: Console, **lines: object) -> None:
+    """Print the plan of a command: names, right-aligned, and their values."""
+    for name, text in lines.items():
+        print_line(console, f"{name.replace('_', ' '):>15}  {text}")
+
+
+def progress_callback(console: Console, names: tuple[str, ...]) -> ProgressCallback:
+    """A progress callback of the trainer that prints the named metrics."""
+
+    def report(step: int, numbers: Mapping[str, float]) -> None:
+        metrics = "  ".join(f"{name} {numbers[name]:.4f}" for name in names if name in numbers)
+        print_line(console, f"{step:>8}  {metrics}")
+
+    return report
+
+
+def renamed_options(table: Mapping[str, str]) -> type[TyperCommand]:
+    """A command class that rejects former options; `table` maps them to their new names."""
+
+    class Command(TyperCommand):
+        """Rejects former options."""
+
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            """Raises InputError for a former option."""
+            for argument in args:
+                name = argument.partition("=")[0]
+                if name in table:
+                    raise InputError(f"{name} is now {table[name]}", option=name)
+            return super().parse_args(ctx, args)
+
+    return Command
+
+
+def single_command(function: Callable[..., None], renamed: Mapping[str, str] | None = None) -> typer.Typer:
+    """An application of one command, with the former names of its options."""
+    app = typer.Typer(add_completion=False, **STYLE)
+    app.command(function.__name__.replace("_", "-"), cls=renamed_options(renamed or {}))(function)
+    return app
+
+
+class RenamedVerbs(TyperGroup):
+    """A group that rejects former subcommands."""
+
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Former subcommand -> the command to type."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Raises InputError for a former subcommand."""
+        if args and args[0] in self.renamed:
+            raise InputError(f"`{ctx.info_name} {args[0]}` is now `nora-bench {self.renamed[args[0]]}`", value=args[0])
+        return super().resolve_command(ctx, args)

@@ -11,8 +11,7 @@ import typer
 from rich.console import Console
 
 from ...harness.cli.bar import counting
-from .options import DryRunOption, JsonOption, WorkersOption
-from .output import print_line
+from .options import DryRunOption, JsonOption, WorkersOption, print_line
 
 STEP_S = 0.006
 """Rough seconds to simulate a step on one core."""

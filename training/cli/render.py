@@ -11,8 +11,7 @@ import typer
 from rich.console import Console
 
 from ...harness.cli.bar import counting
-from .options import DataOption, DryRunOption, GripperOption, JsonOption, WorkersOption
-from .output import print_line
+from .options import DataOption, DryRunOption, GripperOption, JsonOption, WorkersOption, print_line
 
 IMAGE_S = 0.05
 """Rough seconds to render an image of 256 pixels in software on one core; tests/benchmarks/bench_standin_render.py."""

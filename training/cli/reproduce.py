@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from ...envs.errors import InputError
-from .output import print_line
+from .options import print_line
 
 
 def reproduce(
@@ -42,8 +42,7 @@ def reproduce(
 
 def _nano(console: Console, recipe: str, out: Path, workers: int | None, *, dry_run: bool) -> None:
     from ..engine.config import read_recipe
-    from ..reproduce.nora import Reproduction, nano_stages, write_recipes
-    from ..reproduce.pipeline import is_done, minutes, run_all
+    from ..reproduce.nora import Reproduction, is_done, minutes, nano_stages, run_all, write_recipes
     from ..reproduce.report import conclude
 
     recipe_values = read_recipe(recipe, "reproduce", Reproduction)

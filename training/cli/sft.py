@@ -20,9 +20,11 @@ from .options import (
     JsonOption,
     SetOption,
     StepsOption,
+    is_main_process,
     overrides,
+    print_line,
+    print_plan,
 )
-from .output import is_main_process, print_line, print_plan
 
 if TYPE_CHECKING:
     from ..engine.trainer import ProgressCallback
@@ -59,18 +61,27 @@ def sft(
     import torch
 
     from ..engine.config import read_recipe
-    from ..sft.stage import SftRecipe, prepare
+    from ..sft.stage import SftRecipe, main
 
     if threads:
         torch.set_num_threads(threads)
     console = Console(stderr=as_json)
     shorthands = {"start.checkpoint": init_from, "loop.steps": steps, "loop.eval_every": eval_every}
     settings = read_recipe(recipe, "sft", SftRecipe, overrides(assignments, shorthands))
-    run = prepare(settings, data, frames, out, assets, gripper=gripper, camera=camera)
-    print_plan(console, **dict(run.lines()), time=_cost(run))
+    run = main(
+        settings,
+        data,
+        frames,
+        out,
+        assets,
+        gripper=gripper,
+        camera=camera,
+        dry_run=dry_run,
+        announce=lambda run: print_plan(console, **dict(run.lines()), time=_cost(run)),
+        report=_progress(console, settings.loop.steps),
+    )
     if not dry_run:
-        folder = run.train(_progress(console, run.loop.steps))
-        print_line(console, f"nora-bench run --suite {settings.evaluation.suites[0]} --policy {folder}")
+        print_line(console, f"nora-bench run --suite {settings.evaluation.suites[0]} --policy {run.last_checkpoint}")
     if as_json and is_main_process():
         print(json.dumps({"folder": str(out), "steps": run.loop.steps, "examples": len(run.training)}))
 

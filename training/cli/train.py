@@ -9,7 +9,7 @@ import typer
 
 from ...harness.cli import STYLE
 from .dpo import dpo
-from .renamed import RenamedVerbs, renamed_options
+from .options import RenamedVerbs, renamed_options
 from .sft import sft
 from .world_model import world_model
 

@@ -23,9 +23,12 @@ from .options import (
     SeedOption,
     SetOption,
     StepsOption,
+    is_main_process,
     overrides,
+    print_line,
+    print_plan,
+    progress_callback,
 )
-from .output import is_main_process, print_line, print_plan, progress_callback
 
 FRAME_S = 0.05
 """Rough seconds to render a frame in software on one core; see `data render`."""

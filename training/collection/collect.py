@@ -21,9 +21,8 @@ from ...harness.planning.plan import Plan
 from ...harness.planning.resolve import ResolvedRun, resolve_run
 from ...results.store.reader import read_episodes
 from ...results.store.records import EpisodeRecord
-from ..data.demonstrations import append
-from .demonstrator import Demonstrator, Learner
-from .perturbation import PerturbationConfig
+from .demonstrator import Demonstrator, Learner, PerturbationConfig
+from .writer import append
 
 if TYPE_CHECKING:
     from rich.console import Console

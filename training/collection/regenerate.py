@@ -18,9 +18,10 @@ import numpy as np
 
 from ...envs.base import EnvOptions, SimulationError
 from ...harness.execution.signals import die_with_parent
-from ..data.demonstrations import Demonstration, append, keys, read_file, task_file
-from ..data.filters import acting
+from ..data.demonstrations import Demonstration, keys, read_file, task_file
 from ..data.images import fixtures_of
+from ..data.readers import acting
+from .writer import append
 
 if TYPE_CHECKING:
     from ...envs.libero.sim.restored import StateReplayer

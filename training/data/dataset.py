@@ -1,17 +1,21 @@
-"""Training examples: image, instruction, and the normalised action chunk that follows."""
+"""Training examples: image, instruction, and the normalised action chunk that follows.
+
+Actions are scaled to [-1, 1] by statistics in the layout that policies load. The gripper is not scaled: LIBERO's command (-1
+open, +1 close) becomes the opening that the family predicts (1 open, 0 closed).
+"""
 
 from __future__ import annotations
 
-import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from ...envs.types import Array
 from ...policies.adapters import NormStats
-from . import action_stats
 from .demonstrations import DataError, Demonstration
 from .scene_targets import SceneCamera, SceneTargets, camera_of, targets
 
@@ -91,7 +95,7 @@ class Dataset:
             images: their images.
             stats: suite -> bounds of the actions.
             chunking: how episodes are cut.
-            clip: see `action_stats.normalise`.
+            clip: see `normalise`.
             scenes: add the targets of the auxiliary losses; needs demonstrations with states and models.
         """
         self.chunking = chunking or Chunking()
@@ -171,20 +175,20 @@ def normalised_chunks(
     if demonstration.suite not in stats:
         raise DataError(f"no statistics for {demonstration.suite}; known: {', '.join(stats)}")
     cuts = raw_chunks(demonstration, steps, chunking)
-    actions = action_stats.normalise(cuts.actions, stats[demonstration.suite], clip=clip)
+    actions = normalise(cuts.actions, stats[demonstration.suite], clip=clip)
     return replace(cuts, actions=fill_released(actions, cuts.valid) if chunking.pad == "released" else actions)
 
 
 def raw_chunks(demonstration: Demonstration, steps: Sequence[int], chunking: Chunking) -> Chunks:
     """The chunks before normalisation, for statistics of relative actions."""
-    cuts = cut(action_stats.openings(demonstration.labels), steps, chunking, masked=demonstration.pushed)
+    cuts = cut(openings(demonstration.labels), steps, chunking, masked=demonstration.pushed)
     if not chunking.delta:
         return cuts
     return replace(cuts, actions=subtract_state(cuts.actions, demonstration.robot_states[cuts.starts]))
 
 
 def statistics(demonstrations: Iterable[Demonstration], chunking: Chunking | None = None) -> dict[str, dict[str, Any]]:
-    """Suite -> `action_stats.measure` of the labels, gripper as opening; of relative actions with `chunking.delta`."""
+    """Suite -> `measure` of the labels, gripper as opening; of relative actions with `chunking.delta`."""
     chunking = chunking or Chunking()
     by_suite: dict[str, list[Array]] = {}
     for demonstration in demonstrations:
@@ -192,36 +196,9 @@ def statistics(demonstrations: Iterable[Demonstration], chunking: Chunking | Non
             cuts = raw_chunks(demonstration, range(len(demonstration)), chunking)
             actions = cuts.actions[cuts.valid]
         else:
-            actions = action_stats.openings(demonstration.labels)
+            actions = openings(demonstration.labels)
         by_suite.setdefault(demonstration.suite, []).append(actions)
-    return {suite: action_stats.measure(episodes) for suite, episodes in by_suite.items()}
-
-
-def split(
-    demonstrations: Iterable[Demonstration], share: float = 0.05, *, seed: int = 0
-) -> tuple[list[Demonstration], list[Demonstration]]:
-    """(training, validation) episodes. The key of each decides, so a growing set keeps its split.
-
-    If all of a small set fall to validation, the one nearest to training is trained on.
-
-    Args:
-        demonstrations: all of them.
-        share: expected share of the validation episodes.
-        seed: seed of the split.
-    """
-    training: list[Demonstration] = []
-    validation: list[Demonstration] = []
-    for demonstration in demonstrations:
-        (validation if _uniform(demonstration.key, seed) < share else training).append(demonstration)
-    if validation and not training:
-        nearest = max(range(len(validation)), key=lambda index: _uniform(validation[index].key, seed))
-        training.append(validation.pop(nearest))
-    return training, validation
-
-
-def _uniform(key: str, seed: int) -> float:
-    """Uniform number in [0, 1) that depends on key and seed."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {key}".encode()).digest()[:8], "big") / 2**64
+    return {suite: measure(episodes) for suite, episodes in by_suite.items()}
 
 
 PadActions = Literal["repeat", "still", "released", "drop"]
@@ -287,3 +264,72 @@ def fill_released(normalised: Array, valid: Array) -> Array:
     filled = normalised.copy()
     filled[~valid, :-1] = 0.0
     return filled
+
+
+STATISTICS_FILE = "norm_stats.json"
+"""File beside a checkpoint's weights."""
+Bounds = Literal["quantiles", "extremes"]
+"""`quantiles`: 1st and 99th percentile, which the papers use. `extremes`: minimum and maximum (NORA's LeRobot loader)."""
+
+
+def openings(actions: Array) -> Array:
+    """LIBERO's actions with the opening (1 open, 0 closed) instead of the gripper command."""
+    opened = np.array(actions, np.float64)
+    opened[..., -1] = 1.0 - np.clip(opened[..., -1], 0.0, 1.0)
+    return opened
+
+
+def measure(episodes: Iterable[Array]) -> dict[str, Any]:
+    """JSON-able statistics of actions [steps, action size] of all episodes, as `norm_stats.json` has them for one data set."""
+    arrays = [np.asarray(actions, np.float64) for actions in episodes]
+    if not arrays or not sum(map(len, arrays)):
+        raise DataError("no actions to compute statistics from")
+    actions = np.concatenate(arrays)
+    rows = {
+        "mean": actions.mean(axis=0),
+        "std": actions.std(axis=0),
+        "min": actions.min(axis=0),
+        "max": actions.max(axis=0),
+        "q01": np.quantile(actions, 0.01, axis=0),
+        "q99": np.quantile(actions, 0.99, axis=0),
+    }
+    size = actions.shape[1]
+    action = {**{name: row.tolist() for name, row in rows.items()}, "mask": [True] * (size - 1) + [False]}
+    return {"action": action, "num_transitions": len(actions), "num_trajectories": len(arrays)}
+
+
+def bounds_of(measured: Mapping[str, Any], which: Bounds = "quantiles", *, floor: float = 0.0) -> NormStats:
+    """Bounds that map to -1 and +1.
+
+    Args:
+        measured: from `measure`, or one entry of a `norm_stats.json`.
+        which: see `Bounds`.
+        floor: smallest half range, so that a nearly constant component is not amplified.
+    """
+    action = measured["action"]
+    low, high = (np.array(action[name], float) for name in (("q01", "q99") if which == "quantiles" else ("min", "max")))
+    middle, half = (low + high) / 2, np.maximum((high - low) / 2, floor)
+    mask = np.array(action["mask"], bool)
+    return NormStats(np.where(mask, middle - half, low), np.where(mask, middle + half, high), mask)
+
+
+def normalise(actions: Array, stats: NormStats, *, clip: bool = True) -> Array:
+    """[..., action size] in [-1, 1], the inverse of `NormStats.unnormalise`; a component without a range becomes 0.
+
+    Args:
+        actions: in the data set's units.
+        stats: the bounds; components outside their mask stay unchanged.
+        clip: clip to [-1, 1] (RLDS training); the LeRobot loader of NORA-1.5 does not.
+    """
+    span = stats.high - stats.low
+    safe = np.where(span > 0, span, 1.0)
+    scaled = np.where(span > 0, 2.0 * (actions - stats.low) / safe - 1.0, 0.0)
+    return np.where(stats.mask, np.clip(scaled, -1.0, 1.0) if clip else scaled, actions)
+
+
+def write_statistics(path: Path, measured: Mapping[str, Mapping[str, Any]], stats: Mapping[str, NormStats] | None = None) -> None:
+    """Write a `norm_stats.json` with one entry per data set; `stats` replace the measured q01 and q99."""
+    table = {name: dict(entry) for name, entry in measured.items()}
+    for name, used in (stats or {}).items():
+        table[name]["action"] = {**table[name]["action"], "q01": used.low.tolist(), "q99": used.high.tolist()}
+    path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")

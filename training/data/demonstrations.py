@@ -8,22 +8,20 @@ LIBERO's own files follow it).
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ...envs import suites
 from ...envs.errors import InputError, MissingRequirementError
 from ...envs.safe_io import LARGEST_ARRAYS, is_name, parse_json
 from ...envs.types import Array
-from .known_tasks import instruction_of, suite_of
 
 SUFFIX = "_demo.hdf5"
 OWN = "nora_bench"
@@ -87,7 +85,8 @@ class Demonstration:
         return len(self.actions)
 
 
-def _h5py() -> Any:
+def import_h5py() -> Any:
+    """The library. Raises MissingRequirementError."""
     try:
         import h5py
     except ImportError:
@@ -120,102 +119,6 @@ def _nothing_in(folder: Path) -> str:
     if others := sorted({path.suffix for path in folder.rglob("*") if path.suffix in OTHERS}):
         return f"{folder} contains {', '.join(others)} files, which are not supported; {READ}"
     return f"{folder} contains no *{SUFFIX} and is not a LeRobot set (no meta/info.json); {READ}"
-
-
-def append(folder: Path, demonstration: Demonstration) -> None:
-    """Add a demonstration to its task's file atomically; an existing one is kept."""
-    path = task_file(folder, demonstration.task)
-    if path.exists() and demonstration.key in keys(path):
-        return
-    h5py = _h5py()
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    if path.exists():
-        shutil.copyfile(path, scratch)
-    try:
-        with h5py.File(scratch, "a") as file:
-            _add(file, demonstration)
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def _add(file: Any, demonstration: Demonstration) -> None:
-    data = file.require_group("data")
-    if "num_demos" not in data.attrs:
-        data.attrs.update(_task_attributes(demonstration))
-    number = int(data.attrs["num_demos"])
-    group = data.create_group(f"demo_{number}")
-    last = np.zeros(len(demonstration), np.uint8)
-    last[-1:] = 1
-    arrays = {"actions": demonstration.actions, "states": demonstration.states, "labels": demonstration.labels}
-    arrays |= {"pushed": demonstration.pushed, "robot_states": demonstration.robot_states, "rewards": last, "dones": last}
-    if demonstration.seen_qpos is not None:
-        arrays["seen_qpos"] = demonstration.seen_qpos
-    for name, array in arrays.items():
-        group.create_dataset(name, data=array, compression="gzip", shuffle=True)
-    group.attrs["num_samples"] = len(demonstration)
-    group.attrs["init_state"] = demonstration.states[0]
-    group.attrs["model_file"] = demonstration.model
-    group.attrs[OWN] = json.dumps({"key": demonstration.key, "suite": demonstration.suite, **demonstration.facts})
-    data.attrs["num_demos"] = number + 1
-    data.attrs["total"] = int(data.attrs["total"]) + len(demonstration)
-
-
-def _task_attributes(demonstration: Demonstration) -> dict[str, Any]:
-    """File attributes that LIBERO's tools need."""
-    from ...envs.libero.sim.install import libero_root
-
-    place = f"bddl_files/{demonstration.suite}/{demonstration.task}.bddl"
-    text = (libero_root() / place).read_text(encoding="utf-8")
-    problem = text.partition("(problem ")[2].partition(")")[0].strip()
-    info = {"problem_name": problem.lower(), "domain_name": "robosuite", "language_instruction": demonstration.instruction}
-    arguments = {"type": 1, "env_name": problem, "problem_name": problem.lower(), "bddl_file": place}
-    return {
-        "num_demos": 0,
-        "total": 0,
-        "tag": "libero-v1",
-        "env_name": problem,
-        "problem_info": json.dumps(info),
-        "macros_image_convention": "opengl",
-        "bddl_file_name": place,
-        "bddl_file_content": text,
-        "env_args": json.dumps({**arguments, "env_kwargs": {**ENVIRONMENT, "bddl_file_name": place}}),
-    }
-
-
-ENVIRONMENT: Mapping[str, Any] = {
-    "robots": ["Panda"],
-    "controller_configs": {
-        "type": "OSC_POSE",
-        "input_max": 1,
-        "input_min": -1,
-        "output_max": [0.05, 0.05, 0.05, 0.5, 0.5, 0.5],
-        "output_min": [-0.05, -0.05, -0.05, -0.5, -0.5, -0.5],
-        "kp": 150,
-        "damping_ratio": 1,
-        "impedance_mode": "fixed",
-        "kp_limits": [0, 300],
-        "damping_ratio_limits": [0, 10],
-        "position_limits": None,
-        "orientation_limits": None,
-        "uncouple_pos_ori": True,
-        "control_delta": True,
-        "interpolation": None,
-        "ramp_ratio": 0.2,
-    },
-    "has_renderer": False,
-    "has_offscreen_renderer": True,
-    "ignore_done": True,
-    "use_camera_obs": True,
-    "camera_depths": False,
-    "camera_names": ["robot0_eye_in_hand", "agentview"],
-    "reward_shaping": True,
-    "control_freq": 20,
-    "camera_heights": 128,
-    "camera_widths": 128,
-    "camera_segmentations": None,
-}
-"""Keyword arguments of LIBERO's environment, as in its data sets: robosuite's OSC_POSE at 20 Hz."""
 
 
 def keys(path: Path) -> list[str]:
@@ -258,13 +161,13 @@ def read_files(paths: Iterable[Path], *, model: bool = False, most: int | None =
 
 def _h5py_file(path: Path) -> Any:
     with naming(path):
-        return _h5py().File(path, "r")
+        return import_h5py().File(path, "r")
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[Any]:
     """The HDF5 file at that path. Raises DataError for unreadable files and contents."""
-    with naming(path), _h5py().File(path, "r") as file:
+    with naming(path), import_h5py().File(path, "r") as file:
         yield file
 
 
@@ -309,7 +212,7 @@ def _groups(file: Any) -> list[tuple[str, Any]]:
 
 def _linked(group: Any, name: str) -> Any:
     """A member of an HDF5 group. Raises ValueError for a link to another file."""
-    if isinstance(group.get(name, getlink=True), _h5py().ExternalLink):
+    if isinstance(group.get(name, getlink=True), import_h5py().ExternalLink):
         raise ValueError(f"{name} is a link to another file")
     return group[name]
 
@@ -368,3 +271,40 @@ def _read(path: Path, name: str, group: Any, instruction: str, *, model: bool) -
         source=source,
         facts=facts,
     )
+
+
+LIBERO = (*suites.LIBERO, "libero_90")
+
+
+def instruction_of(task: str) -> str | None:
+    """Instruction of LIBERO's task of that name; None for an unknown task."""
+    return next((_instructions(suite)[task] for suite in LIBERO if task in _instructions(suite)), None)
+
+
+@cache
+def _instructions(suite: str) -> dict[str, str]:
+    """Task -> instruction."""
+    return {task.name: task.instruction for task in suites.get(suite).tasks}
+
+
+def is_task(suite: str, task: str) -> bool:
+    """Whether LIBERO has that suite and task."""
+    return suite in LIBERO and task in _instructions(suite)
+
+
+def suite_of(name: str, tasks: Iterable[str] = (), instructions: Iterable[str] = ()) -> str:
+    """Suite of a folder, by its name (`libero_object_no_noops` is libero_object) or its contents.
+
+    Args:
+        name: name of the folder.
+        tasks: names of tasks in it.
+        instructions: instructions in it.
+
+    Returns:
+        The LIBERO suite that has all those tasks and instructions and whose name starts the folder's, else the only suite that
+        has them, else the folder's name.
+    """
+    tasks, instructions = set(tasks), set(instructions)
+    known = [s for s in LIBERO if tasks <= set(_instructions(s)) and instructions <= set(_instructions(s).values())]
+    called = [suite for suite in known if name == suite or name.startswith(f"{suite}_")]
+    return (called or (known if len(known) == 1 and (tasks or instructions) else []) or [name])[0]

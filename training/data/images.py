@@ -6,18 +6,19 @@ atomically, and rendering is deterministic.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
-import os
 import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
 from xml.etree import ElementTree
 
 import numpy as np
@@ -25,12 +26,12 @@ import numpy as np
 from ...envs import suites
 from ...envs.base import EnvOptions
 from ...envs.paths import cache_home
+from ...envs.safe_io import atomic_write
 from ...envs.types import Array
 from ...harness.execution.signals import die_with_parent
 from ...harness.rendering.gl import choose_gl
 from ...policies.images import model_image
 from .demonstrations import DataError, Demonstration
-from .render_thread import RENDER_THREAD
 
 if TYPE_CHECKING:
     from ...envs.libero.sim.restored import StateRenderer, StateRestorer
@@ -101,7 +102,7 @@ class ImageCache(ABC):
         """[images, size, size, 3] uint8, made if missing, memory-mapped."""
         path = self.path(demonstration)
         if not path.exists():
-            self._keep(path, self.make(demonstration))
+            keep_array(path, self.make(demonstration))
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def close(self) -> None:  # noqa: B027 - most hold nothing
@@ -111,12 +112,61 @@ class ImageCache(ABC):
         """Demonstrations without images in the cache."""
         return [demonstration for demonstration in demonstrations if not self.path(demonstration).exists()]
 
-    def _keep(self, path: Path, images: Array) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-        with scratch.open("wb") as handle:
-            np.save(handle, images, allow_pickle=False)
-        scratch.replace(path)
+
+def keep_array(path: Path, array: Array) -> None:
+    """Write a `.npy` file of a cache, and its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as scratch, scratch.open("wb") as handle:
+        np.save(handle, array, allow_pickle=False)
+
+
+T = TypeVar("T")
+
+
+class RenderThread:
+    """Runs functions one after the other in one thread, which starts with the first.
+
+    A GL context may be current in one thread only, and must be freed there; training reads images from two threads, the main one
+    (cost estimate, validation) and the prefetching one. So both hand rendering over to this one.
+    """
+
+    def __init__(self) -> None:
+        self._work: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
+        self._begin = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def call(self, work: Callable[[], T]) -> T:
+        """Run `work` in that thread and wait; returns or raises what it does."""
+        self._start()
+        future: Future[T] = Future()
+        self._work.put((future, work))
+        return future.result()
+
+    def at_exit(self, close: Callable[[], None]) -> None:
+        """Call `close` in that thread before the process ends, to free its GL resources.
+
+        Register it after the GL library is loaded: handlers run in reverse order, and the library closes its display at exit.
+        """
+        atexit.register(lambda: self.call(close))
+
+    def _start(self) -> None:
+        with self._begin:
+            if self._thread is None:
+                # A daemon: Python joins other threads before it calls exit handlers.
+                self._thread = threading.Thread(target=self._run, name="render", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            future, work = self._work.get()
+            try:
+                future.set_result(work())
+            except BaseException as error:  # raised in the waiting thread
+                future.set_exception(error)
+
+
+RENDER_THREAD = RenderThread()
+"""The thread for all rendering of a training."""
 
 
 class SimImages(ImageCache):

@@ -1,17 +1,24 @@
-"""Readers of demonstrations: nora-bench's, LIBERO's HDF5 files and others of their layout, LeRobot sets."""
+"""Reads demonstrations of all layouts (nora-bench's and LIBERO's HDF5 files, LeRobot sets), filters and splits them.
+
+LIBERO's human demonstrations pause; a policy that learns to pause may never resume. The rule for no-ops is that of OpenVLA's
+no-op-free LIBERO sets, on which the NORA family's checkpoints were fine-tuned as well.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
+
+import numpy as np
 
 from ...envs.errors import InputError
 from ...envs.types import Array
 from .conventions import Gripper, with_command
-from .demonstrations import DataError, Demonstration, read_files, task_files
+from .demonstrations import LIBERO, DataError, Demonstration, is_task, read_files, suite_of, task_files
 from .images import ImageCache, ImageSpec, SimImages, open_sim_images
-from .known_tasks import LIBERO, is_task, suite_of
 from .lerobot import LeRobotSet, is_lerobot, open_lerobot
 from .stored_images import Hdf5Images, LeRobotImages, seen_before
 
@@ -139,11 +146,6 @@ def read(folders: Sequence[Path], *, gripper: Gripper | None = None, model: bool
     return Data(found, sets, tuple(notes))
 
 
-def read_folders(folders: Sequence[Path], *, gripper: Gripper | None = None) -> Iterator[Demonstration]:
-    """Only the demonstrations; see `read`."""
-    yield from read(folders, gripper=gripper).demonstrations
-
-
 def named(demonstrations: Sequence[Demonstration], folder: Path) -> list[Demonstration]:
     """The demonstrations under the suite that their instructions and the name of the LeRobot set's folder indicate."""
     suite = suite_of(folder.resolve().name, instructions=[d.instruction for d in demonstrations])
@@ -167,3 +169,92 @@ def _first(demonstrations: Sequence[Demonstration], most: int | None) -> list[De
         if most is None or counts[task] <= most:
             kept.append(demonstration)
     return kept
+
+
+NOOP_NORM = 1e-4
+"""Norm of the first six numbers of an action below which it is a no-op."""
+
+
+def acting(actions: Array, threshold: float = NOOP_NORM) -> Array:
+    """[steps] bool: steps that move the gripper, or whose gripper command differs from that of the last kept step.
+
+    For the first step only the norm counts.
+    """
+    keep = np.linalg.norm(actions[:, :-1], axis=1) >= threshold
+    last = None
+    for step, gripper in enumerate(actions[:, -1]):
+        keep[step] |= last is not None and gripper != last
+        if keep[step]:
+            last = gripper
+    return keep
+
+
+def without_noops(demonstration: Demonstration, threshold: float = NOOP_NORM) -> Demonstration:
+    """The demonstration without no-ops. Replaying its actions does not reproduce its states."""
+    keep = acting(demonstration.labels, threshold)
+    rows = ("actions", "states", "labels", "pushed", "robot_states")
+    kept = {name: getattr(demonstration, name)[keep] for name in rows}
+    seen, source = demonstration.seen_qpos, demonstration.source
+    source = source and replace(source, rows=source.rows[keep])
+    return replace(demonstration, **kept, seen_qpos=None if seen is None else seen[keep], source=source)
+
+
+SMOOTHING_REACH = 3
+"""Half width of the window, in standard deviations."""
+
+
+def smoothed(demonstration: Demonstration, width: float) -> Demonstration:
+    """The demonstration with labels smoothed along time, except for the gripper's.
+
+    Args:
+        demonstration: with labels [steps, action size].
+        width: standard deviation of the Gaussian weights, in steps; 0 changes nothing.
+    """
+    if not width:
+        return demonstration
+    labels = demonstration.labels.copy()
+    for first, last in _stretches(demonstration):
+        labels[first:last, :-1] = _averaged(labels[first:last, :-1], width)
+    return replace(demonstration, labels=labels)
+
+
+def _stretches(demonstration: Demonstration) -> list[tuple[int, int]]:
+    """[(first, after last)] step ranges without a change of the gripper command or of being pushed."""
+    kinds = np.stack([demonstration.labels[:, -1], demonstration.pushed], axis=1)
+    breaks = np.flatnonzero((np.diff(kinds, axis=0) != 0).any(axis=1)) + 1
+    edges = [0, *breaks.tolist(), len(demonstration)]
+    return [*pairwise(edges)]
+
+
+def _averaged(rows: Array, width: float) -> Array:
+    """[steps, n]: weighted mean around each step, over existing steps."""
+    apart = np.subtract.outer(np.arange(len(rows)), np.arange(len(rows)))
+    weights = np.exp(-0.5 * (apart / width) ** 2) * (np.abs(apart) <= SMOOTHING_REACH * width)
+    return weights @ rows / weights.sum(axis=1, keepdims=True)
+
+
+def split(
+    demonstrations: Iterable[Demonstration], share: float = 0.05, *, seed: int = 0
+) -> tuple[list[Demonstration], list[Demonstration]]:
+    """(training, validation) episodes. The key of each decides, so a growing set keeps its split.
+
+    If all of a small set fall to validation, the one nearest to training is trained on.
+
+    Args:
+        demonstrations: all of them.
+        share: expected share of the validation episodes.
+        seed: seed of the split.
+    """
+    training: list[Demonstration] = []
+    validation: list[Demonstration] = []
+    for demonstration in demonstrations:
+        (validation if _uniform(demonstration.key, seed) < share else training).append(demonstration)
+    if validation and not training:
+        nearest = max(range(len(validation)), key=lambda index: _uniform(validation[index].key, seed))
+        training.append(validation.pop(nearest))
+    return training, validation
+
+
+def _uniform(key: str, seed: int) -> float:
+    """Uniform number in [0, 1) that depends on key and seed."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {key}".encode()).digest()[:8], "big") / 2**64

@@ -1,8 +1,9 @@
-"""Checkpoints of a training run: `step-000500/` folders, complete or absent, each resumable and each a policy.
+"""Files of a training run: checkpoints, complete or absent, each resumable and each a policy; and metrics.
 
     OUT/step-000500/          the policy that `--policy` loads, written by the objective's `export`
     OUT/step-000500/training/ trained weights, optimizer state, moving average (safetensors) and progress.json
     OUT/best.json             step and score of the best checkpoint
+    OUT/metrics.jsonl         metrics as JSON lines; OUT/tensorboard/ has them as curves
 
 Weights and optimizer state are keyed by parameter name and gathered from all devices, so that a run can resume on another
 number of devices.
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from ...envs.errors import StoreLocked
+from ...envs.safe_io import atomic_write
 from ...results.store.locking import hold
 from .config import TrainingError
 
@@ -132,7 +134,8 @@ def record_best(out: Path, step: int, score: float) -> bool:
     """Record an evaluated checkpoint if it is the best so far, and return whether it is; ties go to the later one."""
     if score < read_best(out).get("score", float("-inf")):
         return False
-    (out / BEST).write_text(json.dumps({"step": step, "score": score}) + "\n", encoding="utf-8")
+    with atomic_write(out / BEST) as scratch:
+        scratch.write_text(json.dumps({"step": step, "score": score}) + "\n", encoding="utf-8")
     return True
 
 
@@ -153,3 +156,53 @@ def locked_folder(folder: Path) -> Iterator[None]:
             yield
         finally:
             release()
+
+
+METRICS = "metrics.jsonl"
+
+
+class MetricsLogger:
+    """Writes `metrics.jsonl` and, with tensorboard installed, `tensorboard/` in a run's folder."""
+
+    def __init__(self, out: Path, step: int) -> None:
+        """Continue after `step`; lines of later steps, left by an interrupted run, are dropped."""
+        out.mkdir(parents=True, exist_ok=True)
+        self.path = out / METRICS
+        kept = [line for line in read_metrics(out) if line["step"] <= step]
+        with atomic_write(self.path) as scratch:
+            scratch.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        self.curves = _writer(out / "tensorboard", step)
+
+    def write(self, step: int, numbers: Mapping[str, float], kind: str = "train") -> None:
+        """Add one report.
+
+        Args:
+            step: updates so far.
+            numbers: name -> number.
+            kind: `train`, `validation` or `evaluation`.
+        """
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "kind": kind, **numbers}) + "\n")
+        if self.curves:
+            for name, number in numbers.items():
+                self.curves.add_scalar(f"{kind}/{name}", number, step)
+
+    def close(self) -> None:
+        """Flush the curves."""
+        if self.curves:
+            self.curves.close()
+
+
+def read_metrics(out: Path) -> list[dict[str, Any]]:
+    """The reports of a run, without a torn last line."""
+    path = out / METRICS
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def _writer(folder: Path, step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)

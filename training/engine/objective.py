@@ -1,4 +1,4 @@
-"""Interfaces of the trainer: objective, loss and examples.
+"""What the trainer receives: an objective, and batches of examples in the run's order.
 
 An objective is a torch module: `forward` turns a batch into a loss, its trainable parameters are trained, and `export` writes
 the policy that `--policy FOLDER` loads. The trainer does everything else.
@@ -7,8 +7,9 @@ the policy that `--policy FOLDER` loads. The trainer does everything else.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ...envs.types import Array
-from .config import TrainConfig
+from .config import TrainConfig, TrainingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,94 @@ class Examples(Protocol):
     def batch(self, indices: Array) -> Any:
         """The examples at these indices, stacked. Called from a thread; must not use a global random generator."""
         ...
+
+
+class ShuffledOrder:
+    """Order of the examples: a new permutation per epoch, determined by the seed."""
+
+    def __init__(self, length: int, seed: int) -> None:
+        if length < 1:
+            raise TrainingError("no examples to train on")
+        self.length, self.seed = length, seed
+        self._epoch, self._permutation = -1, np.empty(0, np.int64)
+
+    def indices(self, start: int, count: int) -> Array:
+        """[count] int64: indices of the run's examples `start`, `start + 1`, ..."""
+        return np.array([self._at(position) for position in range(start, start + count)], np.int64)
+
+    def _at(self, position: int) -> int:
+        epoch, within = divmod(position, self.length)
+        if epoch != self._epoch:
+            self._epoch, self._permutation = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.length)
+        return int(self._permutation[within])
+
+
+class PrefetchLoader:
+    """Batches in the run's order, prefetched by one in a thread."""
+
+    def __init__(self, examples: Examples, settings: TrainConfig, rank: int, world_size: int) -> None:
+        self.examples, self.settings, self.rank, self.world_size = examples, settings, rank, world_size
+        self.order = ShuffledOrder(len(examples), settings.seed)
+        self.waited = 0.0
+        """Seconds spent waiting for data."""
+        self._pool = ThreadPoolExecutor(1)
+        self._ahead: tuple[int, Future[Any]] | None = None
+
+    def next(self, step: int, index: int) -> tuple[Any, int]:
+        """(batch, global number of the pass) of pass `index` of an update on this device."""
+        number = self._number(step, index)
+        start = time.perf_counter()
+        future = self._ahead[1] if self._ahead and self._ahead[0] == number else self._read(number)
+        batch = future.result()
+        self.waited += time.perf_counter() - start
+        after = divmod(step * self.settings.gradient_accumulation_steps + index + 1, self.settings.gradient_accumulation_steps)
+        following = self._number(*after)
+        self._ahead = (following, self._read(following)) if after[0] < self.settings.steps else None
+        return batch, number
+
+    def close(self) -> None:
+        """Stop prefetching."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _number(self, step: int, index: int) -> int:
+        return (step * self.settings.gradient_accumulation_steps + index) * self.world_size + self.rank
+
+    def _read(self, number: int) -> Future[Any]:
+        indices = self.order.indices(number * self.settings.batch_size, self.settings.batch_size)
+        return self._pool.submit(self.examples.batch, indices)
+
+
+class ThroughputMeter:
+    """Mean metrics and throughput since the last report."""
+
+    def __init__(self, loader: PrefetchLoader) -> None:
+        self._loader = loader
+        self.restart()
+
+    def restart(self) -> None:
+        """Reset the sums and the clock."""
+        self._sums: dict[str, Tensor] = {}
+        self._updates, self._waited, self._start = 0, self._loader.waited, time.perf_counter()
+
+    @contextmanager
+    def excluded(self) -> Iterator[None]:
+        """Exclude the time spent in the context."""
+        start = time.perf_counter()
+        yield
+        self._start += time.perf_counter() - start
+
+    def add(self, metrics: Mapping[str, Tensor]) -> None:
+        """Add the metrics of one update."""
+        self._updates += 1
+        for name, value in metrics.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+
+    def numbers(self) -> dict[str, float]:
+        """Mean metrics, `updates_per_second`, and `waiting`, the share of time spent waiting for data."""
+        seconds = time.perf_counter() - self._start
+        means = {name: float(value) / self._updates for name, value in self._sums.items()}
+        speed = {"updates_per_second": self._updates / seconds, "waiting": (self._loader.waited - self._waited) / seconds}
+        return {**means, **speed}
 
 
 def seconds_per_update(objective: Objective, examples: Examples, settings: TrainConfig, passes: int = 2) -> float:

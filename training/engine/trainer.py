@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,12 +23,9 @@ import torch
 from torch import Tensor
 
 from . import checkpoints
-from .checkpoints import locked_folder
+from .checkpoints import MetricsLogger, locked_folder
 from .config import TrainConfig, TrainingError, stored_config
-from .data_loader import PrefetchLoader
-from .ema import EMA
-from .metrics import MetricsLogger, ThroughputMeter
-from .objective import Examples, Loss, Objective
+from .objective import Examples, Loss, Objective, PrefetchLoader, ThroughputMeter
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -248,6 +245,44 @@ class _Run:
 
     def _state(self, step: int) -> Path:
         return checkpoints.folder_of(self.out, step) / checkpoints.STATE
+
+
+class EMA:
+    """Moving average of a module's trainable parameters, sharded as they are."""
+
+    def __init__(self, module: torch.nn.Module, decay: float) -> None:
+        self.module, self.decay = module, decay
+        self.reset()
+
+    def reset(self) -> None:
+        """Restart from the current weights."""
+        self.values = [parameter.detach().clone() for parameter in self._trained()]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Add the current weights. Early updates use a smaller decay, so that the initial weights fade out."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for value, parameter in zip(self.values, self._trained(), strict=True):
+            value.lerp_(parameter.detach(), 1 - decay)
+
+    @contextlib.contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Swap the averaged weights into the module for the duration of the context."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        for value, parameter in zip(self.values, self._trained(), strict=True):
+            kept = parameter.detach().clone()
+            parameter.copy_(value)
+            value.copy_(kept)
+
+    def _trained(self) -> list[torch.nn.Parameter]:
+        return [parameter for parameter in self.module.parameters() if parameter.requires_grad]
 
 
 FREE = ("steps", "schedule", "decay_fraction", "log_every", "save_every", "eval_every", "keep_last")

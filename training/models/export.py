@@ -13,9 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ...policies.nora.checkpoint import Checkpoint, check_noise_scale, execute_problem, open_checkpoint, read_json
-from ...policies.nora.weights import TIED
 from ..engine.config import TrainingError
-from .init import InitialModel
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 BESIDE = ("norm_stats.json", "tokenizer.json", "fast_tokenizer")
@@ -90,26 +88,3 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copytree(source, target)
     elif source.is_file():
         shutil.copyfile(source, target)
-
-
-def write_policy(initial: InitialModel, weights: Mapping[str, Tensor], folder: Path, *, tokens: bool = False) -> None:
-    """Write weights, configuration, tokenizers and statistics.
-
-    Args:
-        initial: the model that training started from; everything but the weights is taken from it.
-        weights: the model's, by its own names; float32 is kept.
-        folder: exists.
-        tokens: whether the token head was trained now; else as in the initial model's settings.
-    """
-    from safetensors.torch import save_file
-
-    repeated = TIED if initial.model.config.tied else None
-    tensors = {name: weight.detach().cpu().contiguous() for name, weight in weights.items() if name != repeated}
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    head = tokens or initial.settings.get("token_head", True)
-    config = {**initial.settings, "trained": True, "token_head": head}
-    for name, settings in (("config.json", config), ("norm_stats.json", initial.norm_stats)):
-        (folder / name).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-    initial.prompter.backend.save(str(folder / "tokenizer.json"))
-    if initial.fast:
-        initial.fast.save(folder / "fast_tokenizer")

@@ -1,4 +1,4 @@
-"""The initial model of a training run: a checkpoint of the family, or a nano model initialised from a seed."""
+"""The initial model of a training run, from a checkpoint or initialised from a seed, and the policy written from it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
+from torch import Tensor
 
 from ...policies.fast import FastTokenizer
 from ...policies.nora.checkpoint import Checkpoint, open_checkpoint, read_json
@@ -18,6 +20,7 @@ from ...policies.nora.model.reference import NoraModel
 from ...policies.nora.nano import base_backbone, write_tokenizer
 from ...policies.nora.prompt import Prompter
 from ...policies.nora.tokenizers import open_fast, open_prompter
+from ...policies.nora.weights import TIED
 
 STD = 0.02
 """Of the weights of a new expert, as the backbone's authors initialise theirs."""
@@ -209,3 +212,25 @@ def _std(name: str, parameter: torch.Tensor, sizes: NanoSizes) -> float:
     fan = parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.0
     depth = sizes.vision_layers if "visual" in name else sizes.layers
     return fan * (2 * depth) ** -0.5 if name.endswith(RESIDUAL) else fan
+
+
+def write_policy(initial: InitialModel, weights: Mapping[str, Tensor], folder: Path, *, tokens: bool = False) -> None:
+    """Write weights, configuration, tokenizers and statistics.
+
+    Args:
+        initial: the model that training started from; everything but the weights is taken from it.
+        weights: the model's, by its own names; float32 is kept.
+        folder: exists.
+        tokens: whether the token head was trained now; else as in the initial model's settings.
+    """
+
+    repeated = TIED if initial.model.config.tied else None
+    tensors = {name: weight.detach().cpu().contiguous() for name, weight in weights.items() if name != repeated}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    head = tokens or initial.settings.get("token_head", True)
+    config = {**initial.settings, "trained": True, "token_head": head}
+    for name, settings in (("config.json", config), ("norm_stats.json", initial.norm_stats)):
+        (folder / name).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    initial.prompter.backend.save(str(folder / "tokenizer.json"))
+    if initial.fast:
+        initial.fast.save(folder / "fast_tokenizer")

@@ -8,31 +8,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from ...envs.errors import UnknownName
 from ...envs.types import Array
 from ...policies.adapters import NormStats
 from ...policies.nora.weights import digest
-from ..data.action_stats import normalise
-from ..data.dataset import Chunking, ImageSource, normalised_chunks
+from ..data.dataset import Chunking, ImageSource, normalise, normalised_chunks
 from ..data.demonstrations import DataError, Demonstration
 from ..engine.checkpoints import locked_folder
 from ..engine.config import TrainingError
 from ..world_model import checkpoint
 from ..world_model.latents import Latents
+from ..world_model.model import WorldModel
 from ..world_model.stage import action_bounds
 from .pairs import Part, has_part, pair, start_labels, write_part
-from .rewards import REWARDS, Reward
+from .rewards import REWARDS, Reward, imagine, score
 from .sampler import Head, Sampler, generator_of, open_sampler
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ..world_model.latents import Latents
-    from ..world_model.model import WorldModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +146,6 @@ class Labeller:
 
     def _score(self, state: LabelState, candidates: Array) -> dict[str, tuple[Array, Array, Array]]:
         """Reward -> (total, goal, action), each [C] float32."""
-        import torch
-
-        from .rewards import score
-
         chunks, best = torch.from_numpy(candidates), torch.from_numpy(state.chunk)
         predicted: dict[int, Tensor] = {}
         rows = {}
@@ -167,10 +159,6 @@ class Labeller:
         return rows
 
     def _predicted_latents(self, state: LabelState, candidates: Array, unused: int) -> Tensor:
-        import torch
-
-        from .rewards import imagine
-
         scorer = self._scorer()
         suite = state.demonstration.suite
         actions = self.sampler.stats(suite).unnormalise(candidates.astype(np.float64))
@@ -180,8 +168,6 @@ class Labeller:
         return imagine(scorer.world_model, current.to(device), torch.from_numpy(actions).to(device), unused).cpu()
 
     def _goal(self, state: LabelState, reward: Reward) -> Tensor:
-        import torch
-
         latents = self._scorer().latents.get(state.demonstration)
         frame = reward.frame(state.step, len(state.chunk), len(latents) - 1)
         return torch.from_numpy(np.array(latents[frame])).float()

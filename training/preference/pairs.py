@@ -1,4 +1,7 @@
-"""From scored candidates to pairs: which chunk wins, which loses, and which states make no pair."""
+"""From scored candidates to training examples: which chunk wins and which loses; their files; their batches.
+
+A batch is images, instructions and action tokens as `NoraModel.prefix` takes them, padded on the right.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,25 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from safetensors.numpy import load_file, save_file
+from torch import Tensor
 
+from ...envs.safe_io import atomic_write
 from ...envs.types import Array
+from ...policies.fast import FastTokenizer
+from ...policies.nora.collate import IGNORED, collate_prompts
+from ...policies.nora.config import NoraConfig
+from ...policies.nora.pixels import patches
+from ...policies.nora.prompt import Prompter
 from ..engine.config import TrainingError
+from .loss import PromptBatch
 
-if TYPE_CHECKING:
-    from ...policies.fast import FastTokenizer
-    from .collate import PromptCollator
+NO_PAIR = -1
+"""Index of chosen and rejected for a state without a pair."""
 
 
 def chosen_and_rejected(totals_C: Array) -> tuple[int, int]:
@@ -31,6 +43,86 @@ def pair(totals_C: Array, margin: float) -> tuple[int, int]:
     winner, loser = chosen_and_rejected(np.where(finite, totals_C, np.nan))
     gap = float(totals_C[winner]) - float(totals_C[loser])
     return (winner, loser) if gap > 0 and gap >= margin else (NO_PAIR, NO_PAIR)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """S labelled states: C candidates each, chunks of N actions of size A."""
+
+    images: Array
+    """[S, size, size, 3] uint8 as the policy sees them."""
+    candidates: Array
+    """[S, C, N, A] float32 normalised."""
+    demonstrated: Array
+    """[S, N, A] float32 normalised."""
+    action: Array
+    """[S, C] float32 action reward, Eq. (7)."""
+    goal: Mapping[str, Array]
+    """Reward's name -> [S, C] float32 goal reward, Eq. (6); zeros where the goal does not count."""
+    total: Mapping[str, Array]
+    """Reward's name -> [S, C] float32 what pairs are made of, Eq. (8)."""
+    pairs: Mapping[str, Array]
+    """Reward's name -> [S, 2] int64 index of winner and loser, or `NO_PAIR`."""
+    states: Sequence[Mapping[str, Any]]
+    """Where each state is from: `key`, `step`, `suite`, `instruction`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowPairs:
+    """B pairs for the flow."""
+
+    prompts: PromptBatch
+    chunks: Tensor
+    """[2B, N, A] normalised, winners first."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPairs:
+    """B pairs for the token head: 2B whole sequences, winners first."""
+
+    prompts: PromptBatch
+    labels: Tensor
+    """[2B, P]"""
+    cut: float = 0.0
+    """Coefficients per chunk that the action tokenizer cannot represent, replaced by the nearest it can."""
+
+
+@dataclass(frozen=True)
+class PromptCollator:
+    """Collates batches for one model."""
+
+    config: NoraConfig
+    prompter: Prompter
+
+    def collate(self, images: Array, instructions: Sequence[str], answers: Sequence[Sequence[int]] | None = None) -> PromptBatch:
+        """Prompts, followed by answers where there are some; the mask is of the prompts alone, as the expert attends to them.
+
+        Args:
+            images: [B, size, size, 3] uint8 at the model's size.
+            instructions: one per image.
+            answers: token ids after each prompt (`Prompter.answer`).
+        """
+        tokens = [self.prompter.prompt(text) for text in instructions]
+        prompts = collate_prompts(tokens, self.prompter.ids, self.config, answers=answers)
+        pixels = patches(images, self.config.patch, self.config.merge)
+        arrays = (
+            prompts.ids,
+            prompts.mask.astype(np.int64),
+            prompts.positions,
+            pixels.reshape(-1, pixels.shape[-1]),
+            prompts.grids,
+        )
+        return PromptBatch(tuple(torch.from_numpy(array) for array in arrays), torch.from_numpy(prompts.prompt_mask))
+
+    def labels(self, prompts: PromptBatch) -> Tensor:
+        """[B, P] targets of the token head: the answers, `IGNORED` elsewhere."""
+        ids, mask = prompts.inputs[:2]
+        return torch.where((mask == 1) & ~prompts.mask_BP, ids, torch.full_like(ids, IGNORED))
+
+
+def to(prompts: PromptBatch, device: torch.device) -> PromptBatch:
+    """The batch on a device."""
+    return PromptBatch(tuple(tensor.to(device) for tensor in prompts.inputs), prompts.mask_BP.to(device))
 
 
 @dataclass(frozen=True)
@@ -69,10 +161,6 @@ class PairExamples:
 
     def batch(self, indices: Array) -> Any:
         """`FlowPairs`, or `TokenPairs` with an action tokenizer."""
-        import torch
-
-        from .objective import FlowPairs, TokenPairs
-
         rows = self.rows[indices]
         images, texts = self.part.images[rows], [self.part.states[row]["instruction"] for row in rows]
         chunks = np.concatenate([self.chosen[indices], self.rejected[indices]])
@@ -85,30 +173,6 @@ class PairExamples:
 
 
 SETTINGS = "labels.json"
-NO_PAIR = -1
-"""Index of chosen and rejected for a state without a pair."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """S labelled states: C candidates each, chunks of N actions of size A."""
-
-    images: Array
-    """[S, size, size, 3] uint8 as the policy sees them."""
-    candidates: Array
-    """[S, C, N, A] float32 normalised."""
-    demonstrated: Array
-    """[S, N, A] float32 normalised."""
-    action: Array
-    """[S, C] float32 action reward, Eq. (7)."""
-    goal: Mapping[str, Array]
-    """Reward's name -> [S, C] float32 goal reward, Eq. (6); zeros where the goal does not count."""
-    total: Mapping[str, Array]
-    """Reward's name -> [S, C] float32 what pairs are made of, Eq. (8)."""
-    pairs: Mapping[str, Array]
-    """Reward's name -> [S, 2] int64 index of winner and loser, or `NO_PAIR`."""
-    states: Sequence[Mapping[str, Any]]
-    """Where each state is from: `key`, `step`, `suite`, `instruction`."""
 
 
 def start_labels(folder: Path, settings: Mapping[str, Any]) -> None:
@@ -130,17 +194,14 @@ def has_part(folder: Path, index: int) -> bool:
 
 def write_part(folder: Path, index: int, part: Part) -> None:
     """Write one part."""
-    from safetensors.numpy import save_file
-
     path = _path(folder, index)
     arrays = {"images": part.images, "candidates": part.candidates, "demonstrated": part.demonstrated, "action": part.action}
     for kind, named in (("goal", part.goal), ("total", part.total), ("pair", part.pairs)):
         arrays |= {f"{kind}.{name}": array for name, array in named.items()}
     lines = "".join(json.dumps(state) + "\n" for state in part.states)
     path.with_suffix(".jsonl").write_text(lines, encoding="utf-8")
-    scratch = path.with_suffix(".tmp")
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, scratch)
-    scratch.replace(path)
+    with atomic_write(path) as scratch:
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, scratch)
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -155,8 +216,6 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 def read(folder: Path) -> Part:
     """All parts, concatenated. Raises TrainingError if there are none."""
-    from safetensors.numpy import load_file
-
     read_settings(folder)
     paths = sorted(folder.glob("part-*.safetensors"))
     if not paths:

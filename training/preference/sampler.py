@@ -7,9 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from ...envs.types import Array
 from ...policies.adapters import NormStats
@@ -17,14 +18,15 @@ from ...policies.fast import FastTokenizer
 from ...policies.nora.action_stats import Statistics
 from ...policies.nora.checkpoint import open_checkpoint
 from ...policies.nora.decoding import most_tokens
+from ...policies.nora.model.engine import DecodingConfig
+from ...policies.nora.model.reference import NoraModel
+from ...policies.nora.predictor import ModelInputs, Predictor
 from ...policies.nora.prompt import Prompter
 from ...policies.nora.tokenizers import own_fast
 from ...policies.nora.weights import digest
 from ..engine.config import TrainingError
-
-if TYPE_CHECKING:
-    from ...policies.nora.model.reference import NoraModel
-    from ...policies.nora.predictor import Predictor
+from ..models.init import open_model
+from .pairs import PromptCollator, to
 
 Generators = Sequence[np.random.Generator]
 Head = Literal["flow", "fast"]
@@ -78,10 +80,6 @@ class FlowSampler(Sampler):
         return {"euler_steps": self.steps}
 
     def sample(self, images: Array, instructions: Sequence[str], generators: Generators, candidates: int) -> Array:
-        import torch
-
-        from .collate import PromptCollator, to
-
         device = next(self.model.parameters()).device
         prompts = to(PromptCollator(self.model.config, self.prompter).collate(images, instructions), device)
         shape = (candidates, self.chunk, self.model.config.action_size)
@@ -111,8 +109,6 @@ class TokenSampler(Sampler):
         return {"temperature": self.temperature}
 
     def sample(self, images: Array, instructions: Sequence[str], generators: Generators, candidates: int) -> Array:
-        from ...policies.nora.predictor import ModelInputs
-
         ids, shape = self.prompter.ids, (self.chunk, self.model.config.action_size)
         most, choices = most_tokens(*shape), ids.last_action - ids.first_action + 2
         inputs = [
@@ -126,9 +122,6 @@ class TokenSampler(Sampler):
 
     @cached_property
     def _predictor(self) -> Predictor:
-        from ...policies.nora.model.engine import DecodingConfig
-        from ...policies.nora.predictor import Predictor
-
         ids, most = self.prompter.ids, most_tokens(self.chunk, self.model.config.action_size)
         choice = DecodingConfig(ids.end_of_turn, allowed=(ids.first_action, ids.last_action))
         return Predictor(self.model, ids, ROWS, self.chunk, 1, most, choice, self.fast)
@@ -146,8 +139,6 @@ def open_sampler(
         temperature: of token sampling.
         device: of the weights.
     """
-    from ..models.init import open_model
-
     opened = open_checkpoint(checkpoint)
     if head == "flow" and not opened.config.expert:
         raise TrainingError(f"{checkpoint} has no flow expert to sample from; add --head fast")

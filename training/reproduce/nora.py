@@ -1,20 +1,24 @@
-"""The nano reproduction: stages from demonstrations to the papers' comparisons (`pipeline.py` runs them).
+"""The nano reproduction: stages from demonstrations to the papers' comparisons.
 
+A stage is a `nora-bench` command that can also be typed manually; each command resumes, so the reproduction does.
 Demonstrations -> tokenizers -> supervised training (chunk 5 and chunk 1, tokens and flow together) -> world model -> labels ->
 DPO for each reward -> episodes on held-out initial states -> tables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from ...envs.errors import UnknownName
 from ..engine.config import TrainingError, recipe_text
+from ..evaluation import PROGRAM, option_words
 from ..preference.rewards import REWARDS
-from .pipeline import PipelineStage
 
 DEMONSTRATION_S, IMAGE_S, SFT_S, WORLD_S, LABEL_S, PAIR_S, EPISODE_S = 1.0, 0.01, 0.35, 0.15, 0.1, 0.03, 4.0
 """Rough seconds on one core per demonstration, rendered image, update of supervised training, update of the world model,
@@ -77,41 +81,21 @@ class Reproduction:
                 raise UnknownName("reward", reward, REWARDS)
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Folders of a reproduction."""
+def run_folder(out: Path, variant: str, seed: int) -> Path:
+    """Folder of a policy's evaluation run."""
+    return out / "runs" / f"{variant}-seed{seed}"
 
-    out: Path
 
-    def data(self) -> str:
-        """Folder of the demonstrations."""
-        return str(self.out / "demonstrations")
+def _checkpoint(part: Path, steps: int) -> Path:
+    """Last checkpoint of a trained part."""
+    from ..engine.checkpoints import folder_of
 
-    def tokenizer(self, chunk: int) -> str:
-        """Folder of the FAST tokenizer for a chunk size."""
-        return str(self.out / f"tokenizer-{chunk}")
+    return folder_of(part, steps)
 
-    def frames(self) -> tuple[str, ...]:
-        """Options for the image cache."""
-        return ("--frames", str(self.out / "frames"))
 
-    def latents(self) -> tuple[str, ...]:
-        """Options for the cache of encoded frames."""
-        return ("--latents", str(self.out / "latents"))
-
-    def part(self, name: str) -> str:
-        """Folder of a trained part."""
-        return str(self.out / name)
-
-    def checkpoint(self, part: str, steps: int) -> str:
-        """Last checkpoint of a trained part."""
-        from ..engine.checkpoints import folder_of
-
-        return str(folder_of(self.out / part, steps))
-
-    def run(self, variant: str, seed: int) -> str:
-        """Folder of a policy's evaluation run."""
-        return str(self.out / "runs" / f"{variant}-seed{seed}")
+def _tokenizer(out: Path, chunk: int) -> Path:
+    """Folder of the FAST tokenizer for a chunk size."""
+    return out / f"tokenizer-{chunk}"
 
 
 def sft_name(chunk: int, head: str) -> str:
@@ -135,7 +119,7 @@ def write_recipes(settings: Reproduction, out: Path) -> None:
                 recipe[section] = {**(recipe.get(section) or {}), **changes}
             sizes = {**(recipe.get("start") or {}).get("nano", {}), "chunk": chunk}
             model = {"checkpoint": settings.base, "chunk": chunk} if settings.base else {"nano": sizes}
-            recipe["start"] = {**model, "fast": Layout(out).tokenizer(chunk), "seed": seed}
+            recipe["start"] = {**model, "fast": str(_tokenizer(out, chunk)), "seed": seed}
             statistics = {"statistics": "start"} if settings.base else {}
             recipe["data"] = {**recipe["data"], **statistics, "frame_stride": settings.frame_stride}
             recipe["loop"] = {**recipe["loop"], "seed": seed}
@@ -150,104 +134,161 @@ def _recipe(out: Path, chunk: int, seed: int) -> Path:
 
 def nano_stages(settings: Reproduction, out: Path) -> Iterator[PipelineStage]:
     """All stages, in order."""
-    at = Layout(out)
-    yield from _data(settings, at)
-    yield from _supervised(settings, at)
-    yield from _world(settings, at)
-    yield from _preferences(settings, at)
+    yield from _data(settings, out)
+    yield from _supervised(settings, out)
+    yield from _world(settings, out)
+    yield from _preferences(settings, out)
 
 
-def _data(settings: Reproduction, at: Layout) -> Iterator[PipelineStage]:
-    tasks = ("--tasks", settings.tasks) if settings.tasks else ()
-    count = settings.demonstrations * settings.task_count
-    suites = tuple(word for suite in settings.suites for word in ("--suite", suite))
-    collect = ("collect", *suites, *tasks, "--episodes", str(settings.demonstrations), "--workers", str(settings.workers))
-    yield PipelineStage("demonstrations", (*collect, "--out", at.data()), count * DEMONSTRATION_S)
+def _data(settings: Reproduction, out: Path) -> Iterator[PipelineStage]:
+    count, data = settings.demonstrations * settings.task_count, out / "demonstrations"
+    tasks = {"suite": settings.suites, "tasks": settings.tasks}
+    collect = {**tasks, "episodes": settings.demonstrations, "workers": settings.workers, "out": data}
+    yield _stage("demonstrations", "collect", collect, count * DEMONSTRATION_S)
     for chunk in settings.heads:
-        command = ("data", "fit-tokenizer", "--data", at.data(), "--chunk-size", str(chunk), "--out", at.tokenizer(chunk))
-        yield PipelineStage(f"tokenizer-{chunk}", command, STARTING_S)
-    images = (
-        "data",
-        "render",
-        "--data",
-        at.data(),
-        "--frame-stride",
-        str(settings.frame_stride),
-        "--workers",
-        str(settings.workers),
-    )
-    seconds = count * LONGEST / settings.frame_stride * IMAGE_S
-    yield PipelineStage("images", (*images, "--out", at.frames()[1]), seconds)
+        fit = {"data": data, "chunk-size": chunk, "out": _tokenizer(out, chunk)}
+        yield _stage(f"tokenizer-{chunk}", "data fit-tokenizer", fit, STARTING_S)
+    render = {"data": data, "frame-stride": settings.frame_stride, "workers": settings.workers, "out": out / "frames"}
+    yield _stage("images", "data render", render, count * LONGEST / settings.frame_stride * IMAGE_S)
 
 
-def _supervised(settings: Reproduction, at: Layout) -> Iterator[PipelineStage]:
+def _supervised(settings: Reproduction, out: Path) -> Iterator[PipelineStage]:
     steps = settings.sft["loop"]["steps"]
     for seed in settings.seeds:
         for chunk, heads in settings.heads.items():
             name = f"sft-chunk{chunk}-seed{seed}"
-            recipe = ("--recipe", str(_recipe(at.out, chunk, seed)))
-            command = ("train", "sft", "--data", at.data(), *recipe, "--out", at.part(name), *at.frames())
-            yield PipelineStage(name, command, STARTING_S + steps * SFT_S)
-            policy = at.checkpoint(name, steps)
+            train = {"data": out / "demonstrations", "recipe": _recipe(out, chunk, seed), "out": out / name}
+            yield _stage(name, "train sft", {**train, "frames": out / "frames"}, STARTING_S + steps * SFT_S)
             for head in heads:
-                yield _evaluate(settings, at, sft_name(chunk, head), seed, policy, head)
+                yield _evaluate(settings, out, sft_name(chunk, head), seed, _checkpoint(out / name, steps), head)
 
 
-def _world(settings: Reproduction, at: Layout) -> Iterator[PipelineStage]:
-    chosen = ("--episodes", str(settings.world_episodes), "--steps", str(settings.world_steps))
-    command = ("train", "world-model", "--data", at.data(), *chosen, "--out", at.part("world-model"), *at.frames(), *at.latents())
-    drawing = settings.world_episodes * settings.task_count * LONGEST * IMAGE_S
-    yield PipelineStage("world-model", command, STARTING_S + drawing + settings.world_steps * WORLD_S)
+def _world(settings: Reproduction, out: Path) -> Iterator[PipelineStage]:
+    train = {"data": out / "demonstrations", "episodes": settings.world_episodes, "steps": settings.world_steps}
+    train |= {"out": out / "world-model", "frames": out / "frames", "latents": out / "latents"}
+    rendering = settings.world_episodes * settings.task_count * LONGEST * IMAGE_S
+    yield _stage("world-model", "train world-model", train, STARTING_S + rendering + settings.world_steps * WORLD_S)
 
 
-def _preferences(settings: Reproduction, at: Layout) -> Iterator[PipelineStage]:
-    world = at.checkpoint("world-model", settings.world_steps)
+def _preferences(settings: Reproduction, out: Path) -> Iterator[PipelineStage]:
     for seed in settings.seeds:
-        policy = at.checkpoint(f"sft-chunk{BASELINE}-seed{seed}", settings.sft["loop"]["steps"])
-        labels = at.part(f"labels-seed{seed}")
-        rewards = tuple(word for reward in settings.rewards for word in ("--reward", reward))
-        limits = (
-            "--states",
-            str(settings.label_states),
-            "--episodes",
-            str(settings.world_episodes),
-            "--frame-stride",
-            str(settings.frame_stride),
-        )
-        command = (
-            "label-preferences",
-            "--policy",
-            policy,
-            "--data",
-            at.data(),
-            "--world-model",
-            world,
-            *rewards,
-            *limits,
-            "--seed",
-            str(seed),
-        )
-        kept = ("--out", labels, *at.frames(), *at.latents())
-        yield PipelineStage(f"labels-seed{seed}", (*command, *kept), STARTING_S + settings.label_states * LABEL_S)
+        policy = _checkpoint(out / f"sft-chunk{BASELINE}-seed{seed}", settings.sft["loop"]["steps"])
+        labels = out / f"labels-seed{seed}"
+        label = {
+            "policy": policy,
+            "data": out / "demonstrations",
+            "world-model": _checkpoint(out / "world-model", settings.world_steps),
+            "reward": settings.rewards,
+            "states": settings.label_states,
+            "episodes": settings.world_episodes,
+            "frame-stride": settings.frame_stride,
+            "seed": seed,
+            "out": labels,
+            "frames": out / "frames",
+            "latents": out / "latents",
+        }
+        yield _stage(labels.name, "label-preferences", label, STARTING_S + settings.label_states * LABEL_S)
         for reward in settings.rewards:
-            yield from _preferred(settings, at, reward, seed, (policy, labels))
+            yield from _preferred(settings, out, reward, seed, policy)
 
 
-def _preferred(settings: Reproduction, at: Layout, reward: str, seed: int, from_: tuple[str, str]) -> Iterator[PipelineStage]:
-    policy, labels = from_
+def _preferred(settings: Reproduction, out: Path, reward: str, seed: int, policy: Path) -> Iterator[PipelineStage]:
     name = f"{dpo_name(reward)}-seed{seed}"
-    numbers = ("--steps", str(settings.dpo_steps), "--learning-rate", str(settings.dpo_learning_rate), "--seed", str(seed))
-    command = ("train", "dpo", "--init-from", policy, "--labels", labels, "--reward", reward, "--out", at.part(name), *numbers)
-    yield PipelineStage(name, command, STARTING_S + settings.dpo_steps * 16 * PAIR_S)
-    yield _evaluate(settings, at, dpo_name(reward), seed, at.checkpoint(name, settings.dpo_steps), "flow")
+    train = {"init-from": policy, "labels": out / f"labels-seed{seed}", "reward": reward, "out": out / name}
+    train |= {"steps": settings.dpo_steps, "learning-rate": settings.dpo_learning_rate, "seed": seed}
+    yield _stage(name, "train dpo", train, STARTING_S + settings.dpo_steps * 16 * PAIR_S)
+    yield _evaluate(settings, out, dpo_name(reward), seed, _checkpoint(out / name, settings.dpo_steps), "flow")
 
 
-def _evaluate(settings: Reproduction, at: Layout, variant: str, seed: int, policy: str, head: str) -> PipelineStage:
-    suites = tuple(word for suite in settings.suites for word in ("--suite", suite))
-    tasks = ("--tasks", settings.tasks) if settings.tasks else ()
-    answers = ("--policy-arg", f"mode={head}", "--policy-arg", "threads=1")
-    limits = ("--max-steps", str(settings.max_steps)) if settings.max_steps else ()
-    states = ("--init-states", settings.init_states, "--assets", "standin", "--workers", str(settings.workers))
-    command = ("run", *suites, *tasks, "--policy", policy, *answers, *states, *limits, "--out", at.run(variant, seed))
+def _evaluate(settings: Reproduction, out: Path, variant: str, seed: int, policy: Path, head: str) -> PipelineStage:
+    run = {
+        "suite": settings.suites,
+        "tasks": settings.tasks,
+        "policy": policy,
+        "policy-arg": (f"mode={head}", "threads=1"),
+        "init-states": settings.init_states,
+        "assets": "standin",
+        "workers": settings.workers,
+        "max-steps": settings.max_steps,
+        "out": run_folder(out, variant, seed),
+    }
     share = min(1.0, (settings.max_steps or 280) / 280)
-    return PipelineStage(f"evaluate-{variant}-seed{seed}", command, STARTING_S + settings.episodes * EPISODE_S * share)
+    return _stage(f"evaluate-{variant}-seed{seed}", "run", run, STARTING_S + settings.episodes * EPISODE_S * share)
+
+
+def _stage(name: str, verb: str, options: Mapping[str, object], seconds: float) -> PipelineStage:
+    return PipelineStage(name, (*verb.split(), *option_words(options)), seconds)
+
+
+DONE = "stages"
+"""Folder of a reproduction that records finished stages."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineStage:
+    """One command of a reproduction."""
+
+    name: str
+    command: tuple[str, ...]
+    """Arguments of `nora-bench`."""
+    seconds: float
+    """Rough time on one core."""
+
+    @property
+    def run_folder(self) -> Path | None:
+        """Folder of the run, for a stage that runs episodes."""
+        return Path(self.command[self.command.index("--out") + 1]) if self.command[0] == "run" else None
+
+    def line(self) -> str:
+        """The command as typed in a shell."""
+        return " ".join(("nora-bench", *self.command))
+
+
+def minutes(seconds: float) -> str:
+    """A rough time, human-readable."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def is_done(out: Path, stage: PipelineStage) -> bool:
+    """Whether a stage is finished. Raises TrainingError if a finished stage of that name has another command."""
+    path = out / DONE / f"{stage.name}.json"
+    if not path.is_file():
+        return False
+    if _essential(json.loads(path.read_text(encoding="utf-8"))["command"]) != _essential(stage.command):
+        raise TrainingError(
+            f"{out} contains another reproduction: its stage {stage.name} differs. Give another --out", option="--out"
+        )
+    return True
+
+
+def _essential(command: Sequence[str]) -> list[str]:
+    """The arguments that decide a stage's result: all but the number of processes."""
+    words = [*command]
+    if "--workers" in words:
+        at = words.index("--workers")
+        del words[at : at + 2]
+    return words
+
+
+def run_all(stages: Sequence[PipelineStage], out: Path, log: Callable[[str], None]) -> None:
+    """Run unfinished stages, logging the cost of each before it starts. Raises TrainingError if one fails."""
+    for number, stage in enumerate(stages, 1):
+        head = f"stage {number} of {len(stages)}, {stage.name}"
+        if is_done(out, stage):
+            log(f"{head}: done")
+            continue
+        log(f"{head}: about {minutes(stage.seconds)} on one core\n  {stage.line()}")
+        _run(stage, out)
+
+
+def _run(stage: PipelineStage, out: Path) -> None:
+    started = time.monotonic()
+    resuming = ("--resume",) if stage.run_folder and (stage.run_folder / "run.json").is_file() else ()
+    ended = subprocess.run([*PROGRAM, *stage.command, *resuming], check=False).returncode
+    accepted = (0, 1) if stage.run_folder else (0,)  # 1: some episodes ended in errors, which the run records
+    if ended not in accepted:
+        raise TrainingError(f"stage {stage.name} ended with code {ended}. The same command resumes it:\n  {stage.line()}")
+    path = out / DONE / f"{stage.name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    facts = {"command": stage.command, "seconds": round(time.monotonic() - started, 1)}
+    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..engine.config import TrainingError
 from ..evaluation import PROGRAM
-from .nora import BASELINE, Layout, Reproduction, dpo_name, sft_name
+from .nora import BASELINE, Reproduction, dpo_name, run_folder, sft_name
 
 TABLES = ("nora/table2", "nora15/table2", "nora15/table6")
 """LIBERO with and without DPO, and by reward."""
@@ -65,13 +65,13 @@ def comparisons(settings: Reproduction) -> Iterator[Comparison]:
 
 def conclude(settings: Reproduction, out: Path, command: Callable[..., str] | None = None) -> list[Path]:
     """Write tables and comparisons; the files. `command` runs `nora-bench` and returns its output."""
-    command, at = command or _command, Layout(out)
+    command = command or _command
     folder = out / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     variants = [sft_name(chunk, head) for chunk, heads in settings.heads.items() for head in heads] + [
         dpo_name(r) for r in settings.rewards
     ]
-    runs = [at.run(variant, seed) for variant in variants for seed in settings.seeds]
+    runs = [str(run_folder(out, variant, seed)) for variant in variants for seed in settings.seeds]
     written = []
     for table in TABLES:
         written.append(folder / f"{table.replace('/', '-')}.md")
@@ -80,7 +80,7 @@ def conclude(settings: Reproduction, out: Path, command: Callable[..., str] | No
         result
         for comparison in comparisons(settings)
         for seed in settings.seeds
-        for result in _results(at, comparison, seed, command)
+        for result in _results(out, comparison, seed, command)
     ]
     written.append(folder / "contrasts.md")
     written[-1].write_text(markdown(results), encoding="utf-8")
@@ -119,8 +119,9 @@ def student(numbers: Sequence[float], level: float = 0.95) -> tuple[float, float
     return mean(numbers) - half, mean(numbers) + half
 
 
-def _results(at: Layout, comparison: Comparison, seed: int, command: Callable[..., str]) -> Iterator[ComparisonResult]:
-    output = json.loads(command("compare", at.run(comparison.a, seed), at.run(comparison.b, seed), "--json"))
+def _results(out: Path, comparison: Comparison, seed: int, command: Callable[..., str]) -> Iterator[ComparisonResult]:
+    runs = [str(run_folder(out, variant, seed)) for variant in (comparison.a, comparison.b)]
+    output = json.loads(command("compare", *runs, "--json"))
     for match in output["matches"]:
         yield _result(comparison, seed, match)
 

@@ -1,30 +1,41 @@
-"""Supervised fine-tuning end to end: recipe, data, model, objective, trainer, evaluation.
+"""Supervised fine-tuning, from demonstrations to a checkpoint: `main`. The files on its path, in order:
 
-`prepare` takes the steps up to the objective and writes nothing; `SftRun.train` runs the trainer with its evaluation.
+1. `cli/sft.py` with `engine/config.py`: command line and YAML -> `SftRecipe`.
+2. `data/readers.py` over `data/demonstrations.py`: folders -> demonstrations, smoothed, split.
+3. `models/init.py`: checkpoint or seed -> model, tokenizers; it also writes the policy into each checkpoint.
+4. `data/images.py` and `data/dataset.py`: demonstrations -> batches of images, instructions and normalised action chunks
+   (`data/scene_targets.py`: targets of the auxiliary losses).
+5. `sft/objective.py` over `models/backbone.py`: batch -> loss.
+6. `engine/trainer.py` over `engine/objective.py` (order and prefetching of batches) and `engine/checkpoints.py`: updates,
+   metrics, checkpoints.
+7. `evaluation.py`: checkpoint -> success rate, every `loop.eval_every` updates.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
+
+from ...envs.errors import PolicyError
+from ...policies.adapters import NormStats
 from ...policies.fast import FastTokenizer
+from ...policies.nora.action_stats import Statistics
 from ..data.conventions import Gripper
-from ..data.dataset import Chunking, Dataset, split
-from ..data.demonstrations import Demonstration
-from ..data.filters import smoothed, without_noops
+from ..data.dataset import Chunking, Dataset, PadActions, bounds_of, statistics
+from ..data.demonstrations import DataError, Demonstration
 from ..data.images import ImageSpec
-from ..data.readers import read
+from ..data.readers import read, smoothed, split, without_noops
 from ..data.scene_targets import require_scenes
-from ..engine.checkpoints import steps
+from ..engine.checkpoints import folder_of, steps
 from ..engine.config import TrainConfig
 from ..engine.trainer import ProgressCallback, train
 from ..evaluation import EvaluationSettings, Evaluator
 from ..models.init import InitialModel, NanoSizes, from_checkpoint, init_nano
-from .data import DataSettings, bounds
 from .objective import SftObjective, SftSettings
 
 EVALUATIONS = "evaluations"
@@ -50,6 +61,30 @@ class StartSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DataSettings:
+    """Which examples, and how their actions are scaled."""
+
+    frame_stride: int = 2
+    """Control steps from one image to the next."""
+    validation: float = 0.05
+    """Share of the episodes for the validation loss."""
+    pad_actions: PadActions = "repeat"
+    """Actions after an episode's last one; see `dataset.Chunking`. Padded actions are masked in the flow loss."""
+    keep_noops: bool = True
+    """Keep steps without motion; false drops them as the papers do."""
+    label_smoothing_steps: float = 0.0
+    """Standard deviation, in steps, of Gaussian smoothing of the labels along time; 0 does not smooth."""
+    statistics: Literal["suite", "shared", "start"] = "suite"
+    """Bounds of the actions: of each suite, of all together, or those of the initial checkpoint."""
+    floor: float = 0.02
+    """Smallest half range of an action component."""
+    scale_gripper: bool = False
+    """Gripper opening as -1 and 1 instead of 0 and 1."""
+    clip: bool = True
+    """Clip normalised actions to [-1, 1] (RLDS training); NORA-1.5's loader does not."""
+
+
+@dataclass(frozen=True, slots=True)
 class SftRecipe:
     """One supervised fine-tuning; YAML files in `training/recipes/` give the values."""
 
@@ -65,7 +100,7 @@ class SftRecipe:
         return bool(self.objective.detection_weight or self.objective.regression_weight)
 
 
-def prepare(
+def main(
     recipe: SftRecipe,
     data: Sequence[Path],
     frames: Path,
@@ -74,8 +109,11 @@ def prepare(
     *,
     gripper: Gripper | None = None,
     camera: str | None = None,
+    dry_run: bool = False,
+    announce: Callable[[SftRun], None] = lambda run: None,
+    report: ProgressCallback | None = None,
 ) -> SftRun:
-    """Load data, model and objective. Raises TrainingError, DataError, PolicyError, SuiteError.
+    """Train, resuming from the run's folder. Raises TrainingError, DataError, PolicyError, SuiteError.
 
     Args:
         recipe: settings of the run.
@@ -85,6 +123,9 @@ def prepare(
         assets: asset pack for rendering.
         gripper: see `readers.read`.
         camera: column of LeRobot sets; see `Data.images`.
+        dry_run: write nothing and return before training.
+        announce: called with the prepared run before training.
+        report: called with the metrics every `log_every` updates.
     """
     # Data: demonstrations, filtered, in training and validation episodes.
     source = read(data, gripper=gripper, model=recipe.auxiliary)
@@ -93,25 +134,35 @@ def prepare(
     smooth = (smoothed(d, recipe.data.label_smoothing_steps) for d in source.demonstrations)
     kept = [d if recipe.data.keep_noops else without_noops(d) for d in smooth]
     training, validation = split(kept, recipe.data.validation)
+
     # Model: weights, tokenizers, and the statistics that scale its actions.
     start, stats = _initial_model(recipe, training)
     config = start.model.config
+
     # Examples: image, instruction, normalised action chunk.
     spec = ImageSpec(size=config.image_size, frame_stride=recipe.data.frame_stride)
     images = source.images(frames, spec, assets, camera)
     chunking = Chunking(config.chunk or 1, recipe.data.pad_actions)
+    options = {"clip": recipe.data.clip, "scenes": recipe.auxiliary}
+    examples = Dataset(training, images, stats, chunking, **options)
+    held_out = Dataset(validation, images, stats, chunking, **options) if validation else None
 
-    def dataset(demonstrations: Sequence[Demonstration]) -> Dataset:
-        return Dataset(demonstrations, images, stats, chunking, clip=recipe.data.clip, scenes=recipe.auxiliary)
-
+    # Objective: batch -> loss.
     objective = SftObjective(start, recipe.objective, recipe.start.seed)
-    held_out = dataset(validation) if validation else None
-    return SftRun(recipe, objective, dataset(training), held_out, out, source.noted())
+    run = SftRun(recipe, objective, examples, held_out, out, source.noted())
+    announce(run)
+    if dry_run:
+        return run
+
+    # Training: updates, checkpoints, and the evaluation of some of them.
+    evaluate = Evaluator(recipe.evaluation, out / EVALUATIONS) if recipe.loop.eval_every else None
+    train(objective, examples, recipe.loop, out, validation=held_out, evaluate=evaluate, report=report)
+    return run
 
 
 @dataclass(frozen=True)
 class SftRun:
-    """A prepared run; nothing is trained yet."""
+    """A prepared run."""
 
     recipe: SftRecipe
     objective: SftObjective
@@ -121,23 +172,15 @@ class SftRun:
     notes: Mapping[str, str] = field(default_factory=dict)
     """Conventions inferred from third-party data sets, as a line of the plan."""
 
-    def train(self, progress: ProgressCallback | None = None) -> Path:
-        """Train, resuming from the run's folder; the folder of the last checkpoint."""
-        evaluator = Evaluator(self.recipe.evaluation, self.out / EVALUATIONS) if self.loop.eval_every else None
-        return train(
-            self.objective,
-            self.training,
-            self.loop,
-            self.out,
-            validation=self.validation,
-            evaluate=evaluator,
-            report=progress,
-        )
-
     @property
     def loop(self) -> TrainConfig:
         """Configuration of the training loop."""
         return self.recipe.loop
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Folder of the checkpoint after the last update."""
+        return folder_of(self.out, self.loop.steps)
 
     def finished_steps(self) -> int:
         """Updates up to the newest checkpoint in the folder."""
@@ -182,3 +225,48 @@ def _initial_model(recipe: SftRecipe, demonstrations: Sequence[Demonstration]) -
     )
     stats, table = bounds(demonstrations, recipe.data, start.norm_stats)
     return replace(start, norm_stats={**start.norm_stats, **table}), stats
+
+
+POOLED = "all"
+
+
+def bounds(
+    demonstrations: Sequence[Demonstration], settings: DataSettings, start: Mapping[str, Any]
+) -> tuple[dict[str, NormStats], dict[str, Any]]:
+    """(suite -> bounds, table for `norm_stats.json`).
+
+    Args:
+        demonstrations: those to learn from.
+        settings: how the actions are scaled.
+        start: statistics of the checkpoint that training starts from.
+    """
+    suites = sorted({d.suite for d in demonstrations})
+    if settings.statistics == "start":
+        if not start:
+            raise DataError(f"the checkpoint has no statistics for {', '.join(suites)}; take statistics: suite or shared")
+        known = Statistics(start, None)
+        try:
+            return {suite: known.of(suite) for suite in suites}, dict(start)
+        except PolicyError as error:
+            raise DataError(
+                f"the checkpoint has no statistics for its demonstrations: {error}; take statistics: suite or shared"
+            ) from None
+    if settings.statistics == "shared":
+        pooled = statistics([replace(d, suite=POOLED) for d in demonstrations])[POOLED]
+        measured = dict.fromkeys(suites, pooled)
+    else:
+        measured = statistics(demonstrations)
+    stats = {suite: _bounds(entry, settings) for suite, entry in measured.items()}
+    return stats, {suite: _entry(measured[suite], used) for suite, used in stats.items()}
+
+
+def _bounds(entry: Mapping[str, Any], settings: DataSettings) -> NormStats:
+    used = bounds_of(entry, floor=settings.floor)
+    if not settings.scale_gripper:
+        return used
+    return NormStats(np.append(used.low[:-1], 0.0), np.append(used.high[:-1], 1.0), np.ones(len(used.low), bool))
+
+
+def _entry(measured: Mapping[str, Any], used: NormStats) -> dict[str, Any]:
+    action = {**measured["action"], "q01": used.low.tolist(), "q99": used.high.tolist(), "mask": used.mask.tolist()}
+    return {**measured, "action": action}

@@ -6,16 +6,16 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from ...envs.safe_io import read_object
 from ...policies.nora.weights import CheckpointError
-from .config import WorldModelConfig
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from .model import WorldModel
+from .model import WorldModel, WorldModelConfig
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -33,8 +33,6 @@ UNUSED = ("predictor.extrinsics_encoder.",)
 
 def save(model: WorldModel, folder: Path, about: Mapping[str, Any]) -> Path:
     """Write the model; `about` (statistics of its actions, what it was trained on) joins `config.json`. The folder."""
-    from safetensors.torch import save_file
-
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.contiguous() for name, value in model.state_dict().items()}
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
@@ -57,10 +55,6 @@ def settings(folder: Path) -> dict[str, Any]:
 
 def load(folder: Path, device: str = "cpu") -> WorldModel:
     """The model in a folder, in float32. Raises CheckpointError naming mismatched tensors."""
-    import torch
-
-    from .model import WorldModel
-
     config, tensors = WorldModelConfig.from_json(settings(folder)["world_model"]), _tensors(folder / WEIGHTS)
     if config.layers > len(tensors):
         raise CheckpointError(f"{folder} has fewer tensors than its {CONFIG} has layers")
@@ -77,9 +71,6 @@ def load(folder: Path, device: str = "cpu") -> WorldModel:
 
 def _tensors(file: Path) -> dict[str, Tensor]:
     """Tensors of a .safetensors file. Raises CheckpointError."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
         return load_file(file)
     except (OSError, SafetensorError) as error:
@@ -137,10 +128,6 @@ def untrained(config: WorldModelConfig, seed: int) -> WorldModel:
 
     An untrained encoder gets variance-preserving projections, so that its latents distinguish images.
     """
-    import torch
-
-    from .model import WorldModel
-
     model, draw = WorldModel(config), torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):

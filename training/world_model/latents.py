@@ -6,28 +6,22 @@ One `.npy` file per demonstration, float16, memory-mapped, written atomically. A
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from ...envs.types import Array
 from ...policies.adapters import NormStats
-from ..data.action_stats import normalise, openings
-from ..data.dataset import ImageSource
+from ..data.dataset import ImageSource, normalise, openings
 from ..data.demonstrations import DataError, Demonstration
-from ..data.images import ImageCache
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from .model import WorldModel
-    from .objective import Window
-
+from ..data.images import ImageCache, keep_array
+from .model import WorldModel
 
 BATCH = 32
 """Frames encoded at once."""
@@ -54,7 +48,7 @@ class Latents:
         """[steps, K, E] float16 normalised latents."""
         path = self.path(demonstration)
         if not path.exists():
-            self._keep(path, self._encode(self.images.get(demonstration)))
+            keep_array(path, self._encode(self.images.get(demonstration)))
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def missing(self, demonstrations: Iterable[Demonstration]) -> list[Demonstration]:
@@ -74,13 +68,6 @@ class Latents:
             parts.append(self.world.encode(batch[:, None])[:, 0].half().cpu().numpy())
         return np.concatenate(parts)
 
-    def _keep(self, path: Path, latents: Array) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        with scratch.open("wb") as handle:
-            np.save(handle, latents, allow_pickle=False)
-        scratch.replace(path)
-
 
 def encoder_digest(world: WorldModel) -> str:
     """Name of an encoder: a digest of its weights and sizes."""
@@ -88,6 +75,16 @@ def encoder_digest(world: WorldModel) -> str:
     for _, value in sorted(world.encoder.state_dict().items()):
         total.update(value.cpu().numpy().tobytes())
     return total.hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """T consecutive frames of B episodes and what was done between them."""
+
+    latents: Tensor
+    """[B, T, K, E] normalised."""
+    actions: Tensor
+    """[B, T - 1, A] normalised."""
 
 
 @dataclass(frozen=True)
@@ -118,10 +115,6 @@ class Windows:
 
     def batch(self, indices: Array) -> Window:
         """Those windows, stacked."""
-        import torch
-
-        from .objective import Window
-
         chosen = self.starts[indices]
         seen = [self.latents.get(self.demonstrations[i])[start : start + self.length] for i, start in chosen]
         done = [self.actions[i][start : start + self.length - 1] for i, start in chosen]
@@ -134,9 +127,6 @@ STD = (0.229, 0.224, 0.225)
 
 def frames(images: Array, size: int) -> Tensor:
     """[..., 3, size, size] float32 from [..., height, width, 3] uint8."""
-    import torch
-    import torch.nn.functional as F
-
     values = torch.from_numpy(np.array(images)).flatten(0, -4).permute(0, 3, 1, 2).float() / 255
     if values.shape[-2:] != (size, size):
         values = F.interpolate(values, (size, size), mode="bilinear", antialias=True)

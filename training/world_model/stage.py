@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from ...envs.errors import UnknownName
-from ..data.action_stats import bounds
-from ..data.dataset import ImageSource, split, statistics
+from ...policies.adapters import NormStats
+from ..data.dataset import ImageSource, bounds_of, statistics
 from ..data.demonstrations import Demonstration
+from ..data.readers import split
 from ..engine.config import TrainConfig, TrainingError
+from ..engine.objective import Loss, Objective
+from ..engine.trainer import ProgressCallback, train
 from . import checkpoint
-from .config import PRESETS
-from .latents import Latents, Windows
-
-if TYPE_CHECKING:
-    from ...policies.adapters import NormStats
-    from ..engine.trainer import ProgressCallback
-    from .model import WorldModel
+from .latents import Latents, Window, Windows
+from .model import PRESETS, WorldModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,35 @@ class WorldModelRecipe:
 
     loop: TrainConfig
     preset: str = "nano"
-    """Name of the sizes (`config.PRESETS`)."""
+    """Name of the sizes (`model.PRESETS`)."""
     window: int = 8
     """Frames per example."""
     init_from: str | None = None
     """Initial weights, .safetensors or a folder: of a whole world model, or of its encoder alone."""
+
+
+class WorldModelObjective(Objective):
+    """Teacher forcing plus roll-out; the encoder stays frozen."""
+
+    def __init__(self, world: WorldModel, about: Mapping[str, Any]) -> None:
+        """`about` is written beside the weights: the statistics of its actions, what it was trained on."""
+        super().__init__()
+        self.world, self.about = world, about
+
+    @property
+    def device(self) -> torch.device:
+        """Where the predictor is."""
+        return next(self.world.predictor.parameters()).device
+
+    def forward(self, batch: Window, generator: torch.Generator) -> Loss:
+        loss = self.world.loss(batch.latents.to(self.device), batch.actions.to(self.device))
+        return Loss(loss.total, {"teacher_forcing": loss.teacher_forcing.detach(), "rollout": loss.rollout.detach()})
+
+    def export(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+        """Write the world model."""
+        twin = WorldModel(self.world.config)
+        checkpoint.load_weights(twin, {name.removeprefix("world."): value for name, value in weights.items()})
+        checkpoint.save(twin, folder, self.about)
 
 
 @dataclass(frozen=True)
@@ -54,9 +79,6 @@ class WorldModelStage:
 
     def run(self, out: Path, encoded: Callable[[int], None], report: ProgressCallback | None = None) -> Path:
         """Encode missing frames and train, resuming both; the folder of the last checkpoint."""
-        from ..engine.trainer import train
-        from .objective import WorldModelObjective
-
         self.latents.encode_all([*self.training, *self.validation], encoded)
         stats = action_bounds(self.measured)
         examples = Windows.of(self.training, self.latents, stats, self.recipe.window)
@@ -90,4 +112,4 @@ def look_up(
 
 def action_bounds(measured: Mapping[str, Any]) -> dict[str, NormStats]:
     """Suite -> bounds of the actions."""
-    return {suite: bounds(entry) for suite, entry in measured.items()}
+    return {suite: bounds_of(entry) for suite, entry in measured.items()}

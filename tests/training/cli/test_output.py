@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from nora_bench.training.cli.output import print_plan
+from nora_bench.training.cli.options import print_plan
 from rich.console import Console
 
 

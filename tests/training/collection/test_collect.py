@@ -14,7 +14,7 @@ from nora_bench.harness.config import parse
 from nora_bench.harness.rendering.gl import find_gl
 from nora_bench.policies.scripted.steps import CLOSED, OPEN
 from nora_bench.training.collection.collect import ATTEMPTS, CollectConfig, resolve
-from nora_bench.training.collection.perturbation import PerturbationConfig
+from nora_bench.training.collection.demonstrator import PerturbationConfig
 from nora_bench.training.data.demonstrations import read_files, task_files
 
 pytest.importorskip("libero", reason="no hf-libero: pip install 'nora-bench[libero]' && nora-bench doctor --fix")

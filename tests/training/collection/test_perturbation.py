@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from nora_bench.training.cli.collect import collect
-from nora_bench.training.collection.perturbation import GRIPPING, Perturbation, PerturbationConfig
+from nora_bench.training.collection.demonstrator import GRIPPING, Perturbation, PerturbationConfig
 from typer.main import get_command
 
 MOVE = np.array([0.5, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])

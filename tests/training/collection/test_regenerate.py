@@ -10,10 +10,10 @@ from nora_bench.envs.paths import cache_home
 from nora_bench.harness.rendering.gl import find_gl
 from nora_bench.policies.base import Observation, PolicyContext
 from nora_bench.policies.scripted.policy import ScriptedPolicy
-from nora_bench.training.collection.demonstrator import Demonstrator
-from nora_bench.training.collection.perturbation import PerturbationConfig
+from nora_bench.training.collection.demonstrator import Demonstrator, PerturbationConfig
 from nora_bench.training.collection.regenerate import RegenerateCounts, regenerate, regenerate_file
-from nora_bench.training.data.demonstrations import append, read_files, task_files
+from nora_bench.training.collection.writer import append
+from nora_bench.training.data.demonstrations import read_files, task_files
 
 pytest.importorskip("libero", reason="no hf-libero: pip install 'nora-bench[libero]' && nora-bench doctor --fix")
 pytest.importorskip("h5py", reason="no h5py: pip install 'nora-bench[train]'")

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
-from nora_bench.training.data.action_stats import bounds
-from nora_bench.training.data.dataset import Chunking, Dataset, split, statistics
+from nora_bench.training.data.dataset import Chunking, Dataset, bounds_of, statistics
 from nora_bench.training.data.demonstrations import DataError
+from nora_bench.training.data.readers import split
 
 from ..made import Numbered, made
 
 
 def dataset(*demonstrations, every=2, **options):
-    stats = {suite: bounds(entry, "extremes") for suite, entry in statistics(demonstrations).items()}
+    stats = {suite: bounds_of(entry, "extremes") for suite, entry in statistics(demonstrations).items()}
     return Dataset(demonstrations, Numbered(every), stats, Chunking(5), **options)
 
 
@@ -29,7 +29,7 @@ def test_example_has_the_key_of_its_demonstration():
 def test_labels_are_the_experts_actions():
     found = made()
     example = dataset(found)[1]
-    stats = bounds(statistics([found])[found.suite], "extremes")
+    stats = bounds_of(statistics([found])[found.suite], "extremes")
     assert stats.unnormalise(example.chunk)[:, :6] == pytest.approx(found.labels[2:7, :6], abs=1e-6)
 
 
@@ -65,7 +65,7 @@ def test_each_suite_is_scaled_by_its_own_statistics():
 
 def test_suite_without_statistics_is_rejected():
     with pytest.raises(DataError, match="no statistics for libero_goal"):
-        Dataset([made(suite="libero_goal")], Numbered(), {"libero_object": bounds(statistics([made()])["libero_object"])})
+        Dataset([made(suite="libero_goal")], Numbered(), {"libero_object": bounds_of(statistics([made()])["libero_object"])})
 
 
 def test_demonstrations_of_pushes_alone_are_rejected():

@@ -2,7 +2,8 @@ import json
 
 import numpy as np
 import pytest
-from nora_bench.training.data.demonstrations import DataError, append, keys, read_file, read_files, task_file, task_files
+from nora_bench.training.collection.writer import append
+from nora_bench.training.data.demonstrations import DataError, keys, read_file, read_files, task_file, task_files
 
 from ..made import made
 

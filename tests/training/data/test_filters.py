@@ -1,5 +1,5 @@
 import numpy as np
-from nora_bench.training.data.filters import acting, without_noops
+from nora_bench.training.data.readers import acting, without_noops
 
 from ..made import made
 

@@ -12,8 +12,7 @@ from nora_bench.envs.libero.sim.env import LiberoEnv
 from nora_bench.policies.base import Observation, PolicyContext
 from nora_bench.policies.images import model_image
 from nora_bench.policies.scripted.policy import ScriptedPolicy
-from nora_bench.training.collection.demonstrator import Demonstrator
-from nora_bench.training.collection.perturbation import PerturbationConfig
+from nora_bench.training.collection.demonstrator import Demonstrator, PerturbationConfig
 from nora_bench.training.data.images import ImageCache, ImageSpec, SimImages, open_sim_images
 
 from ..made import made

@@ -8,7 +8,7 @@ import pytest
 from nora_bench.training.data.demonstrations import DataError
 from nora_bench.training.data.images import ImageSpec
 from nora_bench.training.data.lerobot import open_lerobot
-from nora_bench.training.data.readers import read_folders
+from nora_bench.training.data.readers import read
 from nora_bench.training.data.stored_images import LeRobotImages
 
 pa = pytest.importorskip("pyarrow", reason="no pyarrow: pip install 'nora-bench[train]'")
@@ -122,7 +122,7 @@ def test_images_are_of_the_right_steps(data, tmp_path):
 
 
 def test_folder_is_read_by_its_format(data):
-    assert [found.suite for found in read_folders([data.folder])] == ["set", "set"]
+    assert [found.suite for found in read([data.folder]).demonstrations] == ["set", "set"]
 
 
 def test_missing_camera_is_named(data, tmp_path):

@@ -2,13 +2,11 @@
 
 import numpy as np
 import pytest
-from nora_bench.training.data.action_stats import openings
-from nora_bench.training.data.demonstrations import DataError, task_files
-from nora_bench.training.data.filters import without_noops
+from nora_bench.training.data.dataset import openings
+from nora_bench.training.data.demonstrations import DataError, suite_of, task_files
 from nora_bench.training.data.images import ImageSpec
-from nora_bench.training.data.known_tasks import suite_of
 from nora_bench.training.data.lerobot import open_lerobot
-from nora_bench.training.data.readers import no_sets, read
+from nora_bench.training.data.readers import no_sets, read, without_noops
 
 from .. import others
 

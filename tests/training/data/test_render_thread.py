@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from nora_bench.envs.base import EnvOptions
-from nora_bench.training.data.images import ImageSpec, SimImages
-from nora_bench.training.data.render_thread import RenderThread
+from nora_bench.training.data.images import ImageSpec, RenderThread, SimImages
 
 from ..made import made
 

@@ -1,7 +1,7 @@
 """Labels averaged along time."""
 
 import numpy as np
-from nora_bench.training.data.filters import smoothed
+from nora_bench.training.data.readers import smoothed
 
 from ..made import made
 

@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 from nora_bench.policies.fast import FastTokenizer
-from nora_bench.training.data.action_stats import bounds
-from nora_bench.training.data.dataset import Chunking, statistics
-from nora_bench.training.data.demonstrations import DataError, append
+from nora_bench.training.collection.writer import append
+from nora_bench.training.data.dataset import Chunking, bounds_of, statistics
+from nora_bench.training.data.demonstrations import DataError
 from nora_bench.training.data.tokenizer import all_chunks, examine
 
 from ..made import made
@@ -27,7 +27,7 @@ def demonstrations():
 
 @pytest.fixture(scope="module")
 def stats(demonstrations):
-    return {suite: bounds(entry) for suite, entry in statistics(demonstrations).items()}
+    return {suite: bounds_of(entry) for suite, entry in statistics(demonstrations).items()}
 
 
 def test_chunks_start_at_every_step_without_push(stats):

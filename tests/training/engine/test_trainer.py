@@ -8,8 +8,8 @@ import pytest
 pytest.importorskip("accelerate", reason="no accelerate: pip install 'nora-bench[train]'")
 
 import torch
-from nora_bench.training.engine import checkpoints, metrics
-from nora_bench.training.engine.checkpoints import locked_folder
+from nora_bench.training.engine import checkpoints
+from nora_bench.training.engine.checkpoints import locked_folder, read_metrics
 from nora_bench.training.engine.config import TrainConfig, TrainingError
 from nora_bench.training.engine.objective import Loss, Objective
 from nora_bench.training.engine.trainer import train
@@ -96,7 +96,7 @@ def test_a_resumed_run_reports_every_step_once(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(Line(), Points(), SETTINGS, tmp_path, report=stop_at(15))
     train(Line(), Points(), SETTINGS, tmp_path)
-    assert [line["step"] for line in metrics.read(tmp_path)] == [5, 10, 15, 20, 25, 30]
+    assert [line["step"] for line in read_metrics(tmp_path)] == [5, 10, 15, 20, 25, 30]
 
 
 def stop_at(step):
@@ -184,7 +184,7 @@ def test_the_best_checkpoint_is_kept(tmp_path):
 def test_validation_loss_is_logged_without_training_on_it(tmp_path):
     points = Points()
     train(Line(), points, SETTINGS, tmp_path, validation=Points(5))
-    lines = [line for line in metrics.read(tmp_path) if line["kind"] == "validation"]
+    lines = [line for line in read_metrics(tmp_path) if line["kind"] == "validation"]
     assert [line["step"] for line in lines] == [10, 20, 30]
     assert lines[-1]["loss"] < lines[0]["loss"]
 

@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[train]'")
 import torch
 from nora_bench.policies.nora.config import NoraConfig
-from nora_bench.training.models.auxiliary import Auxiliary
+from nora_bench.training.sft.objective import Auxiliary
 
 
 def weights(seed, global_seed):

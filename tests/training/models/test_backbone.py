@@ -9,8 +9,7 @@ from nora_bench.policies.nora.model.functional import attend
 from nora_bench.policies.nora.parity.tolerance import model_rounding, rounding
 from nora_bench.policies.nora.pixels import patches
 from nora_bench.policies.nora.prompt import rotary_positions
-from nora_bench.training.models.backbone import Backbone
-from nora_bench.training.models.flow import sample_noise_and_times, velocities
+from nora_bench.training.models.backbone import Backbone, sample_noise_and_times, velocities
 from nora_bench.training.models.init import NanoSizes, init_nano
 
 ONE_WINDOW = NanoSizes(vision_layers=2, layers=2)

@@ -15,18 +15,17 @@ from nora_bench.policies.nora.model.engine import DecodingConfig
 from nora_bench.policies.nora.nano import write_nano
 from nora_bench.policies.nora.predictor import ModelInputs, Predictor
 from nora_bench.policies.nora.weights import digest
-from nora_bench.training.data.action_stats import openings
+from nora_bench.training.data.dataset import openings
 from nora_bench.training.engine.checkpoints import locked_folder
 from nora_bench.training.engine.config import TrainConfig, TrainingError
 from nora_bench.training.preference.labelling import Labeller, LabelSettings, WorldModelScorer, label_all
-from nora_bench.training.preference.objective import FlowPairs, TokenPairs
-from nora_bench.training.preference.pairs import read, write_part
+from nora_bench.training.preference.pairs import FlowPairs, TokenPairs, read, write_part
 from nora_bench.training.preference.rewards import REWARDS, imagine, score
 from nora_bench.training.preference.sampler import generator_of, open_sampler
 from nora_bench.training.preference.stage import DpoRecipe, look_up
 from nora_bench.training.world_model.checkpoint import untrained
-from nora_bench.training.world_model.config import NANO, PredictorConfig, WorldModelConfig
 from nora_bench.training.world_model.latents import Latents, Windows
+from nora_bench.training.world_model.model import NANO, PredictorConfig, WorldModelConfig
 from scipy.stats import binomtest
 
 from ..toy_data import CHUNK, ENTRY, STATS, ToyImages, walk

@@ -11,18 +11,10 @@ from nora_bench.policies.nora.nano import write_nano
 from nora_bench.policies.nora.parity.tolerance import model_rounding
 from nora_bench.policies.nora.prompt import Prompter
 from nora_bench.training.engine.config import TrainingError
-from nora_bench.training.models.flow import sample_times
-from nora_bench.training.preference.collate import PromptCollator
+from nora_bench.training.models.backbone import sample_times
 from nora_bench.training.preference.loss import FlowTerms, flow_dpo, prefix_cache, token_dpo, token_log_probabilities
-from nora_bench.training.preference.objective import (
-    RELEASED,
-    BatchedPrefix,
-    DpoSettings,
-    FlowPairs,
-    FlowPreference,
-    TokenPairs,
-    TokenPreference,
-)
+from nora_bench.training.preference.pairs import FlowPairs, PromptCollator, TokenPairs
+from nora_bench.training.preference.stage import RELEASED, BatchedPrefix, DpoSettings, FlowPreference, TokenPreference
 
 INSTRUCTIONS = ["pick up the milk and place it in the basket", "open the drawer"]
 

@@ -12,8 +12,7 @@ from nora_bench.training.data.dataset import Chunking, Dataset
 from nora_bench.training.data.demonstrations import DataError, Source
 from nora_bench.training.data.scene_targets import require_scenes
 from nora_bench.training.engine.config import read_recipe
-from nora_bench.training.sft.data import DataSettings, bounds
-from nora_bench.training.sft.stage import SftRecipe, SftRun
+from nora_bench.training.sft.stage import DataSettings, SftRecipe, SftRun, bounds
 
 from ..made import Numbered, made
 

@@ -77,7 +77,7 @@ def test_labels_are_cut_to_the_action_tokenizers_fit_and_counted(start):
 def test_the_losses_are_those_of_the_models_own_joint_loss(start):
     """`policies.nora.parity` holds that one against the released code."""
     from nora_bench.policies.nora.pixels import patches
-    from nora_bench.training.models.flow import sample_noise_and_times
+    from nora_bench.training.models.backbone import sample_noise_and_times
     from nora_bench.training.sft.objective import collate_text
 
     rows, model = batch(), start.model

@@ -6,10 +6,9 @@ import torch
 from nora_bench.policies.nora.weights import CheckpointError
 from nora_bench.training.data.demonstrations import DataError
 from nora_bench.training.world_model.checkpoint import load, load_weights, save, settings, start_from, untrained
-from nora_bench.training.world_model.config import NANO, PRESETS, PredictorConfig, WorldModelConfig
-from nora_bench.training.world_model.latents import MEAN, STD, Latents, Windows, frames
-from nora_bench.training.world_model.model import WorldModel
-from nora_bench.training.world_model.objective import Window, WorldModelObjective
+from nora_bench.training.world_model.latents import MEAN, STD, Latents, Window, Windows, frames
+from nora_bench.training.world_model.model import NANO, PRESETS, PredictorConfig, WorldModel, WorldModelConfig
+from nora_bench.training.world_model.stage import WorldModelObjective
 from safetensors.torch import save_file
 
 from ..toy_data import STATS, ToyImages, walk
