@@ -14,6 +14,7 @@ from ...envs.errors import StoreError
 from ...envs.safe_io import parse_json, visible
 from . import conflicts
 from .checksum import ChecksumError, verify_checksum
+from .lost_attempts import LostAttempt, read_lost_attempts
 from .records import VERSION, EpisodeRecord
 from .run_metadata import RunMetadata
 
@@ -37,6 +38,8 @@ class StoredRun:
     """Faults of the files (omitted torn or corrupt lines, repeated keys), and evidence against determinism."""
     conflicts: tuple[tuple[str, tuple[EpisodeRecord, ...]], ...] = ()
     """Episodes recorded with different outcomes: key and one record of each. `records` has one error record instead."""
+    lost_attempts: tuple[LostAttempt, ...] = ()
+    """Attempts that ended without an outcome, with their causes, in order."""
 
     @property
     def name(self) -> str:
@@ -50,7 +53,12 @@ def read_run(folder: Path | str) -> StoredRun:
     metadata = read_metadata(folder)
     contents = read_episodes(folder)
     contradicting = tuple((key, tuple(records)) for key, records in contents.conflicts.items())
-    return StoredRun(folder, metadata, tuple(contents.records.values()), tuple(contents.notes), contradicting)
+    lost: tuple[LostAttempt, ...] = ()
+    try:
+        lost = read_lost_attempts(folder)
+    except StoreError as error:  # a log: the run is valid without it
+        contents.notes.append(str(error))
+    return StoredRun(folder, metadata, tuple(contents.records.values()), tuple(contents.notes), contradicting, lost)
 
 
 @dataclass(slots=True)
