@@ -12,6 +12,7 @@ from .action_checks import action_warnings
 from .grouping import Group, groups, task_weights
 from .layouts import Column
 from .rates import rate_of
+from .store.lost_attempts import LostAttempt
 from .store.reader import StoredRun
 from .store.records import EpisodeRecord
 
@@ -22,8 +23,8 @@ PHASES = ("reset", "step", "render", "policy")
 
 
 def summarise(run: StoredRun) -> dict[str, Any]:
-    """JSON-able: `counts`, `suites` (rates with 95 % intervals, tasks), `errors`, `seconds`, `chunk_status`, `action_warnings`,
-    provenance."""
+    """JSON-able: `counts`, `suites` (rates with 95 % intervals, tasks), `errors`, `lost_attempts`, `seconds`, `chunk_status`,
+    `action_warnings`, provenance."""
     facts = ("status", "created", "finished", "policy", "protocol", "assets", "config", "utilisation", "merged")
     return {
         "name": run.name,
@@ -33,6 +34,7 @@ def summarise(run: StoredRun) -> dict[str, Any]:
         "suites": suites(run),
         "terminations": dict(Counter(record.termination for record in run.records)),
         "errors": errors(run.records),
+        "lost_attempts": lost_attempts(run.lost_attempts),
         "seconds": seconds(run.records),
         "chunk_status": chunk_status(run.records),
         "action_warnings": list(action_warnings(run, run.records)),
@@ -152,6 +154,15 @@ def errors(records: Iterable[EpisodeRecord]) -> list[dict[str, Any]]:
             found.setdefault((record.error or "unknown", record.cause), []).append(record.key)
     by_count = sorted(found.items(), key=lambda entry: -len(entry[1]))
     return [{"error": text, "cause": cause, "count": len(keys), "keys": keys} for (text, cause), keys in by_count]
+
+
+def lost_attempts(attempts: Iterable[LostAttempt]) -> list[dict[str, Any]]:
+    """Lost attempts by their cause and by who lost them, most frequent first, with the keys of their episodes."""
+    keys: dict[tuple[str, str], list[str]] = {}
+    for attempt in attempts:
+        keys.setdefault((attempt["cause"], attempt["by"]), []).append(attempt["key"])
+    by_count = sorted(keys.items(), key=lambda entry: -len(entry[1]))
+    return [{"cause": cause, "by": by, "count": len(own), "keys": own} for (cause, by), own in by_count]
 
 
 def seconds(records: Sequence[EpisodeRecord]) -> dict[str, float]:

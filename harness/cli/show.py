@@ -44,14 +44,19 @@ def show(
         layout = _layout(run, table)
         emit(as_json, trace(layout, run, cell, metric), partial(_print_traces, layout.id))
     elif key is not None:
-        emit(as_json, find_episode(run, key).to_json(), partial(_print_episode, run.folder))
+        lost = [attempt for attempt in run.lost_attempts if attempt["key"] == key]
+        emit(as_json, {**find_episode(run, key).to_json(), "lost_attempts": lost}, partial(_print_episode, run.folder))
     else:
         emit(as_json, summarise(run), _print)
 
 
 def _print_episode(folder: Path, values: Mapping[str, Any]) -> None:
-    for name, value in values.items():
+    fields = dict(values)
+    lost = fields.pop("lost_attempts")
+    for name, value in fields.items():
         print(f"{name:18} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+    for attempt in lost:
+        print(f"attempt {attempt['attempt']} was lost by the {attempt['by']}: {attempt['cause']}; see {folder / attempt['log']}")
     print(f"Replay it with `nora-bench replay {folder} '{values['key']}' --video episode.mp4`")
 
 
@@ -177,6 +182,9 @@ def _endings(summary: Mapping[str, Any], console: Console) -> None:
             console.print(f"{title:10} {_counted(counts.items())}", markup=False)
     for error in summary["errors"]:
         console.print(f"{_blame(error['cause'])} {error['count']} x {error['error']}, first in {error['keys'][0]}", markup=False)
+    for lost in summary["lost_attempts"]:
+        line = f"lost by {lost['by']}, {lost['count']} x {lost['cause']}, first in {lost['keys'][0]}"
+        console.print(line, markup=False, soft_wrap=True)
     for line in summary["action_warnings"]:
         console.print(f"warning    {line}", markup=False, soft_wrap=True)
     for warning, count in summary["warnings"].items():

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from ...envs.errors import MissingRequirementError, PolicyFailedError
 from ...policies.base import PolicyContext
+from ...results.store.lost_attempts import LostAttempt
 from ...results.store.records import EpisodeRecord
 from ...results.store.writer import Store
 from ..planning.schedule import Job
+from ..run_sessions import now
 from . import recorder
 from .policy_check import EpisodesMixed
 from .policy_host import PolicyHost
@@ -179,17 +181,18 @@ class EpisodeLedger:
         return False
 
     def lose(self, active: ActiveEpisode, cause: str, log: Path, by: str = recorder.MACHINE) -> None:
-        """An attempt was lost: retry the episode, or give it up. `by`: who lost it, `recorder.MACHINE` or `recorder.POLICY`."""
+        """Store the cause of a lost attempt; retry the episode, or give it up. `by`: `recorder.MACHINE` or `recorder.POLICY`."""
         active.job = job = active.job.lost(by_policy=by == recorder.POLICY)
         key = job.spec.key
         self._begun[key] = job, False
+        log_name = log.relative_to(self.store.folder).as_posix()
+        self.store.add_lost_attempt(LostAttempt(key=key, attempt=job.attempt, by=by, cause=cause, log=log_name, time=now()))
         if job.tries <= self.limits.retries:
             self.progress.note(f"{key}: {cause}; retry {job.tries} of {self.limits.retries}; see {log}")
             self._schedule.put_back(job.again())
             return
         self.progress.note(f"{key}: {cause}; given up after {job.attempt} attempts")
-        error = f"{cause}; see {log.relative_to(self.store.folder)}"
-        self._give_up(recorder.failed(active, error, self._context, cause=by), log)
+        self._give_up(recorder.failed(active, f"{cause}; see {log_name}", self._context, cause=by), log)
 
     def _give_up(self, record: EpisodeRecord, log: Path) -> None:
         """Keep the error; withhold it while no episode has finished: then the machine may be at fault, not the episode."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from ...envs.base import Task
 from ...results.action_checks import measure
@@ -13,6 +12,7 @@ from ...results.store.integrity import actions_digest
 from ...results.store.records import EpisodeRecord
 from ..planning.run_settings import RunContext
 from ..planning.schedule import Job
+from ..run_sessions import now
 from .rollout import EpisodeOutcome
 
 MACHINE, POLICY = "machine", "policy"
@@ -86,6 +86,6 @@ def _record(active: ActiveEpisode, context: RunContext, **fields: object) -> Epi
         policy_losses=active.job.policy_losses,
         decisions=active.decisions,
         chunk_status=dict(active.statuses),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        finished=now(),
         **fields,  # type: ignore[arg-type]
     )

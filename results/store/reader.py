@@ -15,6 +15,7 @@ import numpy as np
 from ...envs.errors import StoreError
 from ...envs.safe_io import inside, parse_json, read_array, visible
 from ...envs.types import Array
+from .lost_attempts import LostAttempt, read_lost_attempts
 from .records import VERSION, ChecksumError, EpisodeRecord, verify_checksum
 from .run_metadata import RunMetadata
 
@@ -38,6 +39,8 @@ class StoredRun:
     """Faults of the files (omitted torn or corrupt lines, repeated keys), and evidence against determinism."""
     conflicts: tuple[tuple[str, tuple[EpisodeRecord, ...]], ...] = ()
     """Episodes recorded with different outcomes: key and one record of each. `records` has one error record instead."""
+    lost_attempts: tuple[LostAttempt, ...] = ()
+    """Attempts that ended without an outcome, with their causes, in order."""
 
     @property
     def name(self) -> str:
@@ -51,7 +54,12 @@ def read_run(folder: Path | str) -> StoredRun:
     metadata = read_metadata(folder)
     contents = read_episodes(folder)
     contradicting = tuple((key, tuple(records)) for key, records in contents.conflicts.items())
-    return StoredRun(folder, metadata, tuple(contents.records.values()), tuple(contents.notes), contradicting)
+    lost: tuple[LostAttempt, ...] = ()
+    try:
+        lost = read_lost_attempts(folder)
+    except StoreError as error:  # a log: the run is valid without it
+        contents.notes.append(str(error))
+    return StoredRun(folder, metadata, tuple(contents.records.values()), tuple(contents.notes), contradicting, lost)
 
 
 @dataclass(slots=True)

@@ -27,6 +27,7 @@ from ...envs.errors import DiskError, StoreError
 from ...envs.paths import nearest_folder
 from ...envs.safe_io import atomic_write
 from .locking import hold
+from .lost_attempts import LOST_ATTEMPTS_FILE, LostAttempt, encode
 from .reader import DECODER, EPISODES_FILE, RUN_FILE, Contents, read_episodes, read_metadata
 from .records import VERSION, EpisodeRecord, with_checksum
 from .run_metadata import RunMetadata
@@ -130,6 +131,13 @@ class Store:
         """Episodes that a killed writer had started and not finished: key -> `attempts`, `policy_losses`."""
         with _disk_errors(self.folder / STARTED_FILE):
             return {key: counts for key, counts in self._begun.interrupted().items() if key not in self._contents.records}
+
+    def add_lost_attempt(self, attempt: LostAttempt) -> None:
+        """Append the cause of a lost attempt (`results.store.lost_attempts`). Raises DiskError."""
+        path = self.folder / LOST_ATTEMPTS_FILE
+        self.make_folder(path.parent.name)
+        with _disk_errors(path), path.open("ab") as handle:
+            handle.write(encode(attempt))
 
     def clear_starts(self) -> None:
         """Forget the recorded starts: their episodes have ended or are in `run.json`."""

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import numpy as np
 from nora_bench.harness import run_sessions
-from nora_bench.harness.execution import local, recorder, worker_pool, worker_process
+from nora_bench.harness.execution import local, worker_pool, worker_process
 
 from . import breaking_suites
 from .bench import LIBERO, TOY, Bench
@@ -73,7 +73,7 @@ def _(bench, rng, phase):
             return datetime.datetime.now(tz) + jump
 
     def leap() -> None:
-        recorder.datetime = run_sessions.datetime = Jumped
+        run_sessions.datetime = Jumped
 
     return Strike(bench.run_session(_place(bench, rng, leap, middle=False)), ordered=False)
 

@@ -164,6 +164,20 @@ def test_episode_lines_are_read_or_left_out_by_every_command(folder, capsys, epi
     ends(capsys, "episode lines", *command(data.draw, folder))
 
 
+LOST = [
+    {"key": record()["key"], "attempt": attempt, "by": "machine", "cause": "step: killed", "log": "logs/a.log", "time": "t"}
+    for attempt in (1, 2)
+]
+
+
+@given(st.one_of(lines(*LOST), values(LOST).map(one_per_line)), st.sampled_from([(), ("--json",), ("--key", record()["key"])]))
+def test_lines_of_lost_attempts_are_read_or_omitted(folder, capsys, attempts, options):
+    write(folder)
+    (folder / "logs").mkdir(exist_ok=True)
+    (folder / "logs" / "lost_attempts.jsonl").write_bytes(attempts)
+    assert ends(capsys, "lost attempts", "show", folder, *options)
+
+
 NPY = (lambda path: (np.save(path, ACTIONS), path.getvalue())[1])(io.BytesIO())
 
 

@@ -1,5 +1,6 @@
 """Who lost an episode, the policy or the machine, and what is remembered of it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -21,6 +22,25 @@ def test_episode_lost_by_the_policy_counts_the_loss(bench):
     played = bench("--episodes", 2, policy="losing:Loser")
     assert played.code == 0
     assert losses(played) == {f"toy/task1/init{i}/seed0@toy/plain": (2, 1) for i in range(2)}
+
+
+def test_cause_of_a_lost_attempt_is_kept_where_the_retry_succeeds(bench, trouble, cli):
+    assets = trouble({"kind": "raise", "phase": "step", "scene": SCENE})
+    played = bench("--episodes", 2, "--assets", assets, "--workers", 1)
+    assert (played.records[KEY].attempts, played.records[KEY].error) == (2, None)
+    (lost,) = read_run(played.folder).lost_attempts
+    assert (lost["key"], lost["attempt"], lost["by"], lost["log"]) == (KEY, 1, "machine", "logs/worker-0.log")
+    assert "the toy broke" in lost["cause"]
+    assert lost["cause"] in cli("show", played.folder).out
+    assert lost["cause"] in cli("show", played.folder, "--key", KEY).out
+    assert json.loads(cli("show", played.folder, "--key", KEY, "--json").out)["lost_attempts"] == [lost]
+
+
+def test_every_lost_attempt_of_an_error_is_kept(bench):
+    played = bench("--episodes", 1, "--policy-arg", "times=9", policy="losing:Loser")
+    (error,) = (record for record in played.records.values() if record.success is None)
+    lost = read_run(played.folder).lost_attempts
+    assert [(one["key"], one["attempt"], one["by"]) for one in lost] == [(error.key, n, "policy") for n in (1, 2, 3)]
 
 
 def test_episode_that_the_policy_keeps_losing_is_its_error(bench):

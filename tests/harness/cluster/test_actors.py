@@ -89,6 +89,7 @@ def test_episodes_of_a_killed_node_are_retried_on_another(bench, cluster, troubl
     assert {one.key: one.trajectory_sha256 for one in run.records} == calm
     assert {one.key: one.attempts for one in run.records if one.attempts > 1} == {KEY: 2}
     assert f"{KEY}: its process or node is gone" in (run.folder / "logs" / "cluster.log").read_text()
+    assert [(lost["key"], lost["attempt"], lost["by"]) for lost in run.lost_attempts] == [(KEY, 1, "machine")]
 
 
 @pytest.mark.libero

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from nora_bench.envs.errors import StoreError, StoreLocked
+from nora_bench.results.store.lost_attempts import LOST_ATTEMPTS_FILE, LostAttempt
 from nora_bench.results.store.reader import read_run
 from nora_bench.results.store.records import EpisodeRecord
 from nora_bench.results.store.run_metadata import RunMetadata
@@ -50,6 +51,27 @@ def episodes(folder: Path) -> Path:
 
 def test_appended_records_are_read_back(folder):
     assert read_run(folder).records == (record(0), record(1), record(2))
+
+
+def lost_attempt(number: int) -> LostAttempt:
+    return {"key": "k", "attempt": number, "by": "machine", "cause": "step: killed", "log": "logs/worker-0.log", "time": "t"}
+
+
+def test_lost_attempts_are_read_back_without_torn_or_damaged_lines(folder):
+    with Store.open(folder) as store:
+        store.add_lost_attempt(lost_attempt(1))
+        path = folder / LOST_ATTEMPTS_FILE
+        path.write_bytes(path.read_bytes() + b'{"key": 7}\n\xff\n')
+        store.add_lost_attempt(lost_attempt(2))
+    path.write_bytes(path.read_bytes() + b'{"key": "k", "att')
+    assert read_run(folder).lost_attempts == (lost_attempt(1), lost_attempt(2))
+
+
+def test_run_with_an_unreadable_file_of_lost_attempts_is_read_with_a_note(folder):
+    (folder / LOST_ATTEMPTS_FILE).mkdir(parents=True)
+    run = read_run(folder)
+    assert (len(run.records), run.lost_attempts) == (3, ())
+    assert [LOST_ATTEMPTS_FILE in note for note in run.notes] == [True]
 
 
 def test_reading_needs_none_of_our_code(folder):
