@@ -79,3 +79,23 @@ def write_problem(folder: Path) -> str:
     except OSError as error:
         return f"{place} cannot be written: {error.strerror or error}"
     return ""
+
+
+@contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Hold a file lock, which the system releases when the process ends, however it ends.
+
+    On file systems without locks, and on Windows, nothing is held: writers of packs rename complete folders.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise
+        yield

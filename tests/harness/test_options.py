@@ -43,7 +43,7 @@ OPTIONS = {
     "parity": "FOLDER --assets --images --no-images --all --json",
     "list": "KIND --suite --json",
     "new": "KIND NAME --out",
-    "assets": "ACTION WHAT --revision --out --pack --suite --image-size --json",
+    "assets": "ACTION WHAT --from --revision --out --pack --suite --image-size --json",
     "doctor": "--fix --python --out --json",
 }
 """Verb -> arguments and options; of a verb with parts, part -> those."""

@@ -59,11 +59,16 @@ def official_folders() -> tuple[Path, ...]:
     named = os.environ.get(VARIABLE)
     package = _package_assets()
     return (
-        *((_inner(Path(named).expanduser().resolve()),) if named else ()),
+        *((assets_folder(Path(named).expanduser().resolve()),) if named else ()),
         cache_folder() / "official" / "assets",
         Path(os.path.expanduser("~/.cache/libero/assets")),  # noqa: PTH111  does not raise for a user without a home
         *((package,) if package else ()),
     )
+
+
+def assets_folder(folder: Path) -> Path:
+    """The `assets` folder, from itself or its parent."""
+    return folder / "assets" if (folder / "assets" / "scenes").is_dir() else folder
 
 
 def find_packs() -> list[packs.FoundPack]:
@@ -83,14 +88,9 @@ def _package_assets() -> Path | None:
         return None
 
 
-def _inner(folder: Path) -> Path:
-    """The `assets` folder, from itself or its parent."""
-    return folder / "assets" if (folder / "assets" / "scenes").is_dir() else folder
-
-
 def _pack_at(folder: Path, named_by: str = "") -> AssetPack:
     """The pack in a folder that the user named. Raises SuiteError if it is incomplete."""
-    folder = _inner(folder.expanduser().resolve())
+    folder = assets_folder(folder.expanduser().resolve())
     packs.require_pack(folder, missing_files, "LIBERO's tasks load", named_by)
     if folder in official_folders():
         return _pack("official", folder)
