@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..envs.errors import nearest
+from ..envs.errors import UnknownName, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,13 @@ class Layout:
                 return column
         names = [column.name for column in self.columns]
         raise KeyError(f"table {self.id} has no column or task {name!r}{nearest(name, names)}. Known: {', '.join(names)}")
+
+    def metric(self, name: str) -> Metric:
+        """The metric of that name. Raises UnknownName."""
+        by_name = {metric.name: metric for metric in self.metrics}
+        if name not in by_name:
+            raise UnknownName("metric", name, by_name)
+        return by_name[name]
 
     def components(self, column: Column) -> tuple[Column, ...]:
         """The columns that a mean is taken over, or the column itself."""

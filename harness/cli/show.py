@@ -27,7 +27,7 @@ def show(
         typer.Option(metavar="POLICY/COLUMN", help="List the episodes behind this cell of the table that fits the run."),
     ] = None,
     table: Annotated[str | None, typer.Option(metavar="ID", help="The table that --cell is of.")] = None,
-    metric: Annotated[str, typer.Option(help="success, partial or distractor, for --cell.")] = "success",
+    metric: Annotated[str, typer.Option(help="Metric of that table, for --cell; an unknown one lists the table's.")] = "success",
     as_json: Annotated[bool, typer.Option("--json", help="All of it as one JSON object on stdout.")] = False,
 ) -> None:
     """Summarise a run: episodes, success per task, failures and errors, times, provenance.
@@ -41,7 +41,7 @@ def show(
     run = read_run(folder)
     if cell is not None:
         layout = _layout(run, table)
-        traces = _traces(layout, run, cell, metric)
+        traces = _traces(layout, run, cell, layout.metric(metric).name)
         if as_json:
             emit(True, [trace.to_json() for trace in traces], print)
             return
