@@ -40,6 +40,8 @@ from .rendering.gl import Backend
 
 CHECKED = ("config", "protocol", "assets")
 """Parts of run.json that a resumed run must not change."""
+DESCRIPTIVE = ("path", "source", "notes")
+"""Fields of those parts that change no result: the pack's place, the protocol's texts."""
 
 
 def create(resolved: ResolvedRun, passed: Mapping[str, Any]) -> Store:
@@ -96,7 +98,7 @@ def reopen(resolved: ResolvedRun, folder: Path) -> Store:
 
 def _essential(part: Any) -> Any:
     """A part of run.json without what may differ between two sessions."""
-    return {name: value for name, value in (part or {}).items() if name not in {*EXECUTION_ONLY, "path"}}
+    return {name: value for name, value in (part or {}).items() if name not in {*EXECUTION_ONLY, *DESCRIPTIVE}}
 
 
 def _require_same(folder: Path, part: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -77,6 +77,13 @@ class Layout:
                 return column
         raise UnknownName(f"column or task of table {self.id}", name, [column.name for column in self.columns])
 
+    def metric(self, name: str) -> Metric:
+        """The metric of that name. Raises UnknownName."""
+        by_name = {metric.name: metric for metric in self.metrics}
+        if name not in by_name:
+            raise UnknownName("metric", name, by_name)
+        return by_name[name]
+
     def components(self, column: Column) -> tuple[Column, ...]:
         """The columns that a mean is taken over, or the column itself."""
         return tuple(self.column(name) for name in column.mean_of) or (column,)

@@ -224,7 +224,7 @@ class LookedAt(ToySuite):
 toy = ToySuite("toy")
 toy_seeded = ToySuite("toy_seeded", seeded=True)
 toy_looks = LookedAt("toy_looks", looks=("red", "green", "blue"), backends=("here", "abroad"), foreign_backend="abroad")
-priced = ToySuite("toy", cost={"step_s": 3.6, "picture_s": 36.0, "reset_s": 360.0, "build_s": 3600.0, "worker_gib": 0.5})
+priced = ToySuite("toy", cost={"step_s": 3.6, "image_s": 36.0, "reset_s": 360.0, "build_s": 3600.0, "worker_gib": 0.5})
 
 
 class Walk(BasePolicy):

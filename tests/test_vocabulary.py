@@ -67,7 +67,7 @@ def code_texts(path: Path) -> Iterator[str]:
 
 
 def page_text(path: Path) -> str:
-    """Prose of a page: no code, no link targets, and of the glossary's file no glossary."""
+    """Prose of a page or settings file: no code, no link targets, and of the glossary's file no glossary."""
     text = path.read_text(encoding="utf-8")
     if path.name == GLOSSARY:
         before, _, after = text.partition("## Glossary")
@@ -76,6 +76,13 @@ def page_text(path: Path) -> str:
 
 
 MODULES = sorted(path for folder in CODE for path in (ROOT / folder).rglob("*.py"))
+SUFFIXES = (".toml", ".yaml", ".yml", ".ini")
+SETTINGS = sorted(
+    path
+    for path in (*ROOT.iterdir(), *(path for folder in (*CODE, "tests") for path in (ROOT / folder).rglob("*")))
+    if path.suffix in SUFFIXES
+)
+"""Package settings, protocols, layouts, recipes; their comments are text, too."""
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
@@ -109,6 +116,12 @@ def test_text_in_code_uses_the_glossary():
     for path in MODULES:
         if path.relative_to(ROOT).as_posix() not in ALLOWED_TEXT:
             offenders[path] = {match[0].lower() for text in code_texts(path) for match in TEXT.finditer(text)}
+    require_none(offenders)
+
+
+def test_settings_files_use_the_glossary():
+    assert {"pyproject.toml", "tox.ini", "protocols.toml", "nano-sft.yaml"} <= {path.name for path in SETTINGS}
+    offenders = {path: {match[0].lower() for match in TEXT.finditer(page_text(path))} for path in SETTINGS}
     require_none(offenders)
 
 

@@ -49,7 +49,7 @@ class LiberoSuite(Suite):
     def cost(self) -> Mapping[str, float]:  # pyright: ignore[reportIncompatibleVariableOverride]  read only
         """Rough figures for plans, of one core with software rendering at 256 px: seconds per control step, image,
         reset and task build; GiB per worker with images. Measured by tests/benchmarks/bench_libero.py."""
-        return {"step_s": 0.004, "picture_s": 0.09, "reset_s": 0.05, "build_s": 5.0, "worker_gib": 1.0}
+        return {"step_s": 0.004, "image_s": 0.09, "reset_s": 0.05, "build_s": 5.0, "worker_gib": 1.0}
 
     def resolve_assets(self, wanted: str) -> AssetPack:
         """The pack that `auto`, `official`, `standin` or a folder stands for."""

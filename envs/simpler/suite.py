@@ -54,7 +54,7 @@ class SimplerSuite(Suite):
     def cost(self) -> Mapping[str, float]:  # pyright: ignore[reportIncompatibleVariableOverride]  read only
         """Rough figures for plans, of one core with a software driver: seconds per control step, image, reset and first
         reset of a variant; GiB per worker with images."""
-        return {"step_s": 0.015, "picture_s": 0.1, "reset_s": 0.1, "build_s": 1.0, "worker_gib": 0.9}
+        return {"step_s": 0.015, "image_s": 0.1, "reset_s": 0.1, "build_s": 1.0, "worker_gib": 0.9}
 
     @property
     def tasks(self) -> tuple[Task, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]  read only

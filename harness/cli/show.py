@@ -26,7 +26,7 @@ def show(
         typer.Option(metavar="POLICY/COLUMN", help="List the episodes behind this cell of the table that fits the run."),
     ] = None,
     table: Annotated[str | None, typer.Option(metavar="ID", help="The table that --cell is of.")] = None,
-    metric: Annotated[str, typer.Option(help="success, partial or distractor, for --cell.")] = "success",
+    metric: Annotated[str, typer.Option(help="Metric of that table, for --cell; an unknown one lists the table's.")] = "success",
     as_json: Annotated[bool, typer.Option("--json", help="All of it as one JSON object on stdout.")] = False,
 ) -> None:
     """Summarise a run: episodes, success per task, failures and errors, times, provenance.
@@ -42,7 +42,7 @@ def show(
         from ...results.tables.trace import trace
 
         layout = _layout(run, table)
-        emit(as_json, trace(layout, run, cell, metric), partial(_print_traces, layout.id))
+        emit(as_json, trace(layout, run, cell, layout.metric(metric).name), partial(_print_traces, layout.id))
     elif key is not None:
         lost = [attempt for attempt in run.lost_attempts if attempt["key"] == key]
         emit(as_json, {**find_episode(run, key).to_json(), "lost_attempts": lost}, partial(_print_episode, run.folder))

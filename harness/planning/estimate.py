@@ -1,7 +1,8 @@
 """Cost of a run before it starts: upper bounds from the plan and the suite's own figures.
 
-A suite says in an optional attribute `cost` what things take on one core: `step_s`, `picture_s`, `reset_s`, `build_s`
-(seconds per control step, image, reset, task model) and `worker_gib`. The policy's own time is not known and not counted.
+A suite says in an optional attribute `cost` what things take on one core: `step_s`, `image_s`, `reset_s`, `build_s`
+(seconds per control step, image, reset, task model) and `worker_gib`; `picture_s` is the former name of `image_s`. The policy's
+own time is not known and not counted.
 """
 
 from __future__ import annotations
@@ -111,7 +112,8 @@ def estimate(plan: Plan, setup: EvalSetup, policy: Policy, workers: int, max_ste
 
 
 def _hours(cost: Mapping[str, float], steps: int, images: int, episodes: int, builds: int, cores: int) -> float:
-    seconds = steps * cost["step_s"] + images * cost["picture_s"] + episodes * cost["reset_s"] + builds * cost["build_s"]
+    image_s = cost["image_s"] if "image_s" in cost else cost["picture_s"]
+    seconds = steps * cost["step_s"] + images * image_s + episodes * cost["reset_s"] + builds * cost["build_s"]
     return seconds / cores / 3600
 
 

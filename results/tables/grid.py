@@ -93,9 +93,11 @@ def _spans(texts: Iterable[str]) -> list[tuple[str, int]]:
 def _models_as_rows(table: Table) -> Grid:
     layout = table.layout
     keys = [(column, metric) for column in layout.columns for metric in layout.metrics]
-    headers = [[(layout.header, 1), *((column.label, 1) for column, _ in keys)]]
+    headers = [[(layout.header, 1), *((column.label, len(layout.metrics)) for column in layout.columns)]]
     if any(column.group for column, _ in keys):
         headers.insert(0, [("", 1), *_spans(column.group for column, _ in keys)])
+    if len(layout.metrics) > 1:
+        headers.append([("", 1), *((metric.label, 1) for _, metric in keys)])
     out = Grid(layout.title, headers, notes=table.notes)
     for line in table.rows:
         if line.section:

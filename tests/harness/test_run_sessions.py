@@ -80,6 +80,13 @@ def test_a_session_without_an_end_was_killed(half, bench):
     assert [session["status"] for session in resumed.run["sessions"]] == ["killed", "finished"]
 
 
+def test_run_is_resumed_after_its_protocol_was_described_anew(half, bench):
+    stored = json.loads((half.folder / "run.json").read_text())
+    stored["protocol"] |= {"source": "former words", "notes": "former words"}
+    (half.folder / "run.json").write_text(json.dumps(stored))
+    assert bench("--resume").code == 0
+
+
 def test_a_run_of_an_earlier_version_can_be_resumed(half, bench):
     run = json.loads((half.folder / "run.json").read_text())
     del run["sessions"], run["unfinished"], run["policy"]["fingerprint"]["args"]

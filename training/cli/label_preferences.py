@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from ...harness.cli.bar import counting
+from ..preference.rewards import REWARDS
 from .options import (
     AssetsOption,
     CameraOption,
@@ -29,13 +30,16 @@ if TYPE_CHECKING:
     from ..preference.labelling import LabelSettings
     from ..preference.pairs import Part
 
+WITHOUT_WORLD_MODEL = ", ".join(name for name, reward in REWARDS.items() if not reward.goal)
+REWARD_HELP = f"Repeatable; one of {', '.join(REWARDS)}. All but {WITHOUT_WORLD_MODEL} need --world-model."
+
 
 def _label_preferences(
     policy: Annotated[str, typer.Option("--policy", help="Checkpoint whose sampled chunks are labelled.")],
     data: DataOption,
     out: Annotated[Path, typer.Option("--out", help="Folder for the labels; the same command resumes.")],
     world_model: Annotated[Path | None, typer.Option("--world-model", help="Folder of a trained world model.")] = None,
-    reward: Annotated[list[str] | None, typer.Option("--reward", help="Repeatable.", show_default="all")] = None,
+    reward: Annotated[list[str] | None, typer.Option("--reward", help=REWARD_HELP, show_default="all")] = None,
     candidates: Annotated[int, typer.Option("--candidates", min=2, help="Chunks per state.")] = 5,
     margin: Annotated[float, typer.Option("--margin", min=0, help="Smallest difference of a pair's rewards.")] = 0.0,
     states: Annotated[int | None, typer.Option("--states", min=1, help="Maximum number of states.", show_default="all")] = None,
@@ -58,17 +62,16 @@ def _label_preferences(
 
     Example: `nora-bench label-preferences --policy nano --data demonstrations --world-model world-model --out labels`
 
-    Rewards: wm-endgoal, wm-subgoal (world model), gta (the demonstrated action), wm-endgoal+gta, wm-subgoal+gta, released.
+    Without --reward, all rewards are scored, or those of the labels in --out.
     """
     from ..data.images import ImageSpec
     from ..data.readers import read
-    from ..preference.labelling import LabelSettings, label_all, open_labeller
+    from ..preference.labelling import LabelSettings, chosen_rewards, label_all, open_labeller
     from ..preference.pairs import read as read_labels
-    from ..preference.rewards import REWARDS
 
     console = Console(stderr=as_json)
     settings = LabelSettings(
-        tuple(reward or REWARDS),
+        chosen_rewards(reward, out),
         candidates=candidates,
         margin=margin,
         seed=seed,

@@ -20,6 +20,12 @@ class TrainingError(InputError):
     """A training run that cannot start or resume; the message names the cause and the command to type."""
 
 
+def require_field(name: str, value: object, valid: bool, rule: str) -> None:
+    """Raise TrainingError unless `valid`, for the recipe field of that dotted name; `rule` completes "must"."""
+    if not valid:
+        raise TrainingError(f"{name} must {rule}, got {value}", option=name, value=value)
+
+
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
     """Everything about a training run that is neither its objective nor its data."""
@@ -72,9 +78,7 @@ class TrainConfig:
         self._check("warmup", 0 <= self.warmup <= self.steps, f"lie between 0 and the {self.steps} steps")
 
     def _check(self, name: str, valid: bool, rule: str) -> None:
-        if not valid:
-            value = getattr(self, name)
-            raise TrainingError(f"loop.{name} must {rule}, got {value}", option=f"loop.{name}", value=value)
+        require_field(f"loop.{name}", getattr(self, name), valid, rule)
 
     def learning_rate_at(self, step: int) -> float:
         """Learning rate of the update after `step` updates."""
@@ -147,9 +151,9 @@ def read_recipe(name: str, stage: str, cls: type[T], overrides: Mapping[str, str
     """
     text, origin = recipe_text(name, stage)
     recipe = build(text, origin, cls, overrides)
-    loop = getattr(recipe, "loop", None)
-    if isinstance(loop, TrainConfig):
-        loop.validate()
+    for section in (getattr(recipe, field.name) for field in fields(cls)):  # pyright: ignore[reportArgumentType]  a dataclass
+        if validate := getattr(section, "validate", None):
+            validate()
     return recipe
 
 

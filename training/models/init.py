@@ -157,7 +157,8 @@ def init_nano(sizes: NanoSizes, seed: int, fast: FastTokenizer | None, norm_stat
     model = NoraModel(config)
     model.restore_rotary()
     _fill(model, sizes, seed)
-    settings = {"vlm_config": config.backbone, "chunk": sizes.chunk, "image_size": sizes.image_size, "crop": False}
+    settings = {"vlm_config": config.backbone, "chunk": sizes.chunk, "image_size": sizes.image_size}
+    settings |= {"crop": False}  # trained on whole images (`data.images`): the policy omits the protocol's centre crop
     settings |= {"token_head": False}  # until tokens are learned
     settings |= {"noise": 0.0}  # a scripted expert's labels jitter, and sampling would reproduce it (docs/evidence/training.md)
     return InitialModel(model.train(), prompter, fast, settings, norm_stats)

@@ -5,7 +5,7 @@ Candidates are sampled once and scored under all rewards, so that sets of differ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ from ..world_model import checkpoint
 from ..world_model.latents import Latents
 from ..world_model.model import WorldModel
 from ..world_model.stage import action_bounds
-from .pairs import Part, has_part, pair, start_labels, write_part
-from .rewards import REWARDS, Reward, imagine, score
+from .pairs import Part, has_part, pair, start_labels, stored_rewards, write_part
+from .rewards import REWARDS, Reward, Scores, imagine, score
 from .sampler import Head, Sampler, generator_of, open_sampler
 
 
@@ -65,6 +65,11 @@ class LabelSettings:
     def needs_world_model(self) -> bool:
         """Whether any reward compares with a goal."""
         return any(REWARDS[name].goal for name in self.rewards)
+
+
+def chosen_rewards(given: Sequence[str] | None, folder: Path) -> tuple[str, ...]:
+    """The rewards to score: those given, else those of the labels in the folder, else all."""
+    return tuple(given or stored_rewards(folder) or REWARDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,31 +137,30 @@ class Labeller:
         candidates = self.sampler.sample(images, texts, draws, self.settings.candidates)
         scored = [self._score(state, chunks) for state, chunks in zip(states, candidates, strict=True)]
         names = self.settings.rewards
-        total = {name: np.stack([row[name][0] for row in scored]) for name in names}
+        total = {name: _stacked(row[name].total for row in scored) for name in names}
         return Part(
             images=images,
             candidates=candidates,
             demonstrated=np.stack([state.chunk for state in states]),
-            action=np.stack([row[names[0]][2] for row in scored]),
-            goal={name: np.stack([row[name][1] for row in scored]) for name in names},
+            action=_stacked(row[names[0]].action for row in scored),
+            goal={name: _stacked(row[name].goal for row in scored) for name in names},
             total=total,
             pairs={name: np.array([pair(row, self.settings.margin) for row in total[name]], np.int64) for name in names},
             states=[_described(state) for state in states],
         )
 
-    def _score(self, state: LabelState, candidates: Array) -> dict[str, tuple[Array, Array, Array]]:
-        """Reward -> (total, goal, action), each [C] float32."""
+    def _score(self, state: LabelState, candidates: Array) -> dict[str, Scores]:
+        """Reward -> scores of the candidates."""
         chunks, best = torch.from_numpy(candidates), torch.from_numpy(state.chunk)
         predicted: dict[int, Tensor] = {}
-        rows = {}
+        scores = {}
         for name in self.settings.rewards:
             reward = REWARDS[name]
             if reward.goal and reward.unused_actions not in predicted:
                 predicted[reward.unused_actions] = self._predicted_latents(state, candidates, reward.unused_actions)
             goal = self._goal(state, reward) if reward.goal else None
-            scores = score(reward, chunks, best, predicted.get(reward.unused_actions), goal)
-            rows[name] = tuple(values.numpy().astype(np.float32) for values in (scores.total, scores.goal, scores.action))
-        return rows
+            scores[name] = score(reward, chunks, best, predicted.get(reward.unused_actions), goal)
+        return scores
 
     def _predicted_latents(self, state: LabelState, candidates: Array, unused: int) -> Tensor:
         scorer = self._scorer()
@@ -211,6 +215,11 @@ def _label_missing(
             write_part(folder, index, labeller.label(states[start : start + size]))
         report(len(states[start : start + size]))
     return len(states)
+
+
+def _stacked(scores: Iterable[Tensor]) -> Array:
+    """[S, C] float32 of the scores [C] of S states."""
+    return np.stack([values.numpy() for values in scores]).astype(np.float32)
 
 
 def _described(state: LabelState) -> dict[str, Any]:

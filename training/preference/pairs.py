@@ -178,13 +178,23 @@ SETTINGS = "labels.json"
 def start_labels(folder: Path, settings: Mapping[str, Any]) -> None:
     """Create the folder or resume in it. Raises TrainingError if it contains labels with other settings."""
     path = folder / SETTINGS
-    text = json.dumps(settings, indent=1, sort_keys=True) + "\n"
-    if path.is_file() and path.read_text(encoding="utf-8") != text:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        changed = sorted(key for key in {*found, *settings} if found.get(key) != settings.get(key))
-        raise TrainingError(f"{folder} contains labels with another {', '.join(changed)}. Give another --out", option="--out")
+    if path.is_file():
+        stored, now = (_without_order(values) for values in (read_settings(folder), settings))
+        if changed := sorted(key for key in {*stored, *now} if stored.get(key) != now.get(key)):
+            raise TrainingError(f"{folder} contains labels with another {', '.join(changed)}. Give another --out", option="--out")
+        return
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _without_order(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings as on disk, with the rewards sorted: their order changes no label."""
+    return {**json.loads(json.dumps(settings)), "rewards": sorted(settings["rewards"])}
+
+
+def stored_rewards(folder: Path) -> tuple[str, ...]:
+    """The rewards of the labels in a folder; empty without labels."""
+    return tuple(read_settings(folder)["rewards"]) if (folder / SETTINGS).is_file() else ()
 
 
 def has_part(folder: Path, index: int) -> bool:

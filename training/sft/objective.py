@@ -7,17 +7,16 @@ action tokens; its gradient reaches the backbone through keys and values.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...envs.types import Array
 from ...policies.fast import FastTokenizer
 from ...policies.nora.collate import Prompts, collate_prompts
 from ...policies.nora.config import NoraConfig
@@ -26,9 +25,11 @@ from ...policies.nora.pixels import patches
 from ...policies.nora.prompt import Prompter
 from ..data.dataset import Batch
 from ..data.scene_targets import FACTS, KINDS, SceneTargets
+from ..engine.config import require_field
 from ..engine.objective import Loss, Objective
 from ..models.backbone import Backbone, BackboneOutput, sample_noise_and_times, velocities
 from ..models.init import InitialModel, write_policy
+from .augmentation import augment
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,23 @@ class SftSettings:
     trained: Literal["full", "expert"] = "full"
     gradient_checkpointing: bool = False
     brightness: float = 0.0
-    """Augmentation: images are scaled by 1 +- this and shifted by as much of 255, at most."""
+    """Augmentation of training images: scaled by 1 +- this and shifted by as much of 255, at most (`augmentation.py`)."""
     detection_weight: float = 0.0
     """Weight of classifying the object at each image token; training only."""
     regression_weight: float = 0.0
     """Weight of predicting positions and the chunk from the prompt's last token; training only."""
+
+    def validate(self) -> None:
+        """Raise TrainingError for values that no run can have."""
+        weights = ("token_weight", "flow_weight", "detection_weight", "regression_weight")
+        for name in weights:
+            self._check(name, 0 <= getattr(self, name) < math.inf, "be a number of at least 0")
+        self._check("flow_weight", any(getattr(self, name) for name in weights), "be above 0 where all other weights are 0")
+        self._check("flow_samples", self.flow_samples >= 1, "be at least 1")
+        self._check("brightness", 0 <= self.brightness <= 1, "lie between 0 and 1")
+
+    def _check(self, name: str, valid: bool, rule: str) -> None:
+        require_field(f"objective.{name}", getattr(self, name), valid, rule)
 
 
 class Auxiliary(nn.Module):
@@ -135,7 +148,7 @@ class SftObjective(Objective):
         """Weighted sum of the losses; metrics: the unweighted losses, and `cut` (see `collate_text`)."""
         fast = self.start.fast if self.settings.token_weight else None
         text, cut = collate_text(batch, self.start.prompter, fast, self.model.config)
-        images = adjust_brightness(batch.images, self.settings.brightness, generator)
+        images = augment(batch.images, self.settings, generator) if self.training else batch.images
         pixels = patches(images, self.model.config.patch, self.model.config.merge)
         ids, pixels, positions = (torch.from_numpy(x).to(self.device) for x in (text.ids, pixels, text.positions))
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.settings.trained == "full"):
@@ -177,14 +190,6 @@ class SftObjective(Objective):
         """Write a policy: weights, configuration, tokenizers, statistics."""
         own = {name.removeprefix("model."): weight for name, weight in weights.items() if name.startswith("model.")}
         write_policy(self.start, own, folder, tokens=self.settings.token_weight > 0)
-
-
-def adjust_brightness(images: Array, strength: float, generator: torch.Generator) -> Array:
-    """[B, size, size, 3] uint8 images with randomly scaled and shifted grey levels; `strength` 0 changes nothing."""
-    if not strength:
-        return images
-    scale, shift = (strength * (2 * torch.rand(2, len(images), 1, 1, 1, generator=generator) - 1)).numpy()
-    return np.clip(images * (1 + scale) + 255 * shift, 0, 255).astype(np.uint8)
 
 
 def collate_text(

@@ -1,5 +1,7 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
+import fakes
 import pytest
 from fakes import priced, toy
 from nora_bench.envs.errors import MissingRequirementError
@@ -81,6 +83,15 @@ def test_policy_with_a_method_named_execute_is_estimated(tmp_path):
 
 def test_suite_without_cost_has_no_time_estimate(tmp_path):
     assert found(tmp_path).hours is None
+
+
+def test_former_name_of_the_cost_of_an_image_is_read(tmp_path, monkeypatch):
+    policy = Zero(chunk=3)
+    policy.observation_spec = replace(policy.observation_spec, cameras=("primary",))
+    hours = found(tmp_path, policy, suite="fakes:priced", tasks="0", episodes=1).hours
+    former = {"picture_s" if name == "image_s" else name: seconds for name, seconds in priced.cost.items()}
+    monkeypatch.setattr(fakes, "priced", replace(priced, cost=former))
+    assert found(tmp_path, policy, suite="fakes:priced", tasks="0", episodes=1).hours == hours > 0
 
 
 def test_full_disk_is_reported_before_the_run(tmp_path, monkeypatch):

@@ -4,12 +4,14 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from nora_bench.results import layouts
 from nora_bench.results.tables import render
 from nora_bench.results.tables.build import build, print_runs
+from nora_bench.results.tables.grid import grid
 from rich.console import Console
 
 LIBERO = layouts.get("nora15/table2")
@@ -27,6 +29,15 @@ def text(table, width=200):
 
 def test_without_a_run_the_published_rows_stand_alone():
     assert [line.label for line in build(LIBERO).rows][-3:] == ["NORA-1.5", "NORA-1.5 (DPO)", "Δ from DPO"]
+
+
+def test_table_with_policies_as_rows_names_the_metric_of_each_column():
+    partial, success = layouts.get("nora15/table3").metrics[::2]
+    laid = grid(build(replace(LIBERO, metrics=(partial, success))))
+    columns, metrics = laid.headers
+    assert columns[1:3] == [("Spatial", 2), ("Object", 2)]
+    assert metrics[1:3] == [(partial.label, 1), (success.label, 1)]
+    assert len(set(laid.names)) == len(laid.rows[-1]) == 1 + 2 * len(LIBERO.columns)
 
 
 def test_a_run_stands_beside_them_with_its_interval_and_counts(run, libero):

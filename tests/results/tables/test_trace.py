@@ -1,6 +1,8 @@
 import json
 
 import pytest
+from nora_bench.envs.errors import UnknownName
+from nora_bench.results import layouts
 
 
 @pytest.fixture
@@ -40,6 +42,14 @@ def test_the_published_namesake_is_shown_too(cli, mine):
 def test_a_column_may_hold_a_slash(cli, mine):
     shown = cli("show", mine.folder, "--cell", "NORA-1.5 (DPO)/VM Open/Close Drawer", "--table", "nora15/table1").out
     assert "66.4 %" in shown
+
+
+def test_unknown_metric_is_rejected_with_those_of_the_table(cli, mine):
+    with pytest.raises(UnknownName) as caught:
+        layouts.get("nora15/table3").metric("sucess")
+    assert caught.value.known == ("partial", "distractor", "success")
+    ended = cli("show", mine.folder, "--cell", "nora/Goal", "--metric", "partial")
+    assert (ended.code, "known: success" in ended.err) == (2, True)
 
 
 @pytest.mark.parametrize(("name", "message"), [("nora", "form policy/column"), ("nora/Gaol", "Goal"), ("mora/Goal", "nora")])

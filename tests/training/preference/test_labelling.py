@@ -18,7 +18,7 @@ from nora_bench.policies.nora.weights import digest
 from nora_bench.training.data.dataset import openings
 from nora_bench.training.engine.checkpoints import locked_folder
 from nora_bench.training.engine.config import TrainConfig, TrainingError
-from nora_bench.training.preference.labelling import Labeller, LabelSettings, WorldModelScorer, label_all
+from nora_bench.training.preference.labelling import Labeller, LabelSettings, WorldModelScorer, chosen_rewards, label_all
 from nora_bench.training.preference.pairs import FlowPairs, TokenPairs, read, write_part
 from nora_bench.training.preference.rewards import REWARDS, imagine, score
 from nora_bench.training.preference.sampler import generator_of, open_sampler
@@ -191,6 +191,26 @@ def test_interrupted_labelling_resumes(labels, sampler, imagination, tmp_path, m
     label_all(labeller(sampler, imagination, limit=7), [walk(0), walk(1)], tmp_path, {})
     assert made == [3, 3, 1, 3]
     assert np.array_equal(read(tmp_path).candidates, read(labels).candidates)
+
+
+def test_labels_of_all_rewards_resume_after_a_reward_was_added(labels, sampler, imagination, tmp_path, monkeypatch):
+    folder = tmp_path / "labels"
+    shutil.copytree(labels, folder)
+    before = chosen_rewards(None, folder)
+    monkeypatch.setitem(REWARDS, "new", REWARDS["gta"])
+    assert chosen_rewards(None, folder) == before
+    assert chosen_rewards(None, tmp_path / "fresh") == (*before, "new")
+    made = []
+    monkeypatch.setattr(Labeller, "label", lambda self, states: made.append(states))
+    resumed = labeller(sampler, imagination, limit=7, rewards=chosen_rewards(None, folder))
+    assert (label_all(resumed, [walk(0), walk(1)], folder, {}), made) == (7, [])
+    with pytest.raises(TrainingError, match="another rewards"):
+        label_all(labeller(sampler, imagination, limit=7, rewards=("new",)), [walk(0), walk(1)], folder, {})
+
+
+def test_order_of_the_rewards_changes_no_label(labels, sampler, imagination):
+    other_order = tuple(reversed(chosen_rewards(None, labels)))
+    assert label_all(labeller(sampler, imagination, limit=7, rewards=other_order), [walk(0), walk(1)], labels, {}) == 7
 
 
 def test_labels_with_other_settings_are_rejected(labels, sampler, imagination):

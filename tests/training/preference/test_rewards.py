@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -23,6 +25,12 @@ def test_the_goal_reward_is_the_mean_distance_of_latents():
 def test_named_reward_has_the_weights_of_the_papers(name, total):
     scores = score(REWARDS[name], torch.ones(1, 5, 7), torch.zeros(5, 7), torch.full((1, 4, 3), 2.0), torch.zeros(4, 3))
     assert float(scores.total) == pytest.approx(total)
+
+
+def test_every_reward_is_documented():
+    page = (Path(__file__).parents[3] / "docs" / "guide" / "preference.md").read_text(encoding="utf-8")
+    table = page.partition("## Rewards")[2].partition("\n## ")[0]
+    assert [name for name in REWARDS if f"`{name}`" not in table] == []
 
 
 @pytest.mark.parametrize(("name", "frame"), [("wm-endgoal", 40), ("wm-subgoal", 15), ("released", 33)])

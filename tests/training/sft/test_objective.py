@@ -7,16 +7,18 @@ import pytest
 
 pytest.importorskip("accelerate", reason="no accelerate: pip install 'nora-bench[train]'")
 import torch
-from nora_bench.envs.errors import PolicyError
+from nora_bench.envs.errors import InputError, PolicyError
 from nora_bench.policies.fast import FastTokenizer
 from nora_bench.policies.nora.checkpoint import open_checkpoint
 from nora_bench.policies.nora.policy import NoraPolicy
 from nora_bench.training.data.dataset import Batch
 from nora_bench.training.data.scene_targets import SceneTargets
-from nora_bench.training.engine.config import TrainConfig
+from nora_bench.training.engine.config import TrainConfig, read_recipe
 from nora_bench.training.engine.trainer import train
 from nora_bench.training.models.init import NanoSizes, from_checkpoint, init_nano, with_expert
+from nora_bench.training.sft.augmentation import augment
 from nora_bench.training.sft.objective import SftObjective, SftSettings
+from nora_bench.training.sft.stage import SftRecipe
 
 SIZES = NanoSizes(vision_layers=1, vision_hidden=48, vision_mlp=64, hidden=64, mlp=64, layers=2, expert_hidden=64, expert_mlp=64)
 ENTRY = {"q01": [-1.0] * 7, "q99": [1.0] * 7, "mask": [True] * 7}
@@ -157,6 +159,38 @@ def test_brightness_depends_on_the_generator_alone(start):
     with torch.no_grad():
         first, again, plain = (o(batch(), draw()).total.item() for o in (objective, objective, SftObjective(start, FLOW_ALONE)))
     assert first == again != plain
+
+
+def test_validation_sees_unchanged_images(start):
+    changed, plain = SftObjective(start, replace(FLOW_ALONE, brightness=0.3)).eval(), SftObjective(start, FLOW_ALONE).eval()
+    with torch.no_grad():
+        assert changed(batch(), draw()).total.item() == plain(batch(), draw()).total.item()
+
+
+def test_augmentation_of_strength_0_samples_nothing():
+    images, generator = batch().images, draw()
+    before = generator.get_state()
+    assert augment(images, SftSettings(), generator) is images
+    assert torch.equal(generator.get_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("brightness", value) for value in (-0.1, 1.5, float("nan"))),
+        ("flow_samples", 0),
+        *((name, -1.0) for name in ("token_weight", "flow_weight", "detection_weight", "regression_weight")),
+    ],
+)
+def test_setting_out_of_range_is_rejected(field, value):
+    with pytest.raises(InputError) as caught:
+        read_recipe("nano", "sft", SftRecipe, {f"objective.{field}": str(value)})
+    assert (caught.value.option, str(caught.value.value)) == (f"objective.{field}", str(value))
+
+
+def test_objective_without_a_loss_is_rejected():
+    with pytest.raises(InputError):
+        SftSettings(token_weight=0.0, flow_weight=0.0).validate()
 
 
 def test_auxiliary_losses_learn_object_positions(start, tmp_path):
