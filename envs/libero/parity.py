@@ -32,6 +32,8 @@ SIZE = 256
 """Recorded images' pixels a side."""
 IMAGE_TOLERANCE = 1.0
 """Largest mean absolute difference of an image, in grey levels of 255, on the official pack."""
+SUBSTITUTED = "recorded with substitutes"
+"""In quantity and note of an image whose recording cannot be compared as a whole."""
 CAMERA_FILES = {"primary": "agentview", "wrist": "wrist"}
 OBSERVED = ("joint_pos", "eef_pos", "eef_quat", "gripper_qpos")
 
@@ -206,16 +208,10 @@ def _compare_image(case: str, label: str, rendered: _Rendered) -> Iterator[Check
         yield Check(case, quantity, error, IMAGE_TOLERANCE)
         return
     rest = difference[~rendered.covered]
-    share = f"{100 * rest.size / difference.size:.0f} % of the image"
-    yield Check(
-        case,
-        f"{quantity}, recorded with substitutes",
-        error,
-        None,
-        f"recorded with substitutes for {', '.join(rendered.substituted)}",
-    )
-    outside = float(rest.mean()) if rest.size else 0.0
-    yield Check(case, f"{quantity}, outside the substitutes", outside, IMAGE_TOLERANCE, share)
+    yield Check(case, f"{quantity}, {SUBSTITUTED}", error, None, f"{SUBSTITUTED} for {', '.join(rendered.substituted)}")
+    if rest.size:
+        share = f"{100 * rest.size / difference.size:.0f} % of the image"
+        yield Check(case, f"{quantity}, outside the substitutes", float(rest.mean()), IMAGE_TOLERANCE, share)
 
 
 def _difference(rendered: _Rendered) -> np.ndarray:

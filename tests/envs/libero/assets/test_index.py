@@ -229,13 +229,13 @@ def test_unreachable_index_error_names_the_settings(home, listed, monkeypatch, r
     monkeypatch.setenv("PIP_FIND_LINKS", "")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_RETRIES", "1")
-    with pytest.raises(SuiteError, match=r"package index does not answer .*pip config list"):
+    with pytest.raises(index.IndexUnreachable, match=r"package index does not answer .*pip config list"):
         get(home, listed)
 
 
 def test_missing_package_error_names_it(home, listed, wheels, real_pip):
     wheels.paths[0].unlink()
-    with pytest.raises(SuiteError, match=r"toy-assets-1 0\.1\.0 not found in the package index"):
+    with pytest.raises(index.IndexUnreachable, match=r"toy-assets-1 0\.1\.0 not found in the package index"):
         get(home, listed)
 
 
