@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 def doctor(
     fix: Annotated[bool, typer.Option("--fix", help="Apply the safe fixes (pip; apt-get as root), then check again.")] = False,
+    assets: Annotated[
+        bool, typer.Option("--assets", help="With --fix: also download LIBERO's official assets (357 MB).")
+    ] = False,
     python: Annotated[list[str] | None, typer.Option(help="family=/path/to/python of a run: check it too.")] = None,
     out: Annotated[Path, typer.Option(help="Where runs will be written.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
@@ -30,11 +33,16 @@ def doctor(
     """
     from ..diagnostics.checks import Status
     from ..diagnostics.doctor import worst
+    from ..errors import InputError
 
+    if assets and not fix:
+        raise InputError(
+            "--assets is for --fix. Type: nora-bench doctor --fix --assets, or nora-bench assets fetch", option="--assets"
+        )
     pythons = _pythons(python or [])
     results = _examine(out, pythons, quiet=as_json or fix)
     commands_run: list[list[str]] = []
-    while fix and _apply_fixes(results, commands_run):
+    while fix and _apply_fixes(results, commands_run, assets=assets):
         results = _examine(out, pythons, quiet=True)
     if as_json:
         print(json.dumps({"status": worst(results), "checks": [result.to_json() for result in results]}, indent=2))
@@ -72,12 +80,12 @@ def _examine(out: Path, pythons: Mapping[str, str], *, quiet: bool) -> list[Chec
     return results
 
 
-def _apply_fixes(results: list[CheckResult], commands_run: list[list[str]]) -> bool:
+def _apply_fixes(results: list[CheckResult], commands_run: list[list[str]], *, assets: bool) -> bool:
     """Run the safe commands that were not run before; whether any was. OpenGL can be checked only once MuJoCo is installed."""
     from ..diagnostics import checks
 
-    fixes = [result.fix for result in results if not checks.reason_not_run(result.fix)]
-    todo = [command for command in checks.commands(fixes) if command not in commands_run]
+    fixes = [result.fix for result in results if not checks.reason_not_run(result.fix, assets=assets)]
+    todo = [command for command in checks.commands(fixes, assets=assets) if command not in commands_run]
     for command in todo:
         print(f"$ {shlex.join(command)}", file=sys.stderr)
         if problem := checks.run(command):

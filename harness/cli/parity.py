@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 def parity(
     folder: Annotated[
-        Path, typer.Argument(help="Recordings in the layout of docs/evidence/parity.md, or a folder of such folders.")
-    ],
+        Path | None,
+        typer.Argument(
+            help="Recordings in the layout of docs/evidence/parity.md, or a folder of such folders.",
+            show_default="those of LIBERO in the package",
+        ),
+    ] = None,
     assets: Annotated[str, typer.Option(envvar="NORA_BENCH_ASSETS", help="auto, official, standin or a folder.")] = "auto",
     images: Annotated[bool, typer.Option(help="Compare images too, on the official pack.")] = True,
     every: Annotated[bool, typer.Option("--all", help="Print every check instead of the worst of each quantity.")] = False,
@@ -30,7 +34,7 @@ def parity(
     Exit code 1 where any check fails.
     """
     checks = []
-    for check in _checks(folder, assets, images=images):
+    for check in _checks(folder or _own_recordings(), assets, images=images):
         checks.append(check)
         if as_json:
             print(json.dumps(check.to_json()), flush=True)
@@ -40,6 +44,12 @@ def parity(
         _print(checks, every=every)
     if not all(check.passed for check in checks):
         raise typer.Exit(1)
+
+
+def _own_recordings() -> Path:
+    from importlib.resources import files
+
+    return Path(str(files("nora_bench.envs.libero").joinpath("recordings")))
 
 
 def _checks(folder: Path, assets: str, *, images: bool) -> Iterator[Check]:
@@ -67,6 +77,7 @@ def _checks(folder: Path, assets: str, *, images: bool) -> Iterator[Check]:
 def _libero(folder: Path, assets: str, *, images: bool) -> Iterator[Check]:
     from ...envs import suites
     from ...envs.base import EnvOptions
+    from ...envs.libero import official_images
     from ...envs.libero.parity import compare
     from ...envs.paths import cache_home
     from ..rendering.gl import find_gl
@@ -76,7 +87,10 @@ def _libero(folder: Path, assets: str, *, images: bool) -> Iterator[Check]:
     if images and not official:
         print(f"images are not compared: assets are {pack.name} ({pack.fingerprint}), not official", file=sys.stderr)
     gl = find_gl().name if images and official else "none"
-    yield from compare(folder, EnvOptions(pack.path, gl, str(cache_home())), images=official)
+    options = EnvOptions(pack.path, gl, str(cache_home()))
+    yield from compare(folder, options, images=official)
+    if gl != "none" and (folder / official_images.NAME).is_file():
+        yield from official_images.compare(folder / official_images.NAME, options)
 
 
 def _simpler(folder: Path, assets: str, *, images: bool) -> Iterator[Check]:
@@ -137,8 +151,21 @@ def _print(checks: list[Check], *, every: bool) -> None:
         table.add_row(check.quantity, f"{check.error:.3g}", tolerance, verdict, check.case + note)
     console = Console()
     console.print(table)
+    for note, cases in _substituted(checks).items():
+        console.print(f"{note}: images of {', '.join(cases)}", soft_wrap=True)
     failed = sum(not check.passed for check in checks)
     console.print(f"{failed} of {len(checks)} checks failed" if failed else f"all {len(checks)} checks passed")
+
+
+def _substituted(checks: list[Check]) -> dict[str, list[str]]:
+    """Files of which the recordings' pack had substitutes -> the cases whose images differ where they are."""
+    from ...envs.libero.parity import SUBSTITUTED
+
+    cases: dict[str, list[str]] = {}
+    for check in checks:
+        if check.note.startswith(SUBSTITUTED) and check.case not in cases.setdefault(check.note, []):
+            cases[check.note].append(check.case)
+    return cases
 
 
 def _worst(checks: list[Check]) -> list[Check]:

@@ -21,15 +21,27 @@ class Family:
     """A suite of the family; all share the pack."""
     variable: str
     """Environment variable that names the pack's folder."""
-    fetch: str
-    """Command that downloads the official pack."""
+    fix: Fix
+    """Download of the official pack."""
     faithful: str
     """What generated assets share with the official ones."""
 
 
 FAMILIES = {
-    "libero": Family("assets", "libero_spatial", VARIABLE, "nora-bench assets fetch", "physics is LIBERO's own"),
-    "simpler": Family("simpler assets", "simpler-vm", simpler.VARIABLE, simpler.FETCH, "sizes and masses are upstream's"),
+    "libero": Family(
+        "assets",
+        "libero_spatial",
+        VARIABLE,
+        Fix(fetch=("assets", "fetch"), manual=f"357 MB; or export {VARIABLE}=FOLDER"),
+        "physics is LIBERO's own",
+    ),
+    "simpler": Family(
+        "simpler assets",
+        "simpler-vm",
+        simpler.VARIABLE,
+        Fix(manual=f"{simpler.FETCH}   (or export {simpler.VARIABLE}=FOLDER)"),
+        "sizes and masses are upstream's",
+    ),
 }
 
 
@@ -47,10 +59,9 @@ def _without_official(checked: Family, problem: str) -> CheckResult:
     if problem.startswith(f"{checked.variable}="):
         reason = f"with {checked.variable} set, no other folder is searched"
         return CheckResult(checked.check, Status.problem, problem, reason, Fix(manual=f"unset {checked.variable}"))
-    fix = Fix(manual=f"{checked.fetch}   (or export {checked.variable}=FOLDER)")
     try:
         pack = suites.get(checked.suite).resolve_assets("standin")
     except (SuiteError, OSError) as error:
-        return CheckResult(checked.check, Status.problem, f"{problem}; {error}", "environments need meshes", fix)
+        return CheckResult(checked.check, Status.problem, f"{problem}; {error}", "environments need meshes", checked.fix)
     reason = f"{checked.faithful}, images are not: such results are tagged and never share a table cell with official ones"
-    return CheckResult(checked.check, Status.note, f"stand-ins ({pack.fingerprint}); no official pack", reason, fix)
+    return CheckResult(checked.check, Status.note, f"stand-ins ({pack.fingerprint}); no official pack", reason, checked.fix)

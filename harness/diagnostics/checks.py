@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+NORA_BENCH = (sys.executable, "-c", "from nora_bench.harness.cli import main; main()")
+"""Command line of this installation, whatever is on the PATH."""
+
 
 class Status(StrEnum):
     """Severity of a check's result."""
@@ -32,14 +35,17 @@ class Fix:
     """Debian packages."""
     pip: tuple[tuple[str, ...], ...] = ()
     """Arguments of `pip install`, one tuple per call."""
+    fetch: tuple[str, ...] = ()
+    """Arguments of nora-bench that download an asset pack; run by `--fix --assets` only."""
     manual: str = ""
-    """Command for the user to type; never run by `--fix`."""
+    """Command for the user to type, or a remark on `fetch`; never run by `--fix`."""
 
     @property
     def command(self) -> str:
         """One line to type; empty where nothing needs fixing."""
         typed = " && ".join(map(shlex.join, commands([self], sudo=os.geteuid() != 0)))
-        return "; ".join(filter(None, [typed, self.manual]))
+        manual = f"nora-bench {shlex.join(self.fetch)}   ({self.manual})" if self.fetch else self.manual
+        return "; ".join(filter(None, [typed, manual]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +68,15 @@ def ok(name: str, observed: str) -> CheckResult:
     return CheckResult(name, Status.ok, observed)
 
 
-def commands(fixes: Iterable[Fix], *, sudo: bool = False) -> list[list[str]]:
-    """Commands that apply the fixes, each once, system packages in one call."""
+def commands(fixes: Iterable[Fix], *, sudo: bool = False, assets: bool = False) -> list[list[str]]:
+    """Commands that apply the fixes, each once, system packages in one call; downloads of asset packs with `assets`."""
     fixes = list(fixes)
     packages = list(dict.fromkeys(package for fix in fixes for package in fix.apt))
     calls = dict.fromkeys(call for fix in fixes for call in fix.pip)
     prefix = ["sudo"] if sudo else []
     apt = [[*prefix, "apt-get", "update"], [*prefix, "apt-get", "install", "-y", "--no-install-recommends", *packages]]
-    return [*(apt if packages else []), *([*installer(), *call] for call in calls)]
+    fetches = dict.fromkeys(fix.fetch for fix in fixes if fix.fetch and assets)
+    return [*(apt if packages else []), *([*installer(), *call] for call in calls), *([*NORA_BENCH, *call] for call in fetches)]
 
 
 def installer() -> list[str]:
@@ -79,13 +86,13 @@ def installer() -> list[str]:
     return [sys.executable, "-m", "pip", "install"]
 
 
-def reason_not_run(fix: Fix) -> str:
-    """Reason why `--fix` leaves a fix to the user; empty where it applies it."""
+def reason_not_run(fix: Fix, *, assets: bool = False) -> str:
+    """Reason why `--fix` leaves a fix to the user; empty where it applies it. `assets`: downloads of asset packs are wanted."""
     if fix.apt and not shutil.which("apt-get"):
         return "this system has no apt-get"
     if fix.apt and os.geteuid() != 0:
         return "system packages need root"
-    return "" if fix.apt or fix.pip else "only the user can decide"
+    return "" if fix.apt or fix.pip or (fix.fetch and assets) else "only the user can decide"
 
 
 def run(command: list[str]) -> str:

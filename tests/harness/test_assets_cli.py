@@ -104,7 +104,7 @@ def test_incomplete_pack_is_not_official(pack, machine):
 def test_fetch_without_a_hub_ends_with_a_message(cli, machine, monkeypatch):
     hub = pytest.importorskip("huggingface_hub")
     monkeypatch.setattr(hub, "HfApi", lambda endpoint: (_ for _ in ()).throw(ConnectionError("no route")))
-    shown = cli("assets", "fetch")
+    shown = cli("assets", "fetch", "--from", "hub")
     assert shown.code == ExitCode.MISSING_REQUIREMENT
     assert "the Hugging Face hub does not answer (no route)" in shown.err
 

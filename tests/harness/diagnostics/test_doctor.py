@@ -224,6 +224,31 @@ def test_fix_runs_nothing_twice(machine, cli, monkeypatch):
     assert len(ran) == len(set(ran)) > 0
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_official_assets_are_fetched_only_where_asked_for(machine, cli, monkeypatch, asked):
+    machine(packs=("standin",))
+    ran = []
+
+    def run(command):
+        ran.append(command)
+        machine()
+        return ""
+
+    monkeypatch.setattr(checks, "run", run)
+    ended = cli("doctor", "--fix", *(["--assets"] if asked else []))
+    assert ended.code == 0
+    assert [command[-2:] for command in ran] == ([["assets", "fetch"]] if asked else [])
+    assert ("nora-bench assets fetch" in ended.out) is not asked  # offered where it was not run
+
+
+def test_assets_without_fix_are_rejected(machine, cli):
+    assert cli("doctor", "--assets").code == 2
+
+
+def test_command_line_of_this_installation_can_be_started():
+    assert checks.run([*checks.NORA_BENCH, "assets", "fetch", "--help"]) == ""
+
+
 def test_system_packages_are_installed_together():
     first, second = checks.commands([Fix(apt=("libegl1",)), Fix(apt=("libosmesa6", "libegl1"))])
     assert first == ["apt-get", "update"]

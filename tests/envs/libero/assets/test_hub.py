@@ -5,7 +5,8 @@ import json
 import pytest
 from fake_hub import COMMIT, FakeHub
 from nora_bench.envs.errors import SuiteError
-from nora_bench.envs.libero.assets.fetch import REPOSITORY, fetch
+from nora_bench.envs.libero.assets.fetch import Source, fetch
+from nora_bench.envs.libero.assets.hub import REPOSITORY
 from nora_bench.envs.libero.assets.required_files import XML_FILES
 from nora_bench.envs.manifest import absent_files, damaged_files
 
@@ -29,7 +30,7 @@ def home(tmp_path):
 
 
 def get(hub, home, **options):
-    return fetch(home, endpoint=hub.url, say=lambda line: None, **options)
+    return fetch(home, source=Source.hub, endpoint=hub.url, say=lambda line: None, **options)
 
 
 def test_all_files_arrive_and_are_checked(hub, home):
@@ -96,7 +97,7 @@ def test_file_outside_the_pack_is_rejected(hub, home, name):
 
 def test_unreachable_hub_error_names_the_alternatives(home):
     with pytest.raises(SuiteError, match=r"does not answer .* --assets standin"):
-        fetch(home, endpoint="http://127.0.0.1:9", say=lambda line: None)
+        fetch(home, source=Source.hub, endpoint="http://127.0.0.1:9", say=lambda line: None)
 
 
 def test_damaged_pack_is_replaced(hub, home):
