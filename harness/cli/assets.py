@@ -140,7 +140,7 @@ def _origin(family: str, folder: Path) -> list[str]:
 
 def _fetch(family: str, source: Source, revision: str) -> None:
     from ...envs.paths import cache_errors
-    from ..errors import InputError
+    from ...envs.errors import InputError
 
     if _known(family) != FAMILIES[0] and source is not Source.auto:
         raise InputError(

@@ -33,7 +33,7 @@ def doctor(
     """
     from ..diagnostics.checks import Status
     from ..diagnostics.doctor import worst
-    from ..errors import InputError
+    from ...envs.errors import InputError
 
     if assets and not fix:
         raise InputError(

@@ -29,7 +29,7 @@ from ...envs.paths import cache_home
 from ...envs.safe_io import atomic_write
 from ...envs.types import Array
 from ...harness.execution.signals import die_with_parent
-from ...harness.rendering.gl import choose_gl
+from ...harness.rendering.gl import find_gl
 from ...policies.images import model_image
 from .demonstrations import DataError, Demonstration
 
@@ -231,7 +231,7 @@ def open_sim_images(folder: Path, spec: ImageSpec, assets: str = "standin") -> S
     Raises SuiteError, MissingRequirementError if rendering is impossible here.
     """
     pack = suites.get("libero_object").resolve_assets(assets)
-    options = EnvOptions(assets=pack.path, gl=choose_gl(), cache=str(cache_home()))
+    options = EnvOptions(assets=pack.path, gl=find_gl().name, cache=str(cache_home()))
     return SimImages(folder / f"{spec.name}-{pack.fingerprint}", spec, options)
 
 
