@@ -139,8 +139,8 @@ def _origin(family: str, folder: Path) -> list[str]:
 
 
 def _fetch(family: str, source: Source, revision: str) -> None:
-    from ...envs.paths import cache_errors
     from ...envs.errors import InputError
+    from ...envs.paths import cache_errors
 
     if _known(family) != FAMILIES[0] and source is not Source.auto:
         raise InputError(

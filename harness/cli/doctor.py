@@ -31,9 +31,9 @@ def doctor(
 
     Exit code 0 where the suites whose extras are installed can be run (notes are no problems), else 3.
     """
+    from ...envs.errors import InputError
     from ..diagnostics.checks import Status
     from ..diagnostics.doctor import worst
-    from ...envs.errors import InputError
 
     if assets and not fix:
         raise InputError(
