@@ -120,7 +120,10 @@ def _same_with_two_workers(family: SuiteFamily, assets: str, scratch: Path) -> t
 def _outcomes(
     family: SuiteFamily, assets: str, folder: Path, names: tuple[str, ...], policy: str, *, expected: bool
 ) -> tuple[bool, str]:
-    records = _run(family, assets, folder, names, policy)
+    return _succeeded(_run(family, assets, folder, names, policy), expected=expected)
+
+
+def _succeeded(records: list[EpisodeRecord], *, expected: bool) -> tuple[bool, str]:
     successes = sum(record.success is True for record in records)
     errors = [f"{record.key}: {record.error}" for record in records if record.success is None]
     passed = bool(records) and not errors and successes == (len(records) if expected else 0)

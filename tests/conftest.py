@@ -85,10 +85,10 @@ def libero_that_renders():
     from nora_bench.envs.errors import MissingRequirementError
     from nora_bench.envs.libero.sim.install import import_libero
     from nora_bench.envs.paths import ensure_cache_home
-    from nora_bench.harness.rendering.gl import choose_gl
+    from nora_bench.harness.rendering.gl import find_gl
 
     with contextlib.suppress(MissingRequirementError):
-        import_libero(Path(), ensure_cache_home(), gl=os.environ.get("MUJOCO_GL") or choose_gl())
+        import_libero(Path(), ensure_cache_home(), gl=os.environ.get("MUJOCO_GL") or find_gl().name)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -27,7 +27,7 @@ from ...envs.base import EnvOptions
 from ...envs.paths import cache_home
 from ...envs.types import Array
 from ...harness.execution.signals import die_with_parent
-from ...harness.rendering.gl import choose_gl
+from ...harness.rendering.gl import find_gl
 from ...policies.images import model_image
 from .demonstrations import DataError, Demonstration
 from .render_thread import RENDER_THREAD
@@ -181,7 +181,7 @@ def open_sim_images(folder: Path, spec: ImageSpec, assets: str = "standin") -> S
     Raises SuiteError, MissingRequirementError if rendering is impossible here.
     """
     pack = suites.get("libero_object").resolve_assets(assets)
-    options = EnvOptions(assets=pack.path, gl=choose_gl(), cache=str(cache_home()))
+    options = EnvOptions(assets=pack.path, gl=find_gl().name, cache=str(cache_home()))
     return SimImages(folder / f"{spec.name}-{pack.fingerprint}", spec, options)
 
 

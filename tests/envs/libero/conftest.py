@@ -40,9 +40,9 @@ def pack(cache: Path) -> str:
 
 @pytest.fixture(scope="session")
 def gl() -> str:
-    from nora_bench.harness.rendering.gl import choose_gl
+    from nora_bench.harness.rendering.gl import find_gl
 
-    return os.environ.get("MUJOCO_GL") or choose_gl()
+    return os.environ.get("MUJOCO_GL") or find_gl().name
 
 
 @pytest.fixture(scope="session")
