@@ -37,8 +37,6 @@ ACTIONS_FOLDER = "actions"
 TEMPORARY = ".*.tmp"
 """Names of the files of `atomic_write`."""
 
-__all__ = ["LockedFile", "Store", "hold", "safe_name"]
-
 
 class Store:
     """A run's folder, open for writing by this process alone."""

@@ -206,6 +206,3 @@ FORMATS: dict[str, Callable[[Table], str]] = {
 def render(table: Table, form: str) -> str:
     """The table in one of `FORMATS`. Raises KeyError for another name."""
     return FORMATS[form](table)
-
-
-__all__: Sequence[str] = ("FORMATS", "grid", "html", "latex", "markdown", "render", "terminal", "to_csv", "to_json", "values")
