@@ -85,7 +85,9 @@ def _released(recordings: Recordings, policy: NoraModel, reference: FrozenRefere
     tokens = token_loss(logits, recordings.get(TOKENS, "train.labels"))
     yield close(case, "token loss beside DPO", tokens.reshape(1), recordings.get(DPO, f"{case}.vlm_loss"))
     loss.loss.backward()
-    yield from gradients(recordings, DPO, (f"{case}.grad.",) * 2, policy, "gradients of the DPO loss", AMPLIFIED_GRADIENT)
+    yield from gradients(
+        recordings, DPO, (f"{case}.grad.", f"{case}.grad."), policy, "gradients of the DPO loss", AMPLIFIED_GRADIENT
+    )
     layers = policy.config.text["num_hidden_layers"]
     last = policy.get_parameter(f"vlm.model.language_model.layers.{layers - 1}.self_attn.q_proj.weight").grad
     untouched = float(last is None or not last.any())
@@ -227,7 +229,7 @@ def _predictions(recordings: Recordings, model: WorldModel) -> Iterator[Check]:
     for name, actual in (("teacher_forcing", loss.teacher_forcing), ("rollout", loss.rollout), ("total", loss.total)):
         yield close(f"{case}/{name}", "world model losses", actual.reshape(1), get(f"loss_{name}"))
     loss.total.backward()
-    yield from gradients(recordings, WORLD, ("grad.",) * 2, model.predictor, "gradients of the world model loss")
+    yield from gradients(recordings, WORLD, ("grad.", "grad."), model.predictor, "gradients of the world model loss")
 
 
 def _rewards(recordings: Recordings, model: WorldModel) -> Iterator[Check]:
