@@ -42,17 +42,7 @@ class OpenVLAPolicy(RemoteCodePolicy):
         prompt: str | None = None,
         crop: bool = True,
     ) -> None:
-        """Reads nothing yet.
-
-        Args:
-            checkpoint: folder with config.json, .safetensors, tokenizer and code, or a hub id.
-            trust_remote_code: allow the checkpoint's Python to run.
-            device: a torch device; `auto` is the GPU where there is one.
-            dtype: of the weights; `auto` is bfloat16 on a GPU and float32 on a CPU.
-            statistics: `unnorm_key`; None takes the suite's, also with `_no_noops`, or the robot's data set.
-            prompt: text with `{instruction}` in it; None is the published evaluation's.
-            crop: follow the protocol's centre crop; false for checkpoints that were never trained on crops.
-        """
+        """Read nothing yet: as `RemoteCodePolicy`. `dtype` is of the weights; `auto`: bfloat16 on a GPU, float32 on a CPU."""
         super().__init__(checkpoint, trust_remote_code, device, statistics, prompt, crop)
         self.dtype = dtype
 

@@ -82,9 +82,7 @@ def find(name_or_path: str) -> Callable[..., Policy]:
     if name_or_path.endswith(".py"):
         raise PolicyRequestError(_without_class(Path(name_or_path)))
     if not is_file(name_or_path) and _is_checkpoint(name_or_path):
-        from .nora.presets import checkpoint_at
-
-        return checkpoint_at(name_or_path)
+        return load_object(f"{NORA}:checkpoint_at")(name_or_path)
     if ":" not in name_or_path:
         try:
             return POLICIES.get(name_or_path)

@@ -66,9 +66,24 @@ class RemoteCodePolicy(BasePolicy):
     """What its code reads of them."""
 
     def __init__(
-        self, checkpoint: str, trust_remote_code: bool, device: str, statistics: str | None, prompt: str | None, crop: bool
+        self,
+        checkpoint: str,
+        trust_remote_code: bool = False,
+        device: str = "auto",
+        statistics: str | None = None,
+        prompt: str | None = None,
+        crop: bool = True,
     ) -> None:
-        """Reads nothing: everything is loaded by `setup`. Raises PolicyError unless the checkpoint's code may run."""
+        """Reads nothing: everything is loaded by `setup`. Raises PolicyError unless the checkpoint's code may run.
+
+        Args:
+            checkpoint: folder with config.json, .safetensors, processor or tokenizer, and code, or a hub id.
+            trust_remote_code: allow the checkpoint's Python to run.
+            device: a torch device; `auto` is the GPU where there is one.
+            statistics: `unnorm_key`; None takes the suite's, also with `_no_noops`, or the robot's data set, of any version.
+            prompt: text with `{instruction}` in it; None is the published evaluation's.
+            crop: follow the protocol's centre crop; false for checkpoints that were never trained on crops.
+        """
         if not trust_remote_code:
             raise PolicyError(
                 f"{checkpoint} is run by Python that comes with the checkpoint, with all your rights; none of it has been run. "

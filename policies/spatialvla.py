@@ -23,33 +23,15 @@ TOKENS_PER_ACTION = 3
 
 
 class SpatialVLAPolicy(RemoteCodePolicy):
-    """A SpatialVLA checkpoint: a folder, or a hub id. Set `trust_remote_code`: its model is Python beside the weights."""
+    """A SpatialVLA checkpoint: a folder, or a hub id. Set `trust_remote_code`: its model is Python beside the weights.
+
+    Weights are bfloat16, because its code gives the model such numbers whatever it holds.
+    """
 
     MODEL = "SpatialVLA"
     WRITTEN_FOR = "4.47.0"
     TOWER = "vision_tower"
     STATISTICS = "processor_config.json"
-
-    def __init__(
-        self,
-        checkpoint: str,
-        trust_remote_code: bool = False,
-        device: str = "auto",
-        statistics: str | None = None,
-        prompt: str | None = None,
-        crop: bool = True,
-    ) -> None:
-        """Reads nothing yet. Weights are bfloat16, because its code gives the model such numbers whatever it holds.
-
-        Args:
-            checkpoint: folder with config.json, .safetensors, processor and code, or a hub id.
-            trust_remote_code: allow the checkpoint's Python to run.
-            device: a torch device; `auto` is the GPU where there is one.
-            statistics: `unnorm_key`; None takes the suite's, also with `_no_noops`, or the robot's data set, of any version.
-            prompt: text with `{instruction}` in it; None is the bare instruction, as in its training.
-            crop: follow the protocol's centre crop; false for checkpoints that were never trained on crops.
-        """
-        super().__init__(checkpoint, trust_remote_code, device, statistics, prompt, crop)
 
     def load(self, folder: Path, device: str) -> tuple[Any, Any]:
         import torch

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..envs.parity import Check, max_abs_difference
-from ..policies.nora.parity.compare import FLOAT32, GRADIENT, INPUTS
+from ..policies.nora.parity.compare import FLOAT32, INPUTS, close, gradients
 from ..policies.nora.parity.recordings import Recordings
 
 if TYPE_CHECKING:
@@ -33,18 +33,6 @@ def compare(recordings: Recordings) -> Iterator[Check]:
         yield from _dpo(recordings)
     if recordings.names(WORLD):
         yield from _world(recordings)
-
-
-def _close(case: str, quantity: str, actual: Any, expected: Any, tolerance: float = FLOAT32) -> Check:
-    expected = expected.detach().double()
-    return Check(case, quantity, max_abs_difference(actual.detach(), expected) / max(1.0, float(expected.abs().max())), tolerance)
-
-
-def _gradients(recordings: Recordings, file: str, prefix: str, model: Any, quantity: str, tolerance: float) -> Iterator[Check]:
-    for name, expected in recordings.matching(file, prefix):
-        actual = model.get_parameter(name).grad
-        error = float("inf") if actual is None else max_abs_difference(actual, expected) / max(float(expected.abs().max()), 1e-12)
-        yield Check(f"{prefix}{name}", quantity, error, tolerance, "of the largest entry")
 
 
 def _dpo(recordings: Recordings) -> Iterator[Check]:
@@ -89,15 +77,17 @@ def _released(recordings: Recordings, policy: NoraModel, reference: FrozenRefere
     yield from _velocities(recordings, terms)
     yield from _errors(recordings, terms, case, "mean", "mse")
     loss = flow_dpo(terms, RELEASED.beta, RELEASED.reduction)
-    yield _close(case, "DPO loss", loss.loss.reshape(1), recordings.get(DPO, f"{case}.combined_loss"), AMPLIFIED)
+    yield close(case, "DPO loss", loss.loss.reshape(1), recordings.get(DPO, f"{case}.combined_loss"), AMPLIFIED)
     given = flow_dpo(_recorded_terms(recordings, terms), RELEASED.beta, RELEASED.reduction)
-    yield _close(case, "DPO loss of recorded velocities", given.loss.reshape(1), recordings.get(DPO, f"{case}.dpo_loss"))
-    yield _close(case, "DPO implicit accuracy", loss.accuracy.reshape(1), recordings.get(DPO, f"{case}.implicit_acc"))
+    yield close(case, "DPO loss of recorded velocities", given.loss.reshape(1), recordings.get(DPO, f"{case}.dpo_loss"))
+    yield close(case, "DPO implicit accuracy", loss.accuracy.reshape(1), recordings.get(DPO, f"{case}.implicit_acc"))
     logits = policy.prefix(*_inputs(recordings)).logits
     tokens = token_loss(logits, recordings.get(TOKENS, "train.labels"))
-    yield _close(case, "token loss beside DPO", tokens.reshape(1), recordings.get(DPO, f"{case}.vlm_loss"))
+    yield close(case, "token loss beside DPO", tokens.reshape(1), recordings.get(DPO, f"{case}.vlm_loss"))
     loss.loss.backward()
-    yield from _gradients(recordings, DPO, f"{case}.grad.", policy, "gradients of the DPO loss", AMPLIFIED_GRADIENT)
+    yield from gradients(
+        recordings, DPO, (f"{case}.grad.", f"{case}.grad."), policy, "gradients of the DPO loss", AMPLIFIED_GRADIENT
+    )
     layers = policy.config.text["num_hidden_layers"]
     last = policy.get_parameter(f"vlm.model.language_model.layers.{layers - 1}.self_attn.q_proj.weight").grad
     untouched = float(last is None or not last.any())
@@ -122,7 +112,7 @@ def _velocities(recordings: Recordings, terms: FlowTerms) -> Iterator[Check]:
     for who, actual in (("policy", terms.policy), ("ref", terms.reference)):
         for side, velocity in zip(("winner", "loser"), actual.chunk(2), strict=True):
             expected = recordings.get(DPO, f"dpo.released.{who}_velocity_{side}")
-            yield _close(f"dpo.released/{who} {side}", "velocities of DPO's terms", velocity, expected)
+            yield close(f"dpo.released/{who} {side}", "velocities of DPO's terms", velocity, expected)
 
 
 def _errors(recordings: Recordings, terms: FlowTerms, case: str, reduction: str, suffix: str) -> Iterator[Check]:
@@ -132,7 +122,7 @@ def _errors(recordings: Recordings, terms: FlowTerms, case: str, reduction: str,
         errors = squared_error(velocity, terms.target, reduction).chunk(2)
         for side, actual in zip(("winner", "loser"), errors, strict=True):
             expected = recordings.get(DPO, f"{case}.{who}_{suffix}_{side}")
-            yield _close(f"{case}/{who} {side}", "squared errors of DPO's terms", actual, expected)
+            yield close(f"{case}/{who} {side}", "squared errors of DPO's terms", actual, expected)
 
 
 def _paper(recordings: Recordings, policy: NoraModel, reference: FrozenReference) -> Iterator[Check]:
@@ -145,7 +135,7 @@ def _paper(recordings: Recordings, policy: NoraModel, reference: FrozenReference
     terms = _flow_terms(recordings, policy, reference, (torch.cat([noise, noise]), torch.cat([time, time])))
     yield from _errors(recordings, terms, case, "sum", "sse")
     loss = flow_dpo(terms, float(beta), "sum")
-    yield _close(case, "DPO loss", loss.loss.reshape(1), recordings.get(DPO, f"{case}.loss"), AMPLIFIED)
+    yield close(case, "DPO loss", loss.loss.reshape(1), recordings.get(DPO, f"{case}.loss"), AMPLIFIED)
 
 
 def _token_dpo(recordings: Recordings, policy: NoraModel, reference: FrozenReference) -> Iterator[Check]:
@@ -160,9 +150,9 @@ def _token_dpo(recordings: Recordings, policy: NoraModel, reference: FrozenRefer
         expected.append(reference.log_probabilities(inputs, labels))
         for who, values in (("policy", actual[-1]), ("ref", expected[-1])):
             recorded = recordings.get(DPO, f"dpo_fast.{who}_logp_{side}")
-            yield _close(f"dpo_fast/{who} {side}", "log probabilities of token sequences", values, recorded)
+            yield close(f"dpo_fast/{who} {side}", "log probabilities of token sequences", values, recorded)
     loss = token_dpo(torch.cat(actual), torch.cat(expected), float(recordings.get(DPO, "dpo_fast.beta")))
-    yield _close("dpo_fast", "token DPO loss", loss.loss.reshape(1), recordings.get(DPO, "dpo_fast.loss"))
+    yield close("dpo_fast", "token DPO loss", loss.loss.reshape(1), recordings.get(DPO, "dpo_fast.loss"))
 
 
 def _prompts(recordings: Recordings, model: NoraModel, side: str) -> tuple[Any, ...]:
@@ -221,25 +211,25 @@ def _frames(recordings: Recordings, name: str) -> Any:
 def _predictions(recordings: Recordings, model: WorldModel) -> Iterator[Check]:
     case, get = "world model", lambda name: recordings.get(WORLD, name)
     several = model.encode_raw(_frames(recordings, "encoder_multiframe_in"))
-    yield _close(case, "encoder, several frames", several, get("encoder_multiframe_out"))
+    yield close(case, "encoder, several frames", several, get("encoder_multiframe_out"))
     clips = _frames(recordings, "clips")
     doubled = clips.flatten(0, 1)[:, None].expand(-1, model.config.encoder["tubelet_size"], -1, -1, -1)
-    yield _close(case, "encoder, frame by frame", model.encode_raw(doubled), get("encoder_raw"))
+    yield close(case, "encoder, frame by frame", model.encode_raw(doubled), get("encoder_raw"))
     latents, actions, states = model.encode(clips), get("actions"), get("states_nonzero")[:, :-1]
-    yield _close(case, "latents", latents.flatten(1, 2), get("target_latents"))
+    yield close(case, "latents", latents.flatten(1, 2), get("target_latents"))
     before = latents[:, :-1]
     for kind, given in (("zero", states * 0), ("nonzero", states)):
         actual = model.predictor(before, actions, given).flatten(1, 2)
-        yield _close(f"{case}/{kind} states", "predicted latents, raw", actual, get(f"predictor_raw_{kind}_state"), PREDICTED)
+        yield close(f"{case}/{kind} states", "predicted latents, raw", actual, get(f"predictor_raw_{kind}_state"), PREDICTED)
     predicted = model.predict(before, actions).flatten(1, 2)
-    yield _close(case, "predictions given the true history", predicted, get("teacher_forced"), PREDICTED)
+    yield close(case, "predictions given the true history", predicted, get("teacher_forced"), PREDICTED)
     rolled = model.rollout(latents[:, 0], actions[:, : get("autoregressive").shape[1] // model.config.tokens])
-    yield _close(case, "predictions fed back", rolled[:, 1:].flatten(1, 2), get("autoregressive"), PREDICTED)
+    yield close(case, "predictions fed back", rolled[:, 1:].flatten(1, 2), get("autoregressive"), PREDICTED)
     loss = model.loss(latents, actions)
     for name, actual in (("teacher_forcing", loss.teacher_forcing), ("rollout", loss.rollout), ("total", loss.total)):
-        yield _close(f"{case}/{name}", "world model losses", actual.reshape(1), get(f"loss_{name}"))
+        yield close(f"{case}/{name}", "world model losses", actual.reshape(1), get(f"loss_{name}"))
     loss.total.backward()
-    yield from _gradients(recordings, WORLD, "grad.", model.predictor, "gradients of the world model loss", GRADIENT)
+    yield from gradients(recordings, WORLD, ("grad.", "grad."), model.predictor, "gradients of the world model loss")
 
 
 def _rewards(recordings: Recordings, model: WorldModel) -> Iterator[Check]:
@@ -249,20 +239,20 @@ def _rewards(recordings: Recordings, model: WorldModel) -> Iterator[Check]:
     get = lambda name: recordings.get(WORLD, name)  # noqa: E731
     current, goal = (model.encode(_frames(recordings, f"{name}_frame"))[0, 0] for name in ("current", "goal"))
     for name, latent in (("current", current), ("goal", goal)):
-        yield _close(f"world model/{name}", "latents", latent[None], get(f"{name}_latent"))
+        yield close(f"world model/{name}", "latents", latent[None], get(f"{name}_latent"))
     candidates = get("candidates")
     demonstrated = get("ground_truth_actions")[: candidates.shape[1]]
     for steps, latents in recordings.matching(WORLD, "rollout_", ".latents"):
         case = f"rollout_{steps}"
         actual = model.rollout(current.expand(len(candidates), -1, -1), candidates[:, : int(steps)])
         tolerance = FLOAT32 * int(steps)  # each prediction feeds its rounding to the next
-        yield _close(case, "rolled-out latents", actual.flatten(1, 2), latents, tolerance)
+        yield close(case, "rolled-out latents", actual.flatten(1, 2), latents, tolerance)
         for weight, costs in recordings.matching(WORLD, f"{case}.cost_w"):
             predicted = imagine(model, current, candidates, candidates.shape[1] - int(steps))
             scores = score(Reward(action_weight=float(weight)), candidates, demonstrated, predicted, goal)
-            yield _close(f"{case}/weight {weight}", "rewards", -scores.total, costs)
-            yield _close(f"{case}/weight {weight}", "goal rewards", -scores.goal, get(f"{case}.goal_energy"))
-            yield _close(f"{case}/weight {weight}", "action rewards", -scores.action, get("action_l1_mean"))
+            yield close(f"{case}/weight {weight}", "rewards", -scores.total, costs)
+            yield close(f"{case}/weight {weight}", "goal rewards", -scores.goal, get(f"{case}.goal_energy"))
+            yield close(f"{case}/weight {weight}", "action rewards", -scores.action, get("action_l1_mean"))
             chosen = scores.total.new_tensor(chosen_and_rejected(scores.total.numpy()))
             yield Check(
                 f"{case}/weight {weight}",

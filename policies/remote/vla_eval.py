@@ -5,7 +5,7 @@ an end. So each running episode has its own connection; all requests are sent be
 batches them by its `max_batch_size`. A server with a chunk buffer returns one step per request.
 
 Absolute poses are converted to LIBERO's actions when they are executed: one step per decision, from the pose that the end
-effector has reached by then (`poses.py`). The rest of a chunk waits here.
+effector has reached by then (`delta_of`). The rest of a chunk waits here.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
+
 from ...envs.base import ObservationSpec
 from ...envs.errors import PolicyError
 from ...envs.specs import OPEN_NEGATIVE, ActionDim
 from ..base import ActionChunk, Array, BasePolicy, EpisodeStateLost, Observation, PolicyContext
-from . import codec, poses, server_requirements
+from ..scripted.geometry import exp, from_quaternion, log
+from . import codec, server_requirements
 from .connection import Connection, ConnectionLost
 from .latency import LatencyStats
 from .messages import STATE_SPEC, libero_state
@@ -138,7 +141,7 @@ class VlaEvalPolicy(BasePolicy):
     def _chunk(self, observation: Observation) -> ActionChunk:
         if not self._absolute:
             return ActionChunk(self._received.pop(observation.key)[1])
-        action, cut = poses.delta_of(self._poses[observation.key].pop(0), observation.env_observation.proprio)
+        action, cut = delta_of(self._poses[observation.key].pop(0), observation.env_observation.proprio)
         return ActionChunk(action[None], "out_of_range" if cut else "ok")
 
     def _request(self, observation: Observation) -> int:
@@ -168,7 +171,7 @@ class VlaEvalPolicy(BasePolicy):
         payload = {"images": images, "task_description": observation.instruction}
         if self._state:  # vla-eval's LIBERO sends both, and a model takes the one it was trained on
             payload["states"] = libero_state(observation.env_observation.proprio, shortest=self._shortest)
-            payload["controller_states"] = poses.controller_state(observation.env_observation.proprio)
+            payload["controller_states"] = controller_state(observation.env_observation.proprio)
         return payload
 
     def _response(self, connection: Connection, number: int) -> Array:
@@ -262,3 +265,42 @@ class VlaEvalPolicy(BasePolicy):
         if answered != number or not isinstance(payload, dict):
             raise PolicyError(f"the server at {self._url} responded to request {answered} instead of {number}")
         return kind, payload
+
+
+# Absolute poses as actions of LIBERO. Its controller (robosuite 1.4 OSC_POSE) follows the grip site. Its actions are changes of
+# that site's pose in the world frame, and what is beyond [-1, 1] is cut. A model of absolute poses gives the target pose of the
+# site, which robosuite executes with `use_delta = False`. The observation's `eef_quat` is not that orientation: it is the hand
+# body's, and the site is turned against it by 90 degrees about their common axis.
+
+POSITION_SCALE, ROTATION_SCALE = 0.05, 0.5
+"""Metres along an axis, and radians of a rotation vector, of an action of 1."""
+SITE_IN_HAND = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+"""Axes of the grip site in the hand's body, as columns."""
+LEAST_TURN = 1e-9
+"""In place of no rotation at all, for which the controller keeps the goal of the step before."""
+
+
+def site_rotation(proprio: Mapping[str, Array]) -> Array:
+    """[3, 3] axes of the grip site in the world, as robosuite's `controller.ee_ori_mat`."""
+    x, y, z, w = proprio["eef_quat"]
+    return from_quaternion(np.array([w, x, y, z])) @ SITE_IN_HAND
+
+
+def controller_state(proprio: Mapping[str, Array]) -> Array:
+    """[8] float64: grip site x y z (m), its rotation vector (rad, at most half a turn), two finger positions (m)."""
+    return np.concatenate([proprio["eef_pos"], log(site_rotation(proprio)), proprio["gripper_qpos"]])
+
+
+def delta_of(pose: Array, proprio: Mapping[str, Array]) -> tuple[Array, bool]:
+    """The action that sets the controller's goal to a pose, and whether the pose is too far away for one action.
+
+    Args:
+        pose: [7] grip site x y z (m) and rotation vector (rad), in the world; the gripper, which passes.
+        proprio: LIBERO's, of the moment at which the action begins.
+    """
+    way = (pose[:3] - proprio["eef_pos"]) / POSITION_SCALE
+    turn = log(exp(pose[3:6]) @ site_rotation(proprio).T) / ROTATION_SCALE
+    if not turn.any():
+        turn[2] = LEAST_TURN
+    wanted = np.concatenate([way, turn])
+    return np.append(np.clip(wanted, -1.0, 1.0), pose[6]), bool(np.abs(wanted).max() > 1.0)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 
+import numpy as np
+
 from .geometry import LEVEL, Pose, norm
-from .goals import KNOB_ON, Term, holds, unmet
 from .grasps import Top, choose, style_of
 from .gripper import flip_wrist_if_closer
 from .handles import KNOB_LEAD, door_pose, opening_way, pull_pose, push_pose, turned_about
-from .places import placement_for
+from .places import SLIDES, placement_for, route
 from .scene import Joint, LiberoScene
 from .skills import draw, grasp, lift, place, pull, push, release, turn
-from .slides import SLIDES, route
 from .steps import OPEN, Steps, Target, hold
 
 DRAWN = -0.150
@@ -122,3 +122,52 @@ def turn_on(scene: LiberoScene, instance: str) -> Steps:
 
 PLANS: dict[str, Callable[..., Steps]] = {"on": put, "in": put, "open": open_up, "close": shut, "turnon": turn_on}
 """Predicate -> plan."""
+
+
+# The goal's terms are LIBERO's own predicates, read from the same poses, contacts and joint values.
+
+Term = tuple[str, ...]
+"""A predicate and its arguments, lower case: `("on", "plate_1", "flat_stove_1_cook_region")`."""
+
+ORDER = {"open": 0, "turnon": 0, "on": 1, "in": 1, "close": 2}
+"""What is opened or turned on comes first, what is closed last."""
+OPENED, KNOB_ON = -0.14, 0.5
+CLOSED_ABOVE = {"microwave": -0.005}
+"""Joint value above which a class counts as closed; 0 elsewhere (drawers must be pushed past zero)."""
+
+
+def unmet(scene: LiberoScene) -> list[Term]:
+    """The terms that do not hold, in the order to work on them."""
+    return sorted((term for term in scene.goal if not holds(scene, term)), key=lambda term: ORDER.get(term[0], 1))
+
+
+def holds(scene: LiberoScene, term: Term) -> bool:
+    """Whether a term of the goal is true now."""
+    predicate, *names = term
+    if predicate in ("on", "in"):
+        return (_on if predicate == "on" else _in)(scene, *names)
+    values = [scene.angle(joint) for joint in scene.joints(names[0])]
+    if predicate == "open":
+        return any(value < OPENED for value in values)
+    if predicate == "turnon":
+        return any(value >= KNOB_ON for value in values)
+    return all(value > CLOSED_ABOVE.get(scene.kind(names[0]), 0.0) for value in values)
+
+
+def _on(scene: LiberoScene, upper: str, lower: str) -> bool:
+    point = scene.pose(upper).position
+    if not scene.is_site(lower):
+        apart = point - scene.pose(lower).position
+        return bool(apart[2] >= 0.0 and np.hypot(apart[0], apart[1]) < 0.03 and scene.touching(upper, lower))
+    site, half = scene.site(lower), scene.site_half(lower)
+    apart = site.rotation @ (point - site.position)  # LIBERO turns it the wrong way; this repeats it
+    inside = bool((np.abs(apart[:2]) < half[:2]).all() and half[2] - 0.005 < apart[2] < half[2] + 0.10)
+    parent = scene.owner(lower)
+    return inside and (not scene.has_body(parent) or scene.touching(upper, parent))
+
+
+def _in(scene: LiberoScene, inner: str, region: str) -> bool:
+    site = scene.site(region)
+    half = np.abs(site.rotation @ scene.site_half(region))
+    apart = scene.pose(inner).position - site.position
+    return bool((np.abs(apart[:2]) < half[:2]).all() and -half[2] - 0.01 < apart[2] < half[2])

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from nora_bench.policies.scripted.motion import STEP_POSITION
-from nora_bench.training.data.dataset import Chunking, openings, raw_chunks
+from nora_bench.training.data.dataset import Chunking, cut, openings
 from nora_bench.training.data.demonstrations import Demonstration, read_files, task_files
 from nora_bench.training.data.readers import smoothed
 from nora_bench.training.data.scene_targets import pair_of, positions
@@ -70,7 +70,7 @@ def examples(demonstrations: Sequence[Demonstration], movement: bool) -> Example
     """Everything that touches no push."""
     rows = []
     for demonstration in demonstrations:
-        cuts = raw_chunks(demonstration, range(len(demonstration)), Chunking(CHUNK))
+        cuts = cut(openings(demonstration.labels), range(len(demonstration)), Chunking(CHUNK), masked=demonstration.pushed)
         told = known(demonstration, movement)[cuts.starts]
         rows.append((told, cuts.actions, cuts.valid, phases(demonstration)[cuts.starts]))
     told, actions, valid, phase = (np.concatenate(column) for column in zip(*rows, strict=True))

@@ -6,14 +6,13 @@ from nora_bench.envs.base import EnvObservation, EpisodeSpec
 from nora_bench.envs.errors import PolicyError
 from nora_bench.policies.base import Observation
 from nora_bench.policies.scripted.geometry import Pose, norm
-from nora_bench.policies.scripted.goals import holds, unmet
 from nora_bench.policies.scripted.grasps import TOP, choose, style_of
 from nora_bench.policies.scripted.gripper import gripper_clearance
-from nora_bench.policies.scripted.places import placement_for
+from nora_bench.policies.scripted.places import placement_for, route
+from nora_bench.policies.scripted.plans import holds, unmet
 from nora_bench.policies.scripted.policy import ScriptedPolicy
 from nora_bench.policies.scripted.scene import LiberoScene
 from nora_bench.policies.scripted.skills import retreat, safe_height
-from nora_bench.policies.scripted.slides import route
 
 from .toy_scene import DOWN, FINGERS, toy_scene, toy_view
 

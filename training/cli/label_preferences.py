@@ -17,6 +17,7 @@ from .options import (
     CameraOption,
     DataOption,
     DryRunOption,
+    EpisodesOption,
     FramesOption,
     GripperOption,
     JsonOption,
@@ -43,9 +44,7 @@ def _label_preferences(
     candidates: Annotated[int, typer.Option("--candidates", min=2, help="Chunks per state.")] = 5,
     margin: Annotated[float, typer.Option("--margin", min=0, help="Smallest difference of a pair's rewards.")] = 0.0,
     states: Annotated[int | None, typer.Option("--states", min=1, help="Maximum number of states.", show_default="all")] = None,
-    episodes: Annotated[
-        int | None, typer.Option("--episodes", min=1, help="Demonstrations per task.", show_default="all")
-    ] = None,
+    episodes: EpisodesOption = None,
     every: Annotated[int, typer.Option("--frame-stride", min=1, help="Control steps from one image to the next.")] = 2,
     seed: Annotated[int, typer.Option("--seed", help="Seed for sampling.")] = 0,
     head: Annotated[Literal["flow", "fast"], typer.Option("--head", help="Head that is sampled; fast: the token head.")] = "flow",

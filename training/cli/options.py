@@ -27,6 +27,7 @@ GripperOption = Annotated[
 CameraOption = Annotated[
     str | None, typer.Option("--camera", help="LeRobot sets: column of the main camera.", show_default="found by name")
 ]
+EpisodesOption = Annotated[int | None, typer.Option("--episodes", min=1, help="Demonstrations per task.", show_default="all")]
 FramesOption = Annotated[Path, typer.Option("--frames", help="Image cache of `nora-bench data render`.")]
 LatentsOption = Annotated[Path, typer.Option("--latents", help="Cache of encoded frames.")]
 AssetsOption = Annotated[str, typer.Option("--assets", help="Assets that images are rendered with.")]

@@ -16,6 +16,7 @@ from .options import (
     CameraOption,
     DataOption,
     DryRunOption,
+    EpisodesOption,
     FramesOption,
     GripperOption,
     JsonOption,
@@ -38,9 +39,7 @@ def world_model(
     data: DataOption,
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; the same command resumes it.")],
     recipe: Annotated[str, typer.Option("--recipe", help="nano, paper, or a .yaml file.")] = "nano",
-    episodes: Annotated[
-        int | None, typer.Option("--episodes", min=1, help="Demonstrations per task.", show_default="all")
-    ] = None,
+    episodes: EpisodesOption = None,
     init_from: Annotated[
         str | None, typer.Option("--init-from", help="Initial weights, .safetensors or a folder.", show_default="the recipe's")
     ] = None,

@@ -197,7 +197,11 @@ STORED = {"noise_std": "smooth", "push_probability": "push_chance"}
 
 
 class Perturbation:
-    """Perturbation of one episode, step by step."""
+    """Perturbation of one episode, step by step, so that demonstrations contain recoveries.
+
+    The perturbed action is executed and the expert's own action is the label. Smooth noise displaces the gripper slightly at
+    all times; pushes displace it by centimetres. Steps under a push are marked, and chunks that overlap one are no examples.
+    """
 
     def __init__(self, config: PerturbationConfig) -> None:
         self.config = config

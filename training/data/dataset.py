@@ -174,30 +174,16 @@ def normalised_chunks(
     """The normalised chunks of a demonstration's labels that begin at those steps, without those that overlap a push."""
     if demonstration.suite not in stats:
         raise DataError(f"no statistics for {demonstration.suite}; known: {', '.join(stats)}")
-    cuts = raw_chunks(demonstration, steps, chunking)
+    cuts = cut(openings(demonstration.labels), steps, chunking, masked=demonstration.pushed)
     actions = normalise(cuts.actions, stats[demonstration.suite], clip=clip)
     return replace(cuts, actions=fill_released(actions, cuts.valid) if chunking.pad == "released" else actions)
 
 
-def raw_chunks(demonstration: Demonstration, steps: Sequence[int], chunking: Chunking) -> Chunks:
-    """The chunks before normalisation, for statistics of relative actions."""
-    cuts = cut(openings(demonstration.labels), steps, chunking, masked=demonstration.pushed)
-    if not chunking.delta:
-        return cuts
-    return replace(cuts, actions=subtract_state(cuts.actions, demonstration.robot_states[cuts.starts]))
-
-
-def statistics(demonstrations: Iterable[Demonstration], chunking: Chunking | None = None) -> dict[str, dict[str, Any]]:
-    """Suite -> `measure` of the labels, gripper as opening; of relative actions with `chunking.delta`."""
-    chunking = chunking or Chunking()
+def statistics(demonstrations: Iterable[Demonstration]) -> dict[str, dict[str, Any]]:
+    """Suite -> `measure` of the labels, gripper as opening."""
     by_suite: dict[str, list[Array]] = {}
     for demonstration in demonstrations:
-        if chunking.delta:
-            cuts = raw_chunks(demonstration, range(len(demonstration)), chunking)
-            actions = cuts.actions[cuts.valid]
-        else:
-            actions = openings(demonstration.labels)
-        by_suite.setdefault(demonstration.suite, []).append(actions)
+        by_suite.setdefault(demonstration.suite, []).append(openings(demonstration.labels))
     return {suite: measure(episodes) for suite, episodes in by_suite.items()}
 
 
@@ -214,8 +200,6 @@ class Chunking:
     """Actions after an episode's last one. `repeat`: the last action (NORA-1.5's LeRobot loader). `still`: no motion, gripper
     unchanged. `released`: normalised zeros, which are the middle of the range rather than no motion, gripper unchanged (NORA's
     RLDS loader). `drop`: omit such chunks (the post-training loader)."""
-    delta: bool = False
-    """Subtract the first six numbers of the current state from every action, for sets of absolute poses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,13 +234,6 @@ def cut(actions: Array, steps: Sequence[int] | Array, chunking: Chunking, *, mas
     if chunking.pad == "still":
         chunks[~valid, :-1] = 0.0
     return Chunks(starts[usable], chunks[usable], valid[usable])
-
-
-def subtract_state(chunks: Array, states: Array) -> Array:
-    """[chunks, length, action size]: the first six numbers relative to [chunks, 6 or more] states; gripper untouched."""
-    relative = chunks.copy()
-    relative[..., :6] -= states[:, None, :6]
-    return relative
 
 
 def fill_released(normalised: Array, valid: Array) -> Array:

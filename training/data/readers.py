@@ -175,12 +175,12 @@ NOOP_NORM = 1e-4
 """Norm of the first six numbers of an action below which it is a no-op."""
 
 
-def acting(actions: Array, threshold: float = NOOP_NORM) -> Array:
+def acting(actions: Array) -> Array:
     """[steps] bool: steps that move the gripper, or whose gripper command differs from that of the last kept step.
 
     For the first step only the norm counts.
     """
-    keep = np.linalg.norm(actions[:, :-1], axis=1) >= threshold
+    keep = np.linalg.norm(actions[:, :-1], axis=1) >= NOOP_NORM
     last = None
     for step, gripper in enumerate(actions[:, -1]):
         keep[step] |= last is not None and gripper != last
@@ -189,9 +189,9 @@ def acting(actions: Array, threshold: float = NOOP_NORM) -> Array:
     return keep
 
 
-def without_noops(demonstration: Demonstration, threshold: float = NOOP_NORM) -> Demonstration:
+def without_noops(demonstration: Demonstration) -> Demonstration:
     """The demonstration without no-ops. Replaying its actions does not reproduce its states."""
-    keep = acting(demonstration.labels, threshold)
+    keep = acting(demonstration.labels)
     rows = ("actions", "states", "labels", "pushed", "robot_states")
     kept = {name: getattr(demonstration, name)[keep] for name in rows}
     seen, source = demonstration.seen_qpos, demonstration.source

@@ -37,11 +37,9 @@ class TokenizerReport:
         return asdict(self)
 
 
-def all_chunks(
-    demonstrations: Iterable[Demonstration], stats: Mapping[str, NormStats], chunking: Chunking, *, clip: bool = True
-) -> Array:
+def all_chunks(demonstrations: Iterable[Demonstration], stats: Mapping[str, NormStats], chunking: Chunking) -> Array:
     """[chunks, length, action size] float32, normalised: the chunks that begin at every step of every demonstration."""
-    cuts = (normalised_chunks(d, range(len(d)), stats, chunking, clip=clip).actions for d in demonstrations)
+    cuts = (normalised_chunks(d, range(len(d)), stats, chunking).actions for d in demonstrations)
     chunks = [actions for actions in cuts if len(actions)]
     if not chunks:
         raise DataError("no chunk to fit on: no demonstrations, or every chunk overlaps a push")

@@ -1,8 +1,11 @@
-"""The backbone for training: computes what `NoraModel.prefix` does, for whole batches of images of one size.
+"""The model for training: computes what `NoraModel.prefix` and `velocity` do, for whole batches of images of one size.
 
 `transformers` attends to one window of one image after the other, runs every layer and computes all logits. Here images and
 windows are one batch, padding is on the right, where a causal mask hides it, and outputs that are not needed are omitted.
-Weights are the model's own. Shapes: B images, P prompt length, H hidden, d head size.
+Several noises and times per image share one pass of the backbone: the K samples of an image are queries of the flow expert side
+by side, each attending to the prefix and its own actions. Weights are the model's own.
+
+Shapes: B images, K samples, N actions of a chunk, A action size, P prompt length, H hidden, d head size.
 """
 
 from __future__ import annotations

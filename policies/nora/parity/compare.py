@@ -60,7 +60,8 @@ def _rounded(checks: Iterable[Check], config: NoraConfig) -> Iterator[Check]:
         yield replace(check, tolerance=max(FLOAT32, model_rounding(config))) if check.tolerance == FLOAT32 else check
 
 
-def _close(case: str, quantity: str, computed: Any, recorded: Any, tolerance: float = FLOAT32) -> Check:
+def close(case: str, quantity: str, computed: Any, recorded: Any, tolerance: float = FLOAT32) -> Check:
+    """Check of arrays or tensors, relative to the largest recorded magnitude where that is above 1."""
     recorded = np.asarray(recorded.detach() if hasattr(recorded, "detach") else recorded, np.float64)
     computed = np.asarray(computed.detach() if hasattr(computed, "detach") else computed, np.float64)
     scale = max(1.0, float(np.abs(recorded).max(initial=0.0)))
@@ -90,7 +91,7 @@ def _fast_case(name: str, tokenizer: FastTokenizer, case: dict[str, Any]) -> Ite
     yield _exact(name, "FAST decoded coefficients", decoded.coefficients, case["decoded_coefficients"])
     # The released decoder returns zeros for an invalid chunk; nora-bench reports it, and the policy substitutes zeros.
     actions = np.zeros((case["time_horizon"], case["action_dim"])) if decoded.actions is None else decoded.actions
-    check = _close(name, "FAST decoded actions", actions, case["decoded_actions"], 1e-12)
+    check = close(name, "FAST decoded actions", actions, case["decoded_actions"], 1e-12)
     yield check if decoded.status == "ok" else Check(check.case, check.quantity, check.error, check.tolerance, decoded.status)
 
 
@@ -128,10 +129,10 @@ def _functions(recordings: Recordings) -> Iterator[Check]:
     file, case = "functions.safetensors", "functions"
     times = recordings.get(file, "fn.time")
     for size, wanted in recordings.matching(file, "fn.time_embedding_"):
-        yield _close(f"{case}/{size}", "time embedding", time_embedding(times, int(size)), wanted)
+        yield close(f"{case}/{size}", "time embedding", time_embedding(times, int(size)), wanted)
     x = recordings.get(file, "fn.rope_in").transpose(1, 2)
     turned = rotate(x, *rotary(x.shape[2], x.shape[3], "cpu")).transpose(1, 2)
-    yield _close(case, "expert's rotary embedding", turned, recordings.get(file, "fn.rope_out"))
+    yield close(case, "expert's rotary embedding", turned, recordings.get(file, "fn.rope_out"))
     widths = [expert_intermediate(size) for size in recordings.get(file, "fn.hidden_sizes").tolist()]
     yield _exact(case, "expert's MLP width", widths, recordings.get(file, "fn.intermediate_sizes"))
     mask = recordings.get(file, "fn.mask_2d")
@@ -161,19 +162,19 @@ def _prompt(recordings: Recordings, model: NoraModel, file: str, case: str) -> I
 def _backbone(recordings: Recordings, prefix: Prefix, file: str, case: str) -> Iterator[Check]:
     """Logits and cache outside padding."""
     valid = recordings.get(file, f"{case}.attention_mask").bool()
-    yield _close(case, "backbone logits", prefix.logits[valid], recordings.get(file, f"{case}.vlm_logits")[valid])
+    yield close(case, "backbone logits", prefix.logits[valid], recordings.get(file, f"{case}.vlm_logits")[valid])
     for part, place in (("key", 0), ("value", 1)):
         for layer, recorded in recordings.matching(file, f"{case}.kv.", f".{part}"):
             computed = prefix.cache[int(layer)][place]
             computed, recorded = (tensor.transpose(1, 2)[valid] for tensor in (computed, recorded))
-            yield _close(f"{case}/layer {layer}", f"cached {part}s", computed, recorded)
+            yield close(f"{case}/layer {layer}", f"cached {part}s", computed, recorded)
 
 
 def _inference(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
     file, case = "inference.safetensors", "sample"
     image = recordings.get(file, f"{case}.image_u8").numpy()[None]
     pixels = recordings.get(file, f"{case}.pixel_values")
-    yield _close(case, "image patches", patches(image, model.config.patch, model.config.merge)[0], pixels)
+    yield close(case, "image patches", patches(image, model.config.patch, model.config.merge)[0], pixels)
     yield from _prompt(recordings, model, file, case)
     yield from _hidden(recordings, model)
     prefix = _prefix(recordings, model, file, case)
@@ -189,11 +190,11 @@ def _hidden(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
     file, case = "inference.safetensors", "sample"
     ids, mask, positions, pixels, grid = (recordings.get(file, f"{case}.{name}") for name in INPUTS)
     image = model.vlm.model.visual(pixels, grid_thw=grid).pooler_output
-    yield _close(case, "image embeddings", image, recordings.get(file, f"{case}.image_embeds"))
+    yield close(case, "image embeddings", image, recordings.get(file, f"{case}.image_embeds"))
     out = model.vlm.model(
         input_ids=ids, attention_mask=mask, position_ids=positions, pixel_values=pixels, image_grid_thw=grid, use_cache=False
     )
-    yield _close(case, "last hidden state", out.last_hidden_state, recordings.get(file, f"{case}.vlm_last_hidden"))
+    yield close(case, "last hidden state", out.last_hidden_state, recordings.get(file, f"{case}.vlm_last_hidden"))
 
 
 def _flow(recordings: Recordings, model: NoraModel, prefix: Prefix) -> Iterator[Check]:
@@ -205,17 +206,17 @@ def _flow(recordings: Recordings, model: NoraModel, prefix: Prefix) -> Iterator[
     noise, valid = recordings.get(file, f"{case}.noise"), recordings.get(file, f"{case}.attention_mask").bool()
     for time, recorded in recordings.matching(file, f"{case}.velocity_t"):
         at = torch.full((len(noise),), float(time))
-        yield _close(f"{case}/t={time}", "one denoise step", model.velocity(noise, at, prefix.cache, valid), recorded)
+        yield close(f"{case}/t={time}", "one denoise step", model.velocity(noise, at, prefix.cache, valid), recorded)
     for steps, recorded in recordings.matching(file, f"{case}.actions_", "steps"):
         computed = model.sample(noise, prefix.cache, valid, int(steps))
-        yield _close(f"{case}/{steps} steps", "sampled actions", computed, recorded)
+        yield close(f"{case}/{steps} steps", "sampled actions", computed, recorded)
         yield from _unnormalised(recordings, computed.numpy(), steps)
     for steps, times in recordings.matching(file, f"{case}.traj_", "steps.t"):
         yield _exact(f"{case}/{steps} steps", "times of the steps", euler_times(int(steps)), times)
         states = recordings.get(file, f"{case}.traj_{steps}steps.x")
         recorded = recordings.get(file, f"{case}.traj_{steps}steps.v")
         computed = [model.velocity(x[None], time[None], prefix.cache, valid)[0] for x, time in zip(states, times, strict=True)]
-        yield _close(f"{case}/{steps} steps", "velocity at each step", torch.stack(computed), recorded)
+        yield close(f"{case}/{steps} steps", "velocity at each step", torch.stack(computed), recorded)
 
 
 def _unnormalised(recordings: Recordings, actions: Array, steps: str) -> Iterator[Check]:
@@ -225,7 +226,7 @@ def _unnormalised(recordings: Recordings, actions: Array, steps: str) -> Iterato
     (entry,) = recordings.config["norm_stats"].values()
     stats = NormStats(*(np.array(entry["action"][key]) for key in ("q01", "q99", "mask")))
     recorded = recordings.get(file, f"sample.unnormalized_{steps}steps")
-    yield _close(f"sample/{steps} steps", "un-normalised actions", stats.unnormalise(actions.astype(np.float64)), recorded)
+    yield close(f"sample/{steps} steps", "un-normalised actions", stats.unnormalise(actions.astype(np.float64)), recorded)
 
 
 def _tokens(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
@@ -235,7 +236,7 @@ def _tokens(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
     tokens, logits = greedy(model, inputs, recorded.shape[1])
     wanted = recordings.get(file, "sample.generate_ids")[:, inputs[0].shape[1] :]
     yield _exact("sample", "greedy token ids", tokens, wanted)
-    yield _close("sample", "logits while generating", logits, recorded)
+    yield close("sample", "logits while generating", logits, recorded)
     file = "training.safetensors"
     if "gen.input_ids" in recordings.names(file):
         ids, mask = (recordings.get(file, f"gen.{name}") for name in ("input_ids", "attention_mask"))
@@ -245,7 +246,7 @@ def _tokens(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
         wanted = recordings.get(file, "gen.new_tokens")
         tokens, logits = greedy(model, (ids, mask, ids.new_tensor(positions), pixels, grid), wanted.shape[1])
         yield _exact("gen", "greedy token ids of a padded batch", tokens, wanted)
-        yield _close("gen", "logits of a padded batch", logits[:, 0], recordings.get(file, "gen.first_logits"))
+        yield close("gen", "logits of a padded batch", logits[:, 0], recordings.get(file, "gen.first_logits"))
 
 
 def greedy(model: NoraModel, inputs: tuple[Any, ...], count: int) -> tuple[Any, Any]:
@@ -278,23 +279,25 @@ def _training(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
     yield _exact(case, "expert's attention mask", mask, recordings.get(file, f"{case}.expert_attention_mask"))
     noisy = interpolate(actions, noise, time)
     embedded = model.embed_actions(noisy, time)
-    yield _close(case, "expert's input", embedded, recordings.get(file, f"{case}.expert_inputs_embeds"))
+    yield close(case, "expert's input", embedded, recordings.get(file, f"{case}.expert_inputs_embeds"))
     velocity = model.velocity(noisy, time, prefix.cache, seen)
-    yield _close(case, "one denoise step", velocity, recordings.get(file, f"{case}.pred_velocity"))
+    yield close(case, "one denoise step", velocity, recordings.get(file, f"{case}.pred_velocity"))
     loss = model.joint_loss(prefix, labels, seen, actions, noise, time)
     for name, computed in (("vlm_loss", loss.tokens), ("expert_loss", loss.flow), ("combined_loss", loss.total)):
-        yield _close(f"{case}/{name}", "joint losses", computed.reshape(1), recordings.get(file, f"{case}.loss.{name}"))
+        yield close(f"{case}/{name}", "joint losses", computed.reshape(1), recordings.get(file, f"{case}.loss.{name}"))
     loss.total.backward()
-    yield from _gradients(recordings, model)
-
-
-def _gradients(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
-    file = "training.safetensors"
-    for name, recorded in recordings.matching(file, "train.grad."):
-        computed = model.get_parameter(name).grad
-        scale = max(float(recorded.abs().max()), 1e-12)
-        error = float("inf") if computed is None else max_abs_difference(computed, recorded) / scale
-        yield Check(f"train/{name}", "gradients of the joint loss", error, GRADIENT, "of the largest entry")
+    yield from gradients(recordings, file, ("train.grad.", "train/"), model, "gradients of the joint loss")
     squares = sum(float(p.grad.double().pow(2).sum()) for p in model.parameters() if p.grad is not None)
     norm = recordings.get(file, "train.grad_global_norm")
     yield Check("train", "norm of all gradients", abs(squares**0.5 / float(norm) - 1), GRADIENT, "relative")
+
+
+def gradients(
+    recordings: Recordings, file: str, prefixes: tuple[str, str], model: Any, quantity: str, tolerance: float = GRADIENT
+) -> Iterator[Check]:
+    """Checks of the gradients of a model's parameters; `prefixes` precede their names in the file and in the cases."""
+    for name, recorded in recordings.matching(file, prefixes[0]):
+        computed = model.get_parameter(name).grad
+        scale = max(float(recorded.abs().max()), 1e-12)
+        error = float("inf") if computed is None else max_abs_difference(computed, recorded) / scale
+        yield Check(f"{prefixes[1]}{name}", quantity, error, tolerance, "of the largest entry")

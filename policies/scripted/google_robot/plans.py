@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 
-from ..geometry import LEVEL, UP, Array, Pose, norm
+import numpy as np
+
+from ..geometry import DOWN, LEVEL, UP, Array, Pose, flat, frame, heading, norm
 from ..steps import CLOSED, OPEN, Steps, Target, follow, hold, reach
-from .drawers import OUT, hook_pose, push_pose
 from .grasps import grasp_pose, with_lean
-from .placements import spot_near
+from .gripper import flip_wrist_if_closer
 from .scene import GoogleRobotScene
 
 PATIENCE = 4
@@ -145,3 +146,85 @@ PLANS: dict[str, Callable[[GoogleRobotScene], Steps]] = {
     "close_drawer": close_drawer,
 }
 """Task -> plan."""
+
+
+# The drawers. Handles are only to be seen; a drawer moves by its front plate. The plates leave gaps of 10 cm above them, through
+# which the gripper reaches in, leaned far forward.
+
+FRONT = np.array([0.010, 0.0])
+"""Level position (x, y) of a closed drawer's front plate, world, m; a drawer slides along +x."""
+HEIGHTS = (0.685, 0.440, 0.195)
+"""World z of the middle of the fronts: top, middle, bottom drawer, m."""
+HALF_HEIGHT, HALF_DEPTH = 0.070, 0.0075
+"""Of a front plate, m."""
+HOOK_LEAN, PUSH_LEAN = 0.9, 0.4
+"""Of the gripper from straight down towards the drawers, rad: reaching in over a front; pushing without folding the arm."""
+HOOK_IN, HOOK_DOWN = 0.072, 0.030
+"""The gripper's origin behind the middle of the front plate and below its top edge: the fingers' knuckles then lie on the
+edge, and the tips reach 4 cm down behind the plate, m."""
+TIP_HALF = 0.021
+"""Half thickness of the fingertips across the closing axis, m."""
+SIDEWAYS = 0.6
+"""Part of the robot's own sideways offset at which the gripper meets the front."""
+WIDEST = 0.15
+"""Farthest from the drawer's middle, m."""
+OUT = np.array([-1.0, 0.0, 0.0])
+"""From the robot towards the station."""
+
+
+def hook_pose(scene: GoogleRobotScene) -> Pose:
+    """The gripper with its fingertips behind the top edge of a closed front."""
+    edge = HEIGHTS[scene.drawer] + HALF_HEIGHT
+    return _at_front(scene, FRONT[0] - HOOK_IN, edge - HOOK_DOWN, HOOK_LEAN)
+
+
+def push_pose(scene: GoogleRobotScene) -> Pose:
+    """The gripper with its fingertips at the front plate, where the drawer is now."""
+    return _at_front(scene, FRONT[0] + HALF_DEPTH + TIP_HALF + scene.travel, HEIGHTS[scene.drawer], PUSH_LEAN)
+
+
+def _at_front(scene: GoogleRobotScene, x: float, z: float, lean: float) -> Pose:
+    y = float(np.clip(SIDEWAYS * scene.base.position[1], -WIDEST, WIDEST))
+    return Pose(np.array([x, y, z]), _rotation(lean))
+
+
+def _rotation(lean: float) -> Array:
+    rotation = frame(np.cos(lean) * DOWN + np.sin(lean) * OUT, np.array([0.0, 1.0, 0.0]))
+    return flip_wrist_if_closer(rotation, OUT)
+
+
+APART = 0.13
+"""From middle to middle: near enough for every pair (0.18 m), with room for the fingers, m."""
+DIRECTIONS = 24
+WAY_CLEARANCE = 0.15
+"""Kept between the carried object's way and a bystander, m."""
+CLOSER = 0.05
+"""The target must be nearer than any bystander by so much, m."""
+BEHIND_COST = 2.0
+"""Of a metre behind the target, seen from the robot: the gripper would lean over it."""
+BLOCKED_COST = 10.0
+"""Of a metre that is missing in the distances above."""
+
+
+def spot_near(scene: GoogleRobotScene) -> Array:
+    """[3] where the middle of the source goes, at the height of its present middle: the cheapest place around the target."""
+    source, target = scene.center(scene.source), scene.center(scene.target)
+    places = [target * LEVEL + APART * heading(2 * np.pi * k / DIRECTIONS) for k in range(DIRECTIONS)]
+    best = min(places, key=lambda place: _cost(scene, source, target, place))
+    return best + source * (1.0 - LEVEL)
+
+
+def _cost(scene: GoogleRobotScene, source: Array, target: Array, place: Array) -> float:
+    out = flat(target - scene.base.position)
+    cost = norm((place - source) * LEVEL) + BEHIND_COST * max(0.0, float((place - target) @ out))
+    for bystander in map(scene.center, scene.bystanders):
+        nearer = norm((place - bystander) * LEVEL) - APART
+        cost += BLOCKED_COST * (max(0.0, CLOSER - nearer) + max(0.0, WAY_CLEARANCE - _from_way(bystander, source, place)))
+    return cost
+
+
+def _from_way(point: Array, start: Array, end: Array) -> float:
+    """Level distance of a point from a straight way."""
+    way, to_point = (end - start) * LEVEL, (point - start) * LEVEL
+    part = np.clip(float(to_point @ way) / max(float(way @ way), 1e-9), 0.0, 1.0)
+    return norm(to_point - part * way)

@@ -6,7 +6,7 @@ from nora_bench.envs import protocols
 from nora_bench.envs.base import EpisodeSpec, ObservationSpec
 from nora_bench.policies.base import Observation, PolicyContext
 from nora_bench.policies.registry import load
-from nora_bench.policies.remote import poses
+from nora_bench.policies.remote import vla_eval
 from nora_bench.policies.scripted.geometry import log
 from servers import vla_eval_like
 
@@ -21,12 +21,12 @@ SPEC = EpisodeSpec("libero_object", 0, 0, 0, PROTOCOL.name)
 def test_controllers_frame_is_the_grip_sites(env):
     env.reset(SPEC, PROTOCOL, ObservationSpec(proprio=True))
     site = env._scene.data.site_xmat[env._scene.arm.site].reshape(3, 3)
-    assert poses.site_rotation(env.observation().proprio) == pytest.approx(site, abs=1e-3)
+    assert vla_eval.site_rotation(env.observation().proprio) == pytest.approx(site, abs=1e-3)
 
 
 def test_action_of_one_is_the_controllers_scale(env):
     env.reset(SPEC, PROTOCOL, ObservationSpec(proprio=True))
-    assert env._scene.arm.scale.tolist() == [poses.POSITION_SCALE] * 3 + [poses.ROTATION_SCALE] * 3
+    assert env._scene.arm.scale.tolist() == [vla_eval.POSITION_SCALE] * 3 + [vla_eval.ROTATION_SCALE] * 3
 
 
 def play(env, policy, steps):

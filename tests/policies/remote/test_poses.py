@@ -7,7 +7,7 @@ from nora_bench.envs.base import EnvObservation, EpisodeSpec
 from nora_bench.envs.errors import PolicyError
 from nora_bench.policies.base import Observation, PolicyContext
 from nora_bench.policies.registry import load
-from nora_bench.policies.remote import poses
+from nora_bench.policies.remote import vla_eval
 from nora_bench.policies.scripted.geometry import exp, log
 from servers import vla_eval_like
 
@@ -35,24 +35,24 @@ def shown(decision=0, **changes):
 def pose(*, way=(0.0, 0.0, 0.0), turn=(0.0, 0.0, 0.0), grip=1.0):
     """The pose that is reached from `proprio()` by a way (m) and a turn (rotation vector, world)."""
     here = proprio()
-    return np.concatenate([here["eef_pos"] + way, log(exp(np.array(turn)) @ poses.site_rotation(here)), [grip]])
+    return np.concatenate([here["eef_pos"] + way, log(exp(np.array(turn)) @ vla_eval.site_rotation(here)), [grip]])
 
 
 def test_pose_becomes_the_displacement_to_it():
-    action, cut = poses.delta_of(pose(way=(0.01, 0, -0.02), turn=(0, 0.1, 0)), proprio())
+    action, cut = vla_eval.delta_of(pose(way=(0.01, 0, -0.02), turn=(0, 0.1, 0)), proprio())
     assert action == pytest.approx([0.2, 0, -0.4, 0, 0.2, 0, 1])
     assert not cut
 
 
 def test_pose_out_of_reach_is_cut_and_marked():
-    action, cut = poses.delta_of(pose(way=(0.2, 0, 0)), proprio())
+    action, cut = vla_eval.delta_of(pose(way=(0.2, 0, 0)), proprio())
     assert (action[0], cut) == (1.0, True)
 
 
 def test_the_orientation_that_is_held_is_a_command_too():
     """The controller answers to a rotation of exactly zero by keeping the goal of the step before."""
     here = proprio(quat=(0.0, 0.0, 0.0, 1.0))
-    action, _ = poses.delta_of(np.array([*here["eef_pos"], *log(poses.SITE_IN_HAND), 1.0]), here)
+    action, _ = vla_eval.delta_of(np.array([*here["eef_pos"], *log(vla_eval.SITE_IN_HAND), 1.0]), here)
     assert action[3:6].any()
     assert action[3:6] == pytest.approx(np.zeros(3), abs=1e-6)
 
@@ -97,7 +97,7 @@ def test_both_states_and_the_images_are_sent(connected):
     (payload,) = seen
     assert sorted(payload["images"]) == ["agentview", "wrist"]
     assert payload["states"][:3].tolist() == payload["controller_states"][:3].tolist() == [0.1, 0.0, 1.0]
-    assert exp(payload["controller_states"][3:6]) == pytest.approx(poses.site_rotation(proprio()))
+    assert exp(payload["controller_states"][3:6]) == pytest.approx(vla_eval.site_rotation(proprio()))
 
 
 def test_declared_absolute_position_needs_no_requirement(connected):

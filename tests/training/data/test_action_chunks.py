@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from nora_bench.training.data.dataset import Chunking, cut, fill_released, subtract_state
+from nora_bench.training.data.dataset import Chunking, cut, fill_released
 
 ACTIONS = np.arange(1, 7)[:, None] * np.ones(7)
 """Six steps; step t holds t + 1 everywhere."""
@@ -40,12 +40,6 @@ def test_chunks_that_overlap_a_push_are_omitted():
 def test_padding_may_overlap_a_push():
     masked = np.array([True, False, False, False, False, False])
     assert cut(ACTIONS, [5], Chunking(4), masked=masked).starts.tolist() == [5]
-
-
-def test_relative_actions_all_start_from_the_present_state():
-    chunks = cut(ACTIONS, [1], Chunking(2)).actions
-    relative = subtract_state(chunks, np.full((1, 8), 2.0))
-    assert relative[0].tolist() == [[0.0] * 6 + [2.0], [1.0] * 6 + [3.0]]
 
 
 def test_cutting_leaves_the_episode_unchanged():

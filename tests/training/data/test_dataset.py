@@ -90,10 +90,3 @@ def test_a_set_that_grows_keeps_its_split():
 def test_split_always_keeps_a_training_episode(episodes):
     training, validation = split([made(number, steps=2) for number in range(episodes)], 1.0)
     assert (len(training), len(validation)) == (1, episodes - 1)
-
-
-def test_relative_actions_have_statistics_of_their_own():
-    found = made(steps=8, robot_states=np.ones((8, 9)))
-    relative = statistics([found], Chunking(1, delta=True))[found.suite]["action"]
-    absolute = statistics([found])[found.suite]["action"]
-    assert np.subtract(absolute["mean"], relative["mean"]) == pytest.approx([1.0] * 6 + [0.0])
