@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-DISTRIBUTIONS = ("nora-bench", "numpy", "msgpack", "torch", "transformers", "tokenizers", "safetensors")
+DISTRIBUTIONS = ("nora-bench", "numpy", "msgpack", "onnxruntime", "torch", "transformers", "tokenizers", "safetensors")
 """Distributions of the main process that can change a policy's action chunks."""
 
 
