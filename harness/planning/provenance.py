@@ -14,7 +14,7 @@ import psutil
 
 from ...envs.versions import MISSING, installed_versions
 
-DISTRIBUTIONS = ("nora-bench", "numpy", "msgpack", "torch", "transformers", "tokenizers", "safetensors")
+DISTRIBUTIONS = ("nora-bench", "numpy", "msgpack", "onnxruntime", "torch", "transformers", "tokenizers", "safetensors")
 """Distributions of the main process that can change a policy's action chunks."""
 
 

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from ...envs.errors import PolicyError
 from ..base import PolicyContext
 from .checkpoint import BUNDLED, BUNDLED_NAME
-from .policy import NoraPolicy, require
+from .engines import require_torch
+from .policy import NoraPolicy
 
 
 class BundledNano(NoraPolicy):
@@ -25,8 +26,11 @@ class BundledNano(NoraPolicy):
         batch: int | None = None,
         device: str = "cpu",
         compile: bool = False,
+        engine: Literal["auto", "torch", "onnx"] = "auto",
     ) -> None:
         """Arguments of `NoraPolicyConfig`. Training data and results: `nano_checkpoint/MODEL_CARD.md`.
+
+        On ONNX Runtime where it is installed and no option needs torch (`device`, `batch`, `compile`).
 
         One thread: for a model of this size, synchronising more costs more time than it saves.
         """
@@ -40,6 +44,7 @@ class BundledNano(NoraPolicy):
             batch=batch,
             device=device,
             compile=compile,
+            engine=engine,
         )
 
     def setup(self, context: PolicyContext) -> None:
@@ -76,7 +81,7 @@ class UntrainedNano(NoraPolicy):
 
         One thread: for a model of this size, synchronising more costs more time than it saves.
         """
-        require()
+        require_torch()
         from .nano import write_nano
 
         self._folder = tempfile.TemporaryDirectory(prefix="nora-bench-nano-")

@@ -17,8 +17,9 @@ from ..base import ActionChunk, BasePolicy, Observation, PolicyContext
 from ..images import check_steps, model_image
 from .action_stats import Statistics
 from .checkpoint import Checkpoint, open_checkpoint, read_json
-from .config import INSTALL
 from .decoding import ModelOutput
+from .engines import choose_engine, require_before_opening
+from .onnx_predictor import GRAPH, OnnxPredictor
 from .policy_config import NoraPolicyConfig
 from .predictor import ModelInputs, Predictor
 from .tokenizers import open_fast, open_prompter
@@ -36,10 +37,11 @@ class NoraPolicy(BasePolicy):
     @takes(NoraPolicyConfig)
     def __init__(self, *args: Any, **options: Any) -> None:
         """Reads headers and settings; weights are loaded by `setup`. Arguments are the fields of `NoraPolicyConfig`."""
-        require()
         given = NoraPolicyConfig(*args, **options)
+        require_before_opening(given.checkpoint)
         self.checkpoint = open_checkpoint(given.checkpoint)
         self.config = config = given.resolved(self.checkpoint)
+        self.engine = choose_engine(config, self.checkpoint)
         assert config.chunk is not None and config.n_action_steps is not None and config.noise_scale is not None
         self.chunk_size, self.noise_scale = config.chunk, config.noise_scale
         self._executed: int = config.n_action_steps
@@ -51,7 +53,7 @@ class NoraPolicy(BasePolicy):
         self.stochastic = config.mode == "flow" and self.noise_scale > 0
         self.tags: tuple[str, ...] = ("untrained",) if _untrained(self.checkpoint) else ()
         self._last: dict[str, Array] = {}
-        self._weights: str = ""
+        self._weights = self._graph = ""
 
     def setup(self, context: PolicyContext) -> None:
         """Load the weights and every suite's statistics. Raises PolicyError for statistics that are missing or do not fit."""
@@ -65,8 +67,9 @@ class NoraPolicy(BasePolicy):
             raise PolicyError(
                 f"{self.checkpoint.name} gives {self.checkpoint.config.action_size} numbers per step, not {context.action_size}"
             )
-        self.predictor = self._predictor()
+        self.predictor = self._onnx_predictor() if self.engine == "onnx" else self._torch_predictor()
         self._weights = digest(self.checkpoint.files)
+        self._graph = digest([self.checkpoint.folder / GRAPH]) if self.engine == "onnx" else ""
 
     def action_spec_under(self, protocol: EvalProtocol) -> tuple[ActionDim, ...] | None:
         """The gripper as the protocol's adapter converts it; the other numbers follow the statistics."""
@@ -85,8 +88,10 @@ class NoraPolicy(BasePolicy):
             **super().fingerprint(),
             "checkpoint": self.checkpoint.name,
             "weights_sha256": self._weights,
-            "dtype": str(self.predictor.model.vlm.dtype).removeprefix("torch."),
-            "device": self.predictor.model.vlm.device.type,
+            "engine": self.engine,
+            **({"graph_sha256": self._graph} if self._graph else {}),
+            "dtype": self.predictor.dtype,
+            "device": self.predictor.device,
             "threads": self.config.threads,
             "batch": self.predictor.rows,
             "statistics": {suite: self.statistics.key(suite) for suite in self._stats},
@@ -105,7 +110,10 @@ class NoraPolicy(BasePolicy):
                     f"{self.checkpoint.name} gives {size}; add --policy-arg statistics=NAME"
                 )
 
-    def _predictor(self) -> Predictor:
+    def _onnx_predictor(self) -> OnnxPredictor:
+        return OnnxPredictor(self.checkpoint, self.prompter.ids, self.config.num_inference_steps, self.config.threads)
+
+    def _torch_predictor(self) -> Predictor:
         import torch
 
         from .model.engine import DecodingConfig
@@ -154,19 +162,6 @@ class NoraPolicy(BasePolicy):
         still = np.zeros((steps, self.context.action_size))
         still[:, GRIPPER] = self.context.protocol.settle_action[GRIPPER] if last is None else last[-1, GRIPPER]
         return still
-
-
-def require() -> None:
-    """Raises PolicyError where the extra's libraries are missing."""
-    try:
-        import torch  # noqa: F401
-        import transformers
-    except ImportError as error:
-        raise PolicyError(
-            f"the NORA family needs {error.name}. Type: {INSTALL}, or name another policy: nora-bench list policies"
-        ) from None
-    if int(transformers.__version__.partition(".")[0]) < 5:
-        raise PolicyError(f"transformers {transformers.__version__} continues padded rows at wrong positions. Type: {INSTALL}")
 
 
 def _untrained(checkpoint: Checkpoint) -> bool:

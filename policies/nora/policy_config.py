@@ -48,8 +48,11 @@ class NoraPolicyConfig:
     """Of the weights; `auto` is bfloat16 on a GPU and float32 on a CPU."""
     device: str = "auto"
     """A torch device; `auto` is the GPU where there is one."""
+    engine: Literal["auto", "torch", "onnx"] = "auto"
+    """What computes the model. `onnx`: ONNX Runtime, the flow on a CPU, for checkpoints with a graph (`model.onnx`); its actions
+    differ from torch's in the last bits. `auto`: ONNX Runtime where it can and is installed, for `device=cpu` or without torch."""
     threads: int | None = None
-    """Of torch on a CPU; None leaves them as they are. The last bits of the actions depend on their number."""
+    """On a CPU; None leaves torch's as they are. The last bits of the actions depend on their number."""
     batch: int | None = None
     """Rows per batch, always filled up; None is 16 on a GPU and 1 on a CPU."""
     statistics: str | None = None

@@ -58,6 +58,16 @@ class Predictor:
     """Compiler of the fast path; see `Engine`."""
     _engines: dict[int, Engine] = field(default_factory=dict)
 
+    @property
+    def dtype(self) -> str:
+        """Of the weights, e.g. `float32`."""
+        return str(self.model.vlm.dtype).removeprefix("torch.")
+
+    @property
+    def device(self) -> str:
+        """`cpu` or `cuda`."""
+        return self.model.vlm.device.type
+
     def predict(self, inputs: Sequence[ModelInputs]) -> list[ModelOutput]:
         """One output per input, in order."""
         outputs: dict[int, ModelOutput] = {}

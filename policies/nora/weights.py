@@ -6,13 +6,17 @@ Only safetensors; nothing from a file is ever executed.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+import numpy as np
+
 from ...envs.errors import PolicyError
 from ...envs.safe_io import parse_json
+from ...envs.types import Array
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +31,8 @@ TIED = "vlm.lm_head.weight"
 EMBEDDING = "vlm.model.language_model.embed_tokens.weight"
 LARGEST_HEADER = 100_000_000
 """Bytes; the format's own limit."""
+FLOATS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+"""Type of weights, as the format names it -> how NumPy reads it."""
 ROWS = 8192
 """Rows of a matrix that are compared at once."""
 NAMED = 5
@@ -40,6 +46,7 @@ class CheckpointError(PolicyError):
 class Entry(TypedDict):
     """Entry of one tensor in a file's header."""
 
+    dtype: str
     shape: list[int]
     data_offsets: tuple[int, int]
 
@@ -52,6 +59,23 @@ class Stored:
     """As in the file."""
     shape: tuple[int, ...]
     path: Path
+    dtype: str
+    """As the format names it, e.g. `F16`."""
+    place: tuple[int, int]
+    """First byte of its values in the file, and the byte behind them."""
+
+    def float32(self) -> Array:
+        """Its values. Raises CheckpointError for a type that is no floating-point number of at most 32 bits."""
+        start, end = self.place
+        if self.dtype not in FLOATS:
+            raise CheckpointError(f"{self.path}: tensor {self.name} is of type {self.dtype}, not {', '.join(FLOATS)}")
+        kind = np.dtype(FLOATS[self.dtype])
+        if end - start != math.prod(self.shape) * kind.itemsize:
+            raise CheckpointError(f"{self.path} is not a safetensors file: tensor {self.name} has no place or shape")
+        values = np.fromfile(self.path, kind, math.prod(self.shape), offset=start).reshape(self.shape)
+        if self.dtype == "BF16":  # the upper half of a float32
+            return (values.astype(np.uint32) << 16).view(np.float32)
+        return values.astype(np.float32)
 
 
 def canonical(name: str) -> str | None:
@@ -80,12 +104,14 @@ def contents(files: Iterable[Path]) -> dict[str, Stored]:
     """The model's name -> tensor, over all files, read from their headers. Raises CheckpointError for a torn file."""
     tensors: dict[str, Stored] = {}
     for path in files:
-        for name, entry in _header(path).items():
+        first, entries = _header(path)
+        for name, entry in entries.items():
             key = TIED if _is_head(name) else canonical(name)
             if key in tensors:
                 raise CheckpointError(f"{path.name} and {tensors[key].path.name} both hold {key} ({name}, {tensors[key].name})")
             if key is not None:
-                tensors[key] = Stored(name, tuple(entry["shape"]), path)
+                start, end = entry["data_offsets"]
+                tensors[key] = Stored(name, tuple(entry["shape"]), path, entry["dtype"], (first + start, first + end))
     return tensors
 
 
@@ -127,8 +153,8 @@ def _equal(a: Stored, b: Stored) -> bool:
         return all(torch.equal(left[i : i + ROWS].float(), right[i : i + ROWS].float()) for i in starts)
 
 
-def _header(path: Path) -> Mapping[str, Entry]:
-    """Name -> entry of a safetensors file, after checking that every tensor's bytes are there."""
+def _header(path: Path) -> tuple[int, Mapping[str, Entry]]:
+    """Where the values of a safetensors file begin, and name -> entry, after checking that every tensor's bytes are there."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -140,7 +166,7 @@ def _header(path: Path) -> Mapping[str, Entry]:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError:
         raise CheckpointError(f"{path} is not a safetensors file: its header is no JSON") from None
-    return _checked(path, header, size - 8 - length)
+    return 8 + length, _checked(path, header, size - 8 - length)
 
 
 def _checked(path: Path, header: Any, available: int) -> Mapping[str, Entry]:

@@ -16,11 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..config import euler_times
 from .cuda_graphs import capture
 from .expert import rotary, time_embedding
 from .functional import Rope, attend, decoder_block
 from .fused_linear import FUSED
-from .reference import NoraModel, euler_times
+from .reference import NoraModel
 from .vision import VisionPath
 
 

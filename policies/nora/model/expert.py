@@ -117,8 +117,13 @@ def time_embedding(time_B: Tensor, size: int) -> Tensor:
 
     The order of operations matters: at time 1 the fastest angle is 1571 rad.
     """
-    shortest, longest = PERIODS
-    fraction = torch.linspace(0.0, 1.0, size // 2, device=time_B.device)
-    period = shortest * (longest / shortest) ** fraction
-    angles = (1.0 / period * 2 * math.pi) * time_B.float()[:, None]
+    angles = time_frequencies(size, time_B.device) * time_B.float()[:, None]
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+def time_frequencies(size: int, device: torch.device | str = "cpu") -> Tensor:
+    """[size / 2] float32 angles of the time embedding at time 1."""
+    shortest, longest = PERIODS
+    fraction = torch.linspace(0.0, 1.0, size // 2, device=device)
+    period = shortest * (longest / shortest) ** fraction
+    return 1.0 / period * 2 * math.pi

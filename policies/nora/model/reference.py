@@ -16,7 +16,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLRotaryEmbedding, Qwen2_5_VLVisionRotaryEmbedding
 
 from ..collate import IGNORED
-from ..config import NoraConfig
+from ..config import NoraConfig, euler_times
 from .expert import Expert, time_embedding
 
 FLOW_WEIGHT = 10.0
@@ -130,12 +130,3 @@ def interpolate(actions: Tensor, noise: Tensor, time: Tensor) -> Tensor:
 def token_loss(logits: Tensor, labels_BP: Tensor) -> Tensor:
     """Mean cross entropy of every labelled token given those before it; in float32."""
     return F.cross_entropy(logits[:, :-1].float().flatten(0, 1), labels_BP[:, 1:].flatten(), ignore_index=IGNORED)
-
-
-def euler_times(steps: int) -> list[float]:
-    """Times of the Euler steps: 1.0, 0.9, ... accumulated in float32 as released (1 - i/10 moves the sample by 3e-5)."""
-    step, time, times = torch.tensor(-1.0 / steps), torch.tensor(1.0), []
-    for _ in range(steps):
-        times.append(float(time))
-        time = time + step
-    return times

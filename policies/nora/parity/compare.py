@@ -200,7 +200,7 @@ def _hidden(recordings: Recordings, model: NoraModel) -> Iterator[Check]:
 def _flow(recordings: Recordings, model: NoraModel, prefix: Prefix) -> Iterator[Check]:
     import torch
 
-    from ..model.reference import euler_times
+    from ..config import euler_times
 
     file, case = "inference.safetensors", "sample"
     noise, valid = recordings.get(file, f"{case}.noise"), recordings.get(file, f"{case}.attention_mask").bool()
