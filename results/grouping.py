@@ -40,6 +40,8 @@ class GroupKey:
     """Simulator backend, for suites with several."""
     renderer: str = ""
     """Renderer, where this run rendered one task with several; else empty."""
+    init_set: str = ""
+    """Set of the initial states: empty for the published one."""
 
 
 Clusters = dict[int, list[int]]
@@ -65,9 +67,9 @@ class Group:
 
     def noisy(self, suite: str) -> bool:
         """Whether some scene of the suite had two trajectories under two seeds, or lacks the hashes to tell."""
-        ways: dict[tuple[str, str, int], set[str | None]] = {}
+        ways: dict[tuple[str, str, str, str, int], set[str | None]] = {}
         for record in self.suites.get(suite, ()):
-            ways.setdefault((record.task, record.variant, record.init_state), set()).add(record.trajectory_sha256)
+            ways.setdefault(record.scene, set()).add(record.trajectory_sha256)
         return any(len(found) > 1 or None in found for found in ways.values())
 
     def errors(self, suites: Iterable[str]) -> dict[str, int]:
@@ -87,7 +89,8 @@ def groups(run: StoredRun) -> tuple[Group, ...]:
         renderers = mixed.get((record.suite, record.task_id), ("",))
         # An episode without an outcome has no renderer: it is missing from every renderer of its task.
         for renderer in renderers if record.success is None else (record.renderer if any(renderers) else "",):
-            key = known.get((*head, renderer)) or known.setdefault((*head, renderer), GroupKey(*head, renderer))
+            names = (*head, renderer, record.init_set)
+            key = known.get(names) or known.setdefault(names, GroupKey(*names))
             by_key.setdefault(key, []).append(record)
     return tuple(group_of(run, key, records) for key, records in by_key.items())
 
@@ -115,7 +118,7 @@ def group_of(run: StoredRun, key: GroupKey, records: Sequence[EpisodeRecord]) ->
     seen: set[tuple[object, ...]] = set()
     for record in records:
         if record.success is not None and record.trajectory_sha256:
-            played = (record.suite, record.task_id, record.variant, record.init_state, record.trajectory_sha256)
+            played = (*record.scene, record.trajectory_sha256)
             repeats[record.suite] += played in seen
             seen.add(played)
     suites = by_suite(records)
@@ -186,17 +189,25 @@ def task_weights(tasks: Iterable[tuple[str, str]], column: Column) -> dict[tuple
 
 def strata(group: Group, column: Column, metric: str, weight: float = 1.0, reading: Reading = "recorded") -> list[Stratum]:
     """One stratum per task and part; empty unless all kinds of task of the column were evaluated."""
+    return list(task_strata(group, column, metric, weight, reading).values())
+
+
+def task_strata(
+    group: Group, column: Column, metric: str, weight: float = 1.0, reading: Reading = "recorded"
+) -> dict[tuple[str, str], Stratum]:
+    """(task, part) -> its stratum; empty unless all kinds of task of the column were evaluated."""
     tasks = clusters(group, column, metric, reading)
     same = group.repeats.get(column.suite, 0) > 0 and not group.noisy(column.suite)
-    return [
-        Stratum(weight * share, [(k, n) for k, n in tasks[task].values()], _available(column, tasks[task]), same)
+    return {
+        task: Stratum(weight * share, [(k, n) for k, n in tasks[task].values()], _available(group, column, tasks[task]), same)
         for task, share in task_weights(tasks, column).items()
-    ]
+    }
 
 
-def _available(column: Column, played: Clusters) -> int | None:
+def _available(group: Group, column: Column, played: Clusters) -> int | None:
     """Initial states that the benchmark has for a task; None if unknown, or if others were evaluated."""
-    return column.states if column.states and set(played) <= set(range(column.states)) else None
+    published = column.states and not group.key.init_set and set(played) <= set(range(column.states))
+    return column.states if published else None
 
 
 def component_columns(layout: Layout, column: Column, metric: str) -> list[Column]:

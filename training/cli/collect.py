@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from ...envs.suites import expand
-from ...harness.config import integers, parse
+from ...harness.config import init_states as parse_states, parse
 from ...harness.errors import InputError, Interrupted
 from .renamed import single_command
 
@@ -76,9 +76,9 @@ def _collect(
 collect = single_command(_collect, {"--smooth": "--noise-std", "--pushes": "--push-probability"})
 
 
-def _states(text: str) -> tuple[int, ...]:
+def _states(text: str) -> tuple[int | str, ...]:
     try:
-        return integers(text)
+        return parse_states(text)
     except ValueError as error:
         raise InputError(f"--init-states {text!r}: {error}") from None
 
