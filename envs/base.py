@@ -20,6 +20,8 @@ from .types import Array
 
 CAMERAS = ("primary", "wrist")
 """All camera names: third person, and on the end effector."""
+FRESH = "fresh"
+"""Name of the set of initial states that no published evaluation used."""
 ROTATED, UNROTATED = "rotated_180", "as_rendered"
 """Orientations of images, relative to the simulator's own."""
 
@@ -48,12 +50,14 @@ class EpisodeSpec:
     """Name of the evaluation protocol, e.g. `libero/openvla`."""
     variant: str = ""
     """Configuration within the task, for suites that have several (empty otherwise)."""
+    init_set: str = ""
+    """Set that the initial state is from: empty for the published one, `fresh` for states that no published evaluation used."""
 
     @property
     def scene(self) -> str:
         """The part of the key that decides the scene: everything but the protocol."""
         variant = f"/{self.variant}" if self.variant else ""
-        return f"{self.suite}/task{self.task_id}{variant}/init{self.init_state}/seed{self.seed}"
+        return f"{self.suite}/task{self.task_id}{variant}/{self.init_set or 'init'}{self.init_state}/seed{self.seed}"
 
     @property
     def key(self) -> str:
@@ -90,6 +94,8 @@ class Task:
     """Configurations within the task, each with all of its initial states; empty for a task that has only one. Named
     `appearance` or `appearance/part`: appearances of one part start from the same scenes, and statistics take their episodes
     for as alike as they turn out; parts weigh equally in the task."""
+    fresh_states: int = 0
+    """Number of initial states that no published evaluation used (`EpisodeSpec.init_set`)."""
 
     @property
     def episodes(self) -> int:

@@ -13,6 +13,7 @@ from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ..envs.base import FRESH
 from ..envs.errors import InputError, UnknownName
 from ..envs.safe_io import parse_yaml
 
@@ -38,6 +39,29 @@ def integers(text: Any) -> tuple[int, ...]:
             raise ValueError(f"{part} is not a range")
         out.update(dict.fromkeys(range(first, last + 1)))
     return tuple(out)
+
+
+def init_states(value: Any) -> tuple[int | str, ...]:
+    """`0,3-5` -> (0, 3, 4, 5), of the published set; `fresh:0-2` -> ("fresh:0", "fresh:1", "fresh:2"). Never of both sets."""
+    parts = [str(part) for part in _items(value)]
+    prefix = f"{FRESH}:"
+    fresh = [part.startswith(prefix) for part in parts]
+    if any(fresh) and not (
+        fresh[0] and all(other or part.strip()[:1].isdigit() for part, other in zip(parts, fresh, strict=True))
+    ):
+        raise ValueError(f"published or fresh initial states, like 0-9 or {prefix}0-9; run one set after the other")
+    numbers = integers([part.removeprefix(prefix) for part in parts])
+    return tuple(f"{prefix}{number}" for number in numbers) if any(fresh) else numbers
+
+
+def split_state(state: int | str) -> tuple[str, int]:
+    """(set, index) of one of `init_states`: (`""`, 3), or (`fresh`, 3)."""
+    return (FRESH, int(state.removeprefix(f"{FRESH}:"))) if isinstance(state, str) else ("", state)
+
+
+def join_state(init_set: str, number: int) -> int | str:
+    """The entry of `init_states` that `split_state` splits."""
+    return f"{init_set}:{number}" if init_set else number
 
 
 def _items(value: Any) -> list[Any]:
@@ -153,8 +177,8 @@ class RunConfig:
     """Task ids or names, like 0,3-5."""
     episodes: int | None = option(_positive, None, shown="all initial states")
     """Episodes per task and seed. They start at the first initial state, over all variants of a task (`plan.spread_evenly`)."""
-    init_states: tuple[int, ...] = option(integers, (), shown="all")
-    """Initial states, like 40-49."""
+    init_states: tuple[int | str, ...] = option(init_states, (), shown="all published")
+    """Initial states, like 40-49; fresh:0-9 are states that no published evaluation used."""
     seeds: tuple[int, ...] = option(_seeds, (0,), shown="1")
     """Number of seeds, or the seeds: 3 (0,1,2) or 7,8,9."""
     policy: str = option(_text, "nora-1.5-nano", shown="nora-1.5-nano")

@@ -25,9 +25,9 @@ from ..results.store.records import EpisodeRecord
 from ..results.store.run_metadata import ConfigFields, RunMetadata, SourceFields
 from ..results.store.writer import Store
 from . import run_sessions
-from .config import parse
+from .config import join_state, parse, split_state
 
-SAME = ("backend", "renderer")
+SAME = ("backend", "renderer", "initial_states")
 """Conditions that must be equal in one run although they allow a comparison."""
 TAKEN = ("status", "created", "finished", "counts", "until", "merged")
 """Fields of each source's run.json that the merged one copies."""
@@ -221,8 +221,8 @@ def _config(runs: Sequence[StoredRun]) -> dict[str, Any]:
     if not _equal((config.get("init_states"), config.get("episodes")) for config in configs):
         chosen = all(config.get("init_states") or config.get("episodes") for config in configs)
         named = {state for config in configs for state in config.get("init_states") or ()}
-        played = {record.init_state for run in runs for record in run.records}
-        found["init_states"], found["episodes"] = sorted(named | played) if chosen else [], None
+        played = {join_state(record.init_set, record.init_state) for run in runs for record in run.records}
+        found["init_states"], found["episodes"] = sorted(named | played, key=split_state) if chosen else [], None
     return found
 
 

@@ -25,8 +25,8 @@ from ..envs.errors import PolicyError
 from .base import ActionChunk, BasePolicy, Observation
 from .baselines import recorded, recorded_actions
 
-Recordings = Mapping[tuple[str, int], Mapping[int, np.ndarray]]
-"""(suite, task) -> initial state -> actions [steps, action size]."""
+Recordings = Mapping[tuple[str, int], Mapping[str, np.ndarray]]
+"""(suite, task) -> initial state (`48`, `fresh7`) -> actions [steps, action size]."""
 
 
 class OpenLoopReplay(BasePolicy):
@@ -54,7 +54,7 @@ class OpenLoopReplay(BasePolicy):
     def _chosen(self, observation: Observation) -> np.ndarray:
         spec = observation.spec
         recorded = self._recordings.get((spec.suite, spec.task_id), {})
-        others = [actions for state, actions in recorded.items() if state != spec.init_state]
+        others = [actions for state, actions in recorded.items() if state != f"{spec.init_set}{spec.init_state}"]
         if not others:
             raise PolicyError(
                 f"no recording of another initial state of {spec.suite} task {spec.task_id}. Make some: nora-bench run "
@@ -73,23 +73,23 @@ class OpenLoopReplay(BasePolicy):
 
 def from_run(run: Path) -> Recordings:
     """The successful episodes of a run."""
-    out: dict[tuple[str, int], dict[int, np.ndarray]] = {}
+    out: dict[tuple[str, int], dict[str, np.ndarray]] = {}
     for record, path in recorded(run):
         if record.success:
-            out.setdefault((record.suite, record.task_id), {})[record.init_state] = recorded_actions(path)
+            out.setdefault((record.suite, record.task_id), {})[f"{record.init_set}{record.init_state}"] = recorded_actions(path)
     return out
 
 
 def packaged() -> Recordings:
     """The recordings that ship with nora-bench."""
-    out: dict[tuple[str, int], dict[int, np.ndarray]] = {}
+    out: dict[tuple[str, int], dict[str, np.ndarray]] = {}
     with (
         as_file(files("nora_bench.policies").joinpath("blind_actions.npz")) as path,
         np.load(path, allow_pickle=False) as archive,
     ):
         for name in archive.files:
             suite, task, state = name.split("/")
-            out.setdefault((suite, int(task)), {})[int(state)] = archive[name].astype(np.float64)
+            out.setdefault((suite, int(task)), {})[state] = archive[name].astype(np.float64)
     return out
 
 

@@ -41,6 +41,9 @@ def shortfall(group: Group, column: Column) -> Shortfall:
     scenes: dict[tuple[str, str, int], set[int]] = defaultdict(set)
     for record in records:
         scenes[record.task, record.variant, record.init_state].add(record.seed)
+    if group.key.init_set:
+        others = f"{group.key.init_set} initial states {ranges({state for _, _, state in scenes})}"
+        return Shortfall(label, others, len(scenes), expected)
     missing_scenes = ", ".join(_scenes(scenes, column, expected))
     return Shortfall(label, missing_scenes, len(scenes), expected)
 

@@ -35,6 +35,8 @@ class GroupKey:
     """Simulator backend, for suites with several."""
     renderer: str = ""
     """Renderer, where this run rendered one task with several; else empty."""
+    init_set: str = ""
+    """Set of the initial states: empty for the published one."""
 
 
 Clusters = dict[int, list[int]]
@@ -60,9 +62,9 @@ class Group:
 
     def noisy(self, suite: str) -> bool:
         """Whether some scene of the suite had two trajectories under two seeds, or lacks the hashes to tell."""
-        ways: dict[tuple[str, str, int], set[str | None]] = {}
+        ways: dict[tuple[str, str, str, str, int], set[str | None]] = {}
         for record in self.suites.get(suite, ()):
-            ways.setdefault((record.task, record.variant, record.init_state), set()).add(record.trajectory_sha256)
+            ways.setdefault(record.scene, set()).add(record.trajectory_sha256)
         return any(len(found) > 1 or None in found for found in ways.values())
 
     def errors(self, suites: Iterable[str]) -> dict[str, int]:
@@ -82,7 +84,8 @@ def groups(run: StoredRun) -> tuple[Group, ...]:
         renderers = mixed.get((record.suite, record.task_id), ("",))
         # An episode without an outcome has no renderer: it is missing from every renderer of its task.
         for renderer in renderers if record.success is None else (record.renderer if any(renderers) else "",):
-            key = known.get((*head, renderer)) or known.setdefault((*head, renderer), GroupKey(*head, renderer))
+            names = (*head, renderer, record.init_set)
+            key = known.get(names) or known.setdefault(names, GroupKey(*names))
             by_key.setdefault(key, []).append(record)
     return tuple(group_of(run, key, records) for key, records in by_key.items())
 
@@ -110,7 +113,7 @@ def group_of(run: StoredRun, key: GroupKey, records: Sequence[EpisodeRecord]) ->
     seen: set[tuple[object, ...]] = set()
     for record in records:
         if record.success is not None and record.trajectory_sha256:
-            played = (record.suite, record.task_id, record.variant, record.init_state, record.trajectory_sha256)
+            played = (*record.scene, record.trajectory_sha256)
             repeats[record.suite] += played in seen
             seen.add(played)
     suites = by_suite(records)

@@ -21,17 +21,25 @@ if TYPE_CHECKING:
 
 def strata(group: Group, column: Column, metric: str, weight: float = 1.0, reading: Reading = "recorded") -> list[Stratum]:
     """One stratum per task and part; empty unless all kinds of task of the column were evaluated."""
+    return list(task_strata(group, column, metric, weight, reading).values())
+
+
+def task_strata(
+    group: Group, column: Column, metric: str, weight: float = 1.0, reading: Reading = "recorded"
+) -> dict[tuple[str, str], Stratum]:
+    """(task, part) -> its stratum; empty unless all kinds of task of the column were evaluated."""
     tasks = clusters(group, column, metric, reading)
     same = group.repeats.get(column.suite, 0) > 0 and not group.noisy(column.suite)
-    return [
-        Stratum(weight * share, [(k, n) for k, n in tasks[task].values()], _available(column, tasks[task]), same)
+    return {
+        task: Stratum(weight * share, [(k, n) for k, n in tasks[task].values()], _available(group, column, tasks[task]), same)
         for task, share in task_weights(tasks, column).items()
-    ]
+    }
 
 
-def _available(column: Column, played: Clusters) -> int | None:
+def _available(group: Group, column: Column, played: Clusters) -> int | None:
     """Initial states that the benchmark has for a task; None if unknown, or if others were evaluated."""
-    return column.states if column.states and set(played) <= set(range(column.states)) else None
+    published = column.states and not group.key.init_set and set(played) <= set(range(column.states))
+    return column.states if published else None
 
 
 @dataclass(frozen=True, slots=True)

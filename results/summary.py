@@ -97,6 +97,7 @@ def group_suites(group: Group) -> list[dict[str, Any]]:
                 "suite": suite,
                 "pack": group.key.pack,
                 "backend": group.key.backend,
+                "initial_states": group.key.init_set or "published",
                 "renderers": sorted({record.renderer for record in records} - {""}),
                 **_rate(records, weights),
                 "errors": sum(group.errors([suite]).values()),

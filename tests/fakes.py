@@ -192,7 +192,7 @@ class ToySuite(Suite):
     @property
     def tasks(self) -> tuple[Task, ...]:
         names = ((i, f"go_home_{i}", f"go home, number {i}") for i in range(3))
-        return tuple(Task(*name, init_states=10, seeded=self.seeded, variants=self.looks) for name in names)
+        return tuple(Task(*name, init_states=10, seeded=self.seeded, variants=self.looks, fresh_states=5) for name in names)
 
     @property
     def protocols(self) -> Mapping[str, EvalProtocol]:

@@ -5,6 +5,7 @@ from functools import cache
 from importlib.resources import files
 
 from ..base import Task
+from .fresh_states import fresh_count
 
 INIT_STATES = 50
 """Stored initial states per task (`.pruned_init`)."""
@@ -26,4 +27,6 @@ def _table() -> dict[str, list[dict]]:
 
 def load_tasks(suite: str) -> tuple[Task, ...]:
     """The tasks of one LIBERO suite in the benchmark's default order (`task_order_index` 0)."""
-    return tuple(Task(id=i, init_states=INIT_STATES, **row) for i, row in enumerate(_table()[suite]))
+    return tuple(
+        Task(id=i, init_states=INIT_STATES, fresh_states=fresh_count(suite, i), **row) for i, row in enumerate(_table()[suite])
+    )

@@ -101,7 +101,11 @@ def column_lines(column: ColumnComparison) -> Iterator[str]:
     means = dict.fromkeys(percent(mean, "+") for mean in found.means)
     difference = f"B - A {' to '.join(means)} [{percent(found.low, '+')}, {percent(found.high, '+')}]"
     yield from wrapped([f"A {rate_text(column.a)}", f"B {rate_text(column.b)}", difference])
-    scenes = f"{found.scenes} initial states: {found.gained} for B, {found.lost} for A"
+    scenes = (
+        f"{found.scenes} initial states: {found.gained} for B, {found.lost} for A"
+        if column.paired
+        else f"not paired: {column.a.low.clusters} initial states of A, {column.b.low.clusters} others of B"
+    )
     yield from wrapped([f"{p_text(column.p)}: {column.verdict}", scenes])
     yield from _open_lines(column)
     if not column.better:
@@ -116,11 +120,15 @@ def _open_lines(column: ColumnComparison) -> Iterator[str]:
                 f"{name.removeprefix('other_')} in {count}" for name, count in errors.items() if name.startswith("other_")
             )
             yield from paragraph(
-                f"{own}'s episodes that could have ended either way: {causes}; in their scenes {other} {ends}", "  "
+                f"{own}'s episodes that could have ended either way: {causes}"
+                + (f"; in their scenes {other} {ends}" if ends else ""),
+                "  ",
             )
     for own, other, count in (("A", "B", column.only_a), ("B", "A", column.only_b)):
         if count:
-            yield from paragraph(f"omitted: {count} episodes of {own} in scenes that {other} lacks", "  ")
+            yield from paragraph(
+                f"omitted: {count} episodes of {own} in {'scenes' if column.paired else 'tasks'} that {other} lacks", "  "
+            )
 
 
 def outlook(column: ColumnComparison) -> str:
@@ -132,6 +140,8 @@ def outlook(column: ColumnComparison) -> str:
         f"open: if the true difference were {percent(found.mean, '+')}, about {found.scenes_needed} initial states would show it "
         "with 80 % power"
     )
+    if not column.paired:
+        return f"{words} in each run"
     if column.available is not None and found.scenes_needed > column.available:
         return f"{words}: more than the benchmark has ({column.available})"
     return f"{words}: {column.missing_states} more than were run"
@@ -140,11 +150,14 @@ def outlook(column: ColumnComparison) -> str:
 def _footnote(columns: Sequence[ColumnComparison]) -> str:
     family = max(column.family for column in columns)
     together = f"the {family} columns of a table" if family > 1 else "one column"
+    paired = all(column.paired for column in columns)
+    test = "exact test paired by initial state" if paired else "exact test of two independent samples per task"
     text = (
-        f"Rates with individual 95 % intervals; differences with simultaneous intervals for {together}, exact test paired "
-        "by initial state, p corrected over the columns (Holm). Episodes that could have ended either way count against the "
-        "apparent winner."
+        f"Rates with individual 95 % intervals; differences with simultaneous intervals for {together}, {test}, p corrected "
+        "over the columns (Holm). Episodes that could have ended either way count against the apparent winner."
     )
+    if not paired:
+        text = f"The runs have no initial state in common, so nothing is paired. {text}"
     if any(not column.better for column in columns):
         text += " Before a longer run: `nora-bench plan --from RUN`."
     return text

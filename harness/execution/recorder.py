@@ -76,6 +76,7 @@ def _record(active: ActiveEpisode, context: RunContext, **fields: object) -> Epi
         variant=spec.variant,
         instruction=active.instruction,
         init_state=spec.init_state,
+        init_set=spec.init_set,
         seed=spec.seed,
         protocol=spec.protocol,
         policy=context.policy,

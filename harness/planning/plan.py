@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 import shutil
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...envs import protocols, suites
 from ...envs.base import EpisodeSpec, EvalProtocol, Suite, Task
 from ...envs.errors import InputError, MissingRequirementError, SuiteError, nearest
-from ..config import RunConfig
+from ..config import RunConfig, split_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,9 @@ def make_plan(config: RunConfig, setup: EvalSetup, *, stochastic: bool) -> Plan:
         seeds = config.seeds if stochastic or task.seeded or setup.protocol.perturbation else config.seeds[:1]
         repeated += len(scenes) * (len(config.seeds) - len(seeds))
         for seed in seeds:
-            episodes += [EpisodeSpec(suite.name, task.id, state, seed, setup.protocol.name, name) for name, state in scenes]
+            episodes += [
+                EpisodeSpec(suite.name, task.id, k, seed, setup.protocol.name, name, init_set) for name, init_set, k in scenes
+            ]
     return Plan(tuple(episodes), repeated)
 
 
@@ -156,12 +158,11 @@ def _is(task: Task, name: str) -> bool:
     return name in (str(task.id), task.name)
 
 
-def _scenes(config: RunConfig, suite: Suite, task: Task) -> list[tuple[str, int]]:
-    """(variant, initial state) of every episode per seed: all, or `config.episodes` of them. Raises InputError."""
-    states = config.init_states or range(task.init_states)
-    for state in states:
-        if state >= task.init_states:
-            raise InputError(f"{suite.name} task {task.id} has no initial state {state}; they are 0 to {task.init_states - 1}")
+def _scenes(config: RunConfig, suite: Suite, task: Task) -> list[tuple[str, str, int]]:
+    """(variant, set, initial state) of every episode per seed: all, or `config.episodes` of them. Raises InputError."""
+    chosen = [split_state(state) for state in config.init_states] or [("", state) for state in range(task.init_states)]
+    init_set, states = chosen[0][0], [number for _, number in chosen]
+    require_states(suite.name, task, init_set, states)
     variants = task.variants or ("",)
     available = len(states) * len(variants)
     if config.episodes is not None and config.episodes > available:
@@ -169,9 +170,17 @@ def _scenes(config: RunConfig, suite: Suite, task: Task) -> list[tuple[str, int]
             f"--episodes {config.episodes}: {suite.name} task {task.id} has {available} initial states; "
             "to run each more than once, raise --seeds"
         )
-    if task.variants:
-        return spread_evenly(variants, states, config.episodes or available)
-    return [("", state) for state in states[: config.episodes]]
+    pairs = spread_evenly(variants, states, config.episodes or available) if task.variants else [("", state) for state in states]
+    return [(name, init_set, state) for name, state in pairs[: config.episodes]]
+
+
+def require_states(suite: str, task: Task, init_set: str, states: Iterable[int]) -> None:
+    """Raise InputError for an initial state that the task does not have in that set."""
+    count, kind = (task.fresh_states, "fresh initial state") if init_set else (task.init_states, "initial state")
+    for state in states:
+        if state >= count:
+            known = f"they are 0 to {count - 1}" if count else "there are none"
+            raise InputError(f"{suite} task {task.id} has no {kind} {state}; {known}", option="--init-states", value=state)
 
 
 GOLDEN = (3 - math.sqrt(5)) / 2

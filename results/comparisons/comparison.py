@@ -1,4 +1,6 @@
-"""Paired comparison of two runs, column by column of the table that fits them: one family of hypotheses, one set of weights.
+"""Comparison of two runs, column by column of the table that fits them: one family of hypotheses, one set of weights.
+
+Paired by initial state; runs without a common one are compared as independent samples of each task (`unpaired`).
 
 The row of differences of `table`, `compare` and the report all use `compare_columns`, so that they cannot disagree. Episodes that
 could have ended either way count against the apparent winner: a verdict holds however they ended.
@@ -41,6 +43,7 @@ from .pairing import (
     uncertain_causes,
     whole_run,
 )
+from .unpaired import causes, common_tasks, compared_parts, sample_readings, worst_unpaired_difference
 
 REMEDY = (
     "Rerun one of them under the other's conditions (`nora-bench run` with the same --protocol, --max-steps and --assets), "
@@ -77,6 +80,8 @@ class ColumnComparison:
     """Episodes that ended differently under the same seed."""
     available: int | None
     """Initial states that the benchmark has for this column; None if unknown."""
+    paired: bool = True
+    """Whether the difference is paired by initial state; else the runs are independent samples of each task (`unpaired`)."""
 
     @property
     def name(self) -> str:
@@ -110,7 +115,7 @@ class ColumnComparison:
     def missing_states(self) -> int | None:
         """Further initial states that would settle a difference of this size (80 % power); None if unknown."""
         needed = self.difference.scenes_needed
-        return None if needed is None else max(0, needed - self.difference.scenes)
+        return None if needed is None else max(0, needed - (self.difference.scenes if self.paired else self.b.low.clusters))
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able."""
@@ -123,6 +128,7 @@ class ColumnComparison:
             "b": self.b.to_json(),
             "difference": asdict(self.difference),
             "p_holm": self.p,
+            "paired": self.paired,
             "family": self.family,
             "level": self.level,
             "better": self.better,
@@ -207,20 +213,36 @@ def require_comparable_groups(a: Group, b: Group, *, anyway: bool) -> list[Condi
 
 
 def _compare(layout: Layout, a: Group, b: Group) -> dict[tuple[str, str], ColumnComparison]:
-    of_a, of_b = kept = common_scenes((a, b))
+    kept = common_scenes((a, b))
+    paired = any(group.records for group in kept)
+    kept = kept if paired else common_tasks((a, b))
     keys = [(column, metric) for metric in layout.metrics for column in filled(layout, kept, metric)]
-    tested = {(column, metric): readings(of_a, of_b, layout, column, metric.name) for column, metric in keys}
-    complete = {key: found for key, found in tested.items() if all(found)}
-    if not complete:
-        return {}
-    found = [worst_difference(one, simultaneous(len(complete))) for one in complete.values()]
-    corrected = holm([one.p for one in found])
+    differences = _paired(kept, layout, keys) if paired else _unpaired(kept, layout, keys)
+    corrected = holm([one.p for one in differences.values()])
+    compared = _column_comparison if paired else _unpaired_column
     return {
-        (column.name, metric.name): _column_comparison(
-            (a, b), kept, layout, column, metric, align_with_test(one, settled=p <= LEVEL), p, len(found)
+        (column.name, metric.name): compared(
+            (a, b), kept, layout, column, metric, align_with_test(one, settled=p <= LEVEL), p, len(differences)
         )
-        for (column, metric), one, p in zip(complete, found, corrected, strict=True)
+        for ((column, metric), one), p in zip(differences.items(), corrected, strict=True)
     }
+
+
+Keys = Sequence[tuple[Column, Metric]]
+
+
+def _paired(kept: Sequence[Group], layout: Layout, keys: Keys) -> dict[tuple[Column, Metric], Difference]:
+    """Differences paired by initial state, with simultaneous intervals."""
+    tested = {(column, metric): readings(*kept, layout, column, metric.name) for column, metric in keys}
+    complete = {key: found for key, found in tested.items() if all(found)}
+    return {key: worst_difference(found, simultaneous(len(complete))) for key, found in complete.items()}
+
+
+def _unpaired(kept: Sequence[Group], layout: Layout, keys: Keys) -> dict[tuple[Column, Metric], Difference]:
+    """Differences of independent samples, with simultaneous intervals."""
+    tested = {(column, metric): sample_readings(*kept, layout, column, metric.name) for column, metric in keys}
+    complete = {key: found for key, found in tested.items() if all(found)}
+    return {key: worst_unpaired_difference(found, simultaneous(len(complete))) for key, found in complete.items()}
 
 
 def readings(a: Group, b: Group, layout: Layout, column: Column, metric: str) -> list[list[TaskDifferences]]:
@@ -266,6 +288,38 @@ def _column_comparison(
         only_b=left_out(groups[1], b, layout, column, metric.name),
         flipped=() if column.mean_of else flips(a, b, layout, column, metric.name),
         available=_available(layout, column, metric.name, a),
+    )
+
+
+def _unpaired_column(
+    groups: Sequence[Group],
+    kept: Sequence[Group],
+    layout: Layout,
+    column: Column,
+    metric: Metric,
+    found: Difference,
+    p: float,
+    family: int,
+) -> ColumnComparison:
+    rates = [rate(group, layout, column, metric.name) for group in kept]
+    assert rates[0] is not None and rates[1] is not None  # the column is filled
+    return ColumnComparison(
+        column=column,
+        metric=metric,
+        a=rates[0],
+        b=rates[1],
+        difference=found,
+        p=p,
+        family=family,
+        level=simultaneous(family),
+        part=compared_parts(layout, column, metric.name, kept),
+        errors_a=causes(open_episodes(kept[0], layout, column, metric.name)),
+        errors_b=causes(open_episodes(kept[1], layout, column, metric.name)),
+        only_a=left_out(groups[0], kept[0], layout, column, metric.name),
+        only_b=left_out(groups[1], kept[1], layout, column, metric.name),
+        flipped=(),
+        available=_available(layout, column, metric.name, kept[0]),
+        paired=False,
     )
 
 

@@ -23,7 +23,7 @@ from ..statistics.paired_test import TaskDifferences, mean_difference
 from ..store.reader import StoredRun
 from .comparison import compared_part, require_comparable_groups
 from .families import overall_column
-from .pairing import AGAINST_B, common_scenes, scene, task_differences, whole_run
+from .pairing import AGAINST_B, common_scenes, task_differences, whole_run
 
 LEVEL = 0.05
 """One-sided."""
@@ -142,5 +142,5 @@ def noninferiority_test(a: StoredRun, b: StoredRun, margin: float, *, anyway: bo
     layout, column = overall_column((of_a, of_b))
     tasks = task_differences(of_a, of_b, layout, column, "success", AGAINST_B)
     result = assess(tasks, margin, column.name, compared_part(layout, column, "success", (of_a, of_b)))
-    missing = len(set(map(scene, a.records)) - set(map(scene, b.records)))
+    missing = len({record.scene for record in a.records} - {record.scene for record in b.records})
     return replace(result, missing=missing, shown=result.shown and not missing)

@@ -30,7 +30,7 @@ from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord
 
 Scene = tuple[str, str, str, str, int]
-"""Suite, task, part, look, initial state: the same under every seed."""
+"""Suite, task, variant, set and index of the initial state: the same under every seed."""
 Looks = dict[str, tuple[int, int]]
 """Look -> successes, episodes."""
 RECORDED: tuple[Reading, Reading] = ("recorded", "recorded")
@@ -57,18 +57,14 @@ class EpisodePair:
 def whole_run(run: StoredRun) -> Group:
     """All episodes of a run as one group, regardless of their conditions."""
     first = run.records[0] if run.records else None
-    return group_of(run, GroupKey(first.policy if first else "", first.protocol if first else "", "", ""), run.records)
-
-
-def scene(record: EpisodeRecord) -> Scene:
-    """The episode's scene, regardless of protocol, asset pack and seed."""
-    return record.suite, record.task, record.part, record.look, record.init_state
+    names = (first.policy, first.protocol, "", "", "", "", first.init_set) if first else ("",) * 4
+    return group_of(run, GroupKey(*names), run.records)
 
 
 def common_scenes(groups: Sequence[Group]) -> list[Group]:
     """Each group's episodes in the scenes that all of them have, errors included."""
-    shared = set.intersection(*({scene(record) for record in group.records} for group in groups))
-    return [group_of(group.run, group.key, [r for r in group.records if scene(r) in shared]) for group in groups]
+    shared = set.intersection(*({record.scene for record in group.records} for group in groups))
+    return [group_of(group.run, group.key, [r for r in group.records if r.scene in shared]) for group in groups]
 
 
 def task_differences(
@@ -125,9 +121,9 @@ def uncertain_causes(own: Sequence[EpisodeRecord], others: Group, metric: str) -
         return {}
     ends: dict[Scene, dict[int, bool | None]] = {}
     for record in others.records:
-        ends.setdefault(scene(record), {})[record.seed] = None if uncertain(record) else metric_outcome(record, metric)
+        ends.setdefault(record.scene, {})[record.seed] = None if uncertain(record) else metric_outcome(record, metric)
     counted = Counter("replayed" if record.success else cause(record) for record in own)
-    counted.update(f"other_{_ended(ends.get(scene(record), {}), record.seed)}" for record in own)
+    counted.update(f"other_{_ended(ends.get(record.scene, {}), record.seed)}" for record in own)
     return dict(counted)
 
 
@@ -140,9 +136,9 @@ def flips(a: Group, b: Group, layout: Layout, column: Column, metric: str) -> tu
     """Episodes of the column that ended differently under the same seed."""
     found = []
     for part in component_columns(layout, column, metric):
-        of_b = {(scene(record), record.seed): record for record in episodes(b, part)}
+        of_b = {(record.scene, record.seed): record for record in episodes(b, part)}
         for record in episodes(a, part):
-            other = of_b.get((scene(record), record.seed))
+            other = of_b.get((record.scene, record.seed))
             ended = (metric_outcome(record, metric), metric_outcome(other, metric) if other else None)
             if other and None not in ended and ended[0] != ended[1]:
                 found.append(EpisodePair(record, other, 1 if ended[1] else -1))

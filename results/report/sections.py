@@ -48,9 +48,11 @@ def comparison(found: Comparison) -> str:
     if not found.columns:
         return "<p>The runs have no scene in common.</p>"
     heads = ["Column", "Initial states", "A %, 95 %", "B %, 95 %", "B − A, 95 % simultaneous", "Better for A, B", "p, Holm", ""]
+    paired = all(column.paired for column in found.columns)
+    how = "paired by initial state" if paired else "of two independent samples per task"
     title = (
-        f"<p>A: {escape(found.a.name)}, B: {escape(found.b.name)}; exact test paired by initial state, p and intervals for all "
-        "columns of a table together.</p>"
+        f"<p>A: {escape(found.a.name)}, B: {escape(found.b.name)}; exact test {how}, p and intervals for all columns of a table "
+        "together.</p>"
     )
     unlike = "".join(f"<li>{escape(one.text)}</li>" for one in found.condition_differences)
     notes = f"<p>Besides the policies, the runs differ in:</p><ul>{unlike}</ul>" if unlike else ""
@@ -66,7 +68,7 @@ def _comparison_row(column: ColumnComparison) -> list[str]:
         _rate(column.a),
         _rate(column.b),
         f"{' to '.join(means)} <small>{100 * found.low:+.1f} to {100 * found.high:+.1f}</small>",
-        f"{found.lost}, {found.gained}",
+        f"{found.lost}, {found.gained}" if column.paired else "not paired",
         f"{column.p:.2g}",
         column.verdict,
     ]

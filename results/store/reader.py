@@ -215,7 +215,7 @@ def outcome_contradictions(records: Iterable[EpisodeRecord]) -> Iterator[str]:
     for record in records:
         if record.success is None or not record.trajectory_sha256:
             continue
-        scene = (record.trajectory_sha256, record.suite, record.task_id, record.variant, record.init_state, record.protocol)
+        scene = (record.trajectory_sha256, *record.scene, record.protocol)
         first = found.setdefault(scene, record)
         if first.success != record.success:
             pairs.append((first.key, record.key))

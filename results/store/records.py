@@ -36,6 +36,8 @@ class EpisodeRecord:
     instruction: str
     """As the policy received it."""
     init_state: int
+    init_set: str = ""
+    """Set that the initial state is from: empty for the published one, `fresh` for states that no published evaluation used."""
     seed: int
     protocol: str
     policy: str
@@ -99,7 +101,12 @@ class EpisodeRecord:
     @property
     def spec(self) -> EpisodeSpec:
         """The episode, as it was planned."""
-        return EpisodeSpec(self.suite, self.task_id, self.init_state, self.seed, self.protocol, self.variant)
+        return EpisodeSpec(self.suite, self.task_id, self.init_state, self.seed, self.protocol, self.variant, self.init_set)
+
+    @property
+    def scene(self) -> tuple[str, str, str, str, int]:
+        """Suite, task, variant, set and index of the initial state: the same under every seed and protocol."""
+        return self.suite, self.task, self.variant, self.init_set, self.init_state
 
     @property
     def look(self) -> str:

@@ -96,6 +96,8 @@ def _against_floors(row: MeasuredRow, floors: Sequence[MeasuredRow], *, anyway: 
     line, group = row
     alike = []
     for floor, other in floors:
+        if other.key.init_set != group.key.init_set:
+            continue
         try:
             require_comparable_groups(group, other, anyway=anyway)
             alike.append(floor)

@@ -126,7 +126,7 @@ def over_seeds(layout: Layout, row: MeasuredRow) -> Row | None:
     by_seed: dict[int, list[EpisodeRecord]] = {}
     for record in group.records:
         by_seed.setdefault(record.seed, []).append(record)
-    scenes = {frozenset((r.suite, r.task, r.variant, r.init_state) for r in own) for own in by_seed.values()}
+    scenes = {frozenset(record.scene for record in own) for own in by_seed.values()}
     if len(by_seed) < 2 or len(scenes) > 1 or any(map(uncertain, group.records)):
         return None
     sides = [replace(group, records=own, suites=by_suite(own), counted={}) for own in by_seed.values()]
@@ -165,6 +165,8 @@ def _conditions(group: Group, found: Conditions) -> Iterable[str]:
     yield f"protocol {', '.join(found.protocol)}{version}"
     if group.key.pack:
         yield f"{_pack(group.key.pack)} ({group.key.fingerprint})"
+    if group.key.init_set:
+        yield f"{group.key.init_set} initial states, which no published evaluation used"
     if found.backend:
         yield f"backend {', '.join(found.backend)}"
     if renderer := found.gl.get("renderer"):
@@ -213,8 +215,10 @@ def delta(layout: Layout, a: Group, b: Group, *, anyway: bool = False) -> Row:
         columns, differing = compare_columns(layout, a, b, anyway=anyway)
     except Incomparable as error:
         return replace(line, notes=(f"no difference: {error}",))
+    paired = all(column.paired for column in columns.values())
+    test = "exact test paired by initial state" if paired else "not paired: exact test of two independent samples per task"
     note = (
-        "second measured row minus the first, simultaneous 95 % intervals over its columns; exact test paired by initial state, "
+        f"second measured row minus the first, simultaneous 95 % intervals over its columns; {test}, "
         "p corrected over the columns (Holm)"
     )
     if differing:
@@ -222,7 +226,7 @@ def delta(layout: Layout, a: Group, b: Group, *, anyway: bool = False) -> Row:
     if not columns:
         return replace(line, notes=("no difference: the runs have no initial state in common",))
     cells = {key: _delta_cell(column) for key, column in columns.items()}
-    return replace(line, cells=cells, notes=(note,))
+    return replace(line, label=line.label if paired else f"{line.label} (not paired)", cells=cells, notes=(note,))
 
 
 def _delta_cell(column: ColumnComparison) -> Cell:
@@ -230,4 +234,4 @@ def _delta_cell(column: ColumnComparison) -> Cell:
     low, mean, high = (100 * value for value in (found.low, found.mean, found.high))
     text = f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
     notes = (column.part,) if column.part else ()
-    return Cell(text, mean, notes, low, high, n=found.pairs, states=found.scenes, p=column.p)
+    return Cell(text, mean, notes, low, high, n=found.pairs or found.scenes, states=found.scenes, p=column.p)

@@ -47,6 +47,9 @@ def test_policy_arguments_are_pairs_or_a_mapping():
         ("seeds", ","),
         ("init_states", "5-3"),
         ("init_states", "0-9999999999"),
+        ("init_states", "0-9,fresh:0-9"),
+        ("init_states", "fresh:0-9,fresh"),
+        ("init_states", "stale:0-9"),
         ("workers", "some"),
         ("workers", 1.5),
         ("timeout", "0"),
@@ -97,6 +100,12 @@ FULL = {
 
 def test_json_round_trip_keeps_the_configuration():
     config = parse(FULL)
+    assert parse(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_fresh_initial_states_survive_the_round_trip():
+    config = parse({**FULL, "init_states": "fresh:7,2-3"})
+    assert config.init_states == ("fresh:7", "fresh:2", "fresh:3")
     assert parse(json.loads(json.dumps(config.to_json()))) == config
 
 

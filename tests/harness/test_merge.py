@@ -36,6 +36,22 @@ def rewrite(folder, change):
     path.write_text("".join(json.dumps({k: v for k, v in line.items() if k != "crc32"}) + "\n" for line in lines))
 
 
+def test_runs_on_parts_of_the_fresh_states_are_merged_and_resumed_from(merged, bench):
+    a = bench("--init-states", "fresh:0,1", "--tasks", "0", "--workers", 1, out="a")
+    b = bench("--init-states", "fresh:1-3", "--tasks", "0", "--workers", 1, out="b")
+    _, run = merged(a, b)
+    assert sorted(record.key for record in run.records) == [f"toy/task0/fresh{k}/seed0@toy/plain" for k in range(4)]
+    assert run.metadata.config["init_states"] == ["fresh:0", "fresh:1", "fresh:2", "fresh:3"]
+
+
+def test_published_and_fresh_initial_states_are_not_merged(cli, bench, tmp_path):
+    a = bench("--init-states", "0", "--tasks", "0", "--workers", 1, out="a")
+    b = bench("--init-states", "fresh:0", "--tasks", "0", "--workers", 1, out="b")
+    ended = cli("merge", a.folder, b.folder, "--out", tmp_path / "all")
+    assert ended.code == 2
+    assert "initial states: published in A, fresh in B" in ended.err
+
+
 def test_all_episodes_are_kept_and_what_both_have_once(merged, two):
     a, b = two
     reported, run = merged(a, b)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ...envs.errors import InputError, Interrupted
 from ...envs.suites import expand
-from ...harness.config import integers, parse
+from ...harness.config import init_states as parse_states, parse
 from .options import single_command
 
 if TYPE_CHECKING:
@@ -76,9 +76,9 @@ def _collect(
 collect = single_command(_collect, {"--smooth": "--noise-std", "--pushes": "--push-probability"})
 
 
-def _states(text: str) -> tuple[int, ...]:
+def _states(text: str) -> tuple[int | str, ...]:
     try:
-        return integers(text)
+        return parse_states(text)
     except ValueError as error:
         raise InputError(f"--init-states {text!r}: {error}") from None
 

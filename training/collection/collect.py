@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...envs.base import EpisodeSpec, Suite, Task
 from ...envs.errors import InputError
-from ...harness.config import RunConfig
-from ...harness.planning.plan import Plan
+from ...harness.config import RunConfig, split_state
+from ...harness.planning.plan import Plan, require_states
 from ...harness.planning.resolve import ResolvedRun, resolve_run
 from ...results.store.reader import read_episodes
 from ...results.store.records import EpisodeRecord
@@ -44,8 +44,8 @@ class CollectConfig:
     episodes: int
     """Demonstrations per task."""
     perturbation: PerturbationConfig
-    states: tuple[int, ...] = TRAINING_STATES
-    """Initial states, in the order of the attempts."""
+    states: tuple[int | str, ...] = TRAINING_STATES
+    """Initial states as in `RunConfig`, in the order of the attempts."""
     seed: int = 0
     """First seed; sets that are used together need different ones."""
     learner: Learner | None = None
@@ -106,8 +106,8 @@ class Collection:
     def attempts(self, task: Task) -> Iterator[EpisodeSpec]:
         """The episodes of a task in the order of the attempts, without end."""
         for seed in count(self.config.seed):
-            for state in self.config.states:
-                yield EpisodeSpec(self.suite.name, task.id, state, seed, self.prepared.setup.protocol.name)
+            for init_set, state in map(split_state, self.config.states):
+                yield EpisodeSpec(self.suite.name, task.id, state, seed, self.prepared.setup.protocol.name, init_set=init_set)
 
 
 def resolve(config: CollectConfig) -> Collection:
@@ -119,16 +119,19 @@ def resolve(config: CollectConfig) -> Collection:
         raise InputError(
             f"--policy {config.run.policy} does not read privileged state, which a demonstration records", option="--policy"
         )
+    for init_set, state in map(split_state, config.states):
+        for task in prepared.setup.suites[0].tasks:
+            require_states(prepared.setup.suites[0].name, task, init_set, [state])
     demonstrator = Demonstrator(prepared.policy, config.perturbation, config.learner)
     return Collection(config, replace(prepared, policy=demonstrator), demonstrator)
 
 
-def check_states(states: Sequence[int], *, held_out: bool) -> None:
+def check_states(states: Sequence[int | str], *, held_out: bool) -> None:
     """Raise InputError for initial states reserved for tests, unless `held_out`."""
-    reserved = sorted(set(states) - set(TRAINING_STATES))
+    reserved = sorted(set(states) - set(TRAINING_STATES), key=split_state)
     if reserved and not held_out:
         raise InputError(
-            f"--init-states: {', '.join(map(str, reserved))} are reserved for model selection (35-39) and tests (40-49); "
+            f"--init-states: {', '.join(map(str, reserved))} are reserved for model selection (35-39) and tests (40-49, fresh); "
             "demonstrations use 0-34. To use them anyway, add --held-out",
             option="--init-states",
         )
@@ -167,6 +170,7 @@ def _keep(collection: Collection, folder: Path, record: Any) -> None:
         return
     facts = {
         "init_state": record.init_state,
+        **({"init_set": record.init_set} if record.init_set else {}),
         "seed": record.seed,
         "protocol": record.protocol,
         "expert": record.policy,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...base import Env, EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SimulationError
+from ...base import FRESH, Env, EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SimulationError
 from ...errors import SuiteError
 from ...protocols import EvalProtocol
 from ..tasks import load_tasks
@@ -43,7 +43,7 @@ class LiberoEnv(Env):
         self._prepare_renderer(observation_spec, protocol)
         self._render_s = 0.0
         settle = [np.array(protocol.settle_action)] * protocol.settle_steps
-        return self._settle(spec.env_seed, self._states[spec.init_state], settle, push_actions(spec, protocol))
+        return self._settle(spec.env_seed, self._initial_state(spec), settle, push_actions(spec, protocol))
 
     def step(self, action: np.ndarray, *, observe: bool) -> bool:
         """Execute one control step of 50 ms; whether the goal holds after it."""
@@ -70,6 +70,11 @@ class LiberoEnv(Env):
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
+
+    def build(self, suite: str, task_id: int) -> Any:
+        """The `LiberoScene` of a task."""
+        self._build(EpisodeSpec(suite, task_id, 0, 0, ""))
+        return self._scene
 
     def _build(self, spec: EpisodeSpec) -> None:
         task = (spec.suite, spec.task_id)
@@ -106,9 +111,20 @@ class LiberoEnv(Env):
         scene_checks.require(spec.suite, spec.task_id, notes + scene_checks.restless(self._scene))
 
     def _check_index(self, spec: EpisodeSpec) -> None:
-        if not 0 <= spec.init_state < len(self._states):
-            last = len(self._states) - 1
-            raise SuiteError(f"{spec.suite} task {spec.task_id} has initial states 0-{last}, not {spec.init_state}")
+        states = load_tasks(spec.suite)[spec.task_id].fresh_states if spec.init_set else len(self._states)
+        if spec.init_set not in ("", FRESH) or not 0 <= spec.init_state < states:
+            kind = f"{spec.init_set} " if spec.init_set else ""
+            raise SuiteError(
+                f"{spec.suite} task {spec.task_id} has {states} {kind}initial states; {spec.init_state} is none of them"
+            )
+
+    def _initial_state(self, spec: EpisodeSpec) -> np.ndarray:
+        """[1 + nq + nv] float64: time, qpos, qvel."""
+        if not spec.init_set:
+            return self._states[spec.init_state]
+        from .fresh_states import fresh_state
+
+        return fresh_state(self._scene, spec.suite, spec.task_id, spec.init_state)
 
     def _prepare_renderer(self, observation_spec: ObservationSpec, protocol: EvalProtocol) -> None:
         size = observation_spec.image_size or protocol.image_size

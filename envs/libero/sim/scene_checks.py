@@ -66,6 +66,17 @@ def unusual(check: SceneCheck, before: Mapping[str, np.ndarray], after: Mapping[
     return notes
 
 
+def overlap_mm(scene: Any) -> float:
+    """Deepest penetration of two movable objects, mm; zero where none touch."""
+    bodies = {
+        scene.model.body(scene.model.jnt_bodyid[scene.model.joint(thing.joints[-1]).id]).rootid[0]: name
+        for name, thing in scene.inner.objects_dict.items()
+    }
+    roots = scene.model.body_rootid[scene.model.geom_bodyid[scene.data.contact.geom]].reshape(-1, 2)
+    between = [a != b and a in bodies and b in bodies for a, b in roots.tolist()]
+    return -1e3 * float(min(scene.data.contact.dist[between], default=0.0))
+
+
 def restless(scene: Any) -> list[str]:
     """Objects still moving, and contacts too deep, after settling; one sentence each."""
     notes = []

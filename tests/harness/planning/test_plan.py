@@ -28,6 +28,12 @@ def test_initial_states_are_selected():
     assert scenes(plan(tasks="1", init_states="8,4-6", episodes=2)) == ["toy/task1/init8/seed0", "toy/task1/init4/seed0"]
 
 
+def test_fresh_initial_states_have_their_own_name_in_the_key():
+    (spec,) = plan(tasks="1", init_states="fresh:4").episodes
+    assert (spec.init_set, spec.init_state, spec.scene) == ("fresh", 4, "toy/task1/fresh4/seed0")
+    assert spec.env_seed != plan(tasks="1", init_states="4").episodes[0].env_seed
+
+
 def test_tasks_are_selected():
     assert scenes(plan(tasks="go_home_2", episodes=1)) == ["toy/task2/init0/seed0"]
 
@@ -154,6 +160,7 @@ def test_default_protocol_is_the_suites():
         ({"tasks": "3"}, "toy has no task 3; its tasks are 0 to 2"),
         ({"tasks": "go_hone_1"}, "did you mean go_home_1"),
         ({"init_states": "8-10"}, "no initial state 10; they are 0 to 9"),
+        ({"init_states": "fresh:4-5"}, "no fresh initial state 5; they are 0 to 4"),
         ({"episodes": 11}, "has 10 initial states"),
         ({"backend": "abroad"}, "a single one"),
         ({"suite": "fakes:toy_looks", "backend": "nowhere"}, "it has here, abroad"),

@@ -232,11 +232,36 @@ def test_runs_with_other_assets_have_no_difference_without_anyway(run, libero):
     assert ("Goal", "success") in shown.cells
 
 
-def test_runs_without_a_common_initial_state_have_no_difference(run, libero):
+def test_runs_without_a_common_initial_state_have_a_difference_that_is_not_paired(run, libero):
     runs = [run("first", libero(suites=("libero_goal",))), run("second", [r for r in libero(inits=99) if r.init_state >= 50])]
+    line = build(LIBERO, runs).rows[-1]
+    assert (line.label, list(line.cells)) == ("Δ measured (not paired)", [("Goal", "success")])
+
+
+def test_runs_without_a_common_task_have_no_difference(run, libero):
+    runs = [run(name, libero(suites=(f"libero_{name}",))) for name in ("goal", "object")]
     line = next(line for line in build(LIBERO, runs).rows if line.label == "Δ measured")
     assert line.cells == {}
     assert "no initial state in common" in line.notes[0]
+
+
+def test_fresh_initial_states_never_fill_the_cell_of_the_benchmark(run, libero):
+    fresh = libero(init_set="fresh")
+    line = next(line for line in build(LIBERO, [run("mine", fresh)]).rows if line.kind == "measured")
+    assert line.part == "fresh initial states 0-49"
+    assert not line.ranked
+
+
+def test_fresh_and_published_initial_states_of_one_folder_are_two_rows(run, libero):
+    both = [*libero(), *(replace(r, init_set="fresh", key=f"fresh/{r.key}") for r in libero(failures=50))]
+    lines = [line for line in build(LIBERO, [run("mine", both)]).rows if line.kind == "measured"]
+    assert [(line.part, line.cells["Goal", "success"].value) for line in lines] == [("", 100), ("fresh initial states 0-49", 0)]
+
+
+def test_floor_on_other_initial_states_is_not_compared(run, libero):
+    floor = run("floor", libero(init_set="fresh", policy="blind"))
+    line = next(line for line in build(LIBERO, [run("mine", libero(failures=50))], [floor]).rows if line.kind == "measured")
+    assert line.cells["Goal", "success"].notes == ()
 
 
 def test_best_is_marked_only_where_the_difference_is_significant(run, libero):

@@ -1,0 +1,154 @@
+"""Comparison of two independent samples of initial states per task: where two runs share no initial state.
+
+Tasks are strata with the weights of the table's mean; the unit is the initial state, with the mean over its seeds and looks.
+
+- Test: if both runs succeed equally often in every task, the initial states of a task could be exchanged between them. The
+  distribution of the weighted difference under all exchanges is computed exactly; with one episode per state it is the
+  stratified form of Fisher's exact test (1935). If the runs have different numbers of episodes per state, their means scatter
+  differently and are not exchangeable: there the level at which the interval excludes zero counts, if it is larger.
+- Interval: the limits of both rates combined by the squares of their distances (Newcombe, Statist. Med. 17, 1998, method 10;
+  Zou & Donner, Statist. Med. 27, 2008). Each rate has its own stratified, clustered limits (`intervals.stratified`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .exact import LARGEST_SUM
+from .intervals import Stratum, stratified
+from .paired_test import Difference
+from .weighted_mean import quantile
+
+ROUNDS = 20
+"""Halvings in the search for the level of an interval that ends at zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSamples:
+    """One task, or part of one, in both runs; both strata have the task's weight in the mean."""
+
+    a: Stratum
+    b: Stratum
+
+
+def unpaired_difference(tasks: Sequence[TaskSamples], level: float = 0.95) -> Difference:
+    """The difference of two independent runs with its interval and p-value.
+
+    Args:
+        tasks: at least one, each with an initial state of both runs.
+        level: of the interval, and of the verdict that `scenes_needed` is for.
+
+    Returns:
+        `pairs`, `gained` and `lost` are 0; `scenes` counts the initial states of both runs, `scenes_needed` those of each.
+    """
+    mean, low, high = _interval(tasks, level)
+    even = len({n for task in tasks for stratum in (task.a, task.b) for _, n in stratum.clusters}) == 1
+    p = exchange_p(tasks)
+    scenes = sum(len(stratum.clusters) for task in tasks for stratum in (task.a, task.b))
+    return Difference(
+        mean=mean,
+        low=low,
+        high=high,
+        p=p if even else max(p, _interval_p(tasks)),
+        pairs=0,
+        gained=0,
+        lost=0,
+        scenes_needed=_needed(tasks, mean, level),
+        scenes=scenes,
+        means=(mean, mean),
+    )
+
+
+def _interval(tasks: Sequence[TaskSamples], level: float) -> tuple[float, float, float]:
+    a, b = stratified([task.a for task in tasks], level), stratified([task.b for task in tasks], level)
+    assert a is not None and b is not None
+    mean = b.mean - a.mean
+    below = math.hypot(b.mean - b.low, a.high - a.mean)
+    above = math.hypot(b.high - b.mean, a.mean - a.low)
+    return mean, max(-1.0, mean - below), min(1.0, mean + above)
+
+
+def _interval_p(tasks: Sequence[TaskSamples]) -> float:
+    """Smallest p at which the interval of level 1 - p excludes zero."""
+    excluded, included = 1.0, 0.0
+    for _ in range(ROUNDS):
+        p = (excluded + included) / 2
+        _, low, high = _interval(tasks, 1 - p)
+        excluded, included = (p, included) if low > 0 or high < 0 else (excluded, p)
+    return excluded
+
+
+def exchange_p(tasks: Sequence[TaskSamples]) -> float:
+    """P(|D| >= |observed|) where each task's initial states are randomly divided between A and B, in the observed numbers."""
+    parts = [_means(task) for task in tasks]
+    # B's mean minus A's is (1/a + 1/b) x (sum of B's states) + constant; whole numbers keep ties ties.
+    scales = [task.a.weight * (1 / len(a) + 1 / len(b)) / common for task, (a, b, common) in zip(tasks, parts, strict=True)]
+    reach = sum(scale * (sum(a) + sum(b)) for scale, (a, b, _) in zip(scales, parts, strict=True))
+    if not reach:
+        return 1.0
+    steps = _whole(scales, reach)
+    observed, centre = 0, 0.0
+    points = 1 + sum(step * (sum(a) + sum(b)) for step, (a, b, _) in zip(steps, parts, strict=True))
+    transform = np.ones(points // 2 + 1, complex)
+    for step, (a, b, _) in zip(steps, parts, strict=True):
+        chances = np.zeros(points)
+        own = subset_sums((*a, *b), len(b))
+        chances[: step * len(own) : step] = own
+        transform *= np.fft.rfft(chances)
+        observed += step * sum(b)
+        centre += step * (sum(a) + sum(b)) * len(b) / (len(a) + len(b))
+    if abs(observed - centre) < 1e-6:
+        return 1.0
+    distances = np.abs(np.arange(points) - centre)
+    beyond = np.fft.irfft(transform, points)[distances >= abs(observed - centre) - 1e-6]
+    return float(np.clip(beyond.sum(), 0.0, 1.0))
+
+
+def _whole(scales: Sequence[float], reach: float) -> list[int]:
+    """The scales as whole numbers, exact where all are equal."""
+    if max(scales) - min(scales) < 1e-9 * max(scales):
+        return [1] * len(scales)
+    return [max(1, round(scale * LARGEST_SUM / reach)) for scale in scales]
+
+
+def _means(task: TaskSamples) -> tuple[list[int], list[int], int]:
+    """Each state's mean in whole multiples of one fraction, for A and B; and the fraction's denominator."""
+    common = math.lcm(*(n for stratum in (task.a, task.b) for _, n in stratum.clusters))
+    a, b = ([k * common // n for k, n in stratum.clusters] for stratum in (task.a, task.b))
+    return a, b, common
+
+
+def subset_sums(values: Sequence[int], size: int) -> np.ndarray:
+    """[sum(values) + 1] probabilities of the sum of a random subset of that size."""
+    total = sum(values)
+    table = np.zeros((size + 1, total + 1))
+    table[0, 0] = 1.0
+    for seen, value in enumerate(values):
+        # Row k: k values were chosen so far. Each next one is chosen with the chance that keeps all subsets equally likely.
+        chosen = np.zeros_like(table)
+        chosen[1:, value:] = table[:-1, : total + 1 - value]
+        left = len(values) - seen
+        taken = np.clip((size - np.arange(size + 1)) / left, 0.0, 1.0)
+        chosen[1:] *= taken[:-1, None]
+        table = table * (1 - taken)[:, None] + chosen
+    return table[size]
+
+
+def _needed(tasks: Sequence[TaskSamples], mean: float, level: float) -> int | None:
+    """Initial states of each run that would settle a difference of this size (80 % power at the level)."""
+    if abs(mean) < 1e-12:
+        return None
+    total = math.fsum(task.a.weight for task in tasks)
+    variance = 0.0
+    for task in tasks:
+        for stratum in (task.a, task.b):
+            rates = np.array([k / n for k, n in stratum.clusters])
+            smoothed = (rates.sum() + 0.5) / (len(rates) + 1)
+            spread = max(float(rates.var()), smoothed * (1 - smoothed) / 2)
+            variance += task.a.weight / total * spread
+    power = quantile(level) + quantile(0.60)  # the latter is the one-sided quantile of 80 %
+    return math.ceil(power**2 * variance / mean**2)

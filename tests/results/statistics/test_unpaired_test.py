@@ -1,0 +1,95 @@
+"""Two independent samples per task: against Fisher's test, and in simulations."""
+
+import numpy as np
+import pytest
+from nora_bench.results.statistics.exact import fisher_p
+from nora_bench.results.statistics.intervals import Stratum
+from nora_bench.results.statistics.unpaired_test import TaskSamples, exchange_p, subset_sums, unpaired_difference
+
+
+def stratum(successes, states, weight=1.0, seeds=1):
+    return Stratum(weight, [(seeds, seeds)] * successes + [(0, seeds)] * (states - successes))
+
+
+@pytest.mark.parametrize("counts", [(45, 50, 50, 50), (10, 20, 17, 20), (3, 10, 9, 10)])
+def test_one_task_with_as_many_states_in_both_runs_is_fishers_test(counts):
+    ka, na, kb, nb = counts
+    assert exchange_p([TaskSamples(stratum(ka, na), stratum(kb, nb))]) == pytest.approx(fisher_p(ka, na, kb, nb))
+
+
+def test_sums_of_random_subsets_match_enumeration():
+    from itertools import combinations
+
+    values = (0, 1, 1, 3, 2)
+    sums = [sum(chosen) for chosen in combinations(values, 2)]
+    assert subset_sums(values, 2) == pytest.approx(np.bincount(sums, minlength=8) / len(sums))
+
+
+def test_two_tasks_match_enumeration():
+    from itertools import combinations, product
+
+    a, b = ((1, 1, 0), (0, 1, 1, 0)), ((1, 0), (1, 1, 1, 1))
+    tasks = [
+        TaskSamples(Stratum(0.5, [(k, 1) for k in of_a]), Stratum(0.5, [(k, 1) for k in of_b]))
+        for of_a, of_b in zip(a, b, strict=True)
+    ]
+
+    def differences(of_a, of_b):
+        pooled = (*of_a, *of_b)
+        for chosen in combinations(range(len(pooled)), len(of_b)):
+            to_b = sum(pooled[i] for i in chosen)
+            yield to_b / len(of_b) - (sum(pooled) - to_b) / len(of_a)
+
+    observed = sum(np.mean(of_b) - np.mean(of_a) for of_a, of_b in zip(a, b, strict=True))
+    divisions = [sum(pair) for pair in product(*map(differences, a, b))]
+    expected = np.mean(np.abs(divisions) >= abs(observed) - 1e-9)
+    assert exchange_p(tasks) == pytest.approx(expected, abs=1e-3)
+
+
+def test_tasks_weigh_equally_whatever_their_number_of_states():
+    tasks = [TaskSamples(stratum(0, 10, 0.5), stratum(10, 10, 0.5)), TaskSamples(stratum(50, 50, 0.5), stratum(31, 31, 0.5))]
+    found = unpaired_difference(tasks)
+    assert found.mean == pytest.approx(0.5)
+    assert found.low < 0.5 < found.high
+
+
+def test_seeds_that_are_copies_add_nothing():
+    once, copied = (
+        unpaired_difference([TaskSamples(stratum(20, 50, seeds=seeds), stratum(30, 50, seeds=seeds))]) for seeds in (1, 3)
+    )
+    assert copied.p == pytest.approx(once.p)
+    assert (copied.low, copied.high) == pytest.approx((once.low, once.high), abs=0.01)
+
+
+def test_equal_runs_show_nothing():
+    found = unpaired_difference([TaskSamples(stratum(50, 50), stratum(50, 50))])
+    assert (found.mean, found.p, found.scenes_needed) == (0, 1, None)
+    assert found.low < 0 < found.high
+
+
+def sampled(rng, rate, states, seeds=1, copies=0.0, weight=0.2):
+    """A task's stratum: seeds of a state are copies in that share of the states."""
+    rates = np.where(rng.random(states) < copies, (rng.random(states) < rate).astype(float), rate)
+    return Stratum(weight, [(int(k), seeds) for k in rng.binomial(seeds, rates)])
+
+
+@pytest.mark.parametrize(
+    ("rates", "states", "seeds", "copies"),
+    [
+        ((0.95,) * 5, (20, 20), (1, 1), 0),
+        ((1, 0.9, 0.8, 0.6, 0.3), (20, 12), (1, 1), 0),
+        ((0.97, 0.95, 0.9, 0.8, 0.7), (20, 20), (3, 3), 0.7),
+        ((0.95,) * 5, (20, 20), (1, 3), 0),
+    ],
+    ids=["alike", "apart, fewer states", "three seeds", "one seed against three"],
+)
+def test_equal_policies_are_declared_different_in_at_most_5_percent_and_intervals_contain_zero(rates, states, seeds, copies):
+    rng = np.random.default_rng(5)
+    found = [
+        unpaired_difference(
+            [TaskSamples(*(sampled(rng, rate, m, n, copies) for m, n in zip(states, seeds, strict=True))) for rate in rates]
+        )
+        for _ in range(150)
+    ]
+    assert np.mean([one.p <= 0.05 for one in found]) <= 0.08  # 5 % and 1.7 standard errors
+    assert np.mean([one.low <= 0 <= one.high for one in found]) >= 0.92
