@@ -71,7 +71,6 @@ def _check_listing(suite: Suite) -> EvalProtocol:
 
 
 def _check_declarations(suite: Suite) -> None:
-    """Types of the optional members."""
     known = not isinstance(suite.cameras, str) and set(suite.cameras) <= set(CAMERAS)
     _promise(known, f"cameras are some of {', '.join(CAMERAS)}, not {suite.cameras!r}")
     _promise(isinstance(suite.cost, Mapping), "cost maps names of figures to numbers")

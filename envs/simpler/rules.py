@@ -77,12 +77,15 @@ class SuccessRule(Protocol):
 
     def step(self, now: Snapshot) -> bool:
         """Whether the task succeeds after this control step."""
+        ...
 
     def facts(self) -> dict[str, Any]:
         """Entries of upstream's `info` for the last step."""
+        ...
 
     def statistics(self) -> dict[str, Any]:
         """Entries of upstream's `episode_stats` for the episode so far."""
+        ...
 
 
 def make_rule(setup: EpisodeSetup, settled: Snapshot) -> SuccessRule:

@@ -95,7 +95,6 @@ class RayExecutor:
         self._pending[slot.actor.ready.remote()] = slot
 
     def _assign(self, slot: ActorSlot) -> None:
-        """Assign the next episode, or end the environment."""
         slot.active = active = self._ledger.next_episode(slot.number)
         if active is None:
             self._ray.kill(slot.actor)
@@ -117,7 +116,6 @@ class RayExecutor:
             self._on_episode(slot, result) if isinstance(result, ActorResult) else self._on_ready(slot, *result)
 
     def _on_ready(self, slot: ActorSlot, hello: Mapping[str, Any], node: str) -> None:
-        """An environment has been built on that node."""
         self._ledger.worker_started(int(hello["action_size"]), hello["versions"])
         self._versions = self._versions or dict(hello["versions"])
         if hello["versions"] != self._versions:
@@ -128,7 +126,6 @@ class RayExecutor:
         self._assign(slot)
 
     def _on_episode(self, slot: ActorSlot, result: ActorResult) -> None:
-        """An attempt at an episode has ended."""
         active = slot.active
         assert active is not None
         active.decisions, active.step = result.decisions, result.step
@@ -146,7 +143,6 @@ class RayExecutor:
         self._assign(slot)
 
     def _on_env_lost(self, slot: ActorSlot, cause: str) -> None:
-        """Replace the environment and have its episode retried."""
         if slot.active:
             self._lose(slot.active, cause, MACHINE)
         else:

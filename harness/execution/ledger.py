@@ -225,9 +225,11 @@ class Executor(Protocol):
     @property
     def policy_host(self) -> PolicyHost:
         """Host of the run's policy."""
+        ...
 
     def run(self, ledger: EpisodeLedger, stop: Callable[[], bool]) -> None:
         """Run what is due, all or as much as `--until` needs.
 
         Raises Interrupted soon after `stop` returns True, PolicyFailedError, MissingRequirementError; finished episodes are kept.
         """
+        ...

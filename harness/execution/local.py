@@ -60,7 +60,6 @@ class LocalExecutor:
         self._pool.launch(slot)
 
     def _assign(self, slot: WorkerSlot) -> None:
-        """Assign the next episode, or shut the worker down."""
         slot.active = active = self._ledger.next_episode(slot.number)
         if active is None:
             self._pool.release(slot)
@@ -127,7 +126,6 @@ class LocalExecutor:
     # Decisions of the policy
 
     def _query_policy(self) -> None:
-        """Query the policy for all decisions that are due, and send its chunks to the workers."""
         due = [
             (slot, slot.active, slot.env_observation)
             for slot in self._pool.slots

@@ -27,18 +27,23 @@ class PolicyHost(Protocol):
 
     def setup(self, context: PolicyContext) -> None:
         """Set the policy up. Raises PolicyFailedError."""
+        ...
 
     def end_episode(self, key: str) -> None:
         """The episode has ended; the policy drops its state."""
+        ...
 
     def fingerprint(self) -> dict[str, Any]:
         """The policy's fingerprint, as plain JSON."""
+        ...
 
     def metrics(self) -> dict[str, Any]:
         """Measurements of the policy itself, as plain JSON; empty for most."""
+        ...
 
     def close(self) -> None:
         """Close the policy."""
+        ...
 
 
 class LocalPolicyHost:

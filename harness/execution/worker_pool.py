@@ -126,7 +126,6 @@ class WorkerPool:
             self._on_lost(slot, str(error))
 
     def _check_deadlines(self, now: float) -> None:
-        """Report workers that timed out."""
         for slot in self.slots:
             if slot.worker and slot.waiting_since is not None and now - slot.waiting_since > self._timeout_s:
                 slot.overdue += self._polled_s

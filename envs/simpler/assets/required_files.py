@@ -74,7 +74,6 @@ def _visual_mesh(folder: Path, model: str) -> str:
 
 
 def _references(folder: Path, name: str) -> Iterator[str]:
-    """Files referenced by a file."""
     pattern = NAMED.get(PurePosixPath(name).suffix)
     if pattern and (folder / name).is_file():
         for reference in pattern.findall((folder / name).read_bytes()):
