@@ -43,12 +43,12 @@ def test_fetched_pack_has_liberos_own_files_and_no_others(fetched):
 
 
 def test_expert_succeeds_on_the_fetched_pack(fetched_home, cli, tmp_path):
-    tasks = ("--suite", "libero_object,libero_goal", "--tasks", "0", "--episodes", "1")
+    tasks = ("--suite", "libero_object", "--suite", "libero_goal", "--tasks", "0", "--episodes", "1")
     ended = cli("run", *tasks, "--policy", "scripted", "--assets", "official", "--out", tmp_path / "run", "--workers", "1")
     assert ended.code == 0
     records = read_run(tmp_path / "run").records
     assert [record.success for record in records] == [True, True]
-    assert {record.assets["name"] for record in records} == {"official"}
+    assert {record.assets["pack"] for record in records} == {"official"}
 
 
 def test_images_of_the_fetched_pack_are_the_reference_ones(fetched, gl, cache):
