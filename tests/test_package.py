@@ -55,7 +55,7 @@ def sources():
         for path in (ROOT / package).rglob("*"):
             if (
                 path.is_file()
-                and path.suffix in {".py", ".toml", ".json", ".csv", ".npz", ".txt", ".safetensors", ".md"}
+                and path.suffix in {".py", ".toml", ".json", ".csv", ".npz", ".txt", ".safetensors", ".onnx", ".md"}
                 and "__pycache__" not in path.parts
             ):
                 yield "nora_bench/" + path.relative_to(ROOT).as_posix()

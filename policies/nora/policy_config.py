@@ -50,8 +50,7 @@ class NoraPolicyConfig:
     """A torch device; `auto` is the GPU where there is one."""
     engine: Literal["auto", "torch", "onnx"] = "auto"
     """What computes the model. `onnx`: ONNX Runtime, the flow on a CPU, for checkpoints with a graph (`model.onnx`); its actions
-    differ from torch's in the last bits. `auto`: ONNX Runtime where it can and is installed, with `device=cpu` or without torch.
-    """
+    differ from torch's in the last bits. `auto`: ONNX Runtime where it can and is installed, on `device=cpu` or without torch."""
     threads: int | None = None
     """On a CPU; None leaves torch's as they are. The last bits of the actions depend on their number."""
     batch: int | None = None

@@ -26,6 +26,7 @@ def _export_checkpoint(
         typer.Option("--noise", help="Scale of the flow's noise at inference.", show_default="the checkpoint's, else 1"),
     ] = None,
     card: Annotated[Path | None, typer.Option("--card", help="Model card to copy beside the weights.")] = None,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Also write a graph for ONNX Runtime: inference without torch.")] = False,
 ) -> None:
     """Write a checkpoint for distribution: no optimizer state, no averages, weights in a smaller type.
 
@@ -33,7 +34,7 @@ def _export_checkpoint(
     """
     from ..models.export import publish
 
-    folder = publish(checkpoint, out, dtype, card, execute, noise)
+    folder = publish(checkpoint, out, dtype, card, execute, noise, onnx=onnx)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     print_line(Console(), f"{folder}: {size / 1e6:.1f} MB. nora-bench run --suite libero_object --policy {folder}")
 

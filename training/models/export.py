@@ -13,10 +13,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ...policies.nora.checkpoint import Checkpoint, check_noise_scale, execute_problem, open_checkpoint, read_json
+from ...policies.nora.config import NoraConfig
+from ...policies.nora.onnx_predictor import GRAPH
 from ..engine.config import TrainingError
 
 Dtype = Literal["float32", "bfloat16", "float16"]
-BESIDE = ("norm_stats.json", "tokenizer.json", "fast_tokenizer")
+BESIDE = ("norm_stats.json", "tokenizer.json", "fast_tokenizer", GRAPH)
 """Files that a policy reads besides weights and configuration, where the checkpoint has them."""
 
 
@@ -27,6 +29,8 @@ def publish(
     card: Path | None = None,
     execute: int | None = None,
     noise: float | None = None,
+    *,
+    onnx: bool = False,
 ) -> Path:
     """Write the checkpoint into a new folder and return it. The same checkpoint gives the same bytes.
 
@@ -37,11 +41,12 @@ def publish(
         card: a text about the model, stored as MODEL_CARD.md.
         execute: actions of each chunk that are executed from now on; None: as in the checkpoint.
         noise: scale of the flow's initial noise from now on; None: as in the checkpoint.
+        onnx: also write the architecture's graph, with which ONNX Runtime computes the policy without torch.
 
     Raises:
-        CheckpointError: no such checkpoint, a damaged one, or an invalid noise scale.
-        TrainingError: the folder exists, the card does not, a weight is too large for the type, or more actions are to be
-            executed than an answer has.
+        CheckpointError: no such checkpoint, a damaged one, an invalid noise scale, or a model that a graph does not cover.
+        TrainingError: the folder exists, the card does not, a weight is too large for the type, more actions are to be
+            executed than an answer has, or the graph needs a missing library.
     """
     if out.exists():
         raise TrainingError(f"{out} exists; name a new folder: --out")
@@ -53,16 +58,28 @@ def publish(
     changes: dict[str, float] = {} if execute is None else {"execute": execute}
     if noise is not None:
         changes["noise"] = check_noise_scale(noise, "--noise")
-    weights = _converted(opened, dtype)
+    weights, graph = _converted(opened, dtype), onnx_graph(opened.config) if onnx else None
     out.mkdir(parents=True)
     save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
     (out / "model.safetensors").chmod(0o644)  # the library makes it readable by its owner alone
     for name in BESIDE:
         _copy(opened.folder / name, out / name)
     _configure(opened.folder / "config.json", out / "config.json", changes)
+    if graph:
+        (out / GRAPH).write_bytes(graph)
     if card:
         shutil.copyfile(card, out / "MODEL_CARD.md")
     return out
+
+
+def onnx_graph(config: NoraConfig) -> bytes:
+    """The file of that architecture's graph. Raises TrainingError without the library, CheckpointError for other models."""
+    try:
+        from ...policies.nora.model.onnx_graph import build_graph
+
+        return build_graph(config).SerializeToString(deterministic=True)
+    except ImportError as error:
+        raise TrainingError(f"--onnx needs {error.name}. Type: pip install 'nora-bench[train]'") from None
 
 
 def _converted(opened: Checkpoint, dtype: Dtype) -> dict[str, Tensor]:
