@@ -1,28 +1,17 @@
-"""Fresh initial states of a built task: sampling, admission, and the table that freezes them.
-
-    python -m nora_bench.envs.libero.sim.fresh_states libero_goal envs/libero/fresh_states.json
-
-makes the entries of one suite anew.
-"""
+"""Fresh initial states of a built task: sampling and admission. `freeze_states` makes the table."""
 
 from __future__ import annotations
 
-import json
-import sys
-from itertools import count
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...base import FRESH, EpisodeSpec, SimulationError
-from ..fresh_states import FreshStates, digest, fresh_states_of, unused_rows
+from ..fresh_states import fresh_states_of, unused_rows
 from ..tasks import load_tasks
 from . import scene_checks
 from .install import libero_root
 
-SAMPLED = 100
-"""States per task of a suite whose states are sampled."""
 ARM_NOISE = 0.02
 """Standard deviation (rad) of each arm joint around the start pose, as in the published states."""
 DECIMALS = 9
@@ -88,44 +77,3 @@ def problem(scene: Any, row: np.ndarray) -> str:
     moved = {name: 1e3 * float(np.linalg.norm(after[name][:2] - before[name][:2])) for name in after}
     far = max(moved, key=lambda name: moved[name], default="")
     return f"{far} moves {moved[far]:.0f} mm sideways" if far and moved[far] > SIDEWAYS_MM else ""
-
-
-def freeze(scene: Any, suite: str, task_id: int) -> FreshStates:
-    """The fresh states of a built task: the admitted ones of its unused rows, else of `SAMPLED` sampled ones."""
-    name = load_tasks(suite)[task_id].name
-    rows = unused_rows(libero_root() / "init_files" / suite, name, scene.state_size)
-    if rows:
-        admitted = {index: row for index, row in rows.items() if not problem(scene, row)}
-        return FreshStates("stored", tuple(admitted), tuple(map(digest, admitted.values())))
-    attempts, states = [], []
-    for number in range(SAMPLED):
-        for attempt in count():
-            row = sampled_state(scene, suite, task_id, number, attempt)
-            if not problem(scene, row):
-                break
-        attempts.append(attempt)
-        states.append(digest(row))
-    return FreshStates("sampled", tuple(attempts), tuple(states))
-
-
-def main(suite: str, path: Path) -> None:
-    """Write the entries of one suite into the table."""
-    from ...base import EnvOptions
-    from ...paths import cache_home
-    from ..assets.packs import resolve
-    from .env import LiberoEnv
-
-    env = LiberoEnv(EnvOptions(resolve("auto", suite).path, "none", str(cache_home())))
-    table = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    for task in load_tasks(suite):
-        if f"{suite}/{task.id}" in table:
-            continue
-        states = freeze(env.build(suite, task.id), suite, task.id)
-        table[f"{suite}/{task.id}"] = {"source": states.source, "rows": states.rows, "sha256": states.digests}
-        print(suite, task.id, states.source, len(states.rows), sum(states.rows) if states.source == "sampled" else "", flush=True)
-        lines = (f"{json.dumps(key)}: {json.dumps(table[key])}" for key in sorted(table))
-        path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
