@@ -285,13 +285,13 @@ def rendered(request, tmp_path_factory):
     """The first observation of a task of each suite, and one after twelve steps, in that asset pack."""
     if importlib.util.find_spec("libero") is None:
         pytest.skip("LIBERO is not installed: nora-bench doctor --fix")
-    from nora_bench.harness.rendering.gl import choose_gl
+    from nora_bench.harness.rendering.gl import find_gl
 
     try:
         pack = suites.get("libero_goal").resolve_assets(request.param).path
     except SuiteError as error:
         pytest.skip(f"no {request.param} assets: {error}")
-    gl = os.environ.get("MUJOCO_GL") or choose_gl()
+    gl = os.environ.get("MUJOCO_GL") or find_gl().name
     env = suites.get("libero_goal").make_env(EnvOptions(assets=pack, gl=gl, cache=str(tmp_path_factory.mktemp("cache"))))
     yield list(_observations(env))
     env.close()
