@@ -3,7 +3,8 @@
     python tests/benchmarks/bench_nano_engines.py              # --rounds 50; `taskset -c 0` keeps both on one core
 
 A decision is the whole of the policy's `act` for one observation: image, tokens, model, un-normalised actions. Rounds alternate
-between the sides, so that other programs on the machine hit both; medians of CPU time are printed, and the largest difference of their actions.
+between the sides, so that other programs on the machine hit both. Printed: medians of CPU
+time, the largest difference of actions.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
 pytest.importorskip("onnxruntime", reason="no onnxruntime: pip install 'nora-bench[libero]'")
+import nora_bench.policies.nora.model.engine  # noqa: F401  torch's compiler must be loaded before OpenGL, which brings another LLVM
 from nora_bench.envs import protocols, suites
 from nora_bench.envs.base import EnvOptions, EpisodeSpec
 from nora_bench.envs.errors import PolicyError, SuiteError
