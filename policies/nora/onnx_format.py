@@ -21,7 +21,7 @@ UNUSED_OF_LAST = ("mlp.", "post_attention_layernorm.", "self_attn.q_proj.", "sel
 """The same within the last layer of the language model, whose keys and values alone matter."""
 TEXT_FIELDS = (
     *("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads"),
-    *("rms_norm_eps", "rope_theta", "rope_scaling", "hidden_act"),
+    *("rms_norm_eps", "rope_theta", "hidden_act"),
 )
 VISION_FIELDS = (
     *("depth", "hidden_size", "intermediate_size", "num_heads", "out_hidden_size", "hidden_act"),
@@ -33,8 +33,10 @@ VISION_FIELDS = (
 def architecture(config: NoraConfig) -> dict[str, Any]:
     """The part of a configuration that decides a graph, JSON-able: two configurations with the same part share their graph."""
     vision = config.backbone["vision_config"]
+    # Of `rope_scaling` only the sections: `transformers` adds entries to it when it builds a model.
+    sections = config.text["rope_scaling"]["mrope_section"]
     return {
-        "text": {name: config.text.get(name) for name in TEXT_FIELDS},
+        "text": {**{name: config.text.get(name) for name in TEXT_FIELDS}, "mrope_section": sections},
         "vision": {name: vision.get(name) for name in VISION_FIELDS},
         "expert": asdict(config.expert) if config.expert else None,
         **{name: getattr(config, name) for name in ("chunk", "action_size", "image_size")},
