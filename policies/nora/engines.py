@@ -9,7 +9,7 @@ from typing import Literal
 from ...envs.errors import PolicyError
 from .checkpoint import BUNDLED_NAME, Checkpoint
 from .config import INSTALL
-from .onnx_predictor import EXPORT, GRAPH
+from .onnx_format import EXPORT, GRAPH
 from .policy_config import NoraPolicyConfig
 
 EngineName = Literal["torch", "onnx"]

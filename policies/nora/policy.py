@@ -19,7 +19,8 @@ from .action_stats import Statistics
 from .checkpoint import Checkpoint, open_checkpoint, read_json
 from .decoding import ModelOutput
 from .engines import choose_engine, require_before_opening
-from .onnx_predictor import GRAPH, OnnxPredictor
+from .onnx_format import GRAPH
+from .onnx_predictor import OnnxPredictor
 from .policy_config import NoraPolicyConfig
 from .predictor import ModelInputs, Predictor
 from .tokenizers import open_fast, open_prompter

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...policies.nora.checkpoint import Checkpoint, check_noise_scale, execute_problem, open_checkpoint, read_json
 from ...policies.nora.config import NoraConfig
-from ...policies.nora.onnx_predictor import GRAPH
+from ...policies.nora.onnx_format import GRAPH
 from ..engine.config import TrainingError
 
 Dtype = Literal["float32", "bfloat16", "float16"]

@@ -19,7 +19,7 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLRotaryE
 from transformers.vision_utils import get_vision_position_ids
 
 from ..config import NoraConfig
-from ..onnx_predictor import ARCHITECTURE, LANGUAGE, VISUAL, architecture
+from ..onnx_format import ARCHITECTURE, LANGUAGE, VISUAL, architecture
 from ..weights import CheckpointError
 from .expert import rotary, time_frequencies
 from .onnx_nodes import Cache, DecoderSizes, Nodes, decoder_block, keys_and_values

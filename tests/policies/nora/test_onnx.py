@@ -13,15 +13,17 @@ import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
 pytest.importorskip("onnxruntime", reason="no onnxruntime: pip install 'nora-bench[libero]'")
+import nora_bench.policies.nora.model.engine  # noqa: F401  torch's compiler must be loaded before OpenGL, which brings another LLVM
 from nora_bench.envs import protocols, suites
-from nora_bench.envs.base import EnvOptions, EpisodeSpec
+from nora_bench.envs.base import EnvObservation, EnvOptions, EpisodeSpec
 from nora_bench.envs.errors import PolicyError, SuiteError
 from nora_bench.policies.base import Observation
 from nora_bench.policies.nora import engines
 from nora_bench.policies.nora.checkpoint import BUNDLED, open_checkpoint
 from nora_bench.policies.nora.config import NoraConfig
 from nora_bench.policies.nora.nano import write_nano
-from nora_bench.policies.nora.onnx_predictor import GRAPH, OnnxPredictor, architecture, open_session
+from nora_bench.policies.nora.onnx_format import GRAPH, architecture
+from nora_bench.policies.nora.onnx_predictor import OnnxPredictor, open_session
 from nora_bench.policies.nora.policy import NoraPolicy
 from nora_bench.policies.nora.weights import CheckpointError
 from nora_bench.policies.registry import load
@@ -77,8 +79,15 @@ def copy(tmp_path):
 
 @pytest.mark.parametrize(("noise", "steps"), [(0.0, 10), (1.0, 10), (1.0, 3)])
 def test_both_engines_give_the_same_actions(context, look, noise, steps):
-    seen = [look(task) for task in range(4)]
+    seen = [_smooth(look(task), task) for task in range(4)]
     assert difference(seen, context, noise_scale=noise, num_inference_steps=steps) < CLOSE
+
+
+def _smooth(observation, task):
+    """The observation with a gradient as its image: on noise, which no training saw, the flow magnifies rounding."""
+    rows, columns = np.mgrid[0:256, 0:256]
+    image = np.stack([rows, columns, (rows + columns) // (task + 2)], axis=2).astype(np.uint8)
+    return replace(observation, env_observation=EnvObservation({"primary": image}))
 
 
 @pytest.mark.parametrize("image_size", [84, 112])
