@@ -20,7 +20,7 @@ from ..paths import cache_errors, file_lock
 
 @dataclass(frozen=True, slots=True)
 class StandInPack:
-    """One family's pack, below a cache folder in `standin-v<version>-<fingerprint of the generator>/assets`."""
+    """One family's pack, below a cache folder in `<name>-v<version>-<fingerprint of the generator>/assets`."""
 
     version: int
     """Increased when images change so much that results must not be compared."""
@@ -28,6 +28,8 @@ class StandInPack:
     """Folder of the generator, whose code and data, with this package's, determine every byte of the pack."""
     generate: Callable[[Path], None]
     """Function that fills a new folder."""
+    name: str = "standin"
+    """First part of the folder's name."""
 
     def fingerprint(self) -> str:
         """First 16 hex digits of the SHA-256 over the generator's code and data and this package's."""
@@ -40,7 +42,7 @@ class StandInPack:
 
     def folder(self, root: Path) -> Path:
         """Folder of this version's assets below the cache folder `root`, whether it exists or not."""
-        return root / f"standin-v{self.version}-{self.fingerprint()}" / "assets"
+        return root / f"{self.name}-v{self.version}-{self.fingerprint()}" / "assets"
 
     def ensure(self, root: Path) -> Path:
         """The folder of this version's assets below `root`, generated there (seconds) unless complete.

@@ -19,7 +19,6 @@ from ..layouts import Column, Layout, Metric
 from ..rates import Rate, rate
 from ..statistics.paired_test import (
     Difference,
-    TaskDifferences,
     align_with_test,
     difference,
     holm,
@@ -27,6 +26,7 @@ from ..statistics.paired_test import (
     simultaneous,
 )
 from ..statistics.ranking import LEVEL
+from ..statistics.unpaired_test import unpaired_difference
 from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord
 from .families import families, filled
@@ -43,7 +43,7 @@ from .pairing import (
     uncertain_causes,
     whole_run,
 )
-from .unpaired import causes, common_tasks, compared_parts, sample_readings, worst_unpaired_difference
+from .unpaired import causes, common_tasks, task_samples
 
 REMEDY = (
     "Rerun one of them under the other's conditions (`nora-bench run` with the same --protocol, --max-steps and --assets), "
@@ -217,12 +217,11 @@ def _compare(layout: Layout, a: Group, b: Group) -> dict[tuple[str, str], Column
     paired = any(group.records for group in kept)
     kept = kept if paired else common_tasks((a, b))
     keys = [(column, metric) for metric in layout.metrics for column in filled(layout, kept, metric)]
-    differences = _paired(kept, layout, keys) if paired else _unpaired(kept, layout, keys)
+    differences = _differences(kept, layout, keys, paired=paired)
     corrected = holm([one.p for one in differences.values()])
-    compared = _column_comparison if paired else _unpaired_column
     return {
-        (column.name, metric.name): compared(
-            (a, b), kept, layout, column, metric, align_with_test(one, settled=p <= LEVEL), p, len(differences)
+        (column.name, metric.name): _column_comparison(
+            (a, b), kept, layout, column, metric, align_with_test(one, settled=p <= LEVEL), p, len(differences), paired=paired
         )
         for ((column, metric), one), p in zip(differences.items(), corrected, strict=True)
     }
@@ -231,30 +230,28 @@ def _compare(layout: Layout, a: Group, b: Group) -> dict[tuple[str, str], Column
 Keys = Sequence[tuple[Column, Metric]]
 
 
-def _paired(kept: Sequence[Group], layout: Layout, keys: Keys) -> dict[tuple[Column, Metric], Difference]:
-    """Differences paired by initial state, with simultaneous intervals."""
-    tested = {(column, metric): readings(*kept, layout, column, metric.name) for column, metric in keys}
+def _differences(
+    kept: Sequence[Group], layout: Layout, keys: Sequence[tuple[Column, Metric]], *, paired: bool
+) -> dict[tuple[Column, Metric], Difference]:
+    """Differences of the columns that both groups fill, with simultaneous intervals."""
+    tested = {(column, metric): readings(*kept, layout, column, metric.name, paired=paired) for column, metric in keys}
     complete = {key: found for key, found in tested.items() if all(found)}
-    return {key: worst_difference(found, simultaneous(len(complete))) for key, found in complete.items()}
+    level = simultaneous(len(complete)) if complete else 0.0
+    return {key: worst_difference(found, level, paired=paired) for key, found in complete.items()}
 
 
-def _unpaired(kept: Sequence[Group], layout: Layout, keys: Keys) -> dict[tuple[Column, Metric], Difference]:
-    """Differences of independent samples, with simultaneous intervals."""
-    tested = {(column, metric): sample_readings(*kept, layout, column, metric.name) for column, metric in keys}
-    complete = {key: found for key, found in tested.items() if all(found)}
-    return {key: worst_unpaired_difference(found, simultaneous(len(complete))) for key, found in complete.items()}
-
-
-def readings(a: Group, b: Group, layout: Layout, column: Column, metric: str) -> list[list[TaskDifferences]]:
-    """The column's differences per task: as recorded, or, with uncertain episodes, once with them counted against B and once
-    against A."""
+def readings(a: Group, b: Group, layout: Layout, column: Column, metric: str, *, paired: bool = True) -> list[list[Any]]:
+    """The column's differences (or independent samples) per task: as recorded, or, with uncertain episodes, once with them
+    counted against B and once against A."""
     open_ = any(open_episodes(group, layout, column, metric) for group in (a, b))
-    return [task_differences(a, b, layout, column, metric, how) for how in ((AGAINST_B, AGAINST_A) if open_ else (RECORDED,))]
+    read = task_differences if paired else task_samples
+    return [read(a, b, layout, column, metric, how) for how in ((AGAINST_B, AGAINST_A) if open_ else (RECORDED,))]
 
 
-def worst_difference(found: Sequence[Sequence[TaskDifferences]], level: float = 0.95) -> Difference:
+def worst_difference(found: Sequence[Sequence[Any]], level: float = 0.95, *, paired: bool = True) -> Difference:
     """The difference that holds in all of `readings`."""
-    each = [difference(tasks, level) for tasks in found]
+    test = difference if paired else unpaired_difference
+    each = [test(tasks, level) for tasks in found]
     return over_both_readings(each[0], each[-1])
 
 
@@ -267,6 +264,8 @@ def _column_comparison(
     found: Difference,
     p: float,
     family: int,
+    *,
+    paired: bool,
 ) -> ColumnComparison:
     a, b = kept
     rates = [rate(group, layout, column, metric.name) for group in kept]
@@ -281,46 +280,21 @@ def _column_comparison(
         p=p,
         family=family,
         level=simultaneous(family),
-        part=compared_part(layout, column, metric.name, kept),
-        errors_a=uncertain_causes(errors[0], b, metric.name),
-        errors_b=uncertain_causes(errors[1], a, metric.name),
+        part=compared_part(layout, column, metric.name, kept) if paired else _parts(layout, column, metric.name, kept),
+        errors_a=uncertain_causes(errors[0], b, metric.name) if paired else causes(errors[0]),
+        errors_b=uncertain_causes(errors[1], a, metric.name) if paired else causes(errors[1]),
         only_a=left_out(groups[0], a, layout, column, metric.name),
         only_b=left_out(groups[1], b, layout, column, metric.name),
-        flipped=() if column.mean_of else flips(a, b, layout, column, metric.name),
+        flipped=flips(a, b, layout, column, metric.name) if paired and not column.mean_of else (),
         available=_available(layout, column, metric.name, a),
+        paired=paired,
     )
 
 
-def _unpaired_column(
-    groups: Sequence[Group],
-    kept: Sequence[Group],
-    layout: Layout,
-    column: Column,
-    metric: Metric,
-    found: Difference,
-    p: float,
-    family: int,
-) -> ColumnComparison:
-    rates = [rate(group, layout, column, metric.name) for group in kept]
-    assert rates[0] is not None and rates[1] is not None  # the column is filled
-    return ColumnComparison(
-        column=column,
-        metric=metric,
-        a=rates[0],
-        b=rates[1],
-        difference=found,
-        p=p,
-        family=family,
-        level=simultaneous(family),
-        part=compared_parts(layout, column, metric.name, kept),
-        errors_a=causes(open_episodes(kept[0], layout, column, metric.name)),
-        errors_b=causes(open_episodes(kept[1], layout, column, metric.name)),
-        only_a=left_out(groups[0], kept[0], layout, column, metric.name),
-        only_b=left_out(groups[1], kept[1], layout, column, metric.name),
-        flipped=(),
-        available=_available(layout, column, metric.name, kept[0]),
-        paired=False,
-    )
+def _parts(layout: Layout, column: Column, metric: str, kept: Sequence[Group]) -> str:
+    """The part of the column behind each rate, `A: 10 of 50 initial states, B: fresh initial states 0-9`."""
+    labels = [compared_part(layout, column, metric, [group]) or "all" for group in kept]
+    return ", ".join(f"{name}: {label}" for name, label in zip("AB", labels, strict=True))
 
 
 def compared_part(layout: Layout, column: Column, metric: str, kept: Sequence[Group]) -> str:

@@ -6,14 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..coverage import part_label, shortfall
 from ..grouping import Group, Reading, cause, component_columns, group_of, task_weights
 from ..layouts import Column, Layout
 from ..rates import task_strata
-from ..statistics.paired_test import Difference, over_both_readings
-from ..statistics.unpaired_test import TaskSamples, unpaired_difference
+from ..statistics.intervals import Stratum
 from ..store.records import EpisodeRecord
-from .pairing import AGAINST_A, AGAINST_B, RECORDED, open_episodes
 
 
 def common_tasks(groups: Sequence[Group]) -> list[Group]:
@@ -33,42 +30,26 @@ def _state(record: EpisodeRecord) -> tuple[str, str, str, str, int]:
     return *_task(record), record.init_set, record.init_state
 
 
-def sample_readings(a: Group, b: Group, layout: Layout, column: Column, metric: str) -> list[list[TaskSamples]]:
-    """The column's samples per task, in both readings of uncertain episodes (see `comparison.readings`)."""
-    open_ = any(open_episodes(group, layout, column, metric) for group in (a, b))
-    return [_samples(a, b, layout, column, metric, how) for how in ((AGAINST_B, AGAINST_A) if open_ else (RECORDED,))]
-
-
-def _samples(a: Group, b: Group, layout: Layout, column: Column, metric: str, how: tuple[Reading, Reading]) -> list[TaskSamples]:
-    """Empty unless both evaluated all of the column's components."""
+def task_samples(
+    a: Group, b: Group, layout: Layout, column: Column, metric: str, how: tuple[Reading, Reading]
+) -> list[tuple[Stratum, Stratum]]:
+    """The column's samples of A and B per task, in one reading of uncertain episodes; empty unless both evaluated all of its
+    components."""
     played = component_columns(layout, column, metric)
     of_parts = [_of_part(a, b, part, metric, how, 1 / len(played)) for part in played]
     return [task for part in of_parts for task in part] if all(of_parts) else []
 
 
-def _of_part(a: Group, b: Group, column: Column, metric: str, how: tuple[Reading, Reading], weight: float) -> list[TaskSamples]:
+def _of_part(
+    a: Group, b: Group, column: Column, metric: str, how: tuple[Reading, Reading], weight: float
+) -> list[tuple[Stratum, Stratum]]:
     of_a, of_b = (task_strata(group, column, metric, reading=reading) for group, reading in zip((a, b), how, strict=True))
     shares = task_weights([task for task in of_a if task in of_b], column)
     return [
-        TaskSamples(replace(of_a[task], weight=weight * share), replace(of_b[task], weight=weight * share))
-        for task, share in shares.items()
+        (replace(of_a[task], weight=weight * share), replace(of_b[task], weight=weight * share)) for task, share in shares.items()
     ]
-
-
-def compared_parts(layout: Layout, column: Column, metric: str, groups: Sequence[Group]) -> str:
-    """The part of the column behind each rate, `A: 10 of 50 initial states, B: fresh initial states 0-9`."""
-    labels = [
-        part_label([shortfall(group, one) for one in component_columns(layout, column, metric)]) or "all" for group in groups
-    ]
-    return ", ".join(f"{name}: {label}" for name, label in zip("AB", labels, strict=True))
 
 
 def causes(own: Sequence[EpisodeRecord]) -> dict[str, int]:
     """Counts of uncertain episodes by cause."""
     return dict(Counter("replayed" if record.success else cause(record) for record in own))
-
-
-def worst_unpaired_difference(found: Sequence[Sequence[TaskSamples]], level: float = 0.95) -> Difference:
-    """The difference that holds in all readings."""
-    each = [unpaired_difference(tasks, level) for tasks in found]
-    return over_both_readings(each[0], each[-1])

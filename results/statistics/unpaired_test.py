@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,12 +26,8 @@ ROUNDS = 20
 """Halvings in the search for the level of an interval that ends at zero."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskSamples:
-    """One task, or part of one, in both runs; both strata have the task's weight in the mean."""
-
-    a: Stratum
-    b: Stratum
+TaskSamples = tuple[Stratum, Stratum]
+"""One task, or part of one, in A and in B; both strata have the task's weight in the mean."""
 
 
 def unpaired_difference(tasks: Sequence[TaskSamples], level: float = 0.95) -> Difference:
@@ -46,9 +41,9 @@ def unpaired_difference(tasks: Sequence[TaskSamples], level: float = 0.95) -> Di
         `pairs`, `gained` and `lost` are 0; `scenes` counts the initial states of both runs, `scenes_needed` those of each.
     """
     mean, low, high = _interval(tasks, level)
-    even = len({n for task in tasks for stratum in (task.a, task.b) for _, n in stratum.clusters}) == 1
+    even = len({n for task in tasks for stratum in task for _, n in stratum.clusters}) == 1
     p = exchange_p(tasks)
-    scenes = sum(len(stratum.clusters) for task in tasks for stratum in (task.a, task.b))
+    scenes = sum(len(stratum.clusters) for task in tasks for stratum in task)
     return Difference(
         mean=mean,
         low=low,
@@ -64,7 +59,7 @@ def unpaired_difference(tasks: Sequence[TaskSamples], level: float = 0.95) -> Di
 
 
 def _interval(tasks: Sequence[TaskSamples], level: float) -> tuple[float, float, float]:
-    a, b = stratified([task.a for task in tasks], level), stratified([task.b for task in tasks], level)
+    a, b = stratified([a for a, _ in tasks], level), stratified([b for _, b in tasks], level)
     assert a is not None and b is not None
     mean = b.mean - a.mean
     below = math.hypot(b.mean - b.low, a.high - a.mean)
@@ -86,7 +81,7 @@ def exchange_p(tasks: Sequence[TaskSamples]) -> float:
     """P(|D| >= |observed|) where each task's initial states are randomly divided between A and B, in the observed numbers."""
     parts = [_means(task) for task in tasks]
     # B's mean minus A's is (1/a + 1/b) x (sum of B's states) + constant; whole numbers keep ties ties.
-    scales = [task.a.weight * (1 / len(a) + 1 / len(b)) / common for task, (a, b, common) in zip(tasks, parts, strict=True)]
+    scales = [task[0].weight * (1 / len(a) + 1 / len(b)) / common for task, (a, b, common) in zip(tasks, parts, strict=True)]
     reach = sum(scale * (sum(a) + sum(b)) for scale, (a, b, _) in zip(scales, parts, strict=True))
     if not reach:
         return 1.0
@@ -117,8 +112,8 @@ def _whole(scales: Sequence[float], reach: float) -> list[int]:
 
 def _means(task: TaskSamples) -> tuple[list[int], list[int], int]:
     """Each state's mean in whole multiples of one fraction, for A and B; and the fraction's denominator."""
-    common = math.lcm(*(n for stratum in (task.a, task.b) for _, n in stratum.clusters))
-    a, b = ([k * common // n for k, n in stratum.clusters] for stratum in (task.a, task.b))
+    common = math.lcm(*(n for stratum in task for _, n in stratum.clusters))
+    a, b = ([k * common // n for k, n in stratum.clusters] for stratum in task)
     return a, b, common
 
 
@@ -142,13 +137,13 @@ def _needed(tasks: Sequence[TaskSamples], mean: float, level: float) -> int | No
     """Initial states of each run that would settle a difference of this size (80 % power at the level)."""
     if abs(mean) < 1e-12:
         return None
-    total = math.fsum(task.a.weight for task in tasks)
+    total = math.fsum(task[0].weight for task in tasks)
     variance = 0.0
     for task in tasks:
-        for stratum in (task.a, task.b):
+        for stratum in task:
             rates = np.array([k / n for k, n in stratum.clusters])
             smoothed = (rates.sum() + 0.5) / (len(rates) + 1)
             spread = max(float(rates.var()), smoothed * (1 - smoothed) / 2)
-            variance += task.a.weight / total * spread
+            variance += task[0].weight / total * spread
     power = quantile(level) + quantile(0.60)  # the latter is the one-sided quantile of 80 %
     return math.ceil(power**2 * variance / mean**2)

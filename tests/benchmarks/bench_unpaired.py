@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 from nora_bench.results.statistics.intervals import Stratum
-from nora_bench.results.statistics.unpaired_test import TaskSamples, unpaired_difference
+from nora_bench.results.statistics.unpaired_test import unpaired_difference
 
 APART = (1, 1, 1, 0.97, 0.95, 0.9, 0.8, 0.6, 0.4, 0.2)
 SETTINGS = {
@@ -35,7 +35,7 @@ def compared(rng, rates, states, seeds, copies, loss):
     """One comparison in which B is worse by `loss` in every task (as far as its rate allows), and the true difference."""
     of_b = [max(rate - loss, 0.0) for rate in rates]
     tasks = [
-        TaskSamples(stratum(rng, a, states[0], seeds[0], copies), stratum(rng, b, states[1], seeds[1], copies))
+        (stratum(rng, a, states[0], seeds[0], copies), stratum(rng, b, states[1], seeds[1], copies))
         for a, b in zip(rates, of_b, strict=True)
     ]
     return unpaired_difference(tasks), np.mean(of_b) - np.mean(rates)

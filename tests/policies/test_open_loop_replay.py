@@ -1,5 +1,7 @@
 """The blind policy replays another initial state's actions and never looks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from nora_bench.envs import protocols
@@ -34,6 +36,12 @@ def blind(run):
     policy = OpenLoopReplay(run)
     policy.setup(PolicyContext(protocols.get("libero/openvla"), ("libero_goal",), 7))
     return policy
+
+
+def test_fresh_initial_state_is_another_one_than_the_published_of_that_number(run):
+    seen = observation(3)
+    seen = replace(seen, spec=replace(seen.spec, init_set="fresh"))
+    assert blind(run).act([seen])[0].actions[0, 0] == 3
 
 
 @pytest.mark.parametrize(("init_state", "replayed"), [(0, 3), (3, 4), (4, 3)])

@@ -17,7 +17,7 @@ from ...errors import SuiteError
 from ...paths import cache_home
 from ..sim.install import libero_root
 from .required_files import missing_files
-from .standin import STANDIN
+from .standin import STANDIN, STANDIN_90
 
 VARIABLE = "NORA_BENCH_LIBERO_ASSETS"
 
@@ -32,7 +32,7 @@ def resolve(assets: str, suite: str) -> AssetPack:
 
     Args:
         assets: `auto` (official, else stand-ins), `official`, `standin`, or a folder laid out as LIBERO's `assets`.
-        suite: the suite to run; stand-ins exist for the four 10-task suites only.
+        suite: the suite to run; libero_90 has stand-ins of its own.
 
     Raises:
         SuiteError: no complete pack was found; the message lists the searched folders and the command to type.
@@ -45,7 +45,7 @@ def resolve(assets: str, suite: str) -> AssetPack:
         folder = next((place for place in official_folders() if place.is_dir() and not missing_files(place)), None)
         if folder:
             return _pack("official", folder)
-        if assets == "auto" and suite != "libero_90":
+        if assets == "auto":
             return _standin(suite)
         raise SuiteError(
             "LIBERO's official meshes and textures not found (searched "
@@ -98,12 +98,7 @@ def _pack_at(folder: Path, named_by: str = "") -> AssetPack:
 
 
 def _standin(suite: str) -> AssetPack:
-    if suite == "libero_90":
-        raise SuiteError(
-            "stand-in assets exist for the four 10-task suites, not for libero_90. "
-            "Type: nora-bench assets fetch, and pass --assets official"
-        )
-    return _pack("standin", STANDIN.ensure(cache_folder()))
+    return _pack("standin", (STANDIN_90 if suite == "libero_90" else STANDIN).ensure(cache_folder()))
 
 
 def _pack(name: str, folder: Path) -> AssetPack:

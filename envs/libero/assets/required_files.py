@@ -23,6 +23,15 @@ XML_FILES = (
 """The XML files that the 40 tasks of the four 10-task suites load, relative to the pack's folder."""
 
 
+LIBERO_90_XML_FILES = (
+    *XML_FILES,
+    "stable_hope_objects/new_salad_dressing/new_salad_dressing.xml",
+    "stable_scanned_objects/white_bowl/white_bowl.xml",
+    *(f"turbosquid_objects/{n}/{n}.xml" for n in ("wooden_tray", "wooden_two_layer_shelf", "yellow_book")),
+)
+"""The XML files that the 90 tasks of libero_90 and those 40 load."""
+
+
 REPLACED = ("texplane", "tex-wall")
 """Scene textures that LIBERO's arena code replaces by its own choice of file."""
 STYLES = (

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import pytest
-from nora_bench.envs.libero.assets.required_files import XML_FILES, missing_files, needed
+from nora_bench.envs.libero.assets.required_files import LIBERO_90_XML_FILES, missing_files, needed
 from nora_bench.envs.libero.assets.standin import STANDIN, pack
 from nora_bench.envs.libero.assets.standin.model import model_files, physics
 from nora_bench.envs.manifest import absent_files
@@ -30,8 +30,15 @@ def test_pack_contains_exactly_the_files_that_tasks_load(made):
 
 
 def test_every_class_and_scene_has_physics_and_appearance():
-    assert {model["file"] for model in physics()["models"].values()} == set(XML_FILES)
+    assert {model["file"] for model in physics()["models"].values()} == set(LIBERO_90_XML_FILES)
     assert pack.LOOKS.keys() == physics()["models"].keys()
+
+
+def test_pack_of_libero_90_adds_its_objects_and_changes_nothing_else(made):
+    files = {name: (made / name).read_bytes() for name in needed(made)}
+    more = pack.pack_files(libero_90=True)
+    assert {name: more.pop(name) for name in files} == files
+    assert {name for name in more if name.endswith(".xml")} == set(LIBERO_90_XML_FILES) - set(files)
 
 
 def test_pack_is_the_same_bytes_on_every_machine(made):

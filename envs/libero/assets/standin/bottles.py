@@ -108,6 +108,11 @@ def salad_dressing() -> Appearance:
     return _lying(_squeezed([*rows, (-0.0737, 0.0235, 0.0180)], (0.0185, 0.0737), (190, 194, 186), (28, 112, 58), label))
 
 
+def new_salad_dressing() -> Appearance:
+    """The same bottle; LIBERO places it by another body."""
+    return salad_dressing()
+
+
 def wine_bottle() -> Appearance:
     """Dark green glass, a cork, a cream label with a vine."""
     glass = [(0.1499, 0.0066), (0.1495, 0.0079), (0.1380, 0.0079), (0.1370, 0.0074), (0.1199, 0.0076), (0.1049, 0.0089)]
@@ -153,4 +158,6 @@ def _wine_label() -> Array:
     return canvas.line([(40, 222), (120, 222)], 2, (150, 120, 60)).done()
 
 
-LOOKS: dict[str, Maker] = {maker.__name__: maker for maker in (ketchup, bbq_sauce, salad_dressing, wine_bottle)}
+LOOKS: dict[str, Maker] = {
+    maker.__name__: maker for maker in (ketchup, bbq_sauce, salad_dressing, new_salad_dressing, wine_bottle)
+}

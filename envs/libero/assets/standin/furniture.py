@@ -1,4 +1,4 @@
-"""Cabinets, wine rack, desk caddy and book: planks, drawers, handles, covers.
+"""Cabinets, wine rack, desk caddy, tray, shelf and books: planks, drawers, handles, covers.
 
 Outer sizes follow the official models, colours their means (libero_objects.json).
 """
@@ -6,6 +6,7 @@ Outer sizes follow the official models, colours their means (libero_objects.json
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 
@@ -141,6 +142,43 @@ def desk_caddy() -> Appearance:
     )
 
 
+# --- tray and shelf -----------------------------------------------------------------------------------------------
+
+
+def wooden_tray() -> Appearance:
+    """Long tray of light planks with corner posts and raised ends."""
+    ends = [
+        part
+        for x in (-0.1366, 0.1508)
+        for part in (
+            slab((x - 0.0040, -0.0833, 0.0053), (x + 0.0040, 0.0734, 0.0545)),
+            slab((x - 0.0047, -0.0833, 0.0740), (x + 0.0047, 0.0734, 0.0814)),
+            *(slab((x - 0.0047, y - 0.0050, -0.0007), (x + 0.0047, y + 0.0050, 0.0800)) for y in (-0.0825, 0.0720)),
+        )
+    ]
+    sides = [slab((-0.1360, y - 0.0023, 0.0033), (0.1520, y + 0.0023, 0.0620)) for y in (-0.0845, 0.0751)]
+    floor = slab((-0.1360, -0.0845, 0.0), (0.1520, 0.0751, 0.0072))
+    planks = Canvas(256, 256, (0, 0, 0)).paste(0, 0, wood(256, 256, (116, 92, 58), (166, 138, 98), seed=71, rings=16))
+    for row in range(4):
+        planks.rectangle(-9, 64 * row - 1.5, 265, 64 * row + 1.5, (78, 56, 38))
+    return Appearance(
+        {"body": GeomAppearance(join(floor, *sides, *ends), texture="planks", specular=0.2, shininess=0.2)},
+        {"planks": planks.done()},
+    )
+
+
+def wooden_two_layer_shelf() -> Appearance:
+    """Open shelf of dark wood with a board in the middle, its back towards +y."""
+    body = join(
+        *(slab((x - 0.0072, -0.0792, 0.0002), (x + 0.0072, 0.1117, 0.2050)) for x in (-0.1545, 0.1636)),
+        slab((-0.1702, -0.0792, 0.2050), (0.1803, 0.1117, 0.2093)),
+        slab((-0.1473, -0.0707, 0.0692), (0.1564, 0.1080, 0.0709)),
+        slab((-0.1473, 0.1076, 0.0002), (0.1564, 0.1117, 0.2050)),
+    )
+    grain = finish(wood(256, 256, (46, 39, 33), (58, 51, 45), seed=72, rings=12))
+    return Appearance({"body": GeomAppearance(body, texture="wood", specular=0.2, shininess=0.2)}, {"wood": grain})
+
+
 # --- book ---------------------------------------------------------------------------------------------------------
 
 
@@ -160,14 +198,29 @@ def black_book() -> Appearance:
     return Appearance({"body": GeomAppearance(book(), texture="cover", specular=0.2)}, {"cover": book_cover()})
 
 
-def book_cover() -> Array:
+def yellow_book() -> Appearance:
+    """A smaller book with a pale yellow cover."""
+    shape = book()
+    low, high = shape.vertices.min(0), shape.vertices.max(0)
+    own_low, own_high = np.array([-0.0107, -0.0514, 0.0]), np.array([0.0162, 0.0499, 0.1235])
+    shape = replace(shape, vertices=own_low + (shape.vertices - low) * (own_high - own_low) / (high - low))
+    cover = book_cover((234, 222, 176), (196, 160, 70), (150, 110, 40))
+    return Appearance({"body": GeomAppearance(shape, texture="cover", specular=0.2)}, {"cover": cover})
+
+
+def book_cover(ground: Colour = (14, 13, 12), frame: Colour = (96, 82, 44), ink: Colour = (150, 130, 76)) -> Array:
     """Cover on the left half, the edge of the pages on the right."""
-    canvas = Canvas(256, 128, (14, 13, 12)).rectangle(12, 8, 106, 120, (96, 82, 44)).rectangle(14, 10, 104, 118, (14, 13, 12))
-    canvas.text("NOTES", 59, 44, 14, (150, 130, 76), width=56)
+    canvas = Canvas(256, 128, ground).rectangle(12, 8, 106, 120, frame).rectangle(14, 10, 104, 118, ground)
+    canvas.text("NOTES", 59, 44, 14, ink, width=56)
     canvas.rectangle(128, 0, 265, 137, (222, 216, 200))
     for y in range(0, 128, 4):
         canvas.rectangle(128, y, 265, y + 1.2, (176, 168, 150))
     return canvas.done()
 
 
-LOOKS: dict[str, Maker] = {maker.__name__: maker for maker in (wooden_cabinet, white_cabinet, wine_rack, desk_caddy, black_book)}
+LOOKS: dict[str, Maker] = {
+    maker.__name__: maker
+    for maker in (
+        wooden_cabinet, white_cabinet, wine_rack, desk_caddy, wooden_tray, wooden_two_layer_shelf, black_book, yellow_book,
+    )
+}  # fmt: skip

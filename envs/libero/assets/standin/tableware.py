@@ -56,6 +56,23 @@ def akita_black_bowl() -> Appearance:
     )
 
 
+def white_bowl() -> Appearance:
+    """White glazed bowl, round, on a small foot."""
+    outside = [
+        (0.0353, 0.0420),
+        (0.0309, 0.0419),
+        (0.0221, 0.0416),
+        (0.0132, 0.0398),
+        (0.0088, 0.0370),
+        (0.0044, 0.0325),
+        (0.0015, 0.0255),
+        (0.0, 0.0230),
+    ]
+    return Appearance(
+        {"body": GeomAppearance(join(*_hollow(outside, 0.0022, 0.0045)), colour=(229, 233, 237), specular=0.4, shininess=0.6)}
+    )
+
+
 def glazed_rim_porcelain_ramekin() -> Appearance:
     """White fluted ramekin with a plain rim."""
     outside = [
@@ -289,7 +306,7 @@ def _spout() -> Mesh:
 LOOKS: dict[str, Maker] = {
     maker.__name__: maker
     for maker in (
-        akita_black_bowl, glazed_rim_porcelain_ramekin, plate, porcelain_mug, red_coffee_mug, white_yellow_mug,
+        akita_black_bowl, white_bowl, glazed_rim_porcelain_ramekin, plate, porcelain_mug, red_coffee_mug, white_yellow_mug,
         basket, chefmate_8_frypan, moka_pot,
     )
 }  # fmt: skip
