@@ -111,14 +111,27 @@ def _shut_drawer(scene: LiberoScene, joint: Joint, done: Callable[[], bool]) -> 
 def turn_on(scene: LiberoScene, instance: str) -> Steps:
     """Turn a knob on."""
     joint = scene.joints(instance)[0]
+    return (yield from _turn(scene, instance, 1.0, lambda: scene.angle(joint) > KNOB_ON + 0.1))
+
+
+def turn_off(scene: LiberoScene, instance: str) -> Steps:
+    """Turn a knob off, to its stop."""
+    return (yield from _turn(scene, instance, -1.0, lambda: holds(scene, ("turnoff", instance))))
+
+
+def _turn(scene: LiberoScene, instance: str, way: float, done: Callable[[], bool]) -> Steps:
+    """Turn a knob up (1) or down (-1)."""
+    joint = scene.joints(instance)[0]
     start = scene.angle(joint)
     pose = choose(scene, KNOB.across(scene.body_boxes(joint.body), scene.joint_pose(joint)), instance)
 
     def ahead(gripper: Pose) -> Pose:
-        return turned_about(scene, joint, gripper, scene.angle(joint) - start + KNOB_LEAD)
+        return turned_about(scene, joint, gripper, scene.angle(joint) - start + way * KNOB_LEAD)
 
-    return (yield from turn(scene, pose, ahead, lambda: scene.angle(joint) > KNOB_ON + 0.1))
+    return (yield from turn(scene, pose, ahead, done))
 
 
-PLANS: dict[str, Callable[..., Steps]] = {"on": put, "in": put, "open": open_up, "close": shut, "turnon": turn_on}
+PLANS: dict[str, Callable[..., Steps]] = {
+    "on": put, "in": put, "open": open_up, "close": shut, "turnon": turn_on, "turnoff": turn_off,
+}  # fmt: skip
 """Predicate -> plan."""
