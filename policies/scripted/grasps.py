@@ -257,6 +257,7 @@ CARTON = Top(closing=2)
 
 GRASPS: dict[str, GraspStyle] = {
     "akita_black_bowl": Rim(radius=0.049, height=0.052, depth=0.018),
+    "white_bowl": Rim(radius=0.0395, height=0.0353, depth=0.013),
     "porcelain_mug": Rim(radius=0.0435, height=0.1085, depth=0.020, axis=(0.0125, 0.0), handle=math.pi),
     "white_yellow_mug": Rim(radius=0.048, height=0.103, depth=0.020, axis=(-0.018, 0.0), handle=0.0),
     "milk": CARTON,
@@ -266,6 +267,7 @@ GRASPS: dict[str, GraspStyle] = {
     "wine_bottle": Top(depth=0.030, shifts=(0.0,), leans=(0.0,)),
     "moka_pot": Top(depth=0.009, slab=0.005, shifts=(0.0,), leans=(0.0,)),
     "black_book": Top(depth=0.030, leans=(0.0,)),
+    "yellow_book": Top(depth=0.030, leans=(0.0,)),
 }
 """Class, or `class > class of the target`, -> how it is taken; `TOP` where it is not named."""
 

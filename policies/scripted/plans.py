@@ -111,16 +111,29 @@ def _shut_drawer(scene: LiberoScene, joint: Joint, done: Callable[[], bool]) -> 
 def turn_on(scene: LiberoScene, instance: str) -> Steps:
     """Turn a knob on."""
     joint = scene.joints(instance)[0]
+    return (yield from _turn(scene, instance, 1.0, lambda: scene.angle(joint) > KNOB_ON + 0.1))
+
+
+def turn_off(scene: LiberoScene, instance: str) -> Steps:
+    """Turn a knob off, to its stop."""
+    return (yield from _turn(scene, instance, -1.0, lambda: holds(scene, ("turnoff", instance))))
+
+
+def _turn(scene: LiberoScene, instance: str, way: float, done: Callable[[], bool]) -> Steps:
+    """Turn a knob up (1) or down (-1)."""
+    joint = scene.joints(instance)[0]
     start = scene.angle(joint)
     pose = choose(scene, KNOB.across(scene.body_boxes(joint.body), scene.joint_pose(joint)), instance)
 
     def ahead(gripper: Pose) -> Pose:
-        return turned_about(scene, joint, gripper, scene.angle(joint) - start + KNOB_LEAD)
+        return turned_about(scene, joint, gripper, scene.angle(joint) - start + way * KNOB_LEAD)
 
-    return (yield from turn(scene, pose, ahead, lambda: scene.angle(joint) > KNOB_ON + 0.1))
+    return (yield from turn(scene, pose, ahead, done))
 
 
-PLANS: dict[str, Callable[..., Steps]] = {"on": put, "in": put, "open": open_up, "close": shut, "turnon": turn_on}
+PLANS: dict[str, Callable[..., Steps]] = {
+    "on": put, "in": put, "open": open_up, "close": shut, "turnon": turn_on, "turnoff": turn_off,
+}  # fmt: skip
 """Predicate -> plan."""
 
 
@@ -129,16 +142,20 @@ PLANS: dict[str, Callable[..., Steps]] = {"on": put, "in": put, "open": open_up,
 Term = tuple[str, ...]
 """A predicate and its arguments, lower case: `("on", "plate_1", "flat_stove_1_cook_region")`."""
 
-ORDER = {"open": 0, "turnon": 0, "on": 1, "in": 1, "close": 2}
-"""What is opened or turned on comes first, what is closed last."""
-OPENED, KNOB_ON = -0.14, 0.5
+ORDER = {"open": 0, "turnon": 0, "turnoff": 0, "on": 1, "in": 1, "close": 2}
+"""What is opened or turned comes first, what is closed last."""
+OPENED, KNOB_ON, KNOB_OFF = -0.14, 0.5, 0.0
+OPENED_BELOW = {"microwave": -1.3}
+"""Joint value below which a class counts as open; `OPENED` elsewhere."""
 CLOSED_ABOVE = {"microwave": -0.005}
 """Joint value above which a class counts as closed; 0 elsewhere (drawers must be pushed past zero)."""
 
 
 def unmet(scene: LiberoScene) -> list[Term]:
-    """The terms that do not hold, in the order to work on them."""
-    return sorted((term for term in scene.goal if not holds(scene, term)), key=lambda term: ORDER.get(term[0], 1))
+    """The terms that do not hold, in the order to work on them: nothing is put on a thing that is still to be moved."""
+    terms = [term for term in scene.goal if not holds(scene, term)]
+    moved = {term[1] for term in terms if term[0] in ("on", "in")}
+    return sorted(terms, key=lambda term: (ORDER.get(term[0], 1), term[-1] in moved and len(term) > 2))
 
 
 def holds(scene: LiberoScene, term: Term) -> bool:
@@ -148,9 +165,11 @@ def holds(scene: LiberoScene, term: Term) -> bool:
         return (_on if predicate == "on" else _in)(scene, *names)
     values = [scene.angle(joint) for joint in scene.joints(names[0])]
     if predicate == "open":
-        return any(value < OPENED for value in values)
+        return any(value < OPENED_BELOW.get(scene.kind(names[0]), OPENED) for value in values)
     if predicate == "turnon":
         return any(value >= KNOB_ON for value in values)
+    if predicate == "turnoff":
+        return any(value < KNOB_OFF for value in values)
     return all(value > CLOSED_ABOVE.get(scene.kind(names[0]), 0.0) for value in values)
 
 
