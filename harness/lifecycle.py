@@ -22,7 +22,7 @@ from rich.console import Console
 
 from ..envs.errors import InputError, Interrupted, MissingRequirementError, StoreError
 from ..envs.paths import ensure_cache_home
-from ..results.store.records import EpisodeRecord
+from ..results.store.records import EpisodeRecord, now
 from ..results.store.run_metadata import ConfigFields, PolicyFields, RunMetadata
 from ..results.store.writer import Store
 from . import run_sessions
@@ -244,7 +244,7 @@ def _finalize(store: Store, status: str, before: set[str], wall_s: float, ledger
     previous: Mapping[str, Any] = store.metadata.utilisation or {}
     used = {name: round(previous[name] + value, 3) for name, value in seconds.items()}
     used = {**previous, **used, "worker_peak_gib": round(ledger.peak_gib, 3)}
-    ended = run_sessions.now()
+    ended = now()
     *earlier, session = list(store.metadata.sessions or ())
     store.update_metadata(
         status=status,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, cast
 
 from msgspec import UNSET
 
+from ..results.store.records import now
 from ..results.store.run_metadata import PolicyFields, RunMetadata, SessionFields
 from .planning import provenance
 
@@ -17,11 +17,6 @@ PLACE = ("versions", "commit", "hardware", "platform")
 """Fields of a session that run.json repeats for the first session."""
 KILLED = "killed"
 """Status of a session whose process was ended from outside."""
-
-
-def now() -> str:
-    """UTC time, ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def begin() -> SessionFields:

@@ -8,7 +8,7 @@ episode before: it was another attempt.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .grouping import Clusters, Group, Reading, clusters, component_columns, episodes, metric_outcome, task_weights, uncertain
@@ -102,3 +102,23 @@ def rate_of(records: Sequence[EpisodeRecord], weights: Mapping[tuple[str, str], 
     low = read("failures")
     high = read("successes") if open_ else low
     return Rate(low, high, open_) if low and high else None
+
+
+def task_samples(
+    a: Group, b: Group, layout: Layout, column: Column, metric: str, how: tuple[Reading, Reading]
+) -> list[tuple[Stratum, Stratum]]:
+    """The column's samples of A and B per task, in one reading of uncertain episodes; empty unless both evaluated all of its
+    components."""
+    played = component_columns(layout, column, metric)
+    of_parts = [_of_part(a, b, part, metric, how, 1 / len(played)) for part in played]
+    return [task for part in of_parts for task in part] if all(of_parts) else []
+
+
+def _of_part(
+    a: Group, b: Group, column: Column, metric: str, how: tuple[Reading, Reading], weight: float
+) -> list[tuple[Stratum, Stratum]]:
+    of_a, of_b = (task_strata(group, column, metric, reading=reading) for group, reading in zip((a, b), how, strict=True))
+    shares = task_weights([task for task in of_a if task in of_b], column)
+    return [
+        (replace(of_a[task], weight=weight * share), replace(of_b[task], weight=weight * share)) for task, share in shares.items()
+    ]

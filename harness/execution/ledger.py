@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Protocol, cast
 from ...envs.errors import MissingRequirementError, PolicyFailedError
 from ...policies.base import PolicyContext
 from ...results.store.lost_attempts import LostAttempt
-from ...results.store.records import EpisodeRecord
+from ...results.store.records import EpisodeRecord, now
 from ...results.store.writer import Store
 from ..planning.schedule import Job
-from ..run_sessions import now
 from . import recorder
 from .policy_check import EpisodesMixed
 from .policy_host import PolicyHost

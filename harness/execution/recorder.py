@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from ...envs.base import Task
 from ...results.action_checks import measure
 from ...results.store.integrity import actions_digest
-from ...results.store.records import EpisodeRecord
+from ...results.store.records import EpisodeRecord, now
 from ..planning.run_settings import RunContext
 from ..planning.schedule import Job
-from ..run_sessions import now
 from .rollout import EpisodeOutcome
 
 MACHINE, POLICY = "machine", "policy"

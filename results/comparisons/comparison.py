@@ -1,6 +1,6 @@
 """Comparison of two runs, column by column of the table that fits them: one family of hypotheses, one set of weights.
 
-Paired by initial state; runs without a common one are compared as independent samples of each task (`unpaired`).
+Paired by initial state; runs without a common one are compared as independent samples of each task (`statistics.unpaired_test`).
 
 The row of differences of `table`, `compare` and the report all use `compare_columns`, so that they cannot disagree. Episodes that
 could have ended either way count against the apparent winner: a verdict holds however they ended.
@@ -16,7 +16,7 @@ from ..conditions import ConditionDifference, conditions, differences, require_c
 from ..coverage import Shortfall, part_label, shortfall, unfinished
 from ..grouping import Group, component_columns, episodes
 from ..layouts import Column, Layout, Metric
-from ..rates import Rate, rate
+from ..rates import Rate, rate, task_samples
 from ..statistics.paired_test import (
     Difference,
     align_with_test,
@@ -35,7 +35,9 @@ from .pairing import (
     AGAINST_B,
     RECORDED,
     EpisodePair,
+    all_causes,
     common_scenes,
+    common_tasks,
     flips,
     left_out,
     open_episodes,
@@ -43,7 +45,6 @@ from .pairing import (
     uncertain_causes,
     whole_run,
 )
-from .unpaired import causes, common_tasks, task_samples
 
 REMEDY = (
     "Rerun one of them under the other's conditions (`nora-bench run` with the same --protocol, --max-steps and --assets), "
@@ -81,7 +82,7 @@ class ColumnComparison:
     available: int | None
     """Initial states that the benchmark has for this column; None if unknown."""
     paired: bool = True
-    """Whether the difference is paired by initial state; else the runs are independent samples of each task (`unpaired`)."""
+    """Whether the difference is paired by initial state; else each is an independent sample per task (`unpaired_test`)."""
 
     @property
     def name(self) -> str:
@@ -281,8 +282,8 @@ def _column_comparison(
         family=family,
         level=simultaneous(family),
         part=compared_part(layout, column, metric.name, kept) if paired else _parts(layout, column, metric.name, kept),
-        errors_a=uncertain_causes(errors[0], b, metric.name) if paired else causes(errors[0]),
-        errors_b=uncertain_causes(errors[1], a, metric.name) if paired else causes(errors[1]),
+        errors_a=uncertain_causes(errors[0], b, metric.name) if paired else all_causes(errors[0]),
+        errors_b=uncertain_causes(errors[1], a, metric.name) if paired else all_causes(errors[1]),
         only_a=left_out(groups[0], a, layout, column, metric.name),
         only_b=left_out(groups[1], b, layout, column, metric.name),
         flipped=flips(a, b, layout, column, metric.name) if paired and not column.mean_of else (),

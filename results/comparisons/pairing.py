@@ -148,3 +148,25 @@ def flips(a: Group, b: Group, layout: Layout, column: Column, metric: str) -> tu
 def left_out(all_: Group, kept: Group, layout: Layout, column: Column, metric: str) -> int:
     """Number of the column's episodes that only this run has."""
     return sum(len(episodes(all_, part)) - len(episodes(kept, part)) for part in component_columns(layout, column, metric))
+
+
+def all_causes(own: Sequence[EpisodeRecord]) -> dict[str, int]:
+    """Counts of the uncertain episodes of two independent samples by cause."""
+    return dict(Counter("replayed" if record.success else cause(record) for record in own))
+
+
+def common_tasks(groups: Sequence[Group]) -> list[Group]:
+    """Each group's episodes in the tasks (and parts) that all of them have; none if any initial state is in several groups, since
+    samples that share some are not independent."""
+    if set.intersection(*({_state(record) for record in group.records} for group in groups)):
+        return [group_of(group.run, group.key, []) for group in groups]
+    shared = set.intersection(*({_task(record) for record in group.records} for group in groups))
+    return [group_of(group.run, group.key, [r for r in group.records if _task(r) in shared]) for group in groups]
+
+
+def _task(record: EpisodeRecord) -> tuple[str, str, str]:
+    return record.suite, record.task, record.part
+
+
+def _state(record: EpisodeRecord) -> tuple[str, str, str, str, int]:
+    return *_task(record), record.init_set, record.init_state
