@@ -55,7 +55,7 @@ class Checkpoint:
     """Weights and the files beside them."""
 
     name: str
-    """As given."""
+    """Name as given."""
     folder: Path
     files: tuple[Path, ...]
     config: NoraConfig

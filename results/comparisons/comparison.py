@@ -176,7 +176,7 @@ class Comparison:
 
 
 def shortcomings(run: StoredRun) -> list[str]:
-    """Where a run falls short of its plan: interrupted, stopped early, cut at fewer steps."""
+    """Ways in which a run falls short of its plan: interrupted, stopped early, cut at fewer steps."""
     return list(unfinished(conditions(run)))
 
 

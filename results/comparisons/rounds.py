@@ -31,7 +31,7 @@ class Entry:
 
     episodes: tuple[EpisodeSpec, ...]
     exponent: float
-    """How much its outcome counts, in (0, 1]. In a round the exponents of a group sum to the group's weight times a number
+    """Weight of the unit's outcome, in (0, 1]. In a round the exponents of a group sum to the group's weight times a number
     that is the same for all groups, as large as possible (see `sequential` for the bound of 1)."""
 
 

@@ -170,14 +170,14 @@ class Rule:
     """
 
     condition: str
-    """As typed."""
+    """Condition as typed."""
     plan: Sequence[Round]
     width: float | None = None
     """Stop when the interval is narrower than this; percentage points. None compares."""
     other: Mapping[str, Outcome] = field(default_factory=dict)
     """Outcomes of the run to compare with, by key."""
     outcomes: dict[str, Outcome] = field(default_factory=dict)
-    """By key."""
+    """Episode key -> outcome."""
     finished: int = 0
     """Rounds evaluated."""
     low: float = 0.0

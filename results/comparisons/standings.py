@@ -32,11 +32,11 @@ class RankedRun:
     letters: str
     """Runs that share a letter cannot be distinguished."""
     errors: Mapping[str, int]
-    """Its uncertain episodes by cause; they count against it where it seems better, for it where it seems worse."""
+    """Uncertain episodes by cause; they count against the run where it seems better, for it where it seems worse."""
     left_out: int
     """Episodes of its overall mean in scenes that not all runs have."""
     short: tuple[str, ...]
-    """Where the run falls short of its plan."""
+    """Ways in which the run falls short of its plan."""
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able."""
@@ -58,7 +58,7 @@ class PairwiseComparison:
     a: StoredRun
     b: StoredRun
     difference: Difference
-    """Its interval is one of the simultaneous ones of all pairs."""
+    """Difference whose interval is one of the simultaneous ones of all pairs."""
     p: float
     """Corrected for the number of pairs (Holm)."""
     condition_differences: tuple[ConditionDifference, ...]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .weighted_mean import Array
 
 Estimand = Literal["states", "benchmark"]
-"""What a rate is about: initial states of the same kind, or exactly those that the benchmark has."""
+"""Population of a rate: initial states of the same kind, or exactly those that the benchmark has."""
 PSEUDO_STATE = 0.25
 """Initial states whose episodes all agree (or all differ), added to those whose likeness is measured."""
 
@@ -58,7 +58,7 @@ class Stratum:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What an interval needs to know of the initial states of each task, each [results, tasks]."""
+    """Sums over the initial states of each task that an interval needs, each [results, tasks]."""
 
     succeeded: Array
     played: Array

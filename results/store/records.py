@@ -34,7 +34,7 @@ class EpisodeRecord:
     variant: str = ""
     """Configuration within the task, `look` or `look/part`; empty for a task that has only one."""
     instruction: str
-    """As the policy received it."""
+    """Instruction as the policy received it."""
     init_state: int
     init_set: str = ""
     """Set that the initial state is from: empty for the published one, `fresh` for states that no published evaluation used."""

@@ -170,4 +170,4 @@ def book_cover() -> Array:
     return canvas.done()
 
 
-LOOKS: dict[str, Maker] = {maker.__name__: maker for maker in (wooden_cabinet, white_cabinet, wine_rack, desk_caddy, black_book)}
+MAKERS: dict[str, Maker] = {maker.__name__: maker for maker in (wooden_cabinet, white_cabinet, wine_rack, desk_caddy, black_book)}

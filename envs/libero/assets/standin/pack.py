@@ -8,7 +8,7 @@ from ....standin.paint import png
 from . import appliances, bottles, furniture, groceries, rooms, tableware
 from .model import model_files, physics
 
-LOOKS = groceries.LOOKS | bottles.LOOKS | tableware.LOOKS | furniture.LOOKS | appliances.LOOKS | rooms.LOOKS
+MAKERS = groceries.MAKERS | bottles.MAKERS | tableware.MAKERS | furniture.MAKERS | appliances.MAKERS | rooms.MAKERS
 """Class or scene name -> function that makes its appearance."""
 
 
@@ -16,7 +16,7 @@ def pack_files() -> dict[str, bytes]:
     """Path under the asset folder -> content. A function of the code alone: equal bytes on every machine."""
     files = {f"textures/{name}": png(paint()) for name, paint in rooms.TEXTURES.items()}
     for name in physics()["models"]:
-        files |= model_files(name, LOOKS[name]())
+        files |= model_files(name, MAKERS[name]())
     return files
 
 
