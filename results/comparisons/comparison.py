@@ -38,9 +38,9 @@ from .pairing import (
     common_scenes,
     flips,
     left_out,
-    open_episodes,
     task_differences,
     uncertain_causes,
+    uncertain_episodes,
     whole_run,
 )
 from .unpaired import causes, common_tasks, compared_parts, sample_readings, worst_unpaired_difference
@@ -248,8 +248,9 @@ def _unpaired(kept: Sequence[Group], layout: Layout, keys: Keys) -> dict[tuple[C
 def readings(a: Group, b: Group, layout: Layout, column: Column, metric: str) -> list[list[TaskDifferences]]:
     """The column's differences per task: as recorded, or, with uncertain episodes, once with them counted against B and once
     against A."""
-    open_ = any(open_episodes(group, layout, column, metric) for group in (a, b))
-    return [task_differences(a, b, layout, column, metric, how) for how in ((AGAINST_B, AGAINST_A) if open_ else (RECORDED,))]
+    any_uncertain = any(uncertain_episodes(group, layout, column, metric) for group in (a, b))
+    chosen = (AGAINST_B, AGAINST_A) if any_uncertain else (RECORDED,)
+    return [task_differences(a, b, layout, column, metric, how) for how in chosen]
 
 
 def worst_difference(found: Sequence[Sequence[TaskDifferences]], level: float = 0.95) -> Difference:
@@ -271,7 +272,7 @@ def _column_comparison(
     a, b = kept
     rates = [rate(group, layout, column, metric.name) for group in kept]
     assert rates[0] is not None and rates[1] is not None  # the column is filled
-    errors = [open_episodes(group, layout, column, metric.name) for group in kept]
+    errors = [uncertain_episodes(group, layout, column, metric.name) for group in kept]
     return ColumnComparison(
         column=column,
         metric=metric,
@@ -313,8 +314,8 @@ def _unpaired_column(
         family=family,
         level=simultaneous(family),
         part=compared_parts(layout, column, metric.name, kept),
-        errors_a=causes(open_episodes(kept[0], layout, column, metric.name)),
-        errors_b=causes(open_episodes(kept[1], layout, column, metric.name)),
+        errors_a=causes(uncertain_episodes(kept[0], layout, column, metric.name)),
+        errors_b=causes(uncertain_episodes(kept[1], layout, column, metric.name)),
         only_a=left_out(groups[0], kept[0], layout, column, metric.name),
         only_b=left_out(groups[1], kept[1], layout, column, metric.name),
         flipped=(),

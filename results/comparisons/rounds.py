@@ -1,7 +1,7 @@
 """Rounds of a plan: the order in which a run that may stop early is executed and evaluated.
 
 A round has initial states of every task (of every part of a task with parts), so that at its end all have had their share. An
-initial state with all its looks and seeds is one entry of a round: these are correlated, and only initial states are sampled
+initial state with all its appearances and seeds is one entry of a round: these are correlated, only initial states are sampled
 independently. Of tasks with more initial states than others, a round takes several, so that all tasks end in the same round and
 every episode is in some round.
 
@@ -27,7 +27,7 @@ Names = Mapping[tuple[str, int], str]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One initial state of a task's part, with all its looks and seeds."""
+    """One initial state of a task's part, with all its appearances and seeds."""
 
     episodes: tuple[EpisodeSpec, ...]
     exponent: float

@@ -18,7 +18,7 @@ from ..statistics.ranking import LEVEL, letters, ranks
 from ..store.reader import StoredRun
 from .comparison import compared_part, readings, require_comparable_groups, shortcomings, worst_difference
 from .families import overall_column
-from .pairing import common_scenes, left_out, open_episodes, uncertain_causes, whole_run
+from .pairing import common_scenes, left_out, uncertain_causes, uncertain_episodes, whole_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def _ranked_run(
     group: Group, kept: Group, layout: Layout, column: Column, found: Rate | None, place: int, equals: str
 ) -> RankedRun:
     assert found is not None  # the column is filled
-    causes = uncertain_causes(open_episodes(kept, layout, column, "success"), kept, "success")
+    causes = uncertain_causes(uncertain_episodes(kept, layout, column, "success"), kept, "success")
     return RankedRun(
         run=group.run,
         rate=found,

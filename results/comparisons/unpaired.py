@@ -13,7 +13,7 @@ from ..rates import task_strata
 from ..statistics.paired_test import Difference, over_both_readings
 from ..statistics.unpaired_test import TaskSamples, unpaired_difference
 from ..store.records import EpisodeRecord
-from .pairing import AGAINST_A, AGAINST_B, RECORDED, open_episodes
+from .pairing import AGAINST_A, AGAINST_B, RECORDED, uncertain_episodes
 
 
 def common_tasks(groups: Sequence[Group]) -> list[Group]:
@@ -35,8 +35,8 @@ def _state(record: EpisodeRecord) -> tuple[str, str, str, str, int]:
 
 def sample_readings(a: Group, b: Group, layout: Layout, column: Column, metric: str) -> list[list[TaskSamples]]:
     """The column's samples per task, in both readings of uncertain episodes (see `comparison.readings`)."""
-    open_ = any(open_episodes(group, layout, column, metric) for group in (a, b))
-    return [_samples(a, b, layout, column, metric, how) for how in ((AGAINST_B, AGAINST_A) if open_ else (RECORDED,))]
+    any_uncertain = any(uncertain_episodes(group, layout, column, metric) for group in (a, b))
+    return [_samples(a, b, layout, column, metric, how) for how in ((AGAINST_B, AGAINST_A) if any_uncertain else (RECORDED,))]
 
 
 def _samples(a: Group, b: Group, layout: Layout, column: Column, metric: str, how: tuple[Reading, Reading]) -> list[TaskSamples]:

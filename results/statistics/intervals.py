@@ -2,7 +2,7 @@
 
 A rate over several tasks is the mean of the tasks' rates, so its uncertainty has structure that a pooled k/n ignores:
 tasks weigh equally however many episodes each has; their rates differ, and a mean over tasks at 0 and at 100 % is known
-better than a rate of 50 %; episodes that share an initial state (its seeds, the looks of a scene) are alike. `stratified`
+better than a rate of 50 %; episodes that share an initial state (its seeds, the appearances of a scene) are alike. `stratified`
 takes all of it into account, and is what every command shows, for one task too.
 
 Why no bootstrap for a rate: at 95 to 100 % success, where policies are on LIBERO, resampling never draws the failures
