@@ -1,4 +1,4 @@
-"""How good is this robot policy? The names for use in Python; each is imported when it is first looked at.
+"""Public Python names: evaluate a robot policy and read its results. Each name is imported when it is first looked at.
 
 import nora_bench
 

@@ -149,7 +149,7 @@ class EnvObservation:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """What the record keeps of a reset."""
+    """Facts of a reset that the record keeps."""
 
     states: Array
     """[1 + settling steps, state size] float64: after the initial state is set, then after each settling step."""
@@ -160,7 +160,7 @@ class Reset:
     render_s: float = 0.0
     """Seconds of the reset spent on rendering."""
     renderer: str = ""
-    """How images of this episode are rendered, where environments of the family differ in it: `raster`, `raytraced`, or
+    """Rendering of this episode's images, where environments of the family differ in it: `raster`, `raytraced`, or
     `raster instead of raytraced` where the benchmark asks for ray tracing and the device has none."""
 
 

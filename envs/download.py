@@ -41,7 +41,7 @@ def git_blob(content: bytes) -> str:
 
 
 def part_folder(home: Path) -> Path:
-    """Where a pack's files arrive before the pack is complete."""
+    """Folder for a pack's files until the pack is complete."""
     return home.with_name(f"{home.name}.part")
 
 

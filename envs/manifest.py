@@ -32,7 +32,7 @@ def absent_files(home: Path) -> list[str]:
 
 
 def damaged_files(home: Path) -> list[str]:
-    """As `absent_files`, and files with another digest; reads every file."""
+    """Files that are absent (`absent_files`) or have another digest; reads every file."""
     listed = _listed(home)
     absent = absent_files(home)
     if listed is None:

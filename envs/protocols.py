@@ -27,7 +27,7 @@ class EvalProtocol:
     family: str
     """Suites of this family may be evaluated under it."""
     source: str
-    """Where the numbers come from."""
+    """Origin of the numbers."""
     max_steps: Mapping[str, int]
     """Suite, or `suite/task` where a task has its own -> control steps after settling; an episode that has not succeeded
     by then has failed. Stored as `budget`."""
@@ -45,7 +45,7 @@ class EvalProtocol:
     model_image: Mapping[str, Any] = field(default_factory=dict)
     """Preprocessing that the published evaluation applies before its model: `size`, `filter`, `jpeg`, `crop`."""
     gripper: str = "env"
-    """How a model's gripper output becomes an action; see the policy adapters."""
+    """Conversion of a model's gripper output to an action; see the policy adapters."""
     ensemble: Mapping[str, Any] = field(default_factory=dict)
     """Temporal ensembling over overlapping chunks: `chunks`, `temperature`; empty for none."""
     perturbation: Mapping[str, int] = field(default_factory=dict)

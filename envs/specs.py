@@ -1,4 +1,4 @@
-"""What the numbers of an action and of an observation mean: declared by suites and policies, compared before a run.
+"""Meaning of the numbers of an action and of an observation: declared by suites and policies, compared before a run.
 
 An empty text or None stands for "not declared" and is never a mismatch.
 """
@@ -26,7 +26,7 @@ class ActionDim:
     name: str
     """`dx`, `dy`, `dz`, `droll`, `dpitch`, `dyaw` (see `convention`), `x` ... for absolute poses, `gripper`."""
     unit: str = ""
-    """What 1 means, like `m` or `0.05 m`."""
+    """Unit of the values, like `m` or `0.05 m`."""
     frame: str = ""
     """`world`, `base` (of the robot), `end_effector`."""
     low: float | None = None

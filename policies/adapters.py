@@ -26,7 +26,7 @@ ROTATION = slice(3, 6)
 
 @dataclass(frozen=True, slots=True)
 class NormStats:
-    """How a data set's actions were scaled to [-1, 1]."""
+    """Scaling of a data set's actions to [-1, 1]."""
 
     low: Array
     """[action size] the value of -1: 1st percentile or minimum."""
@@ -52,7 +52,7 @@ def gripper_openvla(opening: Array) -> Array:
 
 
 def gripper_nora_released(opening: Array) -> Array:
-    """As NORA's released LIBERO script: every opening that is not clearly open closes."""
+    """Gripper rule of NORA's released LIBERO script: every opening that is not clearly open closes."""
     command = -np.sign(2 * opening - 1)
     return np.where(command >= 0, 1.0, command)
 

@@ -192,7 +192,7 @@ def check_chunk(chunk: ActionChunk, action_size: int) -> None:
 
 
 def _act(policy: Policy, context: PolicyContext, observations: Sequence[Observation], when: str = "") -> list[ActionChunk]:
-    """Its chunks, copied. Each observation has its own arrays, which must be unchanged afterwards. `when`: for errors."""
+    """Copies of the chunks. Each observation has its own arrays, which must be unchanged afterwards. `when`: for errors."""
     inputs = [replace(one, env_observation=_fresh(one.env_observation)) for one in observations]
     try:
         chunks = [copied(chunk) for chunk in policy.act(inputs)]

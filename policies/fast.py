@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 FILES = ("processor_config.json", "tokenizer.json")
-"""What a tokenizer folder holds."""
+"""Files of a tokenizer folder."""
 LARGEST_TOKEN = 1 << 24
 """Beyond every vocabulary and every quantised coefficient."""
 LAST_CHARACTER = 0x10FFFF
 SURROGATES = range(0xD800, 0xE000)
 """Codes that are halves of characters: no text can hold them."""
 REPLACEMENT = 0xFFFD
-"""What a UTF-8 decoder writes for bytes that are no character."""
+"""Character that a UTF-8 decoder writes for bytes that are no character."""
 
 
 class FastError(InputError, ValueError):
@@ -39,7 +39,7 @@ class FastError(InputError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What a token sequence means."""
+    """Meaning of a token sequence."""
 
     status: str
     """`ok`; `malformed`: not as many coefficients as the chunk has, bytes that are no text, or an id that is no token's (all
@@ -148,7 +148,7 @@ class FastTokenizer:
         return np.around(np.asarray(dct(chunks, axis=1, norm="ortho")) * self.scale)
 
     def decode(self, tokens: Sequence[Sequence[int]], horizon: int, action_size: int) -> list[Decoded]:
-        """What each token sequence means as a chunk of that shape."""
+        """Decode each token sequence as a chunk of that shape."""
         from scipy.fft import idct
 
         known = self.backend.get_vocab_size()

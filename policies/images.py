@@ -79,7 +79,7 @@ def _coverage(size_in: int, size_out: int) -> Array:
 
 
 FILTERS: Mapping[str, Callable[[Array, int, int], Array]] = {"lanczos3": resize_lanczos3, "area": resize_area}
-"""What `Protocol.model_image` may name as its filter."""
+"""Filters that `Protocol.model_image` may name."""
 
 
 @cache

@@ -124,7 +124,7 @@ def _load(folder: Path, device: str) -> tuple[Any, Any, Any]:
 
 
 def scale_of(steps: Sequence[Any], name: str) -> dict[str, str]:
-    """What scales the actions of a checkpoint: JSON-able, as `nora.statistics.Chosen.facts`.
+    """Statistics and mode that scale a checkpoint's actions: JSON-able, as `nora.statistics.Chosen.facts`.
 
     LeRobot's un-normaliser lets actions through as they are where it has no statistics for them; here that is an error.
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 CODE = ("*.py", "tokenizer.model")
-"""What is fetched from the hub beside weights and settings, once the code is trusted."""
+"""Files that are fetched from the hub beside weights and settings, once the code is trusted."""
 COMPUTED = ("inv_freq", "position_ids", "relative_position_index")
 """Ends of the names of tensors that a model computes from its sizes: old files hold them, later models do not, or the reverse."""
 PARTS = (
@@ -55,15 +55,15 @@ class RemoteCodePolicy(BasePolicy):
 
     observation_spec = ObservationSpec(cameras=("primary",))
     MODEL = ""
-    """Its name in messages."""
+    """Name of the model in messages."""
     WRITTEN_FOR = ""
     """The version of `transformers` that the published code names."""
     TOWER = ""
     """The model's vision module."""
     STATISTICS = "config.json"
-    """Where its published code keeps statistics; a file of their own beside the weights wins."""
+    """File in which the published code keeps statistics; a file of their own beside the weights wins."""
     NUMBERS: tuple[str, ...] = ()
-    """What its code reads of them."""
+    """Statistics that the published code reads."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class RemoteCodePolicy(BasePolicy):
         raise NotImplementedError
 
     def question(self, family: str) -> str:
-        """What the published evaluation of that family of suites asks, with `{instruction}` in it."""
+        """Prompt of the published evaluation of that family of suites, with `{instruction}` in it."""
         raise NotImplementedError
 
     def predict(self, image: Image, text: str, statistics: str) -> tuple[Array, str]:
@@ -238,7 +238,7 @@ def pretrained(model_class: Any, folder: Path, **options: Any) -> Any:
 
 
 def _untied(model: Any, missing: Iterable[str]) -> set[str]:
-    """Those among the missing names whose weights no tensor of the file gave: a tied one has them under another name."""
+    """Missing names whose weights no tensor of the file gave: a tied one has them under another name."""
     left = {name for name in missing if not name.endswith(COMPUTED)}
     tensors = model.state_dict()
     given = {tensor.data_ptr() for name, tensor in tensors.items() if name not in left}

@@ -86,7 +86,7 @@ def lock(words: list[str], out: Path) -> None:
 
 
 def differences() -> list[str]:
-    """What is installed here in a version that `constraints.txt` does not name, a line each."""
+    """Packages installed here in a version that `constraints.txt` does not name, a line each."""
     named: dict[str, set[str]] = {}
     for name, version in re.findall(r"^([a-z0-9-]+)==(\S+)", CONSTRAINTS.read_text(encoding="utf-8"), re.MULTILINE):
         named.setdefault(name, set()).add(version)

@@ -58,7 +58,7 @@ def part_label(parts: Sequence[Shortfall], run: Conditions | None = None) -> str
 
 
 def unfinished(run: Conditions) -> Iterable[str]:
-    """Where the whole run falls short of its plan or of the protocol."""
+    """Ways in which the whole run falls short of its plan or of the protocol."""
     planned = f" of {run.planned}" if run.planned else ""
     if not run.finished:
         yield f"{run.episodes}{planned} episodes, {'still running' if run.status == 'running' else run.status}"

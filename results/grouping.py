@@ -55,7 +55,7 @@ class Group:
     """Suite -> its episodes, errors included."""
     repeats: Mapping[str, int]
     """Suite -> episodes that repeat a trajectory under another seed."""
-    open: Mapping[str, int]
+    uncertain: Mapping[str, int]
     """Suite -> episodes whose outcome is uncertain."""
     counted: dict[tuple[Column, str, Reading], dict[tuple[str, str], Clusters]] = field(default_factory=dict)
     """Cache of `clusters`: the means of a table use their columns again."""

@@ -18,7 +18,7 @@ class Column:
 
     name: str
     label: str = ""
-    """As printed; the name where empty."""
+    """Printed name; `name` where empty."""
     group: str = ""
     suite: str = ""
     tasks: tuple[str, ...] = ()

@@ -71,13 +71,13 @@ def rate(group: Group, layout: Layout, column: Column, metric: str = "success", 
     None unless the column, and every column behind a mean, was evaluated.
     """
     played = component_columns(layout, column, metric)
-    doubtful = [part for part in played if group.open.get(part.suite)]
-    open_ = sum(uncertain(record) for part in doubtful for record in episodes(group, part))
-    low = _estimate(group, played, metric, "failures" if open_ else "recorded", estimand)
+    doubtful = [part for part in played if group.uncertain.get(part.suite)]
+    n_uncertain = sum(uncertain(record) for part in doubtful for record in episodes(group, part))
+    low = _estimate(group, played, metric, "failures" if n_uncertain else "recorded", estimand)
     if low is None:
         return None
-    high = _estimate(group, played, metric, "successes", estimand) if open_ else low
-    return Rate(low, high or low, open_)
+    high = _estimate(group, played, metric, "successes", estimand) if n_uncertain else low
+    return Rate(low, high or low, n_uncertain)
 
 
 def _estimate(group: Group, played: Sequence[Column], metric: str, reading: Reading, estimand: Estimand) -> Estimate | None:
@@ -98,10 +98,10 @@ def rate_of(records: Sequence[EpisodeRecord], weights: Mapping[tuple[str, str], 
         known = (((r.task, r.part), r.init_state, value) for r, value in outcomes if value is not None)
         return stratified(strata_of(known, weights))
 
-    open_ = sum(map(uncertain, records))
+    n_uncertain = sum(map(uncertain, records))
     low = read("failures")
-    high = read("successes") if open_ else low
-    return Rate(low, high, open_) if low and high else None
+    high = read("successes") if n_uncertain else low
+    return Rate(low, high, n_uncertain) if low and high else None
 
 
 def task_samples(

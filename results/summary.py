@@ -122,7 +122,7 @@ def _task(records: Sequence[EpisodeRecord]) -> dict[str, Any]:
         "task_id": first.task_id,
         "task": first.task,
         "variant": first.part,
-        "looks": _looks(records),
+        "looks": _appearances(records),
         **_rate(records, {(first.task, first.part): 1.0}),
         "steps": fmean(record.steps for record in records),
         "seconds": fmean(record.seconds.get("total", 0.0) for record in records),
@@ -138,12 +138,12 @@ def _rate(records: Sequence[EpisodeRecord], weights: Mapping[tuple[str, str], fl
     return {"mean": found.low.mean, "upper": found.high.mean, "low": low, "high": high, **counted, "uncertain": found.uncertain}
 
 
-def _looks(records: Iterable[EpisodeRecord]) -> dict[str, tuple[int, int]]:
+def _appearances(records: Iterable[EpisodeRecord]) -> dict[str, tuple[int, int]]:
     """Appearance variant -> successes, episodes; empty without variants."""
-    found = {record.look: (0, 0) for record in records}
+    found = {record.appearance: (0, 0) for record in records}
     for record in records if any(found) else ():
-        k, n = found[record.look]
-        found[record.look] = (k + bool(record.success), n + 1)
+        k, n = found[record.appearance]
+        found[record.appearance] = (k + bool(record.success), n + 1)
     return found if any(found) else {}
 
 
@@ -210,13 +210,13 @@ def remarks(record: EpisodeRecord) -> Iterator[str]:
     yield from record.warnings
 
 
-def successes_by_look(tasks: Iterable[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
+def successes_by_appearance(tasks: Iterable[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
     """Appearance variant -> successes, episodes over the tasks of a suite's entry; empty for suites without variants."""
     found: dict[str, tuple[int, int]] = {}
     for task in tasks:
-        for look, (successes, episodes) in task["looks"].items():
-            k, n = found.get(look, (0, 0))
-            found[look] = (k + successes, n + episodes)
+        for appearance, (successes, episodes) in task["looks"].items():
+            k, n = found.get(appearance, (0, 0))
+            found[appearance] = (k + successes, n + episodes)
     return found
 
 

@@ -24,7 +24,7 @@ class Grid:
     """[entries]"""
     names: tuple[str, ...]
     """[entries] task name."""
-    looks: np.ndarray
+    appearances: np.ndarray
     """[entries] episodes of each."""
     exponents: np.ndarray
     """[entries]"""
@@ -38,7 +38,7 @@ class Grid:
 
     def sums(self, values: np.ndarray) -> np.ndarray:
         """[runs, rounds] sums so far of [runs, entries] values, each times its exponent."""
-        return values @ (self.exponents[:, None] * (np.arange(len(self.looks))[:, None] < self.ends))
+        return values @ (self.exponents[:, None] * (np.arange(len(self.appearances))[:, None] < self.ends))
 
     def rates(self) -> np.ndarray:
         """[entries] success rates: SimplerEnv's by kind, others from 0 to 1 by task."""
@@ -76,15 +76,15 @@ def grid(name: str) -> Grid:
     )
 
 
-def draw(rates: np.ndarray, looks: np.ndarray, alike: float, runs: int, rng: np.random.Generator) -> np.ndarray:
-    """[runs, entries] means over the looks of states drawn anew, whose looks are alike (correlation 0 to 1)."""
+def draw(rates: np.ndarray, appearances: np.ndarray, alike: float, runs: int, rng: np.random.Generator) -> np.ndarray:
+    """[runs, entries] means over the appearances of states sampled anew, whose appearances are alike (correlation 0 to 1)."""
     if alike == 0:
-        return rng.binomial(looks, rates, (runs, len(rates))) / looks
+        return rng.binomial(appearances, rates, (runs, len(rates))) / appearances
     if alike == 1:
         return (rng.random((runs, len(rates))) < rates).astype(float)
     inside = np.clip(rates, 1e-9, 1 - 1e-9)
     own = rng.beta(inside * (1 / alike - 1), (1 - inside) * (1 / alike - 1), (runs, len(rates)))
-    return rng.binomial(looks, own) / looks
+    return rng.binomial(appearances, own) / appearances
 
 
 def evidence(on: Grid, outcomes: np.ndarray, rate: float) -> np.ndarray:
@@ -106,7 +106,7 @@ def e_values(on: Grid, differences: np.ndarray) -> np.ndarray:
 
 def spelled(on: Grid, means: np.ndarray) -> dict[str, Outcome]:
     """Outcomes by key of episodes whose states have these means; [entries], as drawn for one run."""
-    succeeded = np.rint(means * on.looks).astype(int)
+    succeeded = np.rint(means * on.appearances).astype(int)
     entries = (entry for one in on.plan for entry in one)
     return {
         spec.key: (1, 1) if number < k else (0, 0)

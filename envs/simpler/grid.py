@@ -46,7 +46,7 @@ class Configuration:
     variant: str
     """Appearance variant, e.g. `urdf_base` or `lighting_darker`."""
     axis: str
-    """What the variant changes, e.g. `lighting`."""
+    """Property that the variant changes, e.g. `lighting`."""
     subtask: str
     """Orientation of the can, or the drawer; empty for move near."""
     env_id: str
@@ -56,7 +56,7 @@ class Configuration:
     rgb_overlay: str | None
     """Photograph under `real_inpainting`, with `{id}` where each robot pose has its own; None: no photograph."""
     env_kwargs: Mapping[str, Any] = field(hash=False)
-    """What upstream passes beyond the common arguments."""
+    """Arguments that upstream passes beyond the common ones."""
     instruction: str
     """With `{source}` and `{target}` in move near."""
     robot_init: tuple[RobotInit, ...]
@@ -74,12 +74,12 @@ class Configuration:
 
     @property
     def name(self) -> str:
-        """Its name within task and setting: the variant, then the subtask if any."""
+        """Name of the variant within task and setting: the variant, then the subtask if any."""
         return f"{self.variant}/{self.subtask}" if self.subtask else self.variant
 
     @property
     def id(self) -> str:
-        """Its unique name in the grid."""
+        """Unique name of the variant in the grid."""
         return f"{self.task}/{self.setting}/{self.name}"
 
     @property

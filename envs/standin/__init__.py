@@ -1,1 +1,1 @@
-"""What every family's stand-in assets are made with: meshes, images, and a place on disk."""
+"""Shared parts of every family's stand-in assets: meshes, images, and a place on disk."""

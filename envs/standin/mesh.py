@@ -153,7 +153,7 @@ def loft(rows: Sequence[tuple[float, float, float]], segments: int = 20, power: 
 
 
 def _share(line: Array) -> Array:
-    """How far along a polyline each of its points is, from 0 to 1."""
+    """Share of a polyline's length at each of its points, from 0 to 1."""
     steps = np.linalg.norm(np.diff(line, axis=0), axis=1)
     return np.concatenate([[0.0], np.cumsum(steps)]) / max(steps.sum(), 1e-12)
 

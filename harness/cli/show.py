@@ -143,7 +143,7 @@ def _suite(suite: Mapping[str, Any], console: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from ...results.summary import successes_by_look
+    from ...results.summary import successes_by_appearance
 
     table = Table(box=box.SIMPLE_HEAD, title=escape(_suite_title(suite)), title_justify="left", pad_edge=False)
     table.add_column("Task")
@@ -155,8 +155,9 @@ def _suite(suite: Mapping[str, Any], console: Console) -> None:
     table.add_section()
     table.add_row("Mean over tasks", *_rate(suite), "", "")
     console.print(table)
-    if looks := successes_by_look(suite["tasks"]):
-        console.print(f"by look    {', '.join(f'{look} {k}/{n}' for look, (k, n) in looks.items())}", markup=False)
+    if appearances := successes_by_appearance(suite["tasks"]):
+        text = ", ".join(f"{appearance} {k}/{n}" for appearance, (k, n) in appearances.items())
+        console.print(f"by look    {text}", markup=False)
 
 
 def _suite_title(suite: Mapping[str, Any]) -> str:

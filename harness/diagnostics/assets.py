@@ -24,7 +24,7 @@ class Family:
     fix: Fix
     """Download of the official pack."""
     faithful: str
-    """What generated assets share with the official ones."""
+    """Properties that generated assets share with the official ones."""
 
 
 FAMILIES = {

@@ -50,7 +50,7 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one check observed, the reason why it matters, and the fix."""
+    """Observation of one check, the reason why it matters, and the fix."""
 
     name: str
     status: Status

@@ -47,7 +47,7 @@ def disk(name: str, place: Path, manual: str) -> CheckResult:
 
 
 def cache(home: Path) -> CheckResult:
-    """As `disk`; a read-only cache is enough where it is complete."""
+    """Check the cache like `disk`; a read-only cache is enough where it is complete."""
     result = disk("disk for caches", home, SET_HOME)
     if result.status is not Status.problem or not complete(home):
         return result

@@ -123,7 +123,7 @@ class PolicyCheck:
             self._host.end_episode(probes[0].key)
 
     def _with_neighbour(self, queried: Sequence[Observation], neighbour: Observation) -> list[ActionChunk]:
-        """Its chunks, the first of them in one batch with the other episode's."""
+        """Chunks of the policy, the first of them in one batch with the other episode's."""
         probes, other = [_probe(one, "first") for one in queried], _probe(neighbour, "second")
         try:
             first = self._host.decide([probes[0], other])[0]

@@ -135,16 +135,16 @@ class Progress:
         self.counts.add(record)
 
     def working(self, worker: int, activity: str) -> None:
-        """A worker's activity; empty when it is idle."""
+        """Show a worker's activity; empty when it is idle."""
 
     def note(self, text: str) -> None:
         """Print a note to the user."""
 
     def tick(self) -> None:
-        """Called often; prints when an update is due."""
+        """Print an update when one is due; called often."""
 
     def close(self) -> None:
-        """The last update."""
+        """Print the last update."""
 
     def _is_due(self, every_s: float) -> bool:
         now = time.monotonic()

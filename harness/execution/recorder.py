@@ -31,7 +31,7 @@ class ActiveEpisode:
     """Control steps executed at the last decision."""
     statuses: Counter[str] = field(default_factory=Counter)
     policy_s: float = 0.0
-    """Its share of the seconds spent in the policy."""
+    """Share of the episode in the seconds spent in the policy."""
 
 
 def finished(active: ActiveEpisode, outcome: EpisodeOutcome, actions: str, context: RunContext) -> EpisodeRecord:

@@ -34,7 +34,7 @@ class EpisodeOutcome:
     """An episode that has ended, as far as its environment can tell."""
 
     success: bool
-    """By the protocol's rule."""
+    """Success by the protocol's rule."""
     success_any: bool
     """Whether the goal held after any step."""
     steps: int
@@ -48,7 +48,7 @@ class EpisodeOutcome:
     measures: Mapping[str, bool]
     """Outcomes beside success, where the environment has some."""
     renderer: str
-    """How images were rendered, where environments of the family differ in it; empty without cameras."""
+    """Rendering of the images, where environments of the family differ in it; empty without cameras."""
 
 
 class Rollout:

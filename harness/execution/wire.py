@@ -27,13 +27,13 @@ import msgpack
 import numpy as np
 
 VERSION = 3
-"""Of the messages; a worker of another version is refused."""
+"""Version of the messages; a worker of another version is refused."""
 TYPES = frozenset({"hello", "reset", "observation", "chunk", "done", "error"})
 MAX_FRAME = 64 << 20
 """Bytes. Two cameras at 1024 pixels are 6 MiB."""
 
 MAX_ITEMS = 1 << 16
-"""Of one list or map: msgpack allocates as many as a frame claims before it reads the first."""
+"""Items of one list or map: msgpack allocates as many as a frame claims before it reads the first."""
 
 _LENGTH = struct.Struct(">I")
 _ARRAY = 1

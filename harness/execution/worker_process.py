@@ -119,7 +119,7 @@ def log_tail(log: Path, lines: int = 12) -> str:
 
 
 def ending(returncode: int | None) -> str:
-    """How a process ended, in words; empty for one that has not ended, or ended with code 0."""
+    """End of a process in words; empty for one that has not ended, or ended with code 0."""
     if not returncode:
         return ""
     if returncode < 0:

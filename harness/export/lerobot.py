@@ -244,7 +244,7 @@ class _Writer:
 
 
 def _place(number: int) -> dict[str, int]:
-    """Where an episode's rows lie: a file each, a thousand files to a folder."""
+    """Chunk and file of an episode's rows: a file each, a thousand files to a folder."""
     return {"chunk_index": number // 1000, "file_index": number % 1000}
 
 

@@ -60,7 +60,7 @@ class ResolvedRun:
         return RunContext(self.config.policy, pack, self.setup.backend, known)
 
     def worker_setup(self, gl: str) -> WorkerSetup:
-        """What workers build. `gl`: the rendering backend's name."""
+        """Setup from which workers build. `gl`: the rendering backend's name."""
         assets = self.assets.path and str(Path(self.assets.path).absolute())  # workers run in another folder
         setup = self.setup
         options = EnvOptions(assets=assets, gl=gl, cache=str(cache_home().absolute()), backend=setup.backend)
@@ -78,7 +78,7 @@ class ResolvedRun:
         return self.plan.without({record.key for record in records})
 
     def facts(self) -> dict[str, Any]:
-        """Its part of run.json."""
+        """Part of this plan in run.json."""
         return {
             "suites": [suite.name for suite in self.setup.suites],
             "backend": self.setup.backend,

@@ -12,7 +12,7 @@ from ...envs.specs import ActionConvention
 
 @dataclass(frozen=True, slots=True)
 class WorkerSetup:
-    """What a worker builds; the same for every worker of a run."""
+    """Parts that a worker builds; the same for every worker of a run."""
 
     suite: str
     """Any suite of the family, by name or import path."""

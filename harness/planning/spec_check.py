@@ -1,6 +1,6 @@
-"""What a policy declares of its actions and observations against what suite and protocol declare.
+"""Comparison of a policy's declared actions and observations with those of suite and protocol.
 
-Compared before the first episode. An undeclared part is never a mismatch.
+Runs before the first episode. An undeclared part is never a mismatch.
 """
 
 from __future__ import annotations

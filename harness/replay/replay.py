@@ -50,7 +50,7 @@ class ReplayResult:
     recorded_sha256: str | None
     replayed_sha256: str
     success: bool | None
-    """As recorded."""
+    """Success as recorded."""
     replayed_success: bool
     differences: tuple[str, ...] = ()
     """Versions and assets that have changed since the recording; may explain another trajectory."""

@@ -39,7 +39,7 @@ ANONYMOUS_VARIANT = "remote"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen, and the token that clients must send."""
+    """Address to listen on, and the token that clients must send."""
 
     host: str = "127.0.0.1"
     port: int = 8000

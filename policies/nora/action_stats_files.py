@@ -25,7 +25,7 @@ NUMBERS = frozenset({"q01", "q99", "min", "max", "mean", "std"})
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class OwnStatistics:
     """A checkpoint's own action statistics."""
 
     table: Mapping[str, Any]
@@ -34,15 +34,15 @@ class Own:
     """The file, relative to the checkpoint's folder."""
 
 
-def own_statistics(folder: Path, config: Mapping[str, Any]) -> Own:
+def own_statistics(folder: Path, config: Mapping[str, Any]) -> OwnStatistics:
     """The statistics of the checkpoint in that folder, whose `config.json` contains `config`. Raises PolicyError."""
     for file in FILES:
         if (folder / file).is_file():
-            return Own(table(_read(folder / file)), file)
+            return OwnStatistics(table(_read(folder / file)), file)
     assets = sorted((folder / ASSETS).rglob("norm_stats.json"))
     if assets:
-        return Own(_assets(folder / ASSETS, assets), ", ".join(str(path.relative_to(folder)) for path in assets))
-    return Own(table(config.get("norm_stats") or {}), "config.json")
+        return OwnStatistics(_assets(folder / ASSETS, assets), ", ".join(str(path.relative_to(folder)) for path in assets))
+    return OwnStatistics(table(config.get("norm_stats") or {}), "config.json")
 
 
 def table(entries: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from ...envs import safe_io
 from ...envs.errors import PolicyError
 from ...envs.safe_io import is_name
-from .action_stats_files import Own, own_statistics
+from .action_stats_files import OwnStatistics, own_statistics
 from .config import FULL_BACKBONE, ExpertConfig, NoraConfig, says_tied, with_tie
 from .weights import EMBEDDING, CheckpointError, Stored, contents, head_tied, load_into
 
@@ -55,14 +55,14 @@ class Checkpoint:
     """Weights and the files beside them."""
 
     name: str
-    """As given."""
+    """Name as given."""
     folder: Path
     files: tuple[Path, ...]
     config: NoraConfig
     tensors: Mapping[str, Stored]
 
     @property
-    def statistics(self) -> Own:
+    def statistics(self) -> OwnStatistics:
         """The checkpoint's own action statistics, and their file. Raises PolicyError."""
         return own_statistics(self.folder, _settings(self.folder))
 
@@ -73,22 +73,22 @@ class Checkpoint:
 
     @property
     def crop(self) -> bool:
-        """Whether to follow a protocol's centre crop: unless the configuration states that training had none."""
+        """Whether to follow a protocol's centre crop: unless config.json records that training had none."""
         return bool(_settings(self.folder).get("crop", True))
 
     @property
     def noise(self) -> float:
-        """Scale of the flow's initial noise at inference: 1 unless the configuration states another."""
+        """Scale of the flow's initial noise at inference: 1 unless config.json has another."""
         return check_noise_scale(_settings(self.folder).get("noise", 1.0), f"config.json of {self.name}")
 
     @property
     def execute(self) -> int | None:
-        """Actions of each chunk that are executed, where the configuration states it; None: all."""
+        """Actions of each chunk that are executed, where config.json has them; None: all."""
         return _settings(self.folder).get("execute")
 
     @property
     def token_head(self) -> bool:
-        """Whether the token head was trained: unless the configuration states that it was not."""
+        """Whether the token head was trained: unless config.json records that it was not."""
         return bool(_settings(self.folder).get("token_head", True))
 
     def model(self, device: str, dtype: torch.dtype) -> NoraModel:
@@ -147,7 +147,7 @@ def _refuse_others(name: str) -> None:
     folder = path if path.exists() else _settings_from_hub(name) if name.count("/") == 1 else None
     if folder is None or not (folder / "config.json").is_file():
         return
-    settings = _object(folder / "config.json")
+    settings = _read_settings(folder / "config.json")
     kind = "lerobot" if "type" in settings and "input_features" in settings else settings.get("model_type")
     if isinstance(kind, str) and kind in OTHERS:
         raise CheckpointError(f"{name} is a checkpoint of {kind}, not of NORA. Type: {OTHERS[kind].format(kind=kind, name=name)}")
@@ -158,9 +158,9 @@ def _settings_from_hub(name: str) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    for here in (True, False):
+    for cached in (True, False):
         try:
-            return Path(snapshot_download(name, allow_patterns="config.json", local_files_only=here))
+            return Path(snapshot_download(name, allow_patterns="config.json", local_files_only=cached))
         except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError):
             continue
     return None
@@ -195,9 +195,9 @@ def _from_hub(name: str, wanted: str, also: Sequence[str]) -> Path:
 
     patterns = [*SETTINGS, wanted, *also]
     try:
-        here = Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
-        if any(here.glob(wanted)):
-            return here
+        folder = Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
+        if any(folder.glob(wanted)):
+            return folder
     except LocalEntryNotFoundError:
         pass
     try:
@@ -205,7 +205,7 @@ def _from_hub(name: str, wanted: str, also: Sequence[str]) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         first = str(error).strip().partition("\n")[0]
         raise CheckpointError(
-            f"{name} is neither here nor can it be fetched from the hub ({type(error).__name__}: {first}). "
+            f"{name} is not on this machine and cannot be fetched from the hub ({type(error).__name__}: {first}). "
             f"Fetch it where there is a network: hf download {name}, or name a folder: --policy-arg checkpoint=FOLDER"
         ) from None
 
@@ -218,7 +218,7 @@ def read_json(path: Path) -> Any:
         raise PolicyError(f"{path} cannot be read as JSON: {error}") from None
 
 
-def _object(path: Path) -> dict[str, Any]:
+def _read_settings(path: Path) -> dict[str, Any]:
     settings = read_json(path)
     if not isinstance(settings, dict):
         raise CheckpointError(f"{path} holds no JSON object")
@@ -234,7 +234,7 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
         )
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        named = _object(index).get("weight_map")
+        named = _read_settings(index).get("weight_map")
         if not isinstance(named, dict) or not all(is_name(name) for name in named.values()):
             raise CheckpointError(f"{index} does not say which files beside it hold the weights")
         names = sorted(set(named.values()))

@@ -125,13 +125,13 @@ class NoraConfig:
 
 
 def says_tied(backbone: Mapping[str, Any]) -> bool | None:
-    """Whether a backbone's configuration states that its output head is the embedding; None where it states neither."""
+    """Whether a backbone's configuration ties its output head to the embedding; None where it has no such field."""
     parts = (backbone, backbone.get("text_config") or {})
     return next((bool(part["tie_word_embeddings"]) for part in parts if part.get("tie_word_embeddings") is not None), None)
 
 
 def with_tie(backbone: Mapping[str, Any], tied: bool) -> dict[str, Any]:
-    """The configuration with that statement, wherever `transformers` reads it."""
+    """The configuration with that field, wherever `transformers` reads it."""
     if "text_config" not in backbone:
         return {**backbone, "tie_word_embeddings": tied}
     return {**backbone, "tie_word_embeddings": tied, "text_config": {**backbone["text_config"], "tie_word_embeddings": tied}}

@@ -45,11 +45,11 @@ class NoraPolicyConfig:
     """Scale of the flow's initial noise. 1 samples, as released; 0 gives one chunk, which follows no jitter of the
     demonstrations. None: as the checkpoint's `config.json` says, else 1."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the weights; `auto` is bfloat16 on a GPU and float32 on a CPU."""
+    """Type of the weights; `auto` is bfloat16 on a GPU and float32 on a CPU."""
     device: str = "auto"
     """A torch device; `auto` is the GPU where there is one."""
     engine: Literal["auto", "torch", "onnx"] = "auto"
-    """What computes the model. `onnx`: ONNX Runtime, the flow on a CPU, for checkpoints with a graph (`model.onnx`); its actions
+    """Library that computes the model. `onnx`: ONNX Runtime, the flow on a CPU, with a graph (`model.onnx`); its actions
     differ from torch's in the last bits. `auto`: ONNX Runtime where it can and is installed, on `device=cpu` or without torch."""
     threads: int | None = None
     """On a CPU; None leaves torch's as they are. The last bits of the actions depend on their number."""
@@ -66,11 +66,11 @@ class NoraPolicyConfig:
     """Limit on generation; None: as many as the longest chunk, plus two. The released code passes none, which is 20 unless
     the checkpoint's files say otherwise."""
     repetition_penalty: float = 1.0
-    """As in `transformers`; 1 is none."""
+    """Factor as in `transformers`; 1 is none."""
     constrained: bool = False
     """Generate action tokens only; the papers decode freely."""
     on_invalid: Literal["released", "hold", "repeat"] = "released"
-    """What to execute when the model's output is no chunk. `released`: zeros before un-normalisation, a steady drift;
+    """Actions to execute when the model's output is no chunk. `released`: zeros before un-normalisation, a steady drift;
     `hold`: no motion, gripper as it was; `repeat`: the last valid chunk again, else hold."""
     lower_case: bool = False
     """Lower-case the instruction, as in RLDS training."""

@@ -60,7 +60,7 @@ class Predictor:
 
     @property
     def dtype(self) -> str:
-        """Of the weights, e.g. `float32`."""
+        """Type of the weights, e.g. `float32`."""
         return str(self.model.vlm.dtype).removeprefix("torch.")
 
     @property

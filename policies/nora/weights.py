@@ -56,16 +56,16 @@ class Stored:
     """One tensor in a file."""
 
     name: str
-    """As in the file."""
+    """Name in the file."""
     shape: tuple[int, ...]
     path: Path
     dtype: str
-    """As the format names it, e.g. `F16`."""
+    """Type as the format names it, e.g. `F16`."""
     place: tuple[int, int]
     """First byte of its values in the file, and the byte behind them."""
 
     def float32(self) -> Array:
-        """Its values. Raises CheckpointError for a type that is no floating-point number of at most 32 bits."""
+        """Values of the tensor. Raises CheckpointError for a type that is no floating-point number of at most 32 bits."""
         start, end = self.place
         if self.dtype not in FLOATS:
             raise CheckpointError(f"{self.path}: tensor {self.name} is of type {self.dtype}, not {', '.join(FLOATS)}")
@@ -154,7 +154,7 @@ def _equal(a: Stored, b: Stored) -> bool:
 
 
 def _header(path: Path) -> tuple[int, Mapping[str, Entry]]:
-    """Where the values of a safetensors file begin, and name -> entry, after checking that every tensor's bytes are there."""
+    """Offset of the values of a safetensors file, and name -> entry, after checking that every tensor's bytes are there."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:

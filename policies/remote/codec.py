@@ -17,7 +17,7 @@ MAX_MESSAGE = 64 << 20
 """Bytes of one message, either way. Two cameras at 1024 pixels are 6 MiB."""
 
 MAX_ITEMS = 1 << 16
-"""Of one list or map: room is made for as many as a message claims, before the first is read."""
+"""Items of one list or map: room is made for as many as a message claims, before the first is read."""
 
 _NUMERIC = frozenset("biuf")
 

@@ -30,7 +30,7 @@ class Proxy:
     """A proxy that the environment names."""
 
     kind: str
-    """Of `KIND_PROXY`."""
+    """Kind, as in `ORDER`."""
     address: str
 
     @property

@@ -1,4 +1,4 @@
-"""What a vla-eval server declares, against what nora-bench provides: compared before the first episode.
+"""Comparison of a vla-eval server's declaration with nora-bench's provisions, before the first episode.
 
 A server greets with `observation_params` (how vla-eval's benchmark is to be set up for it) and `action_spec` (the form of its
 actions). Names and formats are those of vla-eval 0.8.
@@ -75,7 +75,7 @@ def refuse_other_actions(url: str, spec: Mapping[str, Any], *, absolute: bool) -
 
 
 def gripper_of(spec: Mapping[str, Any]) -> Callable[[Array], Array]:
-    """What turns the server's gripper numbers into LIBERO's: 1 closes, -1 opens."""
+    """Function from the server's gripper numbers to LIBERO's: 1 closes, -1 opens."""
     closed = CLOSED.get(_form(spec.get("gripper")), CLOSED["raw"])
     return lambda gripper: np.where(closed(gripper), 1.0, -1.0)
 

@@ -29,7 +29,7 @@ from .messages import STATE_SPEC, libero_state
 from .openpi import UNKNOWN, actions_of, plain
 
 VERSION = 1
-"""Of vla-eval's protocol."""
+"""Version of vla-eval's protocol."""
 CLIENT = "0.8.0"
 """The version of vla-eval whose protocol this is."""
 ACTION_SIZE = 7

@@ -17,7 +17,7 @@ LEVEL = np.array([1.0, 1.0, 0.0])
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where a frame stands: its origin and its axes (columns of `rotation`) in the world."""
+    """Pose of a frame: its origin and its axes (columns of `rotation`) in the world."""
 
     position: Array
     rotation: Array

@@ -29,14 +29,14 @@ from .gripper import (
 from .scene import SUPPORTS, LiberoScene
 
 STRETCH_COST = 100.0
-"""Of a metre beyond the comfortable reach."""
+"""Cost of a metre beyond the comfortable reach."""
 SHIFT_COST, LEAN_COST, INSET_COST, WIDTH_COST = 0.8, 2.0, 40.0, 60.0
-"""Of half a side, a radian, a metre, a metre."""
-HABIT, HABIT_COST = np.array([0.0, -1.0, 0.0]), 3.0
-"""Side of a vessel whose rim is taken, world, and what a quarter turn away from it costs. Of demonstrations that take one side
-here and the other there, for differences that no image shows, a learner takes the middle of both."""
-AWKWARD = 2.0
-"""How much dearer a turn away from the habit is to the one side than to the other: at the same price two sides would be alike."""
+"""Costs of half a side, of a radian, of a metre, of a metre."""
+PREFERRED_CLOSING, TURN_COST = np.array([0.0, -1.0, 0.0]), 3.0
+"""Preferred closing direction at a vessel's rim, world, and the cost of a quarter turn away from it. Demonstrations that take
+different sides for differences that no image shows teach a policy the middle of both."""
+CLOCKWISE_FACTOR = 2.0
+"""Factor on the cost of a turn to the one side, clockwise from above: at equal costs the two sides would tie."""
 YAWS, RIM_POINTS = 24, 24
 """Directions that are tried."""
 HANDLE_CLEAR = 0.6
@@ -127,19 +127,19 @@ class Rim:
     """From above, around the wall of a round vessel: one finger inside, closing axis radial."""
 
     radius: float
-    """Of the wall's middle at the height of the pads, m."""
+    """Radius of the wall's middle at the height of the pads, m."""
     height: float
-    """Of the rim above the object's origin, m."""
+    """Height of the rim above the object's origin, m."""
     depth: float
     """Grip site below the rim, m."""
     axis: tuple[float, float] = (0.0, 0.0)
-    """Where the vessel's axis passes its origin, in the object's frame, m."""
+    """Offset of the vessel's axis from its origin, in the object's frame, m."""
     handle: float | None = None
     """Direction of a handle from the axis, in the object's frame, rad."""
     leans: tuple[float, ...] = (0.0, -0.25, 0.25, -0.42, 0.42)
     """Tried leans about the closing axis, rad."""
     insets: tuple[float, ...] = (0.0, 0.010, 0.018)
-    """How far towards the axis the gripper is tried, m: the outer finger then draws the vessel to the middle."""
+    """Shifts towards the axis that are tried, m: the outer finger then pulls the vessel to the middle."""
 
     def options(self, scene: LiberoScene, instance: str) -> list[Option]:
         """Every 15 degrees around the rim, away from the handle, with leans."""
@@ -159,9 +159,9 @@ class Rim:
         point = np.array([*self.axis, self.height]) + (self.radius - inset) * heading(angle)
         closing = flat(stand.rotation @ heading(angle))
         pose = Pose(stand.place(point) - self.depth * UP, frame(exp(closing * lean) @ DOWN, closing))
-        away = math.acos(float(np.clip(closing @ HABIT, -1.0, 1.0)))
-        away *= AWKWARD if np.cross(HABIT, closing)[2] < 0.0 else 1.0
-        return Option(pose, LEAN_COST * abs(lean) + INSET_COST * inset + HABIT_COST * away / (math.pi / 2))
+        away = math.acos(float(np.clip(closing @ PREFERRED_CLOSING, -1.0, 1.0)))
+        away *= CLOCKWISE_FACTOR if np.cross(PREFERRED_CLOSING, closing)[2] < 0.0 else 1.0
+        return Option(pose, LEAN_COST * abs(lean) + INSET_COST * inset + TURN_COST * away / (math.pi / 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +169,9 @@ class Handle:
     """Across a vessel's handle with the gripper leaned outwards, so that the vessel can go where the gripper cannot."""
 
     point: tuple[float, float, float]
-    """Where the pads close, in the object's frame, m."""
+    """Point at which the pads close, in the object's frame, m."""
     lean: float
-    """Of the gripper from the vertical, rad."""
+    """Angle of the gripper from the vertical, rad."""
 
     def options(self, scene: LiberoScene, instance: str) -> list[Option]:
         """The one way."""

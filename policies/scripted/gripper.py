@@ -87,6 +87,6 @@ def _twist(pose: Pose, robot_base: Array) -> float:
 
 
 def stretch(pose: Pose, robot_base: Array) -> float:
-    """How far the arm is stretched at a gripper pose: shoulder to wrist, m. Compare `COMFORTABLE_REACH`."""
+    """Distance from shoulder to wrist at a gripper pose, m. Compare `COMFORTABLE_REACH`."""
     wrist = pose.position - WRIST * pose.rotation[:, 2] - robot_base
     return float(np.hypot(np.hypot(wrist[0], wrist[1]) - ELBOW_OFFSET, wrist[2] - SHOULDER_HEIGHT))

@@ -15,7 +15,7 @@ from .gripper import FINGER_HALF, PAD_BEHIND, TIP
 from .scene import Joint, LiberoScene
 
 PULL_LEAN, PUSH_LEAN = 1.22, 0.79
-"""How far the gripper leans towards a drawer: from above, its body would meet the cabinet, rad."""
+"""Angles at which the gripper leans towards a drawer: from above, its body would meet the cabinet, rad."""
 DOOR_GRIP, DOOR_DEPTH, DOOR_LEAD = 0.17, 0.020, 0.35
 """A door is pushed this far from its hinge, the tips this far below its top (m), aiming this far ahead of it (rad)."""
 KNOB_LEAD = 0.5

@@ -1,4 +1,4 @@
-"""Where things are put: how an object is brought to rest on or in the target of a goal's term.
+"""Placements: how an object is brought to rest on or in the target of a goal's term.
 
 Supports, rims and gaps are measured on collision shapes. What cannot be measured is a line in a table.
 """
@@ -29,13 +29,13 @@ DRAWER_FRONT, SLANT = 0.0445, 0.012
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where an object's origin is let go, and how it gets there."""
+    """Point at which an object's origin is let go, and the way there."""
 
     origin: Array
     over: Array
     """From `origin` to the point from which the object is brought straight there (world)."""
     turn: float = 0.0
-    """By how much the object is turned about the vertical on the way, rad."""
+    """Angle by which the object is turned about the vertical on the way, rad."""
 
     def gripper(self, gripper: Pose, carried: Pose) -> Pose:
         """The gripper's pose when it lets go of an object that it now carries at a pose."""
@@ -69,7 +69,7 @@ ALONG = {"black_book > desk_caddy": 0}
 
 
 def placement_for(scene: LiberoScene, instance: str, target: str) -> Placement:
-    """Where the object is to be let go so that it comes to rest on or in the target."""
+    """Placement from which the object comes to rest on or in the target."""
     inside = INSIDE.get(scene.kind(target))
     drawer = scene.joints(target) if scene.is_site(target) else []
     if drawer:
@@ -163,17 +163,17 @@ def _in_drawer(scene: LiberoScene, instance: str, joint: Joint) -> Placement:
 
 
 SLIDES = {"plate": 0.069}
-"""Classes that are drawn to places on a table, by their edge -> radius, m."""
+"""Classes that are dragged to places on a table, by their edge -> radius, m."""
 VIA_PARTS = (0.4, 0.6, 0.8)
 """Via points are tried at these parts of the straight way, ..."""
 VIA_OFFSETS = np.linspace(-0.12, 0.12, 9)
 """... and so far to the side of it, m."""
 VIA_COST = 0.02
-"""What a via point costs besides length, m."""
+"""Cost of a via point besides its length, m."""
 CLEAR = 0.005
 """Room wanted beside neighbours, m."""
 FAR_AWAY = 0.72
-"""Level distance from the robot's base beyond which things are not drawn gladly, m."""
+"""Level distance from the robot's base beyond which dragging is penalised, m."""
 TROUBLE_COST = 10.0
 """Length that is gone round rather than be a metre too deep or too far, on the average of the way."""
 

@@ -12,15 +12,15 @@ from .gripper import flip_wrist_if_closer
 from .handles import KNOB_LEAD, door_pose, opening_way, pull_pose, push_pose, turned_about
 from .places import SLIDES, placement_for, route
 from .scene import Joint, LiberoScene
-from .skills import draw, grasp, lift, place, pull, push, release, turn
+from .skills import drag, grasp, lift, place, pull, push, release, turn
 from .steps import OPEN, Steps, Target, hold
 
-DRAWN = -0.150
+PULLED = -0.150
 """A drawer is pulled to this joint value, m; it counts as open from -0.14."""
 OVERTRAVEL = 0.05
 """A drawer is pushed this far beyond its end, m."""
 KNOB = Top(depth=0.012, leans=(0.0,), shifts=(0.0,))
-"""How a knob is taken: across its ridge."""
+"""Grasp of a knob: across its ridge."""
 
 
 def solve(scene: LiberoScene) -> Generator[Target, None, None]:
@@ -73,11 +73,11 @@ def slide(scene: LiberoScene, instance: str, zone: str) -> Steps:
     options, points = style_of(scene, instance).options(scene, instance), route(scene, instance, zone)
     farthest = max(points, key=lambda point: norm(point - scene.robot_base)) - scene.pose(instance).position
     pose = choose(scene, options, instance, lambda gripper: [gripper.moved(farthest * LEVEL)])
-    drawn = yield from grasp(scene, pose)
+    dragged = yield from grasp(scene, pose)
     for point in points:
-        drawn = drawn and (yield from draw(scene, instance, point))
+        dragged = dragged and (yield from drag(scene, instance, point))
     yield from release(scene)
-    return drawn
+    return dragged
 
 
 def open_up(scene: LiberoScene, region: str) -> Steps:
@@ -85,7 +85,7 @@ def open_up(scene: LiberoScene, region: str) -> Steps:
     joint = scene.joints(region)[0]
     pose = flip_wrist_if_closer(pull_pose(scene, joint), scene.gripper, scene.robot_base)
     way = opening_way(scene, joint) * (scene.angle(joint) - joint.range[0])
-    return (yield from pull(scene, pose, way, lambda: scene.angle(joint) < DRAWN))
+    return (yield from pull(scene, pose, way, lambda: scene.angle(joint) < PULLED))
 
 
 def shut(scene: LiberoScene, name: str) -> Steps:
@@ -143,7 +143,7 @@ Term = tuple[str, ...]
 """A predicate and its arguments, lower case: `("on", "plate_1", "flat_stove_1_cook_region")`."""
 
 ORDER = {"open": 0, "turnon": 0, "turnoff": 0, "on": 1, "in": 1, "close": 2}
-"""What is opened or turned comes first, what is closed last."""
+"""Order of a goal's terms: opening and turning first, closing last."""
 OPENED, KNOB_ON, KNOB_OFF = -0.14, 0.5, 0.0
 OPENED_BELOW = {"microwave": -1.3}
 """Joint value below which a class counts as open; `OPENED` elsewhere."""

@@ -64,7 +64,7 @@ ACTIONS = {"libero": LIBERO_ACTIONS, "simpler": SIMPLER_ACTIONS}
 
 
 class Episode:
-    """What the expert keeps about one episode: the scene, its plan, the tracker, and the disturbance."""
+    """State of the expert in one episode: the scene, its plan, the tracker, and the disturbance."""
 
     def __init__(self, expert: Expert) -> None:
         self._scene, self._controller, self._plan = expert
@@ -124,7 +124,7 @@ class ScriptedPolicy(BasePolicy):
         self._episodes.pop(key, None)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Its option, and a digest of the expert's own code: a changed expert is another policy."""
+        """Option of the expert, and a digest of its own code: a changed expert is another policy."""
         return {**super().fingerprint(), "noise": self.noise, "code": _digest()}
 
     def _episode(self, observation: Observation) -> Episode:

@@ -73,18 +73,18 @@ class LiberoScene:
         """Distance between the fingers' pads; 0.08 when open."""
 
     def pose(self, instance: str) -> Pose:
-        """Where an object or fixture stands."""
+        """Pose of an object or fixture."""
         return self.body(f"{instance}_main")
 
     def body(self, name: str) -> Pose:
-        """Where a body stands, by its full name."""
+        """Pose of a body, by its full name."""
         return self._body_at(self._bodies[name])
 
     def _body_at(self, index: int) -> Pose:
         return Pose(self._body_pose[index, :3], from_quaternion(self._body_pose[index, 3:]))
 
     def site(self, name: str) -> Pose:
-        """Where a site stands, by its full name."""
+        """Pose of a site, by its full name."""
         index = self._sites[name]
         return Pose(self._site_pos[index], self._site_mat[index].reshape(3, 3))
 
@@ -124,7 +124,7 @@ class LiberoScene:
         return float(self._qpos[joint.address])
 
     def joint_pose(self, joint: Joint) -> Pose:
-        """Where the joint's body stands."""
+        """Pose of the joint's body."""
         return self._body_at(joint.body)
 
     def boxes(self, *only: str, without: Sequence[str] = ()) -> Boxes:

@@ -30,8 +30,8 @@ FOLDED_SPEED = 0.5
 gripper drifts into it."""
 RAISE = 0.05
 """A grasp is tested by raising the gripper so far, m."""
-DRAWN_NEAR = 0.008
-"""A thing is drawn to within this distance of a point, m."""
+DRAG_TOLERANCE = 0.008
+"""A thing is dragged to within this distance of a point, m."""
 SLIP = 0.03
 """A load that has moved so far in the gripper is taken as lost, m."""
 MARGIN = 0.03
@@ -86,7 +86,7 @@ def descend(
 
 
 def _off(gripper: Pose, pose: Pose, axis: Array) -> tuple[float, float, float]:
-    """How far a gripper is from a pose along an axis and beside it (m), and how far it is turned (rad)."""
+    """Distance of a gripper from a pose along an axis and beside it (m), and the angle between them (rad)."""
     way = gripper.position - pose.position
     along = float(way @ axis)
     return along, norm(way - along * axis), apart(pose.rotation, gripper.rotation)
@@ -202,17 +202,17 @@ def push(scene: LiberoScene, contact: Pose, target: Follow, done: Done, grip: fl
 
 
 def pull(scene: LiberoScene, pose: Pose, way: Array, done: Done) -> Steps:
-    """Grasp something that slides and draw it along a way (world, m); let go."""
+    """Grasp something that slides and drag it along a way (world, m); let go."""
     if not (yield from grasp(scene, pose)):
         return False
     goal = scene.gripper.moved(way)
-    drawn = yield from follow(scene, lambda: goal, CLOSED, done)
+    dragged = yield from follow(scene, lambda: goal, CLOSED, done)
     yield from release(scene)
-    return drawn
+    return dragged
 
 
-def draw(scene: LiberoScene, instance: str, goal: Array) -> Steps:
-    """Draw what is grasped over its support until its origin is over a point. False where it stalls or is lost."""
+def drag(scene: LiberoScene, instance: str, goal: Array) -> Steps:
+    """Drag a grasped object over its support until its origin is over a point. False where it stalls or is lost."""
     height, rotation = scene.gripper.position[2], scene.gripper.rotation
     held = norm(scene.gripper.position - scene.pose(instance).position)
 
@@ -226,7 +226,7 @@ def draw(scene: LiberoScene, instance: str, goal: Array) -> Steps:
     def lost() -> bool:
         return norm(scene.gripper.position - scene.pose(instance).position) > held + SLIP
 
-    return (yield from follow(scene, target, CLOSED, lambda: norm(missing()) < DRAWN_NEAR or lost())) and not lost()
+    return (yield from follow(scene, target, CLOSED, lambda: norm(missing()) < DRAG_TOLERANCE or lost())) and not lost()
 
 
 def turn(scene: LiberoScene, pose: Pose, target: Callable[[Pose], Pose], done: Done) -> Steps:

@@ -40,9 +40,9 @@ from .pairing import (
     common_tasks,
     flips,
     left_out,
-    open_episodes,
     task_differences,
     uncertain_causes,
+    uncertain_episodes,
     whole_run,
 )
 
@@ -177,7 +177,7 @@ class Comparison:
 
 
 def shortcomings(run: StoredRun) -> list[str]:
-    """Where a run falls short of its plan: interrupted, stopped early, cut at fewer steps."""
+    """Ways in which a run falls short of its plan: interrupted, stopped early, cut at fewer steps."""
     return list(unfinished(conditions(run)))
 
 
@@ -244,9 +244,9 @@ def _differences(
 def readings(a: Group, b: Group, layout: Layout, column: Column, metric: str, *, paired: bool = True) -> list[list[Any]]:
     """The column's differences (or independent samples) per task: as recorded, or, with uncertain episodes, once with them
     counted against B and once against A."""
-    open_ = any(open_episodes(group, layout, column, metric) for group in (a, b))
+    any_uncertain = any(uncertain_episodes(group, layout, column, metric) for group in (a, b))
     read = task_differences if paired else task_samples
-    return [read(a, b, layout, column, metric, how) for how in ((AGAINST_B, AGAINST_A) if open_ else (RECORDED,))]
+    return [read(a, b, layout, column, metric, how) for how in ((AGAINST_B, AGAINST_A) if any_uncertain else (RECORDED,))]
 
 
 def worst_difference(found: Sequence[Sequence[Any]], level: float = 0.95, *, paired: bool = True) -> Difference:
@@ -271,7 +271,7 @@ def _column_comparison(
     a, b = kept
     rates = [rate(group, layout, column, metric.name) for group in kept]
     assert rates[0] is not None and rates[1] is not None  # the column is filled
-    errors = [open_episodes(group, layout, column, metric.name) for group in kept]
+    errors = [uncertain_episodes(group, layout, column, metric.name) for group in kept]
     return ColumnComparison(
         column=column,
         metric=metric,

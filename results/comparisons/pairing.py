@@ -1,6 +1,6 @@
 """Pairing of runs by initial state: the states that all of them evaluated, and the differences per state.
 
-An initial state's difference is the mean over B's seeds minus the mean over A's, averaged over the appearance variants (looks) of
+An initial state's difference is the mean over B's seeds minus the mean over A's, averaged over the appearance variants of
 both. A run with one seed is thus compared with all three of another, and each initial state is one observation regardless of its
 number of episodes. Episodes in scenes of only one run are omitted and counted.
 """
@@ -31,7 +31,7 @@ from ..store.records import EpisodeRecord
 
 Scene = tuple[str, str, str, str, int]
 """Suite, task, variant, set and index of the initial state: the same under every seed."""
-Looks = dict[str, tuple[int, int]]
+Appearances = dict[str, tuple[int, int]]
 """Look -> successes, episodes."""
 RECORDED: tuple[Reading, Reading] = ("recorded", "recorded")
 AGAINST_B: tuple[Reading, Reading] = ("successes", "failures")
@@ -79,34 +79,34 @@ def task_differences(
 def _of_part(
     a: Group, b: Group, column: Column, metric: str, readings: tuple[Reading, Reading], weight: float
 ) -> list[TaskDifferences]:
-    of_a, of_b = _looks(a, column, metric, readings[0]), _looks(b, column, metric, readings[1])
+    of_a, of_b = _appearances(a, column, metric, readings[0]), _appearances(b, column, metric, readings[1])
     states = {task: _states(of_a[task], of_b[task]) for task in of_a if task in of_b}
     states = {task: own for task, own in states.items() if own}
     return [TaskDifferences(weight * share, states[task]) for task, share in task_weights(states, column).items()]
 
 
-def _looks(group: Group, column: Column, metric: str, reading: Reading) -> dict[tuple[str, str], dict[int, Looks]]:
-    """(task, part) -> initial state -> look -> outcomes."""
-    found: dict[tuple[str, str], dict[int, Looks]] = {}
+def _appearances(group: Group, column: Column, metric: str, reading: Reading) -> dict[tuple[str, str], dict[int, Appearances]]:
+    """(task, part) -> initial state -> appearance -> outcomes."""
+    found: dict[tuple[str, str], dict[int, Appearances]] = {}
     for record in episodes(group, column):
         value = metric_outcome(record, metric, reading)
         if value is not None:
-            looks = found.setdefault((record.task, record.part), {}).setdefault(record.init_state, {})
-            k, n = looks.get(record.look, (0, 0))
-            looks[record.look] = (k + value, n + 1)
+            appearances = found.setdefault((record.task, record.part), {}).setdefault(record.init_state, {})
+            k, n = appearances.get(record.appearance, (0, 0))
+            appearances[record.appearance] = (k + value, n + 1)
     return found
 
 
-def _states(a: Mapping[int, Looks], b: Mapping[int, Looks]) -> list[State]:
-    """Initial states of both, with the looks of both."""
+def _states(a: Mapping[int, Appearances], b: Mapping[int, Appearances]) -> list[State]:
+    """Initial states of both, with the appearances of both."""
     both = (
-        tuple((*a[state][look], *b[state][look]) for look in a[state] if look in b[state])
+        tuple((*a[state][appearance], *b[state][appearance]) for appearance in a[state] if appearance in b[state])
         for state in sorted(a.keys() & b.keys())
     )
-    return [State(looks) for looks in both if looks]
+    return [State(appearances) for appearances in both if appearances]
 
 
-def open_episodes(group: Group, layout: Layout, column: Column, metric: str) -> list[EpisodeRecord]:
+def uncertain_episodes(group: Group, layout: Layout, column: Column, metric: str) -> list[EpisodeRecord]:
     """The column's episodes that could have ended either way."""
     return [record for part in component_columns(layout, column, metric) for record in episodes(group, part) if uncertain(record)]
 

@@ -1,4 +1,4 @@
-"""What `nora-bench compare` reports, as values: two runs column by column, or several ranked and correlated with the robot."""
+"""Reports of `nora-bench compare` as values: two runs column by column, or several ranked and correlated with the robot."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Rounds of a plan: the order in which a run that may stop early is executed and evaluated.
 
 A round has initial states of every task (of every part of a task with parts), so that at its end all have had their share. An
-initial state with all its looks and seeds is one entry of a round: these are correlated, and only initial states are sampled
+initial state with all its appearances and seeds is one entry of a round: these are correlated, only initial states are sampled
 independently. Of tasks with more initial states than others, a round takes several, so that all tasks end in the same round and
 every episode is in some round.
 
@@ -27,11 +27,11 @@ Names = Mapping[tuple[str, int], str]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One initial state of a task's part, with all its looks and seeds."""
+    """One initial state of a task's part, with all its appearances and seeds."""
 
     episodes: tuple[EpisodeSpec, ...]
     exponent: float
-    """How much its outcome counts, in (0, 1]. In a round the exponents of a group sum to the group's weight times a number
+    """Weight of the unit's outcome, in (0, 1]. In a round the exponents of a group sum to the group's weight times a number
     that is the same for all groups, as large as possible (see `sequential` for the bound of 1)."""
 
 

@@ -1,7 +1,7 @@
 """Sample sizes: episodes that a comparison needs, and the smallest difference that a plan can show.
 
 Two policies are compared on the same initial states (`statistics.comparison`): each state gives one difference, the mean over its
-repetitions (seeds, and looks where a state has several) of one policy minus that of the other. Its variance follows from the
+repetitions (seeds, and its appearances if several) of one policy minus that of the other. Its variance follows from the
 success rates and from the likeness of the repetitions of one state (intra-class correlation: 1 if they always end alike, as
 with a deterministic policy, 0 if they are independent). Pairing only increases power; by how much is unknown before both
 policies are evaluated, so it is not counted.
@@ -37,7 +37,7 @@ class ColumnPlan:
     states: float
     """Planned initial states; with unequal task weights, the effective number of equally weighted ones (Kish)."""
     repeats: float
-    """Episodes of each initial state: looks times seeds."""
+    """Episodes of each initial state: appearances times seeds."""
     available: int
     """Initial states that the benchmark has."""
 
@@ -134,20 +134,19 @@ def column_plans(layout: Layout, scenes: Iterable[tuple[str, str, str, int]], se
         played = layout.components(column)
         for part in played:
             own = _strata(part, found)
-            strata += [(share / len(played), states, looks) for share, states, looks in own]
+            strata += [(share / len(played), states, appearances) for share, states, appearances in own]
             if not own:
                 break
         else:
-            weights_, states, looks = zip(*strata, strict=True)
+            weights_, states, appearances = zip(*strata, strict=True)
+            each = seeds * sum(appearances) / len(appearances)
             available = sum(_available(part) for part in played)
-            made.append(
-                ColumnPlan(column.name, kish(weights_, states), seeds * sum(looks) / len(looks), available or sum(states))
-            )
+            made.append(ColumnPlan(column.name, kish(weights_, states), each, available or sum(states)))
     return made
 
 
 def _strata(column: Column, found: Mapping[tuple[str, str, str], set[int]]) -> list[tuple[float, int, int]]:
-    """(weight, initial states, looks) of each task and part of a column; empty if it is not planned."""
+    """(weight, initial states, appearances) of each task and part of a column; empty if it is not planned."""
     own: dict[tuple[str, str], list[set[int]]] = {}
     for (suite, task, variant), states in found.items():
         if suite == column.suite and (not column.tasks or task.startswith(column.tasks)):
@@ -174,7 +173,7 @@ class Pilot:
 
 def pilot(group: Group, layout: Layout, name: str) -> Pilot | None:
     """The rate (errors as failures) and the likeness that a run found in a column; None where it did not play it, or errors left
-    more than a tenth of it open."""
+    more than a tenth of it uncertain."""
     column = layout.column(name)
     found = rate(group, layout, column)
     if found is None:

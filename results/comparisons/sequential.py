@@ -1,6 +1,6 @@
 """Valid early stopping: sequential rules whose error rate holds under any number of looks.
 
-A rule evaluates complete rounds (`rounds`): initial states of every task, with all their looks and seeds. This avoids two biases.
+A rule evaluates complete rounds (`rounds`): initial states of every task, with all appearances and seeds. This avoids two biases.
 Successful episodes end sooner, so the first finished ones are too good; rounds are therefore taken in planned order and only when
 complete. And tasks differ, so the mean must not depend on their order; at the end of a round every task has had its share.
 
@@ -13,7 +13,7 @@ the round and k is the same for all tasks, as large as it can be with all c <= 1
   where f(x) / f_p(x) = (q/p)^x ((1-q)/(1-p))^(1-x). It is convex in x, so its mean at a task of rate r is at most
   L(r) = r q/p + (1-r)(1-q)/(1-p); and E Y^c <= (E Y)^c for c <= 1. A round therefore multiplies by at most
   exp(k sum w log L(r)) <= L(sum w r)^k on average, since log L is concave, and L(p) = 1 at the weighted mean p. Nothing is
-  assumed about how alike the looks and seeds of an initial state are.
+  assumed about how alike the appearances and seeds of an initial state are.
 - A > B bets on the paired differences d of each entry, in [-1, 1]: the wealth, averaged over stakes s in (0, 1) of
   prod (1 + s d)^c. By the same two steps a round multiplies it by at most (1 + s sum w E d)^k on average, which is at most
   1 if A is not better. B > A is the same with -d. Each must reach 2/alpha, so that both claims together are wrong in at
@@ -170,14 +170,14 @@ class Rule:
     """
 
     condition: str
-    """As typed."""
+    """Condition as typed."""
     plan: Sequence[Round]
     width: float | None = None
     """Stop when the interval is narrower than this; percentage points. None compares."""
     other: Mapping[str, Outcome] = field(default_factory=dict)
     """Outcomes of the run to compare with, by key."""
     outcomes: dict[str, Outcome] = field(default_factory=dict)
-    """By key."""
+    """Episode key -> outcome."""
     finished: int = 0
     """Rounds evaluated."""
     low: float = 0.0

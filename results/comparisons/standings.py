@@ -18,7 +18,7 @@ from ..statistics.ranking import LEVEL, letters, ranks
 from ..store.reader import StoredRun
 from .comparison import compared_part, readings, require_comparable_groups, shortcomings, worst_difference
 from .families import overall_column
-from .pairing import common_scenes, left_out, open_episodes, uncertain_causes, whole_run
+from .pairing import common_scenes, left_out, uncertain_causes, uncertain_episodes, whole_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class RankedRun:
     letters: str
     """Runs that share a letter cannot be distinguished."""
     errors: Mapping[str, int]
-    """Its uncertain episodes by cause; they count against it where it seems better, for it where it seems worse."""
+    """Uncertain episodes by cause; they count against the run where it seems better, for it where it seems worse."""
     left_out: int
     """Episodes of its overall mean in scenes that not all runs have."""
     short: tuple[str, ...]
-    """Where the run falls short of its plan."""
+    """Ways in which the run falls short of its plan."""
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able."""
@@ -58,7 +58,7 @@ class PairwiseComparison:
     a: StoredRun
     b: StoredRun
     difference: Difference
-    """Its interval is one of the simultaneous ones of all pairs."""
+    """Difference whose interval is one of the simultaneous ones of all pairs."""
     p: float
     """Corrected for the number of pairs (Holm)."""
     condition_differences: tuple[ConditionDifference, ...]
@@ -163,7 +163,7 @@ def _ranked_run(
     group: Group, kept: Group, layout: Layout, column: Column, found: Rate | None, place: int, equals: str
 ) -> RankedRun:
     assert found is not None  # the column is filled
-    causes = uncertain_causes(open_episodes(kept, layout, column, "success"), kept, "success")
+    causes = uncertain_causes(uncertain_episodes(kept, layout, column, "success"), kept, "success")
     return RankedRun(
         run=group.run,
         rate=found,

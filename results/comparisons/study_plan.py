@@ -32,7 +32,7 @@ class SeedPlan:
 
 @dataclass(frozen=True, slots=True)
 class ColumnRequirement:
-    """What one column of the table needs."""
+    """Requirement of one column of the table."""
 
     column: str
     available: int

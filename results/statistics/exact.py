@@ -30,13 +30,14 @@ LARGEST_SUM = 50_000
 class State:
     """One initial state of both runs."""
 
-    looks: tuple[tuple[int, int, int, int], ...]
-    """For each common look: A's successes and episodes, B's successes and episodes."""
+    appearances: tuple[tuple[int, int, int, int], ...]
+    """For each common appearance: A's successes and episodes, B's successes and episodes."""
 
     @property
     def difference(self) -> Fraction:
-        """B's success rate minus A's, in [-1, 1]: each its mean over seeds, averaged over looks."""
-        return sum((Fraction(kb, nb) - Fraction(ka, na) for ka, na, kb, nb in self.looks), Fraction(0)) / len(self.looks)
+        """B's success rate minus A's, in [-1, 1]: each its mean over seeds, averaged over appearances."""
+        differences = [Fraction(kb, nb) - Fraction(ka, na) for ka, na, kb, nb in self.appearances]
+        return sum(differences, Fraction(0)) / len(differences)
 
 
 Tasks = Sequence[tuple[float, Sequence[State]]]
@@ -48,7 +49,7 @@ def exact_p(tasks: Tasks) -> float:
     states = [state for _, own in tasks for state in own]
     steps = _steps(tasks)
     flips = sign_flip_p(_whole([step * state.difference for step, state in zip(steps, states, strict=True)]))
-    even = all(na == nb for state in states for _, na, _, nb in state.looks)
+    even = all(na == nb for state in states for _, na, _, nb in state.appearances)
     return flips if even else max(flips, shuffle_p(steps, states))
 
 
@@ -81,23 +82,23 @@ def sign_flip_p(sums: np.ndarray) -> float:
 
 
 def shuffle_p(steps: Sequence[int], states: Sequence[State]) -> float:
-    """P(|S| >= |observed|) where the episodes of each initial state (in one look) are randomly reassigned to A and B.
+    """P(|S| >= |observed|) where the episodes of each initial state (in one appearance) are randomly reassigned to A and B.
 
     Args:
         steps: weight of each state, a whole number.
         states: as many.
     """
     assigned = Counter(
-        (step, len(state.looks), na, nb, ka + kb)
+        (step, len(state.appearances), na, nb, ka + kb)
         for step, state in zip(steps, states, strict=True)
-        for ka, na, kb, nb in state.looks
+        for ka, na, kb, nb in state.appearances
     )
-    common = math.lcm(*(looks * na * nb for _, looks, na, nb, _ in assigned))
-    largest = sum(count * step * common // looks for (step, looks, *_), count in assigned.items())
+    common = math.lcm(*(appearances * na * nb for _, appearances, na, nb, _ in assigned))
+    largest = sum(count * step * common // appearances for (step, appearances, *_), count in assigned.items())
     scale = common * min(1.0, LARGEST_SUM / largest)
 
-    def worth(step: int, looks: int, na: int, nb: int, successes: int, of_b: int) -> int:
-        return round(scale * step / looks * (of_b / nb - (successes - of_b) / na))
+    def worth(step: int, appearances: int, na: int, nb: int, successes: int, of_b: int) -> int:
+        return round(scale * step / appearances * (of_b / nb - (successes - of_b) / na))
 
     angles = _angles(sum(count * max(abs(worth(*kind, k)) for k in _assigned(*kind[2:])) for kind, count in assigned.items()))
     transform = np.ones(len(angles), complex)
@@ -107,9 +108,9 @@ def shuffle_p(steps: Sequence[int], states: Sequence[State]) -> float:
         total = sum(chances.values())
         transform *= sum(chance / total * np.exp(-1j * angles * worth(*kind, k)) for k, chance in chances.items()) ** count
     observed = sum(
-        worth(step, len(state.looks), na, nb, ka + kb, kb)
+        worth(step, len(state.appearances), na, nb, ka + kb, kb)
         for step, state in zip(steps, states, strict=True)
-        for ka, na, kb, nb in state.looks
+        for ka, na, kb, nb in state.appearances
     )
     return _beyond(transform, len(angles) - 1, observed)
 

@@ -2,7 +2,7 @@
 
 A rate over several tasks is the mean of the tasks' rates, so its uncertainty has structure that a pooled k/n ignores:
 tasks weigh equally however many episodes each has; their rates differ, and a mean over tasks at 0 and at 100 % is known
-better than a rate of 50 %; episodes that share an initial state (its seeds, the looks of a scene) are alike. `stratified`
+better than a rate of 50 %; episodes that share an initial state (its seeds, the appearances of a scene) are alike. `stratified`
 takes all of it into account, and is what every command shows, for one task too.
 
 Why no bootstrap for a rate: at 95 to 100 % success, where policies are on LIBERO, resampling never draws the failures
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .weighted_mean import Array
 
 Estimand = Literal["states", "benchmark"]
-"""What a rate is about: initial states of the same kind, or exactly those that the benchmark has."""
+"""Population of a rate: initial states of the same kind, or exactly those that the benchmark has."""
 PSEUDO_STATE = 0.25
 """Initial states whose episodes all agree (or all differ), added to those whose likeness is measured."""
 
@@ -58,7 +58,7 @@ class Stratum:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What an interval needs to know of the initial states of each task, each [results, tasks]."""
+    """Sums over the initial states of each task that an interval needs, each [results, tasks]."""
 
     succeeded: Array
     played: Array

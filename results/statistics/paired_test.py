@@ -47,7 +47,7 @@ class Difference:
     p: float
     """Two-sided, exact, not corrected."""
     pairs: int
-    """Initial states, each counted once per common look."""
+    """Initial states, each counted once per common appearance."""
     gained: int
     """Initial states in which B did better."""
     lost: int
@@ -76,7 +76,7 @@ def difference(tasks: Sequence[TaskDifferences], level: float = 0.95) -> Differe
         low=low,
         high=high,
         p=exact_p([(task.weight, task.states) for task in tasks]),
-        pairs=sum(len(state.looks) for task in tasks for state in task.states),
+        pairs=sum(len(state.appearances) for task in tasks for state in task.states),
         gained=signs.count(1),
         lost=signs.count(-1),
         scenes_needed=_needed(mean, variance, level),

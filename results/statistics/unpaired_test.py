@@ -1,6 +1,6 @@
 """Comparison of two independent samples of initial states per task: where two runs share no initial state.
 
-Tasks are strata with the weights of the table's mean; the unit is the initial state, with the mean over its seeds and looks.
+Tasks are strata with the weights of the table's mean; the unit is the initial state, as the mean over seeds and appearances.
 
 - Test: if both runs succeed equally often in every task, the initial states of a task could be exchanged between them. The
   distribution of the weighted difference under all exchanges is computed exactly; with one episode per state it is the

@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 PSEUDO_TRIALS = 0.25
 """Trials at the overall rate that are added to those of each rate; a rate of less than four trials gets more, up to 1."""
 TOLERANCE = 1e-4
-"""Of a limit, in standard normal units of its tail."""
+"""Tolerance of a limit, in standard normal units of its tail."""
 
 
 def quantile(level: float) -> float:
@@ -116,7 +116,7 @@ def _lower(rates: Array, sizes: Array, weights: Array, level: float) -> Array:
 
 
 def _step(rates: Array, sizes: Array, weights: Array) -> Array:
-    """What one trial changes the mean by: where that differs, between the finest and the usual step (geometric mean)."""
+    """Change of the mean by one trial: where that differs, between the finest and the usual step (geometric mean)."""
     pieces = weights / sizes
     variance = weights * pieces * rates * (1 - rates)
     return np.sqrt(pieces.min(1) * (variance * pieces).sum(1) / variance.sum(1))
@@ -161,7 +161,7 @@ def _tilt(target: Array, odds: Array, pieces: Array, weights: Array) -> tuple[Ar
 
 
 def _root(function: Callable[[Array], Array], start: Array) -> Array:
-    """Where an increasing function is 0, near `start` (regula falsi, Illinois variant); the end of the search if nowhere."""
+    """Root of an increasing function, near `start` (regula falsi, Illinois variant); the end of the search if it has none."""
     low, high = start - 1, start + 1
     at_low = function(low)
     for _ in range(8):

@@ -25,7 +25,7 @@ class LostAttempt(TypedDict):
     attempt: int
     """Number of the attempt, from 1, over all sessions."""
     by: str
-    """What lost it, as `cause` of a record: `machine` or `policy`."""
+    """Cause of the loss, as `cause` of a record: `machine` or `policy`."""
     cause: str
     """Phase and cause."""
     log: str

@@ -38,9 +38,9 @@ class EpisodeRecord:
     """Task name in the benchmark's spelling."""
     task_id: int
     variant: str = ""
-    """Configuration within the task, `look` or `look/part`; empty for a task that has only one."""
+    """Configuration within the task, `appearance` or `appearance/part`; empty for a task that has only one."""
     instruction: str
-    """As the policy received it."""
+    """Instruction as the policy received it."""
     init_state: int
     init_set: str = ""
     """Set that the initial state is from: empty for the published one, `fresh` for states that no published evaluation used."""
@@ -115,7 +115,7 @@ class EpisodeRecord:
         return self.suite, self.task, self.variant, self.init_set, self.init_state
 
     @property
-    def look(self) -> str:
+    def appearance(self) -> str:
         """Appearance variant of the scene; episodes of one part that differ only in it are correlated."""
         return self.variant.partition("/")[0]
 

@@ -85,7 +85,7 @@ class SessionFields(TypedDict, total=False):
     started: str | None
     finished: str | None
     status: str | None
-    """As the run's, or `killed`."""
+    """Status of the run, or `killed`."""
     versions: Json | None
     commit: Json | None
     hardware: Json | None
@@ -187,7 +187,7 @@ class RunMetadata(msgspec.Struct, frozen=True, kw_only=True):
         return {**self.select(FIELDS), **self.other}
 
     def select(self, names: Iterable[str]) -> Json:
-        """Those of the named fields that are set: name -> value."""
+        """Named fields that are set: name -> value."""
         return {name: value for name in names if (value := getattr(self, name)) is not UNSET}
 
     def update(self, **fields: Any) -> Self:

@@ -135,7 +135,7 @@ def _row_heads(table: Table) -> list[tuple[str, str, str]]:
 
 
 def marked(cell: GridCell, form: str = " [{}]") -> str:
-    """Its text, interval and footnote numbers."""
+    """Text, interval and footnote numbers of a cell."""
     footnotes = form.format(",".join(map(str, cell.marks))) if cell.marks else ""
     return " ".join(filter(None, (cell.text, cell.interval))) + footnotes
 

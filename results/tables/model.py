@@ -12,7 +12,7 @@ class Cell:
     """One number of a table; percent."""
 
     text: str
-    """As printed in the paper, or the measured rate with its interval, or k/n alone."""
+    """Text as printed in the paper, or the measured rate with its interval, or k/n alone."""
     value: float
     """The rate; with uncertain episodes counted as failures."""
     notes: tuple[str, ...] = ()

@@ -30,7 +30,7 @@ GRIDS = ("libero_object", "libero", "simpler-vm", "simpler-va")
 
 def lost(on: Grid, rates: np.ndarray, alike: float, runs: int, rng: np.random.Generator) -> float:
     """Percentage of runs whose interval loses the true rate at any round."""
-    found = evidence(on, draw(rates, on.looks, alike, runs, rng), on.mean(rates))
+    found = evidence(on, draw(rates, on.appearances, alike, runs, rng), on.mean(rates))
     return 100 * float(np.mean((found >= np.log(20)).any(axis=1)))
 
 
@@ -40,8 +40,8 @@ def told_apart(
     """Percentage of runs in which policies of these rates are told apart; A loses that share of its failures."""
     wrong = 0
     for _ in range(0, runs, BLOCK):
-        a, b = (draw(rates, on.looks, alike, BLOCK, rng) for rates in pair)
-        high = a + rng.binomial(np.rint((1 - a) * on.looks).astype(int), losing) / on.looks
+        a, b = (draw(rates, on.appearances, alike, BLOCK, rng) for rates in pair)
+        high = a + rng.binomial(np.rint((1 - a) * on.appearances).astype(int), losing) / on.appearances
         better, worse = e_values(on, a - b), e_values(on, b - high)
         wrong += int((np.maximum(better, worse) >= NEEDED).any(axis=1).sum())
     return 100 * wrong / (BLOCK * math.ceil(runs / BLOCK))
@@ -56,7 +56,7 @@ def compared(on: Grid, a: float, b: float, alike: float, runs: int, rng: np.rand
     said: Counter[str] = Counter()
     saved, claimed = [], 0
     for _ in range(runs):
-        mine, other = (draw(np.full(len(on.looks), rate), on.looks, alike, 1, rng) for rate in (a, b))
+        mine, other = (draw(np.full(len(on.appearances), rate), on.appearances, alike, 1, rng) for rate in (a, b))
         verdict = make_rule("A>B", on.plan, spelled(on, other[0])).update(spelled(on, mine[0]))
         said[verdict.reason or "open"] += 1
         saved.append(verdict.saved)
@@ -73,9 +73,9 @@ def main() -> None:
     args = parser.parse_args()
     for suite in args.grids:
         on, rng = grid(suite), np.random.default_rng(29)
-        apart, alike_tasks, high = on.rates(), np.full(len(on.looks), 0.9), np.full(len(on.looks), 0.99)
-        print(f"## {suite}: {len(on.plan)} rounds, {len(on.looks)} states, exponents sum to {on.size[-1]:.0f}")
-        for alike in (0.0, 0.5, 0.9, 1.0) if on.looks.max() > 1 else (0.0,):
+        apart, alike_tasks, high = on.rates(), np.full(len(on.appearances), 0.9), np.full(len(on.appearances), 0.99)
+        print(f"## {suite}: {len(on.plan)} rounds, {len(on.appearances)} states, exponents sum to {on.size[-1]:.0f}")
+        for alike in (0.0, 0.5, 0.9, 1.0) if on.appearances.max() > 1 else (0.0,):
             intervals = [lost(on, rates, alike, args.runs, rng) for rates in (apart, alike_tasks, high)]
             pairs = (
                 (apart, apart, 0.0),

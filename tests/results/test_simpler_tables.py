@@ -21,9 +21,9 @@ def simpler(record):
         found = []
         for task in suites.get(suite).tasks:
             for variant in task.variants if tasks is None or task.name in tasks else ():
-                look, _, part = variant.partition("/")
+                appearance, _, part = variant.partition("/")
                 for init in range(task.init_states):
-                    success = wins(task.name, look, part, init)
+                    success = wins(task.name, appearance, part, init)
                     made = record(suite, task.name, init, success=success, variant=variant, backend="sapien3", **fields)
                     key = f"{suite}/task{task.id}/{variant}/init{init}/seed0@{made.protocol}"
                     values = {**made.to_json(), "key": key, "task_id": task.id, "trajectory_sha256": key}
@@ -54,12 +54,12 @@ def test_a_complete_run_is_not_called_incomplete(run, simpler):
 
 
 def test_pick_coke_can_is_the_mean_of_three_orientations(run, simpler):
-    found = line(run("pick", simpler(lambda task, look, part, init: part == "standing", tasks=["pick_coke_can"])))
+    found = line(run("pick", simpler(lambda task, appearance, part, init: part == "standing", tasks=["pick_coke_can"])))
     assert value(found, "VM Pick Coke Can") == pytest.approx(100 / 3)
 
 
 def test_orientations_weigh_equally_even_where_episodes_are_missing(run, simpler):
-    records = simpler(lambda task, look, part, init: part == "standing", tasks=["pick_coke_can"])
+    records = simpler(lambda task, appearance, part, init: part == "standing", tasks=["pick_coke_can"])
     fewer = [record for record in records if record.part != "standing" or record.init_state < 5]
     assert value(line(run("pick", fewer)), "VM Pick Coke Can") == pytest.approx(100 / 3)
 
@@ -80,10 +80,8 @@ def test_the_average_is_the_plain_mean_of_three_columns(run, simpler):
 
 
 def test_looks_that_end_alike_are_one_scene(run, simpler):
-    alike = line(run("alike", simpler(lambda task, look, part, init: init % 2 == 0)))
-    apart = line(
-        run("apart", simpler(lambda task, look, part, init: sha256(f"{look}/{part}/{init}".encode()).digest()[0] % 2 == 0))
-    )
+    alike = line(run("alike", simpler(lambda task, appearance, part, init: init % 2 == 0)))
+    apart = line(run("apart", simpler(lambda _, look, part, init: sha256(f"{look}/{part}/{init}".encode()).digest()[0] % 2 == 0)))
     assert alike.cells["VM Move Near", "success"].effective == 60
     assert apart.cells["VM Move Near", "success"].effective > 120
 
@@ -120,7 +118,7 @@ def test_a_comparison_of_two_backends_says_so(write, simpler, cli):
 
 
 def test_show_gives_a_row_per_part_and_a_line_per_look(run, simpler, cli):
-    found = run("pick", simpler(lambda task, look, part, init: look == "urdf_base", tasks=["pick_coke_can"]))
+    found = run("pick", simpler(lambda task, appearance, part, init: appearance == "urdf_base", tasks=["pick_coke_can"]))
     (suite,) = summarise(found)["suites"]
     assert [task["variant"] for task in suite["tasks"]] == ["horizontal", "standing", "vertical"]
     shown = cli("show", found.folder).out

@@ -143,17 +143,17 @@ def summary(collection: Collection, seconds: float, before: int) -> dict[str, An
     missing = [task.name for task in collection.tasks if written[task.id] < collection.config.episodes]
     attempted = len(records) - before
     failed = sum(not record.success for record in records)
-    alone = len(records) - failed - written.total()
+    before_takeover = len(records) - failed - written.total()
     pace = f", {seconds / attempted:.1f} s per episode" if attempted else ""
     missing_text = f"; too few for {', '.join(missing)}" if missing else ""
-    alone_text = f", {alone} succeeded before the takeover" if alone else ""
-    counts = f"{written.total()} demonstrations, {failed} episodes failed and were not written{alone_text}"
+    takeover_text = f", {before_takeover} succeeded before the takeover" if before_takeover else ""
+    counts = f"{written.total()} demonstrations, {failed} episodes failed and were not written{takeover_text}"
     text = f"{counts}{pace}{missing_text}: {collection.folder}"
     return {
         "folder": str(collection.folder),
         "demonstrations": written.total(),
         "failed": failed,
-        "succeeded_before_takeover": alone,
+        "succeeded_before_takeover": before_takeover,
         "missing": missing,
         "episodes": attempted,
         "seconds": round(seconds, 1),

@@ -1,4 +1,4 @@
-"""What `accelerate launch -m nora_bench.training.cli.launch` starts on every device: a part of `nora-bench train`."""
+"""Entry point of `accelerate launch -m nora_bench.training.cli.launch` on every device: a part of `nora-bench train`."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class RegenerateCounts:
     steps: int = 0
     """Steps of the kept ones, before."""
     noops: int = 0
-    """Of these, removed."""
+    """Steps that were removed as no-ops."""
 
     def __add__(self, other: RegenerateCounts) -> RegenerateCounts:
         return RegenerateCounts(

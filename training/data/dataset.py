@@ -72,7 +72,7 @@ class _Episode:
     chunks: Array
     valid: Array
     targets: SceneTargets | None
-    """Of every step."""
+    """Scene targets of every step."""
 
 
 class Dataset:

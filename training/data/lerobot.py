@@ -23,7 +23,7 @@ from ...envs.types import Array
 from .demonstrations import DataError, Demonstration, Source, naming
 
 PLACE = re.compile(r"\{(\w+)(?::([0-9]{1,3}d))?\}")
-"""What is filled in in a path of `info`, with how it is written: `{episode_index:06d}`."""
+"""Placeholder in a path of `info`, with its format: `{episode_index:06d}`."""
 VERSIONS = ("v2.0", "v2.1", "v3.0")
 ACTIONS = ("action", "actions")
 STATES = ("observation.state", "state")
@@ -276,5 +276,5 @@ def _matrix(column: Any) -> Array:
 
 
 def _naming(path: Path) -> AbstractContextManager[None]:
-    """As `naming`; pyarrow, Pillow and imageio have errors of their own, so that any speaks of the file."""
+    """Name the file in errors like `naming`, also in those of pyarrow, Pillow and imageio."""
     return naming(path, "not a valid part of a LeRobot data set", (Exception,))

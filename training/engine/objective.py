@@ -1,4 +1,4 @@
-"""What the trainer receives: an objective, and batches of examples in the run's order.
+"""Inputs of the trainer: an objective, and batches of examples in the run's order.
 
 An objective is a torch module: `forward` turns a batch into a loss, its trainable parameters are trained, and `export` writes
 the policy that `--policy FOLDER` loads. The trainer does everything else.

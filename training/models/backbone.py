@@ -144,20 +144,20 @@ def _decode(layer: Any, x: Tensor, rope: Rope) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _keys_and_values(layer: Any, x: Tensor, rope: Rope) -> tuple[Tensor, Tensor]:
-    """What `_decode` gives as keys and values, without the rest of the layer."""
+    """Keys and values of `_decode`, without the rest of the layer."""
     attention, normed = layer.self_attn, _norm(layer.input_layernorm, x)
     k, v = (heads(project(normed), attention.head_dim) for project in (attention.k_proj, attention.v_proj))
     return _rotate(k, *rope), v
 
 
 def _queries_last(x: Tensor, first: nn.Linear, *others: nn.Linear) -> tuple[Tensor, ...]:
-    """As `separate`; the order in which gradients are summed, and so their last bits, are those of `_keys_and_values`."""
+    """Project like `separate`, but sum gradients in the order of `_keys_and_values`: their last bits depend on it."""
     rest = separate(x, *others)
     return first(x), *rest
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """As `rotate`, in the type of `x`."""
+    """Rotate like `rotate`, in the type of `x`."""
     return rotate(x, cos.to(x.dtype), sin.to(x.dtype))
 
 

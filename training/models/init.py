@@ -23,7 +23,7 @@ from ...policies.nora.tokenizers import open_fast, open_prompter
 from ...policies.nora.weights import TIED
 
 STD = 0.02
-"""Of the weights of a new expert, as the backbone's authors initialise theirs."""
+"""Standard deviation of the weights of a new expert, as the backbone's authors initialise theirs."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _settings(checkpoint: Checkpoint) -> dict[str, Any]:
 
 EMBEDDING_STD = 0.1
 OUTPUT_STD = 0.01
-"""Of the layer that outputs velocities, which are almost zero at first."""
+"""Standard deviation of the weights of the layer that outputs velocities, which are almost zero at first."""
 RESIDUAL = ("o_proj.weight", "down_proj.weight", "attn.proj.weight")
 """Last layers of residual branches, initialised smaller the more layers there are."""
 

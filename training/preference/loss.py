@@ -27,7 +27,7 @@ class DpoLoss:
     margins: Tensor
     """[B] arguments of the sigmoid: positive where the policy prefers the winner more than its reference does."""
     drift: Tensor
-    """How far the policy has moved from its reference: mean squared difference of velocities on winners and losers (flow),
+    """Distance of the policy from its reference: mean squared difference of velocities on chosen and rejected chunks (flow),
     mean log ratio of the target tokens (tokens). Zero at the start; grows like a KL divergence."""
 
     @property
@@ -81,7 +81,7 @@ def token_dpo(policy_2B: Tensor, reference_2B: Tensor, beta: float) -> DpoLoss:
 
 
 Inputs = tuple[Tensor, ...]
-"""What `NoraModel.prefix` takes."""
+"""Arguments of `NoraModel.prefix`."""
 Cache = list[tuple[Tensor, Tensor]]
 
 

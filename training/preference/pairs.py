@@ -64,7 +64,7 @@ class Part:
     pairs: Mapping[str, Array]
     """Reward's name -> [S, 2] int64 index of winner and loser, or `NO_PAIR`."""
     states: Sequence[Mapping[str, Any]]
-    """Where each state is from: `key`, `step`, `suite`, `instruction`."""
+    """Origin of each state: `key`, `step`, `suite`, `instruction`."""
 
 
 @dataclass(frozen=True, slots=True)

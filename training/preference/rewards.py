@@ -38,7 +38,7 @@ class Reward:
 GTA = Reward(goal="", goal_weight=0.0, action_weight=1.0)
 """Eq. (7) alone."""
 RELEASED_ACTION_WEIGHT, RELEASED_OFFSET, RELEASED_UNUSED = 0.1, 7, 1
-"""As in the released code: weight 0.1, eighth frame from the end, four predictions for five actions."""
+"""Constants of the released code: weight 0.1, eighth frame from the end, four predictions for five actions."""
 REWARDS: dict[str, Reward] = {
     "wm-endgoal": Reward("endgoal", action_weight=0.0),
     "wm-subgoal": Reward("subgoal", action_weight=0.0),
@@ -47,7 +47,7 @@ REWARDS: dict[str, Reward] = {
     "wm-subgoal+gta": Reward("subgoal"),
     "released": Reward("endgoal", 1.0, RELEASED_ACTION_WEIGHT, RELEASED_OFFSET, RELEASED_UNUSED),
 }
-"""By the names of the papers' ablation (WM: world model, GTA: ground-truth action)."""
+"""Rewards by their names in the papers' ablation (WM: world model, GTA: ground-truth action)."""
 
 
 def named(name: str, **changes: float) -> Reward:

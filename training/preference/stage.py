@@ -29,10 +29,10 @@ RELEASED_BETA = 250.0
 
 @dataclass(frozen=True, slots=True)
 class DpoSettings:
-    """How pairs become a loss. The defaults follow the paper where the released code differs."""
+    """Loss of the pairs. The defaults follow the paper where the released code differs."""
 
     beta: float = RELEASED_BETA
-    """Of the flow's squared errors as reduced by `reduction`. The paper gives no number; the released one is 250 on means."""
+    """Factor on the flow's errors as reduced by `reduction`. The paper gives no number; the released one is 250 on means."""
     reduction: Literal["mean", "sum"] = "mean"
     """Squared errors of a chunk are averaged (released) or summed (paper)."""
     shared_noise: bool = True
@@ -42,7 +42,7 @@ class DpoSettings:
     reference: Literal["full", "shared-prefix"] = "full"
     """A frozen copy of the whole model, or of the expert alone, which reads the prefix of the trained backbone (released)."""
     token_beta: float = 0.1
-    """Of summed log probabilities, for the FAST head."""
+    """Factor on summed log probabilities, for the FAST head."""
 
 
 RELEASED = DpoSettings(shared_noise=False, time="beta", reference="shared-prefix")

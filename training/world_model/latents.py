@@ -114,7 +114,7 @@ class Windows:
         return len(self.starts)
 
     def batch(self, indices: Array) -> Window:
-        """Those windows, stacked."""
+        """Stack the windows of those indices."""
         chosen = self.starts[indices]
         seen = [self.latents.get(self.demonstrations[i])[start : start + self.length] for i, start in chosen]
         done = [self.actions[i][start : start + self.length - 1] for i, start in chosen]

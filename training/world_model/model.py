@@ -239,7 +239,7 @@ class WorldModel(nn.Module):
         self.predictor = Predictor(config)
 
     def train(self, mode: bool = True) -> WorldModel:
-        """As `nn.Module.train`; the encoder never trains."""
+        """Set the mode like `nn.Module.train`; the encoder never trains."""
         super().train(mode)
         self.encoder.eval()
         return self

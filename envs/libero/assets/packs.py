@@ -1,4 +1,4 @@
-"""Where LIBERO's meshes and textures are: which pack a name stands for, and which packs are on this machine.
+"""LIBERO's packs of meshes and textures: which pack a name stands for, and which packs are on this machine.
 
 `official` is searched, in this order, in `NORA_BENCH_LIBERO_ASSETS`, in nora-bench's cache (filled by
 `nora-bench assets fetch`), in LIBERO's own download cache and inside the package. A folder counts only if it

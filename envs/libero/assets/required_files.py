@@ -41,7 +41,7 @@ STYLES = (
     "yellow_linen_wall_texture",
     "seamless_wood_planks_floor",
 )
-"""Those files, in `textures/`."""
+"""Texture files, in `textures/`."""
 
 
 def missing_files(folder: Path) -> list[str]:

@@ -30,7 +30,7 @@ ROTATION_SCALE = 0.5
 
 
 class ArmState(NamedTuple):
-    """What the controller knows of the arm: grip site pose and velocity (world frame), joints, Jacobians, inertia."""
+    """State of the arm for the controller: grip site pose and velocity (world frame), joints, Jacobians, inertia."""
 
     position: np.ndarray
     orientation: np.ndarray

@@ -1,4 +1,4 @@
-"""Where SimplerEnv's meshes, textures and photographs are: which pack a name stands for, and which packs are on this machine.
+"""SimplerEnv's packs of meshes, textures and photographs: which pack a name stands for, and which are on this machine.
 
 A pack is a folder in upstream's own layout: it contains `ManiSkill2_real2sim/data` and
 `ManiSkill2_real2sim/mani_skill2_real2sim/assets`. `official` is searched in `NORA_BENCH_SIMPLER_ASSETS`, then in

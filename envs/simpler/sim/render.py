@@ -54,7 +54,7 @@ class SimplerRenderer:
         return self.composite(*self.render_raw(scene))
 
     def render_raw(self, scene: Any) -> tuple[np.ndarray, np.ndarray]:
-        """As rendered: [512, 640, 3] float32 colour, [512, 640] number of the visible entity (0: none)."""
+        """Image as rendered: [512, 640, 3] float32 colour, [512, 640] number of the visible entity (0: none)."""
         if self._loaded is None:
             raise SuiteError("no episode is loaded: call prepare first")
         self._loaded.visuals.follow(scene)
@@ -102,7 +102,7 @@ class _RenderScene:
         self.visuals.robot["link_camera"].add_component(self.camera)
 
     def render(self) -> tuple[np.ndarray, np.ndarray]:
-        """As `SimplerRenderer.render_raw`."""
+        """Render like `SimplerRenderer.render_raw`."""
         self.visuals.scene.update_render()
         self.camera.take_picture()
         return self.camera.get_picture("Color")[..., :3], self.camera.get_picture("Segmentation")[..., 1]

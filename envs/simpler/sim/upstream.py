@@ -149,7 +149,7 @@ class UpstreamEnv(Env):
         )
 
     def _privileged_state(self) -> dict[str, Any]:
-        """As `privileged.privileged_state`."""
+        """Privileged state, as `privileged.privileged_state`."""
         actors = self._objects()
         return {
             "tcp": pose7(self._bare.tcp.pose),
@@ -161,7 +161,7 @@ class UpstreamEnv(Env):
         }
 
     def _facts(self, setup: EpisodeSetup) -> dict[str, Any]:
-        """As `privileged.scene_facts`."""
+        """Scene facts, as `privileged.scene_facts`."""
         placed, robot, actors = placements.objects(setup), self._bare.agent.robot, self._objects()
         return {
             "task": setup.configuration.task,

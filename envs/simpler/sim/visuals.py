@@ -41,11 +41,11 @@ class Visuals:
 
     scene: sapien.Scene
     robot: dict[str, sapien.Entity]
-    """By link."""
+    """Link -> entity."""
     objects: dict[str, sapien.Entity]
-    """By model id."""
+    """Model id -> entity."""
     cabinet: dict[str, sapien.Entity]
-    """By link; empty without a cabinet."""
+    """Link -> entity; empty without a cabinet."""
     arena: sapien.Entity
 
     def follow(self, physics: SimplerScene) -> None:

@@ -42,7 +42,7 @@ class StaticShape:
 
 @dataclass(frozen=True, slots=True)
 class DecodingConfig:
-    """How the next token is chosen from the scores."""
+    """Choice of the next token from the scores."""
 
     stop: int
     """Generation of a row ends with this token."""

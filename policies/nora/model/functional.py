@@ -51,7 +51,7 @@ def attend(
 
 
 def attend_within_windows(q: Tensor, k: Tensor, v: Tensor, windows: int, *, training: bool = False) -> Tensor:
-    """As `attend`, within equal windows that follow one another: windows become rows."""
+    """Attend like `attend`, within equal windows that follow one another: windows become rows."""
     q, k, v = (part.unflatten(2, (windows, -1)).transpose(1, 2).flatten(0, 1) for part in (q, k, v))
     return attend(q, k, v, training=training).unflatten(0, (-1, windows)).transpose(1, 2).flatten(2, 3)
 
@@ -69,13 +69,13 @@ def by_window(x: Tensor, order: Tensor, unit: int) -> Tensor:
 
 
 def separate(x: Tensor, *linears: nn.Linear) -> tuple[Tensor, ...]:
-    """What each layer makes of `x`, in one matrix product per layer."""
+    """Outputs of each layer for `x`, in one matrix product per layer."""
     return tuple(linear(x) for linear in linears)
 
 
 @dataclass(frozen=True, slots=True)
 class Kernels:
-    """How the parts of a layer are computed: the same functions, other speed and rounding."""
+    """Functions that compute the parts of a layer: the same functions, other speed and rounding."""
 
     norm: Callable[[Any, Tensor], Tensor] = lambda module, x: module(x)
     """A normalisation module applied to a tensor."""

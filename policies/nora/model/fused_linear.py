@@ -21,7 +21,7 @@ def fused(*layers: nn.Linear) -> tuple[Tensor, Tensor | None]:
 
 
 def fused_projection(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
-    """What each layer makes of `x`, in one matrix product for all."""
+    """Outputs of each layer for `x`, in one matrix product for all."""
     return F.linear(x, *fused(*layers)).split([layer.out_features for layer in layers], dim=-1)
 
 

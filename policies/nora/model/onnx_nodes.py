@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from onnx import NodeProto, TensorProto
 
 WEIGHTS = "model.safetensors"
-"""Where the graph says that its weights are; a session receives them by name."""
+"""File that the graph names for its weights; a session receives them by name."""
 
 
 class Nodes:

@@ -71,7 +71,7 @@ class Recordings:
 
 
 def _tensors(path: Path) -> dict[str, Any]:
-    """By name. Raises CheckpointError."""
+    """Tensors of a file by name. Raises CheckpointError."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

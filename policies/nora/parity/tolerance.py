@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ..config import NoraConfig
 
 EPSILON = 2.0**-23
-"""Of float32: the distance from 1 to the next number, which is two rounding errors."""
+"""Machine epsilon of float32: the distance from 1 to the next number, which is two rounding errors."""
 
 
 def rounding(sums: Iterable[int]) -> float:

@@ -1,4 +1,4 @@
-"""Where the Google robot's gripper takes an object: from its bounding box as it stands."""
+"""Grasps of the Google robot's gripper, from an object's bounding box as it stands."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def from_tcp(tcp: Pose) -> Pose:
 
 
 def lean_at(position: Array, table: float, base: Pose) -> float:
-    """How far a gripper must point outwards instead of down, there, for the wrist to stay in its range (rad).
+    """Angle by which a gripper must point outwards instead of down, there, for the wrist to stay in its range (rad).
 
     From solving the arm's kinematics over the table: straight down is reachable near the table and the robot only.
     """

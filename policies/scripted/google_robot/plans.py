@@ -36,7 +36,7 @@ ABOVE = 0.80
 OVER = 0.020
 """The gripper reaches in so far above where it hooks, m."""
 PULLED = 0.22
-"""A drawer is drawn to here; it counts as open from 0.15, m."""
+"""A drawer is pulled to here; it counts as open from 0.15, m."""
 
 
 def solve(scene: GoogleRobotScene) -> Generator[Target, None, None]:
@@ -112,7 +112,7 @@ def carry(scene: GoogleRobotScene, spot: Array) -> Steps:
 
 
 def open_drawer(scene: GoogleRobotScene) -> Steps:
-    """Reach in over the front, draw the drawer out by its edge."""
+    """Reach in over the front, pull the drawer out by its edge."""
     hook = hook_pose(scene)
     goal = hook.moved(-0.3 * OUT)
     over = hook.moved(OVER * UP)
@@ -156,9 +156,9 @@ FRONT = np.array([0.010, 0.0])
 HEIGHTS = (0.685, 0.440, 0.195)
 """World z of the middle of the fronts: top, middle, bottom drawer, m."""
 HALF_HEIGHT, HALF_DEPTH = 0.070, 0.0075
-"""Of a front plate, m."""
+"""Half height and half depth of a front plate, m."""
 HOOK_LEAN, PUSH_LEAN = 0.9, 0.4
-"""Of the gripper from straight down towards the drawers, rad: reaching in over a front; pushing without folding the arm."""
+"""Lean of the gripper towards the drawers, from straight down, rad: over a front; pushing without folding the arm."""
 HOOK_IN, HOOK_DOWN = 0.072, 0.030
 """The gripper's origin behind the middle of the front plate and below its top edge: the fingers' knuckles then lie on the
 edge, and the tips reach 4 cm down behind the plate, m."""
@@ -201,9 +201,9 @@ WAY_CLEARANCE = 0.15
 CLOSER = 0.05
 """The target must be nearer than any bystander by so much, m."""
 BEHIND_COST = 2.0
-"""Of a metre behind the target, seen from the robot: the gripper would lean over it."""
+"""Cost of a metre behind the target, seen from the robot: the gripper would lean over it."""
 BLOCKED_COST = 10.0
-"""Of a metre that is missing in the distances above."""
+"""Cost of a metre that is missing in the distances above."""
 
 
 def spot_near(scene: GoogleRobotScene) -> Array:

@@ -54,11 +54,11 @@ class GoogleRobotScene:
 
     @property
     def travel(self) -> float:
-        """How far that drawer is out."""
+        """Opening of that drawer."""
         return float(self._travel[self.drawer])
 
     def pose(self, index: int) -> Pose:
-        """Where an object's actor stands."""
+        """Pose of an object's actor."""
         return _pose(self._objects[index])
 
     def boxes(self, *indices: int) -> Boxes:

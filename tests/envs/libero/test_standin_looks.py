@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from nora_bench.envs.libero.assets.standin.model import model_files, physics
-from nora_bench.envs.libero.assets.standin.pack import LOOKS
+from nora_bench.envs.libero.assets.standin.pack import MAKERS
 
 OFFICIAL = json.loads(Path(__file__).with_name("official_looks.json").read_text(encoding="utf-8"))["classes"]
 COLOURED = [(name, part) for name, facts in OFFICIAL.items() for part in facts["rgb"] if name != "black_book"]
@@ -16,7 +16,7 @@ COLOURED = [(name, part) for name, facts in OFFICIAL.items() for part in facts["
 def compiled(name, folder):
     """The class alone, as LIBERO would load it, joints at zero."""
     mujoco = pytest.importorskip("mujoco")
-    for path, content in model_files(name, LOOKS[name]()).items():
+    for path, content in model_files(name, MAKERS[name]()).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
     model = mujoco.MjModel.from_xml_path(str(folder / physics()["models"][name]["file"]))
@@ -44,18 +44,18 @@ def test_outline_is_the_official_one_to_four_millimetres(name, tmp_path):
 
 @pytest.mark.parametrize(("name", "part"), COLOURED, ids=[f"{name}-{part}" for name, part in COLOURED])
 def test_mean_colour_is_near_the_official_one(name, part):
-    look = LOOKS[name]()
-    assert np.abs(mean_colour(look, look.parts[part]) - OFFICIAL[name]["rgb"][part]).max() < 35
+    appearance = MAKERS[name]()
+    assert np.abs(mean_colour(appearance, appearance.parts[part]) - OFFICIAL[name]["rgb"][part]).max() < 35
 
 
-def mean_colour(look, part):
+def mean_colour(appearance, part):
     """Mean over the surface of what a part's texture and colour show."""
     if part.texture is None or part.mesh is None:
         return np.array(part.colour)
     corners, uv = part.mesh.vertices[part.mesh.faces], part.mesh.uv[part.mesh.faces]
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
     weights = np.random.default_rng(0).dirichlet((1, 1, 1), 64)
-    image = look.textures[part.texture]
+    image = appearance.textures[part.texture]
     height, width = image.shape[:2]
     u, v = np.moveaxis(np.einsum("kc,fcd->fkd", weights, uv), -1, 0)
     shown = image[(v * height).astype(int) % height, (u * width).astype(int) % width].mean(1)

@@ -31,7 +31,7 @@ def test_pack_contains_exactly_the_files_that_tasks_load(made):
 
 def test_every_class_and_scene_has_physics_and_appearance():
     assert {model["file"] for model in physics()["models"].values()} == set(LIBERO_90_XML_FILES)
-    assert pack.LOOKS.keys() == physics()["models"].keys()
+    assert pack.MAKERS.keys() == physics()["models"].keys()
 
 
 def test_pack_of_libero_90_adds_its_objects_and_changes_nothing_else(made):
@@ -53,7 +53,7 @@ def test_another_process_generates_the_same_bytes(made, tmp_path):
 
 
 def test_numbers_keep_the_spelling_of_their_source():
-    files = model_files("butter", pack.LOOKS["butter"]())
+    files = model_files("butter", pack.MAKERS["butter"]())
     geoms = ET.fromstring(files["stable_hope_objects/butter/butter.xml"]).iter("geom")
     box = next(geom for geom in geoms if geom.get("group") == "0")
     assert ["box", "hard", box.get("pos"), box.get("quat"), box.get("size")] in physics()["models"]["butter"]["body"][2]
@@ -61,8 +61,8 @@ def test_numbers_keep_the_spelling_of_their_source():
 
 def test_visual_part_without_appearance_is_rejected():
     with pytest.raises(KeyError, match="label"):
-        look = pack.LOOKS["wine_bottle"]()
-        model_files("wine_bottle", type(look)({name: part for name, part in look.parts.items() if name != "label"}))
+        appearance = pack.MAKERS["wine_bottle"]()
+        model_files("wine_bottle", type(appearance)({name: part for name, part in appearance.parts.items() if name != "label"}))
 
 
 # --- the cache ----------------------------------------------------------------------------------------------------

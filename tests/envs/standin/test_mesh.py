@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from nora_bench.envs.libero.assets.standin.pack import LOOKS
+from nora_bench.envs.libero.assets.standin.pack import MAKERS
 from nora_bench.envs.standin import mesh
 
 
@@ -69,9 +69,9 @@ def test_file_holds_counts_vertices_normals_coordinates_faces():
     assert np.frombuffer(content[16 + numbers.nbytes :], "<i4").reshape(-1, 3).tolist() == shape.faces.tolist()
 
 
-@pytest.mark.parametrize("name", LOOKS)
+@pytest.mark.parametrize("name", MAKERS)
 def test_every_triangle_is_lit_from_the_side_that_it_faces(name):
-    for part in LOOKS[name]().parts.values():
+    for part in MAKERS[name]().parts.values():
         if part.mesh is None:
             continue
         corners = part.mesh.vertices[part.mesh.faces]
@@ -80,6 +80,6 @@ def test_every_triangle_is_lit_from_the_side_that_it_faces(name):
         assert np.linalg.norm(part.mesh.normals, axis=1) == pytest.approx(1, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", LOOKS)
+@pytest.mark.parametrize("name", MAKERS)
 def test_meshes_have_few_triangles(name):
-    assert sum(len(part.mesh.faces) for part in LOOKS[name]().parts.values() if part.mesh) < 2500
+    assert sum(len(part.mesh.faces) for part in MAKERS[name]().parts.values() if part.mesh) < 2500

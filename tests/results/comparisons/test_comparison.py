@@ -155,11 +155,11 @@ def test_episodes_of_one_run_alone_are_counted_and_omitted(run, record):
 
 
 def test_looks_of_one_run_alone_are_omitted(run, record):
-    def looks(init, names, success=True):
+    def appearances(init, names, success=True):
         return [record("simpler-vm", "move_near", init, variant=v, success=success, key=f"{init}{v}") for v in names]
 
-    a = run("a", [*looks(0, ("x", "y")), *looks(1, ("x",))])
-    b = run("b", [*looks(0, ("x",)), *looks(0, ("z",), success=False), *looks(1, ("x",))])
+    a = run("a", [*appearances(0, ("x", "y")), *appearances(1, ("x",))])
+    b = run("b", [*appearances(0, ("x",)), *appearances(0, ("z",), success=False), *appearances(1, ("x",))])
     match = only(compare(a, b))
     assert (match.difference.mean, match.difference.scenes, match.only_a, match.only_b) == (0, 2, 1, 1)
 

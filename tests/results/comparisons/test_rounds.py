@@ -85,9 +85,9 @@ def test_weights_are_those_of_the_papers_table(suite):
 def test_looks_of_a_state_are_one_entry_and_no_exponent_exceeds_one(suite):
     on = grid(suite)
     assert len(on.plan) == 9
-    assert len(on.looks) == 3 * 25 + 60 + 6 * 9
+    assert len(on.appearances) == 3 * 25 + 60 + 6 * 9
     assert on.exponents.max() == pytest.approx(1)
-    assert on.size[-1] > 0.85 * len(on.looks)
+    assert on.size[-1] > 0.85 * len(on.appearances)
 
 
 def test_suites_of_ten_tasks_weigh_all_entries_equally():

@@ -75,7 +75,7 @@ def test_tasks_of_unequal_size_are_worth_fewer_states():
 
 
 def test_columns_are_the_tables_with_states_and_looks():
-    scenes = [("simpler-vm", "move_near", look, state) for look in ("a", "b") for state in range(60)]
+    scenes = [("simpler-vm", "move_near", appearance, state) for appearance in ("a", "b") for state in range(60)]
     (column,) = column_plans(layouts.get("nora15/table1"), scenes, seeds=3)
     assert (column.name, column.states, column.repeats, column.available) == ("VM Move Near", pytest.approx(60), 6, 60)
 

@@ -18,9 +18,9 @@ GRIDS = [("libero_object", 0.0), *itertools.product(("simpler-vm", "simpler-va")
 SUCCEEDED, LOST, UNKNOWN = (1, 1), (0, 0), (0, 1)
 
 
-def plan(tasks=2, inits=5, seeds=1, looks=("",)):
-    specs = itertools.product(range(tasks), range(inits), range(seeds), looks)
-    return [EpisodeSpec("s", task, init, seed, "p", look) for task, init, seed, look in specs]
+def plan(tasks=2, inits=5, seeds=1, appearances=("",)):
+    specs = itertools.product(range(tasks), range(inits), range(seeds), appearances)
+    return [EpisodeSpec("s", task, init, seed, "p", appearance) for task, init, seed, appearance in specs]
 
 
 def by_rounds(episodes):
@@ -59,7 +59,7 @@ def test_a_clear_result_stops_early_and_says_what_it_saved():
 @pytest.mark.parametrize("first", [SUCCEEDED, LOST, UNKNOWN])
 def test_verdict_after_a_round_is_independent_of_the_finishing_order(condition, first):
     rng = random.Random(5)
-    episodes = plan(tasks=4, inits=30, looks=("red", "blue"))
+    episodes = plan(tasks=4, inits=30, appearances=("red", "blue"))
     mine, other = ({spec.key: rng.choice((SUCCEEDED, SUCCEEDED, LOST, UNKNOWN)) for spec in episodes} for _ in range(2))
     ordered = [spec.key for one in by_rounds(episodes) for entry in one for spec in entry.episodes]
 
@@ -201,7 +201,7 @@ def test_an_interval_that_may_be_looked_at_any_time_is_wider():
 def test_simulations_take_the_evidence_that_the_rule_takes():
     on = grid("simpler-vm")
     rng = np.random.default_rng(1)
-    a, b = (draw(on.rates(), on.looks, 0.0, 1, rng) for _ in range(2))
+    a, b = (draw(on.rates(), on.appearances, 0.0, 1, rng) for _ in range(2))
     whole = make_rule("A>B", on.plan, spelled(on, b[0]))
     verdict = whole.update(spelled(on, a[0]))
     at = verdict.rounds - 1
@@ -214,8 +214,8 @@ def test_the_interval_holds_the_tables_rate_at_all_times_in_95_of_100_runs(suite
     """Looked at after every round, tasks far apart, looks of a state from independent to the same."""
     on = grid(suite)
     rng = np.random.default_rng(11)
-    for rates in (on.rates(), np.full(len(on.looks), 0.9), np.full(len(on.looks), 0.99)):
-        found = evidence(on, draw(rates, on.looks, alike, RUNS, rng), on.mean(rates))
+    for rates in (on.rates(), np.full(len(on.appearances), 0.9), np.full(len(on.appearances), 0.99)):
+        found = evidence(on, draw(rates, on.appearances, alike, RUNS, rng), on.mean(rates))
         assert np.mean((found >= math.log(1 / ALPHA)).any(axis=1)) <= ALPHA
 
 
@@ -226,7 +226,7 @@ def test_equal_policies_differ_in_at_most_5_of_100_runs(suite, alike):
     rng = np.random.default_rng(13)
     for rates, other in ((on.rates(), on.rates()), (opposed(on), 1 - opposed(on))):
         assert on.mean(rates) == pytest.approx(on.mean(other))
-        differences = draw(rates, on.looks, alike, 400, rng) - draw(other, on.looks, alike, 400, rng)
+        differences = draw(rates, on.appearances, alike, 400, rng) - draw(other, on.appearances, alike, 400, rng)
         claims = [e_values(on, side * differences).max(axis=1) >= NEEDED for side in (1, -1)]
         assert np.mean(np.logical_or(*claims)) <= ALPHA
 
@@ -235,8 +235,8 @@ def test_losing_episodes_makes_no_more_wrong_claims():
     """Equal policies; A loses a third of what it fails at. Rounds with an error left out instead gave 15 wrong claims of 100."""
     on = grid("libero_object")
     rng = np.random.default_rng(17)
-    rates = np.full(len(on.looks), 0.8)
-    a, b = (draw(rates, on.looks, 1.0, 600, rng) for _ in range(2))
+    rates = np.full(len(on.appearances), 0.8)
+    a, b = (draw(rates, on.appearances, 1.0, 600, rng) for _ in range(2))
     unknown = (a == 0) & (rng.random(a.shape) < 0.3)
     better, worse = e_values(on, a - b), e_values(on, b - np.where(unknown, 1, a))
     assert np.mean((np.maximum(better, worse) >= NEEDED).any(axis=1)) <= ALPHA
@@ -247,7 +247,7 @@ def test_looking_after_every_round_with_an_ordinary_interval_would_cheat():
     from nora_bench.results.statistics.weighted_mean import quantile
 
     on = grid("libero_object")
-    k = draw(np.full(500, 0.9), on.looks, 1.0, RUNS, np.random.default_rng(11)).cumsum(axis=1)[:, on.ends - 1]
+    k = draw(np.full(500, 0.9), on.appearances, 1.0, RUNS, np.random.default_rng(11)).cumsum(axis=1)[:, on.ends - 1]
     n, z2, p = on.size, quantile(0.95) ** 2, 0.9
     outside = (k / n - p) ** 2 > z2 * p * (1 - p) / n
     assert np.mean(outside.any(axis=1)) > 0.2

@@ -54,11 +54,11 @@ def test_one_common_state_makes_the_comparison_paired(run, libero):
     assert (column.paired, column.difference.scenes) == (True, 10)
 
 
-def test_looks_of_the_same_states_are_no_independent_samples(run, record):
-    a, b = (
-        run(look, [record("libero_goal", 0, k, variant=look, key=f"{look}{k}") for k in range(9)]) for look in ("red", "green")
-    )
-    assert compare(a, b).columns == ()
+def test_appearances_of_the_same_states_are_no_independent_samples(run, record):
+    def of(color):
+        return run(color, [record("libero_goal", 0, k, variant=color, key=f"{color}{k}") for k in range(9)])
+
+    assert compare(of("red"), of("green")).columns == ()
 
 
 def test_tasks_of_only_one_run_are_omitted(run, libero):

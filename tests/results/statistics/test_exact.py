@@ -31,9 +31,9 @@ def test_shuffling_counts_every_way_to_deal_a_states_episodes():
     steps = [2, 1, 3]
     ways = []
     for step, state in zip(steps, states, strict=True):
-        for ka, na, kb, nb in state.looks:
+        for ka, na, kb, nb in state.appearances:
             dealt = [k for k in range(nb + 1) if 0 <= ka + kb - k <= na]
-            own = [(k / nb - (ka + kb - k) / na) * step / len(state.looks) for k in dealt]
+            own = [(k / nb - (ka + kb - k) / na) * step / len(state.appearances) for k in dealt]
             ways.append(
                 [(comb(nb, k) * comb(na, ka + kb - k) / comb(na + nb, ka + kb), d) for k, d in zip(dealt, own, strict=True)]
             )

@@ -22,9 +22,9 @@ def test_a_cell_lists_the_episodes_that_it_counts(cli, mine):
 
 def test_a_cell_says_which_episodes_it_leaves_open_and_why(cli, mine):
     (cell,) = json.loads(cli("show", mine.folder, "--cell", "nora/Goal", "--json").out)[:1]
-    (open_,) = cell["left_out"]
-    assert open_["key"] == "libero_goal/task_1/init9/seed0@libero/openvla"
-    assert "step: NaN" in open_["reason"]
+    (uncertain,) = cell["left_out"]
+    assert uncertain["key"] == "libero_goal/task_1/init9/seed0@libero/openvla"
+    assert "step: NaN" in uncertain["reason"]
     assert cell["value"] < cell["upper"]
 
 

@@ -37,7 +37,7 @@ class Appearance:
     """Visual geoms of one class or scene, and their textures."""
 
     parts: Mapping[str, GeomAppearance]
-    """By the names of visual geoms in physics.json."""
+    """Name of a visual geom in physics.json -> its appearance."""
     textures: Mapping[str, Array] = field(default_factory=dict)
     """Name -> [height, width, 3] uint8."""
     cubes: frozenset[str] = frozenset()

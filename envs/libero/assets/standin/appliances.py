@@ -129,4 +129,4 @@ def _door() -> Mesh:
     )
 
 
-LOOKS: dict[str, Maker] = {maker.__name__: maker for maker in (flat_stove, microwave)}
+MAKERS: dict[str, Maker] = {maker.__name__: maker for maker in (flat_stove, microwave)}

@@ -14,7 +14,7 @@ from .appearance import Appearance, GeomAppearance, Maker
 Rows = Sequence[tuple[float, float, float]]
 """Outlines of a bottle from shoulder to foot: z, half width, half depth (m)."""
 EXPOSURE = 0.69
-"""As in groceries.py."""
+"""Exposure of printed labels, as in groceries.py."""
 
 
 def _squeezed(
@@ -49,11 +49,13 @@ def _squeezed(
     )
 
 
-def _lying(look: Appearance) -> Appearance:
+def _lying(appearance: Appearance) -> Appearance:
     """The same bottle laid along y, cap towards +y, a label up."""
-    part = look.parts["body"]
+    part = appearance.parts["body"]
     assert part.mesh
-    return Appearance({"body": GeomAppearance(part.mesh.turned("x", 270), part.texture, specular=part.specular)}, look.textures)
+    return Appearance(
+        {"body": GeomAppearance(part.mesh.turned("x", 270), part.texture, specular=part.specular)}, appearance.textures
+    )
 
 
 def ketchup() -> Appearance:
@@ -158,6 +160,6 @@ def _wine_label() -> Array:
     return canvas.line([(40, 222), (120, 222)], 2, (150, 120, 60)).done()
 
 
-LOOKS: dict[str, Maker] = {
+MAKERS: dict[str, Maker] = {
     maker.__name__: maker for maker in (ketchup, bbq_sauce, salad_dressing, new_salad_dressing, wine_bottle)
 }

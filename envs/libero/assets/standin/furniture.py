@@ -218,7 +218,7 @@ def book_cover(ground: Colour = (14, 13, 12), frame: Colour = (96, 82, 44), ink:
     return canvas.done()
 
 
-LOOKS: dict[str, Maker] = {
+MAKERS: dict[str, Maker] = {
     maker.__name__: maker
     for maker in (
         wooden_cabinet, white_cabinet, wine_rack, desk_caddy, wooden_tray, wooden_two_layer_shelf, black_book, yellow_book,

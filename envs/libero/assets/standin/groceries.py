@@ -251,7 +251,7 @@ def cookies() -> Appearance:
     return _packet(0.0836, 0.0614, 0.0200, face, long, short, (160, 44, 36), turned=90)
 
 
-LOOKS: dict[str, Maker] = {
+MAKERS: dict[str, Maker] = {
     maker.__name__: maker
     for maker in (alphabet_soup, tomato_sauce, milk, orange_juice, butter, cream_cheese, chocolate_pudding, cookies)
 }

@@ -8,7 +8,7 @@ from ....standin.paint import png
 from . import appliances, bottles, furniture, groceries, rooms, tableware
 from .model import model_files, physics
 
-LOOKS = groceries.LOOKS | bottles.LOOKS | tableware.LOOKS | furniture.LOOKS | appliances.LOOKS | rooms.LOOKS
+MAKERS = groceries.MAKERS | bottles.MAKERS | tableware.MAKERS | furniture.MAKERS | appliances.MAKERS | rooms.MAKERS
 """Class or scene name -> function that makes its appearance."""
 
 
@@ -21,7 +21,7 @@ def pack_files(*, libero_90: bool = False) -> dict[str, bytes]:
     files = {f"textures/{name}": png(paint()) for name, paint in rooms.TEXTURES.items()}
     for name in physics()["models"]:
         if libero_90 or name not in LIBERO_90_ONLY:
-            files |= model_files(name, LOOKS[name]())
+            files |= model_files(name, MAKERS[name]())
     return files
 
 

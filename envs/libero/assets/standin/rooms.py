@@ -115,7 +115,7 @@ TEXTURES: Mapping[str, Callable[[], Array]] = {
     "seamless_wood_planks_floor.png": lambda: _planks(8, (230, 195, 130), (254, 224, 162), (186, 150, 94)),
 }
 
-LOOKS: dict[str, Maker] = {
+MAKERS: dict[str, Maker] = {
     maker.__name__: maker
     for maker in (
         libero_tabletop_base_style, libero_floor_base_style, libero_kitchen_tabletop_base_style,

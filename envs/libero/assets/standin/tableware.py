@@ -122,11 +122,11 @@ def _mug(outside: Profile, handle: Sequence[Point], thickness: tuple[float, floa
     return Appearance({"body": GeomAppearance(body, texture="glaze")}, {"glaze": canvas.done()})
 
 
-def _placed(look: Appearance, degrees: float, x: float, y: float) -> Appearance:
+def _placed(appearance: Appearance, degrees: float, x: float, y: float) -> Appearance:
     """The same appearance rotated about z and moved to the official model's position."""
-    part = look.parts["body"]
+    part = appearance.parts["body"]
     assert part.mesh
-    return Appearance({"body": GeomAppearance(part.mesh.turned("z", degrees).moved(x, y), part.texture)}, look.textures)
+    return Appearance({"body": GeomAppearance(part.mesh.turned("z", degrees).moved(x, y), part.texture)}, appearance.textures)
 
 
 def porcelain_mug() -> Appearance:
@@ -174,8 +174,8 @@ def red_coffee_mug() -> Appearance:
         (0.0, 0.0540, 0.0370),
         (0.0, 0.0362, 0.0240),
     ]
-    look = _mug(outside, grip, (0.0045, 0.0080), Canvas(16, 160, (168, 25, 27)))
-    return _placed(look, 270, -0.0180, -0.0011)
+    appearance = _mug(outside, grip, (0.0045, 0.0080), Canvas(16, 160, (168, 25, 27)))
+    return _placed(appearance, 270, -0.0180, -0.0011)
 
 
 def white_yellow_mug() -> Appearance:
@@ -303,7 +303,7 @@ def _spout() -> Mesh:
     return join(loft(rows, 10).moved(y=-0.0365), disc(0.0605, 0.0130, 0.0240, up=True, segments=10).moved(y=-0.0365))
 
 
-LOOKS: dict[str, Maker] = {
+MAKERS: dict[str, Maker] = {
     maker.__name__: maker
     for maker in (
         akita_black_bowl, white_bowl, glazed_rim_porcelain_ramekin, plate, porcelain_mug, red_coffee_mug, white_yellow_mug,

@@ -90,7 +90,7 @@ def _placed(mesh: Mesh, bounds: Bounds, axis: str) -> Mesh:
 
 
 def _volume(mesh: Mesh) -> float:
-    """Of a closed mesh (m3)."""
+    """Volume of a closed mesh (m3)."""
     a, b, c = (mesh.vertices[mesh.faces[:, corner]] for corner in range(3))
     return float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6)
 

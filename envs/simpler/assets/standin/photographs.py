@@ -70,7 +70,7 @@ def _camera(robot: RobotInit) -> tuple[Array, Array]:
 
 
 def _hit(block: Block, place: Array, rays: Array) -> tuple[Array, Array]:
-    """Where each ray enters a block (in lengths of the ray; infinite where it misses), and across which axis."""
+    """Entry of each ray into a block (in lengths of the ray; infinite where it misses), and the axis that it crosses there."""
     with np.errstate(divide="ignore"):
         first, second = ((np.array(corner) - place) / rays for corner in (block.low, block.high))
     enter, leave = np.minimum(first, second), np.maximum(first, second).min(-1)

@@ -21,7 +21,7 @@ INSIDE = 0.94
 RECOLOURED = ("shoulder", "bicep", "elbow", "forearm", "wrist", "gripper", "finger_right", "finger_left")
 RECOLOURED_TIPS = ("finger_tip_right", "finger_tip_left")
 ARM, JOINT, HAND, FINGER, PAD = range(5)
-LOOKS: Mapping[str, tuple[LINEAR, ...]] = {
+VERSIONS: Mapping[str, tuple[LINEAR, ...]] = {
     "": ((0.62, 0.62, 0.64), (0.16, 0.16, 0.17), (0.30, 0.30, 0.32), (0.78, 0.58, 0.12), (0.80, 0.80, 0.78)),
     "recolor_tabletop_visual_matching_1": (
         *((0.42, 0.42, 0.43), (0.11, 0.11, 0.12), (0.18, 0.18, 0.19), (0.50, 0.36, 0.08), (0.52, 0.52, 0.50)),
@@ -39,10 +39,10 @@ LOOKS: Mapping[str, tuple[LINEAR, ...]] = {
 def robot_files() -> dict[str, bytes]:
     """Path under upstream's folder of robot descriptions -> content, for the four URDF versions of the grid."""
     files: dict[str, bytes] = {}
-    for look, colours in LOOKS.items():
-        files[f"{NAME}{look and '_' + look}.urdf"] = _urdf(look).encode()
+    for version, colours in VERSIONS.items():
+        files[f"{NAME}{version and '_' + version}.urdf"] = _urdf(version).encode()
         for link, numbers in physics()["robot"]["links"].items():
-            path = _visual_path(link, look)
+            path = _visual_path(link, version)
             if "visual" in numbers and path not in files:
                 files[path] = glb(list(_pieces(link, numbers["visual"], colours)))
     for link, numbers in physics()["robot"]["links"].items():
@@ -52,12 +52,12 @@ def robot_files() -> dict[str, bytes]:
     return files
 
 
-def _visual_path(link: str, look: str) -> str:
-    own = look and link.removeprefix("link_") in RECOLOURED + RECOLOURED_TIPS
-    return f"3obj{'_' + look if own else ''}/{link}.glb"
+def _visual_path(link: str, version: str) -> str:
+    own = version and link.removeprefix("link_") in RECOLOURED + RECOLOURED_TIPS
+    return f"3obj{'_' + version if own else ''}/{link}.glb"
 
 
-# --- looks --------------------------------------------------------------------------------------------------------
+# --- URDF versions --------------------------------------------------------------------------------------------------------
 
 
 def _pieces(link: str, bounds: Bounds, colours: tuple[LINEAR, ...]) -> Iterator[Piece]:
@@ -114,14 +114,14 @@ def _wedge(bounds: Bounds, end: float) -> Mesh:
 # --- URDF ---------------------------------------------------------------------------------------------------------
 
 
-def _urdf(look: str) -> str:
+def _urdf(version: str) -> str:
     robot = physics()["robot"]
-    links = [line for link, numbers in robot["links"].items() for line in _link(link, numbers, look)]
+    links = [line for link, numbers in robot["links"].items() for line in _link(link, numbers, version)]
     joints = [line for joint in robot["joints"] for line in _joint(joint)]
     return "\n".join(['<?xml version="1.0"?>', '<robot name="meta">', *links, *joints, "</robot>", ""])
 
 
-def _link(name: str, numbers: Mapping[str, Any], look: str) -> Iterator[str]:
+def _link(name: str, numbers: Mapping[str, Any], version: str) -> Iterator[str]:
     yield f'  <link name="{name}">'
     if "mass" in numbers:
         entries = zip(("ixx", "ixy", "ixz", "iyy", "iyz", "izz"), numbers["inertia"], strict=True)
@@ -129,7 +129,7 @@ def _link(name: str, numbers: Mapping[str, Any], look: str) -> Iterator[str]:
         yield f'    <inertial><origin xyz="{text(numbers["centre"])}" rpy="0 0 0"/>'
         yield f'      <mass value="{numbers["mass"]!r}"/><inertia {inertia}/></inertial>'
     if "visual" in numbers:
-        yield f'    <visual><geometry><mesh filename="{_visual_path(name, look)}"/></geometry></visual>'
+        yield f'    <visual><geometry><mesh filename="{_visual_path(name, version)}"/></geometry></visual>'
     for number, bounds in enumerate(numbers.get("collision", ())):
         yield f"    <collision>{_shape(name, number, bounds)}</collision>"
     yield "  </link>"

@@ -19,16 +19,16 @@ TABLE_X, TABLE_Y = (-0.7244, -0.0220), (-0.0982, 0.5175)
 TABLE_UNDERSIDE = 0.8675
 FLOOR = 0.017
 STAGE_ORIGIN = (1.6616, 3.0337, 0.0)
-"""Where the origin of a stage's file lies in the world."""
+"""Position in the world of the origin of a stage's file."""
 WOOD: tuple[Colour, Colour] = ((150, 112, 74), (196, 158, 112))
-"""Of the table in most stages."""
+"""Colours of the table in most stages."""
 Shift = tuple[Point, tuple[float, float, float, float]]
 STILL: Shift = ((0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0))
 SHIFTS: dict[str, Shift] = {
     "modern_bedroom_no_roof": ((0.178, -2.235, 1.669), (0.007, 0.0, 0.0, -1.0)),
     "modern_office_no_roof": ((-0.192, -1.728, 1.48), (0.709, 0.0, 0.0, -0.705)),
 }
-"""How upstream moves and turns (w x y z) two of its stages before they are placed."""
+"""Translation and rotation (w x y z) by which upstream moves two of its stages before they are placed."""
 
 
 @dataclass(frozen=True)
