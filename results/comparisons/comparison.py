@@ -233,14 +233,16 @@ Keys = Sequence[tuple[Column, Metric]]
 
 def _paired(kept: Sequence[Group], layout: Layout, keys: Keys) -> dict[tuple[Column, Metric], Difference]:
     """Differences paired by initial state, with simultaneous intervals."""
-    tested = {(column, metric): readings(*kept, layout, column, metric.name) for column, metric in keys}
+    a, b = kept
+    tested = {(column, metric): readings(a, b, layout, column, metric.name) for column, metric in keys}
     complete = {key: found for key, found in tested.items() if all(found)}
     return {key: worst_difference(found, simultaneous(len(complete))) for key, found in complete.items()}
 
 
 def _unpaired(kept: Sequence[Group], layout: Layout, keys: Keys) -> dict[tuple[Column, Metric], Difference]:
     """Differences of independent samples, with simultaneous intervals."""
-    tested = {(column, metric): sample_readings(*kept, layout, column, metric.name) for column, metric in keys}
+    a, b = kept
+    tested = {(column, metric): sample_readings(a, b, layout, column, metric.name) for column, metric in keys}
     complete = {key: found for key, found in tested.items() if all(found)}
     return {key: worst_unpaired_difference(found, simultaneous(len(complete))) for key, found in complete.items()}
 
