@@ -106,4 +106,4 @@ class OnnxPredictor:
             "noise": row.noise,
             "times": self.times,
         }
-        return self._session.run(["actions"], feeds)[0]
+        return np.asarray(self._session.run(["actions"], feeds)[0])

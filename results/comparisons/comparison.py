@@ -235,7 +235,8 @@ def _differences(
     kept: Sequence[Group], layout: Layout, keys: Sequence[tuple[Column, Metric]], *, paired: bool
 ) -> dict[tuple[Column, Metric], Difference]:
     """Differences of the columns that both groups fill, with simultaneous intervals."""
-    tested = {(column, metric): readings(*kept, layout, column, metric.name, paired=paired) for column, metric in keys}
+    a, b = kept
+    tested = {(column, metric): readings(a, b, layout, column, metric.name, paired=paired) for column, metric in keys}
     complete = {key: found for key, found in tested.items() if all(found)}
     level = simultaneous(len(complete)) if complete else 0.0
     return {key: worst_difference(found, level, paired=paired) for key, found in complete.items()}

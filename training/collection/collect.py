@@ -113,15 +113,16 @@ class Collection:
 def resolve(config: CollectConfig) -> Collection:
     """Look up suite, expert, protocol and assets. Raises InputError, MissingRequirementError, PolicyError, SuiteError."""
     prepared = resolve_run(config.run)
-    if len(prepared.setup.suites) > 1:
+    suites = prepared.setup.suites
+    if len(suites) != 1:
         raise InputError("a collection needs exactly one suite; see `nora-bench list suites`")
     if not prepared.policy.observation_spec.privileged:
         raise InputError(
             f"--policy {config.run.policy} does not read privileged state, which a demonstration records", option="--policy"
         )
     for init_set, state in map(split_state, config.states):
-        for task in prepared.setup.suites[0].tasks:
-            require_states(prepared.setup.suites[0].name, task, init_set, [state])
+        for task in suites[0].tasks:
+            require_states(suites[0].name, task, init_set, [state])
     demonstrator = Demonstrator(prepared.policy, config.perturbation, config.learner)
     return Collection(config, replace(prepared, policy=demonstrator), demonstrator)
 

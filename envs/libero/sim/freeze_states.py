@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +33,9 @@ def freeze(scene: Any, suite: str, task_id: int) -> FreshStates:
         return FreshStates("stored", tuple(admitted), tuple(map(digest, admitted.values())))
     attempts, states = [], []
     for number in range(SAMPLED):
-        for attempt in count():
-            row = sampled_state(scene, suite, task_id, number, attempt)
-            if not problem(scene, row):
-                break
+        attempt = 0
+        while problem(scene, row := sampled_state(scene, suite, task_id, number, attempt)):
+            attempt += 1
         attempts.append(attempt)
         states.append(digest(row))
     return FreshStates("sampled", tuple(attempts), tuple(states))

@@ -11,7 +11,7 @@ V values of a patch; d head size.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -107,7 +107,7 @@ def _image_tokens(nodes: Nodes, config: NoraConfig) -> str:
 
 def _vision_rope(config: NoraConfig) -> list[np.ndarray]:
     """Cosines and sines [patches, d/2]."""
-    embedding: Any = Qwen2_5_VLVisionRotaryEmbedding(config.transformers_config().vision_config)
+    embedding: Any = Qwen2_5_VLVisionRotaryEmbedding(cast(Any, config.transformers_config().vision_config))
     side = config.image_size // config.patch
     places = get_vision_position_ids(torch.tensor([[1, side, side]]), config.merge)
     return [table.chunk(2, dim=-1)[0].numpy() for table in embedding(torch.zeros(()), places)]
@@ -128,7 +128,7 @@ def _prefix(nodes: Nodes, config: NoraConfig, x: str) -> list[Cache]:
 
 def _language_rope(nodes: Nodes, config: NoraConfig) -> list[str]:
     """Cosines and sines [1, P, d/2] of `positions`; each pair of channels follows time, height or width."""
-    embedding: Any = Qwen2_5_VLRotaryEmbedding(config.transformers_config().text_config)
+    embedding: Any = Qwen2_5_VLRotaryEmbedding(cast(Any, config.transformers_config().text_config))
     sections = config.text["rope_scaling"]["mrope_section"]
     axes = nodes.constant(np.repeat(range(3), sections), np.int64)
     places = nodes("Transpose", nodes("Gather", "positions", axes, axis=0), perm=[1, 0])
