@@ -231,9 +231,7 @@ def _compare(layout: Layout, a: Group, b: Group) -> dict[tuple[str, str], Column
 Keys = Sequence[tuple[Column, Metric]]
 
 
-def _differences(
-    kept: Sequence[Group], layout: Layout, keys: Sequence[tuple[Column, Metric]], *, paired: bool
-) -> dict[tuple[Column, Metric], Difference]:
+def _differences(kept: Sequence[Group], layout: Layout, keys: Keys, *, paired: bool) -> dict[tuple[Column, Metric], Difference]:
     """Differences of the columns that both groups fill, with simultaneous intervals."""
     a, b = kept
     tested = {(column, metric): readings(a, b, layout, column, metric.name, paired=paired) for column, metric in keys}
