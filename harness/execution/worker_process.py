@@ -38,7 +38,7 @@ def hello(setup: WorkerSetup) -> dict[str, Any]:
 def environment(setup: WorkerSetup, base: Mapping[str, str]) -> dict[str, str]:
     """A worker's environment variables."""
     gl = setup.options.gl
-    rendering = {"MUJOCO_GL": gl, "PYOPENGL_PLATFORM": gl} if gl in ("egl", "osmesa") else {"MUJOCO_GL": "disabled"}
+    rendering = {"MUJOCO_GL": gl, "PYOPENGL_PLATFORM": gl} if gl in NAMES else {"MUJOCO_GL": "disabled"}
     return {
         **base,
         **ONE_THREAD,
