@@ -156,7 +156,7 @@ def play(
 
 def _stage(run: StoredRun, trusted: Collection[str]) -> EvalSetup:
     """The suites and the protocol of a run; suites `module:attribute` are imported only where trusted."""
-    config = parse(run.metadata.config or {})
+    config = parse(recorded_config(run.metadata.config, run.folder))
     if foreign := [name for name in config.suite if ":" in name and name not in trusted]:
         raise InputError(
             f"run {run.name} uses suite {foreign[0]}, which is code that a replay imports. If you trust it, "

@@ -190,10 +190,8 @@ def locate(name: str, *, wanted: str = WEIGHTS, also: Sequence[str] = ()) -> Pat
     if name == BUNDLED_NAME:
         return BUNDLED
     if not is_hub_id(name):
-        raise NotACheckpoint(
-            f"checkpoint not found: {name}. Name a folder, a .safetensors file, {BUNDLED_NAME} or a hub id: OWNER/NAME",
-            value=name,
-        )
+        forms = f"a folder, a .safetensors file, {BUNDLED_NAME} or a hub id: OWNER/NAME"
+        raise NotACheckpoint(f"checkpoint not found: {name}. Name {forms}", value=name)
     return _from_hub(name, wanted, also)
 
 

@@ -83,7 +83,7 @@ class NoraPolicyConfig:
     """Whether the gripper is scaled like the rest, where the statistics have no mask that decides it."""
 
     def resolved(self, checkpoint: Checkpoint) -> NoraPolicyConfig:
-        """The options with every default that the checkpoint decides filled in. Raises PolicyRequestError for what it cannot do."""
+        """The options with every default that the checkpoint decides filled in. Raises PolicyRequestError where it cannot."""
         mode, chunk = self._mode(checkpoint), self._chunk(checkpoint)
         steps = (self.n_action_steps, checkpoint.execute, chunk)
         n_action_steps = next(actions for actions in steps if actions is not None)
