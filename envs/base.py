@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .protocols import EvalProtocol
-from .specs import ActionDim, ProprioSpec
+from .specs import ActionDim, ProprioSpec, proprio_spec_problem
 from .types import Array
 
 CAMERAS = ("primary", "wrist")
@@ -122,6 +122,20 @@ class ObservationSpec:
     """`rotated_180` or `as_rendered`: the orientation of images that the policy was trained on; None where undeclared."""
     proprio_spec: tuple[ProprioSpec, ...] = ()
     """The vectors of the robot state that it reads, with their conventions; empty where undeclared."""
+
+    def problem(self) -> str:
+        """Why a policy cannot specify its observation so; empty where it can."""
+        if not isinstance(self.cameras, tuple | list) or not all(isinstance(camera, str) for camera in self.cameras):
+            return f"cameras must be a tuple of names such as ('primary',), not {self.cameras!r}"
+        size = self.image_size
+        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+            return f"image_size must be a positive int (pixels) or None, not {size!r}"
+        for name in ("proprio", "privileged"):
+            if not isinstance(getattr(self, name), bool):
+                return f"{name} must be True or False, not {getattr(self, name)!r}"
+        if self.orientation not in (None, ROTATED, UNROTATED):
+            return f"orientation must be {ROTATED!r}, {UNROTATED!r} or None, not {self.orientation!r}"
+        return proprio_spec_problem(self.proprio_spec)
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON and msgpack hold them; the optional declarations only where they are made."""
@@ -258,6 +272,8 @@ class Suite(ABC):
     cameras: tuple[str, ...] = CAMERAS
     opengl: bool = True
     """Whether images are rendered by OpenGL, as MuJoCo's are."""
+    fixed_image_size: bool = False
+    """Whether images always have the protocol's size, whatever `ObservationSpec.image_size` is."""
     vulkan: bool = False
     """With `opengl = False`: whether images are rendered by Vulkan, as SAPIEN's are."""
     backends: tuple[str, ...] = ()

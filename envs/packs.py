@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import SuiteError
+from .errors import InputError, SuiteError
 from .manifest import NAME, damaged_files
 from .safe_io import file_digest
 
@@ -61,10 +61,14 @@ def verify(folder: Path, missing: MissingFiles) -> list[str]:
 
 
 def require_pack(folder: Path, missing: MissingFiles, purpose: str, named_by: str = "") -> None:
-    """Raise SuiteError, naming the missing files, if a folder named by the user is not a complete pack."""
+    """Raise SuiteError, naming the missing files, if a folder named by the user is not a complete pack.
+
+    InputError for a folder that does not exist, unless a variable names it (`named_by`).
+    """
     remedy = "Unset the variable, or name another folder" if named_by else "Pass --assets auto|official|standin or another folder"
     if not folder.is_dir():
-        raise SuiteError(f"{named_by}asset folder not found: {folder}. {remedy}")
+        message = f"{named_by}asset folder not found: {folder}. {remedy}"
+        raise SuiteError(message) if named_by else InputError(message, option="--assets", value=folder)
     if absent := missing(folder):
         what = f"{len(absent)} files that {purpose}, the first is {absent[0]}"
         raise SuiteError(f"{named_by}asset folder {folder} lacks {what}. {remedy}")

@@ -13,42 +13,50 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
-from .errors import UnknownName, nearest
+from .errors import InputError, NoraBenchError, UnknownName, nearest
 
 T = TypeVar("T")
+
+
+class ObjectNotFound(InputError, ImportError, ValueError):
+    """A reference that leads to no file, module or name, or is spelled otherwise; as opposed to code that cannot be imported."""
 
 
 def load_object(reference: str) -> Any:
     """Import `package.module:Name` or `path/to/file.py:Name`.
 
-    Raises ValueError for other spellings, ImportError naming what is missing, or why it cannot be imported.
+    Raises ObjectNotFound where there is none, ImportError naming why existing code cannot be imported.
     """
     place, _, name = reference.rpartition(":")
     if not place or not name:
-        raise ValueError(f"{reference!r} is not of the form package.module:Name or path/to/file.py:Name")
+        raise ObjectNotFound(f"{reference!r} is not of the form package.module:Name or path/to/file.py:Name", value=reference)
     module = _import_file(place) if is_file(reference) else _import(place, lambda: importlib.import_module(place))
     try:
         return getattr(module, name)
     except AttributeError:
         what = "" if is_file(reference) else "module "
-        raise ImportError(f"{what}{place} has no {name!r}{nearest(name, vars(module))}") from None
+        raise ObjectNotFound(f"{what}{place} has no {name!r}{nearest(name, vars(module))}", value=reference) from None
 
 
 def _import_file(place: str) -> ModuleType:
     path = Path(place).expanduser()
     if not path.is_file():
         siblings = sorted(sibling.name for sibling in path.absolute().parent.glob("*.py"))
-        raise ImportError(f"file not found: {path.absolute()}{nearest(path.name, siblings)}")
+        raise ObjectNotFound(f"file not found: {path.absolute()}{nearest(path.name, siblings)}", value=place)
     return _import(place, lambda: import_file(path))
 
 
 def _import(place: str, call: Callable[[], ModuleType]) -> ModuleType:
-    """The module. Exceptions of its own code become an ImportError that names the place."""
+    """The module. Exceptions of its own code, SystemExit too, become an ImportError that names the place."""
     try:
         return call()
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if error.name and f"{place}.".startswith(f"{error.name}."):  # the named module, not one that it imports
+            raise ObjectNotFound(str(error), value=place) from None
         raise
-    except Exception as error:
+    except (ImportError, NoraBenchError):
+        raise
+    except (Exception, SystemExit) as error:
         raise ImportError(f"{place} raised {type(error).__name__}: {error}") from error
 
 
@@ -90,11 +98,16 @@ class Registry(Generic[T]):
         return tuple(sorted(self._known))
 
     def get(self, name: str) -> T:
-        """The object of that name. Raises UnknownName."""
+        """The object of that name. Raises UnknownName, ImportError."""
         self._scan()
         if name not in self._known:
             raise UnknownName(self.kind, name, self.names())
-        return self._known[name]()
+        try:
+            return self._known[name]()
+        except (ImportError, NoraBenchError):
+            raise
+        except (Exception, SystemExit) as error:  # of a plug-in's code
+            raise ImportError(f"{self.kind} {name} raised {type(error).__name__}: {error}") from error
 
 
 def is_file(reference: str) -> bool:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
+from typing import Any
 
 OPEN_NEGATIVE = "open=-1 close=+1"
 """Gripper convention of LIBERO: negative numbers open, positive ones close."""
@@ -46,6 +48,41 @@ class ProprioSpec:
     frame: str = ""
     convention: str = ""
     """For a rotation `quaternion_xyzw`, `quaternion_wxyz`, `rotation_vector`."""
+
+
+def action_spec_problem(spec: Any) -> str:
+    """Why a value of any type is no action specification; empty where it is one."""
+    if not isinstance(spec, tuple) or not all(isinstance(dim, ActionDim) for dim in spec):
+        return f"action_spec must be a tuple of ActionDim, not {spec!r}"
+    for index, dim in enumerate(spec):
+        where = f"action_spec[{index}] ({dim.name})"
+        if not all(isinstance(text, str) for text in (dim.name, dim.unit, dim.frame, dim.convention)):
+            return f"{where}: name, unit, frame and convention must be texts"
+        if not all(bound is None or _is_number(bound) for bound in (dim.low, dim.high)):
+            return f"{where}: low and high must be numbers or None, not {dim.low!r} and {dim.high!r}"
+        if dim.low is not None and dim.high is not None and dim.low > dim.high:
+            return f"{where}: low ({dim.low}) is above high ({dim.high})"
+    return ""
+
+
+def proprio_spec_problem(spec: Any) -> str:
+    """Why a value of any type is no specification of the robot's state; empty where it is one."""
+    if not isinstance(spec, tuple) or not all(isinstance(key, ProprioSpec) for key in spec):
+        return f"proprio_spec must be a tuple of ProprioSpec, not {spec!r}"
+    for key in spec:
+        if not all(isinstance(text, str) for text in (key.name, key.unit, key.frame, key.convention)):
+            return f"proprio_spec: name, unit, frame and convention of {key.name!r} must be texts"
+        if not _is_count(key.size):
+            return f"proprio_spec: size of {key.name} must be a positive int, not {key.size!r}"
+    return ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not isnan(value)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,6 +250,17 @@ def _parsed(field: Field[Any], value: Any) -> Any:
         raise InputError(f"{name} {value!r}: {error}", option=name, value=value) from None
 
 
+def recorded_config(config: Any, run: Path) -> dict[str, Any]:
+    """The `config` of a stored run, for `parse`. Raises InputError where its run.json has none."""
+    if not isinstance(config, Mapping) or not config:
+        message = (
+            f"{run / 'run.json'} has no `config`, the options of the run. Its episodes can be read: nora-bench show {run}. "
+            "To run episodes again, type: nora-bench run --suite NAME --out NEW_FOLDER"
+        )
+        raise InputError(message, option="config", value=str(run))
+    return dict(config)
+
+
 def read_file(path: Path) -> dict[str, Any]:
     """Fields in a YAML file, or those of an earlier run where the file is its `run.json` (less its folder)."""
     try:

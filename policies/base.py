@@ -14,9 +14,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..envs.base import EnvObservation, EpisodeSpec, EvalProtocol, ObservationSpec
-from ..envs.errors import PolicyError
+from ..envs.errors import InputError, PolicyError
 from ..envs.specs import ActionDim
 from ..envs.types import Array
+
+
+class PolicyRequestError(InputError, PolicyError):
+    """The user's request is at fault: unknown policy or argument, or a value that it cannot have."""
 
 
 class EpisodeStateLost(PolicyError):

@@ -16,7 +16,7 @@ from ..envs.errors import PolicyError, StoreError
 from ..envs.safe_io import file_digest
 from ..results.store.reader import EPISODES_FILE, action_file, read_action_file, read_episodes
 from ..results.store.records import EpisodeRecord
-from .base import ActionChunk, BasePolicy, Observation, PolicyContext
+from .base import ActionChunk, BasePolicy, Observation, PolicyContext, PolicyRequestError
 
 
 class Zero(BasePolicy):
@@ -57,11 +57,11 @@ class Replay(BasePolicy):
 
     def __init__(self, run: Path | None = None, file: Path | None = None) -> None:
         if (run is None) == (file is None):
-            raise PolicyError("policy replay takes either run=FOLDER or file=ACTIONS.npy: add --policy-arg run=runs/NAME")
+            raise PolicyRequestError("policy replay takes either run=FOLDER or file=ACTIONS.npy: add --policy-arg run=runs/NAME")
         self.run = run
         self.stochastic = run is not None
         self._files = {record.key: path for record, path in recorded(run)} if run else {}
-        self._single = recorded_actions(file) if file else None
+        self._single = _action_file(file) if file else None
         self._playing: dict[str, np.ndarray] = {}
 
     def act_one(self, observation: Observation) -> ActionChunk:
@@ -99,20 +99,27 @@ class Replay(BasePolicy):
 
 def _positive(chunk: int) -> int:
     if chunk < 1:
-        raise PolicyError(f"chunk must be at least 1, not {chunk}")
+        raise PolicyRequestError(f"chunk must be at least 1, not {chunk}", option="--policy-arg", value=chunk)
     return chunk
 
 
 def recorded(run: Path) -> list[tuple[EpisodeRecord, Path]]:
-    """The episodes of a run that have actions, and their files. Raises PolicyError where the folder is no run."""
+    """The episodes of a run that have actions, and their files. Raises PolicyRequestError where the folder is no run."""
     try:
         records = read_episodes(run).records.values()
         files = [(record, action_file(run, record)) for record in records if record.actions]
     except StoreError as error:
-        raise PolicyError(f"{run} is not a run that can be replayed: {error}") from None
+        raise PolicyRequestError(f"{run} is not a run that can be replayed: {error}", value=run) from None
     if not records:
-        raise PolicyError(f"{run} is not a run that can be replayed: no episodes in {run / EPISODES_FILE}")
+        raise PolicyRequestError(f"{run} is not a run that can be replayed: no episodes in {run / EPISODES_FILE}", value=run)
     return files
+
+
+def _action_file(path: Path) -> np.ndarray:
+    try:
+        return recorded_actions(path)
+    except PolicyError as error:
+        raise PolicyRequestError(str(error), option="--policy-arg", value=path) from None
 
 
 def recorded_actions(path: Path) -> np.ndarray:

@@ -18,7 +18,8 @@ import numpy as np
 from ..envs.base import ObservationSpec
 from ..envs.errors import PolicyError
 from ..envs.safe_io import file_digest
-from .base import ActionChunk, BasePolicy, Observation
+from .base import ActionChunk, BasePolicy, Observation, PolicyRequestError
+from .nora.checkpoint import is_hub_id
 from .remote.messages import STATE_SPEC, libero_state
 
 STATE = "observation.state"
@@ -94,6 +95,8 @@ def _folder(path: str) -> Path:
     """The checkpoint's folder; a hub id is downloaded."""
     if Path(path).is_dir():
         return Path(path)
+    if not is_hub_id(path):
+        raise PolicyRequestError(f"checkpoint not found: {path}. Name a folder or a hub id: OWNER/NAME", value=path)
     from huggingface_hub import snapshot_download
 
     return Path(snapshot_download(path))
@@ -158,15 +161,15 @@ def _word(value: Any) -> str:
 
 
 def _cameras(features: list[str], primary: str | None, wrist: str | None) -> dict[str, str]:
-    """Camera -> feature. Raises PolicyError where the names leave it open."""
+    """Camera -> feature. Raises PolicyRequestError where the names leave it open."""
     found = [name for name in features if "empty_camera" not in name]
     held = wrist or next((name for name in found if "wrist" in name or name.endswith("image2")), None)
     seen = primary or next((name for name in found if name != held), None)
     given = {camera: name for camera, name in (("primary", seen), ("wrist", held)) if name}
     if unknown := set(given.values()) - set(features):
-        raise PolicyError(f"the checkpoint has no image {', '.join(unknown)}; it has {', '.join(features)}")
+        raise PolicyRequestError(f"the checkpoint has no image {', '.join(unknown)}; it has {', '.join(features)}")
     if left := set(found) - set(given.values()):
-        raise PolicyError(
+        raise PolicyRequestError(
             f"the checkpoint needs {', '.join(found)}, and the camera of {', '.join(sorted(left))} is unknown; name them: "
             "--policy-arg primary=FEATURE --policy-arg wrist=FEATURE"
         )

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ..envs.base import ObservationSpec
-from ..envs.errors import InputError, PolicyError, nearest
-from ..envs.registry import Registry, defined_names, is_file, load_object
-from ..envs.specs import ActionDim
+from ..envs.errors import NoraBenchError, PolicyError, nearest
+from ..envs.registry import ObjectNotFound, Registry, defined_names, is_file, load_object
+from ..envs.specs import action_spec_problem
 from .arguments import convert
-from .base import BasePolicy, Policy
+from .base import BasePolicy, Policy, PolicyRequestError
 
 BASELINES = "nora_bench.policies.baselines"
 NORA = "nora_bench.policies.nora.presets"
@@ -46,10 +46,6 @@ POLICIES: Registry[Callable[..., Policy]] = Registry(
 """Name -> class or function that builds the policy. Plug-ins join by entry points of group `nora_bench.policies`."""
 
 
-class PolicyRequestError(InputError, PolicyError):
-    """Unknown policy or argument; the message names the nearest ones."""
-
-
 def load(name_or_path: str, args: Mapping[str, str]) -> Policy:
     """The policy of that name, of the checkpoint at that path or hub id, or the class at `package.module:Class` (the working
     folder counts as a place to look) or `path/to/file.py:Class`.
@@ -59,22 +55,22 @@ def load(name_or_path: str, args: Mapping[str, str]) -> Policy:
         args: argument -> text; converted to the types that the constructor's annotations name.
 
     Raises:
-        PolicyRequestError: unknown name, module, class or argument, or a text that cannot be converted.
-        PolicyError: the constructor raised, or returned something that is not a policy.
+        PolicyRequestError: unknown name, module, class or argument, or a value that the policy cannot have.
+        PolicyError: its code cannot be imported, the constructor raised, or returned something that is not a policy.
     """
     factory = find(name_or_path)
     values = _arguments(name_or_path, factory, args)
     try:
         policy = factory(**values)
-    except PolicyError:
+    except NoraBenchError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PolicyError(f"policy {name_or_path} cannot be built: {type(error).__name__}: {error}") from error
     return complete(policy, name_or_path)
 
 
 def find(name_or_path: str) -> Callable[..., Policy]:
-    """The class or function that builds the policy. Raises PolicyRequestError for an unknown one."""
+    """The class or function that builds the policy. Raises PolicyRequestError for an unknown one, PolicyError."""
     if "://" in name_or_path:
         from .remote import policy_at
 
@@ -90,12 +86,16 @@ def find(name_or_path: str) -> Callable[..., Policy]:
             raise PolicyRequestError(
                 f"{error.args[0]}; or name a checkpoint folder, or a class as package.module:Class or path/to/file.py:Class"
             ) from None
+        except ImportError as error:
+            raise PolicyError(f"policy {name_or_path} cannot be imported: {error}") from error
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     try:
         return load_object(name_or_path)
-    except (ImportError, ValueError) as error:
-        raise PolicyRequestError(f"policy {name_or_path!r} cannot be imported: {error}") from error
+    except ObjectNotFound as error:
+        raise PolicyRequestError(f"policy {name_or_path!r} cannot be imported: {error}") from None
+    except ImportError as error:
+        raise PolicyError(f"policy {name_or_path!r} cannot be imported: {error}") from error
 
 
 def _without_class(path: Path) -> str:
@@ -172,9 +172,18 @@ SUBCLASS = "subclass nora_bench.policies.base:BasePolicy"
 def complete(policy: Any, name: str = "the policy") -> Policy:
     """The policy itself, or, where it does not subclass `BasePolicy`, with the defaults of the optional members that it lacks.
 
-    Raises PolicyError naming the required members that are missing, and optional ones of another type than declared.
+    Raises PolicyError naming the required members that are missing, and members of another type than declared.
     """
     kind = type(policy).__name__
+    try:
+        return _completed(policy, kind, name)
+    except PolicyError:
+        raise
+    except Exception as error:
+        raise PolicyError(f"{name} ({kind}): reading its members raised {type(error).__name__}: {error}") from error
+
+
+def _completed(policy: Any, kind: str, name: str) -> Policy:
     if isinstance(getattr(policy, "needs", None), ObservationSpec):  # it would get an empty observation, silently
         raise PolicyError(f"{name} built a {kind} with `needs`, which is now `observation_spec`")
     if missing := [member for member in REQUIRED if not hasattr(policy, member)]:
@@ -186,19 +195,23 @@ def complete(policy: Any, name: str = "the policy") -> Policy:
         raise PolicyError(f"{name} built a {kind} with {', '.join(wrong)} of another type; {SUBCLASS}")
     if not all(hasattr(policy, member) for member in OPTIONAL):
         policy = type(kind, (_CompletePolicy,), {})(policy)  # messages name the policy by its class
-    _check_optional(policy, f"{name} ({kind})")
+    _check_members(policy, f"{name} ({kind})")
     return policy
 
 
-def _check_optional(policy: Any, name: str) -> None:
-    """Raises PolicyError for an optional member of another type, such as a method of the same name."""
-    steps, size, spec = policy.n_action_steps, policy.chunk_size, policy.action_spec
+def _check_members(policy: Any, name: str) -> None:
+    """Raises PolicyError for a member of another type, such as a method of the same name, or an impossible specification."""
+    steps, size, tags, spec = policy.n_action_steps, policy.chunk_size, policy.tags, policy.action_spec
+    if problem := policy.observation_spec.problem():
+        raise PolicyError(f"{name}: observation_spec: {problem}")
+    if not (isinstance(tags, tuple | list) and all(isinstance(tag, str) for tag in tags)):
+        raise PolicyError(f"{name}: tags must be a tuple of texts such as ('untrained',), not {tags!r}")
     if steps is not None and not (isinstance(steps, int) and steps > 0):
         raise PolicyError(f"{name}: n_action_steps must be a positive int or None, not {steps!r}")
     if not (isinstance(size, int) and size > 0):
         raise PolicyError(f"{name}: chunk_size must be a positive int, not {size!r}")
-    if spec is not None and not (isinstance(spec, tuple) and all(isinstance(dim, ActionDim) for dim in spec)):
-        raise PolicyError(f"{name}: action_spec must be a tuple of ActionDim or None, not {spec!r}")
+    if spec is not None and (problem := action_spec_problem(spec)):
+        raise PolicyError(f"{name}: {problem}")
 
 
 class _CompletePolicy:

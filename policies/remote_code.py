@@ -18,7 +18,7 @@ from ..envs.errors import PolicyError
 from ..envs.specs import ActionDim
 from ..envs.types import Array
 from .adapters import Adapter, adapted_spec, unscaled
-from .base import ActionChunk, BasePolicy, Observation, PolicyContext
+from .base import ActionChunk, BasePolicy, Observation, PolicyContext, PolicyRequestError
 from .images import check_steps, model_image
 from .nora.action_stats import Chosen, entry_of_action
 from .nora.action_stats_files import own_statistics
@@ -74,7 +74,7 @@ class RemoteCodePolicy(BasePolicy):
         prompt: str | None = None,
         crop: bool = True,
     ) -> None:
-        """Reads nothing: everything is loaded by `setup`. Raises PolicyError unless the checkpoint's code may run.
+        """Reads nothing: everything is loaded by `setup`. Raises PolicyRequestError unless the checkpoint's code may run.
 
         Args:
             checkpoint: folder with config.json, .safetensors, processor or tokenizer, and code, or a hub id.
@@ -85,7 +85,7 @@ class RemoteCodePolicy(BasePolicy):
             crop: follow the protocol's centre crop; false for checkpoints that were never trained on crops.
         """
         if not trust_remote_code:
-            raise PolicyError(
+            raise PolicyRequestError(
                 f"{checkpoint} is run by Python that comes with the checkpoint, with all your rights; none of it has been run. "
                 "Read it, then allow it: --policy-arg trust_remote_code=true"
             )

@@ -44,6 +44,7 @@ class SimplerSuite(Suite):
     default_protocol: str = "simpler/nora-1.5"
     opengl: bool = False
     vulkan: bool = True
+    fixed_image_size: bool = True
     backends: tuple[str, ...] = ("sapien3", "upstream")
     foreign_backend: str = "upstream"
     cameras: tuple[str, ...] = ("primary",)

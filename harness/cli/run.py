@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from ...envs.errors import ExitCode, InputError, Interrupted, exit_code
-from ..config import EXECUTION_ONLY, RunConfig, parse, read_file
+from ..config import EXECUTION_ONLY, RunConfig, parse, read_file, recorded_config
 from .options import option, with_options_of
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _configured(passed: dict[str, Any], file: Path | None, resume: bool) -> RunC
         raise InputError("--resume needs the run's folder. Type: nora-bench run --resume --out runs/NAME", option="--resume")
     from ...results.store.reader import read_run
 
-    kept = dict(read_run(passed["out"]).metadata.config or {})
+    kept = recorded_config(read_run(passed["out"]).metadata.config, Path(passed["out"]))
     before, now = parse(kept), parse({**kept, **(read_file(file) if file else {}), **passed})
     for name, value in now.to_json().items():
         stored = before.to_json()[name]

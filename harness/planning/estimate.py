@@ -1,8 +1,8 @@
 """Cost of a run before it starts: upper bounds from the plan and the suite's own figures.
 
 A suite says in an optional attribute `cost` what things take on one core: `step_s`, `image_s`, `reset_s`, `build_s`
-(seconds per control step, image, reset, task model) and `worker_gib`; `picture_s` is the former name of `image_s`. The policy's
-own time is not known and not counted.
+(seconds per control step, image, reset, task model; all or none) and `worker_gib`; `picture_s` is the former name of `image_s`.
+The policy's own time is not known and not counted.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def estimate(plan: Plan, setup: EvalSetup, policy: Policy, workers: int, max_ste
         steps=steps,
         decisions=sum(decisions),
         workers=workers,
-        hours=_hours(cost, steps, images, len(budgets), builds, min(workers, usable_cores())) if cost else None,
+        hours=_hours(cost, steps, images, len(budgets), builds, min(workers, usable_cores())) if "step_s" in cost else None,
         memory_gib=workers * worker_gib(setup.suites[0]),
         free_memory_gib=free_memory_gib(),
         disk_gib=(len(budgets) * RECORD_BYTES + sum(budgets) * ACTION_BYTES) / 2**30,
@@ -118,8 +118,8 @@ def _hours(cost: Mapping[str, float], steps: int, images: int, episodes: int, bu
 
 
 def _source(suite: Suite, cost: Mapping[str, float]) -> str:
-    if not cost:
-        return f"{suite.name} declares no cost"
+    if "step_s" not in cost:
+        return f"{suite.name} declares no cost of time"
     return f"figures of {suite.family} for one core: " + ", ".join(f"{name} {value:g}" for name, value in cost.items())
 
 

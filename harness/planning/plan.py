@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ...envs import protocols, suites
 from ...envs.base import EpisodeSpec, EvalProtocol, Suite, Task
-from ...envs.errors import InputError, MissingRequirementError, SuiteError, nearest
+from ...envs.errors import InputError, MissingRequirementError, SuiteError, UnknownName, nearest
 from ..config import RunConfig, split_state
 
 
@@ -46,7 +46,7 @@ class EvalSetup:
 
     def instruction(self, spec: EpisodeSpec) -> str:
         """The instruction of an episode."""
-        return self.suite(spec.suite).instruction(spec)
+        return str(suites.call_suite(self.suite(spec.suite), "instruction", spec))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,11 @@ class Plan:
 def resolve_setup(config: RunConfig) -> EvalSetup:
     """Look the suites and the protocol up. Raises InputError, MissingRequirementError for a suite that cannot be imported."""
     references = tuple(dict.fromkeys(name for group in config.suite for name in suites.expand(group)))
-    members = tuple(_find_suite(reference) for reference in references)
+    members = tuple(suites.get(reference) for reference in references)
     families = sorted({suite.family for suite in members})
     if len(families) > 1:
         raise InputError(f"a run has suites of one family; start one run each for {' and '.join(families)}")
-    protocol = _find_protocol(config.protocol or members[0].default_protocol, members)
+    protocol = _find_protocol(config.protocol, members)
     return EvalSetup(members, references, protocol, *_find_backend(config, members[0]))
 
 
@@ -103,19 +103,15 @@ def _find_python(config: RunConfig, suite: Suite) -> str:
     return str(Path(path).absolute()) if path else ""
 
 
-def _find_suite(reference: str) -> Suite:
+def _find_protocol(given: str | None, members: Sequence[Suite]) -> EvalProtocol:
+    """A protocol of nora-bench, or of the suite itself (optional attribute `protocols`); the suite's default if none is given."""
+    own, name = members[0].protocols, given or members[0].default_protocol
     try:
-        return suites.get(reference)
-    except ValueError as error:
-        raise InputError(f"--suite: {error}") from None
-    except (ImportError, SuiteError) as error:
-        raise MissingRequirementError(f"suite {reference} cannot be used: {error}") from None
-
-
-def _find_protocol(name: str, members: Sequence[Suite]) -> EvalProtocol:
-    """A protocol of nora-bench, or of the suite itself (optional attribute `protocols`)."""
-    own = members[0].protocols
-    protocol = own[name] if name in own else protocols.get(name)
+        protocol = own[name] if name in own else protocols.get(name)
+    except UnknownName as error:
+        if given:
+            raise
+        raise SuiteError(f"suite {members[0].name}: its default_protocol is an {error}") from None
     if protocol.family != members[0].family:
         fitting = [other for other in (*own, *protocols.names()) if other.startswith(f"{members[0].family}/")]
         raise InputError(f"protocol {name} is for {protocol.family}, not {members[0].family}; one of: {', '.join(fitting)}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ...envs import suites
 from ...envs.base import AssetPack, EnvOptions, EpisodeSpec
 from ...envs.errors import InputError, MissingRequirementError
 from ...envs.paths import cache_home
@@ -146,7 +147,7 @@ def _workers(config: RunConfig, setup: EvalSetup, episodes: int, *, caller_owns_
 
 def find_assets(wanted: str, setup: EvalSetup) -> AssetPack:
     """The asset pack of all of the suites. Raises MissingRequirementError where they have different ones."""
-    packs = {suite.name: suite.resolve_assets(wanted) for suite in setup.suites}
+    packs = {suite.name: suites.resolve_assets(suite, wanted) for suite in setup.suites}
     if len({pack.fingerprint for pack in packs.values()}) > 1:
         names = ", ".join(f"{suite} has {pack.name}" for suite, pack in packs.items())
         raise MissingRequirementError(f"the suites of this run have different assets ({names}); name one pack with --assets")

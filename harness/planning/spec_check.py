@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ...envs.base import ROTATED, UNROTATED, EvalProtocol, ObservationSpec, Suite
-from ...envs.errors import InputError, PolicyError
-from ...envs.specs import ActionDim
+from ...envs.errors import InputError, NoraBenchError, PolicyError
+from ...envs.specs import ActionDim, action_spec_problem
 from ...policies.base import Policy
 
-WHERE = "docs/guide/policies.md, What actions mean"
+WHERE = "docs/guide/policies.md, Meaning of actions and observations"
 
 
 class SpecMismatch(InputError, PolicyError):
     """A policy and a suite declare different things.
 
     Attributes:
-        part: `camera`, `orientation`, `proprio` or `action`.
+        part: `camera`, `image_size`, `orientation`, `proprio` or `action`.
         dimension: the camera, the vector or the number of an action at fault; empty for all of them.
         policy_side, suite_side: what each declares.
     """
@@ -34,19 +34,34 @@ class SpecMismatch(InputError, PolicyError):
 def check_specs(suites: Sequence[Suite], protocol: EvalProtocol, policy: Policy, name: str) -> None:
     """Raises SpecMismatch for the first declaration of the policy that differs from a suite's or the protocol's.
 
+    PolicyError where its `action_spec_under` raises or returns something else.
+
     Args:
         suites: of the run.
         protocol: of the run.
         policy: the policy.
         name: its name, for messages.
     """
-    actions = policy.action_spec_under(protocol)
+    actions = _actions_under(protocol, policy, name)
     for suite in suites:
         _check_cameras(suite, policy.observation_spec, name)
+        _check_image_size(suite, protocol, policy.observation_spec, name)
         _check_orientation(protocol, policy.observation_spec, name)
         _check_proprio(suite, policy.observation_spec, name)
         if actions is not None and suite.action_spec:
             _check_actions(suite, actions, name)
+
+
+def _actions_under(protocol: EvalProtocol, policy: Policy, name: str) -> tuple[ActionDim, ...] | None:
+    try:
+        actions = policy.action_spec_under(protocol)
+    except NoraBenchError:
+        raise
+    except Exception as error:
+        raise PolicyError(f"policy {name}: action_spec_under raised {type(error).__name__}: {error}") from error
+    if actions is not None and (problem := action_spec_problem(actions)):
+        raise PolicyError(f"policy {name}: action_spec_under: {problem}")
+    return actions
 
 
 def _check_cameras(suite: Suite, wanted: ObservationSpec, name: str) -> None:
@@ -58,6 +73,18 @@ def _check_cameras(suite: Suite, wanted: ObservationSpec, name: str) -> None:
             tuple(suite.cameras),
             f"{suite.name} has no {' and no '.join(missing)} camera, which the policy wants; it has {', '.join(suite.cameras)}. "
             f"Name another policy than {name} (nora-bench list policies), or another suite (nora-bench list suites)",
+        )
+
+
+def _check_image_size(suite: Suite, protocol: EvalProtocol, wanted: ObservationSpec, name: str) -> None:
+    if suite.fixed_image_size and wanted.cameras and wanted.image_size not in (None, protocol.image_size):
+        raise SpecMismatch(
+            "image_size",
+            "",
+            wanted.image_size,
+            protocol.image_size,
+            f"policy {name} takes images of {wanted.image_size} px, {suite.name} gives them as its protocol {protocol.name} says "
+            f"({protocol.image_size} px wide). Resize them in the policy and declare image_size=None ({WHERE})",
         )
 
 
@@ -109,13 +136,20 @@ def _check_actions(suite: Suite, actions: Sequence[ActionDim], name: str) -> Non
     for index, (own, taken) in enumerate(zip(actions, suite.action_spec, strict=True)):
         for field, policy_side, suite_side in _differences(own, taken, ("name", "unit", "frame", "convention")):
             raise _action_mismatch(suite, name, index, taken, field, policy_side, suite_side)
-        if None not in (own.low, own.high, taken.low, taken.high) and not _within(own, taken):
+        if not _within(own, taken) or _ambiguous_gripper(own, taken):
             raise _action_mismatch(suite, name, index, taken, "range", (own.low, own.high), (taken.low, taken.high))
 
 
 def _within(own: ActionDim, taken: ActionDim) -> bool:
-    assert own.low is not None and own.high is not None and taken.low is not None and taken.high is not None
-    return taken.low <= own.low and own.high <= taken.high
+    """Whether each bound that both declare is within the suite's."""
+    low = own.low is None or taken.low is None or taken.low <= own.low
+    return low and (own.high is None or taken.high is None or own.high <= taken.high)
+
+
+def _ambiguous_gripper(own: ActionDim, taken: ActionDim) -> bool:
+    """Whether a policy declares a narrower range of a gripper, such as 0 to 1, and no convention that says what it means."""
+    narrower = own.low not in (None, taken.low) or own.high not in (None, taken.high)
+    return taken.name == "gripper" and not own.convention and narrower
 
 
 def _action_mismatch(
@@ -127,7 +161,7 @@ def _action_mismatch(
         policy_side,
         suite_side,
         f"action[{index}] ({dim.name}): its {field} is {policy_side} for policy {name} and {suite_side} for {suite.name}. "
-        f"Convert it in the policy, or correct the policy's action_spec; then type: nora-bench run --suite {suite.name} "
+        f"Convert it in the policy, or correct or complete its action_spec (a gripper's convention); then type: nora-bench run --suite {suite.name} "
         f"--policy {name} ({WHERE})",
     )
 

@@ -26,7 +26,7 @@ from ...envs.base import (
 )
 from ...envs.errors import InputError, SuiteError
 from ...envs.paths import ensure_cache_home
-from ...envs.suites import EnvWrapper
+from ...envs.suites import EnvWrapper, call_suite, resolve_assets
 from ...policies.base import ActionChunk
 from ...policies.checks import check_chunk
 from ...results.store.integrity import read_actions
@@ -123,14 +123,14 @@ def replaying(
     if stage.python != sys.executable:
         raise InputError(f"episodes of backend {stage.backend} were run in another interpreter and cannot be replayed here")
     protocol = _protocol(run)
-    pack = suite.resolve_assets(assets) if assets else _recorded_assets(run, suite)
+    pack = resolve_assets(suite, assets) if assets else _recorded_assets(run, suite)
     cameras = suite.cameras
     observation_spec = (
         (replace(observation_spec, cameras=cameras) if observation_spec else ObservationSpec(cameras=cameras))
         if on_observation
         else ObservationSpec()
     )
-    with closing(suite.make_env(_options(suite, pack, renders=on_observation is not None))) as env:
+    with closing(call_suite(suite, "make_env", _options(suite, pack, renders=on_observation is not None))) as env:
         observed_env = RenderEveryStep(env, on_observation) if on_observation else env
 
         def again(record: EpisodeRecord) -> ReplayResult:
@@ -156,7 +156,7 @@ def play(
 
 def _stage(run: StoredRun, trusted: Collection[str]) -> EvalSetup:
     """The suites and the protocol of a run; suites `module:attribute` are imported only where trusted."""
-    config = parse(run.metadata.config or {})
+    config = parse(recorded_config(run.metadata.config, run.folder))
     if foreign := [name for name in config.suite if ":" in name and name not in trusted]:
         raise InputError(
             f"run {run.name} uses suite {foreign[0]}, which is code that a replay imports. If you trust it, "
@@ -186,9 +186,9 @@ def _protocol(run: StoredRun) -> EvalProtocol:
 def _recorded_assets(run: StoredRun, suite: Suite) -> AssetPack:
     recorded = run.metadata.assets or {}
     try:
-        return suite.resolve_assets(recorded.get("pack") or "auto")
-    except SuiteError:
-        return suite.resolve_assets(recorded.get("path") or "auto")
+        return resolve_assets(suite, recorded.get("pack") or "auto")
+    except (SuiteError, InputError):  # a pack named by its folder
+        return resolve_assets(suite, recorded.get("path") or "auto")
 
 
 def _options(suite: Suite, pack: AssetPack, *, renders: bool) -> EnvOptions:
@@ -199,7 +199,7 @@ def _options(suite: Suite, pack: AssetPack, *, renders: bool) -> EnvOptions:
 
 def _changed_versions(run: StoredRun, suite: Suite) -> Iterator[str]:
     recorded = run.metadata.versions or {}
-    for name, now in suite.versions().items():
+    for name, now in call_suite(suite, "versions").items():
         if name in recorded and recorded[name] != now:
             yield f"{name} was {recorded[name]} and is {now}"
 

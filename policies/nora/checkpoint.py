@@ -15,7 +15,7 @@ from ...envs.errors import PolicyError
 from ...envs.safe_io import is_name
 from .action_stats_files import OwnStatistics, own_statistics
 from .config import FULL_BACKBONE, ExpertConfig, NoraConfig, says_tied, with_tie
-from .weights import EMBEDDING, CheckpointError, Stored, contents, head_tied, load_into
+from .weights import EMBEDDING, CheckpointError, NotACheckpoint, Stored, contents, head_tied, load_into
 
 if TYPE_CHECKING:
     import torch
@@ -150,7 +150,7 @@ def _refuse_others(name: str) -> None:
     settings = _read_settings(folder / "config.json")
     kind = "lerobot" if "type" in settings and "input_features" in settings else settings.get("model_type")
     if isinstance(kind, str) and kind in OTHERS:
-        raise CheckpointError(f"{name} is a checkpoint of {kind}, not of NORA. Type: {OTHERS[kind].format(kind=kind, name=name)}")
+        raise NotACheckpoint(f"{name} is a checkpoint of {kind}, not of NORA. Type: {OTHERS[kind].format(kind=kind, name=name)}")
 
 
 def _settings_from_hub(name: str) -> Path | None:
@@ -172,6 +172,11 @@ def layers_beyond(config: NoraConfig, tensors: Mapping[str, Stored]) -> bool:
     return any(part.get(name, 0) > len(tensors) for part in parts for name in ("num_hidden_layers", "depth"))
 
 
+def is_hub_id(name: str) -> bool:
+    """Whether a name that is no existing path can be a repository of the hub: OWNER/NAME."""
+    return name.count("/") == 1 and not name.startswith((".", "/", "~")) and not name.endswith(".safetensors")
+
+
 def locate(name: str, *, wanted: str = WEIGHTS, also: Sequence[str] = ()) -> Path:
     """The folder or file of a path, `nora-1.5-nano` or a hub id, fetched where it is not local. Raises CheckpointError.
 
@@ -180,12 +185,13 @@ def locate(name: str, *, wanted: str = WEIGHTS, also: Sequence[str] = ()) -> Pat
     """
     if (path := Path(name).expanduser()).exists():
         if path.is_file() and path.suffix != ".safetensors":
-            raise CheckpointError(f"{path} is not a .safetensors file; other formats can run code and are not read")
+            raise NotACheckpoint(f"{path} is not a .safetensors file; other formats can run code and are not read")
         return path
     if name == BUNDLED_NAME:
         return BUNDLED
-    if name.count("/") != 1 or name.startswith((".", "/", "~")) or name.endswith(".safetensors"):
-        raise CheckpointError(f"checkpoint not found: {name}. Name a folder, a .safetensors file or a hub id: OWNER/NAME")
+    if not is_hub_id(name):
+        forms = f"a folder, a .safetensors file, {BUNDLED_NAME} or a hub id: OWNER/NAME"
+        raise NotACheckpoint(f"checkpoint not found: {name}. Name {forms}", value=name)
     return _from_hub(name, wanted, also)
 
 
@@ -243,7 +249,7 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
         return tuple(folder / name for name in names)
     files = tuple(sorted(folder.glob("*.safetensors")))
     if not files:
-        raise CheckpointError(f"{folder} holds no .safetensors file")
+        raise NotACheckpoint(f"{folder} holds no .safetensors file")
     return files
 
 

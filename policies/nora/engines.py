@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from ...envs.errors import PolicyError
+from ..base import PolicyRequestError
 from .checkpoint import BUNDLED_NAME, Checkpoint
 from .config import INSTALL
 from .onnx_format import EXPORT, GRAPH
@@ -26,7 +27,7 @@ def choose_engine(config: NoraPolicyConfig, checkpoint: Checkpoint) -> EngineNam
     problem = onnx_problem(config, checkpoint)
     if config.engine == "onnx":
         if problem:
-            raise PolicyError(f"engine=onnx: {problem}")
+            raise PolicyRequestError(f"engine=onnx: {problem}")
         _require_onnx()
         return "onnx"
     if config.engine == "auto" and not problem:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...envs import suites
 from ...envs.base import EpisodeSpec, Suite
-from ...envs.errors import PolicyError
+from ..base import PolicyRequestError
 from ..fast import FastTokenizer
 from .config import ACTION_TOKENS, ExpertConfig, NoraConfig, expert_intermediate
 from .prompt import SPECIAL
@@ -52,7 +52,7 @@ def write_nano(folder: Path, *, expert: bool = True, image_size: int = 84, chunk
         seed: for weights and the chunks that FAST is fitted on.
     """
     if image_size not in IMAGE_SIZES:
-        raise PolicyError(f"nano models take images of {' or '.join(map(str, IMAGE_SIZES))} px, not {image_size}")
+        raise PolicyRequestError(f"nano models take images of {' or '.join(map(str, IMAGE_SIZES))} px, not {image_size}")
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = write_tokenizer(folder / "tokenizer.json")
     _fast(chunk, seed).save(folder / "fast_tokenizer")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ...envs.errors import PolicyError
+from ..base import PolicyRequestError
 from .checkpoint import Checkpoint, check_noise_scale, execute_problem
 from .decoding import most_tokens
 
@@ -83,12 +83,12 @@ class NoraPolicyConfig:
     """Whether the gripper is scaled like the rest, where the statistics have no mask that decides it."""
 
     def resolved(self, checkpoint: Checkpoint) -> NoraPolicyConfig:
-        """The options with every default that the checkpoint decides filled in. Raises PolicyError for what it cannot do."""
+        """The options with every default that the checkpoint decides filled in. Raises PolicyRequestError where it cannot."""
         mode, chunk = self._mode(checkpoint), self._chunk(checkpoint)
         steps = (self.n_action_steps, checkpoint.execute, chunk)
         n_action_steps = next(actions for actions in steps if actions is not None)
         if problem := execute_problem(checkpoint.name, n_action_steps, chunk):
-            raise PolicyError(problem)
+            raise PolicyRequestError(problem)
         given = self.noise_scale
         return replace(
             self,
@@ -106,14 +106,14 @@ class NoraPolicyConfig:
 
     def _mode(self, checkpoint: Checkpoint) -> Literal["flow", "fast"]:
         if self.mode == "flow" and not checkpoint.config.expert:
-            raise PolicyError(f"{checkpoint.name} has no flow expert; take mode=fast")
+            raise PolicyRequestError(f"{checkpoint.name} has no flow expert; take mode=fast")
         if self.mode == "fast" and not checkpoint.token_head:
-            raise PolicyError(f"{checkpoint.name} was trained without action tokens; take mode=flow")
+            raise PolicyRequestError(f"{checkpoint.name} was trained without action tokens; take mode=flow")
         return self.mode if self.mode != "auto" else "flow" if checkpoint.config.expert else "fast"
 
     def _chunk(self, checkpoint: Checkpoint) -> int:
         if chunk := self.chunk or checkpoint.config.chunk:
             return chunk
-        raise PolicyError(
+        raise PolicyRequestError(
             f"{checkpoint.name} does not say how many actions it predicts: add --policy-arg chunk=1 (NORA) or chunk=5 (NORA-Long)"
         )

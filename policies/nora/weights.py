@@ -17,6 +17,7 @@ import numpy as np
 from ...envs.errors import PolicyError
 from ...envs.safe_io import parse_json
 from ...envs.types import Array
+from ..base import PolicyRequestError
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +42,10 @@ NAMED = 5
 
 class CheckpointError(PolicyError):
     """Weights that are missing, torn, or of another model; the message names the tensor."""
+
+
+class NotACheckpoint(CheckpointError, PolicyRequestError):
+    """A name or path that leads to no checkpoint of this kind."""
 
 
 class Entry(TypedDict):

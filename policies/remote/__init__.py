@@ -11,17 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from ...envs.errors import PolicyError
-from ..base import Policy
+from ..base import Policy, PolicyRequestError
 
 SCHEMES = ("ws", "wss", "vla-eval")
 
 
 def policy_at(address: str) -> Callable[..., Policy]:
-    """The constructor of the policy that is served at `scheme://host:port`. Raises PolicyError for another scheme."""
+    """The constructor of the policy that is served at `scheme://host:port`. Raises PolicyRequestError for another scheme."""
     scheme, _, place = address.partition("://")
     if scheme not in SCHEMES or not place:
-        raise PolicyError(f"policy {address!r}: a server is named as {', '.join(f'{one}://host:port' for one in SCHEMES)}")
+        forms = ", ".join(f"{known}://host:port" for known in SCHEMES)
+        raise PolicyRequestError(f"policy {address!r}: a server is named as {forms}", option="--policy", value=address)
     if scheme == "vla-eval":
         from .vla_eval import VlaEvalPolicy
 

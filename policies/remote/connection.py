@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ...envs.errors import PolicyError
+from ..base import PolicyRequestError
 from . import codec
 from .proxies import Proxy, proxy_of
 
@@ -132,7 +133,7 @@ def _connect(url: str, hold: ExitStack) -> Any:
         )
         return hold.enter_context(connection)
     except InvalidURI as error:
-        raise PolicyError(f"policy {url}: {error}") from None
+        raise PolicyRequestError(f"policy {url}: {error}", option="--policy", value=url) from None
     except InvalidStatus as error:
         if error.response.status_code in (401, 403):
             raise PolicyError(f"the server at {url} requires a token: set {TOKEN} to the one it was started with") from None

@@ -18,7 +18,7 @@ import numpy as np
 
 from ...envs.base import ObservationSpec
 from ...envs.errors import PolicyError
-from ..base import ActionChunk, Array, BasePolicy, EpisodeStateLost, Observation, PolicyContext
+from ..base import ActionChunk, Array, BasePolicy, EpisodeStateLost, Observation, PolicyContext, PolicyRequestError
 from . import codec, messages
 from .connection import Connection, ConnectionLost
 from .latency import LatencyStats
@@ -92,7 +92,7 @@ class OpenpiPolicy(BasePolicy):
         n_action_steps: int | None = None,
     ) -> None:
         if (n_action_steps is not None and n_action_steps < 1) or image_size < 0:
-            raise PolicyError(
+            raise PolicyRequestError(
                 f"n_action_steps={n_action_steps}, image_size={image_size}: n_action_steps is at least 1, image_size 0 or more"
             )
         self.observation_spec = ObservationSpec(cameras=cameras, proprio=state, proprio_spec=messages.STATE_SPEC if state else ())

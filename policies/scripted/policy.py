@@ -15,7 +15,7 @@ from ...envs.errors import PolicyError
 from ...envs.libero.suite import ACTION_SPEC as LIBERO_ACTIONS
 from ...envs.simpler.suite import ACTION_SPEC as SIMPLER_ACTIONS
 from ...envs.specs import ActionDim
-from ..base import ActionChunk, BasePolicy, Observation
+from ..base import ActionChunk, BasePolicy, Observation, PolicyRequestError
 from . import google_robot, motion, plans, scene
 from .geometry import Array, Pose
 from .steps import HasGripper, Target
@@ -98,7 +98,7 @@ class ScriptedPolicy(BasePolicy):
 
     def __init__(self, noise: float = 0.0) -> None:
         if not 0.0 <= noise <= 1.0:
-            raise PolicyError(f"noise must be between 0 and 1, not {noise}; e.g. --policy-arg noise=0.1")
+            raise PolicyRequestError(f"noise must be between 0 and 1, not {noise}; e.g. --policy-arg noise=0.1")
         self.noise = noise
         self.stochastic = noise > 0.0
         self._episodes: dict[str, Episode] = {}

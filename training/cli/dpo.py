@@ -43,7 +43,7 @@ def dpo(
 ) -> None:
     """Train a policy on preference pairs against its initial self.
 
-    Example: `nora-bench train dpo --init-from nano --labels labels --reward gta --out dpo`
+    Example: `nora-bench train dpo --init-from nora-1.5-nano --labels labels --reward gta --out dpo`
     """
     from ..engine.config import read_recipe
     from ..preference.stage import DpoRecipe, look_up

@@ -59,7 +59,7 @@ def _label_preferences(
 ) -> None:
     """Sample action chunks of a policy at demonstrated states, score them under each reward, and pair them.
 
-    Example: `nora-bench label-preferences --policy nano --data demonstrations --world-model world-model --out labels`
+    Example: `nora-bench label-preferences --policy nora-1.5-nano --data demonstrations --world-model world-model --out labels`
 
     Without --reward, all rewards are scored, or those of the labels in --out.
     """
