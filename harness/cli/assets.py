@@ -30,8 +30,25 @@ class Action(StrEnum):
     contact_sheet = "contact-sheet"
 
 
+RENAMED_ACTIONS = {"sheet": "contact-sheet"}
+"""Former action -> the present one."""
+
+
+def _action(text: str) -> Action:
+    """Raises InputError for a former action, UnknownName for an unknown one."""
+    from ...envs.errors import InputError, UnknownName
+
+    if new := RENAMED_ACTIONS.get(text):
+        raise InputError(f"`assets {text}` is now `nora-bench assets {new}`", option="ACTION", value=text)
+    if text not in [*Action]:
+        raise UnknownName("action", text, Action)
+    return Action(text)
+
+
 def assets(
-    action: Annotated[Action, typer.Argument(metavar="|".join(Action), help="Action.")],
+    action: Annotated[
+        Action, typer.Argument(parser=_action, metavar="|".join(Action), help="Action.", autocompletion=lambda: [*Action])
+    ],
     what: Annotated[
         str | None,
         typer.Argument(

@@ -32,7 +32,7 @@ OPTIONS = {
     },
     "label-preferences": "--policy --data --out --world-model --reward --candidates --margin --states --episodes "
     "--frame-stride --seed --head --temperature --frames --latents --gripper --camera --assets --dry-run --json",
-    "export-checkpoint": "--checkpoint --out --dtype --execute --noise --card --onnx",
+    "export-checkpoint": "--checkpoint --out --dtype --n-action-steps --noise-scale --card --onnx",
     "reproduce": "WHAT --out --quick --recipe --workers --dry-run",
     "export": "FOLDER --format --out --assets --fps --trust --json",
     "trials": "FILE --suite --policy --out --trials --list-tasks",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import typer
 
 from ...harness.cli import STYLE
 from .fit_tokenizer import fit_tokenizer
-from .options import renamed_options
+from .options import RenamedVerbs, renamed_options
 from .regenerate import regenerate
 from .render import render
 
@@ -18,7 +21,12 @@ TOKENIZER = {
 }
 """Former options of `data fit-tokenizer`."""
 
-data = typer.Typer(add_completion=False, no_args_is_help=True, **STYLE)
+
+class _DataVerbs(RenamedVerbs):
+    renamed: ClassVar[Mapping[str, str]] = {"pictures": "data render", "tokenizer": "data fit-tokenizer"}
+
+
+data = typer.Typer(add_completion=False, no_args_is_help=True, cls=_DataVerbs, **STYLE)
 data.command("render", cls=renamed_options({"--size": "--image-size", "--every": "--frame-stride"}))(render)
 data.command("regenerate")(regenerate)
 data.command("fit-tokenizer", cls=renamed_options(TOKENIZER))(fit_tokenizer)

@@ -17,13 +17,13 @@ def _export_checkpoint(
     dtype: Annotated[
         Literal["float32", "bfloat16", "float16"], typer.Option("--dtype", help="Type of the stored weights.")
     ] = "float16",
-    execute: Annotated[
+    n_action_steps: Annotated[
         int | None,
-        typer.Option("--execute", help="Actions of each chunk to execute.", show_default="the checkpoint's, else all"),
+        typer.Option("--n-action-steps", help="Actions of each chunk to execute.", show_default="the checkpoint's, else all"),
     ] = None,
-    noise: Annotated[
+    noise_scale: Annotated[
         float | None,
-        typer.Option("--noise", help="Scale of the flow's noise at inference.", show_default="the checkpoint's, else 1"),
+        typer.Option("--noise-scale", help="Scale of the flow's noise at inference.", show_default="the checkpoint's, else 1"),
     ] = None,
     card: Annotated[Path | None, typer.Option("--card", help="Model card to copy beside the weights.")] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="Also write a graph for ONNX Runtime: inference without torch.")] = False,
@@ -34,9 +34,12 @@ def _export_checkpoint(
     """
     from ..models.export import publish
 
-    folder = publish(checkpoint, out, dtype, card, execute, noise, onnx=onnx)
+    folder = publish(checkpoint, out, dtype, card, n_action_steps, noise_scale, onnx=onnx)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     print_line(Console(), f"{folder}: {size / 1e6:.1f} MB. nora-bench run --suite libero_object --policy {folder}")
 
 
-export_checkpoint = single_command(_export_checkpoint, {"--from": "--checkpoint"})
+RENAMED = {"--from": "--checkpoint", "--execute": "--n-action-steps", "--noise": "--noise-scale"}
+"""Former options."""
+
+export_checkpoint = single_command(_export_checkpoint, RENAMED)

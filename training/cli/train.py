@@ -17,18 +17,22 @@ from .world_model import world_model
 class _TrainVerbs(RenamedVerbs):
     renamed: ClassVar[Mapping[str, str]] = {
         "pictures": "data render",
+        "render": "data render",
+        "fit-tokenizer": "data fit-tokenizer",
         "regenerate": "data regenerate",
         "tokenizer": "data fit-tokenizer",
         "publish": "export-checkpoint",
     }
 
 
-LOOP = {"--rate": "--learning-rate", "--batch": "--set loop.batch_size=VALUE"}
+LOOP = {"--rate": "--set loop.learning_rate=VALUE", "--batch": "--set loop.batch_size=VALUE"}
 
 train = typer.Typer(add_completion=False, no_args_is_help=True, cls=_TrainVerbs, **STYLE)
 train.command("sft", cls=renamed_options({**LOOP, "--from": "--init-from"}))(sft)
 train.command("world-model", cls=renamed_options({**LOOP, "--start": "--init-from"}))(world_model)
-train.command("dpo", cls=renamed_options({**LOOP, "--policy": "--init-from", "--beta": "--set dpo.beta=VALUE"}))(dpo)
+train.command(
+    "dpo", cls=renamed_options({**LOOP, "--rate": "--learning-rate", "--policy": "--init-from", "--beta": "--set dpo.beta=VALUE"})
+)(dpo)
 
 
 @train.callback()

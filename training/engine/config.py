@@ -185,6 +185,7 @@ def build(text: str, origin: str, cls: type[T], overrides: Mapping[str, str] | N
             raise TrainingError(f"{origin} is not a recipe: no fields")
         _check_names(values, cls, origin, known)
         _override(values, overrides or {}, known)
+        _check_choices(values, cls, origin)
         return msgspec.convert(values, cls)
     except (ValueError, TypeError, msgspec.ValidationError) as error:
         raise TrainingError(f"{origin}: {error}") from None
@@ -231,11 +232,35 @@ def _check_name(name: str, origin: str, known: Mapping[str, Any], value: Any = N
     if name in known:
         return
     if (new := RENAMED.get(name)) in known:
-        renamed = RENAMED_VALUES.get(value) if isinstance(value, str) else None
+        renamed = _renamed_value(value, get_args(known[new]))
         values = f", and its value {value} is now {renamed}" if renamed else ""
         raise TrainingError(f"{origin}: {name} is now {new}{values}", option=name, value=value)
     siblings = [other for other in known if other.rpartition(".")[0] == name.rpartition(".")[0]]
     raise UnknownName(f"field in {origin}:", name, siblings or known)
+
+
+def _renamed_value(value: Any, choices: Sequence[Any]) -> str | None:
+    """The present name of a former value, where it is among a field's choices."""
+    new = RENAMED_VALUES.get(value) if isinstance(value, str) else None
+    return new if new in choices else None
+
+
+def _check_choices(value: Any, kind: Any, origin: str, name: str = "") -> None:
+    """Raise TrainingError for a former value of a field with choices and UnknownName for an unknown one, at any depth."""
+    if is_dataclass(kind) and isinstance(value, dict):
+        hints = get_type_hints(kind)
+        for field, item in value.items():
+            _check_choices(item, hints[field], origin, f"{name}.{field}".lstrip("."))
+    elif get_origin(kind) is Literal and isinstance(value, str):
+        choices = get_args(kind)
+        if new := _renamed_value(value, choices):
+            raise TrainingError(f"{origin}: {name}={value} is now {name}={new}", option=name, value=value)
+        if value not in choices:
+            raise UnknownName(f"{name} in {origin}:", value, choices)
+    elif get_origin(kind) in (tuple, list, dict) and isinstance(value, list | dict):
+        item_kind = get_args(kind)[1 if get_origin(kind) is dict else 0]
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_choices(item, item_kind, origin, name)
 
 
 def _override(values: dict[str, Any], overrides: Mapping[str, str], known: Mapping[str, Any]) -> None:
@@ -264,6 +289,7 @@ def _converted(name: str, text: str, kind: Any) -> Any:
     items = [item.strip() for item in text.strip("[]()").split(",")] if is_list else text
     if is_dataclass(kind):
         raise TrainingError(f"--set {name}: a section. Set one of its fields, such as --set {name}.{fields(kind)[0].name}=VALUE")
+    _check_choices(items, kind, "--set", name)
     try:
         return msgspec.to_builtins(msgspec.convert(items, kind, strict=False))
     except msgspec.ValidationError as error:

@@ -27,8 +27,8 @@ def publish(
     out: Path,
     dtype: Dtype = "float16",
     card: Path | None = None,
-    execute: int | None = None,
-    noise: float | None = None,
+    n_action_steps: int | None = None,
+    noise_scale: float | None = None,
     *,
     onnx: bool = False,
 ) -> Path:
@@ -39,8 +39,8 @@ def publish(
         out: must not exist.
         dtype: of the weights in the file; policies choose their own (`--policy-arg dtype=`).
         card: a text about the model, stored as MODEL_CARD.md.
-        execute: actions of each chunk that are executed from now on; None: as in the checkpoint.
-        noise: scale of the flow's initial noise from now on; None: as in the checkpoint.
+        n_action_steps: actions of each chunk that are executed from now on; None: as in the checkpoint.
+        noise_scale: scale of the flow's initial noise from now on; None: as in the checkpoint.
         onnx: also write the architecture's graph, with which ONNX Runtime computes the policy without torch.
 
     Raises:
@@ -53,11 +53,11 @@ def publish(
     if card and not card.is_file():
         raise TrainingError(f"there is no file {card}")
     opened = open_checkpoint(checkpoint)
-    if execute is not None and (problem := execute_problem(checkpoint, execute, opened.config.chunk)):
-        raise TrainingError(f"{problem}: --execute")
-    changes: dict[str, float] = {} if execute is None else {"execute": execute}
-    if noise is not None:
-        changes["noise"] = check_noise_scale(noise, "--noise")
+    if n_action_steps is not None and (problem := execute_problem(checkpoint, n_action_steps, opened.config.chunk)):
+        raise TrainingError(f"{problem}: --n-action-steps", option="--n-action-steps", value=n_action_steps)
+    changes: dict[str, float] = {} if n_action_steps is None else {"execute": n_action_steps}
+    if noise_scale is not None:
+        changes["noise"] = check_noise_scale(noise_scale, "--noise-scale")
     weights, graph = _converted(opened, dtype), onnx_graph(opened.config) if onnx else None
     out.mkdir(parents=True)
     save_file(weights, out / "model.safetensors", metadata={"format": "pt"})

@@ -7,6 +7,7 @@ import pytest
     "command, new",
     [
         ("label --policy nano", "label-preferences"),
+        ("assets sheet", "nora-bench assets contact-sheet"),
         ("train pictures --data demos", "nora-bench data render"),
         ("train regenerate --data demos", "nora-bench data regenerate"),
         ("train tokenizer --data demos", "nora-bench data fit-tokenizer"),
@@ -25,6 +26,14 @@ import pytest
         ("data fit-tokenizer --vocab 512", "--vocab-size"),
         ("label-preferences --every 2", "--frame-stride"),
         ("export-checkpoint --from sft", "--checkpoint"),
+        ("export-checkpoint --execute 2", "--n-action-steps"),
+        ("export-checkpoint --noise=0", "--noise-scale"),
+        ("train sft --data demos --rate 1", "--set loop.learning_rate"),
+        ("train sft --data demos --batch 1", "--set loop.batch_size"),
+        ("train world-model --data demos --rate 1", "--set loop.learning_rate"),
+        ("data pictures", "nora-bench data render"),
+        ("data tokenizer", "nora-bench data fit-tokenizer"),
+        ("train fit-tokenizer", "nora-bench data fit-tokenizer"),
     ],
 )
 def test_former_name_fails_with_the_new_one(cli, command, new):

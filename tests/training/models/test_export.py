@@ -49,30 +49,30 @@ def test_export_includes_the_model_card(checkpoint, tmp_path):
 
 
 def test_export_sets_execute(checkpoint, tmp_path):
-    out = publish(str(checkpoint), tmp_path / "handed", execute=2)
+    out = publish(str(checkpoint), tmp_path / "handed", n_action_steps=2)
     assert (NoraPolicy(str(out), mode="fast").chunk_size, NoraPolicy(str(out), mode="fast").n_action_steps) == (5, 2)
 
 
 def test_export_sets_noise(checkpoint, tmp_path):
-    out = publish(str(checkpoint), tmp_path / "handed", noise=0.0)
+    out = publish(str(checkpoint), tmp_path / "handed", noise_scale=0.0)
     assert (open_checkpoint(str(checkpoint)).noise, open_checkpoint(str(out)).noise) == (1.0, 0.0)
 
 
 def test_export_rejects_an_invalid_noise_scale(checkpoint, tmp_path):
-    with pytest.raises(CheckpointError, match="--noise"):
-        publish(str(checkpoint), tmp_path / "handed", noise=-1.0)
+    with pytest.raises(CheckpointError, match="--noise-scale"):
+        publish(str(checkpoint), tmp_path / "handed", noise_scale=-1.0)
     assert not (tmp_path / "handed").exists()
 
 
 def test_new_chunk_size_drops_execute(checkpoint, tmp_path):
-    out = str(publish(str(checkpoint), tmp_path / "handed", execute=2))
+    out = str(publish(str(checkpoint), tmp_path / "handed", n_action_steps=2))
     assert from_checkpoint(out, tokens=False).settings["execute"] == 2
     assert "execute" not in from_checkpoint(out, tokens=False, chunk=1).settings
 
 
 def test_export_rejects_execute_beyond_the_chunk(checkpoint, tmp_path):
     with pytest.raises(TrainingError, match="1 to 5 can be executed, not 6"):
-        publish(str(checkpoint), tmp_path / "handed", execute=6)
+        publish(str(checkpoint), tmp_path / "handed", n_action_steps=6)
 
 
 def test_export_overwrites_nothing(checkpoint, tmp_path):

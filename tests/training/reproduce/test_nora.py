@@ -234,6 +234,37 @@ def test_former_field_of_a_recipe_fails_with_its_new_name(text, new):
         build(text, "here", SftRecipe)
 
 
+@pytest.mark.parametrize(
+    "field, former, new",
+    [
+        ("loop.schedule", "tail", "wsd"),
+        ("loop.gradient_accumulation", "mended", "correct"),
+        ("loop.schedule_stepping", "released", "as_released"),
+    ],
+)
+@pytest.mark.parametrize("typed", [True, False])
+def test_former_value_of_a_field_names_the_new_one(field, former, new, typed):
+    name = field.removeprefix("loop.")
+    text = f"loop: {{steps: 3, batch_size: 1, {'' if typed else f'{name}: {former}'}}}"
+    with pytest.raises(TrainingError, match=f"{field}={former} is now {field}={new}") as error:
+        build(text, "here", SftRecipe, {field: former} if typed else {})
+    assert (error.value.option, error.value.value) == (field, former)
+
+
+@pytest.mark.parametrize(
+    "cls, text, known",
+    [
+        (SftRecipe, "loop: {steps: 3, batch_size: 1, precision: fp16}", ("float32", "bfloat16")),
+        (SftRecipe, "data: {pad_actions: released_}", ("repeat", "still", "released", "drop")),
+        (Reproduction, "heads: {5: [flow, fats]}", ("flow", "fast")),
+    ],
+)
+def test_unknown_value_of_a_field_names_the_choices(cls, text, known):
+    with pytest.raises(UnknownName) as error:
+        build(text, "here", cls)
+    assert error.value.known == known
+
+
 def test_invalid_loop_of_a_recipe_is_rejected_before_data_is_read():
     with pytest.raises(TrainingError) as error:
         read_recipe("nano", "sft", SftRecipe, {"loop.batch_size": "0"})
