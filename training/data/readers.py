@@ -10,7 +10,7 @@ from ...envs.types import Array
 from ...harness.errors import InputError
 from .conventions import Gripper, with_command
 from .demonstrations import DataError, Demonstration, read_files, task_files
-from .images import ImageCache, ImageSpec, SimImages, open_sim_images
+from .images import ImageCache, ImageSpec, open_sim_images
 from .known_tasks import LIBERO, is_task, suite_of
 from .lerobot import LeRobotSet, is_lerobot, open_lerobot
 from .stored_images import Hdf5Images, LeRobotImages, seen_before
@@ -38,7 +38,7 @@ class Data:
         Args:
             folder: image cache.
             spec: image settings.
-            assets: asset pack for rendering.
+            assets: asset pack for rendering, or several; see `open_sim_images`.
             camera: column of LeRobot sets; None: that of the spec's camera.
 
         Raises:
@@ -64,7 +64,7 @@ class Data:
 class AnyImages(ImageCache):
     """Images of demonstrations from several sources; see `Data.images`."""
 
-    def __init__(self, folder: Path, spec: ImageSpec, stored: Mapping[Path, LeRobotImages], rendered: SimImages | None) -> None:
+    def __init__(self, folder: Path, spec: ImageSpec, stored: Mapping[Path, LeRobotImages], rendered: ImageCache | None) -> None:
         super().__init__(rendered.folder if rendered else folder, spec)
         self._stored, self._rendered, self._recorded = stored, rendered, Hdf5Images(folder, spec)
 
