@@ -30,7 +30,10 @@ CameraOption = Annotated[
 EpisodesOption = Annotated[int | None, typer.Option("--episodes", min=1, help="Demonstrations per task.", show_default="all")]
 FramesOption = Annotated[Path, typer.Option("--frames", help="Image cache of `nora-bench data render`.")]
 LatentsOption = Annotated[Path, typer.Option("--latents", help="Cache of encoded frames.")]
-AssetsOption = Annotated[str, typer.Option("--assets", help="Assets that images are rendered with.")]
+AssetsOption = Annotated[
+    str,
+    typer.Option("--assets", help="Assets that images are rendered with; several, like official,standin, share the episodes."),
+]
 WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Worker processes.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost, and stop.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from ...harness.cli.bar import counting
-from .options import DataOption, DryRunOption, GripperOption, JsonOption, WorkersOption, print_line
+from .options import AssetsOption, DataOption, DryRunOption, GripperOption, JsonOption, WorkersOption, print_line
 
 IMAGE_S = 0.05
 """Rough seconds to render an image of 256 pixels in software on one core; tests/benchmarks/bench_standin_render.py."""
@@ -24,7 +24,7 @@ def render(
     every: Annotated[int, typer.Option("--frame-stride", min=1, help="Control steps from one image to the next.")] = 2,
     camera: Annotated[str, typer.Option("--camera", help="primary, wrist, or a column of LeRobot sets.")] = "primary",
     gripper: GripperOption = None,
-    assets: Annotated[str, typer.Option("--assets", help="auto, official, standin, or a folder.")] = "standin",
+    assets: AssetsOption = "standin",
     workers: WorkersOption = 1,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,

@@ -215,6 +215,36 @@ class SimImages(ImageCache):
             self._painter = None
 
 
+class MixedImages(ImageCache):
+    """Images rendered with several asset packs: each demonstration with one of them, chosen by its key."""
+
+    def __init__(self, folder: Path, spec: ImageSpec, packs: Sequence[ImageCache]) -> None:
+        """`packs` contains the cache of each asset pack; the same one twice gets twice the share."""
+        super().__init__(folder, spec)
+        self.packs = packs
+
+    def of(self, demonstration: Demonstration) -> ImageCache:
+        """The cache of the demonstration's pack."""
+        digest = hashlib.sha256(f"assets {demonstration.key}".encode()).digest()
+        return self.packs[int.from_bytes(digest[:8], "big") % len(self.packs)]
+
+    def path(self, demonstration: Demonstration) -> Path:
+        return self.of(demonstration).path(demonstration)
+
+    def make(self, demonstration: Demonstration) -> Array:
+        """Render the images. LIBERO reads the assets of one pack at a time, so the other packs' tasks are closed first."""
+        chosen = self.of(demonstration)
+        for pack in self.packs:
+            if pack is not chosen:
+                pack.close()
+        return chosen.make(demonstration)
+
+    def close(self) -> None:
+        """Free GL resources."""
+        for pack in self.packs:
+            pack.close()
+
+
 def fixtures_of(demonstration: Demonstration, restored: StateRestorer) -> Mapping[str, Sequence[float]]:
     """Fixture poses of a demonstration, from its facts or else its model. `restored` has its task open."""
     if "fixtures" in demonstration.facts:
@@ -225,11 +255,18 @@ def fixtures_of(demonstration: Demonstration, restored: StateRestorer) -> Mappin
         raise DataError(f"{demonstration.key}: its model_file is not a MuJoCo model: {error}") from None
 
 
-def open_sim_images(folder: Path, spec: ImageSpec, assets: str = "standin") -> SimImages:
+def open_sim_images(folder: Path, spec: ImageSpec, assets: str = "standin") -> ImageCache:
     """Images rendered with an asset pack (`standin`, `official` or a folder), cached below `folder`.
 
-    Raises SuiteError, MissingRequirementError if rendering is impossible here.
+    Several packs, separated by commas, share the demonstrations (`MixedImages`). Raises SuiteError, MissingRequirementError if
+    rendering is impossible here.
     """
+    names = [assets] if Path(assets).is_dir() else [name.strip() for name in assets.split(",")]
+    opened = {name: _open_pack(folder, spec, name) for name in names}
+    return opened[assets] if assets in opened else MixedImages(folder, spec, [opened[name] for name in names])
+
+
+def _open_pack(folder: Path, spec: ImageSpec, assets: str) -> SimImages:
     pack = suites.get("libero_object").resolve_assets(assets)
     options = EnvOptions(assets=pack.path, gl=find_gl().name, cache=str(cache_home()))
     return SimImages(folder / f"{spec.name}-{pack.fingerprint}", spec, options)
@@ -242,13 +279,14 @@ def render_all(
     workers: int,
     report: Callable[[int], None] = lambda count: None,
 ) -> int:
-    """Render missing images in `workers` processes, one task at a time each.
+    """Render missing images in `workers` processes, one task of one asset pack at a time each.
 
     Returns the number of images rendered; `report` is called with that of every finished task.
     """
-    tasks: dict[tuple[str, str], list[Demonstration]] = {}
+    tasks: dict[tuple[str, str, Path], list[Demonstration]] = {}
     for demonstration in images.missing(demonstrations):
-        tasks.setdefault((demonstration.suite, demonstration.task), []).append(demonstration)
+        place = images.path(demonstration).parent
+        tasks.setdefault((demonstration.suite, demonstration.task, place), []).append(demonstration)
     count = 0
     with ProcessPoolExecutor(workers, get_context("spawn"), die_with_parent) as pool:
         for job in as_completed([pool.submit(_make, images, missing) for missing in tasks.values()]):

@@ -18,7 +18,7 @@ from ...envs.errors import InputError
 from ...envs.types import Array
 from .conventions import Gripper, with_command
 from .demonstrations import LIBERO, DataError, Demonstration, is_task, read_files, suite_of, task_files
-from .images import ImageCache, ImageSpec, SimImages, open_sim_images
+from .images import ImageCache, ImageSpec, open_sim_images
 from .lerobot import LeRobotSet, is_lerobot, open_lerobot
 from .stored_images import Hdf5Images, LeRobotImages, seen_before
 
@@ -45,7 +45,7 @@ class Data:
         Args:
             folder: image cache.
             spec: image settings.
-            assets: asset pack for rendering.
+            assets: asset pack for rendering, or several; see `open_sim_images`.
             camera: column of LeRobot sets; None: that of the spec's camera.
 
         Raises:
@@ -71,7 +71,7 @@ class Data:
 class AnyImages(ImageCache):
     """Images of demonstrations from several sources; see `Data.images`."""
 
-    def __init__(self, folder: Path, spec: ImageSpec, stored: Mapping[Path, LeRobotImages], rendered: SimImages | None) -> None:
+    def __init__(self, folder: Path, spec: ImageSpec, stored: Mapping[Path, LeRobotImages], rendered: ImageCache | None) -> None:
         super().__init__(rendered.folder if rendered else folder, spec)
         self._stored, self._rendered, self._recorded = stored, rendered, Hdf5Images(folder, spec)
 

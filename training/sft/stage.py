@@ -120,7 +120,7 @@ def main(
         data: folders of demonstrations.
         frames: image cache (`nora-bench data render`); missing images are rendered or read on first use.
         out: folder of the run.
-        assets: asset pack for rendering.
+        assets: asset pack for rendering, or several; see `images.open_sim_images`.
         gripper: see `readers.read`.
         camera: column of LeRobot sets; see `Data.images`.
         dry_run: write nothing and return before training.

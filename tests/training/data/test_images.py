@@ -13,7 +13,7 @@ from nora_bench.policies.base import Observation, PolicyContext
 from nora_bench.policies.images import model_image
 from nora_bench.policies.scripted.policy import ScriptedPolicy
 from nora_bench.training.collection.demonstrator import Demonstrator, PerturbationConfig
-from nora_bench.training.data.images import ImageCache, ImageSpec, SimImages, open_sim_images
+from nora_bench.training.data.images import ImageCache, ImageSpec, MixedImages, SimImages, open_sim_images
 
 from ..made import made
 
@@ -47,6 +47,31 @@ def test_concurrent_processes_render_the_same_images(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         found = [*pool.map(lambda _: Blank(tmp_path, ImageSpec(size=8)).get(made()), range(16))]
     assert all(np.array_equal(found[0], other) for other in found) and len([*tmp_path.iterdir()]) == 1
+
+
+def test_packs_share_the_demonstrations_by_their_keys(tmp_path):
+    packs = [Blank(tmp_path / name, ImageSpec(size=8)) for name in ("official", "standin")]
+    mixed = MixedImages(tmp_path, ImageSpec(size=8), packs)
+    demonstrations = [made(0, key=f"demonstration {number}") for number in range(40)]
+    chosen = [mixed.path(demonstration).parent.name for demonstration in demonstrations]
+    assert 10 <= chosen.count("official") <= 30 and chosen.count("official") + chosen.count("standin") == 40
+    again = MixedImages(tmp_path, ImageSpec(size=8), packs)
+    assert [again.path(demonstration).parent.name for demonstration in reversed(demonstrations)] == chosen[::-1]
+    mixed.get(demonstrations[0])
+    assert [pack.made for pack in packs] == [chosen[0] == "official", chosen[0] == "standin"]
+
+
+def test_pack_that_is_named_twice_gets_twice_the_share(tmp_path):
+    first, second = (Blank(tmp_path / name, ImageSpec(size=8)) for name in ("official", "standin"))
+    mixed = MixedImages(tmp_path, ImageSpec(size=8), [first, first, second])
+    share = [mixed.path(made(0, key=f"demonstration {number}")).parent.name for number in range(300)].count("official") / 300
+    assert 0.55 < share < 0.78
+
+
+def test_pack_that_is_named_twice_is_opened_once(tmp_path):
+    """Otherwise every change between its two halves would build the task again."""
+    mixed = open_sim_images(tmp_path, ImageSpec(size=8), "standin,standin")
+    assert isinstance(mixed, MixedImages) and mixed.packs[0] is mixed.packs[1]
 
 
 @pytest.mark.parametrize(
