@@ -51,15 +51,15 @@ def _dpo(recordings: Recordings) -> Iterator[Check]:
         yield from _token_dpo(recordings, policy, reference)
 
 
-def _flow_terms(recordings: Recordings, policy: NoraModel, reference: FrozenReference, draws: tuple[Any, Any]) -> FlowTerms:
-    """Terms of the recorded pairs over the recorded training prompts; `draws` are noise and time of winners, then losers."""
+def _flow_terms(recordings: Recordings, policy: NoraModel, reference: FrozenReference, sampled: tuple[Any, Any]) -> FlowTerms:
+    """Terms of the recorded pairs over the recorded training prompts; `sampled`: noise and time, chosen chunks first."""
     import torch
 
     from .preference.loss import PromptBatch, flow_terms
 
     mask = recordings.get(TOKENS, "train.expert_attention").bool()
     pairs = torch.cat([recordings.get(DPO, f"dpo.actions_{side}") for side in ("winner", "loser")])
-    return flow_terms(policy, reference, PromptBatch(_inputs(recordings), mask), pairs, *draws)
+    return flow_terms(policy, reference, PromptBatch(_inputs(recordings), mask), pairs, *sampled)
 
 
 def _inputs(recordings: Recordings) -> tuple[Any, ...]:

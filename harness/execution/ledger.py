@@ -77,7 +77,7 @@ class EpisodeLedger:
 
     @property
     def unfinished(self) -> dict[str, dict[str, int]]:
-        """Episodes that were begun, here or in earlier sessions, and are not recorded: key -> `attempts`, `policy_losses`."""
+        """Episodes that were started, here or in earlier sessions, and are not recorded: key -> `attempts`, `policy_losses`."""
         kept = self.store.keys()
         counts = {key: dict(before) for key, before in self._before.items() if key not in kept}
         for key, (job, running) in self._begun.items():
@@ -130,7 +130,7 @@ class EpisodeLedger:
             raise MissingRequirementError(f"{MAX_FAILED_STARTS} workers in a row did not start: {cause}\n{log_tail(log)}")
 
     def next_episode(self, worker: int) -> ActiveEpisode | None:
-        """The next episode for that worker, begun; attempts and policy losses of earlier sessions stay counted."""
+        """The next episode for that worker, started; attempts and policy losses of earlier sessions stay counted."""
         job = self._schedule.next(worker)
         if job is None:
             self.progress.working(worker, "")
@@ -140,7 +140,7 @@ class EpisodeLedger:
             attempts = int(earlier["attempts"])
             job = Job(job.spec, attempts + 1, int(earlier["policy_losses"]), earlier=attempts)
         self._begun[job.spec.key] = job, True
-        self.store.begin(job.spec.key, job.attempt, job.policy_losses)
+        self.store.start(job.spec.key, job.attempt, job.policy_losses)
         self.progress.working(worker, job.spec.scene)
         return ActiveEpisode(job, self.setup.task(job.spec), self.setup.instruction(job.spec))
 

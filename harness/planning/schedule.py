@@ -71,7 +71,7 @@ class Schedule:
         return self._tasks[task].popleft()
 
     def put_back(self, job: Job) -> None:
-        """Return a job that was begun and not finished; it becomes the first of its task."""
+        """Return a job that was started and not finished; it becomes the first of its task."""
         self._tasks[job.task].appendleft(job)
 
     def _choose(self, worker: int) -> tuple[str, int, str] | None:
@@ -105,7 +105,7 @@ class RoundSchedule:
         return job
 
     def put_back(self, job: Job) -> None:
-        """Return a job that was begun and not finished; it becomes the first of its round."""
+        """Return a job that was started and not finished; it becomes the first of its round."""
         self._rounds[self._round[job.spec.key]].insert(0, job)
 
 

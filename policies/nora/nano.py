@@ -74,11 +74,11 @@ def untrained(config: NoraConfig, seed: int, device: str = "cpu", dtype: str = "
     model.to(getattr(torch, dtype)).to_empty(device=device)
     model.restore_rotary()
     model.to(device)
-    draw = torch.Generator(device).manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(seed)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
             if parameter.ndim > 1:
-                parameter.normal_(0.0, 0.02, generator=draw)
+                parameter.normal_(0.0, 0.02, generator=generator)
             else:
                 parameter.fill_(0.0 if name.endswith(".bias") else 1.0)
     model.vlm.tie_weights()

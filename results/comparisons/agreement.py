@@ -112,25 +112,25 @@ def coefficients(simulated: Sequence[Rate], real: Sequence[Rate], seed: int = 0)
     of episodes as n (so rates at 0 and 1 keep their uncertainty); uncertain episodes are sampled between failures and successes.
     """
     rng = np.random.default_rng(seed)
-    drawn = [_draws(side, rng) for side in (simulated, real)]
+    samples = [_samples(side, rng) for side in (simulated, real)]
     points = [np.array([[(one.low.mean + one.high.mean) / 2 for one in side]]) for side in (simulated, real)]
     measures: dict[str, Measure] = {"pearson": pearson, "spearman": spearman, "mmrv": mean_maximum_rank_violation}
-    return {name: _coefficient(measure, points, drawn) for name, measure in measures.items()}
+    return {name: _coefficient(measure, points, samples) for name, measure in measures.items()}
 
 
-def _draws(side: Sequence[Rate], rng: np.random.Generator) -> np.ndarray:
-    """[draws, policies]."""
+def _samples(side: Sequence[Rate], rng: np.random.Generator) -> np.ndarray:
+    """[samples, policies] rates."""
     low, high = (np.array([getattr(one, end).mean for one in side]) for end in ("low", "high"))
     n = np.array([one.low.effective for one in side])
     mean = low + (high - low) * rng.random((DRAWS, len(side)))
     return rng.beta(mean * n + 0.5, (1 - mean) * n + 0.5)
 
 
-def _coefficient(measure: Measure, points: Sequence[np.ndarray], drawn: Sequence[np.ndarray]) -> Coefficient | None:
+def _coefficient(measure: Measure, points: Sequence[np.ndarray], samples: Sequence[np.ndarray]) -> Coefficient | None:
     value = float(measure(*points)[0])
     if np.isnan(value):
         return None
-    low, high = np.percentile(measure(*drawn), [2.5, 97.5])
+    low, high = np.percentile(measure(*samples), [2.5, 97.5])
     return Coefficient(value, min(value, float(low)), max(value, float(high)))
 
 

@@ -120,7 +120,7 @@ class Store:
         self._write(line)
         self._contents.add(record)
 
-    def begin(self, key: str, attempts: int, policy_losses: int) -> None:
+    def start(self, key: str, attempts: int, policy_losses: int) -> None:
         """Record the start of an episode, so that the next writer counts it if this one is killed (`results.store.started`)."""
         with _disk_errors(self.folder / STARTED_FILE):
             self._begun.add(key, attempts, policy_losses)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from nora_bench.training.engine.config import TrainConfig
-from nora_bench.training.preference.stage import DpoRecipe, DpoSettings, look_up
+from nora_bench.training.preference.stage import DpoRecipe, DpoSettings, prepare
 
 FORMS = {
     "released: noise apart, Beta time": DpoSettings(shared_noise=False, time="beta"),
@@ -31,7 +31,7 @@ def signal_and_noise(
 ) -> tuple[float, float]:
     """(squared norm of the mean gradient, mean squared distance from it); the mean's own noise is taken off the first."""
     recipe = DpoRecipe(TrainConfig(steps=1, batch_size=pairs), settings)
-    stage = look_up(recipe, policy, labels, reward)
+    stage = prepare(recipe, policy, labels, reward)
     objective = stage.objective()
     chosen = np.linspace(0, len(stage.examples) - 1, pairs).astype(int)
     batch = stage.examples.batch(chosen)

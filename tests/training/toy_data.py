@@ -16,12 +16,12 @@ ENTRY = {"action": {"q01": [-1.0] * 7, "q99": [1.0] * 7, "mask": [True] * 6 + [F
 
 def walk(number, steps=16):
     """One demonstration: from a drawn place to one of the corners, a little noise in what is done."""
-    draw = np.random.default_rng(number)
-    place, goal = draw.uniform(0.1, 0.9, 2), draw.choice([0.1, 0.9], 2)
+    generator = np.random.default_rng(number)
+    place, goal = generator.uniform(0.1, 0.9, 2), generator.choice([0.1, 0.9], 2)
     places, actions, labels = [], [], []
     for _ in range(steps):
         wanted = np.clip((goal - place) / STEP, -1, 1)
-        done = np.clip(wanted + draw.normal(0, 0.5, 2), -1, 1)
+        done = np.clip(wanted + generator.normal(0, 0.5, 2), -1, 1)
         places.append(place)
         place = np.clip(place + STEP * done, 0, 1)
         labels.append([*wanted, 0, 0, 0, 0, -1])

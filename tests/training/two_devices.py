@@ -17,7 +17,7 @@ class Curve(Objective):
         torch.manual_seed(0)
         self.layers = torch.nn.ModuleList([torch.nn.Linear(8, 16), torch.nn.Linear(16, 8), torch.nn.Linear(8, 8)])
 
-    def forward(self, batch, draw):
+    def forward(self, batch, generator):
         x, y = (part.to(self.device) for part in batch)
         return Loss((self.layers[1](self.layers[0](x).tanh()) - y).square().mean())
 

@@ -46,12 +46,12 @@ def dpo(
     Example: `nora-bench train dpo --init-from nora-1.5-nano --labels labels --reward gta --out dpo`
     """
     from ..engine.config import read_recipe
-    from ..preference.stage import DpoRecipe, look_up
+    from ..preference.stage import DpoRecipe, prepare
 
     console = Console(stderr=as_json)
     shorthands = {"loop.steps": steps, "loop.learning_rate": learning_rate, "loop.seed": seed, "head": head}
     settings = read_recipe(recipe, "dpo", DpoRecipe, overrides(assignments, shorthands))
-    stage = look_up(settings, init_from, labels, reward)
+    stage = prepare(settings, init_from, labels, reward)
     print_plan(
         console,
         pairs=f"{len(stage.examples)} of {len(stage.examples.part.states)} states under {reward}",

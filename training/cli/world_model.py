@@ -61,13 +61,13 @@ def world_model(
     from ..data.images import ImageSpec
     from ..data.readers import read
     from ..engine.config import read_recipe
-    from ..world_model.stage import WorldModelRecipe, look_up
+    from ..world_model.stage import WorldModelRecipe, prepare
 
     console = Console(stderr=as_json)
     shorthands = {"loop.steps": steps, "loop.seed": seed, "init_from": init_from}
     settings = read_recipe(recipe, "world-model", WorldModelRecipe, overrides(assignments, shorthands))
     source = read(data, gripper=gripper, most=episodes)
-    stage = look_up(
+    stage = prepare(
         settings,
         source.demonstrations,
         lambda size: source.images(frames, ImageSpec(size=size, frame_stride=1), assets, camera),

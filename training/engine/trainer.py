@@ -150,9 +150,9 @@ class _Run:
         return metrics
 
     def _pass(self, batch: Any, number: int) -> Loss:
-        draw = torch.Generator().manual_seed(_seed(self.settings.seed, number))
+        generator = torch.Generator().manual_seed(_seed(self.settings.seed, number))
         with self.devices.autocast():
-            return self.module(batch, draw)
+            return self.module(batch, generator)
 
     def _clip(self) -> Tensor:
         limit = self.settings.max_grad_norm if self.settings.max_grad_norm is not None else float("inf")

@@ -132,9 +132,9 @@ class Labeller:
     def label(self, states: Sequence[LabelState]) -> Part:
         """Candidates, scores and pairs of a batch of states."""
         images = np.stack([np.asarray(self.images.get(s.demonstration)[s.image]) for s in states])
-        draws = [generator_of(self.settings.seed, s.demonstration.key, s.step) for s in states]
+        generators = [generator_of(self.settings.seed, s.demonstration.key, s.step) for s in states]
         texts = [s.demonstration.instruction for s in states]
-        candidates = self.sampler.sample(images, texts, draws, self.settings.candidates)
+        candidates = self.sampler.sample(images, texts, generators, self.settings.candidates)
         scored = [self._score(state, chunks) for state, chunks in zip(states, candidates, strict=True)]
         names = self.settings.rewards
         total = {name: _stacked(row[name].total for row in scored) for name in names}

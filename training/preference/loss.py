@@ -1,6 +1,6 @@
 """Direct preference optimisation of both heads: of the flow, Eq. (9) of NORA-1.5 (arXiv:2511.14659), and of action tokens.
 
-Shapes: B pairs, N actions of a chunk, A action size, P tokens. A pair's four terms (winner and loser, policy and reference)
+Shapes: B pairs, N actions of a chunk, A action size, P tokens. A pair's four terms (chosen and rejected, policy and reference)
 share one time and one noise by default, as in the paper; the released code samples them separately.
 """
 
@@ -25,7 +25,7 @@ class DpoLoss:
 
     loss: Tensor
     margins: Tensor
-    """[B] arguments of the sigmoid: positive where the policy prefers the winner more than its reference does."""
+    """[B] arguments of the sigmoid: positive where the policy prefers the chosen chunk more than its reference does."""
     drift: Tensor
     """Distance of the policy from its reference: mean squared difference of velocities on chosen and rejected chunks (flow),
     mean log ratio of the target tokens (tokens). Zero at the start; grows like a KL divergence."""
@@ -49,7 +49,7 @@ def squared_error(velocity_BNA: Tensor, target_BNA: Tensor, reduction: str) -> T
 
 @dataclass(frozen=True, slots=True)
 class FlowTerms:
-    """Velocities of one pair batch, winners first: [2B, N, A]."""
+    """Velocities of one pair batch, chosen first: [2B, N, A]."""
 
     policy: Tensor
     reference: Tensor
@@ -57,11 +57,11 @@ class FlowTerms:
 
 
 def flow_dpo(terms: FlowTerms, beta: float, reduction: str) -> DpoLoss:
-    """Eq. (9): the policy's error falls further below the reference's on winners than on losers."""
+    """Eq. (9): the policy's error falls further below the reference's on chosen than on rejected chunks."""
     policy = squared_error(terms.policy, terms.target, reduction)
     reference = squared_error(terms.reference.detach(), terms.target, reduction)
-    winner, loser = (policy - reference).chunk(2)
-    margins = -beta * (winner - loser)
+    chosen, rejected = (policy - reference).chunk(2)
+    margins = -beta * (chosen - rejected)
     return DpoLoss(preference_loss(margins), margins, F.mse_loss(terms.policy.detach(), terms.reference))
 
 
@@ -73,10 +73,10 @@ def token_log_probabilities(logits: Tensor, labels_BP: Tensor) -> Tensor:
 
 
 def token_dpo(policy_2B: Tensor, reference_2B: Tensor, beta: float) -> DpoLoss:
-    """The objective of Rafailov et al. (arXiv:2305.18290) from log probabilities of winners, then losers."""
+    """The objective of Rafailov et al. (arXiv:2305.18290) from log probabilities of chosen, then rejected chunks."""
     ratio = policy_2B - reference_2B.detach()
-    winner, loser = ratio.chunk(2)
-    margins = beta * (winner - loser)
+    chosen, rejected = ratio.chunk(2)
+    margins = beta * (chosen - rejected)
     return DpoLoss(preference_loss(margins), margins, -ratio.detach().mean())
 
 
@@ -94,7 +94,7 @@ class PromptBatch:
     """bool; False on padding and from the first answer token on."""
 
     def pair_mask(self) -> Tensor:
-        """[2B, P] for winners and losers."""
+        """[2B, P] for chosen and rejected chunks."""
         return torch.cat([self.mask_BP, self.mask_BP])
 
 
@@ -158,7 +158,7 @@ def frozen_copy(module: Any, without: nn.Module | None = None) -> Any:
 
 
 def repeat_for_pair(cache: Cache) -> Cache:
-    """Keys and values for winners and losers over the same prefixes."""
+    """Keys and values for chosen and rejected chunks over the same prefixes."""
     return [(torch.cat([keys, keys]), torch.cat([values, values])) for keys, values in cache]
 
 
@@ -176,7 +176,7 @@ def flow_terms(
     Args:
         policy, reference: the models.
         prompts: inputs of both, B rows.
-        pairs, noise: [2B, N, A], winners first; time: [2B].
+        pairs, noise: [2B, N, A], chosen first; time: [2B].
         compute_cache: runs a backbone.
     """
     cache = compute_cache(policy, prompts)

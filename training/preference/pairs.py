@@ -36,13 +36,13 @@ def chosen_and_rejected(totals_C: Array) -> tuple[int, int]:
 
 
 def pair(totals_C: Array, margin: float) -> tuple[int, int]:
-    """Winner and loser, or `NO_PAIR` twice where rewards are equal or not `margin` apart. What is no number takes no part."""
+    """Chosen and rejected, or `NO_PAIR` twice where rewards are equal or not `margin` apart. Others than numbers take no part."""
     finite = np.isfinite(totals_C)
     if not finite.any():
         return NO_PAIR, NO_PAIR
-    winner, loser = chosen_and_rejected(np.where(finite, totals_C, np.nan))
-    gap = float(totals_C[winner]) - float(totals_C[loser])
-    return (winner, loser) if gap > 0 and gap >= margin else (NO_PAIR, NO_PAIR)
+    chosen, rejected = chosen_and_rejected(np.where(finite, totals_C, np.nan))
+    gap = float(totals_C[chosen]) - float(totals_C[rejected])
+    return (chosen, rejected) if gap > 0 and gap >= margin else (NO_PAIR, NO_PAIR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Part:
     total: Mapping[str, Array]
     """Reward's name -> [S, C] float32 what pairs are made of, Eq. (8)."""
     pairs: Mapping[str, Array]
-    """Reward's name -> [S, 2] int64 index of winner and loser, or `NO_PAIR`."""
+    """Reward's name -> [S, 2] int64 index of the chosen and the rejected candidate, or `NO_PAIR`."""
     states: Sequence[Mapping[str, Any]]
     """Origin of each state: `key`, `step`, `suite`, `instruction`."""
 
@@ -73,12 +73,12 @@ class FlowPairs:
 
     prompts: PromptBatch
     chunks: Tensor
-    """[2B, N, A] normalised, winners first."""
+    """[2B, N, A] normalised, chosen first."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenPairs:
-    """B pairs for the token head: 2B whole sequences, winners first."""
+    """B pairs for the token head: 2B whole sequences, chosen first."""
 
     prompts: PromptBatch
     labels: Tensor
@@ -146,15 +146,15 @@ class PairExamples:
             raise TrainingError(f"the labels have no reward {reward!r}, only {', '.join(sorted(part.pairs))}")
         pairs = part.pairs[reward]
         rows = np.flatnonzero((pairs != NO_PAIR).all(axis=1))
-        winner, loser = pairs[rows].T
-        better = part.total[reward][rows, winner] > part.total[reward][rows, loser]
+        chosen, rejected = pairs[rows].T
+        better = part.total[reward][rows, chosen] > part.total[reward][rows, rejected]
         if not better.all():
             raise TrainingError(
                 f"{(~better).sum()} pairs of {reward} have a chosen chunk that scores no higher than the rejected one"
             )
         if not len(rows):
             raise TrainingError(f"no pairs under {reward}: all rewards are equal or closer than the margin")
-        return cls(part, rows, part.candidates[rows, winner], part.candidates[rows, loser], collator, fast)
+        return cls(part, rows, part.candidates[rows, chosen], part.candidates[rows, rejected], collator, fast)
 
     def __len__(self) -> int:
         return len(self.rows)

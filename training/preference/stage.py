@@ -36,7 +36,7 @@ class DpoSettings:
     reduction: Literal["mean", "sum"] = "mean"
     """Squared errors of a chunk are averaged (released) or summed (paper)."""
     shared_noise: bool = True
-    """One noise and time per pair (paper), or one for winner and one for loser (released)."""
+    """One noise and time per pair (paper), or one for each chunk (released)."""
     time: Literal["uniform", "beta"] = "uniform"
     """Distribution of the flow's time: uniform (paper) or as in supervised training (released)."""
     reference: Literal["full", "shared-prefix"] = "full"
@@ -117,7 +117,7 @@ class FlowPreference(Preference):
         return _reported(flow_dpo(terms, self.settings.beta, self.settings.reduction))
 
     def sample_noise_and_times(self, shape: torch.Size, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Noise [2B, N, A] and time [2B] of winners and losers: the same for a pair, or sampled separately as released."""
+        """Noise [2B, N, A] and time [2B] of chosen and rejected chunks: the same for a pair, or separate as released."""
         repeats = 2 if self.settings.shared_noise else 1
         rows = shape[0] // repeats
         noise = torch.randn((rows, *shape[1:]), generator=generator).repeat(repeats, 1, 1)
@@ -172,7 +172,7 @@ class DpoStage:
         return FlowPreference(self.start.model, self.recipe.dpo, export, expert_only=expert_only)
 
 
-def look_up(recipe: DpoRecipe, policy: str, labels: Path, reward: str) -> DpoStage:
+def prepare(recipe: DpoRecipe, policy: str, labels: Path, reward: str) -> DpoStage:
     """Prepare a run on the pairs of one reward.
 
     Raises TrainingError, PolicyError: unusable labels or policy, pairs with equal rewards.

@@ -128,12 +128,12 @@ def untrained(config: WorldModelConfig, seed: int) -> WorldModel:
 
     An untrained encoder gets variance-preserving projections, so that its latents distinguish images.
     """
-    model, draw = WorldModel(config), torch.Generator().manual_seed(seed)
+    model, generator = WorldModel(config), torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
             if parameter.ndim == 1:
                 parameter.fill_(0.0 if name.endswith(".bias") else 1.0)
             else:
                 keeps = name.startswith("encoder.") and not config.trained_encoder
-                parameter.normal_(0.0, parameter[0].numel() ** -0.5 if keeps else 0.02, generator=draw)
+                parameter.normal_(0.0, parameter[0].numel() ** -0.5 if keeps else 0.02, generator=generator)
     return model.eval()

@@ -87,7 +87,7 @@ class WorldModelStage:
         return train(objective, examples, self.recipe.loop, out, validation=held_out, report=report)
 
 
-def look_up(
+def prepare(
     recipe: WorldModelRecipe, demonstrations: Sequence[Demonstration], images: Callable[[int], ImageSource], latents: Path
 ) -> WorldModelStage:
     """Prepare a run on these demonstrations.

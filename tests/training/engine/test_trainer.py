@@ -26,9 +26,9 @@ class Line(Objective):
             self.layer.weight.fill_(weight)
             self.layer.bias.fill_(0.0)
 
-    def forward(self, batch, draw):
+    def forward(self, batch, generator):
         x, y = batch
-        noise = 0.01 * torch.randn(x.shape, generator=draw)
+        noise = 0.01 * torch.randn(x.shape, generator=generator)
         error = (self.layer(x) - y - noise).square().mean()
         return Loss(error, {"error": error.detach()})
 
@@ -117,7 +117,7 @@ def test_every_example_comes_once_per_epoch(tmp_path):
 
 def test_accumulation_steps_as_one_large_batch_would(tmp_path):
     class Exact(Line):
-        def forward(self, batch, draw):
+        def forward(self, batch, generator):
             x, y = batch
             return Loss((self.layer(x) - y).square().mean())
 
@@ -129,7 +129,7 @@ def test_accumulation_steps_as_one_large_batch_would(tmp_path):
 
 def test_released_accumulation_uses_the_last_pass_alone(tmp_path):
     class Recorded(Line):
-        def forward(self, batch, draw):
+        def forward(self, batch, generator):
             x, y = batch
             self.gradients.append((2 * (self.layer(x) - y) * x).mean().item())
             return Loss((self.layer(x) - y).square().mean())

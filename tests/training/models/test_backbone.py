@@ -76,11 +76,11 @@ def test_gradient_checkpointing_changes_no_gradient(start, inputs):
 
 
 def test_velocities_of_several_samples_match_single_ones(start):
-    draw = torch.Generator().manual_seed(0)
-    torch.nn.init.normal_(start.model.action_out_proj.weight, std=0.1, generator=draw)
-    cache = [tuple(torch.randn(3, 1, 20, 64, generator=draw) for _ in range(2)) for _ in range(2)]
+    generator = torch.Generator().manual_seed(0)
+    torch.nn.init.normal_(start.model.action_out_proj.weight, std=0.1, generator=generator)
+    cache = [tuple(torch.randn(3, 1, 20, 64, generator=generator) for _ in range(2)) for _ in range(2)]
     mask = torch.arange(20)[None] < torch.tensor([[20], [15], [7]])
-    noise, time = sample_noise_and_times((3, 4, 5, 7), draw)
+    noise, time = sample_noise_and_times((3, 4, 5, 7), generator)
     with torch.no_grad():
         ours = velocities(start.model, noise, time, cache, mask)
         alone = [start.model.velocity(noise[:, k], time[:, k], cache, mask) for k in range(4)]
@@ -96,9 +96,9 @@ def test_sampled_times_follow_the_released_distribution():
 
 @pytest.mark.parametrize("causal", [True, False])
 def test_training_attention_matches_the_fused_kernel(causal):
-    draw = torch.Generator().manual_seed(0)
-    q = torch.randn(2, 4, 9, 16, generator=draw)
-    k, v = (torch.randn(2, 2, 9, 16, generator=draw) for _ in range(2))
+    generator = torch.Generator().manual_seed(0)
+    q = torch.randn(2, 4, 9, 16, generator=generator)
+    k, v = (torch.randn(2, 2, 9, 16, generator=generator) for _ in range(2))
     theirs = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=True)
     torch.testing.assert_close(
         attend(q, k, v, causal=causal, training=True), theirs, atol=rounding([16, 9]) * float(theirs.abs().max()), rtol=0

@@ -22,7 +22,7 @@ from nora_bench.training.preference.labelling import Labeller, LabelSettings, Wo
 from nora_bench.training.preference.pairs import FlowPairs, TokenPairs, read, write_part
 from nora_bench.training.preference.rewards import REWARDS, imagine, score
 from nora_bench.training.preference.sampler import generator_of, open_sampler
-from nora_bench.training.preference.stage import DpoRecipe, look_up
+from nora_bench.training.preference.stage import DpoRecipe, prepare
 from nora_bench.training.world_model.checkpoint import untrained
 from nora_bench.training.world_model.latents import Latents, Windows
 from nora_bench.training.world_model.model import NANO, PredictorConfig, WorldModelConfig
@@ -77,9 +77,9 @@ def test_every_state_has_its_candidates_scores_and_pairs(labels):
     assert set(part.total) == set(part.goal) == set(part.pairs) == set(REWARDS)
     rows = np.arange(7)
     for name in REWARDS:
-        winner, loser = part.pairs[name].T
-        assert (part.total[name][rows, winner] == part.total[name].max(1)).all()
-        assert (part.total[name][rows, loser] == part.total[name].min(1)).all()
+        chosen, rejected = part.pairs[name].T
+        assert (part.total[name][rows, chosen] == part.total[name].max(1)).all()
+        assert (part.total[name][rows, rejected] == part.total[name].min(1)).all()
 
 
 def test_the_scores_on_disk_are_those_of_the_rewards(labels, imagination):
@@ -252,7 +252,7 @@ def test_invalid_label_settings_are_rejected(sampler, imagination, settings, sai
 
 
 def examples(labels, policy, reward, head="flow"):
-    return look_up(DpoRecipe(TrainConfig(steps=1, batch_size=2), head=head), str(policy), labels, reward).examples
+    return prepare(DpoRecipe(TrainConfig(steps=1, batch_size=2), head=head), str(policy), labels, reward).examples
 
 
 def test_batch_has_chosen_chunks_first(labels, policy):
@@ -260,9 +260,9 @@ def test_batch_has_chosen_chunks_first(labels, policy):
     batch = found.batch(np.array([4, 1]))
     assert isinstance(batch, FlowPairs)
     for row, state in enumerate((4, 1)):
-        winner, loser = part.pairs["gta"][state]
-        assert np.array_equal(batch.chunks[row], part.candidates[state, winner])
-        assert np.array_equal(batch.chunks[2 + row], part.candidates[state, loser])
+        chosen, rejected = part.pairs["gta"][state]
+        assert np.array_equal(batch.chunks[row], part.candidates[state, chosen])
+        assert np.array_equal(batch.chunks[2 + row], part.candidates[state, rejected])
 
 
 def test_the_token_head_gets_the_same_pairs_as_tokens(labels, policy):
@@ -299,7 +299,7 @@ def test_a_folder_without_labels_names_the_command(policy, tmp_path):
 def test_training_on_pairs_gives_a_policy_that_loads_and_has_moved(labels, policy, tmp_path):
     recipe = DpoRecipe(TrainConfig(steps=4, batch_size=2, learning_rate=1e-4, log_every=4, save_every=4))
     told = []
-    folder = look_up(recipe, str(policy), labels, "gta").run(tmp_path, lambda step, numbers: told.append(numbers))
+    folder = prepare(recipe, str(policy), labels, "gta").run(tmp_path, lambda step, numbers: told.append(numbers))
     assert set(told[-1]) >= {"loss", "accuracy", "margin"} and told[-1]["drift"] > 0
     assert open_checkpoint(str(folder)).config.chunk == CHUNK
 
@@ -309,10 +309,10 @@ def test_interrupted_preference_training_resumes(labels, policy, tmp_path):
         raise KeyboardInterrupt
 
     recipe = DpoRecipe(TrainConfig(steps=4, batch_size=2, learning_rate=1e-4, log_every=3, save_every=2))
-    whole = look_up(recipe, str(policy), labels, "gta").run(tmp_path / "whole")
+    whole = prepare(recipe, str(policy), labels, "gta").run(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        look_up(recipe, str(policy), labels, "gta").run(tmp_path / "stopped", stop)
-    again = look_up(recipe, str(policy), labels, "gta").run(tmp_path / "stopped")
+        prepare(recipe, str(policy), labels, "gta").run(tmp_path / "stopped", stop)
+    again = prepare(recipe, str(policy), labels, "gta").run(tmp_path / "stopped")
     assert digest([again / "model.safetensors"]) == digest([whole / "model.safetensors"])
 
 

@@ -105,22 +105,22 @@ def test_times_are_sampled_as_in_the_paper_or_in_supervised_training(kind, mean)
 
 
 def test_a_flow_policy_moves_to_the_known_optimum_of_its_preferences():
-    """Velocity: a learned constant beside a zero reference. If the winner is preferred with probability p, the best constant
+    """Velocity: a learned constant, a zero reference. If the chosen chunk is preferred with probability p, the best constant
     d has margin -2 beta d (w - l) = log(p / (1 - p)), whatever noise and time are, and no part across w - l."""
-    winner, loser, beta, p = draw(1, 2, 3), draw(1, 2, 3, seed=1), 0.4, 0.8
+    chosen, rejected, beta, p = draw(1, 2, 3), draw(1, 2, 3, seed=1), 0.4, 0.8
     constant = torch.zeros(1, 2, 3, requires_grad=True)
     optimizer, noises = torch.optim.SGD([constant], 0.5), seeded(5)
     for _ in range(400):
         noise = torch.randn((1, 2, 3), generator=noises)
         losses = []
-        for pair in ((winner, loser), (loser, winner)):
+        for pair in ((chosen, rejected), (rejected, chosen)):
             chunks = torch.cat(pair)
             v = constant.expand(2, -1, -1)
             losses.append(flow_dpo(FlowTerms(v, torch.zeros_like(v), noise.expand(2, -1, -1) - chunks), beta, "sum").loss)
         optimizer.zero_grad()
         (p * losses[0] + (1 - p) * losses[1]).backward()
         optimizer.step()
-    apart = winner - loser
+    apart = chosen - rejected
     best = -math.log(p / (1 - p)) / (2 * beta) * apart / apart.pow(2).sum()
     assert torch.allclose(constant.detach(), best, atol=1e-3)
 
