@@ -221,8 +221,8 @@ def _config(runs: Sequence[StoredRun]) -> dict[str, Any]:
     if not _equal((config.get("init_states"), config.get("episodes")) for config in configs):
         chosen = all(config.get("init_states") or config.get("episodes") for config in configs)
         named = {state for config in configs for state in config.get("init_states") or ()}
-        played = {join_state(record.init_set, record.init_state) for run in runs for record in run.records}
-        found["init_states"], found["episodes"] = sorted(named | played, key=split_state) if chosen else [], None
+        recorded = {join_state(record.init_set, record.init_state) for run in runs for record in run.records}
+        found["init_states"], found["episodes"] = sorted(named | recorded, key=split_state) if chosen else [], None
     return found
 
 

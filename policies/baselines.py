@@ -62,7 +62,7 @@ class Replay(BasePolicy):
         self.stochastic = run is not None
         self._files = {record.key: path for record, path in recorded(run)} if run else {}
         self._single = _action_file(file) if file else None
-        self._playing: dict[str, np.ndarray] = {}
+        self._replayed: dict[str, np.ndarray] = {}
 
     def act_one(self, observation: Observation) -> ActionChunk:
         rest = self._actions(observation.key)[observation.step :]
@@ -71,7 +71,7 @@ class Replay(BasePolicy):
         return ActionChunk(rest)
 
     def end_episode(self, key: str) -> None:
-        self._playing.pop(key, None)
+        self._replayed.pop(key, None)
 
     def fingerprint(self) -> Mapping[str, Any]:
         digest = hashlib.sha256()
@@ -89,12 +89,12 @@ class Replay(BasePolicy):
     def _actions(self, key: str) -> np.ndarray:
         if self._single is not None:
             return self._single
-        if key not in self._playing:
+        if key not in self._replayed:
             if key not in self._files:
                 raise PolicyError(f"{self.run} holds no actions for {key}; evaluate the run's own tasks, seeds and protocol")
-            self._playing[key] = recorded_actions(self._files[key])
-            _check_width(self._playing[key], self.context, f"the recording of {key}")
-        return self._playing[key]
+            self._replayed[key] = recorded_actions(self._files[key])
+            _check_width(self._replayed[key], self.context, f"the recording of {key}")
+        return self._replayed[key]
 
 
 def _positive(chunk: int) -> int:

@@ -22,7 +22,7 @@ class Shortfall:
     """`tasks 0-4` if others are missing."""
     scenes: str = ""
     """`5 of 50 initial states`, or another difference from the benchmark's scenes."""
-    played: int = 0
+    evaluated: int = 0
     """Different scenes, or trials on a robot."""
     of: int = 0
     """Scenes of the benchmark."""
@@ -36,8 +36,8 @@ def shortfall(group: Group, column: Column) -> Shortfall:
     label = f"task{'s' * (len(tasks) != 1)} {ranges({number for number, _ in tasks})}" if missing else ""
     expected = round(column.n * len(tasks) / column.task_count)
     if not column.states:  # trials on a robot: a start position may be used again and again
-        played = len(records)
-        return Shortfall(label, f"{played} of {expected} trials" if played != expected else "", played, expected)
+        evaluated = len(records)
+        return Shortfall(label, f"{evaluated} of {expected} trials" if evaluated != expected else "", evaluated, expected)
     scenes: dict[tuple[str, str, int], set[int]] = defaultdict(set)
     for record in records:
         scenes[record.task, record.variant, record.init_state].add(record.seed)
@@ -53,7 +53,7 @@ def part_label(parts: Sequence[Shortfall], run: Conditions | None = None) -> str
     tasks = dict.fromkeys(part.tasks for part in parts if part.tasks)
     scenes = [part.scenes for part in parts]
     if len(set(scenes)) > 1:
-        scenes = [f"{sum(part.played for part in parts)} of {sum(part.of for part in parts)} scenes"]
+        scenes = [f"{sum(part.evaluated for part in parts)} of {sum(part.of for part in parts)} scenes"]
     return ", ".join(filter(None, [*tasks, scenes[0] if scenes else "", *(unfinished(run) if run else ())]))
 
 

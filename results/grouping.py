@@ -113,9 +113,9 @@ def group_of(run: StoredRun, key: GroupKey, records: Sequence[EpisodeRecord]) ->
     seen: set[tuple[object, ...]] = set()
     for record in records:
         if record.success is not None and record.trajectory_sha256:
-            played = (*record.scene, record.trajectory_sha256)
-            repeats[record.suite] += played in seen
-            seen.add(played)
+            trial = (*record.scene, record.trajectory_sha256)
+            repeats[record.suite] += trial in seen
+            seen.add(trial)
     suites = by_suite(records)
     return Group(run, key, records, suites, repeats, {suite: sum(map(uncertain, own)) for suite, own in suites.items()})
 

@@ -115,8 +115,8 @@ def _column(values: Mapping[str, Any]) -> Column:
 def _layout(id: str, values: dict[str, Any], columns: Mapping[str, tuple[Column, ...]], metrics: Mapping[str, Metric]) -> Layout:
     skip = values.pop("skip", ())
     kept = [column for column in columns[values.pop("columns")] if column.name not in skip]
-    played = tuple(column.name for column in kept if column.suite)
-    kept = [replace(column, mean_of=played) if column.mean_of == ("*",) else column for column in kept]
+    parts = tuple(column.name for column in kept if column.suite)
+    kept = [replace(column, mean_of=parts) if column.mean_of == ("*",) else column for column in kept]
     if values["models"] == "columns":  # one row per task, named after it
         kept = [replace(column, tasks=(column.name,)) if column.suite else column for column in kept]
     chosen = tuple(metrics[name] for name in values.pop("metrics", ["success"]))

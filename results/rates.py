@@ -36,9 +36,9 @@ def task_strata(
     }
 
 
-def _available(group: Group, column: Column, played: Clusters) -> int | None:
+def _available(group: Group, column: Column, evaluated: Clusters) -> int | None:
     """Initial states that the benchmark has for a task; None if unknown, or if others were evaluated."""
-    published = column.states and not group.key.init_set and set(played) <= set(range(column.states))
+    published = column.states and not group.key.init_set and set(evaluated) <= set(range(column.states))
     return column.states if published else None
 
 
@@ -70,18 +70,18 @@ def rate(group: Group, layout: Layout, column: Column, metric: str = "success", 
 
     None unless the column, and every column behind a mean, was evaluated.
     """
-    played = component_columns(layout, column, metric)
-    doubtful = [part for part in played if group.uncertain.get(part.suite)]
+    evaluated = component_columns(layout, column, metric)
+    doubtful = [part for part in evaluated if group.uncertain.get(part.suite)]
     n_uncertain = sum(uncertain(record) for part in doubtful for record in episodes(group, part))
-    low = _estimate(group, played, metric, "failures" if n_uncertain else "recorded", estimand)
+    low = _estimate(group, evaluated, metric, "failures" if n_uncertain else "recorded", estimand)
     if low is None:
         return None
-    high = _estimate(group, played, metric, "successes", estimand) if n_uncertain else low
+    high = _estimate(group, evaluated, metric, "successes", estimand) if n_uncertain else low
     return Rate(low, high or low, n_uncertain)
 
 
-def _estimate(group: Group, played: Sequence[Column], metric: str, reading: Reading, estimand: Estimand) -> Estimate | None:
-    by_part = [strata(group, part, metric, 1 / len(played), reading) for part in played]
+def _estimate(group: Group, evaluated: Sequence[Column], metric: str, reading: Reading, estimand: Estimand) -> Estimate | None:
+    by_part = [strata(group, part, metric, 1 / len(evaluated), reading) for part in evaluated]
     return stratified([s for part in by_part for s in part], estimand=estimand) if all(by_part) else None
 
 
@@ -109,8 +109,8 @@ def task_samples(
 ) -> list[tuple[Stratum, Stratum]]:
     """The column's samples of A and B per task, in one reading of uncertain episodes; empty unless both evaluated all of its
     components."""
-    played = component_columns(layout, column, metric)
-    of_parts = [_of_part(a, b, part, metric, how, 1 / len(played)) for part in played]
+    evaluated = component_columns(layout, column, metric)
+    of_parts = [_of_part(a, b, part, metric, how, 1 / len(evaluated)) for part in evaluated]
     return [task for part in of_parts for task in part] if all(of_parts) else []
 
 

@@ -28,7 +28,7 @@ def compare(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Compare runs on the initial states that all of them played; the difference is B minus A.
+    """Compare runs on the initial states that all of them evaluated; the difference is B minus A.
 
     Example: `nora-bench compare runs/libero-nora runs/libero-nora-1.5`
 

@@ -134,7 +134,7 @@ def replaying(
         observed_env = RenderEveryStep(env, on_observation) if on_observation else env
 
         def again(record: EpisodeRecord) -> ReplayResult:
-            done = play(observed_env, record.spec, protocol, observation_spec, read_actions(run, record))
+            done = run_actions(observed_env, record.spec, protocol, observation_spec, read_actions(run, record))
             changed = (*_changed_versions(run, suite), *_changed_assets(record, pack))
             sha256 = done.trajectory_sha256
             return ReplayResult(record.key, done.steps, record.trajectory_sha256, sha256, record.success, done.success, changed)
@@ -142,7 +142,7 @@ def replaying(
         yield again
 
 
-def play(
+def run_actions(
     env: Env, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec, actions: Array
 ) -> EpisodeOutcome:
     """Run all of the actions, [steps, action size], as one episode. Raises PolicyError for actions that are none."""

@@ -205,10 +205,10 @@ class VlaEvalPolicy(BasePolicy):
         known = {
             name: declared.get(name, UNKNOWN) for name in ("model_server", "harness_version", "action_spec", "observation_spec")
         }
-        played = {"absolute_action": self._absolute, "ignore": list(self._ignore), "check": self._check}
+        conversion = {"absolute_action": self._absolute, "ignore": list(self._ignore), "check": self._check}
         return {
             "server": {"speaks": "vla-eval", **known, "weights": UNKNOWN, "chunk": UNKNOWN, "declared": declared},
-            "asked": played,
+            "asked": conversion,
         }
 
     def metrics(self) -> Mapping[str, Any]:

@@ -314,11 +314,10 @@ def _lacking(kept: Group, column: Column) -> Shortfall:
 
 
 def _available(layout: Layout, column: Column, metric: str, kept: Group) -> int | None:
-    counts = [
-        one.states * max(one.task_count, _played_parts(episodes(kept, one))) for one in component_columns(layout, column, metric)
-    ]
+    parts = component_columns(layout, column, metric)
+    counts = [part.states * max(part.task_count, _evaluated_parts(episodes(kept, part))) for part in parts]
     return sum(counts) if all(counts) else None
 
 
-def _played_parts(records: Iterable[EpisodeRecord]) -> int:
+def _evaluated_parts(records: Iterable[EpisodeRecord]) -> int:
     return len({(record.task, record.part) for record in records})

@@ -39,10 +39,10 @@ def filled(layout: Layout, groups: Sequence[Group], metric: Metric) -> list[Colu
 
 
 def _fills(layout: Layout, group: Group, column: Column, metric: Metric) -> bool:
-    played = component_columns(layout, column, metric.name)
+    parts = component_columns(layout, column, metric.name)
     if column.mean_of:
-        return bool(played) and all(whole_tasks(group, part) for part in played)
-    return bool(played) and bool(episodes(group, column))
+        return bool(parts) and all(whole_tasks(group, part) for part in parts)
+    return bool(parts) and bool(episodes(group, column))
 
 
 def overall(layout: Layout, groups: Sequence[Group]) -> Column | None:

@@ -71,8 +71,8 @@ def task_differences(
     a: Group, b: Group, layout: Layout, column: Column, metric: str, readings: tuple[Reading, Reading] = RECORDED
 ) -> list[TaskDifferences]:
     """Differences per task, whose weighted mean is the column's; empty unless both evaluated all of its columns."""
-    played = component_columns(layout, column, metric)
-    found = [_of_part(a, b, part, metric, readings, 1 / len(played)) for part in played]
+    parts = component_columns(layout, column, metric)
+    found = [_of_part(a, b, part, metric, readings, 1 / len(parts)) for part in parts]
     return [task for part in found for task in part] if all(found) else []
 
 

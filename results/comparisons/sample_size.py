@@ -131,16 +131,16 @@ def column_plans(layout: Layout, scenes: Iterable[tuple[str, str, str, int]], se
     made = []
     for column in layout.columns:
         strata: list[tuple[float, int, int]] = []
-        played = layout.components(column)
-        for part in played:
+        parts = layout.components(column)
+        for part in parts:
             own = _strata(part, found)
-            strata += [(share / len(played), states, appearances) for share, states, appearances in own]
+            strata += [(share / len(parts), states, appearances) for share, states, appearances in own]
             if not own:
                 break
         else:
             weights_, states, appearances = zip(*strata, strict=True)
             each = seeds * sum(appearances) / len(appearances)
-            available = sum(_available(part) for part in played)
+            available = sum(_available(part) for part in parts)
             made.append(ColumnPlan(column.name, kish(weights_, states), each, available or sum(states)))
     return made
 
@@ -172,8 +172,8 @@ class Pilot:
 
 
 def pilot(group: Group, layout: Layout, name: str) -> Pilot | None:
-    """The rate (errors as failures) and the likeness that a run found in a column; None where it did not play it, or errors left
-    more than a tenth of it uncertain."""
+    """The rate (errors as failures) and the likeness that a run found in a column; None where it lacks the column, or errors
+    left more than a tenth of it uncertain."""
     column = layout.column(name)
     found = rate(group, layout, column)
     if found is None:

@@ -217,13 +217,13 @@ class Rule:
     def _evaluate(self) -> Verdict:
         low, high = interval(self.low, self.size)[0], interval(self.high, self.size)[1]
         reason, words = self._width(low, high) if self.width is not None else self._compare()
-        played, planned = _count(self.plan[: self.finished]), _count(self.plan)
+        evaluated, planned = _count(self.plan[: self.finished]), _count(self.plan)
         return Verdict(
             stop=bool(reason),
             rounds=self.finished,
-            episodes=played,
+            episodes=evaluated,
             planned=planned,
-            saved=1 - played / planned if reason else 0.0,
+            saved=1 - evaluated / planned if reason else 0.0,
             text=f"{self.condition}: {words}",
             low=low,
             high=high,

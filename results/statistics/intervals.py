@@ -61,12 +61,12 @@ class Sums:
     """Sums over the initial states of each task that an interval needs, each [results, tasks]."""
 
     succeeded: Array
-    played: Array
+    evaluated: Array
     states: Array
     squares: Array
     """Sum of the states' squared numbers of episodes."""
     agreement: Array
-    """Sum over states of successes squared by episodes: as large as `won` where the episodes of a state all agree."""
+    """Sum over states of successes squared by episodes: as large as `succeeded` where the episodes of a state all agree."""
 
 
 def clopper_pearson(k: float, n: float, level: float = 0.95) -> tuple[float, float]:
@@ -110,9 +110,9 @@ def stratified(strata: Iterable[Stratum], level: float = 0.95, *, estimand: Esti
     (`weighted_mean.limits`), the exact one where there is one stratum.
 
     `estimand` "states" takes the initial states for a sample of others like them. "benchmark" asks for the rate on exactly
-    the states that the benchmark has, so that of a stratum whose `states` were all played only the policy's own noise is
+    the states that the benchmark has, so that of a stratum whose `states` were all evaluated only the policy's own noise is
     left; strata that do not say how many there are count as under "states". Raises ValueError where more states were
-    played than there are.
+    evaluated than there are.
     """
     import numpy as np
 
@@ -126,8 +126,8 @@ def stratified(strata: Iterable[Stratum], level: float = 0.95, *, estimand: Esti
     sizes = effective_sizes(sums, seen, np.array([s.deterministic for s in filled]))
     total = math.fsum(s.weight for s in filled)
     weights = np.array([s.weight / total for s in filled])
-    rates = sums.succeeded / sums.played
-    k, n = int(sums.succeeded.sum()), int(sums.played.sum())
+    rates = sums.succeeded / sums.evaluated
+    k, n = int(sums.succeeded.sum()), int(sums.evaluated.sum())
     mean = float(k == n) if k in (0, n) else math.fsum((weights * rates[0]).tolist())
     below, above = limits(rates, sizes, weights, level)
     low, high = max(0.0, min(float(below[0]), mean)), min(1.0, max(float(above[0]), mean))
@@ -136,13 +136,13 @@ def stratified(strata: Iterable[Stratum], level: float = 0.95, *, estimand: Esti
 
 
 def _seen(stratum: Stratum) -> float:
-    """Share of the benchmark's initial states that were played; 0 where it is not known how many there are."""
-    played = sum(n > 0 for _, n in stratum.clusters)
+    """Share of the benchmark's initial states that were evaluated; 0 where it is not known how many there are."""
+    evaluated = sum(n > 0 for _, n in stratum.clusters)
     if stratum.states is None:
         return 0.0
-    if played > stratum.states:
-        raise ValueError(f"{played} initial states were played of a task that has {stratum.states}")
-    return played / stratum.states
+    if evaluated > stratum.states:
+        raise ValueError(f"{evaluated} initial states were evaluated of a task that has {stratum.states}")
+    return evaluated / stratum.states
 
 
 def _sums(strata: Sequence[Stratum]) -> Sums:
@@ -166,17 +166,17 @@ def effective_sizes(sums: Sums, seen: Array, deterministic: Array) -> Array:
 
     Args:
         sums: of the states.
-        seen: [tasks] share of the states in question that were played; 0 for a population without end.
+        seen: [tasks] share of the states in question that were evaluated; 0 for a population without end.
         deterministic: [tasks] whether episodes of a state are copies.
     """
     import numpy as np
 
     high, low = _likeness(sums)
-    factor = sums.squares * (1 - seen) - sums.played
+    factor = sums.squares * (1 - seen) - sums.evaluated
     alike = np.where(deterministic, 1.0, np.where(factor > 0, high[:, None], low[:, None]))
-    design = sums.played + factor * alike
-    known = design < 1e-9 * sums.played
-    return np.where(known, np.inf, sums.played**2 / np.where(known, 1, design))
+    design = sums.evaluated + factor * alike
+    known = design < 1e-9 * sums.evaluated
+    return np.where(known, np.inf, sums.evaluated**2 / np.where(known, 1, design))
 
 
 def _likeness(sums: Sums) -> tuple[Array, Array]:
@@ -187,15 +187,15 @@ def _likeness(sums: Sums) -> tuple[Array, Array]:
     """
     import numpy as np
 
-    succeeded, played, states = sums.succeeded, sums.played, sums.states
-    counts = (states > 1) & (played > states)
+    succeeded, evaluated, states = sums.succeeded, sums.evaluated, sums.states
+    counts = (states > 1) & (evaluated > states)
     freedom = np.where(counts, states - 1, 1)
-    size = (played - sums.squares / played) / freedom
-    between = (sums.agreement - succeeded**2 / played) / freedom
-    within = (succeeded - sums.agreement) / np.where(counts, played - states, 1)
+    size = (evaluated - sums.squares / evaluated) / freedom
+    between = (sums.agreement - succeeded**2 / evaluated) / freedom
+    within = (succeeded - sums.agreement) / np.where(counts, evaluated - states, 1)
     apart = np.where(counts, freedom * (between - within), 0).sum(1)
     whole = np.where(counts, freedom * (between + (size - 1) * within), 0).sum(1)
-    added = PSEUDO_STATE * np.where(counts, played, 0).sum(1) / np.maximum(np.where(counts, states, 0).sum(1), 1)
+    added = PSEUDO_STATE * np.where(counts, evaluated, 0).sum(1) / np.maximum(np.where(counts, states, 0).sum(1), 1)
     added = np.where(added > 0, added, 1)
     return np.clip((apart + added) / (whole + added), 0, 1), np.clip(apart / (whole + added), 0, 1)
 

@@ -36,7 +36,7 @@ def measured_rows(layout: Layout, run: StoredRun, estimand: Estimand = "states")
 def _rows(layout: Layout, group: Group, estimand: Estimand) -> Iterable[Row]:
     """A row for complete columns of the group, one for columns with fewer scenes, one for each partial set of tasks."""
     found = conditions(group.run, group.records)
-    lacks = {column.name: shortfall(group, column) for column in layout.columns if _played(group, column)}
+    lacks = {column.name: shortfall(group, column) for column in layout.columns if _evaluated(group, column)}
     kinds: dict[tuple[str, bool], list[Column]] = {}
     for column in layout.columns:
         if all(part.name in lacks for part in layout.components(column)) and (kind := _kind(layout, column, lacks)) is not None:
@@ -54,7 +54,7 @@ def _rows(layout: Layout, group: Group, estimand: Estimand) -> Iterable[Row]:
             )
 
 
-def _played(group: Group, column: Column) -> bool:
+def _evaluated(group: Group, column: Column) -> bool:
     return any(in_column(record, column) for record in group.suites.get(column.suite, ()))
 
 

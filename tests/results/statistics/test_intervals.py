@@ -123,7 +123,7 @@ def test_without_the_number_of_states_a_benchmark_counts_as_a_sample():
 
 
 def test_more_states_than_a_benchmark_has_are_refused():
-    with pytest.raises(ValueError, match="11 initial states were played of a task that has 10"):
+    with pytest.raises(ValueError, match="11 initial states were evaluated of a task that has 10"):
         stratified([Stratum(1, [(1, 1)] * 11, states=10)], estimand="benchmark")
 
 
