@@ -19,6 +19,7 @@ from ...envs.paths import SET_HOME, CacheError, ensure_cache_home
 from ..planning import provenance
 from ..planning.estimate import RESERVE_GIB, free_memory_gib, worker_gib
 from ..rendering import gl
+from ..rendering.probe import OPENGL_BACKENDS
 from . import disk, proxy, simpler
 from .assets import assets
 from .checks import CheckResult, Fix, Status, ok
@@ -149,7 +150,7 @@ def rendering() -> Iterator[CheckResult]:
     if not _version("mujoco"):
         yield CheckResult("gl", Status.note, "not checked: MuJoCo is missing", "policies with images need rendering")
         return
-    egl, osmesa = (gl.try_backend(name) for name in gl.NAMES)
+    egl, osmesa = (gl.try_backend(name) for name in OPENGL_BACKENDS)
     able = egl.works or osmesa.works
     for backend, packages in ((egl, EGL), (osmesa, OSMESA)):
         name = f"gl {backend.name}"

@@ -21,9 +21,8 @@ from pathlib import Path
 from ...envs.errors import MissingRequirementError
 from ...envs.paths import cache_home
 from ...envs.safe_io import atomic_write
-from .probe import ProbeError, last_line, raised, run_probe
+from .probe import OPENGL_BACKENDS, ProbeError, last_line, raised, run_probe
 
-NAMES = ("egl", "osmesa")
 SOFTWARE = ("llvmpipe", "softpipe", "swrast", "software", "swiftshader")
 DEVICES = ("CUDA_VISIBLE_DEVICES", "MUJOCO_EGL_DEVICE_ID")
 
@@ -89,7 +88,7 @@ def probe_backend(name: str, script: str, variables: Mapping[str, str], timeout_
 def find_gl() -> Backend:
     """The backend to render with. Raises MissingRequirementError where none works."""
     forced = os.environ.get("MUJOCO_GL", "").lower()
-    if forced in NAMES:
+    if forced in OPENGL_BACKENDS:
         return _working(try_backend(forced))
     return cached_backend("gl", "mujoco", DEVICES, lambda: _working(*_candidates()))
 
