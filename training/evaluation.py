@@ -6,9 +6,10 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..harness.config import parse
 from ..results.statistics.intervals import strata_of, stratified
 from ..results.store.reader import read_episodes
 from .engine.config import TrainingError
@@ -32,6 +33,10 @@ class EvaluationSettings:
     assets: str = "standin"
     protocol: str | None = None
     workers: int = 1
+
+    def validate(self) -> None:
+        """Raise InputError for values that `nora-bench run` would reject, before the hours of training."""
+        parse({"suite": self.suites, **{name: value for name, value in asdict(self).items() if name != "suites"}})
 
 
 @dataclass(frozen=True, slots=True)

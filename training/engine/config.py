@@ -74,6 +74,14 @@ class TrainConfig:
         """Raise TrainingError for values that no run can have."""
         for name in ("steps", "batch_size", "gradient_accumulation_steps", "log_every", "save_every", "keep_last"):
             self._check(name, getattr(self, name) >= 1, "be at least 1")
+        self._check("eval_every", self.eval_every is None or self.eval_every >= 1, "be at least 1 or null")
+        self._check("seed", self.seed >= 0, "be at least 0")
+        self._check("learning_rate", 0 < self.learning_rate < math.inf, "be a number above 0")
+        for name in ("eps", "weight_decay"):
+            self._check(name, 0 <= getattr(self, name) < math.inf, "be a number of at least 0")
+        self._check("betas", all(0 <= beta < 1 for beta in self.betas), "lie between 0 and 1 (exclusive)")
+        self._check("max_grad_norm", self.max_grad_norm is None or self.max_grad_norm > 0, "be above 0 or null")
+        self._check("decay_fraction", 0 < self.decay_fraction <= 1, "lie between 0 (exclusive) and 1")
         self._check("ema", self.ema is None or 0 < self.ema < 1, "lie between 0 and 1")
         self._check("warmup", 0 <= self.warmup <= self.steps, f"lie between 0 and the {self.steps} steps")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from ...policies.nora.checkpoint import open_checkpoint
 from ...policies.nora.model.reference import NoraModel
 from ...policies.nora.tokenizers import own_fast
 from ...policies.nora.weights import EXPERT
-from ..engine.config import TrainConfig, TrainingError
+from ..engine.config import TrainConfig, TrainingError, require_field
 from ..engine.objective import Loss, Objective
 from ..engine.trainer import ProgressCallback, train
 from ..models.backbone import Backbone, sample_times
@@ -43,6 +44,11 @@ class DpoSettings:
     """A frozen copy of the whole model, or of the expert alone, which reads the prefix of the trained backbone (released)."""
     token_beta: float = 0.1
     """Factor on summed log probabilities, for the FAST head."""
+
+    def validate(self) -> None:
+        """Raise TrainingError for values that no run can have."""
+        for name in ("beta", "token_beta"):
+            require_field(f"dpo.{name}", value := getattr(self, name), 0 < value < math.inf, "be a number above 0")
 
 
 RELEASED = DpoSettings(shared_noise=False, time="beta", reference="shared-prefix")

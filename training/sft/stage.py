@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,7 +33,7 @@ from ..data.images import ImageSpec
 from ..data.readers import read, smoothed, split, without_noops
 from ..data.scene_targets import require_scenes
 from ..engine.checkpoints import folder_of, steps
-from ..engine.config import TrainConfig
+from ..engine.config import TrainConfig, require_field
 from ..engine.trainer import ProgressCallback, train
 from ..evaluation import EvaluationSettings, Evaluator
 from ..models.init import InitialModel, NanoSizes, from_checkpoint, init_nano
@@ -82,6 +83,16 @@ class DataSettings:
     """Gripper opening as -1 and 1 instead of 0 and 1."""
     clip: bool = True
     """Clip normalised actions to [-1, 1] (RLDS training); NORA-1.5's loader does not."""
+
+    def validate(self) -> None:
+        """Raise TrainingError for values that no run can have."""
+        self._check("frame_stride", self.frame_stride >= 1, "be at least 1")
+        self._check("validation", 0 <= self.validation < 1, "lie between 0 and 1 (exclusive)")
+        for name in ("label_smoothing_steps", "floor"):
+            self._check(name, 0 <= getattr(self, name) < math.inf, "be a number of at least 0")
+
+    def _check(self, name: str, valid: bool, rule: str) -> None:
+        require_field(f"data.{name}", getattr(self, name), valid, rule)
 
 
 @dataclass(frozen=True, slots=True)

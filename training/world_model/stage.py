@@ -15,7 +15,7 @@ from ...policies.adapters import NormStats
 from ..data.dataset import ImageSource, bounds_of, statistics
 from ..data.demonstrations import Demonstration
 from ..data.readers import split
-from ..engine.config import TrainConfig, TrainingError
+from ..engine.config import TrainConfig, TrainingError, require_field
 from ..engine.objective import Loss, Objective
 from ..engine.trainer import ProgressCallback, train
 from . import checkpoint
@@ -100,6 +100,7 @@ def prepare(
     """
     if recipe.preset not in PRESETS:
         raise UnknownName("preset", recipe.preset, PRESETS)
+    require_field("window", recipe.window, recipe.window >= 2, "be at least 2")
     world = checkpoint.untrained(PRESETS[recipe.preset], recipe.loop.seed)
     if recipe.init_from:
         checkpoint.start_from(world, Path(recipe.init_from))

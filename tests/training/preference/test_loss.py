@@ -285,3 +285,11 @@ def test_a_neighbour_does_not_change_a_rows_velocity(model, collator, images):
         both = model.velocity(interpolate(pair, noise, time), time, cache, together.mask_BP)
         one = model.velocity(interpolate(pair, noise, time)[1:], time[1:], model.prefix(*alone.inputs).cache, alone.mask_BP)
     assert torch.allclose(both[1:], one, atol=model_rounding(model.config) * float(one.abs().max()), rtol=0)
+
+
+@pytest.mark.parametrize("field", ["beta", "token_beta"])
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
+def test_beta_out_of_range_is_rejected(field, value):
+    with pytest.raises(TrainingError) as error:
+        DpoSettings(**{field: value}).validate()
+    assert error.value.option == f"dpo.{field}"

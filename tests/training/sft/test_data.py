@@ -8,10 +8,11 @@ import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
 import torch
+from nora_bench.envs.errors import InputError
 from nora_bench.training.data.dataset import Chunking, Dataset
 from nora_bench.training.data.demonstrations import DataError, Source
 from nora_bench.training.data.scene_targets import require_scenes
-from nora_bench.training.engine.config import read_recipe
+from nora_bench.training.engine.config import TrainingError, read_recipe
 from nora_bench.training.sft.stage import DataSettings, SftRecipe, SftRun, bounds
 
 from ..made import Numbered, made
@@ -87,6 +88,30 @@ def test_demonstrations_without_object_positions_are_named_with_the_remedy(tmp_p
 @pytest.mark.parametrize("name", RECIPES)
 def test_shipped_recipe_is_valid(name):
     assert read_recipe(name, "sft", SftRecipe).loop.validate() is None
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("data.frame_stride", 0),
+        ("data.validation", 7.0),
+        ("data.validation", 1.0),
+        ("data.validation", -0.1),
+        ("data.label_smoothing_steps", -1.0),
+        ("data.floor", float("inf")),
+    ],
+)
+def test_data_setting_out_of_range_is_rejected(field, value):
+    with pytest.raises(TrainingError) as error:
+        read_recipe("nano", "sft", SftRecipe, {field: str(value)})
+    assert (error.value.option, error.value.value) == (field, value)
+
+
+@pytest.mark.parametrize("field", ["workers", "episodes", "init_states"])
+def test_evaluation_setting_that_a_run_rejects_is_rejected_before_training(field):
+    with pytest.raises(InputError) as error:
+        read_recipe("nano", "sft", SftRecipe, {f"evaluation.{field}": "-1"})
+    assert error.value.option == "--" + field.replace("_", "-")
 
 
 def test_the_paper_recipe_sees_512_examples_per_update_on_eight_devices():
