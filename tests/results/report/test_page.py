@@ -154,7 +154,8 @@ def test_the_browser_itself_refuses_requests(opened):
 def test_in_a_browser_videos_play(opened):
     seen = "document.querySelector('.videos video')"
     assert opened.run("document.querySelectorAll('.videos video').length") == 4
-    assert opened.run(f"{seen}.play().then(() => new Promise(done => setTimeout(() => done({seen}.currentTime), 400)))") > 0
+    advanced = f"new Promise(done => {{ {seen}.ontimeupdate = event => event.target.currentTime > 0 && done(true) }})"
+    assert opened.run(f"{seen}.play().then(() => {advanced})")
     assert opened.run(f"{seen}.videoWidth") == 64
 
 
