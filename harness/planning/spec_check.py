@@ -161,8 +161,8 @@ def _action_mismatch(
         policy_side,
         suite_side,
         f"action[{index}] ({dim.name}): its {field} is {policy_side} for policy {name} and {suite_side} for {suite.name}. "
-        f"Convert it in the policy, or correct or complete its action_spec (a gripper's convention); then type: nora-bench run --suite {suite.name} "
-        f"--policy {name} ({WHERE})",
+        f"Convert it in the policy, or correct or complete its action_spec (a gripper's convention); then type: "
+        f"nora-bench run --suite {suite.name} --policy {name} ({WHERE})",
     )
 
 

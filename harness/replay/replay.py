@@ -33,7 +33,7 @@ from ...results.store.integrity import read_actions
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
 from ...results.summary import find_episode
-from ..config import parse
+from ..config import parse, recorded_config
 from ..execution.rollout import DecisionPoint, EpisodeOutcome, Rollout
 from ..planning.plan import EvalSetup, resolve_setup
 from ..rendering.backend import find_driver
