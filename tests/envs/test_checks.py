@@ -200,7 +200,7 @@ def test_suite_without_required_members_is_rejected_with_their_names():
     ("members", "broken"),
     [
         ({"action_spec": "abc"}, "action_spec must be"),
-        ({"action_spec": (ActionDim("dx", low=1.0, high=-1.0),)}, "low .* above high"),
+        ({"action_spec": (ActionDim("dx", low=1.0, high=-1.0),)}, r"low .* above high"),
         ({"cameras": "primary"}, "cameras must be"),
         ({"tasks": ()}, "tasks must be"),
         ({"cost": {"step_s": 1.0}}, "cost lacks image_s, reset_s, build_s"),

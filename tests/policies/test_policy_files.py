@@ -4,7 +4,7 @@ import sys
 
 import nora_bench
 import pytest
-from nora_bench.envs.errors import PolicyError
+from nora_bench.envs.errors import ExitCode, PolicyError
 from nora_bench.policies.registry import PolicyRequestError, load
 
 SOURCE = """

@@ -143,7 +143,7 @@ def test_a_constructor_that_raises_is_the_policys_failure(mine):
         ("class Mine(BasePolicy):\n    def n_action_steps(self): pass", "n_action_steps must be a positive int or None"),
         ("class Mine(BasePolicy): chunk_size = 0", "chunk_size must be a positive int"),
         ("class Mine(BasePolicy): action_spec = 'gripper'", "action_spec must be a tuple of ActionDim"),
-        ("class Mine(BasePolicy): action_spec = (ActionDim('x', low=1, high=-1),)", "low .* above high"),
+        ("class Mine(BasePolicy): action_spec = (ActionDim('x', low=1, high=-1),)", r"low .* above high"),
         ("class Mine(BasePolicy): action_spec = (ActionDim('x', low='a'),)", "low and high must be numbers"),
         ("class Mine(BasePolicy): tags = 'untrained'", "tags must be"),
         ("class Mine(BasePolicy): tags = 3", "tags must be"),
