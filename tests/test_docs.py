@@ -65,6 +65,13 @@ def test_links_lead_somewhere(page):
     assert [link for link in links if "://" not in link and link not in GENERATED and not (page.parent / link).exists()] == []
 
 
+def test_architecture_names_existing_files():
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    files = {path.name for path in ROOT.rglob("*") if "/." not in path.as_posix()}
+    names = {name.rpartition("/")[2] for name in re.findall(r"`([\w/.-]+\.(?:py|toml|json))`", text)}
+    assert names - files == {"VERB.py"}
+
+
 def test_pages_named_in_code_exist():
     texts = [(path, path.read_text(encoding="utf-8")) for path in ROOT.rglob("*.py") if "/." not in path.as_posix()]
     named = {(path.name, page) for path, text in texts for page in re.findall(r"docs/[\w/]+\.md", text)}

@@ -8,7 +8,7 @@ from fakes import ToyEnv, ToySuite
 from nora_bench.envs import suites
 from nora_bench.envs.base import EnvObservation, EnvOptions, EpisodeSpec, EvalProtocol, ObservationSpec, Reset
 from nora_bench.envs.checks import check_suite
-from nora_bench.envs.errors import SuiteError
+from nora_bench.envs.errors import ExitCode, SuiteError
 from nora_bench.envs.specs import ActionDim, ProprioSpec
 
 OPTIONS = EnvOptions("", "none", "")
@@ -196,6 +196,41 @@ def test_suite_without_required_members_is_rejected_with_their_names():
         suites.complete(type("Lacking", (), {"resolve_assets": None})())
 
 
+@pytest.mark.parametrize(
+    ("members", "broken"),
+    [
+        ({"action_spec": "abc"}, "action_spec must be"),
+        ({"action_spec": (ActionDim("dx", low=1.0, high=-1.0),)}, r"low .* above high"),
+        ({"cameras": "primary"}, "cameras must be"),
+        ({"tasks": ()}, "tasks must be"),
+        ({"cost": {"step_s": 1.0}}, "cost lacks image_s, reset_s, build_s"),
+        ({"cost": {"step_s": "1"}}, "cost must map"),
+        ({"tasks": property(lambda self: 1 / 0)}, "ZeroDivisionError"),
+    ],
+)
+def test_impossible_declaration_is_the_suites_fault(members, broken):
+    kind = type("Faulty", (ToySuite,), members)
+    with pytest.raises(SuiteError, match=broken) as caught:
+        suites.complete(kind("toy") if "cost" not in members else replace(kind("toy"), **members))
+    assert caught.value.exit_code == ExitCode.MISSING_REQUIREMENT
+
+
+class RaisingSuite(ToySuite):
+    def resolve_assets(self, wanted):
+        raise RuntimeError("boom")
+
+
+class PathSuite(ToySuite):
+    def resolve_assets(self, wanted):
+        return "folder"
+
+
+@pytest.mark.parametrize("kind", [RaisingSuite, PathSuite])
+def test_fault_of_resolve_assets_is_the_suites(kind):
+    with pytest.raises(SuiteError, match="suite toy: resolve_assets"):
+        suites.resolve_assets(kind("toy"), "auto")
+
+
 def test_environment_that_does_not_subclass_has_no_measures():
     env = suites.complete_env(Point(None))
     assert env.measures() == {} and env.action_size == 1
@@ -222,7 +257,7 @@ class Missized(ToySuite):
     [
         (Miscounted, "action_spec declares 2 numbers, action_size is 1"),
         (Misnamed, "cameras are some of primary, wrist"),
-        (Mistyped, "proprio_spec holds only ProprioSpec"),
+        (Mistyped, "proprio_spec must be a tuple of ProprioSpec"),
         (Missized, "proprio_spec declares 3 numbers of position, and 1 are observed"),
     ],
 )

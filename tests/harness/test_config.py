@@ -2,8 +2,9 @@ import json
 
 import pytest
 import yaml
+from msgspec import UNSET
 from nora_bench.envs.errors import InputError, UnknownName
-from nora_bench.harness.config import RunConfig, integers, parse, read_file
+from nora_bench.harness.config import RunConfig, integers, parse, read_file, recorded_config
 
 
 def of(**values):
@@ -133,3 +134,10 @@ def test_file_without_fields_is_rejected(tmp_path, text):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"nowhere\.yaml"):
         read_file(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize("config", [None, {}, UNSET])
+def test_stored_run_without_config_is_named(tmp_path, config):
+    with pytest.raises(InputError, match=r"run\.json has no `config`") as caught:
+        recorded_config(config, tmp_path)
+    assert (caught.value.option, caught.value.value) == ("config", str(tmp_path))

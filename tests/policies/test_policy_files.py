@@ -4,7 +4,7 @@ import sys
 
 import nora_bench
 import pytest
-from nora_bench.envs.errors import PolicyError
+from nora_bench.envs.errors import ExitCode, PolicyError
 from nora_bench.policies.registry import PolicyRequestError, load
 
 SOURCE = """
@@ -81,26 +81,37 @@ def test_a_file_may_import_its_neighbours(file):
         ("mine.py", r"add it as mine\.py:Mine \(it has Mine\)"),
         ("absent.py", r"absent\.py:Class \(file not found\)"),
         ("mine.py:", "file.py:Name"),
-        ("broken.py:Mine", r"broken\.py raised SyntaxError"),
-        ("raises.py:Mine", r"raises\.py raised NameError: name 'nothing' is not defined"),
-        ("lacks.py:Mine", "No module named 'no_such_module'"),
     ],
 )
 def test_missing_file_or_class_is_named_with_the_existing_ones(file, monkeypatch, reference, says):
-    folder = file("here").parent
-    monkeypatch.chdir(folder)
-    (folder / "broken.py").write_text("class Mine(:")
-    (folder / "raises.py").write_text("nothing")
-    (folder / "lacks.py").write_text("import no_such_module")
+    monkeypatch.chdir(file("here").parent)
     with pytest.raises(PolicyRequestError, match=says):
         load(reference, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("class Mine(:", r"mine\.py raised SyntaxError"),
+        ("nothing", r"mine\.py raised NameError: name 'nothing' is not defined"),
+        ("import no_such_module", "No module named 'no_such_module'"),
+        ("raise SystemExit(0)", r"mine\.py raised SystemExit"),
+    ],
+)
+def test_file_that_cannot_be_imported_is_the_policys_fault(tmp_path, text, says):
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    with pytest.raises(PolicyError, match=says) as caught:
+        load(f"{path}:Mine", {})
+    assert caught.value.exit_code == ExitCode.POLICY
 
 
 def test_module_that_raises_is_reported_without_a_traceback(tmp_path, monkeypatch):
     (tmp_path / "breaks_on_import.py").write_text("1 / 0")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(PolicyRequestError, match="breaks_on_import raised ZeroDivisionError"):
+    with pytest.raises(PolicyError, match="breaks_on_import raised ZeroDivisionError") as caught:
         load("breaks_on_import:Mine", {})
+    assert caught.value.exit_code == ExitCode.POLICY
 
 
 def test_check_policy_takes_what_the_command_line_takes(file):

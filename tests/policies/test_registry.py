@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 from nora_bench.envs import protocols
 from nora_bench.envs.base import ObservationSpec
-from nora_bench.envs.errors import PolicyError
+from nora_bench.envs.errors import ExitCode, PolicyError
 from nora_bench.policies import registry
 from nora_bench.policies.arguments import convert
 from nora_bench.policies.base import BasePolicy
@@ -70,11 +70,19 @@ def test_a_built_in_policy_is_found_by_name():
         ("no_such_module:Policy", {}, "No module named 'no_such_module'"),
         ("json:Policy", {}, "module json has no 'Policy'"),
         ("json:", {}, "package.module:Name"),
+        ("zero", {"chunk": "0"}, "chunk must be at least 1"),
+        ("replay", {}, "run=FOLDER or file="),
+        ("replay", {"run": "nope"}, "nope is not a run"),
+        ("replay", {"file": "nope.npy"}, "nope.npy"),
+        ("scripted", {"noise": "3"}, "noise must be between"),
+        ("./nope", {}, "checkpoint not found"),
+        ("http://x", {}, "ws://host:port"),
     ],
 )
 def test_invalid_request_error_names_valid_ones(name, args, says):
-    with pytest.raises(PolicyRequestError, match=says):
+    with pytest.raises(PolicyRequestError, match=says) as caught:
         load(name, args)
+    assert caught.value.exit_code == ExitCode.BAD_INPUT
 
 
 @pytest.fixture
@@ -82,7 +90,8 @@ def mine(tmp_path, monkeypatch):
     """A module of the user's own, in the folder where the command is typed."""
 
     def write(body):
-        (tmp_path / "my_policy.py").write_text(f"from nora_bench.policies.base import BasePolicy\n{body}")
+        imports = "from nora_bench.policies.base import BasePolicy, ObservationSpec\nfrom nora_bench.envs.specs import ActionDim"
+        (tmp_path / "my_policy.py").write_text(f"{imports}\n{body}")
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "path", list(sys.path))
         monkeypatch.delitem(sys.modules, "my_policy", raising=False)
@@ -134,12 +143,24 @@ def test_a_constructor_that_raises_is_the_policys_failure(mine):
         ("class Mine(BasePolicy):\n    def n_action_steps(self): pass", "n_action_steps must be a positive int or None"),
         ("class Mine(BasePolicy): chunk_size = 0", "chunk_size must be a positive int"),
         ("class Mine(BasePolicy): action_spec = 'gripper'", "action_spec must be a tuple of ActionDim"),
+        ("class Mine(BasePolicy): action_spec = (ActionDim('x', low=1, high=-1),)", r"low .* above high"),
+        ("class Mine(BasePolicy): action_spec = (ActionDim('x', low='a'),)", "low and high must be numbers"),
+        ("class Mine(BasePolicy): tags = 'untrained'", "tags must be"),
+        ("class Mine(BasePolicy): tags = 3", "tags must be"),
+        ("class Mine(BasePolicy): observation_spec = ObservationSpec(cameras='primary')", "cameras must be"),
+        ("class Mine(BasePolicy): observation_spec = ObservationSpec(image_size=-3)", "image_size must be"),
+        ("class Mine(BasePolicy): observation_spec = ObservationSpec(image_size='big')", "image_size must be"),
+        ("class Mine(BasePolicy): observation_spec = ObservationSpec(orientation='up')", "orientation must be"),
+        ("class Mine(BasePolicy): observation_spec = ObservationSpec(proprio_spec='eef')", "proprio_spec must be"),
+        ("class Mine(BasePolicy): tags = property(lambda self: 1 / 0)", "ZeroDivisionError"),
+        ("class Mine(BasePolicy):\n    def __init__(self): raise SystemExit(0)", "SystemExit"),
     ],
 )
 def test_policy_with_missing_or_wrong_members_is_rejected(mine, body, says):
     mine(body)
-    with pytest.raises(PolicyError, match=says):
+    with pytest.raises(PolicyError, match=says) as caught:
         load("my_policy:Mine", {})
+    assert caught.value.exit_code == ExitCode.POLICY
 
 
 STRUCTURAL = """

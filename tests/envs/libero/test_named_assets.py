@@ -1,7 +1,7 @@
 """A folder that somebody named is used, or what it lacks is said; it is never stand-ins instead."""
 
 import pytest
-from nora_bench.envs.errors import SuiteError
+from nora_bench.envs.errors import InputError, SuiteError
 from nora_bench.envs.libero.assets import packs
 from nora_bench.envs.libero.assets.packs import VARIABLE, resolve
 
@@ -31,6 +31,12 @@ def test_missing_folder_from_the_variable_is_rejected(named, monkeypatch, wanted
 def test_incomplete_folder_from_the_option_is_rejected(named):
     with pytest.raises(SuiteError, match=r"lacks .* files.*--assets"):
         resolve(str(named), "libero_goal")
+
+
+def test_missing_folder_from_the_option_is_bad_input(named):
+    with pytest.raises(InputError) as caught:
+        resolve("/not/there", "libero_goal")
+    assert (caught.value.option, str(caught.value.value)) == ("--assets", "/not/there")
 
 
 def test_complete_folder_from_the_variable_is_the_official_pack(named, monkeypatch):

@@ -1,7 +1,9 @@
 import sys
+from dataclasses import replace
 
+import fakes
 import pytest
-from nora_bench.envs.errors import InputError, MissingRequirementError
+from nora_bench.envs.errors import ExitCode, InputError, MissingRequirementError, SuiteError, UnknownName
 from nora_bench.harness.config import parse
 from nora_bench.harness.planning.plan import make_plan, resolve_setup
 
@@ -173,6 +175,24 @@ def test_unknown_name_is_rejected_with_the_nearest_known(values, says):
         plan(**values)
 
 
-def test_suite_that_cannot_be_imported_is_named():
-    with pytest.raises(MissingRequirementError, match="no_such_module"):
-        plan(suite="no_such_module:suite")
+@pytest.mark.parametrize("reference", ["no_such_module:suite", "fakes:no_such_suite", "no_such_file.py:suite", "fakes:"])
+def test_suite_that_is_not_found_is_bad_input(reference):
+    with pytest.raises(InputError) as caught:
+        plan(suite=reference)
+    assert (caught.value.option, caught.value.value, caught.value.exit_code) == ("--suite", reference, ExitCode.BAD_INPUT)
+
+
+@pytest.mark.parametrize("text", ["import no_such_module", "1 / 0", "raise SystemExit(0)"])
+def test_suite_that_cannot_be_imported_is_the_suites_fault(tmp_path, text):
+    path = tmp_path / "faulty.py"
+    path.write_text(text)
+    with pytest.raises(SuiteError, match="faulty|no_such_module"):
+        plan(suite=f"{path}:suite")
+
+
+def test_unknown_default_protocol_is_the_suites_fault(monkeypatch):
+    monkeypatch.setattr(fakes, "toy", replace(fakes.toy, default_protocol="nope"))
+    with pytest.raises(SuiteError, match="default_protocol"):
+        plan()
+    with pytest.raises(UnknownName):
+        plan(protocol="none")

@@ -3,17 +3,18 @@ from dataclasses import replace
 import pytest
 from nora_bench.envs import protocols
 from nora_bench.envs.base import ROTATED, UNROTATED, ObservationSpec
-from nora_bench.envs.errors import ExitCode
+from nora_bench.envs.errors import ExitCode, PolicyError
 from nora_bench.envs.libero.suite import ACTION_SPEC, PROPRIO_SPEC, libero_goal
 from nora_bench.envs.simpler.suite import simpler_vm
 from nora_bench.envs.specs import OPEN_ONE, ActionDim, ProprioSpec
 from nora_bench.harness.config import parse
 from nora_bench.harness.planning.resolve import resolve_run
-from nora_bench.harness.planning.spec_check import SpecMismatch, check_specs
+from nora_bench.harness.planning.spec_check import WHERE, SpecMismatch, check_specs
 from nora_bench.policies.adapters import adapted_spec
 from nora_bench.policies.base import BasePolicy
 from nora_bench.policies.remote.messages import STATE_SPEC
 from nora_bench.policies.scripted.policy import ScriptedPolicy
+from test_layers import ROOT
 
 LIBERO, SIMPLER = protocols.get("libero/openvla"), protocols.get("simpler/nora-1.5")
 
@@ -91,6 +92,44 @@ def test_other_unit_frame_name_or_range_is_named(change):
 def test_missing_camera_is_named():
     error = mismatch(suite=simpler_vm, protocol=SIMPLER, cameras=("primary", "wrist"))
     assert (error.part, error.dimension, error.suite_side) == ("camera", "wrist", ("primary",))
+
+
+def test_other_image_size_is_named_where_the_suite_fixes_it():
+    error = mismatch(suite=simpler_vm, protocol=SIMPLER, cameras=("primary",), image_size=224)
+    assert (error.part, error.policy_side, error.suite_side) == ("image_size", 224, SIMPLER.image_size)
+    check(cameras=("primary",), image_size=224)
+
+
+@pytest.mark.parametrize("change", [{"high": None, "low": -2.0}, {"low": None, "high": 2.0}])
+def test_single_declared_bound_is_compared(change):
+    assert mismatch(actions=with_gripper(**change)).dimension == "gripper"
+
+
+def test_narrower_gripper_range_without_a_convention_is_named():
+    error = mismatch(actions=with_gripper(low=0.0, high=1.0, convention=""))
+    assert (error.dimension, error.policy_side, error.suite_side) == ("gripper", (0.0, 1.0), (-1.0, 1.0))
+
+
+class FaultySpec(BasePolicy):
+    def action_spec_under(self, protocol):
+        raise ValueError("x")
+
+
+class TextSpec(BasePolicy):
+    def action_spec_under(self, protocol):
+        return "abc"
+
+
+@pytest.mark.parametrize("policy", [FaultySpec(), TextSpec()], ids=["raises", "text"])
+def test_fault_of_action_spec_under_is_the_policys(policy):
+    with pytest.raises(PolicyError) as caught:
+        check_specs([libero_goal], LIBERO, policy, "mine")
+    assert caught.value.exit_code == ExitCode.POLICY and "mine" in str(caught.value)
+
+
+def test_message_names_a_heading_of_the_policy_page():
+    page, _, heading = WHERE.partition(", ")
+    assert f"## {heading}" in (ROOT / page).read_text(encoding="utf-8").splitlines()
 
 
 def test_other_orientation_is_named():
