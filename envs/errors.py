@@ -7,6 +7,7 @@ An exception outside this tree is a bug of nora-bench and ends with a traceback.
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import IntEnum
@@ -124,6 +125,9 @@ def message_for(error: BaseException) -> str:
         return f"{error}. See `df -h`, `free -g` and `ulimit -a`; another folder: --out FOLDER, export NORA_BENCH_HOME=FOLDER"
     if isinstance(error, IsADirectoryError) and error.filename:
         return f"{error.filename} is a folder, expected a file. Name a file, such as {error.filename}/NAME"
+    if isinstance(error, OSError) and isinstance(error.filename, str) and error.strerror:
+        folder = os.path.dirname(error.filename) or "."
+        return f"{error.filename}: {error.strerror}. See `ls -ld {folder}`, or name another file or folder"
     return str(error)
 
 

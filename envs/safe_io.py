@@ -88,7 +88,8 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def parse_yaml(text: str) -> Any:
-    """The plain values of a YAML text; without aliases, by which a short text can stand for a very long one."""
+    """The plain values of a YAML text; without aliases, by which a short text can stand for a very long one, and without
+    repeated keys, of which all but the last would have no effect."""
     import yaml
 
     class Plain(yaml.SafeLoader):
@@ -96,6 +97,12 @@ def parse_yaml(text: str) -> Any:
             if self.check_event(yaml.AliasEvent):
                 raise yaml.YAMLError("aliases (*name) are not taken; write the value out")
             return super().compose_node(parent, index)
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [(key.tag, str(key.value)) for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
+            if repeated := [name for index, (_, name) in enumerate(keys) if keys[index] in keys[:index]]:
+                raise yaml.YAMLError(f"repeated key {repeated[0]}; write it once ({str(node.start_mark).strip()})")
+            return super().construct_mapping(node, deep)
 
     try:
         value = yaml.load(text, Plain)  # SafeLoader's tags alone
