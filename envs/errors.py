@@ -7,10 +7,10 @@ An exception outside this tree is a bug of nora-bench and ends with a traceback.
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import IntEnum
+from pathlib import Path
 
 
 class ExitCode(IntEnum):
@@ -126,8 +126,7 @@ def message_for(error: BaseException) -> str:
     if isinstance(error, IsADirectoryError) and error.filename:
         return f"{error.filename} is a folder, expected a file. Name a file, such as {error.filename}/NAME"
     if isinstance(error, OSError) and isinstance(error.filename, str) and error.strerror:
-        folder = os.path.dirname(error.filename) or "."
-        return f"{error.filename}: {error.strerror}. See `ls -ld {folder}`, or name another file or folder"
+        return f"{error.filename}: {error.strerror}. See `ls -ld {Path(error.filename).parent}`, or name another file or folder"
     return str(error)
 
 
