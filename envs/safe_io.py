@@ -99,9 +99,11 @@ def parse_yaml(text: str) -> Any:
             return super().compose_node(parent, index)
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            keys = [(key.tag, str(key.value)) for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
-            if repeated := [name for index, (_, name) in enumerate(keys) if keys[index] in keys[:index]]:
-                raise yaml.YAMLError(f"repeated key {repeated[0]}; write it once ({str(node.start_mark).strip()})")
+            known: set[tuple[str, str]] = set()
+            for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+                if (key.tag, str(key.value)) in known:
+                    raise yaml.YAMLError(f"line {key.start_mark.line + 1} repeats the key {key.value}; write it once")
+                known.add((key.tag, str(key.value)))
             return super().construct_mapping(node, deep)
 
     try:
