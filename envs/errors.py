@@ -10,6 +10,7 @@ import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import IntEnum
+from pathlib import Path
 
 
 class ExitCode(IntEnum):
@@ -124,6 +125,8 @@ def message_for(error: BaseException) -> str:
         return f"{error}. See `df -h`, `free -g` and `ulimit -a`; another folder: --out FOLDER, export NORA_BENCH_HOME=FOLDER"
     if isinstance(error, IsADirectoryError) and error.filename:
         return f"{error.filename} is a folder, expected a file. Name a file, such as {error.filename}/NAME"
+    if isinstance(error, OSError) and isinstance(error.filename, str) and error.strerror:
+        return f"{error.filename}: {error.strerror}. See `ls -ld {Path(error.filename).parent}`, or name another file or folder"
     return str(error)
 
 

@@ -88,7 +88,8 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def parse_yaml(text: str) -> Any:
-    """The plain values of a YAML text; without aliases, by which a short text can stand for a very long one."""
+    """The plain values of a YAML text; without aliases, by which a short text can stand for a very long one, and without
+    repeated keys, of which all but the last would have no effect."""
     import yaml
 
     class Plain(yaml.SafeLoader):
@@ -96,6 +97,14 @@ def parse_yaml(text: str) -> Any:
             if self.check_event(yaml.AliasEvent):
                 raise yaml.YAMLError("aliases (*name) are not taken; write the value out")
             return super().compose_node(parent, index)
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            known: set[tuple[str, str]] = set()
+            for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+                if (key.tag, str(key.value)) in known:
+                    raise yaml.YAMLError(f"line {key.start_mark.line + 1} repeats the key {key.value}; write it once")
+                known.add((key.tag, str(key.value)))
+            return super().construct_mapping(node, deep)
 
     try:
         value = yaml.load(text, Plain)  # SafeLoader's tags alone

@@ -7,6 +7,7 @@ The fields come from command-line options, from `NORA_BENCH_*` variables, from a
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
@@ -33,7 +34,7 @@ def integers(text: Any) -> tuple[int, ...]:
     for part in _items(text):
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", str(part).strip())
         if not match:
-            raise ValueError("numbers and ranges, like 0,3-5")
+            raise ValueError("expected numbers and ranges, like 0,3-5")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first or last - first > 100_000:
             raise ValueError(f"{part} is not a range")
@@ -49,8 +50,10 @@ def init_states(value: Any) -> tuple[int | str, ...]:
     if any(fresh) and not (
         fresh[0] and all(other or part.strip()[:1].isdigit() for part, other in zip(parts, fresh, strict=True))
     ):
-        raise ValueError(f"published or fresh initial states, like 0-9 or {prefix}0-9; run one set after the other")
+        raise ValueError(f"expected published or fresh initial states, like 0-9 or {prefix}0-9; run one set after the other")
     numbers = integers([part.removeprefix(prefix) for part in parts])
+    if not numbers and isinstance(value, str):  # an empty list, as a run's `run.json` has it, means all
+        _reject(f"initial states, like 0-9 or {prefix}0-9; all: omit it")
     return tuple(f"{prefix}{number}" for number in numbers) if any(fresh) else numbers
 
 
@@ -80,12 +83,12 @@ def _seeds(value: Any) -> tuple[int, ...]:
 
 
 def _tasks(value: Any) -> tuple[str, ...]:
-    """Ids (ranges spelled out) and names."""
+    """Ids (ranges spelled out) and names; an empty list, as a run's `run.json` has it, means all."""
     out: dict[str, None] = {}
     for part in _items(value):
         ids = integers(part) if re.fullmatch(r"\d+(-\d+)?", str(part)) else (part,)
         out.update(dict.fromkeys(str(item) for item in ids))
-    return tuple(out)
+    return tuple(out) if out or isinstance(value, list | tuple) else _reject("task ids or names, like 0,3-5; all: omit it")
 
 
 def arguments(value: Any) -> dict[str, str]:
@@ -100,7 +103,7 @@ def arguments(value: Any) -> dict[str, str]:
 
 def _number(value: Any, least: int) -> int:
     if isinstance(value, bool) or not re.fullmatch(r"-?\d+", str(value).strip()) or int(value) < least:
-        raise ValueError(f"a whole number from {least}")
+        raise ValueError(f"expected a whole number from {least}")
     return int(value)
 
 
@@ -112,8 +115,16 @@ def _workers(value: Any) -> int | str:
     return AUTO if value == AUTO else _positive(value)
 
 
+def _float(value: Any) -> float:
+    """A number; NaN, which no range contains, for a value that is none."""
+    try:
+        return float(value)
+    except (ValueError, TypeError):
+        return math.nan
+
+
 def _gpus(value: Any) -> float | str:
-    share = AUTO if value == AUTO else float(value)
+    share = AUTO if value == AUTO else _float(value)
     return share if share == AUTO or 0 <= share < 1e3 else _reject("a number of GPUs, like 1 or 0.5, or auto")
 
 
@@ -124,7 +135,7 @@ def _switch(value: Any) -> bool:
 
 
 def _seconds(value: Any) -> float:
-    seconds = float(value)
+    seconds = _float(value)
     return seconds if 0 < seconds < 1e9 else _reject("a number of seconds above 0")
 
 
@@ -134,6 +145,10 @@ def _text(value: Any) -> str:
 
 def _texts(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_text(item) for item in _items(value)))
+
+
+def _suites(value: Any) -> tuple[str, ...]:
+    return _texts(value) or _reject("a suite or group, see `nora-bench list suites`")
 
 
 def _until(value: Any) -> str:
@@ -148,7 +163,7 @@ def _one_of(values: tuple[str, ...]) -> Parser:
 
 
 def _reject(expected: str) -> NoReturn:
-    raise ValueError(expected)
+    raise ValueError(f"expected {expected}")
 
 
 def option(
@@ -171,7 +186,7 @@ def option(
 class RunConfig:
     """Configuration of one run, every value checked for itself. Build it with `parse`."""
 
-    suite: tuple[str, ...] = option(_texts, repeatable=True)
+    suite: tuple[str, ...] = option(_suites, repeatable=True)
     """Suite or group, module:attribute or file.py:attribute; repeatable."""
     tasks: tuple[str, ...] = option(_tasks, (), shown="all")
     """Task ids or names, like 0,3-5."""

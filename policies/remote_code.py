@@ -250,7 +250,7 @@ def refuse_parts(folder: Path, name: str) -> None:
     parts = sorted({path.name for pattern in PARTS for path in folder.glob(pattern)})
     if parts:
         raise PolicyError(
-            f"{name} holds weights that are not part of the model, and would be left out: {', '.join(parts[:SHOWN])}. An adapter "
+            f"{name} holds weights that are not part of the model, and would be ignored: {', '.join(parts[:SHOWN])}. An adapter "
             "must be merged first; heads of OpenVLA-OFT need its own server (docs/guide/other_models.md)"
         )
 

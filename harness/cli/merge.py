@@ -23,7 +23,7 @@ def merge(
 
     Example: `nora-bench merge runs/machine-a runs/machine-b --out runs/all`
 
-    Refused where they differ in protocol, step limit, assets, backend or policy. Other differences (versions, drivers, hardware)
+    Rejected where they differ in protocol, step limit, assets, backend or policy. Other differences (versions, drivers, hardware)
     are printed and kept with the sessions. Ends with 1 where an episode has two outcomes or lacks its actions.
     """
     from ...envs.errors import ExitCode

@@ -21,10 +21,16 @@ def plan(
     seeds: Annotated[str, typer.Option(help="Numbers of seeds to plan for, like 1,3,5.")] = "1,3,5",
     base: Annotated[float, typer.Option(min=0, max=99.9, help="Success rate of the weaker policy, in %.")] = 90.0,
     likeness: Annotated[
-        float | None, typer.Option(min=0, max=1, help="How alike the seeds of one initial state end: 0 to 1 (deterministic).")
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Correlation of success between the seeds of one initial state: 0 (independent) to 1 (deterministic).",
+        ),
     ] = None,
     from_run: Annotated[
-        Path | None, typer.Option("--from", metavar="RUN", help="Take rates and likeness from this run of the weaker policy.")
+        Path | None,
+        typer.Option("--from", metavar="RUN", help="Take success rates and --likeness from this run of the weaker policy."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
@@ -42,9 +48,11 @@ def plan(
     from .output import emit
 
     try:
-        numbers = [number for number in integers(seeds) if number > 0] or [1]
+        numbers = integers(seeds)
     except ValueError as error:
-        raise InputError(f"--seeds {seeds!r}: {error}") from None
+        raise InputError(f"--seeds {seeds!r}: {error}", option="--seeds", value=seeds) from None
+    if not numbers or 0 in numbers:
+        raise InputError(f"--seeds {seeds!r}: expected numbers of seeds from 1, like 1,3,5", option="--seeds", value=seeds)
     layout, columns = planned_columns(suite or ["libero"])
     pilots = find_pilots(read_run(from_run), layout) if from_run else {}
     study = plan_study(columns, numbers, detect=detect, power=power, base=base, likeness=likeness, pilots=pilots)

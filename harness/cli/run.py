@@ -118,8 +118,12 @@ def _smallest(resolved: Any) -> dict[str, float | None]:
 
 
 def _detectable(smallest: Mapping[str, float | None]) -> str:
-    listed = ", ".join(f"{name} {'none' if points is None else f'{points:.1f}'}" for name, points in smallest.items())
-    return f"differences from {listed} points, at 80 % power from a rate of 90 % (others: nora-bench plan)"
+    listed = ", ".join(f"{name} {points:.1f}" for name, points in smallest.items() if points is not None)
+    lacking = ", ".join(name for name, points in smallest.items() if points is None)
+    parts = [f"differences from {listed} points"] if listed else []
+    if lacking or not smallest:
+        parts.append(f"too few episodes for any difference{f' in {lacking}' if lacking else ''}")
+    return f"{'; '.join(parts)}, at 80 % power from a rate of 90 % (others: nora-bench plan)"
 
 
 def execute(config: RunConfig, passed: dict[str, Any], console: Console, *, resume: bool, as_json: bool) -> int:

@@ -26,7 +26,10 @@ def show(
         typer.Option(metavar="POLICY/COLUMN", help="List the episodes behind this cell of the table that fits the run."),
     ] = None,
     table: Annotated[str | None, typer.Option(metavar="ID", help="The table that --cell is of.")] = None,
-    metric: Annotated[str, typer.Option(help="Metric of that table, for --cell; an unknown one lists the table's.")] = "success",
+    metric: Annotated[
+        str | None,
+        typer.Option(help="Metric of that table, for --cell; an unknown one lists the table's.", show_default="success"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="All of it as one JSON object on stdout.")] = False,
 ) -> None:
     """Summarise a run: episodes, success per task, failures and errors, times, provenance.
@@ -37,17 +40,29 @@ def show(
     from ...results.summary import find_episode, summarise
     from .output import emit
 
+    _check_options(key, cell, table, metric)
     run = read_run(folder)
     if cell is not None:
         from ...results.tables.trace import trace
 
         layout = _layout(run, table)
-        emit(as_json, trace(layout, run, cell, layout.metric(metric).name), partial(_print_traces, layout.id))
+        emit(as_json, trace(layout, run, cell, layout.metric(metric or "success").name), partial(_print_traces, layout.id))
     elif key is not None:
         lost = [attempt for attempt in run.lost_attempts if attempt["key"] == key]
         emit(as_json, {**find_episode(run, key).to_json(), "lost_attempts": lost}, partial(_print_episode, run.folder))
     else:
         emit(as_json, summarise(run), _print)
+
+
+def _check_options(key: str | None, cell: str | None, table: str | None, metric: str | None) -> None:
+    """Raise InputError for options that would have no effect."""
+    from ...envs.errors import InputError
+
+    for option, value in (("--table", table), ("--metric", metric)):
+        if value is not None and cell is None:
+            raise InputError(f"{option} needs --cell. Add --cell POLICY/COLUMN", option=option, value=value)
+    if key is not None and cell is not None:
+        raise InputError("--key and --cell exclude each other. Omit one of them", option="--cell", value=cell)
 
 
 def _print_episode(folder: Path, values: Mapping[str, Any]) -> None:

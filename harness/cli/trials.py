@@ -18,7 +18,7 @@ def trials(
     file: Annotated[Path | None, typer.Argument(help="CSV of trials; without it, trials are entered one by one.")] = None,
     suite: Annotated[str, typer.Option(help="widowx or galaxea-a1.")] = "galaxea-a1",
     policy: Annotated[str, typer.Option(help="Name of the policy that drove the robot.")] = "",
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; default runs/<suite>-<policy>.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run.", show_default="runs/SUITE-POLICY")] = None,
     number: Annotated[int, typer.Option("--trials", min=1, help="Trials per task to enter.")] = 10,
     list_tasks: Annotated[bool, typer.Option("--list-tasks", help="List the suite's tasks and exit.")] = False,
 ) -> None:

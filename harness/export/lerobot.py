@@ -208,7 +208,7 @@ class _Writer:
         import pyarrow.parquet as pq
 
         if not self.episodes:
-            raise InputError("no episode could be written; see what was left out, and why")
+            raise InputError("no episode could be written; the omitted ones are listed above with their reasons")
         (self.out / EPISODES).parent.mkdir(parents=True)
         pq.write_table(pa.Table.from_pylist(self.episodes), self.out / EPISODES)
         tasks = pd.DataFrame({"task_index": list(self._tasks.values())}, index=list(self._tasks))

@@ -55,7 +55,7 @@ class Store:
         """A new run; sets `version` of its metadata. Raises StoreError if the folder already contains a run."""
         folder = Path(folder)
         with _disk_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            _make_folder(folder)
         lock = _lock(folder)
         try:
             if (folder / RUN_FILE).exists() or os.fstat(lock.handle.fileno()).st_size:
@@ -252,6 +252,15 @@ class LockedFile:
         """Close the file and release its lock."""
         self.handle.close()
         self.release()
+
+
+def _make_folder(folder: Path) -> None:
+    """Create the folder. Raises StoreError where it, or one above it, is a file."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        file = next(path for path in (folder, *folder.parents) if path.exists())
+        raise StoreError(f"--out {folder}: {file} is a file. Choose another --out", option="--out", value=str(folder)) from None
 
 
 def _lock(folder: Path) -> LockedFile:

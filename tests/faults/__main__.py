@@ -24,9 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=100, help="faults to sample")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--scenario", "--world", choices=[*SCENARIOS], default="toy", help="LIBERO: real simulations, some seconds each"
-    )
+    parser.add_argument("--scenario", choices=[*SCENARIOS], default="toy", help="LIBERO: real simulations, some seconds each")
     parser.add_argument("--only", default="", help="only faults whose name holds this text")
     parser.add_argument("--each", action="store_true", help="every fault once, instead of --count")
     parser.add_argument("--case", action="append", default=[], help="this fault; can be given again")

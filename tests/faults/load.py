@@ -131,7 +131,7 @@ QUANTILES = {"median": 0.5, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
 def main() -> None:
     """Print the measurements."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.load", description=__doc__.splitlines()[0])
-    parser.add_argument("--envs", "--worlds", dest="envs", type=int, default=64)
+    parser.add_argument("--envs", dest="envs", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--episodes", type=int, help="to their end, instead of --seconds")
     args = parser.parse_args()

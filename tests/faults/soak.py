@@ -183,7 +183,7 @@ def main() -> None:
     """Print the measurements."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--scenario", "--world", dest="scenario", choices=[*COMMANDS], default="LIBERO")
+    parser.add_argument("--scenario", dest="scenario", choices=[*COMMANDS], default="LIBERO")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--every", type=float, default=5, help="seconds between samples")
     parser.add_argument("--tasks", default="0-2", help="more than one: another one for every episode")

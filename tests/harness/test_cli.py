@@ -7,6 +7,7 @@ import pytest
 from nora_bench.envs.errors import Interrupted, MissingRequirementError
 from nora_bench.harness import cli as command_line
 from nora_bench.harness.cli import BUG, HOMES, VERBS, build
+from nora_bench.harness.cli.run import _detectable
 
 HEAVY = {"numpy", "pandas", "scipy", "mujoco", "robosuite", "torch", "numba", "PIL", "matplotlib", "msgspec", "psutil"}
 
@@ -100,6 +101,44 @@ def test_file_in_place_of_a_run_is_not_suggested_as_a_folder(cli, tmp_path):
     ended = cli("show", str(file))
     assert ended.code == 2
     assert f"--out {file}" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--metric", "partial"), ("--metric", "--cell")),
+        (("--table", "nora15/table2"), ("--table", "--cell")),
+        (("--key", "a", "--cell", "b/c"), ("--key", "--cell")),
+    ],
+)
+def test_option_of_show_without_effect_is_rejected(cli, tmp_path, options, named):
+    ended = cli("show", str(tmp_path), *options)
+    assert ended.code == 2
+    assert all(option in ended.err for option in named)
+
+
+def test_help_of_trials_shows_the_default_folder(cli):
+    assert "runs/SUITE-POLICY" in cli("trials", "--help").out
+
+
+def test_system_error_names_the_path_and_a_command(cli, tmp_path):
+    path = tmp_path / "missing" / "table.csv"
+    ended = cli("table", "nora15/table2", "--format", "csv", "--out", path)
+    assert ended.code == 2
+    assert f"{path}: " in ended.err and f"ls -ld {path.parent}" in ended.err and "Errno" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("smallest", "text"),
+    [
+        ({"Goal": 4.21, "Long": 3.0}, "differences from Goal 4.2, Long 3.0 points, at"),
+        ({"Goal": None}, "too few episodes for any difference in Goal, at"),
+        ({"Goal": None, "Long": 3.0}, "differences from Long 3.0 points; too few episodes for any difference in Goal, at"),
+        ({}, "too few episodes for any difference, at"),
+    ],
+)
+def test_detectable_differences_without_a_number_are_in_words(smallest, text):
+    assert _detectable(smallest).startswith(text)
 
 
 def test_debug_shows_the_traceback(cli, verb, monkeypatch):

@@ -58,12 +58,32 @@ def test_policy_arguments_are_pairs_or_a_mapping():
         ("retries", "-1"),
         ("policy_arg", ["chunk"]),
         ("policy", ""),
+        ("suite", ","),
+        ("tasks", ""),
+        ("tasks", ","),
+        ("init_states", ""),
+        ("policy_gpus", "x"),
+        ("timeout", "soon"),
     ],
 )
 def test_bad_value_is_rejected_with_its_option(field, value):
     with pytest.raises(InputError) as caught:
         of(**{field: value})
     assert (caught.value.option, caught.value.value) == ("--" + field.replace("_", "-"), value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("episodes", "0"), ("seeds", "x"), ("policy_gpus", "x"), ("timeout", "soon"), ("video", "some"), ("tasks", "")],
+)
+def test_rejected_value_is_followed_by_the_expected_form(field, value):
+    with pytest.raises(InputError, match=f"{value!r}: expected "):
+        of(**{field: value})
+
+
+@pytest.mark.parametrize("field", ["tasks", "init_states"])
+def test_empty_list_of_a_stored_run_means_all(field):
+    assert getattr(of(**{field: []}), field) == ()
 
 
 def test_unknown_field_names_the_nearest():

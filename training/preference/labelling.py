@@ -5,6 +5,7 @@ Candidates are sampled once and scored under all rewards, so that sets of differ
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,8 +58,12 @@ class LabelSettings:
         for reward in self.rewards:
             if reward not in REWARDS:
                 raise UnknownName("reward", reward, REWARDS)
-        if not self.temperature > 0:
-            raise TrainingError(f"temperature must be above 0, got {self.temperature:g}: at 0 all candidates are equal")
+        if not 0 < self.temperature < math.inf:
+            raise TrainingError(
+                f"temperature must be a number above 0, got {self.temperature:g}: at 0 all candidates are equal",
+                option="--temperature",
+                value=self.temperature,
+            )
         if self.candidates < 2:
             raise TrainingError(f"a pair needs at least 2 candidates, got {self.candidates}", option="--candidates")
 

@@ -8,6 +8,7 @@ DPO for each reward -> episodes on held-out initial states -> tables.
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...envs.errors import UnknownName
-from ..engine.config import TrainingError, recipe_text
+from ..engine.config import TrainingError, recipe_text, require_field
 from ..evaluation import PROGRAM, option_words
 from ..preference.rewards import REWARDS
 
@@ -74,6 +75,9 @@ class Reproduction:
 
     def validate(self) -> None:
         """Raises TrainingError, UnknownName."""
+        for name in ("demonstrations", "frame_stride", "world_episodes", "world_steps", "label_states", "dpo_steps", "workers"):
+            require_field(name, getattr(self, name), getattr(self, name) >= 1, "be at least 1")
+        require_field("dpo_learning_rate", self.dpo_learning_rate, 0 < self.dpo_learning_rate < math.inf, "be a number above 0")
         if "flow" not in self.heads.get(BASELINE, ()):
             raise TrainingError(f"heads must hold {BASELINE}: [flow], the policy that preferences start from", option="heads")
         for reward in self.rewards:

@@ -106,6 +106,13 @@ def test_a_pilot_run_gives_rates_with_their_own_uncertainty(cli, run, libero):
     assert low < column["seeds"][0]["states"] < high
 
 
+@pytest.mark.parametrize("seeds", ["0", "1,0", "", "x"])
+def test_plan_rejects_numbers_of_seeds_below_one(cli, seeds):
+    ended = cli("plan", "--suite", "libero_goal", "--seeds", seeds)
+    assert (ended.code, ended.out) == (2, "")
+    assert "--seeds" in ended.err and "expected" in ended.err
+
+
 def test_a_pilot_of_another_suite_is_refused(cli, run, libero):
     folder = run("pilot", libero(suites=("libero_10",))).folder
     ended = cli("plan", "--suite", "simpler-vm", "--from", folder)

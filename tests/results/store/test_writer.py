@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nora_bench.envs.errors import StoreError, StoreLocked
+from nora_bench.envs.errors import ExitCode, StoreError, StoreLocked
 from nora_bench.results.store.lost_attempts import LOST_ATTEMPTS_FILE, LostAttempt
 from nora_bench.results.store.reader import read_run
 from nora_bench.results.store.records import EpisodeRecord
@@ -95,6 +95,14 @@ def test_creating_over_a_run_is_refused_with_the_resume_command(folder):
 def test_opening_a_folder_that_is_no_run_says_so(tmp_path):
     with pytest.raises(StoreError, match=r"is not a run \(no run.json in it\)"):
         Store.open(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["taken", "taken/run"])
+def test_creating_a_run_where_a_file_is_names_the_file(tmp_path, name):
+    (tmp_path / "taken").write_text("", encoding="utf-8")
+    with pytest.raises(StoreError, match=f"{tmp_path / 'taken'} is a file") as error:
+        Store.create(tmp_path / name, RunMetadata())
+    assert (error.value.exit_code, error.value.option, error.value.value) == (ExitCode.BAD_INPUT, "--out", str(tmp_path / name))
 
 
 def test_a_second_writer_is_refused(folder):

@@ -240,7 +240,7 @@ def test_goal_rewards_need_a_world_model(sampler):
     [
         ({"rewards": ("best",)}, "unknown reward 'best'"),
         ({"candidates": 1}, "at least 2 candidates"),
-        ({"temperature": 0.0}, "temperature must be above 0"),
+        ({"temperature": 0.0}, "temperature must be a number above 0"),
     ],
 )
 def test_invalid_label_settings_are_rejected(sampler, imagination, settings, said):

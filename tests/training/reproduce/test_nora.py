@@ -138,6 +138,10 @@ def test_invalid_reproduction_is_rejected(wanted):
     with pytest.raises(UnknownName) as reward:
         replace(wanted, rewards=("best",)).validate()
     assert reward.value.name == "best" and "gta" in reward.value.known
+    for field, value in (("demonstrations", 0), ("dpo_steps", -1), ("workers", 0), ("dpo_learning_rate", float("nan"))):
+        with pytest.raises(TrainingError) as error:
+            replace(wanted, **{field: value}).validate()
+        assert error.value.option == field
     wanted.validate()
     read_recipe("nano", "reproduce", Reproduction).validate()
 
