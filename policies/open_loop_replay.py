@@ -66,7 +66,7 @@ class OpenLoopReplay(BasePolicy):
         """The class, and a digest of the recordings."""
         digest = hashlib.sha256()
         for task, states in sorted(self._recordings.items()):
-            for state, actions in sorted(states.items()):
+            for state, actions in _ordered(states):
                 digest.update(f"{task} {state}".encode() + actions.tobytes())
         return {**super().fingerprint(), "actions_sha256": digest.hexdigest()}
 
@@ -93,12 +93,17 @@ def packaged() -> Recordings:
     return out
 
 
+def _ordered(states: Mapping[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
+    """States with their actions, by number: `9`, `10`, `fresh3`."""
+    return sorted(states.items(), key=lambda item: (len(item[0]), item[0]))
+
+
 def write(recordings: Recordings, path: Path) -> None:
     """Write recordings as one compact archive, single precision."""
     arrays: dict[str, Any] = {
         f"{suite}/{task}/{state}": actions.astype(np.float32)
         for (suite, task), states in sorted(recordings.items())
-        for state, actions in sorted(states.items())
+        for state, actions in _ordered(states)
     }
     with path.open("wb") as out:
         np.savez_compressed(out, **arrays)

@@ -84,3 +84,9 @@ def test_every_task_of_the_four_suites_is_packaged_with_two_initial_states():
 
     tasks = {(name, task.id) for name in suites.LIBERO for task in suites.get(name).tasks}
     assert {task: sorted(states) for task, states in packaged().items()} == {task: ["48", "49"] for task in tasks}
+
+
+def test_states_are_packaged_by_number(tmp_path):
+    write({("libero_goal", 1): {name: np.zeros((1, 7)) for name in ("fresh3", "10", "9")}}, tmp_path / "actions.npz")
+    with np.load(tmp_path / "actions.npz") as archive:
+        assert archive.files == [f"libero_goal/1/{name}" for name in ("9", "10", "fresh3")]
