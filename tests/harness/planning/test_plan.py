@@ -186,7 +186,7 @@ def test_suite_that_is_not_found_is_bad_input(reference):
 def test_suite_that_cannot_be_imported_is_the_suites_fault(tmp_path, text):
     path = tmp_path / "faulty.py"
     path.write_text(text)
-    with pytest.raises(SuiteError, match="faulty|no_such_module"):
+    with pytest.raises(SuiteError, match=r"faulty|no_such_module"):
         plan(suite=f"{path}:suite")
 
 
