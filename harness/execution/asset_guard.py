@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ...envs.errors import MissingRequirementError, SuiteError
+from ...envs.errors import InputError, MissingRequirementError, SuiteError
 from ...envs.packs import pack_files
 
 MAX_NAMES = 3
@@ -42,7 +42,7 @@ class AssetGuard:
     def _current_fingerprint(self) -> str:
         try:
             return self._find()
-        except SuiteError:
+        except (SuiteError, InputError):  # incomplete, or its folder is gone
             return ""
 
 

@@ -7,22 +7,28 @@ from dataclasses import asdict
 from typing import Any
 
 from ...envs import protocols, suites
-from ...envs.base import Suite
-from ...envs.errors import PolicyError
+from ...envs.errors import PolicyError, SuiteError
 from ...policies import registry as policies
 
 
 def suite_rows() -> list[dict[str, Any]]:
-    """One row per suite, then one per group of suites."""
-    rows = [_suite_row(suites.get(name)) for name in suites.names()]
+    """One row per suite, then one per group of suites; a plug-in that cannot be used has the reason as its title."""
+    rows = [_suite_row(name) for name in suites.names()]
     groups = [
         {"name": name, "tasks": sum(len(suites.get(member).tasks) for member in members), "members": members}
         for name, members in suites.GROUPS.items()
     ]
-    return [{**dict.fromkeys(rows[0]), **row} for row in [*rows, *groups]]
+    return [{**dict.fromkeys(SUITE_COLUMNS), **row} for row in [*rows, *groups]]
 
 
-def _suite_row(suite: Suite) -> dict[str, Any]:
+SUITE_COLUMNS = ("name", "title", "tasks", "init_states", "tasks_that_a_seed_changes", "default_protocol", "members")
+
+
+def _suite_row(name: str) -> dict[str, Any]:
+    try:
+        suite = suites.get(name)
+    except SuiteError as error:
+        return {"name": name, "title": f"cannot be used: {error}", "members": ()}
     return {
         "name": suite.name,
         "title": suite.title,

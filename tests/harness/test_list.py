@@ -1,6 +1,8 @@
 import json
 
 import pytest
+from nora_bench.envs import suites
+from nora_bench.harness.planning import listing
 from nora_bench.policies import registry
 
 
@@ -46,3 +48,9 @@ def test_a_policy_that_cannot_be_imported_is_listed_with_the_reason(cli, monkeyp
     monkeypatch.setattr(registry, "POLICIES", broken)
     rows = json.loads(cli("list", "policies", "--json").out)
     assert "No module named 'no_such_module'" in rows[0]["what"]
+
+
+def test_suite_that_cannot_be_used_is_listed_with_the_reason(monkeypatch):
+    monkeypatch.setitem(suites.REGISTRY._known, "broken", lambda: 1 / 0)
+    row = next(row for row in listing.suite_rows() if row["name"] == "broken")
+    assert "ZeroDivisionError" in row["title"] and row["tasks"] is None
