@@ -109,7 +109,7 @@ def test_dry_run_of_a_resumed_run_plans_the_missing_episodes(cli):
         (("--config", "nowhere.yaml"), "nowhere.yaml"),
         (("--suite", "fakes:toy", "--until", "sure"), "'sure' is not a stopping rule. Write `width<2`"),
         (("--suite", "fakes:toy", "--policy", "zero", "--until", ">runs/B"), "runs/B is not a run"),
-        (("--suite", "fakes:toy", "--video", "some"), "--video 'some': one of none, failures, all"),
+        (("--suite", "fakes:toy", "--video", "some"), "--video 'some': expected one of none, failures, all"),
         (("--resume",), "nora-bench run --resume --out runs/NAME"),
         (("--resume", "--out", "nowhere"), "nowhere is not a run"),
         ((), "no suite given"),
