@@ -14,9 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ...envs.base import OPENGL_BACKENDS
 from ...envs.paths import cache_errors
 from ..planning.run_settings import WorkerSetup
-from ..rendering.gl import NAMES as BACKENDS
 from . import wire
 
 LIBRARIES = ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "NUMEXPR_NUM", "VECLIB_MAXIMUM", "NUMBA_NUM")
@@ -39,7 +39,7 @@ def hello(setup: WorkerSetup) -> dict[str, Any]:
 def environment(setup: WorkerSetup, base: Mapping[str, str]) -> dict[str, str]:
     """A worker's environment variables."""
     gl = setup.options.gl
-    rendering = {"MUJOCO_GL": gl, "PYOPENGL_PLATFORM": gl} if gl in BACKENDS else {"MUJOCO_GL": "disabled"}
+    rendering = {"MUJOCO_GL": gl, "PYOPENGL_PLATFORM": gl} if gl in OPENGL_BACKENDS else {"MUJOCO_GL": "disabled"}
     return {
         **base,
         **ONE_THREAD,
