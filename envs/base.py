@@ -22,6 +22,8 @@ CAMERAS = ("primary", "wrist")
 """All camera names: third person, and on the end effector."""
 FRESH = "fresh"
 """Name of the set of initial states that no published evaluation used."""
+OPENGL_BACKENDS = ("egl", "osmesa")
+"""Values of `EnvOptions.gl` that are OpenGL backends."""
 ROTATED, UNROTATED = "rotated_180", "as_rendered"
 """Orientations of images, relative to the simulator's own."""
 

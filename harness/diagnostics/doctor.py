@@ -14,12 +14,12 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from ...envs import suites
+from ...envs.base import OPENGL_BACKENDS
 from ...envs.libero.sim.install import MUJOCO_PINS, WITHOUT_DEPENDENCIES, libero_root
 from ...envs.paths import SET_HOME, CacheError, ensure_cache_home
 from ..planning import provenance
 from ..planning.estimate import RESERVE_GIB, free_memory_gib, worker_gib
 from ..rendering import gl
-from ..rendering.probe import OPENGL_BACKENDS
 from . import disk, proxy, simpler
 from .assets import assets
 from .checks import CheckResult, Fix, Status, ok

@@ -14,9 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ...envs.base import OPENGL_BACKENDS
 from ...envs.paths import cache_errors
 from ..planning.run_settings import WorkerSetup
-from ..rendering.probe import OPENGL_BACKENDS
 from . import wire
 
 LIBRARIES = ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "NUMEXPR_NUM", "VECLIB_MAXIMUM", "NUMBA_NUM")

@@ -18,10 +18,11 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ...envs.base import OPENGL_BACKENDS
 from ...envs.errors import MissingRequirementError
 from ...envs.paths import cache_home
 from ...envs.safe_io import atomic_write
-from .probe import OPENGL_BACKENDS, ProbeError, last_line, raised, run_probe
+from .probe import ProbeError, last_line, raised, run_probe
 
 SOFTWARE = ("llvmpipe", "softpipe", "swrast", "software", "swiftshader")
 DEVICES = ("CUDA_VISIBLE_DEVICES", "MUJOCO_EGL_DEVICE_ID")

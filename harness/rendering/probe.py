@@ -8,9 +8,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-OPENGL_BACKENDS = ("egl", "osmesa")
-"""OpenGL backends that MuJoCo can render with (`MUJOCO_GL`)."""
-
 
 class ProbeError(Exception):
     """The probe's process could not be started, timed out or was killed by a signal."""
