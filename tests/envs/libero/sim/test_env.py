@@ -102,7 +102,7 @@ def test_unstable_simulation_raises_an_error(env, protocol):
         env.step(np.zeros(7), observe=False)
 
 
-@pytest.mark.parametrize(("bad", "complaint"), [(spec(init=50), "initial states 0-49"), (spec(task=10), "tasks 0-9")])
+@pytest.mark.parametrize(("bad", "complaint"), [(spec(init=50), "50 initial states"), (spec(task=10), "tasks 0-9")])
 def test_unknown_task_or_initial_state_is_rejected(env, protocol, bad, complaint):
     with pytest.raises(SuiteError, match=complaint):
         env.reset(bad, protocol, BLIND)
