@@ -82,7 +82,7 @@ def complete(suite: Any) -> Suite:
             raise SuiteError(f"suite {kind} lacks {', '.join(missing)}; subclass nora_bench.envs.base:Suite")
         if not isinstance(suite, Suite) and not all(hasattr(suite, name) for name in OPTIONAL):
             suite = _CompleteSuite(suite)
-        problem = _problem(suite)
+        problem = _problem(cast(Suite, suite))
     except SuiteError:
         raise
     except Exception as error:

@@ -9,6 +9,7 @@ if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
 import contextlib
 import importlib.util
 import signal
+import sys
 import sysconfig
 import venv
 from dataclasses import dataclass
@@ -79,7 +80,9 @@ def libero_that_renders():
     """MuJoCo and robosuite bind OpenGL when a process first imports them: with rendering, whichever test comes first.
 
     Without this, a test that steps without images (a replay, selfcheck) would leave a process in which none can be rendered.
+    So would a test file that imports MuJoCo at its top: files are read before this runs.
     """
+    assert "mujoco" not in sys.modules, "import MuJoCo within the tests or fixtures, not at the top of a test file"
     if importlib.util.find_spec("libero") is None or importlib.util.find_spec("robosuite") is None:
         return
     from nora_bench.envs.errors import MissingRequirementError

@@ -239,7 +239,7 @@ def _check_names(values: Any, cls: Any, origin: str, known: Mapping[str, Any], p
 def _check_name(name: str, origin: str, known: Mapping[str, Any], value: Any = None) -> None:
     if name in known:
         return
-    if (new := RENAMED.get(name)) in known:
+    if (new := RENAMED.get(name, "")) in known:
         renamed = _renamed_value(value, get_args(known[new]))
         values = f", and its value {value} is now {renamed}" if renamed else ""
         raise TrainingError(f"{origin}: {name} is now {new}{values}", option=name, value=value)

@@ -179,7 +179,8 @@ def test_unknown_name_is_rejected_with_the_nearest_known(values, says):
 def test_suite_that_is_not_found_is_bad_input(reference):
     with pytest.raises(InputError) as caught:
         plan(suite=reference)
-    assert (caught.value.option, caught.value.value, caught.value.exit_code) == ("--suite", reference, ExitCode.BAD_INPUT)
+    assert (caught.value.option, caught.value.exit_code) == ("--suite", ExitCode.BAD_INPUT)
+    assert str(caught.value.value).endswith(reference)
 
 
 @pytest.mark.parametrize("text", ["import no_such_module", "1 / 0", "raise SystemExit(0)"])

@@ -3,10 +3,6 @@
 import numpy as np
 import pytest
 
-mujoco = pytest.importorskip("mujoco")
-
-from nora_bench.envs.libero.sim.drawn_files import covered, drawn_files  # noqa: E402  needs mujoco
-
 SIZE = 256
 XML = """
 <mujoco>
@@ -31,9 +27,16 @@ XML = """
 TETRAHEDRON = "v 0 0 0\nv .1 0 0\nv 0 .1 0\nv 0 0 .1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
 
 
+def drawn():
+    """The module, imported here because it imports MuJoCo (see `conftest.libero_that_renders`)."""
+    from nora_bench.envs.libero.sim import drawn_files
+
+    return drawn_files
+
+
 @pytest.fixture
 def model(tmp_path):
-    image = pytest.importorskip("PIL.Image")
+    mujoco, image = pytest.importorskip("mujoco"), pytest.importorskip("PIL.Image")
     for name in ("textures", "meshes"):
         (tmp_path / name).mkdir()
     image.new("RGB", (2, 2)).save(tmp_path / "textures" / "paint.png")
@@ -44,23 +47,25 @@ def model(tmp_path):
 
 @pytest.fixture
 def data(model):
+    import mujoco
+
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
     return data
 
 
 def test_drawn_files_are_those_of_visible_shapes(model, tmp_path):
-    named = {model.geom(geom).name: files for geom, files in drawn_files(model, tmp_path).items()}
+    named = {model.geom(geom).name: files for geom, files in drawn().drawn_files(model, tmp_path).items()}
     paint = "textures/paint.png"
     assert named == {"painted": {paint}, "mesh": {paint, "meshes/part.obj"}, "behind": {paint}, "around": {paint}}
 
 
 def test_files_outside_the_pack_are_not_listed(model, tmp_path):
-    assert drawn_files(model, tmp_path / "elsewhere") == {}
+    assert drawn().drawn_files(model, tmp_path / "elsewhere") == {}
 
 
 def test_mask_is_the_rectangle_around_the_shape(model, data):
-    mask = covered(model, data, "primary", model.geom("painted").id, SIZE)
+    mask = drawn().covered(model, data, "primary", model.geom("painted").id, SIZE)
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     # At 1 m and 90 degrees an image shows 2 m: 128 pixels per metre from the centre, 10 % and 3 pixels around the shape.
     assert abs(columns.min() - (128 + 128 * 0.39 - 3)) <= 2
@@ -71,4 +76,4 @@ def test_mask_is_the_rectangle_around_the_shape(model, data):
 
 @pytest.mark.parametrize(("name", "share"), [("behind", 0.0), ("around", 1.0)])
 def test_shape_behind_the_camera_covers_nothing_and_around_it_all(model, data, name, share):
-    assert covered(model, data, "primary", model.geom(name).id, SIZE).mean() == share
+    assert drawn().covered(model, data, "primary", model.geom(name).id, SIZE).mean() == share
