@@ -74,7 +74,7 @@ OPTIONAL = tuple(name for name in vars(Suite) if not name.startswith("_") and na
 def complete(suite: Any) -> Suite:
     """The suite itself, or, where it does not subclass `Suite`, with the defaults of the optional members that it lacks.
 
-    Raises SuiteError naming the required members that it lacks, and declarations that are none.
+    Raises SuiteError naming the required members that it lacks, or an invalid declaration.
     """
     kind = suite.__name__ if isinstance(suite, type) else type(suite).__name__
     try:
@@ -93,7 +93,7 @@ def complete(suite: Any) -> Suite:
 
 
 def _problem(suite: Suite) -> str:
-    """Why the declarations of a suite, of any types, are none; empty where they are."""
+    """Why a suite's declarations are invalid; empty where they are valid."""
     for name in ("name", "family", "title", "default_protocol"):
         if not isinstance(getattr(suite, name), str):
             return f"{name} must be a text, not {getattr(suite, name)!r}"

@@ -116,7 +116,7 @@ def _workers(value: Any) -> int | str:
 
 
 def _float(value: Any) -> float:
-    """A number; NaN, which no range contains, for a value that is none."""
+    """A number; NaN, which no range contains, for anything else."""
     try:
         return float(value)
     except (ValueError, TypeError):

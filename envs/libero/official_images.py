@@ -18,7 +18,7 @@ from ..base import EnvOptions
 from ..errors import SuiteError
 from ..parity import Check
 from ..safe_io import read_arrays
-from .sim.install import import_libero, libero_root
+from .sim.install import import_libero, init_folder, task_file
 from .tasks import TITLES, load_tasks
 
 NAME = "official_images.npz"
@@ -77,10 +77,10 @@ def first_images(task: str, options: EnvOptions) -> dict[str, np.ndarray]:
     from .sim.scene import LiberoScene
 
     suite, _, number = task.partition("/")
-    name, root = load_tasks(suite)[int(number)].name, libero_root()
-    scene: Any = LiberoScene(str(root / "bddl_files" / suite / f"{name}.bddl"))
+    name = load_tasks(suite)[int(number)].name
+    scene: Any = LiberoScene(str(task_file(suite, name)))
     scene.reset(0)
-    scene.set_state(load_init_states(root / "init_files" / suite / f"{name}.pruned_init", scene.state_size)[0])
+    scene.set_state(load_init_states(init_folder(suite) / f"{name}.pruned_init", scene.state_size)[0])
     scene.refresh_appearance()
     renderer = LiberoRenderer(scene.model, scene.data, SIZE)
     try:

@@ -145,7 +145,7 @@ def replaying(
 def run_actions(
     env: Env, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec, actions: Array
 ) -> EpisodeOutcome:
-    """Run all of the actions, [steps, action size], as one episode. Raises PolicyError for actions that are none."""
+    """Run all of the actions, [steps, action size], as one episode. Raises PolicyError for invalid actions."""
     check_chunk(ActionChunk(actions), env.action_size)  # they come from a file
     episode = Rollout(env, spec, protocol, observation_spec, budget=len(actions))
     event: DecisionPoint | EpisodeOutcome = episode.start()

@@ -31,10 +31,10 @@ def choose_engine(config: NoraPolicyConfig, checkpoint: Checkpoint) -> EngineNam
         _require_onnx()
         return "onnx"
     if config.engine == "auto" and not problem:
-        here = _installed("torch")
-        if _installed("onnxruntime") and (config.device == "cpu" or not here):
+        has_torch = _installed("torch")
+        if _installed("onnxruntime") and (config.device == "cpu" or not has_torch):
             return "onnx"
-        if not here:
+        if not has_torch:
             _require_onnx()
     require_torch()
     return "torch"

@@ -32,7 +32,7 @@ from ..store.records import EpisodeRecord
 Scene = tuple[str, str, str, str, int]
 """Suite, task, variant, set and index of the initial state: the same under every seed."""
 Appearances = dict[str, tuple[int, int]]
-"""Look -> successes, episodes."""
+"""Appearance -> successes, episodes."""
 RECORDED: tuple[Reading, Reading] = ("recorded", "recorded")
 AGAINST_B: tuple[Reading, Reading] = ("successes", "failures")
 """Readings of uncertain episodes of A and of B that are least favourable to B."""
@@ -122,7 +122,7 @@ def uncertain_causes(own: Sequence[EpisodeRecord], others: Group, metric: str) -
     ends: dict[Scene, dict[int, bool | None]] = {}
     for record in others.records:
         ends.setdefault(record.scene, {})[record.seed] = None if uncertain(record) else metric_outcome(record, metric)
-    counted = Counter("replayed" if record.success else cause(record) for record in own)
+    counted = Counter(all_causes(own))
     counted.update(f"other_{_ended(ends.get(record.scene, {}), record.seed)}" for record in own)
     return dict(counted)
 

@@ -79,7 +79,7 @@ def difference(tasks: Sequence[TaskDifferences], level: float = 0.95) -> Differe
         pairs=sum(len(state.appearances) for task in tasks for state in task.states),
         gained=signs.count(1),
         lost=signs.count(-1),
-        scenes_needed=_needed(mean, variance, level),
+        scenes_needed=scenes_needed(mean, max(variance, abs(mean) - mean**2), level),
         scenes=len(signs),
         means=(mean, mean),
     )
@@ -132,11 +132,15 @@ def _variance(tasks: Sequence[tuple[float, np.ndarray]]) -> float:
     return math.fsum(share**2 * (float(np.var(own, ddof=1)) if len(own) > 1 else pooled) / len(own) for share, own in tasks)
 
 
-def _needed(mean: float, variance_of_one: float, level: float) -> int | None:
+def scenes_needed(mean: float, variance_of_one: float, level: float) -> int | None:
+    """Initial states that would settle a mean difference of this size (80 % power at the level); None if it is zero.
+
+    `variance_of_one`: what one initial state contributes.
+    """
     if abs(mean) < 1e-12:
         return None
     power = quantile(level) + quantile(0.60)  # the latter is the one-sided quantile of 80 %
-    return math.ceil(power**2 * max(variance_of_one, abs(mean) - mean**2) / mean**2)
+    return math.ceil(power**2 * variance_of_one / mean**2)
 
 
 def p_text(p: float) -> str:

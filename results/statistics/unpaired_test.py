@@ -19,8 +19,7 @@ import numpy as np
 
 from .exact import LARGEST_SUM
 from .intervals import Stratum, stratified
-from .paired_test import Difference
-from .weighted_mean import quantile
+from .paired_test import Difference, scenes_needed
 
 ROUNDS = 20
 """Halvings in the search for the level of an interval that ends at zero."""
@@ -52,7 +51,7 @@ def unpaired_difference(tasks: Sequence[TaskSamples], level: float = 0.95) -> Di
         pairs=0,
         gained=0,
         lost=0,
-        scenes_needed=_needed(tasks, mean, level),
+        scenes_needed=scenes_needed(mean, _variance_of_one(tasks), level),
         scenes=scenes,
         means=(mean, mean),
     )
@@ -133,10 +132,8 @@ def subset_sums(values: Sequence[int], size: int) -> np.ndarray:
     return table[size]
 
 
-def _needed(tasks: Sequence[TaskSamples], mean: float, level: float) -> int | None:
-    """Initial states of each run that would settle a difference of this size (80 % power at the level)."""
-    if abs(mean) < 1e-12:
-        return None
+def _variance_of_one(tasks: Sequence[TaskSamples]) -> float:
+    """Variance that one initial state of each run contributes to the difference."""
     total = math.fsum(task[0].weight for task in tasks)
     variance = 0.0
     for task in tasks:
@@ -145,5 +142,4 @@ def _needed(tasks: Sequence[TaskSamples], mean: float, level: float) -> int | No
             smoothed = (rates.sum() + 0.5) / (len(rates) + 1)
             spread = max(float(rates.var()), smoothed * (1 - smoothed) / 2)
             variance += task[0].weight / total * spread
-    power = quantile(level) + quantile(0.60)  # the latter is the one-sided quantile of 80 %
-    return math.ceil(power**2 * variance / mean**2)
+    return variance

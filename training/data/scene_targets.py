@@ -155,9 +155,9 @@ def _category(name: str) -> int:
 @cache
 def _wanted(suite: str, task: str, things: Sequence[str]) -> list[str]:
     """The first two objects of interest of the task file (a single one twice); empty for an unknown task."""
-    from ...envs.libero.sim.install import libero_root
+    from ...envs.libero.sim.install import task_file
 
-    return words_of(libero_root() / "bddl_files" / suite / f"{task}.bddl", things)
+    return words_of(task_file(suite, task), things)
 
 
 def words_of(file: Path, things: Sequence[str]) -> list[str]:

@@ -120,7 +120,7 @@ class Progress:
 
 
 def _arrived(folder: Path, listed: OfficialFiles) -> dict[Wheel, Path]:
-    """Listed wheels in the folder, from an earlier session or put there by the user; files that are none are deleted."""
+    """Listed wheels in the folder, from an earlier session or put there by the user; other wheels are deleted."""
     digests, arrived = {wheel.sha256: wheel for wheel in listed.wheels}, {}
     for path in sorted(folder.glob("*.whl")):
         if wheel := digests.get(file_digest(path)):

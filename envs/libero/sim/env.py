@@ -13,7 +13,7 @@ from ...errors import SuiteError
 from ...protocols import EvalProtocol
 from ..tasks import load_tasks
 from . import scene_checks
-from .install import import_libero, libero_root
+from .install import import_libero, init_folder, task_file
 
 ACTION_SIZE = 7
 """x y z (5 cm per unit), axis-angle (0.5 rad per unit), gripper (sign only: < 0 opens, > 0 closes); world axes."""
@@ -86,9 +86,9 @@ class LiberoEnv(Env):
 
         self.close()
         self._built = self._scene = None
-        root, name = libero_root(), _task_name(spec)
-        self._scene = LiberoScene(str(root / "bddl_files" / spec.suite / f"{name}.bddl"))
-        self._states = load_init_states(root / "init_files" / spec.suite / f"{name}.pruned_init", self._scene.state_size)
+        name = _task_name(spec)
+        self._scene = LiberoScene(str(task_file(spec.suite, name)))
+        self._states = load_init_states(init_folder(spec.suite) / f"{name}.pruned_init", self._scene.state_size)
         self._scene_check = scene_checks.scene_check_of(spec.suite, spec.task_id)
         self._state_reader = PrivilegedState(self._scene)
         self._check_scene(spec)

@@ -18,7 +18,7 @@ from ..fresh_states import FreshStates, digest, unused_rows
 from ..tasks import load_tasks
 from .env import LiberoEnv
 from .fresh_states import problem, sampled_state
-from .install import libero_root
+from .install import init_folder
 
 SAMPLED = 100
 """States per task of a suite whose states are sampled."""
@@ -27,7 +27,7 @@ SAMPLED = 100
 def freeze(scene: Any, suite: str, task_id: int) -> FreshStates:
     """The fresh states of a built task: the admitted ones of its unused rows, else of `SAMPLED` sampled ones."""
     name = load_tasks(suite)[task_id].name
-    rows = unused_rows(libero_root() / "init_files" / suite, name, scene.state_size)
+    rows = unused_rows(init_folder(suite), name, scene.state_size)
     if rows:
         admitted = {index: row for index, row in rows.items() if not problem(scene, row)}
         return FreshStates("stored", tuple(admitted), tuple(map(digest, admitted.values())))

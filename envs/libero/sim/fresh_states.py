@@ -10,7 +10,7 @@ from ...base import FRESH, EpisodeSpec, SimulationError
 from ..fresh_states import fresh_states_of, unused_rows
 from ..tasks import load_tasks
 from . import scene_checks
-from .install import libero_root
+from .install import init_folder
 
 ARM_NOISE = 0.02
 """Standard deviation (rad) of each arm joint around the start pose, as in the published states."""
@@ -32,7 +32,7 @@ def fresh_state(scene: Any, suite: str, task_id: int, number: int) -> np.ndarray
         row = sampled_state(scene, suite, task_id, number, frozen.rows[number])
     else:
         name = load_tasks(suite)[task_id].name
-        row = unused_rows(libero_root() / "init_files" / suite, name, scene.state_size)[frozen.rows[number]]
+        row = unused_rows(init_folder(suite), name, scene.state_size)[frozen.rows[number]]
     frozen.require(f"{suite} task {task_id}", number, row)
     return row
 

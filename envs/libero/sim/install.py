@@ -34,6 +34,16 @@ def libero_root() -> Path:
     return root
 
 
+def task_file(suite: str, task: str) -> Path:
+    """BDDL file of a task, by its name. Raises SuiteError where hf-libero is missing."""
+    return libero_root() / "bddl_files" / suite / f"{task}.bddl"
+
+
+def init_folder(suite: str) -> Path:
+    """Folder of a suite's `.pruned_init` and `.init` files. Raises SuiteError where hf-libero is missing."""
+    return libero_root() / "init_files" / suite
+
+
 def check_versions() -> None:
     """Raise SuiteError for a MuJoCo other than the versions behind published results."""
     try:

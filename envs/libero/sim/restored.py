@@ -12,7 +12,7 @@ import numpy as np
 
 from ...base import EnvOptions
 from ...errors import SuiteError
-from .install import import_libero, libero_root
+from .install import import_libero, task_file
 
 
 class StateRestorer:
@@ -32,7 +32,7 @@ class StateRestorer:
 
         self.close()
         self._built = self._scene = None
-        path = libero_root() / "bddl_files" / suite / f"{task}.bddl"
+        path = task_file(suite, task)
         if not path.is_file():
             raise SuiteError(f"task {task} of {suite} not found: {path}. Type: nora-bench list tasks --suite {suite}")
         self._scene = LiberoScene(str(path))
