@@ -33,6 +33,13 @@ REPLACEMENT = 0xFFFD
 """Character that a UTF-8 decoder writes for bytes that are no character."""
 
 
+PRINTABLE = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
+"""Bytes that stand for themselves in a byte-level vocabulary; the others follow from U+0100 on, in order."""
+_OTHERS = (byte for byte in range(0x100) if byte not in PRINTABLE)
+_BYTES = {**{chr(byte): byte for byte in PRINTABLE}, **{chr(0x100 + index): byte for index, byte in enumerate(_OTHERS)}}
+"""Letter of a byte-level vocabulary -> byte."""
+
+
 class FastError(InputError, ValueError):
     """A tokenizer folder that is none, or data that cannot be fitted."""
 
@@ -120,6 +127,15 @@ class FastTokenizer:
     def _widest(self) -> int:
         """The largest code that the fitted range holds."""
         return min(self.vocab_size if self.max_token is None else self.max_token - self.min_token, LAST_CHARACTER)
+
+    def codes(self) -> list[int]:
+        """Characters of all coefficients in the fitted range, the least first; those that no text can hold are omitted."""
+        return [code for code in range(self._widest() + 1) if code not in SURROGATES and code != REPLACEMENT]
+
+    def token_bytes(self, token: int) -> bytes:
+        """Bytes that a token stands for; none for a special token or an id of no token."""
+        text = self.backend.id_to_token(token) or ""
+        return bytes(_BYTES[letter] for letter in text) if all(letter in _BYTES for letter in text) else b""
 
     def _sayable(self, code: int) -> bool:
         """Whether a coefficient comes back: merges fitted as released have no token for bytes that the data did not hold."""

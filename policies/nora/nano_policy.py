@@ -73,7 +73,7 @@ class UntrainedNano(NoraPolicy):
         seed: int = 0,
         threads: int | None = 1,
         batch: int | None = None,
-        constrained: bool = False,
+        decoding: Literal["free", "action-tokens", "whole-chunk"] = "free",
         on_invalid: Literal["released", "hold", "repeat"] = "released",
         device: str = "cpu",
     ) -> None:
@@ -92,7 +92,7 @@ class UntrainedNano(NoraPolicy):
             num_inference_steps=num_inference_steps,
             threads=threads,
             batch=batch,
-            constrained=constrained,
+            decoding=decoding,
             on_invalid=on_invalid,
             device=device,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from .policy_config import NoraPolicyConfig
 from .predictor import ModelInputs, Predictor
 from .tokenizers import open_fast, open_prompter
 from .weights import digest
+from .whole_chunk import TokenRules, token_rules
 
 GPU_ROWS = 16
 """Default batch on a GPU."""
@@ -51,6 +53,9 @@ class NoraPolicy(BasePolicy):
         self.statistics = Statistics(own.table, config.statistics, source=own.source, scaled_gripper=config.scaled_gripper)
         self.prompter = open_prompter(self.checkpoint, config.tokenizer)
         self.fast = open_fast(self.checkpoint, config.fast) if config.mode == "fast" else None
+        self.rules = self._token_rules() if config.decoding == "whole-chunk" else None
+        if self.rules and given.max_new_tokens is None:
+            self.config = replace(config, max_new_tokens=self.rules.most_tokens)
         self.stochastic = config.mode == "flow" and self.noise_scale > 0
         self.tags: tuple[str, ...] = ("untrained",) if _untrained(self.checkpoint) else ()
         self._last: dict[str, Array] = {}
@@ -125,12 +130,17 @@ class NoraPolicy(BasePolicy):
         if config.threads:
             torch.set_num_threads(config.threads)
         dtype = ("bfloat16" if on_gpu else "float32") if config.dtype == "auto" else config.dtype
-        allowed = (ids.first_action, ids.last_action) if config.constrained else None
-        decoding = DecodingConfig(ids.end_of_turn, config.repetition_penalty, allowed)
+        allowed = (ids.first_action, ids.last_action) if config.decoding != "free" else None
+        decoding = DecodingConfig(ids.end_of_turn, config.repetition_penalty, allowed, self.rules)
         model = self.checkpoint.model(device, getattr(torch, dtype))
         rows = config.batch or (GPU_ROWS if on_gpu else 1)
         backend, steps, tokens = "inductor" if config.compile else None, config.num_inference_steps, config.max_new_tokens or 0
         return Predictor(model, ids, rows, self.chunk_size, steps, tokens, decoding, self.fast, backend)
+
+    def _token_rules(self) -> TokenRules:
+        assert self.fast is not None, "resolved options have decoding=whole-chunk with mode=fast alone"
+        ids, size = self.prompter.ids, self.checkpoint.config.action_size
+        return token_rules(self.fast, ids.last_action - ids.first_action + 1, self.chunk_size * size)
 
     def _inputs(self, observation: Observation) -> ModelInputs:
         model = self.checkpoint.config

@@ -18,7 +18,6 @@ RECORDED = {
     "noise_scale": "noise",
     "max_new_tokens": "new_tokens",
     "repetition_penalty": "repetition_penalty",
-    "constrained": "constrained",
     "on_invalid": "on_bad",
     "lower_case": "lower_case",
     "crop": "crop",
@@ -67,8 +66,9 @@ class NoraPolicyConfig:
     the checkpoint's files say otherwise."""
     repetition_penalty: float = 1.0
     """Factor as in `transformers`; 1 is none."""
-    constrained: bool = False
-    """Generate action tokens only; the papers decode freely."""
+    decoding: Literal["free", "action-tokens", "whole-chunk"] = "free"
+    """Tokens that `mode=fast` may generate. `free`: any, as the papers; `action-tokens`: these and the end of the turn;
+    `whole-chunk`: those from which exactly one chunk can still be completed, so that no answer is malformed."""
     on_invalid: Literal["released", "hold", "repeat"] = "released"
     """Actions to execute when the model's output is no chunk. `released`: zeros before un-normalisation, a steady drift;
     `hold`: no motion, gripper as it was; `repeat`: the last valid chunk again, else hold."""
@@ -89,6 +89,8 @@ class NoraPolicyConfig:
         n_action_steps = next(actions for actions in steps if actions is not None)
         if problem := execute_problem(checkpoint.name, n_action_steps, chunk):
             raise PolicyRequestError(problem)
+        if mode == "flow" and self.decoding != "free":
+            raise PolicyRequestError(f"decoding={self.decoding} is for action tokens: add --policy-arg mode=fast")
         given = self.noise_scale
         return replace(
             self,
@@ -102,7 +104,9 @@ class NoraPolicyConfig:
 
     def recorded(self) -> Mapping[str, Any]:
         """The part of a fingerprint that is made of options."""
-        return {key: getattr(self, name) for name, key in RECORDED.items()}
+        decoding = {"constrained": self.decoding != "free"}
+        decoding |= {"decoding": self.decoding} if self.decoding == "whole-chunk" else {}
+        return {**{key: getattr(self, name) for name, key in RECORDED.items()}, **decoding}
 
     def _mode(self, checkpoint: Checkpoint) -> Literal["flow", "fast"]:
         if self.mode == "flow" and not checkpoint.config.expert:

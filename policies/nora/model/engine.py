@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..config import euler_times
+from ..whole_chunk import TokenRules
 from .cuda_graphs import capture
 from .expert import rotary, time_embedding
 from .functional import Rope, attend, decoder_block
@@ -50,6 +51,8 @@ class DecodingConfig:
     """Repetition penalty over prompt and generated tokens; 1 is none."""
     allowed: tuple[int, int] | None = None
     """First and last token id that may be generated besides `stop`; None for all."""
+    rules: TokenRules | None = None
+    """Which of the `allowed` tokens can follow the ones before; `stop` only after a complete chunk. None: any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class Engine:
         self.counted = torch.zeros((shape.rows, vocabulary), dtype=torch.bool, device=self.device)
         self.allowed = _allowed(decoding, vocabulary, self.device)
         self.choices = torch.arange(vocabulary, device=self.device) if self.allowed is None else self.allowed.nonzero()[:, 0]
+        self.order = _TokenOrder(decoding, shape.rows, self.device) if decoding.rules else None
         self.columns = torch.arange(shape.length + tail, device=self.device)
         self._prefill = capture(self._run_prefill, backend)
         self._flow = capture(self._run_flow, backend)
@@ -110,6 +114,8 @@ class Engine:
         hidden = self._prefill(inputs.ids, inputs.positions, inputs.pixels)
         rows = torch.arange(self.shape.rows, device=self.device)
         self._count_prompt(inputs)
+        if self.order:
+            self.order.restart()
         token = self._mark(self._choose(hidden[rows, inputs.lengths - 1], noise[:, 0]))
         position = inputs.positions[0].gather(1, inputs.lengths[:, None] - 1)[:, 0]
         tokens, ended = [token], token == self.decoding.stop
@@ -174,9 +180,11 @@ class Engine:
             self.counted.copy_(counts > 0)
 
     def _mark(self, token: Tensor) -> Tensor:
-        """A copy of the token, now counted by the repetition penalty."""
+        """A copy of the token, now counted by the repetition penalty and the order of tokens."""
         if self.decoding.penalty != 1.0:
             self.counted.scatter_(1, token[:, None], True)
+        if self.order:
+            self.order.advance(token)
         return token.clone()
 
     def _choose(self, hidden: Tensor, noise_BK: Tensor) -> Tensor:
@@ -186,6 +194,8 @@ class Engine:
             scores = torch.where(self.counted, torch.where(scores < 0, scores * penalty, scores / penalty), scores)
         if self.allowed is not None:
             scores = scores.masked_fill(~self.allowed, -torch.inf)
+        if self.order:
+            scores = scores.masked_fill(~self.order.allowed(scores.shape[1]), -torch.inf)
         if noise_BK.shape[1]:
             scores = scores.index_add(1, self.choices, noise_BK)
         return scores.argmax(dim=-1)
@@ -225,6 +235,37 @@ class Engine:
 
             hidden = decoder_block(layer, hidden, self.rope, attend_to_prefix, FUSED)[0]
         return model.action_out_proj(model.action_expert.norm(hidden)).float()
+
+
+class _TokenOrder:
+    """Per row, the coefficients that are missing and the state of the character: buffers that captured graphs read."""
+
+    def __init__(self, decoding: DecodingConfig, rows: int, device: torch.device) -> None:
+        rules = decoding.rules
+        assert rules is not None and decoding.allowed is not None, "rules need the range of action tokens"
+        self.stop, self.first = decoding.stop, decoding.allowed[0]
+        self.table, self.completed, self.following = (
+            torch.from_numpy(table).to(device) for table in (rules.allowed, rules.completed, rules.following)
+        )
+        self.missing, self.state = (torch.zeros(rows, dtype=torch.int64, device=device) for _ in range(2))
+
+    def restart(self) -> None:
+        """Begin a chunk in every row."""
+        self.missing.fill_(self.table.shape[0] - 1)
+        self.state.zero_()
+
+    def allowed(self, vocabulary: int) -> Tensor:
+        """[B, vocabulary] bool."""
+        mask = torch.zeros((len(self.missing), vocabulary), dtype=torch.bool, device=self.missing.device)
+        mask[:, self.first : self.first + self.table.shape[2]] = self.table[self.missing, self.state]
+        mask[:, self.stop] = (self.missing == 0) & (self.state == 0)
+        return mask
+
+    def advance(self, token_B: Tensor) -> None:
+        """Follow the tokens; rows that have stopped stay where they are."""
+        stopped, index = token_B == self.stop, (token_B - self.first).clamp(0, self.table.shape[2] - 1)
+        self.missing -= torch.where(stopped, 0, self.completed[self.state, index])
+        self.state.copy_(torch.where(stopped, self.state, self.following[self.state, index]))
 
 
 def _allowed(decoding: DecodingConfig, vocabulary: int, device: torch.device) -> Tensor | None:
