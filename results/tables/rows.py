@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from statistics import fmean, stdev
@@ -145,7 +146,7 @@ def over_seeds(layout: Layout, row: MeasuredRow) -> Row | None:
 
 
 def _caveats(group: Group, suites: Iterable[str]) -> Iterable[str]:
-    """Notes on errors, restarts, losses by the policy and repetitions."""
+    """Notes on errors, restarts, losses by the policy, invalid action chunks and repetitions."""
     records = [record for suite in suites for record in group.suites.get(suite, ())]
     if errors := group.errors(suites):
         listed = ", ".join(f"{count} due to the {name}" for name, count in errors.items())
@@ -155,6 +156,10 @@ def _caveats(group: Group, suites: Iterable[str]) -> Iterable[str]:
         yield f"{lost} episodes were lost by the policy and restarted: their successes count only in the upper bound"
     if again := sum(record.attempts > 1 for record in records):
         yield f"{again} episodes were started more than once"
+    answers = sum((Counter(record.chunk_status) for record in records), Counter())
+    if invalid := answers.total() - answers["ok"]:
+        share = f"{100 * invalid / answers.total():.0f} %"
+        yield f"{invalid} of {answers.total()} action chunks ({share}) were no valid answer (malformed, cut or out of range)"
     if repeats := sum(group.repeats.get(suite, 0) for suite in suites):
         yield f"{repeats} episodes repeat a trajectory under another seed: they count, but add no information on their state"
 

@@ -347,6 +347,14 @@ def test_early_stop_is_noted(run, libero):
     assert "stopped early (width<10" in line.notes[0]
 
 
+def test_malformed_answers_are_counted_beside_the_rate(run, libero):
+    records = libero(inits=5)
+    some = [replace(record, chunk_status={"ok": 3, "malformed": 1}) for record in records]
+    (line,), (plain,) = (measured(build(LIBERO, [run(name, own)])) for name, own in (("some", some), ("none", records)))
+    assert f"{len(some)} of {4 * len(some)} action chunks (25 %)" in line.notes[0]
+    assert "action chunks" not in plain.notes[0]
+
+
 def test_a_run_with_its_own_step_limit_says_so_and_is_never_the_best(run, libero):
     (line,) = measured(build(LIBERO, [run("mine", libero(), config={"max_steps": 15})]))
     assert line.part == "cut at 15 steps"
