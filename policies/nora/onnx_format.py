@@ -10,6 +10,9 @@ from .weights import EMBEDDING, TIED
 
 GRAPH = "model.onnx"
 """File of the graph in a checkpoint's folder."""
+INPUTS = ("before", "after", "positions", "pixels", "noise", "times")
+OUTPUT = "actions"
+"""The graph's inputs and output; their shapes: `model/onnx_graph.py`."""
 ARCHITECTURE = "architecture"
 """Entry of the graph's metadata that holds `architecture(config)` as JSON."""
 LANGUAGE, VISUAL = "vlm.model.language_model", "vlm.model.visual"

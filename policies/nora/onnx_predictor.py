@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...envs.errors import PolicyError
 from ...envs.types import Array
 from .checkpoint import Checkpoint
 from .collate import collate_prompts
 from .config import NoraConfig, euler_times
 from .decoding import ModelOutput, read_flow
-from .onnx_format import ARCHITECTURE, EXPORT, GRAPH, LANGUAGE, UNUSED, UNUSED_OF_LAST, architecture
+from .onnx_format import ARCHITECTURE, EXPORT, GRAPH, INPUTS, LANGUAGE, OUTPUT, UNUSED, UNUSED_OF_LAST, architecture
 from .pixels import patches
 from .prompt import TokenIds
 from .weights import EMBEDDING, CheckpointError
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
     from .predictor import ModelInputs
+
+REINSTALL = "pip install --force-reinstall --no-deps onnxruntime, or add --policy-arg engine=torch"
 
 
 def graph_weights(checkpoint: Checkpoint) -> dict[str, Array]:
@@ -39,10 +42,13 @@ def graph_weights(checkpoint: Checkpoint) -> dict[str, Array]:
 def open_session(checkpoint: Checkpoint, threads: int | None) -> InferenceSession:
     """A session of the checkpoint's graph with its weights.
 
-    Raises CheckpointError where the graph is missing, damaged, or of another architecture than the checkpoint's.
+    Raises CheckpointError where the graph is missing, damaged, or of another architecture than the checkpoint's, and PolicyError
+    where ONNX Runtime cannot be imported.
     """
-    import onnxruntime
-
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise PolicyError(f"onnxruntime cannot be imported ({_first_line(error)}). Type: {REINSTALL}") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads or 0, 1
     options.use_deterministic_compute = True
@@ -58,6 +64,7 @@ def open_session(checkpoint: Checkpoint, threads: int | None) -> InferenceSessio
     except Exception as error:  # ONNX Runtime raises classes of its own, derived from Exception
         raise CheckpointError(f"{path} is no graph for the weights beside it ({_first_line(error)}). Type: {EXPORT}") from None
     _check_architecture(path, session.get_modelmeta().custom_metadata_map, checkpoint.config)
+    _check_signature(path, session, checkpoint.config)
     return session
 
 
@@ -76,6 +83,13 @@ def _check_architecture(path: Path, metadata: Mapping[str, str], config: NoraCon
         return
     fields = [name for name in expected if not isinstance(of_graph, dict) or of_graph.get(name) != expected[name]]
     raise CheckpointError(f"{path} is of another architecture than config.json ({', '.join(fields)}). Type: {EXPORT}")
+
+
+def _check_signature(path: Path, session: InferenceSession, config: NoraConfig) -> None:
+    """Raises CheckpointError where the graph has other inputs or another output than those that `OnnxPredictor` uses."""
+    inputs, outputs = {one.name for one in session.get_inputs()}, {one.name: one.shape for one in session.get_outputs()}
+    if inputs != {*INPUTS} or outputs != {OUTPUT: [config.chunk, config.action_size]}:
+        raise CheckpointError(f"{path} has other inputs or outputs than nora-bench's graphs. Type: {EXPORT}")
 
 
 class OnnxPredictor:
@@ -98,12 +112,13 @@ class OnnxPredictor:
         """[chunk, action size] float32 normalised actions."""
         prompt = np.asarray(row.prompt)
         image = np.flatnonzero(prompt == self.ids.image)
-        feeds = {
-            "before": self.embedding[prompt[: image[0]]],
-            "after": self.embedding[prompt[image[-1] + 1 :]],
-            "positions": collate_prompts([row.prompt], self.ids, self.config).positions[:, 0],
-            "pixels": patches(row.image[None], self.config.patch, self.config.merge)[0],
-            "noise": row.noise,
-            "times": self.times,
-        }
-        return np.asarray(self._session.run(["actions"], feeds)[0])
+        values = (
+            self.embedding[prompt[: image[0]]],
+            self.embedding[prompt[image[-1] + 1 :]],
+            collate_prompts([row.prompt], self.ids, self.config).positions[:, 0],
+            patches(row.image[None], self.config.patch, self.config.merge)[0],
+            row.noise,
+            self.times,
+        )
+        feeds = dict(zip(INPUTS, values, strict=True))
+        return np.asarray(self._session.run([OUTPUT], feeds)[0])

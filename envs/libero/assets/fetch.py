@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from ...errors import SuiteError
-from ...manifest import absent_files
+from ...manifest import damaged_files
 from ...paths import file_lock
 from . import hub, index
 from .official_files import LICENCE, LICENCE_WHEELS, OfficialFiles, official
@@ -50,7 +50,7 @@ def fetch(
         say(f"already complete: {home}")
         return home / "assets"
     home.parent.mkdir(parents=True, exist_ok=True)
-    with file_lock(home.parent / f".{home.name}.lock"):
+    with file_lock(home.parent / f".{home.name}.lock", lambda: say("waiting for another process that downloads this pack")):
         if _complete(home, source, listed):
             return home / "assets"
         say(LICENCE)
@@ -66,7 +66,7 @@ def fetch(
 
 
 def _complete(home: Path, source: Source, listed: OfficialFiles) -> bool:
-    """Whether the pack is complete by its manifest and, for the package index, has every listed file."""
-    if absent_files(home):
+    """Whether every file is as in the pack's manifest and, for the package index, as listed; reads every file."""
+    if damaged_files(home):
         return False
-    return source is not Source.pypi or all((home / "assets" / name).is_file() for name in listed.files)
+    return source is not Source.pypi or all(file.matches(home / "assets" / name) for name, file in listed.files.items())

