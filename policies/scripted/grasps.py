@@ -267,12 +267,12 @@ GRASPS: dict[str, GraspStyle] = {
     "wine_bottle": Top(depth=0.030, shifts=(0.0,), leans=(0.0,)),
     "moka_pot": Top(depth=0.009, slab=0.005, shifts=(0.0,), leans=(0.0,)),
     "black_book": Top(depth=0.030, leans=(0.0,)),
+    "black_book > desk_caddy.front_contain_region": Top(depth=0.016, leans=(0.0,)),  # the gripper stays above the back wall
     "yellow_book": Top(depth=0.030, leans=(0.0,)),
 }
-"""Class, or `class > class of the target`, -> how it is taken; `TOP` where it is not named."""
+"""How a class is taken, see `LiberoScene.rule`; `TOP` where it is not named."""
 
 
 def style_of(scene: LiberoScene, instance: str, target: str = "") -> GraspStyle:
     """The grasp style of an instance's class, for where it is to go."""
-    kind = scene.kind(instance)
-    return GRASPS.get(f"{kind} > {scene.kind(target)}", GRASPS.get(kind, TOP))
+    return scene.rule(GRASPS, instance, target) or TOP
