@@ -111,11 +111,6 @@ class LiberoScene:
         return self.classes.get(self.owner(name), "")
 
     def place_kind(self, name: str) -> str:
-        """Class and region of a BDDL argument, e.g. `desk_caddy.front_contain_region`; the class alone of an instance."""
-        owner = self.owner(name)
-        return self.kind(name) + (f".{name.removeprefix(f'{owner}_')}" if owner and name != owner else "")
-
-    def place_kind(self, name: str) -> str:
         """Class and region of a BDDL argument, e.g. `desk_caddy.front_contain_region`; of an instance its class."""
         owner = self.owner(name)
         return self.kind(name) + (f".{name.removeprefix(f'{owner}_')}" if owner != name else "")
