@@ -267,7 +267,7 @@ GRASPS: dict[str, GraspStyle] = {
     "wine_bottle": Top(depth=0.030, shifts=(0.0,), leans=(0.0,)),
     "moka_pot": Top(depth=0.009, slab=0.005, shifts=(0.0,), leans=(0.0,)),
     "black_book": Top(depth=0.030, leans=(0.0,)),
-    "black_book > desk_caddy.front_contain_region": Top(depth=0.016, leans=(0.0,)),  # the gripper stays above the back wall
+    "black_book > desk_caddy.front_contain_region": Top(depth=0.013, leans=(0.0,)),  # the gripper stays above the back wall
     "yellow_book": Top(depth=0.030, leans=(0.0,)),
 }
 """How a class is taken, see `LiberoScene.rule`; `TOP` where it is not named."""

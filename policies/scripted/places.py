@@ -85,6 +85,8 @@ ALONG = {
     "yellow_book > wooden_two_layer_shelf.bottom_region": (0, 1),
 }
 """The object's axis that comes to lie along an axis of the target, see `LiberoScene.rule`."""
+CENTERED = {"black_book > desk_caddy.front_contain_region": True}
+"""Where the middle of an object, not its origin, goes over the middle of the target: the room is hardly wider."""
 
 
 def placement_for(scene: LiberoScene, instance: str, target: str) -> Placement:
@@ -98,7 +100,10 @@ def placement_for(scene: LiberoScene, instance: str, target: str) -> Placement:
     point = _middle(scene, instance, target) + _shared(scene, instance, target)
     solids = scene.boxes(without=(instance,))
     height = _rim(scene, target) if scene.kind(target) == "basket" else support(solids, point)
-    return Placement(_standing(scene, instance, point, height), OVER * UP, _turn(scene, instance, target))
+    turn = _turn(scene, instance, target)
+    if scene.rule(CENTERED, instance, target):
+        point = point - exp(turn * UP) @ _off_center(scene, instance)
+    return Placement(_standing(scene, instance, point, height), OVER * UP, turn)
 
 
 def zone_points(scene: LiberoScene, zone: str) -> Array:
@@ -148,6 +153,12 @@ def _standing(scene: LiberoScene, instance: str, point: Array, height: float) ->
     """The origin over a point with the object's bottom a gap above a height."""
     bottom = float(scene.boxes(instance).corners()[..., 2].min())
     return np.array([point[0], point[1], height + GAP + scene.pose(instance).position[2] - bottom])
+
+
+def _off_center(scene: LiberoScene, instance: str) -> Array:
+    """Level way from an object's origin to the middle of its shape."""
+    corners = scene.boxes(instance).corners().reshape(-1, 3)
+    return ((corners.min(0) + corners.max(0)) / 2 - scene.pose(instance).position) * LEVEL
 
 
 def _turn(scene: LiberoScene, instance: str, target: str) -> float:
