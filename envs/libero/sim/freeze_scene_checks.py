@@ -1,8 +1,9 @@
 """The table of scene checks:
 
-    python -m nora_bench.envs.libero.sim.freeze_scene_checks libero_90 ASSETS envs/libero/sim/premises.json
+    python -m nora_bench.envs.libero.sim.freeze_scene_checks libero_90 ASSETS envs/libero/sim/premises.json 10
 
-measures the entries of one suite anew (seconds per task); ASSETS is a folder that `nora-bench assets` names.
+measures the entries of one suite anew, here over the first 10 initial states of each task (default: all); ASSETS is a folder that
+`nora-bench assets` names.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ...base import SimulationError
 from ...paths import cache_home
 from ...rotations import angle_degrees
 from ..init_states import load_init_states
-from ..tasks import load_tasks
+from ..tasks import INIT_STATES, load_tasks
 from . import scene_checks
 from .fresh_states import REST
 from .install import import_libero, init_folder, task_file
@@ -69,22 +70,20 @@ def _close(motion: Sequence[float], median: Sequence[float]) -> bool:
     return abs(motion[1] - median[1]) < scene_checks.MOVED_MM / 2 and abs(motion[2] - median[2]) < scene_checks.TURNED_DEG / 2
 
 
-def main(suite: str, assets: str, path: Path, tasks: Sequence[int] = ()) -> None:
-    """Write the entries of one suite, or of some of its tasks, into the table."""
+def main(suite: str, assets: str, path: Path, states: int = INIT_STATES) -> None:
+    """Write the entries of one suite, over the first so many states, into the table."""
     import_libero(Path(assets), cache_home(), gl="none")
     from .scene import LiberoScene
 
     table = json.loads(path.read_text(encoding="utf-8"))
     for task in load_tasks(suite):
-        if tasks and task.id not in tasks:
-            continue
         scene = LiberoScene(str(task_file(suite, task.name)))
         rows = load_init_states(init_folder(suite) / f"{task.name}.pruned_init", scene.state_size)
-        table[f"{suite}/{task.id}"] = usual([settling(scene, row) for row in rows])
+        table[f"{suite}/{task.id}"] = usual([settling(scene, row) for row in rows[:states]])
         print(suite, task.id, table[f"{suite}/{task.id}"]["state"], flush=True)
         lines = (f"  {json.dumps(key)}: {json.dumps(entry)}" for key, entry in table.items())
         path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), [int(number) for number in sys.argv[4:]])
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), *map(int, sys.argv[4:]))
