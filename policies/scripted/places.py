@@ -85,8 +85,8 @@ ALONG = {
     "yellow_book > wooden_two_layer_shelf.bottom_region": (0, 1),
 }
 """The object's axis that comes to lie along an axis of the target, see `LiberoScene.rule`."""
-CENTERED = {"black_book > desk_caddy.front_contain_region": True}
-"""Where the middle of an object, not its origin, goes over the middle of the target: the room is hardly wider."""
+NARROW = {"black_book > desk_caddy.front_contain_region": True}
+"""Rooms that are hardly wider than the object: its middle, not its origin, is aligned, and it goes straight down from over the rim."""
 
 
 def placement_for(scene: LiberoScene, instance: str, target: str) -> Placement:
@@ -101,9 +101,10 @@ def placement_for(scene: LiberoScene, instance: str, target: str) -> Placement:
     solids = scene.boxes(without=(instance,))
     height = _rim(scene, target) if scene.kind(target) == "basket" else support(solids, point)
     turn = _turn(scene, instance, target)
-    if scene.rule(CENTERED, instance, target):
-        point = point - exp(turn * UP) @ _off_center(scene, instance)
-    return Placement(_standing(scene, instance, point, height), OVER * UP, turn)
+    if not scene.rule(NARROW, instance, target):
+        return Placement(_standing(scene, instance, point, height), OVER * UP, turn)
+    point = point - exp(turn * UP) @ _off_center(scene, instance)
+    return Placement(_standing(scene, instance, point, height), (_rim(scene, target) - height + GAP) * UP, turn)
 
 
 def zone_points(scene: LiberoScene, zone: str) -> Array:
