@@ -86,7 +86,7 @@ ALONG = {
 }
 """The object's axis that comes to lie along an axis of the target, see `LiberoScene.rule`."""
 NARROW = {"black_book > desk_caddy.front_contain_region": True}
-"""Rooms that are hardly wider than the object: its middle, not its origin, is aligned, and it goes straight down from over the rim."""
+"""Rooms hardly wider than the object: its middle, not its origin, is aligned, and it goes straight down from over the rim."""
 
 
 def placement_for(scene: LiberoScene, instance: str, target: str) -> Placement:
