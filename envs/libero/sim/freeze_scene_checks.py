@@ -1,8 +1,8 @@
 """The table of scene checks:
 
-    python -m nora_bench.envs.libero.sim.freeze_scene_checks libero_90 ASSETS envs/libero/sim/premises.json 10
+    python -m nora_bench.envs.libero.sim.freeze_scene_checks libero_90 ASSETS envs/libero/sim/premises.json 3
 
-measures the entries of one suite anew, here over the first 10 initial states of each task (default: all); ASSETS is a folder that
+measures the entries of one suite anew, here over the first 3 initial states of each task (default: all); ASSETS is a folder that
 `nora-bench assets` names.
 """
 

@@ -72,6 +72,10 @@ def test_task_on_stand_ins_steps_under_random_motion(build):
     assert not scene.goal.holds()
 
 
+def test_every_task_has_a_scene_check():
+    assert all(scene_checks.scene_check_of("libero_90", task.id) for task in TASKS)
+
+
 def test_own_classes_are_all_covered():
     assert sorted(name for names in OWN_CLASSES.values() for name in names) == sorted(LIBERO_90_ONLY)
 
