@@ -260,6 +260,7 @@ GRASPS: dict[str, GraspStyle] = {
     "white_bowl": Rim(radius=0.0395, height=0.0353, depth=0.013),
     "porcelain_mug": Rim(radius=0.0435, height=0.1085, depth=0.020, axis=(0.0125, 0.0), handle=math.pi),
     "white_yellow_mug": Rim(radius=0.048, height=0.103, depth=0.020, axis=(-0.018, 0.0), handle=0.0),
+    "red_coffee_mug": Rim(radius=0.036, height=0.131, depth=0.014, axis=(-0.0186, -0.003), handle=0.0, insets=(0.0,)),
     "milk": CARTON,
     "orange_juice": CARTON,
     "white_yellow_mug > microwave": Handle(point=(0.058, 0.0, 0.056), lean=0.96),
