@@ -260,6 +260,7 @@ GRASPS: dict[str, GraspStyle] = {
     "white_bowl": Rim(radius=0.0395, height=0.0353, depth=0.013),
     "porcelain_mug": Rim(radius=0.0435, height=0.1085, depth=0.020, axis=(0.0125, 0.0), handle=math.pi),
     "white_yellow_mug": Rim(radius=0.048, height=0.103, depth=0.020, axis=(-0.018, 0.0), handle=0.0),
+    "red_coffee_mug": Rim(radius=0.036, height=0.131, depth=0.014, axis=(-0.0186, -0.003), handle=0.0, insets=(0.0,)),
     "milk": CARTON,
     "orange_juice": CARTON,
     "white_yellow_mug > microwave": Handle(point=(0.058, 0.0, 0.056), lean=0.96),
@@ -267,12 +268,12 @@ GRASPS: dict[str, GraspStyle] = {
     "wine_bottle": Top(depth=0.030, shifts=(0.0,), leans=(0.0,)),
     "moka_pot": Top(depth=0.009, slab=0.005, shifts=(0.0,), leans=(0.0,)),
     "black_book": Top(depth=0.030, leans=(0.0,)),
+    "black_book > desk_caddy.front_contain_region": Top(depth=0.013, leans=(0.0,)),  # the gripper stays above the back wall
     "yellow_book": Top(depth=0.030, leans=(0.0,)),
 }
-"""Class, or `class > class of the target`, -> how it is taken; `TOP` where it is not named."""
+"""How a class is taken, see `LiberoScene.rule`; `TOP` where it is not named."""
 
 
 def style_of(scene: LiberoScene, instance: str, target: str = "") -> GraspStyle:
     """The grasp style of an instance's class, for where it is to go."""
-    kind = scene.kind(instance)
-    return GRASPS.get(f"{kind} > {scene.kind(target)}", GRASPS.get(kind, TOP))
+    return scene.rule(GRASPS, instance, target) or TOP

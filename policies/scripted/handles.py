@@ -52,17 +52,25 @@ def _leaned(towards: Array, lean: float) -> Array:
     return math.sin(lean) * towards + math.cos(lean) * DOWN
 
 
-def door_pose(scene: LiberoScene, joint: Joint, lead: float = DOOR_LEAD) -> Pose:
-    """Closed fingers outside a door, `lead` radians ahead of where it stands (negative: away from it)."""
+def door_pose(scene: LiberoScene, joint: Joint, lead: float = DOOR_LEAD, *, inside: bool = False) -> Pose:
+    """Closed fingers at a door's outside or inside, `lead` radians towards its closed end from where it stands."""
     hinge, boxes = scene.joint_pose(joint), scene.body_boxes(joint.body)
     panel = int(np.argmax(boxes.half.max(1)))
     top = float(boxes.corners()[panel][:, 2].max())
     inward = hinge.rotation.T @ (boxes.corners()[panel] - hinge.position).T
-    outside = np.array([DOOR_GRIP, float(inward[1].min()) - FINGER_HALF, 0.0])
+    face = float(inward[1].max()) + FINGER_HALF if inside else float(inward[1].min()) - FINGER_HALF
     ahead = exp(lead * (hinge.rotation @ joint.axis))
-    position = hinge.position + ahead @ (hinge.rotation @ outside)
+    position = hinge.position + ahead @ (hinge.rotation @ np.array([DOOR_GRIP, face, 0.0]))
     along = ahead @ hinge.rotation[:, 0]
     return Pose(np.array([position[0], position[1], top - DOOR_DEPTH + TIP]), frame(DOWN, along))
+
+
+def handle_pose(scene: LiberoScene, joint: Joint) -> Pose:
+    """The gripper on a door's upright handle, a finger on either side; the handle turns between them."""
+    outward = -scene.joint_pose(joint).rotation[:, 1]
+    boxes, approach = scene.body_boxes(joint.body), _leaned(-outward, PULL_LEAN)
+    center = boxes.center[int(np.argmax(boxes.center @ outward))]
+    return Pose(center + PAD_BEHIND * approach, frame(approach, np.cross(UP, outward)))
 
 
 def turned_about(scene: LiberoScene, joint: Joint, pose: Pose, angle: float) -> Pose:

@@ -6,7 +6,7 @@ Supports, rims and gaps are measured on collision shapes. What cannot be measure
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -36,10 +36,12 @@ class Placement:
     """From `origin` to the point from which the object is brought straight there (world)."""
     turn: float = 0.0
     """Angle by which the object is turned about the vertical on the way, rad."""
+    tilt: Array = field(default_factory=lambda: np.zeros(3))
+    """Rotation vector by which it is tilted then (world), rad."""
 
     def gripper(self, gripper: Pose, carried: Pose) -> Pose:
         """The gripper's pose when it lets go of an object that it now carries at a pose."""
-        turn = exp(self.turn * UP)
+        turn = exp(self.tilt) @ exp(self.turn * UP)
         return Pose(self.origin + turn @ (gripper.position - carried.position), turn @ gripper.rotation)
 
     def way(self, gripper: Pose, carried: Pose) -> list[Pose]:
@@ -58,29 +60,51 @@ class Inside:
     """Length of the straight way in, m."""
     short: float
     """The object stays this far before the region's middle, m."""
+    tilt: float = 0.0
+    """The gripper leans in by this angle with its load, rad."""
 
 
-INSIDE = {"microwave": Inside(front=(0.0, -1.0), way=0.2, short=0.018)}
-"""Class -> how it is entered."""
+ON_BOARD = Inside(front=(0.0, -1.0), way=0.2, short=0.03)
+LEANED_IN = Inside(front=(0.0, -1.0), way=0.12, short=0.072, tilt=math.pi / 4)
+"""A thing that is held from above goes in with its lower end only: where its origin is."""
+INSIDE = {
+    "any > microwave.heating_region": Inside(front=(0.0, -1.0), way=0.2, short=0.018),
+    "any > wooden_two_layer_shelf.top_region": ON_BOARD,
+    "any > wooden_two_layer_shelf.bottom_region": ON_BOARD,
+    "black_book > wooden_two_layer_shelf.top_region": LEANED_IN,
+    "yellow_book > wooden_two_layer_shelf.top_region": LEANED_IN,
+    "yellow_book > wooden_two_layer_shelf.bottom_region": LEANED_IN,
+}
+"""How a region is entered from a side, see `LiberoScene.rule`."""
 SPACING = {"basket": 0.03, "flat_stove": 0.05}
 """Class -> half the distance, along x, between two objects that share it, m."""
-ALONG = {"black_book > desk_caddy": 0}
-"""`class > class of the target` -> the object's axis that comes to lie along the same axis of the target."""
+ALONG = {
+    "black_book > desk_caddy": (0, 0),
+    "black_book > wooden_two_layer_shelf.top_region": (0, 1),
+    "yellow_book > wooden_two_layer_shelf.top_region": (0, 1),
+    "yellow_book > wooden_two_layer_shelf.bottom_region": (0, 1),
+}
+"""The object's axis that comes to lie along an axis of the target, see `LiberoScene.rule`."""
+NARROW = {"black_book > desk_caddy.front_contain_region": True}
+"""Rooms hardly wider than the object: its middle, not its origin, is aligned, and it goes straight down from over the rim."""
 
 
 def placement_for(scene: LiberoScene, instance: str, target: str) -> Placement:
     """Placement from which the object comes to rest on or in the target."""
-    inside = INSIDE.get(scene.kind(target))
+    inside = scene.rule(INSIDE, instance, target)
     drawer = scene.joints(target) if scene.is_site(target) else []
     if drawer:
         return _in_drawer(scene, instance, drawer[0])
     if inside:
         return _in_room(scene, instance, target, inside)
-    rule = f"{scene.kind(instance)} > {scene.kind(target)}"
     point = _middle(scene, instance, target) + _shared(scene, instance, target)
     solids = scene.boxes(without=(instance,))
     height = _rim(scene, target) if scene.kind(target) == "basket" else support(solids, point)
-    return Placement(_standing(scene, instance, point, height), OVER * UP, _turn(scene, instance, target, ALONG.get(rule)))
+    turn = _turn(scene, instance, target)
+    if not scene.rule(NARROW, instance, target):
+        return Placement(_standing(scene, instance, point, height), OVER * UP, turn)
+    point = point - exp(turn * UP) @ _off_center(scene, instance)
+    return Placement(_standing(scene, instance, point, height), (_rim(scene, target) - height + GAP) * UP, turn)
 
 
 def zone_points(scene: LiberoScene, zone: str) -> Array:
@@ -132,11 +156,18 @@ def _standing(scene: LiberoScene, instance: str, point: Array, height: float) ->
     return np.array([point[0], point[1], height + GAP + scene.pose(instance).position[2] - bottom])
 
 
-def _turn(scene: LiberoScene, instance: str, target: str, axis: int | None) -> float:
-    """The smaller turn about the vertical that lays an axis of the object along the target's."""
-    if axis is None:
+def _off_center(scene: LiberoScene, instance: str) -> Array:
+    """Level way from an object's origin to the middle of its shape."""
+    corners = scene.boxes(instance).corners().reshape(-1, 3)
+    return ((corners.min(0) + corners.max(0)) / 2 - scene.pose(instance).position) * LEVEL
+
+
+def _turn(scene: LiberoScene, instance: str, target: str) -> float:
+    """The smaller turn about the vertical that lays an axis of the object along one of the target's."""
+    axes = scene.rule(ALONG, instance, target)
+    if axes is None:
         return 0.0
-    own, other = scene.pose(instance).rotation[:, axis], scene.pose(scene.owner(target)).rotation[:, axis]
+    own, other = scene.pose(instance).rotation[:, axes[0]], scene.pose(scene.owner(target)).rotation[:, axes[1]]
     angle = math.atan2(other[1], other[0]) - math.atan2(own[1], own[0])
     return (angle + math.pi / 2) % math.pi - math.pi / 2
 
@@ -144,8 +175,11 @@ def _turn(scene: LiberoScene, instance: str, target: str, axis: int | None) -> f
 def _in_room(scene: LiberoScene, instance: str, target: str, inside: Inside) -> Placement:
     front = scene.pose(scene.owner(target)).rotation @ np.array([*inside.front, 0.0])
     point = _middle(scene, instance, target) + inside.short * front
-    floor = support(scene.boxes(scene.owner(target)), point - 0.06 * UP)
-    return Placement(_standing(scene, instance, point, floor), inside.way * front + 0.01 * UP)
+    floor = support(scene.boxes(without=(instance,)), point - 0.06 * UP)
+    turn, tilt = _turn(scene, instance, target), inside.tilt * np.cross(UP, front)
+    load = scene.boxes(instance).corners().reshape(-1, 3) - scene.pose(instance).position
+    lower = load[:, 2].min() - (load @ (exp(tilt) @ exp(turn * UP)).T)[:, 2].min()
+    return Placement(_standing(scene, instance, point, floor) + lower * UP, inside.way * front + 0.01 * UP, turn, tilt)
 
 
 def _in_drawer(scene: LiberoScene, instance: str, joint: Joint) -> Placement:

@@ -9,14 +9,16 @@ import numpy as np
 from .geometry import LEVEL, Pose, norm
 from .grasps import Top, choose, style_of
 from .gripper import flip_wrist_if_closer
-from .handles import KNOB_LEAD, door_pose, opening_way, pull_pose, push_pose, turned_about
+from .handles import DOOR_LEAD, KNOB_LEAD, door_pose, handle_pose, opening_way, pull_pose, push_pose, turned_about
 from .places import SLIDES, placement_for, route
 from .scene import Joint, LiberoScene
 from .skills import drag, grasp, lift, place, pull, push, release, turn
-from .steps import OPEN, Steps, Target, hold
+from .steps import CLOSED, OPEN, Steps, Target, follow, hold
 
 PULLED = -0.150
 """A drawer is pulled to this joint value, m; it counts as open from -0.14."""
+AJAR = -0.5
+"""A door is pulled to this joint value by its handle, rad."""
 OVERTRAVEL = 0.05
 """A drawer is pushed this far beyond its end, m."""
 KNOB = Top(depth=0.012, leans=(0.0,), shifts=(0.0,))
@@ -80,12 +82,36 @@ def slide(scene: LiberoScene, instance: str, zone: str) -> Steps:
     return dragged
 
 
-def open_up(scene: LiberoScene, region: str) -> Steps:
-    """Pull a drawer open."""
-    joint = scene.joints(region)[0]
+def open_up(scene: LiberoScene, name: str) -> Steps:
+    """Pull a drawer or a door open."""
+    joint = scene.joints(name)[0]
+    if not joint.sliding:
+        return (yield from _open_door(scene, joint, lambda: holds(scene, ("open", name))))
     pose = flip_wrist_if_closer(pull_pose(scene, joint), scene.gripper, scene.robot_base)
     way = opening_way(scene, joint) * (scene.angle(joint) - joint.range[0])
     return (yield from pull(scene, pose, way, lambda: scene.angle(joint) < PULLED))
+
+
+def _open_door(scene: LiberoScene, joint: Joint, done: Callable[[], bool]) -> Steps:
+    """Pull a door ajar by its handle, then push it open from inside."""
+    if scene.angle(joint) > AJAR / 2:
+        pose = flip_wrist_if_closer(handle_pose(scene, joint), scene.gripper, scene.robot_base)
+        if not (yield from grasp(scene, pose)):
+            yield from release(scene)
+            return False
+        start, angle = scene.gripper, scene.angle(joint)
+
+        def ahead() -> Pose:
+            return Pose(turned_about(scene, joint, start, scene.angle(joint) - angle - DOOR_LEAD).position, start.rotation)
+
+        yield from follow(scene, ahead, CLOSED, lambda: scene.angle(joint) < AJAR)
+        yield from release(scene)
+    before = flip_wrist_if_closer(door_pose(scene, joint, 0.2, inside=True), scene.gripper, scene.robot_base)
+
+    def behind() -> Pose:
+        return Pose(door_pose(scene, joint, -DOOR_LEAD, inside=True).position, before.rotation)
+
+    return (yield from push(scene, before, behind, done))
 
 
 def shut(scene: LiberoScene, name: str) -> Steps:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from .geometry import Array, Boxes, Pose, from_quaternion
+
+T = TypeVar("T")
 
 ROBOT_PREFIXES = ("robot0_", "gripper0_", "mount0_")
 FINGERS = ("gripper0_finger_joint1", "gripper0_finger_joint2")
@@ -107,6 +109,20 @@ class LiberoScene:
     def kind(self, name: str) -> str:
         """Class of the argument's instance, e.g. `wooden_cabinet`."""
         return self.classes.get(self.owner(name), "")
+
+    def place_kind(self, name: str) -> str:
+        """Class and region of a BDDL argument, e.g. `desk_caddy.front_contain_region`; of an instance its class."""
+        owner = self.owner(name)
+        return self.kind(name) + (f".{name.removeprefix(f'{owner}_')}" if owner != name else "")
+
+    def rule(self, table: Mapping[str, T], instance: str, target: str) -> T | None:
+        """The most specific entry of a table for an instance that goes to a target.
+
+        Keys of the table: `class > class of the target.region`, `class > class of the target`, `class`, `any > ...region`.
+        """
+        kind, place = self.kind(instance), self.place_kind(target)
+        keys = (f"{kind} > {place}", f"{kind} > {self.kind(target)}", kind, f"any > {place}")
+        return next((table[key] for key in keys if key in table), None)
 
     def joints(self, name: str) -> list[Joint]:
         """Joints of a region's own body, or all joints of a fixture."""

@@ -13,6 +13,9 @@ SKILLS = {
     "push a plate": ("libero_goal", 5),
     "turn a knob": ("libero_goal", 7),
     "into the microwave": ("libero_10", 9),
+    "open a microwave": ("libero_90", 35, 0),
+    "onto a shelf's board": ("libero_90", 40, 0),
+    "lean a book into a shelf": ("libero_90", 89, 0),
 }
 
 

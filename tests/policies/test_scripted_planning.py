@@ -95,6 +95,47 @@ def test_a_zone_of_the_table_is_used_where_it_is_emptiest():
     assert goal.origin[1] < -0.02
 
 
+SHELF = ("wooden_two_layer_shelf", (0.15, 0.1, 0.005), (0.0, 0.3, 0.1))
+"""A board at a height of 10 cm, open towards -y."""
+
+
+def on_shelf(kind, half):
+    """A shelf, a thing on the table of a class and half sizes, and its way onto the board."""
+    things = {"table": TABLE, "shelf": SHELF, "thing": (kind, half, (0.0, 0.0, half[2]))}
+    view = toy_view(things, zones={"shelf_top_region": ((0.0, 0.3, 0.16), (0.1, 0.1, 0.05))})
+    view["scene"]["regions"]["shelf_top_region"] = "shelf"
+    scene = LiberoScene(view)
+    return scene, placement_for(scene, "thing", "shelf_top_region")
+
+
+def test_thing_goes_onto_a_shelf_from_its_front():
+    _, goal = on_shelf("chefmate8_frypan", (0.04, 0.04, 0.02))
+    assert goal.origin == pytest.approx([0.0, 0.27, 0.105 + 0.02 + 0.005])
+    assert goal.over[1] == pytest.approx(-0.2)
+    assert not goal.tilt.any()
+
+
+def test_book_is_leaned_into_a_shelf_flat_side_down():
+    scene, goal = on_shelf("black_book", (0.015, 0.05, 0.06))
+    stand = scene.pose("thing")
+    approach, closing = goal.gripper(Pose(stand.position, DOWN), stand).rotation[:, [2, 0]].T
+    assert approach == pytest.approx([0.0, np.sqrt(0.5), -np.sqrt(0.5)])
+    assert abs(closing[0]) == pytest.approx(1.0)  # it was grasped across its width here
+    turned = goal.gripper(stand, stand).rotation @ (scene.boxes("thing").corners()[0] - stand.position).T
+    assert turned[2].min() + goal.origin[2] == pytest.approx(0.105 + 0.005)
+    assert abs(turned[0]).max() == pytest.approx(0.05)
+
+
+def test_rule_of_a_region_comes_before_that_of_its_class():
+    scene, _ = on_shelf("black_book", (0.015, 0.05, 0.06))
+    table = {"any > wooden_two_layer_shelf.top_region": 1, "black_book": 2, "black_book > wooden_two_layer_shelf": 3}
+    assert scene.rule(table, "thing", "shelf_top_region") == 3
+    assert scene.rule(table | {"black_book > wooden_two_layer_shelf.top_region": 4}, "thing", "shelf_top_region") == 4
+    assert scene.rule(table, "thing", "table") == 2
+    assert scene.rule(table, "table", "shelf_top_region") == 1
+    assert scene.rule(table, "table", "table") is None
+
+
 def test_the_hand_travels_above_what_stands_in_between():
     tower = ("milk", (0.03, 0.03, 0.15), (0.2, 0.0, 0.15))
     scene = toy_scene({"table": TABLE, "tower": tower}, gripper=(0.0, 0.0, 0.1))

@@ -45,7 +45,7 @@ def _all() -> dict[str, SceneCheck]:
 
 
 def scene_check_of(suite: str, task_id: int) -> SceneCheck | None:
-    """The check of one task; None where none was measured (libero_90)."""
+    """The check of one task; None where none was measured."""
     return _all().get(f"{suite}/{task_id}")
 
 
