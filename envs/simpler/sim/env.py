@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from .robot import FINGERS, HEAD_TILT, HEAD_TILTS, START
 from .scene import SimplerScene
 from .settling import ObjectSettler, SettledObjects, place_objects
 from .solver import CONTROL_SOLVER
+
+if TYPE_CHECKING:
+    from .sapien2.scene import RemotePhysics
 
 ACTION_SIZE = 7
 """x y z (m), axis-angle (rad) of the end effector in the axes of the robot's root, gripper (relative, > 0 closes)."""
@@ -78,13 +82,13 @@ class SapienEnv(Env):
             raise SuiteError(f"ManiSkill2_real2sim not found in the asset folder {self._pack}. Type: nora-bench assets list")
         self._renderer = None if options.gl == "none" else SimplerRenderer(self._pack, options.gl)
         self._settler = ObjectSettler(self._pack)
-        self._physics: PhysicsScene | None = None
+        self._physics: PhysicsScene | RemotePhysics | None = None
         self._render_s = 0.0
         self._spec = ObservationSpec()
         self._observation = EnvObservation()
 
     @property
-    def physics(self) -> PhysicsScene:
+    def physics(self) -> PhysicsScene | RemotePhysics:
         """Simulation of the current episode. Raises SuiteError before the first reset."""
         if self._physics is None:
             raise SuiteError("the environment has no episode yet: call reset first")
@@ -93,13 +97,17 @@ class SapienEnv(Env):
     def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
         """Build the episode's scene from the spec alone, objects settled, observe once."""
         setup = setup_of(spec)
-        self._physics = PhysicsScene(self._pack, setup, self._settler.settle(setup), start_position(setup))
+        self._physics = self._build(setup)
         self._spec, self._render_s = observation_spec, 0.0
         renderer = self._renderer.prepare(self._physics.setup) if observation_spec.cameras and self._renderer else ""
         self._observe(first=True)
         scene = self._physics.scene
         poses = {name: pose7(body.entity_pose).tolist() for name, body in scene.objects.items()}
         return Reset(np.array([scene.state()]), poses, render_s=self._render_s, renderer=renderer)
+
+    def _build(self, setup: EpisodeSetup) -> PhysicsScene | RemotePhysics:
+        """The simulation of an episode, objects settled."""
+        return PhysicsScene(self._pack, setup, self._settler.settle(setup), start_position(setup))
 
     def step(self, action: np.ndarray, *, observe: bool) -> bool:
         """Execute one control step of 1/3 s; whether the task succeeds after it."""
@@ -148,7 +156,7 @@ class SapienEnv(Env):
         return image
 
 
-def proprioception(physics: PhysicsScene) -> dict[str, np.ndarray]:
+def proprioception(physics: PhysicsScene | RemotePhysics) -> dict[str, np.ndarray]:
     """Proprioception in the frame of the robot's root.
 
     `eef_pos` [3] (m), `eef_quat` [4] (w x y z), `gripper_qpos` [2] (rad, 0 open), `joint_pos` [11] (rad, `robot.JOINTS`).
