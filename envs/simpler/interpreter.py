@@ -1,6 +1,6 @@
 """Interpreter of the backend sapien2: a virtual environment with SAPIEN 2.2.2, for which only Python 3.10 and 3.11 have wheels.
 
-`NORA_BENCH_SAPIEN2_PYTHON` names one; otherwise it is the one that `nora-bench doctor --fix --simpler` makes in nora-bench's cache.
+`NORA_BENCH_SAPIEN2_PYTHON` names one; otherwise it is the one that `nora-bench doctor --fix --simpler` makes in the cache.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""SimplerEnv's Google-robot tasks on SAPIEN 2.2.2: the physics of the original in another process, everything else as `sim.env`."""
+"""SimplerEnv's Google-robot tasks on SAPIEN 2.2.2: the original's physics in another process, everything else as `sim.env`."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class GoogleEpisode:
             self.cabinet.set_qpos(reset["drawers"])
 
     def _drop_together(self, bodies: Sequence[Any], drops: Sequence[Sequence[float]]) -> None:
-        for body, pose in zip(bodies, drops):
+        for body, pose in zip(bodies, drops, strict=True):
             body.set_pose(sapien.Pose(pose[:3], pose[3:]))
             lock(body, UPRIGHT)
         self.robot.body.set_pose(sapien.Pose(AWAY))
@@ -79,7 +79,7 @@ class GoogleEpisode:
         self.world.settle_restless([body])
 
     def _drop_others(self, bodies: Sequence[Any], drops: Sequence[Sequence[float]]) -> None:
-        for body, pose in zip(bodies, drops):
+        for body, pose in zip(bodies, drops, strict=True):
             body.set_pose(sapien.Pose(pose[:3], pose[3:]))
             body.set_velocity(np.zeros(3))
             body.set_angular_velocity(np.zeros(3))
@@ -184,7 +184,7 @@ class Robot:
         speeds[:, self._fingers] = finger_plan.velocity[1:]
         passive, push, advance = body.compute_passive_force, body.set_qf, scene.step
         set_targets, set_speeds = body.set_drive_target, body.set_drive_velocity_target
-        for row, speed in zip(rows, speeds):
+        for row, speed in zip(rows, speeds, strict=True):
             force = passive(external=False)
             set_targets(row)
             set_speeds(speed)

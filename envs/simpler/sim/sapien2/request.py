@@ -25,6 +25,8 @@ CONSTRUCTOR_EPISODE = 28
 """Layout of move near that the constructor draws from that seed."""
 FINGER_DRIVE = (200.0, 8.0, 60.0)
 """Stiffness, damping and force limit of the fingers, as upstream's; `robot` may compensate for SAPIEN 3."""
+ON_TABLE, ON_CABINET = ((-0.35, -0.02), (-0.12, 0.42)), ((-0.10, 0.0), (-0.05, 0.1))
+"""Least and greatest x, y (m) from which the constructor draws an object's position."""
 HALF_TURN = (0.0, 0.0, 0.0, 1.0)
 
 
