@@ -75,10 +75,6 @@ class SimplerSuite(Suite):
             from .sim.upstream import UpstreamEnv
 
             return UpstreamEnv(options)
-        if options.backend == "sapien2":
-            from .sim.sapien2.env import Sapien2Env
-
-            return Sapien2Env(options)
         from .sim.env import SapienEnv
 
         return SapienEnv(options)

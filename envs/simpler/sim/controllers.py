@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .kinematics import moved
-from .motion import SUBSTEPS, ArmController, MotionPlan, MotionPlanner
+from .motion import ArmController, MotionPlan, MotionPlanner
 from .robot import ARM, FINGERS, JOINTS, Robot
+from .timing import SUBSTEPS
 
 GRIPPER_SCALE = 1.31
 """Radians of finger travel per unit of the action; positive closes."""

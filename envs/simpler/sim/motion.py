@@ -12,10 +12,7 @@ import numpy as np
 import ruckig
 
 from ...base import SimulationError
-
-PHYSICS_HZ = 513
-SUBSTEPS = 171
-"""Physics steps per control step of 1/3 s."""
+from .timing import PHYSICS_HZ, SUBSTEPS
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sapien import physx
 
-from .motion import PHYSICS_HZ as PHYSICS_HZ
+from .timing import PHYSICS_HZ as PHYSICS_HZ
 
 
 @dataclass(frozen=True, slots=True)

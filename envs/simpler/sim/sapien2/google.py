@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import sapien.core as sapien
 
-from ..motion import SUBSTEPS, ArmController, MotionPlanner
+from ..motion import ArmController, MotionPlanner
+from ..timing import SUBSTEPS
 from .world import FALLING, UPRIGHT, World, bounds, lock, pose7, release
 
 GRIPPER_SCALE = np.float64(np.float32(1.31))

@@ -16,9 +16,8 @@ import numpy as np
 from ...grid import BASE_HEIGHT, Configuration, EpisodeSetup
 from ...placements import DROP_Z, Placement, objects
 from .. import bodies, cabinet, pack_files
-from ..motion import PHYSICS_HZ
 from ..robot import ARM, CONTACT, DAMPING, END_EFFECTOR, FINGERS, FORCE_LIMIT, JOINTS, STIFFNESS
-from ..scene import NARROW_CONTACTS, is_task_object
+from ..timing import PHYSICS_HZ
 
 CONSTRUCTOR_SEED = 2022
 CONSTRUCTOR_EPISODE = 28
@@ -48,7 +47,7 @@ def google_request(pack: Path, setup: EpisodeSetup, qpos: list[float], drawers: 
     return {
         "program": "google",
         "hz": PHYSICS_HZ,
-        "contact_offset": 0.005 if configuration.task in NARROW_CONTACTS else 0.02,
+        "contact_offset": bodies.contact_offset(configuration),
         "robot": _robot(pack),
         "arena": {
             "stage": None if inside else str(pack_files.stage_mesh(pack, configuration)),
@@ -120,7 +119,7 @@ def _objects(pack: Path, setup: EpisodeSetup) -> list[dict[str, Any]]:
                 "mesh": str(pack_files.model_folder(pack, model) / "collision.obj"),
                 "density": on_table or bodies.database(pack)[model]["density"],
                 "friction": bodies.FRICTION,
-                "damping": bodies.DAMPING if is_task_object(setup.configuration, index) else None,
+                "damping": bodies.DAMPING if bodies.is_task_object(setup.configuration, index) else None,
             }
         )
     return described
