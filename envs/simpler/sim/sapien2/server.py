@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec, module_from_spec
 from typing import Any
 
 PROGRAMS = {"google": "google:GoogleEpisode"}
@@ -108,6 +109,10 @@ def make_engine(vulkan: str) -> Any:
     """
     if vulkan:
         ctypes.CDLL(vulkan, ctypes.RTLD_GLOBAL)
+    # Without the package's own __init__, which imports OpenCV and others that physics does not use.
+    spec = find_spec("sapien")
+    assert spec is not None, "sapien is not installed"
+    sys.modules["sapien"] = module_from_spec(spec)
     engine = import_module("sapien.core").Engine()
     engine.set_log_level("error")
     return engine

@@ -6,7 +6,9 @@ world frame. Poses are x y z, qw qx qy qz.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,9 +77,14 @@ class World:
             place: position of the actor.
         """
         builder = self.scene.create_actor_builder()
-        if stage:
-            builder.add_nonconvex_collision_from_file(stage, sapien.Pose(turn[:3], turn[3:]))
-        self.arena = builder.build_static(name="arena")
+        with tempfile.TemporaryDirectory() as folder:
+            if stage:
+                # SAPIEN 2.2.2 writes STAGE.nonconvex.stl beside a stage and reads that the next time, with the triangles in
+                # another order, which changes contacts by micrometres. Here a stage is always read as the first time.
+                link = Path(folder) / Path(stage).name
+                link.symlink_to(stage)
+                builder.add_nonconvex_collision_from_file(str(link), sapien.Pose(turn[:3], turn[3:]))
+            self.arena = builder.build_static(name="arena")
         self.arena.set_pose(sapien.Pose(place))
 
     def add_object(self, name: str, mesh: str, *, density: float, friction: float, damping: float | None) -> Any:
