@@ -115,7 +115,8 @@ def _simpler(folder: Path, assets: str, *, images: bool) -> Iterator[Check]:
         else:
             from ...envs.simpler.parity import exact
 
-            yield from exact.compare(folder, Path(pack.path), cache_home())
+            gl = find_driver(suite).name if images else "none"
+            yield from exact.compare(folder, EnvOptions(pack.path, gl, str(cache_home())))
     if not images or pack.name == "standin":
         print("SimplerEnv's images are not compared: --no-images, or the official pack is missing", file=sys.stderr)
         return
