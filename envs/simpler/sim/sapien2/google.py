@@ -120,6 +120,7 @@ class GoogleEpisode:
 
 def _cabinet(world: World, request: Mapping[str, Any]) -> Any:
     cabinet = world.add_articulation(request["urdf"])
+    world.number_parts(cabinet)
     cabinet.set_pose(sapien.Pose(request["place"]))
     for joint in cabinet.get_active_joints():
         joint.set_friction(request["friction"])

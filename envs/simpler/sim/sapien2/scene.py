@@ -111,7 +111,7 @@ class RemoteScene:
 
     def contacts(self) -> list[Contact]:
         """Every pair of touching shapes of the last physics step."""
-        return [Contact(first, second, np.array(impulse)) for first, second, impulse in self._state["contacts"]]
+        return [Contact(first, second, np.array(impulse), part) for first, second, impulse, part in self._state["contacts"]]
 
     def snapshot(self) -> Snapshot:
         """State that success depends on."""

@@ -47,6 +47,7 @@ class World:
         self.scene.set_timestep(1.0 / hz)
         self.objects: dict[str, Any] = {}
         self.articulations: list[Any] = []
+        self._parts: dict[Any, int] = {}
 
     def add_articulation(self, urdf: str, links: dict[str, Any] | None = None) -> Any:
         """Add an articulation with a fixed root.
@@ -67,6 +68,11 @@ class World:
         loader.load_multiple_collisions_from_file = links is not None
         self.articulations.append(loader.load(urdf, {"link": config} if config else {}))
         return self.articulations[-1]
+
+    def number_parts(self, articulation: Any) -> None:
+        """Tell the collision shapes of each link apart in `contacts`, by their order in the URDF."""
+        for link in articulation.get_links():
+            self._parts.update((shape, index) for index, shape in enumerate(link.get_collision_shapes()))
 
     def add_arena(self, stage: str | None, turn: Sequence[float], place: Sequence[float]) -> None:
         """Add the static surroundings.
@@ -135,11 +141,16 @@ class World:
             articulation.set_root_angular_velocity([0, 0, 0])
 
     def contacts(self) -> list[Any]:
-        """[first, second, impulse (3, N s)] of every pair of touching shapes in the last physics step."""
+        """[first, second, impulse (3, N s), part] of every pair of touching shapes in the last physics step.
+
+        `part`: index of the touching shape of a link of `number_parts`; None for others.
+        """
         found = []
         for contact in self.scene.get_contacts():
             impulse = np.sum([point.impulse for point in contact.points], axis=0, dtype=np.float64)
-            found.append([contact.actor0.name, contact.actor1.name, np.broadcast_to(impulse, 3).tolist()])
+            shapes = contact.collision_shape0, contact.collision_shape1
+            part = next((self._parts[shape] for shape in shapes if shape in self._parts), None)
+            found.append([contact.actor0.name, contact.actor1.name, np.broadcast_to(impulse, 3).tolist(), part])
         return found
 
     def link_poses(self) -> list[dict[str, list[float]]]:
