@@ -43,7 +43,8 @@ class PhysicsProcess:
         Raises:
             SimulationError: the episode could not be built.
         """
-        if self._process is None:
+        if self._process is None or self._process.poll() is not None:
+            self.close()
             self._start()
         self._send({"type": "end"})
         return self._ask({"type": "episode", **request})

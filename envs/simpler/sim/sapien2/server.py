@@ -18,7 +18,7 @@ from importlib.metadata import version
 from importlib.util import find_spec, module_from_spec
 from typing import Any
 
-PROGRAMS = {"google": "google:GoogleEpisode"}
+PROGRAMS = {"google": ".google:GoogleEpisode"}
 """Name in a request -> module and class of its episodes."""
 HEADER = struct.Struct(">I")
 """Length of the message that follows, in bytes."""
@@ -98,7 +98,7 @@ def versions() -> dict[str, str]:
 def load_program(name: str) -> Any:
     """The class of the episodes of that program."""
     module, _, attribute = PROGRAMS[name].partition(":")
-    return getattr(import_module(f"{__package__}.{module}"), attribute)
+    return getattr(import_module(module, __package__), attribute)
 
 
 def make_engine(vulkan: str) -> Any:
