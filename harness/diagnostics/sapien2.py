@@ -34,7 +34,7 @@ def examine_sapien2() -> CheckResult:
         fix = Fix(manual=f"unset {interpreter.VARIABLE}") if named else new_interpreter()
         return CheckResult(NAME, Status.note, f"interpreter of SAPIEN 2.2.2 not found: {where}", REASON, fix)
     versions, problem = probe(python)
-    wrong = [f"{pin} ({versions.get(name) or 'missing'})" for name, pin in _pins().items() if versions.get(name) != pin]
+    wrong = [f"{name} {pin} ({versions.get(name) or 'missing'})" for name, pin in _pins().items() if versions.get(name) != pin]
     if not problem and not wrong:
         return ok(NAME, f"{python}: {', '.join(f'{name} {version}' for name, version in versions.items())}")
     observed = f"{python}: {problem}" if problem else f"{python}: other versions required: {', '.join(wrong)}"
