@@ -18,6 +18,8 @@ PINS = ("numpy==1.26.4", "ruckig==0.19.4", "setuptools==80.9.0")
 """Versions that the recordings were made with; SAPIEN 2.2.2 needs numpy below 2 and setuptools below 81."""
 PIN_ALONE = "sapien==2.2.2"
 """Installed without its dependencies: those are for rendering and downloads, which physics does not use."""
+VERSIONS = {"sapien": "2.2.2", "ruckig": "0.19.4", "numpy": "1.26.4"}
+"""Those of them that results depend on."""
 PYTHONS = ("3.11", "3.10")
 """Versions with wheels, the preferred first."""
 FIX = "nora-bench doctor --fix --simpler"

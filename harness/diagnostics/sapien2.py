@@ -34,17 +34,15 @@ def examine_sapien2() -> CheckResult:
         fix = Fix(manual=f"unset {interpreter.VARIABLE}") if named else new_interpreter()
         return CheckResult(NAME, Status.note, f"interpreter of SAPIEN 2.2.2 not found: {where}", REASON, fix)
     versions, problem = probe(python)
-    wrong = [f"{name} {pin} ({versions.get(name) or 'missing'})" for name, pin in _pins().items() if versions.get(name) != pin]
+    wrong = [
+        f"{name} {pin} ({versions.get(name) or 'missing'})"
+        for name, pin in interpreter.VERSIONS.items()
+        if versions.get(name) != pin
+    ]
     if not problem and not wrong:
         return ok(NAME, f"{python}: {', '.join(f'{name} {version}' for name, version in versions.items())}")
     observed = f"{python}: {problem}" if problem else f"{python}: other versions required: {', '.join(wrong)}"
     return CheckResult(NAME, Status.problem, observed, "episodes of backend sapien2 fail", Fix(interpreter=install(python)))
-
-
-def _pins() -> dict[str, str]:
-    """Distribution -> version that the server reports."""
-    pinned = dict(pin.split("==") for pin in (*interpreter.PINS, interpreter.PIN_ALONE))
-    return {name: pinned[name] for name in ("sapien", "ruckig", "numpy")}
 
 
 def probe(python: Path, *, timeout_s: float = 120.0) -> tuple[dict[str, str], str]:

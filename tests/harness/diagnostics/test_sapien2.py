@@ -8,7 +8,7 @@ from nora_bench.envs.simpler import interpreter
 from nora_bench.harness.diagnostics import sapien2
 from nora_bench.harness.diagnostics.checks import Status
 
-RIGHT = {"python": "3.11.7", "sapien": "2.2.2", "ruckig": "0.19.4", "numpy": "1.26.4"}
+RIGHT = interpreter.VERSIONS
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 from ....base import SimulationError
 from ....bridge import bridge
 from ....errors import SuiteError
-from ...interpreter import FIX, find_interpreter, problem
+from ...interpreter import FIX, VERSIONS, find_interpreter, problem
 from .server import HEADER
 
 SERVER = "nora_bench.envs.simpler.sim.sapien2.server"
@@ -71,13 +71,15 @@ class PhysicsProcess:
                 [self._python, "-m", SERVER, str(inherited.fileno()), str(vulkan_loader() or "")],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[inherited.fileno()],
-                env={**os.environ, **ONE_THREAD, "PYTHONPATH": str(bridge(self._cache))},
+                env={**os.environ, **ONE_THREAD, "PYTHONPATH": str(bridge(self._cache)), "PYTHONWARNINGS": "ignore"},
                 cwd="/",
             )
         try:
-            self._ask({"type": "hello"})
+            versions = self._ask({"type": "hello"})["versions"]
         except SimulationError as error:
             raise SuiteError(f"SAPIEN 2.2.2 cannot be started with {self._python}: {error}. Type: {FIX}") from None
+        if versions != VERSIONS:
+            raise SuiteError(f"backend sapien2 needs {VERSIONS}; {self._python} has {versions}. Type: {FIX}")
 
     def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._send(request)

@@ -90,9 +90,8 @@ class Server:
 
 
 def versions() -> dict[str, str]:
-    """Versions that results depend on."""
-    names = ("sapien", "ruckig", "numpy")
-    return {"python": sys.version.split()[0], **{name: version(name) for name in names}}
+    """Versions that results depend on, of which `interpreter.VERSIONS` are required."""
+    return {name: version(name) for name in ("sapien", "ruckig", "numpy")}
 
 
 def load_program(name: str) -> Any:

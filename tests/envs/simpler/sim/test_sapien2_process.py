@@ -35,19 +35,24 @@ import sys
 sys.path[:0] = [{modules!r}]
 from nora_bench.envs.simpler.sim.sapien2 import server
 server.PROGRAMS["fake"] = "fake_program:Episode"
-server.versions = dict
+server.versions = lambda: {versions!r}
 server.Server(None, int(sys.argv[3])).run()
 """
+
+
+def write_interpreter(tmp_path, monkeypatch, versions):
+    """An interpreter that serves PROGRAM instead of SAPIEN 2.2.2."""
+    (tmp_path / "fake_program.py").write_text(PROGRAM)
+    python = tmp_path / "python"
+    python.write_text(INTERPRETER.format(python=sys.executable, modules=str(tmp_path), versions=versions))
+    python.chmod(0o755)
+    monkeypatch.setenv(interpreter.VARIABLE, str(python))
 
 
 @pytest.fixture
 def process(tmp_path, monkeypatch):
     """A process of the stand-in."""
-    (tmp_path / "fake_program.py").write_text(PROGRAM)
-    python = tmp_path / "python"
-    python.write_text(INTERPRETER.format(python=sys.executable, modules=str(tmp_path)))
-    python.chmod(0o755)
-    monkeypatch.setenv(interpreter.VARIABLE, str(python))
+    write_interpreter(tmp_path, monkeypatch, interpreter.VERSIONS)
     started = PhysicsProcess(tmp_path / "cache")
     yield started
     started.close()
@@ -89,6 +94,12 @@ def test_process_that_was_killed_is_restarted_for_the_next_episode(process):
     process._process.kill()
     process._process.wait()
     assert begin(process, 5.0)["state"] == 5.0
+
+
+def test_interpreter_with_other_versions_is_an_error_with_the_command(monkeypatch, tmp_path):
+    write_interpreter(tmp_path, monkeypatch, {**interpreter.VERSIONS, "numpy": "2.0.0"})
+    with pytest.raises(SuiteError, match=r"2\.0\.0.* nora-bench doctor --fix --simpler"):
+        PhysicsProcess(tmp_path / "cache")
 
 
 def test_missing_interpreter_is_an_error_with_the_command(monkeypatch, tmp_path):
