@@ -11,11 +11,13 @@ import json
 import os
 import struct
 import sys
+import tempfile
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec, module_from_spec
+from pathlib import Path
 from typing import Any
 
 PROGRAMS = {"google": ".google:GoogleEpisode"}
@@ -30,9 +32,15 @@ class Server:
     def __init__(self, engine: Any, socket: int) -> None:
         """`socket`: file descriptor."""
         self._engine, self._socket = engine, socket
+        self._stages: dict[str, str] = {}
 
     def run(self) -> None:
         """Serve until the other end closes the socket."""
+        with tempfile.TemporaryDirectory() as folder:
+            self._folder = Path(folder)
+            self._serve()
+
+    def _serve(self) -> None:
         while request := self._receive():
             if request["type"] == "episode":
                 self._run_episode(request)
@@ -43,15 +51,26 @@ class Server:
 
     def _run_episode(self, request: Mapping[str, Any]) -> None:
         """Run one episode in a fork, up to its `end`."""
-        process = os.fork()
-        if not process:
-            try:
-                self._serve_episode(request)
-            finally:
-                os._exit(0)  # without destructors
-        _, status = os.waitpid(process, 0)
-        if os.WIFSIGNALED(status):
-            self._send({"error": f"SAPIEN 2.2.2 was killed by signal {os.WTERMSIG(status)}"})
+        arena = request.get("arena") or {}
+        if arena.get("stage"):
+            request = {**request, "arena": {**arena, "stage": self._cached_stage(arena["stage"])}}
+        if signal := run_in_fork(lambda: self._serve_episode(request)):
+            self._send({"error": f"SAPIEN 2.2.2 was killed by signal {signal}"})
+
+    def _cached_stage(self, stage: str) -> str:
+        """A link to a stage in this process's own folder, with SAPIEN's cache file beside it.
+
+        SAPIEN 2.2.2 writes STAGE.nonconvex.stl when it first loads a stage, and reads that file from then on, with the triangles
+        in another order, which changes contacts by micrometres. Episodes always read that file, as the original's did on
+        all but its very first load, and a file in the asset pack is neither read nor written.
+        """
+        if stage not in self._stages:
+            link = self._folder / str(len(self._stages)) / Path(stage).name
+            link.parent.mkdir()
+            link.symlink_to(stage)
+            run_in_fork(lambda: import_module(".world", __package__).load_stage(self._engine, str(link)))
+            self._stages[stage] = str(link)
+        return self._stages[stage]
 
     def _serve_episode(self, request: Mapping[str, Any]) -> None:
         try:
@@ -87,6 +106,18 @@ class Server:
         message = HEADER.pack(len(message)) + message
         while message:
             message = message[os.write(self._socket, message) :]
+
+
+def run_in_fork(work: Callable[[], None]) -> int:
+    """Run a function in a fork of this process; the signal that ended the fork, 0 for none."""
+    process = os.fork()
+    if not process:
+        try:
+            work()
+        finally:
+            os._exit(0)  # without destructors
+    _, status = os.waitpid(process, 0)
+    return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
 
 
 def versions() -> dict[str, str]:

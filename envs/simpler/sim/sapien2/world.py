@@ -6,9 +6,7 @@ world frame. Poses are x y z, qw qx qy qz.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,14 +81,9 @@ class World:
             place: position of the actor.
         """
         builder = self.scene.create_actor_builder()
-        with tempfile.TemporaryDirectory() as folder:
-            if stage:
-                # SAPIEN 2.2.2 writes STAGE.nonconvex.stl beside a stage and reads that the next time, with the triangles in
-                # another order, which changes contacts by micrometres. Here a stage is always read as the first time.
-                link = Path(folder) / Path(stage).name
-                link.symlink_to(stage)
-                builder.add_nonconvex_collision_from_file(str(link), sapien.Pose(turn[:3], turn[3:]))
-            self.arena = builder.build_static(name="arena")
+        if stage:
+            builder.add_nonconvex_collision_from_file(stage, sapien.Pose(turn[:3], turn[3:]))
+        self.arena = builder.build_static(name="arena")
         self.arena.set_pose(sapien.Pose(place))
 
     def add_object(self, name: str, mesh: str, *, density: float, friction: float, damping: float | None) -> Any:
@@ -156,6 +149,14 @@ class World:
     def link_poses(self) -> list[dict[str, list[float]]]:
         """Per articulation, in the order of addition: link -> pose."""
         return [{link.name: pose7(link.pose) for link in body.get_links()} for body in self.articulations]
+
+
+def load_stage(engine: Any, stage: str) -> None:
+    """Load a stage into a scene that is thrown away; SAPIEN 2.2.2 then keeps STAGE.nonconvex.stl beside it."""
+    scene = engine.create_scene()  # kept until the end of the function: the builder does not keep it
+    builder = scene.create_actor_builder()
+    builder.add_nonconvex_collision_from_file(stage)
+    builder.build_static()
 
 
 def lock(body: Any, axes: Sequence[bool]) -> None:
