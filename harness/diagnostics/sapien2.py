@@ -52,9 +52,10 @@ def probe(python: Path, *, timeout_s: float = 120.0) -> tuple[dict[str, str], st
     variables = {**ONE_THREAD, "PYTHONPATH": str(bridge(cache_home())), "NORA_BENCH_PROBE": str(vulkan_loader() or "")}
     try:
         completed = run_probe(PROBE_SCRIPT, variables, python=str(python), timeout_s=timeout_s, folder="/")
-        return json.loads(last_line(completed)), ""
     except ProbeError as error:
         return {}, str(error)
+    try:
+        return json.loads(last_line(completed)), ""
     except ValueError:
         return {}, (completed.stderr.strip() or f"exit code {completed.returncode}").splitlines()[-1]
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
-import sapien.core as sapien
 
 from ..motion import ArmController, MotionPlanner
 from ..timing import SUBSTEPS
 from .world import FALLING, UPRIGHT, World, bounds, lock, pose7, release
 
+sapien: Any = import_module("sapien.core")
+"""SAPIEN 2.2.2; untyped, because type checkers find SAPIEN 3."""
 GRIPPER_SCALE = np.float64(np.float32(1.31))
 """Radians of finger travel per unit of the action, in upstream's precision."""
 FINGER_MARGIN = 0.01

@@ -7,11 +7,13 @@ world frame. Poses are x y z, qw qx qy qz.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
-import sapien.core as sapien
 
+sapien: Any = import_module("sapien.core")
+"""SAPIEN 2.2.2; untyped, because type checkers find SAPIEN 3."""
 STILL_LINEAR, STILL_ANGULAR = 1e-3, 1e-2
 """m/s and rad/s above which settling continues."""
 UPRIGHT = (False, False, False, True, True, False)
