@@ -14,6 +14,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec, module_from_spec
@@ -54,6 +55,8 @@ class Server:
         arena = request.get("arena") or {}
         if arena.get("stage"):
             request = {**request, "arena": {**arena, "stage": self._cached_stage(arena["stage"])}}
+        with suppress(Exception):  # imported once instead of in every fork, which reports errors
+            load_program(request["program"])
         if signal := run_in_fork(lambda: self._serve_episode(request)):
             self._send({"error": f"SAPIEN 2.2.2 was killed by signal {signal}"})
 
