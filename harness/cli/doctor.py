@@ -22,7 +22,7 @@ def doctor(
         bool, typer.Option("--assets", help="With --fix: also download LIBERO's official assets (357 MB).")
     ] = False,
     simpler: Annotated[
-        bool, typer.Option("--simpler", help="With --fix: also make the interpreter of SimplerEnv's backend sapien2 (200 MB).")
+        bool, typer.Option("--simpler", help="With --fix: also make the interpreter of SimplerEnv's backend sapien2 (363 MB).")
     ] = False,
     python: Annotated[list[str] | None, typer.Option(help="family=/path/to/python of a run: check it too.")] = None,
     out: Annotated[Path, typer.Option(help="Where runs will be written.")] = Path("runs"),
