@@ -54,6 +54,8 @@ class Contact:
     second: str
     impulse: Array
     """[3] summed over their contact points."""
+    part: int | None = None
+    """Collision shape of a cabinet's link that touches, in the order of its URDF; None where neither body is such a link."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ class EpisodeRecord:
     assets: Mapping[str, str] = field(default_factory=dict)
     """`pack` and `fingerprint` of meshes and textures."""
     backend: str = ""
-    """Simulator backend, for suites with several: `sapien3` or `upstream`."""
+    """Simulator backend, for suites with several: `sapien2`, `sapien3` or `upstream`."""
     renderer: str = ""
     """Renderer of the images, for suites with several: `raster`, `raytraced`, or `raster instead of raytraced` on devices
     without ray tracing. Empty for policies without images."""

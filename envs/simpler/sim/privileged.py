@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,8 +12,11 @@ from .kinematics import pose7
 from .robot import END_EFFECTOR, JOINTS, Robot
 from .scene import SimplerScene
 
+if TYPE_CHECKING:
+    from .sapien2.scene import RemoteRobot, RemoteScene
 
-def privileged_state(scene: SimplerScene, robot: Robot) -> dict[str, Any]:
+
+def privileged_state(scene: SimplerScene | RemoteScene, robot: Robot | RemoteRobot) -> dict[str, Any]:
     """`tcp` [7], `qpos` [11], `objects` [n, 7] (actor frames), `coms` [n, 3], `drawers` [3] (empty without a cabinet),
     `contacts` (pairs of body names of the last physics step)."""
     snapshot = scene.snapshot()
@@ -27,7 +30,7 @@ def privileged_state(scene: SimplerScene, robot: Robot) -> dict[str, Any]:
     }
 
 
-def scene_facts(scene: SimplerScene, robot: Robot, setup: EpisodeSetup) -> dict[str, Any]:
+def scene_facts(scene: SimplerScene | RemoteScene, robot: Robot | RemoteRobot, setup: EpisodeSetup) -> dict[str, Any]:
     """Constants of an episode; call before its first step.
 
     `task` and `subtask` of the grid, `joints` (names of `qpos`), `objects` (model ids), `source` and `target` (index or

@@ -58,6 +58,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(doctor, "_version", lambda name: versions.get(name, "99" if versions else ""))
         monkeypatch.setattr(gl, "try_backend", lambda name: gl.Backend(name, renderer="llvmpipe", problem=problems[name]))
         monkeypatch.setattr(vulkan, "find_vulkan", find_vulkan)
+        monkeypatch.setattr(doctor, "examine_sapien2", lambda: checks.ok("sapien2", "works"))
         monkeypatch.setattr(doctor.suites, "get", lambda name: Suite(simpler_packs if name.startswith("simpler") else packs))
         monkeypatch.setattr(doctor, "_hub", lambda: hub)
         monkeypatch.setattr(disk, "free_disk_gib", lambda folder: disk_gib)
@@ -272,6 +273,18 @@ def test_only_safe_fixes_are_run(monkeypatch, fix, root, reason):
     monkeypatch.setattr(checks.os, "geteuid", lambda: 0 if root else 1000)
     monkeypatch.setattr(checks.shutil, "which", lambda name: f"/usr/bin/{name}")
     assert checks.reason_not_run(fix) == reason
+
+
+def test_another_interpreter_is_made_only_where_it_is_wanted():
+    fix = Fix(interpreter=(("python3.11", "-m", "venv", "here"),))
+    assert (checks.reason_not_run(fix), checks.commands([fix])) == ("only the user can decide", [])
+    assert checks.reason_not_run(fix, simpler=True) == ""
+    assert checks.commands([fix], simpler=True) == [["python3.11", "-m", "venv", "here"]]
+    assert fix.command == "nora-bench doctor --fix --simpler"
+
+
+def test_simpler_without_fix_is_bad_input(cli):
+    assert cli("doctor", "--simpler").code == 2
 
 
 def test_fix_for_another_user_than_root_uses_sudo(monkeypatch):

@@ -147,6 +147,26 @@ def test_foreign_backend_without_interpreter_is_rejected():
         resolve_setup(parse({"suite": "fakes:toy_looks", "backend": "abroad"}))
 
 
+def test_backend_of_a_resumed_run_is_kept_where_the_default_has_changed():
+    setup = resolve_setup(parse({"suite": "fakes:toy_looks", "python": f"toy={sys.executable}"}), "here")
+    assert setup.backend == "here"
+
+
+def test_backend_that_cannot_run_here_is_rejected_with_its_remedy(monkeypatch, tmp_path):
+    monkeypatch.setenv("NORA_BENCH_HOME", str(tmp_path))
+    monkeypatch.delenv("NORA_BENCH_SAPIEN2_PYTHON", raising=False)
+    with pytest.raises(MissingRequirementError, match="nora-bench doctor --fix --simpler"):
+        resolve_setup(parse({"suite": "simpler-vm", "backend": "sapien2"}))
+
+
+def test_sapien_2_is_the_default_where_its_interpreter_exists(monkeypatch, tmp_path):
+    monkeypatch.setenv("NORA_BENCH_HOME", str(tmp_path))
+    monkeypatch.delenv("NORA_BENCH_SAPIEN2_PYTHON", raising=False)
+    assert resolve_setup(parse({"suite": "simpler-vm"})).backend == "sapien3"
+    monkeypatch.setenv("NORA_BENCH_SAPIEN2_PYTHON", sys.executable)
+    assert resolve_setup(parse({"suite": "simpler-vm"})).backend == "sapien2"
+
+
 def test_default_protocol_is_the_suites():
     assert resolve_setup(parse({"suite": "libero_goal"})).protocol.name == "libero/openvla"
 
