@@ -50,7 +50,7 @@ class PhysicsScene:
         """Execute one control step; whether the task succeeds after it. Raises SimulationError if a number is not finite."""
         if not np.isfinite(action).all():
             raise SimulationError(f"the action has a number that is not finite: {action}")
-        self.drive = self._controller.plan(action)
+        self.drive = self._controller.plan(action, squeezing=self.scene.is_squeezing())
         self.scene.step(self.drive)
         if not np.isfinite(self.scene.state()).all():
             raise SimulationError("the simulation became unstable: a position or velocity is not finite")

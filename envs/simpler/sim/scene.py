@@ -14,7 +14,7 @@ import sapien
 from sapien import physx
 
 from ..grid import Configuration
-from ..rules import SIDES, Contact, Snapshot
+from ..rules import IMPULSE, SIDES, Contact, Snapshot, impulse_on
 from .bodies import DENSITY_ON_TABLE, build_object
 from .cabinet import DRAWERS, Cabinet
 from .kinematics import pose7
@@ -101,6 +101,17 @@ class SimplerScene:
             impulse = np.sum([point.impulse for point in contact.points], axis=0, dtype=np.float64)
             out[first, second] = out.get((first, second), np.zeros(3)) + impulse
         return [Contact(first, second, impulse) for (first, second), impulse in out.items()]
+
+    def is_squeezing(self) -> bool:
+        """Whether both fingers pushed on one object in the last physics step."""
+        if not self.objects:
+            return False
+        contacts = self.contacts()
+
+        def pushed(name: str, links: tuple[str, ...]) -> bool:
+            return any(np.linalg.norm(impulse_on(link, name, contacts)) > IMPULSE for link in links)
+
+        return any(all(pushed(name, links) for links in SIDES.values()) for name in self.objects)
 
     def state(self) -> np.ndarray:
         """float64: robot qpos and qvel (11 each), per object pose (7) and velocity (6), drawers qpos and qvel (3 each)."""

@@ -6,11 +6,12 @@ from collections.abc import Callable, Generator
 
 import numpy as np
 
-from ..geometry import DOWN, LEVEL, UP, Array, Pose, flat, frame, heading, norm
+from ..geometry import DOWN, LEVEL, UP, Array, Pose, exp, flat, frame, heading, norm
 from ..steps import CLOSED, OPEN, Steps, Target, follow, hold, reach
 from .grasps import grasp_pose, with_lean
 from .gripper import flip_wrist_if_closer
 from .scene import GoogleRobotScene
+from .styles import SLIDE, Style
 
 PATIENCE = 4
 """Steps without motion after which a gripper is taken as held up."""
@@ -21,12 +22,15 @@ CLOSING_STEPS, RESTED = (3, 6), 0.05
 EASE, KEEP = -0.069, 0.0
 """Gripper actions: the fingers' target to 0.10 rad beyond where they are held up, from the 0.19 rad that a blocked step of
 closing leaves; and no change. Twice the force works light objects out of the gripper, half of it lets standing ones slip."""
-RAISE = 0.06
-"""A load is lifted so far, m."""
+RAISE, LIFT = 0.06, 0.12
+"""A load is lifted so far, m; in the styles that lift it."""
 LIFTED = 0.012
 """A load that has risen so far hangs in the gripper, m."""
 CARRY, NEAR_SPOT, THERE = 0.012, 0.015, 0.04
 """A thing is moved so far above the table, to within this distance of its spot, and is then left within that one, m."""
+OVER_SPOT, SET_DOWN, BACK_OFF = 0.012, 0.004, 0.10
+"""A lifted load is carried to within this distance of its spot, set down from so far above the height at which it was taken, and the
+gripper then raised by so much, m."""
 SLIP = 0.03
 """A load that has moved so far in the gripper is taken as lost, m."""
 BEFORE = 0.12
@@ -39,21 +43,28 @@ PULLED = 0.22
 """A drawer is pulled to here; it counts as open from 0.15, m."""
 
 
-def solve(scene: GoogleRobotScene) -> Generator[Target, None, None]:
+def solve(scene: GoogleRobotScene, style: Style = SLIDE) -> Generator[Target, None, None]:
     """Work on the task until it is done, then keep still."""
-    yield from PLANS[scene.task](scene)
+    yield from PLANS[scene.task](scene, style)
     while True:
         yield from hold(scene, KEEP, 1000)
 
 
-def take(scene: GoogleRobotScene) -> Steps:
+def take(scene: GoogleRobotScene, style: Style) -> Steps:
     """Close the fingers around the source."""
-    pose, table = grasp_pose(scene, scene.source), scene.bottom(scene.source)
+    pose, table = _shifted(grasp_pose(scene, scene.source), style), scene.bottom(scene.source)
     hover = with_lean(pose.backed(HOVER), table, scene.base)
     yield from reach(scene, hover, OPEN, near=0.02, turned=0.2, through=True, patience=PATIENCE)
     yield from reach(scene, pose, OPEN, near=0.004, turned=0.05, speed=0.7, patience=PATIENCE)
-    yield from close(scene)
-    return True
+    if style.squeezes:
+        return (yield from hold(scene, CLOSED, CLOSING_STEPS[1]))
+    return (yield from close(scene))
+
+
+def _shifted(pose: Pose, style: Style) -> Pose:
+    along, across, up, turn = style.grasp_error
+    offset = along * pose.rotation[:, 1] * LEVEL + across * pose.rotation[:, 0] * LEVEL + up * UP
+    return Pose(pose.position + offset, exp(turn * UP) @ pose.rotation)
 
 
 def close(scene: GoogleRobotScene) -> Steps:
@@ -68,29 +79,60 @@ def close(scene: GoogleRobotScene) -> Steps:
     return True
 
 
-def pick_up(scene: GoogleRobotScene) -> Steps:
+def pick_up(scene: GoogleRobotScene, style: Style) -> Steps:
     """Take the can, lift and hold it; again where it stays behind or falls."""
-    before, table = scene.center(scene.source)[2], scene.bottom(scene.source)
+    before, table, grip = scene.center(scene.source)[2], scene.bottom(scene.source), _grip(style)
     while True:
-        yield from take(scene)
-        raised = with_lean(scene.gripper.moved(RAISE * UP), table, scene.base)
-        yield from reach(scene, raised, KEEP, near=0.01, turned=0.2, speed=0.7, patience=PATIENCE)
-        while scene.center(scene.source)[2] - before > LIFTED:
-            yield Target(raised, KEEP)
+        yield from take(scene, style)
+        raised = with_lean(scene.gripper.moved((LIFT if style.lifts else RAISE) * UP), table, scene.base)
+        yield from reach(scene, raised, grip, near=0.01, turned=0.2, speed=0.7, patience=PATIENCE)
+        while scene.center(scene.source)[2] - before > LIFTED or not style.retries:
+            yield Target(raised, grip)
         yield from hold(scene, OPEN, 2)
 
 
-def move_near(scene: GoogleRobotScene) -> Steps:
-    """Carry the source to the target, low over the table: what slips in the gripper is slid on. Keep hold of it there."""
+def move_near(scene: GoogleRobotScene, style: Style) -> Steps:
+    """Bring the source to the target; again where it stays behind."""
     spot = spot_near(scene)
     while True:
-        yield from take(scene)
-        yield from reach(scene, scene.gripper.moved(CARRY * UP), KEEP, near=0.006, turned=0.2, speed=0.5, patience=PATIENCE)
-        yield from carry(scene, spot)
-        if norm((spot - scene.center(scene.source)) * LEVEL) < THERE:
+        yield from take(scene, style)
+        yield from (lift_over(scene, spot, style) if style.lifts else slide_to(scene, spot))
+        if norm((spot - scene.center(scene.source)) * LEVEL) < THERE or not style.retries:
             return True
         yield from hold(scene, OPEN, 3)
         yield from reach(scene, scene.gripper.moved(RAISE * UP), OPEN, near=0.03, turned=0.3, through=True, patience=PATIENCE)
+
+
+def slide_to(scene: GoogleRobotScene, spot: Array) -> Steps:
+    """Carry what is held over a spot, low over the table: what slips in the gripper is slid on. Keep hold of it there."""
+    yield from reach(scene, scene.gripper.moved(CARRY * UP), KEEP, near=0.006, turned=0.2, speed=0.5, patience=PATIENCE)
+    return (yield from carry(scene, spot))
+
+
+def lift_over(scene: GoogleRobotScene, spot: Array, style: Style) -> Steps:
+    """Lift what is held, carry it over a spot, set it down, let go and back off."""
+    table, grip, taken = scene.bottom(scene.source), _grip(style), scene.gripper.position[2]
+    raised = with_lean(scene.gripper.moved(LIFT * UP), table, scene.base)
+    yield from reach(scene, raised, grip, near=OVER_SPOT, turned=0.2, speed=0.7, patience=PATIENCE)
+    held_at = (scene.gripper.position - scene.center(scene.source)) * LEVEL
+    goal = spot * LEVEL + held_at
+
+    def over() -> Pose:
+        return with_lean(Pose(goal + raised.position * UP, scene.gripper.rotation), table, scene.base)
+
+    def arrived() -> bool:
+        return norm((scene.gripper.position - goal) * LEVEL) < OVER_SPOT
+
+    yield from follow(scene, over, grip, arrived, speed=0.7, patience=PATIENCE)
+    down = Pose(scene.gripper.position * LEVEL + (taken + SET_DOWN) * UP, scene.gripper.rotation)
+    yield from reach(scene, down, grip, near=0.008, turned=0.3, speed=0.6, patience=PATIENCE)
+    yield from hold(scene, OPEN, 4)
+    return (yield from reach(scene, scene.gripper.moved(BACK_OFF * UP), OPEN, near=0.03, turned=0.4, patience=PATIENCE))
+
+
+def _grip(style: Style) -> float:
+    """Gripper action while something is held."""
+    return CLOSED if style.squeezes else KEEP
 
 
 def carry(scene: GoogleRobotScene, spot: Array) -> Steps:
@@ -111,7 +153,7 @@ def carry(scene: GoogleRobotScene, spot: Array) -> Steps:
     return not lost()
 
 
-def open_drawer(scene: GoogleRobotScene) -> Steps:
+def open_drawer(scene: GoogleRobotScene, style: Style = SLIDE) -> Steps:
     """Reach in over the front, pull the drawer out by its edge."""
     hook = hook_pose(scene)
     goal = hook.moved(-0.3 * OUT)
@@ -122,7 +164,7 @@ def open_drawer(scene: GoogleRobotScene) -> Steps:
     return (yield from follow(scene, lambda: goal, CLOSED, lambda: scene.travel > PULLED, speed=0.6, patience=6))
 
 
-def close_drawer(scene: GoogleRobotScene) -> Steps:
+def close_drawer(scene: GoogleRobotScene, style: Style = SLIDE) -> Steps:
     """Push the front until the drawer is shut."""
     contact = push_pose(scene)
     goal = contact.moved(0.25 * OUT)
@@ -139,7 +181,7 @@ def approach(scene: GoogleRobotScene, pose: Pose, room: float) -> Steps:
     return (yield from reach(scene, pose, CLOSED, near=0.012, turned=0.08, patience=PATIENCE))
 
 
-PLANS: dict[str, Callable[[GoogleRobotScene], Steps]] = {
+PLANS: dict[str, Callable[[GoogleRobotScene, Style], Steps]] = {
     "pick_coke_can": pick_up,
     "move_near": move_near,
     "open_drawer": open_drawer,
