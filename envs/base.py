@@ -161,6 +161,8 @@ class EnvObservation:
     """Name -> float64 vector."""
     privileged: Mapping[str, Any] = field(default_factory=dict)
     """Msgpack-able tree of numbers, strings and arrays."""
+    instruction: str = ""
+    """Present instruction of a task that changes it in mid-episode; empty: the episode's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,4 +93,6 @@ def _task(name: str, members: tuple[Configuration, ...]) -> Task:
 
 simpler_vm = SimplerSuite("simpler-vm", "Visual Matching")
 simpler_va = SimplerSuite("simpler-va", "Variant Aggregation")
+simpler_vm_place = SimplerSuite("simpler-vm-place", "Visual Matching, apple in drawer")
+simpler_va_place = SimplerSuite("simpler-va-place", "Variant Aggregation, apple in drawer")
 simpler_va_camera = SimplerSuite("simpler-va-camera", "Variant Aggregation, camera")

@@ -12,7 +12,7 @@ from ...errors import SuiteError
 from ...protocols import EvalProtocol
 from ..grid import EpisodeSetup
 from ..placements import objects
-from ..rules import SuccessRule, make_rule, measures
+from ..rules import SuccessRule, current_instruction, make_rule, measures
 from ..setup import setup_of
 from . import privileged
 from .controllers import Controller, DriveTargets
@@ -133,9 +133,8 @@ class SapienEnv(Env):
         state = privileged.privileged_state(physics.scene, physics.robot) if observation_spec.privileged else {}
         if observation_spec.privileged and first:
             state["scene"] = privileged.scene_facts(physics.scene, physics.robot, physics.setup)
-        self._observation = EnvObservation(
-            images=images, proprio=proprioception(physics) if observation_spec.proprio else {}, privileged=state
-        )
+        proprio = proprioception(physics) if observation_spec.proprio else {}
+        self._observation = EnvObservation(images, proprio, state, current_instruction(physics.rule))
 
     def _render(self, camera: str) -> np.ndarray:
         if camera != "primary":

@@ -94,13 +94,15 @@ class SimplerScene:
         )
 
     def contacts(self) -> list[Contact]:
-        """Every pair of touching bodies of the last physics step, impulses (N s) summed over shapes and points."""
-        out: dict[tuple[str, str], np.ndarray] = {}
+        """Every pair of touching bodies of the last physics step, impulses (N s) summed over shapes (the cabinet's apart) and points."""
+        out: dict[tuple[str, str, int | None], np.ndarray] = {}
+        parts = self.cabinet.parts if self.cabinet else {}
         for contact in self.system.get_contacts():
             first, second = (body.entity.name for body in contact.bodies)
+            part = next((parts[shape] for shape in contact.shapes if shape in parts), None)
             impulse = np.sum([point.impulse for point in contact.points], axis=0, dtype=np.float64)
-            out[first, second] = out.get((first, second), np.zeros(3)) + impulse
-        return [Contact(first, second, impulse) for (first, second), impulse in out.items()]
+            out[first, second, part] = out.get((first, second, part), np.zeros(3)) + impulse
+        return [Contact(first, second, impulse, part) for (first, second, part), impulse in out.items()]
 
     def is_squeezing(self) -> bool:
         """Whether both fingers pushed on one object in the last physics step."""
