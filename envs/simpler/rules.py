@@ -285,9 +285,9 @@ class DrawerRule:
 class PlaceRule:
     """The object has touched the bottom of the drawer, which is open, in the second part of the episode.
 
-    The first part asks to open the drawer. A step that begins after FIRST_SUBTASK_STEPS others belongs to the second; upstream also
-    lets a policy end the first part itself, which none of the published ones after RT-1 does. Contact counts in either part and
-    for good; that the drawer was ever open is only reported. See `SuccessRule` for the contract.
+    The first part asks to open the drawer. A step that begins after FIRST_SUBTASK_STEPS others belongs to the second; upstream
+    also lets a policy end the first part itself, which none of the published ones after RT-1 does. Contact counts in either part
+    and for good; that the drawer was ever open is only reported. See `SuccessRule` for the contract.
     """
 
     def __init__(self, model: str, drawer: str, opening: str, placing: str) -> None:

@@ -135,7 +135,9 @@ class LocalExecutor:
             return
         before = self.policy_host.busy_s
         observations = [
-            Observation(active.job.spec, active.decisions, active.step, observation.instruction or active.instruction, observation)
+            Observation(
+                active.job.spec, active.decisions, active.step, observation.instruction or active.instruction, observation
+            )
             for _, active, observation in due
         ]
         try:

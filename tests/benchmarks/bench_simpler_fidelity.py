@@ -18,7 +18,7 @@ import os
 import statistics
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,11 +114,11 @@ def plan_of(controller: str, scene: Any, key: Key) -> Iterator[Any]:
 def push(scene: Any) -> Iterator[Any]:
     """Sweep the source to its place at the target with closed fingers, low over the table."""
     from nora_bench.policies.scripted.geometry import LEVEL, UP, Pose, flat
-    from nora_bench.policies.scripted.google_robot import plans
+    from nora_bench.policies.scripted.google_robot import carrying
     from nora_bench.policies.scripted.google_robot.grasps import with_lean
     from nora_bench.policies.scripted.steps import CLOSED, follow, hold, reach
 
-    spot, table = plans.spot_near(scene), scene.bottom(scene.source)
+    spot, table = carrying.spot_near(scene), scene.bottom(scene.source)
     way = flat(spot - scene.center(scene.source))
     behind = (scene.center(scene.source) - 0.11 * way) * LEVEL + (table + 0.03) * UP
     low = with_lean(Pose(behind, scene.gripper.rotation), table, scene.base)

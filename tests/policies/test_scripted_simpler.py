@@ -6,20 +6,12 @@ from nora_bench.envs.base import EnvObservation, EpisodeSpec
 from nora_bench.envs.errors import PolicyError
 from nora_bench.policies.base import Observation
 from nora_bench.policies.scripted.geometry import LEVEL, Pose, norm
+from nora_bench.policies.scripted.google_robot.carrying import EASE, KEEP, spot_near
+from nora_bench.policies.scripted.google_robot.drawers import FRONT, HALF_HEIGHT, HEIGHTS, hook_pose, push_pose
 from nora_bench.policies.scripted.google_robot.grasps import grasp_pose, with_lean
 from nora_bench.policies.scripted.google_robot.gripper import PALM, lean_at
 from nora_bench.policies.scripted.google_robot.motion import LEASH, Controller
-from nora_bench.policies.scripted.google_robot.plans import (
-    EASE,
-    FRONT,
-    HALF_HEIGHT,
-    HEIGHTS,
-    KEEP,
-    hook_pose,
-    push_pose,
-    solve,
-    spot_near,
-)
+from nora_bench.policies.scripted.google_robot.plans import solve
 from nora_bench.policies.scripted.google_robot.scene import GoogleRobotScene
 from nora_bench.policies.scripted.policy import ScriptedPolicy
 from nora_bench.policies.scripted.steps import CLOSED, OPEN, Target

@@ -25,10 +25,10 @@ FINGER_RANGE = (-0.0101, 1.31)
 STILL = 1e-3
 """A gripper command below this (rad) repeats the last target."""
 BLOCKED_SPEED = np.array((0.12, 0.20))
-"""rad/s per N m of delivered torque: velocity that PhysX 4 reports of the right and the left finger while an object blocks them. The
-fingers stand still; the number is what is left of the drive's push in the last solver iteration (at most u h = 0.49, see
-`robot.FINGER_GAINS`). Medians of the original in 381 control steps of six can grasps (quartiles 0.12 to 0.14, 0.21 to 0.22) and in the
-recordings. Fingers that block each other report none. PhysX 5 reports none either, or a little backwards."""
+"""rad/s per N m of delivered torque: velocity that PhysX 4 reports of the right and the left finger while an object blocks
+them. The fingers stand still; the number is what is left of the drive's push in the last solver iteration (at most u h = 0.49,
+see `robot.FINGER_GAINS`). Medians of the original in 381 control steps of six can grasps (quartiles 0.12 to 0.14 and 0.21 to
+0.22). Fingers that block each other report none. PhysX 5 reports none either, or a little backwards."""
 
 
 class ArmController:
