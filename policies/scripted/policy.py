@@ -92,8 +92,8 @@ class ScriptedPolicy(BasePolicy):
     Args:
         noise: standard deviation of a slowly varying disturbance of the six motion components of each action (1 is a
             full action), sampled from the episode's key. The expert corrects for it; `label` is the undisturbed action.
-        style: how SimplerEnv's objects are carried: `slide` (low over the table), `lift` (12 cm above it, then set down), `squeeze`
-            (the same, fingers commanded to close throughout).
+        style: how SimplerEnv's objects are carried: `slide` (low over the table), `lift` (12 cm above it, then set down),
+            `squeeze` (the same, fingers commanded to close throughout).
     """
 
     observation_spec = ObservationSpec(privileged=True)

@@ -94,7 +94,7 @@ class SimplerScene:
         )
 
     def contacts(self) -> list[Contact]:
-        """Every pair of touching bodies of the last physics step, impulses (N s) summed over points and shapes, except the cabinet's."""
+        """Pairs of touching bodies in the last physics step; impulses (N s) summed over points and shapes, the cabinet's apart."""
         out: dict[tuple[str, str, int | None], np.ndarray] = {}
         parts = self.cabinet.parts if self.cabinet else {}
         for contact in self.system.get_contacts():

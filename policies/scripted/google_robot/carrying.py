@@ -26,8 +26,8 @@ LIFTED = 0.012
 CARRY, NEAR_SPOT, THERE = 0.012, 0.015, 0.04
 """A thing is moved so far above the table, to within this distance of its spot, and is then left within that one, m."""
 OVER_SPOT, SET_DOWN, BACK_OFF = 0.012, 0.004, 0.10
-"""A lifted load is carried to within this distance of its spot, set down from so far above the height at which it was taken, and the
-gripper then raised by so much, m."""
+"""A lifted load is carried to within this distance of its spot and set down from so far above the height at which it was taken;
+then the gripper is raised by so much, m."""
 SLIP = 0.03
 """A load that has moved so far in the gripper is taken as lost, m."""
 APART = 0.13

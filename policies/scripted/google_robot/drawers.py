@@ -1,5 +1,5 @@
-"""Skills at the drawers. Handles are only to be seen; a drawer moves by its front plate. The plates leave gaps of 10 cm above them,
-through which the gripper reaches in, leaned far forward."""
+"""Skills at the drawers. Handles are only to be seen; a drawer moves by its front plate. The plates leave gaps of 10 cm above
+them, through which the gripper reaches in, leaned far forward."""
 
 from __future__ import annotations
 
