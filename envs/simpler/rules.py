@@ -286,7 +286,7 @@ class PlaceRule:
     """The object has touched the bottom of the drawer, which is open, in the second part of the episode.
 
     The first part asks to open the drawer. A step that begins after FIRST_SUBTASK_STEPS others belongs to the second; upstream
-    also lets a policy end the first part itself, which none of the published ones after RT-1 does. Contact counts in either part
+    also lets a policy end the first part itself, which no protocol here does. Contact counts in either part
     and for good; that the drawer was ever open is only reported. See `SuccessRule` for the contract.
     """
 
@@ -295,11 +295,16 @@ class PlaceRule:
         self.instructions = opening, placing
         self.steps = self.contact_steps = 0
         self.travel, self.opened_ever, self.success = 0.0, False, False
+        self._ended = False
+
+    def end_first_part(self) -> None:
+        """Let the second part begin with the next step, as a policy can that reports the end of the first."""
+        self._ended = True
 
     @property
     def subtask(self) -> int:
         """0 while the drawer is to be opened, then 1."""
-        return int(self.steps > FIRST_SUBTASK_STEPS)
+        return int(self._ended or self.steps > FIRST_SUBTASK_STEPS)
 
     @property
     def current_instruction(self) -> str:
@@ -320,7 +325,7 @@ class PlaceRule:
         return bool(np.linalg.norm(impulse_on(self.model, self.link, bottom)) > IMPULSE)
 
     def facts(self) -> dict[str, Any]:
-        return {"success": self.success}
+        return {"success": self.success, "subtask": self.subtask}
 
     def statistics(self) -> dict[str, Any]:
         return {"qpos": self.travel, "is_drawer_open": self.opened_ever, "has_contact": self.contact_steps}

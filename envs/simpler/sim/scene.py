@@ -94,7 +94,7 @@ class SimplerScene:
         )
 
     def contacts(self) -> list[Contact]:
-        """Pairs of touching bodies in the last physics step; impulses (N s) summed over points and shapes, the cabinet's apart."""
+        """Pairs of touching bodies of the last physics step; impulses (N s) are sums over points and, but for the cabinet, shapes."""
         out: dict[tuple[str, str, int | None], np.ndarray] = {}
         parts = self.cabinet.parts if self.cabinet else {}
         for contact in self.system.get_contacts():
