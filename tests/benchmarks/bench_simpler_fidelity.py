@@ -3,9 +3,9 @@
     python tests/benchmarks/bench_simpler_fidelity.py --store FOLDER [--assets FOLDER] [--keys 60] [--half reported]
 
 Every controller (fidelity_episodes.py) runs on the same keys in both backends, from privileged state, without images. FOLDER
-keeps one line per finished episode, so a stopped run continues; a changed controller or backend runs again. The keys of a group are
-halved: settings of a backend may be chosen on `chosen` only and are reported on `reported`; `all` alternates. `--report` prints
-what the store has. About 15 CPU seconds per pair.
+keeps one line per finished episode, so a stopped run continues; a changed controller or backend runs again. The keys of a group
+are halved: settings of a backend may be chosen on `chosen` only and are reported on `reported`; `all` alternates. `--report`
+prints what the store has. About 15 CPU seconds per pair.
 
 `--reference` is the original (`sapien2`, which needs its interpreter: nora-bench doctor --fix --simpler), `--backend` the backend
 in question.

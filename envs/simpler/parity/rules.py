@@ -75,7 +75,7 @@ def snapshot(recording: Recording, row: int, centres: Mapping[str, np.ndarray]) 
 
 
 def _contacts(recording: Recording, step: int) -> list[Contact]:
-    """Contacts that produce the recorded flags: both fingers if grasped, the table unless lifted; the drawer's bottom if counted."""
+    """Contacts that produce the recorded flags: both fingers if grasped, the table unless lifted; a counted drawer's bottom."""
     if "stats_has_contact" in recording.arrays:
         counts = [0, *recording.arrays["stats_has_contact"][: step + 1]]
         link, names = f"{recording.setup.configuration.subtask}_drawer", recording.facts["object_names"]

@@ -94,7 +94,7 @@ class SimplerScene:
         )
 
     def contacts(self) -> list[Contact]:
-        """Pairs of touching bodies of the last physics step; impulses (N s) are sums over points and, but for the cabinet, shapes."""
+        """Pairs of touching bodies of the last physics step; impulses (N s) are sums over points and, cabinet apart, shapes."""
         out: dict[tuple[str, str, int | None], np.ndarray] = {}
         parts = self.cabinet.parts if self.cabinet else {}
         for contact in self.system.get_contacts():
