@@ -13,9 +13,11 @@ pytest.importorskip("sapien", reason="needs the extra [simpler]: pip install '.[
 from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec, SimulationError
 from nora_bench.envs.errors import SuiteError
 from nora_bench.envs.protocols import get
+from nora_bench.envs.simpler.placements import Objects, Placement
 from nora_bench.envs.simpler.sim.env import SapienEnv
 from nora_bench.envs.simpler.sim.kinematics import as_pose
 from nora_bench.envs.simpler.sim.robot import HEAD_TILT, JOINTS, START
+from nora_bench.envs.simpler.sim.settling import SettledObjects, place_objects
 
 BLIND = ObservationSpec()
 CAN = EpisodeSpec("simpler-vm", 0, 3, 0, "simpler/nora-1.5", "urdf_base/standing")
@@ -94,6 +96,17 @@ def test_camera_variant_tilts_the_head(env, protocol):
 def test_drawer_to_close_starts_open(env, protocol):
     env.reset(CLOSE, protocol, ObservationSpec(privileged=True))
     assert env.observation().privileged["drawers"] == pytest.approx([0, 0.2, 0])
+
+
+def test_object_at_rest_sleeps_until_something_touches_it(env, protocol):
+    env.reset(CAN, protocol, BLIND)
+    scene = env.physics.scene
+    body = scene.add_object("opened_pepsi_can", task_object=True)
+    assert not body.is_sleeping
+    still = SettledObjects((as_pose([-0.2, 0.1, 1.2, 1, 0, 0, 0]),), (np.zeros(6),))
+    place_objects(scene, Objects((Placement("sponge", (-0.2, 0.1), (1, 0, 0, 0)),)), still)
+    scene.step_idle(20)
+    assert scene.objects["sponge"].entity_pose.p[2] == pytest.approx(1.2)
 
 
 def test_instruction_of_placing_the_apple_changes_after_the_101st_step(env, protocol):
