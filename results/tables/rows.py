@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from statistics import fmean, stdev
 
 from ...envs import suites
+from ...envs.errors import SuiteError, UnknownName
 from ..action_checks import action_warnings
 from ..comparisons.comparison import ColumnComparison, compare_columns
 from ..conditions import Conditions, Incomparable, conditions
@@ -192,10 +194,10 @@ def _conditions(group: Group, found: Conditions) -> Iterable[str]:
 
 
 def _backend_notes(suite: str, backends: Iterable[str]) -> Iterable[str]:
-    """The suite's remarks on those backends; none for trials on a robot."""
-    if suite in suites.names():
+    """The suite's remarks on those backends; none for trials on a robot and suites that are no longer installed."""
+    with suppress(SuiteError, UnknownName):
         notes = suites.get(suite).backend_notes
-        yield from (notes[backend] for backend in backends if backend in notes)
+        yield from [notes[backend] for backend in backends if backend in notes]
 
 
 def _renderers(group: Group) -> Iterable[str]:
