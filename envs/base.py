@@ -161,6 +161,8 @@ class EnvObservation:
     """Name -> float64 vector."""
     privileged: Mapping[str, Any] = field(default_factory=dict)
     """Msgpack-able tree of numbers, strings and arrays."""
+    instruction: str = ""
+    """Present instruction of a task that changes it in mid-episode; empty: the episode's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +284,8 @@ class Suite(ABC):
     """Names of the simulators that can run it, the default first; empty where there is only one."""
     foreign_backend: str = ""
     """The one of `backends` that needs an interpreter of its own."""
+    backend_notes: Mapping[str, str] = {}
+    """Backend -> in one line, for the tables, how its results differ from the benchmark's own; only those that differ."""
     action_spec: tuple[ActionDim, ...] = ()
     """The numbers of an action, in order; empty where undeclared."""
     proprio_spec: tuple[ProprioSpec, ...] = ()

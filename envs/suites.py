@@ -27,7 +27,10 @@ LIBERO = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
 
 SIMPLER = ("simpler-vm", "simpler-va")
 
-GROUPS: dict[str, tuple[str, ...]] = {"libero": LIBERO, "simpler": SIMPLER}
+SIMPLER_PLACE = ("simpler-vm-place", "simpler-va-place")
+SIMPLER_SUITES = (*SIMPLER, "simpler-va-camera", *SIMPLER_PLACE)
+
+GROUPS: dict[str, tuple[str, ...]] = {"libero": LIBERO, "simpler": SIMPLER, "simpler-place": SIMPLER_PLACE}
 """Short names for several suites."""
 
 REGISTRY: Registry[Suite] = Registry(
@@ -35,7 +38,7 @@ REGISTRY: Registry[Suite] = Registry(
     "nora_bench.suites",
     {
         **{name: f"nora_bench.envs.libero.suite:{name}" for name in (*LIBERO, "libero_90")},
-        **{name: f"nora_bench.envs.simpler.suite:{name.replace('-', '_')}" for name in (*SIMPLER, "simpler-va-camera")},
+        **{name: f"nora_bench.envs.simpler.suite:{name.replace('-', '_')}" for name in SIMPLER_SUITES},
     },
 )
 

@@ -119,6 +119,7 @@ class Ensemble:
 class _Memory:
     ensemble: Ensemble | None
     sticky: StickyGripper
+    instruction: str
 
 
 STICKY: dict[str, Callable[[], StickyGripper]] = {
@@ -188,9 +189,12 @@ class Adapter:
         self._memories.pop(key, None)
 
     def _memory(self, observation: Observation) -> _Memory:
-        if observation.decision == 0 or observation.key not in self._memories:
+        """The episode's state, new at its start and where its instruction changes, as upstream's wrappers reset themselves."""
+        memory = self._memories.get(observation.key)
+        if observation.decision == 0 or memory is None or memory.instruction != observation.instruction:
             ensemble = Ensemble(**self.protocol.ensemble) if self.protocol.ensemble else None
-            self._memories[observation.key] = _Memory(ensemble, STICKY.get(self.protocol.gripper, StickyGripper)())
+            sticky = STICKY.get(self.protocol.gripper, StickyGripper)()
+            self._memories[observation.key] = _Memory(ensemble, sticky, observation.instruction)
         return self._memories[observation.key]
 
     def _gripper(self, memory: _Memory, openings: Array) -> Array:

@@ -137,7 +137,7 @@ def get(id: str) -> Layout:
 
 def fitting(suites: set[str]) -> Layout:
     """The table with most of those suites; NORA-1.5's Table 2 if no table has any."""
-    order = ("nora15/table2", "nora15/table1", "nora15/table5", "nora/table1")
+    order = ("nora15/table2", "nora15/table1", "simpler/place", "nora15/table5", "nora/table1")
     return max((get(id) for id in order), key=lambda layout: len(suites & set(layout.suites)))
 
 

@@ -107,6 +107,12 @@ def instruction(setup: EpisodeSetup) -> str:
     return setup.configuration.instruction.format(source=source, target=target)
 
 
+def second_instruction(setup: EpisodeSetup) -> str:
+    """Instruction of the second part of placing an object in a drawer."""
+    model = objects(setup).placements[0].model
+    return f"place {as_words(model)} into {setup.configuration.subtask} drawer"
+
+
 def as_words(model: str) -> str:
     """A model's name in instructions: `baked_opened_7up_can` is `7up can`."""
     return " ".join(word for word in model.split("_") if not _OMITTED_WORDS.fullmatch(word))

@@ -39,8 +39,9 @@ class Recording:
 
     @property
     def infos(self) -> dict[str, np.ndarray]:
-        """Flag or number of upstream's `info` -> [steps] its values."""
-        return {name.removeprefix("info_"): row for name, row in self.arrays.items() if name.startswith("info_")}
+        """Flag or number of upstream's `info` -> [steps] its values; and `subtask`, where the instruction changes."""
+        flags = {name.removeprefix("info_"): row for name, row in self.arrays.items() if name.startswith("info_")}
+        return flags | {name: self.arrays[name] for name in ("subtask",) if name in self.arrays}
 
 
 def _configuration(

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..rotations import Array, rotate
 from .grid import EpisodeSetup
-from .placements import objects
+from .placements import instruction, objects, second_instruction
 
 IMPULSE = 1e-6
 """Smallest impulse that counts as contact."""
@@ -28,6 +28,12 @@ SIGNIFICANT_STEPS = 5
 """Significantly lifted steps after which the success is permanent."""
 OPEN, CLOSED = 0.15, 0.05
 """Travel from which a drawer is open, and up to which it is closed."""
+PLACED_OPEN = 0.05
+"""Least travel of the drawer with an object placed in it."""
+DRAWER_BOTTOM = 2
+"""Collision shape of a drawer that is its bottom inside."""
+FIRST_SUBTASK_STEPS = 100
+"""Control steps after which the task of placing an object in a drawer changes from opening to placing."""
 SIDES = {
     "left": ("link_finger_left", "link_finger_tip_left"),
     "right": ("link_finger_right", "link_finger_tip_right"),
@@ -98,8 +104,16 @@ def make_rule(setup: EpisodeSetup, settled: Snapshot) -> SuccessRule:
         "move_near": lambda: _move_near(setup, settled),
         "open_drawer": lambda: DrawerRule(setup.configuration.subtask, opens=True),
         "close_drawer": lambda: DrawerRule(setup.configuration.subtask, opens=False),
+        "place_apple_in_closed_top_drawer": lambda: PlaceRule(
+            objects(setup).placements[0].model, setup.configuration.subtask, instruction(setup), second_instruction(setup)
+        ),
     }
     return makers[task]()
+
+
+def current_instruction(rule: SuccessRule) -> str:
+    """The instruction after the last step, of tasks that change it in mid-episode; else empty."""
+    return rule.current_instruction if isinstance(rule, PlaceRule) else ""
 
 
 def measures(rule: SuccessRule) -> dict[str, bool]:
@@ -266,3 +280,52 @@ class DrawerRule:
 
     def statistics(self) -> dict[str, Any]:
         return {"qpos": f"{self.travel:.3f}"}
+
+
+class PlaceRule:
+    """The object has touched the bottom of the drawer, which is open, in the second part of the episode.
+
+    The first part asks to open the drawer. A step that begins after FIRST_SUBTASK_STEPS others belongs to the second; upstream
+    also lets a policy end the first part itself, which no protocol here does. Contact counts in either part
+    and for good; that the drawer was ever open is only reported. See `SuccessRule` for the contract.
+    """
+
+    def __init__(self, model: str, drawer: str, opening: str, placing: str) -> None:
+        self.model, self.drawer, self.link = model, drawer, f"{drawer}_drawer"
+        self.instructions = opening, placing
+        self.steps = self.contact_steps = 0
+        self.travel, self.opened_ever, self.success = 0.0, False, False
+        self._ended = False
+
+    def end_first_part(self) -> None:
+        """Let the second part begin with the next step, as a policy can that reports the end of the first."""
+        self._ended = True
+
+    @property
+    def subtask(self) -> int:
+        """0 while the drawer is to be opened, then 1."""
+        return int(self._ended or self.steps > FIRST_SUBTASK_STEPS)
+
+    @property
+    def current_instruction(self) -> str:
+        """Instruction of the present part."""
+        return self.instructions[self.subtask]
+
+    def step(self, now: Snapshot) -> bool:
+        self.steps += 1
+        self.travel = float(now.drawers[self.drawer])
+        self.opened_ever |= self.travel >= OPEN
+        self.contact_steps += self._touches_bottom(now.contacts)
+        self.success = self.subtask == 1 and self.travel >= PLACED_OPEN and self.contact_steps >= 1
+        return self.success
+
+    def _touches_bottom(self, contacts: Sequence[Contact]) -> bool:
+        """Upstream counts the pair only with the object as its first body, which is the order that its engine gives."""
+        bottom = [contact for contact in contacts if contact.part == DRAWER_BOTTOM]
+        return bool(np.linalg.norm(impulse_on(self.model, self.link, bottom)) > IMPULSE)
+
+    def facts(self) -> dict[str, Any]:
+        return {"success": self.success, "subtask": self.subtask}
+
+    def statistics(self) -> dict[str, Any]:
+        return {"qpos": self.travel, "is_drawer_open": self.opened_ever, "has_contact": self.contact_steps}

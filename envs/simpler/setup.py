@@ -6,24 +6,29 @@ from ..base import EpisodeSpec
 from ..errors import SuiteError, UnknownName
 from .grid import Configuration, EpisodeSetup, configurations
 
-TASKS = ("pick_coke_can", "move_near", "open_drawer", "close_drawer")
+AVERAGED = ("pick_coke_can", "move_near", "open_drawer", "close_drawer")
+"""Tasks of NORA's averages."""
+PLACE = ("place_apple_in_closed_top_drawer",)
+TASKS = (*AVERAGED, *PLACE)
 """Tasks in the order of the papers' tables; a task's id is its index here."""
 
 
 @cache
-def _configurations(setting: str, counted: bool) -> dict[str, tuple[Configuration, ...]]:
+def _configurations(setting: str, counted: bool, tasks: tuple[str, ...]) -> dict[str, tuple[Configuration, ...]]:
     """Task -> its configurations, subtask by subtask and variant by variant."""
     chosen = [c for c in configurations() if c.setting == setting and c.counted == counted]
-    by_task = {task: tuple(c for c in chosen if c.task == task) for task in TASKS}
+    by_task = {task: tuple(c for c in chosen if c.task == task) for task in tasks}
     return {task: members for task, members in by_task.items() if members}
 
 
 SETTINGS = {
-    "simpler-vm": ("visual_matching", True),
-    "simpler-va": ("variant_aggregation", True),
-    "simpler-va-camera": ("variant_aggregation", False),
+    "simpler-vm": ("visual_matching", True, AVERAGED),
+    "simpler-va": ("variant_aggregation", True, AVERAGED),
+    "simpler-va-camera": ("variant_aggregation", False, AVERAGED),
+    "simpler-vm-place": ("visual_matching", True, PLACE),
+    "simpler-va-place": ("variant_aggregation", True, PLACE),
 }
-"""Suite -> (setting of the grid, whether published averages contain its configurations)."""
+"""Suite -> (setting of the grid, whether published averages contain its configurations, tasks)."""
 
 
 def suite_configurations(suite: str) -> dict[str, tuple[Configuration, ...]]:

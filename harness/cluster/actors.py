@@ -88,7 +88,8 @@ class EnvActor:
                 event: DecisionPoint | EpisodeOutcome = rollout.start()
             while isinstance(event, DecisionPoint):
                 result.step = event.step
-                observation = Observation(spec, result.decisions, event.step, instruction, event.env_observation)
+                seen = event.env_observation
+                observation = Observation(spec, result.decisions, event.step, seen.instruction or instruction, seen)
                 answer = self._query(observation, client, replica, context, result)
                 if "lost" in answer:
                     result.kind, result.phase, result.cause = "lost", "step", str(answer["lost"])

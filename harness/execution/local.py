@@ -135,8 +135,8 @@ class LocalExecutor:
             return
         before = self.policy_host.busy_s
         observations = [
-            Observation(active.job.spec, active.decisions, active.step, active.instruction, observation)
-            for _, active, observation in due
+            Observation(active.job.spec, active.decisions, active.step, seen.instruction or active.instruction, seen)
+            for _, active, seen in due
         ]
         try:
             chunks = self.policy_host.decide(observations)

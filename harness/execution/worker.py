@@ -98,6 +98,7 @@ def as_message(observation: EnvObservation) -> dict[str, Any]:
         "images": dict(observation.images),
         "proprio": dict(observation.proprio),
         "privileged": dict(observation.privileged),
+        "instruction": observation.instruction,
     }
 
 

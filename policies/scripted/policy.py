@@ -18,6 +18,7 @@ from ...envs.specs import ActionDim
 from ..base import ActionChunk, BasePolicy, Observation, PolicyRequestError
 from . import google_robot, motion, plans, scene
 from .geometry import Array, Pose
+from .google_robot.styles import STYLES, Style
 from .steps import HasGripper, Target
 
 MEMORY = 0.9
@@ -47,18 +48,18 @@ Expert = tuple[ExpertScene, Controller, Iterator[Target]]
 """A scene, its controller and the plan."""
 
 
-def _libero(view: Mapping[str, Any]) -> Expert:
+def _libero(view: Mapping[str, Any], style: Style) -> Expert:
     read = scene.LiberoScene(view)
     return read, motion.Controller(), plans.solve(read)
 
 
-def _simpler(view: Mapping[str, Any]) -> Expert:
+def _simpler(view: Mapping[str, Any], style: Style) -> Expert:
     read = google_robot.scene.GoogleRobotScene(view)
-    return read, google_robot.motion.Controller(read.base), google_robot.plans.solve(read)
+    return read, google_robot.motion.Controller(read.base), google_robot.plans.solve(read, style)
 
 
-EXPERTS: dict[str, Callable[[Mapping[str, Any]], Expert]] = {"libero": _libero, "simpler": _simpler}
-"""Family of suites -> the expert of an episode, from its first privileged state."""
+EXPERTS: dict[str, Callable[[Mapping[str, Any], Style], Expert]] = {"libero": _libero, "simpler": _simpler}
+"""Family of suites -> the expert of an episode, from its first privileged state and a style (SimplerEnv's tasks on the table)."""
 ACTIONS = {"libero": LIBERO_ACTIONS, "simpler": SIMPLER_ACTIONS}
 """Family of suites -> specification of the expert's actions."""
 
@@ -91,15 +92,19 @@ class ScriptedPolicy(BasePolicy):
     Args:
         noise: standard deviation of a slowly varying disturbance of the six motion components of each action (1 is a
             full action), sampled from the episode's key. The expert corrects for it; `label` is the undisturbed action.
+        style: how SimplerEnv's objects are carried: `slide` (low over the table), `lift` (12 cm above it, then set down),
+            `squeeze` (the same, fingers commanded to close throughout).
     """
 
     observation_spec = ObservationSpec(privileged=True)
     tags = ("privileged",)
 
-    def __init__(self, noise: float = 0.0) -> None:
+    def __init__(self, noise: float = 0.0, style: str = "slide") -> None:
         if not 0.0 <= noise <= 1.0:
             raise PolicyRequestError(f"noise must be between 0 and 1, not {noise}; e.g. --policy-arg noise=0.1")
-        self.noise = noise
+        if style not in STYLES:
+            raise PolicyRequestError(f"style {style!r} not found; one of {', '.join(STYLES)}, e.g. --policy-arg style=lift")
+        self.noise, self.style = noise, style
         self.stochastic = noise > 0.0
         self._episodes: dict[str, Episode] = {}
 
@@ -124,23 +129,23 @@ class ScriptedPolicy(BasePolicy):
         self._episodes.pop(key, None)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Option of the expert, and a digest of its own code: a changed expert is another policy."""
-        return {**super().fingerprint(), "noise": self.noise, "code": _digest()}
+        """Options of the expert, and a digest of its own code: a changed expert is another policy."""
+        return {**super().fingerprint(), "noise": self.noise, "style": self.style, "code": _digest()}
 
     def _episode(self, observation: Observation) -> Episode:
         if observation.decision == 0:
-            self._episodes[observation.key] = Episode(_expert(observation))
+            self._episodes[observation.key] = Episode(_expert(observation, STYLES[self.style]))
         return self._episodes[observation.key]
 
 
-def _expert(observation: Observation) -> Expert:
+def _expert(observation: Observation, style: Style) -> Expert:
     suite, view = observation.spec.suite, observation.env_observation.privileged
     family = suites.get(suite).family
     if "scene" not in view or family not in EXPERTS:
         raise PolicyError(
             f"scripted needs the privileged state of {suite}; only the environments of {' and '.join(EXPERTS)} give it"
         )
-    return EXPERTS[family](view)
+    return EXPERTS[family](view, style)
 
 
 def _digest() -> str:

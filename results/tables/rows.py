@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from statistics import fmean, stdev
 
+from ...envs import suites
+from ...envs.errors import SuiteError, UnknownName
 from ..action_checks import action_warnings
 from ..comparisons.comparison import ColumnComparison, compare_columns
 from ..conditions import Conditions, Incomparable, conditions
@@ -174,6 +177,7 @@ def _conditions(group: Group, found: Conditions) -> Iterable[str]:
         yield f"{group.key.init_set} initial states, which no published evaluation used"
     if found.backend:
         yield f"backend {', '.join(found.backend)}"
+        yield from dict.fromkeys(note for suite in group.suites for note in _backend_notes(suite, found.backend))
     if renderer := found.gl.get("renderer"):
         yield f"rendered by {renderer}"
     yield from _renderers(group)
@@ -192,6 +196,13 @@ def _conditions(group: Group, found: Conditions) -> Iterable[str]:
         yield "untrained weights: not the result of a model"
     if "privileged" in found.marks:
         yield "uses the simulator's state, unavailable on a robot"
+
+
+def _backend_notes(suite: str, backends: Iterable[str]) -> Iterable[str]:
+    """The suite's remarks on those backends; none for trials on a robot and suites that are no longer installed."""
+    with suppress(SuiteError, UnknownName):
+        notes = suites.get(suite).backend_notes
+        yield from [notes[backend] for backend in backends if backend in notes]
 
 
 def _renderers(group: Group) -> Iterable[str]:

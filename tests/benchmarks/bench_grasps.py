@@ -41,7 +41,7 @@ def play(orientation: str, index: int, options: argparse.Namespace) -> dict[str,
     from nora_bench.envs.simpler.sim.env import PhysicsScene, start_position
     from nora_bench.envs.simpler.sim.privileged import privileged_state, scene_facts
     from nora_bench.envs.simpler.sim.settling import ObjectSettler
-    from nora_bench.policies.scripted.google_robot import motion, plans, scene
+    from nora_bench.policies.scripted.google_robot import carrying, motion, plans, scene
 
     setup = find("pick_coke_can", "visual_matching", f"{LOOK}/{orientation}").episode(index)
     assert setup.obj_xy is not None
@@ -56,7 +56,7 @@ def play(orientation: str, index: int, options: argparse.Namespace) -> dict[str,
     for _ in range(setup.configuration.max_episode_steps):
         seen.update(privileged_state(physics.scene, physics.robot))
         action = controller.action(seen.gripper, next(plan))
-        if options.squeeze and action[6] in (plans.EASE, plans.KEEP):
+        if options.squeeze and action[6] in (carrying.EASE, carrying.KEEP):
             action[6] = 1.0
         done = physics.step(action)
         up.append(bool(physics.rule.facts()["lifted_object_significantly"]))

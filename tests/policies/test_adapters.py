@@ -96,6 +96,14 @@ def test_an_episode_that_starts_anew_has_an_empty_ensemble():
     assert np.array_equal(adapter.actions(seen(0, 0, protocol), chunk(1, 1, x=0.5), STATS), first)
 
 
+def test_changed_instruction_starts_a_new_ensemble():
+    protocol = replace(SIMPLER, ensemble={"chunks": 5, "temperature": -0.8}, replan_steps=1)
+    adapter, fresh = Adapter(protocol), Adapter(protocol)
+    adapter.actions(seen(0, 0, protocol), chunk(1, 1, x=-0.5), STATS)
+    changed = replace(seen(1, 1, protocol), instruction="place apple into top drawer")
+    assert np.array_equal(adapter.actions(changed, chunk(1, 1, x=0.5), STATS), fresh.actions(changed, chunk(1, 1, x=0.5), STATS))
+
+
 def test_episodes_do_not_share_an_ensemble():
     protocol = replace(SIMPLER, ensemble={"chunks": 5, "temperature": -0.8}, replan_steps=1)
     together, alone = Adapter(protocol), Adapter(protocol)

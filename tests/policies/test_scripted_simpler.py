@@ -6,21 +6,14 @@ from nora_bench.envs.base import EnvObservation, EpisodeSpec
 from nora_bench.envs.errors import PolicyError
 from nora_bench.policies.base import Observation
 from nora_bench.policies.scripted.geometry import LEVEL, Pose, norm
+from nora_bench.policies.scripted.google_robot.carrying import EASE, KEEP, spot_near, take
+from nora_bench.policies.scripted.google_robot.drawers import FRONT, HALF_HEIGHT, HEIGHTS, hook_pose, push_pose
 from nora_bench.policies.scripted.google_robot.grasps import grasp_pose, with_lean
 from nora_bench.policies.scripted.google_robot.gripper import PALM, lean_at
 from nora_bench.policies.scripted.google_robot.motion import LEASH, Controller
-from nora_bench.policies.scripted.google_robot.plans import (
-    EASE,
-    FRONT,
-    HALF_HEIGHT,
-    HEIGHTS,
-    KEEP,
-    hook_pose,
-    push_pose,
-    solve,
-    spot_near,
-)
+from nora_bench.policies.scripted.google_robot.plans import solve
 from nora_bench.policies.scripted.google_robot.scene import GoogleRobotScene
+from nora_bench.policies.scripted.google_robot.styles import STYLES, Style
 from nora_bench.policies.scripted.policy import ScriptedPolicy
 from nora_bench.policies.scripted.steps import CLOSED, OPEN, Target
 
@@ -112,13 +105,14 @@ def test_an_action_is_given_in_the_axes_of_the_robots_root_and_kept_on_a_leash()
     assert action == pytest.approx([LEASH, 0, 0, 0, 0, 0, OPEN], abs=1e-9)
 
 
-def play(view, steps):
+def play(view, steps, style=STYLES["slide"]):
     """A hand that is at once where it aims, and a thing that goes with it between closed fingers."""
     scene = GoogleRobotScene(view)
-    plan, aims = solve(scene), []
+    plan, aims = solve(scene, style), []
+    holds = (CLOSED,) if style.squeezes else (EASE, KEEP)
     for _ in range(steps):
         aims.append(next(plan))
-        if aims[-1].grip in (EASE, KEEP) and any(target.grip == CLOSED for target in aims):
+        if aims[-1].grip in holds and any(target.grip == CLOSED for target in aims[:-1]):
             view["objects"][0, :3] += aims[-1].pose.position - view["tcp"][:3]
         view["tcp"] = np.array([*aims[-1].pose.position, *view["tcp"][3:]])
         scene.update(view)
@@ -146,6 +140,45 @@ def test_the_source_ends_near_its_target_at_its_old_height():
     scene, _ = play(view, 60)
     assert norm((scene.center(0) - scene.center(2)) * LEVEL) < NEAR
     assert scene.center(0)[2] == pytest.approx(stood, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["lift", "squeeze"])
+def test_lifting_style_carries_high_and_lets_go_at_the_spot(name):
+    view = toy_view("move_near", [(CAN, xy, STANDING) for xy in LAYOUTS[0]], source=0, target=2)
+    stood = view["objects"][0, 2]
+    scene, aims = play(view, 80, STYLES[name])
+    carried = [aim.pose.position[2] for aim in aims if aim.grip in ((CLOSED,) if name == "squeeze" else (KEEP,))]
+    assert max(carried) > stood + 0.1
+    assert norm((scene.center(0) - scene.center(2)) * LEVEL) < NEAR
+    assert scene.center(0)[2] == pytest.approx(stood, abs=0.02)
+    grips = [aim.grip for aim in aims]
+    assert OPEN in grips[grips.index(CLOSED) :]
+
+
+def test_squeezing_style_never_eases_its_grip():
+    _, aims = play(toy_view("pick_coke_can", [(CAN, (-0.235, 0.2), LYING_ALONG_Y)], source=0), 30, STYLES["squeeze"])
+    assert {aim.grip for aim in aims} == {OPEN, CLOSED}
+
+
+def test_grasp_error_shifts_the_grasp():
+    scene = can_scene(LYING_ALONG_Y)
+    plain, wrong = (list(take_poses(scene, Style(grasp_error=error))) for error in ((0, 0, 0, 0), (0.01, 0, 0.005, 0)))
+    shift = wrong[-1].position - plain[-1].position
+    assert (norm(shift * LEVEL), shift[2]) == pytest.approx((0.01, 0.005), abs=1e-3)
+
+
+def take_poses(scene, style):
+    """Poses that the gripper is sent to before it closes."""
+    for target in take(scene, style):
+        if target.grip == CLOSED:
+            return
+        yield target.pose
+        scene.gripper = target.pose
+
+
+def test_unknown_style_is_rejected():
+    with pytest.raises(PolicyError, match="style=lift"):
+        ScriptedPolicy(style="throw")
 
 
 def test_a_simpler_world_without_privileged_view_is_refused_by_name():

@@ -17,6 +17,7 @@ EPISODES = {
     "move a can near another": ("simpler-vm", 1, 25, "urdf_base"),
     "open the middle drawer": ("simpler-vm", 2, 4, "urdf_base/middle"),
     "close the bottom drawer": ("simpler-va", 3, 2, "base/bottom"),
+    "place the apple in the drawer": ("simpler-vm-place", 4, 10, "urdf_base/top"),
 }
 
 
@@ -28,11 +29,11 @@ def env(tmp_path_factory):
     return SapienEnv(EnvOptions(resolve("standin").path, "none", str(tmp_path_factory.mktemp("cache"))))
 
 
-def rollout(env, episode, steps=None):
+def rollout(env, episode, steps=None, style="slide"):
     """[steps, state size] the trajectory, and whether the last step counts as success."""
     suite, task, state, variant = episode
     spec = EpisodeSpec(suite, task, state, 0, PROTOCOL.name, variant)
-    policy, states, done = ScriptedPolicy(), [], False
+    policy, states, done = ScriptedPolicy(style=style), [], False
     env.reset(spec, PROTOCOL, policy.observation_spec)
     for step in range(steps or PROTOCOL.steps(suite, env.physics.setup.configuration.task)):
         action = policy.act_one(Observation(spec, step, step, "", env.observation())).actions[0]
@@ -44,6 +45,14 @@ def rollout(env, episode, steps=None):
 @pytest.mark.parametrize("episode", EPISODES)
 def test_episode_of_every_task_succeeds_at_its_last_step(env, episode):
     assert rollout(env, EPISODES[episode])[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("style", ["lift", "squeeze"])
+def test_object_is_lifted_and_set_down_near_the_target(env, style):
+    states, done = rollout(env, EPISODES["move a can near another"], style=style)
+    heights = states[:, 24::13]  # after the robot's 22 numbers, 13 per object
+    assert done and (heights - heights[0]).max() > 0.08
 
 
 def test_episode_has_the_same_states_twice(env):

@@ -134,3 +134,22 @@ def test_ranks_weigh_tasks_as_the_table_does(run, simpler):
     runs = [run(name, simpler(lambda task, *_, name=name: task == name)) for name in ("move_near", "pick_coke_can")]
     standings = rank(runs).ranked
     assert [standing.rate.low.mean for standing in standings] == pytest.approx([1 / 3, 1 / 3])
+
+
+def test_residual_of_sapien_3_is_under_every_table_of_its_rows(run, simpler):
+    from nora_bench.envs.simpler.suite import BACKEND_NOTES
+
+    (note,) = line(run("all", simpler(lambda *_: True))).notes
+    assert BACKEND_NOTES["sapien3"] in note
+
+
+def test_apple_in_drawer_has_a_table_of_its_own(run, simpler):
+    records = [
+        *simpler(lambda *_: True),
+        *simpler(lambda task, appearance, part, init: init < 9, suite="simpler-vm-place"),
+        *simpler(lambda *_: False, suite="simpler-va-place"),
+    ]
+    both = run("all", records)
+    (own,) = [row for row in build(layouts.get("simpler/place"), [both]).rows if row.kind == "measured"]
+    assert {name: (cell.k, cell.n) for (name, _), cell in own.cells.items()} == {"VM": (36, 108), "VA": (0, 189)}
+    assert value(line(both), "VM Average") == 100.0

@@ -38,6 +38,8 @@ DRAWER = 0.04
 """m, at equal step."""
 CONTACT_POLICIES = ("grasp", "near", "push")
 """Recorded policies that grasp or push an object."""
+MOVED = 0.01
+"""m: an object that ends farther away in a recording was touched."""
 MAX_UNEQUAL_ENDS = 1 / 3
 """Share of such replays that may end differently: they depend on the last millimetre of a grasp."""
 SETTLED = {"blue_plastic_bottle": (3e-3, 1.5), "orange": (None, None)}
@@ -175,7 +177,10 @@ class RecordingReplay:
 
     @property
     def has_contact(self) -> bool:
-        """Whether the recorded policy grasps or pushes an object."""
+        """Whether the recorded policy grasps or pushes an object; at the drawers, whether it moves one."""
+        if self.recording.facts["cabinet_joint_names"]:
+            places = np.asarray(self.arrays.get("obj_pose_world", np.zeros((2, 0, 7))))[..., :3]
+            return bool((np.linalg.norm(places[-1] - places[0], axis=-1) > MOVED).any())
         return self.recording.facts.get("policy", "").split("_")[0] in CONTACT_POLICIES
 
     @property
@@ -206,7 +211,7 @@ class RecordingReplay:
             yield Check(
                 name, "drawers at equal step (m)", max_abs_difference(self.drawers, self.arrays["cabinet_qpos"][1:]), DRAWER
             )
-        judged = 0.0 if facts["cabinet_joint_names"] else None
+        judged = 0.0 if facts["cabinet_joint_names"] and not self.has_contact else None
         yield Check(name, "final success: differs", float(not self.ends_equal), judged)
 
 

@@ -1,7 +1,7 @@
 """Success rules compared with recordings: every flag of every recorded step, from the recorded poses alone.
 
-Contacts are not recorded. In pick coke can the recorded grasp and lift flags replace them, and the checks cover what the
-rule derives from them: counters, latches, heights, success.
+Contacts are not recorded. In pick coke can the recorded grasp and lift flags replace them, in place apple the recorded count of
+contacts, and the checks cover what the rule derives from them: counters, latches, heights, parts of the episode, success.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from ...parity import Check
 from ...rotations import rotate
 from ..recordings import Recording, centres_of_mass, read_all
-from ..rules import SIDES, Contact, PickRule, Snapshot, make_rule
+from ..rules import DRAWER_BOTTOM, SIDES, Contact, PickRule, PlaceRule, Snapshot, make_rule
 
 TOUCH = np.array([0.0, 1e-3, 0.0])
 """A clear push along +y (N s)."""
@@ -42,7 +42,10 @@ def compare_one(recording: Recording, centres: Mapping[str, np.ndarray]) -> Iter
         return
     rule = make_rule(recording.setup, snapshot(recording, 0, centres))
     wrong: dict[str, int] = dict.fromkeys(recording.infos, 0)
+    ended = recording.facts.get("advance_called_before_step")
     for step in range(len(recording.arrays["actions"])):
+        if isinstance(rule, PlaceRule) and step == ended:
+            rule.end_first_part()
         rule.step(snapshot(recording, step + 1, centres))
         for name, differs in differences(rule.facts(), recording, step):
             wrong[name] += differs
@@ -68,12 +71,18 @@ def snapshot(recording: Recording, row: int, centres: Mapping[str, np.ndarray]) 
         joint.partition("_")[0]: float(arrays["cabinet_qpos"][row, index])
         for index, joint in enumerate(recording.facts["cabinet_joint_names"])
     }
-    contacts = _contacts(recording, row - 1) if "info_is_grasped" in arrays and row else []
+    contacts = _contacts(recording, row - 1) if row else []
     return Snapshot(poses, np.array(middles).reshape(-1, 3), drawers, contacts, OPENINGS)
 
 
 def _contacts(recording: Recording, step: int) -> list[Contact]:
-    """Contacts that produce the recorded flags: both fingers if grasped, the table unless lifted."""
+    """Contacts that produce the recorded flags: both fingers if grasped, the table unless lifted; a counted drawer's bottom."""
+    if "stats_has_contact" in recording.arrays:
+        counts = [0, *recording.arrays["stats_has_contact"][: step + 1]]
+        link, names = f"{recording.setup.configuration.subtask}_drawer", recording.facts["object_names"]
+        return [Contact(name, link, TOUCH, DRAWER_BOTTOM) for name in names if counts[-1] > counts[-2]]
+    if "info_is_grasped" not in recording.arrays:
+        return []
     fingers = ("link_finger_left", "link_finger_right") if recording.arrays["info_is_grasped"][step] else ()
     table = () if recording.arrays["info_lifted_object"][step] else ("arena",)
     return [Contact(name, PickRule.name, TOUCH) for name in (*fingers, *table)]

@@ -25,6 +25,8 @@ class Cabinet:
     def __init__(self, scene: sapien.Scene, urdf: Path) -> None:
         self.body = _builder(urdf).set_scene(scene).build()
         self.links = {link.name: link for link in self.body.links}
+        self.parts = {shape: index for link in self.body.links for index, shape in enumerate(link.collision_shapes)}
+        """Collision shape -> its index in its link, in the order of the URDF."""
         names = [joint.name for joint in self.body.active_joints]
         self._order = np.array([names.index(f"{drawer}_drawer_joint") for drawer in DRAWERS])
         for joint in self.body.active_joints:

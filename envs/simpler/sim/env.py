@@ -13,7 +13,7 @@ from ...paths import cache_home
 from ...protocols import EvalProtocol
 from ..grid import EpisodeSetup
 from ..placements import objects
-from ..rules import SuccessRule, make_rule, measures
+from ..rules import SuccessRule, current_instruction, make_rule, measures
 from ..setup import setup_of
 from . import privileged
 from .cabinet import DRAWERS
@@ -56,7 +56,7 @@ class PhysicsScene:
         """Execute one control step; whether the task succeeds after it. Raises SimulationError if a number is not finite."""
         if not np.isfinite(action).all():
             raise SimulationError(f"the action has a number that is not finite: {action}")
-        self.drive = self._controller.plan(action)
+        self.drive = self._controller.plan(action, squeezing=self.scene.is_squeezing())
         self.scene.step(self.drive)
         if not np.isfinite(self.scene.state()).all():
             raise SimulationError("the simulation became unstable: a position or velocity is not finite")
@@ -158,9 +158,8 @@ class SapienEnv(Env):
         state = privileged.privileged_state(physics.scene, physics.robot) if observation_spec.privileged else {}
         if observation_spec.privileged and first:
             state["scene"] = privileged.scene_facts(physics.scene, physics.robot, physics.setup)
-        self._observation = EnvObservation(
-            images=images, proprio=proprioception(physics) if observation_spec.proprio else {}, privileged=state
-        )
+        proprio = proprioception(physics) if observation_spec.proprio else {}
+        self._observation = EnvObservation(images, proprio, state, current_instruction(physics.rule))
 
     def _render(self, camera: str) -> np.ndarray:
         if camera != "primary":

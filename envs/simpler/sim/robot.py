@@ -45,9 +45,32 @@ FINGER_ARMATURE = 3e-3
 LAG = (1 - 1 / CONTROL_SOLVER.iterations) / (2 * PHYSICS_HZ)
 """s. Upstream's PhysX 4 evaluated a drive's spring at the joint's position at the end of a physics step, PhysX 5's TGS at the
 positions on the way, on average half a step earlier; stiffness times this, added to the damping, compensates."""
+FINGER_RESPONSE = 6263.0
+"""1/(kg m2): angular speed of a finger joint per unit of angular impulse, without armature: the inverse of the inertia of finger
+and tip at the joint, 5970 to 6320 for the robot's masses, depending on the fingers' angles."""
 LIGHT, LIGHT_INERTIA = 1e-3, 1e-8
 """Links below this mass (kg: sensor frames, nails) had at most this inertia (kg m2) upstream; SAPIEN 3 gives them 1e-6."""
 END_EFFECTOR = "link_gripper_tcp"
+
+
+def _finger_drive() -> tuple[float, float]:
+    """Part of its nominal torque that a blocked finger drive delivers upstream; factor of the gains that makes it the same here.
+
+    Both engines add, per TGS iteration of h seconds, the impulse x (K error + D speed error) h with x = 1 / (1 + a u),
+    a = h (h K + D) and u the joint's response to a unit impulse. For a joint that moves, x is how an implicit step gets its
+    stability; where an object blocks the joint, x is simply missing from the force. Upstream's fingers (no armature) deliver
+    x = 0.20 of the nominal torque; here FINGER_ARMATURE would raise that to 0.83, a grip four times as hard for the same error of
+    angle. K and D are therefore multiplied by s with s / (1 + s a u_here) = 1 / (1 + a u). A free finger hardly notices: its
+    motion depends on the ratio of K and D.
+    """
+    h = 1 / (PHYSICS_HZ * CONTROL_SOLVER.iterations)
+    finger = FINGERS[0]
+    a = h * (h * STIFFNESS[finger] + DAMPING[finger])
+    response = 1 / (1 / FINGER_RESPONSE + FINGER_ARMATURE)
+    return 1 / (1 + a * FINGER_RESPONSE), 1 / (1 + a * (FINGER_RESPONSE - response))
+
+
+BLOCKED_DRIVE, FINGER_GAINS = _finger_drive()
 _FINGER, _NAIL, _WHEEL = (2.0, 2.0, 0.1), (0.1, 0.1, 0.01), (1.0, 0.0, 0.1)
 CONTACT = {
     "link_base": (0.1, 0.0, 0.1),
@@ -101,8 +124,9 @@ class Robot:
         self._moving = np.ones(len(JOINTS))
         self._moving[FINGERS] = 0
         for index, joint in enumerate(self._joints):
+            gains = FINGER_GAINS if index in FINGERS else 1.0
             damping = DAMPING[index] + LAG * STIFFNESS[index]
-            joint.set_drive_property(STIFFNESS[index], damping, FORCE_LIMIT[index], "force")
+            joint.set_drive_property(gains * STIFFNESS[index], gains * damping, FORCE_LIMIT[index], "force")
             joint.set_friction(0.0)
         for link in self.links.values():
             if link.mass < LIGHT:

@@ -14,7 +14,7 @@ import sapien
 from sapien import physx
 
 from ..grid import Configuration
-from ..rules import SIDES, Contact, Snapshot
+from ..rules import IMPULSE, SIDES, Contact, Snapshot, impulse_on
 from .bodies import DENSITY_ON_TABLE, build_object, contact_offset
 from .cabinet import DRAWERS, Cabinet
 from .kinematics import pose7
@@ -92,13 +92,26 @@ class SimplerScene:
         )
 
     def contacts(self) -> list[Contact]:
-        """Every pair of touching bodies of the last physics step, impulses (N s) summed over shapes and points."""
-        out: dict[tuple[str, str], np.ndarray] = {}
+        """Pairs of touching bodies of the last physics step; impulses (N s) are sums over points and, cabinet apart, shapes."""
+        out: dict[tuple[str, str, int | None], np.ndarray] = {}
+        parts = self.cabinet.parts if self.cabinet else {}
         for contact in self.system.get_contacts():
             first, second = (body.entity.name for body in contact.bodies)
+            part = next((parts[shape] for shape in contact.shapes if shape in parts), None)
             impulse = np.sum([point.impulse for point in contact.points], axis=0, dtype=np.float64)
-            out[first, second] = out.get((first, second), np.zeros(3)) + impulse
-        return [Contact(first, second, impulse) for (first, second), impulse in out.items()]
+            out[first, second, part] = out.get((first, second, part), np.zeros(3)) + impulse
+        return [Contact(first, second, impulse, part) for (first, second, part), impulse in out.items()]
+
+    def is_squeezing(self) -> bool:
+        """Whether both fingers pushed on one object in the last physics step."""
+        if not self.objects:
+            return False
+        contacts = self.contacts()
+
+        def pushed(name: str, links: tuple[str, ...]) -> bool:
+            return any(np.linalg.norm(impulse_on(link, name, contacts)) > IMPULSE for link in links)
+
+        return any(all(pushed(name, links) for links in SIDES.values()) for name in self.objects)
 
     def state(self) -> np.ndarray:
         """float64: robot qpos and qvel (11 each), per object pose (7) and velocity (6), drawers qpos and qvel (3 each)."""

@@ -60,10 +60,12 @@ class ObjectSettler:
 
 
 def place_objects(scene: SimplerScene, placed: Objects, settled: SettledObjects) -> None:
-    """Add the settled objects to a scene."""
+    """Add the settled objects to a scene; what has come to rest sleeps until something touches it, as at the end of settling."""
     for index, placement in enumerate(placed.placements):
         body = scene.add_object(placement.model, task_object=is_task_object(scene.configuration, index))
         _put(body, settled.poses[index], settled.velocities[index])
+        if not np.any(settled.velocities[index]):
+            body.put_to_sleep()  # awake in a new scene, an orange would roll on
 
 
 def drop(scene: SimplerScene, placed: Objects) -> SettledObjects:

@@ -144,9 +144,12 @@ class UpstreamEnv(Env):
         robot = self._bare.agent.robot
         effector, qpos = pose7(robot.pose.inv() * self._bare.tcp.pose), np.asarray(robot.get_qpos(), np.float64)
         proprio = {"eef_pos": effector[:3], "eef_quat": effector[3:], "gripper_qpos": qpos[7:9], "joint_pos": qpos}
-        self._observation = EnvObservation(
-            images, proprio if self._spec.proprio else {}, self._privileged_state() if self._spec.privileged else {}
-        )
+        state = self._privileged_state() if self._spec.privileged else {}
+        self._observation = EnvObservation(images, proprio if self._spec.proprio else {}, state, self._changed_instruction())
+
+    def _changed_instruction(self) -> str:
+        """Upstream's instruction, where it changes in mid-episode."""
+        return self._bare.get_language_instruction() if hasattr(self._bare, "cur_subtask_id") else ""
 
     def _privileged_state(self) -> dict[str, Any]:
         """Privileged state, as `privileged.privileged_state`."""

@@ -4,227 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 
-import numpy as np
-
-from ..geometry import DOWN, LEVEL, UP, Array, Pose, flat, frame, heading, norm
-from ..steps import CLOSED, OPEN, Steps, Target, follow, hold, reach
-from .grasps import grasp_pose, with_lean
-from .gripper import flip_wrist_if_closer
+from ..steps import Steps, Target, hold
+from .carrying import KEEP, move_near, pick_up
+from .drawers import close_drawer, open_drawer
+from .placing import place_in_drawer
 from .scene import GoogleRobotScene
-
-PATIENCE = 4
-"""Steps without motion after which a gripper is taken as held up."""
-HOVER = 0.10
-"""A grasp is approached straight over this distance, m."""
-CLOSING_STEPS, RESTED = (3, 6), 0.05
-"""Fewest and most steps of closing, and the angle in a step below which the fingers are held up, rad."""
-EASE, KEEP = -0.069, 0.0
-"""Gripper actions: the fingers' target to 0.10 rad beyond where they are held up, from the 0.19 rad that a blocked step of
-closing leaves; and no change. Twice the force works light objects out of the gripper, half of it lets standing ones slip."""
-RAISE = 0.06
-"""A load is lifted so far, m."""
-LIFTED = 0.012
-"""A load that has risen so far hangs in the gripper, m."""
-CARRY, NEAR_SPOT, THERE = 0.012, 0.015, 0.04
-"""A thing is moved so far above the table, to within this distance of its spot, and is then left within that one, m."""
-SLIP = 0.03
-"""A load that has moved so far in the gripper is taken as lost, m."""
-BEFORE = 0.12
-"""A front is approached from so far outside, m."""
-ABOVE = 0.80
-"""World z from which the gripper comes down in front of the drawers, m."""
-OVER = 0.020
-"""The gripper reaches in so far above where it hooks, m."""
-PULLED = 0.22
-"""A drawer is pulled to here; it counts as open from 0.15, m."""
+from .styles import SLIDE, Style
 
 
-def solve(scene: GoogleRobotScene) -> Generator[Target, None, None]:
+def solve(scene: GoogleRobotScene, style: Style = SLIDE) -> Generator[Target, None, None]:
     """Work on the task until it is done, then keep still."""
-    yield from PLANS[scene.task](scene)
+    yield from PLANS[scene.task](scene, style)
     while True:
         yield from hold(scene, KEEP, 1000)
 
 
-def take(scene: GoogleRobotScene) -> Steps:
-    """Close the fingers around the source."""
-    pose, table = grasp_pose(scene, scene.source), scene.bottom(scene.source)
-    hover = with_lean(pose.backed(HOVER), table, scene.base)
-    yield from reach(scene, hover, OPEN, near=0.02, turned=0.2, through=True, patience=PATIENCE)
-    yield from reach(scene, pose, OPEN, near=0.004, turned=0.05, speed=0.7, patience=PATIENCE)
-    yield from close(scene)
-    return True
-
-
-def close(scene: GoogleRobotScene) -> Steps:
-    """Close the fingers until something holds them up, and ease the grip."""
-    pose = scene.gripper
-    for step in range(CLOSING_STEPS[1]):
-        before = scene.closing
-        yield Target(pose, CLOSED)
-        if step >= CLOSING_STEPS[0] - 1 and scene.closing - before < RESTED:
-            break
-    yield Target(pose, EASE)
-    return True
-
-
-def pick_up(scene: GoogleRobotScene) -> Steps:
-    """Take the can, lift and hold it; again where it stays behind or falls."""
-    before, table = scene.center(scene.source)[2], scene.bottom(scene.source)
-    while True:
-        yield from take(scene)
-        raised = with_lean(scene.gripper.moved(RAISE * UP), table, scene.base)
-        yield from reach(scene, raised, KEEP, near=0.01, turned=0.2, speed=0.7, patience=PATIENCE)
-        while scene.center(scene.source)[2] - before > LIFTED:
-            yield Target(raised, KEEP)
-        yield from hold(scene, OPEN, 2)
-
-
-def move_near(scene: GoogleRobotScene) -> Steps:
-    """Carry the source to the target, low over the table: what slips in the gripper is slid on. Keep hold of it there."""
-    spot = spot_near(scene)
-    while True:
-        yield from take(scene)
-        yield from reach(scene, scene.gripper.moved(CARRY * UP), KEEP, near=0.006, turned=0.2, speed=0.5, patience=PATIENCE)
-        yield from carry(scene, spot)
-        if norm((spot - scene.center(scene.source)) * LEVEL) < THERE:
-            return True
-        yield from hold(scene, OPEN, 3)
-        yield from reach(scene, scene.gripper.moved(RAISE * UP), OPEN, near=0.03, turned=0.3, through=True, patience=PATIENCE)
-
-
-def carry(scene: GoogleRobotScene, spot: Array) -> Steps:
-    """Bring what is held over a spot. False where it stays behind."""
-    gripper = scene.gripper
-    held = norm(gripper.position - scene.center(scene.source))
-
-    def lost() -> bool:
-        return norm(scene.gripper.position - scene.center(scene.source)) > held + SLIP
-
-    def missing() -> Array:
-        return (spot - scene.center(scene.source)) * LEVEL
-
-    def target() -> Pose:
-        return Pose((scene.gripper.position + missing()) * LEVEL + gripper.position * UP, gripper.rotation)
-
-    yield from follow(scene, target, KEEP, lambda: norm(missing()) < NEAR_SPOT or lost(), speed=0.7, patience=PATIENCE)
-    return not lost()
-
-
-def open_drawer(scene: GoogleRobotScene) -> Steps:
-    """Reach in over the front, pull the drawer out by its edge."""
-    hook = hook_pose(scene)
-    goal = hook.moved(-0.3 * OUT)
-    over = hook.moved(OVER * UP)
-    yield from approach(scene, over.backed(BEFORE), 0.10)
-    yield from reach(scene, over, CLOSED, near=0.010, turned=0.08, speed=0.6, patience=PATIENCE)
-    yield from reach(scene, hook, CLOSED, near=0.006, turned=0.08, speed=0.6, patience=PATIENCE)
-    return (yield from follow(scene, lambda: goal, CLOSED, lambda: scene.travel > PULLED, speed=0.6, patience=6))
-
-
-def close_drawer(scene: GoogleRobotScene) -> Steps:
-    """Push the front until the drawer is shut."""
-    contact = push_pose(scene)
-    goal = contact.moved(0.25 * OUT)
-    yield from approach(scene, contact.moved(-0.06 * OUT), 0.05)
-    return (yield from follow(scene, lambda: goal, CLOSED, lambda: scene.travel < 0.002, speed=0.5, patience=6))
-
-
-def approach(scene: GoogleRobotScene, pose: Pose, room: float) -> Steps:
-    """Turn the gripper over and before the front, come down, then go to a pose; `room` (m) is kept to it until there."""
-    before = pose.moved(-room * OUT)
-    above = before.moved(max(0.0, ABOVE - before.position[2]) * UP)
-    yield from reach(scene, above, CLOSED, near=0.05, turned=0.3, through=True, patience=PATIENCE)
-    yield from reach(scene, before, CLOSED, near=0.03, turned=0.15, through=True, patience=PATIENCE)
-    return (yield from reach(scene, pose, CLOSED, near=0.012, turned=0.08, patience=PATIENCE))
-
-
-PLANS: dict[str, Callable[[GoogleRobotScene], Steps]] = {
+PLANS: dict[str, Callable[[GoogleRobotScene, Style], Steps]] = {
     "pick_coke_can": pick_up,
     "move_near": move_near,
-    "open_drawer": open_drawer,
-    "close_drawer": close_drawer,
+    "open_drawer": lambda scene, _: open_drawer(scene),
+    "close_drawer": lambda scene, _: close_drawer(scene),
+    "place_apple_in_closed_top_drawer": place_in_drawer,
 }
 """Task -> plan."""
-
-
-# The drawers. Handles are only to be seen; a drawer moves by its front plate. The plates leave gaps of 10 cm above them, through
-# which the gripper reaches in, leaned far forward.
-
-FRONT = np.array([0.010, 0.0])
-"""Level position (x, y) of a closed drawer's front plate, world, m; a drawer slides along +x."""
-HEIGHTS = (0.685, 0.440, 0.195)
-"""World z of the middle of the fronts: top, middle, bottom drawer, m."""
-HALF_HEIGHT, HALF_DEPTH = 0.070, 0.0075
-"""Half height and half depth of a front plate, m."""
-HOOK_LEAN, PUSH_LEAN = 0.9, 0.4
-"""Lean of the gripper towards the drawers, from straight down, rad: over a front; pushing without folding the arm."""
-HOOK_IN, HOOK_DOWN = 0.072, 0.030
-"""The gripper's origin behind the middle of the front plate and below its top edge: the fingers' knuckles then lie on the
-edge, and the tips reach 4 cm down behind the plate, m."""
-TIP_HALF = 0.021
-"""Half thickness of the fingertips across the closing axis, m."""
-SIDEWAYS = 0.6
-"""Part of the robot's own sideways offset at which the gripper meets the front."""
-WIDEST = 0.15
-"""Farthest from the drawer's middle, m."""
-OUT = np.array([-1.0, 0.0, 0.0])
-"""From the robot towards the station."""
-
-
-def hook_pose(scene: GoogleRobotScene) -> Pose:
-    """The gripper with its fingertips behind the top edge of a closed front."""
-    edge = HEIGHTS[scene.drawer] + HALF_HEIGHT
-    return _at_front(scene, FRONT[0] - HOOK_IN, edge - HOOK_DOWN, HOOK_LEAN)
-
-
-def push_pose(scene: GoogleRobotScene) -> Pose:
-    """The gripper with its fingertips at the front plate, where the drawer is now."""
-    return _at_front(scene, FRONT[0] + HALF_DEPTH + TIP_HALF + scene.travel, HEIGHTS[scene.drawer], PUSH_LEAN)
-
-
-def _at_front(scene: GoogleRobotScene, x: float, z: float, lean: float) -> Pose:
-    y = float(np.clip(SIDEWAYS * scene.base.position[1], -WIDEST, WIDEST))
-    return Pose(np.array([x, y, z]), _rotation(lean))
-
-
-def _rotation(lean: float) -> Array:
-    rotation = frame(np.cos(lean) * DOWN + np.sin(lean) * OUT, np.array([0.0, 1.0, 0.0]))
-    return flip_wrist_if_closer(rotation, OUT)
-
-
-APART = 0.13
-"""From middle to middle: near enough for every pair (0.18 m), with room for the fingers, m."""
-DIRECTIONS = 24
-WAY_CLEARANCE = 0.15
-"""Kept between the carried object's way and a bystander, m."""
-CLOSER = 0.05
-"""The target must be nearer than any bystander by so much, m."""
-BEHIND_COST = 2.0
-"""Cost of a metre behind the target, seen from the robot: the gripper would lean over it."""
-BLOCKED_COST = 10.0
-"""Cost of a metre that is missing in the distances above."""
-
-
-def spot_near(scene: GoogleRobotScene) -> Array:
-    """[3] where the middle of the source goes, at the height of its present middle: the cheapest place around the target."""
-    source, target = scene.center(scene.source), scene.center(scene.target)
-    places = [target * LEVEL + APART * heading(2 * np.pi * k / DIRECTIONS) for k in range(DIRECTIONS)]
-    best = min(places, key=lambda place: _cost(scene, source, target, place))
-    return best + source * (1.0 - LEVEL)
-
-
-def _cost(scene: GoogleRobotScene, source: Array, target: Array, place: Array) -> float:
-    out = flat(target - scene.base.position)
-    cost = norm((place - source) * LEVEL) + BEHIND_COST * max(0.0, float((place - target) @ out))
-    for bystander in map(scene.center, scene.bystanders):
-        nearer = norm((place - bystander) * LEVEL) - APART
-        cost += BLOCKED_COST * (max(0.0, CLOSER - nearer) + max(0.0, WAY_CLEARANCE - _from_way(bystander, source, place)))
-    return cost
-
-
-def _from_way(point: Array, start: Array, end: Array) -> float:
-    """Level distance of a point from a straight way."""
-    way, to_point = (end - start) * LEVEL, (point - start) * LEVEL
-    part = np.clip(float(to_point @ way) / max(float(way @ way), 1e-9), 0.0, 1.0)
-    return norm(to_point - part * way)

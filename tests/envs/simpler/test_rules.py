@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from nora_bench.envs.simpler import grid, recordings, rules
 from nora_bench.envs.simpler.parity import rules as rules_parity
-from nora_bench.envs.simpler.rules import Contact, DrawerRule, MoveNearRule, PickRule, Snapshot
+from nora_bench.envs.simpler.rules import Contact, DrawerRule, MoveNearRule, PickRule, PlaceRule, Snapshot
 
 UP = {link: np.array([0.0, 1.0, 0.0]) for links in rules.SIDES.values() for link in links}
 CAN = PickRule.name
@@ -139,9 +139,64 @@ def test_redbull_can_keeps_upstreams_oversized_box():
 
 
 def test_task_without_a_rule_is_rejected():
-    setup = grid.find("place_apple_in_closed_top_drawer", "variant_aggregation", "base/top").episode(0)
-    with pytest.raises(KeyError, match="place_apple"):
-        rules.make_rule(setup, can())
+    setup = grid.find("open_drawer", "variant_aggregation", "base/top").episode(0)
+    other = dataclasses.replace(setup, configuration=dataclasses.replace(setup.configuration, task="fold_towel"))
+    with pytest.raises(KeyError, match="fold_towel"):
+        rules.make_rule(other, can())
+
+
+def station(travel, *parts):
+    """The top drawer out by `travel`, the apple touching those collision shapes of it."""
+    return Snapshot(drawers={"top": travel}, contacts=[Contact("apple", "top_drawer", PUSH, part) for part in parts])
+
+
+def placed(*snapshots):
+    rule = PlaceRule("apple", "top", "open top drawer", "place apple into top drawer")
+    return [rule.step(snapshot) for snapshot in snapshots], rule
+
+
+def test_apple_placed_early_succeeds_only_in_the_second_part():
+    done, rule = placed(station(0.2, 2), *[station(0.2)] * 100)
+    assert (done[:100], done[100]) == ([False] * 100, True)
+    assert rule.statistics() == {"qpos": 0.2, "is_drawer_open": True, "has_contact": 1}
+
+
+def test_instruction_changes_after_the_first_step_of_the_second_part():
+    _, rule = placed(*[station(0.0)] * 100)
+    assert rules.current_instruction(rule) == "open top drawer"
+    rule.step(station(0.0))
+    assert rules.current_instruction(rule) == "place apple into top drawer"
+    assert rules.current_instruction(DrawerRule("top", opens=True)) == ""
+
+
+@pytest.mark.parametrize(("travel", "part", "done"), [(0.05, 2, True), (0.049, 2, False), (0.2, 0, False), (0.2, None, False)])
+def test_apple_must_touch_the_bottom_of_a_drawer_that_stays_open(travel, part, done):
+    assert placed(*[station(0.2)] * 100, station(travel, part))[0][-1] is done
+
+
+def test_policy_may_end_the_first_part():
+    _, rule = placed(station(0.2))
+    rule.end_first_part()
+    assert (rule.step(station(0.2, 2)), rule.subtask) == (True, 1)
+
+
+def test_apples_rule_gives_every_recorded_flag(golden):
+    found = [recordings.read(path.with_suffix("")) for path in sorted((golden / "simpler_widowx").glob("place_apple__*.json"))]
+    if not found:
+        pytest.skip("no recordings of place apple: NORA_BENCH_GOLDEN names a folder without simpler_widowx/")
+    checks = [check for one in found for check in rules_parity.compare_one(one, {})]
+    assert [check for check in checks if check.tolerance is None or not check.passed] == []
+    shut = next(one for one in found if one.name.endswith("shut_again"))
+    assert (bool(shut.arrays["terminated"].any()), bool(shut.arrays["terminated"][-1])) == (True, False)
+
+
+def test_only_the_drawers_travel_fails_the_recording_that_is_shut_again(golden, monkeypatch):
+    path = golden / "simpler_widowx" / "place_apple__vm_b0_shut_again"
+    if not path.with_suffix(".npz").is_file():
+        pytest.skip("no recordings of place apple: NORA_BENCH_GOLDEN names a folder without simpler_widowx/")
+    monkeypatch.setattr(rules, "PLACED_OPEN", 0.0)
+    wrong = {check.quantity for check in rules_parity.compare_one(recordings.read(path), {}) if not check.passed}
+    assert wrong == {"rule: success (steps that differ)"}
 
 
 def test_recording_resolves_to_the_grids_episode(simpler_golden):

@@ -13,13 +13,17 @@ pytest.importorskip("sapien", reason="needs the extra [simpler]: pip install '.[
 from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec, SimulationError
 from nora_bench.envs.errors import SuiteError
 from nora_bench.envs.protocols import get
+from nora_bench.envs.simpler.placements import Objects, Placement
 from nora_bench.envs.simpler.sim.env import SapienEnv
+from nora_bench.envs.simpler.sim.kinematics import as_pose
 from nora_bench.envs.simpler.sim.robot import HEAD_TILT, JOINTS, START
+from nora_bench.envs.simpler.sim.settling import SettledObjects, place_objects
 
 BLIND = ObservationSpec()
 CAN = EpisodeSpec("simpler-vm", 0, 3, 0, "simpler/nora-1.5", "urdf_base/standing")
 MOVE = EpisodeSpec("simpler-vm", 1, 30, 0, "simpler/nora-1.5", "urdf_base")
 CLOSE = EpisodeSpec("simpler-vm", 3, 3, 0, "simpler/nora-1.5", "urdf_base/middle")
+APPLE = EpisodeSpec("simpler-vm-place", 4, 10, 0, "simpler/nora-1.5", "urdf_base/top")
 CROWD = EpisodeSpec("simpler-va", 0, 3, 0, "simpler/nora-1.5", "distractor_less/vertical")
 
 
@@ -92,6 +96,39 @@ def test_camera_variant_tilts_the_head(env, protocol):
 def test_drawer_to_close_starts_open(env, protocol):
     env.reset(CLOSE, protocol, ObservationSpec(privileged=True))
     assert env.observation().privileged["drawers"] == pytest.approx([0, 0.2, 0])
+
+
+def test_object_at_rest_sleeps_until_something_touches_it(env, protocol):
+    env.reset(CAN, protocol, BLIND)
+    scene = env.physics.scene
+    body = scene.add_object("opened_pepsi_can", task_object=True)
+    assert not body.is_sleeping
+    still = SettledObjects((as_pose([-0.2, 0.1, 1.2, 1, 0, 0, 0]),), (np.zeros(6),))
+    place_objects(scene, Objects((Placement("sponge", (-0.2, 0.1), (1, 0, 0, 0)),)), still)
+    scene.step_idle(20)
+    assert scene.objects["sponge"].entity_pose.p[2] == pytest.approx(1.2)
+
+
+def test_instruction_of_placing_the_apple_changes_after_the_101st_step(env, protocol):
+    env.reset(APPLE, protocol, BLIND)
+    env.physics.rule.steps = 99  # as after so many steps
+    instructions = []
+    for _ in range(2):
+        env.step(np.zeros(7), observe=True)
+        instructions.append(env.observation().instruction)
+    assert instructions == ["open top drawer", "place apple into top drawer"]
+
+
+def test_apple_that_lies_in_the_open_drawer_is_placed(env, protocol):
+    env.reset(APPLE, protocol, BLIND)
+    scene = env.physics.scene
+    scene.cabinet.open("top", 0.2)
+    (apple,) = scene.objects.values()
+    apple.entity_pose = as_pose([0.1, 0.0, 0.70, 1, 0, 0, 0])
+    scene.step_idle(200)
+    env.physics.rule.steps = 99
+    assert [env.step(np.zeros(7), observe=False) for _ in range(2)] == [False, True]
+    assert env.measures() == {"is_drawer_open": True}
 
 
 def test_privileged_state_describes_the_objects(env, protocol):
