@@ -1,4 +1,4 @@
-"""SimplerEnv's Google-robot tasks as an `Env` on SAPIEN 3: any episode of the grid, one at a time, in this process."""
+"""SimplerEnv's tasks as an `Env` on SAPIEN 3: any episode of the grid, one at a time, in this process."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from ..grid import EpisodeSetup
 from ..placements import objects
 from ..rules import SuccessRule, make_rule, measures
 from ..setup import setup_of
+from ..widowx.grid import is_widowx
 from . import privileged
 from .controllers import Controller, DriveTargets
 from .kinematics import pose7
 from .render import SimplerRenderer
-from .robot import FINGERS, HEAD_TILT, HEAD_TILTS, START
+from .robot import HEAD_TILT, HEAD_TILTS, START
 from .scene import SimplerScene
 from .settling import ObjectSettler, SettledObjects, place_objects
 from .solver import CONTROL_SOLVER
+from .widowx.physics import WidowXPhysics
+from .widowx.settling import WidowXSettler
 
 ACTION_SIZE = 7
 """x y z (m), axis-angle (rad) of the end effector in the axes of the robot's root, gripper (relative, > 0 closes)."""
@@ -77,14 +80,14 @@ class SapienEnv(Env):
         if not (self._pack / "ManiSkill2_real2sim").is_dir():
             raise SuiteError(f"ManiSkill2_real2sim not found in the asset folder {self._pack}. Type: nora-bench assets list")
         self._renderer = None if options.gl == "none" else SimplerRenderer(self._pack, options.gl)
-        self._settler = ObjectSettler(self._pack)
-        self._physics: PhysicsScene | None = None
+        self._settler, self._widowx_settler = ObjectSettler(self._pack), WidowXSettler(self._pack)
+        self._physics: PhysicsScene | WidowXPhysics | None = None
         self._render_s = 0.0
         self._spec = ObservationSpec()
         self._observation = EnvObservation()
 
     @property
-    def physics(self) -> PhysicsScene:
+    def physics(self) -> PhysicsScene | WidowXPhysics:
         """Simulation of the current episode. Raises SuiteError before the first reset."""
         if self._physics is None:
             raise SuiteError("the environment has no episode yet: call reset first")
@@ -93,7 +96,7 @@ class SapienEnv(Env):
     def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
         """Build the episode's scene from the spec alone, objects settled, observe once."""
         setup = setup_of(spec)
-        self._physics = PhysicsScene(self._pack, setup, self._settler.settle(setup), start_position(setup))
+        self._physics = self._start(setup)
         self._spec, self._render_s = observation_spec, 0.0
         renderer = self._renderer.prepare(self._physics.setup) if observation_spec.cameras and self._renderer else ""
         self._observe(first=True)
@@ -101,8 +104,13 @@ class SapienEnv(Env):
         poses = {name: pose7(body.entity_pose).tolist() for name, body in scene.objects.items()}
         return Reset(np.array([scene.state()]), poses, render_s=self._render_s, renderer=renderer)
 
+    def _start(self, setup: EpisodeSetup) -> PhysicsScene | WidowXPhysics:
+        if is_widowx(setup.configuration):
+            return WidowXPhysics(self._pack, setup, self._widowx_settler.settle(setup))
+        return PhysicsScene(self._pack, setup, self._settler.settle(setup), start_position(setup))
+
     def step(self, action: np.ndarray, *, observe: bool) -> bool:
-        """Execute one control step of 1/3 s; whether the task succeeds after it."""
+        """Execute one control step of 1/3 s (WidowX: 1/5 s); whether the task succeeds after it."""
         success = self.physics.step(action)
         if observe:
             self._observe()
@@ -139,7 +147,7 @@ class SapienEnv(Env):
 
     def _render(self, camera: str) -> np.ndarray:
         if camera != "primary":
-            raise SuiteError(f"camera {camera!r} not found: SimplerEnv's Google robot has only primary (on its head)")
+            raise SuiteError(f"camera {camera!r} not found: SimplerEnv has only primary")
         if self._renderer is None:
             raise SuiteError("the policy needs images, but this environment was created with gl=none. Type: nora-bench doctor")
         started = time.perf_counter()
@@ -148,10 +156,11 @@ class SapienEnv(Env):
         return image
 
 
-def proprioception(physics: PhysicsScene) -> dict[str, np.ndarray]:
+def proprioception(physics: PhysicsScene | WidowXPhysics) -> dict[str, np.ndarray]:
     """Proprioception in the frame of the robot's root.
 
-    `eef_pos` [3] (m), `eef_quat` [4] (w x y z), `gripper_qpos` [2] (rad, 0 open), `joint_pos` [11] (rad, `robot.JOINTS`).
+    `eef_pos` [3] (m), `eef_quat` [4] (w x y z), `gripper_qpos` [2], `joint_pos`: of the Google robot [11] rad in `robot.JOINTS`
+    order, 0 open; of the WidowX [8] rad and m in `widowx.robot.JOINTS` order, 0.037 m open.
     """
     effector, qpos = pose7(physics.robot.end_effector()), physics.robot.qpos()
-    return {"eef_pos": effector[:3], "eef_quat": effector[3:], "gripper_qpos": qpos[FINGERS], "joint_pos": qpos}
+    return {"eef_pos": effector[:3], "eef_quat": effector[3:], "gripper_qpos": qpos[physics.robot.fingers], "joint_pos": qpos}

@@ -9,16 +9,15 @@ import numpy as np
 from ..grid import EpisodeSetup
 from ..placements import objects
 from .kinematics import pose7
-from .robot import END_EFFECTOR, JOINTS, Robot
 from .scene import SimplerScene
 
 
-def privileged_state(scene: SimplerScene, robot: Robot) -> dict[str, Any]:
-    """`tcp` [7], `qpos` [11], `objects` [n, 7] (actor frames), `coms` [n, 3], `drawers` [3] (empty without a cabinet),
+def privileged_state(scene: SimplerScene, robot: Any) -> dict[str, Any]:
+    """`tcp` [7], `qpos` [11, WidowX 8], `objects` [n, 7] (actor frames), `coms` [n, 3], `drawers` [3] (empty without a cabinet),
     `contacts` (pairs of body names of the last physics step)."""
     snapshot = scene.snapshot()
     return {
-        "tcp": pose7(robot.links[END_EFFECTOR].entity_pose),
+        "tcp": pose7(robot.links[robot.end_effector_link].entity_pose),
         "qpos": robot.qpos(),
         "objects": snapshot.poses,
         "coms": snapshot.centres,
@@ -27,7 +26,7 @@ def privileged_state(scene: SimplerScene, robot: Robot) -> dict[str, Any]:
     }
 
 
-def scene_facts(scene: SimplerScene, robot: Robot, setup: EpisodeSetup) -> dict[str, Any]:
+def scene_facts(scene: SimplerScene, robot: Any, setup: EpisodeSetup) -> dict[str, Any]:
     """Constants of an episode; call before its first step.
 
     `task` and `subtask` of the grid, `joints` (names of `qpos`), `objects` (model ids), `source` and `target` (index or
@@ -38,7 +37,7 @@ def scene_facts(scene: SimplerScene, robot: Robot, setup: EpisodeSetup) -> dict[
     return {
         "task": setup.configuration.task,
         "subtask": setup.configuration.subtask,
-        "joints": list(JOINTS),
+        "joints": list(robot.joints),
         "objects": list(scene.objects),
         "source": placed.source,
         "target": placed.target,

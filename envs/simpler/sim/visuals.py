@@ -18,7 +18,15 @@ from sapien.render import RenderBodyComponent, RenderMaterial, RenderSystem
 
 from ...errors import SuiteError
 from ..grid import Configuration
-from .pack_files import SCENE_OFFSET, STAGE_TURN, has_cabinet, model_folder, robot_urdf, stage_mesh, station_urdf
+from .pack_files import (
+    STAGE_TURN,
+    has_cabinet,
+    model_folder,
+    robot_urdf,
+    scene_offset,
+    stage_mesh,
+    station_urdf,
+)
 from .urdf import VisualLoader
 
 if TYPE_CHECKING:
@@ -61,11 +69,10 @@ class Visuals:
 def build_visuals(pack: Path, configuration: Configuration, models: tuple[str, ...]) -> Visuals:
     """Load the visuals of a configuration with these objects. Needs a rendering device."""
     scene = sapien.Scene([RenderSystem()])
-    version = configuration.env_kwargs.get("urdf_version", "")
     station = station_urdf(pack, configuration)
     return Visuals(
         scene=scene,
-        robot=_links(scene, robot_urdf(pack, version)),
+        robot=_links(scene, robot_urdf(pack, configuration, look=True)),
         objects={model: _object(scene, model_folder(pack, model), model) for model in models},
         cabinet=_links(scene, station) if has_cabinet(configuration) else {},
         arena=_arena(scene, pack, configuration),
@@ -100,7 +107,7 @@ def _arena(scene: sapien.Scene, pack: Path, configuration: Configuration) -> sap
         pose = STAGE_SHIFTS.get(configuration.scene_name, sapien.Pose()) * sapien.Pose(q=STAGE_TURN)
         builder.add_visual_from_file(str(stage_mesh(pack, configuration)), pose)
     entity = _add(scene, builder)
-    entity.set_pose(sapien.Pose(-np.array(SCENE_OFFSET)))
+    entity.set_pose(sapien.Pose(-np.array(scene_offset(configuration))))
     return entity
 
 
