@@ -299,6 +299,10 @@ class Suite(ABC):
     def versions(self) -> Mapping[str, str]:
         """Distribution name -> installed version, for everything that can change a result."""
 
+    def backend_problem(self, backend: str) -> str:
+        """Why a backend of the suite cannot run on this machine, with the command that helps; empty where it can."""
+        return ""
+
     def instruction(self, spec: EpisodeSpec) -> str:
         """The instruction of an episode: its task's, unless a subclass words episodes one by one."""
         return next(task.instruction for task in self.tasks if task.id == spec.task_id)

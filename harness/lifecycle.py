@@ -82,6 +82,7 @@ def reopen(resolved: ResolvedRun, folder: Path) -> Store:
         current = {**resolved.facts(), "config": resolved.config.to_json()}
         for part in CHECKED:
             _require_same(folder, part, _essential(getattr(metadata, part)), _essential(current[part]))
+        _require_same(folder, "simulator", {"backend": metadata.backend or ""}, {"backend": resolved.setup.backend})
         session = run_sessions.begin()
         store.update_metadata(
             status="running",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..base import AssetPack, Env, EnvOptions, EpisodeSpec, Suite, Task
 from ..specs import CLOSE_CHANGE, ActionDim, ProprioSpec, motion_dims
 from ..versions import MISSING, installed_versions
+from . import interpreter
 from .grid import Configuration
 from .placements import instruction
 from .setup import TASKS, setup_of, suite_configurations
@@ -25,7 +26,7 @@ PROPRIO_SPEC = (
     ProprioSpec("joint_pos", 11, "rad"),
 )
 DEPENDENCIES = ("sapien", "ruckig", "trimesh", "numpy", "opencv-python-headless")
-"""Distributions whose version can change a result of the backend sapien3."""
+"""Distributions whose version can change a result of sapien3, or images of sapien2, whose own interpreter has pinned versions."""
 UPSTREAM_DEPENDENCIES = ("mani_skill2_real2sim", "simpler_env", "gymnasium")
 """Further ones, where the original is installed."""
 
@@ -45,11 +46,18 @@ class SimplerSuite(Suite):
     opengl: bool = False
     vulkan: bool = True
     fixed_image_size: bool = True
-    backends: tuple[str, ...] = ("sapien3", "upstream")
     foreign_backend: str = "upstream"
     cameras: tuple[str, ...] = ("primary",)
     action_spec: tuple[ActionDim, ...] = ACTION_SPEC
     proprio_spec: tuple[ProprioSpec, ...] = PROPRIO_SPEC
+
+    @property
+    def backends(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]  read only
+        """SAPIEN 2.2.2, the original's engine, is the default where its interpreter is installed."""
+        return ("sapien3", "sapien2", "upstream") if interpreter.problem() else ("sapien2", "sapien3", "upstream")
+
+    def backend_problem(self, backend: str) -> str:
+        return interpreter.problem() if backend == "sapien2" else ""
 
     @property
     def cost(self) -> Mapping[str, float]:  # pyright: ignore[reportIncompatibleVariableOverride]  read only
@@ -71,13 +79,14 @@ class SimplerSuite(Suite):
 
     def make_env(self, options: EnvOptions) -> Env:
         """An environment for any suite of the family, of the backend in the options."""
-        if options.backend == "upstream":
+        backend = options.backend or self.backends[0]
+        if backend == "upstream":
             from .sim.upstream import UpstreamEnv
 
             return UpstreamEnv(options)
         from .sim.env import SapienEnv
 
-        return SapienEnv(options)
+        return SapienEnv(replace(options, backend=backend))
 
     def versions(self) -> Mapping[str, str]:
         upstream = installed_versions(UPSTREAM_DEPENDENCIES)

@@ -21,6 +21,9 @@ def doctor(
     assets: Annotated[
         bool, typer.Option("--assets", help="With --fix: also download LIBERO's official assets (357 MB).")
     ] = False,
+    simpler: Annotated[
+        bool, typer.Option("--simpler", help="With --fix: also make the interpreter of SimplerEnv's backend sapien2 (200 MB).")
+    ] = False,
     python: Annotated[list[str] | None, typer.Option(help="family=/path/to/python of a run: check it too.")] = None,
     out: Annotated[Path, typer.Option(help="Where runs will be written.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
@@ -39,10 +42,12 @@ def doctor(
         raise InputError(
             "--assets is for --fix. Type: nora-bench doctor --fix --assets, or nora-bench assets fetch", option="--assets"
         )
+    if simpler and not fix:
+        raise InputError("--simpler is for --fix. Type: nora-bench doctor --fix --simpler", option="--simpler")
     pythons = _pythons(python or [])
     results = _examine(out, pythons, quiet=as_json or fix)
     commands_run: list[list[str]] = []
-    while fix and _apply_fixes(results, commands_run, assets=assets):
+    while fix and _apply_fixes(results, commands_run, assets=assets, simpler=simpler):
         results = _examine(out, pythons, quiet=True)
     if as_json:
         print(json.dumps({"status": worst(results), "checks": [result.to_json() for result in results]}, indent=2))
@@ -80,12 +85,12 @@ def _examine(out: Path, pythons: Mapping[str, str], *, quiet: bool) -> list[Chec
     return results
 
 
-def _apply_fixes(results: list[CheckResult], commands_run: list[list[str]], *, assets: bool) -> bool:
+def _apply_fixes(results: list[CheckResult], commands_run: list[list[str]], *, assets: bool, simpler: bool) -> bool:
     """Run the safe commands that were not run before; whether any was. OpenGL can be checked only once MuJoCo is installed."""
     from ..diagnostics import checks
 
-    fixes = [result.fix for result in results if not checks.reason_not_run(result.fix, assets=assets)]
-    todo = [command for command in checks.commands(fixes, assets=assets) if command not in commands_run]
+    fixes = [result.fix for result in results if not checks.reason_not_run(result.fix, assets=assets, simpler=simpler)]
+    todo = [command for command in checks.commands(fixes, assets=assets, simpler=simpler) if command not in commands_run]
     for command in todo:
         print(f"$ {shlex.join(command)}", file=sys.stderr)
         if problem := checks.run(command):

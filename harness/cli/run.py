@@ -65,6 +65,13 @@ def _configured(passed: dict[str, Any], file: Path | None, resume: bool) -> RunC
     return now
 
 
+def _recorded_backend(config: RunConfig, *, resume: bool) -> str:
+    """The backend of the run to resume; empty for a new run."""
+    from ...results.store.reader import read_run
+
+    return (read_run(str(config.out)).metadata.backend or "") if resume else ""
+
+
 def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: bool) -> None:
     """Print the plan of a run, or the remaining episodes of a stored one, and its estimated cost."""
     from ...results.store.reader import read_run
@@ -72,7 +79,7 @@ def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: boo
     from ..planning.estimate import estimate, require_room
     from ..planning.resolve import resolve_run
 
-    resolved = resolve_run(config)
+    resolved = resolve_run(config, recorded_backend=_recorded_backend(config, resume=resume))
     plan = resolved.remaining(read_run(str(config.out)).records if resume else ())
     cost = estimate(plan, resolved.setup, resolved.policy, resolved.workers, config.max_steps, Path(config.out or "runs"))
     smallest = _smallest(resolved)
@@ -132,7 +139,7 @@ def execute(config: RunConfig, passed: dict[str, Any], console: Console, *, resu
     from ..planning.resolve import resolve_run
     from ..replay import video
 
-    resolved = resolve_run(config)
+    resolved = resolve_run(config, recorded_backend=_recorded_backend(config, resume=resume))
     gl = lifecycle.find_render_backend(resolved)
     if config.video != "none":
         video.require(resolved.setup.suites[0])

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -37,6 +37,8 @@ class Fix:
     """Arguments of `pip install`, one tuple per call."""
     fetch: tuple[str, ...] = ()
     """Arguments of nora-bench that download an asset pack; run by `--fix --assets` only."""
+    interpreter: tuple[Sequence[str], ...] = ()
+    """Commands that make another interpreter; run by `--fix --simpler` only."""
     manual: str = ""
     """Command for the user to type, or a remark on `fetch`; never run by `--fix`."""
 
@@ -45,6 +47,7 @@ class Fix:
         """One line to type; empty where nothing needs fixing."""
         typed = " && ".join(map(shlex.join, commands([self], sudo=os.geteuid() != 0)))
         manual = f"nora-bench {shlex.join(self.fetch)}   ({self.manual})" if self.fetch else self.manual
+        manual = "nora-bench doctor --fix --simpler" if self.interpreter else manual
         return "; ".join(filter(None, [typed, manual]))
 
 
@@ -68,15 +71,20 @@ def ok(name: str, observed: str) -> CheckResult:
     return CheckResult(name, Status.ok, observed)
 
 
-def commands(fixes: Iterable[Fix], *, sudo: bool = False, assets: bool = False) -> list[list[str]]:
-    """Commands that apply the fixes, each once, system packages in one call; downloads of asset packs with `assets`."""
+def commands(fixes: Iterable[Fix], *, sudo: bool = False, assets: bool = False, simpler: bool = False) -> list[list[str]]:
+    """Commands that apply the fixes, each once, system packages in one call.
+
+    `assets`: downloads of asset packs are wanted. `simpler`: other interpreters for SimplerEnv are.
+    """
     fixes = list(fixes)
     packages = list(dict.fromkeys(package for fix in fixes for package in fix.apt))
     calls = dict.fromkeys(call for fix in fixes for call in fix.pip)
     prefix = ["sudo"] if sudo else []
     apt = [[*prefix, "apt-get", "update"], [*prefix, "apt-get", "install", "-y", "--no-install-recommends", *packages]]
     fetches = dict.fromkeys(fix.fetch for fix in fixes if fix.fetch and assets)
-    return [*(apt if packages else []), *([*installer(), *call] for call in calls), *([*NORA_BENCH, *call] for call in fetches)]
+    pip = ([*installer(), *call] for call in calls)
+    interpreters = [list(command) for fix in fixes for command in fix.interpreter if simpler]
+    return [*(apt if packages else []), *pip, *([*NORA_BENCH, *call] for call in fetches), *interpreters]
 
 
 def installer() -> list[str]:
@@ -86,13 +94,14 @@ def installer() -> list[str]:
     return [sys.executable, "-m", "pip", "install"]
 
 
-def reason_not_run(fix: Fix, *, assets: bool = False) -> str:
-    """Reason why `--fix` leaves a fix to the user; empty where it applies it. `assets`: downloads of asset packs are wanted."""
+def reason_not_run(fix: Fix, *, assets: bool = False, simpler: bool = False) -> str:
+    """Reason why `--fix` leaves a fix to the user; empty where it applies it. `assets`, `simpler`: see `commands`."""
     if fix.apt and not shutil.which("apt-get"):
         return "this system has no apt-get"
     if fix.apt and os.geteuid() != 0:
         return "system packages need root"
-    return "" if fix.apt or fix.pip or (fix.fetch and assets) else "only the user can decide"
+    wanted = fix.apt or fix.pip or (fix.fetch and assets) or (fix.interpreter and simpler)
+    return "" if wanted else "only the user can decide"
 
 
 def run(command: list[str]) -> str:

@@ -23,6 +23,7 @@ from ..rendering import gl
 from . import disk, proxy, simpler
 from .assets import assets
 from .checks import CheckResult, Fix, Status, ok
+from .sapien2 import examine_sapien2
 
 PYTHONS = ((3, 11), (3, 13))
 """Oldest and newest Python for which MuJoCo's pinned versions and the dependencies have wheels."""
@@ -184,6 +185,7 @@ def simpler_env() -> Iterator[CheckResult]:
     yield packages
     if packages.status is Status.ok:
         yield simpler.rendering()
+        yield examine_sapien2()
     yield assets("simpler")
 
 

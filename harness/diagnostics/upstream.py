@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...envs import suites
+from ...envs.bridge import bridge
 from ...envs.errors import SuiteError
 from ...envs.paths import cache_home
-from ..execution.worker_process import bridge
 from ..rendering.probe import ProbeError, last_line, run_probe
 from .checks import CheckResult, Fix, Status, ok
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import socket
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...envs.base import OPENGL_BACKENDS
-from ...envs.paths import cache_errors
+from ...envs.bridge import bridge
 from ..planning.run_settings import WorkerSetup
 from . import wire
 
@@ -55,18 +54,6 @@ def environment(setup: WorkerSetup, base: Mapping[str, str]) -> dict[str, str]:
 def import_path() -> str:
     """This process's module search path, for a worker that must find the same modules."""
     return os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
-
-
-def bridge(cache: Path) -> Path:
-    """A folder for another interpreter's PYTHONPATH: the parts of this package that a worker needs, and nothing else."""
-    home = Path(__file__).resolve().parents[2]
-    folder = cache / f"bridge-{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
-    with cache_errors(cache):
-        (folder / "nora_bench").mkdir(parents=True, exist_ok=True)
-        for package in ("envs", "harness", "policies"):
-            with suppress(FileExistsError):
-                (folder / "nora_bench" / package).symlink_to(home / package, target_is_directory=True)
-    return folder
 
 
 class WorkerProcess:

@@ -61,18 +61,27 @@ class Plan:
         return replace(self, episodes=tuple(spec for spec in self.episodes if spec.key not in keys))
 
 
-def resolve_setup(config: RunConfig) -> EvalSetup:
-    """Look the suites and the protocol up. Raises InputError, MissingRequirementError for a suite that cannot be imported."""
+def resolve_setup(config: RunConfig, recorded_backend: str = "") -> EvalSetup:
+    """Look the suites and the protocol up.
+
+    Args:
+        config: the run's configuration.
+        recorded_backend: the backend where the configuration names none; empty for the suite's default.
+
+    Raises:
+        InputError: an unknown name.
+        MissingRequirementError: a suite that cannot be imported, or a backend that cannot run on this machine.
+    """
     references = tuple(dict.fromkeys(name for group in config.suite for name in suites.expand(group)))
     members = tuple(suites.get(reference) for reference in references)
     families = sorted({suite.family for suite in members})
     if len(families) > 1:
         raise InputError(f"a run has suites of one family; start one run each for {' and '.join(families)}")
     protocol = _find_protocol(config.protocol, members)
-    return EvalSetup(members, references, protocol, *_find_backend(config, members[0]))
+    return EvalSetup(members, references, protocol, *_find_backend(config, members[0], recorded_backend))
 
 
-def _find_backend(config: RunConfig, suite: Suite) -> tuple[str, str]:
+def _find_backend(config: RunConfig, suite: Suite, recorded: str) -> tuple[str, str]:
     """The backend, and the interpreter of its workers.
 
     A suite with `backends` may name one that needs an interpreter of its own (`foreign_backend`): `--python` selects it, and it
@@ -83,12 +92,14 @@ def _find_backend(config: RunConfig, suite: Suite) -> tuple[str, str]:
     if config.backend and config.backend not in backends:
         there = f"it has {', '.join(backends)}" if backends else "it has a single one, without a name"
         raise InputError(f"{suite.name} has no backend {config.backend!r}; {there}")
-    backend = config.backend or (foreign if python and foreign else "".join(backends[:1]))
+    backend = config.backend or recorded or (foreign if python and foreign else "".join(backends[:1]))
     if backend and backend == foreign and not python:
         raise MissingRequirementError(
             f"backend {foreign} needs an interpreter of its own. Type: nora-bench run --python {suite.family}=/path/to/python ..."
             "   (docs/reference/simplerenv.md says how to set one up)"
         )
+    if problem := suites.call_suite(suite, "backend_problem", backend):
+        raise MissingRequirementError(f"backend {backend}: {problem}")
     return backend, python or sys.executable
 
 

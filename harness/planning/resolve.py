@@ -97,12 +97,16 @@ class ResolvedRun:
         }
 
 
-def resolve_run(config: RunConfig, policy: Policy | None = None, *, caller_owns_policy: bool = False) -> ResolvedRun:
+def resolve_run(
+    config: RunConfig, policy: Policy | None = None, *, caller_owns_policy: bool = False, recorded_backend: str = ""
+) -> ResolvedRun:
     """Look up suites, protocol, policy (unless given) and assets, and make the plan.
+
+    `recorded_backend`: the backend of a run that is resumed; it may be no default any more.
 
     Raises InputError, MissingRequirementError, PolicyError, SuiteError.
     """
-    setup = resolve_setup(config)
+    setup = resolve_setup(config, recorded_backend)
     policy = complete(policy) if policy else load(config.policy, config.policy_arg)
     check_specs(setup.suites, setup.protocol, policy, config.policy)
     plan = make_plan(config, setup, stochastic=policy.stochastic)

@@ -130,7 +130,7 @@ def replaying(
         if on_observation
         else ObservationSpec()
     )
-    with closing(call_suite(suite, "make_env", _options(suite, pack, renders=on_observation is not None))) as env:
+    with closing(call_suite(suite, "make_env", _options(suite, pack, stage.backend, renders=on_observation is not None))) as env:
         observed_env = RenderEveryStep(env, on_observation) if on_observation else env
 
         def again(record: EpisodeRecord) -> ReplayResult:
@@ -162,7 +162,7 @@ def _stage(run: StoredRun, trusted: Collection[str]) -> EvalSetup:
             f"run {run.name} uses suite {foreign[0]}, which is code that a replay imports. If you trust it, "
             f"add --trust {foreign[0]}"
         )
-    return resolve_setup(config)
+    return resolve_setup(config, run.metadata.backend or "")
 
 
 def _find(run: StoredRun, key: str) -> EpisodeRecord:
@@ -191,10 +191,9 @@ def _recorded_assets(run: StoredRun, suite: Suite) -> AssetPack:
         return resolve_assets(suite, recorded.get("path") or "auto")
 
 
-def _options(suite: Suite, pack: AssetPack, *, renders: bool) -> EnvOptions:
-    cache = ensure_cache_home()
-    backend = find_driver(suite).name if renders else "none"
-    return EnvOptions(assets=pack.path, gl=backend, cache=str(cache))
+def _options(suite: Suite, pack: AssetPack, backend: str, *, renders: bool) -> EnvOptions:
+    gl = find_driver(suite).name if renders else "none"
+    return EnvOptions(assets=pack.path, gl=gl, cache=str(ensure_cache_home()), backend=backend)
 
 
 def _changed_versions(run: StoredRun, suite: Suite) -> Iterator[str]:

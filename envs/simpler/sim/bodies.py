@@ -11,6 +11,7 @@ import sapien
 from sapien.physx import PhysxMaterial, PhysxRigidDynamicComponent
 
 from ...errors import SuiteError
+from ..grid import Configuration
 from .pack_files import custom_folder, model_folder
 from .urdf import convex_shapes
 
@@ -18,6 +19,8 @@ FRICTION = 0.5
 """Static and dynamic, of every object; averaged with that of the other body in contact."""
 DAMPING = 0.1
 """Linear and angular, of task objects; distractors have the engine's defaults."""
+NARROW_CONTACTS = ("move_near", "place_apple_in_closed_top_drawer")
+"""Tasks with a contact offset of 5 mm; the others have 20 mm."""
 DENSITY_ON_TABLE = {"apple": 200.0, "baked_apple": 200.0, "baked_apple_v2": 200.0, "orange": 200.0}
 """kg/m3 in move near, instead of the database's."""
 
@@ -46,6 +49,16 @@ def build_object(
     entity.add_component(body)
     scene.add_entity(entity)
     return entity
+
+
+def contact_offset(configuration: Configuration) -> float:
+    """Distance (m) at which contacts are generated."""
+    return 0.005 if configuration.task in NARROW_CONTACTS else 0.02
+
+
+def is_task_object(configuration: Configuration, index: int) -> bool:
+    """Whether object `index` belongs to the task; in pick coke can all but the first are distractors."""
+    return configuration.task != "pick_coke_can" or index == 0
 
 
 @cache

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...base import Env, EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SimulationError
 from ...errors import SuiteError
+from ...paths import cache_home
 from ...protocols import EvalProtocol
 from ..grid import EpisodeSetup
 from ..placements import objects
@@ -16,16 +17,21 @@ from ..rules import SuccessRule, make_rule, measures
 from ..setup import setup_of
 from ..widowx.grid import is_widowx
 from . import privileged
+from .cabinet import DRAWERS
 from .controllers import Controller, DriveTargets
 from .kinematics import pose7
 from .render import SimplerRenderer
 from .robot import HEAD_TILT, HEAD_TILTS, START
+from .sapien2.process import PhysicsProcess
+from .sapien2.scene import RemotePhysics
 from .scene import SimplerScene
 from .settling import ObjectSettler, SettledObjects, place_objects
 from .solver import CONTROL_SOLVER
 from .widowx.physics import WidowXPhysics
 from .widowx.settling import WidowXSettler
 
+SAPIEN2 = "sapien2"
+"""Name of the backend."""
 ACTION_SIZE = 7
 """x y z (m), axis-angle (rad) of the end effector in the axes of the robot's root, gripper (relative, > 0 closes)."""
 INITIAL_OPENING = 0.2
@@ -42,8 +48,8 @@ class PhysicsScene:
         self.robot = self.scene.add_robot()
         place_objects(self.scene, objects(setup), settled)
         self.robot.place(setup.robot, qpos)
-        if self.scene.cabinet and setup.configuration.task == "close_drawer":
-            self.scene.cabinet.open(setup.configuration.subtask, INITIAL_OPENING)
+        if self.scene.cabinet and any(drawers := start_drawers(setup)):
+            self.scene.cabinet.place(np.array(drawers))
         self._controller = Controller(self.robot)
         self.drive: DriveTargets | None = None
         """Drive targets of the last control step."""
@@ -69,25 +75,40 @@ def start_position(setup: EpisodeSetup) -> np.ndarray:
     return position
 
 
+def start_drawers(setup: EpisodeSetup) -> list[float]:
+    """[3] travel (m) of the drawers at the start of an episode."""
+    target = setup.configuration.subtask if setup.configuration.task == "close_drawer" else ""
+    return [INITIAL_OPENING if drawer == target else 0.0 for drawer in DRAWERS]
+
+
+Physics = PhysicsScene | WidowXPhysics | RemotePhysics
+"""Simulation of one episode."""
+
+
 class SapienEnv(Env):
     """See `envs.base.Env` for the contract. Every episode builds a new scene (see `scene`)."""
 
     action_size = ACTION_SIZE
 
     def __init__(self, options: EnvOptions) -> None:
-        """`options.assets`: folder that contains `ManiSkill2_real2sim`, upstream's or one of equal layout."""
+        """`options.assets`: folder that contains `ManiSkill2_real2sim`, upstream's or one of equal layout.
+
+        `options.backend`: `sapien2` runs the physics on SAPIEN 2.2.2 (see `sapien2`), anything else on SAPIEN 3.
+        """
         self._pack = Path(options.assets)
         if not (self._pack / "ManiSkill2_real2sim").is_dir():
             raise SuiteError(f"ManiSkill2_real2sim not found in the asset folder {self._pack}. Type: nora-bench assets list")
         self._renderer = None if options.gl == "none" else SimplerRenderer(self._pack, options.gl)
         self._settler, self._widowx_settler = ObjectSettler(self._pack), WidowXSettler(self._pack)
-        self._physics: PhysicsScene | WidowXPhysics | None = None
+        cache = Path(options.cache) if options.cache else cache_home()
+        self._process = PhysicsProcess(cache) if options.backend == SAPIEN2 else None
+        self._physics: Physics | None = None
         self._render_s = 0.0
         self._spec = ObservationSpec()
         self._observation = EnvObservation()
 
     @property
-    def physics(self) -> PhysicsScene | WidowXPhysics:
+    def physics(self) -> Physics:
         """Simulation of the current episode. Raises SuiteError before the first reset."""
         if self._physics is None:
             raise SuiteError("the environment has no episode yet: call reset first")
@@ -96,7 +117,7 @@ class SapienEnv(Env):
     def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
         """Build the episode's scene from the spec alone, objects settled, observe once."""
         setup = setup_of(spec)
-        self._physics = self._start(setup)
+        self._physics = self._build(setup)
         self._spec, self._render_s = observation_spec, 0.0
         renderer = self._renderer.prepare(self._physics.setup) if observation_spec.cameras and self._renderer else ""
         self._observe(first=True)
@@ -104,9 +125,12 @@ class SapienEnv(Env):
         poses = {name: pose7(body.entity_pose).tolist() for name, body in scene.objects.items()}
         return Reset(np.array([scene.state()]), poses, render_s=self._render_s, renderer=renderer)
 
-    def _start(self, setup: EpisodeSetup) -> PhysicsScene | WidowXPhysics:
+    def _build(self, setup: EpisodeSetup) -> Physics:
+        """The simulation of an episode, objects settled."""
         if is_widowx(setup.configuration):
             return WidowXPhysics(self._pack, setup, self._widowx_settler.settle(setup))
+        if self._process:
+            return RemotePhysics(self._process, self._pack, setup, start_position(setup), start_drawers(setup))
         return PhysicsScene(self._pack, setup, self._settler.settle(setup), start_position(setup))
 
     def step(self, action: np.ndarray, *, observe: bool) -> bool:
@@ -132,8 +156,10 @@ class SapienEnv(Env):
         return measures(self.physics.rule)
 
     def close(self) -> None:
-        """Forget the episode."""
+        """Forget the episode, and end the process of SAPIEN 2."""
         self._physics = None
+        if self._process:
+            self._process.close()
 
     def _observe(self, *, first: bool = False) -> None:
         observation_spec, physics = self._spec, self.physics
@@ -156,7 +182,7 @@ class SapienEnv(Env):
         return image
 
 
-def proprioception(physics: PhysicsScene | WidowXPhysics) -> dict[str, np.ndarray]:
+def proprioception(physics: Physics) -> dict[str, np.ndarray]:
     """Proprioception in the frame of the robot's root.
 
     `eef_pos` [3] (m), `eef_quat` [4] (w x y z), `gripper_qpos` [2], `joint_pos`: of the Google robot [11] rad in `robot.JOINTS`

@@ -15,7 +15,7 @@ from sapien import physx
 
 from ..grid import Configuration
 from ..rules import SIDES, Contact, Snapshot
-from .bodies import DENSITY_ON_TABLE, build_object
+from .bodies import DENSITY_ON_TABLE, build_object, contact_offset
 from .cabinet import DRAWERS, Cabinet
 from .kinematics import pose7
 from .pack_files import STAGE_TURN, has_cabinet, robot_urdf, scene_offset, stage_mesh, station_urdf
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from .controllers import DriveTargets
 
 FINGER_LINKS = tuple(link for links in SIDES.values() for link in links)
-NARROW_CONTACTS = ("move_near", "place_apple_in_closed_top_drawer")
-"""Tasks with a contact offset of 5 mm; the others have 20 mm."""
 
 
 class SimplerScene:
@@ -36,7 +34,7 @@ class SimplerScene:
     def __init__(self, pack: Path, configuration: Configuration, solver: Solver) -> None:
         """Contains the arena or the cabinet; robot and objects are added later. `solver`: CONTROL_SOLVER or SETTLING_SOLVER."""
         self.pack, self.configuration = pack, configuration
-        self.system = new_system(solver, contact_offset=0.005 if configuration.task in NARROW_CONTACTS else 0.02)
+        self.system = new_system(solver, contact_offset=contact_offset(configuration))
         self.scene = sapien.Scene([self.system])
         self.scene.set_timestep(1 / PHYSICS_HZ)
         self.robot: Robot | None = None
@@ -113,11 +111,6 @@ class SimplerScene:
 def velocity(body: Any) -> np.ndarray:
     """[6] float64: linear (m/s), angular (rad/s)."""
     return np.concatenate([body.linear_velocity, body.angular_velocity]).astype(np.float64)
-
-
-def is_task_object(configuration: Configuration, index: int) -> bool:
-    """Whether object `index` belongs to the task; in pick coke can all but the first are distractors."""
-    return configuration.task != "pick_coke_can" or index == 0
 
 
 def build_arena(scene: sapien.Scene, stage: Path, configuration: Configuration) -> None:

@@ -17,8 +17,9 @@ import sapien
 
 from ..grid import EpisodeSetup
 from ..placements import DROP_Z, Objects, Placement, objects
+from .bodies import is_task_object
 from .pack_files import has_cabinet, stage_mesh, station_urdf
-from .scene import SimplerScene, is_task_object, velocity
+from .scene import SimplerScene, velocity
 from .solver import SETTLING_SOLVER
 
 HALF_SECOND, LONG = 256, 769

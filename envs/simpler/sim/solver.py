@@ -7,7 +7,7 @@ from typing import Any
 
 from sapien import physx
 
-PHYSICS_HZ = 513
+from .timing import PHYSICS_HZ as PHYSICS_HZ
 
 
 @dataclass(frozen=True, slots=True)
