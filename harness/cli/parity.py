@@ -97,6 +97,7 @@ def _simpler(folder: Path, assets: str, *, images: bool) -> Iterator[Check]:
     from ...envs import suites
     from ...envs.base import EnvOptions
     from ...envs.paths import cache_home
+    from ...envs.simpler import interpreter
     from ...envs.simpler.parity import rules
     from ..rendering.backend import find_driver
 
@@ -109,6 +110,13 @@ def _simpler(folder: Path, assets: str, *, images: bool) -> Iterator[Check]:
         from ...envs.simpler.parity import physics
 
         yield from physics.compare(folder, Path(pack.path))
+        if missing := interpreter.problem():
+            print(f"backend sapien2 is not compared: {missing}", file=sys.stderr)
+        else:
+            from ...envs.simpler.parity import exact
+
+            gl = find_driver(suite).name if images else "none"
+            yield from exact.compare(folder, EnvOptions(pack.path, gl, str(cache_home())))
     if not images or pack.name == "standin":
         print("SimplerEnv's images are not compared: --no-images, or the official pack is missing", file=sys.stderr)
         return

@@ -44,10 +44,10 @@ def compare_one(stem: Path, pack: Path, renderer: SimplerRenderer) -> Iterator[C
     setup = recording.setup
     renderer.prepare(setup)
     tolerance = DRAWERS if "drawer" in setup.configuration.task else TABLE
-    mask = _read(Path(f"{stem}_mask.png"))[..., 0] > 0
+    mask = read_image(Path(f"{stem}_mask.png"))[..., 0] > 0
     for moment, row in (("first", 0), ("last", -1)):
         image, rendered = _render_state(recording, setup, pack, renderer, row)
-        error = np.abs(image.astype(int) - _read(Path(f"{stem}_{moment}.png")))
+        error = np.abs(image.astype(int) - read_image(Path(f"{stem}_{moment}.png")))
         recorded = mask if moment == "first" else rendered  # no mask was recorded for the last image
         behind = error[~grown(rendered | recorded, RIM)]
         judged = BACKGROUND if setup.rgb_overlay else None
@@ -91,7 +91,7 @@ def grown(mask: np.ndarray, pixels: int) -> np.ndarray:
     return np.any([padded[y : y + height, x : x + width] for y in shifts for x in shifts], axis=0)
 
 
-def _read(path: Path) -> np.ndarray:
+def read_image(path: Path) -> np.ndarray:
     """[height, width, 3] uint8 RGB."""
     import cv2
 

@@ -44,7 +44,7 @@ def compare_one(recording: Recording, centres: Mapping[str, np.ndarray]) -> Iter
     wrong: dict[str, int] = dict.fromkeys(recording.infos, 0)
     for step in range(len(recording.arrays["actions"])):
         rule.step(snapshot(recording, step + 1, centres))
-        for name, differs in _differences(rule.facts(), recording, step):
+        for name, differs in differences(rule.facts(), recording, step):
             wrong[name] += differs
     for name, count in wrong.items():
         yield Check(recording.name, f"rule: {name} (steps that differ)", float(count), 0.0)
@@ -52,7 +52,8 @@ def compare_one(recording: Recording, centres: Mapping[str, np.ndarray]) -> Iter
     yield Check(recording.name, "rule: episode_stats", float(not same), 0.0)
 
 
-def _differences(facts: Mapping[str, Any], recording: Recording, step: int) -> Iterator[tuple[str, bool]]:
+def differences(facts: Mapping[str, Any], recording: Recording, step: int) -> Iterator[tuple[str, bool]]:
+    """Each recorded flag or number of a step, and whether a rule's facts differ from it."""
     for name, row in recording.infos.items():
         tolerance = 1e-9 if name == "qpos" else 0.0
         yield name, not abs(float(facts[name]) - float(row[step])) <= tolerance

@@ -137,7 +137,7 @@ class RemotePhysics:
     def __init__(self, process: PhysicsProcess, pack: Path, setup: EpisodeSetup, qpos: np.ndarray, drawers: list[float]) -> None:
         """`qpos`: [11] rad, in JOINTS order. `drawers`: [3] travel (m) at the start."""
         self.setup = setup
-        request = google_request(pack, setup, qpos.tolist(), drawers)
+        request = google_request(pack.absolute(), setup, qpos.tolist(), drawers)
         self._process, answer = process, process.begin(request)
         if answer["joints"] != list(JOINTS):
             raise SimulationError(f"the robot's joints are in the order {answer['joints']}, not {list(JOINTS)}")
