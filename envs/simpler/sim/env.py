@@ -24,6 +24,7 @@ from .render import SimplerRenderer
 from .robot import HEAD_TILT, HEAD_TILTS, START
 from .sapien2.process import PhysicsProcess
 from .sapien2.scene import RemotePhysics
+from .sapien2.scene_widowx import RemoteWidowXPhysics
 from .scene import SimplerScene
 from .settling import ObjectSettler, SettledObjects, place_objects
 from .solver import CONTROL_SOLVER
@@ -81,7 +82,7 @@ def start_drawers(setup: EpisodeSetup) -> list[float]:
     return [INITIAL_OPENING if drawer == target else 0.0 for drawer in DRAWERS]
 
 
-Physics = PhysicsScene | WidowXPhysics | RemotePhysics
+Physics = PhysicsScene | WidowXPhysics | RemotePhysics | RemoteWidowXPhysics
 """Simulation of one episode."""
 
 
@@ -128,6 +129,8 @@ class SapienEnv(Env):
     def _build(self, setup: EpisodeSetup) -> Physics:
         """The simulation of an episode, objects settled."""
         if is_widowx(setup.configuration):
+            if self._process:
+                return RemoteWidowXPhysics(self._process, self._pack, setup)
             return WidowXPhysics(self._pack, setup, self._widowx_settler.settle(setup))
         if self._process:
             return RemotePhysics(self._process, self._pack, setup, start_position(setup), start_drawers(setup))

@@ -27,7 +27,7 @@ from ..widowx.robot import (
 )
 from ..widowx.scene import CONTACT_OFFSET, PHYSICS_HZ, SUBSTEPS
 
-CONSTRUCTOR_EPISODE = 0
+CONSTRUCTOR_EPISODE = 13
 """Layout that upstream's constructor draws from its seed, 2022."""
 
 

@@ -6,6 +6,7 @@ While the robot moves the solver is PGS, for settling TGS, upstream's: with each
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,5 +78,9 @@ class WidowXScene(SimplerScene):
 
     def _openings(self) -> dict[str, np.ndarray]:
         """Finger -> [3] its opening direction (world)."""
-        axes = {link: self.robot.links[link].entity_pose.to_transformation_matrix()[:3, 1] for link in FINGERS}
-        return {link: sign * axes[link] for link, sign in FINGERS.items()}
+        return openings(self.robot.links)
+
+
+def openings(links: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Finger -> [3] its opening direction (world), of links with an `entity_pose`."""
+    return {link: sign * links[link].entity_pose.to_transformation_matrix()[:3, 1] for link, sign in FINGERS.items()}
