@@ -35,7 +35,10 @@ REGISTRY: Registry[Suite] = Registry(
     "nora_bench.suites",
     {
         **{name: f"nora_bench.envs.libero.suite:{name}" for name in (*LIBERO, "libero_90")},
-        **{name: f"nora_bench.envs.simpler.suite:{name.replace('-', '_')}" for name in (*SIMPLER, "simpler-va-camera", "simpler-widowx")},
+        **{
+            name: f"nora_bench.envs.simpler.suite:{name.replace('-', '_')}"
+            for name in (*SIMPLER, "simpler-va-camera", "simpler-widowx")
+        },
     },
 )
 

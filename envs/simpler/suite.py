@@ -38,18 +38,7 @@ WIDOWX_PROPRIO_SPEC = (
 )
 DEPENDENCIES = ("sapien", "ruckig", "trimesh", "numpy", "opencv-python-headless")
 """Distributions whose version can change a result of sapien3, or images of sapien2, whose own interpreter has pinned versions."""
-UPSTREAM_WIDOWX_ACTION_SPEC = (
-    *motion_dims("m", "rad", "base"),
-    ActionDim("gripper", low=-1.0, high=1.0, convention=OPEN_POSITIVE),
-)
-"""Displacement of the commanded pose of the tool centre point, turned about the measured position; the gripper is absolute."""
-WIDOWX_PROPRIO_SPEC = (
-    ProprioSpec("eef_pos", 3, "m", "base"),
-    ProprioSpec("eef_quat", 4, frame="base", convention="quaternion_wxyz"),
-    ProprioSpec("gripper_qpos", 2, "m"),
-    ProprioSpec("joint_pos", 8),
-)
-DEPENDENCIES = ("mani_skill2_real2sim", "simpler_env", "gymnasium")
+UPSTREAM_DEPENDENCIES = ("mani_skill2_real2sim", "simpler_env", "gymnasium")
 """Further ones, where the original is installed."""
 
 

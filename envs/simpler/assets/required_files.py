@@ -8,9 +8,8 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from ..grid import configurations
-from ..widowx.grid import SINK, TASKS
-from ..widowx.grid import configurations as widowx_configurations
 from ..placements import objects
+from ..widowx.grid import SINK, TASKS, configurations as widowx_configurations
 
 ROOT = "ManiSkill2_real2sim"
 DATA = f"{ROOT}/data"

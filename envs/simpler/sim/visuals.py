@@ -18,6 +18,7 @@ from sapien.render import RenderBodyComponent, RenderMaterial, RenderSystem
 
 from ...errors import SuiteError
 from ..grid import Configuration
+from ..widowx.grid import SINK, SINK_ROBOT, TASKS as WIDOWX_TASKS
 from .pack_files import (
     STAGE_TURN,
     has_cabinet,
@@ -55,6 +56,8 @@ class Visuals:
     cabinet: dict[str, sapien.Entity]
     """Link -> entity; empty without a cabinet."""
     arena: sapien.Entity
+    photographed: tuple[sapien.Entity, ...] = ()
+    """Entities that hide others, but are themselves covered by the photograph: the sink and the target plane in it."""
 
     def follow(self, physics: SimplerScene) -> None:
         """Copy the poses of a physics scene with the same bodies."""
@@ -70,12 +73,14 @@ def build_visuals(pack: Path, configuration: Configuration, models: tuple[str, .
     """Load the visuals of a configuration with these objects. Needs a rendering device."""
     scene = sapien.Scene([RenderSystem()])
     station = station_urdf(pack, configuration)
+    entities = {model: _object(scene, model_folder(pack, model), model) for model in models}
     return Visuals(
         scene=scene,
         robot=_links(scene, robot_urdf(pack, configuration, look=True)),
-        objects={model: _object(scene, model_folder(pack, model), model) for model in models},
+        objects=entities,
         cabinet=_links(scene, station) if has_cabinet(configuration) else {},
         arena=_arena(scene, pack, configuration),
+        photographed=_photographed(scene, pack, configuration, entities),
     )
 
 
@@ -109,6 +114,17 @@ def _arena(scene: sapien.Scene, pack: Path, configuration: Configuration) -> sap
     entity = _add(scene, builder)
     entity.set_pose(sapien.Pose(-np.array(scene_offset(configuration))))
     return entity
+
+
+def _photographed(
+    scene: sapien.Scene, pack: Path, configuration: Configuration, entities: dict[str, sapien.Entity]
+) -> tuple[sapien.Entity, ...]:
+    if configuration.robot != SINK_ROBOT:
+        return ()
+    model, place = SINK
+    sink = _object(scene, model_folder(pack, model), model)
+    sink.set_pose(sapien.Pose(place))
+    return sink, entities[WIDOWX_TASKS[configuration.task].target]
 
 
 def _add(scene: sapien.Scene, builder: sapien.ActorBuilder) -> sapien.Entity:
@@ -146,6 +162,7 @@ class Lighting:
 TABLE = Lighting(0.3, (Light((0, 0, -1), 2.2), Light((-1, -0.5, -1), 0.7), Light((1, 1, -1), 0.7)))
 TABLE_BRIGHTER = Lighting(0.3, (Light((0, 0, -1), 3.6), Light((-1, -0.5, -1), 1.3), Light((1, 1, -1), 1.3)))
 TABLE_DARKER = Lighting(0.3, (Light((1, 1, -1), 0.8), Light((0, 0, -1), 0.8)))
+SINK_LIGHTS = Lighting(0.3, (Light((0, 0, -1), 0.3),))
 DRAWERS_SIMPLE = Lighting(1.0, (Light((-math.cos(math.radians(75)), 0, -math.sin(math.radians(75))), 1.0),))
 DRAWERS_FIRST = {None: 1.0, "brighter": 2.0, "darker": 0.5}
 """`light_mode` -> intensity of the light that casts shadows."""
@@ -154,6 +171,8 @@ DRAWERS_FIRST = {None: 1.0, "brighter": 2.0, "darker": 0.5}
 def lighting(configuration: Configuration) -> Lighting:
     """The lights of a configuration."""
     options = configuration.env_kwargs
+    if configuration.robot == SINK_ROBOT:
+        return SINK_LIGHTS
     if not has_cabinet(configuration):
         if options.get("slightly_brighter_lighting"):
             return TABLE_BRIGHTER

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,13 +30,13 @@ CONSTRUCTOR_EPISODE = 13
 """Layout that upstream's constructor draws from its seed, 2022."""
 
 
-def widowx_request(pack: Path, setup: EpisodeSetup, poses: Sequence[Sequence[float]] = ()) -> dict[str, Any]:
+def widowx_request(pack: Path, setup: EpisodeSetup, *, cached_stage: bool = False) -> dict[str, Any]:
     """The request of an episode.
 
     Args:
         pack: asset pack.
         setup: the episode.
-        poses: start poses of the objects, x y z, qw qx qy qz; empty: the objects are dropped, as by upstream's reset.
+        cached_stage: whether the stage is read as SAPIEN 2.2.2 reads its own copy of it (see `world.World.add_arena`).
     """
     configuration = setup.configuration
     base = [*setup.robot.init_xy, BASE[configuration.robot][2], *setup.robot.init_rot_quat_wxyz]
@@ -53,11 +52,12 @@ def widowx_request(pack: Path, setup: EpisodeSetup, poses: Sequence[Sequence[flo
         "arena": {
             "stage": str(pack_files.stage_mesh(pack, configuration)),
             "turn": [0.0, 0.0, 0.0, *pack_files.STAGE_TURN],
+            "cached": cached_stage,
             "place": [-x for x in pack_files.scene_offset(configuration)],
         },
         "objects": [{**_body(pack, placement.model), "damping": bodies.DAMPING} for placement in objects(setup).placements],
         "sink": {**_body(pack, SINK[0]), "place": SINK[1]} if configuration.robot == SINK_ROBOT else None,
-        "resets": [{**common, "poses": [list(pose) for pose in poses]}] if poses else resets,
+        "resets": resets,
     }
 
 

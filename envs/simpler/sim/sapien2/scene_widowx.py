@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +35,10 @@ class RemoteWidowXScene(RemoteScene):
 class RemoteWidowXPhysics:
     """One episode; the counterpart of `widowx.physics.WidowXPhysics`."""
 
-    def __init__(self, process: PhysicsProcess, pack: Path, setup: EpisodeSetup, poses: Sequence[Sequence[float]] = ()) -> None:
-        """`poses`: start poses of the objects (x y z, qw qx qy qz); empty: they are dropped, as by upstream's reset."""
+    def __init__(self, process: PhysicsProcess, pack: Path, setup: EpisodeSetup, *, cached_stage: bool = False) -> None:
+        """`cached_stage`: read the stage as SAPIEN 2.2.2 reads its own copy of it (see `world.World.add_arena`)."""
         self.setup = setup
-        request = widowx_request(pack, setup, poses)
+        request = widowx_request(pack, setup, cached_stage=cached_stage)
         self._process, answer = process, process.begin(request)
         if answer["joints"] != list(robot.JOINTS):
             raise SimulationError(f"the robot's joints are in the order {answer['joints']}, not {list(robot.JOINTS)}")

@@ -26,7 +26,7 @@ class WidowXEpisode:
         self.world = world = World(engine, hz=request["hz"], contact_offset=request["contact_offset"])
         self.robot = Robot(world, request["robot"], request["substeps"])
         arena = request["arena"]
-        world.add_arena(arena["stage"], arena["turn"], arena["place"])
+        world.add_arena(arena["stage"], arena["turn"], arena["place"], cached=arena["cached"])
         for each in request["objects"]:
             density, friction, damping = each["density"], each["friction"], each["damping"]
             world.add_object(each["name"], each["mesh"], density=density, friction=friction, damping=damping)
@@ -46,11 +46,7 @@ class WidowXEpisode:
             self.robot.body.set_pose(sapien.Pose(AWAY))
             self.sink.set_pose(sapien.Pose(sink["place"]))
             lock(self.sink, LOCKED)
-        if reset.get("poses"):
-            for body, pose in zip(self.world.objects.values(), reset["poses"], strict=True):
-                body.set_pose(sapien.Pose(pose[:3], pose[3:]))
-        else:
-            self._drop(list(self.world.objects.values()), reset["drops"])
+        self._drop(list(self.world.objects.values()), reset["drops"])
         self.settled = [pose7(body.pose) for body in self.world.objects.values()]
         self.robot.reset(reset["qpos"])
         self.robot.body.set_pose(sapien.Pose(reset["base"][:3], reset["base"][3:]))

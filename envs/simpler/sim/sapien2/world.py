@@ -68,13 +68,14 @@ class World:
         self.articulations.append(loader.load(urdf, {"link": config} if config else {}))
         return self.articulations[-1]
 
-    def add_arena(self, stage: str | None, turn: Sequence[float], place: Sequence[float]) -> None:
+    def add_arena(self, stage: str | None, turn: Sequence[float], place: Sequence[float], *, cached: bool = False) -> None:
         """Add the static surroundings.
 
         Args:
             stage: mesh, exact collision; None for surroundings without collision.
             turn: pose of the mesh in the actor.
             place: position of the actor.
+            cached: read the stage as when SAPIEN 2.2.2 has read it before, as in the recordings of the WidowX.
         """
         builder = self.scene.create_actor_builder()
         with tempfile.TemporaryDirectory() as folder:
@@ -83,9 +84,21 @@ class World:
                 # another order, which changes contacts by micrometres. Here a stage is always read as the first time.
                 link = Path(folder) / Path(stage).name
                 link.symlink_to(stage)
+                if cached:
+                    link = self._second_reading(link)
                 builder.add_nonconvex_collision_from_file(str(link), sapien.Pose(turn[:3], turn[3:]))
             self.arena = builder.build_static(name="arena")
         self.arena.set_pose(sapien.Pose(place))
+
+    def _second_reading(self, link: Path) -> Path:
+        """A copy of the stage with the file that SAPIEN 2.2.2 makes at its first reading."""
+        builder = self.scene.create_actor_builder()
+        builder.add_nonconvex_collision_from_file(str(link))
+        self.scene.remove_actor(builder.build_static())
+        copy = link.with_name(f"again_{link.name}")
+        copy.symlink_to(link)
+        Path(f"{link}.nonconvex.stl").rename(f"{copy}.nonconvex.stl")
+        return copy
 
     def add_object(self, name: str, mesh: str, *, density: float, friction: float, damping: float | None) -> Any:
         """Add a movable object at the origin.
