@@ -15,7 +15,7 @@ from ..grid import EpisodeSetup
 from ..placements import objects
 from ..rules import SuccessRule, make_rule, measures
 from ..setup import setup_of
-from ..widowx.grid import is_widowx
+from ..widowx.grid import in_environment, is_widowx
 from . import privileged
 from .cabinet import DRAWERS
 from .controllers import Controller, DriveTargets
@@ -118,7 +118,7 @@ class SapienEnv(Env):
     def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
         """Build the episode's scene from the spec alone, objects settled, observe once."""
         setup = setup_of(spec)
-        self._physics = self._build(setup)
+        self._physics = self._build(setup, protocol)
         self._spec, self._render_s = observation_spec, 0.0
         renderer = self._renderer.prepare(self._physics.setup) if observation_spec.cameras and self._renderer else ""
         self._observe(first=True)
@@ -126,12 +126,13 @@ class SapienEnv(Env):
         poses = {name: pose7(body.entity_pose).tolist() for name, body in scene.objects.items()}
         return Reset(np.array([scene.state()]), poses, render_s=self._render_s, renderer=renderer)
 
-    def _build(self, setup: EpisodeSetup) -> Physics:
+    def _build(self, setup: EpisodeSetup, protocol: EvalProtocol) -> Physics:
         """The simulation of an episode, objects settled."""
         if is_widowx(setup.configuration):
+            setup, absolute = in_environment(setup, protocol.environment), protocol.environment.get("control") == "absolute"
             if self._process:
-                return RemoteWidowXPhysics(self._process, self._pack, setup)
-            return WidowXPhysics(self._pack, setup, self._widowx_settler.settle(setup))
+                return RemoteWidowXPhysics(self._process, self._pack, setup, absolute=absolute)
+            return WidowXPhysics(self._pack, setup, self._widowx_settler.settle(setup), absolute=absolute)
         if self._process:
             return RemotePhysics(self._process, self._pack, setup, start_position(setup), start_drawers(setup))
         return PhysicsScene(self._pack, setup, self._settler.settle(setup), start_position(setup))

@@ -18,7 +18,7 @@ import numpy as np
 from ...errors import SuiteError
 from ..grid import Configuration, EpisodeSetup
 from ..placements import objects
-from ..widowx.grid import SINK_ROBOT, TABLE_ROBOT
+from ..widowx.grid import SINK_ROBOT, TABLE_ROBOT, X_VLA_ROBOT
 from . import driver, pack_files
 
 
@@ -46,6 +46,7 @@ _BESIDE = partial(Camera, "base_link", size=(640, 480), focal=623.588, centre=(3
 CAMERAS = {
     TABLE_ROBOT: _BESIDE((0.0, -0.16, 0.36, 0.8992917, -0.09263245, 0.35892478, 0.23209205)),
     SINK_ROBOT: _BESIDE((-0.003, -0.21, 0.39, -0.907313, 0.0782, -0.36434, -0.194741), near=0.01),
+    X_VLA_ROBOT: _BESIDE((0.0, -0.16, 0.336, 0.909182, -0.0819809, 0.347277, 0.214629), near=0.01),
 }
 """Set-up of the WidowX -> its camera."""
 RASTER, TRACED, INSTEAD = "raster", "raytraced", "raster instead of raytraced"

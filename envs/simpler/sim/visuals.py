@@ -18,7 +18,7 @@ from sapien.render import RenderBodyComponent, RenderMaterial, RenderSystem
 
 from ...errors import SuiteError
 from ..grid import Configuration
-from ..widowx.grid import SINK, SINK_ROBOT, TASKS as WIDOWX_TASKS
+from ..widowx.grid import SINK, TASKS as WIDOWX_TASKS, is_sink
 from .pack_files import (
     STAGE_TURN,
     has_cabinet,
@@ -119,7 +119,7 @@ def _arena(scene: sapien.Scene, pack: Path, configuration: Configuration) -> sap
 def _photographed(
     scene: sapien.Scene, pack: Path, configuration: Configuration, entities: dict[str, sapien.Entity]
 ) -> tuple[sapien.Entity, ...]:
-    if configuration.robot != SINK_ROBOT:
+    if not is_sink(configuration):
         return ()
     model, place = SINK
     sink = _object(scene, model_folder(pack, model), model)
@@ -171,7 +171,7 @@ DRAWERS_FIRST = {None: 1.0, "brighter": 2.0, "darker": 0.5}
 def lighting(configuration: Configuration) -> Lighting:
     """The lights of a configuration."""
     options = configuration.env_kwargs
-    if configuration.robot == SINK_ROBOT:
+    if is_sink(configuration):
         return SINK_LIGHTS
     if not has_cabinet(configuration):
         if options.get("slightly_brighter_lighting"):

@@ -7,11 +7,12 @@ w, x, y, z; world frame. Stays within Python 3.10.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import permutations
 
-from ..grid import Configuration, RobotInit
+from ..grid import Configuration, EpisodeSetup, RobotInit
 
 Quaternion = tuple[float, float, float, float]
 XY = tuple[float, float]
@@ -19,7 +20,9 @@ IDENTITY: Quaternion = (1.0, 0.0, 0.0, 0.0)
 EPISODES = 24
 TABLE_ROBOT, SINK_ROBOT = "widowx", "widowx_sink_camera_setup"
 """Upstream's names of the robot in its two set-ups."""
-BASE = {TABLE_ROBOT: (0.147, 0.028, 0.870), SINK_ROBOT: (0.127, 0.060, 0.850)}
+X_VLA_ROBOT = "widowx_sink_x_vla"
+"""The sink set-up of X-VLA's evaluation: the table's arm, another camera."""
+BASE = {TABLE_ROBOT: (0.147, 0.028, 0.870), SINK_ROBOT: (0.127, 0.060, 0.850), X_VLA_ROBOT: (0.147, 0.028, 0.870)}
 """Set-up -> position of the robot's root, which is turned by half a turn."""
 SINK = ("sink", (-0.16, 0.13, 0.88))
 """Model and position of the fixed basin in the sink set-up."""
@@ -168,6 +171,18 @@ def _configuration(task: WidowXTask) -> Configuration:
         control_freq=5,
         sim_freq=500,
     )
+
+
+def in_environment(setup: EpisodeSetup, environment: Mapping[str, str]) -> EpisodeSetup:
+    """The episode with the settings of a protocol (`EvalProtocol.environment`)."""
+    if environment.get("sink_setup") != "x-vla" or not TASKS[setup.configuration.task].sink:
+        return setup
+    return replace(setup, configuration=replace(setup.configuration, robot=X_VLA_ROBOT), robot=RobotInit(BASE[X_VLA_ROBOT][:2]))
+
+
+def is_sink(configuration: Configuration) -> bool:
+    """Whether the configuration is one of the WidowX at the sink."""
+    return is_widowx(configuration) and TASKS[configuration.task].sink
 
 
 def is_widowx(configuration: Configuration) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...grid import EpisodeSetup
 from ...placements import DROP_Z, objects
-from ...widowx.grid import BASE, SINK, SINK_ROBOT
+from ...widowx.grid import BASE, SINK, is_sink
 from ...widowx.rules import DENSITIES
 from .. import bodies, pack_files
 from ..widowx.robot import (
@@ -30,12 +30,13 @@ CONSTRUCTOR_EPISODE = 13
 """Layout that upstream's constructor draws from its seed, 2022."""
 
 
-def widowx_request(pack: Path, setup: EpisodeSetup, *, cached_stage: bool = False) -> dict[str, Any]:
+def widowx_request(pack: Path, setup: EpisodeSetup, *, absolute: bool = False, cached_stage: bool = False) -> dict[str, Any]:
     """The request of an episode.
 
     Args:
         pack: asset pack.
         setup: the episode.
+        absolute: whether actions are poses of the end effector.
         cached_stage: whether the stage is read as SAPIEN 2.2.2 reads its own copy of it (see `world.World.add_arena`).
     """
     configuration = setup.configuration
@@ -47,6 +48,7 @@ def widowx_request(pack: Path, setup: EpisodeSetup, *, cached_stage: bool = Fals
         "program": "widowx",
         "hz": PHYSICS_HZ,
         "substeps": SUBSTEPS,
+        "absolute": absolute,
         "contact_offset": CONTACT_OFFSET,
         "robot": _robot(pack, setup),
         "arena": {
@@ -56,7 +58,7 @@ def widowx_request(pack: Path, setup: EpisodeSetup, *, cached_stage: bool = Fals
             "place": [-x for x in pack_files.scene_offset(configuration)],
         },
         "objects": [{**_body(pack, placement.model), "damping": bodies.DAMPING} for placement in objects(setup).placements],
-        "sink": {**_body(pack, SINK[0]), "place": SINK[1]} if configuration.robot == SINK_ROBOT else None,
+        "sink": {**_body(pack, SINK[0]), "place": SINK[1]} if is_sink(configuration) else None,
         "resets": resets,
     }
 

@@ -35,10 +35,12 @@ class RemoteWidowXScene(RemoteScene):
 class RemoteWidowXPhysics:
     """One episode; the counterpart of `widowx.physics.WidowXPhysics`."""
 
-    def __init__(self, process: PhysicsProcess, pack: Path, setup: EpisodeSetup, *, cached_stage: bool = False) -> None:
-        """`cached_stage`: read the stage as SAPIEN 2.2.2 reads its own copy of it (see `world.World.add_arena`)."""
+    def __init__(
+        self, process: PhysicsProcess, pack: Path, setup: EpisodeSetup, *, absolute: bool = False, cached_stage: bool = False
+    ) -> None:
+        """`absolute`: actions are poses. `cached_stage`: read the stage as SAPIEN 2.2.2 reads its own copy of it (see `world.World.add_arena`)."""
         self.setup = setup
-        request = widowx_request(pack, setup, cached_stage=cached_stage)
+        request = widowx_request(pack, setup, absolute=absolute, cached_stage=cached_stage)
         self._process, answer = process, process.begin(request)
         if answer["joints"] != list(robot.JOINTS):
             raise SimulationError(f"the robot's joints are in the order {answer['joints']}, not {list(robot.JOINTS)}")

@@ -24,7 +24,7 @@ class WidowXEpisode:
 
     def __init__(self, engine: Any, request: Mapping[str, Any]) -> None:
         self.world = world = World(engine, hz=request["hz"], contact_offset=request["contact_offset"])
-        self.robot = Robot(world, request["robot"], request["substeps"])
+        self.robot = Robot(world, request["robot"], request["substeps"], absolute=request["absolute"])
         arena = request["arena"]
         world.add_arena(arena["stage"], arena["turn"], arena["place"], cached=arena["cached"])
         for each in request["objects"]:
@@ -92,8 +92,8 @@ class WidowXEpisode:
 class Robot:
     """Robot with upstream's drives and its controller, whose target pose accumulates."""
 
-    def __init__(self, world: World, request: Mapping[str, Any], substeps: int) -> None:
-        self._substeps = substeps
+    def __init__(self, world: World, request: Mapping[str, Any], substeps: int, *, absolute: bool) -> None:
+        self._substeps, self._absolute = substeps, absolute
         self.body = body = world.add_articulation(request["urdf"], request["links"])
         joints = {joint.name: joint for joint in body.get_active_joints()}
         names = list(joints)
@@ -133,7 +133,7 @@ class Robot:
         body, position = self.body, self.body.get_qpos()
         pivot = self.effector_pose().p
         delta = sapien.Pose(action[:3], turn(action[3:6]))
-        self._target = sapien.Pose(pivot) * delta * sapien.Pose(-pivot) * self._target
+        self._target = delta if self._absolute else sapien.Pose(pivot) * delta * sapien.Pose(-pivot) * self._target
         solved, success, _ = self._model.compute_inverse_kinematics(
             self._effector, self._target, initial_qpos=position, active_qmask=self._mask, max_iterations=100
         )

@@ -6,6 +6,7 @@ world frame. Poses are x y z, qw qx qy qz.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,7 +97,7 @@ class World:
         builder.add_nonconvex_collision_from_file(str(link))
         self.scene.remove_actor(builder.build_static())
         copy = link.with_name(f"again_{link.name}")
-        copy.symlink_to(link)
+        shutil.copyfile(link, copy)  # no link: meshes in memory are found by the path behind links
         Path(f"{link}.nonconvex.stl").rename(f"{copy}.nonconvex.stl")
         return copy
 

@@ -33,8 +33,9 @@ class Command:
 class WidowXController:
     """Controller of one robot, created at its reset; its state is the last target pose."""
 
-    def __init__(self, robot: WidowXRobot) -> None:
-        self._robot = robot
+    def __init__(self, robot: WidowXRobot, *, absolute: bool = False) -> None:
+        """`absolute`: actions are poses of the end effector in the root's frame instead of displacements."""
+        self._robot, self._absolute = robot, absolute
         self._target = robot.end_effector()
 
     def plan(self, action: np.ndarray) -> Command:
@@ -45,7 +46,10 @@ class WidowXController:
                 opens). Only the gripper is clipped.
         """
         robot, position = self._robot, self._robot.qpos()
-        self._target = accumulated(self._target, robot.end_effector(), action[:3], action[3:6])
+        if self._absolute:
+            self._target = as_pose([*action[:3], *from_axis_angle(action[3:6])])
+        else:
+            self._target = accumulated(self._target, robot.end_effector(), action[:3], action[3:6])
         solved, success = robot.solve(self._target)
         targets = position.copy()
         if success:

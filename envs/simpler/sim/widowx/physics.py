@@ -19,15 +19,26 @@ from .scene import CONTROL_SOLVER, WidowXScene
 class WidowXPhysics:
     """The counterpart of `PhysicsScene` for the WidowX."""
 
-    def __init__(self, pack: Path, setup: EpisodeSetup, settled: SettledObjects, qpos: np.ndarray | None = None) -> None:
-        """Start from settled objects and joint positions (`qpos`, [8], order of `robot.JOINTS`; None: those of the set-up)."""
+    def __init__(
+        self,
+        pack: Path,
+        setup: EpisodeSetup,
+        settled: SettledObjects,
+        qpos: np.ndarray | None = None,
+        *,
+        absolute: bool = False,
+    ) -> None:
+        """Start from settled objects and joint positions (`qpos`, [8], order of `robot.JOINTS`; None: those of the set-up).
+
+        `absolute`: actions are poses (see `WidowXController`).
+        """
         self.setup = setup
         self.scene = WidowXScene(pack, setup.configuration, CONTROL_SOLVER)
         self.robot = self.scene.add_robot()
         place_objects(self.scene, objects(setup), settled)
         self.scene.add_sink()
         self.robot.place(setup.robot, np.array(START[setup.configuration.robot]) if qpos is None else qpos)
-        self._controller = WidowXController(self.robot)
+        self._controller = WidowXController(self.robot, absolute=absolute)
         self.drive: Command | None = None
         """Targets of the last control step."""
         self.rule = WidowXRule(setup, self.scene.snapshot())

@@ -13,7 +13,7 @@ import numpy as np
 import sapien
 
 from ...grid import RobotInit
-from ...widowx.grid import SINK_ROBOT, TABLE_ROBOT
+from ...widowx.grid import SINK_ROBOT, TABLE_ROBOT, X_VLA_ROBOT
 from ..kinematics import Kinematics
 from ..robot import RobotModel
 from ..urdf import PhysicsLoader
@@ -35,6 +35,7 @@ START = {
     TABLE_ROBOT: (-0.01840777, 0.0398835, 0.22242722, -0.00460194, 1.36524296, 0.00153398, 0.037, 0.037),
     SINK_ROBOT: (-0.2600599, -0.12875618, 0.04461369, -0.00652761, 1.7033415, -0.26983038, 0.037, 0.037),
 }
+START[X_VLA_ROBOT] = START[TABLE_ROBOT]
 """Set-up -> joint positions at reset."""
 END_EFFECTOR = "ee_gripper_link"
 FINGER_FRICTION, FINGER_PATCH = 2.0, 0.01

@@ -15,7 +15,7 @@ import sapien
 from sapien import physx
 
 from ...grid import Configuration
-from ...widowx.grid import BASE, SINK, SINK_ROBOT
+from ...widowx.grid import BASE, SINK, is_sink
 from ...widowx.rules import DENSITIES, FINGERS
 from ..bodies import build_object
 from ..pack_files import robot_urdf, stage_mesh
@@ -60,7 +60,7 @@ class WidowXScene(SimplerScene):
 
     def add_sink(self) -> None:
         """Add the basin of the sink set-up, fixed in space; nothing in the other. Upstream adds it after the objects."""
-        if self.configuration.robot == SINK_ROBOT:
+        if is_sink(self.configuration):
             model, place = SINK
             entity = build_object(self.scene, self.pack, model, density=DENSITIES[model], damped=False)
             body: Any = entity.find_component_by_type(physx.PhysxRigidDynamicComponent)
