@@ -15,8 +15,8 @@ from .google import AWAY, turn
 from .world import UPRIGHT, World, bounds, lock, pose7, release
 
 LOCKED = (True,) * 6
-GRIPPER_LOW, GRIPPER_HIGH = 0.014, 0.038
-"""Finger targets of the commands -1 and 1."""
+GRIPPER_MIDDLE, GRIPPER_HALF = float(np.float32(0.026)), float((np.float32(0.038) - np.float32(0.014)) / 2)
+"""Finger target (m) for command 0, and its change per unit; in upstream's precision."""
 
 
 class WidowXEpisode:
@@ -150,4 +150,4 @@ class Robot:
 
 def finger_target(command: float) -> float:
     """Target of both fingers (m) for a command, which is clipped to -1..1; > 0 opens."""
-    return 0.5 * (GRIPPER_HIGH + GRIPPER_LOW) + 0.5 * (GRIPPER_HIGH - GRIPPER_LOW) * min(1.0, max(-1.0, command))
+    return GRIPPER_MIDDLE + GRIPPER_HALF * min(1.0, max(-1.0, command))
