@@ -38,7 +38,7 @@ class RemoteWidowXPhysics:
     def __init__(
         self, process: PhysicsProcess, pack: Path, setup: EpisodeSetup, *, absolute: bool = False, cached_stage: bool = False
     ) -> None:
-        """`absolute`: actions are poses. `cached_stage`: read the stage as SAPIEN 2.2.2 reads its own copy (`World.add_arena`)."""
+        """`absolute`: actions are poses. `cached_stage`: read the stage as SAPIEN 2.2.2 reads its own copy (`World.add_arena`)"""
         self.setup = setup
         request = widowx_request(pack, setup, absolute=absolute, cached_stage=cached_stage)
         self._process, answer = process, process.begin(request)
