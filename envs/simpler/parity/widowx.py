@@ -56,7 +56,8 @@ def compare_controllers(recorded: Mapping[str, np.ndarray], pack: Path) -> Itera
             strict=True,
         )
     ]
-    error = max(map(pose_difference, poses, recorded["seq_target_pose"].reshape(-1, 7), strict=False))
+    expected = recorded["seq_target_pose"].reshape(-1, 7)
+    error = max(pose_difference(*pair) for pair in zip(poses, expected, strict=True))
     yield Check(case, "WidowX accumulated target pose (m, quaternion)", error, TARGET_POSE)
     targets = [[finger_target(float(command))] * 2 for command in recorded["gripper_action"]]
     yield Check(case, "WidowX gripper target (m)", max_abs_difference(targets, recorded["gripper_target_qpos"]), 1e-8)
