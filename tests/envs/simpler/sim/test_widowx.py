@@ -7,6 +7,7 @@ pytest.importorskip("sapien", reason="needs the extra [simpler]: pip install '.[
 
 from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec, SimulationError
 from nora_bench.envs.protocols import get
+from nora_bench.envs.simpler import interpreter
 from nora_bench.envs.simpler.sim.env import SapienEnv
 from nora_bench.envs.simpler.sim.widowx.robot import START
 from nora_bench.envs.simpler.sim.widowx.settling import WidowXSettler
@@ -31,6 +32,12 @@ def test_expert_solves_one_episode_of_each_task(simpler_standin, task):
     done = rollout(simpler_standin, list(TASKS).index(task), 1, steps=60)
     assert done.goal[-1]
     assert done.measures["is_src_obj_grasped"]
+
+
+def test_expert_solves_an_episode_on_sapien2(simpler_standin):
+    if missing := interpreter.problem():
+        pytest.skip(missing)
+    assert rollout(simpler_standin, list(TASKS).index("stack_cube"), 1, backend="sapien2").goal[-1]
 
 
 def test_source_taken_away_again_fails_at_the_last_step_but_not_at_any(simpler_standin):
