@@ -34,7 +34,7 @@ class EvalProtocol:
     settle_steps: int
     settle_action: tuple[float, ...]
     image_size: int
-    """Width of the rendered image in pixels; LIBERO's are square, SimplerEnv's have 4/5 of it in height."""
+    """Width of the rendered image in pixels; LIBERO's are square, SimplerEnv's have 4/5 of it in height (WidowX 3/4)."""
     rotate_180: bool
     """Whether images are rotated by 180 degrees before the policy receives them."""
     replan_steps: int | None
@@ -51,6 +51,9 @@ class EvalProtocol:
     perturbation: Mapping[str, int] = field(default_factory=dict)
     """Before the first decision the end effector is pushed in a direction sampled from the episode's key: `steps` control
     steps of full command, then `rest` of none; empty for none. Stored as `push`."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Settings in which its environments differ from the suite's; those of SimplerEnv's WidowX: `control` = `absolute`,
+    `sink_setup` = `x-vla`."""
     notes: str = ""
 
     def __post_init__(self) -> None:
@@ -67,8 +70,9 @@ class EvalProtocol:
             raise KeyError(f"protocol {self.name} has no step budget for {suite}; it knows {', '.join(self.max_steps)}") from None
 
     def to_json(self) -> dict[str, Any]:
-        """All fields, under their stored names."""
-        return {STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
+        """All fields, under their stored names; `environment` only where it is set."""
+        values = {STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
+        return {name: value for name, value in values.items() if name != "environment" or value}
 
     @staticmethod
     def renamed(stored: Mapping[str, Any]) -> dict[str, Any]:

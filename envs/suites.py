@@ -38,7 +38,7 @@ REGISTRY: Registry[Suite] = Registry(
     "nora_bench.suites",
     {
         **{name: f"nora_bench.envs.libero.suite:{name}" for name in (*LIBERO, "libero_90")},
-        **{name: f"nora_bench.envs.simpler.suite:{name.replace('-', '_')}" for name in SIMPLER_SUITES},
+        **{name: f"nora_bench.envs.simpler.suite:{name.replace('-', '_')}" for name in (*SIMPLER_SUITES, "simpler-widowx")},
     },
 )
 

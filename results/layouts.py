@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..envs.errors import UnknownName
+
+WIDOWX = "simpler/widowx"
+"""Table of SimplerEnv's WidowX tasks under SIMPLER's own protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,9 @@ class Layout:
     """`name`, `column`, `base`: printed improvements of every model over one model, in one column."""
     sections: Mapping[str, str] = field(default_factory=dict)
     """Model -> heading printed above it."""
+    protocol: str = ""
+    """Evaluation protocol of its published rates, where the benchmark has several that are not comparable: runs under others are
+    rejected. `none` where the published protocols are unknown, so that no run fits; empty for any."""
 
     def column(self, name: str) -> Column:
         """The column of that name or label. Raises UnknownName."""
@@ -135,10 +141,18 @@ def get(id: str) -> Layout:
     return _all()[id]
 
 
-def fitting(suites: set[str]) -> Layout:
-    """The table with most of those suites; NORA-1.5's Table 2 if no table has any."""
-    order = ("nora15/table2", "nora15/table1", "simpler/place", "nora15/table5", "nora/table1")
-    return max((get(id) for id in order), key=lambda layout: len(suites & set(layout.suites)))
+def fitting(suites: set[str], protocols: Collection[str] = ()) -> Layout:
+    """The table with most of those suites; NORA-1.5's Table 2 if no table has any.
+
+    Args:
+        suites: names.
+        protocols: of the runs; decide between tables that differ in their protocol.
+    """
+    order = ("nora15/table2", "nora15/table1", "simpler/place", "nora15/table5", "nora/table1", WIDOWX)
+    chosen = max((get(id) for id in order), key=lambda layout: len(suites & set(layout.suites)))
+    if not chosen.protocol:
+        return chosen
+    return next((layout for layout in _all().values() if layout.protocol in protocols), chosen)
 
 
 def table_of(task_counts: Mapping[str, int]) -> Layout:

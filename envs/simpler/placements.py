@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .grid import EpisodeSetup
+from .widowx.grid import TASKS as WIDOWX_TASKS, layout
 
 Quaternion = tuple[float, float, float, float]
 
@@ -85,6 +86,8 @@ class Objects:
 def objects(setup: EpisodeSetup) -> Objects:
     """Objects on the table (or the cabinet) of an episode, with their drop poses."""
     configuration = setup.configuration
+    if configuration.task in WIDOWX_TASKS and setup.episode_id is not None:
+        return _widowx(configuration.task, setup.episode_id)
     if setup.episode_id is not None:
         bystander = not configuration.env_kwargs.get("no_distractor", False)
         return _move_near(setup.episode_id, configuration.env_id, bystander=bystander)
@@ -146,6 +149,13 @@ def _move_near(episode_id: int, env_id: str, *, bystander: bool) -> Objects:
     if bystander:
         return Objects(tuple(placements), source, target)
     return Objects((placements[source], placements[target]), 0, 1)
+
+
+def _widowx(task: str, episode_id: int) -> Objects:
+    """Source and target of a WidowX task."""
+    names, place = WIDOWX_TASKS[task], layout(task, episode_id)
+    source = Placement(names.source, place.source_xy, place.source_quat)
+    return Objects((source, Placement(names.target, place.target_xy, place.target_quat)), 0, 1)
 
 
 def _baked(model: str, env_id: str) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import SuiteError
 from ..safe_io import read_arrays, read_object
 from .grid import Configuration, EpisodeSetup, RobotInit, configurations
+from .widowx.grid import RECORDED_NAMES
 
 ORIENTATIONS = {"upright": "standing", "laid_vertically": "vertical", "lr_switch": "horizontal"}
 """Upstream's switch -> name of the can's orientation, in upstream's order of preference."""
@@ -49,7 +50,7 @@ def _configuration(
 ) -> Configuration:
     common = configurations()[0]
     return Configuration(
-        task=facts["task"],
+        task=RECORDED_NAMES.get(facts["task"], facts["task"]),
         setting=facts["setting"],
         variant="recorded",
         axis="",
@@ -64,8 +65,8 @@ def _configuration(
         episode_ids=() if episode_id is None else (episode_id,),
         max_episode_steps=facts["max_episode_steps"],
         counted=False,
-        robot=common.robot,
-        control_mode=common.control_mode,
+        robot=facts.get("robot", common.robot),
+        control_mode=facts.get("control_mode", common.control_mode),
         control_freq=facts["control_freq"],
         sim_freq=facts["sim_freq"],
     )

@@ -130,7 +130,7 @@ def _pushes(name: str, links: Sequence[str], contacts: Sequence[Contact], openin
     """The stronger link of a side decides whether it touches, the better aligned one whether it holds."""
     impulses = [impulse_on(link, name, contacts) for link in links]
     strongest = max(float(np.linalg.norm(impulse)) for impulse in impulses)
-    angles = [_angle(impulse, openings[link]) for link, impulse in zip(links, impulses, strict=True)]
+    angles = [angle_between(impulse, openings[link]) for link, impulse in zip(links, impulses, strict=True)]
     return strongest >= IMPULSE and min(angles) <= GRASP_ANGLE
 
 
@@ -145,7 +145,7 @@ def impulse_on(body: str, other: str, contacts: Sequence[Contact]) -> Array:
     return total
 
 
-def _angle(a: Array, b: Array) -> float:
+def angle_between(a: Array, b: Array) -> float:
     """Angle (rad) between two vectors; a right angle if one is zero."""
     size = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(np.arccos(np.clip(a @ b / size, -1.0, 1.0))) if size > 0 else np.pi / 2

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ..base import AssetPack, Env, EnvOptions, EpisodeSpec, Suite, Task
-from ..specs import CLOSE_CHANGE, ActionDim, ProprioSpec, motion_dims
+from ..specs import CLOSE_CHANGE, OPEN_POSITIVE, ActionDim, ProprioSpec, motion_dims
 from ..versions import MISSING, installed_versions
 from . import interpreter
 from .grid import Configuration
 from .placements import instruction
-from .setup import TASKS, setup_of, suite_configurations
+from .setup import WIDOWX, setup_of, suite_configurations, task_ids
 
 ACTION_SPEC = (
     *motion_dims("m", "rad", "base"),
@@ -24,6 +24,17 @@ PROPRIO_SPEC = (
     ProprioSpec("eef_quat", 4, frame="base", convention="quaternion_wxyz"),
     ProprioSpec("gripper_qpos", 2, "rad"),
     ProprioSpec("joint_pos", 11, "rad"),
+)
+WIDOWX_ACTION_SPEC = (
+    *motion_dims("m", "rad", "base"),
+    ActionDim("gripper", low=-1.0, high=1.0, convention=OPEN_POSITIVE),
+)
+"""Displacement of the commanded pose of the tool centre point, turned about the measured position; the gripper is absolute."""
+WIDOWX_PROPRIO_SPEC = (
+    ProprioSpec("eef_pos", 3, "m", "base"),
+    ProprioSpec("eef_quat", 4, frame="base", convention="quaternion_wxyz"),
+    ProprioSpec("gripper_qpos", 2, "m"),
+    ProprioSpec("joint_pos", 8),
 )
 DEPENDENCIES = ("sapien", "ruckig", "trimesh", "numpy", "opencv-python-headless")
 """Distributions whose version can change a result of sapien3, or images of sapien2, whose own interpreter has pinned versions."""
@@ -73,7 +84,8 @@ class SimplerSuite(Suite):
 
     @property
     def tasks(self) -> tuple[Task, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]  read only
-        return tuple(_task(name, members) for name, members in suite_configurations(self.name).items())
+        ids = task_ids(self.name)
+        return tuple(_task(ids[name], name, members) for name, members in suite_configurations(self.name).items())
 
     def instruction(self, spec: EpisodeSpec) -> str:
         return instruction(setup_of(spec))
@@ -99,11 +111,11 @@ class SimplerSuite(Suite):
         return installed_versions(DEPENDENCIES) | {name: version for name, version in upstream.items() if version != MISSING}
 
 
-def _task(name: str, members: tuple[Configuration, ...]) -> Task:
+def _task(number: int, name: str, members: tuple[Configuration, ...]) -> Task:
     """Task of some configurations, all with equally many episodes."""
     instructions = dict.fromkeys(c.instruction for c in members)
-    variants = tuple(c.name for c in members)
-    return Task(TASKS.index(name), name, " | ".join(instructions), members[0].n_episodes, seeded=False, variants=variants)
+    variants = tuple(c.name for c in members if c.name)
+    return Task(number, name, " | ".join(instructions), members[0].n_episodes, seeded=False, variants=variants)
 
 
 simpler_vm = SimplerSuite("simpler-vm", "Visual Matching")
@@ -111,3 +123,30 @@ simpler_va = SimplerSuite("simpler-va", "Variant Aggregation")
 simpler_vm_place = SimplerSuite("simpler-vm-place", "Visual Matching, apple in drawer")
 simpler_va_place = SimplerSuite("simpler-va-place", "Variant Aggregation, apple in drawer")
 simpler_va_camera = SimplerSuite("simpler-va-camera", "Variant Aggregation, camera")
+
+
+@dataclass(frozen=True, slots=True)
+class WidowXSuite(SimplerSuite):
+    """The four WidowX tasks, evaluated by visual matching; an initial state is one of a task's 24 layouts."""
+
+    default_protocol: str = "simpler/widowx"
+    foreign_backend: str = ""
+    action_spec: tuple[ActionDim, ...] = WIDOWX_ACTION_SPEC
+    proprio_spec: tuple[ProprioSpec, ...] = WIDOWX_PROPRIO_SPEC
+
+    @property
+    def cost(self) -> Mapping[str, float]:
+        return {"step_s": 0.035, "image_s": 0.1, "reset_s": 0.3, "build_s": 1.0, "worker_gib": 0.9}
+
+    @property
+    def backends(self) -> tuple[str, ...]:  # without `upstream`, whose environments are the Google robot's here
+        return SimplerSuite.backends.fget(self)[:2]  # type: ignore[attr-defined]
+
+    def resolve_assets(self, wanted: str) -> AssetPack:
+        from .assets.packs import resolve
+        from .assets.required_files import missing_widowx_files
+
+        return resolve(wanted, missing_widowx_files)
+
+
+simpler_widowx = WidowXSuite(WIDOWX, "WidowX")

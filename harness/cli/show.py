@@ -78,7 +78,9 @@ def _print_episode(folder: Path, values: Mapping[str, Any]) -> None:
 def _layout(run: StoredRun, table: str | None) -> Layout:
     from ...results import layouts
 
-    return layouts.get(table) if table else layouts.fitting({record.suite for record in run.records})
+    if table:
+        return layouts.get(table)
+    return layouts.fitting({record.suite for record in run.records}, {record.protocol for record in run.records})
 
 
 def _print_traces(table: str, traces: Sequence[CellTrace]) -> None:

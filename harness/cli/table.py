@@ -73,7 +73,9 @@ def _split(names: list[str]) -> tuple[str | None, list[Path]]:
     """The table's ID, if the first name is one, and the runs' folders."""
     from ...results import layouts
 
-    if names and (names[0] in layouts.ids() or (names[0].startswith(("nora/", "nora15/")) and not Path(names[0]).exists())):
+    if names and (
+        names[0] in layouts.ids() or (names[0].startswith(("nora/", "nora15/", "simpler/")) and not Path(names[0]).exists())
+    ):
         return names[0], [Path(name) for name in names[1:]]
     return None, [Path(name) for name in names]
 
@@ -84,7 +86,8 @@ def _load(id: str | None, folders: list[Path]) -> tuple[Layout, list[StoredRun]]
 
     layout = layouts.get(id) if id else None
     runs = [read_run(folder) for folder in folders]
-    return layout or layouts.fitting({record.suite for run in runs for record in run.records}), runs
+    records = [record for run in runs for record in run.records]
+    return layout or layouts.fitting({record.suite for record in records}, {record.protocol for record in records}), runs
 
 
 def _check_format(form: str) -> None:

@@ -13,10 +13,12 @@ from ...envs import suites
 from ...envs.base import EvalProtocol, ObservationSpec
 from ...envs.errors import PolicyError
 from ...envs.libero.suite import ACTION_SPEC as LIBERO_ACTIONS
-from ...envs.simpler.suite import ACTION_SPEC as SIMPLER_ACTIONS
+from ...envs.simpler.setup import WIDOWX
+from ...envs.simpler.suite import ACTION_SPEC as SIMPLER_ACTIONS, WIDOWX_ACTION_SPEC
+from ...envs.simpler.widowx.grid import TASKS as WIDOWX_TASKS
 from ...envs.specs import ActionDim
 from ..base import ActionChunk, BasePolicy, Observation, PolicyRequestError
-from . import google_robot, motion, plans, scene
+from . import google_robot, motion, plans, scene, widowx
 from .geometry import Array, Pose
 from .google_robot.styles import STYLES, Style
 from .steps import HasGripper, Target
@@ -54,8 +56,15 @@ def _libero(view: Mapping[str, Any], style: Style) -> Expert:
 
 
 def _simpler(view: Mapping[str, Any], style: Style) -> Expert:
+    if view["scene"]["task"] in WIDOWX_TASKS:
+        return _widowx(view)
     read = google_robot.scene.GoogleRobotScene(view)
     return read, google_robot.motion.Controller(read.base), google_robot.plans.solve(read, style)
+
+
+def _widowx(view: Mapping[str, Any]) -> Expert:
+    read = widowx.scene.WidowXScene(view)
+    return read, widowx.motion.Controller(read.base, read.gripper), widowx.plans.solve(read)
 
 
 EXPERTS: dict[str, Callable[[Mapping[str, Any], Style], Expert]] = {"libero": _libero, "simpler": _simpler}
@@ -83,7 +92,10 @@ class Episode:
         fresh = rng.normal(0.0, noise * np.sqrt(1.0 - MEMORY**2), 6)
         self._disturbance = MEMORY * self._disturbance + fresh
         full = self._controller.full
-        return np.append(np.clip(self.label[:6] + self._disturbance * full, -full, full), self.label[6])
+        action = np.append(np.clip(self.label[:6] + self._disturbance * full, -full, full), self.label[6])
+        if isinstance(self._controller, widowx.motion.Controller):
+            self._controller.replaced(action)
+        return action
 
 
 class ScriptedPolicy(BasePolicy):
@@ -110,7 +122,7 @@ class ScriptedPolicy(BasePolicy):
 
     def action_spec_under(self, protocol: EvalProtocol) -> tuple[ActionDim, ...] | None:
         """The actions of the protocol's family of suites."""
-        return ACTIONS.get(protocol.family)
+        return WIDOWX_ACTION_SPEC if WIDOWX in protocol.max_steps else ACTIONS.get(protocol.family)
 
     def act_one(self, observation: Observation) -> ActionChunk:
         """The next action of the observation's episode."""

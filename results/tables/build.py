@@ -46,6 +46,8 @@ def build(
     adds rows of mean ± standard deviation over seeds, as papers print them. `estimand`: what the intervals of measured rates are
     for (`intervals.stratified`).
     """
+    for run in (*runs, *floors):
+        require_protocol(layout, run)
     floor = [
         (replace(line, kind="floor", ranked=False), group)
         for run in floors
@@ -63,6 +65,19 @@ def build(
         lines.append(delta(layout, *sides, anyway=anyway))
     return Table(
         layout, tuple(_mark_best(layout, lines)), (*_notes(layout, runs, lines, estimand), *_significance(runs, anyway=anyway))
+    )
+
+
+def require_protocol(layout: Layout, run: StoredRun) -> None:
+    """Raise Incomparable where a table's rates belong to one protocol and the run has others in its suites."""
+    protocols = sorted({record.protocol for record in run.records if record.suite in layout.suites})
+    if not layout.protocol or all(protocol == layout.protocol for protocol in protocols):
+        return
+    fitting = [other for other in map(layouts.get, layouts.ids()) if other.protocol in protocols]
+    command = f"Type: nora-bench table {fitting[0].id} {run.folder}" if fitting else f"Type: nora-bench show {run.folder}"
+    raise Incomparable(
+        f"table {layout.id} has rates under protocol {layout.protocol}, run {run.name} has {', '.join(protocols)}: these rates "
+        f"measure different things and share no column. {command}"
     )
 
 
@@ -189,5 +204,6 @@ def print_runs(folders: Sequence[Path | str], console: Console) -> None:
     from .render import terminal
 
     runs = [read_run(folder) for folder in folders]
-    layout = layouts.fitting({record.suite for run in runs for record in run.records})
+    records = [record for run in runs for record in run.records]
+    layout = layouts.fitting({record.suite for record in records}, {record.protocol for record in records})
     terminal(build(layout, runs), console)

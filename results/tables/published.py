@@ -53,7 +53,8 @@ def _read(layout: Layout) -> Iterator[tuple[tuple[str, str, str], PublishedCell]
     path = Path(__file__).parents[1] / "published" / (layout.id.replace("/", "-") + ".csv")
     for line in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
         names = (line["row"], line["column"]) if layout.models == "rows" else (line["column"], line["row"])
-        notes = (line["notes"],) if line["notes"] else ()
+        own = (line["source"],) if line["source"] != layout.source else ()
+        notes = (*own, line["notes"]) if line["notes"] else own
         yield (*names, line["metric"]), PublishedCell(line["value"], line["source"], notes)
 
 
@@ -83,6 +84,8 @@ def _audit_mean(layout: Layout, raw: Cells, key: tuple[str, str, str]) -> Iterat
     model, name, metric = key
     column, printed = layout.column(name), raw[key]
     parts = [raw[model, part.name, metric].value for part in layout.components(column) if (model, part.name, metric) in raw]
+    if len(parts) < len(layout.components(column)):
+        return
     mean = sum(parts) / len(parts)
     if abs(mean - printed.value) <= ROUNDING + 1e-9:
         return

@@ -37,10 +37,10 @@ def fetch(home: Path, *, endpoint: str = ENDPOINT, say: Callable[[str], None] = 
     Raises:
         SuiteError: a file cannot be downloaded or differs from upstream's, or the disk is full.
     """
-    if not damaged_files(home):
+    source, commit, files = upstream()
+    if not damaged_files(home) and all((home / "assets" / ROOT / name).is_file() for name in files):
         say(f"already complete: {home}")
         return home / "assets"
-    source, commit, files = upstream()
     folder = part_folder(home) / "assets" / ROOT
     folder.mkdir(parents=True, exist_ok=True)
     check_disk_space(folder, REQUIRED_BYTES)

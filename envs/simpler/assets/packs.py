@@ -15,7 +15,7 @@ from ... import packs
 from ...base import AssetPack
 from ...errors import SuiteError
 from ...paths import cache_home
-from .required_files import ROOT, missing_files
+from .required_files import ROOT, missing_files, missing_from_pack
 from .standin import STANDIN
 
 VARIABLE = "NORA_BENCH_SIMPLER_ASSETS"
@@ -33,20 +33,21 @@ def official_folders() -> tuple[Path, ...]:
     return (*((_inner(Path(named)),) if named else ()), cache_folder() / "official" / "assets")
 
 
-def resolve(assets: str) -> AssetPack:
+def resolve(assets: str, missing: packs.MissingFiles = missing_files) -> AssetPack:
     """The pack that a name or folder stands for.
 
     Args:
         assets: `auto` (official, else stand-ins), `official`, `standin`, or a folder in upstream's layout.
+        missing: function of `required_files` for the robot.
 
     Raises:
         SuiteError: no complete pack was found; the message lists the searched folders and the command to type.
     """
     if assets not in ("auto", "official", "standin"):
-        return _pack_at(Path(assets))
+        return _pack_at(Path(assets), missing)
     if (named := os.environ.get(VARIABLE)) and assets != "standin":
-        return _pack_at(Path(named), f"{VARIABLE}={named}: ")
-    folder = next((place for place in official_folders() if place.is_dir() and not missing_files(place)), None)
+        return _pack_at(Path(named), missing, f"{VARIABLE}={named}: ")
+    folder = next((place for place in official_folders() if place.is_dir() and not missing(place)), None)
     if folder and assets != "standin":
         return _pack("official", folder)
     if assets == "official":
@@ -62,7 +63,7 @@ def find_packs() -> list[packs.FoundPack]:
 
 def verify(folder: Path) -> list[str]:
     """Problems of a pack (see `envs.packs.verify`)."""
-    return packs.verify(_inner(folder), missing_files)
+    return packs.verify(_inner(folder), missing_from_pack)
 
 
 def has_pack_layout(folder: Path) -> bool:
@@ -78,10 +79,10 @@ def _inner(folder: Path) -> Path:
     return folder / "assets" if (folder / "assets" / ROOT).is_dir() else folder
 
 
-def _pack_at(folder: Path, named_by: str = "") -> AssetPack:
+def _pack_at(folder: Path, missing: packs.MissingFiles, named_by: str = "") -> AssetPack:
     """The pack in a folder that the user named. Raises SuiteError if it is incomplete."""
     folder = _inner(folder)
-    packs.require_pack(folder, missing_files, "SimplerEnv's grid loads", named_by)
+    packs.require_pack(folder, missing, "SimplerEnv's grid loads", named_by)
     if folder in official_folders():
         return _pack("official", folder)
     return _pack(folder.parent.name if folder.name == "assets" else folder.name, folder)

@@ -1,4 +1,4 @@
-"""Files that a pack must contain: all that the grid's episodes load. Paths are relative to the pack's folder."""
+"""Files that a pack must contain: all that the episodes of one robot load. Paths are relative to the pack's folder."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from pathlib import Path, PurePosixPath
 
 from ..grid import configurations
 from ..placements import objects
+from ..widowx.grid import SINK, TASKS, configurations as widowx_configurations
 
 ROOT = "ManiSkill2_real2sim"
 DATA = f"{ROOT}/data"
 MODELS = f"{DATA}/custom/models"
+WIDOWX_ROBOT = f"{ROOT}/mani_skill2_real2sim/assets/descriptions/widowx_description/wx250s.urdf"
 ROBOT = f"{ROOT}/mani_skill2_real2sim/assets/descriptions/googlerobot_description/google_robot_meta_sim_fix_wheel_fix_fingertip"
 DATABASES = tuple(f"{DATA}/custom/info_pick_custom_{name}.json" for name in ("v0", "baked_tex_v0", "baked_tex_v1"))
 VISUAL_SUFFIXES = ("obj", "dae", "glb")
@@ -27,13 +29,40 @@ NAMED = {
 
 
 def missing_files(folder: Path) -> list[str]:
-    """Files that the grid's episodes load and that a pack lacks or that are empty."""
+    """Files that the Google robot's episodes load and that a pack lacks or that are empty."""
     return [name for name in sorted(needed(folder)) if not _has_content(folder / name)]
 
 
+def missing_widowx_files(folder: Path) -> list[str]:
+    """The same for the WidowX."""
+    return [name for name in sorted(needed_by_widowx(folder)) if not _has_content(folder / name)]
+
+
+def missing_from_pack(folder: Path) -> list[str]:
+    """The same for every robot that the pack has: one of the Google robot alone is complete too."""
+    return missing_files(folder) + (missing_widowx_files(folder) if (folder / WIDOWX_ROBOT).is_file() else [])
+
+
 def needed(folder: Path) -> set[str]:
-    """Files that the grid's episodes load: those with fixed names, and those that they reference."""
-    files = {*_fixed(), *(_visual_mesh(folder, model) for model in models())}
+    """Files that the Google robot's episodes load: those with fixed names, and those that they reference."""
+    return _with_references(folder, {*_fixed(), *(_visual_mesh(folder, model) for model in models())})
+
+
+def needed_by_widowx(folder: Path) -> set[str]:
+    """The same for the WidowX."""
+    grid = widowx_configurations()
+    names = [*dict.fromkeys(name for task in TASKS.values() for name in (task.source, task.target)), SINK[0]]
+    files = {
+        WIDOWX_ROBOT,
+        *(f"{DATA}/hab2_bench_assets/stages/{configuration.scene_name}.glb" for configuration in grid),
+        *(f"{DATA}/real_inpainting/{configuration.rgb_overlay}" for configuration in grid),
+        *(f"{MODELS}/{model}/collision.obj" for model in names),
+        *(_visual_mesh(folder, model) for model in names),
+    }
+    return _with_references(folder, files)
+
+
+def _with_references(folder: Path, files: set[str]) -> set[str]:
     due = list(files)
     while due:
         due = [name for name in _references(folder, due.pop()) if name not in files] + due
@@ -75,6 +104,8 @@ def _visual_mesh(folder: Path, model: str) -> str:
 
 def _references(folder: Path, name: str) -> Iterator[str]:
     pattern = NAMED.get(PurePosixPath(name).suffix)
+    if name.endswith("/collision.obj"):
+        return  # materials are for rendering, and upstream's repository lacks some
     if pattern and (folder / name).is_file():
         for reference in pattern.findall((folder / name).read_bytes()):
             yield str(PurePosixPath(name).parent / reference.decode("utf-8", "replace"))

@@ -18,6 +18,7 @@ from .. import recordings
 from ..grid import EpisodeSetup
 from ..placements import objects
 from ..sim.render import SimplerRenderer
+from ..widowx.grid import is_widowx
 
 RIM = 2
 """Pixels."""
@@ -66,15 +67,20 @@ def _render_state(
     recording: recordings.Recording, setup: EpisodeSetup, pack: Path, renderer: SimplerRenderer, row: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Image and foreground mask at one recorded state."""
+    from ..sim import solver
     from ..sim.kinematics import as_pose
-    from ..sim.robot import JOINTS
     from ..sim.scene import SimplerScene
-    from ..sim.solver import CONTROL_SOLVER
+    from ..sim.widowx.scene import CONTROL_SOLVER, WidowXScene
 
-    scene, facts, arrays = SimplerScene(pack, setup.configuration, CONTROL_SOLVER), recording.facts, recording.arrays
+    facts, arrays = recording.facts, recording.arrays
+    if is_widowx(setup.configuration):
+        scene = WidowXScene(pack, setup.configuration, CONTROL_SOLVER)
+    else:
+        scene = SimplerScene(pack, setup.configuration, solver.CONTROL_SOLVER)
     for placement in objects(setup).placements:
         scene.add_object(placement.model, task_object=True)
-    scene.add_robot().place(setup.robot, arrays["qpos"][row][[facts["robot_joint_names"].index(name) for name in JOINTS]])
+    robot = scene.add_robot()
+    robot.place(setup.robot, arrays["qpos"][row][[facts["robot_joint_names"].index(name) for name in robot.joints]])
     for index, name in enumerate(facts["object_names"]):
         scene.objects[name].entity.set_pose(as_pose(arrays["obj_pose_world"][row][index]))
     if scene.cabinet:

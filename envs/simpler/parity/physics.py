@@ -27,6 +27,8 @@ from ..sim.robot import ARM, FINGERS, JOINTS
 from ..sim.scene import SimplerScene
 from ..sim.settling import ObjectSettler, SettledObjects
 from ..sim.solver import CONTROL_SOLVER
+from ..widowx.grid import RECORDED_NAMES, is_widowx
+from . import widowx
 
 IK_JOINTS = 1.5e-4
 """rad: the solvers stop within 1e-4 of the target, at different points."""
@@ -59,6 +61,9 @@ def compare(folder: Path, pack: Path) -> Iterator[Check]:
         yield from compare_settling(folder / "settled_poses.json", pack)
     ends = []
     for recording in recordings.read_all(folder):
+        if is_widowx(recording.setup.configuration):
+            yield from widowx.WidowXReplay(recording, pack).checks()
+            continue
         replay = RecordingReplay(recording, pack)
         yield from replay.checks()
         if replay.has_contact:
@@ -78,6 +83,9 @@ def compare_controllers(path: Path, pack: Path) -> Iterator[Check]:
     """Checks of recorded inverse kinematics and plans."""
     with np.load(path, allow_pickle=False) as cases:
         recorded = {name: cases[name] for name in cases.files}
+    if "seq_action" in recorded:
+        yield from widowx.compare_controllers(recorded, pack)
+        return
     scene = SimplerScene(pack, configurations()[0], CONTROL_SOLVER)
     robot = scene.add_robot()
     wrong, error = 0, 0.0
@@ -107,7 +115,11 @@ def compare_settling(path: Path, pack: Path) -> Iterator[Check]:
     """Checks of recorded resting poses of dropped objects."""
     settler = ObjectSettler(pack)
     worst: dict[str, np.ndarray] = {}
-    for case in json.loads(path.read_text(encoding="utf-8")):
+    cases = json.loads(path.read_text(encoding="utf-8"))
+    yield from widowx.compare_settling([case for case in cases if case["task"] in RECORDED_NAMES], pack)
+    for case in cases:
+        if case["task"] in RECORDED_NAMES:
+            continue
         settled = settler.settle(_dropped(case))
         for pose, recorded in zip(settled.poses, case["objects"], strict=True):
             model = recorded["name"].removeprefix("baked_").removesuffix("_v2")

@@ -1,7 +1,8 @@
 """Success rules compared with recordings: every flag of every recorded step, from the recorded poses alone.
 
-Contacts are not recorded. In pick coke can the recorded grasp and lift flags replace them, in place apple the recorded count of
-contacts, and the checks cover what the rule derives from them: counters, latches, heights, parts of the episode, success.
+Contacts are recorded for the WidowX only. In pick coke can the recorded grasp and lift flags replace them, in place apple the
+recorded count of contacts, and the checks cover what the rule derives from them: counters, latches, heights, parts of the
+episode, success.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from ...parity import Check
 from ...rotations import rotate
 from ..recordings import Recording, centres_of_mass, read_all
 from ..rules import DRAWER_BOTTOM, SIDES, Contact, PickRule, PlaceRule, Snapshot, make_rule
+from ..widowx.grid import RECORDED_NAMES, is_widowx
+from ..widowx.rules import WidowXRule
+from . import rules_widowx
 
 TOUCH = np.array([0.0, 1e-3, 0.0])
 """A clear push along +y (N s)."""
@@ -40,7 +44,9 @@ def compare_one(recording: Recording, centres: Mapping[str, np.ndarray]) -> Iter
     if recording.facts["task"] == "move_near" and lacking:
         yield Check(recording.name, "success rule", 0.0, None, f"no centre of mass is recorded for {', '.join(lacking)}")
         return
-    rule = make_rule(recording.setup, snapshot(recording, 0, centres))
+    setup = recording.setup
+    of_widowx = is_widowx(setup.configuration)
+    rule = (WidowXRule if of_widowx else make_rule)(setup, snapshot(recording, 0, centres))
     wrong: dict[str, int] = dict.fromkeys(recording.infos, 0)
     ended = recording.facts.get("advance_called_before_step")
     for step in range(len(recording.arrays["actions"])):
@@ -64,6 +70,8 @@ def differences(facts: Mapping[str, Any], recording: Recording, step: int) -> It
 
 def snapshot(recording: Recording, row: int, centres: Mapping[str, np.ndarray]) -> Snapshot:
     """The recorded scene of one row of states; row 0 is the settled scene."""
+    if recording.facts["task"] in RECORDED_NAMES:
+        return rules_widowx.snapshot(recording, row)
     arrays, names = recording.arrays, recording.facts["object_names"]
     poses = np.asarray(arrays.get("obj_pose_world", np.zeros((row + 1, 0, 7)))[row], np.float64)
     middles = [pose[:3] + rotate(pose[3:], centres.get(name, np.zeros(3))) for name, pose in zip(names, poses, strict=True)]

@@ -1,4 +1,4 @@
-"""SimplerEnv's Google-robot tasks as an `Env` on SAPIEN 3: any episode of the grid, one at a time, in this process."""
+"""SimplerEnv's tasks as an `Env` on SAPIEN 3: any episode of the grid, one at a time, in this process."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from ..grid import EpisodeSetup
 from ..placements import objects
 from ..rules import SuccessRule, current_instruction, make_rule, measures
 from ..setup import setup_of
+from ..widowx.grid import in_environment, is_widowx
 from . import privileged
 from .cabinet import DRAWERS
 from .controllers import Controller, DriveTargets
 from .kinematics import pose7
 from .render import SimplerRenderer
-from .robot import FINGERS, HEAD_TILT, HEAD_TILTS, START
+from .robot import HEAD_TILT, HEAD_TILTS, START
 from .sapien2.process import PhysicsProcess
 from .sapien2.scene import RemotePhysics
+from .sapien2.scene_widowx import RemoteWidowXPhysics
 from .scene import SimplerScene
 from .settling import ObjectSettler, SettledObjects, place_objects
 from .solver import CONTROL_SOLVER
+from .widowx.physics import WidowXPhysics
+from .widowx.settling import WidowXSettler
 
 SAPIEN2 = "sapien2"
 """Name of the backend."""
@@ -78,6 +82,10 @@ def start_drawers(setup: EpisodeSetup) -> list[float]:
     return [INITIAL_OPENING if drawer == target else 0.0 for drawer in DRAWERS]
 
 
+Physics = PhysicsScene | WidowXPhysics | RemotePhysics | RemoteWidowXPhysics
+"""Simulation of one episode."""
+
+
 class SapienEnv(Env):
     """See `envs.base.Env` for the contract. Every episode builds a new scene (see `scene`)."""
 
@@ -92,16 +100,16 @@ class SapienEnv(Env):
         if not (self._pack / "ManiSkill2_real2sim").is_dir():
             raise SuiteError(f"ManiSkill2_real2sim not found in the asset folder {self._pack}. Type: nora-bench assets list")
         self._renderer = None if options.gl == "none" else SimplerRenderer(self._pack, options.gl)
-        self._settler = ObjectSettler(self._pack)
+        self._settler, self._widowx_settler = ObjectSettler(self._pack), WidowXSettler(self._pack)
         cache = Path(options.cache) if options.cache else cache_home()
         self._process = PhysicsProcess(cache) if options.backend == SAPIEN2 else None
-        self._physics: PhysicsScene | RemotePhysics | None = None
+        self._physics: Physics | None = None
         self._render_s = 0.0
         self._spec = ObservationSpec()
         self._observation = EnvObservation()
 
     @property
-    def physics(self) -> PhysicsScene | RemotePhysics:
+    def physics(self) -> Physics:
         """Simulation of the current episode. Raises SuiteError before the first reset."""
         if self._physics is None:
             raise SuiteError("the environment has no episode yet: call reset first")
@@ -110,7 +118,7 @@ class SapienEnv(Env):
     def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
         """Build the episode's scene from the spec alone, objects settled, observe once."""
         setup = setup_of(spec)
-        self._physics = self._build(setup)
+        self._physics = self._build(setup, protocol)
         self._spec, self._render_s = observation_spec, 0.0
         renderer = self._renderer.prepare(self._physics.setup) if observation_spec.cameras and self._renderer else ""
         self._observe(first=True)
@@ -118,14 +126,19 @@ class SapienEnv(Env):
         poses = {name: pose7(body.entity_pose).tolist() for name, body in scene.objects.items()}
         return Reset(np.array([scene.state()]), poses, render_s=self._render_s, renderer=renderer)
 
-    def _build(self, setup: EpisodeSetup) -> PhysicsScene | RemotePhysics:
+    def _build(self, setup: EpisodeSetup, protocol: EvalProtocol) -> Physics:
         """The simulation of an episode, objects settled."""
+        if is_widowx(setup.configuration):
+            setup, absolute = in_environment(setup, protocol.environment), protocol.environment.get("control") == "absolute"
+            if self._process:
+                return RemoteWidowXPhysics(self._process, self._pack, setup, absolute=absolute)
+            return WidowXPhysics(self._pack, setup, self._widowx_settler.settle(setup), absolute=absolute)
         if self._process:
             return RemotePhysics(self._process, self._pack, setup, start_position(setup), start_drawers(setup))
         return PhysicsScene(self._pack, setup, self._settler.settle(setup), start_position(setup))
 
     def step(self, action: np.ndarray, *, observe: bool) -> bool:
-        """Execute one control step of 1/3 s; whether the task succeeds after it."""
+        """Execute one control step of 1/3 s (WidowX: 1/5 s); whether the task succeeds after it."""
         success = self.physics.step(action)
         if observe:
             self._observe()
@@ -163,7 +176,7 @@ class SapienEnv(Env):
 
     def _render(self, camera: str) -> np.ndarray:
         if camera != "primary":
-            raise SuiteError(f"camera {camera!r} not found: SimplerEnv's Google robot has only primary (on its head)")
+            raise SuiteError(f"camera {camera!r} not found: SimplerEnv has only primary")
         if self._renderer is None:
             raise SuiteError("the policy needs images, but this environment was created with gl=none. Type: nora-bench doctor")
         started = time.perf_counter()
@@ -172,10 +185,11 @@ class SapienEnv(Env):
         return image
 
 
-def proprioception(physics: PhysicsScene | RemotePhysics) -> dict[str, np.ndarray]:
+def proprioception(physics: Physics) -> dict[str, np.ndarray]:
     """Proprioception in the frame of the robot's root.
 
-    `eef_pos` [3] (m), `eef_quat` [4] (w x y z), `gripper_qpos` [2] (rad, 0 open), `joint_pos` [11] (rad, `robot.JOINTS`).
+    `eef_pos` [3] (m), `eef_quat` [4] (w x y z), `gripper_qpos` [2], `joint_pos`: of the Google robot [11] rad in `robot.JOINTS`
+    order, 0 open; of the WidowX [8] rad and m in `widowx.robot.JOINTS` order, 0.037 m open.
     """
     effector, qpos = pose7(physics.robot.end_effector()), physics.robot.qpos()
-    return {"eef_pos": effector[:3], "eef_quat": effector[3:], "gripper_qpos": qpos[FINGERS], "joint_pos": qpos}
+    return {"eef_pos": effector[:3], "eef_quat": effector[3:], "gripper_qpos": qpos[physics.robot.fingers], "joint_pos": qpos}

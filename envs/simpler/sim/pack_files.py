@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..grid import Configuration
+from ..widowx.grid import is_widowx
 
 DATA = Path("ManiSkill2_real2sim/data")
-ROBOTS = Path("ManiSkill2_real2sim/mani_skill2_real2sim/assets/descriptions/googlerobot_description")
-SCENE_OFFSET = (-1.6616, -3.0337, 0.0)
+ROBOTS = Path("ManiSkill2_real2sim/mani_skill2_real2sim/assets/descriptions")
+SCENE_OFFSET, WIDOWX_SCENE_OFFSET = (-1.6616, -3.0337, 0.0), (-2.0634, -2.8313, 0.0)
 """Upstream's stages are modelled around the point that is the origin of the world frame here."""
 STAGE_TURN = (0.707, 0.707, 0.0, 0.0)
 """Quaternion (w x y z) from the stages' y-up to z-up; normalised by SAPIEN."""
@@ -30,10 +31,18 @@ def station_urdf(pack: Path, configuration: Configuration) -> Path:
     return custom_folder(pack) / f"{name}.urdf"
 
 
-def robot_urdf(pack: Path, version: str = "None") -> Path:
-    """URDF of the robot; its versions (`urdf_version` of the grid) differ in appearance only."""
-    name = "google_robot_meta_sim_fix_wheel_fix_fingertip" + ("" if version in ("None", "") else f"_{version}")
-    return pack / ROBOTS / f"{name}.urdf"
+def scene_offset(configuration: Configuration) -> tuple[float, float, float]:
+    """Negative position of the stage."""
+    return WIDOWX_SCENE_OFFSET if is_widowx(configuration) else SCENE_OFFSET
+
+
+def robot_urdf(pack: Path, configuration: Configuration, *, look: bool = False) -> Path:
+    """URDF of the robot; `look`: in the configuration's own version, which differs in appearance only."""
+    if is_widowx(configuration):
+        return pack / ROBOTS / "widowx_description/wx250s.urdf"
+    version = configuration.env_kwargs.get("urdf_version") if look else None
+    name = "google_robot_meta_sim_fix_wheel_fix_fingertip" + ("" if version in (None, "None", "") else f"_{version}")
+    return pack / ROBOTS / "googlerobot_description" / f"{name}.urdf"
 
 
 def custom_folder(pack: Path) -> Path:

@@ -9,19 +9,18 @@ import numpy as np
 from ..grid import EpisodeSetup
 from ..placements import objects
 from .kinematics import pose7
-from .robot import END_EFFECTOR, JOINTS, Robot
 from .scene import SimplerScene
 
 if TYPE_CHECKING:
-    from .sapien2.scene import RemoteRobot, RemoteScene
+    from .sapien2.scene import RemoteScene
 
 
-def privileged_state(scene: SimplerScene | RemoteScene, robot: Robot | RemoteRobot) -> dict[str, Any]:
-    """`tcp` [7], `qpos` [11], `objects` [n, 7] (actor frames), `coms` [n, 3], `drawers` [3] (empty without a cabinet),
+def privileged_state(scene: SimplerScene | RemoteScene, robot: Any) -> dict[str, Any]:
+    """`tcp` [7], `qpos` [11, WidowX 8], `objects` [n, 7] (actor frames), `coms` [n, 3], `drawers` [3] (empty without a cabinet),
     `contacts` (pairs of body names of the last physics step)."""
     snapshot = scene.snapshot()
     return {
-        "tcp": pose7(robot.links[END_EFFECTOR].entity_pose),
+        "tcp": pose7(robot.links[robot.end_effector_link].entity_pose),
         "qpos": robot.qpos(),
         "objects": snapshot.poses,
         "coms": snapshot.centres,
@@ -30,7 +29,7 @@ def privileged_state(scene: SimplerScene | RemoteScene, robot: Robot | RemoteRob
     }
 
 
-def scene_facts(scene: SimplerScene | RemoteScene, robot: Robot | RemoteRobot, setup: EpisodeSetup) -> dict[str, Any]:
+def scene_facts(scene: SimplerScene | RemoteScene, robot: Any, setup: EpisodeSetup) -> dict[str, Any]:
     """Constants of an episode; call before its first step.
 
     `task` and `subtask` of the grid, `joints` (names of `qpos`), `objects` (model ids), `source` and `target` (index or
@@ -41,7 +40,7 @@ def scene_facts(scene: SimplerScene | RemoteScene, robot: Robot | RemoteRobot, s
     return {
         "task": setup.configuration.task,
         "subtask": setup.configuration.subtask,
-        "joints": list(JOINTS),
+        "joints": list(robot.joints),
         "objects": list(scene.objects),
         "source": placed.source,
         "target": placed.target,

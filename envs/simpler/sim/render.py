@@ -1,4 +1,4 @@
-"""Rendering on request from the robot's head camera.
+"""Rendering on request from the camera of the Google robot's head, or beside the WidowX's base.
 
 Visible bodies are in a separate scene (`visuals`), reused while the appearance stays the same, which copies the poses of
 the physics scene before each image. The raster shaders (`shaders/raster`) are nora-bench's: the lighting formulas of
@@ -8,7 +8,8 @@ no configuration has) and without unused passes. Surfaces covered by a photograp
 
 from __future__ import annotations
 
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,37 @@ import numpy as np
 from ...errors import SuiteError
 from ..grid import Configuration, EpisodeSetup
 from ..placements import objects
+from ..widowx.grid import SINK_ROBOT, TABLE_ROBOT, X_VLA_ROBOT
 from . import driver, pack_files
 
-WIDTH, HEIGHT = 640, 512
-FOCAL, CENTRE = 425.0, (320.0, 256.0)
-"""Pixels."""
-NEAR, FAR = 0.1, 10.0
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """A camera fixed to a link of the robot."""
+
+    link: str
+    pose: tuple[float, ...]
+    """x y z (m), w x y z in the link's frame, of SAPIEN's camera axes (x forward, y left)."""
+    size: tuple[int, int]
+    """Width and height (pixels)."""
+    focal: float
+    """Pixels."""
+    centre: tuple[float, float]
+    """Pixels."""
+    near: float = 0.1
+    """Nearest visible distance (m); the farthest is FAR."""
+
+
+FAR = 10.0
 """Metres."""
-FROM_OPENCV = (0.5, 0.5, -0.5, 0.5)
-"""Turns `link_camera` (z forward, x right) into SAPIEN's camera axes (x forward, y left)."""
+HEAD = Camera("link_camera", (0.0, 0.0, 0.0, 0.5, 0.5, -0.5, 0.5), (640, 512), 425.0, (320.0, 256.0))
+_BESIDE = partial(Camera, "base_link", size=(640, 480), focal=623.588, centre=(319.501, 239.545))
+CAMERAS = {
+    TABLE_ROBOT: _BESIDE((0.0, -0.16, 0.36, 0.8992917, -0.09263245, 0.35892478, 0.23209205)),
+    SINK_ROBOT: _BESIDE((-0.003, -0.21, 0.39, -0.907313, 0.0782, -0.36434, -0.194741), near=0.01),
+    X_VLA_ROBOT: _BESIDE((0.0, -0.16, 0.336, 0.909182, -0.0819809, 0.347277, 0.214629), near=0.01),
+}
+"""Set-up of the WidowX -> its camera."""
 RASTER, TRACED, INSTEAD = "raster", "raytraced", "raster instead of raytraced"
 
 
@@ -50,27 +73,29 @@ class SimplerRenderer:
         return self._loaded.kind
 
     def render(self, scene: Any) -> np.ndarray:
-        """[512, 640, 3] uint8: the prepared episode with the poses of a physics scene (`scene.SimplerScene`)."""
+        """[512 or 480, 640, 3] uint8: the prepared episode with the poses of a physics scene (`scene.SimplerScene`)."""
         return self.composite(*self.render_raw(scene))
 
     def render_raw(self, scene: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Image as rendered: [512, 640, 3] float32 colour, [512, 640] number of the visible entity (0: none)."""
+        """Image as rendered: [height, 640, 3] float32 colour, [height, 640] number of the visible entity (0: none)."""
         if self._loaded is None:
             raise SuiteError("no episode is loaded: call prepare first")
         self._loaded.visuals.follow(scene)
         return self._loaded.render()
 
     def composite(self, colour: np.ndarray, entities: np.ndarray) -> np.ndarray:
-        """[512, 640, 3] uint8 of the result of `render_raw`, in front of the episode's photograph if it has one."""
+        """[height, 640, 3] uint8 of the result of `render_raw`, in front of the episode's photograph if it has one."""
         if not self._setup.rgb_overlay:
             return to_bytes(colour)
-        behind = photograph(self._pack, self._setup.rgb_overlay, (WIDTH, HEIGHT))
+        behind = photograph(self._pack, self._setup.rgb_overlay, camera_of(self._setup.configuration).size)
         return to_bytes(composed(colour, self.foreground(entities), behind))
 
     def foreground(self, entities: np.ndarray) -> np.ndarray:
-        """[512, 640] bool: robot, objects and cabinet; not the arena or empty pixels."""
+        """[height, 640] bool: robot, objects and cabinet; not the arena, the sink with its basket, or empty pixels."""
         assert self._loaded is not None
-        return (entities != 0) & (entities != self._loaded.visuals.arena.per_scene_id)
+        visuals = self._loaded.visuals
+        behind = [visuals.arena, *visuals.photographed]
+        return ~np.isin(entities, [0, *(entity.per_scene_id for entity in behind)])
 
 
 def _key(configuration: Configuration, models: tuple[str, ...]) -> tuple[Any, ...]:
@@ -94,18 +119,24 @@ class _RenderScene:
         adjust_materials(self.visuals, configuration)
         add_lights(self.visuals.scene, lighting(configuration))
         if configuration.rgb_overlay and shaders:
-            for material in materials([self.visuals.arena]):
+            for material in materials([self.visuals.arena, *self.visuals.photographed]):
                 material.transmission = 1.0  # tells our shaders that the surface is covered by the photograph
-        self.camera = package.render.RenderCameraComponent(WIDTH, HEIGHT)
-        self.camera.local_pose = package.Pose(q=FROM_OPENCV)
-        self.camera.set_perspective_parameters(NEAR, FAR, FOCAL, FOCAL, *CENTRE, 0.0)
-        self.visuals.robot["link_camera"].add_component(self.camera)
+        camera = camera_of(configuration)
+        self.camera = package.render.RenderCameraComponent(*camera.size)
+        self.camera.local_pose = package.Pose(camera.pose[:3], camera.pose[3:])
+        self.camera.set_perspective_parameters(camera.near, FAR, camera.focal, camera.focal, *camera.centre, 0.0)
+        self.visuals.robot[camera.link].add_component(self.camera)
 
     def render(self) -> tuple[np.ndarray, np.ndarray]:
         """Render like `SimplerRenderer.render_raw`."""
         self.visuals.scene.update_render()
         self.camera.take_picture()
         return self.camera.get_picture("Color")[..., :3], self.camera.get_picture("Segmentation")[..., 1]
+
+
+def camera_of(configuration: Configuration) -> Camera:
+    """The camera of an episode."""
+    return CAMERAS.get(configuration.robot, HEAD)
 
 
 @lru_cache(maxsize=4)

@@ -113,6 +113,8 @@ def load_robot(urdf: Path) -> RobotModel:
 class Robot:
     """One robot in one scene, at its start position, without drive targets."""
 
+    joints, fingers, end_effector_link = JOINTS, FINGERS, END_EFFECTOR
+
     def __init__(self, model: RobotModel, scene: sapien.Scene) -> None:
         self._model = model
         self.body = model.builder.set_scene(scene).build()

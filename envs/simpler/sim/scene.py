@@ -18,7 +18,7 @@ from ..rules import IMPULSE, SIDES, Contact, Snapshot, impulse_on
 from .bodies import DENSITY_ON_TABLE, build_object, contact_offset
 from .cabinet import DRAWERS, Cabinet
 from .kinematics import pose7
-from .pack_files import SCENE_OFFSET, STAGE_TURN, has_cabinet, robot_urdf, stage_mesh, station_urdf
+from .pack_files import STAGE_TURN, has_cabinet, robot_urdf, scene_offset, stage_mesh, station_urdf
 from .robot import Robot, load_robot
 from .solver import PHYSICS_HZ, Solver, new_system
 
@@ -41,11 +41,11 @@ class SimplerScene:
         self.objects: dict[str, Any] = {}
         self.cabinet = Cabinet(self.scene, station_urdf(pack, configuration)) if has_cabinet(configuration) else None
         if self.cabinet is None:
-            _build_arena(self.scene, stage_mesh(pack, configuration))
+            build_arena(self.scene, stage_mesh(pack, configuration), configuration)
 
     def add_robot(self) -> Robot:
         """Add the robot, at the origin until it is placed."""
-        self.robot = Robot(load_robot(robot_urdf(self.pack)), self.scene)
+        self.robot = Robot(load_robot(robot_urdf(self.pack, self.configuration)), self.scene)
         return self.robot
 
     def add_object(self, model: str, *, task_object: bool) -> Any:
@@ -77,19 +77,19 @@ class SimplerScene:
     def snapshot(self) -> Snapshot:
         """State that success depends on, after the last physics step."""
         bodies = self.objects.values()
-        openings = (
-            {link: self.robot.links[link].entity_pose.to_transformation_matrix()[:3, 1] for link in FINGER_LINKS}
-            if self.robot
-            else {}
-        )
         drawers: dict[str, float] = dict(zip(DRAWERS, self.cabinet.qpos().tolist(), strict=True)) if self.cabinet else {}
         return Snapshot(
             poses=np.array([pose7(body.entity_pose) for body in bodies]).reshape(-1, 7),
             centres=np.array([(body.entity_pose * body.cmass_local_pose).p for body in bodies], np.float64).reshape(-1, 3),
             drawers=drawers,
             contacts=self.contacts() if self.objects else (),
-            openings=openings,
+            openings=self._openings() if self.robot else {},
         )
+
+    def _openings(self) -> dict[str, np.ndarray]:
+        """Finger and tip link -> [3] its opening direction (world)."""
+        assert self.robot is not None
+        return {link: self.robot.links[link].entity_pose.to_transformation_matrix()[:3, 1] for link in FINGER_LINKS}
 
     def contacts(self) -> list[Contact]:
         """Pairs of touching bodies of the last physics step; impulses (N s) are sums over points and, cabinet apart, shapes."""
@@ -126,8 +126,9 @@ def velocity(body: Any) -> np.ndarray:
     return np.concatenate([body.linear_velocity, body.angular_velocity]).astype(np.float64)
 
 
-def _build_arena(scene: sapien.Scene, stage: Path) -> None:
+def build_arena(scene: sapien.Scene, stage: Path, configuration: Configuration) -> None:
+    """Add a stage as a static body."""
     builder = scene.create_actor_builder()
     builder.add_nonconvex_collision_from_file(str(stage), sapien.Pose(q=STAGE_TURN))
-    builder.initial_pose = sapien.Pose(-np.array(SCENE_OFFSET))
+    builder.initial_pose = sapien.Pose(-np.array(scene_offset(configuration)))
     builder.build_static(name="arena")

@@ -63,7 +63,7 @@ def place_objects(scene: SimplerScene, placed: Objects, settled: SettledObjects)
     """Add the settled objects to a scene; what has come to rest sleeps until something touches it, as at the end of settling."""
     for index, placement in enumerate(placed.placements):
         body = scene.add_object(placement.model, task_object=is_task_object(scene.configuration, index))
-        _put(body, settled.poses[index], settled.velocities[index])
+        put(body, settled.poses[index], settled.velocities[index])
         if not np.any(settled.velocities[index]):
             body.put_to_sleep()  # awake in a new scene, an orange would roll on
 
@@ -84,7 +84,7 @@ def _drop_first(scene: SimplerScene, placement: Placement) -> None:
     scene.step_idle(HALF_SECOND)
     _release(body)
     scene.step_idle(HALF_SECOND)
-    if _restless([body]):
+    if restless([body]):
         scene.step_idle(LONG)
 
 
@@ -96,7 +96,7 @@ def _drop_others(scene: SimplerScene, placements: Sequence[Placement]) -> None:
     for body in bodies:
         _release(body)
         scene.step_idle(HALF_SECOND)
-    if bodies and _restless(bodies):
+    if bodies and restless(bodies):
         scene.step_idle(LONG)
 
 
@@ -106,29 +106,31 @@ def _drop_together(scene: SimplerScene, placements: Sequence[Placement]) -> None
     for body in bodies:
         _release(body)
     scene.step_idle(HALF_SECOND)
-    if _restless(bodies):
+    if restless(bodies):
         scene.step_idle(LONG)
 
 
 def _hang(scene: SimplerScene, placement: Placement, locked: list[bool], *, task_object: bool) -> Any:
     """Add an object at its drop position, with some motions locked."""
     body = scene.add_object(placement.model, task_object=task_object)
-    _put(body, sapien.Pose((*placement.xy, DROP_Z), placement.quat), np.zeros(6))
+    put(body, sapien.Pose((*placement.xy, DROP_Z), placement.quat), np.zeros(6))
     body.set_locked_motion_axes(locked)
     return body
 
 
 def _release(body: Any) -> None:
     body.set_locked_motion_axes(FREE)
-    _put(body, body.entity_pose, np.zeros(6))
+    put(body, body.entity_pose, np.zeros(6))
 
 
-def _put(body: Any, pose: sapien.Pose, speed: np.ndarray) -> None:
+def put(body: Any, pose: sapien.Pose, speed: np.ndarray) -> None:
+    """Set a body's pose and velocity ([6], m/s and rad/s)."""
     body.entity_pose = pose
     body.linear_velocity, body.angular_velocity = speed[:3], speed[3:]
 
 
-def _restless(bodies: Sequence[Any]) -> bool:
+def restless(bodies: Sequence[Any]) -> bool:
+    """Whether the bodies together move faster than the limits."""
     linear = sum(float(np.linalg.norm(body.linear_velocity)) for body in bodies)
     angular = sum(float(np.linalg.norm(body.angular_velocity)) for body in bodies)
     return linear > STILL_LINEAR or angular > STILL_ANGULAR

@@ -19,6 +19,8 @@ class Solver:
     """TGS iterations for contacts and joints; upstream had 25."""
     persistent: bool
     """Whether contact points persist between steps (PCM); upstream recomputed them."""
+    tgs: bool = True
+    """TGS, as upstream, or PGS."""
 
 
 CONTROL_SOLVER = Solver(iterations=25, persistent=True)
@@ -37,7 +39,7 @@ def new_system(solver: Solver, *, contact_offset: float) -> physx.PhysxCpuSystem
         gravity=gravity,
         bounce_threshold=2.0,
         enable_pcm=solver.persistent,
-        enable_tgs=True,
+        enable_tgs=solver.tgs,
         enable_ccd=False,
         enable_enhanced_determinism=False,
         enable_friction_every_iteration=True,

@@ -7,6 +7,7 @@ inertia equals upstream's (docs/evidence/simplerenv_parity.md). SAPIEN 3's loade
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ import numpy as np
 from sapien.physx import PhysxCollisionShapeConvexMesh, PhysxMaterial, get_default_material
 from sapien.wrapper.articulation_builder import ArticulationBuilder, LinkBuilder
 from sapien.wrapper.urdf_loader import URDFLoader
+
+SPLIT = (".obj", ".stl")
+"""Suffixes of the mesh files that are split here."""
+STL_HEADER = 80
+"""Bytes before the number of triangles."""
 
 
 class PhysicsLoader(URDFLoader):
@@ -50,6 +56,10 @@ class _NullScene:
 
 
 class _ArticulationBuilder(ArticulationBuilder):
+    def build(self, fix_root_link: bool | None = None, build_mimic_joints: bool = False) -> Any:
+        """The articulation; `<mimic>` is ignored by default, as by upstream's engine."""
+        return super().build(fix_root_link, build_mimic_joints)
+
     def create_link_builder(self, parent: LinkBuilder | None = None) -> LinkBuilder:
         """A builder of one link below `parent`."""
         builder = _LinkBuilder(len(self.link_builders), parent)
@@ -61,12 +71,12 @@ class _LinkBuilder(LinkBuilder):
     def build_physx_component(self, link_parent: Any = None) -> Any:
         """The link's body with its shapes."""
         every = self.collision_records
-        meshes = [record for record in every if record.type == "multiple_convex_meshes" and record.filename.endswith(".obj")]
+        meshes = [record for record in every if record.type == "multiple_convex_meshes" and record.filename.endswith(SPLIT)]
         self.collision_records = [record for record in every if record not in meshes]
         component = super().build_physx_component(link_parent)
         self.collision_records = every
         for record in meshes:
-            for shape in convex_shapes(Path(record.filename), record.material or get_default_material()):
+            for shape in convex_shapes(Path(record.filename), record.material or get_default_material(), record.scale):
                 shape.local_pose = record.pose
                 shape.set_collision_groups(self.collision_groups)
                 shape.set_density(record.density)
@@ -76,14 +86,17 @@ class _LinkBuilder(LinkBuilder):
         return component
 
 
-def convex_shapes(mesh: Path, material: PhysxMaterial) -> list[Any]:
-    """New collision shapes of one mesh file (m)."""
-    return [PhysxCollisionShapeConvexMesh(vertices=part, scale=[1, 1, 1], material=material) for part in parts(mesh)]
+def convex_shapes(mesh: Path, material: PhysxMaterial, scale: Sequence[float] = (1.0, 1.0, 1.0)) -> list[Any]:
+    """New collision shapes of one mesh file; `scale`: metres per unit of the file."""
+    return [PhysxCollisionShapeConvexMesh(vertices=part, scale=list(scale), material=material) for part in parts(mesh)]
 
 
 @cache
 def parts(mesh: Path) -> list[np.ndarray]:
-    """[points, 3] float32 of each piece of a Wavefront file, in upstream's order."""
+    """[points, 3] float32 of each piece of a Wavefront or binary STL file, in upstream's order."""
+    if mesh.suffix == ".stl":
+        corners = _stl_corners(mesh)
+        return _connected(corners, np.arange(len(corners)).reshape(-1, 3).tolist())
     vertices: list[list[str]] = []
     objects: list[list[list[int]]] = [[]]
     for line in mesh.read_text(encoding="utf-8").splitlines():
@@ -96,6 +109,13 @@ def parts(mesh: Path) -> list[np.ndarray]:
             objects[-1].append([int(corner.split("/")[0]) - 1 for corner in rest.split()])
     points = np.array(vertices, np.float32)
     return [part for faces in objects for part in _connected(points, faces)]
+
+
+def _stl_corners(mesh: Path) -> np.ndarray:
+    """[3 * triangles, 3] float32: corners of a binary STL file's triangles, one after the other."""
+    triangle = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
+    count = int(np.fromfile(mesh, "<u4", count=1, offset=STL_HEADER)[0])
+    return np.fromfile(mesh, triangle, count=count, offset=STL_HEADER + 4)["corners"].reshape(-1, 3)
 
 
 def _connected(points: np.ndarray, faces: list[list[int]]) -> list[np.ndarray]:

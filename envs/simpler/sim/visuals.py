@@ -18,7 +18,16 @@ from sapien.render import RenderBodyComponent, RenderMaterial, RenderSystem
 
 from ...errors import SuiteError
 from ..grid import Configuration
-from .pack_files import SCENE_OFFSET, STAGE_TURN, has_cabinet, model_folder, robot_urdf, stage_mesh, station_urdf
+from ..widowx.grid import SINK, TASKS as WIDOWX_TASKS, is_sink
+from .pack_files import (
+    STAGE_TURN,
+    has_cabinet,
+    model_folder,
+    robot_urdf,
+    scene_offset,
+    stage_mesh,
+    station_urdf,
+)
 from .urdf import VisualLoader
 
 if TYPE_CHECKING:
@@ -47,6 +56,8 @@ class Visuals:
     cabinet: dict[str, sapien.Entity]
     """Link -> entity; empty without a cabinet."""
     arena: sapien.Entity
+    photographed: tuple[sapien.Entity, ...] = ()
+    """Entities that hide others, but are themselves covered by the photograph: the sink and the target plane in it."""
 
     def follow(self, physics: SimplerScene) -> None:
         """Copy the poses of a physics scene with the same bodies."""
@@ -61,14 +72,15 @@ class Visuals:
 def build_visuals(pack: Path, configuration: Configuration, models: tuple[str, ...]) -> Visuals:
     """Load the visuals of a configuration with these objects. Needs a rendering device."""
     scene = sapien.Scene([RenderSystem()])
-    version = configuration.env_kwargs.get("urdf_version", "")
     station = station_urdf(pack, configuration)
+    entities = {model: _object(scene, model_folder(pack, model), model) for model in models}
     return Visuals(
         scene=scene,
-        robot=_links(scene, robot_urdf(pack, version)),
-        objects={model: _object(scene, model_folder(pack, model), model) for model in models},
+        robot=_links(scene, robot_urdf(pack, configuration, look=True)),
+        objects=entities,
         cabinet=_links(scene, station) if has_cabinet(configuration) else {},
         arena=_arena(scene, pack, configuration),
+        photographed=_photographed(scene, pack, configuration, entities),
     )
 
 
@@ -100,8 +112,19 @@ def _arena(scene: sapien.Scene, pack: Path, configuration: Configuration) -> sap
         pose = STAGE_SHIFTS.get(configuration.scene_name, sapien.Pose()) * sapien.Pose(q=STAGE_TURN)
         builder.add_visual_from_file(str(stage_mesh(pack, configuration)), pose)
     entity = _add(scene, builder)
-    entity.set_pose(sapien.Pose(-np.array(SCENE_OFFSET)))
+    entity.set_pose(sapien.Pose(-np.array(scene_offset(configuration))))
     return entity
+
+
+def _photographed(
+    scene: sapien.Scene, pack: Path, configuration: Configuration, entities: dict[str, sapien.Entity]
+) -> tuple[sapien.Entity, ...]:
+    if not is_sink(configuration):
+        return ()
+    model, place = SINK
+    sink = _object(scene, model_folder(pack, model), model)
+    sink.set_pose(sapien.Pose(place))
+    return sink, entities[WIDOWX_TASKS[configuration.task].target]
 
 
 def _add(scene: sapien.Scene, builder: sapien.ActorBuilder) -> sapien.Entity:
@@ -139,6 +162,7 @@ class Lighting:
 TABLE = Lighting(0.3, (Light((0, 0, -1), 2.2), Light((-1, -0.5, -1), 0.7), Light((1, 1, -1), 0.7)))
 TABLE_BRIGHTER = Lighting(0.3, (Light((0, 0, -1), 3.6), Light((-1, -0.5, -1), 1.3), Light((1, 1, -1), 1.3)))
 TABLE_DARKER = Lighting(0.3, (Light((1, 1, -1), 0.8), Light((0, 0, -1), 0.8)))
+SINK_LIGHTS = Lighting(0.3, (Light((0, 0, -1), 0.3),))
 DRAWERS_SIMPLE = Lighting(1.0, (Light((-math.cos(math.radians(75)), 0, -math.sin(math.radians(75))), 1.0),))
 DRAWERS_FIRST = {None: 1.0, "brighter": 2.0, "darker": 0.5}
 """`light_mode` -> intensity of the light that casts shadows."""
@@ -147,6 +171,8 @@ DRAWERS_FIRST = {None: 1.0, "brighter": 2.0, "darker": 0.5}
 def lighting(configuration: Configuration) -> Lighting:
     """The lights of a configuration."""
     options = configuration.env_kwargs
+    if is_sink(configuration):
+        return SINK_LIGHTS
     if not has_cabinet(configuration):
         if options.get("slightly_brighter_lighting"):
             return TABLE_BRIGHTER

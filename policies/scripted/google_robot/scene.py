@@ -17,6 +17,10 @@ DRAWERS = ("top", "middle", "bottom")
 class GoogleRobotScene:
     """One episode's scene: facts from its first observation, poses from its latest (see `update`)."""
 
+    fingers = FINGERS
+    gripper_at = staticmethod(from_tcp)
+    """From the pose of the robot's tool centre point to the gripper's frame."""
+
     def __init__(self, view: Mapping[str, Any]) -> None:
         facts = view["scene"]
         self.task: str = facts["task"]
@@ -27,14 +31,14 @@ class GoogleRobotScene:
         """Index of the object to move near to; -1 in other tasks."""
         self.base = _pose(np.asarray(facts["robot_base"], dtype=float))
         self._drawer = DRAWERS.index(facts["subtask"]) if facts["subtask"] in DRAWERS else -1
-        self._fingers = [list(facts["joints"]).index(name) for name in FINGERS]
+        self._fingers = [list(facts["joints"]).index(name) for name in self.fingers]
         self._bounds = np.asarray(facts["bounds"], dtype=float).reshape(-1, 2, 3)
         self.update(view)
 
     def update(self, view: Mapping[str, Any]) -> None:
         """Take over the poses of the latest observation."""
         tcp = _pose(np.asarray(view["tcp"], dtype=float))
-        self.gripper = from_tcp(tcp)
+        self.gripper = self.gripper_at(tcp)
         self._objects = np.asarray(view["objects"], dtype=float).reshape(-1, 7)
         self._travel = np.asarray(view["drawers"], dtype=float)
         self.closing = float(np.asarray(view["qpos"], dtype=float)[self._fingers].mean())

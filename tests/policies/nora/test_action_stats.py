@@ -19,6 +19,7 @@ MINE = {"action": {"q01": [0.0] * 7, "q99": [2.0] * 7, "mask": [True] * 7}}
         ("google_coke", "fractal20220817_data"),
         ("simpler-vm", "fractal20220817_data"),
         ("simpler-va", "fractal20220817_data"),
+        ("simpler-widowx", "bridge_orig"),
     ],
 )
 def test_suite_uses_the_statistics_of_its_data(suite, key):

@@ -8,7 +8,7 @@ MEANS = [
     for layout in ALL
     for model in published.models(layout)
     for column in layout.columns
-    if column.mean_of and (model, column.name, "success") in published.cells(layout)
+    if column.mean_of and {(model, name, "success") for name in (column.name, *column.mean_of)} <= published.cells(layout).keys()
 ]
 # table, policy, column: averages that the paper's own cells do not give
 OFF = {
@@ -34,6 +34,8 @@ OFF = {
     ("nora15/table2", "WorldVLA", "Average"): 81.80,
     ("nora15/table2", "MolmoAct-7B-D", "Average"): 86.80,
     ("nora15/table4", "GTA", "VM Average"): 81.07,
+    ("simpler/widowx", "Octo-Small", "Average"): 29.50,
+    ("simpler/widowx-unstated", "pi0-FAST (starVLA's table)", "Average"): 32.10,
 }
 
 
@@ -48,6 +50,13 @@ OFF = {
         "nora15/table4": 48,
         "nora15/table5": 177,
         "nora15/table6": 20,
+        "simpler/widowx": 57,
+        "simpler/widowx-any": 0,
+        "simpler/widowx-120": 26,
+        "simpler/widowx-groot-n1.5": 12,
+        "simpler/widowx-groot-n1.6": 10,
+        "simpler/widowx-x-vla": 10,
+        "simpler/widowx-unstated": 289,
     }.items(),
 )
 def test_every_printed_cell_is_there(id, count):
@@ -94,7 +103,11 @@ def test_an_average_explained_by_six_sub_tasks_says_so():
 
 @pytest.mark.parametrize("layout", ALL, ids=lambda layout: layout.id)
 def test_every_cell_names_its_paper_and_table(layout):
-    assert {cell.source for cell in published.cells(layout).values()} == {layout.source}
+    cells = published.cells(layout).values()
+    if layout.protocol:  # rows of many papers: each is in its footnote
+        assert all(cell.source in cell.notes for cell in cells)
+    else:
+        assert {cell.source for cell in cells} == {layout.source}
 
 
 @pytest.mark.parametrize("layout", ALL, ids=lambda layout: layout.id)

@@ -13,5 +13,5 @@ def _generate(folder: Path) -> None:
     pack.generate(folder)
 
 
-STANDIN = StandInPack(2, Path(__file__).parent, _generate)
+STANDIN = StandInPack(3, Path(__file__).parent, _generate)
 """SimplerEnv's generated pack on disk."""

@@ -55,26 +55,26 @@ def _thing(model: str, bounds: Bounds, volume: float) -> tuple[list[Mesh], Array
     words = model.split("_")
     if "can" in words:
         label = LABELS[next(word for word in words if word in LABELS)]
-        return [_fitted(_can, bounds, volume, axis="y")], _can_label(*label)
+        return [fitted(_can, bounds, volume, axis="y")], _can_label(*label)
     if "bottle" in words:
-        return [_fitted(_bottle, bounds, volume, axis="y")], _bottle_label()
+        return [fitted(_bottle, bounds, volume, axis="y")], _bottle_label()
     if "sponge" in words:
-        return [_fitted(_cushion, bounds, volume, axis="z")], _sponge_image()
+        return [fitted(cushion, bounds, volume, axis="z")], _sponge_image()
     if "spoon" in words:
         return _spoon(bounds), Canvas(16, 16, (60, 130, 70)).done()
     image = _apple_image() if "apple" in words else _orange_image()
-    return [_fitted(_fruit, bounds, volume, axis="z")], image
+    return [fitted(_fruit, bounds, volume, axis="z")], image
 
 
 # --- shapes -------------------------------------------------------------------------------------------------------
 
 
-def _fitted(shape: Shape, bounds: Bounds, volume: float, *, axis: str) -> Mesh:
+def fitted(shape: Shape, bounds: Bounds, volume: float, *, axis: str) -> Mesh:
     """The shape in its bounds, as round as it must be to have that volume (m3), or as near as it gets."""
     low, high = 0.0, 1.0
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (middle, high) if _volume(_placed(shape(middle), bounds, axis)) > volume else (low, middle)
+        low, high = (middle, high) if mesh_volume(_placed(shape(middle), bounds, axis)) > volume else (low, middle)
     return _placed(shape(round(low, 6)), bounds, axis)
 
 
@@ -89,7 +89,7 @@ def _placed(mesh: Mesh, bounds: Bounds, axis: str) -> Mesh:
     return Mesh(low + (mesh.vertices - least) * scale, normals, mesh.uv, mesh.faces)
 
 
-def _volume(mesh: Mesh) -> float:
+def mesh_volume(mesh: Mesh) -> float:
     """Volume of a closed mesh (m3)."""
     a, b, c = (mesh.vertices[mesh.faces[:, corner]] for corner in range(3))
     return float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6)
@@ -117,7 +117,7 @@ def _bottle(roundness: float) -> Mesh:
     return _turned([(0.5, 0.22), (0.47, 0.26), (shoulder, 0.5), (-0.47, 0.5), (-0.5, 0.46)], (1, 1), 0.8)
 
 
-def _cushion(roundness: float) -> Mesh:
+def cushion(roundness: float) -> Mesh:
     """A block with rounded corners, flat above and below."""
     power = 2 + 8 * (1 - roundness) ** 2
     rows = [(0.5, 0.48, 0.48), (0.44, 0.5, 0.5), (-0.44, 0.5, 0.5), (-0.5, 0.48, 0.48)]
@@ -142,7 +142,7 @@ def _spoon(bounds: Bounds) -> list[Mesh]:
     (x0, y0, z0), (x1, y1, z1) = bounds
     bowl = [[x1 - 0.045, y0, z0 + 0.004], [x1, y1, z1 - 0.008]]
     handle = [[x0, -0.0055, -0.005], [x1 - 0.04, 0.0055, 0.005]]
-    return [_placed(_cushion(0.8), bowl, "z"), _placed(_cushion(0.2), handle, "z")]
+    return [_placed(cushion(0.8), bowl, "z"), _placed(cushion(0.2), handle, "z")]
 
 
 # --- images -----------------------------------------------------------------------------------------------------

@@ -1,15 +1,16 @@
-"""The whole asset tree in upstream's own layout, for all of the grid."""
+"""The whole asset tree in upstream's own layout, for all of the grid and the WidowX."""
 
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from ..required_files import DATA, ROBOT
+from ..required_files import DATA, ROBOT, ROOT as UPSTREAM
 from .cabinet import cabinet_files
 from .objects import object_files
 from .photographs import photograph_files
 from .robot import robot_files
 from .rooms import ROOMS, stage_files
+from .widowx import widowx_files
 
 
 def pack_files() -> dict[str, bytes]:
@@ -20,7 +21,8 @@ def pack_files() -> dict[str, bytes]:
         f"{DATA}/real_inpainting": photograph_files(ROOMS),
         str(PurePosixPath(ROBOT).parent): robot_files(),
     }
-    return {f"{folder}/{name}": content for folder, files in parts.items() for name, content in files.items()}
+    widowx = {f"{UPSTREAM}/{name}": content for name, content in widowx_files().items()}
+    return widowx | {f"{folder}/{name}": content for folder, files in parts.items() for name, content in files.items()}
 
 
 def generate(folder: Path) -> None:

@@ -35,15 +35,14 @@ def photograph_files(rooms: Mapping[str, Sequence[Block]]) -> dict[str, bytes]:
             if episode.rgb_overlay and episode.rgb_overlay not in files:
                 drawers = configuration.scene_name == "dummy_drawer"
                 room = rooms["frl_apartment_stage_simple" if drawers else configuration.scene_name]
-                files[episode.rgb_overlay] = png(finish(_seen(room, episode.robot)))
+                files[episode.rgb_overlay] = png(finish(seen(room, *_camera(episode.robot))))
     return files
 
 
-def _seen(room: Sequence[Block], robot: RobotInit) -> Array:
-    """[HEIGHT, WIDTH, 3]: the nearest face behind every pixel."""
-    place, rays = _camera(robot)
-    nearest = np.full((HEIGHT, WIDTH), np.inf)
-    image = np.full((HEIGHT, WIDTH, 3), 190.0)
+def seen(room: Sequence[Block], place: Array, rays: Array) -> Array:
+    """[height, width, 3]: the nearest face behind every pixel; `place`: [3] of the camera, `rays`: [height, width, 3]."""
+    nearest = np.full(rays.shape[:2], np.inf)
+    image = np.full(rays.shape, 190.0)
     for block in room:
         distance, axis = _hit(block, place, rays)
         closer = distance < nearest
@@ -79,7 +78,7 @@ def _hit(block: Block, place: Array, rays: Array) -> tuple[Array, Array]:
 
 
 def _texture(block: Block, places: Array) -> Array:
-    """[HEIGHT, WIDTH, 3] colours of a block at some places."""
+    """[height, width, 3] colours of a block at some places."""
     if block.image is None:
         return np.broadcast_to(np.array(block.colour, float), places.shape)
     height, width, _ = block.image.shape

@@ -117,7 +117,7 @@ def _wedge(bounds: Bounds, end: float) -> Mesh:
 def _urdf(version: str) -> str:
     robot = physics()["robot"]
     links = [line for link, numbers in robot["links"].items() for line in _link(link, numbers, version)]
-    joints = [line for joint in robot["joints"] for line in _joint(joint)]
+    joints = [line for joint in robot["joints"] for line in joint_lines(joint)]
     return "\n".join(['<?xml version="1.0"?>', '<robot name="meta">', *links, *joints, "</robot>", ""])
 
 
@@ -144,7 +144,8 @@ def _shape(link: str, number: int, bounds: Bounds) -> str:
     return f'<origin xyz="{text(centre)}" rpy="0 0 0"/><geometry><box size="{text(size)}"/></geometry>'
 
 
-def _joint(joint: Mapping[str, Any]) -> Iterator[str]:
+def joint_lines(joint: Mapping[str, Any]) -> Iterator[str]:
+    """Lines of a joint in a URDF."""
     yield f'  <joint name="{joint["name"]}" type="{joint["type"]}">'
     yield f'    <origin xyz="{text(joint["xyz"])}" rpy="{text(joint.get("rpy", (0.0, 0.0, 0.0)))}"/>'
     yield f'    <parent link="{joint["parent"]}"/><child link="{joint["child"]}"/>'

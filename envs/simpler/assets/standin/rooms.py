@@ -109,23 +109,24 @@ ROOMS: dict[str, list[Block]] = {
 
 def stage_files() -> dict[str, bytes]:
     """File name of each stage -> content."""
-    return {f"{name}.glb": glb([_piece(name, block) for block in blocks]) for name, blocks in ROOMS.items()}
+    return {f"{name}.glb": glb([piece(name, block) for block in blocks]) for name, blocks in ROOMS.items()}
 
 
-def _piece(stage: str, block: Block) -> Piece:
+def piece(stage: str, block: Block, origin: Point = STAGE_ORIGIN) -> Piece:
+    """A block in a stage's file; `origin`: where the file's origin is in the world."""
     mesh = slab(block.low, block.high)
     if block.low[2] == TABLE_UNDERSIDE:
         top = mesh.vertices[:, 2] > TABLE_UNDERSIDE
         mesh.vertices[top, 2] = table_top(mesh.vertices[top, 1])
     red, green, blue = (round((part / 255) ** 2.2, 6) for part in block.colour)
-    return Piece(_in_file(mesh, SHIFTS.get(stage, STILL)), (red, green, blue), block.image)
+    return Piece(_in_file(mesh, SHIFTS.get(stage, STILL), origin), (red, green, blue), block.image)
 
 
-def _in_file(mesh: Mesh, shift: Shift) -> Mesh:
+def _in_file(mesh: Mesh, shift: Shift, origin: Point) -> Mesh:
     """A mesh of the world in the frame of its stage's file (y up)."""
     place, turn = np.array(shift[0]), _matrix(shift[1])
     upright = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])  # file to world: x, -z, y
-    vertices = (mesh.vertices - np.array(STAGE_ORIGIN) - place) @ turn @ upright
+    vertices = (mesh.vertices - np.array(origin) - place) @ turn @ upright
     return replace(mesh, vertices=vertices, normals=mesh.normals @ turn @ upright)
 
 

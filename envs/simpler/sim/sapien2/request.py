@@ -48,11 +48,11 @@ def google_request(pack: Path, setup: EpisodeSetup, qpos: list[float], drawers: 
         "program": "google",
         "hz": PHYSICS_HZ,
         "contact_offset": bodies.contact_offset(configuration),
-        "robot": _robot(pack),
+        "robot": _robot(pack, configuration),
         "arena": {
             "stage": None if inside else str(pack_files.stage_mesh(pack, configuration)),
             "turn": [0.0, 0.0, 0.0, *pack_files.STAGE_TURN],
-            "place": [-x for x in pack_files.SCENE_OFFSET],
+            "place": [-x for x in pack_files.scene_offset(configuration)],
         },
         "objects": _objects(pack, setup),
         "cabinet": _cabinet(pack, configuration) if inside else None,
@@ -94,12 +94,12 @@ def _drop(placement: Placement) -> list[float]:
     return [*placement.xy, DROP_Z, *placement.quat]
 
 
-def _robot(pack: Path) -> dict[str, Any]:
+def _robot(pack: Path, configuration: Configuration) -> dict[str, Any]:
     drives = {name: list(values) for name, *values in zip(JOINTS, STIFFNESS, DAMPING, FORCE_LIMIT, strict=True)}
     fingers = [JOINTS[index] for index in FINGERS]
     drives.update(dict.fromkeys(fingers, FINGER_DRIVE))
     return {
-        "urdf": str(pack_files.robot_urdf(pack)),
+        "urdf": str(pack_files.robot_urdf(pack, configuration)),
         "links": CONTACT,
         "arm": [JOINTS[index] for index in ARM],
         "fingers": fingers,

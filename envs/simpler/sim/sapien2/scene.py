@@ -15,7 +15,7 @@ from ...grid import EpisodeSetup
 from ...rules import Contact, Snapshot, SuccessRule, make_rule
 from ..cabinet import DRAWERS
 from ..kinematics import as_pose
-from ..robot import JOINTS
+from ..robot import END_EFFECTOR, FINGERS, JOINTS
 from ..scene import FINGER_LINKS
 from .process import PhysicsProcess
 from .request import google_request
@@ -50,6 +50,9 @@ class RemoteRobot:
     """Robot after the last control step."""
 
     state: Mapping[str, Any]
+    joints = JOINTS
+    fingers = FINGERS
+    end_effector_link = END_EFFECTOR
 
     def qpos(self) -> np.ndarray:
         """[11] rad, in JOINTS order."""
@@ -93,6 +96,8 @@ class RemoteCabinet:
 class RemoteScene:
     """Scene after the last control step; `scene.SimplerScene` describes the members."""
 
+    robot_type: type[RemoteRobot] = RemoteRobot
+
     def __init__(self, names: list[str], bounds: list[Any], state: Mapping[str, Any]) -> None:
         self._names, self._bounds = names, [np.array(corners) for corners in bounds]
         self.update(state)
@@ -100,7 +105,7 @@ class RemoteScene:
     def update(self, state: Mapping[str, Any]) -> None:
         """Take over the state after a control step."""
         self._state = state
-        self.robot = RemoteRobot(state)
+        self.robot = self.robot_type(state)
         self.cabinet = RemoteCabinet(state) if state["drawers"] else None
 
     @property
@@ -115,14 +120,18 @@ class RemoteScene:
 
     def snapshot(self) -> Snapshot:
         """State that success depends on."""
-        links = self.robot.links
         return Snapshot(
             poses=np.array(self._state["objects"]).reshape(-1, 7),
             centres=np.array(self._state["centres"]).reshape(-1, 3),
             drawers=dict(zip(DRAWERS, self._state["drawers"], strict=False)),
             contacts=self.contacts() if self._names else (),
-            openings={link: links[link].entity_pose.to_transformation_matrix()[:3, 1] for link in FINGER_LINKS},
+            openings=self._openings(),
         )
+
+    def _openings(self) -> dict[str, np.ndarray]:
+        """Finger and tip link -> [3] its opening direction (world)."""
+        links = self.robot.links
+        return {link: links[link].entity_pose.to_transformation_matrix()[:3, 1] for link in FINGER_LINKS}
 
     def state(self) -> np.ndarray:
         """float64: robot qpos and qvel (11 each), per object pose (7) and velocity (6), drawers qpos and qvel (3 each)."""

@@ -21,7 +21,7 @@ from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from typing import Any
 
-PROGRAMS = {"google": ".google:GoogleEpisode"}
+PROGRAMS = {"google": ".google:GoogleEpisode", "widowx": ".widowx:WidowXEpisode"}
 """Name in a request -> module and class of its episodes."""
 HEADER = struct.Struct(">I")
 """Length of the message that follows, in bytes."""

@@ -1,0 +1,1 @@
+"""WidowX on SAPIEN 3: robot, controller, scene, settling."""

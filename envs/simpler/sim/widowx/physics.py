@@ -1,0 +1,54 @@
+"""Simulation of one WidowX episode: scene, controller, success rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ....base import SimulationError
+from ...grid import EpisodeSetup
+from ...placements import objects
+from ...widowx.rules import WidowXRule
+from ..settling import SettledObjects, place_objects
+from .controller import Command, WidowXController
+from .robot import START
+from .scene import CONTROL_SOLVER, WidowXScene
+
+
+class WidowXPhysics:
+    """The counterpart of `PhysicsScene` for the WidowX."""
+
+    def __init__(
+        self,
+        pack: Path,
+        setup: EpisodeSetup,
+        settled: SettledObjects,
+        qpos: np.ndarray | None = None,
+        *,
+        absolute: bool = False,
+    ) -> None:
+        """Start from settled objects and joint positions (`qpos`, [8], order of `robot.JOINTS`; None: those of the set-up).
+
+        `absolute`: actions are poses (see `WidowXController`).
+        """
+        self.setup = setup
+        self.scene = WidowXScene(pack, setup.configuration, CONTROL_SOLVER)
+        self.robot = self.scene.add_robot()
+        place_objects(self.scene, objects(setup), settled)
+        self.scene.add_sink()
+        self.robot.place(setup.robot, np.array(START[setup.configuration.robot]) if qpos is None else qpos)
+        self._controller = WidowXController(self.robot, absolute=absolute)
+        self.drive: Command | None = None
+        """Targets of the last control step."""
+        self.rule = WidowXRule(setup, self.scene.snapshot())
+
+    def step(self, action: np.ndarray) -> bool:
+        """Execute one control step; whether the goal holds after it. Raises SimulationError if a number is not finite."""
+        if not np.isfinite(action).all():
+            raise SimulationError(f"the action has a number that is not finite: {action}")
+        self.drive = self._controller.plan(action)
+        self.scene.step(self.drive)
+        if not np.isfinite(self.scene.state()).all():
+            raise SimulationError("the simulation became unstable: a position or velocity is not finite")
+        return self.rule.step(self.scene.snapshot())
