@@ -5,7 +5,7 @@ from functools import cache
 from ..base import EpisodeSpec
 from ..errors import SuiteError, UnknownName
 from .grid import Configuration, EpisodeSetup, configurations
-from .widowx.grid import configurations as widowx_configurations
+from .widowx_grid import configurations as widowx_configurations
 
 AVERAGED = ("pick_coke_can", "move_near", "open_drawer", "close_drawer")
 """Tasks of NORA's averages."""

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from ..grid import configurations
 from ..placements import objects
-from ..widowx.grid import SINK, TASKS, configurations as widowx_configurations
+from ..widowx_grid import SINK, TASKS, configurations as widowx_configurations
 
 ROOT = "ManiSkill2_real2sim"
 DATA = f"{ROOT}/data"

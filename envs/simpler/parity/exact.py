@@ -20,7 +20,7 @@ from ..sim.render import SimplerRenderer
 from ..sim.sapien2.process import PhysicsProcess
 from ..sim.sapien2.scene import RemotePhysics
 from ..sim.sapien2.scene_widowx import RemoteWidowXPhysics
-from ..widowx.grid import is_widowx
+from ..widowx_grid import is_widowx
 from .images import DRAWERS, TABLE, read_image
 from .rules import differences
 

@@ -18,7 +18,7 @@ from .. import recordings
 from ..grid import EpisodeSetup
 from ..placements import objects
 from ..sim.render import SimplerRenderer
-from ..widowx.grid import is_widowx
+from ..widowx_grid import is_widowx
 
 RIM = 2
 """Pixels."""

@@ -27,7 +27,7 @@ from ..sim.robot import ARM, FINGERS, JOINTS
 from ..sim.scene import SimplerScene
 from ..sim.settling import ObjectSettler, SettledObjects
 from ..sim.solver import CONTROL_SOLVER
-from ..widowx.grid import RECORDED_NAMES, is_widowx
+from ..widowx_grid import RECORDED_NAMES, is_widowx
 from . import widowx
 
 IK_JOINTS = 1.5e-4

@@ -17,8 +17,9 @@ from ...parity import Check
 from ...rotations import rotate
 from ..recordings import Recording, centres_of_mass, read_all
 from ..rules import DRAWER_BOTTOM, SIDES, Contact, PickRule, PlaceRule, Snapshot, make_rule
-from ..widowx.grid import RECORDED_NAMES, is_widowx
-from ..widowx.rules import WidowXRule
+from ..widowx_grid import RECORDED_NAMES, is_widowx
+from ..widowx_rules import WidowXRule
+from . import rules_widowx
 from . import rules_widowx
 
 TOUCH = np.array([0.0, 1e-3, 0.0])

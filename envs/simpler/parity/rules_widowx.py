@@ -7,7 +7,7 @@ import numpy as np
 from ...rotations import rotate
 from ..recordings import Recording
 from ..rules import Contact, Snapshot
-from ..widowx.rules import FINGERS
+from ..widowx_rules import FINGERS
 
 PUSH = np.array([0.0, 1e-3, 0.0])
 """A clear contact (N s)."""

@@ -22,7 +22,7 @@ from ..sim.widowx.physics import WidowXPhysics
 from ..sim.widowx.robot import ARM, JOINTS
 from ..sim.widowx.scene import CONTROL_SOLVER, WidowXScene
 from ..sim.widowx.settling import WidowXSettler
-from ..widowx.grid import RECORDED_NAMES, configurations
+from ..widowx_grid import RECORDED_NAMES, configurations
 
 IK_JOINTS = 1.5e-4
 """rad: the solvers stop within 1e-4 of the target, at different points."""

@@ -15,7 +15,7 @@ from ..grid import EpisodeSetup
 from ..placements import objects
 from ..rules import SuccessRule, current_instruction, make_rule, measures
 from ..setup import setup_of
-from ..widowx.grid import in_environment, is_widowx
+from ..widowx_grid import in_environment, is_widowx
 from . import privileged
 from .cabinet import DRAWERS
 from .controllers import Controller, DriveTargets

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..grid import Configuration
-from ..widowx.grid import is_widowx
+from ..widowx_grid import is_widowx
 
 DATA = Path("ManiSkill2_real2sim/data")
 ROBOTS = Path("ManiSkill2_real2sim/mani_skill2_real2sim/assets/descriptions")

@@ -8,8 +8,8 @@ from typing import Any
 
 from ...grid import EpisodeSetup
 from ...placements import DROP_Z, objects
-from ...widowx.grid import BASE, SINK, is_sink
-from ...widowx.rules import DENSITIES
+from ...widowx_grid import BASE, SINK, is_sink
+from ...widowx_rules import DENSITIES
 from .. import bodies, pack_files
 from ..widowx.robot import (
     ARM,

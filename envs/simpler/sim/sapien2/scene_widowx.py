@@ -8,7 +8,7 @@ import numpy as np
 
 from ....base import SimulationError
 from ...grid import EpisodeSetup
-from ...widowx.rules import WidowXRule
+from ...widowx_rules import WidowXRule
 from ..widowx import robot
 from ..widowx.scene import openings
 from .process import PhysicsProcess

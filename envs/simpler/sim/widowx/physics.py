@@ -9,7 +9,7 @@ import numpy as np
 from ....base import SimulationError
 from ...grid import EpisodeSetup
 from ...placements import objects
-from ...widowx.rules import WidowXRule
+from ...widowx_rules import WidowXRule
 from ..settling import SettledObjects, place_objects
 from .controller import Command, WidowXController
 from .robot import START

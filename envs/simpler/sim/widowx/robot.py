@@ -13,7 +13,7 @@ import numpy as np
 import sapien
 
 from ...grid import RobotInit
-from ...widowx.grid import SINK_ROBOT, TABLE_ROBOT, X_VLA_ROBOT
+from ...widowx_grid import SINK_ROBOT, TABLE_ROBOT, X_VLA_ROBOT
 from ..kinematics import Kinematics
 from ..robot import RobotModel
 from ..urdf import PhysicsLoader

@@ -15,8 +15,8 @@ import sapien
 from sapien import physx
 
 from ...grid import Configuration
-from ...widowx.grid import BASE, SINK, is_sink
-from ...widowx.rules import DENSITIES, FINGERS
+from ...widowx_grid import BASE, SINK, is_sink
+from ...widowx_rules import DENSITIES, FINGERS
 from ..bodies import build_object
 from ..pack_files import robot_urdf, stage_mesh
 from ..scene import SimplerScene, build_arena

@@ -1,7 +1,7 @@
 """Rest poses of a WidowX episode's objects: recorded ones where the pack has upstream's shapes, else dropped here.
 
 The eggplant's rest pose in the sink is chaotic: another version of the engine leaves it up to 5 cm away. So the poses in which
-upstream's engine left the objects are data (`widowx/settled.json`).
+upstream's engine left the objects are data (`widowx_settled.json`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sapien
 from ....safe_io import file_digest
 from ...grid import EpisodeSetup
 from ...placements import DROP_Z, objects
-from ...widowx.grid import EPISODES, SINK, TASKS
+from ...widowx_grid import EPISODES, SINK, TASKS
 from ..kinematics import as_pose
 from ..pack_files import model_folder
 from ..settling import FREE, UPRIGHT, SettledObjects, put, restless
@@ -69,7 +69,7 @@ def drop(scene: WidowXScene, setup: EpisodeSetup) -> tuple[sapien.Pose, ...]:
 
 @cache
 def _recorded() -> dict[str, Any]:
-    return json.loads(files("nora_bench.envs.simpler.widowx").joinpath("settled.json").read_text(encoding="utf-8"))
+    return json.loads(files("nora_bench.envs.simpler").joinpath("widowx_settled.json").read_text(encoding="utf-8"))
 
 
 @cache

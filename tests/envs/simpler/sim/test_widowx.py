@@ -11,7 +11,7 @@ from nora_bench.envs.simpler import interpreter
 from nora_bench.envs.simpler.sim.env import SapienEnv
 from nora_bench.envs.simpler.sim.widowx.robot import START
 from nora_bench.envs.simpler.sim.widowx.settling import WidowXSettler
-from nora_bench.envs.simpler.widowx.grid import TASKS, configurations
+from nora_bench.envs.simpler.widowx_grid import TASKS, configurations
 from widowx_rollouts import rollout, undo
 
 PROTOCOL = get("simpler/widowx")

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ...rotations import rotate
-from ..grid import EpisodeSetup
-from ..rules import GRASP_STEPS, IMPULSE, Array, Contact, Snapshot, angle_between, impulse_on
-from .grid import TASKS
+from ..rotations import rotate
+from .grid import EpisodeSetup
+from .rules import GRASP_STEPS, IMPULSE, Array, Contact, Snapshot, angle_between, impulse_on
+from .widowx_grid import TASKS
 
 LINKS = frozenset(
     {

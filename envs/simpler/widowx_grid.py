@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import permutations
 
-from ..grid import Configuration, EpisodeSetup, RobotInit
+from .grid import Configuration, EpisodeSetup, RobotInit
 
 Quaternion = tuple[float, float, float, float]
 XY = tuple[float, float]
