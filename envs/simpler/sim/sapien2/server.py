@@ -1,7 +1,7 @@
 """Server of the physics process: reads requests, answers with states. Runs in the interpreter of SAPIEN 2; syntax of Python 3.10.
 
 Every episode runs in a fork of this process, which ends with it: no scene's memory stays behind, a crash ends one
-episode only, and each starts from the same state, whatever ran before. This process itself only reads mesh files once.
+episode only, and each starts from the same state, whatever ran before. This process loads engine and programs once.
 """
 
 from __future__ import annotations
