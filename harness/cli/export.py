@@ -84,7 +84,9 @@ def _usual_name(run: StoredRun, form: Format) -> Path:
 
 
 def _lines(values: Mapping[str, Any], form: Format) -> list[str]:
-    omitted = [] if form == "lerobot" else [f"omitted: {reason}" for reason in values["left_out"]]  # lerobot prints them as it runs
+    omitted = (
+        [] if form == "lerobot" else [f"omitted: {reason}" for reason in values["left_out"]]
+    )  # lerobot prints them as it runs
     more = [f"{values['with_actions']} with actions, digest {values['digest']}"] if form == "bundle" else []
     return [*omitted, f"{values['episodes']} episodes -> {values['out']}", *more]
 

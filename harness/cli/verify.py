@@ -45,7 +45,8 @@ def verify(
     opened = open_bundle(folder) if folder.is_file() else nullcontext(Bundle(read_run(folder), "", frozenset()))
     with opened as bundle:
         run, left_out = bundle.run, bundle.left_out
-        chosen = verification.sample_of(run.records, sample, seed, left_out) if sample else []
+        replayable = sample and not run.metadata.imported
+        chosen = verification.sample_of(run.records, sample, seed, left_out) if replayable else []
         with counting(Console(stderr=True), "replaying", len(chosen)) as advance:
             verified = verification.verify(
                 run, chosen, assets=assets, trusted=trust or (), note=lambda record: advance(1), left_out=left_out

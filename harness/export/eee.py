@@ -1,7 +1,7 @@
 """A run in the format of Every Eval Ever, schema 0.3.0: one aggregate per run and one sample per episode.
 
-`data/FAMILY/ORGANISATION/MODEL/UUID.json` has a result per suite, `UUID_samples.jsonl` beside it an episode per line that refers to
-its suite's result. Written as plain JSON, without the package; tests run the package's own validator on it.
+`data/FAMILY/ORGANISATION/MODEL/UUID.json` has a result per suite, `UUID_samples.jsonl` beside it an episode per line that refers
+to its suite's result. Written as plain JSON, without the package; tests run the package's own validator on it.
 """
 
 from __future__ import annotations

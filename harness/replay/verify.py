@@ -51,9 +51,7 @@ class Verification:
         return {**asdict(self), "holds": self.holds, "unseen": round(self.unseen, 6)}
 
 
-def sample_of(
-    records: Sequence[EpisodeRecord], share: float, seed: int, left_out: Container[str] = ()
-) -> list[EpisodeRecord]:
+def sample_of(records: Sequence[EpisodeRecord], share: float, seed: int, left_out: Container[str] = ()) -> list[EpisodeRecord]:
     """A random sample of the scored episodes, at least one, in an order that builds each suite and task once.
 
     `left_out`: keys of episodes whose actions a bundle omits; the share is of all episodes, the sample of the others.

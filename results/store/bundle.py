@@ -113,7 +113,12 @@ def _order(digest: str, records: Iterator[EpisodeRecord]) -> list[EpisodeRecord]
 
 
 def _zipped(
-    name: str, digest: str, texts: Mapping[str, bytes], episodes: int, chosen: Sequence[EpisodeRecord], actions: Mapping[str, Array]
+    name: str,
+    digest: str,
+    texts: Mapping[str, bytes],
+    episodes: int,
+    chosen: Sequence[EpisodeRecord],
+    actions: Mapping[str, Array],
 ) -> bytes:
     index: dict[str, list[tuple[str, int]]] = {}
     parts: dict[str, list[Array]] = {}

@@ -28,6 +28,9 @@ def faults(
         note: called before each episode is checked.
         left_out: keys of episodes whose actions a bundle omits.
     """
+    if run.metadata.imported:
+        tool = run.metadata.imported.get("tool")
+        return (*run.notes, f"the run was imported from {tool}: it has no actions, so nothing can be replayed or verified")
     problems = [*run.notes, *_run_file(run)]
     for record in run.records:
         note(record)

@@ -31,7 +31,8 @@ def test_a_suite_that_is_not_whole_is_omitted_by_name(evaluation, cli, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("changes", "options"), [({"pack": "standin"}, ["--dataset", "a/b"]), ({"states": 3}, ["--dataset", "a/b"]), ({}, []), ({}, ["--dataset", "b"])]
+    ("changes", "options"),
+    [({"pack": "standin"}, ["--dataset", "a/b"]), ({"states": 3}, ["--dataset", "a/b"]), ({}, []), ({}, ["--dataset", "b"])],
 )
 def test_export_without_a_benchmark_result_or_data_set_is_rejected(evaluation, cli, tmp_path, changes, options):
     ended = cli("export", evaluation(suites=("libero_goal",), **changes), "--format", "hf", *options, "--out", tmp_path / "hf")
