@@ -23,15 +23,16 @@ STATES = 50
 FACTS = ("benchmark", "mode", "harness_version", "config", "seed", "render", "partial", "eval_id")
 LARGEST_DATABASE = 1 << 30
 """Bytes."""
+MOST_STEPS = 20_000
+"""Hundred thousands of operations of SQLite that reading may take."""
 ROWS = """
-    SELECT m.metadata, r.task_name, r.episode_id, r.status, r.metrics, r.steps, r.elapsed_sec, r.context,
-           r.failure_reason, r.failure_detail
-    FROM episode_results r LEFT JOIN eval_metadata m ON m.eval_id = r.eval_id
-    WHERE r.rowid IN (
+    SELECT eval_id, task_name, episode_id, status, metrics, steps, elapsed_sec, context, failure_reason, failure_detail
+    FROM episode_results
+    WHERE rowid IN (
         SELECT MAX(rowid) FROM episode_results
         GROUP BY eval_id, task_name, episode_id, CASE WHEN json_valid(context) THEN json_extract(context, '$.task_idx') END
     )
-    ORDER BY r.rowid LIMIT 1000000
+    ORDER BY rowid LIMIT 1000000
 """
 """Of each item of work the row that was committed last, as vla-eval's own export takes it."""
 
@@ -53,13 +54,25 @@ def read_recording(path: Path) -> Source:
         raise ResultsError(f"{path} exceeds {LARGEST_DATABASE >> 30} GiB. Type: vla-eval export, and import its JSON files")
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
-            database.execute("PRAGMA trusted_schema = OFF")
-            rows = database.execute(ROWS).fetchall()
-        episodes = [(_object(row[0]), _of_row(row)) for row in rows]
+            evaluations, rows = _query(database)
+        metadata = {name: _object(content) for name, content in evaluations}
+        episodes = [_of_row(metadata.get(row[0], {}), row) for row in rows]
     except (sqlite3.Error, ValueError, OverflowError) as error:
         raise ResultsError(f"{path} is not a recording of vla-eval: {error}") from None
-    facts = _facts(episodes[0][0]) if episodes else {}
-    return Source(path=path, tool=TOOL, episodes=tuple(episode for _, episode in episodes), facts=facts)
+    facts = _facts(next(iter(metadata.values()), {}))
+    return Source(path=path, tool=TOOL, episodes=tuple(episodes), facts=facts)
+
+
+def _query(database: sqlite3.Connection) -> tuple[list[Any], list[Any]]:
+    """Rows of eval_metadata and of `ROWS`. A view or a virtual table in their place is code of the file's author: it is rejected."""
+    database.execute("PRAGMA trusted_schema = OFF")
+    steps = iter(range(MOST_STEPS))
+    database.set_progress_handler(lambda: int(next(steps, None) is None), 100_000)
+    for table in ("eval_metadata", "episode_results"):
+        found = database.execute("SELECT sql FROM sqlite_master WHERE name = ? AND type = 'table'", (table,)).fetchone()
+        if not found or "VIRTUAL" in str(found[0]).upper().split():
+            raise ValueError(f"it has no table {table}")
+    return database.execute("SELECT eval_id, metadata FROM eval_metadata").fetchall(), database.execute(ROWS).fetchall()
 
 
 def _facts(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,14 +91,14 @@ def _of_result(body: Mapping[str, Any]) -> Iterator[ForeignEpisode]:
             yield _episode(body, text(task, "task"), episode)
 
 
-def _of_row(row: tuple[Any, ...]) -> ForeignEpisode:
+def _of_row(body: Mapping[str, Any], row: tuple[Any, ...]) -> ForeignEpisode:
     _, name, identity, status, metrics, steps, elapsed, context, reason, detail = row
     values = {"episode_id": identity, "steps": steps, "elapsed_sec": elapsed, "metrics": _object(metrics)}
     failure = reason or ("unknown" if status == "error" else None)
     failed = {"failure_reason": failure, "failure_detail": detail} if failure else {}
     if not isinstance(name, str):
         raise ValueError("a row has no task_name")
-    return _episode(_object(row[0]), name, {**_object(context), **values, **failed})
+    return _episode(body, name, {**_object(context), **values, **failed})
 
 
 def _object(content: Any) -> dict[str, Any]:

@@ -109,6 +109,18 @@ def test_recording_without_metadata_needs_the_suite(cli, tmp_path):
     assert outcomes(read_run(tmp_path / "b")) == [True]
 
 
+def test_recording_with_a_view_instead_of_a_table_is_rejected(cli, tmp_path):
+    """Reading the view would never end."""
+    path = tmp_path / "recording.sqlite"
+    database = sqlite3.connect(path)
+    database.execute("CREATE TABLE eval_metadata (eval_id, safe_name, metadata)")
+    endless = "WITH RECURSIVE n(eval_id) AS (SELECT 1 UNION ALL SELECT eval_id + 1 FROM n) SELECT * FROM n"
+    database.execute(f"CREATE VIEW episode_results AS {endless}")
+    database.commit()
+    database.close()
+    assert cli("import", path, "--policy", "p", "--suite", "libero_goal", "--out", tmp_path / "a").code == 2
+
+
 @pytest.mark.parametrize(
     ("content", "options"),
     [
