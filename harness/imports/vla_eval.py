@@ -64,7 +64,7 @@ def read_recording(path: Path) -> Source:
 
 
 def _query(database: sqlite3.Connection) -> tuple[list[Any], list[Any]]:
-    """Rows of eval_metadata and of `ROWS`. A view or a virtual table in their place is code of the file's author: it is rejected."""
+    """Rows of eval_metadata and of `ROWS`. Views and virtual tables in their place are rejected: they are code of the author."""
     database.execute("PRAGMA trusted_schema = OFF")
     steps = iter(range(MOST_STEPS))
     database.set_progress_handler(lambda: int(next(steps, None) is None), 100_000)
