@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..envs.errors import InputError
+from .store.run_metadata import IMPORTED
 
 if TYPE_CHECKING:
     from .store.reader import StoredRun
@@ -244,8 +245,10 @@ def _scalars(a: Conditions, b: Conditions, names: Iterable[str], *, refused: boo
     for name in names:
         of_a, of_b = getattr(a, name), getattr(b, name)
         unknown = name == "protocol_version" and None in (of_a, of_b)
+        # Other tools' results do not name their assets: the difference is listed, and the reader decides.
+        unstated = name == "assets" and any(IMPORTED in side.marks and not side.assets for side in (a, b))
         if of_a != of_b and not unknown:
-            yield ConditionDifference(name, of_a, of_b, refused)
+            yield ConditionDifference(name, of_a, of_b, refused and not unstated)
 
 
 def _mixed(a: Conditions, b: Conditions) -> Iterable[ConditionDifference]:

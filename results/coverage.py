@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .grouping import Group, episodes
 from .layouts import Column
+from .store.records import UNKEYED
 
 if TYPE_CHECKING:
     from .conditions import Conditions
@@ -41,6 +42,8 @@ def shortfall(group: Group, column: Column) -> Shortfall:
     scenes: dict[tuple[str, str, int], set[int]] = defaultdict(set)
     for record in records:
         scenes[record.task, record.variant, record.init_state].add(record.seed)
+    if group.key.init_set.startswith(UNKEYED):
+        return Shortfall(label, f"{len(records)} episodes in unknown initial states", len(scenes), expected)
     if group.key.init_set:
         others = f"{group.key.init_set} initial states {ranges({state for _, _, state in scenes})}"
         return Shortfall(label, others, len(scenes), expected)

@@ -6,7 +6,6 @@ Trials of two policies from equal start positions can therefore be compared in p
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from ..envs.base import EpisodeSpec
 from ..envs.errors import InputError, nearest
 from . import layouts
+from .csv_table import read_table
 from .layouts import Column
 from .store.reader import RUN_FILE
 from .store.records import EpisodeRecord
@@ -25,9 +25,6 @@ from .store.writer import Store
 COLUMNS = ("task", "trial", "start", "success", "partial", "distractor")
 """Columns of the CSV file; `start`, `partial` and `distractor` are optional."""
 REQUIRED = {"task", "trial", "success"}
-SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "'|'"}
-"""Separators that spreadsheets write instead of commas, depending on the locale."""
-EXPECTED = f"it must be a CSV file in UTF-8 whose columns are separated by commas, its first line {','.join(COLUMNS)}"
 TABLES = {"widowx": "nora/table1", "galaxea-a1": "nora15/table5"}
 """Suite of trials -> the table that lists its tasks."""
 _WORDS = {"1": True, "true": True, "yes": True, "y": True, "0": False, "false": False, "no": False, "n": False}
@@ -62,16 +59,7 @@ def tasks(suite: str) -> tuple[Column, ...]:
 
 def read(path: Path, suite: str) -> list[Trial]:
     """The trials of a CSV file, checked. Raises TrialError naming the line."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TrialError(f"{path} cannot be read: {error}; {EXPECTED}") from None
-    try:
-        table = _table(text)
-    except csv.Error as error:
-        raise TrialError(f"{path} is not a CSV file: {error}; {EXPECTED}") from None
-    except TrialError as error:
-        raise TrialError(f"{path} {error}; {EXPECTED}") from None
+    table = read_table(path, COLUMNS, REQUIRED, TrialError)
     found = []
     for number, values in table:
         try:
@@ -80,43 +68,6 @@ def read(path: Path, suite: str) -> list[Trial]:
             raise TrialError(f"{path}, line {number}: {error}") from None
     check(found, str(path))
     return found
-
-
-def _table(text: str) -> list[tuple[int, dict[str, str]]]:
-    """Number of the line and column -> text of every row. Raises csv.Error, TrialError for a header or row that cannot be."""
-    lines = text.splitlines()
-    columns = [name.strip() for name in next(csv.reader(lines[:1]), [])]
-    _check_header(columns)
-    reader = csv.reader(lines, strict=True)
-    next(reader)
-    rows = []
-    for cells in reader:
-        if len(cells) > len(columns):
-            raise TrialError(
-                f"has {len(cells)} values in line {reader.line_num} and {len(columns)} columns (a text with a comma needs quotes)"
-            )
-        if cells:
-            rows.append((reader.line_num, dict(zip(columns, cells, strict=False))))
-    return rows
-
-
-def _check_header(columns: Sequence[str]) -> None:
-    """Raises TrialError saying what is wrong with a first line; another separator than a comma by its name."""
-    if len(columns) <= 1:
-        first = "".join(columns)
-        if separator := next((name for mark, name in SEPARATORS.items() if mark in first), ""):
-            raise TrialError(f"separates its columns by {separator}, not by commas")
-        if "," in first:
-            raise TrialError("has quotes around its whole first line instead of around each name")
-    missing, unknown = REQUIRED - set(columns), sorted(set(columns) - set(COLUMNS))
-    twice = sorted({name for name in columns if columns.count(name) > 1})
-    if missing:
-        instead = f" (its first line names {', '.join(columns)})" if any(columns) else ""
-        raise TrialError(f"lacks the columns {', '.join(sorted(missing))}{instead}")
-    if unknown:
-        raise TrialError(f"has unknown columns {', '.join(unknown)}")
-    if twice:
-        raise TrialError(f"has the columns {', '.join(twice)} twice")
 
 
 def parse(values: Mapping[str, str | None], suite: str) -> Trial:

@@ -1,8 +1,8 @@
 """The command line: one file per verb.
 
-Each verb lives in `harness/cli/<verb>.py` (those of `HOMES` in another package's `cli/`) and defines one function of
-that name, with typer annotations and a docstring that holds an example, or a typer application of that name where the
-verb has parts (`train sft`). A verb's module is imported when that verb is called, so that `--help` stays fast.
+Each verb lives in `harness/cli/<verb>.py` (`import` in `import_.py`, those of `HOMES` in another package's `cli/`) and defines
+one function of that name, with typer annotations and a docstring that holds an example, or a typer application of that name
+where the verb has parts (`train sft`). A verb's module is imported when that verb is called, so that `--help` stays fast.
 Exit codes are listed in `envs/errors.py`.
 """
 
@@ -14,6 +14,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 from typing import Annotated, Any
 
 import typer
@@ -35,7 +36,8 @@ VERBS: dict[str, str] = {
     "label-preferences": "Label preference pairs from sampled actions.",
     "export-checkpoint": "Write a checkpoint without its training state, in a smaller type.",
     "reproduce": "Run the papers' pipeline at nano scale, from training to tables; plan it at full size.",
-    "export": "Export a run: rows, Parquet, LeRobot, Inspect.",
+    "export": "Export a run: rows, data sets, logs and results of other tools, one verifiable file.",
+    "import": "Import results of other tools, or a bundle, as a run.",
     "trials": "Record trials on a real robot as a run.",
     "serve": "Serve a policy to other processes and machines.",
     "replay": "Replay a stored episode, verify it, render its video.",
@@ -84,7 +86,7 @@ STYLE: dict[str, Any] = {
 def build(verb: str) -> Any:
     """The command of one verb, built from its function or application (imports the verb's module)."""
     home = f"nora_bench.{HOMES[verb]}.cli" if verb in HOMES else __name__
-    name = verb.replace("-", "_")
+    name = verb.replace("-", "_") + "_" * iskeyword(verb)
     defined = getattr(import_module(f".{name}", home), name)
     if isinstance(defined, typer.Typer):
         return typer.main.get_command(defined)

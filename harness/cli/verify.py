@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,14 +19,14 @@ SHOWN = 20
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, or a bundle of one.")],
     sample: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the episodes to replay; 0 for none.")] = 0.05,
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
     assets: Annotated[str, typer.Option(help="Asset pack or folder.", show_default="the run's")] = "",
     trust: Trust = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Check a run's files and replay a random sample of its episodes from their recorded actions.
+    """Check the files of a run, or of a bundle of one, and replay a random sample of its episodes from their recorded actions.
 
     Example: `nora-bench verify runs/libero-scripted --sample 0.05`
 
@@ -36,18 +37,27 @@ def verify(
     """
     from rich.console import Console
 
+    from ...results.store.bundle import Bundle, open_bundle
     from ...results.store.reader import read_run
     from ..replay import verify as verification
     from .bar import counting
 
-    run = read_run(folder)
-    chosen = verification.sample_of(run.records, sample, seed) if sample else []
-    with counting(Console(stderr=True), "replaying", len(chosen)) as advance:
-        verified = verification.verify(run, chosen, assets=assets, trusted=trust or (), note=lambda record: advance(1))
+    opened = open_bundle(folder) if folder.is_file() else nullcontext(Bundle(read_run(folder), "", frozenset()))
+    with opened as bundle:
+        run, left_out = bundle.run, bundle.left_out
+        replayable = sample and not run.metadata.imported
+        chosen = verification.sample_of(run.records, sample, seed, left_out) if replayable else []
+        with counting(Console(stderr=True), "replaying", len(chosen)) as advance:
+            verified = verification.verify(
+                run, chosen, assets=assets, trusted=trust or (), note=lambda record: advance(1), left_out=left_out
+            )
     if as_json:
-        print(json.dumps(verified.to_json()))
+        facts = {"digest": bundle.digest, "without_actions": len(left_out)} if bundle.digest else {}
+        print(json.dumps({**verified.to_json(), **facts}))
     else:
         _print(verified)
+        if bundle.digest:
+            print(f"Bundle: {len(left_out)} episodes without actions, digest {bundle.digest}")
     if not verified.holds:
         raise typer.Exit(1)
 

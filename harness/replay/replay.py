@@ -167,6 +167,8 @@ def _stage(run: StoredRun, trusted: Collection[str]) -> EvalSetup:
 
 def _find(run: StoredRun, key: str) -> EpisodeRecord:
     record = find_episode(run, key)
+    if run.metadata.imported:
+        raise InputError(f"{run.folder} was imported from {run.metadata.imported.get('tool')}: it has no actions to replay")
     if not record.actions or not record.trajectory_sha256:
         raise InputError(f"episode {key} ended in an error and has no actions to replay: {record.error}")
     return record

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
@@ -51,11 +51,15 @@ class Verification:
         return {**asdict(self), "holds": self.holds, "unseen": round(self.unseen, 6)}
 
 
-def sample_of(records: Sequence[EpisodeRecord], share: float, seed: int) -> list[EpisodeRecord]:
-    """A random sample of the scored episodes, at least one, in an order that builds each suite and task once."""
+def sample_of(records: Sequence[EpisodeRecord], share: float, seed: int, left_out: Container[str] = ()) -> list[EpisodeRecord]:
+    """A random sample of the scored episodes, at least one, in an order that builds each suite and task once.
+
+    `left_out`: keys of episodes whose actions a bundle omits; the share is of all episodes, the sample of the others.
+    """
     scored = sorted((record for record in records if record.success is not None), key=lambda record: record.key)
-    size = min(len(scored), max(1, math.ceil(share * len(scored))))
-    chosen = random.Random(seed).sample(scored, size)
+    size = max(1, math.ceil(share * len(scored)))
+    scored = [record for record in scored if record.key not in left_out]
+    chosen = random.Random(seed).sample(scored, min(len(scored), size))
     return sorted(chosen, key=lambda record: (record.suite, record.task_id, record.variant, record.init_state, record.seed))
 
 
@@ -66,6 +70,7 @@ def verify(
     assets: str = "",
     trusted: Collection[str] = (),
     note: Callable[[EpisodeRecord], None] = lambda record: None,
+    left_out: Container[str] = (),
 ) -> Verification:
     """Check a run's files, and replay the sample's episodes.
 
@@ -75,11 +80,12 @@ def verify(
         assets: pack or folder; empty for the run's own.
         trusted: see `replay.replay`.
         note: called before each replay.
+        left_out: keys of episodes whose actions a bundle omits.
 
     Raises:
         SuiteError, MissingRequirementError, InputError: the environment cannot be built here.
     """
-    file_problems = faults(run)
+    file_problems = faults(run, left_out=left_out)
     differing: list[str] = []
     for suite, records in groupby(sample, key=lambda record: record.suite):
         with replaying(run, suite, assets=assets, trusted=trusted) as replay_episode:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,17 +18,25 @@ NEEDED = ("config", "protocol", "policy", "assets", "versions", "counts", "statu
 """Parts of `run.json` without which a result cannot be traced."""
 
 
-def faults(run: StoredRun, note: Callable[[EpisodeRecord], None] = lambda record: None) -> tuple[str, ...]:
+def faults(
+    run: StoredRun, note: Callable[[EpisodeRecord], None] = lambda record: None, *, left_out: Container[str] = ()
+) -> tuple[str, ...]:
     """Faults of a run on disk, one line each; empty for an intact run. Runs no episode.
 
     Args:
         run: the run, as read from its folder.
         note: called before each episode is checked.
+        left_out: keys of episodes whose actions a bundle omits.
     """
+    if run.metadata.imported:
+        tool = run.metadata.imported.get("tool")
+        return (*run.notes, f"the run was imported from {tool}: it has no actions, so nothing can be replayed or verified")
     problems = [*run.notes, *_run_file(run)]
     for record in run.records:
         note(record)
         problems += (f"{record.key}: {fault}" for fault in _record(run, record))
+        if record.success is not None and record.key not in left_out:
+            problems += (f"{record.key}: {fault}" for fault in _evidence(run, record))
     return tuple(problems)
 
 
@@ -71,8 +79,6 @@ def _record(run: StoredRun, record: EpisodeRecord) -> Iterator[str]:
         yield f"assets are {record.assets.get('fingerprint')}, the run's are {_part(run, 'assets', 'fingerprint')}"
     if record.conditions and run.metadata.sessions and record.conditions not in _conditions(run):
         yield f"it was run under conditions ({record.conditions}) that no session of the run has"
-    if record.success is not None:
-        yield from _evidence(run, record)
 
 
 def _conditions(run: StoredRun) -> set[str | None]:

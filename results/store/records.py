@@ -18,6 +18,8 @@ from ...envs.base import EpisodeSpec
 
 VERSION = 1
 """Version of the record format; readers accept every older one."""
+UNKEYED = "unkeyed"
+"""Start of the set of initial states (`init_set`) of imported episodes whose initial state is not known."""
 
 
 def now() -> str:
@@ -43,7 +45,8 @@ class EpisodeRecord:
     """Instruction as the policy received it."""
     init_state: int
     init_set: str = ""
-    """Set that the initial state is from: empty for the published one, `fresh` for states that no published evaluation used."""
+    """Set that the initial state is from: empty for the published one, `fresh` for states that no published evaluation used;
+    `unkeyed-` and the start of the file's digest for imported episodes whose initial state is not known."""
     seed: int
     protocol: str
     policy: str
@@ -113,6 +116,11 @@ class EpisodeRecord:
     def scene(self) -> tuple[str, str, str, str, int]:
         """Suite, task, variant, set and index of the initial state: the same under every seed and protocol."""
         return self.suite, self.task, self.variant, self.init_set, self.init_state
+
+    @property
+    def keyed(self) -> bool:
+        """Whether the initial state is known; others are numbered, each alone."""
+        return not self.init_set.startswith(UNKEYED)
 
     @property
     def appearance(self) -> str:

@@ -13,6 +13,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 Json = dict[str, Any]
+IMPORTED = "imported"
+"""Tag (`marks` of the policy) of results of another tool."""
 
 
 class PolicyFields(TypedDict, total=False):
@@ -114,6 +116,23 @@ class SourceFields(TypedDict, total=False):
     until: UntilFields | None
 
 
+class ImportedFields(TypedDict, total=False):
+    """`imported`."""
+
+    tool: str
+    """`vla-eval`, `lerobot` or `csv`."""
+    file: str
+    """Name of the imported file."""
+    sha256: str
+    """Of that file."""
+    replayable: bool
+    """Always false: there are no actions."""
+    keyed: bool
+    """Whether the initial states of all episodes are known."""
+    facts: Json
+    """What the file says on its evaluation."""
+
+
 class RunMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """Configuration, versions, hardware and counts of a run: the contents of `run.json`."""
 
@@ -169,6 +188,8 @@ class RunMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """Last verdict of `--until`."""
     merged: list[SourceFields] | UnsetType = UNSET
     """Runs that `nora-bench merge` joined."""
+    imported: ImportedFields | UnsetType | None = UNSET
+    """Source of a run that `nora-bench import` made of another tool's results."""
     other: Json = {}
     """Fields that this version does not know; not a field of the file."""
 

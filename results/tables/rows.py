@@ -19,7 +19,7 @@ from ..layouts import Column, Layout
 from ..rates import Rate, rate
 from ..statistics.intervals import Estimand
 from ..store.reader import StoredRun
-from ..store.records import EpisodeRecord
+from ..store.records import UNKEYED, EpisodeRecord
 from ..trials import TABLES as TRIALS
 from .model import Cell, Row
 
@@ -173,7 +173,11 @@ def _conditions(group: Group, found: Conditions) -> Iterable[str]:
     yield f"protocol {', '.join(found.protocol)}{version}"
     if group.key.pack:
         yield f"{_pack(group.key.pack)} ({group.key.fingerprint})"
-    if group.key.init_set:
+    if imported := group.run.metadata.imported:
+        yield f"imported from {imported.get('tool')} ({imported.get('file')}): not replayable, assets not stated"
+    if group.key.init_set.startswith(UNKEYED):
+        yield "initial states not known: never paired with other runs"
+    elif group.key.init_set:
         yield f"{group.key.init_set} initial states, which no published evaluation used"
     if found.backend:
         yield f"backend {', '.join(found.backend)}"
