@@ -20,7 +20,6 @@ from ..rules import DRAWER_BOTTOM, SIDES, Contact, PickRule, PlaceRule, Snapshot
 from ..widowx_grid import RECORDED_NAMES, is_widowx
 from ..widowx_rules import WidowXRule
 from . import rules_widowx
-from . import rules_widowx
 
 TOUCH = np.array([0.0, 1e-3, 0.0])
 """A clear push along +y (N s)."""
