@@ -119,7 +119,7 @@ def _aggregate(run: StoredRun, results: Sequence[SuiteResult], identity: str, or
 
 
 def _result(run: StoredRun, result: SuiteResult) -> dict[str, Any]:
-    values, suite = result.values, result.suite
+    suite = result.suite
     family = result.records[0].protocol.partition("/")[0]
     urls = SOURCES.get(family)
     source = {"source_type": "url", "url": urls} if urls else {"source_type": "other"}
