@@ -119,7 +119,7 @@ def _aggregate(run: StoredRun, results: Sequence[SuiteResult], identity: str, or
 
 
 def _result(run: StoredRun, result: SuiteResult) -> dict[str, Any]:
-    values, suite = result.values, result.suite
+    suite = result.suite
     family = result.records[0].protocol.partition("/")[0]
     urls = SOURCES.get(family)
     source = {"source_type": "url", "url": urls} if urls else {"source_type": "other"}
@@ -139,29 +139,35 @@ def _result(run: StoredRun, result: SuiteResult) -> dict[str, Any]:
             "min_score": 0.0,
             "max_score": 1.0,
         },
-        "score_details": {
-            "score": values["mean"],
-            "details": _texts(
-                {
-                    "errors": values["errors"],
-                    "errors_in_score": "counted as failures",
-                    "score_with_errors_as_successes": values["upper"],
-                    "successes": values["k"],
-                    "tasks": len(values["tasks"]),
-                    "part_of_benchmark": result.shortfall,
-                }
-            ),
-            "uncertainty": {
-                "confidence_interval": {
-                    "lower": values["low"],
-                    "upper": values["high"],
-                    "confidence_level": 0.95,
-                    "method": "stratified by task, clustered by initial state; covers both outcomes of every error",
-                },
-                "num_samples": len(result.records),
-            },
-        },
+        "score_details": _score(result),
         "generation_config": {"additional_details": _texts((run.metadata.protocol or {}).items())},
+    }
+
+
+def _score(result: SuiteResult) -> dict[str, Any]:
+    """The rate with its interval; errors as failures."""
+    values = result.values
+    return {
+        "score": values["mean"],
+        "details": _texts(
+            {
+                "errors": values["errors"],
+                "errors_in_score": "counted as failures",
+                "score_with_errors_as_successes": values["upper"],
+                "successes": values["k"],
+                "tasks": len(values["tasks"]),
+                "part_of_benchmark": result.shortfall,
+            }
+        ),
+        "uncertainty": {
+            "confidence_interval": {
+                "lower": values["low"],
+                "upper": values["high"],
+                "confidence_level": 0.95,
+                "method": "stratified by task, clustered by initial state; covers both outcomes of every error",
+            },
+            "num_samples": len(result.records),
+        },
     }
 
 
