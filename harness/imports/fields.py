@@ -40,5 +40,6 @@ def flag(values: Mapping[str, Any], name: str) -> bool | None:
 def seconds(values: Mapping[str, Any], name: str) -> float:
     """A duration; 0 where it is absent, null or no finite number from 0."""
     value = values.get(name)
-    plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if plain and 0 <= value < 1e12 else 0.0
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return 0.0
+    return float(value) if 0 <= value < 1e12 else 0.0

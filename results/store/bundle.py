@@ -190,7 +190,7 @@ def _unpack(archive: zipfile.ZipFile, parent: Path) -> Bundle:
     if header.get("digest") != digest:
         raise ValueError("its records are not those that its digest names")
     name = header.get("run")
-    folder = parent / (name if is_name(name) else "run")
+    folder = parent / (name if isinstance(name, str) and is_name(name) else "run")
     files = dict(_action_files(archive))
     folder.mkdir()
     (folder / "actions").mkdir()
