@@ -18,7 +18,7 @@ import numpy as np
 from ....standin.files import LINEAR, Piece, glb, obj
 from ....standin.mesh import Array, Mesh, Point, disc, join, lathe, slab
 from ....standin.paint import Colour, finish, png
-from ...widowx_grid import BASE, SINK, SINK_ROBOT, TABLE_ROBOT
+from ...widowx_tasks import BASE, SINK, SINK_ROBOT, TABLE_ROBOT
 from .formatting import Bounds, text
 from .objects import cushion, fitted, mesh_volume
 from .photographs import seen

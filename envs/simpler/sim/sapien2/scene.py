@@ -11,8 +11,9 @@ import numpy as np
 import sapien
 
 from ....base import SimulationError
+from ...contacts import Contact, Snapshot
 from ...grid import EpisodeSetup
-from ...rules import Contact, Snapshot, SuccessRule, make_rule
+from ...rules import SuccessRule, make_rule
 from ..cabinet import DRAWERS
 from ..kinematics import as_pose
 from ..robot import END_EFFECTOR, FINGERS, JOINTS
