@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sapien
@@ -18,8 +18,10 @@ from ..cabinet import DRAWERS
 from ..kinematics import as_pose
 from ..robot import END_EFFECTOR, FINGERS, JOINTS
 from ..scene import FINGER_LINKS
-from .process import PhysicsProcess
 from .request import google_request
+
+if TYPE_CHECKING:
+    from .process import PhysicsProcess
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,9 +12,11 @@ from ...grid import EpisodeSetup
 from ...widowx_rules import WidowXRule
 from ..widowx import constants
 from ..widowx.scene import openings
-from .process import PhysicsProcess
 from .request_widowx import widowx_request
 from .scene import RemoteRobot, RemoteScene
+
+if TYPE_CHECKING:
+    from .process import PhysicsProcess
 
 
 class RemoteWidowXRobot(RemoteRobot):
