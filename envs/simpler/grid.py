@@ -92,6 +92,11 @@ class Configuration:
         """Whether upstream renders it by ray tracing."""
         return self.env_kwargs.get("shader_dir") == "rt"
 
+    @property
+    def is_widowx(self) -> bool:
+        """Whether it is of the WidowX, not of the Google robot."""
+        return self.robot.startswith("widowx")
+
     def episode(self, index: int) -> EpisodeSetup:
         """Episode `index` in upstream's order: robot poses outside, objects inside. Raises IndexError."""
         if not 0 <= index < self.n_episodes:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .grid import EpisodeSetup
-from .widowx_grid import TASKS as WIDOWX_TASKS, layout
+from .widowx_tasks import TASKS as WIDOWX_TASKS, layout
 
 Quaternion = tuple[float, float, float, float]
 

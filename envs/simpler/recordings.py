@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import SuiteError
 from ..safe_io import read_arrays, read_object
 from .grid import Configuration, EpisodeSetup, RobotInit, configurations
-from .widowx_grid import RECORDED_NAMES
+from .widowx_tasks import RECORDED_NAMES
 
 ORIENTATIONS = {"upright": "standing", "laid_vertically": "vertical", "lr_switch": "horizontal"}
 """Upstream's switch -> name of the can's orientation, in upstream's order of preference."""

@@ -7,21 +7,17 @@ Facts: ManiSkill2_real2sim ef7a4d4f. Metres, newton seconds; world frame; stays 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
 from ..rotations import Array, rotate
+from .contacts import GRASP_STEPS, IMPULSE, SIDES, Contact, Snapshot, angle_between, impulse_on
 from .grid import EpisodeSetup
 from .placements import instruction, objects, second_instruction
 
-IMPULSE = 1e-6
-"""Smallest impulse that counts as contact."""
 GRASP_ANGLE = np.deg2rad(80.0)
 """Largest angle between a finger's push and its opening direction."""
-GRASP_STEPS = 5
-"""Consecutive control steps that make a grasp count as consecutive."""
 LIFTED, LIFTED_FAR = 0.01, 0.02
 """Rise of the can that counts as lifted, and as lifted significantly."""
 SIGNIFICANT_STEPS = 5
@@ -34,10 +30,6 @@ DRAWER_BOTTOM = 2
 """Collision shape of a drawer that is its bottom inside."""
 FIRST_SUBTASK_STEPS = 100
 """Control steps after which the task of placing an object in a drawer changes from opening to placing."""
-SIDES = {
-    "left": ("link_finger_left", "link_finger_tip_left"),
-    "right": ("link_finger_right", "link_finger_tip_right"),
-}
 ROBOT_PREFIX = "link_"
 """Prefix of the robot's links that can be in contact."""
 HALF_BOXES = {
@@ -49,35 +41,6 @@ HALF_BOXES = {
     **dict.fromkeys(("opened_7up_can", "opened_coke_can", "opened_pepsi_can"), (0.033, 0.0615, 0.033)),
 }
 """Half sizes of the boxes in upstream's model database, which differ from the meshes (redbull is 4 cm too high)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """Contact between two bodies in the last physics step."""
-
-    first: str
-    """Name of the actor or link on which `impulse` acts."""
-    second: str
-    impulse: Array
-    """[3] summed over their contact points."""
-    part: int | None = None
-    """Collision shape of a cabinet's link that touches, in the order of its URDF; None where neither body is such a link."""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """State of the scene after a control step that success depends on."""
-
-    poses: Array = field(default_factory=lambda: np.zeros((0, 7)))
-    """[objects, 7] x y z, qw qx qy qz of each object's actor, in the order of `placements.objects`."""
-    centres: Array = field(default_factory=lambda: np.zeros((0, 3)))
-    """[objects, 3] centres of mass."""
-    drawers: Mapping[str, float] = field(default_factory=dict)
-    """`top`, `middle`, `bottom` -> travel."""
-    contacts: Sequence[Contact] = ()
-    """Contacts of the objects; others may be omitted."""
-    openings: Mapping[str, Array] = field(default_factory=dict)
-    """Finger and tip link -> [3] its +y axis, the opening direction."""
 
 
 class SuccessRule(Protocol):
@@ -132,23 +95,6 @@ def _pushes(name: str, links: Sequence[str], contacts: Sequence[Contact], openin
     strongest = max(float(np.linalg.norm(impulse)) for impulse in impulses)
     angles = [angle_between(impulse, openings[link]) for link, impulse in zip(links, impulses, strict=True)]
     return strongest >= IMPULSE and min(angles) <= GRASP_ANGLE
-
-
-def impulse_on(body: str, other: str, contacts: Sequence[Contact]) -> Array:
-    """[3] impulse of `other` on `body`."""
-    total = np.zeros(3)
-    for contact in contacts:
-        if (contact.first, contact.second) == (body, other):
-            total += contact.impulse
-        elif (contact.second, contact.first) == (body, other):
-            total -= contact.impulse
-    return total
-
-
-def angle_between(a: Array, b: Array) -> float:
-    """Angle (rad) between two vectors; a right angle if one is zero."""
-    size = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return float(np.arccos(np.clip(a @ b / size, -1.0, 1.0))) if size > 0 else np.pi / 2
 
 
 def is_free(name: str, contacts: Sequence[Contact]) -> bool:

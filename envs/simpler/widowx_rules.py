@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..rotations import rotate
+from ..rotations import Array, rotate
+from .contacts import GRASP_STEPS, IMPULSE, Contact, Snapshot, angle_between, impulse_on
 from .grid import EpisodeSetup
-from .rules import GRASP_STEPS, IMPULSE, Array, Contact, Snapshot, angle_between, impulse_on
-from .widowx_grid import TASKS
+from .widowx_tasks import FINGERS, TASKS
 
 LINKS = frozenset(
     {
@@ -23,8 +23,6 @@ LINKS = frozenset(
     }
 )
 """The robot's links."""
-FINGERS = {"left_finger_link": 1.0, "right_finger_link": -1.0}
-"""Finger -> sign of its opening direction along its y axis."""
 GRASP_ANGLE = np.deg2rad(60.0)
 """Largest angle between a finger's push and its opening direction."""
 SIZES = {
@@ -38,18 +36,6 @@ SIZES = {
     "dummy_sink_target_plane": (0.13, 0.08, 0.002),
 }
 """Boxes of upstream's model databases, which differ from the meshes."""
-DENSITIES = {
-    "bridge_spoon_generated_modified": 1200.0,
-    "table_cloth_generated_shorter": 330.0,
-    "bridge_carrot_generated_modified": 700.0,
-    "bridge_plate_objaverse_larger": 1000.0,
-    "baked_green_cube_3cm": 1000.0,
-    "baked_yellow_cube_3cm": 1000.0,
-    "eggplant": 400.0,
-    "dummy_sink_target_plane": 100000.0,
-    "sink": 100000.0,
-}
-"""kg/m3, of the same databases."""
 MOVED = 0.03
 """Way (m) from which an object counts as moved."""
 SIDEWAYS = 0.003

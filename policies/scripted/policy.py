@@ -15,7 +15,7 @@ from ...envs.errors import PolicyError
 from ...envs.libero.suite import ACTION_SPEC as LIBERO_ACTIONS
 from ...envs.simpler.setup import WIDOWX
 from ...envs.simpler.suite import ACTION_SPEC as SIMPLER_ACTIONS, WIDOWX_ACTION_SPEC
-from ...envs.simpler.widowx_grid import TASKS as WIDOWX_TASKS
+from ...envs.simpler.widowx_tasks import TASKS as WIDOWX_TASKS
 from ...envs.specs import ActionDim
 from ..base import ActionChunk, BasePolicy, Observation, PolicyRequestError
 from . import google_robot, motion, plans, scene, widowx

@@ -165,7 +165,7 @@ def measures(views: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 def is_held(name: str, contacts: Sequence[Sequence[str]]) -> bool:
     """Whether both fingers touch an object."""
-    from nora_bench.envs.simpler.rules import SIDES
+    from nora_bench.envs.simpler.contacts import SIDES
 
     touching = {other for pair in contacts if name in pair for other in pair}
     return all(touching & set(links) for links in SIDES.values())

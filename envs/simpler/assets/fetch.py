@@ -16,8 +16,7 @@ from ...download import RemoteFile, check_disk_space, git_blob, part_folder, put
 from ...errors import SuiteError
 from ...manifest import damaged_files
 from ...safe_io import atomic_write
-from .packs import FETCH, VARIABLE
-from .required_files import ROOT
+from .required_files import FETCH, ROOT, VARIABLE
 
 ENDPOINT = "https://raw.githubusercontent.com/simpler-env/ManiSkill2_real2sim"
 PARALLEL_DOWNLOADS = 8

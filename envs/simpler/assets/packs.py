@@ -15,11 +15,8 @@ from ... import packs
 from ...base import AssetPack
 from ...errors import SuiteError
 from ...paths import cache_home
-from .required_files import ROOT, missing_files, missing_from_pack
+from .required_files import FETCH, ROOT, VARIABLE, missing_files, missing_from_pack
 from .standin import STANDIN
-
-VARIABLE = "NORA_BENCH_SIMPLER_ASSETS"
-FETCH = "nora-bench assets fetch simpler"
 
 
 def cache_folder() -> Path:

@@ -9,8 +9,12 @@ from pathlib import Path, PurePosixPath
 
 from ..grid import configurations
 from ..placements import objects
-from ..widowx_grid import SINK, TASKS, configurations as widowx_configurations
+from ..widowx_grid import configurations as widowx_configurations
+from ..widowx_tasks import SINK, TASKS
 
+VARIABLE = "NORA_BENCH_SIMPLER_ASSETS"
+"""Environment variable that names a folder with the official pack."""
+FETCH = "nora-bench assets fetch simpler"
 ROOT = "ManiSkill2_real2sim"
 DATA = f"{ROOT}/data"
 MODELS = f"{DATA}/custom/models"

@@ -1,7 +1,7 @@
 """Backend sapien2 compared with recordings of upstream: whole episodes from their reset on, every number of every state.
 
 Nothing is taken from a recording but the episode's name and its actions. All tolerances are zero but those of images, which
-SAPIEN 3 renders, and of the WidowX after its first step, whose first target pose differs by 3e-7 m (docs/reference/widowx.md).
+SAPIEN 3 renders.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from ..sim.render import SimplerRenderer
 from ..sim.sapien2.process import PhysicsProcess
 from ..sim.sapien2.scene import RemotePhysics
 from ..sim.sapien2.scene_widowx import RemoteWidowXPhysics
-from ..widowx_grid import is_widowx
 from .images import DRAWERS, TABLE, read_image
 from .rules import differences
 
@@ -49,7 +48,7 @@ def compare_one(stem: Path, process: PhysicsProcess, pack: Path, renderer: Simpl
     recording = recordings.read(stem)
     setup, name = recording.setup, recording.name
     physics: RemoteEpisode
-    if is_widowx(setup.configuration):
+    if setup.configuration.is_widowx:
         physics = RemoteWidowXPhysics(process, pack, setup)
     else:
         physics = RemotePhysics(process, pack, setup, start_position(setup), start_drawers(setup))
@@ -66,8 +65,7 @@ def compare_one(stem: Path, process: PhysicsProcess, pack: Path, renderer: Simpl
         other_plans += physics.ik_success != bool(recording.arrays["ik_success"][step])
         for flag, differs in differences(physics.rule.facts(), recording, step):
             wrong[flag] += differs
-    exact = None if isinstance(physics, RemoteWidowXPhysics) else 0.0
-    yield Check(name, "sapien2: states after every step", error, exact, f"{len(recorded) - 1} steps")
+    yield Check(name, "sapien2: states after every step", error, 0.0, f"{len(recorded) - 1} steps")
     yield Check(name, "sapien2: inverse kinematics, different outcomes", float(other_plans), 0.0)
     yield Check(name, "sapien2: flags of all steps that differ", float(sum(wrong.values())), 0.0)
     if renderer:

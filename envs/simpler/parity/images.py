@@ -18,7 +18,6 @@ from .. import recordings
 from ..grid import EpisodeSetup
 from ..placements import objects
 from ..sim.render import SimplerRenderer
-from ..widowx_grid import is_widowx
 
 RIM = 2
 """Pixels."""
@@ -73,7 +72,7 @@ def _render_state(
     from ..sim.widowx.scene import CONTROL_SOLVER, WidowXScene
 
     facts, arrays = recording.facts, recording.arrays
-    if is_widowx(setup.configuration):
+    if setup.configuration.is_widowx:
         scene = WidowXScene(pack, setup.configuration, CONTROL_SOLVER)
     else:
         scene = SimplerScene(pack, setup.configuration, solver.CONTROL_SOLVER)

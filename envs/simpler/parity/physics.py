@@ -27,7 +27,7 @@ from ..sim.robot import ARM, FINGERS, JOINTS
 from ..sim.scene import SimplerScene
 from ..sim.settling import ObjectSettler, SettledObjects
 from ..sim.solver import CONTROL_SOLVER
-from ..widowx_grid import RECORDED_NAMES, is_widowx
+from ..widowx_tasks import RECORDED_NAMES
 from . import widowx
 
 IK_JOINTS = 1.5e-4
@@ -61,7 +61,7 @@ def compare(folder: Path, pack: Path) -> Iterator[Check]:
         yield from compare_settling(folder / "settled_poses.json", pack)
     ends = []
     for recording in recordings.read_all(folder):
-        if is_widowx(recording.setup.configuration):
+        if recording.setup.configuration.is_widowx:
             yield from widowx.WidowXReplay(recording, pack).checks()
             continue
         replay = RecordingReplay(recording, pack)

@@ -15,10 +15,11 @@ import numpy as np
 
 from ...parity import Check
 from ...rotations import rotate
+from ..contacts import SIDES, Contact, Snapshot
 from ..recordings import Recording, centres_of_mass, read_all
-from ..rules import DRAWER_BOTTOM, SIDES, Contact, PickRule, PlaceRule, Snapshot, make_rule
-from ..widowx_grid import RECORDED_NAMES, is_widowx
+from ..rules import DRAWER_BOTTOM, PickRule, PlaceRule, make_rule
 from ..widowx_rules import WidowXRule
+from ..widowx_tasks import RECORDED_NAMES
 from . import rules_widowx
 
 TOUCH = np.array([0.0, 1e-3, 0.0])
@@ -45,7 +46,7 @@ def compare_one(recording: Recording, centres: Mapping[str, np.ndarray]) -> Iter
         yield Check(recording.name, "success rule", 0.0, None, f"no centre of mass is recorded for {', '.join(lacking)}")
         return
     setup = recording.setup
-    of_widowx = is_widowx(setup.configuration)
+    of_widowx = setup.configuration.is_widowx
     rule = (WidowXRule if of_widowx else make_rule)(setup, snapshot(recording, 0, centres))
     wrong: dict[str, int] = dict.fromkeys(recording.infos, 0)
     ended = recording.facts.get("advance_called_before_step")

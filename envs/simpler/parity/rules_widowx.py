@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ...rotations import rotate
+from ..contacts import Contact, Snapshot
 from ..recordings import Recording
-from ..rules import Contact, Snapshot
-from ..widowx_rules import FINGERS
+from ..widowx_tasks import FINGERS
 
 PUSH = np.array([0.0, 1e-3, 0.0])
 """A clear contact (N s)."""

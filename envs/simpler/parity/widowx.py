@@ -17,12 +17,13 @@ from ..grid import RobotInit
 from ..recordings import Recording
 from ..sim.kinematics import as_pose, pose7
 from ..sim.settling import SettledObjects
+from ..sim.widowx.constants import ARM, JOINTS
 from ..sim.widowx.controller import accumulated, finger_target
 from ..sim.widowx.physics import WidowXPhysics
-from ..sim.widowx.robot import ARM, JOINTS
 from ..sim.widowx.scene import CONTROL_SOLVER, WidowXScene
 from ..sim.widowx.settling import WidowXSettler
-from ..widowx_grid import RECORDED_NAMES, configurations
+from ..widowx_grid import configurations
+from ..widowx_tasks import RECORDED_NAMES
 
 IK_JOINTS = 1.5e-4
 """rad: the solvers stop within 1e-4 of the target, at different points."""

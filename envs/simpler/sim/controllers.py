@@ -10,8 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import sapien
 
-from .kinematics import moved
+from ...rotations import from_axis_angle
+from .kinematics import as_pose
 from .motion import ArmController, MotionPlan, MotionPlanner
 from .robot import ARM, BLOCKED_DRIVE, DAMPING, FINGERS, JOINTS, STIFFNESS, Robot
 from .timing import SUBSTEPS
@@ -111,3 +113,9 @@ class Controller:
         scaled = (robot.finger_speed_scale * speeds).astype(np.float32)
         self._last = DriveTargets(rows.tolist(), scaled, speeds[-1], success)
         return self._last
+
+
+def moved(pose: sapien.Pose, translation: np.ndarray, rotation: np.ndarray) -> sapien.Pose:
+    """`pose` translated by `translation` and rotated about its own origin by the axis-angle `rotation`, both in fixed axes."""
+    turned = as_pose(np.append(np.zeros(3), from_axis_angle(rotation))) * sapien.Pose(q=pose.q)
+    return as_pose(np.concatenate([pose.p + translation, turned.q]))

@@ -15,7 +15,7 @@ from ..grid import EpisodeSetup
 from ..placements import objects
 from ..rules import SuccessRule, current_instruction, make_rule, measures
 from ..setup import setup_of
-from ..widowx_grid import in_environment, is_widowx
+from ..widowx_grid import in_environment
 from . import privileged
 from .cabinet import DRAWERS
 from .controllers import Controller, DriveTargets
@@ -128,7 +128,7 @@ class SapienEnv(Env):
 
     def _build(self, setup: EpisodeSetup, protocol: EvalProtocol) -> Physics:
         """The simulation of an episode, objects settled."""
-        if is_widowx(setup.configuration):
+        if setup.configuration.is_widowx:
             setup, absolute = in_environment(setup, protocol.environment), protocol.environment.get("control") == "absolute"
             if self._process:
                 return RemoteWidowXPhysics(self._process, self._pack, setup, absolute=absolute)
@@ -189,7 +189,7 @@ def proprioception(physics: Physics) -> dict[str, np.ndarray]:
     """Proprioception in the frame of the robot's root.
 
     `eef_pos` [3] (m), `eef_quat` [4] (w x y z), `gripper_qpos` [2], `joint_pos`: of the Google robot [11] rad in `robot.JOINTS`
-    order, 0 open; of the WidowX [8] rad and m in `widowx.robot.JOINTS` order, 0.037 m open.
+    order, 0 open; of the WidowX [8] rad and m in `widowx.constants.JOINTS` order, 0.037 m open.
     """
     effector, qpos = pose7(physics.robot.end_effector()), physics.robot.qpos()
     return {"eef_pos": effector[:3], "eef_quat": effector[3:], "gripper_qpos": qpos[physics.robot.fingers], "joint_pos": qpos}

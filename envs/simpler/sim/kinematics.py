@@ -9,8 +9,6 @@ import numpy as np
 import sapien
 from sapien.wrapper.urdf_exporter import export_kinematic_chain_urdf
 
-from ...rotations import from_axis_angle
-
 MAX_UPDATES = 100
 
 
@@ -42,12 +40,6 @@ class Kinematics:
             self._link, target, initial_qpos=start, active_qmask=moving, max_iterations=MAX_UPDATES
         )
         return solution, bool(success)
-
-
-def moved(pose: sapien.Pose, translation: np.ndarray, rotation: np.ndarray) -> sapien.Pose:
-    """`pose` translated by `translation` and rotated about its own origin by the axis-angle `rotation`, both in fixed axes."""
-    turned = as_pose(np.append(np.zeros(3), from_axis_angle(rotation))) * sapien.Pose(q=pose.q)
-    return as_pose(np.concatenate([pose.p + translation, turned.q]))
 
 
 def as_pose(values: Any) -> sapien.Pose:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..grid import Configuration
-from ..widowx_grid import is_widowx
+if TYPE_CHECKING:
+    from ..grid import Configuration
 
 DATA = Path("ManiSkill2_real2sim/data")
 ROBOTS = Path("ManiSkill2_real2sim/mani_skill2_real2sim/assets/descriptions")
@@ -33,12 +34,12 @@ def station_urdf(pack: Path, configuration: Configuration) -> Path:
 
 def scene_offset(configuration: Configuration) -> tuple[float, float, float]:
     """Negative position of the stage."""
-    return WIDOWX_SCENE_OFFSET if is_widowx(configuration) else SCENE_OFFSET
+    return WIDOWX_SCENE_OFFSET if configuration.is_widowx else SCENE_OFFSET
 
 
 def robot_urdf(pack: Path, configuration: Configuration, *, look: bool = False) -> Path:
     """URDF of the robot; `look`: in the configuration's own version, which differs in appearance only."""
-    if is_widowx(configuration):
+    if configuration.is_widowx:
         return pack / ROBOTS / "widowx_description/wx250s.urdf"
     version = configuration.env_kwargs.get("urdf_version") if look else None
     name = "google_robot_meta_sim_fix_wheel_fix_fingertip" + ("" if version in (None, "None", "") else f"_{version}")

@@ -18,7 +18,7 @@ import numpy as np
 from ...errors import SuiteError
 from ..grid import Configuration, EpisodeSetup
 from ..placements import objects
-from ..widowx_grid import SINK_ROBOT, TABLE_ROBOT, X_VLA_ROBOT
+from ..widowx_tasks import SINK_ROBOT, TABLE_ROBOT, X_VLA_ROBOT
 from . import driver, pack_files
 
 

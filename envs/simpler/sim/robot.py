@@ -16,7 +16,8 @@ import sapien
 
 from ..grid import BASE_HEIGHT, RobotInit
 from .kinematics import Kinematics
-from .solver import CONTROL_SOLVER, PHYSICS_HZ
+from .solver import CONTROL_SOLVER
+from .timing import PHYSICS_HZ
 from .urdf import PhysicsLoader
 
 _JOINTS: tuple[tuple[str, float, float, float, float], ...] = (

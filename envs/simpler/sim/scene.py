@@ -13,14 +13,15 @@ import numpy as np
 import sapien
 from sapien import physx
 
+from ..contacts import IMPULSE, SIDES, Contact, Snapshot, impulse_on
 from ..grid import Configuration
-from ..rules import IMPULSE, SIDES, Contact, Snapshot, impulse_on
 from .bodies import DENSITY_ON_TABLE, build_object, contact_offset
 from .cabinet import DRAWERS, Cabinet
 from .kinematics import pose7
 from .pack_files import STAGE_TURN, has_cabinet, robot_urdf, scene_offset, stage_mesh, station_urdf
 from .robot import Robot, load_robot
-from .solver import PHYSICS_HZ, Solver, new_system
+from .solver import Solver, new_system
+from .timing import PHYSICS_HZ
 
 if TYPE_CHECKING:
     from .controllers import DriveTargets

@@ -7,8 +7,6 @@ from typing import Any
 
 from sapien import physx
 
-from .timing import PHYSICS_HZ as PHYSICS_HZ
-
 
 @dataclass(frozen=True, slots=True)
 class Solver:

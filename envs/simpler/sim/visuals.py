@@ -18,7 +18,7 @@ from sapien.render import RenderBodyComponent, RenderMaterial, RenderSystem
 
 from ...errors import SuiteError
 from ..grid import Configuration
-from ..widowx_grid import SINK, TASKS as WIDOWX_TASKS, is_sink
+from ..widowx_tasks import SINK, TASKS as WIDOWX_TASKS, is_sink
 from .pack_files import (
     STAGE_TURN,
     has_cabinet,

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 from nora_bench.envs.simpler import grid, recordings, rules
+from nora_bench.envs.simpler.contacts import Contact, Snapshot
 from nora_bench.envs.simpler.parity import rules as rules_parity
-from nora_bench.envs.simpler.rules import Contact, DrawerRule, MoveNearRule, PickRule, PlaceRule, Snapshot
+from nora_bench.envs.simpler.rules import DrawerRule, MoveNearRule, PickRule, PlaceRule
 
 UP = {link: np.array([0.0, 1.0, 0.0]) for links in rules.SIDES.values() for link in links}
 CAN = PickRule.name

@@ -18,7 +18,7 @@ import numpy as np
 from ....standin.files import LINEAR, Piece, glb, obj
 from ....standin.mesh import Array, Mesh, Point, disc, join, lathe, slab
 from ....standin.paint import Colour, finish, png
-from ...widowx_grid import BASE, SINK, SINK_ROBOT, TABLE_ROBOT
+from ...widowx_tasks import BASE, SINK, SINK_ROBOT, TABLE_ROBOT
 from .formatting import Bounds, text
 from .objects import cushion, fitted, mesh_volume
 from .photographs import seen
@@ -62,7 +62,7 @@ BASIN: tuple[tuple[Point, Point, Colour], ...] = (
 
 
 def widowx_files() -> dict[str, bytes]:
-    """Path under `ManiSkill2_real2sim` -> content."""
+    """Path under the pack's folder -> content."""
     files = _robot_files()
     for model, (bounds, size, shape, colour) in OBJECTS.items():
         files |= _model_files(model, [(_shape(shape, bounds, size), colour)])
@@ -75,7 +75,7 @@ def widowx_files() -> dict[str, bytes]:
     in_sink = [Block(_moved(low), _moved(high), colour) for low, high, colour in BASIN]
     files["data/real_inpainting/bridge_real_eval_1.png"] = png(finish(seen(table, *_camera(TABLE_ROBOT))))
     files["data/real_inpainting/bridge_sink.png"] = png(finish(seen([*sink, *in_sink], *_camera(SINK_ROBOT))))
-    return files
+    return {f"ManiSkill2_real2sim/{name}": content for name, content in files.items()}
 
 
 def _model_files(model: str, parts: list[tuple[Mesh, LINEAR]]) -> dict[str, bytes]:

@@ -8,11 +8,11 @@ from typing import Any
 
 from ...grid import EpisodeSetup
 from ...placements import DROP_Z, objects
-from ...widowx_grid import BASE, SINK, is_sink
-from ...widowx_rules import DENSITIES
+from ...widowx_tasks import BASE, DENSITIES, SINK, is_sink
 from .. import bodies, pack_files
-from ..widowx.robot import (
+from ..widowx.constants import (
     ARM,
+    CONTACT_OFFSET,
     DAMPING,
     END_EFFECTOR,
     FINGER_FRICTION,
@@ -21,10 +21,11 @@ from ..widowx.robot import (
     FORCE_LIMIT,
     GROUPS,
     JOINTS,
+    PHYSICS_HZ,
     START,
     STIFFNESS,
+    SUBSTEPS,
 )
-from ..widowx.scene import CONTACT_OFFSET, PHYSICS_HZ, SUBSTEPS
 
 CONSTRUCTOR_EPISODE = 13
 """Layout that upstream's constructor draws from its seed, 2022."""

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sapien
 
 from ....base import SimulationError
+from ...contacts import Contact, Snapshot
 from ...grid import EpisodeSetup
-from ...rules import Contact, Snapshot, SuccessRule, make_rule
+from ...rules import SuccessRule, make_rule
 from ..cabinet import DRAWERS
 from ..kinematics import as_pose
 from ..robot import END_EFFECTOR, FINGERS, JOINTS
 from ..scene import FINGER_LINKS
-from .process import PhysicsProcess
 from .request import google_request
+
+if TYPE_CHECKING:
+    from .process import PhysicsProcess
 
 
 @dataclass(frozen=True, slots=True)

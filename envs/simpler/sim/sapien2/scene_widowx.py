@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ....base import SimulationError
 from ...grid import EpisodeSetup
 from ...widowx_rules import WidowXRule
-from ..widowx import robot
+from ..widowx import constants
 from ..widowx.scene import openings
-from .process import PhysicsProcess
 from .request_widowx import widowx_request
 from .scene import RemoteRobot, RemoteScene
 
+if TYPE_CHECKING:
+    from .process import PhysicsProcess
+
 
 class RemoteWidowXRobot(RemoteRobot):
-    """Robot after the last control step; arrays have 8 numbers, in `widowx.robot.JOINTS` order."""
+    """Robot after the last control step; arrays have 8 numbers, in `widowx.constants.JOINTS` order."""
 
-    joints, fingers, end_effector_link = robot.JOINTS, robot.FINGERS, robot.END_EFFECTOR
+    joints, fingers, end_effector_link = constants.JOINTS, constants.FINGERS, constants.END_EFFECTOR
 
 
 class RemoteWidowXScene(RemoteScene):
@@ -40,8 +43,8 @@ class RemoteWidowXPhysics:
         self.setup = setup
         request = widowx_request(pack, setup, absolute=absolute)
         self._process, answer = process, process.begin(request)
-        if answer["joints"] != list(robot.JOINTS):
-            raise SimulationError(f"the robot's joints are in the order {answer['joints']}, not {list(robot.JOINTS)}")
+        if answer["joints"] != list(constants.JOINTS):
+            raise SimulationError(f"the robot's joints are in the order {answer['joints']}, not {list(constants.JOINTS)}")
         self.scene = RemoteWidowXScene([each["name"] for each in request["objects"]], answer["bounds"], answer["state"])
         self.rule = WidowXRule(setup, self.scene.snapshot())
         self.ik_success = True

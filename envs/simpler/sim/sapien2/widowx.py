@@ -131,7 +131,8 @@ class Robot:
     def step(self, action: np.ndarray, scene: Any) -> bool:
         """Execute one control step; whether the inverse kinematics succeeded."""
         body, position = self.body, self.body.get_qpos()
-        pivot = self.effector_pose().p
+        self._model.compute_forward_kinematics(position)
+        pivot = self._model.get_link_pose(self._effector).p  # upstream's; micrometres from the link's own pose
         delta = sapien.Pose(action[:3], turn(action[3:6]))
         self._target = delta if self._absolute else sapien.Pose(pivot) * delta * sapien.Pose(-pivot) * self._target
         solved, success, _ = self._model.compute_inverse_kinematics(

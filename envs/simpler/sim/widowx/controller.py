@@ -13,7 +13,8 @@ import sapien
 
 from ....rotations import from_axis_angle
 from ..kinematics import as_pose
-from .robot import ARM, FINGERS, WidowXRobot
+from .constants import ARM, FINGERS
+from .robot import WidowXRobot
 
 GRIPPER_MIDDLE, GRIPPER_HALF = 0.026, 0.012
 """Finger target (m) for command 0, and its change per unit; positive opens."""

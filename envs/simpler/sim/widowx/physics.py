@@ -11,8 +11,8 @@ from ...grid import EpisodeSetup
 from ...placements import objects
 from ...widowx_rules import WidowXRule
 from ..settling import SettledObjects, place_objects
+from .constants import START
 from .controller import Command, WidowXController
-from .robot import START
 from .scene import CONTROL_SOLVER, WidowXScene
 
 

@@ -8,27 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sapien
 from sapien import physx
 
 from ...grid import Configuration
-from ...widowx_grid import BASE, SINK, is_sink
-from ...widowx_rules import DENSITIES, FINGERS
+from ...widowx_tasks import BASE, DENSITIES, FINGERS, SINK, is_sink
 from ..bodies import build_object
 from ..pack_files import robot_urdf, stage_mesh
 from ..scene import SimplerScene, build_arena
 from ..solver import Solver, new_system
-from .controller import Command
+from .constants import CONTACT_OFFSET, PHYSICS_HZ, SUBSTEPS
 from .robot import WidowXRobot, load_robot
 
-PHYSICS_HZ, SUBSTEPS = 500, 100
-"""Physics steps per second, and per control step of 1/5 s."""
+if TYPE_CHECKING:
+    from .controller import Command
+
 CONTROL_SOLVER = Solver(iterations=25, persistent=False, tgs=False)
 SETTLING_SOLVER = Solver(iterations=25, persistent=False)
-CONTACT_OFFSET = 0.005
 LOCKED = [True] * 6
 
 

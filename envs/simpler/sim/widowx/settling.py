@@ -18,7 +18,7 @@ import sapien
 from ....safe_io import file_digest
 from ...grid import EpisodeSetup
 from ...placements import DROP_Z, objects
-from ...widowx_grid import EPISODES, SINK, TASKS
+from ...widowx_tasks import EPISODES, SINK, TASKS
 from ..kinematics import as_pose
 from ..pack_files import model_folder
 from ..settling import FREE, UPRIGHT, SettledObjects, put, restless

@@ -7,11 +7,12 @@ pytest.importorskip("sapien", reason="needs the extra [simpler]: pip install '.[
 
 from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec
 from nora_bench.envs.protocols import get
-from nora_bench.envs.simpler.rules import Contact
+from nora_bench.envs.simpler.contacts import Contact
 from nora_bench.envs.simpler.sim import robot
 from nora_bench.envs.simpler.sim.controllers import Controller, DriveTargets, blocked_velocity
 from nora_bench.envs.simpler.sim.env import SapienEnv
-from nora_bench.envs.simpler.sim.solver import CONTROL_SOLVER, PHYSICS_HZ
+from nora_bench.envs.simpler.sim.solver import CONTROL_SOLVER
+from nora_bench.envs.simpler.sim.timing import PHYSICS_HZ
 
 HELD = [Contact(link, "can", np.array([0.0, 0.1, 0.0])) for link in ("link_finger_left", "link_finger_tip_right")]
 

@@ -9,9 +9,10 @@ from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec, Simul
 from nora_bench.envs.protocols import get
 from nora_bench.envs.simpler import interpreter
 from nora_bench.envs.simpler.sim.env import SapienEnv
-from nora_bench.envs.simpler.sim.widowx.robot import START
+from nora_bench.envs.simpler.sim.widowx.constants import START
 from nora_bench.envs.simpler.sim.widowx.settling import WidowXSettler
-from nora_bench.envs.simpler.widowx_grid import TASKS, configurations
+from nora_bench.envs.simpler.widowx_grid import configurations
+from nora_bench.envs.simpler.widowx_tasks import TASKS
 from widowx_rollouts import rollout, undo
 
 PROTOCOL = get("simpler/widowx")

@@ -8,7 +8,8 @@ from nora_bench.envs.base import EpisodeSpec
 from nora_bench.envs.errors import SuiteError
 from nora_bench.envs.simpler.placements import objects
 from nora_bench.envs.simpler.setup import setup_of
-from nora_bench.envs.simpler.widowx_grid import RECORDED_NAMES, TASKS, configurations, layout
+from nora_bench.envs.simpler.widowx_grid import configurations
+from nora_bench.envs.simpler.widowx_tasks import RECORDED_NAMES, TASKS, layout
 
 
 def test_suite_has_four_tasks_of_24_episodes():

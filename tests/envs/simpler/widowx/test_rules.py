@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from nora_bench.envs.simpler import recordings
+from nora_bench.envs.simpler.contacts import Contact, Snapshot
 from nora_bench.envs.simpler.parity import rules as parity
-from nora_bench.envs.simpler.rules import Contact, Snapshot
-from nora_bench.envs.simpler.widowx_grid import TASKS, configurations
+from nora_bench.envs.simpler.widowx_grid import configurations
 from nora_bench.envs.simpler.widowx_rules import WidowXRule
+from nora_bench.envs.simpler.widowx_tasks import TASKS
 
 LEVEL = (1.0, 0.0, 0.0, 0.0)
 UP = np.array([0.0, 0.0, 1.0])
