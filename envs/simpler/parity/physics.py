@@ -137,7 +137,9 @@ def _dropped(case: Mapping[str, Any]) -> EpisodeSetup:
         base = next(
             c
             for c in configurations()
-            if (c.task, c.env_id, c.subtask) == (case["task"], case["env_id"], case.get("orientation", ""))
+            if (c.task, c.env_id) == (case["task"], case["env_id"])
+            and case.get("orientation") in (None, c.subtask)
+            and case.get("setting") in (None, c.setting)
         )
     except StopIteration:
         raise SuiteError(

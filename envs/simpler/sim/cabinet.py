@@ -34,12 +34,8 @@ class Cabinet:
             joint.set_drive_property(0.0, DAMPING)
         self.body.root_pose = sapien.Pose(POSITION)
 
-    def open(self, drawer: str, distance: float) -> None:
-        """Pull one drawer out (m) and close the others, all at rest."""
-        self.place(np.array([distance if name == drawer else 0.0 for name in DRAWERS]))
-
     def place(self, out: np.ndarray) -> None:
-        """Set the travel of each drawer ([3], m), at rest."""
+        """Set the travel of each drawer ([3], m, in the order of DRAWERS), at rest."""
         self.body.qpos = out[np.argsort(self._order)]
         self.body.qvel = np.zeros(len(DRAWERS))
 

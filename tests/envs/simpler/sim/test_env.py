@@ -122,7 +122,7 @@ def test_instruction_of_placing_the_apple_changes_after_the_101st_step(env, prot
 def test_apple_that_lies_in_the_open_drawer_is_placed(env, protocol):
     env.reset(APPLE, protocol, BLIND)
     scene = env.physics.scene
-    scene.cabinet.open("top", 0.2)
+    scene.cabinet.place(np.array([0.2, 0.0, 0.0]))
     (apple,) = scene.objects.values()
     apple.entity_pose = as_pose([0.1, 0.0, 0.70, 1, 0, 0, 0])
     scene.step_idle(200)

@@ -15,6 +15,7 @@ pytest.importorskip("sapien", reason="needs the extra [simpler]: pip install '.[
 from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec, SimulationError
 from nora_bench.envs.protocols import get
 from nora_bench.envs.simpler import interpreter
+from nora_bench.envs.simpler.assets.required_files import missing_widowx_files
 from nora_bench.envs.simpler.parity import exact
 from nora_bench.envs.simpler.setup import setup_of
 from nora_bench.envs.simpler.sim.env import SapienEnv
@@ -26,6 +27,13 @@ CAN = EpisodeSpec("simpler-vm", 0, 3, 0, "simpler/nora-1.5", "urdf_base/standing
 MOVE = EpisodeSpec("simpler-vm", 1, 30, 0, "simpler/nora-1.5", "urdf_base")
 CLOSE = EpisodeSpec("simpler-vm", 3, 3, 0, "simpler/nora-1.5", "urdf_base/middle")
 CROWD = EpisodeSpec("simpler-va", 0, 3, 0, "simpler/nora-1.5", "distractor_less/vertical")
+APPLE = EpisodeSpec("simpler-vm-place", 4, 10, 0, "simpler/nora-1.5", "urdf_base/top")
+RECORDED = (
+    "simpler/pick_coke_can__va_base_standing_random_contact",
+    "simpler/open_drawer__vm_bottom_c2_cabinet1_random",
+    "simpler_widowx/eggplant_in_basket__vm_ep6_push",
+    "simpler_widowx/place_apple__vm_b0_success",
+)
 needs_sapien2 = pytest.mark.skipif(bool(interpreter.problem()), reason=interpreter.problem())
 
 
@@ -52,10 +60,12 @@ def rollout(env, spec, observation_spec=None, steps=2):
 
 
 @needs_sapien2
-@pytest.mark.parametrize("name", ["pick_coke_can__va_base_standing_random_contact", "open_drawer__vm_bottom_c2_cabinet1_random"])
-def test_recorded_episode_is_repeated_to_the_bit(simpler_golden, simpler_official, tmp_path, name):
+@pytest.mark.parametrize("name", RECORDED)
+def test_recorded_episode_is_repeated_to_the_bit(golden, simpler_official, tmp_path, name):
+    if name.startswith("simpler_widowx/") and missing_widowx_files(simpler_official):
+        pytest.skip("the official pack has no files of the WidowX")
     process = PhysicsProcess(tmp_path)
-    checks = list(exact.compare_one(simpler_golden / name, process, simpler_official))
+    checks = list(exact.compare_one(golden / name, process, simpler_official))
     process.close()
     assert {check.quantity: check.error for check in checks} == dict.fromkeys((check.quantity for check in checks), 0.0)
     assert len(checks) == 5
@@ -69,6 +79,17 @@ def test_episode_is_independent_of_earlier_episodes_and_processes(options, env, 
     other.close()
     rollout(env, CLOSE if spec is not CLOSE else CAN)
     assert rollout(env, spec) == alone
+
+
+@needs_sapien2
+def test_instruction_of_placing_the_apple_changes_after_the_101st_step(env):
+    env.reset(APPLE, PROTOCOL, ObservationSpec())
+    env.physics.rule.steps = 99  # as after so many steps
+    instructions = []
+    for _ in range(2):
+        env.step(np.zeros(7), observe=True)
+        instructions.append(env.observation().instruction)
+    assert instructions == ["open top drawer", "place apple into top drawer"]
 
 
 @needs_sapien2

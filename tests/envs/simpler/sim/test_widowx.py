@@ -71,12 +71,13 @@ def test_robot_starts_at_upstreams_pose(env):
 
 def test_gripper_command_is_absolute(env):
     env.reset(spec("spoon_on_towel"), PROTOCOL, ObservationSpec(proprio=True))
-    for _ in range(4):
+    # each control step covers 63 % of what is left: 0.06 mm remain after six
+    for _ in range(6):
         env.step(np.array([0, 0, 0, 0, 0, 0, -1.0]), observe=True)
-    assert env.observation().proprio["gripper_qpos"] == pytest.approx((0.015, 0.015), abs=1e-3)
-    for _ in range(4):
+    assert env.observation().proprio["gripper_qpos"] == pytest.approx((0.015, 0.015), abs=1e-4)
+    for _ in range(6):
         env.step(np.array([0, 0, 0, 0, 0, 0, 1.0]), observe=True)
-    assert env.observation().proprio["gripper_qpos"] == pytest.approx((0.037, 0.037), abs=1e-3)
+    assert env.observation().proprio["gripper_qpos"] == pytest.approx((0.037, 0.037), abs=1e-4)
 
 
 def test_action_is_a_pose_under_the_absolute_protocol(env):
