@@ -50,7 +50,7 @@ def _configuration(
 ) -> Configuration:
     common = configurations()[0]
     return Configuration(
-        task=RECORDED_NAMES.get(facts["task"], facts["task"]),
+        task=RECORDED_NAMES.get(name := str(facts["task"]), name),
         setting=facts["setting"],
         variant="recorded",
         axis="",

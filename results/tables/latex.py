@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 from .grid import Grid, GridCell, blocks, grid
 from .model import Table
@@ -41,22 +43,57 @@ ROOM = 120
 """Characters of a line, in the small print that tables are set in; wider tables are set in several blocks."""
 LABEL = 26
 """Characters of a row label's line."""
+NOTE = 100
+"""Characters of a note's line."""
+PAGE = 44
+"""Lines of a float; longer tables and notes continue in another."""
+T = TypeVar("T")
 
 
 def latex(table: Table) -> str:
     r"""A table for `\usepackage{booktabs,graphicx}` that fits the page, whatever stands in it.
 
-    Row labels are wrapped, columns that do not fit follow in another float, and what is still too wide is scaled down.
+    Row labels are wrapped, columns and rows that do not fit follow in another float, and what is still too wide is scaled down.
     """
     laid = grid(table)
     width = {column: 1 + max(len(line) for line in _column(laid, column)) for column in range(1, len(laid.names))}
     split = blocks(laid, lambda columns: LABEL + sum(width[column] for column in columns), ROOM)
     notes = [rf"$^{{{number}}}$ {_tex(note)}" for number, note in enumerate(laid.footnotes, start=1)]
     notes = [rf"{note}\par" for note in [*notes, *map(_tex, laid.notes)]]
-    below = [r"\par\smallskip\begin{minipage}{\linewidth}\scriptsize\sloppy\raggedright", *notes, r"\end{minipage}"]
-    parts = [_fitted(_tabular(laid.part(columns))) for columns in split]
-    floats = [[*parts[0], *below]] if len(parts) == 1 else [*parts, below]
+    below = [_small(part) for part in _pages(notes, lambda note: 1 + len(note) // NOTE)]
+    parts = [_fitted(_tabular(page)) for columns in split for page in _row_pages(laid.part(columns))]
+    floats = [[*parts[0], *below[0]]] if len(parts) == len(below) == 1 else [*parts, *below]
     return "\n".join(line for number, lines in enumerate(floats) for line in _float(lines, laid.title, number)) + "\n"
+
+
+def _small(notes: Sequence[str]) -> list[str]:
+    """Notes below a table."""
+    return [r"\par\smallskip\begin{minipage}{\linewidth}\scriptsize\sloppy\raggedright", *notes, r"\end{minipage}"]
+
+
+def _row_pages(laid: Grid) -> Iterator[Grid]:
+    """The rows in parts that fit on a page each."""
+    for rows in _pages(laid.rows, _height):
+        yield replace(laid, rows=rows)
+
+
+def _height(row: str | list[GridCell]) -> int:
+    """Lines of a row."""
+    if isinstance(row, str):
+        return 1
+    return 1 + len(row[0].text) // LABEL + any(cell.interval for cell in row) + any(cell.count for cell in row)
+
+
+def _pages(items: Sequence[T], height: Callable[[T], int]) -> list[list[T]]:
+    """Consecutive parts of at most `PAGE` lines, at least one."""
+    pages, lines = [[]], 0
+    for item in items:
+        if pages[-1] and lines + height(item) > PAGE:
+            pages.append([])
+            lines = 0
+        pages[-1].append(item)
+        lines += height(item)
+    return pages
 
 
 def _float(lines: Sequence[str], title: str, number: int) -> list[str]:

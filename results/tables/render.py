@@ -26,7 +26,7 @@ def terminal(table: Table, console: Console) -> None:
     stacked = not _fits(laid, console.width)
     width = {column: max(map(len, _column(laid, column, stacked))) for column in range(1, len(laid.names))}
     room = console.width - 2
-    longest = max(len(row[0].text) + MARK for row in laid.rows if not isinstance(row, str))
+    longest = max((len(row[0].text) + MARK for row in laid.rows if not isinstance(row, str)), default=0)
     left = room - sum(width.values()) - len(width)
     label = min(longest, left if left >= LABEL else room // 3)
     split = blocks(laid, lambda columns: label + sum(width[column] + 1 for column in columns), room)
@@ -44,7 +44,7 @@ LABEL = 15
 
 def _fits(laid: Grid, width: int) -> bool:
     """Whether the table fits with intervals on the lines of their rates."""
-    label = max(len(row[0].text) + MARK for row in laid.rows if not isinstance(row, str))
+    label = max((len(row[0].text) + MARK for row in laid.rows if not isinstance(row, str)), default=0)
     return min(label, width // 3) + sum(max(map(len, _column(laid, c, False))) + 1 for c in range(1, len(laid.names))) <= width
 
 
@@ -181,11 +181,18 @@ def to_json(table: Table) -> str:
     return json.dumps({**head, "cells": values(table)}, indent=2) + "\n"
 
 
+FIELDS = (
+    *("table", "policy", "kind", "item", "metric", "text", "value", "upper", "low", "high", "k", "n", "effective", "states", "p"),
+    *("uncertain", "errors", "part", "best", "provenance", "notes"),
+)
+"""Columns of the csv form: the keys of `values`."""
+
+
 def to_csv(table: Table) -> str:
     """One line per cell."""
     rows = values(table)
     out = io.StringIO()
-    writer = csv.DictWriter(out, rows[0].keys(), lineterminator="\n")
+    writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
     writer.writeheader()
     for row in rows:
         provenance = json.dumps(row["provenance"], ensure_ascii=False) if row["provenance"] else ""

@@ -54,7 +54,7 @@ class WidowXEpisode:
     def _drop(self, bodies: Sequence[Any], drops: Sequence[Sequence[float]]) -> None:
         """Let all objects fall together."""
         for body, pose in zip(bodies, drops, strict=True):
-            body.set_pose(sapien.Pose(pose[:3], pose[3:]))
+            body.set_pose(sapien.Pose(list(pose[:3]), list(pose[3:])))
             lock(body, UPRIGHT)
         self.robot.body.set_pose(sapien.Pose(AWAY))
         self.world.settle(0.5)
@@ -134,7 +134,7 @@ class Robot:
         self._model.compute_forward_kinematics(position)
         pivot = self._model.get_link_pose(self._effector).p  # upstream's; micrometres from the link's own pose
         delta = sapien.Pose(action[:3], turn(action[3:6]))
-        self._target = delta if self._absolute else sapien.Pose(pivot) * delta * sapien.Pose(-pivot) * self._target
+        self._target = delta if self._absolute else sapien.Pose(pivot) * delta * sapien.Pose((-pivot).tolist()) * self._target
         solved, success, _ = self._model.compute_inverse_kinematics(
             self._effector, self._target, initial_qpos=position, active_qmask=self._mask, max_iterations=100
         )
