@@ -41,6 +41,11 @@ OFF = {
     ("nora15/table4", "GTA", "VM Average"): 81.07,
     ("simpler/widowx", "Octo-Small", "Average"): 29.50,
     ("simpler/widowx-unstated", "pi0-FAST (starVLA's table)", "Average"): 32.10,
+    ("simpler/widowx-unstated", "Magma (starVLA's table)", "Average"): 35.425,
+    ("simpler/widowx-unstated", "ContextVLA + GR00T N1.5", "Average"): 30.575,
+    ("simpler/widowx-unstated", "FLOWER", "Average"): 43.75,
+    ("simpler/widowx-unstated", "LLaDA-VLA", "Average"): 55.525,
+    ("simpler/widowx-unstated", "pi0 + RoboVIP", "Average"): 28.25,
 }
 
 
