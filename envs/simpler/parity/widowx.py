@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ...parity import Check, max_abs_difference
 from ..grid import RobotInit
@@ -64,7 +65,7 @@ def compare_controllers(recorded: Mapping[str, np.ndarray], pack: Path) -> Itera
     yield Check(case, "WidowX gripper target (m)", max_abs_difference(targets, recorded["gripper_target_qpos"]), 1e-8)
 
 
-def pose_difference(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray) -> float:
+def pose_difference(first: ArrayLike, second: ArrayLike) -> float:
     """Largest difference of two poses' numbers, whatever the sign of a quaternion."""
     a, b = np.asarray(first, np.float64), np.array(second, np.float64)
     b[3:] *= 1.0 if a[3:] @ b[3:] >= 0 else -1.0

@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import sapien.core as sapien
 
-from .google import AWAY, turn
+from .google import AWAY, sapien, turn
 from .world import UPRIGHT, World, bounds, lock, pose7, release
 
 LOCKED = (True,) * 6
