@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from importlib import import_module
+from keyword import iskeyword
 from types import SimpleNamespace
 
 import pytest
@@ -58,7 +59,7 @@ def test_every_option_has_help(name):
 
 @pytest.mark.parametrize("name", VERBS)
 def test_verb_is_a_function_in_a_module_of_its_name(name):
-    module = name.replace("-", "_")
+    module = name.replace("-", "_") + "_" * iskeyword(name)
     assert callable(getattr(import_module(f"nora_bench.{HOMES.get(name, 'harness')}.cli.{module}"), module))
 
 

@@ -5,7 +5,7 @@ from nora_bench.envs import protocols
 from nora_bench.envs.base import ROTATED, UNROTATED, ObservationSpec
 from nora_bench.envs.errors import ExitCode, PolicyError
 from nora_bench.envs.libero.suite import ACTION_SPEC, PROPRIO_SPEC, libero_goal
-from nora_bench.envs.simpler.suite import simpler_vm
+from nora_bench.envs.simpler.suite import simpler_vm, simpler_widowx
 from nora_bench.envs.specs import OPEN_ONE, ActionDim, ProprioSpec
 from nora_bench.harness.config import parse
 from nora_bench.harness.planning.resolve import resolve_run
@@ -62,7 +62,8 @@ def test_scripted_policy_matches_both_families(suite, protocol):
     "protocol", [protocols.get(name) for name in protocols.names()], ids=lambda protocol: protocol.name.replace("/", "-")
 )
 def test_adapter_of_every_protocol_matches_its_suite(protocol):
-    suite = libero_goal if protocol.family == "libero" else simpler_vm
+    on_table = simpler_widowx if protocol.name.startswith("simpler/widowx") else simpler_vm
+    suite = libero_goal if protocol.family == "libero" else on_table
     check(suite=suite, protocol=protocol, actions=adapted_spec(protocol, 7))
 
 
