@@ -8,40 +8,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from ..motion import ArmController, MotionPlanner
 from ..timing import SUBSTEPS
-from .world import FALLING, UPRIGHT, World, bounds, lock, pose7, release
+from . import episode
+from .episode import Episode, sapien
+from .world import FALLING, World, lock, pose7, release
 
-sapien: Any = import_module("sapien.core")
-"""SAPIEN 2.2.2; untyped, because type checkers find SAPIEN 3."""
 GRIPPER_SCALE = np.float64(np.float32(1.31))
 """Radians of finger travel per unit of the action, in upstream's precision."""
 FINGER_MARGIN = 0.01
 """Radians by which finger targets may exceed the joint's limits."""
 STILL = 1e-3
 """A gripper command below this (rad) repeats the last target."""
-AWAY = (-10.0, 0.0, 0.0)
-"""Position of the robot while objects settle."""
 
 
-class GoogleEpisode:
+class GoogleEpisode(Episode):
     """One episode. The request's fields are described in `env.google_request`."""
 
     def __init__(self, engine: Any, request: Mapping[str, Any]) -> None:
-        self.world = world = World(engine, hz=request["hz"], contact_offset=request["contact_offset"])
-        self.robot = Robot(world, request["robot"])
-        arena = request["arena"]
-        world.add_arena(arena["stage"], arena["turn"], arena["place"])
-        for each in request["objects"]:
-            density, friction, damping = each["density"], each["friction"], each["damping"]
-            world.add_object(each["name"], each["mesh"], density=density, friction=friction, damping=damping)
+        world = World(engine, hz=request["hz"], contact_offset=request["contact_offset"])
+        super().__init__(world, Robot(world, request["robot"]), request)
         self.cabinet = _cabinet(world, request["cabinet"]) if request["cabinet"] else None
-        self.settled: list[list[float]] = []
         for number, reset in enumerate(request["resets"]):
             if number:
                 world.stop()
@@ -52,34 +43,13 @@ class GoogleEpisode:
         if reset["together"]:
             self._drop_together(bodies, drops)
         elif bodies:
-            self._drop_first(bodies[0], drops[0])
+            self._drop_together(bodies[:1], drops[:1])
         self.settled = [pose7(body.pose) for body in bodies]
         if bodies and not reset["together"]:
             self._drop_others(bodies[1:], drops[1:])
-        self.robot.reset(reset["qpos"])
-        self.robot.body.set_pose(sapien.Pose(reset["base"][:3], reset["base"][3:]))
+        self._place_robot(reset)
         if self.cabinet is not None:
             self.cabinet.set_qpos(reset["drawers"])
-
-    def _drop_together(self, bodies: Sequence[Any], drops: Sequence[Sequence[float]]) -> None:
-        for body, pose in zip(bodies, drops, strict=True):
-            body.set_pose(sapien.Pose(pose[:3], pose[3:]))
-            lock(body, UPRIGHT)
-        self.robot.body.set_pose(sapien.Pose(AWAY))
-        self.world.settle(0.5)
-        for body in bodies:
-            release(body)
-        self.world.settle(0.5)
-        self.world.settle_restless(bodies)
-
-    def _drop_first(self, body: Any, pose: Sequence[float]) -> None:
-        body.set_pose(sapien.Pose(pose[:3], pose[3:]))
-        self.robot.body.set_pose(sapien.Pose(AWAY))
-        lock(body, UPRIGHT)
-        self.world.settle(0.5)
-        release(body)
-        self.world.settle(0.5)
-        self.world.settle_restless([body])
 
     def _drop_others(self, bodies: Sequence[Any], drops: Sequence[Sequence[float]]) -> None:
         for body, pose in zip(bodies, drops, strict=True):
@@ -94,31 +64,6 @@ class GoogleEpisode:
         if bodies:
             self.world.settle_restless(bodies)
 
-    def facts(self) -> dict[str, Any]:
-        """Constants of the episode: names of the joints, collision bounds and settled poses of the objects."""
-        joints = [joint.name for joint in self.robot.body.get_active_joints()]
-        return {"joints": joints, "bounds": [bounds(actor) for actor in self.world.objects.values()], "settled": self.settled}
-
-    def step(self, action: Sequence[float]) -> dict[str, Any]:
-        """Execute one control step; the plan's facts."""
-        return {"ik_success": self.robot.step(np.array(action), self.world.scene)}
-
-    def state(self) -> dict[str, Any]:
-        """State after the last physics step."""
-        robot, actors = self.robot.body, self.world.objects.values()
-        return {
-            "qpos": robot.get_qpos().tolist(),
-            "qvel": robot.get_qvel().tolist(),
-            "effector": pose7(self.robot.effector_pose()),
-            "objects": [pose7(actor.pose) for actor in actors],
-            "velocities": [[*actor.velocity.tolist(), *actor.angular_velocity.tolist()] for actor in actors],
-            "centres": [(actor.pose * actor.cmass_local_pose).p.tolist() for actor in actors],
-            "drawers": self.cabinet.get_qpos().tolist() if self.cabinet else [],
-            "drawer_speeds": self.cabinet.get_qvel().tolist() if self.cabinet else [],
-            "contacts": self.world.contacts(),
-            "links": self.world.link_poses(),
-        }
-
 
 def _cabinet(world: World, request: Mapping[str, Any]) -> Any:
     cabinet = world.add_articulation(request["urdf"])
@@ -130,44 +75,16 @@ def _cabinet(world: World, request: Mapping[str, Any]) -> Any:
     return cabinet
 
 
-class Robot:
-    """Robot with upstream's drives and its two controllers."""
-
-    def __init__(self, world: World, request: Mapping[str, Any]) -> None:
-        self.body = body = world.add_articulation(request["urdf"], request["links"])
-        joints = {joint.name: joint for joint in body.get_active_joints()}
-        names = list(joints)
-        self._arm = [names.index(name) for name in request["arm"]]
-        self._fingers = [names.index(name) for name in request["fingers"]]
-        self._drives = [(joints[name], *values) for name, values in request["drives"].items()]
-        self._joints = list(joints.values())
-        self._links = [link.name for link in body.get_links()]
-        self._effector = self._links.index(request["effector"])
-        self._effector_link = body.get_links()[self._effector]
-        self._model = body.create_pinocchio_model()
-        self._mask = np.zeros(body.dof, dtype=bool)
-        self._mask[self._arm] = True
-        self._set_drives()
+class Robot(episode.Robot):
+    """The Google robot with its two controllers."""
 
     def reset(self, qpos: Sequence[float]) -> None:
         """Set joint positions, at rest, and start new controllers."""
+        super().reset(qpos)
         body = self.body
-        body.set_qpos(np.array(qpos))
-        for clear in (body.set_qvel, body.set_qacc, body.set_qf):
-            clear(np.zeros(body.dof))
-        self._set_drives()
         limits = body.get_qlimits()[self._fingers]
         self._arm_controller = ArmController()
         self._gripper = Gripper(body.get_qpos()[self._fingers], limits[:, 0] - FINGER_MARGIN, limits[:, 1] + FINGER_MARGIN)
-
-    def _set_drives(self) -> None:
-        for joint, stiffness, damping, limit in self._drives:
-            joint.set_drive_property(stiffness, damping, force_limit=limit, mode="force")
-            joint.set_friction(0.0)
-
-    def effector_pose(self) -> Any:
-        """End-effector pose in the frame of the root."""
-        return self.body.pose.inv().transform(self._effector_link.pose)
 
     def step(self, action: np.ndarray, scene: Any) -> bool:
         """Execute one control step; whether the inverse kinematics succeeded."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,19 +143,20 @@ class RemoteScene:
         return np.concatenate([state["qpos"], state["qvel"], *objects, state["drawers"], state["drawer_speeds"]])
 
 
-class RemotePhysics:
-    """One episode; the counterpart of `env.PhysicsScene`."""
+class RemoteEpisode:
+    """One episode in the physics process, whatever the robot; `rule` is the subclass's."""
 
-    def __init__(self, process: PhysicsProcess, pack: Path, setup: EpisodeSetup, qpos: np.ndarray, drawers: list[float]) -> None:
-        """`qpos`: [11] rad, in JOINTS order. `drawers`: [3] travel (m) at the start."""
+    scene_type: type[RemoteScene] = RemoteScene
+    rule: SuccessRule
+
+    def __init__(self, process: PhysicsProcess, setup: EpisodeSetup, request: dict[str, Any], joints: Sequence[str]) -> None:
+        """Begin the episode; `joints`: names that the process must report, in order."""
         self.setup = setup
-        request = google_request(pack.absolute(), setup, qpos.tolist(), drawers)
-        self._process, answer = process, process.begin(request)
-        if answer["joints"] != list(JOINTS):
-            raise SimulationError(f"the robot's joints are in the order {answer['joints']}, not {list(JOINTS)}")
-        self.scene = RemoteScene([each["name"] for each in request["objects"]], answer["bounds"], answer["state"])
-        settled = self.scene.snapshot()
-        self.rule: SuccessRule = make_rule(setup, _replace_poses(settled, answer["settled"]))
+        self._process, self._answer = process, process.begin(request)
+        if self._answer["joints"] != list(joints):
+            raise SimulationError(f"the robot's joints are in the order {self._answer['joints']}, not {list(joints)}")
+        names = [each["name"] for each in request["objects"]]
+        self.scene = self.scene_type(names, self._answer["bounds"], self._answer["state"])
         self.ik_success = True
 
     @property
@@ -173,6 +174,15 @@ class RemotePhysics:
         if not np.isfinite(self.scene.state()).all():
             raise SimulationError("the simulation became unstable: a position or velocity is not finite")
         return self.rule.step(self.scene.snapshot())
+
+
+class RemotePhysics(RemoteEpisode):
+    """One episode of the Google robot; the counterpart of `env.PhysicsScene`."""
+
+    def __init__(self, process: PhysicsProcess, pack: Path, setup: EpisodeSetup, qpos: np.ndarray, drawers: list[float]) -> None:
+        """`qpos`: [11] rad, in JOINTS order. `drawers`: [3] travel (m) at the start."""
+        super().__init__(process, setup, google_request(pack.absolute(), setup, qpos.tolist(), drawers), JOINTS)
+        self.rule = make_rule(setup, _replace_poses(self.scene.snapshot(), self._answer["settled"]))
 
 
 def _replace_poses(snapshot: Snapshot, settled: list[list[float]]) -> Snapshot:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ....base import SimulationError
 from ...grid import EpisodeSetup
 from ...widowx_rules import WidowXRule
 from ..widowx import constants
 from ..widowx.scene import openings
 from .request_widowx import widowx_request
-from .scene import RemoteRobot, RemoteScene
+from .scene import RemoteEpisode, RemoteRobot, RemoteScene
 
 if TYPE_CHECKING:
     from .process import PhysicsProcess
@@ -35,32 +34,12 @@ class RemoteWidowXScene(RemoteScene):
         return openings(self.robot.links)
 
 
-class RemoteWidowXPhysics:
+class RemoteWidowXPhysics(RemoteEpisode):
     """One episode; the counterpart of `widowx.physics.WidowXPhysics`."""
+
+    scene_type = RemoteWidowXScene
 
     def __init__(self, process: PhysicsProcess, pack: Path, setup: EpisodeSetup, *, absolute: bool = False) -> None:
         """`absolute`: actions are poses."""
-        self.setup = setup
-        request = widowx_request(pack, setup, absolute=absolute)
-        self._process, answer = process, process.begin(request)
-        if answer["joints"] != list(constants.JOINTS):
-            raise SimulationError(f"the robot's joints are in the order {answer['joints']}, not {list(constants.JOINTS)}")
-        self.scene = RemoteWidowXScene([each["name"] for each in request["objects"]], answer["bounds"], answer["state"])
+        super().__init__(process, setup, widowx_request(pack.absolute(), setup, absolute=absolute), constants.JOINTS)
         self.rule = WidowXRule(setup, self.scene.snapshot())
-        self.ik_success = True
-
-    @property
-    def robot(self) -> RemoteRobot:
-        """The robot."""
-        return self.scene.robot
-
-    def step(self, action: np.ndarray) -> bool:
-        """Execute one control step; whether the goal holds after it. Raises SimulationError if a number is not finite."""
-        if not np.isfinite(action).all():
-            raise SimulationError(f"the action has a number that is not finite: {action}")
-        answer = self._process.step(np.asarray(action, np.float64).tolist())
-        self.ik_success = answer["ik_success"]
-        self.scene.update(answer["state"])
-        if not np.isfinite(self.scene.state()).all():
-            raise SimulationError("the simulation became unstable: a position or velocity is not finite")
-        return self.rule.step(self.scene.snapshot())
