@@ -47,7 +47,8 @@ BACKEND_NOTES = {
 """Residual of a backend for the Google robot's tasks; measured there."""
 WIDOWX_BACKEND_NOTES = {
     "sapien3": "SAPIEN 3 is not the original's engine: replays of 32 recorded episodes of the WidowX end alike in all 20 "
-    "scripted ones and in 10 of 12 pushes and random motions; success rates were not compared in pairs (docs/reference/widowx.md, Measured)"
+    "scripted ones and in 10 of 12 pushes and random motions; success rates were not compared in pairs "
+    "(docs/reference/widowx.md, Measured)"
 }
 """The same for the WidowX's."""
 UPSTREAM_DEPENDENCIES = ("mani_skill2_real2sim", "simpler_env", "gymnasium")
