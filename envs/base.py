@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -54,22 +54,29 @@ class EpisodeSpec:
     """Configuration within the task, for suites that have several (empty otherwise)."""
     init_set: str = ""
     """Set that the initial state is from: empty for the published one, `fresh` for states that no published evaluation used."""
+    perturbation: str = ""
+    """Name of the one change against the episode without it, e.g. `camera2` (`envs.perturbations`); empty for none."""
 
     @property
     def scene(self) -> str:
-        """The part of the key that decides the scene: everything but the protocol."""
+        """The part of the key that decides the scene: everything but protocol and perturbation."""
         variant = f"/{self.variant}" if self.variant else ""
         return f"{self.suite}/task{self.task_id}{variant}/{self.init_set or 'init'}{self.init_state}/seed{self.seed}"
 
     @property
     def key(self) -> str:
         """Stable, readable identity: equal keys are the same episode."""
-        return f"{self.scene}@{self.protocol}"
+        return f"{self.scene}{f'+{self.perturbation}' if self.perturbation else ''}@{self.protocol}"
+
+    @property
+    def control(self) -> EpisodeSpec:
+        """The same episode without its perturbation."""
+        return replace(self, perturbation="")
 
     def entropy(self, stream: str, *, decision: int = 0) -> np.random.SeedSequence:
         """Randomness of this episode for one named use; never shared between uses or episodes.
 
-        Depends on the scene, not on the protocol, so that protocols are compared on equal scenes.
+        Depends on the scene, not on protocol and perturbation, so that these are compared on equal scenes.
         """
         digest = hashlib.sha256(f"{self.scene}#{stream}".encode()).digest()
         words = np.frombuffer(digest[:16], dtype="<u4")
@@ -290,6 +297,10 @@ class Suite(ABC):
     """The numbers of an action, in order; empty where undeclared."""
     proprio_spec: tuple[ProprioSpec, ...] = ()
     """The vectors of the robot state in an observation; empty where undeclared."""
+    perturbations: tuple[str, ...] = ()
+    """Axes of `envs.perturbations` of the kind `scene` that its environments implement: `Env.reset` reads `spec.perturbation`."""
+    control_hz: float = 0.0
+    """Control steps per second of simulated time; 0 where undeclared."""
 
     @abstractmethod
     def resolve_assets(self, wanted: str) -> AssetPack:
@@ -305,6 +316,10 @@ class Suite(ABC):
 
     def backend_problem(self, backend: str) -> str:
         """Why a backend of the suite cannot run on this machine, with the command that helps; empty where it can."""
+        return ""
+
+    def perturbation_problem(self, spec: EpisodeSpec) -> str:
+        """Why an episode is not played under its perturbation (e.g. the expert cannot solve it); empty where it is."""
         return ""
 
     def instruction(self, spec: EpisodeSpec) -> str:

@@ -23,6 +23,8 @@ VIDEO = ("none", "failures", "all")
 EXECUTORS = ("local", "ray")
 ORDERS = ("tasks", "rounds")
 MOST_SEEDS = 100_000
+PRESET = "-robust"
+"""End of the names of presets: `envs/perturbations/axes.toml` is read only for these."""
 
 Parser = Callable[[Any], Any]
 """Converts an option's text or a YAML value into a field's value. Raises ValueError with the expected form."""
@@ -139,6 +141,14 @@ def _seconds(value: Any) -> float:
     return seconds if 0 < seconds < 1e9 else _reject("a number of seconds above 0")
 
 
+def _perturbations(value: Any) -> tuple[str, ...]:
+    """Names of `envs.perturbations.get`; ranges and axes spelled out."""
+    from ..envs.perturbations.axes import parse as parse_names
+
+    names = parse_names(map(str, _items(value)))
+    return names if names or not isinstance(value, str) else _reject("axes and levels, like camera:1-3,light:2; none: omit it")
+
+
 def _text(value: Any) -> str:
     return value if isinstance(value, str) and value else _reject("text that is not empty")
 
@@ -196,6 +206,11 @@ class RunConfig:
     """Initial states, like 40-49; fresh:0-9 are states that no published evaluation used."""
     seeds: tuple[int, ...] = option(_seeds, (0,), shown="1")
     """Number of seeds, or the seeds: 3 (0,1,2) or 7,8,9."""
+    perturb: tuple[str, ...] = option(_perturbations, (), shown="none")
+    """Also run each episode under these changes, one at a time: axis:level, like camera:1-3,language:none, or all. See
+    `nora-bench list perturbations`."""
+    control: str | None = option(_text, None, shown="run them, too", execution_only=True)
+    """With --perturb: run whose episodes are the controls; those that it lacks are run."""
     policy: str = option(_text, "nora-1.5-nano", shown="nora-1.5-nano")
     """Name, module:Class or file.py:Class. The default is the trained model that comes with the package."""
     policy_arg: Mapping[str, str] = option(arguments, {}, repeatable=True)
@@ -251,10 +266,25 @@ def parse(values: Mapping[str, Any]) -> RunConfig:
     for name in values:
         if name not in known:
             raise UnknownName("field", name, known)
+    values = _with_preset(values)
     if not values.get("suite"):
         message = "no suite given. Type: nora-bench run --suite libero   (or see `nora-bench list suites`)"
         raise InputError(message, option="--suite")
     return RunConfig(**{name: _parsed(known[name], value) for name, value in values.items()})
+
+
+def _with_preset(values: dict[str, Any]) -> dict[str, Any]:
+    """The options behind a preset's name of `--suite`; options that are given have precedence."""
+    suites = _items(values.get("suite") or ())
+    if not any(str(name).endswith(PRESET) for name in suites):
+        return values
+    from ..envs.perturbations.axes import presets
+
+    preset = presets().get(suites[0]) if len(suites) == 1 else None
+    if preset is None:
+        return values
+    options = {"suite": preset.suite, "perturb": preset.perturb, "init_states": preset.init_states}
+    return {**options, **{name: value for name, value in values.items() if name != "suite"}}
 
 
 def _parsed(field: Field[Any], value: Any) -> Any:

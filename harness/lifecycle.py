@@ -133,6 +133,13 @@ def announcement(resolved: ResolvedRun, store: Store) -> Iterator[str]:
     )
     if plan.repeated:
         yield repeated(plan.repeated)
+    yield from excluded(plan.excluded)
+
+
+def excluded(causes: Mapping[str, int]) -> Iterator[str]:
+    """Notes on perturbed episodes that are not played."""
+    for cause, count in causes.items():
+        yield f"{count} perturbed episodes are not played: {cause}"
 
 
 def repeated(count: int) -> str:

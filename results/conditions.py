@@ -58,6 +58,8 @@ class Conditions:
     """Renderers of the images, where recorded."""
     initial_states: tuple[str, ...]
     """Sets of the initial states: `published`, `fresh`."""
+    perturbations: tuple[str, ...]
+    """Names of the perturbations, `none` for episodes without one."""
     gl: Mapping[str, Any]
     """`backend` and `renderer` of OpenGL."""
     versions: Mapping[str, str]
@@ -120,6 +122,7 @@ def conditions(run: StoredRun, records: Sequence[EpisodeRecord] | None = None) -
         backend=_distinct([*recorded.backend, metadata.backend or "" if whole else ""]),
         renderer=_distinct(recorded.renderer),
         initial_states=_distinct(name or "published" for name in recorded.init_sets),
+        perturbations=_distinct(name or "none" for name in recorded.perturbations),
         gl={name: value for name, value in (metadata.gl or {}).items() if value},
         versions={name: value for name, value in (metadata.versions or {}).items() if name not in SAME_RESULTS},
         policy=_distinct(recorded.policy) or _distinct([policy.get("name") or ""]),
@@ -153,6 +156,7 @@ class _RecordFacts:
     backend: set[str] = field(default_factory=set)
     renderer: set[str] = field(default_factory=set)
     init_sets: set[str] = field(default_factory=set)
+    perturbations: set[str] = field(default_factory=set)
     policy: set[str] = field(default_factory=set)
     seeds: set[int] = field(default_factory=set)
     conditions: set[str] = field(default_factory=set)
@@ -170,6 +174,7 @@ def _record_facts(records: Sequence[EpisodeRecord]) -> _RecordFacts:
         recorded.backend.add(record.backend)
         recorded.renderer.add(record.renderer)
         recorded.init_sets.add(record.init_set)
+        recorded.perturbations.add(record.perturbation)
         recorded.policy.add(record.policy)
         recorded.seeds.add(record.seed)
         recorded.conditions.add(record.conditions)
@@ -232,7 +237,9 @@ def differences(a: Conditions, b: Conditions) -> list[ConditionDifference]:
     if lacking := _disagreeing(a.protocol_numbers, b.protocol_numbers):
         found.append(ConditionDifference("protocol_numbers", *lacking, refused=True))
     found += _mixed(a, b)
-    found += _scalars(a, b, ("backend", "renderer", "initial_states", "machines", "seeds", "status", "stopped"), refused=False)
+    found += _scalars(
+        a, b, ("backend", "renderer", "initial_states", "perturbations", "machines", "seeds", "status", "stopped"), refused=False
+    )
     found += _entries("gl", a.gl, b.gl)
     found += _entries("version of", a.versions, b.versions)
     found += _policies(a, b)

@@ -37,6 +37,7 @@ class GroupKey:
     """Renderer, where this run rendered one task with several; else empty."""
     init_set: str = ""
     """Set of the initial states: empty for the published one."""
+    perturbation: str = ""
 
 
 Clusters = dict[int, list[int]]
@@ -62,7 +63,7 @@ class Group:
 
     def noisy(self, suite: str) -> bool:
         """Whether some scene of the suite had two trajectories under two seeds, or lacks the hashes to tell."""
-        ways: dict[tuple[str, str, str, str, int], set[str | None]] = {}
+        ways: dict[tuple[object, ...], set[str | None]] = {}
         for record in self.suites.get(suite, ()):
             ways.setdefault(record.scene, set()).add(record.trajectory_sha256)
         return any(len(found) > 1 or None in found for found in ways.values())
@@ -84,7 +85,7 @@ def groups(run: StoredRun) -> tuple[Group, ...]:
         renderers = mixed.get((record.suite, record.task_id), ("",))
         # An episode without an outcome has no renderer: it is missing from every renderer of its task.
         for renderer in renderers if record.success is None else (record.renderer if any(renderers) else "",):
-            names = (*head, renderer, record.init_set)
+            names = (*head, renderer, record.init_set, record.perturbation)
             key = known.get(names) or known.setdefault(names, GroupKey(*names))
             by_key.setdefault(key, []).append(record)
     return tuple(group_of(run, key, records) for key, records in by_key.items())

@@ -38,7 +38,9 @@ def task_strata(
 
 def _available(group: Group, column: Column, evaluated: Clusters) -> int | None:
     """Initial states that the benchmark has for a task; None if unknown, or if others were evaluated."""
-    published = column.states and not group.key.init_set and set(evaluated) <= set(range(column.states))
+    published = (
+        column.states and not (group.key.init_set or group.key.perturbation) and set(evaluated) <= set(range(column.states))
+    )
     return column.states if published else None
 
 

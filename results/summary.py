@@ -98,6 +98,7 @@ def group_suites(group: Group) -> list[dict[str, Any]]:
                 "pack": group.key.pack,
                 "backend": group.key.backend,
                 "initial_states": group.key.init_set or "published",
+                "perturbation": group.key.perturbation,
                 "renderers": sorted({record.renderer for record in records} - {""}),
                 **_rate(records, weights),
                 "errors": sum(group.errors([suite]).values()),

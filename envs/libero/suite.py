@@ -36,6 +36,7 @@ class LiberoSuite(Suite):
     default_protocol: str = "libero/openvla"
     action_spec: tuple[ActionDim, ...] = ACTION_SPEC
     proprio_spec: tuple[ProprioSpec, ...] = PROPRIO_SPEC
+    control_hz: float = 20.0
 
     @property
     def title(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  read only

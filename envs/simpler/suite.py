@@ -69,6 +69,7 @@ class SimplerSuite(Suite):
     cameras: tuple[str, ...] = ("primary",)
     action_spec: tuple[ActionDim, ...] = ACTION_SPEC
     proprio_spec: tuple[ProprioSpec, ...] = PROPRIO_SPEC
+    control_hz: float = 3.0
 
     @property
     def backends(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]  read only
@@ -135,6 +136,7 @@ class WidowXSuite(SimplerSuite):
     foreign_backend: str = ""
     action_spec: tuple[ActionDim, ...] = WIDOWX_ACTION_SPEC
     proprio_spec: tuple[ProprioSpec, ...] = WIDOWX_PROPRIO_SPEC
+    control_hz: float = 5.0
 
     @property
     def cost(self) -> Mapping[str, float]:

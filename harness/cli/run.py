@@ -75,7 +75,7 @@ def _recorded_backend(config: RunConfig, *, resume: bool) -> str:
 def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: bool) -> None:
     """Print the plan of a run, or the remaining episodes of a stored one, and its estimated cost."""
     from ...results.store.reader import read_run
-    from ..lifecycle import repeated
+    from ..lifecycle import excluded, repeated
     from ..planning.estimate import estimate, require_room
     from ..planning.resolve import resolve_run
 
@@ -104,6 +104,8 @@ def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: boo
             _say(console, f"{name:>15}  {text}")
         if cost.repeated:
             _say(console, f"{'repeats':>15}  {repeated(cost.repeated)}")
+        for line in excluded(plan.excluded):
+            _say(console, f"{'excluded':>15}  {line}")
     require_room(cost)
 
 

@@ -77,6 +77,7 @@ def _record(active: ActiveEpisode, context: RunContext, **fields: object) -> Epi
         init_state=spec.init_state,
         init_set=spec.init_set,
         seed=spec.seed,
+        perturbation=spec.perturbation,
         protocol=spec.protocol,
         policy=context.policy,
         assets=context.assets,

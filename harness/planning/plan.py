@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 import shutil
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ...envs import protocols, suites
 from ...envs.base import EpisodeSpec, EvalProtocol, Suite, Task
 from ...envs.errors import InputError, MissingRequirementError, SuiteError, UnknownName, nearest
 from ..config import RunConfig, split_state
+from .perturbed import with_perturbations
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class Plan:
 
     episodes: tuple[EpisodeSpec, ...]
     repeated: int
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    """Cause -> perturbed episodes that are not played."""
 
     def without(self, keys: Collection[str]) -> Plan:
         """The plan without those episodes."""
@@ -132,8 +135,11 @@ def _find_protocol(given: str | None, members: Sequence[Suite]) -> EvalProtocol:
     return protocol
 
 
-def make_plan(config: RunConfig, setup: EvalSetup, *, stochastic: bool) -> Plan:
-    """All episodes of a run, task by task; seeds that change nothing are omitted. Raises InputError."""
+def make_plan(config: RunConfig, setup: EvalSetup, *, stochastic: bool, elsewhere: Collection[str] = ()) -> Plan:
+    """All episodes of a run, task by task; seeds that change nothing are omitted. Raises InputError.
+
+    `elsewhere`: keys of controls of perturbed episodes that another run has.
+    """
     episodes: list[EpisodeSpec] = []
     repeated = 0
     for suite, task in _chosen(config.tasks, setup):
@@ -144,7 +150,11 @@ def make_plan(config: RunConfig, setup: EvalSetup, *, stochastic: bool) -> Plan:
             episodes += [
                 EpisodeSpec(suite.name, task.id, k, seed, setup.protocol.name, name, init_set) for name, init_set, k in scenes
             ]
-    return Plan(tuple(episodes), repeated)
+    if not config.perturb:
+        return Plan(tuple(episodes), repeated)
+    members = {suite.name: suite for suite in setup.suites}
+    perturbed, excluded = with_perturbations(episodes, config.perturb, members, elsewhere)
+    return Plan(tuple(perturbed), repeated, excluded)
 
 
 def _chosen(names: Sequence[str], setup: EvalSetup) -> list[tuple[Suite, Task]]:

@@ -18,6 +18,7 @@ from ...envs.specs import ActionConvention
 from ...policies.base import Policy
 from ...policies.registry import complete, load
 from ...results.comparisons.rounds import Round, rounds
+from ...results.store.reader import read_run
 from ...results.store.records import EpisodeRecord
 from ..config import AUTO, RunConfig
 from ..ray_connection import connect
@@ -92,7 +93,13 @@ class ResolvedRun:
                 "needs": self.policy.observation_spec.to_json(),
             },
             "assets": {"pack": self.assets.name, "fingerprint": self.assets.fingerprint, "path": self.assets.path},
-            "counts": {"planned": len(self.plan.episodes), "repeated": self.plan.repeated, "done": 0, "errors": 0},
+            "counts": {
+                **({"excluded": sum(self.plan.excluded.values())} if self.plan.excluded else {}),
+                "planned": len(self.plan.episodes),
+                "repeated": self.plan.repeated,
+                "done": 0,
+                "errors": 0,
+            },
             "order_seed": order_seed(self.config),
         }
 
@@ -109,7 +116,7 @@ def resolve_run(
     setup = resolve_setup(config, recorded_backend)
     policy = complete(policy) if policy else load(config.policy, config.policy_arg)
     check_specs(setup.suites, setup.protocol, policy, config.policy)
-    plan = make_plan(config, setup, stochastic=policy.stochastic)
+    plan = make_plan(config, setup, stochastic=policy.stochastic, elsewhere=_controls_elsewhere(config, setup))
     by_round = _rounds(config, setup, plan) if config.until or config.order == "rounds" else []
     if by_round:
         plan = replace(plan, episodes=tuple(spec for one in by_round for entry in one for spec in entry.episodes))
@@ -117,6 +124,20 @@ def resolve_run(
     assets = find_assets(config.assets, setup)
     until = make_early_stopping(config, by_round, setup.protocol, assets)
     return ResolvedRun(config, setup, policy, plan, assets, workers, until, caller_owns_policy, by_round)
+
+
+def _controls_elsewhere(config: RunConfig, setup: EvalSetup) -> set[str]:
+    """Keys of the controls that the run in `--control` has. Raises InputError."""
+    if config.control is None:
+        return set()
+    if not config.perturb:
+        raise InputError("--control needs --perturb: it names the run whose episodes are the controls", option="--control")
+    run = read_run(config.control)
+    plain = {record.key for record in run.records if record.success is not None and not record.perturbation}
+    if not any(key.endswith(f"@{setup.protocol.name}") for key in plain):
+        message = f"--control {config.control}: it has no episodes under protocol {setup.protocol.name}"
+        raise InputError(message, option="--control", value=config.control)
+    return plain
 
 
 def _rounds(config: RunConfig, setup: EvalSetup, plan: Plan) -> list[Round]:

@@ -29,8 +29,8 @@ from ..statistics.paired_test import TaskDifferences
 from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord
 
-Scene = tuple[str, str, str, str, int]
-"""Suite, task, variant, set and index of the initial state: the same under every seed."""
+Scene = tuple[str, str, str, str, int, str]
+"""Suite, task, variant, set and index of the initial state, perturbation: the same under every seed."""
 Appearances = dict[str, tuple[int, int]]
 """Appearance -> successes, episodes."""
 RECORDED: tuple[Reading, Reading] = ("recorded", "recorded")
@@ -57,7 +57,7 @@ class EpisodePair:
 def whole_run(run: StoredRun) -> Group:
     """All episodes of a run as one group, regardless of their conditions."""
     first = run.records[0] if run.records else None
-    names = (first.policy, first.protocol, "", "", "", "", first.init_set) if first else ("",) * 4
+    names = (first.policy, first.protocol, "", "", "", "", first.init_set, first.perturbation) if first else ("",) * 4
     return group_of(run, GroupKey(*names), run.records)
 
 

@@ -34,7 +34,7 @@ class EpisodeRecord:
     version: int = VERSION
     """Record format."""
     key: str
-    """The episode's identity (`suite/task/init/seed@protocol`); unique within a run."""
+    """The episode's identity (`suite/task/init/seed@protocol`, `seed+perturbation`); unique within a run."""
     suite: str
     task: str
     """Task name in the benchmark's spelling."""
@@ -48,6 +48,8 @@ class EpisodeRecord:
     """Set that the initial state is from: empty for the published one, `fresh` for states that no published evaluation used;
     `unkeyed-` and the start of the file's digest for imported episodes whose initial state is not known."""
     seed: int
+    perturbation: str = ""
+    """Name of the one change against the episode's control (`nora-bench list perturbations`); empty for none."""
     protocol: str
     policy: str
     """Name of the policy."""
@@ -110,12 +112,13 @@ class EpisodeRecord:
     @property
     def spec(self) -> EpisodeSpec:
         """The episode, as it was planned."""
-        return EpisodeSpec(self.suite, self.task_id, self.init_state, self.seed, self.protocol, self.variant, self.init_set)
+        state = (self.task_id, self.init_state, self.seed)
+        return EpisodeSpec(self.suite, *state, self.protocol, self.variant, self.init_set, self.perturbation)
 
     @property
-    def scene(self) -> tuple[str, str, str, str, int]:
-        """Suite, task, variant, set and index of the initial state: the same under every seed and protocol."""
-        return self.suite, self.task, self.variant, self.init_set, self.init_state
+    def scene(self) -> tuple[str, str, str, str, int, str]:
+        """Suite, task, variant, set and index of the initial state, perturbation: the same under every seed and protocol."""
+        return self.suite, self.task, self.variant, self.init_set, self.init_state, self.perturbation
 
     @property
     def keyed(self) -> bool:

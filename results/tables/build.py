@@ -111,7 +111,7 @@ def _against_floors(row: MeasuredRow, floors: Sequence[MeasuredRow], *, anyway: 
     line, group = row
     alike = []
     for floor, other in floors:
-        if other.key.init_set != group.key.init_set:
+        if (other.key.init_set, other.key.perturbation) != (group.key.init_set, group.key.perturbation):
             continue
         try:
             require_comparable_groups(group, other, anyway=anyway)

@@ -179,6 +179,8 @@ def _conditions(group: Group, found: Conditions) -> Iterable[str]:
         yield "initial states not known: never paired with other runs"
     elif group.key.init_set:
         yield f"{group.key.init_set} initial states, which no published evaluation used"
+    if group.key.perturbation:
+        yield f"perturbation {group.key.perturbation}: not the benchmark's own episodes"
     if found.backend:
         yield f"backend {', '.join(found.backend)}"
         yield from dict.fromkeys(note for suite in group.suites for note in _backend_notes(suite, found.backend))

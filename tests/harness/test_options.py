@@ -5,8 +5,8 @@ from nora_bench.harness.cli import RENAMED_OPTIONS, VERBS, app, build
 from typer.main import get_command
 
 OPTIONS = {
-    "run": "--suite --tasks --episodes --init-states --seeds --policy --policy-arg --protocol --workers --executor "
-    "--policy-replicas --policy-gpus --policy-check --no-policy-check --max-steps --assets --backend --python --out "
+    "run": "--suite --tasks --episodes --init-states --seeds --perturb --control --policy --policy-arg --protocol --workers "
+    "--executor --policy-replicas --policy-gpus --policy-check --no-policy-check --max-steps --assets --backend --python --out "
     "--timeout --retries --until --order --video --config --resume --dry-run --json",
     "plan": "--suite --detect --power --seeds --base --likeness --from --json",
     "table": "NAMES --format --json --floor --estimand --over-seeds --anyway --out",
