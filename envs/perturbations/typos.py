@@ -20,13 +20,14 @@ SHORTEST = 4
 """Letters of the shortest word that a slip changes; the space after any word can be missing."""
 ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 """Keys of the keyboard whose neighbours are hit."""
-REAL_WORDS = frozenset(
-    "back bale bark basked beck bitter boil bole boll bows booth brown clot coke cone cook cram croak cupe dropped font form from "
-    "hold lest let lief lift list lite male mild mode mole moral mule mush opes oven over pace pan past pate patten peck pike "
-    "pile pilot plane plat plaza pleat pole poof pool pop posh pot pock prick puck race rage rake rank reck rick rigs sack sage "
-    "same save shove sing sink sip slate soap soaped sooth sop sot soup sour spoof stave stoke store stove sup tap tie "
-    "tim time tip tire tom ton top tow tun torn tuna turf tuft whine whit wife wile wind wipe wire wore yell".split()
-)
+_WORDS = """
+    back bale bark basked beck bitter boil bole boll booth bows brown clot coke cone cook cram croak cupe dropped font form
+    from hold lest let lief lift list lite male mild mode mole moral mule mush opes oven over pace pan past pate patten peck
+    pike pile pilot plane plat plaza pleat pock pole poof pool pop posh pot prick puck race rage rake rank reck rick rigs
+    sack sage same save shove sing sink sip slate soap soaped sooth sop sot soup sour spoof stave stoke store stove sup tap
+    tie tim time tip tire tom ton top torn tow tuft tun tuna turf whine whit wife wile wind wipe wire wore yell
+"""
+REAL_WORDS = frozenset(_WORDS.split())
 """English words that one slip could make of the words of instructions."""
 
 JOINED = "\0"
