@@ -27,3 +27,23 @@ class OtherTask:
     suite: str
     task_id: int
     instruction: str
+
+
+ASKED_GOAL, ORIGINAL_GOAL = "asked_goal", "original_goal"
+"""Measures of an episode with another task's instruction: the goal of that task was reached first; the episode's own was."""
+
+
+class FirstGoal:
+    """Which of two goals was reached first in an episode, the one asked for or the episode's own."""
+
+    def __init__(self) -> None:
+        self.asked = self.original = False
+
+    def step(self, *, asked: bool, original: bool) -> None:
+        """Take note of the goals that hold after a control step."""
+        if not (self.asked or self.original):
+            self.asked, self.original = asked, original
+
+    def measures(self) -> dict[str, bool]:
+        """Neither where none was reached, both where one step reached both."""
+        return {ASKED_GOAL: self.asked, ORIGINAL_GOAL: self.original}
