@@ -60,9 +60,7 @@ def read_problem(text: str) -> Problem:
         regions[f"{definition[':target'][0]}_{name}"] = definition
     (goal,) = parts[":goal"]
     init = frozenset(map(tuple, parts[":init"]))
-    return Problem(
-        tree[1][1], _typed(parts[":fixtures"]), _typed(parts[":objects"]), regions, init, tuple(map(tuple, goal[1:]))
-    )
+    return Problem(tree[1][1], _typed(parts[":fixtures"]), _typed(parts[":objects"]), regions, init, tuple(map(tuple, goal[1:])))
 
 
 def _parse(tokens: Iterator[str]) -> list[Any]:
