@@ -1,7 +1,7 @@
 """The axis `language`: the instruction that a policy receives; states and images are those of the control.
 
-Levels are the kinds of wordings (`envs.instructions`), `none` (the empty text) and `wrong` (the instruction of another task that can
-be done in the scene). The choice among several is keyed by the scene.
+Levels are the kinds of wordings (`envs.instructions`), `none` (the empty text) and `wrong` (the instruction of another task that
+can be done in the scene). The choice among several is keyed by the scene.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ A task B can be done in the scene of a task A where
 
 - both are of one suite, or one of libero_10 and the other of libero_90;
 - the fixtures are the same, and the regions of B's goal are defined alike;
-- each object of B's goal has one counterpart in A: the only one of its category in both, or, where both have the same objects, the
+- each object of B's goal has one counterpart in A: the only one of its category in both, or, where the objects are the same, the
   one that starts at the same place;
 - B's goal does not hold at A's start, and neither goal contains the other;
 - the instructions differ, and no task before B has the same goal in this scene.
@@ -124,8 +124,8 @@ def _holds(term: Term, init: frozenset[Term]) -> bool:
     return (opposite, *term[1:]) not in init if opposite else term in init
 
 
-def main(path: Path) -> None:
-    """Write the table."""
+def table() -> str:
+    """The contents of the file."""
     problems = {
         (suite, task.id): read_problem(task_file(suite, task.name).read_text(encoding="utf-8"))
         for suite in SUITES
@@ -136,13 +136,13 @@ def main(path: Path) -> None:
     for (suite, task), scene in problems.items():
         found: dict[frozenset[Term], str] = {}
         for (other, number), problem in problems.items():
-            if other in TOGETHER.get(suite, (suite,)) and words[other, number] != words[suite, task]:
-                if goal := goal_in(scene, problem):
-                    found.setdefault(frozenset(goal), json.dumps({"suite": other, "task": number, "goal": goal}))
+            candidate = other in TOGETHER.get(suite, (suite,)) and words[other, number] != words[suite, task]
+            if candidate and (goal := goal_in(scene, problem)):
+                found.setdefault(frozenset(goal), json.dumps({"suite": other, "task": number, "goal": goal}))
         entries = ",\n".join(f"    {row}" for row in found.values())
         lines.append(f'  "{suite}/{task}": [\n{entries}\n  ]')
-    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    Path(sys.argv[1]).write_text(table(), encoding="utf-8")
