@@ -134,7 +134,7 @@ class LocalExecutor:
         if not due:
             return
         before = self.policy_host.busy_s
-        observations = [self._observation(active, seen) for _, active, seen in due]
+        observations = [self._policy_observation(active, seen) for _, active, seen in due]
         try:
             chunks = self.policy_host.decide(observations)
         except EpisodeStateLost as lost:
@@ -146,7 +146,7 @@ class LocalExecutor:
         if self._check:  # after the chunks are sent: the environments step meanwhile
             self._check.add(observations, chunks)
 
-    def _observation(self, active: ActiveEpisode, seen: EnvObservation) -> Observation:
+    def _policy_observation(self, active: ActiveEpisode, seen: EnvObservation) -> Observation:
         spec = active.job.spec
         instruction = self._ledger.setup.present_instruction(spec, active.instruction, seen.instruction)
         return Observation(spec, active.decisions, active.step, instruction, seen)
