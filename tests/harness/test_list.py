@@ -79,7 +79,9 @@ def test_instructions_of_one_kind_are_listed_alone(cli):
 def test_instructions_with_variables_are_listed_as_episodes_have_them(cli):
     rows = json.loads(cli("list", "instructions", "--suite", "simpler-widowx", "--kind", "original", "--json").out)
     assert len(rows) == 4
-    assert len(json.loads(cli("list", "instructions", "--suite", "simpler-vm", "--task", 1, "--kind", "original", "--json").out)) > 5
+    assert (
+        len(json.loads(cli("list", "instructions", "--suite", "simpler-vm", "--task", 1, "--kind", "original", "--json").out)) > 5
+    )
 
 
 @pytest.mark.parametrize("options", [("--kind", "poetic"), ("--suite", "libero_goal", "--task", 10), ("--suite", "libero_gaol")])

@@ -25,7 +25,7 @@ def require_given(seen, records):
     """The policy received one text per episode, that of the record, which is the axis's."""
     given = {key: record.instruction for key, record in records.items()}
     assert given == expected(records)
-    assert seen == {(key, text) for key, text in given.items()}
+    assert seen == set(given.items())
     assert len(set(given.values())) >= 4
 
 
