@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..base import AssetPack, Env, EnvOptions, EpisodeSpec, Suite, Task
+from ..instructions import OtherTask, Wording
 from ..specs import CLOSE_CHANGE, OPEN_POSITIVE, ActionDim, ProprioSpec, motion_dims
 from ..versions import MISSING, installed_versions
 from . import interpreter
 from .grid import Configuration
+from .other_tasks import other_setups
 from .placements import instruction
 from .setup import WIDOWX, setup_of, suite_configurations, task_ids
+from .wordings import wordings
 
 ACTION_SPEC = (
     *motion_dims("m", "rad", "base"),
@@ -98,6 +101,15 @@ class SimplerSuite(Suite):
 
     def instruction(self, spec: EpisodeSpec) -> str:
         return instruction(setup_of(spec))
+
+    def wordings(self, instruction: str) -> Sequence[Wording]:
+        """The stored wordings of an instruction, first or later."""
+        return wordings(instruction)
+
+    def other_tasks(self, spec: EpisodeSpec) -> Sequence[OtherTask]:
+        """The other tasks that can be done in the scene, in the order of `other_setups`."""
+        ids = task_ids(spec.suite)
+        return tuple(OtherTask(spec.suite, ids[other.task], other.instruction) for other in other_setups(setup_of(spec)))
 
     def resolve_assets(self, wanted: str) -> AssetPack:
         from .assets.packs import resolve

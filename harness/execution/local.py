@@ -134,10 +134,7 @@ class LocalExecutor:
         if not due:
             return
         before = self.policy_host.busy_s
-        observations = [
-            Observation(active.job.spec, active.decisions, active.step, seen.instruction or active.instruction, seen)
-            for _, active, seen in due
-        ]
+        observations = [self._policy_observation(active, seen) for _, active, seen in due]
         try:
             chunks = self.policy_host.decide(observations)
         except EpisodeStateLost as lost:
@@ -148,6 +145,11 @@ class LocalExecutor:
             self._send_chunk(slot, active, chunk, share)
         if self._check:  # after the chunks are sent: the environments step meanwhile
             self._check.add(observations, chunks)
+
+    def _policy_observation(self, active: ActiveEpisode, seen: EnvObservation) -> Observation:
+        spec = active.job.spec
+        instruction = self._ledger.setup.present_instruction(spec, active.instruction, seen.instruction)
+        return Observation(spec, active.decisions, active.step, instruction, seen)
 
     def _retry_lost(self, causes: Mapping[str, str]) -> None:
         """The policy has lost the state of these episodes. A worker cannot leave an episode, so their workers are replaced."""
