@@ -62,7 +62,7 @@ class Plan:
     episodes: tuple[EpisodeSpec, ...]
     repeated: int
     excluded: Mapping[str, int] = field(default_factory=dict)
-    """Cause -> perturbed episodes that are not played."""
+    """Cause -> perturbed episodes that are not run."""
 
     def without(self, keys: Collection[str]) -> Plan:
         """The plan without those episodes."""
