@@ -1,0 +1,173 @@
+"""The hypotheses that fit a policy and a suite, and what to type for one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...envs.base import EvalProtocol, Suite
+from ...envs.errors import NoraBenchError
+from ...policies.adapters import NormStats, unscaled
+from ...policies.base import Policy
+from ...policies.nora.action_stats import Statistics, norm_stats, published
+from ...policies.registry import find
+from ...policies.remote.messages import BLOCK
+from .corrections import rescaled
+from .hypotheses import CHUNKS, FRAME, MOTION, OBSERVATIONS, Hypothesis, euler, gripper_faults, longer_than_trained
+from .moments import Moment
+
+MOTION_SIZE = 7
+"""Numbers of an action for which translation, rotation and gripper are known: both suites' families."""
+SHORTEST, LONGEST_KEPT = 2, 16
+"""Numbers of actions that a chunk may have been trained with, for `longer_than_trained`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The diagnosed policy."""
+
+    name: str
+    args: Mapping[str, str]
+    policy: Policy
+    suite: Suite
+    protocol: EvalProtocol
+
+
+def observation_hypotheses(subject: Subject, moments: Sequence[Moment]) -> list[Hypothesis]:
+    """Those that change what the policy observes at some of the moments."""
+    return [hypothesis for hypothesis in OBSERVATIONS if _fits(hypothesis, subject, moments)]
+
+
+def _fits(hypothesis: Hypothesis, subject: Subject, moments: Sequence[Moment]) -> bool:
+    spec = subject.policy.observation_spec
+    if hypothesis.group == "image":
+        square = all(image.shape[0] == image.shape[1] for image in moments[0].observation.images.values())
+        return bool(spec.cameras) and (square or hypothesis.name not in ("image-rotation-90", "image-rotation-270"))
+    if hypothesis.group == "camera":
+        return len(spec.cameras) > 1
+    seen = moments[0].observation
+    if hypothesis.group == "state":
+        key = "gripper_qpos" if hypothesis.name == "state-fingers" else "eef_quat"
+        return spec.proprio and key in seen.proprio
+    assert hypothesis.observe is not None
+    return any(hypothesis.observe(moment.observation).instruction != moment.observation.instruction for moment in moments)
+
+
+def action_hypotheses(subject: Subject, chunk: int, moments: Sequence[Moment]) -> list[Hypothesis]:
+    """Those that change what the policy answers; `chunk`: its longest answer."""
+    dims = subject.suite.action_spec
+    if len(subject.protocol.settle_action) != MOTION_SIZE:
+        return []
+    convention = dims[-1].convention if dims else ""
+    out = [*gripper_faults(convention), *MOTION, euler(_unit(subject.suite))]
+    if all("eef_quat" in moment.observation.proprio for moment in moments):
+        out.append(FRAME)
+    if chunk > 1:
+        out += CHUNKS
+        out += [longer_than_trained(rows) for rows in range(SHORTEST, min(chunk, LONGEST_KEPT + 1))]
+    return [*out, *_statistics(subject)]
+
+
+def _unit(suite: Suite) -> float:
+    """Radians of a rotation of 1."""
+    unit = suite.action_spec[3].unit if len(suite.action_spec) == MOTION_SIZE else ""
+    number = unit.partition(" ")[0]
+    try:
+        return float(number)
+    except ValueError:
+        return 1.0
+
+
+def _statistics(subject: Subject) -> Iterator[Hypothesis]:
+    """The statistics that the policy may have meant, instead of those that it seems to use."""
+    own = getattr(subject.policy, "statistics", None)
+    if isinstance(own, Statistics):
+        used, table = own.of(subject.suite.name), {**published(), **own.known}
+        yield from _replaced(own.key(subject.suite.name), used, _bounds(table), own.known)
+        return
+    table = _bounds(published())
+    right = table.get(subject.suite.name)
+    if right is None:
+        return
+    name = subject.suite.name
+    yield _hypothesis("none", "no", name, unscaled(len(right.low)), right, scaled_away=True)
+    yield _hypothesis("twice", f"those of {name} twice", f"{name} once", right, _identity(right), scaled_away=True)
+    for other, used in table.items():
+        if other != name and not _same(used, right):
+            yield _hypothesis(other, f"those of {other}", name, used, right)
+
+
+def _replaced(key: str, used: NormStats, table: Mapping[str, NormStats], own: Mapping[str, Any]) -> Iterator[Hypothesis]:
+    seen = [used]
+    for name in sorted(table, key=lambda one: one not in own):
+        if not any(_same(table[name], other) for other in seen):
+            seen.append(table[name])
+            yield _hypothesis(name, f"those of {key}", name, used, table[name])
+
+
+def _hypothesis(
+    suffix: str, used_text: str, right_text: str, used: NormStats, right: NormStats, *, scaled_away: bool = False
+) -> Hypothesis:
+    if scaled_away:  # raw outputs: every number but the gripper
+        mask = np.arange(len(used.low)) < len(used.low) - 1
+        used, right = NormStats(used.low, used.high, mask), NormStats(right.low, right.high, mask)
+    statistics = "statistics" if used_text == "no" else ""
+    return Hypothesis(
+        f"statistics-{suffix}",
+        "statistics",
+        f"actions are un-normalised with {used_text} {statistics}".rstrip() + f" instead of those of {right_text}",
+        f"un-normalise with the statistics of {right_text}",
+        act=rescaled(used, right),
+        touched=slice(0, 6),
+        settings={"statistics": right_text, "unnorm_key": right_text},
+    )
+
+
+def _identity(like: NormStats) -> NormStats:
+    return NormStats(-np.ones(len(like.low)), np.ones(len(like.low)), like.mask)
+
+
+def _bounds(table: Mapping[str, Any]) -> dict[str, NormStats]:
+    out = {}
+    for name, entry in table.items():
+        try:
+            stats = norm_stats(name, entry, scaled_gripper=False)
+        except NoraBenchError:
+            continue
+        if len(stats.low) == MOTION_SIZE:
+            out[name] = stats
+    return out
+
+
+def _same(one: NormStats, other: NormStats) -> bool:
+    return bool(np.allclose(one.low[:6], other.low[:6], atol=0.02) and np.allclose(one.high[:6], other.high[:6], atol=0.02))
+
+
+def fix(hypothesis: Hypothesis, subject: Subject) -> str:
+    """The option to type where the policy has one, else the change of its code."""
+    declared = getattr(subject.policy, "declared", None)
+    remote = "://" in subject.name
+    served = declared.get(BLOCK) if remote and isinstance(declared, Mapping) else None
+    name = str(served.get("policy")) if isinstance(served, Mapping) else subject.name
+    if setting := _setting(hypothesis, name) if not remote or served else "":
+        return f"restart the server: nora-bench serve --policy {name} {setting}" if remote else f"add {setting}"
+    where = f"in the server's code ({subject.name})" if remote else f"in the code of policy {subject.name}"
+    return f"{where}: {hypothesis.code}"
+
+
+def _setting(hypothesis: Hypothesis, name: str) -> str:
+    """`--policy-arg name=value` where the policy's constructor has the argument; else empty."""
+    try:
+        arguments: Mapping[str, Any] = inspect.signature(_factory(name)).parameters
+    except (NoraBenchError, TypeError, ValueError):
+        return ""
+    known = (f"--policy-arg {option}={value}" for option, value in hypothesis.settings.items() if option in arguments)
+    return next(known, "")
+
+
+def _factory(name: str) -> Callable[..., Policy]:
+    return find(name)
