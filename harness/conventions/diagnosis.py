@@ -17,9 +17,9 @@ from .selection import Subject, action_hypotheses, fix, observation_hypotheses
 
 MOST_PASSES = 2000
 """Observations that a policy is queried for, at most."""
-SCREENED = 3
+SCREENED = 2
 """Moments of each episode at which every hypothesis on observations is tested."""
-FINALISTS = 4
+FINALISTS = 3
 """Hypotheses on observations that are tested at all moments."""
 CLEAR_SHARE = 0.25
 """Part of the error that a correction must remove to be named."""
@@ -213,7 +213,9 @@ class Examination:
         for one, answers in pairs:
             few = [self.moments[number] for number in answers.chosen]
             inner, outer = (one.act, first.act) if one.act and not first.act else (first.act, one.act)
-            once = corrected([inner(c, m.observation) if inner else c for c, m in zip(answers.chunks, few, strict=True)], few, outer)
+            once = corrected(
+                [inner(c, m.observation) if inner else c for c, m in zip(answers.chunks, few, strict=True)], few, outer
+            )
             start = before if len(answers.chosen) == len(before) else before[answers.chosen]
             scorer = self._at(answers)
             gain = scorer.improvement(start, once, one.touched, shortens=one.shortens)
@@ -233,7 +235,9 @@ def screened(episodes: Sequence[str], each: int) -> Array:
     chosen = []
     for number in range(len(names)):
         own = np.flatnonzero(rows == number)
-        chosen += [int(own[at]) for at in np.unique(np.linspace(0, len(own) - 1, min(each, len(own)) + 2)[1:-1].round().astype(int))]
+        chosen += [
+            int(own[at]) for at in np.unique(np.linspace(0, len(own) - 1, min(each, len(own)) + 2)[1:-1].round().astype(int))
+        ]
     return np.array(sorted(chosen))
 
 

@@ -202,7 +202,9 @@ def gripper_faults(convention: str) -> Iterator[Hypothesis]:
     """The gripper's hypotheses under a suite's convention; none where commands are changes, which single moments do not show."""
     if convention == CLOSE_CHANGE:
         return
-    opening, closing = ("2 * gripper - 1", "1 - 2 * gripper") if convention == OPEN_POSITIVE else ("1 - 2 * gripper", "2 * gripper - 1")
+    opening, closing = (
+        ("2 * gripper - 1", "1 - 2 * gripper") if convention == OPEN_POSITIVE else ("1 - 2 * gripper", "2 * gripper - 1")
+    )
     of = {"2 * gripper - 1": lambda g: 2 * g - 1, "1 - 2 * gripper": lambda g: 1 - 2 * g}
     for name, fault, code, act in (
         ("sign", "the gripper is inverted: it closes where it should open", "-gripper", to.columns(GRIPPER, lambda g: -g)),

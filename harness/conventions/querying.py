@@ -30,7 +30,9 @@ class Queries:
         """[steps, action size] for each moment. Raises PolicyFailedError, EpisodeStateLost."""
         chunks: list[Array] = []
         for first in range(0, len(moments), BATCH):
-            batch = [self._input(moment, f"{name}-{first + at}", observe) for at, moment in enumerate(moments[first : first + BATCH])]
+            batch = [
+                self._input(moment, f"{name}-{first + at}", observe) for at, moment in enumerate(moments[first : first + BATCH])
+            ]
             try:
                 chunks += [chunk.actions for chunk in self._host.decide(batch)]
             finally:

@@ -33,6 +33,10 @@ from .moments import FILE_FORMAT, Moment, padded, read_moments, write_moments
 EXPERT = "scripted"
 FEWEST = 3
 """Episodes without which there is no interval worth the name."""
+TASKS = 4
+"""Tasks of the recorded episodes."""
+STRIDE = 17
+"""Initial states between two chosen ones."""
 LEAD = 4
 """Steps before a change of the gripper command at which a moment is placed, so that its chunk contains the change."""
 
@@ -72,21 +76,24 @@ class Recording:
         return cache_home() / "moments" / f"{setup.suites[0].name.replace(':', '-').replace('/', '-')}-{digest[:16]}.npz"
 
     def specs(self) -> list[EpisodeSpec]:
-        """The episodes: tasks in turn, each time another initial state."""
-        tasks: dict[int, list[EpisodeSpec]] = {}
-        for spec in self.expert.plan.episodes:
-            tasks.setdefault(spec.task_id, []).append(spec)
-        count = min(self.episodes, len(self.expert.plan.episodes))
-        places = ((number % len(tasks), number // len(tasks)) for number in range(len(self.expert.plan.episodes) * len(tasks)))
-        groups = list(tasks.values())
-        chosen: dict[str, EpisodeSpec] = {}
-        for task, turn in places:
-            group = groups[task]
-            spec = group[(7 * task + 11 * turn) % len(group)]
+        """The episodes of the expert."""
+        return spread(self.expert.plan.episodes, self.episodes, TASKS)
+
+
+def spread(plan: Sequence[EpisodeSpec], count: int, tasks: int, shift: int = 0) -> list[EpisodeSpec]:
+    """`count` episodes of a plan, over at most so many tasks, which cost seconds each to build; a shift gives other episodes."""
+    groups: dict[int, list[EpisodeSpec]] = {}
+    for spec in plan:
+        groups.setdefault(spec.task_id, []).append(spec)
+    chosen_tasks = sorted({number * len(groups) // tasks for number in range(min(tasks, len(groups)))})
+    members = [list(groups.values())[number] for number in chosen_tasks]
+    chosen: dict[str, EpisodeSpec] = {}
+    for number in range(count * len(members)):
+        group, turn = members[number % len(members)], number // len(members)
+        spec = group[(STRIDE * (turn + shift)) % len(group)]
+        if len(chosen) < count:
             chosen.setdefault(spec.key, spec)
-            if len(chosen) == count:
-                break
-        return list(chosen.values())
+    return list(chosen.values())
 
 
 class _Expert(BasePolicy):
@@ -231,8 +238,6 @@ def _run(recording: Recording, policy: Policy, specs: Sequence[EpisodeSpec], tic
         )
     order = {spec.key: number for number, spec in enumerate(specs)}
     return sorted(succeeded, key=lambda spec: order[spec.key])
-
-
 
 
 def _union(policy: ObservationSpec, expert: ObservationSpec) -> ObservationSpec:

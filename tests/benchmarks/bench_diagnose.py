@@ -12,22 +12,30 @@ import argparse
 import hashlib
 import json
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from nora_bench.envs.base import EnvObservation, ObservationSpec
 from nora_bench.harness.conventions import corrections as to
-from nora_bench.harness.conventions.diagnose import Request, examine, prepare
+from nora_bench.harness.conventions.diagnose import EPISODES, MOMENTS, Request, prepare
+from nora_bench.harness.conventions.diagnosis import Diagnosis, Examination
+from nora_bench.harness.conventions.moments import Moment
+from nora_bench.harness.conventions.querying import Queries
+from nora_bench.harness.conventions.recording import Recording, answered_moments, recorded_moments
+from nora_bench.harness.conventions.selection import Subject
+from nora_bench.harness.execution.policy_host import LocalPolicyHost
+from nora_bench.harness.serving.server import Address, greeting, listening, start
 from nora_bench.policies.adapters import unscaled
-from nora_bench.policies.base import ActionChunk, BasePolicy, Observation
+from nora_bench.policies.base import ActionChunk, BasePolicy, Observation, PolicyContext
 from nora_bench.policies.nora.action_stats import norm_stats, published
 from nora_bench.policies.nora.nano_policy import BundledNano
+from nora_bench.policies.registry import load
 
 WORDS = "What action should the robot take to {}?"
 
@@ -100,9 +108,9 @@ FAULTS = (
     Fault("no centre crop of a model with", ("image-crop-missing",), observe=to.images(to.surrounded)),
     Fault("nearest-neighbour resize", ("image-filter",), observe=to.images(nearest)),
     Fault("cameras exchanged", ("camera-swap",), observe=to.swap_cameras, cameras=("primary", "wrist")),
-    Fault("instruction in the wrong case", ("instruction-upper-case",), "libero_goal", model_of(str.swapcase)),
-    Fault("no prompt template", ("instruction-template",), "libero_goal", model_of(lambda t: t[len(WORDS) - 3 : -1])),
-    Fault("task name expected", ("instruction-underscores",), "libero_goal", model_of(lambda t: t.translate({32: "_", 95: " "}))),
+    Fault("instruction in the wrong case", ("instruction-upper-case",), observe=model_of(str.swapcase)),
+    Fault("no prompt template", ("instruction-template",), observe=model_of(lambda t: t[len(WORDS) - 3 : -1])),
+    Fault("task name expected", ("instruction-underscores",), observe=model_of(lambda t: t.translate({32: "_", 95: " "}))),
     Fault("gripper inverted", ("gripper-sign",), act=to.columns(-1, lambda g: -g)),
     Fault("gripper 0..1, 1 open", ("gripper-0-1-opening",), act=to.columns(-1, lambda g: (1 - g) / 2)),
     Fault("gripper 0..1, 1 closed", ("gripper-0-1-closing",), act=to.columns(-1, lambda g: (1 + g) / 2)),
@@ -128,7 +136,7 @@ FAULTS = (
 class Faulty(BasePolicy):
     """Nano with a fault; answers are kept by their input."""
 
-    kept: dict[str, dict[bytes, Any]] = {}
+    kept: ClassVar[dict[str, dict[bytes, Any]]] = {}
 
     def __init__(self, fault: Fault) -> None:
         self.model, self.fault = BundledNano(), fault
@@ -151,3 +159,150 @@ class Faulty(BasePolicy):
             self.model.end_episode(seen.key)
         actions = kept[digest].copy()
         return ActionChunk(self.fault.act(actions, observation) if self.fault.act else actions)
+
+
+REMOTE = ("images upside down", "BGR", "gripper inverted", "translation in metres", "no prompt template")
+"""Faults that are planted once more in a policy behind `nora-bench serve`."""
+BOTH = ObservationSpec(cameras=("primary", "wrist"))
+
+
+class Bench:
+    """Diagnoses faulty policies at the same moments."""
+
+    def __init__(self, assets: str) -> None:
+        self.assets = assets
+        self._moments: dict[str, list[Moment]] = {}
+
+    def moments(self, suite: str) -> list[Moment]:
+        """The suite's moments, with both cameras."""
+        if suite not in self._moments:
+            prepared = self.prepared(suite, "nora-1.5-nano")
+            recording = Recording(prepared.recording.expert, BOTH, EPISODES, MOMENTS)
+            self._moments[suite], _ = recorded_moments(recording)
+        return self._moments[suite]
+
+    def prepared(self, suite: str, policy: str) -> Any:
+        return prepare(Request(policy, {}, suite, assets=self.assets))
+
+    def local(self, fault: Fault, scratch: Path) -> Diagnosis:
+        """A faulty policy in this process."""
+        return self._diagnose(fault.suite, Faulty(fault), "bench_diagnose:Faulty", scratch)
+
+    def served(self, fault: Fault, scratch: Path) -> Diagnosis:
+        """A faulty policy behind a server."""
+        policy, suite = Faulty(fault), fault.suite
+        protocol = self.prepared(suite, "nora-1.5-nano").subject.protocol
+        host = LocalPolicyHost(policy, scratch / "served.log")
+        batcher = start(policy, PolicyContext(protocol, (suite,), 7), host, 64)
+        with listening(batcher, greeting("bench_diagnose:Faulty", {}, policy, host), Address(port=0)) as port:
+            stopped = threading.Event()
+            answers: list[Diagnosis] = []
+            address = f"ws://127.0.0.1:{port}"
+
+            def client() -> None:
+                try:
+                    answers.append(self._diagnose(suite, load(address, {}), address, scratch))
+                finally:
+                    stopped.set()
+
+            thread = threading.Thread(target=client, daemon=True)
+            thread.start()
+            batcher.serve_forever(stopped.is_set)
+            thread.join()
+        return answers[0]
+
+    def _diagnose(self, suite: str, policy: Any, name: str, scratch: Path) -> Diagnosis:
+        prepared = self.prepared(suite, "nora-1.5-nano")
+        subject = Subject(name, {}, policy, prepared.subject.suite, prepared.subject.protocol)
+        host = LocalPolicyHost(policy, scratch / "policy.log")
+        host.setup(PolicyContext(subject.protocol, (suite,), 7))
+        return Examination(subject, self.moments(suite)).diagnose(Queries(host, policy.observation_spec))
+
+    def scripted(self, suite: str) -> Diagnosis:
+        """The scripted expert, which reads the simulator's state."""
+        prepared = self.prepared(suite, "scripted")
+        moments, chunks = answered_moments(prepared.recording, prepared.subject.policy)
+        return Examination(prepared.subject, moments).diagnose_answers(chunks)
+
+
+def row(kind: str, name: str, right: Sequence[str], found: Diagnosis, seconds: float) -> dict[str, Any]:
+    """One line of the table."""
+    first = found.best.hypothesis.name if found.best else found.verdict
+    best = found.ranked[0].improvement
+    return {
+        "kind": kind,
+        "fault": name,
+        "first": first,
+        "correct": first in right,
+        "error": round(found.error, 3),
+        "after": round(best.after, 3) if found.best else None,
+        "before": round(best.before, 3) if found.best else None,
+        "equally_good": list(found.equally_good),
+        "queries": found.passes,
+        "seconds": round(seconds, 1),
+        "ranked": [(one.hypothesis.name, round(one.improvement.share, 3)) for one in found.ranked[:4]],
+    }
+
+
+def rows(only: Sequence[str], scratch: Path) -> Iterator[dict[str, Any]]:
+    """All cases of the benchmark, or those whose name contains one of `only`."""
+    bench = Bench("standin")
+    nothing = ("nothing found",)
+    healthy = [Fault("none", nothing)]
+    cases: list[tuple[str, str, tuple[str, ...], Callable[[], Diagnosis]]] = [
+        *((f"healthy {f.suite}", f.name, f.right, lambda f=f: bench.local(f, scratch)) for f in healthy),
+        ("healthy scripted", "none", nothing, lambda: bench.scripted("libero_object")),
+        *(("local", f.name, f.right, lambda f=f: bench.local(f, scratch)) for f in FAULTS),
+        *(("served", f.name, f.right, lambda f=f: bench.served(f, scratch)) for f in FAULTS if f.name in REMOTE),
+    ]
+    if os.environ.get("NORA_BENCH_LIBERO_ASSETS"):
+        official = Bench("official")
+        cases.append(("healthy official", "none", nothing, lambda: official.local(healthy[0], scratch)))
+    for kind, name, right, diagnose in cases:
+        if not only or any(text in f"{kind} {name}" for text in only):
+            started = time.process_time()
+            yield row(kind, name, right, diagnose(), time.process_time() - started)
+
+
+def load_kept(path: Path) -> None:
+    """Answers of the model from an earlier run of this benchmark."""
+    if path.is_file():
+        with np.load(path) as stored:
+            for name in stored.files:
+                suite, digest = name.split(".")
+                Faulty.kept.setdefault(suite, {})[bytes.fromhex(digest)] = stored[name]
+
+
+def save_kept(path: Path) -> None:
+    arrays = {f"{suite}.{digest.hex()}": chunk for suite, kept in Faulty.kept.items() for digest, chunk in kept.items()}
+    np.savez(path, **arrays)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, help="JSON file for the rows")
+    parser.add_argument("--answers", type=Path, help=".npz file in which the model's answers are kept between runs")
+    parser.add_argument("only", nargs="*", help="parts of the names of the cases to run")
+    given = parser.parse_args()
+    if given.answers:
+        load_kept(given.answers)
+    found = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for one in rows(given.only, Path(scratch)):
+            found.append(one)
+            text = f"{one['before']:.2f} -> {one['after']:.2f}" if one["after"] is not None else f"{one['error']:.2f}"
+            mark = "ok  " if one["correct"] else "MISS"
+            print(f"{mark} {one['kind']:<22} {one['fault']:<36} {one['first']:<24} {text}", flush=True)
+            if not one["correct"]:
+                print(f"     {one['ranked']}", flush=True)
+            if given.answers:
+                save_kept(given.answers)
+    for kind in ("local", "served", "healthy"):
+        part = [one for one in found if one["kind"].startswith(kind)]
+        print(f"{kind}: {sum(one['correct'] for one in part)} of {len(part)}")
+    if given.out:
+        given.out.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
