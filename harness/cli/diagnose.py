@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..conventions.diagnose import Report
+    from ..conventions.report import Report
 
 
 def diagnose(
@@ -31,15 +31,17 @@ def diagnose(
     from rich.console import Console
 
     from ..config import arguments
-    from ..conventions.diagnose import Request, examine, prepare
+    from ..conventions.diagnose import examine, prepare
     from ..conventions.diagnosis import NOTHING
+    from ..conventions.episodes import run_episodes
+    from ..conventions.report import Request
     from .bar import counting
     from .output import emit
 
     console = Console(stderr=True)
     given = arguments(policy_arg or [])
     request = Request(policy, given, suite, protocol, assets, workers, backend, confirm)
-    report = examine(prepare(request), lambda label, total: counting(console, label, total))
+    report = examine(prepare(request), run_episodes, lambda label, total: counting(console, label, total))
     emit(as_json, report, _print)
     if report.diagnosis.verdict != NOTHING:
         raise typer.Exit(1)

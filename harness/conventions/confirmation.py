@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from ...envs.base import EnvObservation, EpisodeSpec
 from ...envs.types import Array
 from ...policies.base import ActionChunk, BasePolicy, Observation, Policy, PolicyContext
 from ...results.store.records import EpisodeRecord
-from .. import lifecycle
-from ..planning.plan import Plan
 from ..planning.resolve import ResolvedRun
 from .corrections import Act, Observe
-from .recording import Tick
+from .moments import RunEpisodes, Tick
 
 MOST = 20
 """Pairs of episodes, at most."""
+
+
+Corrections = tuple[Observe | None, Act | None]
+"""Of the observation, of the chunk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class Corrected(BasePolicy):
     def __init__(self, policy: Policy, observe: Observe | None = None, act: Act | None = None) -> None:
         self._policy, self._observe, self._act = policy, observe, act
         self.observation_spec = replace(policy.observation_spec, proprio=True, proprio_spec=())
-        self.tags = (*policy.tags, "undeclared")
+        self.tags = policy.tags
         self.n_action_steps = policy.n_action_steps
 
     def setup(self, context: PolicyContext) -> None:
@@ -64,11 +63,11 @@ class Corrected(BasePolicy):
         return self._policy.fingerprint()
 
     def _given(self, observation: Observation) -> Observation:
-        seen = (self._observe(observation) if self._observe else observation).env_observation
-        proprio = seen.proprio if self._policy.observation_spec.proprio else {}
-        instruction = self._observe(observation).instruction if self._observe else observation.instruction
-        env_observation = EnvObservation(seen.images, proprio, seen.privileged, seen.instruction)
-        return replace(observation, instruction=instruction, env_observation=env_observation)
+        corrected = self._observe(observation) if self._observe else observation
+        if self._policy.observation_spec.proprio:
+            return corrected
+        seen = corrected.env_observation
+        return replace(corrected, env_observation=EnvObservation(seen.images, {}, seen.privileged, seen.instruction))
 
     def _changed(self, chunk: ActionChunk, observation: Observation) -> ActionChunk:
         if self._act is None:
@@ -89,16 +88,18 @@ def is_executable(act: Act | None, sample: Array, observation: Observation) -> b
 
 
 def confirm(
-    resolved: ResolvedRun, specs: Sequence[EpisodeSpec], observe: Observe | None, act: Act | None, tick: Tick
+    resolved: ResolvedRun, run: RunEpisodes, specs: Sequence[EpisodeSpec], corrections: Corrections, tick: Tick
 ) -> Confirmation:
     """Run the episodes twice; the policy of `resolved` is set up. Raises what `lifecycle.run_session` raises."""
-    before = _successes(resolved, Corrected(resolved.policy), specs, tick)
-    after = _successes(resolved, Corrected(resolved.policy, observe, act), specs, tick)
+    before = _successes(resolved, run, Corrected(resolved.policy), specs, tick)
+    after = _successes(resolved, run, Corrected(resolved.policy, *corrections), specs, tick)
     both = [key for key in before if key in after]
     return Confirmation(len(both), sum(before[key] for key in both), sum(after[key] for key in both))
 
 
-def _successes(resolved: ResolvedRun, policy: Policy, specs: Sequence[EpisodeSpec], tick: Tick) -> dict[str, bool]:
+def _successes(
+    resolved: ResolvedRun, run: RunEpisodes, policy: Policy, specs: Sequence[EpisodeSpec], tick: Tick
+) -> dict[str, bool]:
     """Key -> success of the episodes that ended without an error."""
     outcomes: dict[str, bool] = {}
 
@@ -107,12 +108,5 @@ def _successes(resolved: ResolvedRun, policy: Policy, specs: Sequence[EpisodeSpe
         if record.success is not None:
             outcomes[record.key] = record.success
 
-    with tempfile.TemporaryDirectory(prefix="nora-bench-confirm-") as scratch:
-        config = replace(resolved.config, out=str(Path(scratch) / "run"), policy_check=False)
-        workers = min(resolved.workers, len(specs))
-        run = replace(
-            resolved, config=config, policy=policy, plan=Plan(tuple(specs), 0), workers=workers, caller_owns_policy=True
-        )
-        with lifecycle.create(run, {}) as store:
-            lifecycle.run_session(run, store, lifecycle.find_render_backend(run), Console(quiet=True), on_record)
+    run(resolved, policy, specs, on_record)
     return outcomes

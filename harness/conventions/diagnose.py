@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 from ...envs.errors import InputError
 from ...envs.paths import ensure_cache_home
 from ...policies.base import Policy, PolicyContext
-from ..config import AUTO, parse
+from ..config import parse
 from ..execution.policy_host import LocalPolicyHost
 from ..planning.resolve import ResolvedRun, resolve_run
-from .confirmation import MOST, Confirmation, confirm, is_executable
+from .confirmation import MOST, confirm, is_executable
 from .diagnosis import MOST_PASSES, Diagnosis, Examination
-from .moments import Moment
+from .moments import Moment, RunEpisodes, Tick
 from .querying import Queries
-from .recording import EXPERT, Recording, Tick, answered_moments, recorded_moments, spread
+from .recording import EXPERT, Recording, answered_moments, recorded_moments, spread
+from .report import Report, Request
 from .selection import Subject
 
 EPISODES, MOMENTS = 8, 48
@@ -27,46 +27,6 @@ CONFIRM_TASKS = 2
 
 Bar = Callable[[str, int], AbstractContextManager[Tick]]
 """Progress bar: label and total -> callback."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to diagnose, as options of `nora-bench run`."""
-
-    policy: str
-    policy_arg: Mapping[str, str]
-    suite: str
-    protocol: str | None = None
-    assets: str = AUTO
-    workers: int | str = AUTO
-    backend: str | None = None
-    confirm: int = 4
-    """Pairs of episodes with and without the best correction; 0 for none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """A diagnosis with what surrounds it."""
-
-    request: Request
-    diagnosis: Diagnosis
-    assets: str
-    confirmation: Confirmation | None
-    note: str = ""
-    """Why nothing was confirmed, where it was wanted."""
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-able."""
-        request = self.request
-        return {
-            "policy": request.policy,
-            "policy_arg": dict(request.policy_arg),
-            "suite": request.suite,
-            "assets": self.assets,
-            **self.diagnosis.to_json(),
-            "confirmation": self.confirmation.to_json() if self.confirmation else None,
-            "note": self.note,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +62,12 @@ def prepare(request: Request, policy: Policy | None = None) -> Prepared:
     return Prepared(request, subject, resolved, recording)
 
 
-def examine(prepared: Prepared, bar: Bar) -> Report:
+def examine(prepared: Prepared, run: RunEpisodes, bar: Bar) -> Report:
     """Diagnose. Raises InputError, MissingRequirementError, PolicyError, Interrupted."""
     if prepared.subject.policy.observation_spec.privileged:
-        return _privileged(prepared, bar)
+        return _privileged(prepared, run, bar)
     with bar("expert episodes", 2 * len(prepared.recording.specs())) as tick:
-        moments, _ = recorded_moments(prepared.recording, tick)
+        moments, _ = recorded_moments(prepared.recording, run, tick)
     subject = prepared.subject
     host = LocalPolicyHost(subject.policy, ensure_cache_home() / "diagnose.log")
     context = PolicyContext(subject.protocol, (subject.suite.name,), len(subject.protocol.settle_action))
@@ -115,24 +75,24 @@ def examine(prepared: Prepared, bar: Bar) -> Report:
     try:
         with bar("queries", MOST_PASSES) as tick:
             diagnosis = Examination(subject, moments).diagnose(Queries(host, subject.policy.observation_spec, tick))
-        return _confirmed(prepared, diagnosis, moments, bar)
+        return _confirmed(prepared, diagnosis, moments, run, bar)
     finally:
         host.close()
 
 
-def _privileged(prepared: Prepared, bar: Bar) -> Report:
+def _privileged(prepared: Prepared, run: RunEpisodes, bar: Bar) -> Report:
     """A policy that reads the simulator's state follows whole episodes; conventions of its observations do not apply."""
     subject = prepared.subject
     try:
         with bar("expert episodes", len(prepared.recording.specs())) as tick:
-            moments, chunks = answered_moments(prepared.recording, subject.policy, tick)
+            moments, chunks = answered_moments(prepared.recording, run, subject.policy, tick)
         diagnosis = Examination(subject, moments).diagnose_answers(chunks)
-        return _confirmed(prepared, diagnosis, moments, bar)
+        return _confirmed(prepared, diagnosis, moments, run, bar)
     finally:
         subject.policy.close()
 
 
-def _confirmed(prepared: Prepared, diagnosis: Diagnosis, moments: list[Moment], bar: Bar) -> Report:
+def _confirmed(prepared: Prepared, diagnosis: Diagnosis, moments: list[Moment], run: RunEpisodes, bar: Bar) -> Report:
     request, best = prepared.request, diagnosis.best
     pack = prepared.resolved.assets.name
     if best is None or not request.confirm:
@@ -142,5 +102,5 @@ def _confirmed(prepared: Prepared, diagnosis: Diagnosis, moments: list[Moment], 
         return Report(request, diagnosis, pack, None, "not confirmed in episodes: the first action of a chunk cannot be restored")
     specs = spread(prepared.resolved.plan.episodes, request.confirm, CONFIRM_TASKS, shift=EPISODES)
     with bar("paired episodes", 2 * len(specs)) as tick:
-        outcome = confirm(prepared.resolved, specs, found.observe, found.act, tick)
+        outcome = confirm(prepared.resolved, run, specs, (found.observe, found.act), tick)
     return Report(request, diagnosis, pack, outcome)

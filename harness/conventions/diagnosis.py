@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -208,7 +208,7 @@ class Examination:
         before = self._after(first, base)
         pairs = [(one, base) for one in actions if one.group != first.group]
         if first.act:
-            pairs += [(one, answers) for one, answers in observed.items()]
+            pairs += observed.items()
         found = []
         for one, answers in pairs:
             few = [self.moments[number] for number in answers.chosen]
@@ -230,15 +230,10 @@ class Examination:
 
 def screened(episodes: Sequence[str], each: int) -> Array:
     """Indices of `each` moments of every episode, spread over it."""
-    names = list(dict.fromkeys(episodes))
-    rows = np.array([names.index(name) for name in episodes])
-    chosen = []
-    for number in range(len(names)):
-        own = np.flatnonzero(rows == number)
-        chosen += [
-            int(own[at]) for at in np.unique(np.linspace(0, len(own) - 1, min(each, len(own)) + 2)[1:-1].round().astype(int))
-        ]
+    keys = np.array(episodes)
+    chosen: list[int] = []
+    for name in dict.fromkeys(episodes):
+        own = np.flatnonzero(keys == name)
+        places = np.linspace(0, len(own) - 1, min(each, len(own)) + 2)[1:-1]
+        chosen += own[np.unique(places.round().astype(int))].tolist()
     return np.array(sorted(chosen))
-
-
-Progress = Callable[[int], None]

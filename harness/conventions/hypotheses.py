@@ -1,6 +1,7 @@
 """The hypotheses of a diagnosis as data: a fault of conventions, the correction that undoes it, and what to type or change.
 
-To add one, add an entry to `OBSERVATIONS`, `gripper_faults`, `MOTION` or `CHUNKS` and a fault to `tests/benchmarks/bench_diagnose.py`.
+To add one, add an entry to `OBSERVATIONS`, `gripper_faults`, `MOTION` or `CHUNKS`, and a fault to
+`tests/benchmarks/bench_diagnose.py`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import pi
+
+import numpy as np
 
 from ...envs.specs import CLOSE_CHANGE, OPEN_POSITIVE
 from ...policies.adapters import GRIPPER, ROTATION
@@ -69,14 +72,14 @@ OBSERVATIONS: tuple[Hypothesis, ...] = (
         "image",
         "images reach the model rotated by 90 degrees clockwise",
         "rotate each image before the model: image = numpy.rot90(image)",
-        to.images(lambda image: to.np.rot90(image)),
+        to.images(lambda image: np.rot90(image)),
     ),
     Hypothesis(
         "image-rotation-270",
         "image",
         "images reach the model rotated by 90 degrees counter-clockwise",
         "rotate each image before the model: image = numpy.rot90(image, 3)",
-        to.images(lambda image: to.np.rot90(image, 3)),
+        to.images(lambda image: np.rot90(image, 3)),
     ),
     Hypothesis(
         "image-channel-order",
@@ -170,7 +173,7 @@ OBSERVATIONS: tuple[Hypothesis, ...] = (
         "state",
         "the state's quaternion should have w first",
         "pass numpy.roll(eef_quat, 1)",
-        to.proprio("eef_quat", lambda quat: to.np.roll(quat, 1)),
+        to.proprio("eef_quat", lambda quat: np.roll(quat, 1)),
     ),
     Hypothesis(
         "state-quaternion-sign",
@@ -202,21 +205,22 @@ def gripper_faults(convention: str) -> Iterator[Hypothesis]:
     """The gripper's hypotheses under a suite's convention; none where commands are changes, which single moments do not show."""
     if convention == CLOSE_CHANGE:
         return
-    opening, closing = (
-        ("2 * gripper - 1", "1 - 2 * gripper") if convention == OPEN_POSITIVE else ("1 - 2 * gripper", "2 * gripper - 1")
-    )
-    of = {"2 * gripper - 1": lambda g: 2 * g - 1, "1 - 2 * gripper": lambda g: 1 - 2 * g}
-    for name, fault, code, act in (
-        ("sign", "the gripper is inverted: it closes where it should open", "-gripper", to.columns(GRIPPER, lambda g: -g)),
-        ("0-1-opening", "the gripper ranges from 0 (closed) to 1 (open), and the environment expects {}", opening,
-         to.columns(GRIPPER, of[opening])),
-        ("0-1-closing", "the gripper ranges from 0 (open) to 1 (closed), and the environment expects {}", closing,
-         to.columns(GRIPPER, of[closing])),
-        ("late", "the gripper's commands come one step late", "each gripper command one step earlier", to.earlier(GRIPPER)),
-        ("early", "the gripper's commands come one step early", "each gripper command one step later", to.later(GRIPPER)),
-    ):  # fmt: skip
-        expected = convention or "-1 to 1"
-        yield Hypothesis(f"gripper-{name}", "gripper", fault.format(expected), f"return {code}", act=act, touched=_GRIPPER)
+    expected = convention or "-1 to 1"
+    straight, turned = ("2 * gripper - 1", lambda g: 2 * g - 1), ("1 - 2 * gripper", lambda g: 1 - 2 * g)
+    opening, closing = (straight, turned) if convention == OPEN_POSITIVE else (turned, straight)
+    yield _gripper("sign", "is inverted: it closes where it should open", "-gripper", to.columns(GRIPPER, lambda g: -g))
+    for name, ends, (code, change) in (
+        ("opening", "0 (closed) to 1 (open)", opening),
+        ("closing", "0 (open) to 1 (closed)", closing),
+    ):
+        fault = f"ranges from {ends}, and the environment expects {expected}"
+        yield _gripper(f"0-1-{name}", fault, code, to.columns(GRIPPER, change))
+    yield _gripper("late", "is commanded one step late", "each gripper command one step earlier", to.earlier(GRIPPER))
+    yield _gripper("early", "is commanded one step early", "each gripper command one step later", to.later(GRIPPER))
+
+
+def _gripper(name: str, fault: str, code: str, act: Act) -> Hypothesis:
+    return Hypothesis(f"gripper-{name}", "gripper", f"the gripper {fault}", f"return {code}", act=act, touched=_GRIPPER)
 
 
 def _at(index: int) -> slice:

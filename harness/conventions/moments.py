@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ...envs.base import EnvObservation, EpisodeSpec
-from ...envs.safe_io import atomic_write, read_arrays
+from ...envs.safe_io import atomic_write, parse_json, read_arrays
 from ...envs.types import Array
-from ...policies.base import Observation
+from ...policies.base import Observation, Policy
 
 HORIZON = 32
 """Actions of the expert that are kept from a moment on; longer chunks are compared so far."""
 FILE_FORMAT = 1
+
+Tick = Callable[[int], None]
+"""Reports that so many more episodes or queries are done."""
+RunEpisodes = Callable[[Any, Policy, Sequence[EpisodeSpec], Callable[[Any], None]], None]
+"""`episodes.run_episodes`: given a resolved run, runs other episodes with another policy and passes each record on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ def _facts(observation: Observation) -> dict[str, object]:
 def read_moments(path: Path) -> list[Moment]:
     """The moments that `write_moments` stored. Raises ValueError, KeyError, TypeError or OSError for other files."""
     arrays = read_arrays(path)
-    facts = json.loads(arrays["facts"].tobytes())
+    facts = parse_json(arrays["facts"].tobytes())
     if facts["format"] != FILE_FORMAT:
         raise ValueError(f"{path}: format {facts['format']}")
     names = [name.split(".", 1) for name in arrays if "." in name]

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from ...envs.base import EpisodeSpec, ObservationSpec
 from ...envs.errors import MissingRequirementError
@@ -24,11 +21,8 @@ from ...envs.paths import cache_errors, cache_home, write_problem
 from ...envs.types import Array
 from ...policies.base import ActionChunk, BasePolicy, Observation, Policy, PolicyContext
 from ...results.store.records import EpisodeRecord
-from .. import lifecycle
-from ..planning.plan import Plan
 from ..planning.resolve import ResolvedRun
-from ..rendering.backend import NO_RENDERING, find_driver
-from .moments import FILE_FORMAT, Moment, padded, read_moments, write_moments
+from .moments import FILE_FORMAT, Moment, RunEpisodes, Tick, padded, read_moments, write_moments
 
 EXPERT = "scripted"
 FEWEST = 3
@@ -39,9 +33,6 @@ STRIDE = 17
 """Initial states between two chosen ones."""
 LEAD = 4
 """Steps before a change of the gripper command at which a moment is placed, so that its chunk contains the change."""
-
-Tick = Callable[[int], None]
-"""Reports that so many more episodes or queries are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +142,14 @@ class _Camera(BasePolicy):
         return ActionChunk(rest if len(rest) else np.zeros((1, actions.shape[1])))
 
 
-def recorded_moments(recording: Recording, tick: Tick = lambda count: None) -> tuple[list[Moment], bool]:
+def recorded_moments(recording: Recording, run: RunEpisodes, tick: Tick = lambda count: None) -> tuple[list[Moment], bool]:
     """The moments, from the cache where they are there, and whether they were. Raises MissingRequirementError."""
     path = recording.cache_file()
     try:
         return read_moments(path), True
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
-    moments = _record(recording, tick)
+    moments = _record(recording, run, tick)
     if not write_problem(path.parent):
         with cache_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,14 +157,14 @@ def recorded_moments(recording: Recording, tick: Tick = lambda count: None) -> t
     return moments, False
 
 
-def _record(recording: Recording, tick: Tick) -> list[Moment]:
+def _record(recording: Recording, run: RunEpisodes, tick: Tick) -> list[Moment]:
     expert = _Expert(recording.expert.policy)
-    succeeded = _run(recording, expert, recording.specs(), tick)
+    succeeded = _run(recording, run, expert, tick)
     actions = {spec.key: np.stack(expert.actions[spec.key]) for spec in succeeded}
     each = max(1, recording.moments // len(succeeded))
     steps = {key: moment_steps(rows, each) for key, rows in actions.items()}
     camera = _Camera(recording.observation_spec, actions, steps)
-    _run(recording, camera, succeeded, tick)
+    _run(recording, run, camera, tick, succeeded)
     moments = []
     for key, chosen in steps.items():
         for step in chosen:
@@ -182,17 +173,18 @@ def _record(recording: Recording, tick: Tick) -> list[Moment]:
     return moments
 
 
-def answered_moments(recording: Recording, policy: Policy, tick: Tick = lambda count: None) -> tuple[list[Moment], list[Array]]:
+def answered_moments(
+    recording: Recording, run: RunEpisodes, policy: Policy, tick: Tick = lambda count: None
+) -> tuple[list[Moment], list[Array]]:
     """Moments with the answers of a policy that reads privileged state: it watches the expert's episodes from their start."""
     expert = _Expert(recording.expert.policy, policy)
-    succeeded = _run(recording, expert, recording.specs(), tick)
+    succeeded = _run(recording, run, expert, tick)
     each = max(1, recording.moments // len(succeeded))
     moments, answers = [], []
     for key in (spec.key for spec in succeeded):
         actions = np.stack(expert.actions[key])
         for step in moment_steps(actions, each):
-            seen = replace(expert.observations[key][step])
-            moments.append(Moment(seen, padded(actions[step:])))
+            moments.append(Moment(expert.observations[key][step], padded(actions[step:])))
             answers.append(padded(expert.answers[key][step]))
     return moments, answers
 
@@ -206,8 +198,11 @@ def moment_steps(actions: Array, count: int) -> list[int]:
     return sorted({*chosen, *(int(step) for step in even)})
 
 
-def _run(recording: Recording, policy: Policy, specs: Sequence[EpisodeSpec], tick: Tick) -> list[EpisodeSpec]:
-    """Run the episodes in worker processes; those that succeeded. Raises MissingRequirementError for too few."""
+def _run(
+    recording: Recording, run: RunEpisodes, policy: Policy, tick: Tick, chosen: Sequence[EpisodeSpec] | None = None
+) -> list[EpisodeSpec]:
+    """Run the episodes, or the chosen ones; those that succeeded. Raises MissingRequirementError for too few."""
+    specs = recording.specs() if chosen is None else chosen
     expert = recording.expert
     setup = replace(expert.setup, protocol=replace(expert.setup.protocol, replan_steps=None))
     succeeded: list[EpisodeSpec] = []
@@ -217,24 +212,11 @@ def _run(recording: Recording, policy: Policy, specs: Sequence[EpisodeSpec], tic
         if record.success or record.success_any:
             succeeded.append(record.spec)
 
-    with tempfile.TemporaryDirectory(prefix="nora-bench-moments-") as scratch:
-        run = replace(
-            expert,
-            config=replace(expert.config, out=str(Path(scratch) / "run"), policy_check=False),
-            setup=setup,
-            policy=policy,
-            plan=Plan(tuple(specs), 0),
-            workers=min(expert.workers, len(specs)),
-            caller_owns_policy=True,
-        )
-        needs_images = bool(policy.observation_spec.cameras)
-        gl = find_driver(setup.suites[0], foreign=run.setup.python != sys.executable) if needs_images else NO_RENDERING
-        with lifecycle.create(run, {}) as store:
-            lifecycle.run_session(run, store, gl, Console(quiet=True), on_record)
+    run(replace(expert, setup=setup), policy, specs, on_record)
     if len(succeeded) < min(FEWEST, len(specs)):
         raise MissingRequirementError(
-            f"the expert succeeded in {len(succeeded)} of {len(specs)} episodes of {setup.suites[0].name}, too few to compare with; "
-            f"see: nora-bench run --suite {setup.suites[0].name} --policy {EXPERT}"
+            f"the expert succeeded in {len(succeeded)} of {len(specs)} episodes of {setup.suites[0].name}, too few to compare "
+            f"with; see: nora-bench run --suite {setup.suites[0].name} --policy {EXPERT}"
         )
     order = {spec.key: number for number, spec in enumerate(specs)}
     return sorted(succeeded, key=lambda spec: order[spec.key])

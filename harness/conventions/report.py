@@ -1,18 +1,61 @@
-"""A diagnosis as text for a terminal of 80 columns."""
+"""Request and report of a diagnosis, and the report as text for a terminal of 80 columns."""
 
 from __future__ import annotations
 
 import shlex
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from .diagnose import Report
+from ..config import AUTO
+from .confirmation import Confirmation
 from .diagnosis import FOUND, NOTHING, Diagnosis, Scored
 from .scoring import LEVEL
 
 WIDTH = 80
 SHOWN = 5
 """Hypotheses in the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to diagnose, as options of `nora-bench run`."""
+
+    policy: str
+    policy_arg: Mapping[str, str]
+    suite: str
+    protocol: str | None = None
+    assets: str = AUTO
+    workers: int | str = AUTO
+    backend: str | None = None
+    confirm: int = 4
+    """Pairs of episodes with and without the best correction; 0 for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A diagnosis with what surrounds it."""
+
+    request: Request
+    diagnosis: Diagnosis
+    assets: str
+    confirmation: Confirmation | None
+    note: str = ""
+    """Why nothing was confirmed, where it was wanted."""
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able."""
+        request = self.request
+        return {
+            "policy": request.policy,
+            "policy_arg": dict(request.policy_arg),
+            "suite": request.suite,
+            "assets": self.assets,
+            **self.diagnosis.to_json(),
+            "confirmation": self.confirmation.to_json() if self.confirmation else None,
+            "note": self.note,
+        }
 
 
 def lines(report: Report) -> Iterator[str]:
@@ -33,8 +76,8 @@ def lines(report: Report) -> Iterator[str]:
 def _as_it_is(diagnosis: Diagnosis) -> str:
     skill = diagnosis.skill
     return (
-        f"as it is: error {diagnosis.error:.2f} of the expert's spread, skill {skill.mean:.2f} [{skill.low:.2f}, {skill.high:.2f}] "
-        "(1: acts as the expert, 0: its actions have nothing to do with the moment)"
+        f"as it is: error {diagnosis.error:.2f} of the expert's spread, skill {skill.mean:.2f} "
+        f"[{skill.low:.2f}, {skill.high:.2f}] (1: acts as the expert, 0: its actions have nothing to do with the moment)"
     )
 
 
@@ -48,8 +91,8 @@ def _verdict(report: Report) -> Iterator[str]:
         return
     if diagnosis.verdict != FOUND:
         yield from _wrapped(
-            "The policy does not resemble the expert under any hypothesis: its actions have nothing to do with the moment. It may "
-            "be untrained, of another robot or suite, or have several faults at once."
+            "The policy does not resemble the expert under any hypothesis: its actions have nothing to do with the moment. It "
+            "may be untrained, of another robot or suite, or have several faults at once."
         )
         return
     assert diagnosis.best is not None
@@ -66,8 +109,8 @@ def _named(title: str, found: Scored) -> Iterator[str]:
     yield from _wrapped(f"{title}: {found.hypothesis.fault}.")
     skill = f", skill {found.skill.mean:.2f}" if found.skill else ""
     yield from _wrapped(
-        f"  evidence: with the correction the error falls from {gain.before:.2f} to {gain.after:.2f}{skill} (gain {gain.gain.mean:.2f}, "
-        f"{LEVEL:.0%} interval {gain.gain.low:.2f} to {gain.gain.high:.2f}, {found.moments} moments)"
+        f"  evidence: with the correction the error falls from {gain.before:.2f} to {gain.after:.2f}{skill} "
+        f"(gain {gain.gain.mean:.2f}, {LEVEL:.0%} interval {gain.gain.low:.2f} to {gain.gain.high:.2f}, {found.moments} moments)"
     )
     yield f"  fix: {found.fix}"
 

@@ -2,7 +2,8 @@
 
     python tests/benchmarks/bench_diagnose.py --out diagnose.json
 
-Prints one row per fault. Healthy policies (nano, also on the official pack where there is one; the scripted expert) must get none.
+Prints one row per fault. Healthy policies (nano, also on the official pack where there is one; the scripted expert) must get
+none.
 The model is deterministic, so its answers are computed once per input. Moments are recorded once and kept in the cache.
 """
 
@@ -23,11 +24,13 @@ from typing import Any, ClassVar
 import numpy as np
 from nora_bench.envs.base import EnvObservation, ObservationSpec
 from nora_bench.harness.conventions import corrections as to
-from nora_bench.harness.conventions.diagnose import EPISODES, MOMENTS, Request, prepare
+from nora_bench.harness.conventions.diagnose import EPISODES, MOMENTS, prepare
 from nora_bench.harness.conventions.diagnosis import Diagnosis, Examination
+from nora_bench.harness.conventions.episodes import run_episodes
 from nora_bench.harness.conventions.moments import Moment
 from nora_bench.harness.conventions.querying import Queries
 from nora_bench.harness.conventions.recording import Recording, answered_moments, recorded_moments
+from nora_bench.harness.conventions.report import Request
 from nora_bench.harness.conventions.selection import Subject
 from nora_bench.harness.execution.policy_host import LocalPolicyHost
 from nora_bench.harness.serving.server import Address, greeting, listening, start
@@ -178,7 +181,7 @@ class Bench:
         if suite not in self._moments:
             prepared = self.prepared(suite, "nora-1.5-nano")
             recording = Recording(prepared.recording.expert, BOTH, EPISODES, MOMENTS)
-            self._moments[suite], _ = recorded_moments(recording)
+            self._moments[suite], _ = recorded_moments(recording, run_episodes)
         return self._moments[suite]
 
     def prepared(self, suite: str, policy: str) -> Any:
@@ -221,7 +224,7 @@ class Bench:
     def scripted(self, suite: str) -> Diagnosis:
         """The scripted expert, which reads the simulator's state."""
         prepared = self.prepared(suite, "scripted")
-        moments, chunks = answered_moments(prepared.recording, prepared.subject.policy)
+        moments, chunks = answered_moments(prepared.recording, run_episodes, prepared.subject.policy)
         return Examination(prepared.subject, moments).diagnose_answers(chunks)
 
 

@@ -4,9 +4,7 @@ from nora_bench.envs.base import EnvObservation
 from nora_bench.harness.conventions import corrections as to
 from nora_bench.harness.conventions.diagnosis import FOUND, MOST_PASSES, NOTHING, UNLIKE, screened
 from nora_bench.harness.conventions.hypotheses import WORDS
-from nora_bench.policies.base import ActionChunk, BasePolicy
-from nora_bench.policies.base import ObservationSpec as Spec
-
+from nora_bench.policies.base import ActionChunk, BasePolicy, ObservationSpec as Spec
 from synthetic_moments import INSTRUCTION, Reader, diagnosis_of, moments
 
 
