@@ -13,7 +13,7 @@ from ..config import parse
 from ..execution.policy_host import LocalPolicyHost
 from ..planning.resolve import ResolvedRun, resolve_run
 from .confirmation import MOST, confirm, is_executable
-from .diagnosis import MOST_PASSES, Diagnosis, Examination
+from .diagnosis import Diagnosis, Examination
 from .moments import Moment, RunEpisodes, Tick
 from .querying import Queries
 from .recording import EXPERT, Recording, answered_moments, recorded_moments, spread
@@ -73,8 +73,9 @@ def examine(prepared: Prepared, run: RunEpisodes, bar: Bar) -> Report:
     context = PolicyContext(subject.protocol, (subject.suite.name,), len(subject.protocol.settle_action))
     host.setup(context)
     try:
-        with bar("queries", MOST_PASSES) as tick:
-            diagnosis = Examination(subject, moments).diagnose(Queries(host, subject.policy.observation_spec, tick))
+        examination = Examination(subject, moments)
+        with bar("queries", examination.queries_due) as tick:
+            diagnosis = examination.diagnose(Queries(host, subject.policy.observation_spec, tick))
         return _confirmed(prepared, diagnosis, moments, run, bar)
     finally:
         host.close()

@@ -12,7 +12,7 @@ from ...envs.types import Array
 from .hypotheses import Hypothesis
 from .moments import Moment, episodes_of
 from .querying import Queries, corrected
-from .scoring import Estimate, Improvement, Scorer
+from .scoring import Estimate, Improvement, Scorer, trained_rows
 from .selection import Subject, action_hypotheses, fix, observation_hypotheses
 
 MOST_PASSES = 2000
@@ -127,6 +127,13 @@ class Examination:
         self.scorer = Scorer(np.stack([moment.expert for moment in moments]), episodes_of(moments))
         self.every = np.arange(len(moments))
 
+    @property
+    def queries_due(self) -> int:
+        """About how many observations `diagnose` queries."""
+        tested = len(observation_hypotheses(self.subject, self.moments))
+        part = len(screened(episodes_of(self.moments), SCREENED))
+        return min(MOST_PASSES, tested * part + (1 + min(FINALISTS, tested)) * len(self.every))
+
     def diagnose(self, queries: Queries) -> Diagnosis:
         """Query the policy under all hypotheses. Raises PolicyFailedError, EpisodeStateLost."""
         plain = _Answers(self.every, queries.answers(self.moments, "as-it-is"))
@@ -155,7 +162,8 @@ class Examination:
     def _conclude(self, plain: _Answers, observed: dict[Hypothesis, _Answers], passes: int) -> Diagnosis:
         before = corrected(plain.chunks, self.moments, None)
         longest = max(len(chunk) for chunk in plain.chunks)
-        actions = action_hypotheses(self.subject, longest, self.moments)
+        trained = trained_rows(self.scorer.row_skills(before)[: self.subject.protocol.replan_steps])
+        actions = action_hypotheses(self.subject, longest, self.moments, trained)
         scored = [self._of_observation(one, answers, before) for one, answers in observed.items()]
         scored += [self._of_action(one, plain, before) for one in actions]
         ranked = sorted(scored, key=lambda one: -one.improvement.total)

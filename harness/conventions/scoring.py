@@ -29,9 +29,10 @@ class Estimate:
     low: float
     high: float
 
-    def to_json(self) -> dict[str, float]:
-        """Rounded, for reports."""
-        return {"mean": round(self.mean, 4), "low": round(self.low, 4), "high": round(self.high, 4)}
+    def to_json(self) -> dict[str, float | None]:
+        """Rounded, for reports; None for a bound that the episodes do not give."""
+        bounds = {"low": self.low, "high": self.high}
+        return {"mean": round(self.mean, 4), **{name: round(v, 4) if np.isfinite(v) else None for name, v in bounds.items()}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,14 @@ class Scorer:
         other = np.nanmean([self._mismatched(answers, number) for number in range(len(answers))])
         return self._estimate(1.0 - matched / max(float(other), 1e-9))
 
+    def row_skills(self, answers: Array) -> Array:
+        """[steps] skill of each row of the chunks; NaN for rows that fewer than half of the moments have."""
+        matched = self.errors(answers)
+        others = np.stack([_known_mean(self._against(answers, number), (0, 2)) for number in range(len(answers))])
+        common = np.isfinite(matched).any(axis=2).mean(axis=0) >= 0.5
+        skills = 1.0 - _known_mean(matched, (0, 2)) / np.maximum(_known_mean(others, (0,)), 1e-9)
+        return np.where(common, skills, np.nan)
+
     def estimate(self, by_episode: Array) -> Estimate:
         """The mean of one value per episode with its interval."""
         return self._estimate(by_episode)
@@ -115,10 +124,13 @@ class Scorer:
         return out
 
     def _mismatched(self, answers: Array, number: int) -> float:
+        return _by_dimension(self._against(answers, number)[None])[0]
+
+    def _against(self, answers: Array, number: int) -> Array:
+        """[other moments, steps, action size] errors of one answer at the moments of other episodes."""
         others = self.expert[self._episode != self._episode[number]]
         scale = np.where(self.used, self.spread, np.nan)
-        errors = np.minimum(np.abs(answers[number][None] - others) / scale, LIMIT)
-        return _by_dimension(errors[None])[0]
+        return np.minimum(np.abs(answers[number][None] - others) / scale, LIMIT)
 
     def _episodes(self, errors: Array) -> Array:
         """[episodes] mean error; every number of an action weighs equally."""
@@ -138,6 +150,28 @@ class Scorer:
             return Estimate(mean, -np.inf, np.inf)
         half = float(t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
         return Estimate(mean, mean - half, mean + half)
+
+
+def trained_rows(skills: Array) -> int | None:
+    """Number of a chunk's first rows after which skill falls at once to less than half and stays there; None where it does not.
+
+    Skill that fades from row to row is what any prediction does.
+    """
+    known = skills[np.isfinite(skills)]
+    best, found = 0.0, None
+    for count in range(2, len(known) - 1):
+        head, tail = float(known[:count].mean()), float(known[count:].mean())
+        sudden = known[count - 1] - known[count] >= 0.5 * (head - tail)
+        if head - tail > best and tail < 0.5 * head and sudden:
+            best, found = head - tail, count
+    return found
+
+
+def _known_mean(values: Array, axes: tuple[int, ...]) -> Array:
+    """Mean over axes of the numbers that are known; NaN where none is."""
+    known = np.isfinite(values)
+    count = known.sum(axis=axes)
+    return np.where(count > 0, np.where(known, values, 0.0).sum(axis=axes) / np.maximum(count, 1), np.nan)
 
 
 def _by_dimension(errors: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,6 @@ from .moments import Moment
 
 MOTION_SIZE = 7
 """Numbers of an action for which translation, rotation and gripper are known: both suites' families."""
-SHORTEST, LONGEST_KEPT = 2, 16
-"""Numbers of actions that a chunk may have been trained with, for `longer_than_trained`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +55,8 @@ def _fits(hypothesis: Hypothesis, subject: Subject, moments: Sequence[Moment]) -
     return any(hypothesis.observe(moment.observation).instruction != moment.observation.instruction for moment in moments)
 
 
-def action_hypotheses(subject: Subject, chunk: int, moments: Sequence[Moment]) -> list[Hypothesis]:
-    """Those that change what the policy answers; `chunk`: its longest answer."""
+def action_hypotheses(subject: Subject, chunk: int, moments: Sequence[Moment], trained: int | None = None) -> list[Hypothesis]:
+    """Those that change what the policy answers; `chunk`: its longest answer; `trained`: of `scoring.trained_rows`."""
     dims = subject.suite.action_spec
     if len(subject.protocol.settle_action) != MOTION_SIZE:
         return []
@@ -68,7 +66,8 @@ def action_hypotheses(subject: Subject, chunk: int, moments: Sequence[Moment]) -
         out.append(FRAME)
     if chunk > 1:
         out += CHUNKS
-        out += [longer_than_trained(rows) for rows in range(SHORTEST, min(chunk, LONGEST_KEPT + 1))]
+    if trained:
+        out.append(longer_than_trained(trained))
     return [*out, *_statistics(subject)]
 
 
@@ -149,25 +148,25 @@ def _same(one: NormStats, other: NormStats) -> bool:
 
 def fix(hypothesis: Hypothesis, subject: Subject) -> str:
     """The option to type where the policy has one, else the change of its code."""
-    declared = getattr(subject.policy, "declared", None)
-    remote = "://" in subject.name
-    served = declared.get(BLOCK) if remote and isinstance(declared, Mapping) else None
-    name = str(served.get("policy")) if isinstance(served, Mapping) else subject.name
-    if setting := _setting(hypothesis, name) if not remote or served else "":
-        return f"restart the server: nora-bench serve --policy {name} {setting}" if remote else f"add {setting}"
+    remote, served = "://" in subject.name, _served(subject.policy)
+    if setting := _setting(hypothesis, served or subject.name):
+        return f"restart the server: nora-bench serve --policy {served} {setting}" if served else f"add {setting}"
     where = f"in the server's code ({subject.name})" if remote else f"in the code of policy {subject.name}"
     return f"{where}: {hypothesis.code}"
+
+
+def _served(policy: Policy) -> str:
+    """Name of the policy behind `nora-bench serve`; empty for others."""
+    declared = getattr(policy, "declared", None)
+    block = declared.get(BLOCK) if isinstance(declared, Mapping) else None
+    return str(block.get("policy") or "") if isinstance(block, Mapping) else ""
 
 
 def _setting(hypothesis: Hypothesis, name: str) -> str:
     """`--policy-arg name=value` where the policy's constructor has the argument; else empty."""
     try:
-        arguments: Mapping[str, Any] = inspect.signature(_factory(name)).parameters
+        arguments: Mapping[str, Any] = inspect.signature(find(name)).parameters
     except (NoraBenchError, TypeError, ValueError):
         return ""
     known = (f"--policy-arg {option}={value}" for option, value in hypothesis.settings.items() if option in arguments)
     return next(known, "")
-
-
-def _factory(name: str) -> Callable[..., Policy]:
-    return find(name)

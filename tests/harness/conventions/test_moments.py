@@ -3,7 +3,7 @@ import pytest
 from nora_bench.envs.base import EpisodeSpec
 from nora_bench.harness.conventions.moments import HORIZON, padded, read_moments, write_moments
 from nora_bench.harness.conventions.recording import moment_steps, spread
-from nora_bench.harness.conventions.scoring import Scorer
+from nora_bench.harness.conventions.scoring import Scorer, trained_rows
 from synthetic_moments import moments
 
 
@@ -89,3 +89,22 @@ def test_numbers_that_the_expert_never_varies_are_not_compared():
 def test_padded_chunk_is_cut_and_filled():
     assert padded(np.zeros((HORIZON + 3, 7))).shape == (HORIZON, 7)
     assert np.isnan(padded(np.zeros((2, 7)))[2:]).all()
+
+
+def test_sudden_loss_of_skill_ends_the_trained_rows():
+    assert trained_rows(np.array([0.8, 0.8, 0.8, 0.7, 0.2, 0.1, 0.2, np.nan])) == 4
+
+
+def test_fading_skill_is_no_end_of_training():
+    assert trained_rows(np.linspace(0.9, 0.1, 10)) is None
+    assert trained_rows(np.full(10, 0.8)) is None
+
+
+def test_skill_of_rows_tells_the_wrong_ones():
+    one = scorer()
+    answers = one.expert.copy()
+    answers[:, 2:] = np.roll(answers[:, 2:], 7, axis=0)
+    skills = one.row_skills(answers)
+    assert skills[:2] == pytest.approx([1.0, 1.0])
+    assert (skills[2:4] < 0.3).all()
+    assert np.isnan(skills[4:]).all()
