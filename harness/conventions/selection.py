@@ -86,7 +86,9 @@ def _statistics(subject: Subject) -> Iterator[Hypothesis]:
     own = getattr(subject.policy, "statistics", None)
     if isinstance(own, Statistics):
         used, table = own.of(subject.suite.name), {**published(), **own.known}
-        yield from _replaced(own.key(subject.suite.name), used, _bounds(table), own.known)
+        order = sorted(table, key=lambda name: (name != subject.suite.name, name not in own.known))
+        bounds = _bounds(table)
+        yield from _replaced(own.key(subject.suite.name), used, {name: bounds[name] for name in order if name in bounds})
         return
     table = _bounds(published())
     right = table.get(subject.suite.name)
@@ -100,12 +102,13 @@ def _statistics(subject: Subject) -> Iterator[Hypothesis]:
             yield _hypothesis(other, f"those of {other}", name, used, right)
 
 
-def _replaced(key: str, used: NormStats, table: Mapping[str, NormStats], own: Mapping[str, Any]) -> Iterator[Hypothesis]:
+def _replaced(key: str, used: NormStats, table: Mapping[str, NormStats]) -> Iterator[Hypothesis]:
+    """One hypothesis for each of the statistics that differ from those in use and from each other, the first name wins."""
     seen = [used]
-    for name in sorted(table, key=lambda one: one not in own):
-        if not any(_same(table[name], other) for other in seen):
-            seen.append(table[name])
-            yield _hypothesis(name, f"those of {key}", name, used, table[name])
+    for name, right in table.items():
+        if not any(_same(right, other) for other in seen):
+            seen.append(right)
+            yield _hypothesis(name, f"those of {key}", name, used, right)
 
 
 def _hypothesis(
