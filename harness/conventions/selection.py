@@ -95,42 +95,40 @@ def _statistics(subject: Subject) -> Iterator[Hypothesis]:
     if right is None:
         return
     name = subject.suite.name
-    yield _hypothesis("none", "no", name, unscaled(len(right.low)), right, scaled_away=True)
-    yield _hypothesis("twice", f"those of {name} twice", f"{name} once", right, _identity(right), scaled_away=True)
+    raw = _motion(unscaled(len(right.low)))
+    yield _hypothesis("none", "without statistics", name, raw, _motion(right))
+    yield _hypothesis("twice", f"twice with those of {name}", "", _motion(right), raw)
     for other, used in table.items():
         if other != name and not _same(used, right):
-            yield _hypothesis(other, f"those of {other}", name, used, right)
+            yield _hypothesis(other, f"with those of {other}", name, used, right)
 
 
 def _replaced(key: str, used: NormStats, table: Mapping[str, NormStats]) -> Iterator[Hypothesis]:
-    """One hypothesis for each of the statistics that differ from those in use and from each other, the first name wins."""
+    """One hypothesis for each of the statistics that differ from those in use and from each other, under its first name."""
     seen = [used]
     for name, right in table.items():
         if not any(_same(right, other) for other in seen):
             seen.append(right)
-            yield _hypothesis(name, f"those of {key}", name, used, right)
+            yield _hypothesis(name, f"with those of {key}", name, used, right)
 
 
-def _hypothesis(
-    suffix: str, used_text: str, right_text: str, used: NormStats, right: NormStats, *, scaled_away: bool = False
-) -> Hypothesis:
-    if scaled_away:  # raw outputs: every number but the gripper
-        mask = np.arange(len(used.low)) < len(used.low) - 1
-        used, right = NormStats(used.low, used.high, mask), NormStats(right.low, right.high, mask)
-    statistics = "statistics" if used_text == "no" else ""
+def _hypothesis(suffix: str, how: str, right_name: str, used: NormStats, right: NormStats) -> Hypothesis:
+    """Actions un-normalised `how`; `right_name`: the statistics to use, empty where applying them once is the fix."""
+    instead = f", instead of with those of {right_name}" if right_name else ""
     return Hypothesis(
         f"statistics-{suffix}",
         "statistics",
-        f"actions are un-normalised with {used_text} {statistics}".rstrip() + f" instead of those of {right_text}",
-        f"un-normalise with the statistics of {right_text}",
+        f"actions are un-normalised {how}{instead}",
+        f"un-normalise with the statistics of {right_name}" if right_name else "un-normalise once",
         act=rescaled(used, right),
         touched=slice(0, 6),
-        settings={"statistics": right_text, "unnorm_key": right_text},
+        settings={"statistics": right_name, "unnorm_key": right_name} if right_name else {},
     )
 
 
-def _identity(like: NormStats) -> NormStats:
-    return NormStats(-np.ones(len(like.low)), np.ones(len(like.low)), like.mask)
+def _motion(stats: NormStats) -> NormStats:
+    """The same statistics, applied to every number but the gripper."""
+    return NormStats(stats.low, stats.high, np.arange(len(stats.low)) < len(stats.low) - 1)
 
 
 def _bounds(table: Mapping[str, Any]) -> dict[str, NormStats]:
