@@ -47,6 +47,7 @@ VERBS: dict[str, str] = {
     "list": "List suites, tasks, policies and protocols.",
     "new": "Create a plug-in package from a template.",
     "assets": "List, verify or fetch the meshes and textures of the suites.",
+    "diagnose": "Find the convention that makes a policy fail: images, gripper, statistics, prompt ...",
     "doctor": "Check the installation and suggest fixes.",
 }
 """Verb -> its line in `nora-bench --help`, in the order shown."""

@@ -202,6 +202,7 @@ def _report(folder: Path, run_json: dict[str, Any], console: Console, code: int,
     from ...results.store.reader import read_run
     from ...results.summary import caveats, counts
     from ...results.tables.build import print_runs
+    from ..conventions.offer import offers
     from ..planning.early_stopping import summary
 
     suites = set(run_json["suites"])
@@ -214,6 +215,8 @@ def _report(folder: Path, run_json: dict[str, Any], console: Console, code: int,
         _say(console, f"warning: {line}")
     if run_json.get("until"):
         _say(console, summary(run_json["until"]))
+    for line in offers(run_json, run.records):
+        _say(console, line)
     _say(console, f"run: {folder}")
     if as_json:
         print(json.dumps({"run": str(folder), "exit_code": code, **run_json}))

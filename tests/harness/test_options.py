@@ -45,6 +45,7 @@ OPTIONS = {
     "list": "KIND --suite --task --kind --json",
     "new": "KIND NAME --out",
     "assets": "ACTION WHAT --from --revision --out --pack --suite --image-size --json",
+    "diagnose": "--suite --policy --policy-arg --protocol --assets --backend --workers --confirm --json",
     "doctor": "--fix --assets --simpler --python --out --json",
 }
 """Verb -> arguments and options; of a verb with parts, part -> those."""
