@@ -55,13 +55,22 @@ class Rollout:
     """One episode in one environment: `start`, then `execute` a chunk for every DecisionPoint, until EpisodeOutcome."""
 
     def __init__(
-        self, env: Env, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec, budget: int
+        self,
+        env: Env,
+        spec: EpisodeSpec,
+        protocol: EvalProtocol,
+        observation_spec: ObservationSpec,
+        budget: int,
+        *,
+        observe_last: bool = False,
     ) -> None:
+        """`observe_last`: whether the last step of the budget is observed too, which no decision follows."""
         self.env = env
         self.spec = spec
         self.protocol = protocol
         self.observation_spec = observation_spec
         self.budget = budget
+        self.observe_last = observe_last
         self.phase = "reset"
         """For reports of an exception: `reset`, `step` or `observe`."""
         self._steps = 0
@@ -92,7 +101,7 @@ class Rollout:
         for index, action in enumerate(actions, start=1):
             self._steps += 1
             last = index == len(actions)
-            self._success = bool(self.env.step(action, observe=last and self._steps < self.budget))
+            self._success = bool(self.env.step(action, observe=last and (self.observe_last or self._steps < self.budget)))
             self._success_any |= self._success
             self._actions.append(action)
             self._add_state(self.env.state())
