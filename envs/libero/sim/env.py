@@ -10,6 +10,7 @@ import numpy as np
 
 from ...base import FRESH, Env, EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SimulationError
 from ...errors import SuiteError
+from ...moments import Moment, Roles
 from ...protocols import EvalProtocol
 from ..tasks import load_tasks
 from . import scene_checks
@@ -32,6 +33,8 @@ class LiberoEnv(Env):
         self._scene: Any = None
         self._renderer: Any = None
         self._state_reader: Any = None
+        self._moment_reader: Any = None
+        self._closing = False
         self._render_s = 0.0
         self._images: dict[str, np.ndarray] = {}
         self._proprio: dict[str, np.ndarray] = {}
@@ -41,7 +44,7 @@ class LiberoEnv(Env):
         self._build(spec)
         self._check_index(spec)
         self._prepare_renderer(observation_spec, protocol)
-        self._render_s = 0.0
+        self._render_s, self._closing = 0.0, False
         settle = [np.array(protocol.settle_action)] * protocol.settle_steps
         return self._settle(spec.env_seed, self._initial_state(spec), settle, push_actions(spec, protocol))
 
@@ -50,6 +53,7 @@ class LiberoEnv(Env):
         if observe:
             self._scene.refresh_appearance()
         self._scene.step(action, self._observe if observe else None)
+        self._closing = bool(action[6] > 0)
         if observe and self._spec.privileged:
             self._privileged = self._state_reader.read()
         return self._scene.goal.holds()
@@ -64,6 +68,12 @@ class LiberoEnv(Env):
 
     def render_seconds(self) -> float:
         return self._render_s
+
+    def roles(self) -> Roles:
+        return self._moment_reader.roles
+
+    def moment(self) -> Moment:
+        return self._moment_reader.read(closing=self._closing)
 
     def close(self) -> None:
         """Free GL memory."""
@@ -81,6 +91,7 @@ class LiberoEnv(Env):
         if self._built == task:
             return
         from ..init_states import load_init_states
+        from .moments import MomentReader
         from .privileged import PrivilegedState
         from .scene import LiberoScene
 
@@ -91,6 +102,7 @@ class LiberoEnv(Env):
         self._states = load_init_states(init_folder(spec.suite) / f"{name}.pruned_init", self._scene.state_size)
         self._scene_check = scene_checks.scene_check_of(spec.suite, spec.task_id)
         self._state_reader = PrivilegedState(self._scene)
+        self._moment_reader = MomentReader(self._scene)
         self._check_scene(spec)
         self._built = task
 

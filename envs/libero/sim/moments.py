@@ -1,0 +1,119 @@
+"""Moments of a LIBERO episode: reads of MuJoCo's arrays, tens of microseconds per control step.
+
+Positions and contacts are those at the start of the last physics step (2 ms old), as for the goal.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...moments import Moment, Roles, Term
+from .scene import LiberoScene
+
+SIDES = ("left_finger", "right_finger")
+"""Groups of the gripper's geoms that hold from either side; the pads belong to them."""
+
+
+class MomentReader:
+    """Reader of one built task."""
+
+    def __init__(self, scene: LiberoScene) -> None:
+        self.scene, self._model, self._data = scene, scene.model, scene.data
+        inner = scene.inner
+        names = tuple(inner.objects_dict)
+        self._bodies = np.array([inner.obj_body_id[name] for name in names], int)
+        self._object_of = self._geoms_of(names)
+        self._side_of = self._gripper_sides()
+        self._parts: list[list[str]] = []
+        self._targets: list[tuple[str, int] | None] = []
+        self.roles = self._roles(names)
+        self._addresses = np.array([int(self._model.joint(joints[0]).qposadr[0]) for joints in self._parts], int)
+        self._part_bodies = [self._bodies_of(joints) for joints in self._parts]
+        self._part_geoms = [np.flatnonzero(np.isin(self._model.geom_bodyid, bodies)) for bodies in self._part_bodies]
+
+    def read(self, *, closing: bool) -> Moment:
+        """Facts after the last control step. `closing`: whether its gripper command closed."""
+        data, count = self._data, len(self._bodies)
+        gripper = data.site_xpos[self.scene.arm.site].copy()
+        pairs = data.contact.geom
+        a, b = pairs[:, 0], pairs[:, 1]
+        sides = self._side_of[a] | self._side_of[b]
+        mine = sides > 0
+        a, b, sides = a[mine], b[mine], sides[mine]
+        objects = np.maximum(self._object_of[a], self._object_of[b])
+        bits = np.zeros(count + 1, int)
+        np.bitwise_or.at(bits, objects, sides)  # index -1 gathers contacts with anything else
+        poses = np.concatenate([data.xpos[self._bodies], data.xquat[self._bodies]], axis=1)
+        return Moment(
+            gripper=gripper,
+            closing=closing,
+            poses=poses,
+            touched=bits[:count] > 0,
+            held=(bits[:count] & 3) == 3,
+            goal=np.array([term() for term in self.scene.goal.terms], bool),
+            targets=self._target_positions(),
+            travel=data.qpos[self._addresses],
+            part_touched=np.array([bool(np.isin(a, geoms).any() or np.isin(b, geoms).any()) for geoms in self._part_geoms], bool),
+            part_distance=np.array([self._distance(gripper, geoms) for geoms in self._part_geoms]),
+        )
+
+    def _distance(self, gripper: np.ndarray, geoms: np.ndarray) -> float:
+        return float(np.linalg.norm(self._data.geom_xpos[geoms] - gripper, axis=1).min()) if geoms.size else np.nan
+
+    def _target_positions(self) -> np.ndarray:
+        data, out = self._data, np.full((len(self._targets), 3), np.nan)
+        for index, target in enumerate(self._targets):
+            if target is not None:
+                out[index] = data.site_xpos[target[1]] if target[0] == "site" else data.xpos[target[1]]
+        return out
+
+    def _geoms_of(self, names: tuple[str, ...]) -> np.ndarray:
+        """[geoms] index of the object that each belongs to, else -1."""
+        out = np.full(self._model.ngeom, -1)
+        for index, name in enumerate(names):
+            out[[self._model.geom(geom).id for geom in self.scene.inner.get_object(name).contact_geoms]] = index
+        return out
+
+    def _gripper_sides(self) -> np.ndarray:
+        """[geoms] 1 for the left finger, 2 for the right one, 4 for the rest of the hand, 0 for all others."""
+        gripper = self.scene.robot.gripper
+        out = np.zeros(self._model.ngeom, int)
+        out[[self._model.geom(name).id for name in gripper.contact_geoms]] = 4
+        for bit, side in enumerate(SIDES):
+            geoms = {*gripper.important_geoms[side], *gripper.important_geoms[f"{side}pad"]}
+            out[[self._model.geom(name).id for name in geoms]] = 1 << bit
+        return out
+
+    def _roles(self, names: tuple[str, ...]) -> Roles:
+        terms = tuple(self._term(term, names) for term in self.scene.goal.text)
+        named = {name for term in self.scene.goal.text for name in term[1:]}
+        return Roles(names, terms, tuple(index for index, name in enumerate(names) if name not in named))
+
+    def _term(self, term: list[str], names: tuple[str, ...]) -> Term:
+        states = [self.scene.inner.object_states_dict[name] for name in term[1:]]
+        if term[0] in ("on", "in") and term[1] in names:
+            self._targets.append(self._target(term[2], states[1]))
+            return Term(wanted=names.index(term[1]))
+        self._targets.append(None)
+        joints = self._joints(states[0])
+        if not joints:
+            return Term()
+        self._parts.append(joints)
+        return Term(part=len(self._parts) - 1)
+
+    def _target(self, name: str, state: Any) -> tuple[str, int] | None:
+        """Kind and index of the place that an object is to be at."""
+        if state.object_state_type == "site":
+            return "site", self._model.site(state.object_name).id
+        return "body", self.scene.inner.obj_body_id[name]
+
+    def _joints(self, state: Any) -> list[str]:
+        inner = self.scene.inner
+        is_site = state.object_state_type == "site"
+        owner = inner.object_sites_dict[state.object_name] if is_site else inner.get_object(state.object_name)
+        return list(owner.joints)
+
+    def _bodies_of(self, joints: list[str]) -> np.ndarray:
+        return np.array([int(self._model.jnt_bodyid[self._model.joint(joint).id]) for joint in joints], int)
