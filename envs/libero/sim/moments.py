@@ -37,27 +37,33 @@ class MomentReader:
         """Facts after the last control step. `closing`: whether its gripper command closed."""
         data, count = self._data, len(self._bodies)
         gripper = data.site_xpos[self.scene.arm.site].copy()
-        pairs = data.contact.geom
-        a, b = pairs[:, 0], pairs[:, 1]
-        sides = self._side_of[a] | self._side_of[b]
-        mine = sides > 0
-        a, b, sides = a[mine], b[mine], sides[mine]
-        objects = np.maximum(self._object_of[a], self._object_of[b])
-        bits = np.zeros(count + 1, int)
-        np.bitwise_or.at(bits, objects, sides)  # index -1 gathers contacts with anything else
+        touching = self._gripper_contacts()
+        bits = [0] * (count + 1)  # the last gathers contacts with anything else: index -1
+        for first, second, side in touching:
+            bits[max(self._object_of[first], self._object_of[second])] |= side
+        touched_geoms = {geom for first, second, _ in touching for geom in (first, second)}
         poses = np.concatenate([data.xpos[self._bodies], data.xquat[self._bodies]], axis=1)
         return Moment(
             gripper=gripper,
             closing=closing,
             poses=poses,
-            touched=bits[:count] > 0,
-            held=(bits[:count] & 3) == 3,
+            touched=np.array([bit > 0 for bit in bits[:count]], bool),
+            held=np.array([bit & 3 == 3 for bit in bits[:count]], bool),
             goal=np.array([term() for term in self.scene.goal.terms], bool),
             targets=self._target_positions(),
             travel=data.qpos[self._addresses],
-            part_touched=np.array([bool(np.isin(a, geoms).any() or np.isin(b, geoms).any()) for geoms in self._part_geoms], bool),
+            part_touched=np.array([not touched_geoms.isdisjoint(geoms.tolist()) for geoms in self._part_geoms], bool),
             part_distance=np.array([self._distance(gripper, geoms) for geoms in self._part_geoms]),
         )
+
+    def _gripper_contacts(self) -> list[tuple[int, int, int]]:
+        """Both geoms and the side (see `_gripper_sides`) of every contact of the gripper."""
+        pairs = self._data.contact.geom
+        if not len(pairs):
+            return []
+        sides = self._side_of[pairs].max(axis=1)
+        mine = np.flatnonzero(sides)
+        return [(*pairs[row].tolist(), int(sides[row])) for row in mine]
 
     def _distance(self, gripper: np.ndarray, geoms: np.ndarray) -> float:
         return float(np.linalg.norm(self._data.geom_xpos[geoms] - gripper, axis=1).min()) if geoms.size else np.nan
