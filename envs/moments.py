@@ -1,7 +1,7 @@
 """Physical facts of an episode, step by step, and the features by which a failed episode is classified.
 
-An environment reads a `Moment` after its reset and after each control step; `features` reduces them to some numbers when the episode
-has ended. Which class follows from them is data (`results/failure_classes.toml`). Needs numpy only; syntax of Python 3.10.
+An environment reads a `Moment` after its reset and after each control step; `features` reduces them to some numbers when the
+episode has ended. Which class follows from them is data (`results/failure_classes.toml`). Needs numpy only; syntax of Python 3.10.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from .rotations import Array
 
 HOLD_STEPS = 3
 """Consecutive steps with both fingers on an object that count as a grasp."""
+GAP_STEPS = 2
+"""Steps without contact of both fingers that do not end a grasp: contacts of a held object flicker."""
 END_SHARE = 0.1
 """Last part of an episode in which progress is measured."""
 
@@ -90,8 +92,8 @@ class Trajectory:
 def features(roles: Roles, moments: Sequence[Moment]) -> dict[str, float]:
     """Features of an episode, finite numbers (m, degrees, steps; 0 and 1 for no and yes), rounded to 1e-4.
 
-    Most are of the *focus*: the term that does not hold at the end and that the robot dealt with most. A feature that does not exist
-    for it (the goal distance of a drawer) is omitted. docs/guide/failures.md defines each.
+    Most are of the *focus*: the term that does not hold at the end and that the robot dealt with most. A feature that does not
+    exist for it (the goal distance of a drawer) is omitted. docs/guide/failures.md defines each.
     """
     way = Trajectory.of(moments)
     open_terms = [index for index in range(len(roles.terms)) if not way.goal[-1, index]] or [*range(len(roles.terms))]
@@ -204,9 +206,11 @@ def _others(way: Trajectory, roles: Roles) -> dict[str, float]:
 
 
 def grasped(touching: Array) -> Array:
-    """[steps] bool: steps in a stretch of at least HOLD_STEPS with both fingers on the object."""
-    out = np.zeros(len(touching), bool)
-    for start, end in _stretches(touching):
+    """[steps] bool: steps in a stretch of at least HOLD_STEPS with both fingers on the object, gaps up to GAP_STEPS bridged."""
+    bridged, out = touching.copy(), np.zeros(len(touching), bool)
+    for start, end in _stretches(~touching):
+        bridged[start:end] = start > 0 and end - start <= GAP_STEPS
+    for start, end in _stretches(bridged):
         out[start:end] = end - start >= HOLD_STEPS
     return out
 
@@ -223,7 +227,7 @@ def _stretches(flags: Array) -> list[tuple[int, int]]:
 
 
 def tilt(rotations: Array) -> Array:
-    """[steps] degrees between the direction that was up at first, turned with the body, and up. `rotations`: [steps, 4] w x y z."""
+    """[steps] degrees between the direction that was up at first, turned with the body, and up; from [steps, 4] w x y z."""
     w, x, y, z = rotations[0]
     up = np.array([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)])  # in the body's frame
     w, x, y, z = rotations.T

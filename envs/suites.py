@@ -19,8 +19,8 @@ from .base import (
     Suite,
     Task,
 )
-from .moments import Moment, Roles
 from .errors import SuiteError, UnknownName, exit_code
+from .moments import Moment, Roles
 from .registry import ObjectNotFound, Registry, absolute_reference, load_object
 from .specs import action_spec_problem, proprio_spec_problem
 

@@ -24,8 +24,8 @@ PHASES = ("reset", "step", "render", "policy")
 
 
 def summarise(run: StoredRun) -> dict[str, Any]:
-    """JSON-able: `counts`, `suites` (rates with 95 % intervals, tasks), `failures` (classes), `errors`, `lost_attempts`, `seconds`, `chunk_status`,
-    `action_warnings`, provenance."""
+    """JSON-able: `counts`, `suites` (rates with 95 % intervals, tasks), `failures` (classes), `errors`, `lost_attempts`,
+    `seconds`, `chunk_status`, `action_warnings`, provenance."""
     facts = ("status", "created", "finished", "policy", "protocol", "assets", "config", "utilisation", "merged")
     return {
         "name": run.name,

@@ -10,8 +10,7 @@ from .contacts import IMPULSE, Snapshot
 from .grid import EpisodeSetup
 from .placements import objects
 from .rules import ROBOT_PREFIX, is_grasped
-from .widowx_rules import LINKS
-from .widowx_rules import is_grasped as is_grasped_by_widowx
+from .widowx_rules import LINKS, is_grasped as is_grasped_by_widowx
 
 
 class MomentReader:

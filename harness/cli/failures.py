@@ -25,7 +25,8 @@ def failures(
 
     Example: `nora-bench failures runs/libero-nora --replay`
 
-    Runs recorded before the classes existed need `--replay` once: it replays the stored actions and keeps the result in the run's folder.
+    Runs recorded before the classes existed need `--replay` once: it replays the stored actions and keeps the result in the
+    run's folder.
     See docs/guide/failures.md.
     """
     from ...results.failures.classify import summary

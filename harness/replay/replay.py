@@ -125,8 +125,8 @@ def replaying(
 ) -> Iterator[Callable[[EpisodeRecord], ReplayResult]]:
     """A function that replays stored episodes of one suite, one after the other in one environment. See `replay`.
 
-    `observation_spec`: contents of the observations; None for the images of all cameras. `observed_steps`: control steps of an episode
-    that are observed, 0 the reset; None for all.
+    `observation_spec`: contents of the observations; None for the images of all cameras. `observed_steps`: control steps of an
+    episode that are observed, 0 the reset; None for all.
     """
     stage = _stage(run, trusted)
     suite = stage.suite(suite_name)

@@ -54,7 +54,9 @@ def failure_classes(by_name: Mapping[str, StoredRun], videos: Mapping[str, str])
             own = [record for record in run.records if classes.get(record.key) == kind]
             seen = next((record for record in own if video_id(name, record) in videos), None)
             example = (seen or own[0]).key
-            rows.append([escape(name), escape(kind.replace("_", " ")), str(count), escape(meanings.get(kind, "")), escape(example)])
+            rows.append(
+                [escape(name), escape(kind.replace("_", " ")), str(count), escape(meanings.get(kind, "")), escape(example)]
+            )
             if seen:
                 figure = _figure(name, seen, videos[video_id(name, seen)])
                 figures.append(f"<div><p>{escape(kind.replace('_', ' '))}</p>{figure}</div>")

@@ -80,13 +80,13 @@ class Scene:
 
 ABOVE = np.array([0, 0, 0.15])
 EPISODES = {
-    "never_reached": lambda scene: scene.go(CUP + [0, 0.2, 0.1]).wait(20),
-    "reached_not_grasped": lambda scene: scene.go(CUP + [0, 0, 0.03]).touch(0).go(HOME).wait(20),
+    "never_reached": lambda scene: scene.go(CUP + np.array([0, 0.2, 0.1])).wait(20),
+    "reached_not_grasped": lambda scene: scene.go(CUP + np.array([0, 0, 0.03])).touch(0).go(HOME).wait(20),
     "wrong_object": lambda scene: scene.grasp(1).go(BOTTLE + ABOVE).wait(20),
     "grasped_and_lost": lambda scene: scene.grasp(0).go(CUP + ABOVE).release(opens=False).wait(20),
     "carried_not_released": lambda scene: scene.grasp(0).go(CUP + ABOVE).go(GOAL + ABOVE).wait(30),
-    "released_beside": lambda scene: scene.grasp(0).go(CUP + ABOVE).go(GOAL + [0.06, 0, 0.02]).release().go(HOME).wait(20),
-    "knocked_over": lambda scene: scene.go(CUP + [0, 0, 0.05]).topple(0).wait(20),
+    "released_beside": lambda scene: scene.grasp(0).go(CUP + ABOVE).go(GOAL + np.array([0.06, 0, 0.02])).release().go(HOME).wait(20),
+    "knocked_over": lambda scene: scene.go(CUP + np.array([0, 0, 0.05])).topple(0).wait(20),
     "out_of_time": lambda scene: scene.grasp(0).go(CUP + ABOVE).go(CUP + ABOVE + [0, 0.2, 0]),
 }
 
@@ -105,7 +105,7 @@ def test_goal_that_held_and_no_longer_does_is_undone():
     scene.goal = True
     scene.release()
     scene.goal = False
-    assert scene.grasp(0).go(GOAL + [0.2, 0, 0]).release().wait(10).kind == "done_but_undone"
+    assert scene.grasp(0).go(GOAL + np.array([0.2, 0, 0])).release().wait(10).kind == "done_but_undone"
 
 
 def test_bystander_knocked_over_on_the_way_is_knocked_over():
@@ -165,7 +165,14 @@ def test_features_are_finite_and_small():
 
 
 def test_short_contact_with_both_fingers_is_no_grasp():
-    assert grasped(np.array([1, 1, 0, 1, 1, 1, 0], bool)).tolist() == [False] * 3 + [True] * 3 + [False]
+    assert grasped(np.array([1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 0], bool)).tolist() == [False] * 5 + [True] * 3 + [False] * 3
+
+
+def test_flicker_of_a_contact_does_not_end_a_grasp():
+    assert grasped(np.array([0, 1, 1, 0, 1, 0, 0, 1, 0, 0], bool)).tolist() == [False] + [True] * 9
+
+
+def test_longest_stretch_is_counted():
     assert longest(np.array([1, 1, 0, 1, 1, 1, 0], bool)) == 3
 
 
