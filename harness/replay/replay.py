@@ -141,6 +141,7 @@ def replaying(
         else ObservationSpec()
     )
     with closing(call_suite(suite, "make_env", _options(suite, pack, stage.backend, renders=on_observation is not None))) as env:
+
         def again(record: EpisodeRecord) -> ReplayResult:
             steps = observed_steps(record) if observed_steps else None
             observed_env = RenderEveryStep(env, on_observation, steps) if on_observation else env

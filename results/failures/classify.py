@@ -59,7 +59,7 @@ def write_features(run: StoredRun, found: Mapping[str, Mapping[str, float]]) -> 
 
 
 def summary(run: StoredRun) -> dict[str, Any]:
-    """JSON-able: `version` of the rules, `classes` (class -> episodes), `tasks` (each with its classes), `examples` (class -> key)."""
+    """JSON-able: `version` of the rules, `classes` (class -> episodes), `tasks` (with their classes), `examples` (by class)."""
     found = failure_classes(run)
     by_task: dict[tuple[str, int, str], Counter[str]] = {}
     examples: dict[str, str] = {}

@@ -79,13 +79,14 @@ class Scene:
 
 
 ABOVE = np.array([0, 0, 0.15])
+BESIDE = GOAL + np.array([0.06, 0, 0.02])
 EPISODES = {
     "never_reached": lambda scene: scene.go(CUP + np.array([0, 0.2, 0.1])).wait(20),
     "reached_not_grasped": lambda scene: scene.go(CUP + np.array([0, 0, 0.03])).touch(0).go(HOME).wait(20),
     "wrong_object": lambda scene: scene.grasp(1).go(BOTTLE + ABOVE).wait(20),
     "grasped_and_lost": lambda scene: scene.grasp(0).go(CUP + ABOVE).release(opens=False).wait(20),
     "carried_not_released": lambda scene: scene.grasp(0).go(CUP + ABOVE).go(GOAL + ABOVE).wait(30),
-    "released_beside": lambda scene: scene.grasp(0).go(CUP + ABOVE).go(GOAL + np.array([0.06, 0, 0.02])).release().go(HOME).wait(20),
+    "released_beside": lambda scene: scene.grasp(0).go(CUP + ABOVE).go(BESIDE).release().go(HOME).wait(20),
     "knocked_over": lambda scene: scene.go(CUP + np.array([0, 0, 0.05])).topple(0).wait(20),
     "out_of_time": lambda scene: scene.grasp(0).go(CUP + ABOVE).go(CUP + ABOVE + [0, 0.2, 0]),
 }
