@@ -1,7 +1,7 @@
 """Physical facts of an episode, step by step, and the features by which a failed episode is classified.
 
 An environment reads a `Moment` after its reset and after each control step; `features` reduces them to numbers when the
-episode has ended. Which class follows is data (`results/failure_classes.toml`). Needs numpy only; syntax of Python 3.10.
+episode has ended. Which class follows is data (`results/failures/classes.toml`). Needs numpy only; syntax of Python 3.10.
 """
 
 from __future__ import annotations
