@@ -35,6 +35,7 @@ class LiberoEnv(Env):
         self._state_reader: Any = None
         self._moment_reader: Any = None
         self._closing = False
+        self._success: bool | None = None
         self._render_s = 0.0
         self._images: dict[str, np.ndarray] = {}
         self._proprio: dict[str, np.ndarray] = {}
@@ -44,7 +45,7 @@ class LiberoEnv(Env):
         self._build(spec)
         self._check_index(spec)
         self._prepare_renderer(observation_spec, protocol)
-        self._render_s, self._closing = 0.0, False
+        self._render_s, self._closing, self._success = 0.0, False, None
         settle = [np.array(protocol.settle_action)] * protocol.settle_steps
         return self._settle(spec.env_seed, self._initial_state(spec), settle, push_actions(spec, protocol))
 
@@ -56,7 +57,8 @@ class LiberoEnv(Env):
         self._closing = bool(action[6] > 0)
         if observe and self._spec.privileged:
             self._privileged = self._state_reader.read()
-        return self._scene.goal.holds()
+        self._success = self._scene.goal.holds()
+        return self._success
 
     def observation(self) -> EnvObservation:
         """Images and proprioception of the last observed step; privileged state at its end."""
@@ -73,7 +75,7 @@ class LiberoEnv(Env):
         return self._moment_reader.roles
 
     def moment(self) -> Moment:
-        return self._moment_reader.read(closing=self._closing)
+        return self._moment_reader.read(closing=self._closing, success=self._success)
 
     def close(self) -> None:
         """Free GL memory."""

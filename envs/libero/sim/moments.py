@@ -33,9 +33,15 @@ class MomentReader:
         self._part_bodies = [self._bodies_of(joints) for joints in self._parts]
         self._part_geoms = [np.flatnonzero(np.isin(self._model.geom_bodyid, bodies)) for bodies in self._part_bodies]
 
-    def read(self, *, closing: bool) -> Moment:
-        """Facts after the last control step. `closing`: whether its gripper command closed."""
-        data, count = self._data, len(self._bodies)
+    def read(self, *, closing: bool, success: bool | None = None) -> Moment:
+        """Facts after the last control step.
+
+        Args:
+            closing: whether its gripper command closed.
+            success: whether the goal holds, where that is known; saves evaluating a goal of one term again.
+        """
+        data, count, terms = self._data, len(self._bodies), self.scene.goal.terms
+        known = success is not None and len(terms) == 1
         gripper = data.site_xpos[self.scene.arm.site].copy()
         touching = self._gripper_contacts()
         bits = [0] * (count + 1)  # the last gathers contacts with anything else: index -1
@@ -49,7 +55,7 @@ class MomentReader:
             poses=poses,
             touched=np.array([bit > 0 for bit in bits[:count]], bool),
             held=np.array([bit & 3 == 3 for bit in bits[:count]], bool),
-            goal=np.array([term() for term in self.scene.goal.terms], bool),
+            goal=np.array([success] if known else [term() for term in terms], bool),
             targets=self._target_positions(),
             travel=data.qpos[self._addresses],
             part_touched=np.array([not touched_geoms.isdisjoint(geoms.tolist()) for geoms in self._part_geoms], bool),
