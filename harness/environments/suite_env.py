@@ -14,7 +14,7 @@ from ...envs.base import FRESH, Array, EnvObservation, EpisodeSpec, EvalProtocol
 from ...envs.errors import InputError
 from ...policies.base import ActionChunk
 from ...policies.checks import check_chunk
-from ..replay.video import FPS, side_by_side
+from ..replay.images import FPS, side_by_side
 from .sessions import Moment, Session
 
 OPTIONS = ("init_state", "seed", "variant", "init_set")
