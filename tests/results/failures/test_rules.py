@@ -101,6 +101,10 @@ def test_object_opened_in_mid_air_is_lost():
     assert Scene().grasp(0).go(CUP + ABOVE).release().go(HOME).wait(20).kind == "grasped_and_lost"
 
 
+def test_object_lifted_and_back_near_its_start_is_lost():
+    assert Scene().grasp(0).go(CUP + np.array([0.02, 0, 0.04])).go(CUP).release().go(HOME).wait(20).kind == "grasped_and_lost"
+
+
 def test_goal_that_held_and_no_longer_does_is_undone():
     scene = Scene().grasp(0).go(CUP + ABOVE).go(GOAL)
     scene.goal = True
