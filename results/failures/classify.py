@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...envs.errors import InputError
@@ -99,12 +99,3 @@ def class_changes(a: StoredRun, b: StoredRun) -> dict[str, Any]:
     moved = Counter((before, after) for before, after in both if before != after)
     changed = [{"a": before, "b": after, "episodes": count} for (before, after), count in moved.most_common()]
     return {"version": rule_set().version, "fixed": counted(fixed), "new": counted(new), "changed": changed}
-
-
-def spread_over_classes(classes: Mapping[str, str], examples: Sequence[str]) -> dict[str, str]:
-    """Class -> the first of the example keys that has it."""
-    found: dict[str, str] = {}
-    for key in examples:
-        if key in classes:
-            found.setdefault(classes[key], key)
-    return found
