@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .envs.checks import check_suite as check_suite
+    from .harness.environments.make import make as make, make_vec as make_vec
     from .harness.evaluate import evaluate as evaluate
     from .policies.base import (
         ActionChunk as ActionChunk,
@@ -33,6 +34,8 @@ _HOMES = {
     "check_suite": "envs.checks",
     "evaluate": "harness.evaluate",
     "load_run": "results.run",
+    "make": "harness.environments.make",
+    "make_vec": "harness.environments.make",
 }
 """Name -> the module it lives in."""
 

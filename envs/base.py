@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .instructions import OtherTask, Wording
+from .moments import Moment, Roles
 from .protocols import EvalProtocol
 from .specs import ActionDim, ProprioSpec, proprio_spec_problem
 from .types import Array
@@ -233,6 +234,14 @@ class Env(ABC):
     def measures(self) -> Mapping[str, bool]:
         """Outcomes of the episode beside success, read when it is over; none by default."""
         return {}
+
+    def roles(self) -> Roles | None:
+        """What the episode's objects are for, read after a reset; None, the default, where no moments can be read."""
+        return None
+
+    def moment(self) -> Moment:
+        """Physical facts after the last step or the reset, for failure classes; called only where `roles` returns some."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

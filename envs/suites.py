@@ -20,6 +20,7 @@ from .base import (
     Task,
 )
 from .errors import SuiteError, UnknownName, exit_code
+from .moments import Moment, Roles
 from .registry import ObjectNotFound, Registry, absolute_reference, load_object
 from .specs import action_spec_problem, proprio_spec_problem
 
@@ -192,3 +193,9 @@ class EnvWrapper(Env):
 
     def close(self) -> None:
         self.env.close()
+
+    def roles(self) -> Roles | None:
+        return self.env.roles() if hasattr(self.env, "roles") else None
+
+    def moment(self) -> Moment:
+        return self.env.moment()

@@ -12,7 +12,7 @@ from .store.reader import StoredRun, read_run
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-NESTED = ("measures", "chunk_status", "action_checks", "seconds")
+NESTED = ("measures", "chunk_status", "action_checks", "features", "seconds")
 """Fields whose entries become columns, `seconds.total`; absent entries are missing values."""
 
 

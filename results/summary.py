@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from .action_checks import action_warnings
+from .failures.classify import summary as failure_summary
 from .grouping import Group, groups, task_weights
 from .layouts import Column
 from .rates import rate_of
@@ -23,8 +24,8 @@ PHASES = ("reset", "step", "render", "policy")
 
 
 def summarise(run: StoredRun) -> dict[str, Any]:
-    """JSON-able: `counts`, `suites` (rates with 95 % intervals, tasks), `errors`, `lost_attempts`, `seconds`, `chunk_status`,
-    `action_warnings`, provenance."""
+    """JSON-able: `counts`, `suites` (rates with 95 % intervals, tasks), `failures` (classes), `errors`, `lost_attempts`,
+    `seconds`, `chunk_status`, `action_warnings`, provenance."""
     facts = ("status", "created", "finished", "policy", "protocol", "assets", "config", "utilisation", "merged")
     return {
         "name": run.name,
@@ -33,6 +34,7 @@ def summarise(run: StoredRun) -> dict[str, Any]:
         "counts": counts(run),
         "suites": suites(run),
         "terminations": dict(Counter(record.termination for record in run.records)),
+        "failures": failure_summary(run),
         "errors": errors(run.records),
         "lost_attempts": lost_attempts(run.lost_attempts),
         "seconds": seconds(run.records),

@@ -33,6 +33,7 @@ from nora_bench.envs.base import (
     Task,
 )
 from nora_bench.envs.errors import SuiteError
+from nora_bench.envs.moments import Moment, Roles, Term
 from nora_bench.policies.base import ActionChunk, BasePolicy, Observation
 
 STEPS = 20
@@ -145,6 +146,20 @@ class ToyEnv(Env):
         print("the toy talks on standard output", flush=True)
 
 
+class FeltEnv(ToyEnv):
+    """The toy environment with moments: the point is the gripper, the home is the object, 0.1 m per step of length 1."""
+
+    def roles(self) -> Roles:
+        return Roles(("home",), (Term(wanted=0),))
+
+    def moment(self) -> Moment:
+        no = np.array([False])
+        gripper = np.array([0.1 * self.position, 0.0, 0.0])
+        return Moment(
+            gripper, False, np.array([[0, 0, 0, 1.0, 0, 0, 0]]), no, no, np.array([self.position == 0]), np.zeros((1, 3))
+        )
+
+
 def start_of(spec: EpisodeSpec) -> int:
     """Where an episode starts, whatever its seed: 3 to 12 steps of length 1 from success."""
     return 3 + int(replace(spec, seed=0).entropy("start").generate_state(1)[0]) % 10
@@ -221,7 +236,16 @@ class LookedAt(ToySuite):
         return f"go home through the {spec.variant} door"
 
 
+@dataclass(frozen=True)
+class FeltSuite(ToySuite):
+    """The toy suite whose environment has moments."""
+
+    def make_env(self, options: EnvOptions) -> Env:
+        return FeltEnv(options)
+
+
 toy = ToySuite("toy")
+toy_felt = FeltSuite("toy")
 toy_seeded = ToySuite("toy_seeded", seeded=True)
 toy_looks = LookedAt("toy_looks", looks=("red", "green", "blue"), backends=("here", "abroad"), foreign_backend="abroad")
 priced = ToySuite("toy", cost={"step_s": 3.6, "image_s": 36.0, "reset_s": 360.0, "build_s": 3600.0, "worker_gib": 0.5})

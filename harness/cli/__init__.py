@@ -41,6 +41,7 @@ VERBS: dict[str, str] = {
     "trials": "Record trials on a real robot as a run.",
     "serve": "Serve a policy to other processes and machines.",
     "replay": "Replay a stored episode, verify it, render its video.",
+    "failures": "Classify a run's failures by rules; make strips of images to label them.",
     "verify": "Verify a stored run: check its files and replay a sample.",
     "selfcheck": "Check that this installation gives correct results (minutes).",
     "parity": "Compare this machine with reference recordings.",

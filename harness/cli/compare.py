@@ -67,6 +67,7 @@ def _print_comparison(report: ComparisonReport, *, flips: bool) -> None:
     from .output import say
 
     say(verdicts.comparison_lines(report.comparison, flips=flips))
+    say(verdicts.change_lines(report.failures))
     if report.noninferiority:
         say(["", *verdicts.not_worse_lines(report.noninferiority)])
 

@@ -112,6 +112,7 @@ def _print(summary: Mapping[str, Any]) -> None:
     for suite in summary["suites"]:
         _suite(suite, console)
     _endings(summary, console)
+    _failures(summary["failures"], console)
     _times(summary["seconds"], console)
     _utilisation(summary.get("utilisation") or {}, console)
     _provenance(summary["provenance"], console)
@@ -208,6 +209,13 @@ def _endings(summary: Mapping[str, Any], console: Console) -> None:
         console.print(f"warning    {line}", markup=False, soft_wrap=True)
     for warning, count in summary["warnings"].items():
         console.print(f"warning    {count} x {warning}", markup=False)
+
+
+def _failures(found: Mapping[str, Any], console: Console) -> None:
+    from .verdicts import class_lines
+
+    for line in class_lines(found) if found["classes"] else ():
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _blame(cause: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ...results.comparisons.agreement import Agreement
@@ -84,6 +84,34 @@ def title(run: StoredRun) -> str:
     """Name of a run, with the policies, protocols and backends of its episodes."""
     names = sorted({", ".join(filter(None, (record.policy, record.protocol, record.backend))) for record in run.records})
     return f"{run.name} ({'; '.join(names)})"
+
+
+def class_counts(classes: Mapping[str, int]) -> str:
+    """`never reached 3, out of time 1`; `none`."""
+    return ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in classes.items()) or "none"
+
+
+def class_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """Failure classes of a run, in all and per task."""
+    from ...results.failures.classify import UNKNOWN
+
+    yield from paragraph(f"failures   {class_counts(found['classes'])} (rules version {found['version']})")
+    for task in found["tasks"]:
+        yield from paragraph(f"{task['suite']} {task['task_id']} {task['task']}: {class_counts(task['classes'])}", "  ")
+    if UNKNOWN in found["classes"]:
+        yield from paragraph("unknown: recorded without features. Type: nora-bench failures RUN --replay", "  ")
+
+
+def change_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """Failure classes of the episodes that ended differently; nothing where none did."""
+    if not (found["fixed"] or found["new"] or found["changed"]):
+        return
+    yield ""
+    yield from paragraph(f"Failures of A where B succeeded: {class_counts(found['fixed'])}")
+    yield from paragraph(f"Failures of B where A succeeded: {class_counts(found['new'])}")
+    changed = (f"{one['a']} to {one['b']} {one['episodes']}".replace("_", " ") for one in found["changed"])
+    if text := ", ".join(changed):
+        yield from paragraph(f"Both failed, in another class: {text}")
 
 
 def condition_lines(condition_differences: Sequence[ConditionDifference]) -> Iterator[str]:

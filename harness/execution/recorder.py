@@ -52,6 +52,7 @@ def finished(active: ActiveEpisode, outcome: EpisodeOutcome, actions: str, conte
         fixtures=dict(outcome.fixtures),
         warnings=list(outcome.warnings),
         trajectory_sha256=outcome.trajectory_sha256,
+        features={} if outcome.success else dict(outcome.features),
     )
 
 

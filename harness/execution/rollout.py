@@ -10,12 +10,13 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ...envs.base import Array, Env, EnvObservation, EpisodeSpec, EvalProtocol, ObservationSpec, Reset, SimulationError
+from ...envs.moments import Moment, Roles, features
 from ...envs.suites import complete_env
 from ...policies.base import ActionChunk
 
@@ -49,25 +50,38 @@ class EpisodeOutcome:
     """Outcomes beside success, where the environment has some."""
     renderer: str
     """Rendering of the images, where environments of the family differ in it; empty without cameras."""
+    features: Mapping[str, float] = field(default_factory=dict)
+    """Features by which a failure is classified (`envs.moments`); empty where the environment has no moments."""
 
 
 class Rollout:
     """One episode in one environment: `start`, then `execute` a chunk for every DecisionPoint, until EpisodeOutcome."""
 
     def __init__(
-        self, env: Env, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec, budget: int
+        self,
+        env: Env,
+        spec: EpisodeSpec,
+        protocol: EvalProtocol,
+        observation_spec: ObservationSpec,
+        budget: int,
+        *,
+        observe_last: bool = False,
     ) -> None:
+        """`observe_last`: whether the last step of the budget is observed too, which no decision follows."""
         self.env = env
         self.spec = spec
         self.protocol = protocol
         self.observation_spec = observation_spec
         self.budget = budget
+        self.observe_last = observe_last
         self.phase = "reset"
         """For reports of an exception: `reset`, `step` or `observe`."""
         self._steps = 0
         self._success = False
         self._success_any = False
         self._actions: list[Array] = []
+        self._roles: Roles | None = None
+        self._moments: list[Moment] = []
         self._hash = hashlib.sha256()
         self._seconds = {"reset": 0.0, "step": 0.0}
 
@@ -78,6 +92,8 @@ class Rollout:
         self._render_start = self.env.render_seconds()
         for state in self._reset.states:
             self._add_state(state)
+        self._roles = self.env.roles() if hasattr(self.env, "roles") else None
+        self._add_moment()
         return self._decision_point()
 
     def execute(self, chunk: ActionChunk) -> DecisionPoint | EpisodeOutcome:
@@ -92,10 +108,11 @@ class Rollout:
         for index, action in enumerate(actions, start=1):
             self._steps += 1
             last = index == len(actions)
-            self._success = bool(self.env.step(action, observe=last and self._steps < self.budget))
+            self._success = bool(self.env.step(action, observe=last and (self.observe_last or self._steps < self.budget)))
             self._success_any |= self._success
             self._actions.append(action)
             self._add_state(self.env.state())
+            self._add_moment()
             if self._success and (rule == "any_step" or (rule == "chunk_end" and last)):
                 return True
         return False
@@ -104,6 +121,10 @@ class Rollout:
         if not np.isfinite(state).all():
             raise SimulationError(f"the simulator's state is not finite after control step {self._steps}")
         self._hash.update(np.ascontiguousarray(state, dtype="<f8").data)
+
+    def _add_moment(self) -> None:
+        if self._roles is not None:
+            self._moments.append(self.env.moment())
 
     def _decision_point(self) -> DecisionPoint:
         self.phase = "observe"
@@ -126,6 +147,7 @@ class Rollout:
             },
             measures={name: bool(value) for name, value in complete_env(self.env).measures().items()},
             renderer=self._reset.renderer if self.observation_spec.cameras else "",
+            features=features(self._roles, self._moments) if self._roles is not None else {},
         )
 
     @contextmanager

@@ -3,7 +3,8 @@
 A frame is four bytes of length (big endian) and one msgpack map with a `type`. The six types:
 
     hello         both ways, once: wire version; the executor adds the worker's setup, the worker what it has built
-    reset         executor -> worker: run this episode
+    reset         executor -> worker: run this episode, and abandon the one before if it has not ended; with `observe_last`,
+                  `done` has the observation after the last step
     observation   worker -> executor: a decision is due; the policy's input
     chunk         executor -> worker: the actions to execute
     done          worker -> executor: the episode has ended

@@ -54,12 +54,12 @@ def serve(channel: wire.Channel) -> None:
     observation_spec = ObservationSpec.from_json(hello["observation_spec"])
     with contextlib.closing(env):
         channel.send(greeting)
-        usable = True
+        usable, message = True, None
         while usable:
-            message = channel.receive(IDLE_S)
-            usable = run_episode(
-                channel, Rollout(env, EpisodeSpec(**message["spec"]), protocol, observation_spec, message["budget"])
-            )
+            message = message or channel.receive(IDLE_S)
+            spec, observe_last = EpisodeSpec(**message["spec"]), message.get("observe_last", False)
+            rollout = Rollout(env, spec, protocol, observation_spec, message["budget"], observe_last=observe_last)
+            usable, message = run_episode(channel, rollout)
 
 
 def build(hello: Mapping[str, Any]) -> tuple[Env, dict[str, Any]]:
@@ -74,22 +74,26 @@ def build(hello: Mapping[str, Any]) -> tuple[Env, dict[str, Any]]:
     }
 
 
-def run_episode(channel: wire.Channel, rollout: Rollout) -> bool:
-    """Run one episode. Returns whether the environment can run another."""
+def run_episode(channel: wire.Channel, rollout: Rollout) -> tuple[bool, dict[str, Any] | None]:
+    """Run one episode. Whether the environment can run another, and the `reset` that abandoned this one, if any."""
     of = {"key": rollout.spec.key}
     try:
         event = rollout.start()
         while isinstance(event, DecisionPoint):
             channel.send({"type": "observation", **of, "step": event.step, "observation": as_message(event.env_observation)})
-            event = rollout.execute(ActionChunk(channel.receive(IDLE_S)["actions"]))
+            message = channel.receive(IDLE_S)
+            if message["type"] == "reset":
+                return True, message
+            event = rollout.execute(ActionChunk(message["actions"]))
     except wire.WireError:
         raise
     except Exception as error:
         traceback.print_exc()
         channel.send({**failure(rollout.phase, error), **of})
-        return isinstance(error, SceneCheckError)
-    channel.send({**result(event), **of})
-    return True
+        return isinstance(error, SceneCheckError), None
+    last = {"observation": as_message(rollout.env.observation())} if rollout.observe_last else {}
+    channel.send({**result(event), **last, **of})
+    return True, None
 
 
 def as_message(observation: EnvObservation) -> dict[str, Any]:

@@ -7,9 +7,9 @@ difference with its possible causes.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ...envs.base import (
@@ -52,6 +52,8 @@ class ReplayResult:
     success: bool | None
     """Success as recorded."""
     replayed_success: bool
+    features: Mapping[str, float] = field(default_factory=dict)
+    """Features of the episode, by which a failure is classified."""
     differences: tuple[str, ...] = ()
     """Versions and assets that have changed since the recording; may explain another trajectory."""
 
@@ -68,19 +70,25 @@ class ReplayResult:
 class RenderEveryStep(EnvWrapper):
     """An environment that passes on its observation after every step, decision or not. See `envs.base.Env` for the contract."""
 
-    def __init__(self, env: Env, on_observation: OnObservation) -> None:
+    def __init__(self, env: Env, on_observation: OnObservation, steps: Collection[int] | None = None) -> None:
+        """`steps`: control steps to observe, 0 the reset; None for all."""
         super().__init__(env)
-        self.on_observation = on_observation
+        self.on_observation, self.steps, self._step = on_observation, steps, 0
 
     def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
-        done = super().reset(spec, protocol, observation_spec)
-        self.on_observation(self.observation())
+        done, self._step = super().reset(spec, protocol, observation_spec), 0
+        self._pass_on()
         return done
 
     def step(self, action: Array, *, observe: bool) -> bool:
-        goal = super().step(action, observe=True)
-        self.on_observation(self.observation())
+        self._step += 1
+        goal = super().step(action, observe=self.steps is None or self._step in self.steps)
+        self._pass_on()
         return goal
+
+    def _pass_on(self) -> None:
+        if self.steps is None or self._step in self.steps:
+            self.on_observation(self.observation())
 
 
 def replay(
@@ -113,10 +121,12 @@ def replaying(
     on_observation: OnObservation | None = None,
     observation_spec: ObservationSpec | None = None,
     trusted: Collection[str] = (),
+    observed_steps: Callable[[EpisodeRecord], Collection[int]] | None = None,
 ) -> Iterator[Callable[[EpisodeRecord], ReplayResult]]:
     """A function that replays stored episodes of one suite, one after the other in one environment. See `replay`.
 
-    `observation_spec`: contents of the observations; None for the images of all cameras.
+    `observation_spec`: contents of the observations; None for the images of all cameras. `observed_steps`: control steps of an
+    episode that are observed, 0 the reset; None for all.
     """
     stage = _stage(run, trusted)
     suite = stage.suite(suite_name)
@@ -131,13 +141,15 @@ def replaying(
         else ObservationSpec()
     )
     with closing(call_suite(suite, "make_env", _options(suite, pack, stage.backend, renders=on_observation is not None))) as env:
-        observed_env = RenderEveryStep(env, on_observation) if on_observation else env
 
         def again(record: EpisodeRecord) -> ReplayResult:
+            steps = observed_steps(record) if observed_steps else None
+            observed_env = RenderEveryStep(env, on_observation, steps) if on_observation else env
             done = run_actions(observed_env, record.spec, protocol, observation_spec, read_actions(run, record))
             changed = (*_changed_versions(run, suite), *_changed_assets(record, pack))
             sha256 = done.trajectory_sha256
-            return ReplayResult(record.key, done.steps, record.trajectory_sha256, sha256, record.success, done.success, changed)
+            hashes = record.trajectory_sha256, sha256
+            return ReplayResult(record.key, done.steps, *hashes, record.success, done.success, done.features, changed)
 
         yield again
 

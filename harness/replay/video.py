@@ -19,10 +19,8 @@ from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
 from ...results.store.writer import safe_name
 from ..rendering.backend import find_driver
+from .images import FPS, side_by_side
 from .replay import replay
-
-FPS = 20.0
-"""Control steps shown per second; a LIBERO step is 1/20 s."""
 
 
 @dataclass(slots=True)
@@ -122,11 +120,6 @@ def open_video_writer(path: Path, fps: float) -> Iterator[Callable[[EnvObservati
     delete_leftovers(path)  # a driver that crashes ends the process
     with atomic_write(path, suffix=path.suffix) as scratch, (_video if kind in VIDEO else _stills)(scratch, fps) as write:
         yield lambda observation: write(side_by_side(observation))
-
-
-def side_by_side(observation: EnvObservation) -> Array:
-    """All cameras in one H x W x 3 uint8 image, rotated as for the policy."""
-    return np.concatenate(list(observation.images.values()), axis=1)
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from ..failures.classify import class_changes
 from ..store.reader import StoredRun
 from .agreement import Agreement, agreement
 from .comparison import Comparison, compare
@@ -20,11 +21,13 @@ class ComparisonReport:
     comparison: Comparison
     noninferiority: NoninferiorityResult | None = None
     """None unless a margin was given."""
+    failures: Mapping[str, Any] = field(default_factory=dict)
+    """Failure classes that B fixed and brought (`failures.classify.class_changes`)."""
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able."""
         tested = {"not_worse": self.noninferiority.to_json()} if self.noninferiority else {}
-        return {**self.comparison.to_json(), **tested}
+        return {**self.comparison.to_json(), **tested, "failures": dict(self.failures)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ def report_comparison(a: StoredRun, b: StoredRun, *, margin: float | None = None
             f"{a.name} and {b.name} have no scene in common: run both with the same --suite, --tasks, --init-states and --seeds"
         )
     tested = None if margin is None else noninferiority_test(a, b, margin, anyway=anyway)
-    return ComparisonReport(comparison, tested)
+    return ComparisonReport(comparison, tested, class_changes(a, b))
 
 
 def report_ranking(runs: Sequence[StoredRun], real: Sequence[StoredRun] = (), *, anyway: bool = False) -> RankingReport:

@@ -43,6 +43,7 @@ def page(runs: Sequence[StoredRun], *, sample: int = 12, megabytes: float = 100)
         "Success over steps": curves.charts(by_group),
         "Comparison": _comparison(runs),
         "How episodes ended": sections.endings(by_name),
+        "Failure classes": sections.failure_classes(by_name, videos),
         "Where the time went": charts.time_bars({name: seconds(run.records) for name, run in by_name.items()}),
         "Videos": sections.gallery(by_name, videos, sample),
         "Episodes": sections.episode_list(by_name),

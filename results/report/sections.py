@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from ..failures.classify import counted, failure_classes as classes_of
+from ..failures.rules import rule_set
 from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord
 from ..summary import PROVENANCE, outcome_name, remarks
@@ -41,6 +43,28 @@ def endings(by_name: Mapping[str, StoredRun]) -> str:
         for (suite, ended, how), count in sorted(counted.items(), key=lambda entry: (entry[0][0], -entry[1])):
             rows.append([escape(name), escape(suite), f'<span class="{ended}">{ended}</span>', str(count), escape(how)])
     return table(["Run", "Suite", "Ended in", "Episodes", "How"], rows, "text") if rows else "<p>Every episode succeeded.</p>"
+
+
+def failure_classes(by_name: Mapping[str, StoredRun], videos: Mapping[str, str]) -> str:
+    """Failures by class, with one video of each class where there is one; empty without failures."""
+    meanings, rows, figures = rule_set().classes, [], []
+    for name, run in by_name.items():
+        classes = classes_of(run)
+        for kind, count in counted(classes.values()).items():
+            own = [record for record in run.records if classes.get(record.key) == kind]
+            seen = next((record for record in own if video_id(name, record) in videos), None)
+            example = (seen or own[0]).key
+            rows.append(
+                [escape(name), escape(kind.replace("_", " ")), str(count), escape(meanings.get(kind, "")), escape(example)]
+            )
+            if seen:
+                figure = _figure(name, seen, videos[video_id(name, seen)])
+                figures.append(f"<div><p>{escape(kind.replace('_', ' '))}</p>{figure}</div>")
+    if not rows:
+        return ""
+    heads = ["Run", "Class", "Episodes", "Meaning", "Example"]
+    shown = f'<div class="videos">{"".join(figures)}</div>' if figures else ""
+    return table(heads, rows, "text") + shown + f"<p>Rules version {rule_set().version} (docs/guide/failures.md).</p>"
 
 
 def comparison(found: Comparison) -> str:

@@ -198,6 +198,7 @@ def conflict_record(records: Sequence[EpisodeRecord]) -> EpisodeRecord:
         actions=None,
         actions_sha256=None,
         trajectory_sha256=None,
+        features={},
     )
 
 

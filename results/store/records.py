@@ -104,6 +104,9 @@ class EpisodeRecord:
     trajectory_sha256: str | None = None
     """SHA-256 over the float64 little-endian simulator states: after the initial state is set, after each settling
     step, after each control step."""
+    features: Mapping[str, float] = field(default_factory=dict)
+    """Physical facts of a failed episode, by which it is classified (m, degrees, steps; docs/guide/failures.md); empty for
+    successes, errors and suites without them."""
     origin: str = ""
     """In a merged run, the name of the source run."""
     finished: str = ""

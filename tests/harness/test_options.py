@@ -39,6 +39,7 @@ OPTIONS = {
     "trials": "FILE --suite --policy --out --trials --list-tasks",
     "serve": "--policy --policy-arg --suite --protocol --host --port --token --max-batch",
     "replay": "FOLDER KEY --video --assets --fps --trust --json",
+    "failures": "FOLDER --replay --sheet --count --seed --assets --trust --json",
     "verify": "FOLDER --sample --seed --assets --trust --json",
     "selfcheck": "--suite --assets --json",
     "parity": "FOLDER --assets --images --no-images --all --json",

@@ -11,6 +11,7 @@ import numpy as np
 from ...base import FRESH, Env, EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SimulationError
 from ...errors import SuiteError
 from ...instructions import FirstGoal
+from ...moments import Moment, Roles
 from ...perturbations import language
 from ...protocols import EvalProtocol
 from ..goal import Goal
@@ -36,6 +37,9 @@ class LiberoEnv(Env):
         self._scene: Any = None
         self._renderer: Any = None
         self._state_reader: Any = None
+        self._moment_reader: Any = None
+        self._closing = False
+        self._success: bool | None = None
         self._render_s = 0.0
         self._images: dict[str, np.ndarray] = {}
         self._proprio: dict[str, np.ndarray] = {}
@@ -48,7 +52,7 @@ class LiberoEnv(Env):
         self._check_index(spec)
         self._prepare_renderer(observation_spec, protocol)
         self._asked_goal, self._first_goal = self._other_goal(spec), FirstGoal()
-        self._render_s = 0.0
+        self._render_s, self._closing, self._success = 0.0, False, None
         settle = [np.array(protocol.settle_action)] * protocol.settle_steps
         return self._settle(spec.env_seed, self._initial_state(spec), settle, push_actions(spec, protocol))
 
@@ -57,12 +61,13 @@ class LiberoEnv(Env):
         if observe:
             self._scene.refresh_appearance()
         self._scene.step(action, self._observe if observe else None)
+        self._closing = bool(action[6] > 0)
         if observe and self._spec.privileged:
             self._privileged = self._state_reader.read()
-        reached = self._scene.goal.holds()
+        self._success = self._scene.goal.holds()
         if self._asked_goal:
-            self._first_goal.step(asked=self._asked_goal.holds(), original=reached)
-        return reached
+            self._first_goal.step(asked=self._asked_goal.holds(), original=self._success)
+        return self._success
 
     def observation(self) -> EnvObservation:
         """Images and proprioception of the last observed step; privileged state at its end."""
@@ -78,6 +83,12 @@ class LiberoEnv(Env):
 
     def render_seconds(self) -> float:
         return self._render_s
+
+    def roles(self) -> Roles:
+        return self._moment_reader.roles
+
+    def moment(self) -> Moment:
+        return self._moment_reader.read(closing=self._closing, success=self._success)
 
     def close(self) -> None:
         """Free GL memory."""
@@ -95,6 +106,7 @@ class LiberoEnv(Env):
         if self._built == task:
             return
         from ..init_states import load_init_states
+        from .moments import MomentReader
         from .privileged import PrivilegedState
         from .scene import LiberoScene
 
@@ -105,6 +117,7 @@ class LiberoEnv(Env):
         self._states = load_init_states(init_folder(spec.suite) / f"{name}.pruned_init", self._scene.state_size)
         self._scene_check = scene_checks.scene_check_of(spec.suite, spec.task_id)
         self._state_reader = PrivilegedState(self._scene)
+        self._moment_reader = MomentReader(self._scene)
         self._check_scene(spec)
         self._built = task
 

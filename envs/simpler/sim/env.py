@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ...base import Env, EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SimulationError
 from ...errors import SuiteError
+from ...moments import Moment, Roles
 from ...paths import cache_home
 from ...perturbations import language
 from ...protocols import EvalProtocol
 from ..grid import EpisodeSetup
+from ..moments import MomentReader
 from ..other_tasks import BothGoals, other_setups
 from ..placements import objects
 from ..rules import SuccessRule, current_instruction, make_rule, measures
@@ -124,6 +127,8 @@ class SapienEnv(Env):
         if language.level_of(spec) == language.WRONG:
             self._physics.rule = BothGoals(self._physics.rule, language.pick(spec, language.WRONG, other_setups(setup)))
         self._spec, self._render_s = observation_spec, 0.0
+        self._moments = MomentReader(self._physics.setup, tuple(self._physics.scene.objects))
+        self._closing = self._success = False
         renderer = self._renderer.prepare(self._physics.setup) if observation_spec.cameras and self._renderer else ""
         self._observe(first=True)
         scene = self._physics.scene
@@ -143,7 +148,9 @@ class SapienEnv(Env):
 
     def step(self, action: np.ndarray, *, observe: bool) -> bool:
         """Execute one control step of 1/3 s (WidowX: 1/5 s); whether the task succeeds after it."""
-        success = self.physics.step(action)
+        success = self._success = self.physics.step(action)
+        if action[6] != 0 or self.physics.setup.configuration.is_widowx:  # 0 keeps the Google robot's gripper
+            self._closing = bool(action[6] <= 0) if self.physics.setup.configuration.is_widowx else bool(action[6] > 0)
         if observe:
             self._observe()
         return success
@@ -162,6 +169,17 @@ class SapienEnv(Env):
     def measures(self) -> dict[str, bool]:
         """Boolean entries of upstream's `episode_stats`, for the record."""
         return measures(self.physics.rule)
+
+    def roles(self) -> Roles:
+        return self._moments.roles
+
+    def moment(self) -> Moment:
+        robot, scene = self.physics.robot, self.physics.scene
+        now = scene.snapshot()
+        if not scene.objects:  # a snapshot has the contacts of objects only
+            now = replace(now, contacts=scene.contacts())
+        gripper = np.array(robot.links[robot.end_effector_link].entity_pose.p, float)
+        return self._moments.read(now, gripper, closing=self._closing, success=self._success)
 
     def close(self) -> None:
         """Forget the episode, and end the process of SAPIEN 2."""

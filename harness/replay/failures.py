@@ -1,0 +1,144 @@
+"""Failures of a run replayed: features of runs that were recorded without them, and strips of images for labelling."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from ...envs.base import Array, EnvObservation, SimulationError
+from ...envs.errors import InputError, MissingRequirementError
+from ...results.failures.classify import replayed_features, write_features
+from ...results.store.reader import StoredRun
+from ...results.store.records import EpisodeRecord
+from .replay import ReplayResult, replaying
+
+IMAGES = 12
+"""Images of a strip, evenly spaced over the episode, first and last step included."""
+PER_ROW = 6
+COLUMNS = ("image", "key", "instruction", "class")
+"""Columns of a sheet's `labels.csv`; `class` is empty, for the labels."""
+
+
+def add_features(
+    run: StoredRun, *, assets: str = "", trusted: Collection[str] = (), note: Callable[[str], None] = lambda line: None
+) -> list[str]:
+    """Replay the failures that have no features and write them to the run's `features.json`; episodes without, a line each.
+
+    Raises SuiteError, MissingRequirementError, InputError where the environment cannot be built here.
+    """
+    known = replayed_features(run)
+    due = [record for record in run.records if record.success is False and not record.features and record.key not in known]
+    found: dict[str, dict[str, float]] = {}
+    problems: list[str] = []
+    for record, result in _replayed(run, due, assets, trusted):
+        problem = result if isinstance(result, str) else _problem(result)
+        if isinstance(result, str) or problem:
+            problems.append(f"{record.key}: {problem}")
+        else:
+            found[record.key] = dict(result.features)
+        note(f"{len(found) + len(problems)}/{len(due)}: {record.key}{': ' + problem if problem else ''}")
+    if found:
+        write_features(run, found)
+    return problems
+
+
+def write_sheet(
+    run: StoredRun,
+    folder: Path,
+    *,
+    count: int,
+    seed: int = 0,
+    assets: str = "",
+    trusted: Collection[str] = (),
+    note: Callable[[str], None] = lambda line: None,
+) -> int:
+    """Strips of images of a random sample of the failures, and `labels.csv` to fill in; without the classes. Their number.
+
+    Args:
+        run: the run, as read from its folder.
+        folder: new or empty; gets `001.png` ... and `labels.csv`.
+        count: most strips.
+        seed: of the sample and its order.
+        assets: pack or folder to render with; empty for the run's own.
+        trusted: see `replay.replay`.
+        note: called with a line per episode.
+
+    Raises:
+        InputError: no failures, or the folder has files.
+        MissingRequirementError, SuiteError: the environment cannot be built or rendered here.
+    """
+    failed = sorted((record for record in run.records if record.success is False and record.actions), key=lambda one: one.key)
+    if not failed:
+        raise InputError(f"{run.folder} has no failures with actions to show")
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"--sheet {folder}: the folder is not empty; name a new one", option="--sheet", value=str(folder))
+    chosen = random.Random(seed).sample(failed, min(count, len(failed)))
+    number = {record.key: index for index, record in enumerate(chosen, 1)}
+    folder.mkdir(parents=True, exist_ok=True)
+    images: list[Array] = []
+    by_task = sorted(chosen, key=lambda record: (record.suite, record.task_id, record.variant))
+    for record, result in _replayed(run, by_task, assets, trusted, images):
+        note(f"{record.key}{': ' + result if isinstance(result, str) else ''}")
+        if images and not isinstance(result, str):
+            _save(strip(images), folder / f"{number[record.key]:03d}.png")
+        images.clear()
+    _write_labels(folder, chosen)
+    return len(chosen)
+
+
+def strip(images: Sequence[Array]) -> Array:
+    """Images of equal size in rows of PER_ROW, H x W x 3 uint8."""
+    blank = [np.full_like(images[0], 255)] * (-len(images) % PER_ROW)
+    padded = [*images, *blank]
+    rows = [np.concatenate(padded[start : start + PER_ROW], axis=1) for start in range(0, len(padded), PER_ROW)]
+    return np.concatenate(rows, axis=0)
+
+
+def shown_steps(record: EpisodeRecord) -> frozenset[int]:
+    """Control steps of a strip's images; 0 is the reset."""
+    return frozenset(np.linspace(0, record.steps, IMAGES).round().astype(int).tolist())
+
+
+def _replayed(
+    run: StoredRun, records: Sequence[EpisodeRecord], assets: str, trusted: Collection[str], images: list[Array] | None = None
+) -> Iterator[tuple[EpisodeRecord, ReplayResult | str]]:
+    """Each record with its replay, or why there is none. Images of the first camera go to `images`."""
+
+    def keep(observation: EnvObservation) -> None:
+        if images is not None and observation.images:
+            images.append(next(iter(observation.images.values()))[:, ::-1])  # the published rotation mirrors
+
+    for suite, own in groupby(records, key=lambda record: record.suite):
+        seen = keep if images is not None else None
+        with replaying(run, suite, assets=assets, on_observation=seen, trusted=trusted, observed_steps=shown_steps) as again:
+            for record in own:
+                try:
+                    yield record, again(record)
+                except (InputError, SimulationError) as error:
+                    yield record, str(error)
+
+
+def _problem(result: ReplayResult) -> str:
+    if not result.same:
+        return "; ".join(["the replay DIFFERS from the recorded trajectory", *result.differences])
+    return "" if result.features else "the suite's environment has no features"
+
+
+def _save(image: Array, path: Path) -> None:
+    try:
+        from PIL import Image
+    except ImportError:
+        raise MissingRequirementError("images need Pillow. Type: pip install Pillow") from None
+    Image.fromarray(np.ascontiguousarray(image)).save(path)
+
+
+def _write_labels(folder: Path, chosen: Sequence[EpisodeRecord]) -> None:
+    with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(COLUMNS)
+        writer.writerows((f"{index:03d}.png", one.key, one.instruction, "") for index, one in enumerate(chosen, 1))

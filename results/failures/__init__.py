@@ -1,0 +1,1 @@
+"""Classes of failed episodes, by rules over recorded features."""
