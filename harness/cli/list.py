@@ -1,4 +1,4 @@
-"""`nora-bench list`: suites, tasks, policies, protocols."""
+"""`nora-bench list`: suites, tasks, policies, protocols, perturbations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-Kind = Literal["suites", "tasks", "policies", "protocols"]
+Kind = Literal["suites", "tasks", "policies", "protocols", "perturbations"]
 
 
 def list(
@@ -21,7 +21,7 @@ def list(
     suite: Annotated[str, typer.Option(help="With `tasks`: only of this suite or group of suites.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
-    """List suites, tasks, policies or protocols; protocols side by side with differences marked.
+    """List suites, tasks, policies, perturbations or protocols; protocols side by side with differences marked.
 
     Example: `nora-bench list tasks --suite libero_goal`
     """
@@ -32,12 +32,15 @@ def list(
         "tasks": lambda: listing.task_rows(suite),
         "policies": listing.policy_rows,
         "protocols": listing.protocol_rows,
+        "perturbations": listing.perturbation_rows,
     }[kind]()
     if as_json:
         print(json.dumps(rows, indent=2))
     elif kind == "protocols":
         for family in dict.fromkeys(row["family"] for row in rows):
             _print(_side_by_side([row for row in rows if row["family"] == family]))
+    elif kind == "perturbations":
+        _print(_table([{**row, "values": _numbers(row["values"])} for row in rows]))
     else:
         _print(_table([{**row, "variants": len(row["variants"])} if "variants" in row else row for row in rows]))
 
@@ -75,6 +78,11 @@ def _side_by_side(protocols: Sequence[dict[str, Any]]) -> Table:
         differs = len(set(values)) > 1
         table.add_row(name, "≠" if differs else "", *map(escape, values), style="yellow" if differs else None)
     return table
+
+
+def _numbers(values: dict[str, Any]) -> str:
+    """`strength 0.2, side 3`."""
+    return ", ".join(f"{name} {_text(value)}" for name, value in values.items())
 
 
 def _flat(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:

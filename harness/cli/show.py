@@ -181,6 +181,7 @@ def _suite_title(suite: Mapping[str, Any]) -> str:
     extra = [f"{suite['pack']} assets"] if suite["pack"] else []
     extra += [f"backend {suite['backend']}"] if suite["backend"] else []
     extra += [f"{suite['initial_states']} initial states"] if suite["initial_states"] != "published" else []
+    extra += [f"perturbation {suite['perturbation']}"] if suite["perturbation"] else []
     extra += [f"images by {' and '.join(suite['renderers'])}"] if suite["renderers"] else []
     extra += [f"{suite['repeats']} repeated episodes not counted again"] if suite["repeats"] else []
     extra += [f"{suite['errors']} ended in an error"] if suite["errors"] else []

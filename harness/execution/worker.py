@@ -22,7 +22,9 @@ from ...envs import suites
 from ...envs.base import Env, EnvObservation, EnvOptions, EpisodeSpec, EvalProtocol, ObservationSpec, SceneCheckError
 from ...envs.errors import SuiteError
 from ...policies.base import ActionChunk
+from ..planning.latency import Delay
 from . import wire
+from .delay import DelayedAnswers
 from .rollout import DecisionPoint, EpisodeOutcome, Rollout
 from .signals import die_with_parent
 
@@ -57,9 +59,9 @@ def serve(channel: wire.Channel) -> None:
         usable = True
         while usable:
             message = channel.receive(IDLE_S)
-            usable = run_episode(
-                channel, Rollout(env, EpisodeSpec(**message["spec"]), protocol, observation_spec, message["budget"])
-            )
+            spec, delay = EpisodeSpec(**message["spec"]), Delay.from_message(message["delay"])
+            delayed = DelayedAnswers(delay, spec) if delay else None
+            usable = run_episode(channel, Rollout(env, spec, protocol, observation_spec, message["budget"], delayed))
 
 
 def build(hello: Mapping[str, Any]) -> tuple[Env, dict[str, Any]]:
@@ -80,7 +82,8 @@ def run_episode(channel: wire.Channel, rollout: Rollout) -> bool:
     try:
         event = rollout.start()
         while isinstance(event, DecisionPoint):
-            channel.send({"type": "observation", **of, "step": event.step, "observation": as_message(event.env_observation)})
+            content = {"observation": as_message(event.env_observation), "committed": event.committed}
+            channel.send({"type": "observation", **of, "step": event.step, **content})
             event = rollout.execute(ActionChunk(channel.receive(IDLE_S)["actions"]))
     except wire.WireError:
         raise

@@ -33,8 +33,10 @@ MeasuredRow = tuple[Row, Group]
 
 
 def measured_rows(layout: Layout, run: StoredRun, estimand: Estimand = "states") -> list[MeasuredRow]:
-    """The run's rows, each with its episodes; none for conditions without a column of the table."""
-    return [(line, group) for group in groups(run) for line in _rows(layout, group, estimand)]
+    """The run's rows, each with its episodes; none for conditions without a column of the table, and for perturbed episodes, which
+    are no result of the benchmark (`tables.robust`)."""
+    plain = (group for group in groups(run) if not group.key.perturbation)
+    return [(line, group) for group in plain for line in _rows(layout, group, estimand)]
 
 
 def _rows(layout: Layout, group: Group, estimand: Estimand) -> Iterable[Row]:
@@ -179,8 +181,6 @@ def _conditions(group: Group, found: Conditions) -> Iterable[str]:
         yield "initial states not known: never paired with other runs"
     elif group.key.init_set:
         yield f"{group.key.init_set} initial states, which no published evaluation used"
-    if group.key.perturbation:
-        yield f"perturbation {group.key.perturbation}: not the benchmark's own episodes"
     if found.backend:
         yield f"backend {', '.join(found.backend)}"
         yield from dict.fromkeys(note for suite in group.suites for note in _backend_notes(suite, found.backend))
