@@ -104,10 +104,17 @@ def group_suites(group: Group) -> list[dict[str, Any]]:
                 "errors": sum(group.errors([suite]).values()),
                 "causes": group.errors([suite]),
                 "repeats": group.repeats.get(suite, 0),
+                "latency": latency_means(records),
                 "tasks": [_task(own) for _, own in sorted(tasks.items())],
             }
         )
     return found
+
+
+def latency_means(records: Iterable[EpisodeRecord]) -> dict[str, float]:
+    """Means of `EpisodeRecord.latency` over episodes with delayed answers; empty without any."""
+    found = [record.latency for record in records if record.latency]
+    return {name: fmean(one[name] for one in found) for name in (found[0] if found else ())}
 
 
 def _tasks(records: Iterable[EpisodeRecord]) -> dict[tuple[int, str], list[EpisodeRecord]]:

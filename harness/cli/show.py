@@ -110,7 +110,9 @@ def _print(summary: Mapping[str, Any]) -> None:
     console = Console(highlight=False)
     _head(summary, console)
     for suite in summary["suites"]:
-        _suite(suite, console)
+        if not suite["perturbation"]:
+            _suite(suite, console)
+    _perturbed([suite for suite in summary["suites"] if suite["perturbation"]], summary["folder"], console)
     _endings(summary, console)
     _times(summary["seconds"], console)
     _utilisation(summary.get("utilisation") or {}, console)
@@ -177,11 +179,39 @@ def _suite(suite: Mapping[str, Any], console: Console) -> None:
         console.print(f"by look    {text}", markup=False)
 
 
+def _perturbed(suites: Sequence[Mapping[str, Any]], folder: str, console: Console) -> None:
+    """One line per perturbation and suite."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    if not suites:
+        return
+    table = Table(box=box.SIMPLE_HEAD, title="Perturbed episodes", title_justify="left", pad_edge=False)
+    table.add_column("Perturbation, suite")
+    for name in ("Success %", "95 %", "k/n"):
+        table.add_column(name, justify="right")
+    for suite in suites:
+        table.add_row(escape(f"{suite['perturbation']}, {_suite_title(suite)}"), *_rate(suite))
+    console.print(table)
+    for suite in suites:
+        if late := suite["latency"]:
+            console.print(f"{suite['perturbation']}, {suite['suite']}: {_late(late)}", markup=False, soft_wrap=True)
+    console.print(f"Against their controls: nora-bench table robust {folder}", markup=False, soft_wrap=True)
+
+
+def _late(means: Mapping[str, float]) -> str:
+    """`answers 2.0 control steps late, 12 % stale actions, ...`."""
+    return (
+        f"answers {means['delay_steps']:.1f} control steps late, {means['stale']:.0%} stale actions, {means['held']:.0%} held, "
+        f"{means['decisions_per_s']:.2f} decisions per second"
+    )
+
+
 def _suite_title(suite: Mapping[str, Any]) -> str:
     extra = [f"{suite['pack']} assets"] if suite["pack"] else []
     extra += [f"backend {suite['backend']}"] if suite["backend"] else []
     extra += [f"{suite['initial_states']} initial states"] if suite["initial_states"] != "published" else []
-    extra += [f"perturbation {suite['perturbation']}"] if suite["perturbation"] else []
     extra += [f"images by {' and '.join(suite['renderers'])}"] if suite["renderers"] else []
     extra += [f"{suite['repeats']} repeated episodes not counted again"] if suite["repeats"] else []
     extra += [f"{suite['errors']} ended in an error"] if suite["errors"] else []

@@ -105,7 +105,8 @@ def _split(names: list[str]) -> tuple[str | None, list[Path]]:
     from ...results import layouts
 
     if names and (
-        names[0] in (*layouts.ids(), ROBUST) or (names[0].startswith(("nora/", "nora15/", "simpler/")) and not Path(names[0]).exists())
+        names[0] in (*layouts.ids(), ROBUST)
+        or (names[0].startswith(("nora/", "nora15/", "simpler/")) and not Path(names[0]).exists())
     ):
         return names[0], [Path(name) for name in names[1:]]
     return None, [Path(name) for name in names]

@@ -78,8 +78,8 @@ def _score(run: StoredRun, scored: list[EpisodeRecord]) -> dict[str, Any]:
     """Per suite the mean over tasks with its interval, as `nora-bench show` prints it, and the mean of the suites as accuracy.
 
     Episodes that could have ended either way count as failures in `mean` and in the accuracy, as successes in `upper`: over
-    scored episodes alone, a policy that loses failing episodes would have 100 %. Perturbed episodes have metrics of their own. A suite with several asset packs has metrics for
-    each of them; such a run has no accuracy.
+    scored episodes alone, a policy that loses failing episodes would have 100 %. Perturbed episodes have metrics of their own,
+    outside the accuracy. A suite with several asset packs has metrics for each of them; such a run has no accuracy.
     """
     every = summary.suites(run)
     found = [suite for suite in every if not suite["perturbation"]]

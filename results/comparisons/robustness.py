@@ -2,13 +2,15 @@
 
 A control is the same scene under the same seed, protocol, assets and policy. Perturbed episodes without one are left out and
 counted. Initial states within tasks are the clusters, tasks weigh equally, and the exact test, the intervals and the treatment of
-uncertain episodes are those of `nora-bench compare`, with the control as A and the perturbed episode as B. All columns of one policy
-(axes, or axes and levels) are one family of hypotheses.
+uncertain episodes are those of `nora-bench compare`, with the control as A and the perturbed episode as B. All columns of one
+policy (axes, or axes and levels) are one family of hypotheses.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,11 +76,11 @@ class Robustness:
 
 
 def axis_of(perturbation: str) -> str:
-    """The axis of a perturbation; of one that this version does not know, its name."""
+    """The axis of a perturbation; of one that this version does not know, the name up to its level."""
     try:
         return axes.get(perturbation).axis
     except InputError:
-        return perturbation
+        return re.split(r"-|\d", perturbation, maxsplit=1)[0]
 
 
 def column_names(runs: Iterable[StoredRun], *, levels: bool) -> list[str]:
@@ -237,9 +239,10 @@ def _rate(group: Group) -> Rate | None:
 
 def _table(sides: tuple[Group, Group]) -> tuple[Layout, Column]:
     """The table whose columns both fill, and its mean; for a part of the benchmark that no table's mean covers, its suites."""
-    layout, column = overall_column(sides)
-    if all(rate(side, layout, column) for side in sides):
-        return layout, column
+    with suppress(ValueError):  # no table has a column that they fill
+        layout, column = overall_column(sides)
+        if all(rate(side, layout, column) for side in sides):
+            return layout, column
     counts = {suite: len({record.task for record in own}) for suite, own in sides[0].suites.items()}
     layout = table_of(counts)
     return layout, layout.columns[-1]

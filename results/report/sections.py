@@ -37,10 +37,15 @@ def endings(by_name: Mapping[str, StoredRun]) -> str:
     """Episodes without success, grouped by how they ended."""
     rows = []
     for name, run in by_name.items():
-        counted = Counter((r.suite, outcome_name(r), next(remarks(r), "")) for r in run.records if not r.success)
+        counted = Counter((_place(r), outcome_name(r), next(remarks(r), "")) for r in run.records if not r.success)
         for (suite, ended, how), count in sorted(counted.items(), key=lambda entry: (entry[0][0], -entry[1])):
             rows.append([escape(name), escape(suite), f'<span class="{ended}">{ended}</span>', str(count), escape(how)])
     return table(["Run", "Suite", "Ended in", "Episodes", "How"], rows, "text") if rows else "<p>Every episode succeeded.</p>"
+
+
+def _place(record: EpisodeRecord) -> str:
+    """Suite and perturbation."""
+    return f"{record.suite} +{record.perturbation}" if record.perturbation else record.suite
 
 
 def comparison(found: Comparison) -> str:

@@ -5,7 +5,7 @@ Published LIBERO-Plus rates stand in rows of their own: another protocol, and ra
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -220,9 +220,7 @@ def _notes(found: Sequence[Robustness], *, absolute: bool) -> Iterator[str]:
         yield "Each rate with its own 95 % interval; tasks weigh equally, episodes are clustered by initial state."
     else:
         yield (
-            "Differences [95 % intervals that hold together for a row's columns]: exact test paired by initial state within tasks, "
-            "tasks weigh equally, p corrected over the row's columns (Holm). Episodes that could have ended either way count "
-            "against the apparent difference."
+            "Differences [95 % intervals that hold together for a row's columns]: exact test paired by initial state within "
+            "tasks, tasks weigh equally, p corrected over the row's columns (Holm). Episodes that could have ended either way "
+            "count against the apparent difference."
         )
-
-

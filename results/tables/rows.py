@@ -33,8 +33,8 @@ MeasuredRow = tuple[Row, Group]
 
 
 def measured_rows(layout: Layout, run: StoredRun, estimand: Estimand = "states") -> list[MeasuredRow]:
-    """The run's rows, each with its episodes; none for conditions without a column of the table, and for perturbed episodes, which
-    are no result of the benchmark (`tables.robust`)."""
+    """The run's rows, each with its episodes; none for conditions without a column of the table, and none for perturbed
+    episodes, which are no result of the benchmark (`tables.robust`)."""
     plain = (group for group in groups(run) if not group.key.perturbation)
     return [(line, group) for group in plain for line in _rows(layout, group, estimand)]
 
