@@ -37,12 +37,12 @@ class DelayedAnswers:
     def committed(self) -> Array:
         """[d, action size] the actions that are executed before the answer to this decision arrives."""
         wait = self._draw()
-        going_on = self._rest[:0] if self.delay.hold else self._rest[:wait]
-        self._from_rest = len(going_on)
+        rest = self._rest[:0] if self.delay.hold else self._rest[:wait]
+        self._from_rest = len(rest)
         still = np.array(self.delay.still, np.float64)
         kept = list(self.delay.kept)
-        still[kept] = (going_on[-1] if len(going_on) else self._last)[kept]
-        self._committed = np.concatenate([going_on, np.tile(still, (wait - len(going_on), 1))])
+        still[kept] = (rest[-1] if len(rest) else self._last)[kept]
+        self._committed = np.concatenate([rest, np.tile(still, (wait - len(rest), 1))])
         self._decisions += 1
         self._waited += wait
         return self._committed

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from ...envs.base import EnvObservation
 from ...envs.errors import Interrupted
 from ...policies.base import ActionChunk, EpisodeStateLost, Observation
@@ -107,7 +109,10 @@ class LocalExecutor:
         active = slot.active
         assert active is not None
         with _parsing():
-            step, observation, committed = int(message["step"]), EnvObservation(**message["observation"]), message["committed"]
+            step, observation = int(message["step"]), EnvObservation(**message["observation"])
+            committed = message.get("committed")
+            if committed is not None and np.ndim(committed) != 2:
+                raise ValueError("the committed actions are no list of actions")
         if active.decisions and step <= active.step:
             raise WireError(f"it was sent a chunk at step {active.step} and is now at step {step}")
         active.step, active.committed, slot.env_observation = step, committed, observation

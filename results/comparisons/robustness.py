@@ -133,7 +133,7 @@ def _recorded_controls(run: StoredRun) -> list[StoredRun]:
     for folder in (Path(str(named)), run.folder.parent / Path(str(named)).name) if named else ():
         try:
             return [read_run(folder)]
-        except (StoreError, InputError):
+        except (StoreError, InputError, OSError, ValueError):  # the name is a file's, so it may be anything
             continue
     return []
 
