@@ -27,7 +27,11 @@ NO_WORDS = "language-none"
 SUCCESS = Metric("success", "Succ. ↑", "higher")
 TITLE = "Robustness: success under one change minus success of the same episodes without it, in points"
 ABSOLUTE = "Robustness: success under one change, in percent"
-OTHERS = "LIBERO-Plus as published: another protocol, rates in percent, not to be compared with the rows above"
+OTHERS = "LIBERO-Plus (another protocol)"
+OTHERS_NOTE = (
+    "LIBERO-Plus: as published (arXiv 2510.13626), another protocol. Success rates in percent, not differences, and not to be "
+    "compared with measured rows."
+)
 
 
 def build(
@@ -62,7 +66,7 @@ def build(
     layout = _layout(names or list(_plus_columns()), absolute=absolute, plus=any(TOTAL in _columns(line) for line in lines))
     kept = {column.name for column in layout.columns}
     shown = [replace(line, cells={key: cell for key, cell in line.cells.items() if key[0] in kept}) for line in lines]
-    return Table(layout, tuple(shown), tuple(_notes(found, absolute=absolute)))
+    return Table(layout, tuple(shown), tuple(_notes(found, lines, absolute=absolute)))
 
 
 def _rest(runs: Sequence[StoredRun], run: StoredRun) -> list[StoredRun]:
@@ -90,7 +94,7 @@ def _headed(section: str, lines: Sequence[Row]) -> list[Row]:
 def _row(found: Robustness, kind: str, *, absolute: bool) -> Row:
     known = conditions(found.run, found.controls)
     marks = f" ({', '.join(known.marks)})" if known.marks else ""
-    cells = {(effect.name, SUCCESS.name): _effect_cell(effect, absolute=absolute) for effect in found.effects}
+    cells = {(effect.name, SUCCESS.name): _effect_cell(found, effect, absolute=absolute) for effect in found.effects}
     if found.control:
         cells[CONTROL, SUCCESS.name] = rate_cell(found.control)
     return Row(
@@ -112,6 +116,8 @@ def _row_notes(found: Robustness) -> Iterator[str]:
         yield f"backend {key.backend}"
     if key.init_set:
         yield f"{key.init_set} initial states"
+    if part := _common_part(found):
+        yield f"only {part}"
     if others := [name for name in found.sources if name != found.run.name]:
         yield f"controls from {', '.join(others)}"
     if found.alone:
@@ -119,20 +125,26 @@ def _row_notes(found: Robustness) -> Iterator[str]:
         yield f"{sum(found.alone.values())} perturbed episodes have no control and are left out ({listed})"
 
 
-def _effect_cell(effect: Effect, *, absolute: bool) -> Cell:
-    notes = (f"only {effect.part}",) if effect.part else ()
+def _common_part(found: Robustness) -> str:
+    """The part of the benchmark behind all cells of the row; empty where they differ."""
+    parts = {effect.part for effect in found.effects}
+    return parts.pop() if len(parts) == 1 else ""
+
+
+def _effect_cell(found: Robustness, effect: Effect, *, absolute: bool) -> Cell:
+    notes = (f"only {effect.part}",) if effect.part and not _common_part(found) else ()
     if absolute:
         return replace(rate_cell(effect.perturbed), notes=notes)
-    found = effect.difference
+    difference = effect.difference
     return Cell(
-        text=difference_text(found),
-        value=100 * found.mean,
+        text=difference_text(difference),
+        value=100 * difference.mean,
         notes=notes,
-        low=100 * found.low,
-        high=100 * found.high,
+        low=100 * difference.low,
+        high=100 * difference.high,
         n=effect.episodes,
-        effective=found.scenes,
-        states=found.scenes,
+        effective=difference.scenes,
+        states=difference.scenes,
         uncertain=effect.control.uncertain + effect.perturbed.uncertain,
         p=effect.p,
     )
@@ -212,7 +224,9 @@ def _published(runs: Sequence[StoredRun]) -> Iterator[Row]:
         yield Row(model, "published", cells, ranked=False)
 
 
-def _notes(found: Sequence[Robustness], *, absolute: bool) -> Iterator[str]:
+def _notes(found: Sequence[Robustness], lines: Sequence[Row], *, absolute: bool) -> Iterator[str]:
+    if any(line.kind == "published" for line in lines):
+        yield OTHERS_NOTE
     if not found:
         return
     yield "control %: success of the episodes without a perturbation [its own 95 % interval]."
