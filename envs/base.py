@@ -319,7 +319,7 @@ class Suite(ABC):
         return ""
 
     def perturbation_problem(self, spec: EpisodeSpec) -> str:
-        """Why an episode is not played under its perturbation (e.g. the expert cannot solve it); empty where it is."""
+        """Why an episode is not run under its perturbation (e.g. the expert cannot solve it); empty where it is."""
         return ""
 
     def instruction(self, spec: EpisodeSpec) -> str:

@@ -137,9 +137,9 @@ def announcement(resolved: ResolvedRun, store: Store) -> Iterator[str]:
 
 
 def excluded(causes: Mapping[str, int]) -> Iterator[str]:
-    """Notes on perturbed episodes that are not played."""
+    """Notes on perturbed episodes that are not run."""
     for cause, count in causes.items():
-        yield f"{count} perturbed episodes are not played: {cause}"
+        yield f"{count} perturbed episodes are not run: {cause}"
 
 
 def repeated(count: int) -> str:

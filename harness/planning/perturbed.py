@@ -15,7 +15,7 @@ from ...envs.perturbations.axes import Perturbation, get
 def with_perturbations(
     controls: Iterable[EpisodeSpec], names: Sequence[str], members: Mapping[str, Suite], elsewhere: Collection[str] = ()
 ) -> tuple[list[EpisodeSpec], dict[str, int]]:
-    """The controls with their perturbed episodes, and the number of episodes that are not played, by cause.
+    """The controls with their perturbed episodes, and the number of episodes that are not run, by cause.
 
     Args:
         controls: episodes without perturbation.

@@ -58,7 +58,7 @@ class Plan:
     episodes: tuple[EpisodeSpec, ...]
     repeated: int
     excluded: Mapping[str, int] = field(default_factory=dict)
-    """Cause -> perturbed episodes that are not played."""
+    """Cause -> perturbed episodes that are not run."""
 
     @property
     def perturbed(self) -> int:
