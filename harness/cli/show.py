@@ -185,6 +185,8 @@ def _perturbed(suites: Sequence[Mapping[str, Any]], folder: str, console: Consol
     from rich.markup import escape
     from rich.table import Table
 
+    from ...results.summary import latency_text
+
     if not suites:
         return
     table = Table(box=box.SIMPLE_HEAD, title="Perturbed episodes", title_justify="left", pad_edge=False)
@@ -196,16 +198,8 @@ def _perturbed(suites: Sequence[Mapping[str, Any]], folder: str, console: Consol
     console.print(table)
     for suite in suites:
         if late := suite["latency"]:
-            console.print(f"{suite['perturbation']}, {suite['suite']}: {_late(late)}", markup=False, soft_wrap=True)
+            console.print(f"{suite['perturbation']}, {suite['suite']}: {latency_text(late)}", markup=False, soft_wrap=True)
     console.print(f"Against their controls: nora-bench table robust {folder}", markup=False, soft_wrap=True)
-
-
-def _late(means: Mapping[str, float]) -> str:
-    """`answers 2.0 control steps late, 12 % stale actions, ...`."""
-    return (
-        f"answers {means['delay_steps']:.1f} control steps late, {means['stale']:.0%} stale actions, {means['held']:.0%} held, "
-        f"{means['decisions_per_s']:.2f} decisions per second"
-    )
 
 
 def _suite_title(suite: Mapping[str, Any]) -> str:

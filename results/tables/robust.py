@@ -16,6 +16,7 @@ from ..layouts import Column, Layout, Metric
 from ..rates import Rate
 from ..statistics.paired_test import Difference
 from ..store.reader import StoredRun
+from ..summary import latency_means, latency_text
 from . import published
 from .model import Cell, Row, Table
 from .rows import FEW, MOST
@@ -131,8 +132,15 @@ def _common_part(found: Robustness) -> str:
     return parts.pop() if len(parts) == 1 else ""
 
 
+def _effect_notes(found: Robustness, effect: Effect) -> Iterator[str]:
+    if effect.part and not _common_part(found):
+        yield f"only {effect.part}"
+    if effect.name == effect.records[0].perturbation and (late := latency_means(effect.records)):
+        yield latency_text(late)
+
+
 def _effect_cell(found: Robustness, effect: Effect, *, absolute: bool) -> Cell:
-    notes = (f"only {effect.part}",) if effect.part and not _common_part(found) else ()
+    notes = tuple(_effect_notes(found, effect))
     if absolute:
         return replace(rate_cell(effect.perturbed), notes=notes)
     difference = effect.difference

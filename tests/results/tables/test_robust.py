@@ -53,6 +53,13 @@ def test_cell_is_the_difference_in_points_with_interval_and_p(mine):
     assert line.cells["control", "success"].value == 100
 
 
+def test_delays_are_in_the_notes_of_their_level(mine):
+    (line,) = rows(robust.build([mine], levels=True), "measured")
+    assert line.cells["latency-100ms", "success"].notes[0].startswith("answers 2.0 control steps late")
+    (line,) = rows(robust.build([mine]), "measured")
+    assert line.cells["latency", "success"].notes == ()
+
+
 def test_absolute_rates_on_request(mine):
     (line,) = rows(robust.build([mine], absolute=True), "measured")
     assert line.cells["latency", "success"].value == pytest.approx(90)
