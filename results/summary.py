@@ -118,10 +118,10 @@ def latency_means(records: Iterable[EpisodeRecord]) -> dict[str, float]:
 
 
 def latency_text(means: Mapping[str, float]) -> str:
-    """`answers 2.0 control steps late, 12% stale actions, 5% of steps held, 3.10 decisions per second`, of `latency_means`."""
+    """`answers 2.0 control steps late, 12% stale actions, 5% held, 3.10 decisions per second`, of `latency_means`."""
     return (
-        f"answers {means['delay_steps']:.1f} control steps late, {means['stale']:.0%} stale actions, {means['held']:.0%} of steps "
-        f"held, {means['decisions_per_s']:.2f} decisions per second"
+        f"answers {means['delay_steps']:.1f} control steps late, {means['stale']:.0%} stale actions, {means['held']:.0%} held, "
+        f"{means['decisions_per_s']:.2f} decisions per second"
     )
 
 

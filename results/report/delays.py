@@ -12,9 +12,8 @@ from ..conditions import Incomparable
 from ..rates import Rate
 from ..store.reader import StoredRun
 from ..summary import latency_means
-from ..tables.robust import difference_text, rate_cell
-from .charts import legend
-from .sections import table
+from ..tables.cells import difference_text, rate_cell
+from .charts import html_table, legend
 
 AXIS = "latency"
 HEADS = ("Policy", "Delay", "Control steps", "Success %, 95 %", "Difference, points", "Stale", "Held", "Decisions per s")
@@ -49,7 +48,7 @@ def section(runs: Sequence[StoredRun]) -> str:
         return f"<p>{escape(str(error))}</p>"
     rows = [row for one in found for row in _rows(one)]
     curves = [curve for one in found for curve in _curves(one)]
-    return table(HEADS, rows) + (_plot(curves) if curves else "")
+    return html_table(HEADS, rows) + (_plot(curves) if curves else "")
 
 
 def _late(found: Robustness) -> list[Effect]:

@@ -13,11 +13,12 @@ from typing import Any
 from .. import layouts
 from ..comparisons.comparison import compare
 from ..comparisons.standings import rank
+from ..conditions import Incomparable
 from ..grouping import Group, groups
 from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord
 from ..summary import group_suites, outcome_name, remarks, seconds
-from ..tables import build, render
+from ..tables import build, render, robust
 from . import charts, curves, delays, robustness, sections
 from .videos import embed_videos, video_id
 
@@ -44,7 +45,7 @@ def page(runs: Sequence[StoredRun], *, sample: int = 12, megabytes: float = 100)
         "Tasks": charts.heat_map({name: group_suites(group) for name, group in by_group.items()}),
         "Success over steps": curves.charts(by_group),
         "Comparison": _comparison(runs),
-        "Robustness": robustness.section(runs),
+        "Robustness": _robustness(runs),
         "Success against delay": delays.section(runs),
         "How episodes ended": sections.endings(every),
         "Where the time went": charts.time_bars({name: seconds(run.records) for name, run in every.items()}),
@@ -59,6 +60,16 @@ def _named(runs: Sequence[StoredRun]) -> dict[str, StoredRun]:
     """Runs by name; equal names are followed by their folder."""
     counted = Counter(run.name for run in runs)
     return {run.name if counted[run.name] == 1 else f"{run.name} ({run.folder})": run for run in runs}
+
+
+def _robustness(runs: Sequence[StoredRun]) -> str:
+    """Table and forest plot of the runs' perturbed episodes; empty without any."""
+    if not any(record.perturbation for run in runs for record in run.records):
+        return ""
+    try:
+        return render.html(robust.build(runs)) + robustness.forest(robust.build(runs, levels=True))
+    except Incomparable as error:
+        return f"<p>{escape(str(error))}</p>"
 
 
 def _without_perturbed(run: StoredRun) -> StoredRun:

@@ -1,15 +1,11 @@
-"""Perturbed episodes in the report: table and forest plot of their differences to the controls."""
+"""Forest plot of the differences of perturbed episodes to their controls."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
 
-from ..conditions import Incomparable
-from ..store.reader import StoredRun
-from ..tables import robust
 from ..tables.model import Cell, Table
-from ..tables.render import html
 from .charts import legend
 
 WIDTH, LEFT, ROW, GAP = 640, 190, 14, 8
@@ -18,24 +14,12 @@ EDGE = 100
 """Largest difference, in points."""
 
 
-def section(runs: Sequence[StoredRun]) -> str:
-    """Table and forest plot of the runs' perturbed episodes; empty without any."""
-    if not any(record.perturbation for run in runs for record in run.records):
-        return ""
-    try:
-        table = robust.build(runs)
-        levels = robust.build(runs, levels=True)
-    except Incomparable as error:
-        return f"<p>{escape(str(error))}</p>"
-    return html(table) + forest(levels)
-
-
 def forest(table: Table) -> str:
     """Forest plot as HTML and SVG text: every difference with its interval, around a line at zero; empty without differences."""
     lines = [line for line in table.rows if line.kind == "measured" and line.cells]
     body, top = [], 4
     for column in table.layout.columns:
-        shown = [(number, line.cells.get((column.name, robust.SUCCESS.name))) for number, line in enumerate(lines)]
+        shown = [(number, line.cells.get((column.name, "success"))) for number, line in enumerate(lines)]
         drawn = [(number, cell) for number, cell in shown if cell is not None and cell.p is not None]
         if drawn:
             body.append(_column(column.label, drawn, top))

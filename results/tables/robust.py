@@ -13,13 +13,11 @@ from ...envs.errors import InputError
 from ..comparisons.robustness import Effect, Robustness, column_names, robustness
 from ..conditions import conditions
 from ..layouts import Column, Layout, Metric
-from ..rates import Rate
-from ..statistics.paired_test import Difference
 from ..store.reader import StoredRun
 from ..summary import latency_means, latency_text
 from . import published
+from .cells import difference_text, rate_cell
 from .model import Cell, Row, Table
-from .rows import FEW, MOST
 
 ID = "robust"
 CONTROL, TOTAL = "control", "LIBERO-Plus"
@@ -155,32 +153,6 @@ def _effect_cell(found: Robustness, effect: Effect, *, absolute: bool) -> Cell:
         states=difference.scenes,
         uncertain=effect.control.uncertain + effect.perturbed.uncertain,
         p=effect.p,
-    )
-
-
-def difference_text(found: Difference) -> str:
-    """`-12.0 [-20.1, -4.5]`; `-14.0 to -10.0 [-21.0, -4.0]` with uncertain episodes."""
-    means = dict.fromkeys(f"{100 * mean + 0.0:+.1f}" for mean in found.means)
-    return f"{' to '.join(means)} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
-
-
-def rate_cell(found: Rate) -> Cell:
-    """A rate with its own 95 % interval; with uncertain episodes both readings."""
-    low, high = found.bounds
-    ends = dict.fromkeys(f"{100 * end.mean:.1f}" for end in (found.low, found.high))
-    few = dict.fromkeys(str(end.k) for end in (found.low, found.high))
-    text = f"{' to '.join(ends)} [{100 * low:.1f}, {100 * high:.1f}]"
-    return Cell(
-        text=text if found.low.clusters >= FEW else f"{' to '.join(few)}/{found.low.n}",
-        value=100 * found.low.mean,
-        low=100 * low,
-        high=100 * high,
-        k=found.low.k,
-        n=found.low.n,
-        effective=int(min(found.low.effective, MOST)),
-        states=found.low.clusters,
-        uncertain=found.uncertain,
-        upper=100 * found.high.mean if found.uncertain else None,
     )
 
 
