@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -99,7 +99,7 @@ def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: boo
             ("assets", resolved.assets.name),
             *cost.lines(),
             *([("detectable", _detectable(smallest))] if smallest or not pairs else []),
-            *([("perturbed", _detectable_effects(pairs))] if pairs else []),
+            *(("perturbed", line) for line in _detectable_effects(pairs)),
             *([("until", f"{config.until}; all of the above if it is never met")] if config.until else []),
         ]
         for name, text in lines:
@@ -143,12 +143,14 @@ def _pairs(resolved: Any) -> dict[str, dict[str, Any]]:
     }
 
 
-def _detectable_effects(pairs: Mapping[str, Mapping[str, Any]]) -> str:
-    def shown(one: Mapping[str, Any]) -> str:
-        return "too few for any difference" if one["smallest"] is None else f"differences from {one['smallest']:.1f} points"
-
-    listed = "; ".join(f"{name} {one['pairs']} pairs, {shown(one)}" for name, one in pairs.items())
-    return f"{listed} (each alone, at 80 % power, if 15 % of the pairs end differently)"
+def _detectable_effects(pairs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A line per number of pairs, with the perturbations that have so many."""
+    alike: dict[tuple[int, float | None], list[str]] = {}
+    for name, one in pairs.items():
+        alike.setdefault((one["pairs"], one["smallest"]), []).append(name)
+    for (count, smallest), names in alike.items():
+        shown = "too few for any difference" if smallest is None else f"differences from {smallest:.1f} points"
+        yield f"{', '.join(names)}: {count} pairs each, {shown} (one alone, at 80 % power, if 15 % of the pairs end differently)"
 
 
 def _detectable(smallest: Mapping[str, float | None]) -> str:

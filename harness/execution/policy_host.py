@@ -125,10 +125,11 @@ def measured_ms(host: LocalPolicyHost, observation: Observation) -> tuple[list[f
 
     Raises PolicyFailedError, EpisodeStateLost.
     """
+    (chunk,) = host.decide([observation])
     times = []
-    for _ in range(1 + MEASURED_DECISIONS):
+    for _ in range(MEASURED_DECISIONS):
         before = host.busy_s
         (chunk,) = host.decide([observation])
         times.append(round(1000 * (host.busy_s - before), 3))
     host.end_episode(observation.key)
-    return times[1:], chunk
+    return times, chunk
