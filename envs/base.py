@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .instructions import OtherTask, Wording
 from .protocols import EvalProtocol
 from .specs import ActionDim, ProprioSpec, proprio_spec_problem
 from .types import Array
@@ -325,3 +326,17 @@ class Suite(ABC):
     def instruction(self, spec: EpisodeSpec) -> str:
         """The instruction of an episode: its task's, unless a subclass words episodes one by one."""
         return next(task.instruction for task in self.tasks if task.id == spec.task_id)
+
+    def wordings(self, instruction: str) -> Sequence[Wording]:
+        """Other wordings of one of the suite's instructions; none by default."""
+        return ()
+
+    def other_tasks(self, spec: EpisodeSpec) -> Sequence[OtherTask]:
+        """Other tasks whose instruction an episode can be given instead: by default all of the suite that have another one.
+
+        A suite overrides it to return those that can be done in the episode's scene. Where its environment knows their goals,
+        `Env.measures` returns those of `envs.instructions.FirstGoal`.
+        """
+        own = self.instruction(spec).casefold()
+        other = {task.instruction: OtherTask(self.name, task.id, task.instruction) for task in self.tasks}
+        return tuple(task for text, task in other.items() if text.casefold() != own)

@@ -7,6 +7,7 @@ header claims. `atomic_write` replaces a file in one step.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import lzma
@@ -210,6 +211,24 @@ def atomic_write(path: Path, *, suffix: str = ".tmp") -> Iterator[Path]:
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def delete_leftovers(path: Path) -> None:
+    """Delete the scratch files of `path` that `atomic_write` left in processes of this machine that were killed."""
+    for scratch in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        process = scratch.name[len(path.name) + 2 :].split(".")[0]
+        if process.isdigit() and not _runs(int(process)):
+            scratch.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # signal 0 only asks
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def file_digest(path: Path) -> str:

@@ -250,6 +250,19 @@ class Walk(BasePolicy):
         return ActionChunk(np.full((self.chunk_size, 1), -np.sign(position)))
 
 
+class Scribe(Walk):
+    """Walks, and writes a line with key and instruction of every observation into the file `note`."""
+
+    def __init__(self, note: Path) -> None:
+        super().__init__(chunk=3)
+        self.note = Path(note)
+
+    def act_one(self, observation: Observation) -> ActionChunk:
+        with self.note.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps([observation.spec.key, observation.instruction]) + "\n")
+        return super().act_one(observation)
+
+
 class Stagger(BasePolicy):
     """Samples from the episode's generator and reads images: shows whether results depend on order or batch."""
 

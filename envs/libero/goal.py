@@ -8,7 +8,7 @@ as in LIBERO.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,10 @@ ON_RADIUS = 0.03
 class Goal:
     """Goal of a built task."""
 
-    def __init__(self, env: Any, model: Any, data: Any) -> None:
-        """Compile the goal of a robosuite environment over MuJoCo's own model and data."""
+    def __init__(self, env: Any, model: Any, data: Any, text: Sequence[Sequence[str]] = ()) -> None:
+        """Compile the goal of a robosuite environment over MuJoCo's own model and data; with `text`, that goal in its scene."""
         self.env, self.model, self.data = env, model, data
-        self.text = [list(term) for term in env.parsed_problem["goal_state"]]
+        self.text = [list(term) for term in text or env.parsed_problem["goal_state"]]
         self.terms = [self._compile(term) for term in self.text]
 
     def holds(self) -> bool:

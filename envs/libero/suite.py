@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..base import AssetPack, Env, EnvOptions, Suite, Task
+from ..base import AssetPack, Env, EnvOptions, EpisodeSpec, Suite, Task
+from ..instructions import OtherTask, Wording
 from ..specs import OPEN_NEGATIVE, ActionDim, ProprioSpec, motion_dims
 from ..versions import installed_versions
+from .other_goals import other_goals
 from .tasks import TITLES, load_tasks
+from .wordings import load_wordings
 
 DEPENDENCIES = ("mujoco", "robosuite", "hf-libero", "bddl", "numpy", "numba", "scipy")
 """Distributions whose version can change a result."""
@@ -67,6 +70,18 @@ class LiberoSuite(Suite):
     def versions(self) -> Mapping[str, str]:
         """Installed versions, `missing` for absent distributions."""
         return installed_versions(DEPENDENCIES)
+
+    def wordings(self, instruction: str) -> Sequence[Wording]:
+        """The stored wordings of an instruction; libero_90 has none."""
+        stored = load_wordings(self.name)
+        return stored.texts.get(instruction, ()) if stored else ()
+
+    def other_tasks(self, spec: EpisodeSpec) -> Sequence[OtherTask]:
+        """The other tasks that can be done in the scene, in the order of `other_goals`."""
+        return tuple(
+            OtherTask(other.suite, other.task_id, load_tasks(other.suite)[other.task_id].instruction)
+            for other in other_goals(spec.suite, spec.task_id)
+        )
 
 
 libero_spatial = LiberoSuite("libero_spatial")

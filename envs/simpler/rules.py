@@ -6,6 +6,7 @@ Facts: ManiSkill2_real2sim ef7a4d4f. Metres, newton seconds; world frame; stays 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -175,6 +176,13 @@ class MoveNearRule:
         self.radii = np.linalg.norm(np.array(turned)[:, :2], axis=1) / 2
         self.others = [index for index in range(len(self.start)) if index != source]
         self._facts: dict[str, Any] = {}
+
+    def for_pair(self, source: int, target: int) -> MoveNearRule:
+        """The rule of another pair of objects, from the same settled scene."""
+        other = copy.copy(self)
+        other.source, other.target = source, target
+        other.others = [index for index in range(len(self.start)) if index != source]
+        return other
 
     def step(self, now: Snapshot) -> bool:
         moved = np.linalg.norm(now.poses[:, :2] - self.start[:, :2], axis=1)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..base import AssetPack, Env, EnvOptions, EpisodeSpec, Suite, Task
+from ..instructions import OtherTask, Wording
 from ..specs import CLOSE_CHANGE, OPEN_POSITIVE, ActionDim, ProprioSpec, motion_dims
 from ..versions import MISSING, installed_versions
 from . import interpreter
 from .grid import Configuration
+from .other_tasks import other_setups
 from .placements import instruction
 from .setup import WIDOWX, setup_of, suite_configurations, task_ids
+from .wordings import wordings
 
 ACTION_SPEC = (
     *motion_dims("m", "rad", "base"),
@@ -44,7 +47,13 @@ BACKEND_NOTES = {
     "against 24 in 24 pairs in pick coke can; measured on an earlier version, 4 pairs on this one "
     "(docs/reference/simplerenv.md, Fidelity)"
 }
-"""Residual of a backend; measured there."""
+"""Residual of a backend for the Google robot's tasks; measured there."""
+WIDOWX_BACKEND_NOTES = {
+    "sapien3": "SAPIEN 3 is not the original's engine: replays of 32 recorded episodes of the WidowX end alike in all 20 "
+    "scripted ones and in 10 of 12 pushes and random motions; success rates were not compared in pairs "
+    "(docs/reference/widowx.md, Measured)"
+}
+"""The same for the WidowX's."""
 UPSTREAM_DEPENDENCIES = ("mani_skill2_real2sim", "simpler_env", "gymnasium")
 """Further ones, where the original is installed."""
 
@@ -93,6 +102,15 @@ class SimplerSuite(Suite):
     def instruction(self, spec: EpisodeSpec) -> str:
         return instruction(setup_of(spec))
 
+    def wordings(self, instruction: str) -> Sequence[Wording]:
+        """The stored wordings of an instruction, first or later."""
+        return wordings(instruction)
+
+    def other_tasks(self, spec: EpisodeSpec) -> Sequence[OtherTask]:
+        """The other tasks that can be done in the scene, in the order of `other_setups`."""
+        ids = task_ids(spec.suite)
+        return tuple(OtherTask(spec.suite, ids[other.task], other.instruction) for other in other_setups(setup_of(spec)))
+
     def resolve_assets(self, wanted: str) -> AssetPack:
         from .assets.packs import resolve
 
@@ -134,6 +152,7 @@ class WidowXSuite(SimplerSuite):
 
     default_protocol: str = "simpler/widowx"
     foreign_backend: str = ""
+    backend_notes: Mapping[str, str] = field(default_factory=lambda: WIDOWX_BACKEND_NOTES)
     action_spec: tuple[ActionDim, ...] = WIDOWX_ACTION_SPEC
     proprio_spec: tuple[ProprioSpec, ...] = WIDOWX_PROPRIO_SPEC
     control_hz: float = 5.0

@@ -1,11 +1,11 @@
-"""`nora-bench list`: suites, tasks, policies, protocols, perturbations."""
+"""`nora-bench list`: suites, tasks, policies, protocols, perturbations, instructions."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, List, Literal, get_args  # noqa: UP035  `list` is this verb
 
 import typer
 
@@ -13,17 +13,24 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-Kind = Literal["suites", "tasks", "policies", "protocols", "perturbations"]
+Kind = Literal["suites", "tasks", "policies", "protocols", "perturbations", "instructions"]
 
 
 def list(
     kind: Annotated[Kind, typer.Argument(metavar="|".join(get_args(Kind)), help="Kind of names to list.")],
-    suite: Annotated[str, typer.Option(help="With `tasks`: only of this suite or group of suites.")] = "",
+    suite: Annotated[str, typer.Option(help="With `tasks` and `instructions`: only of this suite or group.")] = "",
+    task: Annotated[
+        List[int] | None,  # noqa: UP006
+        typer.Option(help="With `instructions`: only of this task; repeatable."),
+    ] = None,
+    wording_kind: Annotated[
+        str, typer.Option("--kind", help="With `instructions`: original, lexical, structural, pragmatic, typo or wrong.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
-    """List suites, tasks, policies, perturbations or protocols; protocols side by side with differences marked.
+    """List suites, tasks, policies, protocols, perturbations, or the instructions that tasks are given under the axis `language`.
 
-    Example: `nora-bench list tasks --suite libero_goal`
+    Protocols stand side by side with differences marked. Example: `nora-bench list tasks --suite libero_goal`
     """
     from ..planning import listing
 
@@ -33,6 +40,7 @@ def list(
         "policies": listing.policy_rows,
         "protocols": listing.protocol_rows,
         "perturbations": listing.perturbation_rows,
+        "instructions": lambda: listing.instruction_rows(suite, task or (), wording_kind),
     }[kind]()
     if as_json:
         print(json.dumps(rows, indent=2))

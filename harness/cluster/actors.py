@@ -23,6 +23,7 @@ from ...envs import suites
 from ...envs.base import AssetPack, Env, EpisodeSpec
 from ...envs.errors import SuiteError
 from ...envs.paths import cache_home
+from ...envs.perturbations import language
 from ...policies.base import ActionChunk, Observation, PolicyContext
 from ...policies.registry import load
 from ..execution.delay import DelayedAnswers
@@ -94,8 +95,8 @@ class EnvActor:
             while isinstance(event, DecisionPoint):
                 result.step = event.step
                 seen = event.env_observation
-                words = seen.instruction or instruction
-                observation = Observation(spec, result.decisions, event.step, words, seen, event.committed)
+                text = self._altered(spec, seen.instruction) if seen.instruction else instruction
+                observation = Observation(spec, result.decisions, event.step, text, seen, event.committed)
                 answer = self._query(observation, client, replica, context, result)
                 if "lost" in answer:
                     result.kind, result.phase, result.cause = "lost", "step", str(answer["lost"])
@@ -110,6 +111,9 @@ class EnvActor:
             result.kind, result.phase, result.cause = report["kind"], report["phase"], report["cause"]
         result.peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         return result
+
+    def _altered(self, spec: EpisodeSpec, instruction: str) -> str:
+        return language.altered(suites.get(self._setup.suite), spec, instruction)
 
     def _query(self, observation: Observation, client: str, replica: Any, context: PolicyContext, result: ActorResult) -> Answer:
         import ray

@@ -172,12 +172,7 @@ class LocalExecutor:
             self._measure(*due[0])
             return
         before = self.policy_host.busy_s
-        observations = [
-            Observation(
-                active.job.spec, active.decisions, active.step, seen.instruction or active.instruction, seen, active.committed
-            )
-            for _, active, seen in due
-        ]
+        observations = [self._policy_observation(active, seen) for _, active, seen in due]
         try:
             chunks = self.policy_host.decide(observations)
         except EpisodeStateLost as lost:
@@ -191,11 +186,15 @@ class LocalExecutor:
 
     def _measure(self, slot: WorkerSlot, active: ActiveEpisode, seen: EnvObservation) -> None:
         """Measure the policy's decision time on the worker's observation; the worker is then free."""
-        observation = Observation(active.job.spec, 0, 0, seen.instruction or active.instruction, seen)
-        times, chunk = measured_ms(self.policy_host, observation)
+        times, chunk = measured_ms(self.policy_host, self._policy_observation(active, seen))
         self._ledger.keep_latency(times)
         self._ledger.progress.note(f"latency of the policy: {min(times):.1f} to {max(times):.1f} ms in {len(times)} decisions")
         self._send_chunk(slot, active, chunk, 0.0)
+
+    def _policy_observation(self, active: ActiveEpisode, seen: EnvObservation) -> Observation:
+        spec = active.job.spec
+        instruction = self._ledger.setup.present_instruction(spec, active.instruction, seen.instruction)
+        return Observation(spec, active.decisions, active.step, instruction, seen, active.committed)
 
     def _retry_lost(self, causes: Mapping[str, str]) -> None:
         """The policy has lost the state of these episodes. A worker cannot leave an episode, so their workers are replaced."""

@@ -1,17 +1,18 @@
-"""Suites, tasks, policies, protocols and perturbations as rows of plain values."""
+"""Suites, tasks, policies, protocols, perturbations and instructions as rows of plain values."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from ...envs import protocols, suites
-from ...envs.base import Suite
-from ...envs.errors import PolicyError, SuiteError
-from ...envs.perturbations import axes
+from ...envs.base import EpisodeSpec, Suite, Task
+from ...envs.errors import InputError, PolicyError, SuiteError, UnknownName
+from ...envs.instructions import KINDS
+from ...envs.perturbations import axes, language
 from ...policies import registry as policies
 
 
@@ -48,6 +49,61 @@ def task_rows(name: str = "") -> list[dict[str, Any]]:
     """One row per task of the named suite or group; of all suites without a name. Raises InputError."""
     names = suites.expand(name) if name else suites.names()
     return [{"suite": suite.name, **asdict(task)} for suite in map(suites.get, names) for task in suite.tasks]
+
+
+def instruction_rows(name: str, tasks: Sequence[int] = (), kind: str = "") -> list[dict[str, Any]]:
+    """One row per text that an episode of a task can be given: the original, its wordings, and other tasks' instructions.
+
+    Args:
+        name: suite or group of suites; empty for all suites that have wordings.
+        tasks: only these tasks; all where empty.
+        kind: only this level of the axis `language`, or `original`.
+
+    Raises InputError for an unknown name, task or kind.
+    """
+    if kind and kind not in INSTRUCTION_KINDS:
+        raise UnknownName("kind", kind, INSTRUCTION_KINDS)
+    chosen = [suites.get(member) for member in (suites.expand(name) if name else suites.names())]
+    if not name:
+        chosen = [suite for suite in chosen if any(suite.wordings(text) for text in _instructions(suite, suite.tasks[0]))]
+    known = {task.id for suite in chosen for task in suite.tasks}
+    if unknown := sorted(set(tasks) - known):
+        raise InputError(f"{name} has tasks {min(known)} to {max(known)}, not {unknown[0]}", option="--task", value=unknown[0])
+    rows = [
+        {"suite": suite.name, "task": task.id, **row}
+        for suite in chosen
+        for task in suite.tasks
+        if not tasks or task.id in tasks
+        for row in _texts(suite, task)
+    ]
+    return [row for row in rows if not kind or row["kind"] == kind]
+
+
+ORIGINAL = "original"
+INSTRUCTION_KINDS = (ORIGINAL, *KINDS, language.WRONG)
+
+
+def _texts(suite: Suite, task: Task) -> Iterator[dict[str, Any]]:
+    for instruction in _instructions(suite, task):
+        yield {"kind": ORIGINAL, "text": instruction, "source": "the benchmark's own"}
+        for wording in suite.wordings(instruction):
+            yield {"kind": wording.kind, "text": wording.text, "source": wording.source}
+    for other in dict.fromkeys(other for spec in _scenes(suite, task) for other in suite.other_tasks(spec)):
+        yield {"kind": language.WRONG, "text": other.instruction, "source": f"{other.suite} task {other.task_id}"}
+
+
+def _instructions(suite: Suite, task: Task) -> tuple[str, ...]:
+    """The instructions of a task: several where its episodes have different ones."""
+    return tuple(dict.fromkeys(suite.instruction(spec) for spec in _scenes(suite, task)))
+
+
+def _scenes(suite: Suite, task: Task) -> list[EpisodeSpec]:
+    """The task's episodes under one seed, among which all of its instructions occur."""
+    return [
+        EpisodeSpec(suite.name, task.id, state, 0, suite.default_protocol, variant)
+        for variant in task.variants or ("",)
+        for state in range(task.init_states)
+    ]
 
 
 def policy_rows() -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from ...envs import suites
 from ...envs.base import EpisodeSpec, Suite
 from ...envs.errors import InputError
+from ...envs.perturbations import language
 from ...envs.perturbations.axes import Perturbation, get
 
 
@@ -35,7 +36,8 @@ def with_perturbations(
             episodes.append(control)
         for perturbation in found:
             spec = replace(control, perturbation=perturbation.name)
-            problem = suites.call_suite(members[spec.suite], "perturbation_problem", spec)
+            suite = members[spec.suite]
+            problem = language.problem(suite, spec) or suites.call_suite(suite, "perturbation_problem", spec)
             if problem:
                 excluded[f"{perturbation.name}: {problem}"] += 1
             else:

@@ -16,6 +16,7 @@ from pathlib import Path
 from ...envs import protocols, suites
 from ...envs.base import EpisodeSpec, EvalProtocol, Suite, Task
 from ...envs.errors import InputError, MissingRequirementError, SuiteError, UnknownName, nearest
+from ...envs.perturbations import language
 from ..config import RunConfig, split_state
 from .latency import require_delays
 from .perturbed import with_perturbations
@@ -47,8 +48,12 @@ class EvalSetup:
         return self.protocol.steps(spec.suite, self.task(spec).name)
 
     def instruction(self, spec: EpisodeSpec) -> str:
-        """The instruction of an episode."""
-        return str(suites.call_suite(self.suite(spec.suite), "instruction", spec))
+        """The instruction that an episode starts with, as its perturbation alters it."""
+        return language.given(self.suite(spec.suite), spec)
+
+    def present_instruction(self, spec: EpisodeSpec, first: str, changed: str) -> str:
+        """The instruction at a decision: the first one, or the one that the environment changed it to."""
+        return language.altered(self.suite(spec.suite), spec, changed) if changed else first
 
 
 @dataclass(frozen=True, slots=True)

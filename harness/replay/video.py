@@ -13,7 +13,7 @@ import numpy as np
 
 from ...envs.base import Array, EnvObservation, SimulationError, Suite
 from ...envs.errors import InputError, Interrupted, MissingRequirementError
-from ...envs.safe_io import atomic_write
+from ...envs.safe_io import atomic_write, delete_leftovers
 from ...results.report.videos import video_path
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
@@ -119,6 +119,7 @@ def open_video_writer(path: Path, fps: float) -> Iterator[Callable[[EnvObservati
         raise InputError(f"--video {path}: the name must end in .mp4, .gif, or .png for a strip of stills")
     if not path.parent.is_dir():
         raise InputError(f"--video {path}: folder {path.parent} does not exist. Type: mkdir -p {path.parent}")
+    delete_leftovers(path)  # a driver that crashes ends the process
     with atomic_write(path, suffix=path.suffix) as scratch, (_video if kind in VIDEO else _stills)(scratch, fps) as write:
         yield lambda observation: write(side_by_side(observation))
 

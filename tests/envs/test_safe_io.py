@@ -1,9 +1,12 @@
 """Files are replaced in one step, digests are of the content, and YAML is read without repeated keys."""
 
 import hashlib
+import os
+import subprocess
+import sys
 
 import pytest
-from nora_bench.envs.safe_io import atomic_write, file_digest, parse_yaml
+from nora_bench.envs.safe_io import atomic_write, delete_leftovers, file_digest, parse_yaml
 
 
 def test_written_file_replaces_the_old_one_and_leaves_no_scratch_file(tmp_path):
@@ -24,6 +27,18 @@ def test_failed_write_keeps_the_old_file(tmp_path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert [*tmp_path.iterdir()] == [path]
+
+
+def test_leftover_of_a_killed_process_is_deleted_and_that_of_a_running_one_kept(tmp_path):
+    path = tmp_path / "episode[1].mp4"
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    dead, running = (tmp_path / f".{path.name}.{process}.1.mp4" for process in (child.pid, os.getpid()))
+    other = tmp_path / f".{path.name}.txt"
+    for file in (dead, running, other):
+        file.touch()
+    delete_leftovers(path)
+    assert {*tmp_path.iterdir()} == {running, other}
 
 
 def test_digest_is_the_sha256_of_the_content(tmp_path):

@@ -68,3 +68,36 @@ def test_perturbations_are_listed_for_people(cli):
     ended = cli("list", "perturbations")
     assert ended.code == 0
     assert "latency" in ended.out
+
+
+def test_instructions_of_a_task_are_its_own_its_wordings_and_those_of_other_tasks(cli):
+    rows = json.loads(cli("list", "instructions", "--suite", "libero_goal", "--task", 7, "--json").out)
+    assert {row["kind"] for row in rows} == {"original", "lexical", "structural", "pragmatic", "typo", "wrong"}
+    assert {(row["suite"], row["task"]) for row in rows} == {("libero_goal", 7)}
+    assert all(row["text"] and row["source"] for row in rows)
+
+
+def test_instructions_of_the_libero_suites_are_at_least_twenty_wordings_per_task(cli):
+    rows = json.loads(cli("list", "instructions", "--suite", "libero", "--json").out)
+    wordings = [row for row in rows if row["kind"] not in ("original", "wrong")]
+    assert len({(row["suite"], row["task"]) for row in wordings}) == 40
+    assert len(wordings) >= 800
+
+
+def test_instructions_of_one_kind_are_listed_alone(cli):
+    rows = json.loads(cli("list", "instructions", "--suite", "libero_spatial", "--kind", "wrong", "--json").out)
+    assert len(rows) == 10
+    assert {row["kind"] for row in rows} == {"wrong"}
+
+
+def test_instructions_with_variables_are_listed_as_episodes_have_them(cli):
+    rows = json.loads(cli("list", "instructions", "--suite", "simpler-widowx", "--kind", "original", "--json").out)
+    assert len(rows) == 4
+    assert (
+        len(json.loads(cli("list", "instructions", "--suite", "simpler-vm", "--task", 1, "--kind", "original", "--json").out)) > 5
+    )
+
+
+@pytest.mark.parametrize("options", [("--kind", "poetic"), ("--suite", "libero_goal", "--task", 10), ("--suite", "libero_gaol")])
+def test_instructions_of_an_unknown_name_are_bad_input(cli, options):
+    assert cli("list", "instructions", *options).code == 2

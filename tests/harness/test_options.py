@@ -42,7 +42,7 @@ OPTIONS = {
     "verify": "FOLDER --sample --seed --assets --trust --json",
     "selfcheck": "--suite --assets --json",
     "parity": "FOLDER --assets --images --no-images --all --json",
-    "list": "KIND --suite --json",
+    "list": "KIND --suite --task --kind --json",
     "new": "KIND NAME --out",
     "assets": "ACTION WHAT --from --revision --out --pack --suite --image-size --json",
     "doctor": "--fix --assets --simpler --python --out --json",

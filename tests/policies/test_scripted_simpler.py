@@ -1,5 +1,7 @@
 """How the scripted expert takes, carries and pushes SimplerEnv's things: geometry and plans, without a simulator."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from nora_bench.envs.base import EnvObservation, EpisodeSpec
@@ -21,6 +23,8 @@ from .toy_simpler import BOTTLE, CAN, LYING_ALONG_X, LYING_ALONG_Y, STANDING, TA
 
 SPOTS = [(-0.35, -0.02), (-0.12, 0.42), (-0.235, 0.2)]
 """Corners and middle of upstream's grid for the can."""
+GRIPPER_SCALE = 1.31
+"""Radians of finger travel per unit of the gripper's action (`envs/simpler/sim/controllers.py`, which needs the simulator)."""
 NEAR = 0.18
 """Distance within which every pair of move near counts as near, m."""
 
@@ -158,6 +162,29 @@ def test_lifting_style_carries_high_and_lets_go_at_the_spot(name):
 def test_squeezing_style_never_eases_its_grip():
     _, aims = play(toy_view("pick_coke_can", [(CAN, (-0.235, 0.2), LYING_ALONG_Y)], source=0), 30, STYLES["squeeze"])
     assert {aim.grip for aim in aims} == {OPEN, CLOSED}
+
+
+APPLE = (0.04, 0.04, 0.04)
+PLACE = ("place_apple_in_closed_top_drawer", [(APPLE, (-0.05, 0.08), LYING_ALONG_Y)])
+MET = 1.07
+"""Angle at which the fingers meet, rad."""
+
+
+def test_fingers_do_not_press_on_each_other_while_they_open_the_drawer():
+    _, aims = play(toy_view(*PLACE, subtask="top", source=0, drawers=(0.0, 0.0, 0.0)), 40)
+    opening = [target.grip for target in aims][: [target.grip for target in aims].index(OPEN)]
+    assert len(opening) > 5
+    assert 0.5 < sum(opening) * GRIPPER_SCALE < MET - 0.05
+
+
+def test_gripper_returns_to_the_apple_that_slipped_out_of_it():
+    view = toy_view(*PLACE, subtask="top", source=0, drawers=(0.0, 0.0, 0.0))
+    apple = view["objects"][0, :3].copy()
+    _, aims = play(view, 150, Style(squeezes=True))  # nothing follows a grip that is kept: the apple stays behind
+    after = aims[next(k for k, target in enumerate(aims) if target.grip == CLOSED) :]
+    assert view["objects"][0, :3] == pytest.approx(apple, abs=0.02)
+    assert max(norm((target.pose.position - apple) * LEVEL) for target in after) < 0.25
+    assert sum(a.grip == CLOSED != b.grip for a, b in pairwise(after)) > 1  # it grasped again
 
 
 def test_grasp_error_shifts_the_grasp():

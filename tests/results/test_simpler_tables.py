@@ -143,6 +143,16 @@ def test_residual_of_sapien_3_is_under_every_table_of_its_rows(run, simpler):
     assert BACKEND_NOTES["sapien3"] in note
 
 
+def test_widowx_quotes_no_figure_of_the_google_robot():
+    from nora_bench.envs import suites
+    from nora_bench.envs.simpler.suite import BACKEND_NOTES
+
+    (note,) = suites.get("simpler-widowx").backend_notes.values()
+    assert note != BACKEND_NOTES["sapien3"]
+    assert "WidowX" in note
+    assert "move near" not in note
+
+
 def test_apple_in_drawer_has_a_table_of_its_own(run, simpler):
     records = [
         *simpler(lambda *_: True),

@@ -10,7 +10,11 @@ import numpy as np
 
 from ...base import FRESH, Env, EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SimulationError
 from ...errors import SuiteError
+from ...instructions import FirstGoal
+from ...perturbations import language
 from ...protocols import EvalProtocol
+from ..goal import Goal
+from ..other_goals import other_goals
 from ..tasks import load_tasks
 from . import scene_checks
 from .install import import_libero, init_folder, task_file
@@ -36,11 +40,14 @@ class LiberoEnv(Env):
         self._images: dict[str, np.ndarray] = {}
         self._proprio: dict[str, np.ndarray] = {}
         self._privileged: dict[str, Any] = {}
+        self._asked_goal: Goal | None = None
+        self._first_goal = FirstGoal()
 
     def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
         self._build(spec)
         self._check_index(spec)
         self._prepare_renderer(observation_spec, protocol)
+        self._asked_goal, self._first_goal = self._other_goal(spec), FirstGoal()
         self._render_s = 0.0
         settle = [np.array(protocol.settle_action)] * protocol.settle_steps
         return self._settle(spec.env_seed, self._initial_state(spec), settle, push_actions(spec, protocol))
@@ -52,7 +59,10 @@ class LiberoEnv(Env):
         self._scene.step(action, self._observe if observe else None)
         if observe and self._spec.privileged:
             self._privileged = self._state_reader.read()
-        return self._scene.goal.holds()
+        reached = self._scene.goal.holds()
+        if self._asked_goal:
+            self._first_goal.step(asked=self._asked_goal.holds(), original=reached)
+        return reached
 
     def observation(self) -> EnvObservation:
         """Images and proprioception of the last observed step; privileged state at its end."""
@@ -61,6 +71,10 @@ class LiberoEnv(Env):
     def state(self) -> np.ndarray:
         """[1 + nq + nv] float64: time, qpos, qvel."""
         return self._scene.state()
+
+    def measures(self) -> dict[str, bool]:
+        """Which goal was reached first, with another task's instruction."""
+        return self._first_goal.measures() if self._asked_goal else {}
 
     def render_seconds(self) -> float:
         return self._render_s
@@ -125,6 +139,13 @@ class LiberoEnv(Env):
         from .fresh_states import fresh_state
 
         return fresh_state(self._scene, spec.suite, spec.task_id, spec.init_state)
+
+    def _other_goal(self, spec: EpisodeSpec) -> Goal | None:
+        """The goal that an episode's instruction asks for, where that is another task's."""
+        if language.level_of(spec) != language.WRONG:
+            return None
+        asked = language.pick(spec, language.WRONG, other_goals(spec.suite, spec.task_id))
+        return Goal(self._scene.inner, self._scene.model, self._scene.data, asked.goal)
 
     def _prepare_renderer(self, observation_spec: ObservationSpec, protocol: EvalProtocol) -> None:
         size = observation_spec.image_size or protocol.image_size

@@ -10,8 +10,10 @@ import numpy as np
 from ...base import Env, EnvObservation, EnvOptions, EpisodeSpec, ObservationSpec, Reset, SimulationError
 from ...errors import SuiteError
 from ...paths import cache_home
+from ...perturbations import language
 from ...protocols import EvalProtocol
 from ..grid import EpisodeSetup
+from ..other_tasks import BothGoals, other_setups
 from ..placements import objects
 from ..rules import SuccessRule, current_instruction, make_rule, measures
 from ..setup import setup_of
@@ -119,6 +121,8 @@ class SapienEnv(Env):
         """Build the episode's scene from the spec alone, objects settled, observe once."""
         setup = setup_of(spec)
         self._physics = self._build(setup, protocol)
+        if language.level_of(spec) == language.WRONG:
+            self._physics.rule = BothGoals(self._physics.rule, language.pick(spec, language.WRONG, other_setups(setup)))
         self._spec, self._render_s = observation_spec, 0.0
         renderer = self._renderer.prepare(self._physics.setup) if observation_spec.cameras and self._renderer else ""
         self._observe(first=True)

@@ -1,12 +1,11 @@
 """Upstream's Google robot: its joints, drives and contact materials, and its URDF built into a physics scene.
 
-Facts: ManiSkill2_real2sim ef7a4d4f, agents/configs/google_robot. Radians, metres, N m; JOINTS order everywhere (SAPIEN 3
-orders joints differently; this module converts).
+Facts: ManiSkill2_real2sim ef7a4d4f, agents/configs/google_robot. Radians, metres, N m; JOINTS order everywhere.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from typing import Any
 import numpy as np
 import sapien
 
-from ..grid import BASE_HEIGHT, RobotInit
+from ..grid import BASE_HEIGHT
+from .base_robot import BaseRobot, RobotModel
 from .kinematics import Kinematics
 from .solver import CONTROL_SOLVER
 from .timing import PHYSICS_HZ
@@ -87,45 +87,42 @@ CONTACT = {
 """Link -> static friction, dynamic friction, torsional patch radius (m); other links have the scene's default."""
 
 
-@dataclass(frozen=True, slots=True)
-class RobotModel:
-    """A URDF read once: builder of robots and their kinematics."""
+def read_robot(
+    urdf: Path, joints: Sequence[str], contact: Mapping[str, tuple[float, float, float]], end_effector: str
+) -> RobotModel:
+    """Robot model of a URDF, without visuals.
 
-    builder: Any
-    kinematics: Kinematics
-    order: np.ndarray
-    """Index into JOINTS of each of SAPIEN's joints."""
-
-
-@cache
-def load_robot(urdf: Path) -> RobotModel:
-    """Robot model of a URDF, without visuals."""
+    Args:
+        urdf: the description.
+        joints: names in upstream's order.
+        contact: link -> static friction, dynamic friction, torsional patch radius (m); other links have the scene's default.
+        end_effector: link that inverse kinematics position.
+    """
     loader = PhysicsLoader()
-    for link, (static, dynamic, patch) in CONTACT.items():
+    for link, (static, dynamic, patch) in contact.items():
         loader.set_link_material(link, static, dynamic, 0.0)
         loader.set_link_patch_radius(link, patch)
         loader.set_link_min_patch_radius(link, patch)
     builder = loader.load_file_as_articulation_builder(str(urdf))
     articulation = builder.set_scene(sapien.Scene([sapien.physx.PhysxCpuSystem()])).build()
-    order = np.array([JOINTS.index(joint.name) for joint in articulation.active_joints])
-    return RobotModel(builder, Kinematics(articulation, END_EFFECTOR), order)
+    order = np.array([joints.index(joint.name) for joint in articulation.active_joints])
+    return RobotModel(builder, Kinematics(articulation, end_effector), order)
 
 
-class Robot:
-    """One robot in one scene, at its start position, without drive targets."""
+@cache
+def load_robot(urdf: Path) -> RobotModel:
+    """Robot model of a URDF, without visuals."""
+    return read_robot(urdf, JOINTS, CONTACT, END_EFFECTOR)
+
+
+class Robot(BaseRobot):
+    """One robot in one scene, at its start position, without drive targets; arrays have 11 numbers."""
 
     joints, fingers, end_effector_link = JOINTS, FINGERS, END_EFFECTOR
+    arm = ARM
 
     def __init__(self, model: RobotModel, scene: sapien.Scene) -> None:
-        self._model = model
-        self.body = model.builder.set_scene(scene).build()
-        self.links = {link.name: link for link in self.body.links}
-        self._back = np.argsort(model.order)
-        joints = self.body.active_joints
-        self._joints = [joints[index] for index in self._back]
-        self.limits = self.body.qlimits[self._back].astype(np.float64)
-        self._moving = np.ones(len(JOINTS))
-        self._moving[FINGERS] = 0
+        super().__init__(model, scene, BASE_HEIGHT)
         for index, joint in enumerate(self._joints):
             gains = FINGER_GAINS if index in FINGERS else 1.0
             damping = DAMPING[index] + LAG * STIFFNESS[index]
@@ -136,30 +133,6 @@ class Robot:
                 link.inertia = [LIGHT_INERTIA] * 3
         for index in FINGERS:
             self._joints[index].set_armature(np.array([FINGER_ARMATURE], np.float32))
-
-    def place(self, init: RobotInit, qpos: np.ndarray) -> None:
-        """Place the base at `init` and set joint positions, at rest."""
-        self.body.qpos = qpos[self._model.order]
-        self.body.qvel = np.zeros(len(JOINTS))
-        self.body.root_pose = sapien.Pose((*init.init_xy, BASE_HEIGHT), init.init_rot_quat_wxyz)
-
-    def qpos(self) -> np.ndarray:
-        """[11] float64, rad."""
-        return self.body.qpos[self._back].astype(np.float64)
-
-    def qvel(self) -> np.ndarray:
-        """[11] float64, rad/s."""
-        return self.body.qvel[self._back].astype(np.float64)
-
-    def end_effector(self) -> sapien.Pose:
-        """End-effector pose in the frame of the root."""
-        return self.body.root_pose.inv() * self.links[END_EFFECTOR].entity_pose
-
-    def solve(self, target: sapien.Pose) -> tuple[np.ndarray, bool]:
-        """[11] joint positions that bring the end effector to `target` (root's frame), and whether the search succeeded."""
-        order = self._model.order
-        solution, success = self._model.kinematics.solve(target, self.qpos()[order], self._moving[order])
-        return solution[self._back], success
 
     def target_setters(self) -> list[Any]:
         """One function per joint that sets its drive's position target (rad)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..geometry import LEVEL, UP, Array, Pose, exp, flat, heading, norm
@@ -130,11 +132,7 @@ def _grip(style: Style) -> float:
 
 def carry(scene: GoogleRobotScene, spot: Array) -> Steps:
     """Bring what is held over a spot. False where it stays behind."""
-    gripper = scene.gripper
-    held = norm(gripper.position - scene.center(scene.source))
-
-    def lost() -> bool:
-        return norm(scene.gripper.position - scene.center(scene.source)) > held + SLIP
+    gripper, lost = scene.gripper, loss(scene)
 
     def missing() -> Array:
         return (spot - scene.center(scene.source)) * LEVEL
@@ -144,6 +142,12 @@ def carry(scene: GoogleRobotScene, spot: Array) -> Steps:
 
     yield from follow(scene, target, KEEP, lambda: norm(missing()) < NEAR_SPOT or lost(), speed=0.7, patience=PATIENCE)
     return not lost()
+
+
+def loss(scene: GoogleRobotScene) -> Callable[[], bool]:
+    """Whether what is held now has since been left behind."""
+    held = norm(scene.gripper.position - scene.center(scene.source))
+    return lambda: norm(scene.gripper.position - scene.center(scene.source)) > held + SLIP
 
 
 def spot_near(scene: GoogleRobotScene) -> Array:

@@ -41,15 +41,15 @@ OUT = np.array([-1.0, 0.0, 0.0])
 """From the robot towards the station."""
 
 
-def open_drawer(scene: GoogleRobotScene) -> Steps:
-    """Reach in over the front, pull the drawer out by its edge."""
+def open_drawer(scene: GoogleRobotScene, grip: float = CLOSED) -> Steps:
+    """Reach in over the front, pull the drawer out by its edge. `grip`: gripper action throughout."""
     hook = hook_pose(scene)
     goal = hook.moved(-0.3 * OUT)
     over = hook.moved(OVER * UP)
-    yield from approach(scene, over.backed(BEFORE), 0.10)
-    yield from reach(scene, over, CLOSED, near=0.010, turned=0.08, speed=0.6, patience=PATIENCE)
-    yield from reach(scene, hook, CLOSED, near=0.006, turned=0.08, speed=0.6, patience=PATIENCE)
-    return (yield from follow(scene, lambda: goal, CLOSED, lambda: scene.travel > PULLED, speed=0.6, patience=6))
+    yield from approach(scene, over.backed(BEFORE), 0.10, grip)
+    yield from reach(scene, over, grip, near=0.010, turned=0.08, speed=0.6, patience=PATIENCE)
+    yield from reach(scene, hook, grip, near=0.006, turned=0.08, speed=0.6, patience=PATIENCE)
+    return (yield from follow(scene, lambda: goal, grip, lambda: scene.travel > PULLED, speed=0.6, patience=6))
 
 
 def close_drawer(scene: GoogleRobotScene) -> Steps:
@@ -60,13 +60,13 @@ def close_drawer(scene: GoogleRobotScene) -> Steps:
     return (yield from follow(scene, lambda: goal, CLOSED, lambda: scene.travel < 0.002, speed=0.5, patience=6))
 
 
-def approach(scene: GoogleRobotScene, pose: Pose, room: float) -> Steps:
+def approach(scene: GoogleRobotScene, pose: Pose, room: float, grip: float = CLOSED) -> Steps:
     """Turn the gripper over and before the front, come down, then go to a pose; `room` (m) is kept to it until there."""
     before = pose.moved(-room * OUT)
     above = before.moved(max(0.0, ABOVE - before.position[2]) * UP)
-    yield from reach(scene, above, CLOSED, near=0.05, turned=0.3, through=True, patience=PATIENCE)
-    yield from reach(scene, before, CLOSED, near=0.03, turned=0.15, through=True, patience=PATIENCE)
-    return (yield from reach(scene, pose, CLOSED, near=0.012, turned=0.08, patience=PATIENCE))
+    yield from reach(scene, above, grip, near=0.05, turned=0.3, through=True, patience=PATIENCE)
+    yield from reach(scene, before, grip, near=0.03, turned=0.15, through=True, patience=PATIENCE)
+    return (yield from reach(scene, pose, grip, near=0.012, turned=0.08, patience=PATIENCE))
 
 
 def hook_pose(scene: GoogleRobotScene) -> Pose:

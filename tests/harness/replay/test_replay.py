@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -146,3 +148,12 @@ def test_interrupted_video_leaves_no_file(tmp_path):
         write(observations(1)[0])
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_next_video_deletes_the_rest_of_one_whose_process_crashed(tmp_path):
+    pytest.importorskip("PIL.Image", reason="pip install Pillow")
+    crashed = subprocess.Popen([sys.executable, "-c", ""])
+    crashed.wait()
+    (tmp_path / f".a.gif.{crashed.pid}.1.gif").touch()
+    write_video(tmp_path / "a.gif")
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.gif"]

@@ -10,22 +10,7 @@ from ...grid import EpisodeSetup
 from ...placements import DROP_Z, objects
 from ...widowx_tasks import BASE, DENSITIES, SINK, is_sink
 from .. import bodies, pack_files
-from ..widowx.constants import (
-    ARM,
-    CONTACT_OFFSET,
-    DAMPING,
-    END_EFFECTOR,
-    FINGER_FRICTION,
-    FINGER_PATCH,
-    FINGERS,
-    FORCE_LIMIT,
-    GROUPS,
-    JOINTS,
-    PHYSICS_HZ,
-    START,
-    STIFFNESS,
-    SUBSTEPS,
-)
+from ..widowx import constants
 
 CONSTRUCTOR_EPISODE = 13
 """Layout that upstream's constructor draws from its seed, 2022."""
@@ -41,15 +26,15 @@ def widowx_request(pack: Path, setup: EpisodeSetup, *, absolute: bool = False) -
     """
     configuration = setup.configuration
     base = [*setup.robot.init_xy, BASE[configuration.robot][2], *setup.robot.init_rot_quat_wxyz]
-    common = {"qpos": list(START[configuration.robot]), "base": base}
+    common = {"qpos": list(constants.START[configuration.robot]), "base": base}
     first, evaluated = (_drops(each) for each in (replace(setup, episode_id=CONSTRUCTOR_EPISODE), setup))
     resets = [{**common, "drops": first}, {**common, "drops": evaluated}]
     return {
         "program": "widowx",
-        "hz": PHYSICS_HZ,
-        "substeps": SUBSTEPS,
+        "hz": constants.PHYSICS_HZ,
+        "substeps": constants.SUBSTEPS,
         "absolute": absolute,
-        "contact_offset": CONTACT_OFFSET,
+        "contact_offset": constants.CONTACT_OFFSET,
         "robot": _robot(pack, setup),
         "arena": {
             "stage": str(pack_files.stage_mesh(pack, configuration)),
@@ -72,14 +57,13 @@ def _body(pack: Path, model: str) -> dict[str, Any]:
 
 
 def _robot(pack: Path, setup: EpisodeSetup) -> dict[str, Any]:
-    fingers = [JOINTS[index] for index in FINGERS]
-    links = [f"{finger}_link" for finger in fingers]
+    drives = zip(constants.JOINTS, constants.STIFFNESS, constants.DAMPING, constants.FORCE_LIMIT, strict=True)
     return {
         "urdf": str(pack_files.robot_urdf(pack, setup.configuration)),
-        "links": dict.fromkeys(links, (FINGER_FRICTION, FINGER_FRICTION, FINGER_PATCH)),
-        "arm": [JOINTS[index] for index in ARM],
-        "fingers": fingers,
-        "drives": {name: list(values) for name, *values in zip(JOINTS, STIFFNESS, DAMPING, FORCE_LIMIT, strict=True)},
-        "groups": GROUPS,
-        "effector": END_EFFECTOR,
+        "links": constants.CONTACT,
+        "arm": [constants.JOINTS[index] for index in constants.ARM],
+        "fingers": [constants.JOINTS[index] for index in constants.FINGERS],
+        "drives": {name: list(values) for name, *values in drives},
+        "groups": constants.GROUPS,
+        "effector": constants.END_EFFECTOR,
     }

@@ -27,8 +27,8 @@ START = {
 START[X_VLA_ROBOT] = START[TABLE_ROBOT]
 """Set-up -> joint positions at reset."""
 END_EFFECTOR = "ee_gripper_link"
-FINGER_FRICTION, FINGER_PATCH = 2.0, 0.01
-"""Static and dynamic friction, and torsional patch radius, of both fingers; other links have the scene's default."""
+CONTACT: dict[str, tuple[float, float, float]] = dict.fromkeys(("left_finger_link", "right_finger_link"), (2.0, 2.0, 0.01))
+"""Link -> static friction, dynamic friction, torsional patch radius (m); other links have the scene's default."""
 GROUPS = {"gripper_bar_link": 3, "left_finger_link": 1, "right_finger_link": 2}
 """Link -> third word of its collision groups: the bar touches neither finger, the fingers touch each other."""
 PHYSICS_HZ, SUBSTEPS = 500, 100

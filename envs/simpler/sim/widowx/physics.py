@@ -9,6 +9,7 @@ import numpy as np
 from ....base import SimulationError
 from ...grid import EpisodeSetup
 from ...placements import objects
+from ...rules import SuccessRule
 from ...widowx_rules import WidowXRule
 from ..settling import SettledObjects, place_objects
 from .constants import START
@@ -41,7 +42,7 @@ class WidowXPhysics:
         self._controller = WidowXController(self.robot, absolute=absolute)
         self.drive: Command | None = None
         """Targets of the last control step."""
-        self.rule = WidowXRule(setup, self.scene.snapshot())
+        self.rule: SuccessRule = WidowXRule(setup, self.scene.snapshot())
 
     def step(self, action: np.ndarray) -> bool:
         """Execute one control step; whether the goal holds after it. Raises SimulationError if a number is not finite."""

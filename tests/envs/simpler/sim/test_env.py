@@ -1,5 +1,6 @@
 """An episode is a pure function of its spec: a scene of its own, nothing of the episode before."""
 
+import dataclasses
 import hashlib
 import subprocess
 import sys
@@ -160,3 +161,12 @@ def test_action_with_nan_is_rejected(env, protocol):
 def test_folder_without_a_pack_is_rejected(tmp_path):
     with pytest.raises(SuiteError, match="ManiSkill2_real2sim not found"):
         SapienEnv(EnvOptions(assets=str(tmp_path), gl="none", cache=""))
+
+
+@pytest.mark.parametrize("spec", [MOVE, CLOSE], ids=["move", "close"])
+def test_instruction_of_another_task_changes_no_state_and_is_scored(env, protocol, spec):
+    alone = rollout(env, spec, protocol)
+    assert "asked_goal" not in env.measures()
+    assert rollout(env, dataclasses.replace(spec, perturbation="language-wrong"), protocol) == alone
+    assert env.measures()["asked_goal"] is False
+    assert env.measures()["original_goal"] is False

@@ -118,25 +118,36 @@ vec3 reflected(vec3 normal, vec3 eye, vec3 light, vec3 albedo, vec3 fresnel, flo
 
 // Share of a directional light that nothing holds up: the mean of 5 x 5 interpolated looks into its depth map, which weighs
 // 6 x 6 texels: those in the middle by 1, the first and last row and column by how much of them lies within.
-float visible(int light) {
-  LightBuffer map = shadowBuffer.directionalLightBuffers[light];
+float visible(sampler2D depthMap, LightBuffer map) {
   vec4 place = map.projectionMatrix * map.viewMatrix * cameraBuffer.viewMatrixInverse * vec4(inPlace, 1);
   place /= place.w;
   vec2 at = place.xy * 0.5 + 0.5;
-  float size = textureSize(samplerDirectionalLightDepths[light], 0).x;
+  float size = textureSize(depthMap, 0).x;
   vec2 part = fract(at * size + 0.5);
   float sum = 0;
   for (int y = 0; y < 3; ++y) {
     vec2 rows = vec2(y == 0 ? 1 - part.y : 1, y == 2 ? part.y : 1);
     for (int x = 0; x < 3; ++x) {
       vec2 columns = vec2(x == 0 ? 1 - part.x : 1, x == 2 ? part.x : 1);
-      vec4 depths = textureGather(samplerDirectionalLightDepths[light], at + vec2(2 * x - 2, 2 * y - 2) / size);
+      vec4 depths = textureGather(depthMap, at + vec2(2 * x - 2, 2 * y - 2) / size);
       vec4 free = vec4(greaterThanEqual(depths, vec4(place.z)));
       sum += rows.x * dot(columns, free.wz) + rows.y * dot(columns, free.xy);
     }
   }
   return sum / 25;
 }
+
+// A directional light's part of a surface's colour. Only a literal index of a sampler is safe: software drivers also execute
+// what fragments skip that have returned or are discarded, and look the sampler up with whatever a variable then holds.
+#define LIGHT(i) \
+  if (i < NUM_DIRECTIONAL_LIGHTS) { \
+    vec3 light = -(mat3(cameraBuffer.viewMatrix) * sceneBuffer.directionalLights[i].direction.xyz); \
+    vec3 share = reflected(normal, eye, light, albedo, fresnel, materialBuffer.roughness); \
+    if (i < NUM_DIRECTIONAL_LIGHT_SHADOWS && dot(normal, light) > 0) { \
+      share *= visible(samplerDirectionalLightDepths[i], shadowBuffer.directionalLightBuffers[i]); \
+    } \
+    colour += share * sceneBuffer.directionalLights[i].emission.rgb; \
+  }
 
 void main() {
   outSegmentation = objectDataBuffer.segmentation;
@@ -159,11 +170,8 @@ void main() {
   vec3 fresnel = vec3(0.08 * materialBuffer.fresnel * (1 - metallic)) + base.rgb * metallic;
 
   vec3 colour = emission + sceneBuffer.ambientLight.rgb * base.rgb;
-  for (int i = 0; i < NUM_DIRECTIONAL_LIGHTS; ++i) {
-    vec3 light = -(mat3(cameraBuffer.viewMatrix) * sceneBuffer.directionalLights[i].direction.xyz);
-    vec3 share = reflected(normal, eye, light, albedo, fresnel, materialBuffer.roughness);
-    if (i < NUM_DIRECTIONAL_LIGHT_SHADOWS && dot(normal, light) > 0) share *= visible(i);
-    colour += share * sceneBuffer.directionalLights[i].emission.rgb;
-  }
+  LIGHT(0)
+  LIGHT(1)
+  LIGHT(2)
   outColor.rgb = clamp(pow(colour, vec3(1 / 2.2)), 0, 1);
 }
