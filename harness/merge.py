@@ -29,7 +29,7 @@ from .config import join_state, parse, split_state
 
 SAME = ("backend", "renderer", "initial_states")
 """Conditions that must be equal in one run although they allow a comparison."""
-TAKEN = ("status", "created", "finished", "counts", "until", "merged")
+TAKEN = ("status", "created", "finished", "counts", "until", "latency", "merged")
 """Fields of each source's run.json that the merged one copies."""
 
 
@@ -197,7 +197,7 @@ def _metadata(named: Mapping[str, StoredRun], out: Path, found: MergeResult) -> 
         commit=_common([run.commit for run in runs]),
         hardware=_common([run.hardware for run in runs]),
         platform=_common([run.platform for run in runs]),
-        counts=_counts(runs, found),
+        counts={**_counts(runs, found), **_perturbed(named.values())},
         utilisation=_utilisation(runs),
         resumed=[],
         sessions=every,
@@ -216,6 +216,8 @@ def _config(runs: Sequence[StoredRun]) -> dict[str, Any]:
     configs = [_options(run) for run in runs]
     found = {**configs[0], "until": None}
     found["suite"] = _union(config.get("suite") or () for config in configs)
+    found["perturb"] = _union(config.get("perturb") or () for config in configs)
+    found["control"] = None  # the controls that the runs lacked may be in the merged run
     found["seeds"] = sorted(set(_union(config.get("seeds") or () for config in configs)))
     found["tasks"] = _union(config["tasks"] for config in configs) if all(config.get("tasks") for config in configs) else []
     if not _equal((config.get("init_states"), config.get("episodes")) for config in configs):
@@ -238,6 +240,14 @@ def _counts(runs: Sequence[RunMetadata], found: MergeResult) -> dict[str, int]:
     planned = sum(one.get("planned", 0) for one in counts)
     several = found.identical + len(found.contradictory) + len(found.other_states)
     return {"planned": max(0, planned - several), "repeated": sum(one.get("repeated", 0) for one in counts)}
+
+
+def _perturbed(runs: Iterable[StoredRun]) -> dict[str, int]:
+    """`perturbed` of `counts`: planned ones of the runs, common ones counted once; empty without any."""
+    runs = list(runs)
+    planned = sum((run.metadata.counts or {}).get("perturbed", 0) for run in runs)
+    keys = [record.key for run in runs for record in run.records if record.perturbation]
+    return {"perturbed": planned - (len(keys) - len(set(keys)))} if planned else {}
 
 
 def _unfinished(runs: Iterable[StoredRun], store: Store) -> dict[str, dict[str, int]]:

@@ -166,6 +166,9 @@ class Adapter:
     def actions(self, observation: Observation, normalised: Array, stats: NormStats, n_action_steps: int | None = None) -> Array:
         """[steps, action size] float64 in the environment's units, at most as many steps as will be executed.
 
+        Where answers are delayed it is the whole chunk, whose rest is executed while the next answer is due; except with temporal
+        ensembling and a gripper whose command depends on the steps executed before, whose later steps are not known yet.
+
         Args:
             observation: the input of the chunk.
             normalised: [steps, action size] the whole chunk.
@@ -176,6 +179,8 @@ class Adapter:
         honour_mask = self.protocol.gripper != "nora-released"
         actions = stats.unnormalise(np.asarray(normalised, np.float64), honour_mask=honour_mask)
         rows = min(self.protocol.replan_steps or len(actions), n_action_steps or len(actions), len(actions))
+        if observation.committed is not None and not self.protocol.ensemble and self.protocol.gripper not in STICKY:
+            rows = len(actions)
         if memory.ensemble:
             actions = memory.ensemble.add(observation.step, actions, rows)
         actions = actions[:rows].copy()

@@ -46,6 +46,9 @@ class Observation:
     """Control steps executed so far, settling excluded."""
     instruction: str
     env_observation: EnvObservation
+    committed: Array | None = None
+    """[steps, action size] actions that are executed from now on until the answer arrives, where answers are delayed
+    (perturbation `latency`); None where they are not. A policy may continue its plan from them."""
 
     @property
     def images(self) -> Mapping[str, Array]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -132,13 +132,23 @@ def conditions(run: StoredRun, records: Sequence[EpisodeRecord] | None = None) -
         seeds=tuple(sorted(recorded.seeds)),
         status=metadata.status or "",
         episodes=len(records),
-        planned=(metadata.counts or {}).get("planned"),
+        planned=_planned(metadata, recorded.perturbations),
         stopped=_stopped(metadata),
         machines=max(1, len(_distinct(recorded.conditions))),
         errors=dict(recorded.errors),
         restarted=recorded.restarted,
         policy_losses=recorded.policy_losses,
     )
+
+
+def _planned(metadata: RunMetadata, perturbations: Collection[str]) -> int | None:
+    """Planned episodes of the kind of these: without a perturbation, or all; None for those under one, of which only the sum over
+    all perturbations is known."""
+    counts = metadata.counts or {}
+    planned, perturbed = counts.get("planned"), counts.get("perturbed", 0)
+    if not perturbed or planned is None or len(set(map(bool, perturbations))) > 1:
+        return planned
+    return None if any(perturbations) else planned - perturbed
 
 
 def _stopped(metadata: RunMetadata) -> str:

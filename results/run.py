@@ -44,14 +44,20 @@ class Run(StoredRun):
 
         suites = summary.suites(self)
         return DataFrame(
-            [{"suite": suite["suite"], "pack": suite["pack"], **task} for suite in suites for task in suite["tasks"]]
+            [
+                {**{name: suite[name] for name in ("suite", "pack", "perturbation")}, **task}
+                for suite in suites
+                for task in suite["tasks"]
+            ]
         )
 
     def rates(self) -> DataFrame:
         """One row per suite: the mean over its tasks with its 95 % interval (fractions), errors and repeated episodes."""
         from pandas import DataFrame
 
-        return DataFrame([{name: value for name, value in suite.items() if name != "tasks"} for suite in summary.suites(self)])
+        return DataFrame(
+            [{name: value for name, value in suite.items() if name not in ("tasks", "latency")} for suite in summary.suites(self)]
+        )
 
 
 def load_run(folder: Path | str) -> Run:

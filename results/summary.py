@@ -106,10 +106,25 @@ def group_suites(group: Group) -> list[dict[str, Any]]:
                 "errors": sum(group.errors([suite]).values()),
                 "causes": group.errors([suite]),
                 "repeats": group.repeats.get(suite, 0),
+                "latency": latency_means(records),
                 "tasks": [_task(own) for _, own in sorted(tasks.items())],
             }
         )
     return found
+
+
+def latency_means(records: Iterable[EpisodeRecord]) -> dict[str, float]:
+    """Means of `EpisodeRecord.latency` over episodes with delayed answers; empty without any."""
+    found = [record.latency for record in records if record.latency]
+    return {name: fmean(one[name] for one in found) for name in (found[0] if found else ())}
+
+
+def latency_text(means: Mapping[str, float]) -> str:
+    """`answers 2.0 control steps late, 12% stale actions, 5% held, 3.10 decisions per second`, of `latency_means`."""
+    return (
+        f"answers {means['delay_steps']:.1f} control steps late, {means['stale']:.0%} stale actions, {means['held']:.0%} held, "
+        f"{means['decisions_per_s']:.2f} decisions per second"
+    )
 
 
 def _tasks(records: Iterable[EpisodeRecord]) -> dict[tuple[int, str], list[EpisodeRecord]]:

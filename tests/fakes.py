@@ -34,6 +34,7 @@ from nora_bench.envs.base import (
 )
 from nora_bench.envs.errors import SuiteError
 from nora_bench.envs.moments import Moment, Roles, Term
+from nora_bench.envs.specs import ActionDim
 from nora_bench.policies.base import ActionChunk, BasePolicy, Observation
 
 STEPS = 20
@@ -244,8 +245,17 @@ class FeltSuite(ToySuite):
         return FeltEnv(options)
 
 
+@dataclass(frozen=True)
+class Timed(ToySuite):
+    """Ten control steps per second, and actions whose meaning is declared."""
+
+    action_spec: tuple[ActionDim, ...] = (ActionDim("dx", "m", "world"),)
+    control_hz: float = 10.0
+
+
 toy = ToySuite("toy")
 toy_felt = FeltSuite("toy")
+toy_timed = Timed("toy")
 toy_seeded = ToySuite("toy_seeded", seeded=True)
 toy_looks = LookedAt("toy_looks", looks=("red", "green", "blue"), backends=("here", "abroad"), foreign_backend="abroad")
 priced = ToySuite("toy", cost={"step_s": 3.6, "image_s": 36.0, "reset_s": 360.0, "build_s": 3600.0, "worker_gib": 0.5})

@@ -136,11 +136,11 @@ def _expand(item: str) -> Iterator[str]:
     axis = axes()[name]
     levels = _levels(text) if colon else axis.graded
     if not levels:
-        raise ValueError(f"expected {name}:LEVEL, like {name}:{_example(axis)}")
+        raise ValueError(f"expected {name}:LEVEL, like {name}:{example(axis)}")
     for level in levels:
         found = axis.at(level)
         if found is None:
-            known = ", ".join(axis.levels) or _example(axis)
+            known = ", ".join(axis.levels) or example(axis)
             raise ValueError(f"expected a level of {name} ({known}), not {level!r}")
         yield found.name
 
@@ -161,5 +161,6 @@ def _levels(text: str) -> tuple[str, ...]:
     return (text,) if text else ()
 
 
-def _example(axis: Axis) -> str:
+def example(axis: Axis) -> str:
+    """A level of the axis."""
     return next(iter(axis.levels), "100ms")

@@ -22,6 +22,9 @@ def compare(
         float | None,
         typer.Option(metavar="POINTS", help="Exit with 0 if B is shown to be no worse than A by this many points, else with 1."),
     ] = None,
+    perturbation: Annotated[
+        str, typer.Option(metavar="NAME", help="Compare the episodes under this perturbation, like camera2.", show_default="none")
+    ] = "",
     flips: Annotated[bool, typer.Option(help="List every episode that ended differently.")] = False,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Compare runs of different protocols, step limits or assets all the same.")
@@ -47,14 +50,17 @@ def compare(
         raise InputError(
             "--no-worse-than takes points above 0, up to 100, and two runs: `nora-bench compare A B --no-worse-than 2`"
         )
+    if perturbation and real:
+        raise InputError("--real compares with trials without a perturbation: omit --perturbation", option="--perturbation")
     runs = [read_run(folder) for folder in folders]
     margin = None if no_worse_than is None else no_worse_than / 100
     try:
         if len(runs) > 2 or real:
-            ranking = report_ranking(runs, [read_run(folder) for folder in real or ()], anyway=anyway)
+            trials = [read_run(folder) for folder in real or ()]
+            ranking = report_ranking(runs, trials, anyway=anyway, perturbation=perturbation)
             emit(as_json, ranking, _print_ranking)
             return
-        report = report_comparison(*runs, margin=margin, anyway=anyway)
+        report = report_comparison(*runs, margin=margin, anyway=anyway, perturbation=perturbation)
     except ValueError as error:  # Incomparable, NotMeasurable, or no scene in common
         raise InputError(str(error)) from None
     emit(as_json, report, partial(_print_comparison, flips=flips))

@@ -1,4 +1,4 @@
-"""`nora-bench list`: suites, tasks, policies, protocols, instructions."""
+"""`nora-bench list`: suites, tasks, policies, protocols, perturbations, instructions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-Kind = Literal["suites", "tasks", "policies", "protocols", "instructions"]
+Kind = Literal["suites", "tasks", "policies", "protocols", "perturbations", "instructions"]
 
 
 def list(
@@ -28,7 +28,7 @@ def list(
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
-    """List suites, tasks, policies, protocols, or the instructions that tasks are given under the axis `language`.
+    """List suites, tasks, policies, protocols, perturbations, or the instructions that tasks are given under the axis `language`.
 
     Protocols stand side by side with differences marked. Example: `nora-bench list tasks --suite libero_goal`
     """
@@ -39,6 +39,7 @@ def list(
         "tasks": lambda: listing.task_rows(suite),
         "policies": listing.policy_rows,
         "protocols": listing.protocol_rows,
+        "perturbations": listing.perturbation_rows,
         "instructions": lambda: listing.instruction_rows(suite, task or (), wording_kind),
     }[kind]()
     if as_json:
@@ -46,6 +47,8 @@ def list(
     elif kind == "protocols":
         for family in dict.fromkeys(row["family"] for row in rows):
             _print(_side_by_side([row for row in rows if row["family"] == family]))
+    elif kind == "perturbations":
+        _print(_table([{**row, "values": _numbers(row["values"])} for row in rows]))
     else:
         _print(_table([{**row, "variants": len(row["variants"])} if "variants" in row else row for row in rows]))
 
@@ -83,6 +86,11 @@ def _side_by_side(protocols: Sequence[dict[str, Any]]) -> Table:
         differs = len(set(values)) > 1
         table.add_row(name, "≠" if differs else "", *map(escape, values), style="yellow" if differs else None)
     return table
+
+
+def _numbers(values: dict[str, Any]) -> str:
+    """`strength 0.2, side 3`."""
+    return ", ".join(f"{name} {_text(value)}" for name, value in values.items())
 
 
 def _flat(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -82,13 +82,14 @@ def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: boo
     resolved = resolve_run(config, recorded_backend=_recorded_backend(config, resume=resume))
     plan = resolved.remaining(read_run(str(config.out)).records if resume else ())
     cost = estimate(plan, resolved.setup, resolved.policy, resolved.workers, config.max_steps, Path(config.out or "runs"))
-    smallest = _smallest(resolved)
+    smallest, pairs = _smallest(resolved), _pairs(resolved)
     if as_json:
         shown = {
             "config": config.to_json(),
             "protocol": resolved.setup.protocol.name,
             "plan": asdict(cost),
             "smallest": smallest,
+            **({"pairs": pairs} if pairs else {}),
         }
         print(json.dumps(shown))
     else:
@@ -97,7 +98,8 @@ def show_plan(config: RunConfig, console: Console, *, resume: bool, as_json: boo
             ("protocol", resolved.setup.protocol.name),
             ("assets", resolved.assets.name),
             *cost.lines(),
-            ("detectable", _detectable(smallest)),
+            *([("detectable", _detectable(smallest))] if smallest or not pairs else []),
+            *(("perturbed", line) for line in _detectable_effects(pairs)),
             *([("until", f"{config.until}; all of the above if it is never met")] if config.until else []),
         ]
         for name, text in lines:
@@ -120,10 +122,35 @@ def _smallest(resolved: Any) -> dict[str, float | None]:
     from .plan import columns_of
 
     likeness = LIKENESS if resolved.policy.stochastic else 1.0
-    _, columns = columns_of(resolved.setup, resolved.plan.episodes, len({spec.seed for spec in resolved.plan.episodes}))
+    plain = [spec for spec in resolved.plan.episodes if not spec.perturbation]
+    _, columns = columns_of(resolved.setup, plain, len({spec.seed for spec in plain}))
     level = sample_size.LEVEL / max(1, len(columns))
     smallest = {c.name: sample_size.smallest_difference(c.states, BASE, c.repeats, likeness, level) for c in columns}
     return {name: None if share is None else round(100 * share, 2) for name, share in smallest.items()}
+
+
+def _pairs(resolved: Any) -> dict[str, dict[str, Any]]:
+    """Perturbation -> its `pairs` of an episode and its control, and the `smallest` difference in points that they can detect."""
+    from collections import Counter
+
+    from ...results.comparisons.sample_size import smallest_paired_difference
+
+    counted = Counter(spec.perturbation for spec in resolved.plan.episodes if spec.perturbation)
+    found = {name: (count, smallest_paired_difference(count)) for name, count in counted.items()}
+    return {
+        name: {"pairs": count, "smallest": None if share is None else round(100 * share, 2)}
+        for name, (count, share) in found.items()
+    }
+
+
+def _detectable_effects(pairs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A line per number of pairs, with the perturbations that have so many."""
+    alike: dict[tuple[int, float | None], list[str]] = {}
+    for name, one in pairs.items():
+        alike.setdefault((one["pairs"], one["smallest"]), []).append(name)
+    for (count, smallest), names in alike.items():
+        shown = "too few for any difference" if smallest is None else f"differences from {smallest:.1f} points"
+        yield f"{', '.join(names)}: {count} pairs each, {shown} (one alone, at 80 % power, if 15 % of the pairs end differently)"
 
 
 def _detectable(smallest: Mapping[str, float | None]) -> str:

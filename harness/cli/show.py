@@ -110,7 +110,9 @@ def _print(summary: Mapping[str, Any]) -> None:
     console = Console(highlight=False)
     _head(summary, console)
     for suite in summary["suites"]:
-        _suite(suite, console)
+        if not suite["perturbation"]:
+            _suite(suite, console)
+    _perturbed([suite for suite in summary["suites"] if suite["perturbation"]], summary["folder"], console)
     _endings(summary, console)
     _failures(summary["failures"], console)
     _times(summary["seconds"], console)
@@ -176,6 +178,29 @@ def _suite(suite: Mapping[str, Any], console: Console) -> None:
     if appearances := successes_by_appearance(suite["tasks"]):
         text = ", ".join(f"{appearance} {k}/{n}" for appearance, (k, n) in appearances.items())
         console.print(f"by look    {text}", markup=False)
+
+
+def _perturbed(suites: Sequence[Mapping[str, Any]], folder: str, console: Console) -> None:
+    """One line per perturbation and suite."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ...results.summary import latency_text
+
+    if not suites:
+        return
+    table = Table(box=box.SIMPLE_HEAD, title="Perturbed episodes", title_justify="left", pad_edge=False)
+    table.add_column("Perturbation, suite")
+    for name in ("Success %", "95 %", "k/n"):
+        table.add_column(name, justify="right")
+    for suite in suites:
+        table.add_row(escape(f"{suite['perturbation']}, {_suite_title(suite)}"), *_rate(suite))
+    console.print(table)
+    for suite in suites:
+        if late := suite["latency"]:
+            console.print(f"{suite['perturbation']}, {suite['suite']}: {latency_text(late)}", markup=False, soft_wrap=True)
+    console.print(f"Against their controls: nora-bench table robust {folder}", markup=False, soft_wrap=True)
 
 
 def _suite_title(suite: Mapping[str, Any]) -> str:

@@ -33,6 +33,8 @@ def table(
     over_seeds: Annotated[
         bool, typer.Option("--over-seeds", help="Add rows of mean ± standard deviation over seeds, as papers print them.")
     ] = False,
+    levels: Annotated[bool, typer.Option("--levels", help="With `robust`: a column per level.")] = False,
+    absolute: Annotated[bool, typer.Option("--absolute", help="With `robust`: success rates instead of differences.")] = False,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Show the difference of runs of other protocols, step limits or assets all the same.")
     ] = False,
@@ -43,6 +45,8 @@ def table(
     Example: `nora-bench table nora15/table2 runs/libero-nora --format markdown`
 
     Without runs only published rows are printed, without an ID the table that fits the runs, without both the list of tables.
+    The ID `robust` is for runs with `--perturb`: per axis, the difference to the same episodes without it
+    (docs/guide/robustness.md).
     """
     gc.disable()  # garbage collection among 100,000 records would cost more than the rest of this short process
     form = "json" if as_json else form
@@ -54,6 +58,11 @@ def table(
     from ...results.tables.build import build
 
     _check_format(form)
+    if id == ROBUST:
+        _require_no(id, {"--over-seeds": over_seeds, "--estimand": estimand != "states"})
+        _write(_robust(folders, floor or [], levels=levels, absolute=absolute, anyway=anyway), form, out)
+        return
+    _require_no(id, {"--levels": levels, "--absolute": absolute})
     layout, runs = _load(id, folders)
     floors = [read_run(folder) for folder in floor or ()]
     _write(build(layout, runs, floors, anyway=anyway, seeds=over_seeds, estimand=_estimand(estimand)), form, out)
@@ -69,12 +78,35 @@ def _estimand(name: str) -> Estimand:
     raise InputError(f"--estimand {name!r} is unknown. Choose one of {', '.join(ESTIMANDS)}")
 
 
+ROBUST = "robust"
+"""Name of the table of robustness among the IDs."""
+
+
+def _require_no(id: str | None, given: dict[str, bool]) -> None:
+    """Raise InputError for options that have no effect on this table."""
+    from ...envs.errors import InputError
+
+    for option, value in given.items():
+        if value:
+            where = "has no effect in the table robust" if id == ROBUST else "needs the table robust: nora-bench table robust RUN"
+            raise InputError(f"{option} {where}", option=option)
+
+
+def _robust(folders: list[Path], floors: list[Path], *, levels: bool, absolute: bool, anyway: bool) -> Table:
+    from ...results.store.reader import read_run
+    from ...results.tables import robust
+
+    runs, blind = [read_run(folder) for folder in folders], [read_run(folder) for folder in floors]
+    return robust.build(runs, blind, levels=levels, absolute=absolute, anyway=anyway)
+
+
 def _split(names: list[str]) -> tuple[str | None, list[Path]]:
     """The table's ID, if the first name is one, and the runs' folders."""
     from ...results import layouts
 
     if names and (
-        names[0] in layouts.ids() or (names[0].startswith(("nora/", "nora15/", "simpler/")) and not Path(names[0]).exists())
+        names[0] in (*layouts.ids(), ROBUST)
+        or (names[0].startswith(("nora/", "nora15/", "simpler/")) and not Path(names[0]).exists())
     ):
         return names[0], [Path(name) for name in names[1:]]
     return None, [Path(name) for name in names]
@@ -122,6 +154,7 @@ def _list(form: str) -> None:
 
     known = [layouts.get(id) for id in layouts.ids()]
     listed = [{"table": layout.id, "title": layout.title, "source": layout.source} for layout in known]
+    listed.append({"table": ROBUST, "title": "Perturbed episodes against their controls", "source": "nora-bench"})
     emit(form == "json", listed, _print_list)
 
 

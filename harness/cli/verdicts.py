@@ -68,6 +68,8 @@ def comparison_lines(found: Comparison, *, flips: bool) -> Iterator[str]:
     for label, run in (("A", found.a), ("B", found.b)):
         yield from paragraph(f"{label}: {title(run)}")
         yield from (f"   {text}" for text in shortcomings(run))
+    if found.perturbation:
+        yield from paragraph(f"Episodes of both under perturbation {found.perturbation}.")
     yield from condition_lines(found.condition_differences)
     for column in found.columns:
         yield ""

@@ -26,10 +26,12 @@ from ...envs.paths import cache_home
 from ...envs.perturbations import language
 from ...policies.base import ActionChunk, Observation, PolicyContext
 from ...policies.registry import load
+from ..execution.delay import DelayedAnswers
 from ..execution.policy_host import LocalPolicyHost
 from ..execution.rollout import DecisionPoint, EpisodeOutcome, Rollout
 from ..execution.worker import build, failure
 from ..execution.worker_process import hello
+from ..planning.latency import Delay
 from ..planning.run_settings import WorkerSetup
 from ..serving.batching import Answer, RequestBatcher
 
@@ -79,11 +81,14 @@ class EnvActor:
             raise SuiteError(f"this node's {pack.name} assets are {pack.fingerprint}, the run's are {self._pack.fingerprint}")
         return pack.path
 
-    def run_episode(self, spec: EpisodeSpec, instruction: str, budget: int, replica: Any, context: PolicyContext) -> ActorResult:
+    def run_episode(
+        self, spec: EpisodeSpec, instruction: str, budget: int, replica: Any, context: PolicyContext, delay: Delay | None = None
+    ) -> ActorResult:
         """One attempt at an episode; its failure, too, is in the result."""
         assert self._env is not None
         result, client = ActorResult(), uuid.uuid4().hex
-        rollout = Rollout(self._env, spec, self._setup.protocol, self._setup.observation_spec, budget)
+        delayed = DelayedAnswers(delay, spec) if delay else None
+        rollout = Rollout(self._env, spec, self._setup.protocol, self._setup.observation_spec, budget, delayed)
         try:
             with _with_timeout(self._timeout_s):
                 event: DecisionPoint | EpisodeOutcome = rollout.start()
@@ -91,7 +96,7 @@ class EnvActor:
                 result.step = event.step
                 seen = event.env_observation
                 text = self._altered(spec, seen.instruction) if seen.instruction else instruction
-                observation = Observation(spec, result.decisions, event.step, text, seen)
+                observation = Observation(spec, result.decisions, event.step, text, seen, event.committed)
                 answer = self._query(observation, client, replica, context, result)
                 if "lost" in answer:
                     result.kind, result.phase, result.cause = "lost", "step", str(answer["lost"])

@@ -100,7 +100,7 @@ class RayExecutor:
             self._ray.kill(slot.actor)
             return
         budget, context = self._ledger.budget(active), self.policy_host.context
-        call = slot.actor.run_episode.remote(active.job.spec, active.instruction, budget, slot.replica, context)
+        call = slot.actor.run_episode.remote(active.job.spec, active.instruction, budget, slot.replica, context, active.delay)
         self._pending[call] = slot
 
     def _on_result(self, ref: Any, slot: ActorSlot) -> None:

@@ -6,17 +6,19 @@ the episode's key and the policy do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from ...envs.base import EpisodeSpec
 from ...envs.errors import MissingRequirementError, PolicyFailedError
 from ...policies.base import PolicyContext
 from ...results.store.lost_attempts import LostAttempt
 from ...results.store.records import EpisodeRecord, now
 from ...results.store.writer import Store
+from ..planning.latency import delay_of, is_measured, latencies
 from ..planning.schedule import Job
 from . import recorder
 from .policy_check import EpisodesMixed
@@ -67,6 +69,9 @@ class EpisodeLedger:
         self.workers = min(self.limits.workers, len(episodes))
         """Workers that have something to do."""
         self._schedule = resolved.schedule(episodes)
+        self._first = episodes[0] if episodes else None
+        self._n_action_steps = resolved.policy.n_action_steps
+        self._measured = any(map(is_measured, latencies({spec.perturbation for spec in episodes} - {""})))
         self._context = resolved.record_context
         self._before: Mapping[str, Mapping[str, int]] = cast(Mapping[str, Mapping[str, int]], store.metadata.unfinished or {})
         self._begun: dict[str, tuple[Job, bool]] = {}
@@ -89,6 +94,18 @@ class EpisodeLedger:
     def has_due(self) -> bool:
         """Whether episodes wait for a worker."""
         return len(self._schedule) > 0
+
+    @property
+    def unmeasured(self) -> EpisodeSpec | None:
+        """An episode with whose scene the policy's decision time must be measured first, under a key of no episode of the run;
+        None where no delay depends on it, or an earlier session has measured it."""
+        if self._first is None or not self._measured or self.store.metadata.latency:
+            return None
+        return replace(self._first.control, protocol=f"{self._first.protocol}#latency")
+
+    def keep_latency(self, policy_ms: Sequence[float]) -> None:
+        """Store the measured decision times (ms): later sessions use the same."""
+        self.store.update_metadata(latency={"policy_ms": list(policy_ms)})
 
     @property
     def stopped_early(self) -> bool:
@@ -142,7 +159,14 @@ class EpisodeLedger:
         self._begun[job.spec.key] = job, True
         self.store.start(job.spec.key, job.attempt, job.policy_losses)
         self.progress.working(worker, job.spec.scene)
-        return ActiveEpisode(job, self.setup.task(job.spec), self.setup.instruction(job.spec))
+        return self.active(job)
+
+    def active(self, job: Job) -> ActiveEpisode:
+        """The job's episode, not started."""
+        spec, suite = job.spec, self.setup.suite(job.spec.suite)
+        measured = (self.store.metadata.latency or {}).get("policy_ms", ())
+        delay = delay_of(spec, suite, self.setup.protocol, self._n_action_steps, measured)
+        return ActiveEpisode(job, self.setup.task(spec), self.setup.instruction(spec), delay)
 
     def budget(self, active: ActiveEpisode) -> int:
         """Control steps that the episode may take."""

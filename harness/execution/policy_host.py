@@ -114,3 +114,22 @@ class LocalPolicyHost:
 
     def _failed(self, text: str) -> PolicyFailedError:
         return PolicyFailedError(f"the policy ({type(self.policy).__name__}) {text}")
+
+
+MEASURED_DECISIONS = 20
+"""Decisions whose time is measured, after one that is not: the first of all may load or compile."""
+
+
+def measured_ms(host: LocalPolicyHost, observation: Observation) -> tuple[list[float], ActionChunk]:
+    """Wall milliseconds of single decisions about one observation, as a robot asks for them, and the last chunk.
+
+    Raises PolicyFailedError, EpisodeStateLost.
+    """
+    (chunk,) = host.decide([observation])
+    times = []
+    for _ in range(MEASURED_DECISIONS):
+        before = host.busy_s
+        (chunk,) = host.decide([observation])
+        times.append(round(1000 * (host.busy_s - before), 3))
+    host.end_episode(observation.key)
+    return times, chunk

@@ -39,10 +39,12 @@ class SuiteCounts:
     """Episodes at the last estimate, and that estimate: an update without new episodes costs nothing."""
 
     def add(self, record: EpisodeRecord) -> None:
-        """One more finished episode."""
+        """One more finished episode; perturbed ones are in no rate."""
         self.done += 1
+        self.scored += record.success is not None
+        if record.perturbation:
+            return
         if record.success is not None:
-            self.scored += 1
             self.successes += record.success
             self.uncertain += uncertain(record)
         state = self.states.setdefault((record.task_id, record.part), {}).setdefault(record.init_state, [0, 0, 0])

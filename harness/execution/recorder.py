@@ -6,10 +6,11 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ...envs.base import Task
+from ...envs.base import Array, Task
 from ...results.action_checks import measure
 from ...results.store.integrity import actions_digest
 from ...results.store.records import EpisodeRecord, now
+from ..planning.latency import Delay
 from ..planning.run_settings import RunContext
 from ..planning.schedule import Job
 from .rollout import EpisodeOutcome
@@ -25,10 +26,14 @@ class ActiveEpisode:
     job: Job
     task: Task
     instruction: str
+    delay: Delay | None = None
+    """Of the policy's answers."""
     started: float = field(default_factory=time.monotonic)
     decisions: int = 0
     step: int = 0
     """Control steps executed at the last decision."""
+    committed: Array | None = None
+    """Actions that are executed before the answer to the last decision arrives; None where answers are not delayed."""
     statuses: Counter[str] = field(default_factory=Counter)
     policy_s: float = 0.0
     """Share of the episode in the seconds spent in the policy."""
@@ -53,6 +58,7 @@ def finished(active: ActiveEpisode, outcome: EpisodeOutcome, actions: str, conte
         warnings=list(outcome.warnings),
         trajectory_sha256=outcome.trajectory_sha256,
         features={} if outcome.success else dict(outcome.features),
+        latency={name: round(value, 6) for name, value in outcome.latency.items()},
     )
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from ...envs.base import Array, Env, EnvObservation, EpisodeSpec, EvalProtocol, 
 from ...envs.moments import Moment, Roles, features
 from ...envs.suites import complete_env
 from ...policies.base import ActionChunk
+
+if TYPE_CHECKING:
+    from .delay import DelayedAnswers
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class DecisionPoint:
     step: int
     """Control steps executed so far."""
     env_observation: EnvObservation
+    committed: Array | None = None
+    """[steps, action size] actions that are executed before the answer arrives; None where answers are not delayed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,8 @@ class EpisodeOutcome:
     """Rendering of the images, where environments of the family differ in it; empty without cameras."""
     features: Mapping[str, float] = field(default_factory=dict)
     """Features by which a failure is classified (`envs.moments`); empty where the environment has no moments."""
+    latency: Mapping[str, float] = field(default_factory=dict)
+    """Facts of delayed answers (`EpisodeRecord.latency`); empty where they are not delayed."""
 
 
 class Rollout:
@@ -64,6 +71,7 @@ class Rollout:
         protocol: EvalProtocol,
         observation_spec: ObservationSpec,
         budget: int,
+        delayed: DelayedAnswers | None = None,
         *,
         observe_last: bool = False,
     ) -> None:
@@ -76,6 +84,7 @@ class Rollout:
         self.observe_last = observe_last
         self.phase = "reset"
         """For reports of an exception: `reset`, `step` or `observe`."""
+        self._delayed = delayed
         self._steps = 0
         self._success = False
         self._success_any = False
@@ -99,11 +108,19 @@ class Rollout:
     def execute(self, chunk: ActionChunk) -> DecisionPoint | EpisodeOutcome:
         """Execute a chunk that `check_chunk` has passed, as far as the protocol and the budget go."""
         with self._timed("step"):
-            ended = self._step_through(chunk.actions[: self.protocol.replan_steps][: self.budget - self._steps])
+            due = self._delayed.due(chunk.actions) if self._delayed else chunk.actions[: self.protocol.replan_steps]
+            ended = self._step_through(due[: self.budget - self._steps])
         return self._outcome(ended) if ended or self._steps >= self.budget else self._decision_point()
 
     def _step_through(self, actions: Array) -> bool:
         """Execute the actions; whether the episode has succeeded and is over."""
+        before = self._steps
+        ended = self._execute_all(actions)
+        if self._delayed:
+            self._delayed.count(self._steps - before)
+        return ended
+
+    def _execute_all(self, actions: Array) -> bool:
         rule = self.protocol.success
         for index, action in enumerate(actions, start=1):
             self._steps += 1
@@ -128,7 +145,7 @@ class Rollout:
 
     def _decision_point(self) -> DecisionPoint:
         self.phase = "observe"
-        return DecisionPoint(self._steps, self.env.observation())
+        return DecisionPoint(self._steps, self.env.observation(), self._delayed.committed() if self._delayed else None)
 
     def _outcome(self, ended: bool) -> EpisodeOutcome:
         render_s = self.env.render_seconds() - self._render_start
@@ -148,6 +165,7 @@ class Rollout:
             measures={name: bool(value) for name, value in complete_env(self.env).measures().items()},
             renderer=self._reset.renderer if self.observation_spec.cameras else "",
             features=features(self._roles, self._moments) if self._roles is not None else {},
+            latency=self._delayed.facts() if self._delayed else {},
         )
 
     @contextmanager

@@ -27,7 +27,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
-VERSION = 3
+VERSION = 4
 """Version of the messages; a worker of another version is refused."""
 TYPES = frozenset({"hello", "reset", "observation", "chunk", "done", "error"})
 MAX_FRAME = 64 << 20

@@ -22,7 +22,9 @@ from ...envs import suites
 from ...envs.base import Env, EnvObservation, EnvOptions, EpisodeSpec, EvalProtocol, ObservationSpec, SceneCheckError
 from ...envs.errors import SuiteError
 from ...policies.base import ActionChunk
+from ..planning.latency import Delay
 from . import wire
+from .delay import DelayedAnswers
 from .rollout import DecisionPoint, EpisodeOutcome, Rollout
 from .signals import die_with_parent
 
@@ -57,8 +59,9 @@ def serve(channel: wire.Channel) -> None:
         usable, message = True, None
         while usable:
             message = message or channel.receive(IDLE_S)
-            spec, observe_last = EpisodeSpec(**message["spec"]), message.get("observe_last", False)
-            rollout = Rollout(env, spec, protocol, observation_spec, message["budget"], observe_last=observe_last)
+            spec, delay = EpisodeSpec(**message["spec"]), Delay.from_message(message.get("delay"))
+            delayed, observe_last = DelayedAnswers(delay, spec) if delay else None, message.get("observe_last", False)
+            rollout = Rollout(env, spec, protocol, observation_spec, message["budget"], delayed, observe_last=observe_last)
             usable, message = run_episode(channel, rollout)
 
 
@@ -80,7 +83,8 @@ def run_episode(channel: wire.Channel, rollout: Rollout) -> tuple[bool, dict[str
     try:
         event = rollout.start()
         while isinstance(event, DecisionPoint):
-            channel.send({"type": "observation", **of, "step": event.step, "observation": as_message(event.env_observation)})
+            content = {"observation": as_message(event.env_observation), "committed": event.committed}
+            channel.send({"type": "observation", **of, "step": event.step, **content})
             message = channel.receive(IDLE_S)
             if message["type"] == "reset":
                 return True, message

@@ -78,15 +78,16 @@ def _score(run: StoredRun, scored: list[EpisodeRecord]) -> dict[str, Any]:
     """Per suite the mean over tasks with its interval, as `nora-bench show` prints it, and the mean of the suites as accuracy.
 
     Episodes that could have ended either way count as failures in `mean` and in the accuracy, as successes in `upper`: over
-    scored episodes alone, a policy that loses failing episodes would have 100 %. A suite with several asset packs has metrics for
-    each of them; such a run has no accuracy.
+    scored episodes alone, a policy that loses failing episodes would have 100 %. Perturbed episodes have metrics of their own,
+    outside the accuracy. A suite with several asset packs has metrics for each of them; such a run has no accuracy.
     """
-    found = summary.suites(run)
+    every = summary.suites(run)
+    found = [suite for suite in every if not suite["perturbation"]]
     packs = Counter(suite["suite"] for suite in found)
-    values = {"accuracy": fmean(suite["mean"] for suite in found)} if len(packs) == len(found) else {}
-    for suite in found:
+    values = {"accuracy": fmean(suite["mean"] for suite in found)} if found and len(packs) == len(found) else {}
+    for suite in every:
         parts = (suite["suite"], suite["pack"], suite["backend"]) if packs[suite["suite"]] > 1 else (suite["suite"],)
-        name = "_".join(filter(None, parts))
+        name = "_".join(filter(None, (*parts, suite["perturbation"])))
         values |= {f"{name}_{end}": suite[end] for end in ("mean", "upper", "low", "high")}
     metrics = {name: {"name": name, "value": value} for name, value in values.items()}
     return {"name": SCORER, "scorer": SCORER, "scored_samples": len(scored), "metrics": metrics}
@@ -117,5 +118,6 @@ def _value(record: EpisodeRecord, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _scene(record: EpisodeRecord) -> str:
-    """An episode's key without protocol and seed."""
-    return record.key.partition("@")[0].rpartition("/seed")[0]
+    """An episode's key without protocol and seed; with its perturbation."""
+    scene = record.key.partition("@")[0].rpartition("/seed")[0]
+    return f"{scene}+{record.perturbation}" if record.perturbation else scene

@@ -41,8 +41,10 @@ class SuiteResult:
 
 
 def suite_results(run: StoredRun) -> Iterator[SuiteResult]:
-    """The results of a run, by conditions and suite."""
+    """The results of a run, by conditions and suite; without perturbed episodes, which no leaderboard asks for."""
     for group in groups(run):
+        if group.key.perturbation:
+            continue
         for values in group_suites(group):
             records = tuple(group.suites[values["suite"]])
             yield SuiteResult(values["suite"], values, records, _shortfall(run, group, values["suite"]))

@@ -82,7 +82,8 @@ def _batches(run: StoredRun) -> Iterator[list[dict[str, Any]]]:
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """Numbers by name become columns of their own; what differs between suites stays together as JSON."""
     seconds = {f"seconds_{name}": value for name, value in row["seconds"].items()}
-    texts = {name: json.dumps(row[name]) for name in ("measures", "chunk_status", "action_checks", "fixtures", "features")}
+    objects = ("measures", "chunk_status", "action_checks", "fixtures", "features", "latency")
+    texts = {name: json.dumps(row[name]) for name in objects}
     assets = {f"assets_{name}": row["assets"].get(name) for name in ("pack", "fingerprint")}
     return {**row, **texts, **seconds, **assets, "warnings": list(row["warnings"])}
 

@@ -1,9 +1,10 @@
-"""Suites, tasks, policies, protocols and instructions as rows of plain values."""
+"""Suites, tasks, policies, protocols, perturbations and instructions as rows of plain values."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +12,7 @@ from ...envs import protocols, suites
 from ...envs.base import EpisodeSpec, Suite, Task
 from ...envs.errors import InputError, PolicyError, SuiteError, UnknownName
 from ...envs.instructions import KINDS
-from ...envs.perturbations import language
+from ...envs.perturbations import axes, language
 from ...policies import registry as policies
 
 
@@ -137,3 +138,44 @@ def protocol_rows() -> list[dict[str, Any]]:
 def _families(protocol: str) -> tuple[str, ...]:
     every = map(suites.get, suites.names())
     return tuple(sorted({suite.family for suite in every if suite.default_protocol == protocol}))
+
+
+def perturbation_rows() -> list[dict[str, Any]]:
+    """One row per axis and level; an axis whose levels are free has one row with an example."""
+    members = _usable_suites()
+    return [row for axis in axes.axes().values() for row in _axis_rows(axis, members)]
+
+
+def _usable_suites() -> list[Suite]:
+    found = []
+    for name in suites.names():
+        with suppress(SuiteError):
+            found.append(suites.get(name))
+    return found
+
+
+def _axis_rows(axis: axes.Axis, members: Sequence[Suite]) -> list[dict[str, Any]]:
+    levels = list(axis.levels) or [axes.example(axis)]
+    found = [axis.at(level) for level in levels]
+    return [
+        {
+            "axis": axis.name,
+            "level": one.level,
+            "name": one.name,
+            "values": dict(one.values),
+            "unit": axis.unit,
+            "kind": axis.kind,
+            "title": axis.title,
+            "source": axis.source,
+            "suites": [suite.name for suite in members if _has(suite, axis)],
+        }
+        for one in found
+        if one
+    ]
+
+
+def _has(suite: Suite, axis: axes.Axis) -> bool:
+    """Whether a suite's episodes can be run under the axis."""
+    if axis.kind == "scene":
+        return axis.name in suite.perturbations
+    return bool(suite.control_hz) if axis.kind == "latency" else True

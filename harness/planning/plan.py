@@ -18,6 +18,7 @@ from ...envs.base import EpisodeSpec, EvalProtocol, Suite, Task
 from ...envs.errors import InputError, MissingRequirementError, SuiteError, UnknownName, nearest
 from ...envs.perturbations import language
 from ..config import RunConfig, split_state
+from .latency import require_delays
 from .perturbed import with_perturbations
 
 
@@ -63,6 +64,11 @@ class Plan:
     repeated: int
     excluded: Mapping[str, int] = field(default_factory=dict)
     """Cause -> perturbed episodes that are not run."""
+
+    @property
+    def perturbed(self) -> int:
+        """Number of episodes with a perturbation."""
+        return sum(bool(spec.perturbation) for spec in self.episodes)
 
     def without(self, keys: Collection[str]) -> Plan:
         """The plan without those episodes."""
@@ -157,6 +163,7 @@ def make_plan(config: RunConfig, setup: EvalSetup, *, stochastic: bool, elsewher
             ]
     if not config.perturb:
         return Plan(tuple(episodes), repeated)
+    require_delays(config.perturb, setup.suites, setup.protocol, config.executor)
     members = {suite.name: suite for suite in setup.suites}
     perturbed, excluded = with_perturbations(episodes, config.perturb, members, elsewhere)
     return Plan(tuple(perturbed), repeated, excluded)

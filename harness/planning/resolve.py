@@ -95,6 +95,7 @@ class ResolvedRun:
             "assets": {"pack": self.assets.name, "fingerprint": self.assets.fingerprint, "path": self.assets.path},
             "counts": {
                 **({"excluded": sum(self.plan.excluded.values())} if self.plan.excluded else {}),
+                **({"perturbed": self.plan.perturbed} if self.plan.perturbed else {}),
                 "planned": len(self.plan.episodes),
                 "repeated": self.plan.repeated,
                 "done": 0,
@@ -113,6 +114,12 @@ def resolve_run(
 
     Raises InputError, MissingRequirementError, PolicyError, SuiteError.
     """
+    if config.until and config.perturb:
+        raise InputError(
+            "--until stops on the benchmark's own episodes and cannot be used with --perturb. Omit one of them: first run with "
+            "--until, then the perturbed episodes with --control RUN",
+            option="--until",
+        )
     setup = resolve_setup(config, recorded_backend)
     policy = complete(policy) if policy else load(config.policy, config.policy_arg)
     check_specs(setup.suites, setup.protocol, policy, config.policy)

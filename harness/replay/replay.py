@@ -159,7 +159,8 @@ def run_actions(
 ) -> EpisodeOutcome:
     """Run all of the actions, [steps, action size], as one episode. Raises PolicyError for invalid actions."""
     check_chunk(ActionChunk(actions), env.action_size)  # they come from a file
-    episode = Rollout(env, spec, protocol, observation_spec, budget=len(actions))
+    # One chunk: where decisions were changes no outcome of recorded actions, and with delayed answers they were anywhere.
+    episode = Rollout(env, spec, replace(protocol, replan_steps=None), observation_spec, budget=len(actions))
     event: DecisionPoint | EpisodeOutcome = episode.start()
     while isinstance(event, DecisionPoint):
         event = episode.execute(ActionChunk(actions[event.step :]))

@@ -161,16 +161,20 @@ class NoraPolicy(BasePolicy):
         if normalised is None:
             normalised = np.zeros((self.chunk_size, self.checkpoint.config.action_size))
         actions = self.adapter.actions(observation, normalised, self._stats[observation.spec.suite], self._executed)
-        self._last[observation.key] = actions
+        self._last[observation.key] = actions[: self._steps]
         return ActionChunk(actions, output.status)
+
+    @property
+    def _steps(self) -> int:
+        """Actions of a chunk up to the next decision."""
+        return min(self.context.protocol.replan_steps or self._executed, self._executed)
 
     def _substitute(self, key: str) -> Array:
         """[steps, action size] executed in the place of an invalid chunk."""
         last = self._last.get(key)
         if self.config.on_invalid == "repeat" and last is not None:
             return last
-        steps = min(self.context.protocol.replan_steps or self._executed, self._executed)
-        still = np.zeros((steps, self.context.action_size))
+        still = np.zeros((self._steps, self.context.action_size))
         still[:, GRIPPER] = self.context.protocol.settle_action[GRIPPER] if last is None else last[-1, GRIPPER]
         return still
 

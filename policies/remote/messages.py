@@ -59,6 +59,7 @@ def exact(observation: Observation | None, *, client: str, more: int = 0, ended:
             "decision": observation.decision,
             "step": observation.step,
             "instruction": observation.instruction,
+            **({} if observation.committed is None else {"committed": observation.committed}),
             "view": {
                 "images": dict(env_observation.images),
                 "proprio": dict(env_observation.proprio),
@@ -84,6 +85,7 @@ def read_exact(message: Mapping[str, Any]) -> PolicyRequest:
                 EnvObservation(
                     _images(content["view"]["images"]), _vectors(content["view"]["proprio"]), dict(content["view"]["privileged"])
                 ),
+                _actions(content.get("committed")),
             )
             if content
             else None
@@ -159,6 +161,12 @@ def _vectors(proprio: Mapping[str, Any]) -> dict[str, Array]:
         if not isinstance(vector, np.ndarray) or vector.ndim != 1:
             raise ValueError(f"not an observation: {name} is not a vector")
     return dict(proprio)
+
+
+def _actions(actions: Any) -> Array | None:
+    if actions is not None and (not isinstance(actions, np.ndarray) or actions.ndim != 2):
+        raise ValueError("not an observation: the committed actions are no list of actions")
+    return actions
 
 
 def libero_state(proprio: Mapping[str, Array], *, shortest: bool = False) -> Array:

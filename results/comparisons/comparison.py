@@ -152,6 +152,8 @@ class Comparison:
     """Conditions besides the policy in which they differ."""
     others: tuple[str, ...]
     """Suites that only one of them has."""
+    perturbation: str = ""
+    """Perturbation of the compared episodes; empty for none."""
 
     @property
     def settings(self) -> dict[str, list[Any]]:
@@ -172,6 +174,7 @@ class Comparison:
             "unlike": [asdict(difference) for difference in self.condition_differences],
             "settings": self.settings,
             "others": list(self.others),
+            "perturbation": self.perturbation,
             "matches": [column.to_json() for column in self.columns],
         }
 
@@ -181,16 +184,19 @@ def shortcomings(run: StoredRun) -> list[str]:
     return list(unfinished(conditions(run)))
 
 
-def compare(a: StoredRun, b: StoredRun, *, anyway: bool = False) -> Comparison:
+def compare(a: StoredRun, b: StoredRun, *, anyway: bool = False, perturbation: str = "") -> Comparison:
     """One comparison per column of the tables with the suites of both; no columns without a common initial state.
+
+    Like with like: episodes without a perturbation, or those of both under the named one.
 
     Raises Incomparable if their conditions forbid a verdict, unless `anyway`.
     """
-    groups = whole_run(a), whole_run(b)
+    groups = whole_run(a, perturbation), whole_run(b, perturbation)
     differing = require_comparable_groups(*groups, anyway=anyway)
     tables = [_compare(layout, *groups) for layout in families(groups)]
     columns = tuple(column for table in tables for column in table.values())
-    return Comparison(a, b, columns, tuple(differing), tuple(sorted(groups[0].suites.keys() ^ groups[1].suites.keys())))
+    others = tuple(sorted(groups[0].suites.keys() ^ groups[1].suites.keys()))
+    return Comparison(a, b, columns, tuple(differing), others, perturbation)
 
 
 def compare_columns(

@@ -130,17 +130,19 @@ def discordant(found: StateCounts, margin: float) -> np.ndarray:
     return 2 * np.clip(root, max(0.0, -margin), (1 - margin) / 2) + margin
 
 
-def noninferiority_test(a: StoredRun, b: StoredRun, margin: float, *, anyway: bool = False) -> NoninferiorityResult:
+def noninferiority_test(
+    a: StoredRun, b: StoredRun, margin: float, *, anyway: bool = False, perturbation: str = ""
+) -> NoninferiorityResult:
     """The test of run B against run A on their overall mean (`families.overall`), in the scenes that both evaluated.
 
     Not shown where B lacks scenes of A. Raises ValueError if they have no scene in common, Incomparable if their conditions
     forbid a verdict, unless `anyway`.
     """
-    groups = whole_run(a), whole_run(b)
+    groups = whole_run(a, perturbation), whole_run(b, perturbation)
     require_comparable_groups(*groups, anyway=anyway)
     of_a, of_b = common_scenes(groups)
     layout, column = overall_column((of_a, of_b))
     tasks = task_differences(of_a, of_b, layout, column, "success", AGAINST_B)
     result = assess(tasks, margin, column.name, compared_part(layout, column, "success", (of_a, of_b)))
-    missing = len({record.scene for record in a.records} - {record.scene for record in b.records})
+    missing = len({record.scene for record in groups[0].records} - {record.scene for record in groups[1].records})
     return replace(result, missing=missing, shown=result.shown and not missing)

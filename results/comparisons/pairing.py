@@ -54,11 +54,12 @@ class EpisodePair:
         return "b" if self.difference > 0 else "a"
 
 
-def whole_run(run: StoredRun) -> Group:
-    """All episodes of a run as one group, regardless of their conditions."""
-    first = run.records[0] if run.records else None
+def whole_run(run: StoredRun, perturbation: str = "") -> Group:
+    """All episodes of a run under one perturbation, by default those without any, as one group regardless of other conditions."""
+    records = [record for record in run.records if record.perturbation == perturbation]
+    first = records[0] if records else None
     names = (first.policy, first.protocol, "", "", "", "", first.init_set, first.perturbation) if first else ("",) * 4
-    return group_of(run, GroupKey(*names), run.records)
+    return group_of(run, GroupKey(*names), records)
 
 
 def common_scenes(groups: Sequence[Group]) -> list[Group]:

@@ -43,7 +43,9 @@ class RankingReport:
         return {**self.ranking.to_json(), "real": self.agreement.to_json() if self.agreement else None}
 
 
-def report_comparison(a: StoredRun, b: StoredRun, *, margin: float | None = None, anyway: bool = False) -> ComparisonReport:
+def report_comparison(
+    a: StoredRun, b: StoredRun, *, margin: float | None = None, anyway: bool = False, perturbation: str = ""
+) -> ComparisonReport:
     """Two runs compared on the initial states that both evaluated.
 
     Args:
@@ -51,18 +53,38 @@ def report_comparison(a: StoredRun, b: StoredRun, *, margin: float | None = None
         b: second run; differences are B minus A.
         margin: largest loss that counts as no worse, a fraction; None omits that test.
         anyway: compare runs of different conditions too.
+        perturbation: compare the episodes of both under this one; empty for those without any.
 
     Raises ValueError if they have no scene in common, Incomparable if their conditions forbid a verdict.
     """
-    comparison = compare(a, b, anyway=anyway)
+    _require_episodes((a, b), perturbation)
+    comparison = compare(a, b, anyway=anyway, perturbation=perturbation)
     if not comparison.columns:
         raise ValueError(
             f"{a.name} and {b.name} have no scene in common: run both with the same --suite, --tasks, --init-states and --seeds"
         )
-    tested = None if margin is None else noninferiority_test(a, b, margin, anyway=anyway)
-    return ComparisonReport(comparison, tested, class_changes(a, b))
+    tested = None if margin is None else noninferiority_test(a, b, margin, anyway=anyway, perturbation=perturbation)
+    return ComparisonReport(comparison, tested, class_changes(a, b, perturbation))
 
 
-def report_ranking(runs: Sequence[StoredRun], real: Sequence[StoredRun] = (), *, anyway: bool = False) -> RankingReport:
+def _require_episodes(runs: Sequence[StoredRun], perturbation: str) -> None:
+    """Raise ValueError for a run that has perturbed episodes, but none under the chosen perturbation (empty: without any)."""
+    for run in runs:
+        found = dict.fromkeys(record.perturbation for record in run.records)
+        if perturbation in found or not (perturbation or any(found)):
+            continue
+        known = ", ".join(filter(None, found)) or "none"
+        lacking = f"perturbation {perturbation}" if perturbation else "episodes without a perturbation"
+        raise ValueError(
+            f"{run.name} has no {lacking} (its perturbations: {known}). Add --perturbation NAME to compare episodes under one; "
+            "`nora-bench table robust RUN` compares them with their controls"
+        )
+
+
+def report_ranking(
+    runs: Sequence[StoredRun], real: Sequence[StoredRun] = (), *, anyway: bool = False, perturbation: str = ""
+) -> RankingReport:
     """The runs ranked, and correlated with trials of the same policies on the robot. Raises as `rank` and `agreement` do."""
-    return RankingReport(rank(runs, anyway=anyway), agreement(runs, real, anyway=anyway) if real else None)
+    _require_episodes(runs, perturbation)
+    ranking = rank(runs, anyway=anyway, perturbation=perturbation)
+    return RankingReport(ranking, agreement(runs, real, anyway=anyway) if real else None)

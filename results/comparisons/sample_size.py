@@ -70,11 +70,14 @@ def power(states: float, gain: float, base: float, repeats: float, likeness: flo
 
 
 def _mcnemar_power(states: int, gain: float, base: float, level: float) -> float:
+    return _sign_power(states, (base + gain) * (1 - base), base * (1 - base - gain), level)
+
+
+def _sign_power(states: int, gained: float, lost: float, level: float) -> float:
     """Sum over the number of states that end differently of the chance that so many are lopsided enough."""
     import numpy as np
     from scipy.stats import binom
 
-    gained, lost = (base + gain) * (1 - base), base * (1 - base - gain)
     different = gained + lost
     if different <= 0 or states < 1:
         return 0.0
@@ -109,6 +112,28 @@ def smallest_difference(
     while high - low > SMALLEST:
         middle = (low + high) / 2
         low, high = (low, middle) if power(states, middle, base, repeats, likeness, level) >= target else (middle, high)
+    return high
+
+
+DISCORDANT = 0.15
+"""Assumed share of pairs (an episode and its control) that end differently."""
+
+
+def paired_power(pairs: int, gain: float, discordant: float = DISCORDANT, level: float = LEVEL) -> float:
+    """Power of the exact McNemar test of a mean difference `gain`, where a share `discordant` of the pairs ends differently."""
+    return _sign_power(pairs, (discordant + gain) / 2, (discordant - gain) / 2, level)
+
+
+def smallest_paired_difference(
+    pairs: int, discordant: float = DISCORDANT, level: float = LEVEL, target: float = POWER
+) -> float | None:
+    """Smallest mean difference that so many pairs show with the target power; None where not even the largest possible would."""
+    low, high = 0.0, discordant
+    if paired_power(pairs, high, discordant, level) < target:
+        return None
+    while high - low > SMALLEST:
+        middle = (low + high) / 2
+        low, high = (low, middle) if paired_power(pairs, middle, discordant, level) >= target else (middle, high)
     return high
 
 

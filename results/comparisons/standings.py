@@ -114,13 +114,15 @@ class Ranking:
         }
 
 
-def rank(runs: Sequence[StoredRun], *, anyway: bool = False) -> Ranking:
+def rank(runs: Sequence[StoredRun], *, anyway: bool = False, perturbation: str = "") -> Ranking:
     """The runs ranked by their overall mean over the scenes of all; p-values corrected over all pairs (Holm).
+
+    By episodes without a perturbation, or by those under the named one.
 
     Raises ValueError if they have no scene in common, Incomparable if the conditions of two of them forbid a verdict, unless
     `anyway`.
     """
-    groups = [whole_run(run) for run in runs]
+    groups = [whole_run(run, perturbation) for run in runs]
     sides = list(combinations(range(len(runs)), 2))
     unlike = [require_comparable_groups(groups[i], groups[j], anyway=anyway) for i, j in sides]
     kept = common_scenes(groups)

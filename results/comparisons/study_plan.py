@@ -94,7 +94,7 @@ def plan_study(
 
 def find_pilots(run: StoredRun, layout: Layout) -> dict[str, Pilot]:
     """Column -> results of a run to plan with. Raises InputError for a run of several conditions, or without such a column."""
-    found = groups(run)
+    found = [group for group in groups(run) if not group.key.perturbation]
     if len(found) != 1:
         raise InputError(f"--from {run.folder}: it has {len(found)} sets of conditions, a plan needs one. Name another run")
     pilots = {column.name: sample_size.pilot(found[0], layout, column.name) for column in layout.columns}

@@ -85,13 +85,15 @@ def counted(names: Iterable[str]) -> dict[str, int]:
     return {name: counts[name] for name in (*rule_set().classes, UNKNOWN) if counts[name]}
 
 
-def class_changes(a: StoredRun, b: StoredRun) -> dict[str, Any]:
-    """Failure classes of episodes (of the same scene and seed) that ended differently in two runs.
+def class_changes(a: StoredRun, b: StoredRun, perturbation: str = "") -> dict[str, Any]:
+    """Failure classes of episodes (of the same scene and seed) that ended differently in two runs, under one perturbation.
 
     JSON-able: `fixed` (A failed so, B succeeded), `new` (B fails so, A succeeded), `changed` (both failed, otherwise).
     """
     classes = failure_classes(a), failure_classes(b)
-    mine, other = ({(record.scene, record.seed): record for record in run.records} for run in (a, b))
+    mine, other = (
+        {(record.scene, record.seed): record for record in run.records if record.perturbation == perturbation} for run in (a, b)
+    )
     pairs = [(mine[place], other[place]) for place in mine if place in other]
     fixed = [classes[0][one.key] for one, two in pairs if one.success is False and two.success]
     new = [classes[1][two.key] for one, two in pairs if two.success is False and one.success]

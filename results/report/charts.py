@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from ..summary import PHASES
 from ..tables.model import Cell, Table
+
+
+def html_table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
+    """A horizontally scrolling table; fields are HTML."""
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    body = "\n".join(f"<tr>{''.join(f'<td>{text}</td>' for text in row)}</tr>" for row in rows)
+    return f'<div class="wide"><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
 
 
 def heat_map(suites: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from typing import Any
 from .. import layouts
 from ..comparisons.comparison import compare
 from ..comparisons.standings import rank
+from ..conditions import Incomparable
 from ..grouping import Group, groups
 from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord
 from ..summary import group_suites, outcome_name, remarks, seconds
-from ..tables import build, render
-from . import charts, curves, sections
+from ..tables import build, render, robust
+from . import charts, curves, delays, robustness, sections
 from .videos import embed_videos, video_id
 
 PAGE = Path(__file__).with_name("page")
@@ -33,29 +35,47 @@ def page(runs: Sequence[StoredRun], *, sample: int = 12, megabytes: float = 100)
         sample: videos shown at once, spread evenly over suites and outcomes; those of failures can all be opened.
         megabytes: total size of embedded videos; failures come first.
     """
-    by_name = _named(runs)
+    every = _named(runs)
+    by_name = {name: _without_perturbed(run) for name, run in every.items()}
     by_group = _grouped(by_name)
-    videos = embed_videos(by_name, megabytes)
+    videos = embed_videos(every, megabytes)
     table = build.build(layouts.fitting({record.suite for run in runs for record in run.records}), runs)
     parts = {
         "Results": render.html(table) + charts.forest(table),
         "Tasks": charts.heat_map({name: group_suites(group) for name, group in by_group.items()}),
         "Success over steps": curves.charts(by_group),
         "Comparison": _comparison(runs),
-        "How episodes ended": sections.endings(by_name),
+        "Robustness": _robustness(runs),
+        "Success against delay": delays.section(runs),
+        "How episodes ended": sections.endings(every),
         "Failure classes": sections.failure_classes(by_name, videos),
-        "Where the time went": charts.time_bars({name: seconds(run.records) for name, run in by_name.items()}),
-        "Videos": sections.gallery(by_name, videos, sample),
-        "Episodes": sections.episode_list(by_name),
-        "Provenance": "".join(sections.provenance(name, run) for name, run in by_name.items()),
+        "Where the time went": charts.time_bars({name: seconds(run.records) for name, run in every.items()}),
+        "Videos": sections.gallery(every, videos, sample),
+        "Episodes": sections.episode_list(every),
+        "Provenance": "".join(sections.provenance(name, run) for name, run in every.items()),
     }
-    return _assemble(by_name, {title: body for title, body in parts.items() if body}, videos)
+    return _assemble(every, {title: body for title, body in parts.items() if body}, videos)
 
 
 def _named(runs: Sequence[StoredRun]) -> dict[str, StoredRun]:
     """Runs by name; equal names are followed by their folder."""
     counted = Counter(run.name for run in runs)
     return {run.name if counted[run.name] == 1 else f"{run.name} ({run.folder})": run for run in runs}
+
+
+def _robustness(runs: Sequence[StoredRun]) -> str:
+    """Table and forest plot of the runs' perturbed episodes; empty without any."""
+    if not any(record.perturbation for run in runs for record in run.records):
+        return ""
+    try:
+        return render.html(robust.build(runs)) + robustness.forest(robust.build(runs, levels=True))
+    except Incomparable as error:
+        return f"<p>{escape(str(error))}</p>"
+
+
+def _without_perturbed(run: StoredRun) -> StoredRun:
+    """The run with the benchmark's own episodes only."""
+    return replace(run, records=tuple(record for record in run.records if not record.perturbation))
 
 
 def _grouped(by_name: Mapping[str, StoredRun]) -> dict[str, Group]:
@@ -121,6 +141,7 @@ def _data(by_name: Mapping[str, StoredRun]) -> dict[str, Any]:
 
 def _row(run: str, record: EpisodeRecord) -> list[Any]:
     task = f"{record.task_id} {record.task.replace('_', ' ')}" + (f" ({record.variant})" if record.variant else "")
+    task += f" +{record.perturbation}" if record.perturbation else ""
     total = round(record.seconds.get("total", 0.0), 1)
     return [
         run,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from ..failures.rules import rule_set
 from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord
 from ..summary import PROVENANCE, outcome_name, remarks
+from .charts import html_table
 from .videos import stratified_sample, video_id
 
 if TYPE_CHECKING:
@@ -28,21 +29,21 @@ FACTS = ("status", "created", "finished", "policy", "protocol", "assets", "gl", 
 """Fields of run.json in the section on provenance."""
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
-    """A horizontally scrolling table; fields are HTML."""
-    head = "".join(f"<th>{name}</th>" for name in heads)
-    body = "\n".join(f"<tr>{''.join(f'<td>{text}</td>' for text in row)}</tr>" for row in rows)
-    return f'<div class="wide"><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
-
-
 def endings(by_name: Mapping[str, StoredRun]) -> str:
     """Episodes without success, grouped by how they ended."""
     rows = []
     for name, run in by_name.items():
-        counted = Counter((r.suite, outcome_name(r), next(remarks(r), "")) for r in run.records if not r.success)
+        counted = Counter((_place(r), outcome_name(r), next(remarks(r), "")) for r in run.records if not r.success)
         for (suite, ended, how), count in sorted(counted.items(), key=lambda entry: (entry[0][0], -entry[1])):
             rows.append([escape(name), escape(suite), f'<span class="{ended}">{ended}</span>', str(count), escape(how)])
-    return table(["Run", "Suite", "Ended in", "Episodes", "How"], rows, "text") if rows else "<p>Every episode succeeded.</p>"
+    return (
+        html_table(["Run", "Suite", "Ended in", "Episodes", "How"], rows, "text") if rows else "<p>Every episode succeeded.</p>"
+    )
+
+
+def _place(record: EpisodeRecord) -> str:
+    """Suite and perturbation."""
+    return f"{record.suite} +{record.perturbation}" if record.perturbation else record.suite
 
 
 def failure_classes(by_name: Mapping[str, StoredRun], videos: Mapping[str, str]) -> str:
@@ -64,7 +65,7 @@ def failure_classes(by_name: Mapping[str, StoredRun], videos: Mapping[str, str])
         return ""
     heads = ["Run", "Class", "Episodes", "Meaning", "Example"]
     shown = f'<div class="videos">{"".join(figures)}</div>' if figures else ""
-    return table(heads, rows, "text") + shown + f"<p>Rules version {rule_set().version} (docs/guide/failures.md).</p>"
+    return html_table(heads, rows, "text") + shown + f"<p>Rules version {rule_set().version} (docs/guide/failures.md).</p>"
 
 
 def comparison(found: Comparison) -> str:
@@ -80,7 +81,7 @@ def comparison(found: Comparison) -> str:
     )
     unlike = "".join(f"<li>{escape(one.text)}</li>" for one in found.condition_differences)
     notes = f"<p>Besides the policies, the runs differ in:</p><ul>{unlike}</ul>" if unlike else ""
-    return title + table(heads, [_comparison_row(column) for column in found.columns]) + notes
+    return title + html_table(heads, [_comparison_row(column) for column in found.columns]) + notes
 
 
 def _comparison_row(column: ColumnComparison) -> list[str]:
@@ -118,7 +119,7 @@ def ranking(found: Ranking) -> str:
     )
     listed = "".join(f"<li>{escape(text)}</li>" for text in unlike)
     return (
-        table(["Rank", "Letters", "Run", "Success %, 95 %", "Episodes omitted"], rows)
+        html_table(["Rank", "Letters", "Run", "Success %, 95 %", "Episodes omitted"], rows)
         + note
         + (f"<ul>{listed}</ul>" if listed else "")
     )

@@ -107,6 +107,11 @@ class EpisodeRecord:
     features: Mapping[str, float] = field(default_factory=dict)
     """Physical facts of a failed episode, by which it is classified (m, degrees, steps; docs/guide/failures.md); empty for
     successes, errors and suites without them."""
+    latency: Mapping[str, float] = field(default_factory=dict)
+    """Facts of delayed answers (perturbation `latency`): `delay_steps`, mean control steps from a question to its answer;
+    `stale`, share of steps with the rest of a chunk while a newer one was due, which lost as many of its first actions; `held`,
+    share of steps in which the robot held still; `decisions_per_s`, decisions per second of simulated time; `control_hz`,
+    control steps per second. Empty where answers are not delayed."""
     origin: str = ""
     """In a merged run, the name of the source run."""
     finished: str = ""

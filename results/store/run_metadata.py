@@ -72,6 +72,13 @@ class UntilFields(TypedDict, total=False):
     log_wealth_worse: list[float]
 
 
+class LatencyFields(TypedDict, total=False):
+    """`latency`."""
+
+    policy_ms: list[float]
+    """Wall milliseconds of single decisions of the policy."""
+
+
 class UtilisationFields(TypedDict, total=False):
     """`utilisation`; seconds."""
 
@@ -176,6 +183,8 @@ class RunMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """Episodes `planned`, `done`, `errors`, and `repeated`: planned seeds that can only repeat others."""
     order_seed: int | UnsetType = UNSET
     """Seed of the order of initial states of a run by rounds."""
+    latency: LatencyFields | UnsetType | None = UNSET
+    """Decision times measured at the start of a run with `--perturb latency:measured`; each decision's delay is one of them."""
     utilisation: UtilisationFields | UnsetType | None = UNSET
     """Seconds of wall clock, policy and workers."""
     resumed: list[str] | UnsetType = UNSET

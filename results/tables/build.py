@@ -111,7 +111,7 @@ def _against_floors(row: MeasuredRow, floors: Sequence[MeasuredRow], *, anyway: 
     line, group = row
     alike = []
     for floor, other in floors:
-        if (other.key.init_set, other.key.perturbation) != (group.key.init_set, group.key.perturbation):
+        if other.key.init_set != group.key.init_set:
             continue
         try:
             require_comparable_groups(group, other, anyway=anyway)
@@ -181,6 +181,8 @@ def _notes(layout: Layout, runs: Sequence[StoredRun], lines: Sequence[Row], esti
         if run.notes:
             yield f"Run {run.name}: {len(run.notes)} faults in its files; see `nora-bench show {run.folder}`."
         others = sorted({record.suite for record in run.records} - set(layout.suites))
+        if perturbed := sum(bool(record.perturbation) for record in run.records):
+            yield f"Run {run.name} also has {perturbed} perturbed episodes; see `nora-bench table robust {run.folder}`."
         if others:
             yield f"Run {run.name} also has {', '.join(others)}, not in this table; see `nora-bench show {run.folder}`."
 

@@ -16,25 +16,24 @@ from ..conditions import Conditions, Incomparable, conditions
 from ..coverage import Shortfall, part_label, shortfall
 from ..grouping import Group, by_suite, groups, in_column, uncertain
 from ..layouts import Column, Layout
-from ..rates import Rate, rate
+from ..rates import rate
 from ..statistics.intervals import Estimand
 from ..store.reader import StoredRun
 from ..store.records import UNKEYED, EpisodeRecord
 from ..trials import TABLES as TRIALS
+from .cells import rate_cell
 from .model import Cell, Row
 
 BENCHMARK_PACK = "official"
 """Name of the benchmark's own asset pack; rows of other packs may not be marked best."""
-FEW = 10
-"""Cells with fewer initial states show k/n alone; the interval, in json and csv, is too wide for comparisons."""
-MOST = 10**9
-"""Cap of the effective number of episodes, which is infinite for a rate that is known exactly."""
 MeasuredRow = tuple[Row, Group]
 
 
 def measured_rows(layout: Layout, run: StoredRun, estimand: Estimand = "states") -> list[MeasuredRow]:
-    """The run's rows, each with its episodes; none for conditions without a column of the table."""
-    return [(line, group) for group in groups(run) for line in _rows(layout, group, estimand)]
+    """The run's rows, each with its episodes; none for conditions without a column of the table, and none for perturbed
+    episodes, which are no result of the benchmark (`tables.robust`)."""
+    plain = (group for group in groups(run) if not group.key.perturbation)
+    return [(line, group) for group in plain for line in _rows(layout, group, estimand)]
 
 
 def _rows(layout: Layout, group: Group, estimand: Estimand) -> Iterable[Row]:
@@ -47,10 +46,10 @@ def _rows(layout: Layout, group: Group, estimand: Estimand) -> Iterable[Row]:
             kinds.setdefault(kind, []).append(column)
     for columns in kinds.values():
         cells = {
-            (column.name, metric.name): cell
+            (column.name, metric.name): rate_cell(found_rate)
             for column in columns
             for metric in layout.metrics
-            if layout.has(column, metric) and (cell := _cell(rate(group, layout, column, metric.name, estimand)))
+            if layout.has(column, metric) and (found_rate := rate(group, layout, column, metric.name, estimand))
         }
         if cells:
             yield _row(
@@ -89,35 +88,6 @@ def _row(layout: Layout, group: Group, found: Conditions, part: str, cells: Mapp
 def _is_benchmark(group: Group) -> bool:
     """Whether the assets are the benchmark's own, or the scenes are real."""
     return group.key.pack == BENCHMARK_PACK or all(suite in TRIALS for suite in group.suites)
-
-
-def _cell(found: Rate | None) -> Cell | None:
-    """The rate as a cell; with uncertain episodes its value is the lower reading, and its text has both."""
-    if found is None:
-        return None
-    low, high = found.bounds
-    few = found.low.clusters < FEW
-    return Cell(
-        text=_cell_text(found, few),
-        value=100 * found.low.mean,
-        low=100 * low,
-        high=100 * high,
-        k=found.low.k,
-        n=found.low.n,
-        effective=int(min(found.low.effective, MOST)),
-        states=found.low.clusters,
-        uncertain=found.uncertain,
-        upper=100 * found.high.mean if found.uncertain else None,
-    )
-
-
-def _cell_text(found: Rate, few: bool) -> str:
-    """`98.0 [96.3, 99.0]`; `90.5 to 100.0 [88.9, 100.0]` with errors; `3/4`, `2 to 3/4` for few states."""
-    ends = dict.fromkeys((found.low, found.high))
-    if few:
-        return " to ".join(str(end.k) for end in ends) + f"/{found.low.n}"
-    low, high = found.bounds
-    return " to ".join(f"{100 * end.mean:.1f}" for end in ends) + f" [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def over_seeds(layout: Layout, row: MeasuredRow) -> Row | None:
@@ -179,8 +149,6 @@ def _conditions(group: Group, found: Conditions) -> Iterable[str]:
         yield "initial states not known: never paired with other runs"
     elif group.key.init_set:
         yield f"{group.key.init_set} initial states, which no published evaluation used"
-    if group.key.perturbation:
-        yield f"perturbation {group.key.perturbation}: not the benchmark's own episodes"
     if found.backend:
         yield f"backend {', '.join(found.backend)}"
         yield from dict.fromkeys(note for suite in group.suites for note in _backend_notes(suite, found.backend))

@@ -6,7 +6,7 @@ from nora_bench.harness.planning import listing
 from nora_bench.policies import registry
 
 
-@pytest.mark.parametrize("kind", ["suites", "tasks", "policies", "protocols"])
+@pytest.mark.parametrize("kind", ["suites", "tasks", "policies", "protocols", "perturbations"])
 def test_json_is_a_list_of_named_rows(cli, kind):
     rows = json.loads(cli("list", kind, "--json").out)
     assert all(row["name"] for row in rows)
@@ -54,6 +54,20 @@ def test_suite_that_cannot_be_used_is_listed_with_the_reason(monkeypatch):
     monkeypatch.setitem(suites.REGISTRY._known, "broken", lambda: 1 / 0)
     row = next(row for row in listing.suite_rows() if row["name"] == "broken")
     assert "ZeroDivisionError" in row["title"] and row["tasks"] is None
+
+
+def test_perturbations_name_their_kind_unit_source_and_suites(cli):
+    rows = json.loads(cli("list", "perturbations", "--json").out)
+    latency = next(row for row in rows if row["axis"] == "latency")
+    assert (latency["name"], latency["kind"]) == ("latency-100ms", "latency")
+    assert latency["unit"] and latency["source"]
+    assert {"libero_goal", "simpler-vm", "simpler-widowx"} <= set(latency["suites"])
+
+
+def test_perturbations_are_listed_for_people(cli):
+    ended = cli("list", "perturbations")
+    assert ended.code == 0
+    assert "latency" in ended.out
 
 
 def test_instructions_of_a_task_are_its_own_its_wordings_and_those_of_other_tasks(cli):

@@ -9,9 +9,9 @@ OPTIONS = {
     "--executor --policy-replicas --policy-gpus --policy-check --no-policy-check --max-steps --assets --backend --python --out "
     "--timeout --retries --until --order --video --config --resume --dry-run --json",
     "plan": "--suite --detect --power --seeds --base --likeness --from --json",
-    "table": "NAMES --format --json --floor --estimand --over-seeds --anyway --out",
+    "table": "NAMES --format --json --floor --estimand --over-seeds --levels --absolute --anyway --out",
     "show": "FOLDER --key --cell --table --metric --json",
-    "compare": "FOLDERS --real --no-worse-than --flips --no-flips --anyway --json",
+    "compare": "FOLDERS --real --no-worse-than --perturbation --flips --no-flips --anyway --json",
     "merge": "FOLDERS --out --json",
     "report": "FOLDERS --out --videos --max-video-mb",
     "collect": "--suite --episodes --tasks --policy --noise-std --push-probability --init-states --held-out --seed --learner "

@@ -116,6 +116,17 @@ def test_no_more_steps_are_returned_than_will_be_executed():
     assert len(Adapter(replace(OPENVLA, replan_steps=2)).actions(seen(), chunk(1, 1, 1, 1, 1), STATS)) == 2
 
 
+def test_delayed_answers_are_whole_chunks():
+    late = replace(seen(), committed=np.empty((0, 7)))
+    assert len(Adapter(replace(OPENVLA, replan_steps=2)).actions(late, chunk(1, 1, 1, 1, 1), STATS)) == 5
+
+
+def test_delayed_answers_under_ensembling_are_the_steps_that_are_known():
+    protocol = replace(SIMPLER, ensemble={"chunks": 5, "temperature": -0.8}, replan_steps=1)
+    late = replace(seen(protocol=protocol), committed=np.empty((0, 7)))
+    assert len(Adapter(protocol).actions(late, chunk(1, 1, 1), STATS)) == 1
+
+
 def test_simplerenv_takes_rotations_as_axis_times_angle():
     np.testing.assert_allclose(rotation_vectors(np.array([[0.0, 0.0, 0.3]])), [[0, 0, 0.3]], atol=1e-12)
     # Half turns about fixed x, then fixed y, are a half turn about z.

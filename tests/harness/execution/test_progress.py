@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import pytest
 from nora_bench.harness.cli import bar
@@ -45,6 +46,15 @@ def test_counts_distinguish_successes_failures_and_errors():
     counts = ProgressCounts.of({"toy": 5}, [record(success=success) for success in (True, True, False, None)])
     assert (counts.done, counts.total, counts.errors) == (4, 5, 1)
     assert counts.suites["toy"].rate().startswith("2 to 3/4  50.0% to 75.0%  [")
+
+
+def test_perturbed_episodes_are_done_and_in_no_rate():
+    late = [
+        replace(record(init=init, success=success), perturbation="latency-50ms") for init, success in enumerate((False, None))
+    ]
+    counts = ProgressCounts.of({"toy": 5}, [record(), *late])
+    assert (counts.done, counts.errors) == (3, 1)
+    assert counts.suites["toy"].rate().startswith("1/1 ")
 
 
 def test_live_rate_equals_the_table_rate():

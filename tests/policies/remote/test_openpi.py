@@ -3,6 +3,7 @@
 import itertools
 import json
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -200,3 +201,20 @@ def test_exact_message_survives_a_round_trip():
     assert (found.spec, found.decision, found.step, found.instruction) == (one.spec, 2, 2, "go home")
     assert isinstance(found.env_observation, EnvObservation)
     assert found.env_observation.proprio["eef_quat"].tobytes() == PROPRIO["eef_quat"].tobytes()
+
+
+def test_committed_actions_survive_a_round_trip():
+    late = replace(pictured(number=3, decision=2), committed=np.arange(14.0).reshape(2, 7))
+    found = messages.read_exact(messages.exact(late, client="me")).observation
+    assert found is not None and found.committed is not None
+    assert found.committed.tolist() == late.committed.tolist()
+    plain = messages.read_exact(messages.exact(pictured(number=3, decision=2), client="me")).observation
+    assert plain is not None and plain.committed is None
+
+
+@pytest.mark.parametrize("committed", [[[0.0]], np.zeros(7), "none"])
+def test_committed_actions_of_another_shape_are_rejected(committed):
+    message = messages.exact(pictured(number=3, decision=2), client="me")
+    message["nora_bench"]["observation"]["committed"] = committed
+    with pytest.raises(ValueError, match="committed"):
+        messages.read_exact(message)
