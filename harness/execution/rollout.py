@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...envs.base import Array, Env, EnvObservation, EpisodeSpec, EvalProtocol, ObservationSpec, Reset, SimulationError
+from ...envs.perturbations.images import defects_of
 from ...envs.suites import complete_env
 from ...policies.base import ActionChunk
 
@@ -62,6 +63,7 @@ class Rollout:
         self.protocol = protocol
         self.observation_spec = observation_spec
         self.budget = budget
+        self._defects = defects_of(spec)
         self.phase = "reset"
         """For reports of an exception: `reset`, `step` or `observe`."""
         self._steps = 0
@@ -107,7 +109,8 @@ class Rollout:
 
     def _decision_point(self) -> DecisionPoint:
         self.phase = "observe"
-        return DecisionPoint(self._steps, self.env.observation())
+        observation = self.env.observation()
+        return DecisionPoint(self._steps, self._defects.apply(observation, self._steps) if self._defects else observation)
 
     def _outcome(self, ended: bool) -> EpisodeOutcome:
         render_s = self.env.render_seconds() - self._render_start

@@ -26,6 +26,7 @@ from ...envs.base import (
 )
 from ...envs.errors import InputError, SuiteError
 from ...envs.paths import ensure_cache_home
+from ...envs.perturbations.images import defects_of
 from ...envs.suites import EnvWrapper, call_suite, resolve_assets
 from ...policies.base import ActionChunk
 from ...policies.checks import check_chunk
@@ -66,7 +67,10 @@ class ReplayResult:
 
 
 class RenderEveryStep(EnvWrapper):
-    """An environment that passes on its observation after every step, decision or not. See `envs.base.Env` for the contract."""
+    """An environment that passes on its observation after every step, decision or not, with the episode's perturbation of images.
+
+    See `envs.base.Env` for the contract.
+    """
 
     def __init__(self, env: Env, on_observation: OnObservation) -> None:
         super().__init__(env)
@@ -74,13 +78,19 @@ class RenderEveryStep(EnvWrapper):
 
     def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
         done = super().reset(spec, protocol, observation_spec)
-        self.on_observation(self.observation())
+        self._defects, self._steps = defects_of(spec), 0
+        self._pass_on()
         return done
 
     def step(self, action: Array, *, observe: bool) -> bool:
         goal = super().step(action, observe=True)
-        self.on_observation(self.observation())
+        self._steps += 1
+        self._pass_on()
         return goal
+
+    def _pass_on(self) -> None:
+        observation = self.observation()
+        self.on_observation(self._defects.apply(observation, self._steps) if self._defects else observation)
 
 
 def replay(
