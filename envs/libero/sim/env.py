@@ -143,20 +143,21 @@ class LiberoEnv(Env):
             self._edits.undo()
             self._edits = None
 
-    def _perturbed(self, spec: EpisodeSpec, row: np.ndarray) -> np.ndarray:
-        """Apply the episode's perturbation; its initial state."""
+    def _start(self, spec: EpisodeSpec, row: np.ndarray) -> None:
+        """Set the initial state, with the episode's perturbation if it has one."""
         if not spec.perturbation:
-            return row
-        from .perturb.apply import perturb
+            self._scene.set_state(row)
+            return
+        from .perturb.apply import start
         from .perturb.edits import Edits
 
         self._edits = Edits(self._scene.model, self._renderer)
-        return perturb(self._edits, self._scene, spec, row)
+        start(self._edits, self._scene, spec, row)
 
     def _settle(self, spec: EpisodeSpec, row: np.ndarray, settle: list[np.ndarray], push: list[np.ndarray]) -> Reset:
         scene = self._scene
         scene.reset(spec.env_seed)
-        scene.set_state(self._perturbed(spec, row))
+        self._start(spec, row)
         before = scene_checks.object_poses(scene)
         states, notes, last = [scene.state()], [], len(settle) + len(push)
         if last == 0:

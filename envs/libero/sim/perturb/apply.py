@@ -20,12 +20,21 @@ LOOKS: Mapping[str, Look] = {
     "background": surfaces.background,
 }
 """Axes that change images only, beside `camera` and `appearance`."""
+HOLDS_ARM = "robot"
+"""Axis after which the controller starts from the arm's own pose: else it turns the hand back to the usual orientation."""
 STARTS: Mapping[str, starts.Start] = {"robot": starts.robot, "layout": starts.layout}
 """Axes that change the initial state."""
 
 
+def start(edits: Edits, scene: Any, spec: EpisodeSpec, row: np.ndarray) -> None:
+    """Apply the perturbation of an episode and set its initial state; see `perturb`."""
+    scene.set_state(perturb(edits, scene, spec, row))
+    if axes.get(spec.perturbation).axis == HOLDS_ARM:
+        scene.arm.start_from_state()
+
+
 def perturb(edits: Edits, scene: Any, spec: EpisodeSpec, row: np.ndarray) -> np.ndarray:
-    """Apply the scene axis of an episode, if it has one; its initial state [1 + nq + nv].
+    """Apply the scene axis of an episode, if it has one, to the looks; its initial state [1 + nq + nv].
 
     Args:
         edits: take the changes of looks.
@@ -35,7 +44,7 @@ def perturb(edits: Edits, scene: Any, spec: EpisodeSpec, row: np.ndarray) -> np.
 
     Raises SceneCheckError where the scene has no room for it.
     """
-    if not spec.perturbation or (found := axes.get(spec.perturbation)).kind != "scene":
+    if (found := axes.get(spec.perturbation)).kind != "scene":
         return row
     rng = np.random.default_rng(spec.entropy(f"perturb {found.axis} {found.level}"))
     instruction = load_tasks(spec.suite)[spec.task_id].instruction
