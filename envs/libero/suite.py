@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..base import AssetPack, Env, EnvOptions, Suite, Task
+from ..base import AssetPack, Env, EnvOptions, EpisodeSpec, Suite, Task
 from ..specs import OPEN_NEGATIVE, ActionDim, ProprioSpec, motion_dims
 from ..versions import installed_versions
 from .tasks import TITLES, load_tasks
@@ -64,6 +64,12 @@ class LiberoSuite(Suite):
         from .sim.env import LiberoEnv
 
         return LiberoEnv(options)
+
+    def perturbation_problem(self, spec: EpisodeSpec) -> str:
+        """Why the scripted expert could not solve a perturbed episode; empty where it could, or where that was not examined."""
+        from .unsolvable import unsolvable
+
+        return unsolvable(spec)
 
     def versions(self) -> Mapping[str, str]:
         """Installed versions, `missing` for absent distributions."""

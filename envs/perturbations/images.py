@@ -1,6 +1,7 @@
 """Defects of images, applied between environment and policy: the same for every suite.
 
-Each image of an episode is changed, the first included. Random numbers depend on scene, axis, level, camera and control step alone.
+Each image of an episode is changed, the first included. Random numbers depend on scene, axis, level, camera and control step
+alone.
 Calculations that decide pixels are exact in integers, or single operations on floats, so that processors agree.
 """
 
@@ -75,7 +76,7 @@ def motion(image: Array, values: Mapping[str, Any], now: np.random.Generator, al
 
 def defocus(image: Array, values: Mapping[str, Any], now: np.random.Generator, always: np.random.Generator) -> Array:
     """Mean over a disc."""
-    radius = values["radius"] * _scale(image)
+    radius = max(1.0, values["radius"] * _scale(image))
     reach, (height, width) = int(radius), image.shape[:2]
     sums = np.cumsum(_extended(image, reach + 1), axis=1, dtype=np.int32)
     total, count = np.zeros(image.shape, np.int32), 0

@@ -44,7 +44,7 @@ OPTIONS = {
     "parity": "FOLDER --assets --images --no-images --all --json",
     "list": "KIND --suite --json",
     "new": "KIND NAME --out",
-    "assets": "ACTION WHAT --from --revision --out --pack --suite --image-size --json",
+    "assets": "ACTION WHAT --from --revision --out --pack --suite --image-size --perturb --json",
     "doctor": "--fix --assets --simpler --python --out --json",
 }
 """Verb -> arguments and options; of a verb with parts, part -> those."""

@@ -23,8 +23,9 @@ TOUCHING = 1e-4
 class Layout:
     """An initial state, whose groups of objects are shifted one after the other.
 
-    A group is an object that stands on the table or floor, and what is on or in it; all of them are one group where the instruction
-    names an object by its place. Objects on or in fixtures stay, and so does one after which a region of the goal is named.
+    A group is an object that stands on the table or floor, and what is on or in it; all of them are one group where the
+    instruction names an object by its place. Objects on or in fixtures stay, and so does one that a region of the goal is
+    named after.
     """
 
     def __init__(self, scene: Any, row: np.ndarray, *, together: bool) -> None:

@@ -53,7 +53,7 @@ def layout(scene: Any, values: Mapping[str, Any], rng: np.random.Generator, row:
                 break
         else:
             if found.matters(group):
-                raise SceneCheckError(f"{group[0]} cannot be shifted: every shift that was tried ends at another object or an edge")
+                raise SceneCheckError(f"{group[0]} cannot be shifted: each shift that was tried meets an object or an edge")
     return found.row
 
 

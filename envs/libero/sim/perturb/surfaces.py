@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from ...named_objects import named_by_appearance
 from .edits import Edits
 from .random import rotation, sign
 
-APPEARANCE_WORDS = (
-    *("black", "white", "gray", "grey", "red", "green", "blue", "yellow", "brown", "pink", "purple", "golden", "silver"),
-    *("wooden", "metal", "steel", "glass", "plastic"),
-)
-"""Words of an instruction that name an object by its colour or material. Names of products stay: orange juice, chocolate pudding."""
 PATTERN_SIDE = 256
 """Side of a generated texture, px; it is repeated to a texture's own size without smoothing."""
 VISIBLE = 1
@@ -50,13 +45,6 @@ def appearance(edits: Edits, scene: Any, values: Mapping[str, float], rng: np.ra
             edits.set_texture(texture, np.clip((1 - share) * (present @ hue.T) + share * 255 * tint, 0, 255).astype(np.uint8))
         for array, index in _plain_colours(scene, geoms):
             edits.set(array, index, np.clip((1 - share) * (hue @ array[index]) + share * tint, 0, 1))
-
-
-def named_by_appearance(instruction: str, categories: Iterable[str]) -> set[str]:
-    """Categories that an instruction names by colour or material, and all others with the same noun: `black bowl` keeps bowls."""
-    words = "|".join(APPEARANCE_WORDS)
-    nouns = re.findall(rf"\b(?:{words})(?:,? (?:and )?(?:{words}))* (\w+)", instruction)
-    return {category for category in categories if any(noun in category.split("_") for noun in nouns)}
 
 
 def _geoms_of(scene: Any, roots: Iterable[int]) -> list[int]:
