@@ -62,5 +62,5 @@ def _robot_contacts(model: Any, data: Any, row: np.ndarray) -> set[tuple[int, in
     data.qpos[:] = row[1 : 1 + model.nq]
     mujoco.mj_fwdPosition(model, data)
     geoms = data.contact.geom.reshape(-1, 2)
-    ours = np.array([model.body(body).name.startswith(ROBOT) for body in range(model.nbody)])[model.geom_bodyid]
-    return {(int(a), int(b)) for a, b in geoms if ours[a] or ours[b]}
+    own = np.array([model.body(body).name.startswith(ROBOT) for body in range(model.nbody)])[model.geom_bodyid]
+    return {(int(a), int(b)) for a, b in geoms if own[a] or own[b]}
