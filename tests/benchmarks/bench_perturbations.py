@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_perturbations.py [--suite libero_goal] [--task 3] [--steps 8] [--rounds 2] [--size 256]
 
-CPU milliseconds of an image: those of control steps with two images less those of the same steps without. The exit code is 1 where
+CPU milliseconds of an image: those of control steps with images less those of the same steps without. The exit code is 1 where
 the mean over all axes and kinds costs more than 10 % beyond a plain image. The cost of a reset is printed beside it.
 """
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..camera_names import CAMERAS
 from ..memory import mujoco
-from ..render import CAMERAS
 from .edits import Edits
 from .random import rotation, sign, unit_vector
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..camera_names import CAMERAS
 from ..memory import mujoco
 from .cameras import scene_centre
 from .edits import Edits
@@ -45,7 +46,7 @@ def _turn(scene: Any, angle: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def _centre(scene: Any) -> np.ndarray:
-    model, number = scene.model, scene.model.camera("agentview").id
+    model, number = scene.model, scene.model.camera(CAMERAS["primary"]).id
     flat = np.empty(9)
     mujoco.mju_quat2Mat(flat, model.cam_quat[number])
     return scene_centre(scene, model.cam_pos[number], -flat.reshape(3, 3)[:, 2])

@@ -46,6 +46,8 @@ def robot(scene: Any, values: Mapping[str, Any], rng: np.random.Generator, row: 
 def layout(scene: Any, values: Mapping[str, Any], rng: np.random.Generator, row: np.ndarray, instruction: str) -> np.ndarray:
     """Shift each free-standing object by the level's distance, with what stands on it; see `objects.Layout` for the rules."""
     found = Layout(scene, row, together=bool(PLACES.search(instruction)))
+    if not found.groups:
+        raise SceneCheckError("no object of this task stands free, so that its layout cannot change")
     for group in found.groups:
         for heading in rng.uniform(-np.pi, np.pi, ATTEMPTS):
             shift = np.round(1e-3 * values["shift"] * np.array([np.cos(heading), np.sin(heading)]), DECIMALS)
