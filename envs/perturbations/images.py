@@ -90,12 +90,15 @@ def defocus(image: Array, values: Mapping[str, Any], now: np.random.Generator, a
 
 def fog(image: Array, values: Mapping[str, Any], now: np.random.Generator, always: np.random.Generator) -> Array:
     """Mixture with a light grey of uneven density, which stays for the episode."""
-    height, width = image.shape[:2]
-    density = sum(_clouds(always, cells, height, width) / 2**octave for octave, cells in enumerate((3, 6, 12))) / 1.75
-    share = np.rint(256 * np.clip(values["share"] + 0.3 * (density - 0.5), 0, 1)).astype(np.uint16)[..., None]
+    side = FOG_SIDE
+    density = sum(_clouds(always, cells, side, side) / 2**octave for octave, cells in enumerate((3, 6, 12))) / 1.75
+    share = np.rint(256 * np.clip(values["share"] + 0.3 * (density - 0.5), 0, 1)).astype(np.uint16)
+    share = _stretched(share, *image.shape[:2])[..., None]
     return ((image * (256 - share) + FOG_GREY * share + 128) >> 8).astype(np.uint8)
 
 
+FOG_SIDE = 64
+"""Cells of the density of fog along a side."""
 FOG_GREY = 225
 """Brightness of fog; products with 256 stay within 16 bits."""
 
@@ -178,8 +181,8 @@ def _quantised(plane: Array, table: Array, quality: int) -> Array:
 
 
 def _along_rows(plane: Array, matrix: Array) -> Array:
-    """Each 8 pixels of a row times an [8, 8] matrix."""
-    return (plane.reshape(-1, 8) @ matrix).reshape(plane.shape)
+    """Each 8 pixels of a row times an [8, 8] matrix. Not by BLAS, whose threads would wait for each other busily."""
+    return np.einsum("ij,jk->ik", plane.reshape(-1, 8), matrix).reshape(plane.shape)
 
 
 def _halved(plane: Array) -> Array:
@@ -202,6 +205,12 @@ def _extended(image: Array, margin: int) -> Array:
 
 def _pixels(values: Array) -> Array:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def _stretched(values: Array, height: int, width: int) -> Array:
+    """Values on a grid at each pixel, without smoothing."""
+    rows, columns = (np.arange(extent) * size // extent for extent, size in zip((height, width), values.shape, strict=True))
+    return values[rows[:, None], columns]
 
 
 def _clouds(rng: np.random.Generator, cells: int, height: int, width: int) -> Array:
