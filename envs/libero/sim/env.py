@@ -69,6 +69,7 @@ class LiberoEnv(Env):
 
     def close(self) -> None:
         """Free GL memory."""
+        self._undo_perturbation()
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
