@@ -40,6 +40,7 @@ class LiberoSuite(Suite):
     action_spec: tuple[ActionDim, ...] = ACTION_SPEC
     proprio_spec: tuple[ProprioSpec, ...] = PROPRIO_SPEC
     control_hz: float = 20.0
+    perturbations: tuple[str, ...] = ("camera", "wrist", "light", "background", "appearance", "robot", "layout")
 
     @property
     def title(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  read only
@@ -66,6 +67,12 @@ class LiberoSuite(Suite):
         from .sim.env import LiberoEnv
 
         return LiberoEnv(options)
+
+    def perturbation_problem(self, spec: EpisodeSpec) -> str:
+        """Why the scripted expert could not solve a perturbed episode; empty where it could, or where that was not examined."""
+        from .unsolvable import unsolvable
+
+        return unsolvable(spec)
 
     def versions(self) -> Mapping[str, str]:
         """Installed versions, `missing` for absent distributions."""

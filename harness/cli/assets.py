@@ -71,6 +71,12 @@ def assets(
     ] = None,
     suite: Annotated[str, typer.Option(help="With `contact-sheet`: suite or group of suites.")] = "libero",
     image_size: Annotated[int, typer.Option(min=16, max=512, help="With `contact-sheet`: height of one image in pixels.")] = 72,
+    perturb: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AXIS", help="With `contact-sheet`: all levels of one axis of perturbation, on each suite's first task."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="With `list`: JSON on stdout.")] = False,
 ) -> None:
     """List, verify or fetch the asset packs of LIBERO and SimplerEnv, or render every task with them on one sheet.
@@ -88,7 +94,7 @@ def assets(
     elif action is Action.fetch:
         _fetch(what or FAMILIES[0], source, revision)
     else:
-        _contact_sheet(out, pack or ["official", "standin"], suite, image_size)
+        _contact_sheet(out, pack or (["auto"] if perturb else ["official", "standin"]), suite, image_size, perturb)
 
 
 def _all_packs(family: str | None) -> list[FoundPack]:
@@ -197,10 +203,15 @@ def _command(family: str) -> str:
     return "nora-bench assets fetch" + ("" if family == FAMILIES[0] else f" {family}")
 
 
-def _contact_sheet(out: Path, packs: list[str], suite: str, image_size: int) -> None:
+def _contact_sheet(out: Path, packs: list[str], suite: str, image_size: int, axis: str | None) -> None:
     from ...envs import suites
     from ..replay.contact_sheet import contact_sheet
+    from ..replay.perturbation_sheet import perturbation_sheet
 
     names = [name for name in suites.expand(suite) if name != "libero_90"]
-    contact_sheet(out, [suites.get(names[0]).resolve_assets(pack) for pack in packs], names, image_size)
+    found = [suites.get(names[0]).resolve_assets(pack) for pack in packs]
+    if axis:
+        perturbation_sheet(out, found[0], names, axis, image_size)
+    else:
+        contact_sheet(out, found, names, image_size)
     print(f"{out}: {', '.join(packs)}")

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 def replay(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
     key: Annotated[str, typer.Argument(metavar="KEY", help="Key of the episode, as `nora-bench show RUN` prints it.")],
-    video: Annotated[Path | None, typer.Option(help="Write the cameras' images: .mp4, .gif, or .png for stills.")] = None,
+    video: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the cameras' images, right of the control's for a perturbed episode: .mp4, .gif, or .png for stills."
+        ),
+    ] = None,
     assets: Annotated[str, typer.Option(help="Pack or folder to render with.", show_default="the run's")] = "",
     fps: Annotated[float, typer.Option(min=0.1, help="Steps shown per second; a LIBERO step is 1/20 s.")] = 20.0,
     trust: Trust = None,
@@ -32,10 +37,11 @@ def replay(
     """
     from ...results.store.reader import read_run
     from ..replay.replay import replay as replay_episode
-    from ..replay.video import open_video_writer
+    from ..replay.video import control_images, open_video_writer
 
     run = read_run(folder)
-    with open_video_writer(video, fps) if video else nullcontext() as on_observation:
+    control = control_images(run, key, assets=assets, trusted=trust or ()) if video else ()
+    with open_video_writer(video, fps, control=control) if video else nullcontext() as on_observation:
         result = replay_episode(run, key, assets=assets, on_observation=on_observation, trusted=trust or ())
     if as_json:
         print(json.dumps({**result.to_json(), "video": str(video) if video else None}))

@@ -17,6 +17,7 @@ import numpy as np
 
 from ...envs.base import Array, Env, EnvObservation, EpisodeSpec, EvalProtocol, ObservationSpec, Reset, SimulationError
 from ...envs.moments import Moment, Roles, features
+from ...envs.perturbations.images import defects_of
 from ...envs.suites import complete_env
 from ...policies.base import ActionChunk
 
@@ -82,6 +83,7 @@ class Rollout:
         self.observation_spec = observation_spec
         self.budget = budget
         self.observe_last = observe_last
+        self._defects = defects_of(spec)
         self.phase = "reset"
         """For reports of an exception: `reset`, `step` or `observe`."""
         self._delayed = delayed
@@ -145,7 +147,9 @@ class Rollout:
 
     def _decision_point(self) -> DecisionPoint:
         self.phase = "observe"
-        return DecisionPoint(self._steps, self.env.observation(), self._delayed.committed() if self._delayed else None)
+        observation = self.env.observation()
+        seen = self._defects.apply(observation, self._steps) if self._defects else observation
+        return DecisionPoint(self._steps, seen, self._delayed.committed() if self._delayed else None)
 
     def _outcome(self, ended: bool) -> EpisodeOutcome:
         render_s = self.env.render_seconds() - self._render_start

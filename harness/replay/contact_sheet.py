@@ -37,12 +37,17 @@ def contact_sheet(path: Path, packs: Sequence[AssetPack], names: Sequence[str], 
     Raises:
         InputError: another ending, or a folder that does not exist.
     """
-    if path.suffix.lower() not in (".jpg", ".jpeg", ".png") or not path.parent.is_dir():
-        raise InputError(f"--out {path}: name a .jpg or .png in a folder that exists")
+    require_image_path(path)
     per_pack = [dict(_images(pack, names)) for pack in packs]
     sheet = _grid({task: [images[task] for images in per_pack] for task in per_pack[0]}, names, image_size)
     with atomic_write(path, suffix=path.suffix) as scratch:
         sheet.save(scratch, **({} if path.suffix.lower() == ".png" else {"quality": 72, "optimize": True}))
+
+
+def require_image_path(path: Path) -> None:
+    """Raise InputError unless the path names a .jpg or .png in a folder that exists."""
+    if path.suffix.lower() not in (".jpg", ".jpeg", ".png") or not path.parent.is_dir():
+        raise InputError(f"--out {path}: name a .jpg or .png in a folder that exists")
 
 
 def _images(pack: AssetPack, names: Sequence[str]) -> Iterator[tuple[Cell, Array]]:
@@ -56,12 +61,12 @@ def _images(pack: AssetPack, names: Sequence[str]) -> Iterator[tuple[Cell, Array
             variant = task.variants[0] if task.variants else ""
             env.reset(EpisodeSpec(name, task.id, 0, 0, protocol.name, variant), protocol, observation_spec)
             images = env.observation().images
-            upright = [_upright(suite, images[camera], rotated=protocol.rotate_180) for camera in cameras]
+            upright = [upright(suite, images[camera], rotated=protocol.rotate_180) for camera in cameras]
             yield (name, f"{name.removeprefix('libero_')} {task.name if variant else task.id}"), np.concatenate(upright, axis=1)
         env.close()
 
 
-def _upright(suite: Suite, image: Array, *, rotated: bool) -> Array:
+def upright(suite: Suite, image: Array, *, rotated: bool) -> Array:
     """OpenGL's rows come bottom first; published images are rotated by 180 degrees from there: upright but mirrored."""
     if not suite.opengl:
         return image
@@ -70,7 +75,7 @@ def _upright(suite: Suite, image: Array, *, rotated: bool) -> Array:
 
 def _grid(cells: Mapping[Cell, Sequence[Array]], names: Sequence[str], image_size: int) -> Any:
     """An image with a few labelled tasks per line, suite after suite; a task's packs side by side."""
-    Image, ImageDraw = _pillow()
+    Image, ImageDraw = pillow()
     lines = [line for name in names for line in _lines([key for key in cells if key[0] == name])]
     first = next(iter(cells.values()))
     packs, wide = len(first), max(round(image_size * images[0].shape[1] / images[0].shape[0]) for images in cells.values())
@@ -91,7 +96,8 @@ def _lines(keys: list[Cell]) -> list[list[Cell]]:
     return [keys[start : start + COLUMNS] for start in range(0, len(keys), COLUMNS)]
 
 
-def _pillow() -> tuple[Any, Any]:
+def pillow() -> tuple[Any, Any]:
+    """Pillow's modules Image and ImageDraw. Raises MissingRequirementError."""
     try:
         from PIL import Image, ImageDraw
     except ImportError:

@@ -26,6 +26,7 @@ from ...envs.base import (
 )
 from ...envs.errors import InputError, SuiteError
 from ...envs.paths import ensure_cache_home
+from ...envs.perturbations.images import defects_of
 from ...envs.suites import EnvWrapper, call_suite, resolve_assets
 from ...policies.base import ActionChunk
 from ...policies.checks import check_chunk
@@ -68,7 +69,10 @@ class ReplayResult:
 
 
 class RenderEveryStep(EnvWrapper):
-    """An environment that passes on its observation after every step, decision or not. See `envs.base.Env` for the contract."""
+    """An environment that passes on its observation after every step, decision or not, with the episode's perturbation of images.
+
+    See `envs.base.Env` for the contract.
+    """
 
     def __init__(self, env: Env, on_observation: OnObservation, steps: Collection[int] | None = None) -> None:
         """`steps`: control steps to observe, 0 the reset; None for all."""
@@ -76,7 +80,8 @@ class RenderEveryStep(EnvWrapper):
         self.on_observation, self.steps, self._step = on_observation, steps, 0
 
     def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
-        done, self._step = super().reset(spec, protocol, observation_spec), 0
+        done = super().reset(spec, protocol, observation_spec)
+        self._defects, self._step = defects_of(spec), 0
         self._pass_on()
         return done
 
@@ -88,7 +93,8 @@ class RenderEveryStep(EnvWrapper):
 
     def _pass_on(self) -> None:
         if self.steps is None or self._step in self.steps:
-            self.on_observation(self.observation())
+            observation = self.observation()
+            self.on_observation(self._defects.apply(observation, self._step) if self._defects else observation)
 
 
 def replay(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -15,9 +15,10 @@ from ...envs.base import Array, EnvObservation, SimulationError, Suite
 from ...envs.errors import InputError, Interrupted, MissingRequirementError
 from ...envs.safe_io import atomic_write, delete_leftovers
 from ...results.report.videos import video_path
-from ...results.store.reader import StoredRun
+from ...results.store.reader import StoredRun, read_run
 from ...results.store.records import EpisodeRecord
 from ...results.store.writer import safe_name
+from ...results.summary import find_episode
 from ..rendering.backend import find_driver
 from .images import FPS, side_by_side
 from .replay import replay
@@ -83,10 +84,10 @@ def _selected(record: EpisodeRecord, which: str) -> bool:
 def _render(run: StoredRun, record: EpisodeRecord, path: Path) -> str:
     """Render one episode; the problem, or an empty string. A video of a different trajectory is deleted."""
     try:
-        with open_video_writer(path, FPS) as on_observation:
-            result = replay(
-                run, record.key, on_observation=on_observation, trusted=(run.metadata.config or {}).get("suite") or ()
-            )  # just run
+        trusted = (run.metadata.config or {}).get("suite") or ()  # just run
+        control = control_images(run, record.key, trusted=trusted)
+        with open_video_writer(path, FPS, control=control) as on_observation:
+            result = replay(run, record.key, on_observation=on_observation, trusted=trusted)
     except (InputError, SimulationError) as error:
         return str(error)
     if result.same:
@@ -100,13 +101,38 @@ STRIP = 8
 """Stills in a strip, evenly spaced, first and last included."""
 
 
+def control_images(run: StoredRun, key: str, *, assets: str = "", trusted: Collection[str] = ()) -> list[Array]:
+    """Images of a perturbed episode's control after the reset and after every step, H x W x 3 uint8.
+
+    Empty for an episode without a perturbation, and where neither the run nor the one in its `--control` has the control. See
+    `replay` for the arguments and errors.
+    """
+    spec = find_episode(run, key).spec
+    source = _run_of_control(run, spec.control.key) if spec.perturbation else None
+    images: list[Array] = []
+    if source:
+        on_observation = lambda observation: images.append(side_by_side(observation))  # noqa: E731
+        replay(source, spec.control.key, assets=assets, on_observation=on_observation, trusted=trusted)
+    return images
+
+
+def _run_of_control(run: StoredRun, key: str) -> StoredRun | None:
+    """The run itself, or the one in its `--control`, if it has the episode without an error."""
+    elsewhere = (run.metadata.config or {}).get("control")
+    for candidate in (run, read_run(Path(elsewhere)) if elsewhere and Path(elsewhere).is_dir() else None):
+        if candidate and any(record.key == key and record.success is not None for record in candidate.records):
+            return candidate
+    return None
+
+
 @contextmanager
-def open_video_writer(path: Path, fps: float) -> Iterator[Callable[[EnvObservation], None]]:
+def open_video_writer(path: Path, fps: float, *, control: Sequence[Array] = ()) -> Iterator[Callable[[EnvObservation], None]]:
     """A function that takes one observation after the other; the file exists once the block has ended without an error.
 
     Args:
         path: ends in .mp4 (or another of `VIDEO`), .gif, or .png for a strip of stills.
         fps: observations per second.
+        control: images shown at the left of the observations; the last one of the shorter of both stays.
 
     Raises:
         InputError: another ending, or a folder that does not exist.
@@ -119,7 +145,31 @@ def open_video_writer(path: Path, fps: float) -> Iterator[Callable[[EnvObservati
         raise InputError(f"--video {path}: folder {path.parent} does not exist. Type: mkdir -p {path.parent}")
     delete_leftovers(path)  # a driver that crashes ends the process
     with atomic_write(path, suffix=path.suffix) as scratch, (_video if kind in VIDEO else _stills)(scratch, fps) as write:
-        yield lambda observation: write(side_by_side(observation))
+        pair = _Paired(write, control)
+        yield pair.add
+        pair.finish()
+
+
+class _Paired:
+    """Writes images beside those of the control, if there are some."""
+
+    def __init__(self, write: Callable[[Array], None], control: Sequence[Array]) -> None:
+        self._write, self._control, self._count = write, control, 0
+        self._last: Array | None = None
+
+    def add(self, observation: EnvObservation) -> None:
+        self._last = side_by_side(observation)
+        self._next(self._last)
+
+    def finish(self) -> None:
+        """Show the rest of a longer control."""
+        while self._last is not None and self._count < len(self._control):
+            self._next(self._last)
+
+    def _next(self, image: Array) -> None:
+        left = [self._control[min(self._count, len(self._control) - 1)]] if self._control else []
+        self._write(np.concatenate([*left, image], axis=1))
+        self._count += 1
 
 
 @contextmanager

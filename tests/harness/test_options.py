@@ -45,7 +45,7 @@ OPTIONS = {
     "parity": "FOLDER --assets --images --no-images --all --json",
     "list": "KIND --suite --task --kind --json",
     "new": "KIND NAME --out",
-    "assets": "ACTION WHAT --from --revision --out --pack --suite --image-size --json",
+    "assets": "ACTION WHAT --from --revision --out --pack --suite --image-size --perturb --json",
     "diagnose": "--suite --policy --policy-arg --protocol --assets --backend --workers --confirm --json",
     "doctor": "--fix --assets --simpler --python --out --json",
 }

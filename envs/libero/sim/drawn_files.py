@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .render import CAMERAS
+from .camera_names import CAMERAS
 
 SCALE = 1.1
 """Factor on a shape's bounding box: a file of another pack may be slightly larger."""

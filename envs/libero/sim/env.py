@@ -40,6 +40,7 @@ class LiberoEnv(Env):
         self._moment_reader: Any = None
         self._closing = False
         self._success: bool | None = None
+        self._edits: Any = None
         self._render_s = 0.0
         self._images: dict[str, np.ndarray] = {}
         self._proprio: dict[str, np.ndarray] = {}
@@ -50,11 +51,12 @@ class LiberoEnv(Env):
     def reset(self, spec: EpisodeSpec, protocol: EvalProtocol, observation_spec: ObservationSpec) -> Reset:
         self._build(spec)
         self._check_index(spec)
+        self._undo_perturbation()
         self._prepare_renderer(observation_spec, protocol)
         self._asked_goal, self._first_goal = self._other_goal(spec), FirstGoal()
         self._render_s, self._closing, self._success = 0.0, False, None
         settle = [np.array(protocol.settle_action)] * protocol.settle_steps
-        return self._settle(spec.env_seed, self._initial_state(spec), settle, push_actions(spec, protocol))
+        return self._settle(spec, self._initial_state(spec), settle, push_actions(spec, protocol))
 
     def step(self, action: np.ndarray, *, observe: bool) -> bool:
         """Execute one control step of 50 ms; whether the goal holds after it."""
@@ -92,6 +94,7 @@ class LiberoEnv(Env):
 
     def close(self) -> None:
         """Free GL memory."""
+        self._undo_perturbation()
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
@@ -111,7 +114,7 @@ class LiberoEnv(Env):
         from .scene import LiberoScene
 
         self.close()
-        self._built = self._scene = None
+        self._built = self._scene = self._edits = None
         name = _task_name(spec)
         self._scene = LiberoScene(str(task_file(spec.suite, name)))
         self._states = load_init_states(init_folder(spec.suite) / f"{name}.pruned_init", self._scene.state_size)
@@ -169,10 +172,27 @@ class LiberoEnv(Env):
             self.close()
             self._renderer = LiberoRenderer(self._scene.model, self._scene.data, size)
 
-    def _settle(self, seed: int, row: np.ndarray, settle: list[np.ndarray], push: list[np.ndarray]) -> Reset:
+    def _undo_perturbation(self) -> None:
+        """Undo what the last episode's perturbation changed in the model."""
+        if self._edits is not None:
+            self._edits.undo()
+            self._edits = None
+
+    def _start(self, spec: EpisodeSpec, row: np.ndarray) -> None:
+        """Set the initial state, with the episode's perturbation if it has one."""
+        if not spec.perturbation:
+            self._scene.set_state(row)
+            return
+        from .perturb.apply import start
+        from .perturb.edits import Edits
+
+        self._edits = Edits(self._scene.model, self._renderer)
+        start(self._edits, self._scene, spec, row)
+
+    def _settle(self, spec: EpisodeSpec, row: np.ndarray, settle: list[np.ndarray], push: list[np.ndarray]) -> Reset:
         scene = self._scene
-        scene.reset(seed)
-        scene.set_state(row)
+        scene.reset(spec.env_seed)
+        self._start(spec, row)
         before = scene_checks.object_poses(scene)
         states, notes, last = [scene.state()], [], len(settle) + len(push)
         if last == 0:

@@ -85,6 +85,13 @@ class OscArm:
         seen = (c.ee_pos, c.ee_ori_mat, c.ee_pos_vel, c.ee_ori_vel, c.joint_pos, c.joint_vel)
         self.stale: ArmState | None = ArmState(*seen, c.J_pos, c.J_ori, c.J_full, c.mass_matrix)
 
+    def start_from_state(self) -> None:
+        """Take goal and posture from the present state, as a controller that is made there would."""
+        data = self.data
+        self.posture = data.qpos[self.qpos].copy()
+        self.goal_pos, self.goal_ori = data.site_xpos[self.site].copy(), data.site_xmat[self.site].reshape(3, 3).copy()
+        self.stale = None
+
     def substep(self, action: np.ndarray, *, first: bool) -> None:
         """Advance the world by 2 ms under `action` [7]; goals are set at the first substep of a control step."""
         model, data = self.model, self.data

@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 
 from ...base import SimulationError
+from .camera_names import CAMERAS
 from .memory import mujoco, trim_memory
 
-CAMERAS = {"primary": "agentview", "wrist": "robot0_eye_in_hand"}
-"""nora-bench's camera names and LIBERO's."""
 MAX_GEOMS = 1000
 HIDDEN_GROUP = 5
 """A geom group that is not rendered and that no LIBERO file uses."""

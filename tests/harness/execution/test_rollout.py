@@ -1,5 +1,6 @@
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,3 +104,21 @@ def test_state_that_is_not_finite_is_a_simulation_error(tmp_path):
     (tmp_path / "trouble.json").write_text(json.dumps([{"kind": "nan", "phase": "step"}]))
     with pytest.raises(SimulationError, match="not finite after control step 1"):
         begin(env=ToyEnv(EnvOptions(str(tmp_path), "none", ""))).execute(chunk(0))
+
+
+def images_of(perturbation):
+    """Images of each decision, one control step apart."""
+    spec, cameras = replace(SPEC, perturbation=perturbation), ObservationSpec(cameras=("primary",))
+    rollout = Rollout(ToyEnv(), spec, protocol(), cameras, budget=4)
+    event, seen = rollout.start(), []
+    while isinstance(event, DecisionPoint):
+        seen.append(event.env_observation.images["primary"])
+        event = rollout.execute(chunk(0))
+    return seen, event
+
+
+def test_image_defects_reach_every_decision_and_leave_the_states():
+    plain, control = images_of("")
+    noisy, perturbed = images_of("noise-gaussian-3")
+    assert [(a != b).any() for a, b in zip(plain, noisy, strict=True)] == [True] * 4
+    assert perturbed.trajectory_sha256 == control.trajectory_sha256

@@ -121,6 +121,29 @@ def test_cameras_are_side_by_side():
     assert image[0, 15, 0] == 0
 
 
+def test_control_is_shown_at_the_left_and_the_shorter_of_both_stays(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    control = [np.full((8, 16, 3), 100 + i, np.uint8) for i in range(4)]
+    with open_video_writer(tmp_path / "a.png", fps=20, control=control) as write:
+        for observation in observations(2):
+            write(observation)
+    stills = np.asarray(image.open(tmp_path / "a.png")).reshape(4, 8, 32, 3)
+    assert [(int(still[0, 0, 0]), int(still[0, 16, 0])) for still in stills] == [(100, 0), (101, 1), (102, 1), (103, 1)]
+
+
+def test_video_of_a_perturbed_episode_shows_the_control_and_the_defects(cli, tmp_path, monkeypatch):
+    image = pytest.importorskip("PIL.Image")
+    monkeypatch.setenv("NORA_BENCH_TRUST", "fakes:toy")
+    folder, out = tmp_path / "perturbed", tmp_path / "a.png"
+    args = ("--suite", "fakes:toy", "--policy", "fakes:Walk", "--tasks", "1", "--init-states", "2", "--workers", "1")
+    assert cli("run", *args, "--perturb", "noise:dropped-3", "--out", folder).code == 0
+    assert cli("replay", folder, KEY.replace("@", "+noise-dropped-3@"), "--video", out).code == 0
+    still = np.asarray(image.open(out))
+    width = still.shape[1] // 2
+    assert still[0, :width].any()
+    assert not still[0, width:].any()
+
+
 def test_video_contains_every_observation(tmp_path):
     ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="pip install imageio-ffmpeg")
     write_video(tmp_path / "a.mp4")
