@@ -21,7 +21,7 @@ from ..whole_chunk import TokenRules
 from .cuda_graphs import capture
 from .expert import rotary, time_embedding
 from .functional import Rope, attend, decoder_block
-from .fused_linear import FUSED
+from .fused_linear import FUSED, join_projections
 from .reference import NoraModel
 from .vision import VisionPath
 
@@ -79,8 +79,9 @@ class Engine:
         self.model, self.shape, self.decoding, self.image_token = model, shape, decoding, image_token
         self.text: Any = model.vlm.model.language_model
         self.device, self.dtype = self.text.embed_tokens.weight.device, self.text.embed_tokens.weight.dtype
-        self.vision = VisionPath(model, shape.rows)
         config = model.config
+        join_projections([*self.text.layers, *(model.action_expert.layers if config.expert else ())])
+        self.vision = VisionPath(model, shape.rows)
         tail = max(shape.chunk, shape.new_tokens)
         heads = config.text["num_key_value_heads"]
         sizes = (config.text["num_hidden_layers"], shape.rows, heads, shape.length + tail, config.head_size)
