@@ -28,7 +28,7 @@ class VisionPath:
         order, inverse, sizes = window_order(model.config)
         self.window_order, self.inverse_order = order.to(device), inverse.to(device)
         self.windows = len(sizes) if len(set(sizes)) == 1 else 0
-        window = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)).to(device)
+        window = torch.tensor([number for number, size in enumerate(sizes) for _ in range(size)], device=device)
         self.mask = window[:, None] == window[None]
         side = model.config.image_size // model.config.patch
         places = get_vision_position_ids(torch.tensor([[1, side, side]]), model.config.merge).to(device)
