@@ -1,8 +1,8 @@
 """Writes repositories into a local cache of the Hugging Face hub, laid out as the hub's own client does.
 
-    CACHE/models--OWNER--NAME/refs/main          the commit
-    CACHE/models--OWNER--NAME/blobs/DIGEST       contents: SHA-256 of large files, git's id of small ones
-    CACHE/models--OWNER--NAME/snapshots/COMMIT/  links to them, by file name
+CACHE/models--OWNER--NAME/refs/main          the commit
+CACHE/models--OWNER--NAME/blobs/DIGEST       contents: SHA-256 of large files, git's id of small ones
+CACHE/models--OWNER--NAME/snapshots/COMMIT/  links to them, by file name
 """
 
 from __future__ import annotations

@@ -42,7 +42,15 @@ SPECIAL_TOKENS = (
 RELEASED_WORDS = 151_643
 """Ids before the first special token of the released tokenizer."""
 RELEASED_SPECIAL = (
-    *("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>"),
+    *(
+        "<|endoftext|>",
+        "<|im_start|>",
+        "<|im_end|>",
+        "<|object_ref_start|>",
+        "<|object_ref_end|>",
+        "<|box_start|>",
+        "<|box_end|>",
+    ),
     *("<|quad_start|>", "<|quad_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>"),
     *("<tool_call>", "</tool_call>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>", "<|repo_name|>"),
     "<|file_sep|>",
@@ -132,7 +140,9 @@ def released_tokenizer() -> str:
     Of the words only those of the template and of the suites' instructions mean something, and their ids are invented.
     """
     known = list(dict.fromkeys([UNKNOWN, *TEMPLATE_WORDS, *words()]))
-    return _word_tokenizer(known + [f"<unused_{index}>" for index in range(len(known), RELEASED_WORDS)], RELEASED_SPECIAL).to_str()
+    return _word_tokenizer(
+        known + [f"<unused_{index}>" for index in range(len(known), RELEASED_WORDS)], RELEASED_SPECIAL
+    ).to_str()
 
 
 def _word_tokenizer(known: Sequence[str], special: Sequence[str]) -> Tokenizer:

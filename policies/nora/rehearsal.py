@@ -201,7 +201,9 @@ def _claim(cache: Path) -> None:
 def _require_space(cache: Path, needed: int) -> None:
     free = shutil.disk_usage(cache).free
     if needed > free:
-        raise PolicyRequestError(f"{cache} has {free / 1e9:.1f} GB free, the checkpoints take {needed / 1e9:.1f} GB: --model NAME")
+        raise PolicyRequestError(
+            f"{cache} has {free / 1e9:.1f} GB free, the checkpoints take {needed / 1e9:.1f} GB: --model NAME"
+        )
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -226,7 +228,9 @@ def main(words: Sequence[str] | None = None) -> None:
     except (PolicyRequestError, OSError) as error:
         sys.exit(f"error: {error}")
     name = names[0]
-    checkpoint = "" if RELEASES[name].repository.startswith("declare-lab/") else f" --policy-arg checkpoint={RELEASES[name].repository}"
+    checkpoint = (
+        "" if RELEASES[name].repository.startswith("declare-lab/") else f" --policy-arg checkpoint={RELEASES[name].repository}"
+    )
     print("These weights are random. Run them with, for example:")
     print(
         f"HF_HUB_CACHE={given.out} HF_HUB_OFFLINE=1 nora-bench run --suite libero_object --tasks 0 --init-states 0 --seeds 1 "

@@ -233,8 +233,8 @@ def load_into(model: NoraModel, tensors: Mapping[str, Stored], device: str, dtyp
 def _loaded(stored: Stored, file: Any, device: str, dtype: torch.dtype) -> torch.Tensor:
     """The tensor in the model's type, on the device, with as little memory as possible.
 
-    On a CPU a tensor of that type stays mapped from its file. One of another type is read by itself: if it were mapped, all of the
-    file would stay in memory beside the converted weights until the last of them.
+    On a CPU a tensor of that type stays mapped from its file. One of another type is read by itself: if it were mapped, all of
+    the file would stay in memory beside the converted weights until the last of them.
     """
     import torch
 

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_nora.py                          # nano, on a CPU
     python tests/benchmarks/bench_nora.py --size full --rows 1 16 32   # released sizes, random weights, on a CUDA GPU
-    python tests/benchmarks/bench_nora.py --size full --rows 1 --once --parts flow   # the same on a CPU: one decision of each side
+    python tests/benchmarks/bench_nora.py --size full --rows 1 --once --parts flow   # on a CPU: one decision of each
 
 Straightforward is what was released: the eager `transformers` forward and eager expert steps, one question at a time;
 `generate()` for tokens. Rounds alternate between the sides, so that other programs on the machine hit both; medians are
@@ -244,7 +244,8 @@ def main() -> None:
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {options.threads} thread(s)"
     count = sum(p.numel() for p in model.parameters())
     layers = f", {options.depth} layers" if options.depth else ""
-    print(f"{options.size} NORA-1.5{layers}, random weights, {count:,} parameters, {str(model.vlm.dtype)[6:]}, {name}, torch {torch.__version__}")
+    kind = f"{str(model.vlm.dtype)[6:]}, {name}, torch {torch.__version__}"
+    print(f"{options.size} NORA-1.5{layers}, random weights, {count:,} parameters, {kind}")
     c = case(model, device)
     backend = "inductor" if options.compile else None
     for what in options.parts:

@@ -36,7 +36,7 @@ Evaluate = Callable[[Path], Mapping[str, float]]
 
 
 WAIT = timedelta(hours=12)
-"""How long the other processes wait for the first, which writes checkpoints and evaluates; the default of ten minutes ends a run."""
+"""Time for which the other processes wait while the first evaluates; the default of ten minutes would end the run."""
 
 
 class ProgressCallback(Protocol):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .functional import Kernels, separate
 
 LARGEST_ON_CPU = 1 << 22
-"""Numbers of a joined matrix. Above it joining gains nothing on a CPU, and weights that are mapped from a file would be copied."""
+"""Numbers of a joined matrix. Above it joining gains nothing on a CPU, and weights mapped from a file would be copied."""
 
 
 def join_projections(blocks: Iterable[Any]) -> None:

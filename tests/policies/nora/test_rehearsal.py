@@ -139,7 +139,7 @@ def test_run_finishes_an_episode_and_marks_it_untrained(offline, tmp_path, cli):
     assert ended.code == 0, ended.err
     assert "untrained" in ended.out
     metadata = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert metadata["policy"]["tags" if "tags" in metadata["policy"] else "marks"] == ["untrained"]
+    assert metadata["policy"]["marks"] == ["untrained"]
     assert metadata["utilisation"]["policy"]["first_decision_s"] > 0
     shown = cli("show", tmp_path / "run").out
     assert "[untrained]" in shown and "first decision in" in shown

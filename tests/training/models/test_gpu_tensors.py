@@ -2,14 +2,14 @@
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[train]'")
+pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[train]'")
+import torch
+from no_gpu import imagined_gpu, inputs_on, model_on
 from nora_bench.policies.nora.model.reference import token_loss
 from nora_bench.policies.nora.rehearsal import Sizes
 from nora_bench.training.models.backbone import Backbone, sample_noise_and_times, velocities
 from nora_bench.training.preference.loss import PromptBatch, flow_dpo, flow_terms
 from nora_bench.training.preference.stage import BatchedPrefix
-
-from no_gpu import imagined_gpu, inputs_on, model_on
 
 ROWS, LENGTH, SAMPLES, CHUNK = 2, 96, 3, 5
 CONFIG = Sizes("tiny").config(expert=True)

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
+pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
+import torch
+from no_gpu import imagined_gpu, inputs_on, model_on
 from nora_bench.policies.nora.model.engine import DecodingConfig, Engine, StaticShape
 from nora_bench.policies.nora.rehearsal import Sizes
 from nora_bench.policies.nora.whole_chunk import TokenRules
-
-from no_gpu import imagined_gpu, inputs_on, model_on
 
 ROWS, LENGTH, CHUNK, TOKENS = 2, 96, 5, 9
 CONFIG = Sizes("tiny").config(expert=True)
