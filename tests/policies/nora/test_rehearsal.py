@@ -10,6 +10,7 @@ pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[nora]'")
 import torch
 from nora_bench.policies.base import PolicyRequestError
 from nora_bench.policies.nora.checkpoint import locate, open_checkpoint
+from nora_bench.policies.nora.model import fused_linear  # here, not later: transformers loads before any simulator
 from nora_bench.policies.nora.rehearsal import RELEASES, SHARD, Sizes, rehearse, tensors_of
 from nora_bench.policies.nora.weights import CheckpointError
 from nora_bench.policies.registry import load
@@ -96,8 +97,6 @@ def test_weights_of_the_files_type_stay_mapped_and_others_are_converted(offline)
 
 
 def test_large_projections_are_not_copied_on_a_cpu(offline, monkeypatch):
-    from nora_bench.policies.nora.model import fused_linear
-
     def place(model):
         return model.vlm.model.language_model.layers[0].mlp.up_proj.weight.data_ptr()
 
