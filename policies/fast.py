@@ -227,11 +227,15 @@ class FastTokenizer:
     def save(self, folder: Path) -> None:
         """Write the two files that `load` reads."""
         folder.mkdir(parents=True, exist_ok=True)
+        for name, text in self.texts().items():
+            (folder / name).write_text(text, encoding="utf-8")
+
+    def texts(self) -> dict[str, str]:
+        """Name -> content of the two files."""
         settings = {"scale": self.scale, "min_token": self.min_token, "vocab_size": self.vocab_size}
         settings |= {} if self.max_token is None else {"max_token": self.max_token}
         text = json.dumps({"action_dim": None, "time_horizon": None, **settings}, indent=2, sort_keys=True) + "\n"
-        (folder / FILES[0]).write_text(text, encoding="utf-8")
-        self.backend.save(str(folder / FILES[1]))
+        return {FILES[0]: text, FILES[1]: self.backend.to_str(pretty=True)}
 
 
 def _settings(path: Path) -> dict[str, Any]:

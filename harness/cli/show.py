@@ -259,12 +259,33 @@ def _times(seconds: Mapping[str, float], console: Console) -> None:
         console.print(f"time       {parts}; total {seconds['total']:.1f} s", markup=False)
 
 
+POLICY_MEASURES = {
+    "load_s": "weights in {:.1f} s",
+    "first_decision_s": "first decision in {:.1f} s",
+    "weights_gib": "{:.2f} GiB of weights",
+    "peak_gib": "peak memory {:.2f} GiB",
+    "gpu_peak_gib": "GPU {:.2f} GiB",
+    "gpu_reserved_gib": "reserved {:.2f} GiB",
+}
+"""Measurement of a policy (`utilisation.policy` in run.json) -> its part of the line."""
+
+
 def _utilisation(utilisation: Mapping[str, Any], console: Console) -> None:
     from ...results.summary import busy_shares
 
     if shares := busy_shares(utilisation):
         workers = f"{utilisation['workers']} workers {shares['workers']:.0%}"
         console.print(f"busy       policy {shares['policy']:.0%}, {workers} of {utilisation['wall_s']:.1f} s", markup=False)
+    if memory := _policy_memory(utilisation.get("policy")):
+        console.print(f"loading    {memory}", markup=False)
+
+
+def _policy_memory(measured: Any) -> str:
+    """What a policy in this process has measured of its loading and memory; empty where it has not."""
+    if not isinstance(measured, dict):
+        return ""
+    known = {name: value for name in POLICY_MEASURES if isinstance(value := measured.get(name), int | float)}
+    return ", ".join(POLICY_MEASURES[name].format(value) for name, value in known.items())
 
 
 def _provenance(provenance: Mapping[str, Any], console: Console) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .model.reference import NoraModel
 
 SETTINGS = ("*.json", "*/*.json")
+INDEX = "model.safetensors.index.json"
 WEIGHTS = "*.safetensors"
 """Files of a hub repository that are fetched; never code."""
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin", "adapter_config.json")
@@ -199,21 +200,33 @@ def _from_hub(name: str, wanted: str, also: Sequence[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    patterns = [*SETTINGS, wanted, *also]
+    patterns, partial = [*SETTINGS, wanted, *also], None
     try:
         folder = Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
         if any(folder.glob(wanted)):
-            return folder
+            if wanted != WEIGHTS or not _missing_shards(folder):
+                return folder
+            partial = folder
     except LocalEntryNotFoundError:
         pass
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        if partial:
+            return partial  # whoever reads it names the missing files
         first = str(error).strip().partition("\n")[0]
         raise CheckpointError(
             f"{name} is not on this machine and cannot be fetched from the hub ({type(error).__name__}: {first}). "
             f"Fetch it where there is a network: hf download {name}, or name a folder: --policy-arg checkpoint=FOLDER"
         ) from None
+
+
+def _missing_shards(folder: Path) -> list[str]:
+    """Files that the index of the weights names and the folder lacks: an interrupted download left them out."""
+    index = folder / INDEX
+    named = _read_settings(index).get("weight_map") if index.is_file() else None
+    names = {name for name in named.values() if isinstance(name, str)} if isinstance(named, dict) else set()
+    return sorted(name for name in names if is_name(name) and not (folder / name).exists())
 
 
 def read_json(path: Path) -> Any:
@@ -238,7 +251,7 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
             f"{folder} holds an adapter ({adapters[0]}) beside or in the place of whole weights. Merge it into them (peft: "
             "merge_and_unload), save the merged model and name that folder"
         )
-    index = folder / "model.safetensors.index.json"
+    index = folder / INDEX
     if index.is_file():
         named = _read_settings(index).get("weight_map")
         if not isinstance(named, dict) or not all(is_name(name) for name in named.values()):

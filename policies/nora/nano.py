@@ -7,7 +7,8 @@ sampled chunks. Tests and the quick start use such a folder.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ from .prompt import SPECIAL
 from .weights import TIED
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
     from .model.reference import NoraModel
 
 IMAGE_SIZES = (84, 112)
@@ -36,6 +39,33 @@ SPECIAL_TOKENS = (
     "<|image_pad|>",
     "<|video_pad|>",
 )
+RELEASED_WORDS = 151_643
+"""Ids before the first special token of the released tokenizer."""
+RELEASED_SPECIAL = (
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|object_ref_start|>",
+    "<|object_ref_end|>",
+    "<|box_start|>",
+    "<|box_end|>",
+    "<|quad_start|>",
+    "<|quad_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|vision_pad|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+    "<tool_call>",
+    "</tool_call>",
+    "<|fim_prefix|>",
+    "<|fim_middle|>",
+    "<|fim_suffix|>",
+    "<|fim_pad|>",
+    "<|repo_name|>",
+    "<|file_sep|>",
+)
+"""The released tokenizer's special tokens, in the order of their ids; the action tokens follow."""
 TEMPLATE_WORDS = ("system", "user", "assistant", "You", "are", "a", "helpful", "assistant", ".", "\n")
 UNKNOWN = "<unk>"
 EXPERT = ExpertConfig(hidden_size=128, num_attention_heads=4, intermediate_size=expert_intermediate(128))
@@ -55,7 +85,7 @@ def write_nano(folder: Path, *, expert: bool = True, image_size: int = 84, chunk
         raise PolicyRequestError(f"nano models take images of {' or '.join(map(str, IMAGE_SIZES))} px, not {image_size}")
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = write_tokenizer(folder / "tokenizer.json")
-    _fast(chunk, seed).save(folder / "fast_tokenizer")
+    fitted_fast(chunk, seed).save(folder / "fast_tokenizer")
     config = NoraConfig(base_backbone(vocabulary), EXPERT if expert else None, chunk, image_size=image_size)
     settings = {"vlm_config": config.backbone, "chunk": chunk, "image_size": image_size, "trained": False}
     (folder / "config.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
@@ -108,26 +138,43 @@ def _instructions(suite: Suite) -> Iterator[str]:
 
 def write_tokenizer(path: Path) -> dict[str, int]:
     """Write a word-level tokenizer file with the family's special and action tokens; returns its vocabulary."""
-    from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers
-
-    known = list(dict.fromkeys([UNKNOWN, *TEMPLATE_WORDS, *words()]))
-    backend = Tokenizer(models.WordLevel({word: index for index, word in enumerate(known)}, unk_token=UNKNOWN))
-    backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"\n|\w+|[^\w\s]"), "removed", invert=True)
-    backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
-    actions = [f"<robot_action_{index}>" for index in range(ACTION_TOKENS)]
-    backend.add_tokens([AddedToken(token, normalized=False) for token in actions])
+    backend = _word_tokenizer(list(dict.fromkeys([UNKNOWN, *TEMPLATE_WORDS, *words()])), SPECIAL_TOKENS)
     backend.save(str(path))
     return backend.get_vocab(with_added_tokens=True)
 
 
-def _fast(chunk: int, seed: int) -> FastTokenizer:
+@cache
+def released_tokenizer() -> str:
+    """A tokenizer file with the released token ids: special tokens, action tokens, and as many others before them.
+
+    Of the words only those of the template and of the suites' instructions mean something, and their ids are invented.
+    """
+    known = list(dict.fromkeys([UNKNOWN, *TEMPLATE_WORDS, *words()]))
+    return _word_tokenizer(
+        known + [f"<unused_{index}>" for index in range(len(known), RELEASED_WORDS)], RELEASED_SPECIAL
+    ).to_str()
+
+
+def _word_tokenizer(known: Sequence[str], special: Sequence[str]) -> Tokenizer:
+    """Ids from 0: the known words, the special tokens, the action tokens."""
+    from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers
+
+    backend = Tokenizer(models.WordLevel({word: index for index, word in enumerate(known)}, unk_token=UNKNOWN))
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"\n|\w+|[^\w\s]"), "removed", invert=True)
+    backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
+    actions = [f"<robot_action_{index}>" for index in range(ACTION_TOKENS)]
+    backend.add_tokens([AddedToken(token, normalized=False) for token in actions])
+    return backend
+
+
+def fitted_fast(chunk: int, seed: int, vocab_size: int = 1024) -> FastTokenizer:
     """FAST for normalised chunks: fitted on drifting, clipped walks and grippers that switch at most once."""
     rng = np.random.default_rng(seed)
     walks = rng.uniform(-1, 1, (1500, 1, 6)) + np.cumsum(rng.normal(0, 0.15, (1500, chunk, 6)), axis=1)
     switch = rng.integers(0, chunk + 1, (1500, 1, 1)) <= np.arange(chunk)[:, None]
     grippers = np.where(rng.random((1500, 1, 1)) < 0.5, switch, ~switch)
     chunks = np.concatenate([np.clip(walks, -1, 1), grippers], axis=2)
-    return FastTokenizer.fit(list(chunks), scale=10, vocab_size=1024)
+    return FastTokenizer.fit(list(chunks), scale=10, vocab_size=vocab_size)
 
 
 def base_backbone(vocabulary: dict[str, int]) -> dict[str, Any]:

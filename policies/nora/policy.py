@@ -25,6 +25,7 @@ from .onnx_predictor import OnnxPredictor
 from .policy_config import NoraPolicyConfig
 from .predictor import ModelInputs, Predictor
 from .tokenizers import open_fast, open_prompter
+from .usage import Usage, weight_bytes
 from .weights import digest
 from .whole_chunk import TokenRules, token_rules
 
@@ -60,6 +61,7 @@ class NoraPolicy(BasePolicy):
         self.tags: tuple[str, ...] = ("untrained",) if _untrained(self.checkpoint) else ()
         self._last: dict[str, Array] = {}
         self._weights = self._graph = ""
+        self._usage = Usage()
 
     def setup(self, context: PolicyContext) -> None:
         """Load the weights and every suite's statistics. Raises PolicyError for statistics that are missing or do not fit."""
@@ -73,8 +75,9 @@ class NoraPolicy(BasePolicy):
             raise PolicyError(
                 f"{self.checkpoint.name} gives {self.checkpoint.config.action_size} numbers per step, not {context.action_size}"
             )
-        self.predictor = self._onnx_predictor() if self.engine == "onnx" else self._torch_predictor()
-        self._weights = digest(self.checkpoint.files)
+        with self._usage.first("load_s"):
+            self.predictor = self._onnx_predictor() if self.engine == "onnx" else self._torch_predictor()
+            self._weights = digest(self.checkpoint.files)
         self._graph = digest([self.checkpoint.folder / GRAPH]) if self.engine == "onnx" else ""
 
     def action_spec_under(self, protocol: EvalProtocol) -> tuple[ActionDim, ...] | None:
@@ -82,7 +85,8 @@ class NoraPolicy(BasePolicy):
         return adapted_spec(protocol, self.checkpoint.config.action_size)
 
     def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
-        outputs = self.predictor.predict([self._inputs(observation) for observation in observations])
+        with self._usage.first("first_decision_s"):
+            outputs = self.predictor.predict([self._inputs(observation) for observation in observations])
         return [self._chunk_of(observation, output) for observation, output in zip(observations, outputs, strict=True)]
 
     def end_episode(self, key: str) -> None:
@@ -105,6 +109,13 @@ class NoraPolicy(BasePolicy):
             **({} if self.statistics.scaled_gripper is None else {"scaled_gripper": self.statistics.scaled_gripper}),
             **self.config.recorded(),
         }
+
+    def metrics(self) -> Mapping[str, Any]:
+        """Seconds of loading and of the first decision, GiB of memory; see `Usage.metrics`."""
+        predictor, checkpoint = self.predictor, self.checkpoint
+        return self._usage.metrics(
+            weight_bytes(checkpoint.tensors, predictor.dtype, tied=checkpoint.config.tied), predictor.device
+        )
 
     def _check_widths(self) -> None:
         """Raises PolicyError for statistics of another action size: nothing is truncated or repeated."""

@@ -221,13 +221,34 @@ def load_into(model: NoraModel, tensors: Mapping[str, Stored], device: str, dtyp
         with safe_open(path, framework="pt", device=device) as file:
             for key, stored in tensors.items():
                 if stored.path == path and not (key == TIED and model.config.tied):
-                    state[key] = file.get_tensor(stored.name).to(dtype)
+                    state[key] = _loaded(stored, file, device, dtype)
     if model.config.tied:
         state[TIED] = state[EMBEDDING]
     model.load_state_dict(state, strict=True, assign=True)
     model.vlm.tie_weights()
     model.restore_rotary()
     model.to(device)
+
+
+def _loaded(stored: Stored, file: Any, device: str, dtype: torch.dtype) -> torch.Tensor:
+    """The tensor in the model's type, on the device, with as little memory as possible.
+
+    On a CPU a tensor of that type stays mapped from its file. One of another type is read by itself: if it were mapped, all of
+    the file would stay in memory beside the converted weights until the last of them.
+    """
+    import torch
+
+    if device != "cpu" or stored.dtype not in FLOATS or _torch_type(stored) == dtype or 0 in stored.shape:
+        return file.get_tensor(stored.name).to(dtype)
+    kind = _torch_type(stored)
+    values = np.fromfile(stored.path, np.uint8, math.prod(stored.shape) * kind.itemsize, offset=stored.place[0])
+    return torch.from_numpy(values).view(kind).view(stored.shape).to(dtype)
+
+
+def _torch_type(stored: Stored) -> torch.dtype:
+    import torch
+
+    return {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}[stored.dtype]
 
 
 def digest(files: Iterable[Path]) -> str:

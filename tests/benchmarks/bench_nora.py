@@ -1,7 +1,8 @@
 """Milliseconds per decision of the NORA family: the fast path beside the straightforward implementation, in one run.
 
     python tests/benchmarks/bench_nora.py                          # nano, on a CPU
-    python tests/benchmarks/bench_nora.py --size full --rows 1 16 32   # released sizes, random weights: needs a CUDA GPU
+    python tests/benchmarks/bench_nora.py --size full --rows 1 16 32   # released sizes, random weights, on a CUDA GPU
+    python tests/benchmarks/bench_nora.py --size full --rows 1 --once --parts flow   # on a CPU: one decision of each
 
 Straightforward is what was released: the eager `transformers` forward and eager expert steps, one question at a time;
 `generate()` for tokens. Rounds alternate between the sides, so that other programs on the machine hit both; medians are
@@ -11,21 +12,22 @@ printed. Weights are random: speed does not depend on them, and the tokens of bo
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from nora_bench.policies.nora.checkpoint import open_checkpoint
-from nora_bench.policies.nora.config import FULL_BACKBONE, ExpertConfig, NoraConfig
 from nora_bench.policies.nora.model.engine import DecodingConfig, Engine, Inputs, StaticShape
 from nora_bench.policies.nora.model.reference import NoraModel
 from nora_bench.policies.nora.nano import untrained, write_nano
 from nora_bench.policies.nora.prompt import rotary_positions
+from nora_bench.policies.nora.rehearsal import Sizes
 
 CHUNK, ACTION_SIZE, STEPS, NEW_TOKENS = 5, 7, 10, 16
 INSTRUCTION = 12
@@ -73,8 +75,8 @@ def nano() -> NoraModel:
         return open_checkpoint(str(write_nano(Path(folder)))).model("cpu", torch.float32)
 
 
-def full(device: str) -> NoraModel:
-    config = NoraConfig(FULL_BACKBONE, ExpertConfig(), CHUNK)
+def full(device: str, depth: int | None) -> NoraModel:
+    config = replace(Sizes("full", depth).config(expert=True), chunk=CHUNK)
     return untrained(config, 0, device, "bfloat16").requires_grad_(False)
 
 
@@ -168,6 +170,21 @@ def work(c: Case, rows: int, tokens: int) -> tuple[float, float]:
     return size * (visual + text + expert * STEPS), prefill + 2.0 * rows * expert * CHUNK * STEPS
 
 
+def once(c: Case, what: str, rows_list: list[int], backend: str | None) -> None:
+    """One decision of each side, the first: no warm-up, no median. The fast path's is of a batch of `rows`."""
+    noise = torch.randn((1, CHUNK, ACTION_SIZE), generator=torch.Generator().manual_seed(1)).to(c.ids.device)
+    sides = {"straightforward": plain_sample(c, noise) if what == "flow" else plain_generate(c)}
+    for rows in rows_list:
+        sides[f"fast, {rows} rows"] = fast_sample(c, rows, noise, backend) if what == "flow" else fast_generate(c, rows, backend)
+    answers: dict[str, Callable[[], torch.Tensor]] = {}
+    for name, function in sides.items():
+        started = time.perf_counter()
+        answer = function()
+        print(f"{what}: {name}: first decision in {time.perf_counter() - started:.1f} s", flush=True)
+        answers[name] = lambda answer=answer: answer
+    agree(what, answers)
+
+
 def report(c: Case, what: str, rows_list: list[int], rounds: int, device: str, backend: str | None) -> None:
     cuda = device == "cuda"
     noise = torch.randn((1, CHUNK, ACTION_SIZE), generator=torch.Generator().manual_seed(1)).to(device)
@@ -216,22 +233,31 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--compile", action="store_true", help="torch.compile the fast path: minutes per shape")
+    parser.add_argument("--parts", nargs="+", choices=["flow", "tokens"], default=["flow", "tokens"])
+    parser.add_argument("--once", action="store_true", help="one decision of each side, without warm-up")
+    parser.add_argument("--depth", type=int, help="layers of the full size, fewer than the released ones")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    if options.size == "full" and device == "cpu":
-        raise SystemExit("full size: not measured, there is no CUDA GPU here")
     device = device if options.size == "full" else "cpu"
-    model = full(device) if options.size == "full" else nano()
+    model = full(device, options.depth) if options.size == "full" else nano()
     name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {options.threads} thread(s)"
     count = sum(p.numel() for p in model.parameters())
-    print(f"{options.size} NORA-1.5, {count:,} parameters, {str(model.vlm.dtype)[6:]}, {name}, torch {torch.__version__}")
+    layers = f", {options.depth} layers" if options.depth else ""
+    kind = f"{str(model.vlm.dtype)[6:]}, {name}, torch {torch.__version__}"
+    print(f"{options.size} NORA-1.5{layers}, random weights, {count:,} parameters, {kind}")
     c = case(model, device)
-    for what in ("flow", "tokens"):
-        report(c, what, options.rows, options.rounds, device, "inductor" if options.compile else None)
+    backend = "inductor" if options.compile else None
+    for what in options.parts:
+        if options.once:
+            once(c, what, options.rows, backend)
+        else:
+            report(c, what, options.rows, options.rounds, device, backend)
     if device == "cuda":
         print(f"peak memory {torch.cuda.max_memory_allocated() / 1e9:.1f} GB (NORA's paper: {PAPER_GB} GB)")
     else:
+        peak, weights = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, count * model.vlm.dtype.itemsize / 2**30
+        print(f"peak memory {peak:.2f} GiB of the process, {weights:.2f} GiB of weights")
         print("GPU: not measured (no CUDA device, or nano asked for)")
 
 

@@ -88,8 +88,12 @@ def sft(
 
 def _cost(run: SftRun) -> str:
     """Estimated time of the remaining updates, from a few measured passes."""
+    from ..engine.devices import PARAMETERS_TIMED_ON_CPU
     from ..engine.objective import seconds_per_update
 
+    parameters = sum(parameter.numel() for parameter in run.objective.parameters())
+    if run.objective.device.type == "cpu" and parameters > PARAMETERS_TIMED_ON_CPU:
+        return f"not measured: {parameters:,} parameters on a CPU"
     left = run.loop.steps - run.finished_steps()
     seconds = seconds_per_update(run.objective, run.training, run.loop)
     return f"{seconds:.2f} s per update measured now; {left} left of {run.loop.steps}: about {left * seconds / 60:.0f} min"

@@ -47,7 +47,12 @@ def steps(out: Path) -> list[int]:
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write tensors by name as safetensors."""
-    save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, path)
+    save_file({name: _whole(tensor.detach().cpu().contiguous()) for name, tensor in tensors.items()}, path)
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    """The tensor, copied only where it is a part of a larger storage: at full size a second copy is 50 GB."""
+    return tensor if tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size() else tensor.clone()
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

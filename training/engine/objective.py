@@ -152,8 +152,8 @@ class ThroughputMeter:
 
     def numbers(self) -> dict[str, float]:
         """Mean metrics, `updates_per_second`, and `waiting`, the share of time spent waiting for data."""
+        means = {name: float(value) / self._updates for name, value in self._sums.items()}  # waits for the device
         seconds = time.perf_counter() - self._start
-        means = {name: float(value) / self._updates for name, value in self._sums.items()}
         speed = {"updates_per_second": self._updates / seconds, "waiting": (self._loader.waited - self._waited) / seconds}
         return {**means, **speed}
 

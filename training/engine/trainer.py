@@ -15,6 +15,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 Evaluate = Callable[[Path], Mapping[str, float]]
 """Checkpoint folder -> numbers to log; `score` selects the best checkpoint."""
+
+
+WAIT = timedelta(hours=12)
+"""Time for which the other processes wait while the first evaluates; the default of ten minutes would end the run."""
 
 
 class ProgressCallback(Protocol):
@@ -80,12 +85,14 @@ def train(
 
 def _accelerator(settings: TrainConfig) -> Accelerator:
     from accelerate import Accelerator
-    from accelerate.utils import DistributedDataParallelKwargs
+    from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
     partly = DistributedDataParallelKwargs(
         find_unused_parameters=True
     )  # flow matching alone leaves the token head without gradient
-    return Accelerator(mixed_precision="bf16" if settings.precision == "bfloat16" else "no", kwargs_handlers=[partly])
+    waiting = InitProcessGroupKwargs(timeout=WAIT)
+    precision = "bf16" if settings.precision == "bfloat16" else "no"
+    return Accelerator(mixed_precision=precision, kwargs_handlers=[partly, waiting])
 
 
 class _Run:
@@ -139,7 +146,8 @@ class _Run:
                 loss = self._pass(*self.loader.next(self.step, index))
                 self.devices.backward(loss.total / passes)
             for name, value in {"loss": loss.total.detach(), **loss.metrics}.items():
-                metrics[name] = metrics.get(name, torch.zeros(())) + value.float().cpu() / passes
+                part = value.float() / passes  # stays on the device: reading it here would wait for every pass
+                metrics[name] = metrics[name] + part if name in metrics else part
         metrics["gradient"] = self._clip()
         for group in self.inner.param_groups:
             group["lr"] = self.settings.learning_rate_at(self.step)

@@ -67,6 +67,7 @@ def from_checkpoint(
     chunk: int | None = None,
     tokens: bool = True,
     seed: int = 0,
+    device: str = "cpu",
 ) -> InitialModel:
     """Start from a path or hub id. Raises CheckpointError, PolicyError.
 
@@ -76,8 +77,9 @@ def from_checkpoint(
         expert: width of a new flow expert for a checkpoint without one (NORA-1.5 starts from NORA-Long with 768).
         chunk: actions per chunk from now on; None: the checkpoint's. No weight depends on it.
         seed: initialises a new expert.
+        device: of the weights.
     """
-    initial = open_model(open_checkpoint(name), tokens=tokens, fast=fast, tokenizer=tokenizer)
+    initial = open_model(open_checkpoint(name), tokens=tokens, fast=fast, tokenizer=tokenizer, device=device)
     model, settings = initial.model, dict(initial.settings)
     if expert and not model.config.expert:
         model = with_expert(model, expert, seed)
@@ -91,14 +93,18 @@ def with_expert(model: NoraModel, width: int, seed: int) -> NoraModel:
     """The same backbone with a new expert of that width; heads and MLP follow from it as released."""
     size = model.config.head_size
     expert = ExpertConfig(width, width // size, expert_intermediate(width))
-    extended = NoraModel(replace(model.config, expert=expert, chunk=model.config.chunk or 5))
+    with torch.device("meta"):  # a second backbone would take 16 GB at full size, only to be replaced
+        extended = NoraModel(replace(model.config, expert=expert, chunk=model.config.chunk or 5))
     extended.vlm = model.vlm
+    for name, part in list(extended.named_children()):
+        if name != "vlm":
+            part.to_empty(device="cpu")
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in sorted(extended.named_parameters()):
             if not name.startswith("vlm."):
                 init_parameter(name, parameter, STD, generator)
-    return extended.train()
+    return extended.to(model.vlm.device).train()
 
 
 def init_parameter(name: str, parameter: torch.Tensor, std: float, generator: torch.Generator) -> None:

@@ -23,6 +23,7 @@ from ..data.dataset import Chunking, ImageSource, normalise, normalised_chunks
 from ..data.demonstrations import DataError, Demonstration
 from ..engine.checkpoints import locked_folder
 from ..engine.config import TrainingError
+from ..engine.devices import training_device
 from ..world_model import checkpoint
 from ..world_model.latents import Latents
 from ..world_model.model import WorldModel
@@ -256,15 +257,16 @@ def open_labeller(
         frames: size -> source of the world model's frames, one for every step.
         latents: cache of encoded frames.
     """
-    sampler = open_sampler(policy, settings.head, temperature=settings.temperature)
-    scorer = _scorer(world_model, frames, latents) if world_model and settings.needs_world_model() else None
+    device = str(training_device())
+    sampler = open_sampler(policy, settings.head, temperature=settings.temperature, device=device)
+    scorer = _scorer(world_model, frames, latents, device) if world_model and settings.needs_world_model() else None
     about = {"policy": policy, "policy_sha256": sampler.digest, **sampler.facts()}
     if world_model and scorer:
         about |= {"world_model": str(world_model), "world_model_sha256": digest([world_model / checkpoint.WEIGHTS])}
     return Labeller(settings, sampler, policy_images(sampler.model.config.image_size), scorer), about
 
 
-def _scorer(folder: Path, frames: Callable[[int], ImageSource], latents: Path) -> WorldModelScorer:
-    world_model = checkpoint.load(folder)
+def _scorer(folder: Path, frames: Callable[[int], ImageSource], latents: Path, device: str) -> WorldModelScorer:
+    world_model = checkpoint.load(folder, device)
     found = Latents(latents, world_model, frames(world_model.config.image_size))
     return WorldModelScorer(world_model, found, action_bounds(checkpoint.settings(folder)["norm_stats"]))

@@ -16,6 +16,7 @@ from ...policies.nora.model.reference import NoraModel
 from ...policies.nora.tokenizers import own_fast
 from ...policies.nora.weights import EXPERT
 from ..engine.config import TrainConfig, TrainingError, require_field
+from ..engine.devices import training_device
 from ..engine.objective import Loss, Objective
 from ..engine.trainer import ProgressCallback, train
 from ..models.backbone import Backbone, sample_times
@@ -186,7 +187,7 @@ def prepare(recipe: DpoRecipe, policy: str, labels: Path, reward: str) -> DpoSta
     recipe.validate()
     part = pairs.read(labels)
     checkpoint = open_checkpoint(policy)
-    start = open_model(checkpoint, tokens=own_fast(checkpoint) is not None)
+    start = open_model(checkpoint, tokens=own_fast(checkpoint) is not None, device=str(training_device()))
     if recipe.head == "flow" and not start.model.config.expert:
         raise TrainingError(f"{policy} has no flow expert. Add --head fast")
     if recipe.head == "fast" and start.fast is None:

@@ -8,7 +8,7 @@ action tokens; its gradient reaches the backbone through keys and values.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -102,7 +102,7 @@ class Auxiliary(nn.Module):
             predicted = self.facts(last).float()[:, : facts.shape[1]]
             known = ~facts.isnan()
             chunk = self.chunk(last).float().view_as(actions)
-            out["facts"] = (regress, F.l1_loss(predicted[known], facts[known]))
+            out["facts"] = (regress, _loss(F.l1_loss, predicted[known], facts[known]))
             out["chunk"] = (regress, F.l1_loss(chunk, actions))
         return out
 
@@ -116,7 +116,12 @@ class Auxiliary(nn.Module):
         token = (cell[:, 0] * self.side + cell[:, 1]).long()
         logits = self.kinds(image).float()[rows, :, kinds]
         offsets = self.offsets(image).float().unflatten(-1, (KINDS, 2))[rows, token, kinds]
-        return F.cross_entropy(logits, token), F.l1_loss(offsets, places - cell - 0.5)
+        return _loss(F.cross_entropy, logits, token), _loss(F.l1_loss, offsets, places - cell - 0.5)
+
+
+def _loss(function: Callable[[Tensor, Tensor], Tensor], predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean loss; zero, instead of NaN, for a batch without any target."""
+    return function(predicted, target) if len(target) else predicted.sum()
 
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:

@@ -34,6 +34,7 @@ from ..data.readers import read, smoothed, split, without_noops
 from ..data.scene_targets import require_scenes
 from ..engine.checkpoints import folder_of, steps
 from ..engine.config import TrainConfig, require_field
+from ..engine.devices import training_device
 from ..engine.trainer import ProgressCallback, train
 from ..evaluation import EvaluationSettings, Evaluator
 from ..models.init import InitialModel, NanoSizes, from_checkpoint, init_nano
@@ -159,7 +160,7 @@ def main(
     held_out = Dataset(validation, images, stats, chunking, **options) if validation else None
 
     # Objective: batch -> loss.
-    objective = SftObjective(start, recipe.objective, recipe.start.seed)
+    objective = SftObjective(start, recipe.objective, recipe.start.seed).to(training_device())
     run = SftRun(recipe, objective, examples, held_out, out, source.noted())
     announce(run)
     if dry_run:
@@ -233,6 +234,7 @@ def _initial_model(recipe: SftRecipe, demonstrations: Sequence[Demonstration]) -
         chunk=settings.chunk,
         tokens=recipe.objective.token_weight > 0,
         seed=settings.seed,
+        device=str(training_device()),
     )
     stats, table = bounds(demonstrations, recipe.data, start.norm_stats)
     return replace(start, norm_stats={**start.norm_stats, **table}), stats

@@ -16,6 +16,7 @@ from ..data.dataset import ImageSource, bounds_of, statistics
 from ..data.demonstrations import Demonstration
 from ..data.readers import split
 from ..engine.config import TrainConfig, TrainingError, require_field
+from ..engine.devices import training_device
 from ..engine.objective import Loss, Objective
 from ..engine.trainer import ProgressCallback, train
 from . import checkpoint
@@ -79,6 +80,7 @@ class WorldModelStage:
 
     def run(self, out: Path, encoded: Callable[[int], None], report: ProgressCallback | None = None) -> Path:
         """Encode missing frames and train, resuming both; the folder of the last checkpoint."""
+        self.world.to(training_device())
         self.latents.encode_all([*self.training, *self.validation], encoded)
         stats = action_bounds(self.measured)
         examples = Windows.of(self.training, self.latents, stats, self.recipe.window)

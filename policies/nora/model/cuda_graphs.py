@@ -30,8 +30,13 @@ class _Captured:
         self.output: Tensor | None = None
 
     def __call__(self, *arguments: Tensor) -> Tensor:
-        if not any(argument.is_cuda for argument in arguments):
+        device = next((argument.device for argument in arguments if argument.is_cuda), None)
+        if device is None:
             return self.function(*arguments)
+        with torch.cuda.device(device):  # streams and captures are the current device's, which need not be the weights'
+            return self._on(arguments)
+
+    def _on(self, arguments: tuple[Tensor, ...]) -> Tensor:
         if self.graph is None:
             self._capture(arguments)
         for buffer, argument in zip(self.inputs, arguments, strict=True):
@@ -49,5 +54,6 @@ class _Captured:
                 self.function(*self.inputs)
         torch.cuda.current_stream().wait_stream(side)
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        # Other threads of the process (another policy's, a loader's) may use the GPU while this one captures.
+        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
             self.output = self.function(*self.inputs)

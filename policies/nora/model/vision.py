@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers.vision_utils import get_vision_position_ids
 
 from .functional import attend, attend_within_windows, by_window, vision_block, window_order
-from .fused_linear import FUSED
+from .fused_linear import FUSED, join_projections
 from .reference import NoraModel
 
 
@@ -23,11 +23,12 @@ class VisionPath:
     def __init__(self, model: NoraModel, images: int) -> None:
         self.visual: Any = model.vlm.model.visual
         self.images, self.unit = images, self.visual.spatial_merge_unit
+        join_projections(self.visual.blocks)
         device = self.visual.patch_embed.proj.weight.device
         order, inverse, sizes = window_order(model.config)
         self.window_order, self.inverse_order = order.to(device), inverse.to(device)
         self.windows = len(sizes) if len(set(sizes)) == 1 else 0
-        window = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)).to(device)
+        window = torch.tensor([number for number, size in enumerate(sizes) for _ in range(size)], device=device)
         self.mask = window[:, None] == window[None]
         side = model.config.image_size // model.config.patch
         places = get_vision_position_ids(torch.tensor([[1, side, side]]), model.config.merge).to(device)

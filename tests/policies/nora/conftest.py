@@ -30,6 +30,15 @@ def checkpoint(golden):
     return open_checkpoint(str(golden / "nora" / "weights.safetensors"))
 
 
+@pytest.fixture(scope="session")
+def inventory(golden):
+    """Names and shapes of the released files, `nora_state_dict.json`, kept beside the recordings."""
+    path = golden.parent / "specs" / "nora_state_dict.json"
+    if not path.is_file():
+        pytest.skip("no inventory of the released state dicts beside NORA_BENCH_GOLDEN")
+    return json.loads(path.read_text())
+
+
 @pytest.fixture
 def model(checkpoint):
     """A reference model of our own to change and to train."""

@@ -38,15 +38,6 @@ def test_full_size_models_match_the_released_tensor_and_parameter_counts(expert,
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters
 
 
-@pytest.fixture(scope="session")
-def inventory(golden):
-    """Names and shapes of the released files, `nora_state_dict.json`, kept beside the recordings."""
-    path = golden.parent / "specs" / "nora_state_dict.json"
-    if not path.is_file():
-        pytest.skip("no inventory of the released state dicts beside NORA_BENCH_GOLDEN")
-    return json.loads(path.read_text())
-
-
 @pytest.mark.parametrize(
     "layout", ["nora_on_disk", "nora_in_memory_transformers_4_50", "nora_in_memory_transformers_4_52_to_5", "nora_1_5_on_disk"]
 )
