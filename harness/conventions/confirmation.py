@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,9 +12,11 @@ from ...envs.base import EnvObservation, EpisodeSpec
 from ...envs.types import Array
 from ...policies.base import ActionChunk, BasePolicy, Observation, Policy, PolicyContext
 from ...results.store.records import EpisodeRecord
-from ..planning.resolve import ResolvedRun
 from .corrections import Act, Observe
 from .moments import RunEpisodes, Tick
+
+if TYPE_CHECKING:
+    from ..planning.resolve import ResolvedRun
 
 MOST = 20
 """Pairs of episodes, at most."""
