@@ -43,4 +43,4 @@ def test_batch_without_targets_has_a_loss_of_zero_with_a_gradient():
     predicted = torch.zeros((0, 2), requires_grad=True)
     loss = _loss(F.l1_loss, predicted, torch.zeros((0, 2)))
     loss.backward()
-    assert float(loss) == 0.0 and predicted.grad is not None
+    assert loss.item() == 0.0 and predicted.grad is not None
