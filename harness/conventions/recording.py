@@ -90,7 +90,7 @@ def spread(plan: Sequence[EpisodeSpec], count: int, tasks: int, shift: int = 0) 
 class _Expert(BasePolicy):
     """The expert; keeps its actions, and the answers of a policy that reads the same privileged state."""
 
-    tags = ("replayed",)
+    tags: tuple[str, ...] = ("replayed",)
     stochastic = True
 
     def __init__(self, expert: Policy, companion: Policy | None = None) -> None:
@@ -126,7 +126,7 @@ class _Expert(BasePolicy):
 class _Camera(BasePolicy):
     """Repeats the expert's actions and keeps the observation at chosen steps."""
 
-    tags = ("replayed",)
+    tags: tuple[str, ...] = ("replayed",)
     stochastic = True
 
     def __init__(self, spec: ObservationSpec, actions: Mapping[str, Array], steps: Mapping[str, Sequence[int]]) -> None:

@@ -90,7 +90,7 @@ class SuiteEnv(gymnasium.Env[dict[str, Any], Array]):
     in a run.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": FPS}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": FPS}  # noqa: RUF012  gymnasium declares it so
 
     def __init__(
         self, session: Session, episodes: TaskEpisodes, chunk: int | None = None, render_mode: str | None = None

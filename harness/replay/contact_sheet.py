@@ -61,8 +61,8 @@ def _images(pack: AssetPack, names: Sequence[str]) -> Iterator[tuple[Cell, Array
             variant = task.variants[0] if task.variants else ""
             env.reset(EpisodeSpec(name, task.id, 0, 0, protocol.name, variant), protocol, observation_spec)
             images = env.observation().images
-            upright = [upright(suite, images[camera], rotated=protocol.rotate_180) for camera in cameras]
-            yield (name, f"{name.removeprefix('libero_')} {task.name if variant else task.id}"), np.concatenate(upright, axis=1)
+            views = [upright(suite, images[camera], rotated=protocol.rotate_180) for camera in cameras]
+            yield (name, f"{name.removeprefix('libero_')} {task.name if variant else task.id}"), np.concatenate(views, axis=1)
         env.close()
 
 

@@ -66,10 +66,10 @@ class LiberoEnv(Env):
         self._closing = bool(action[6] > 0)
         if observe and self._spec.privileged:
             self._privileged = self._state_reader.read()
-        self._success = self._scene.goal.holds()
+        self._success = reached = self._scene.goal.holds()
         if self._asked_goal:
-            self._first_goal.step(asked=self._asked_goal.holds(), original=self._success)
-        return self._success
+            self._first_goal.step(asked=self._asked_goal.holds(), original=reached)
+        return reached
 
     def observation(self) -> EnvObservation:
         """Images and proprioception of the last observed step; privileged state at its end."""
