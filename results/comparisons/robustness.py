@@ -27,6 +27,7 @@ from ..store.records import EpisodeRecord
 from .comparison import compared_part, readings, require_comparable_groups, worst_difference
 from .families import overall_column
 
+FLOORS = ("language-none", "language-wrong")
 Episode = tuple[object, ...]
 """Scene without its perturbation, and the seed: the same for an episode and its control."""
 
@@ -76,7 +77,10 @@ class Robustness:
 
 
 def axis_of(perturbation: str) -> str:
-    """The axis of a perturbation; of one that this version does not know, the name up to its level."""
+    """The column of a perturbation: its axis; itself for an instruction that does not say what to do, since such episodes are a
+    floor and no measure of robustness; of one that this version does not know, the name up to its level."""
+    if perturbation in FLOORS:
+        return perturbation
     try:
         return axes.get(perturbation).axis
     except InputError:

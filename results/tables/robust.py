@@ -11,6 +11,7 @@ from functools import cache
 
 from ...envs.errors import InputError
 from ..comparisons.robustness import Effect, Robustness, column_names, robustness
+from ..comparisons.words import follows_words
 from ..conditions import conditions
 from ..layouts import Column, Layout, Metric
 from ..store.reader import StoredRun
@@ -117,6 +118,8 @@ def _row_notes(found: Robustness) -> Iterator[str]:
         yield f"{key.init_set} initial states"
     if part := _common_part(found):
         yield f"only {part}"
+    if words := follows_words(record for effect in found.effects for record in effect.records):
+        yield words.text()
     if others := [name for name in found.sources if name != found.run.name]:
         yield f"controls from {', '.join(others)}"
     if found.alone:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from nora_bench.results.comparisons.robustness import column_names, robustness
+from nora_bench.results.comparisons.robustness import axis_of, column_names, robustness
 from nora_bench.results.comparisons.sample_size import paired_power, smallest_paired_difference
 from nora_bench.results.conditions import Incomparable
 
@@ -82,7 +82,7 @@ def test_controls_may_be_in_another_run(run, libero):
     mine, other = run("mine", perturbed(plain, "camera1", fails=1)), run("other", plain)
     (without,) = robustness(mine)
     (found,) = robustness(mine, [other])
-    assert without.effects == () and without.alone == {"camera1": 50}
+    assert without.effects == () and without.alone == {"camera": 50}
     assert found.sources == ("other",)
     assert found.effects[0].difference.mean == pytest.approx(-0.2)
 
@@ -121,3 +121,10 @@ def test_200_pairs_detect_8_points():
     assert paired_power(200, 0.08, discordant=0.15) >= 0.8
     assert smallest_paired_difference(200, discordant=0.15) == pytest.approx(0.08, abs=0.0005)
     assert smallest_paired_difference(5) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "column"), [("language-lexical", "language"), ("language-none", "language-none"), ("camera2", "camera")]
+)
+def test_instructions_that_do_not_say_what_to_do_have_columns_of_their_own(name, column):
+    assert axis_of(name) == column
