@@ -36,7 +36,7 @@ def test_images_upside_down_are_named_for_nano(tmp_path):
     host.setup(PolicyContext(prepared.subject.protocol, ("libero_object",), 7))
     diagnosis = Examination(prepared.subject, moments).diagnose(Queries(host, policy.observation_spec))
     assert diagnosis.best.hypothesis.name == "image-flip-vertical"
-    assert diagnosis.best.skill.mean > 0.7
+    assert diagnosis.best.skill.mean > 0.5
 
 
 def test_diagnosis_of_a_group_of_suites_is_rejected(cli):
