@@ -158,6 +158,7 @@ class _Paired:
         self._last: Array | None = None
 
     def add(self, observation: EnvObservation) -> None:
+        """Write the episode's next image beside the control's."""
         self._last = side_by_side(observation)
         self._next(self._last)
 
