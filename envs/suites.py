@@ -165,13 +165,17 @@ class _CompleteSuite(Suite):
         return self.suite.versions()
 
 
+OPTIONAL_ENV = ("measures", "roles", "moment")
+"""Members that an environment may lack."""
+
+
 def complete_env(env: Any) -> Env:
     """The environment itself, or, where it does not subclass `Env`, with the defaults of the members that it lacks."""
-    return cast(Env, env) if isinstance(env, Env) or hasattr(env, "measures") else EnvWrapper(env)
+    return cast(Env, env) if isinstance(env, Env) or all(hasattr(env, name) for name in OPTIONAL_ENV) else EnvWrapper(env)
 
 
 class EnvWrapper(Env):
-    """An environment of any class as an `Env`, without measures. See `envs.base.Env` for the contract."""
+    """An environment of any class as an `Env`, with the defaults of the members that it lacks (contract: `envs.base.Env`)."""
 
     def __init__(self, env: Any) -> None:
         self.env, self.action_size = env, env.action_size
@@ -193,6 +197,9 @@ class EnvWrapper(Env):
 
     def close(self) -> None:
         self.env.close()
+
+    def measures(self) -> Mapping[str, bool]:
+        return self.env.measures() if hasattr(self.env, "measures") else {}
 
     def roles(self) -> Roles | None:
         return self.env.roles() if hasattr(self.env, "roles") else None

@@ -18,6 +18,8 @@ from .typos import typo
 
 AXIS = "language"
 NONE, WRONG = "none", "wrong"
+NO_WORDS, OTHER_WORDS = f"{AXIS}-{NONE}", f"{AXIS}-{WRONG}"
+"""Names of the perturbations whose instruction does not say what to do: floors, no measures of robustness."""
 T = TypeVar("T")
 
 
@@ -46,6 +48,11 @@ def altered(suite: Suite, spec: EpisodeSpec, instruction: str) -> str:
     if wordings:
         return pick(spec, level, wordings).text
     return typo(instruction, _rng(spec, level)) if level == TYPO else instruction
+
+
+def present(suite: Suite, spec: EpisodeSpec, first: str, changed: str) -> str:
+    """The instruction at a decision: the first one, or the one that the environment changed it to (empty: not changed)."""
+    return altered(suite, spec, changed) if changed else first
 
 
 def pick(spec: EpisodeSpec, level: str, options: Sequence[T]) -> T:

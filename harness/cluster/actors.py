@@ -86,7 +86,7 @@ class EnvActor:
     ) -> ActorResult:
         """One attempt at an episode; its failure, too, is in the result."""
         assert self._env is not None
-        result, client = ActorResult(), uuid.uuid4().hex
+        result, client, suite = ActorResult(), uuid.uuid4().hex, suites.get(self._setup.suite)
         delayed = DelayedAnswers(delay, spec) if delay else None
         rollout = Rollout(self._env, spec, self._setup.protocol, self._setup.observation_spec, budget, delayed)
         try:
@@ -95,7 +95,7 @@ class EnvActor:
             while isinstance(event, DecisionPoint):
                 result.step = event.step
                 seen = event.env_observation
-                text = self._altered(spec, seen.instruction) if seen.instruction else instruction
+                text = language.present(suite, spec, instruction, seen.instruction)
                 observation = Observation(spec, result.decisions, event.step, text, seen, event.committed)
                 answer = self._query(observation, client, replica, context, result)
                 if "lost" in answer:
@@ -111,9 +111,6 @@ class EnvActor:
             result.kind, result.phase, result.cause = report["kind"], report["phase"], report["cause"]
         result.peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         return result
-
-    def _altered(self, spec: EpisodeSpec, instruction: str) -> str:
-        return language.altered(suites.get(self._setup.suite), spec, instruction)
 
     def _query(self, observation: Observation, client: str, replica: Any, context: PolicyContext, result: ActorResult) -> Answer:
         import ray

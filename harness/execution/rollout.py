@@ -77,7 +77,7 @@ class Rollout:
         observe_last: bool = False,
     ) -> None:
         """`observe_last`: whether the last step of the budget is observed too, which no decision follows."""
-        self.env = env
+        self.env = complete_env(env)
         self.spec = spec
         self.protocol = protocol
         self.observation_spec = observation_spec
@@ -103,7 +103,7 @@ class Rollout:
         self._render_start = self.env.render_seconds()
         for state in self._reset.states:
             self._add_state(state)
-        self._roles = self.env.roles() if hasattr(self.env, "roles") else None
+        self._roles = self.env.roles()
         self._add_moment()
         return self._decision_point()
 
@@ -166,7 +166,7 @@ class Rollout:
                 "step": self._seconds["step"] - render_s,
                 "render": self._reset.render_s + render_s,
             },
-            measures={name: bool(value) for name, value in complete_env(self.env).measures().items()},
+            measures={name: bool(value) for name, value in self.env.measures().items()},
             renderer=self._reset.renderer if self.observation_spec.cameras else "",
             features=features(self._roles, self._moments) if self._roles is not None else {},
             latency=self._delayed.facts() if self._delayed else {},

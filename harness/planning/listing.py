@@ -14,6 +14,7 @@ from ...envs.errors import InputError, PolicyError, SuiteError, UnknownName
 from ...envs.instructions import KINDS
 from ...envs.perturbations import axes, language
 from ...policies import registry as policies
+from .perturbed import has_axis
 
 
 def suite_rows() -> list[dict[str, Any]]:
@@ -167,15 +168,8 @@ def _axis_rows(axis: axes.Axis, members: Sequence[Suite]) -> list[dict[str, Any]
             "kind": axis.kind,
             "title": axis.title,
             "source": axis.source,
-            "suites": [suite.name for suite in members if _has(suite, axis)],
+            "suites": [suite.name for suite in members if has_axis(suite, axis.name, axis.kind)],
         }
         for one in found
         if one
     ]
-
-
-def _has(suite: Suite, axis: axes.Axis) -> bool:
-    """Whether a suite's episodes can be run under the axis."""
-    if axis.kind == "scene":
-        return axis.name in suite.perturbations
-    return bool(suite.control_hz) if axis.kind == "latency" else True

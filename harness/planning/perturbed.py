@@ -10,7 +10,7 @@ from ...envs import suites
 from ...envs.base import EpisodeSpec, Suite
 from ...envs.errors import InputError
 from ...envs.perturbations import language
-from ...envs.perturbations.axes import Perturbation, get
+from ...envs.perturbations.axes import Kind, Perturbation, get
 
 
 def with_perturbations(
@@ -45,12 +45,20 @@ def with_perturbations(
     return episodes, dict(excluded)
 
 
+def has_axis(suite: Suite, axis: str, kind: Kind) -> bool:
+    """Whether a suite's episodes can be run under an axis of that kind; images and language fit every suite."""
+    if kind == "scene":
+        return axis in suite.perturbations
+    return bool(suite.control_hz) if kind == "latency" else True
+
+
 def _require_axes(suite: Suite, perturbations: Iterable[Perturbation]) -> None:
     for perturbation in perturbations:
-        if perturbation.kind == "scene" and perturbation.axis not in suite.perturbations:
+        if has_axis(suite, perturbation.axis, perturbation.kind):
+            continue
+        if perturbation.kind == "scene":
             known = f"its scenes have {', '.join(suite.perturbations)}" if suite.perturbations else "its scenes have none"
             message = f"{suite.name} has no axis {perturbation.axis}; {known}. Images, language and latency fit every suite"
-            raise InputError(message, option="--perturb", value=perturbation.name)
-        if perturbation.kind == "latency" and not suite.control_hz:
+        else:
             message = f"{suite.name} declares no control rate (control_hz), which a latency needs"
-            raise InputError(message, option="--perturb", value=perturbation.name)
+        raise InputError(message, option="--perturb", value=perturbation.name)

@@ -53,7 +53,7 @@ class EvalSetup:
 
     def present_instruction(self, spec: EpisodeSpec, first: str, changed: str) -> str:
         """The instruction at a decision: the first one, or the one that the environment changed it to."""
-        return language.altered(self.suite(spec.suite), spec, changed) if changed else first
+        return language.present(self.suite(spec.suite), spec, first, changed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ...envs.errors import InputError, StoreError
 from ...envs.perturbations import axes
+from ...envs.perturbations.language import NO_WORDS, OTHER_WORDS
 from ..conditions import Incomparable, conditions
 from ..grouping import Group, GroupKey, group_of, groups
 from ..layouts import Column, Layout, table_of
@@ -27,7 +28,7 @@ from ..store.records import EpisodeRecord
 from .comparison import compared_part, readings, require_comparable_groups, worst_difference
 from .families import overall_column
 
-FLOORS = ("language-none", "language-wrong")
+FLOORS = (NO_WORDS, OTHER_WORDS)
 Episode = tuple[object, ...]
 """Scene without its perturbation, and the seed: the same for an episode and its control."""
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ...envs.instructions import ASKED_GOAL, ORIGINAL_GOAL
+from ...envs.perturbations.language import OTHER_WORDS
 from ..statistics.exact import State, exact_p
 from ..statistics.paired_test import p_text
 from ..store.records import EpisodeRecord
 
-PERTURBATION = "language-wrong"
+PERTURBATION = OTHER_WORDS
 LEVEL = 0.05
 Verdict = Literal["yes", "no", "undecided"]
 

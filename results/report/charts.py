@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -96,7 +96,7 @@ def forest(table: Table) -> str:
             ]
             if shown:
                 name = " ".join(filter(None, (column.group, column.label, metric.label if len(table.layout.metrics) > 1 else "")))
-                body.append(_column(name, shown, top))
+                body.append(interval_group(name, shown, top, _interval))
                 top += len(shown) * ROW + GAP
     axis = "".join(_tick(percent, top) for percent in (0, 25, 50, 75, 100))
     height = top + 18
@@ -106,9 +106,26 @@ def forest(table: Table) -> str:
     return f"{legend([line.label for line in lines])}<figure>{caption}{drawn}</figure>"
 
 
-def _column(name: str, shown: Sequence[tuple[int, Cell]], top: float) -> str:
+def interval_group(name: str, shown: Sequence[tuple[int, Cell]], top: float, interval: Callable[[Cell, int, float], str]) -> str:
+    """A column of a table as one labelled group of intervals, SVG text.
+
+    Args:
+        name: label.
+        shown: (number of the row, cell).
+        top: y of the group in pixels.
+        interval: draws a cell's interval, from the cell, the number of its row and y.
+    """
     label = f'<text x="{LEFT - 8}" y="{top + len(shown) * ROW / 2 + 4:.1f}" text-anchor="end">{escape(name)}</text>'
-    return label + "".join(_interval(cell, number, top + ROW * (row + 0.5)) for row, (number, cell) in enumerate(shown))
+    return label + "".join(interval(cell, number, top + ROW * (row + 0.5)) for row, (number, cell) in enumerate(shown))
+
+
+def percent_grid(left: float, right: float, y: Callable[[float], float]) -> str:
+    """Horizontal lines at 0 to 100 % with their labels, SVG text; `y`: share -> pixels."""
+    return "".join(
+        f'<line class="axis" x1="{left}" x2="{right}" y1="{y(share):.1f}" y2="{y(share):.1f}"/>'
+        f'<text x="{left - 4}" y="{y(share) + 4:.1f}" text-anchor="end">{100 * share:.0f}</text>'
+        for share in (0, 0.25, 0.5, 0.75, 1)
+    )
 
 
 def _interval(cell: Cell, number: int, y: float) -> str:

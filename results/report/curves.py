@@ -10,7 +10,7 @@ from ..grouping import Group, task_weights, uncertain
 from ..layouts import Column
 from ..statistics.intervals import strata_of, stratified
 from ..store.records import EpisodeRecord
-from .charts import legend
+from .charts import legend, percent_grid
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 360, 200, 34, 24
 POINTS = 40
@@ -62,11 +62,7 @@ def charts(groups: Mapping[str, Group]) -> str:
 def _chart(suite: str, curves: Sequence[Sequence[Point]]) -> str:
     longest = max((points[-1].step for points in curves if points), default=1) or 1
     lines = "".join(_curve(points, number, longest) for number, points in enumerate(curves) if points)
-    grid = "".join(
-        f'<line class="axis" x1="{LEFT}" x2="{WIDTH}" y1="{_y(share):.1f}" y2="{_y(share):.1f}"/>'
-        f'<text x="{LEFT - 4}" y="{_y(share) + 4:.1f}" text-anchor="end">{100 * share:.0f}</text>'
-        for share in (0, 0.25, 0.5, 0.75, 1)
-    )
+    grid = percent_grid(LEFT, WIDTH, _y)
     ticks = "".join(
         f'<text x="{_x(longest * part, longest):.1f}" y="{HEIGHT - 6}" text-anchor="{anchor}">{longest * part:.0f}</text>'
         for part, anchor in ((0, "start"), (0.5, "middle"), (1, "end"))

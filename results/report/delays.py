@@ -13,7 +13,7 @@ from ..rates import Rate
 from ..store.reader import StoredRun
 from ..summary import latency_means
 from ..tables.cells import difference_text, rate_cell
-from .charts import html_table, legend
+from .charts import html_table, legend, percent_grid
 
 AXIS = "latency"
 HEADS = ("Policy", "Delay", "Control steps", "Success %, 95 %", "Difference, points", "Stale", "Held", "Decisions per s")
@@ -89,11 +89,7 @@ def _milliseconds(effect: Effect) -> float:
 
 def _plot(curves: Sequence[DelayCurve]) -> str:
     longest = max(point.milliseconds for curve in curves for point in curve.points) or 1.0
-    grid = "".join(
-        f'<line class="axis" x1="{LEFT}" x2="{WIDTH}" y1="{_y(share):.1f}" y2="{_y(share):.1f}"/>'
-        f'<text x="{LEFT - 4}" y="{_y(share) + 4:.1f}" text-anchor="end">{100 * share:.0f}</text>'
-        for share in (0, 0.25, 0.5, 0.75, 1)
-    )
+    grid = percent_grid(LEFT, WIDTH, _y)
     ticks = "".join(
         f'<text x="{_x(longest * part, longest):.1f}" y="{HEIGHT - 6}" text-anchor="{anchor}">{longest * part:.0f}</text>'
         for part, anchor in ((0, "start"), (0.5, "middle"), (1, "end"))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 
 from ..tables.model import Cell, Table
-from .charts import legend
+from .charts import GAP, LEFT, ROW, WIDTH, interval_group, legend
 
-WIDTH, LEFT, ROW, GAP = 640, 190, 14, 8
-"""Pixels: of the plot, of its labels, of one interval, between two axes."""
 EDGE = 100
 """Largest difference, in points."""
 
@@ -22,7 +19,7 @@ def forest(table: Table) -> str:
         shown = [(number, line.cells.get((column.name, "success"))) for number, line in enumerate(lines)]
         drawn = [(number, cell) for number, cell in shown if cell is not None and cell.p is not None]
         if drawn:
-            body.append(_column(column.label, drawn, top))
+            body.append(interval_group(column.label, drawn, top, _interval))
             top += len(drawn) * ROW + GAP
     if not body:
         return ""
@@ -31,11 +28,6 @@ def forest(table: Table) -> str:
     drawn_svg = f'<svg viewBox="0 0 {WIDTH} {top + 18}" role="img" aria-label="{title}">{axis}{"".join(body)}</svg>'
     caption = "<figcaption>Perturbed minus control, points, simultaneous 95 % intervals</figcaption>"
     return f"{legend([line.label for line in lines])}<figure>{caption}{drawn_svg}</figure>"
-
-
-def _column(name: str, shown: Sequence[tuple[int, Cell]], top: float) -> str:
-    label = f'<text x="{LEFT - 8}" y="{top + len(shown) * ROW / 2 + 4:.1f}" text-anchor="end">{escape(name)}</text>'
-    return label + "".join(_interval(cell, number, top + ROW * (row + 0.5)) for row, (number, cell) in enumerate(shown))
 
 
 def _interval(cell: Cell, number: int, y: float) -> str:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cache
 
 from ...envs.errors import InputError
+from ...envs.perturbations.language import NO_WORDS
 from ..comparisons.robustness import Effect, Robustness, column_names, robustness
 from ..comparisons.words import follows_words
 from ..conditions import conditions
@@ -22,8 +23,6 @@ from .model import Cell, Row, Table
 
 ID = "robust"
 CONTROL, TOTAL = "control", "LIBERO-Plus"
-NO_WORDS = "language-none"
-"""Perturbation whose rate is the floor of the language axis: the same episodes without an instruction."""
 SUCCESS = Metric("success", "Succ. ↑", "higher")
 TITLE = "Robustness: success under one change minus success of the same episodes without it, in points"
 ABSOLUTE = "Robustness: success under one change, in percent"
