@@ -18,6 +18,7 @@ from ..goal import Goal
 from ..other_goals import other_goals
 from ..tasks import load_tasks
 from . import scene_checks
+from .compiled import compile_helpers
 from .install import import_libero, init_folder, task_file
 
 ACTION_SIZE = 7
@@ -33,6 +34,7 @@ class LiberoEnv(Env):
         """Import LIBERO over the given assets. Raises SuiteError where something is not installed."""
         self.options = options
         import_libero(Path(options.assets), Path(options.cache), gl=options.gl)
+        compile_helpers()
         self._built: tuple[str, int] | None = None
         self._scene: Any = None
         self._renderer: Any = None
