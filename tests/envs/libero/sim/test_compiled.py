@@ -19,8 +19,8 @@ import_libero(here, here, gl="none")
 sys.stdin.readline()
 compile_helpers()
 from robosuite.utils import control_utils, transform_utils
-modules = vars(control_utils) | vars(transform_utils)
-print(json.dumps({name: sum(f.stats.cache_misses.values()) for name, f in modules.items() if hasattr(f, "stats") and f.signatures}))
+functions = {n: f for n, f in (vars(control_utils) | vars(transform_utils)).items() if hasattr(f, "stats") and f.signatures}
+print(json.dumps({name: sum(function.stats.cache_misses.values()) for name, function in functions.items()}))
 """
 
 
