@@ -33,7 +33,7 @@ OPTIONS = {
     "label-preferences": "--policy --data --out --world-model --reward --candidates --margin --states --episodes "
     "--frame-stride --seed --head --temperature --frames --latents --gripper --camera --assets --dry-run --json",
     "export-checkpoint": "--checkpoint --out --dtype --n-action-steps --noise-scale --card --onnx",
-    "reproduce": "WHAT --out --quick --recipe --workers --dry-run",
+    "reproduce": "WHAT --out --quick --recipe --workers --dry-run --run --row --checkpoint --seeds --until --rehearsal",
     "export": "FOLDER --format --out --assets --fps --trust --model --organization --dataset --url --all-actions --json",
     "import": "FILE --policy --suite --protocol --out --json",
     "trials": "FILE --suite --policy --out --trials --list-tasks",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -15,20 +15,48 @@ from .options import print_line
 
 
 def reproduce(
-    what: Annotated[Literal["nano", "paper"], typer.Argument(help="nano: here, on a CPU. paper: the full size, plan only.")],
+    what: Annotated[
+        Literal["nano", "paper", "released"],
+        typer.Argument(
+            help="nano: here, on a CPU. paper: the full size, plan only. released: the papers' tables with their checkpoints."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder for everything; the same command resumes.")] = Path("reproduction"),
     quick: Annotated[bool, typer.Option("--quick", help="Minutes instead of hours: a smoke test that learns nothing.")] = False,
     recipe: Annotated[
         Path | None, typer.Option("--recipe", help="scratch: without the base model of `nano`; or a .yaml file.")
     ] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the stages and their cost, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run/--run", help="Print the stages and their cost, and stop.")] = False,
+    row: Annotated[
+        list[str] | None, typer.Option("--row", help="released: a row of the plan; repeatable. All by default.")
+    ] = None,
+    checkpoint: Annotated[
+        list[str] | None, typer.Option("--checkpoint", help="released: ROW=CHECKPOINT, a hub id or a folder; repeatable.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option("--seeds", min=1, help="released: number of seeds (recipe: 3).")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="released: stopping rule of each run, as of `nora-bench run`.")
+    ] = None,
+    rehearsal: Annotated[
+        bool, typer.Option("--rehearsal", help="released: nora-1.5-nano for every checkpoint, one episode per suite.")
+    ] = False,
 ) -> None:
     """Reproduce the papers' comparisons: demonstrations, training, world model, preferences, tables.
 
     Example: `nora-bench reproduce nano --quick --out reproduction`
+
+    `released` runs each released checkpoint on the suites of its row of the papers' tables and prints published against measured
+    rates with a verdict.
     """
     console = Console()
+    only = {"--row": row, "--checkpoint": checkpoint, "--seeds": seeds, "--until": until, "--rehearsal": rehearsal}
+    if what != "released" and (given := [name for name, value in only.items() if value]):
+        raise InputError(f"{given[0]} is an option of `reproduce released`. Type: nora-bench reproduce {what} --help")
+    if what == "released":
+        changes = {"seeds": seeds, "until": until, "workers": workers, "rehearsal": rehearsal or None}
+        _released(console, str(recipe or "released"), out, (row or [], checkpoint or []), changes, dry_run=dry_run)
+        return
     if what == "paper":
         if not dry_run:
             raise InputError("the full size can only be planned. Type: nora-bench reproduce paper --dry-run")
@@ -64,3 +92,38 @@ def _nano(console: Console, recipe: str, out: Path, workers: int | None, *, dry_
     for path in conclude(settings, out):
         print_line(console, f"written: {path}")
     print_line(console, f"{(time.monotonic() - started) / 60:.1f} min")
+
+
+def _released(
+    console: Console,
+    recipe: str,
+    out: Path,
+    rows: tuple[list[str], list[str]],
+    changes: dict[str, Any],
+    *,
+    dry_run: bool,
+) -> None:
+    from ..engine.config import TrainingError, read_recipe
+    from ..reproduce.nora import is_done, minutes
+    from ..reproduce.released import Released, run_released, selected, stages, write_report
+
+    given = {name: value for name, value in changes.items() if value is not None}
+    settings = selected(replace(read_recipe(recipe, "reproduce", Released), **given), *rows)
+    settings.validate()
+    plan = list(stages(settings, out))
+    left = [stage for _, stage in plan if not is_done(out, stage)]
+    cost = f"about {minutes(sum(stage.seconds for stage in left))} on one core, without the policies' own time"
+    print_line(console, f"{len(plan)} runs, {len(left)} to do, {cost} -> {out}")
+    if dry_run:
+        for row, stage in plan:
+            state = "done" if stage not in left else minutes(stage.seconds)
+            unsure = "" if row.id_known or settings.rehearsal else "; the hub id was not found in public code"
+            print_line(console, f"{state:>8}  {row.name}: {row.table}, {row.row}{unsure}\n          {stage.line()}")
+        return
+    failed = run_released(settings, out, lambda line: print_line(console, line))
+    written = write_report(settings, out, failed)
+    print_line(console, written[0].read_text(encoding="utf-8"))
+    for path in written:
+        print_line(console, f"written: {path}")
+    if failed:
+        raise TrainingError(f"{len(failed)} of {len(plan)} runs failed ({', '.join(failed)}). The same command resumes them")

@@ -148,12 +148,12 @@ def _data(settings: Reproduction, out: Path) -> Iterator[PipelineStage]:
     count, data = settings.demonstrations * settings.task_count, out / "demonstrations"
     tasks = {"suite": settings.suites, "tasks": settings.tasks}
     collect = {**tasks, "episodes": settings.demonstrations, "workers": settings.workers, "out": data}
-    yield _stage("demonstrations", "collect", collect, count * DEMONSTRATION_S)
+    yield make_stage("demonstrations", "collect", collect, count * DEMONSTRATION_S)
     for chunk in settings.heads:
         fit = {"data": data, "chunk-size": chunk, "out": _tokenizer(out, chunk)}
-        yield _stage(f"tokenizer-{chunk}", "data fit-tokenizer", fit, STARTING_S)
+        yield make_stage(f"tokenizer-{chunk}", "data fit-tokenizer", fit, STARTING_S)
     render = {"data": data, "frame-stride": settings.frame_stride, "workers": settings.workers, "out": out / "frames"}
-    yield _stage("images", "data render", render, count * LONGEST / settings.frame_stride * IMAGE_S)
+    yield make_stage("images", "data render", render, count * LONGEST / settings.frame_stride * IMAGE_S)
 
 
 def _supervised(settings: Reproduction, out: Path) -> Iterator[PipelineStage]:
@@ -162,7 +162,7 @@ def _supervised(settings: Reproduction, out: Path) -> Iterator[PipelineStage]:
         for chunk, heads in settings.heads.items():
             name = f"sft-chunk{chunk}-seed{seed}"
             train = {"data": out / "demonstrations", "recipe": _recipe(out, chunk, seed), "out": out / name}
-            yield _stage(name, "train sft", {**train, "frames": out / "frames"}, STARTING_S + steps * SFT_S)
+            yield make_stage(name, "train sft", {**train, "frames": out / "frames"}, STARTING_S + steps * SFT_S)
             for head in heads:
                 yield _evaluate(settings, out, sft_name(chunk, head), seed, _checkpoint(out / name, steps), head)
 
@@ -171,7 +171,7 @@ def _world(settings: Reproduction, out: Path) -> Iterator[PipelineStage]:
     train = {"data": out / "demonstrations", "episodes": settings.world_episodes, "steps": settings.world_steps}
     train |= {"out": out / "world-model", "frames": out / "frames", "latents": out / "latents"}
     rendering = settings.world_episodes * settings.task_count * LONGEST * IMAGE_S
-    yield _stage("world-model", "train world-model", train, STARTING_S + rendering + settings.world_steps * WORLD_S)
+    yield make_stage("world-model", "train world-model", train, STARTING_S + rendering + settings.world_steps * WORLD_S)
 
 
 def _preferences(settings: Reproduction, out: Path) -> Iterator[PipelineStage]:
@@ -191,7 +191,7 @@ def _preferences(settings: Reproduction, out: Path) -> Iterator[PipelineStage]:
             "frames": out / "frames",
             "latents": out / "latents",
         }
-        yield _stage(labels.name, "label-preferences", label, STARTING_S + settings.label_states * LABEL_S)
+        yield make_stage(labels.name, "label-preferences", label, STARTING_S + settings.label_states * LABEL_S)
         for reward in settings.rewards:
             yield from _preferred(settings, out, reward, seed, policy)
 
@@ -200,7 +200,7 @@ def _preferred(settings: Reproduction, out: Path, reward: str, seed: int, policy
     name = f"{dpo_name(reward)}-seed{seed}"
     train = {"init-from": policy, "labels": out / f"labels-seed{seed}", "reward": reward, "out": out / name}
     train |= {"steps": settings.dpo_steps, "learning-rate": settings.dpo_learning_rate, "seed": seed}
-    yield _stage(name, "train dpo", train, STARTING_S + settings.dpo_steps * 16 * PAIR_S)
+    yield make_stage(name, "train dpo", train, STARTING_S + settings.dpo_steps * 16 * PAIR_S)
     yield _evaluate(settings, out, dpo_name(reward), seed, _checkpoint(out / name, settings.dpo_steps), "flow")
 
 
@@ -217,10 +217,11 @@ def _evaluate(settings: Reproduction, out: Path, variant: str, seed: int, policy
         "out": run_folder(out, variant, seed),
     }
     share = min(1.0, (settings.max_steps or 280) / 280)
-    return _stage(f"evaluate-{variant}-seed{seed}", "run", run, STARTING_S + settings.episodes * EPISODE_S * share)
+    return make_stage(f"evaluate-{variant}-seed{seed}", "run", run, STARTING_S + settings.episodes * EPISODE_S * share)
 
 
-def _stage(name: str, verb: str, options: Mapping[str, object], seconds: float) -> PipelineStage:
+def make_stage(name: str, verb: str, options: Mapping[str, object], seconds: float) -> PipelineStage:
+    """A stage from the options of its command."""
     return PipelineStage(name, (*verb.split(), *option_words(options)), seconds)
 
 
@@ -282,10 +283,11 @@ def run_all(stages: Sequence[PipelineStage], out: Path, log: Callable[[str], Non
             log(f"{head}: done")
             continue
         log(f"{head}: about {minutes(stage.seconds)} on one core\n  {stage.line()}")
-        _run(stage, out)
+        finish(stage, out)
 
 
-def _run(stage: PipelineStage, out: Path) -> None:
+def finish(stage: PipelineStage, out: Path) -> None:
+    """Run a stage, resuming it, and record that it is done. Raises TrainingError."""
     started = time.monotonic()
     resuming = ("--resume",) if stage.run_folder and (stage.run_folder / "run.json").is_file() else ()
     ended = subprocess.run([*PROGRAM, *stage.command, *resuming], check=False).returncode
