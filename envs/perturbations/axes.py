@@ -54,6 +54,8 @@ class Axis:
     """Level -> its numbers."""
     pattern: str = ""
     """Regular expression of further levels, whose groups are their values."""
+    form: str = ""
+    """The further levels in words."""
 
     def at(self, level: str) -> Perturbation | None:
         """The perturbation of a level; None where the axis has no such level."""
@@ -114,7 +116,7 @@ def get(name: str) -> Perturbation:
         if name.startswith(axis.name):
             rest = name.removeprefix(axis.name)
             level = rest if rest.isdigit() else rest.removeprefix("-") if rest.startswith("-") else ""
-            if found := axis.at(level):
+            if (found := axis.at(level)) and found.name == name:
                 return found
     raise InputError(f"no perturbation is named {name!r}; see `nora-bench list perturbations`", value=name)
 
@@ -130,6 +132,10 @@ def _expand(item: str) -> Iterator[str]:
             yield from (found.name for level in axis.graded if (found := axis.at(level)))
         return
     name, colon, text = item.partition(":")
+    if name == ALL:
+        raise ValueError(
+            f"{ALL} takes no level, not even {text!r}: it is every axis at its levels; name axes, like camera:2,light:2"
+        )
     if name not in axes():
         yield _stored(item)
         return
@@ -140,7 +146,7 @@ def _expand(item: str) -> Iterator[str]:
     for level in levels:
         found = axis.at(level)
         if found is None:
-            known = ", ".join(axis.levels) or example(axis)
+            known = ", ".join(axis.levels) or axis.form
             raise ValueError(f"expected a level of {name} ({known}), not {level!r}")
         yield found.name
 
@@ -155,9 +161,12 @@ def _stored(item: str) -> str:
 
 
 def _levels(text: str) -> tuple[str, ...]:
-    """`1-3` -> 1, 2, 3; anything else is one level."""
-    if match := re.fullmatch(r"(\d)-(\d)", text):
-        return tuple(map(str, range(int(match[1]), int(match[2]) + 1)))
+    """`1-3` -> 1, 2, 3; anything else is one level. Raises ValueError for `3-1`."""
+    if match := re.fullmatch(r"([0-9])-([0-9])", text):
+        low, high = int(match[1]), int(match[2])
+        if low > high:
+            raise ValueError(f"the first level is above the last; write {high}-{low}, not {text}")
+        return tuple(map(str, range(low, high + 1)))
     return (text,) if text else ()
 
 

@@ -34,6 +34,7 @@ def list(
     """
     from ..planning import listing
 
+    _require_effect(kind, {"--suite": bool(suite), "--task": bool(task), "--kind": bool(wording_kind)})
     rows = {
         "suites": listing.suite_rows,
         "tasks": lambda: listing.task_rows(suite),
@@ -51,6 +52,16 @@ def list(
         _print(_table([{**row, "values": _numbers(row["values"])} for row in rows]))
     else:
         _print(_table([{**row, "variants": len(row["variants"])} if "variants" in row else row for row in rows]))
+
+
+def _require_effect(kind: Kind, given: dict[str, bool]) -> None:
+    """Raise InputError for options that have no effect on this list."""
+    from ...envs.errors import InputError
+
+    used = {"instructions": ("--suite", "--task", "--kind"), "tasks": ("--suite",)}.get(kind, ())
+    for option, value in given.items():
+        if value and option not in used:
+            raise InputError(f"{option} has no effect on `nora-bench list {kind}`: omit it", option=option)
 
 
 def _print(table: Table) -> None:

@@ -62,6 +62,9 @@ def _configured(passed: dict[str, Any], file: Path | None, resume: bool) -> RunC
             flag = "--" + name.replace("_", "-")
             message = f"{flag} differs from the stored run ({stored}). Omit it to resume, or choose another --out"
             raise InputError(message, option=flag, value=value)
+    if now.control and not before.control:
+        message = "--control cannot be added to a run that has its own controls. Omit it to resume, or choose another --out"
+        raise InputError(message, option="--control", value=now.control)
     return now
 
 

@@ -43,7 +43,7 @@ def write_eee(run: StoredRun, out: Path, *, model: str = "", organization: str =
     """
     results = list(suite_results(run))
     if not results:
-        raise InputError(f"{run.folder} has no episodes to export. Type: nora-bench show {run.folder}")
+        raise InputError(f"{run.folder} has no episodes without a perturbation to export. Type: nora-bench show {run.folder}")
     identity = model_id(run, model)
     family = portable_name(results[0].records[0].protocol.partition("/")[0])
     name = _uuid(run)

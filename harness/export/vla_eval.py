@@ -39,7 +39,7 @@ def write_vla_eval(run: StoredRun, out: Path, *, model: str = "") -> tuple[int, 
     """
     results = list(suite_results(run))
     if not results:
-        raise InputError(f"{run.folder} has no episodes to export. Type: nora-bench show {run.folder}")
+        raise InputError(f"{run.folder} has no episodes without a perturbation to export. Type: nora-bench show {run.folder}")
     out.mkdir(parents=True)
     names: set[str] = set()
     for result in results:

@@ -74,7 +74,10 @@ def make_early_stopping(
     _, rival = parse(config.until)
     rival_run = read_run(rival) if rival else None
     if rival_run:
-        _require_same_benchmark(rival_run, protocol, config.max_steps, assets)
+        advice = (
+            "Run the rival again under this run's conditions, or give this run the rival's --protocol, --max-steps and --assets."
+        )
+        require_same_benchmark(rival_run, protocol, config.max_steps, assets, option="--until", advice=advice)
     try:
         outcomes = {record.key: reading(record) for record in rival_run.records} if rival_run else None
         return EarlyStopping(make_rule(config.until, plan, outcomes))
@@ -82,18 +85,16 @@ def make_early_stopping(
         raise InputError(str(error)) from None
 
 
-def _require_same_benchmark(rival: StoredRun, protocol: EvalProtocol, max_steps: int | None, assets: AssetPack) -> None:
-    """Raises InputError where the rival's conditions forbid a comparison (`results.conditions`)."""
+def require_same_benchmark(
+    other: StoredRun, protocol: EvalProtocol, max_steps: int | None, assets: AssetPack, *, option: str, advice: str
+) -> None:
+    """Raises InputError where another run's conditions forbid a comparison with the planned one (`results.conditions`)."""
     pack = {"pack": assets.name, "fingerprint": assets.fingerprint}
     facts = {"protocol": protocol.to_json(), "config": {"max_steps": max_steps}, "assets": pack}
     try:
-        require_comparable(
-            StoredRun(Path("this run"), RunMetadata.from_json(facts), ()),
-            rival,
-            "Run the rival again under this run's conditions, or give this run the rival's --protocol, --max-steps and --assets.",
-        )
+        require_comparable(StoredRun(Path("this run"), RunMetadata.from_json(facts), ()), other, advice)
     except Incomparable as error:
-        raise InputError(f"--until: {error}") from None
+        raise InputError(f"{option}: {error}", option=option) from None
 
 
 def summary(verdict: Mapping[str, Any]) -> str:

@@ -69,7 +69,9 @@ def instruction_rows(name: str, tasks: Sequence[int] = (), kind: str = "") -> li
         chosen = [suite for suite in chosen if any(suite.wordings(text) for text in _instructions(suite, suite.tasks[0]))]
     known = {task.id for suite in chosen for task in suite.tasks}
     if unknown := sorted(set(tasks) - known):
-        raise InputError(f"{name} has tasks {min(known)} to {max(known)}, not {unknown[0]}", option="--task", value=unknown[0])
+        raise InputError(
+            f"{name or 'every suite'} has tasks {min(known)} to {max(known)}, not {unknown[0]}", option="--task", value=unknown[0]
+        )
     rows = [
         {"suite": suite.name, "task": task.id, **row}
         for suite in chosen
@@ -77,6 +79,9 @@ def instruction_rows(name: str, tasks: Sequence[int] = (), kind: str = "") -> li
         if not tasks or task.id in tasks
         for row in _texts(suite, task)
     ]
+    if kind and not any(row["kind"] == kind for row in rows):
+        message = f"{name or 'the suites'}: no stored text of kind {kind} for these tasks"
+        raise InputError(f"{message}. Omit --kind to list the others", option="--kind", value=kind)
     return [row for row in rows if not kind or row["kind"] == kind]
 
 

@@ -18,10 +18,10 @@ from ...envs.specs import ActionConvention
 from ...policies.base import Policy
 from ...policies.registry import complete, load
 from ...results.comparisons.rounds import Round, rounds
-from ...results.store.reader import read_run
 from ...results.store.records import EpisodeRecord
 from ..config import AUTO, RunConfig
 from ..ray_connection import connect
+from .controls import controls_elsewhere, require_controls
 from .early_stopping import EarlyStopping, make_early_stopping
 from .estimate import choose_workers
 from .plan import EvalSetup, Plan, make_plan, resolve_setup
@@ -123,28 +123,16 @@ def resolve_run(
     setup = resolve_setup(config, recorded_backend)
     policy = complete(policy) if policy else load(config.policy, config.policy_arg)
     check_specs(setup.suites, setup.protocol, policy, config.policy)
-    plan = make_plan(config, setup, stochastic=policy.stochastic, elsewhere=_controls_elsewhere(config, setup))
+    assets = find_assets(config.assets, setup)
+    elsewhere = controls_elsewhere(config, setup, assets)
+    plan = make_plan(config, setup, stochastic=policy.stochastic, elsewhere=elsewhere)
+    require_controls(config, plan, elsewhere)
     by_round = _rounds(config, setup, plan) if config.until or config.order == "rounds" else []
     if by_round:
         plan = replace(plan, episodes=tuple(spec for one in by_round for entry in one for spec in entry.episodes))
     workers = _workers(config, setup, len(plan.episodes), caller_owns_policy=caller_owns_policy)
-    assets = find_assets(config.assets, setup)
     until = make_early_stopping(config, by_round, setup.protocol, assets)
     return ResolvedRun(config, setup, policy, plan, assets, workers, until, caller_owns_policy, by_round)
-
-
-def _controls_elsewhere(config: RunConfig, setup: EvalSetup) -> set[str]:
-    """Keys of the controls that the run in `--control` has. Raises InputError."""
-    if config.control is None:
-        return set()
-    if not config.perturb:
-        raise InputError("--control needs --perturb: it names the run whose episodes are the controls", option="--control")
-    run = read_run(config.control)
-    plain = {record.key for record in run.records if record.success is not None and not record.perturbation}
-    if not any(key.endswith(f"@{setup.protocol.name}") for key in plain):
-        message = f"--control {config.control}: it has no episodes under protocol {setup.protocol.name}"
-        raise InputError(message, option="--control", value=config.control)
-    return plain
 
 
 def _rounds(config: RunConfig, setup: EvalSetup, plan: Plan) -> list[Round]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...envs import protocols, suites
-from ...envs.base import Array, AssetPack, Env, EnvOptions, EpisodeSpec, ObservationSpec, Suite
+from ...envs.base import Array, AssetPack, Env, EnvOptions, EpisodeSpec, ObservationSpec, SceneCheckError, Suite
 from ...envs.errors import InputError, UnknownName
 from ...envs.paths import cache_home
 from ...envs.perturbations import axes
@@ -58,7 +58,7 @@ def _lines(axis: axes.Axis) -> list[tuple[str, tuple[str, ...]]]:
     """Label of a line and its levels: `gaussian` and `gaussian-1`, `gaussian-2`, `gaussian-3`; one line without kinds."""
     kinds = list(dict.fromkeys(level.rpartition("-")[0] for level in axis.levels if "-" in level))
     named = [(kind, tuple(level for level in axis.levels if level.startswith(f"{kind}-"))) for kind in kinds]
-    return named or [("", axis.graded)]
+    return named or [("", tuple(axis.levels))]
 
 
 def _rows(suite: Suite, pack: AssetPack, axis: axes.Axis, lines: Sequence[tuple[str, tuple[str, ...]]]) -> Iterator[Row]:
@@ -71,8 +71,16 @@ def _rows(suite: Suite, pack: AssetPack, axis: axes.Axis, lines: Sequence[tuple[
     with closing(suite.make_env(options)) as env:
         for label, levels in lines:
             names = ["", *(found.name for level in levels if (found := axis.at(level)))]
-            images = [_first_image(env, suite, replace(spec, perturbation=name), camera) for name in names]
+            images = [_image_or_blank(env, suite, replace(spec, perturbation=name), camera) for name in names]
             yield label or f"{suite.name} {task.id}", images
+
+
+def _image_or_blank(env: Env, suite: Suite, spec: EpisodeSpec, camera: str) -> Array:
+    """White where the scene has no room for the perturbation."""
+    try:
+        return _first_image(env, suite, spec, camera)
+    except SceneCheckError:
+        return np.full_like(_first_image(env, suite, spec.control, camera), 255)
 
 
 def _first_image(env: Env, suite: Suite, spec: EpisodeSpec, camera: str) -> Array:

@@ -14,8 +14,9 @@ import numpy as np
 from ...envs.base import Array, EnvObservation, SimulationError, Suite
 from ...envs.errors import InputError, Interrupted, MissingRequirementError
 from ...envs.safe_io import atomic_write, delete_leftovers
+from ...results.comparisons.robustness import recorded_controls
 from ...results.report.videos import video_path
-from ...results.store.reader import StoredRun, read_run
+from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
 from ...results.store.writer import safe_name
 from ...results.summary import find_episode
@@ -118,9 +119,8 @@ def control_images(run: StoredRun, key: str, *, assets: str = "", trusted: Colle
 
 def _run_of_control(run: StoredRun, key: str) -> StoredRun | None:
     """The run itself, or the one in its `--control`, if it has the episode without an error."""
-    elsewhere = (run.metadata.config or {}).get("control")
-    for candidate in (run, read_run(Path(elsewhere)) if elsewhere and Path(elsewhere).is_dir() else None):
-        if candidate and any(record.key == key and record.success is not None for record in candidate.records):
+    for candidate in (run, *recorded_controls(run)):
+        if any(record.key == key and record.success is not None for record in candidate.records):
             return candidate
     return None
 

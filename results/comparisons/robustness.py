@@ -124,7 +124,7 @@ def robustness(
     for group in groups(run):
         if group.key.perturbation:
             perturbed.setdefault(_plain_key(group.key), []).extend(group.records)
-    candidates = [run, *_recorded_controls(run), *others] if perturbed else []
+    candidates = [run, *recorded_controls(run), *others] if perturbed else []
     return [_of_conditions(run, key, own, candidates, levels=levels, anyway=anyway) for key, own in perturbed.items()]
 
 
@@ -132,7 +132,7 @@ def _plain_key(key: GroupKey) -> GroupKey:
     return replace(key, perturbation="", renderer="")
 
 
-def _recorded_controls(run: StoredRun) -> list[StoredRun]:
+def recorded_controls(run: StoredRun) -> list[StoredRun]:
     """The run that `--control` named, where its folder is still there: as named, or beside this run."""
     named = (run.metadata.config or {}).get("control")
     for folder in (Path(str(named)), run.folder.parent / Path(str(named)).name) if named else ():

@@ -52,6 +52,11 @@ def build(
 
     Raises Incomparable for controls under other conditions, InputError where no run has perturbed episodes.
     """
+    runs, floors = _distinct(runs), _distinct(floors)
+    for run in floors:
+        if not column_names([run], levels=False):
+            message = f"--floor {run.folder}: it has no perturbed episodes. Run the blind policy with the same --perturb"
+            raise InputError(message, option="--floor", value=str(run.folder))
     names = column_names([*runs, *floors], levels=levels)
     if runs and not names:
         message = f"{', '.join(run.name for run in runs)}: no perturbed episodes. Type: nora-bench run --perturb camera:1-3 ..."
@@ -66,6 +71,11 @@ def build(
     kept = {column.name for column in layout.columns}
     shown = [replace(line, cells={key: cell for key, cell in line.cells.items() if key[0] in kept}) for line in lines]
     return Table(layout, tuple(shown), tuple(_notes(found, lines, absolute=absolute)))
+
+
+def _distinct(runs: Sequence[StoredRun]) -> list[StoredRun]:
+    """Each run once: one that is named twice has one row."""
+    return list({run.folder.resolve(): run for run in runs}.values())
 
 
 def _rest(runs: Sequence[StoredRun], run: StoredRun) -> list[StoredRun]:
@@ -123,7 +133,8 @@ def _row_notes(found: Robustness) -> Iterator[str]:
         yield f"controls from {', '.join(others)}"
     if found.alone:
         listed = ", ".join(f"{name} {count}" for name, count in found.alone.items())
-        yield f"{sum(found.alone.values())} perturbed episodes have no control and are left out ({listed})"
+        count = sum(found.alone.values())
+        yield f"{count} perturbed episodes have no control and are left out ({listed}): name the run that has the controls, too"
 
 
 def _common_part(found: Robustness) -> str:

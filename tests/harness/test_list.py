@@ -101,3 +101,16 @@ def test_instructions_with_variables_are_listed_as_episodes_have_them(cli):
 @pytest.mark.parametrize("options", [("--kind", "poetic"), ("--suite", "libero_goal", "--task", 10), ("--suite", "libero_gaol")])
 def test_instructions_of_an_unknown_name_are_bad_input(cli, options):
     assert cli("list", "instructions", *options).code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("perturbations", "--suite", "libero_goal"), ("tasks", "--kind", "typo"), ("suites", "--task", 1)],
+)
+def test_option_without_effect_is_rejected(cli, arguments):
+    assert cli("list", *arguments).code == 2
+
+
+def test_kind_without_stored_texts_is_said(cli):
+    listed = cli("list", "instructions", "--suite", "libero_90", "--kind", "lexical")
+    assert (listed.code, "lexical" in listed.err) == (2, True)

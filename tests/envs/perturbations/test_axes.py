@@ -51,3 +51,16 @@ def test_unknown_axis_or_level_is_rejected(text):
 def test_unknown_stored_name_is_bad_input(name):
     with pytest.raises(InputError):
         axes.get(name)
+
+
+@pytest.mark.parametrize("text", ["camera:3-1", "all:1", "camera:4", "latency:-5ms", "latency:100000ms", "latency:١ms"])
+def test_rejected_level_says_what_is_expected(text):
+    with pytest.raises(ValueError, match=r"camera:|1-3|1, 2, 3|99999ms") as caught:
+        axes.parse([text])
+    assert "did you mean all" not in str(caught.value)
+
+
+def test_perturbation_has_one_name_in_keys():
+    assert axes.parse(["camera:1", "camera1", "camera"]) == ("camera1", "camera2", "camera3")
+    with pytest.raises(InputError):
+        axes.get("camera-1")

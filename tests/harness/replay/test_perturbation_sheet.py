@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from nora_bench.envs import suites
-from nora_bench.envs.base import AssetPack, EnvObservation
+from nora_bench.envs.base import AssetPack, EnvObservation, SceneCheckError
 from nora_bench.envs.errors import InputError, UnknownName
 from nora_bench.harness.replay import perturbation_sheet as sheet
 
@@ -65,3 +65,15 @@ def test_axis_without_images_is_rejected(render, axis, error):
 def test_suite_without_the_axis_is_rejected(render):
     with pytest.raises(InputError, match="camera"):
         render("camera", ("simpler-vm",))
+
+
+def test_level_without_room_is_white(render, monkeypatch):
+    reset = GreyEnv.reset
+
+    def full(self, spec, *rest):
+        if spec.perturbation == "camera2":
+            raise SceneCheckError("no room")
+        reset(self, spec, *rest)
+
+    monkeypatch.setattr(GreyEnv, "reset", full)
+    assert [render("camera")[SIZE - 2, column * (SIZE + sheet.GAP) + 2, 0] for column in range(4)] == [200, 150, 255, 50]

@@ -16,6 +16,8 @@ ORDER = 0.03
 """Things of one category that differ by more than this (m) keep their order from left to right and from front to back."""
 STACKED, CONCENTRIC = 0.005, 0.04
 """Height (m) above another object, and distance (m) beside it, within which an object counts as standing on it."""
+ROUNDING = 1e-9
+"""Difference (m) of two distances that does not count: objects that exchange places keep theirs."""
 TOUCHING = 1e-4
 """Depth (m) of contacts that count."""
 
@@ -57,6 +59,18 @@ class Layout:
         self.row = before
         return False
 
+    def exchange(self, a: tuple[str, ...], b: tuple[str, ...]) -> bool:
+        """Let two groups exchange places if the rules allow it; whether they do. Nothing else moves."""
+        before, shift = self.row.copy(), self._place(b[0]) - self._place(a[0])
+        for group, way in ((a, shift), (b, -shift)):
+            for name in group:
+                address = self._address(name)
+                self.row[address : address + 2] += way
+        if self._allowed(a) and self._allowed(b):
+            return True
+        self.row = before
+        return False
+
     def _allowed(self, group: tuple[str, ...]) -> bool:
         others = [name for name in self._things if name not in group]
         for name in group:
@@ -65,7 +79,7 @@ class Layout:
                 return False
             for other in others:
                 distance = np.linalg.norm(place - self._place(other))
-                if distance < min(CLEARANCE, np.linalg.norm(self._start[name] - self._start[other])):
+                if distance < min(CLEARANCE, np.linalg.norm(self._start[name] - self._start[other])) - ROUNDING:
                     return False
                 if not self._keeps_order(name, other):
                     return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -44,10 +45,28 @@ def robot(scene: Any, values: Mapping[str, Any], rng: np.random.Generator, row: 
 
 
 def layout(scene: Any, values: Mapping[str, Any], rng: np.random.Generator, row: np.ndarray, instruction: str) -> np.ndarray:
-    """Shift each free-standing object by the level's distance, with what stands on it; see `objects.Layout` for the rules."""
+    """Shift the free-standing objects, or let two of them exchange places; see `objects.Layout` for the rules."""
     found = Layout(scene, row, together=bool(PLACES.search(instruction)))
     if not found.groups:
         raise SceneCheckError("no object of this task stands free, so that its layout cannot change")
+    if "pairs" in values:
+        _swap(found, rng)
+    else:
+        _shift(found, values, rng)
+    return found.row
+
+
+def _swap(found: Layout, rng: np.random.Generator) -> None:
+    """The first pair in random order of which the goal names one: a swap of others leaves the task as it was."""
+    pairs = [(a, b) for a, b in combinations(found.groups, 2) if found.matters(a) or found.matters(b)]
+    for number in rng.permutation(len(pairs)):
+        if found.exchange(*pairs[number]):
+            return
+    raise SceneCheckError("no two objects, of which the goal names one, can exchange places")
+
+
+def _shift(found: Layout, values: Mapping[str, Any], rng: np.random.Generator) -> None:
+    """Shift each group by the level's distance, with what stands on it."""
     for group in found.groups:
         for heading in rng.uniform(-np.pi, np.pi, ATTEMPTS):
             shift = np.round(1e-3 * values["shift"] * np.array([np.cos(heading), np.sin(heading)]), DECIMALS)
@@ -56,7 +75,6 @@ def layout(scene: Any, values: Mapping[str, Any], rng: np.random.Generator, row:
         else:
             if found.matters(group):
                 raise SceneCheckError(f"{group[0]} cannot be shifted: each shift that was tried meets an object or an edge")
-    return found.row
 
 
 def _robot_contacts(model: Any, data: Any, row: np.ndarray) -> set[tuple[int, int]]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from nora_bench.envs.base import EpisodeSpec, ObservationSpec
+from nora_bench.envs.base import EpisodeSpec, ObservationSpec, SceneCheckError
 from nora_bench.envs.libero.suite import libero_goal
 from nora_bench.envs.perturbations import axes
 from nora_bench.harness.replay.replay import run_actions
@@ -131,3 +131,24 @@ def test_layout_shifts_everything_alike_where_places_name_the_object(env, protoc
     after = places(env, env.reset(spec("libero_spatial", 0, "layout2"), protocol, ObservationSpec()).states[0])
     shifts = [after[name][:2] - before[name][:2] for name in before]
     assert all(shift == pytest.approx(shifts[0]) for shift in shifts)
+
+
+@pytest.mark.parametrize("init", [0, 1])
+def test_swap_lets_two_objects_exchange_places_and_moves_nothing_else(env, protocol, init):
+    plain = env.reset(spec("libero_object", 0, init=init), protocol, ObservationSpec())
+    before = places(env, plain.states[0])
+    moved = env.reset(spec("libero_object", 0, "layout-swap", init), protocol, ObservationSpec())
+    after, settled = places(env, moved.states[0]), places(env, moved.states[-1])
+    a, b = (name for name in before if (after[name] != before[name]).any())
+    assert after[a][:2] == pytest.approx(before[b][:2])
+    assert after[b][:2] == pytest.approx(before[a][:2])
+    assert {"alphabet_soup_1", "basket_1"} & {a, b}  # the goal names one of them
+    assert all((after[name][2:] == before[name][2:]).all() for name in before)
+    assert all(np.linalg.norm(settled[name][:2] - after[name][:2]) < 0.02 for name in before)
+    again = env.reset(spec("libero_object", 0, "layout-swap", init), protocol, ObservationSpec())
+    assert (again.states == moved.states).all()
+
+
+def test_objects_named_by_their_place_do_not_exchange_places(env, protocol):
+    with pytest.raises(SceneCheckError, match="exchange"):
+        env.reset(spec("libero_spatial", 0, "layout-swap"), protocol, ObservationSpec())
