@@ -35,7 +35,10 @@ class MomentReader:
         self._part_geoms = [np.flatnonzero(np.isin(self._model.geom_bodyid, part)) for part in bodies]
         self._part_sets = [frozenset(geoms.tolist()) for geoms in self._part_geoms]
         # MuJoCo's arrays keep their place in memory while the model lives: these are views of the current values
-        self._gripper = self._data.site_xpos[scene.arm.site]
+        data = self._data
+        self._gripper, self._xpos, self._xquat, self._qpos = data.site_xpos[scene.arm.site], data.xpos, data.xquat, data.qpos
+        self._no_object, self._no_part = np.zeros(len(names), bool), np.zeros(len(self._parts), bool)
+        self._no_target = np.full((len(self._targets), 3), np.nan)
         self._places = [(index, self._place(target)) for index, target in enumerate(self._targets) if target]
 
     def read(self, *, closing: bool, goal: Sequence[bool] | None = None) -> Moment:
@@ -45,12 +48,11 @@ class MomentReader:
             closing: whether its gripper command closed.
             goal: which terms of the goal hold, where that is known already; else they are evaluated.
         """
-        data = self._data
         gripper = self._gripper.copy()
         touching = self._gripper_contacts()
         touched, held = self._touched_objects(touching)
         poses = np.empty((len(self._bodies), 7))
-        poses[:, :3], poses[:, 3:] = data.xpos[self._bodies], data.xquat[self._bodies]
+        poses[:, :3], poses[:, 3:] = self._xpos.take(self._bodies, 0), self._xquat.take(self._bodies, 0)
         return Moment(
             gripper=gripper,
             closing=closing,
@@ -59,22 +61,26 @@ class MomentReader:
             held=held,
             goal=np.array(self.scene.goal.values() if goal is None else goal, bool),
             targets=self._target_positions(),
-            travel=data.qpos[self._addresses],
+            travel=self._qpos.take(self._addresses),
             part_touched=self._touched_parts(touching),
-            part_distance=np.array([self._distance(gripper, geoms) for geoms in self._part_geoms]),
+            part_distance=np.array([self._distance(gripper, geoms) for geoms in self._part_geoms], float),
         )
 
-    def _gripper_contacts(self) -> list[list[int]]:
-        """Both geoms of every contact of the gripper."""
-        pairs = self._data.contact.geom
-        sides = self._side_of.take(pairs)
-        return pairs[sides.any(axis=1)].tolist() if sides.any() else []
+    def _gripper_contacts(self) -> list[tuple[int, int]]:
+        """Both geoms of every contact of the gripper, each contact once."""
+        geoms = self._data.contact.geom.ravel()
+        mine = self._side_of.take(geoms).nonzero()[0]
+        if not mine.size:
+            return []
+        flat = geoms.tolist()
+        return [(flat[2 * row], flat[2 * row + 1]) for row in {index // 2 for index in mine.tolist()}]
 
-    def _touched_objects(self, touching: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+    def _touched_objects(self, touching: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
         """[n] bool twice: objects that the hand touches, and those that fingers of both sides touch."""
-        count, owners, sides = len(self._bodies), self._objects, self._sides
-        touched, held = np.zeros(count, bool), np.zeros(count, bool)
-        bits: dict[int, int] = {}
+        if not touching:
+            return self._no_object, self._no_object
+        owners, sides = self._objects, self._sides
+        touched, held, bits = self._no_object.copy(), self._no_object.copy(), {}
         for first, second in touching:
             owner = max(owners[first], owners[second])
             bits[owner] = bits.get(owner, 0) | max(sides[first], sides[second])
@@ -83,9 +89,11 @@ class MomentReader:
             touched[owner], held[owner] = True, bit & 3 == 3
         return touched, held
 
-    def _touched_parts(self, touching: list[list[int]]) -> np.ndarray:
+    def _touched_parts(self, touching: list[tuple[int, int]]) -> np.ndarray:
         """[p] bool: parts of fixtures that the hand touches."""
-        geoms = {geom for pair in touching for geom in pair} if self._part_sets else set()
+        if not touching or not self._part_sets:
+            return self._no_part
+        geoms = {geom for pair in touching for geom in pair}
         return np.array([not part.isdisjoint(geoms) for part in self._part_sets], bool)
 
     def _distance(self, gripper: np.ndarray, geoms: np.ndarray) -> float:
@@ -97,7 +105,9 @@ class MomentReader:
 
     def _target_positions(self) -> np.ndarray:
         """[t, 3] where each term's object is to be; NaN where there is no such place."""
-        out = np.full((len(self._targets), 3), np.nan)
+        if not self._places:
+            return self._no_target
+        out = self._no_target.copy()
         for index, place in self._places:
             out[index] = place
         return out
