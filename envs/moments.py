@@ -7,7 +7,8 @@ episode has ended. Which class follows is data (`results/failures/classes.toml`)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -42,9 +43,11 @@ class Roles:
     """Objects that no term names, neither as what is moved nor as its target."""
 
 
-@dataclass(frozen=True)
-class Moment:
-    """Facts after one control step. World frame, m; n objects, p parts of fixtures, t terms."""
+class Moment(NamedTuple):
+    """Facts after one control step. World frame, m; n objects, p parts of fixtures, t terms.
+
+    A tuple, because one is made per control step and a frozen dataclass takes several times as long to create.
+    """
 
     gripper: Array
     """[3] point between the fingers."""
@@ -60,11 +63,11 @@ class Moment:
     """[t] bool: which terms hold."""
     targets: Array
     """[t, 3] where the term's object is to be; NaN where there is no such place."""
-    travel: Array = field(default_factory=lambda: np.zeros(0))
+    travel: Array = np.zeros(0)
     """[p] joint positions (m or rad)."""
-    part_touched: Array = field(default_factory=lambda: np.zeros(0, bool))
+    part_touched: Array = np.zeros(0, bool)
     """[p] bool: the robot touches the part."""
-    part_distance: Array = field(default_factory=lambda: np.zeros(0))
+    part_distance: Array = np.zeros(0)
     """[p] from the gripper to the nearest shape's centre; NaN where it is not known."""
 
 
@@ -86,7 +89,7 @@ class Trajectory:
     @classmethod
     def of(cls, moments: Sequence[Moment]) -> Trajectory:
         """The moments in order."""
-        return cls(**{name: np.array([getattr(moment, name) for moment in moments]) for name in cls.__dataclass_fields__})
+        return cls(*(np.array(values) for values in zip(*moments, strict=True)))
 
 
 def features(roles: Roles, moments: Sequence[Moment]) -> dict[str, float]:

@@ -15,13 +15,14 @@ import math
 import os
 import re
 import struct
+import sys
 import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -86,6 +87,11 @@ def read_object(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"it contains a {type(value).__name__}, not an object")
     return value
+
+
+def is_finite(value: Any) -> TypeGuard[int | float]:
+    """Whether it is a number, no truth value, that a float can hold."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def parse_yaml(text: str) -> Any:

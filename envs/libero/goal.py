@@ -32,6 +32,10 @@ class Goal:
         """Whether every term is true."""
         return all(term() for term in self.terms)
 
+    def values(self) -> list[bool]:
+        """Whether each term is true, in the order of `text`."""
+        return [term() for term in self.terms]
+
     def _compile(self, term: list[str]) -> Term:
         predicate, states = term[0], [self.env.object_states_dict[name] for name in term[1:]]
         if predicate == "on" and states[1].object_state_type == "object":

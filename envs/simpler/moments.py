@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..moments import Moment, Roles, Term
 from ..rotations import Array
-from .contacts import IMPULSE, Snapshot
+from .contacts import IMPULSE, Contact, Snapshot
 from .grid import EpisodeSetup
 from .placements import objects
 from .rules import ROBOT_PREFIX, is_grasped
@@ -31,7 +33,10 @@ class MomentReader:
 
     def read(self, now: Snapshot, gripper: Array, *, closing: bool, success: bool) -> Moment:
         """Facts after a control step. `gripper`: [3] end effector, world frame."""
-        touching = {name for contact in now.contacts if _counts(contact.impulse) for name in self._touched_by_robot(contact)}
+        contacts = [(contact, others) for contact in now.contacts if (others := self._touched_by_robot(contact))]
+        touching = {name for contact, others in contacts if _counts(contact.impulse) for name in others}
+        near = {name for _, others in contacts for name in others}
+        robots = replace(now, contacts=[contact for contact, _ in contacts])
         target = now.centres[self._target] if self._target is not None else np.full(3, np.nan)
         travel = [now.drawers[self._drawer]] if self._drawer else []
         return Moment(
@@ -39,7 +44,7 @@ class MomentReader:
             closing=closing,
             poses=np.array(now.poses, float).reshape(-1, 7),
             touched=np.array([name in touching for name in self._names], bool),
-            held=np.array([self._is_held(name, now) for name in self._names], bool),
+            held=np.array([name in near and self._is_held(name, robots) for name in self._names], bool),
             goal=np.array([success]),
             targets=np.array([target]),
             travel=np.array(travel),
@@ -50,9 +55,10 @@ class MomentReader:
     def _is_held(self, name: str, now: Snapshot) -> bool:
         return is_grasped_by_widowx(name, now) if self._widowx else is_grasped(name, now.contacts, now.openings)
 
-    def _touched_by_robot(self, contact: object) -> list[str]:
-        pair = (contact.first, contact.second)  # type: ignore[attr-defined]
-        return [pair[1 - index] for index, name in enumerate(pair) if self._is_robot(name)]
+    def _touched_by_robot(self, contact: Contact) -> list[str]:
+        """Other body of a contact of the robot's (both bodies, if it touches itself); empty for any other contact."""
+        pair = ((contact.first, contact.second), (contact.second, contact.first))
+        return [other for name, other in pair if self._is_robot(name)]
 
     def _is_robot(self, name: str) -> bool:
         return name in LINKS if self._widowx else name.startswith(ROBOT_PREFIX)

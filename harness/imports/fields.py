@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ...envs.safe_io import is_finite
+
 
 def text(values: Mapping[str, Any], name: str) -> str:
     """A text; empty where it is absent or null. Raises ValueError for anything else."""
@@ -40,6 +42,6 @@ def flag(values: Mapping[str, Any], name: str) -> bool | None:
 def seconds(values: Mapping[str, Any], name: str) -> float:
     """A duration; 0 where it is absent, null or no finite number from 0."""
     value = values.get(name)
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if not is_finite(value):
         return 0.0
     return float(value) if 0 <= value < 1e12 else 0.0

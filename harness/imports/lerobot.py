@@ -6,11 +6,10 @@ The file does not name initial states, so none is known. It has no errors either
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from ...envs.safe_io import read_object
+from ...envs.safe_io import is_finite, read_object
 from .episodes import ForeignEpisode, ResultsError, Source
 from .fields import flag, number, text
 
@@ -26,11 +25,7 @@ def read_eval_info(path: Path) -> Source:
         raise ResultsError(f"{path} is not an eval_info.json of lerobot: {error}") from None
     overall = body.get("overall", body.get("aggregated"))
     names = ("pc_success", "n_episodes", "avg_sum_reward", "eval_s")
-    facts = (
-        {name: overall[name] for name in names if isinstance(overall.get(name), int | float) and isfinite(overall[name])}
-        if isinstance(overall, dict)
-        else {}
-    )
+    facts = {name: overall[name] for name in names if is_finite(overall.get(name))} if isinstance(overall, dict) else {}
     return Source(path=path, tool="lerobot", episodes=episodes, facts=facts)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...envs.errors import InputError
-from ...envs.safe_io import atomic_write, read_object
+from ...envs.safe_io import atomic_write, is_finite, read_object
 from ..store.reader import StoredRun
 from .rules import rule_set
 
@@ -41,12 +41,18 @@ def replayed_features(run: StoredRun) -> dict[str, dict[str, float]]:
         values = read_object(path)
         hashes = {record.key: record.trajectory_sha256 for record in run.records}
         return {
-            key: {name: float(value) for name, value in entry["features"].items()}
+            key: {name: _number(name, value) for name, value in entry["features"].items()}
             for key, entry in values.items()
             if hashes.get(key) == entry["trajectory_sha256"]
         }
     except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
         raise InputError(f"{path} is damaged: {error}. Delete it and type: nora-bench failures {run.folder} --replay") from None
+
+
+def _number(name: str, value: Any) -> float:
+    if not is_finite(value):
+        raise ValueError(f"the feature {name} is {str(value)[:40]!r}, not a finite number")
+    return float(value)
 
 
 def write_features(run: StoredRun, found: Mapping[str, Mapping[str, float]]) -> None:

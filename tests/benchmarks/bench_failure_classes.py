@@ -20,7 +20,8 @@ from nora_bench.results.failures.rules import rule_set
 from nora_bench.results.statistics.intervals import clopper_pearson
 from nora_bench.results.store.reader import read_run
 
-STEPS = 200
+TASKS = (("libero_goal", 3), ("libero_goal", 1), ("libero_10", 9), ("simpler-widowx", 0), ("simpler-vm", 0), ("simpler-vm", 2))
+"""Suites and tasks whose cost is measured; the first also with images."""
 
 
 def read_labels(path: Path) -> dict[str, str]:
@@ -60,31 +61,46 @@ def agreement(runs: Sequence[Path], labels: Path) -> None:
 
 
 def cost() -> None:
-    """CPU time of the moments of a libero_goal episode, as a share of its control steps without and with images."""
+    """CPU time of the moments of an episode per suite, as a share of its control steps; the first also with images."""
+    for suite, task in TASKS:
+        _cost(suite, task, cameras=())
+    _cost(*TASKS[0], cameras=("primary", "wrist"))
+
+
+def _cost(name: str, task: int, cameras: tuple[str, ...]) -> None:
+    """The gripper goes to the first object and closes there, half of the steps each; images every fifth step."""
     from nora_bench.envs import protocols, suites
     from nora_bench.envs.base import EnvOptions, EpisodeSpec, ObservationSpec
     from nora_bench.envs.moments import features
     from nora_bench.envs.paths import ensure_cache_home
     from nora_bench.harness.rendering.backend import find_driver
 
-    suite, protocol = suites.get("libero_goal"), protocols.get("libero/openvla")
-    options = EnvOptions(suites.resolve_assets(suite, "standin").path, find_driver(suite).name, str(ensure_cache_home()))
-    env = suite.make_env(options)
-    for cameras, every in (((), 1), (("primary", "wrist"), 5)):
-        env.reset(EpisodeSpec("libero_goal", 3, 0, 0, protocol.name), protocol, ObservationSpec(cameras=cameras))
-        moments, steps_s, moments_s = [env.moment()], 0.0, 0.0
-        for step in range(STEPS):
-            action = np.array([0.3 * np.sin(step / 20), 0.2, -0.3 if step < 40 else 0.1, 0, 0, 0, -1.0])
-            started = time.process_time()
-            env.step(action, observe=bool(cameras) and step % every == 0)
-            between = time.process_time()
-            moments.append(env.moment())
-            steps_s, moments_s = steps_s + between - started, moments_s + time.process_time() - between
+    suite = suites.get(name)
+    protocol, variant = protocols.get(suite.default_protocol), next(iter(suite.tasks[task].variants), "")
+    libero = suite.family == "libero"
+    gl = find_driver(suite).name if libero else "none"  # MuJoCo takes one driver per process
+    env = suite.make_env(EnvOptions(suites.resolve_assets(suite, "standin").path, gl, str(ensure_cache_home())))
+    env.reset(EpisodeSpec(name, task, 0, 0, protocol.name, variant), protocol, ObservationSpec(cameras=cameras))
+    steps, most, close = (200, 0.05, 1.0) if libero else (40, 0.02, 1.0 if name != "simpler-widowx" else -1.0)
+    moments, steps_s, moments_s = [env.moment()], 0.0, 0.0
+    for step in range(steps):
+        away = moments[-1].poses[0, :3] - moments[-1].gripper if len(moments[-1].poses) else np.zeros(3)
+        move = np.clip(away, -most, most) / (0.05 if libero else 1.0)
+        action = np.array([*move, 0, 0, 0, close if step >= steps / 2 else -close])
         started = time.process_time()
-        features(env.roles(), moments)
-        moments_s += time.process_time() - started
-        print(f"{len(cameras)} cameras: {1e3 * steps_s / STEPS:.2f} ms per step, moments {moments_s / steps_s:.2%} of it")
+        env.step(action, observe=bool(cameras) and step % 5 == 0)
+        between = time.process_time()
+        moments.append(env.moment())
+        steps_s, moments_s = steps_s + between - started, moments_s + time.process_time() - between
+    started = time.process_time()
+    features(env.roles(), moments)
+    moments_s += time.process_time() - started
+    touched = sum(bool(moment.touched.any()) for moment in moments)
     env.close()
+    print(
+        f"{name} task {task}, {len(cameras)} cameras: {1e3 * steps_s / steps:.1f} ms per step, moments {moments_s / steps_s:.2%} "
+        f"of it, an object touched in {touched} of {steps} steps"
+    )
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import pytest
 
@@ -56,6 +57,19 @@ def test_damaged_features_file_is_named(failed, cli, text):
     ended = cli("failures", failed.folder)
     assert ended.code == 2 or "never reached 3" in ended.out
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e999", "1" + "0" * 400, "true", '"1"', "null", "[1]"])
+def test_feature_that_is_no_finite_number_is_named(failed, cli, value):
+    forget_features(failed.folder)
+    cli("failures", failed.folder, "--replay")
+    path = failed.folder / "features.json"
+    path.write_text(re.sub(r'("approach_m": )[^,}]+', rf"\g<1>{value}", path.read_text()))
+    for command in (("failures", failed.folder), ("show", failed.folder), ("failures", failed.folder, "--replay")):
+        ended = cli(*command)
+        assert ended.code == 2
+        assert "approach_m" in ended.err
+        assert "--replay" in ended.err
 
 
 def test_suite_without_moments_is_named(bench, cli):

@@ -41,7 +41,7 @@ class LiberoEnv(Env):
         self._state_reader: Any = None
         self._moment_reader: Any = None
         self._closing = False
-        self._success: bool | None = None
+        self._terms: list[bool] | None = None
         self._edits: Any = None
         self._render_s = 0.0
         self._images: dict[str, np.ndarray] = {}
@@ -56,7 +56,7 @@ class LiberoEnv(Env):
         self._undo_perturbation()
         self._prepare_renderer(observation_spec, protocol)
         self._asked_goal, self._first_goal = self._other_goal(spec), FirstGoal()
-        self._render_s, self._closing, self._success = 0.0, False, None
+        self._render_s, self._closing, self._terms = 0.0, False, None
         settle = [np.array(protocol.settle_action)] * protocol.settle_steps
         return self._settle(spec, self._initial_state(spec), settle, push_actions(spec, protocol))
 
@@ -68,7 +68,8 @@ class LiberoEnv(Env):
         self._closing = bool(action[6] > 0)
         if observe and self._spec.privileged:
             self._privileged = self._state_reader.read()
-        self._success = reached = self._scene.goal.holds()
+        self._terms = self._scene.goal.values()
+        reached = all(self._terms)
         if self._asked_goal:
             self._first_goal.step(asked=self._asked_goal.holds(), original=reached)
         return reached
@@ -92,7 +93,7 @@ class LiberoEnv(Env):
         return self._moment_reader.roles
 
     def moment(self) -> Moment:
-        return self._moment_reader.read(closing=self._closing, success=self._success)
+        return self._moment_reader.read(closing=self._closing, goal=self._terms)
 
     def close(self) -> None:
         """Free GL memory."""

@@ -5,6 +5,7 @@ Positions and contacts are those at the start of the last physics step (2 ms old
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,69 +18,103 @@ SIDES = ("left_finger", "right_finger")
 
 
 class MomentReader:
-    """Reader of one built task."""
+    """Reader of one built task. Everything that does not change while the task is built is looked up once."""
 
     def __init__(self, scene: LiberoScene) -> None:
         self.scene, self._model, self._data = scene, scene.model, scene.data
         inner = scene.inner
         names = tuple(inner.objects_dict)
         self._bodies = np.array([inner.obj_body_id[name] for name in names], int)
-        self._object_of = self._geoms_of(names)
         self._side_of = self._gripper_sides()
+        self._sides, self._objects = self._side_of.tolist(), self._geoms_of(names).tolist()
         self._parts: list[list[str]] = []
         self._targets: list[tuple[str, int] | None] = []
         self.roles = self._roles(names)
         self._addresses = np.array([int(self._model.joint(joints[0]).qposadr[0]) for joints in self._parts], int)
-        self._part_bodies = [self._bodies_of(joints) for joints in self._parts]
-        self._part_geoms = [np.flatnonzero(np.isin(self._model.geom_bodyid, bodies)) for bodies in self._part_bodies]
+        bodies = [self._bodies_of(joints) for joints in self._parts]
+        self._part_geoms = [np.flatnonzero(np.isin(self._model.geom_bodyid, part)) for part in bodies]
+        self._part_sets = [frozenset(geoms.tolist()) for geoms in self._part_geoms]
+        # MuJoCo's arrays keep their place in memory while the model lives: these are views of the current values
+        data = self._data
+        self._gripper, self._xpos, self._xquat, self._qpos = data.site_xpos[scene.arm.site], data.xpos, data.xquat, data.qpos
+        self._no_object, self._no_part = np.zeros(len(names), bool), np.zeros(len(self._parts), bool)
+        self._no_target = np.full((len(self._targets), 3), np.nan)
+        self._places = [(index, self._place(target)) for index, target in enumerate(self._targets) if target]
 
-    def read(self, *, closing: bool, success: bool | None = None) -> Moment:
+    def read(self, *, closing: bool, goal: Sequence[bool] | None = None) -> Moment:
         """Facts after the last control step.
 
         Args:
             closing: whether its gripper command closed.
-            success: whether the goal holds, where that is known; saves evaluating a goal of one term again.
+            goal: which terms of the goal hold, where that is known already; else they are evaluated.
         """
-        data, count, terms = self._data, len(self._bodies), self.scene.goal.terms
-        known = success is not None and len(terms) == 1
-        gripper = data.site_xpos[self.scene.arm.site].copy()
+        gripper = self._gripper.copy()
         touching = self._gripper_contacts()
-        bits = [0] * (count + 1)  # the last gathers contacts with anything else: index -1
-        for first, second, side in touching:
-            bits[max(self._object_of[first], self._object_of[second])] |= side
-        touched_geoms = {geom for first, second, _ in touching for geom in (first, second)}
-        poses = np.concatenate([data.xpos[self._bodies], data.xquat[self._bodies]], axis=1)
+        touched, held = self._touched_objects(touching)
+        poses = np.empty((len(self._bodies), 7))
+        poses[:, :3], poses[:, 3:] = self._xpos.take(self._bodies, 0), self._xquat.take(self._bodies, 0)
         return Moment(
             gripper=gripper,
             closing=closing,
             poses=poses,
-            touched=np.array([bit > 0 for bit in bits[:count]], bool),
-            held=np.array([bit & 3 == 3 for bit in bits[:count]], bool),
-            goal=np.array([success] if known else [term() for term in terms], bool),
+            touched=touched,
+            held=held,
+            goal=np.array(self.scene.goal.values() if goal is None else goal, bool),
             targets=self._target_positions(),
-            travel=data.qpos[self._addresses],
-            part_touched=np.array([not touched_geoms.isdisjoint(geoms.tolist()) for geoms in self._part_geoms], bool),
-            part_distance=np.array([self._distance(gripper, geoms) for geoms in self._part_geoms]),
+            travel=self._qpos.take(self._addresses),
+            part_touched=self._touched_parts(touching),
+            part_distance=np.array([self._distance(gripper, geoms) for geoms in self._part_geoms], float),
         )
 
-    def _gripper_contacts(self) -> list[tuple[int, int, int]]:
-        """Both geoms and the side (see `_gripper_sides`) of every contact of the gripper."""
-        pairs = self._data.contact.geom
-        if not len(pairs):
+    def _gripper_contacts(self) -> list[tuple[int, int]]:
+        """Both geoms of every contact of the gripper, each contact once."""
+        geoms = self._data.contact.geom.ravel()
+        mine = self._side_of.take(geoms).nonzero()[0]
+        if not mine.size:
             return []
-        sides = self._side_of[pairs].max(axis=1)
-        mine = np.flatnonzero(sides)
-        return [(*pairs[row].tolist(), int(sides[row])) for row in mine]
+        flat = geoms.tolist()
+        return [(flat[2 * row], flat[2 * row + 1]) for row in {index // 2 for index in mine.tolist()}]
+
+    def _touched_objects(self, touching: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
+        """[n] bool twice: objects that the hand touches, and those that fingers of both sides touch."""
+        if not touching:
+            return self._no_object, self._no_object
+        owners, sides = self._objects, self._sides
+        touched, held, bits = self._no_object.copy(), self._no_object.copy(), {}
+        for first, second in touching:
+            owner = max(owners[first], owners[second])
+            bits[owner] = bits.get(owner, 0) | max(sides[first], sides[second])
+        bits.pop(-1, None)  # contacts with anything else
+        for owner, bit in bits.items():
+            touched[owner], held[owner] = True, bit & 3 == 3
+        return touched, held
+
+    def _touched_parts(self, touching: list[tuple[int, int]]) -> np.ndarray:
+        """[p] bool: parts of fixtures that the hand touches."""
+        if not touching or not self._part_sets:
+            return self._no_part
+        geoms = {geom for pair in touching for geom in pair}
+        return np.array([not part.isdisjoint(geoms) for part in self._part_sets], bool)
 
     def _distance(self, gripper: np.ndarray, geoms: np.ndarray) -> float:
-        return float(np.linalg.norm(self._data.geom_xpos[geoms] - gripper, axis=1).min()) if geoms.size else np.nan
+        if not geoms.size:
+            return np.nan
+        away = self._data.geom_xpos[geoms] - gripper
+        away *= away
+        return float(np.sqrt(away.sum(axis=1).min()))
 
     def _target_positions(self) -> np.ndarray:
-        data, out = self._data, np.full((len(self._targets), 3), np.nan)
-        for index, target in enumerate(self._targets):
-            if target is not None:
-                out[index] = data.site_xpos[target[1]] if target[0] == "site" else data.xpos[target[1]]
+        """[t, 3] where each term's object is to be; NaN where there is no such place."""
+        if not self._places:
+            return self._no_target
+        out = self._no_target.copy()
+        for index, place in self._places:
+            out[index] = place
         return out
+
+    def _place(self, target: tuple[str, int]) -> np.ndarray:
+        """[3] view of the current position of a site or a body."""
+        return (self._data.site_xpos if target[0] == "site" else self._data.xpos)[target[1]]
 
     def _geoms_of(self, names: tuple[str, ...]) -> np.ndarray:
         """[geoms] index of the object that each belongs to, else -1."""

@@ -59,7 +59,9 @@ class PhysicsScene:
         self._controller = Controller(self.robot)
         self.drive: DriveTargets | None = None
         """Drive targets of the last control step."""
-        self.rule: SuccessRule = make_rule(setup, self.scene.snapshot())
+        self.now = self.scene.snapshot()
+        """What the last control step, or the start, left: success and moments read the same snapshot."""
+        self.rule: SuccessRule = make_rule(setup, self.now)
 
     def step(self, action: np.ndarray) -> bool:
         """Execute one control step; whether the task succeeds after it. Raises SimulationError if a number is not finite."""
@@ -69,7 +71,8 @@ class PhysicsScene:
         self.scene.step(self.drive)
         if not np.isfinite(self.scene.state()).all():
             raise SimulationError("the simulation became unstable: a position or velocity is not finite")
-        return self.rule.step(self.scene.snapshot())
+        self.now = self.scene.snapshot()
+        return self.rule.step(self.now)
 
 
 def start_position(setup: EpisodeSetup) -> np.ndarray:
@@ -174,8 +177,7 @@ class SapienEnv(Env):
         return self._moments.roles
 
     def moment(self) -> Moment:
-        robot, scene = self.physics.robot, self.physics.scene
-        now = scene.snapshot()
+        robot, scene, now = self.physics.robot, self.physics.scene, self.physics.now
         if not scene.objects:  # a snapshot has the contacts of objects only
             now = replace(now, contacts=scene.contacts())
         gripper = np.array(robot.links[robot.end_effector_link].entity_pose.p, float)

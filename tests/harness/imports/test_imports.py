@@ -134,6 +134,13 @@ def test_eval_info_of_lerobot_is_read(imported, content, options):
     assert {(record.suite, record.keyed) for record in run.records} == {("libero_goal", False)}
 
 
+def test_number_that_no_float_can_hold_is_left_out_of_the_facts(imported):
+    tasks = [{"task_group": "libero_goal", "task_id": 3, "metrics": {"successes": [True, False]}}]
+    run = imported("e.json", f'{{"per_task": {json.dumps(tasks)}, "overall": {{"pc_success": 1{"0" * 400}, "eval_s": 2.5}}}}')
+    assert outcomes(run) == [True, False]
+    assert run.metadata.imported["facts"] == {"eval_s": 2.5}
+
+
 def test_csv_is_read(imported):
     text = "task,success,init_state,error\n8,1,3,\nput_the_bowl_on_the_plate,0,4,\n8,,5,machine broke\n"
     run = imported("r.csv", text, "--suite", "libero_goal")

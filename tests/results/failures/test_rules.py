@@ -1,7 +1,5 @@
 """One class per failed episode, from trajectories that produce each class on purpose."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from nora_bench.envs.moments import Moment, Roles, Term, features, grasped, longest, tilt
@@ -126,8 +124,7 @@ def drawer(travel, touched):
     still = Scene().moments[0]
     count = len(travel)
     return [
-        replace(
-            still,
+        still._replace(
             poses=still.poses[:1],
             touched=np.array([False]),
             held=np.array([False]),
@@ -156,7 +153,7 @@ def test_drawer_task_is_classified_by_the_drawers_travel(travel, touched, kind):
 def test_focus_is_the_open_term_that_the_robot_dealt_with():
     roles = Roles(("cup", "bottle"), (Term(wanted=0), Term(wanted=1)))
     scene = Scene().grasp(1).go(BOTTLE + ABOVE).wait(20)
-    two = [replace(one, goal=np.array([False, False]), targets=np.array([GOAL, GOAL])) for one in scene.moments]
+    two = [one._replace(goal=np.array([False, False]), targets=np.array([GOAL, GOAL])) for one in scene.moments]
     found = features(roles, two)
     assert found["hold_steps"] > 20
     assert found["wrong_hold_steps"] == 0

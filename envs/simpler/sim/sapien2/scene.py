@@ -157,6 +157,8 @@ class RemoteEpisode:
             raise SimulationError(f"the robot's joints are in the order {self._answer['joints']}, not {list(joints)}")
         names = [each["name"] for each in request["objects"]]
         self.scene = self.scene_type(names, self._answer["bounds"], self._answer["state"])
+        self.now = self.scene.snapshot()
+        """What the last control step, or the start, left: success and moments read the same snapshot."""
         self.ik_success = True
 
     @property
@@ -173,7 +175,8 @@ class RemoteEpisode:
         self.scene.update(answer["state"])
         if not np.isfinite(self.scene.state()).all():
             raise SimulationError("the simulation became unstable: a position or velocity is not finite")
-        return self.rule.step(self.scene.snapshot())
+        self.now = self.scene.snapshot()
+        return self.rule.step(self.now)
 
 
 class RemotePhysics(RemoteEpisode):
@@ -182,7 +185,7 @@ class RemotePhysics(RemoteEpisode):
     def __init__(self, process: PhysicsProcess, pack: Path, setup: EpisodeSetup, qpos: np.ndarray, drawers: list[float]) -> None:
         """`qpos`: [11] rad, in JOINTS order. `drawers`: [3] travel (m) at the start."""
         super().__init__(process, setup, google_request(pack.absolute(), setup, qpos.tolist(), drawers), JOINTS)
-        self.rule = make_rule(setup, _replace_poses(self.scene.snapshot(), self._answer["settled"]))
+        self.rule = make_rule(setup, _replace_poses(self.now, self._answer["settled"]))
 
 
 def _replace_poses(snapshot: Snapshot, settled: list[list[float]]) -> Snapshot:

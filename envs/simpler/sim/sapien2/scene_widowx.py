@@ -42,4 +42,4 @@ class RemoteWidowXPhysics(RemoteEpisode):
     def __init__(self, process: PhysicsProcess, pack: Path, setup: EpisodeSetup, *, absolute: bool = False) -> None:
         """`absolute`: actions are poses."""
         super().__init__(process, setup, widowx_request(pack.absolute(), setup, absolute=absolute), constants.JOINTS)
-        self.rule = WidowXRule(setup, self.scene.snapshot())
+        self.rule = WidowXRule(setup, self.now)

@@ -42,7 +42,9 @@ class WidowXPhysics:
         self._controller = WidowXController(self.robot, absolute=absolute)
         self.drive: Command | None = None
         """Targets of the last control step."""
-        self.rule: SuccessRule = WidowXRule(setup, self.scene.snapshot())
+        self.now = self.scene.snapshot()
+        """What the last control step, or the start, left: success and moments read the same snapshot."""
+        self.rule: SuccessRule = WidowXRule(setup, self.now)
 
     def step(self, action: np.ndarray) -> bool:
         """Execute one control step; whether the goal holds after it. Raises SimulationError if a number is not finite."""
@@ -52,4 +54,5 @@ class WidowXPhysics:
         self.scene.step(self.drive)
         if not np.isfinite(self.scene.state()).all():
             raise SimulationError("the simulation became unstable: a position or velocity is not finite")
-        return self.rule.step(self.scene.snapshot())
+        self.now = self.scene.snapshot()
+        return self.rule.step(self.now)

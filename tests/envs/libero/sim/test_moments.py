@@ -8,6 +8,8 @@ from nora_bench.envs.moments import features
 from nora_bench.envs.paths import ensure_cache_home
 from nora_bench.results.failures.rules import rule_set
 
+from .plain_moments import read_plainly
+
 pytestmark = pytest.mark.libero
 
 OPEN, CLOSE = -1.0, 1.0
@@ -119,3 +121,20 @@ def test_reading_moments_changes_no_state(env):
     env.moment()
     assert np.array_equal(before, env.state())
     assert hand.moments[0].held.tolist() == [False] * len(env.roles().objects)
+
+
+@pytest.mark.parametrize(("suite", "task"), [("libero_goal", 0), ("libero_goal", 1), ("libero_10", 9), ("libero_object", 2)])
+def test_moments_and_features_equal_those_of_a_plain_reader(env, suite, task):
+    protocol = protocols.get("libero/openvla")
+    env.reset(EpisodeSpec(suite, task, 0, 0, protocol.name), protocol, ObservationSpec())
+    fast, plain = [env.moment()], [read_plainly(env.build(suite, task), env.roles(), closing=False)]
+    for step in range(45):
+        away = fast[-1].poses[0, :3] + [0, 0.03, 0.01] - fast[-1].gripper
+        env.step(np.array([*np.clip(away / 0.05, -1, 1), 0, 0, 0, OPEN if step < 30 else CLOSE]), observe=False)
+        fast.append(env.moment())
+        plain.append(read_plainly(env.build(suite, task), env.roles(), closing=step >= 30))
+    for one, other in zip(fast, plain, strict=True):
+        for name, value, expected in zip(one._fields, one, other, strict=True):
+            assert np.array_equal(value, expected, equal_nan=name in ("targets", "part_distance")), name
+    assert any(moment.touched.any() for moment in fast)
+    assert features(env.roles(), fast) == features(env.roles(), plain)
