@@ -42,7 +42,8 @@ def reproduce(
 
 def _nano(console: Console, recipe: str, out: Path, workers: int | None, *, dry_run: bool) -> None:
     from ..engine.config import read_recipe
-    from ..reproduce.nora import Reproduction, is_done, minutes, nano_stages, run_all, write_recipes
+    from ..reproduce.nora import Reproduction, nano_stages, write_recipes
+    from ..reproduce.pipeline import is_done, minutes, run_all
     from ..reproduce.report import conclude
 
     recipe_values = read_recipe(recipe, "reproduce", Reproduction)

@@ -6,9 +6,10 @@ import pytest
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[train]'")
 from nora_bench.envs.errors import UnknownName
 from nora_bench.training.engine.config import TrainingError, build, parse_overrides, read_recipe
-from nora_bench.training.reproduce import nora as running
+from nora_bench.training.reproduce import pipeline as running
 from nora_bench.training.reproduce.compute_estimate import DEVICES, PEAK, UTILISATION, PaperStage, lines, stages as paper_stages
-from nora_bench.training.reproduce.nora import PipelineStage, Reproduction, is_done, nano_stages, run_all, write_recipes
+from nora_bench.training.reproduce.nora import Reproduction, nano_stages, write_recipes
+from nora_bench.training.reproduce.pipeline import PipelineStage, is_done, run_all
 from nora_bench.training.reproduce.report import comparisons, conclude
 from nora_bench.training.sft.stage import SftRecipe
 from nora_bench.training.world_model.stage import WorldModelRecipe
