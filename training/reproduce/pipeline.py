@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...envs.errors import StoreLocked
+from ...results.store.locking import hold
 from ..engine.config import TrainingError
 from ..evaluation import PROGRAM, option_words
 
@@ -29,7 +31,16 @@ class PipelineStage:
     @property
     def run_folder(self) -> Path | None:
         """Folder of the run, for a stage that runs episodes."""
-        return Path(self.command[self.command.index("--out") + 1]) if self.command[0] == "run" else None
+        return self.folder("--out") if self.command[0] == "run" else None
+
+    @property
+    def renders(self) -> bool:
+        """Whether the stage renders images of demonstrations, and nothing else."""
+        return self.command[:2] == ("data", "render")
+
+    def folder(self, option: str) -> Path | None:
+        """Value of an option of the command, a folder; None without it."""
+        return Path(self.command[self.command.index(option) + 1]) if option in self.command else None
 
     def line(self) -> str:
         """The command as typed in a shell."""
@@ -71,6 +82,57 @@ def run_all(stages: Sequence[PipelineStage], out: Path, log: Callable[[str], Non
             continue
         log(f"{head}: about {minutes(stage.seconds)} on one core\n  {stage.line()}")
         _run(stage, out)
+
+
+WAIT_S = 10.0
+"""Between looks for a stage, while other processes run all that could start."""
+
+
+def run_available(stages: Sequence[PipelineStage], out: Path, log: Callable[[str], None]) -> None:
+    """As `run_all`, beside other processes with the same stages: each runs those whose inputs exist and nobody else runs."""
+    waiting = False
+    while left := [stage for stage in stages if not is_done(out, stage)]:
+        missing = {stage.name for stage in left}
+        ready = [stage for stage in left if not missing & inputs(stage, stages)]
+        if any(_run_unless_locked(stage, out, log, f"{len(left)} of {len(stages)} stages to do") for stage in ready):
+            waiting = False
+            continue
+        if not waiting:
+            log("all stages that could start run in other processes; waiting")
+        waiting = True
+        time.sleep(WAIT_S)
+
+
+def inputs(stage: PipelineStage, stages: Sequence[PipelineStage]) -> set[str]:
+    """Names of the stages that write what the command reads: its folders, and the images of its demonstrations."""
+    own = stage.folder("--out")
+    words = [path for word in stage.command if "/" in word and (path := Path(word.rpartition("=")[2])) != own]
+    found = set()
+    for other in stages:
+        written = other.folder("--data" if other.renders else "--out")
+        itself = other.name == stage.name or (other.renders and stage.renders)
+        if written and not itself and any(written in (word, *word.parents) for word in words):
+            found.add(other.name)
+    return found
+
+
+def _run_unless_locked(stage: PipelineStage, out: Path, log: Callable[[str], None], head: str) -> bool:
+    """Whether the stage was run here; not where another process runs it or has just finished it."""
+    path = out / DONE / f"{stage.name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            release = hold(file, path)
+        except StoreLocked:
+            return False
+        try:
+            if is_done(out, stage):
+                return False
+            log(f"{head}; {stage.name}: about {minutes(stage.seconds)} on one core\n  {stage.line()}")
+            _run(stage, out)
+            return True
+        finally:
+            release()
 
 
 def _run(stage: PipelineStage, out: Path) -> None:
