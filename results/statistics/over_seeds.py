@@ -13,7 +13,7 @@ from statistics import mean, stdev
 
 import numpy as np
 
-RESAMPLES = 10_000
+RESAMPLES = 4000
 QUANTILES = 4000
 
 
@@ -79,8 +79,9 @@ def _resampled_states(differences: Differences, weights: Mapping[str, float], ge
     """[resamples] weighted means of one seed, its states resampled within each task."""
     total = np.zeros(RESAMPLES)
     for task, values in differences.items():
-        array = np.asarray(values, float)
-        total += weights[task] * array[generator.integers(len(array), size=(RESAMPLES, len(array)))].mean(axis=1)
+        distinct, counts = np.unique(np.asarray(values, float), return_counts=True)
+        chosen = generator.multinomial(len(values), counts / len(values), size=RESAMPLES)
+        total += weights[task] * (chosen @ distinct) / len(values)
     return total
 
 
