@@ -28,10 +28,12 @@ OPTIONS = {
         "--dry-run --json",
         "world-model": "--data --out --recipe --episodes --init-from --set --steps --seed --frames --latents --gripper --camera "
         "--assets --dry-run --json",
+        "world-encoder": "--data --out --preset --steps --episodes --seed --frames --assets --json",
         "dpo": "--init-from --labels --reward --out --recipe --set --steps --learning-rate --seed --head --dry-run --json",
     },
     "label-preferences": "--policy --data --out --world-model --reward --candidates --margin --states --episodes "
     "--frame-stride --after-takeover --seed --head --temperature --frames --latents --gripper --camera --assets --dry-run --json",
+    "measure-rewards": "--labels --data --policy --out --states --assets --json",
     "export-checkpoint": "--checkpoint --out --dtype --n-action-steps --noise-scale --card --onnx",
     "reproduce": "WHAT --out --quick --recipe --workers --dry-run",
     "export": "FOLDER --format --out --assets --fps --trust --model --organization --dataset --url --all-actions --json",

@@ -10,10 +10,10 @@ from pathlib import Path
 from .experiments import Evaluation, Experiments, Training, Value
 from .pipeline import PipelineStage, stage
 
-DEMONSTRATION_S, LEARNER_S, IMAGE_S, IMAGES_S, WORLD_S, LABEL_S, PAIR_S, ROLLOUT_S = 1.0, 4.0, 0.01, 0.04, 0.3, 0.1, 0.03, 1.5
+DEMONSTRATION_S, LEARNER_S, IMAGE_S, IMAGES_S, WORLD_S, LABEL_S, PAIR_S, ROLLOUT_S = 1.0, 4.0, 0.01, 0.039, 0.3, 0.1, 0.03, 1.5
 """Rough seconds on one core per demonstration, demonstration after a learner, rendered image, image in an update of supervised
 training, update of a world model, labelled state, pair in an update of DPO, and rolled-out candidate."""
-STARTING_S = 12.0
+STARTING_S, ENCODER_S = 12.0, 0.15
 STEPS = 130
 """Rough number of control steps of a demonstration."""
 CANDIDATES = 5
@@ -158,10 +158,19 @@ class StagePlan:
         data = tuple(self.collection(part, self.settings.pilot) for part in spec.data)
         options = {"data": data, "episodes": spec.episodes, "steps": spec.steps, "set": _assignments(spec.set)}
         options |= {"frames": self.frames, "latents": self.out / "latents", "out": folder}
+        if spec.encoder_steps:
+            options |= {"init-from": self._encoder(name, data)}
         suites = {suite for part in spec.data for suite in self.settings.collections[part].suites}
         images = spec.episodes * 10 * len(suites) * STEPS
         self.add(f"world-model-{name}", "train world-model", options, STARTING_S + 2 * images * IMAGE_S + spec.steps * WORLD_S)
         return _checkpoint(folder, spec.steps)
+
+    def _encoder(self, name: str, data: tuple[Path, ...]) -> Path:
+        """File of the trained encoder of a world model."""
+        spec, folder = self.settings.world_models[name], self.out / "world-encoders" / name
+        options = {"data": data, "episodes": spec.episodes, "steps": spec.encoder_steps, "frames": self.frames, "out": folder}
+        self.add(f"world-encoder-{name}", "train world-encoder", options, STARTING_S + spec.encoder_steps * ENCODER_S)
+        return folder / "encoder.safetensors"
 
     def labels(self, name: str, seed: int) -> Path:
         """Folder of labelled states."""
@@ -254,7 +263,7 @@ def plan_seeds(plan: StagePlan) -> None:
             plan.evaluation(name, seed)
             training = plan.settings.trainings.get(spec.policy)
             if spec.curve and training:
-                for checkpoint in range(1, training.checkpoints + 1):
+                for checkpoint in range(1, training.checkpoints):
                     plan.evaluation(name, seed, checkpoint)
 
 

@@ -67,6 +67,8 @@ class WorldModelTraining:
     episodes: int
     """Per task."""
     steps: int
+    encoder_steps: int = 0
+    """Updates that train the encoder before it is frozen; 0 leaves it random."""
     set: Mapping[str, Value] = field(default_factory=dict)
     """Dotted field of the recipe of `train world-model` -> value."""
 
@@ -108,7 +110,7 @@ class Evaluation:
     block: int = 0
     """Distance of the fresh states of one seed and the next; states of evaluations with equal blocks overlap."""
     curve: bool = False
-    """Evaluate every kept checkpoint."""
+    """Evaluate the earlier checkpoints, too, on the states of the curves."""
     episode_s: float = 5.0
     """Rough seconds of an episode on one core."""
 
