@@ -90,10 +90,10 @@ WAIT_S = 10.0
 
 def run_available(stages: Sequence[PipelineStage], out: Path, log: Callable[[str], None]) -> None:
     """As `run_all`, beside other processes with the same stages: each runs those whose inputs exist and nobody else runs."""
-    waiting = False
+    waiting, needed = False, inputs(stages)
     while left := [stage for stage in stages if not is_done(out, stage)]:
         missing = {stage.name for stage in left}
-        ready = [stage for stage in left if not missing & inputs(stage, stages)]
+        ready = [stage for stage in left if not missing & needed[stage.name]]
         if any(_run_unless_locked(stage, out, log, f"{len(left)} of {len(stages)} stages to do") for stage in ready):
             waiting = False
             continue
@@ -103,16 +103,18 @@ def run_available(stages: Sequence[PipelineStage], out: Path, log: Callable[[str
         time.sleep(WAIT_S)
 
 
-def inputs(stage: PipelineStage, stages: Sequence[PipelineStage]) -> set[str]:
-    """Names of the stages that write what the command reads: its folders, and the images of its demonstrations."""
-    own = stage.folder("--out")
-    words = [path for word in stage.command if "/" in word and (path := Path(word.rpartition("=")[2])) != own]
-    found = set()
-    for other in stages:
-        written = other.folder("--data" if other.renders else "--out")
-        itself = other.name == stage.name or (other.renders and stage.renders)
-        if written and not itself and any(written in (word, *word.parents) for word in words):
-            found.add(other.name)
+def inputs(stages: Sequence[PipelineStage]) -> dict[str, set[str]]:
+    """Stage -> the stages that write what its command reads: its folders, and the images of its demonstrations."""
+    writers: dict[Path, list[PipelineStage]] = {}
+    for stage in stages:
+        if written := stage.folder("--data" if stage.renders else "--out"):
+            writers.setdefault(written, []).append(stage)
+    found = {}
+    for stage in stages:
+        own = stage.folder("--out")
+        paths = {path for word in stage.command if "/" in word and (path := Path(word.rpartition("=")[2])) != own}
+        before = [other for path in paths for place in (path, *path.parents) for other in writers.get(place, ())]
+        found[stage.name] = {o.name for o in before if o.name != stage.name and not (o.renders and stage.renders)}
     return found
 
 

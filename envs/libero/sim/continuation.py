@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from .osc import GRIPPER_SPEED, SUBSTEPS
 from .restored import StateRestorer
 
 
@@ -78,6 +77,8 @@ class StateContinuation(StateRestorer):
 
 def running_grip(commands: Sequence[float], *, closed: bool) -> float:
     """The gripper's running command after those commands: -1 open, 1 closed; it moves by a fixed amount per substep."""
+    from .osc import GRIPPER_SPEED, SUBSTEPS  # loads MuJoCo, which must wait until the renderer's library is chosen
+
     value = 1.0 if closed else -1.0
     for command in commands:
         turn = (command > 0) - (command < 0)

@@ -100,9 +100,21 @@ def test_run_is_read_with_its_malformed_answers_and_weights(tmp_path):
 
     records = [
         EpisodeRecord(
-            **{"key": f"libero_object/t/fresh{state}/seed0@p", "suite": "libero_object", "task": "t", "task_id": 3},
-            **{"instruction": "do", "init_state": state, "init_set": "fresh", "seed": 0, "protocol": "p", "policy": "nora"},
-            **{"success": success, "steps": 1, "decisions": 4, "termination": "budget", "chunk_status": {"ok": 3, "malformed": 1}},
+            key=f"libero_object/t/fresh{state}/seed0@p",
+            suite="libero_object",
+            task="t",
+            task_id=3,
+            instruction="do",
+            init_state=state,
+            init_set="fresh",
+            seed=0,
+            protocol="p",
+            policy="nora",
+            success=success,
+            steps=1,
+            decisions=4,
+            termination="budget",
+            chunk_status={"ok": 3, "malformed": 1},
         )
         for state, success in enumerate([True, False, None])
     ]
