@@ -5,12 +5,15 @@ import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[train]'")
 from nora_bench.envs.errors import UnknownName
-from nora_bench.training.engine.config import TrainingError, read_recipe
+from nora_bench.training.engine.config import TrainingError, parse_overrides, read_recipe
+from nora_bench.training.preference.stage import DpoRecipe
 from nora_bench.training.reproduce import choices, pipeline
 from nora_bench.training.reproduce.choices import choose, progress, run_experiments, write_choice
 from nora_bench.training.reproduce.experiments import ArmComparison, Choice, Evaluation, Experiments, Finding
 from nora_bench.training.reproduce.findings_report import conclude_findings
 from nora_bench.training.reproduce.pipeline import PipelineStage, inputs, run_available
+from nora_bench.training.sft.stage import SftRecipe
+from nora_bench.training.world_model.stage import WorldModelRecipe
 
 MADE = {"updates": "400", "token-weight": "0.1", "dpo": "beta50-100"}
 
@@ -72,6 +75,15 @@ def test_arms_of_a_seed_start_from_one_base_with_equal_updates(recipe, tmp_path)
     for stage in arms:
         assert "loop.steps=400" in stage.command and "loop.seed=3" in stage.command
         assert f"start.checkpoint={tmp_path}/policies/base-seed3/step-001500" in stage.command
+
+
+def test_trainings_have_valid_recipes(recipe, tmp_path):
+    kinds = {"sft": SftRecipe, "dpo": DpoRecipe, "world-model": WorldModelRecipe}
+    for stage in progress(recipe, tmp_path).stages:
+        if stage.command[0] == "train" and stage.command[1] in kinds:
+            pairs = zip(stage.command, stage.command[1:], strict=False)
+            given = parse_overrides([word for option, word in pairs if option == "--set"])
+            read_recipe("nano", stage.command[1], kinds[stage.command[1]], given).loop.validate()
 
 
 def test_choice_decides_later_stages_alone(recipe, tmp_path):
