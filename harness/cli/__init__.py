@@ -34,6 +34,7 @@ VERBS: dict[str, str] = {
     "data": "Prepare training data: render images, regenerate LIBERO's demonstrations, fit the action tokenizer.",
     "train": "Train a policy, a world model, or a policy on preferences.",
     "label-preferences": "Label preference pairs from sampled actions.",
+    "measure-rewards": "Measure rewards against the simulator: candidates are executed and their outcomes compared.",
     "export-checkpoint": "Write a checkpoint without its training state, in a smaller type.",
     "reproduce": "Run the papers' pipeline at nano scale, from training to tables; plan it at full size.",
     "export": "Export a run: rows, data sets, logs and results of other tools, one verifiable file.",
@@ -57,7 +58,7 @@ RENAMED_VERBS: dict[str, str] = {"label": "label-preferences"}
 """Former verb -> the present one."""
 
 HOMES: dict[str, str] = dict.fromkeys(
-    ("collect", "data", "train", "label-preferences", "export-checkpoint", "reproduce"), "training"
+    ("collect", "data", "train", "label-preferences", "measure-rewards", "export-checkpoint", "reproduce"), "training"
 )
 """Verb -> its package, where that is not the harness. Only this table and `COMPARISONS` name packages above the harness."""
 

@@ -21,17 +21,19 @@ OPTIONS = {
         "render": "--data --out --image-size --frame-stride --camera --gripper --assets --workers --dry-run --json",
         "regenerate": "--data --out --assets --workers --dry-run --json",
         "fit-tokenizer": "--data --out --chunk-size --pad-actions --vocab-size --scale --label-smoothing-steps --gripper "
-        "--keep-noops --bounds --validation --dry-run --json",
+        "--keep-noops --bounds --statistics --validation --dry-run --json",
     },
     "train": {
         "sft": "--data --recipe --out --frames --init-from --set --steps --eval-every --gripper --camera --assets --threads "
         "--dry-run --json",
         "world-model": "--data --out --recipe --episodes --init-from --set --steps --seed --frames --latents --gripper --camera "
         "--assets --dry-run --json",
+        "world-encoder": "--data --out --preset --steps --episodes --seed --frames --assets --json",
         "dpo": "--init-from --labels --reward --out --recipe --set --steps --learning-rate --seed --head --dry-run --json",
     },
     "label-preferences": "--policy --data --out --world-model --reward --candidates --margin --states --episodes "
-    "--frame-stride --seed --head --temperature --frames --latents --gripper --camera --assets --dry-run --json",
+    "--frame-stride --after-takeover --seed --head --temperature --frames --latents --gripper --camera --assets --dry-run --json",
+    "measure-rewards": "--labels --data --policy --out --states --assets --json",
     "export-checkpoint": "--checkpoint --out --dtype --n-action-steps --noise-scale --card --onnx",
     "reproduce": "WHAT --out --quick --recipe --workers --dry-run --run --row --checkpoint --seeds --until --rehearsal",
     "export": "FOLDER --format --out --assets --fps --trust --model --organization --dataset --url --all-actions --json",

@@ -27,7 +27,9 @@ from .options import (
 
 def dpo(
     init_from: Annotated[str, typer.Option("--init-from", help="Initial checkpoint; also the frozen reference.")],
-    labels: Annotated[Path, typer.Option("--labels", help="Folder of labelled states (`nora-bench label-preferences`).")],
+    labels: Annotated[
+        list[Path], typer.Option("--labels", help="Folder of labelled states (`nora-bench label-preferences`); repeatable.")
+    ],
     reward: Annotated[str, typer.Option("--reward", help="Reward whose pairs are used; see `nora-bench label-preferences`.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; the same command resumes it.")],
     recipe: Annotated[str, typer.Option("--recipe", help="nano, paper, released, or a .yaml file.")] = "nano",

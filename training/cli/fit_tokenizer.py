@@ -34,6 +34,14 @@ def fit_tokenizer(
     bounds: Annotated[
         Literal["quantiles", "extremes"], typer.Option("--bounds", help="Scaling of -1 and 1: q01, q99 or min, max.")
     ] = "quantiles",
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--statistics",
+            help="Checkpoint whose statistics scale the chunks, where training starts from it with data.statistics=start.",
+            show_default="of the demonstrations",
+        ),
+    ] = None,
     share: Annotated[float, typer.Option("--validation", min=0, max=0.9, help="Share of episodes for validation.")] = 0.05,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -67,6 +75,12 @@ def fit_tokenizer(
     started = time.monotonic()
     measured = statistics(training)
     stats = {suite: bounds_of(entry, bounds) for suite, entry in measured.items()}
+    if checkpoint is not None:
+        from ...policies.nora.action_stats import Statistics
+        from ...policies.nora.checkpoint import open_checkpoint
+
+        known = Statistics(open_checkpoint(checkpoint).norm_stats, None)
+        stats = {suite: known.of(suite) for suite in measured}
     chunking = Chunking(chunk_size, pad_actions)
     fitted = FastTokenizer.fit(list(all_chunks(training, stats, chunking)), scale=scale, vocab_size=vocab_size)
     fitted.save(out)

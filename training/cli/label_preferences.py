@@ -46,6 +46,15 @@ def _label_preferences(
     states: Annotated[int | None, typer.Option("--states", min=1, help="Maximum number of states.", show_default="all")] = None,
     episodes: EpisodesOption = None,
     every: Annotated[int, typer.Option("--frame-stride", min=1, help="Control steps from one image to the next.")] = 2,
+    after_takeover: Annotated[
+        int | None,
+        typer.Option(
+            "--after-takeover",
+            min=0,
+            help="Only states at most so many steps after an expert took over (`nora-bench collect --learner`).",
+            show_default="all states",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed for sampling.")] = 0,
     head: Annotated[Literal["flow", "fast"], typer.Option("--head", help="Head that is sampled; fast: the token head.")] = "flow",
     temperature: Annotated[float, typer.Option("--temperature", help="Temperature of the token head.")] = 1.0,
@@ -77,6 +86,7 @@ def _label_preferences(
         limit=states,
         head=head,
         temperature=temperature,
+        after_takeover=after_takeover,
     )
     source = read(data, gripper=gripper, most=episodes)
     labeller, about = open_labeller(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -13,12 +13,16 @@ from rich.console import Console
 from ...envs.errors import InputError
 from .options import print_line
 
+if TYPE_CHECKING:
+    from ..reproduce.pipeline import PipelineStage
+
 
 def reproduce(
     what: Annotated[
-        Literal["nano", "paper", "released"],
+        Literal["nano", "findings", "paper", "released"],
         typer.Argument(
-            help="nano: here, on a CPU. paper: the full size, plan only. released: the papers' tables with their checkpoints."
+            help="nano: the pipeline, here, on a CPU. findings: experiments with power for each finding, many hours. "
+            "paper: the full size, plan only. released: the papers' tables with their checkpoints."
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder for everything; the same command resumes.")] = Path("reproduction"),
@@ -65,12 +69,17 @@ def reproduce(
         for line in lines():
             print_line(console, line)
         return
-    _nano(console, str(recipe or ("quick" if quick else "nano")), out, workers, dry_run=dry_run)
+    name = str(recipe or ("quick" if quick else "nano"))
+    if what == "findings":
+        _findings(console, name, out, workers or 1, dry_run=dry_run)
+    else:
+        _nano(console, name, out, workers, dry_run=dry_run)
 
 
 def _nano(console: Console, recipe: str, out: Path, workers: int | None, *, dry_run: bool) -> None:
     from ..engine.config import read_recipe
-    from ..reproduce.nora import Reproduction, is_done, minutes, nano_stages, run_all, write_recipes
+    from ..reproduce.nora import Reproduction, nano_stages, write_recipes
+    from ..reproduce.pipeline import is_done, minutes, run_all
     from ..reproduce.report import conclude
 
     recipe_values = read_recipe(recipe, "reproduce", Reproduction)
@@ -104,7 +113,7 @@ def _released(
     dry_run: bool,
 ) -> None:
     from ..engine.config import TrainingError, read_recipe
-    from ..reproduce.nora import is_done, minutes
+    from ..reproduce.pipeline import is_done, minutes
     from ..reproduce.released import Released, run_released, selected, stages, write_report
 
     given = {name: value for name, value in changes.items() if value is not None}
@@ -127,3 +136,43 @@ def _released(
         print_line(console, f"written: {path}")
     if failed:
         raise TrainingError(f"{len(failed)} of {len(plan)} runs failed ({', '.join(failed)}). The same command resumes them")
+
+
+def _findings(console: Console, recipe: str, out: Path, workers: int, *, dry_run: bool) -> None:
+    from ..engine.config import read_recipe
+    from ..reproduce.choices import left, progress, run_experiments
+    from ..reproduce.experiments import Experiments
+    from ..reproduce.findings_report import conclude_findings
+    from ..reproduce.pipeline import minutes
+
+    settings = read_recipe(recipe, "findings", Experiments)
+    settings.validate()
+    now = progress(settings, out, workers)
+    todo = left(now, out)
+    cost = minutes(sum(stage.seconds for stage in todo))
+    print_line(console, f"{len(now.stages)} stages, {len(todo)} to do, about {cost} on one core -> {out}")
+    print_line(
+        console, "The same command in a second shell shares the stages; each is run once, and stopping loses only those begun"
+    )
+    for name in settings.choices:
+        option = now.made.get(name)
+        print_line(console, f"choice {name}: {option or f'open, {settings.choices[name].assumed} is assumed for the cost'}")
+    if dry_run:
+        for verb, seconds in _by_verb(todo).items():
+            print_line(console, f"{minutes(seconds):>8}  {verb}")
+        for stage in now.stages:
+            state = minutes(stage.seconds) if stage in todo else "done"
+            print_line(console, f"{state:>8}  {stage.name}\n          {stage.line()}")
+        return
+    run_experiments(settings, out, workers, lambda line: print_line(console, line))
+    for path in conclude_findings(settings, out, lambda line: print_line(console, line)):
+        print_line(console, f"written: {path}")
+
+
+def _by_verb(stages: list[PipelineStage]) -> dict[str, float]:
+    """Seconds of the stages by their verb."""
+    found: dict[str, float] = {}
+    for stage in stages:
+        verb = " ".join(stage.command[:2]) if stage.command[0] in ("train", "data") else stage.command[0]
+        found[verb] = found.get(verb, 0.0) + stage.seconds
+    return found

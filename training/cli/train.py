@@ -11,6 +11,7 @@ from ...harness.cli import STYLE
 from .dpo import dpo
 from .options import RenamedVerbs, renamed_options
 from .sft import sft
+from .world_encoder import world_encoder
 from .world_model import world_model
 
 
@@ -30,6 +31,7 @@ LOOP = {"--rate": "--set loop.learning_rate=VALUE", "--batch": "--set loop.batch
 train = typer.Typer(add_completion=False, no_args_is_help=True, cls=_TrainVerbs, **STYLE)
 train.command("sft", cls=renamed_options({**LOOP, "--from": "--init-from"}))(sft)
 train.command("world-model", cls=renamed_options({**LOOP, "--start": "--init-from"}))(world_model)
+train.command("world-encoder")(world_encoder)
 train.command(
     "dpo", cls=renamed_options({**LOOP, "--rate": "--learning-rate", "--policy": "--init-from", "--beta": "--set dpo.beta=VALUE"})
 )(dpo)

@@ -53,6 +53,9 @@ class LabelSettings:
     """Maximum number of states, spread over the demonstrations; None: all."""
     per_part: int = 32
     """States per file."""
+    after_takeover: int | None = None
+    """Only states at most so many steps after the expert took over from a policy, so that the policy itself reached them or
+    nearly; other demonstrations give none. None: all states."""
 
     def validate(self) -> None:
         """Raise TrainingError or UnknownName for settings that give no labels."""
@@ -133,7 +136,14 @@ class Labeller:
         taken = range(0, len(cuts.starts), self.settings.every)
         for row in taken:
             step = int(cuts.starts[row])
+            if not self._wanted(demonstration, step):
+                continue
             yield LabelState(demonstration, steps.index(step), step, cuts.actions[row].astype(np.float32))
+
+    def _wanted(self, demonstration: Demonstration, step: int) -> bool:
+        """Whether a state counts: demonstrations after a learner begin at its takeover."""
+        most = self.settings.after_takeover
+        return most is None or ("learner_steps" in demonstration.facts and step <= most)
 
     def label(self, states: Sequence[LabelState]) -> Part:
         """Candidates, scores and pairs of a batch of states."""
@@ -221,6 +231,12 @@ def _label_missing(
             write_part(folder, index, labeller.label(states[start : start + size]))
         report(len(states[start : start + size]))
     return len(states)
+
+
+def _stored(settings: LabelSettings) -> dict[str, Any]:
+    """The settings as labels.json has them: one at its default that older labels lack is left out."""
+    stored = asdict(settings)
+    return {name: value for name, value in stored.items() if name != "after_takeover" or value is not None}
 
 
 def _stacked(scores: Iterable[Tensor]) -> Array:

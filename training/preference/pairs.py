@@ -238,6 +238,28 @@ def read(folder: Path) -> Part:
     return Part(images, candidates, demonstrated, action, goal, total, pairs, [json.loads(line) for line in lines])
 
 
+def joined(parts: Sequence[Part]) -> Part:
+    """Labelled states of several folders as one, with the rewards that all have. Raises TrainingError for other shapes."""
+    if len(parts) == 1:
+        return parts[0]
+    shapes = {(part.images.shape[1:], part.candidates.shape[1:]) for part in parts}
+    if len(shapes) > 1:
+        raise TrainingError("the folders of labels have images or candidates of different shapes; label them with one policy")
+    names = [name for name in parts[0].total if all(name in part.total for part in parts)]
+
+    def stacked(kind: str) -> dict[str, Array]:
+        return {name: np.concatenate([getattr(part, kind)[name] for part in parts]) for name in names}
+
+    return Part(
+        **{
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in ("images", "candidates", "demonstrated", "action")
+        },
+        **{kind: stacked(kind) for kind in ("goal", "total", "pairs")},
+        states=[state for part in parts for state in part.states],
+    )
+
+
 def _named(arrays: Mapping[str, Array], kind: str) -> dict[str, Array]:
     return {name.removeprefix(f"{kind}."): array for name, array in arrays.items() if name.startswith(f"{kind}.")}
 

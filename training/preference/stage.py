@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -179,13 +179,14 @@ class DpoStage:
         return FlowPreference(self.start.model, self.recipe.dpo, export, expert_only=expert_only)
 
 
-def prepare(recipe: DpoRecipe, policy: str, labels: Path, reward: str) -> DpoStage:
-    """Prepare a run on the pairs of one reward.
+def prepare(recipe: DpoRecipe, policy: str, labels: Path | Sequence[Path], reward: str) -> DpoStage:
+    """Prepare a run on the pairs of one reward, from one folder of labels or several.
 
     Raises TrainingError, PolicyError: unusable labels or policy, pairs with equal rewards.
     """
     recipe.validate()
-    part = pairs.read(labels)
+    folders = [labels] if isinstance(labels, Path) else [*labels]
+    part = pairs.joined([pairs.read(folder) for folder in folders])
     checkpoint = open_checkpoint(policy)
     start = open_model(checkpoint, tokens=own_fast(checkpoint) is not None, device=str(training_device()))
     if recipe.head == "flow" and not start.model.config.expert:
@@ -194,7 +195,7 @@ def prepare(recipe: DpoRecipe, policy: str, labels: Path, reward: str) -> DpoSta
         raise TrainingError(f"{policy} has no fast_tokenizer/, which --head fast needs")
     size = start.model.config.image_size
     if part.images.shape[1] != size:
-        raise TrainingError(f"{labels} has images of {part.images.shape[1]} px, {policy} needs {size}")
+        raise TrainingError(f"{', '.join(map(str, folders))} has images of {part.images.shape[1]} px, {policy} needs {size}")
     collator = PromptCollator(start.model.config, start.prompter)
     fast = start.fast if recipe.head == "fast" else None
     return DpoStage(recipe, start, PairExamples.of(part, reward, collator, fast))

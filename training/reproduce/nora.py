@@ -7,19 +7,16 @@ DPO for each reward -> episodes on held-out initial states -> tables.
 
 from __future__ import annotations
 
-import json
 import math
-import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from ...envs.errors import UnknownName
 from ..engine.config import TrainingError, recipe_text, require_field
-from ..evaluation import PROGRAM, option_words
 from ..preference.rewards import REWARDS
+from .pipeline import PipelineStage, stage
 
 DEMONSTRATION_S, IMAGE_S, SFT_S, WORLD_S, LABEL_S, PAIR_S, EPISODE_S = 1.0, 0.01, 0.35, 0.15, 0.1, 0.03, 4.0
 """Rough seconds on one core per demonstration, rendered image, update of supervised training, update of the world model,
@@ -148,12 +145,12 @@ def _data(settings: Reproduction, out: Path) -> Iterator[PipelineStage]:
     count, data = settings.demonstrations * settings.task_count, out / "demonstrations"
     tasks = {"suite": settings.suites, "tasks": settings.tasks}
     collect = {**tasks, "episodes": settings.demonstrations, "workers": settings.workers, "out": data}
-    yield make_stage("demonstrations", "collect", collect, count * DEMONSTRATION_S)
+    yield stage("demonstrations", "collect", collect, count * DEMONSTRATION_S)
     for chunk in settings.heads:
         fit = {"data": data, "chunk-size": chunk, "out": _tokenizer(out, chunk)}
-        yield make_stage(f"tokenizer-{chunk}", "data fit-tokenizer", fit, STARTING_S)
+        yield stage(f"tokenizer-{chunk}", "data fit-tokenizer", fit, STARTING_S)
     render = {"data": data, "frame-stride": settings.frame_stride, "workers": settings.workers, "out": out / "frames"}
-    yield make_stage("images", "data render", render, count * LONGEST / settings.frame_stride * IMAGE_S)
+    yield stage("images", "data render", render, count * LONGEST / settings.frame_stride * IMAGE_S)
 
 
 def _supervised(settings: Reproduction, out: Path) -> Iterator[PipelineStage]:
@@ -162,7 +159,7 @@ def _supervised(settings: Reproduction, out: Path) -> Iterator[PipelineStage]:
         for chunk, heads in settings.heads.items():
             name = f"sft-chunk{chunk}-seed{seed}"
             train = {"data": out / "demonstrations", "recipe": _recipe(out, chunk, seed), "out": out / name}
-            yield make_stage(name, "train sft", {**train, "frames": out / "frames"}, STARTING_S + steps * SFT_S)
+            yield stage(name, "train sft", {**train, "frames": out / "frames"}, STARTING_S + steps * SFT_S)
             for head in heads:
                 yield _evaluate(settings, out, sft_name(chunk, head), seed, _checkpoint(out / name, steps), head)
 
@@ -171,7 +168,7 @@ def _world(settings: Reproduction, out: Path) -> Iterator[PipelineStage]:
     train = {"data": out / "demonstrations", "episodes": settings.world_episodes, "steps": settings.world_steps}
     train |= {"out": out / "world-model", "frames": out / "frames", "latents": out / "latents"}
     rendering = settings.world_episodes * settings.task_count * LONGEST * IMAGE_S
-    yield make_stage("world-model", "train world-model", train, STARTING_S + rendering + settings.world_steps * WORLD_S)
+    yield stage("world-model", "train world-model", train, STARTING_S + rendering + settings.world_steps * WORLD_S)
 
 
 def _preferences(settings: Reproduction, out: Path) -> Iterator[PipelineStage]:
@@ -191,7 +188,7 @@ def _preferences(settings: Reproduction, out: Path) -> Iterator[PipelineStage]:
             "frames": out / "frames",
             "latents": out / "latents",
         }
-        yield make_stage(labels.name, "label-preferences", label, STARTING_S + settings.label_states * LABEL_S)
+        yield stage(labels.name, "label-preferences", label, STARTING_S + settings.label_states * LABEL_S)
         for reward in settings.rewards:
             yield from _preferred(settings, out, reward, seed, policy)
 
@@ -200,7 +197,7 @@ def _preferred(settings: Reproduction, out: Path, reward: str, seed: int, policy
     name = f"{dpo_name(reward)}-seed{seed}"
     train = {"init-from": policy, "labels": out / f"labels-seed{seed}", "reward": reward, "out": out / name}
     train |= {"steps": settings.dpo_steps, "learning-rate": settings.dpo_learning_rate, "seed": seed}
-    yield make_stage(name, "train dpo", train, STARTING_S + settings.dpo_steps * 16 * PAIR_S)
+    yield stage(name, "train dpo", train, STARTING_S + settings.dpo_steps * 16 * PAIR_S)
     yield _evaluate(settings, out, dpo_name(reward), seed, _checkpoint(out / name, settings.dpo_steps), "flow")
 
 
@@ -217,84 +214,4 @@ def _evaluate(settings: Reproduction, out: Path, variant: str, seed: int, policy
         "out": run_folder(out, variant, seed),
     }
     share = min(1.0, (settings.max_steps or 280) / 280)
-    return make_stage(f"evaluate-{variant}-seed{seed}", "run", run, STARTING_S + settings.episodes * EPISODE_S * share)
-
-
-def make_stage(name: str, verb: str, options: Mapping[str, object], seconds: float) -> PipelineStage:
-    """A stage from the options of its command."""
-    return PipelineStage(name, (*verb.split(), *option_words(options)), seconds)
-
-
-DONE = "stages"
-"""Folder of a reproduction that records finished stages."""
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineStage:
-    """One command of a reproduction."""
-
-    name: str
-    command: tuple[str, ...]
-    """Arguments of `nora-bench`."""
-    seconds: float
-    """Rough time on one core."""
-
-    @property
-    def run_folder(self) -> Path | None:
-        """Folder of the run, for a stage that runs episodes."""
-        return Path(self.command[self.command.index("--out") + 1]) if self.command[0] == "run" else None
-
-    def line(self) -> str:
-        """The command as typed in a shell."""
-        return " ".join(("nora-bench", *self.command))
-
-
-def minutes(seconds: float) -> str:
-    """A rough time, human-readable."""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def is_done(out: Path, stage: PipelineStage) -> bool:
-    """Whether a stage is finished. Raises TrainingError if a finished stage of that name has another command."""
-    path = out / DONE / f"{stage.name}.json"
-    if not path.is_file():
-        return False
-    if _essential(json.loads(path.read_text(encoding="utf-8"))["command"]) != _essential(stage.command):
-        raise TrainingError(
-            f"{out} contains another reproduction: its stage {stage.name} differs. Give another --out", option="--out"
-        )
-    return True
-
-
-def _essential(command: Sequence[str]) -> list[str]:
-    """The arguments that decide a stage's result: all but the number of processes."""
-    words = [*command]
-    if "--workers" in words:
-        at = words.index("--workers")
-        del words[at : at + 2]
-    return words
-
-
-def run_all(stages: Sequence[PipelineStage], out: Path, log: Callable[[str], None]) -> None:
-    """Run unfinished stages, logging the cost of each before it starts. Raises TrainingError if one fails."""
-    for number, stage in enumerate(stages, 1):
-        head = f"stage {number} of {len(stages)}, {stage.name}"
-        if is_done(out, stage):
-            log(f"{head}: done")
-            continue
-        log(f"{head}: about {minutes(stage.seconds)} on one core\n  {stage.line()}")
-        finish(stage, out)
-
-
-def finish(stage: PipelineStage, out: Path) -> None:
-    """Run a stage, resuming it, and record that it is done. Raises TrainingError."""
-    started = time.monotonic()
-    resuming = ("--resume",) if stage.run_folder and (stage.run_folder / "run.json").is_file() else ()
-    ended = subprocess.run([*PROGRAM, *stage.command, *resuming], check=False).returncode
-    accepted = (0, 1) if stage.run_folder else (0,)  # 1: some episodes ended in errors, which the run records
-    if ended not in accepted:
-        raise TrainingError(f"stage {stage.name} ended with code {ended}. The same command resumes it:\n  {stage.line()}")
-    path = out / DONE / f"{stage.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"command": stage.command, "seconds": round(time.monotonic() - started, 1)}
-    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    return stage(f"evaluate-{variant}-seed{seed}", "run", run, STARTING_S + settings.episodes * EPISODE_S * share)

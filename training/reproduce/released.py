@@ -18,7 +18,8 @@ from ...envs.errors import InputError, UnknownName
 from ...results.comparisons.replication import MARGIN, RateInterval, Replication, mean_rate, published_rate, replication
 from ...results.layouts import Layout
 from ..engine.config import TrainingError, require_field
-from .nora import PipelineStage, finish, is_done, make_stage
+from . import pipeline
+from .pipeline import PipelineStage, is_done
 
 EPISODE_S: Mapping[str, float] = {"libero": 6.0, "simpler": 25.0}
 """Rough seconds of one core per episode, without the policy's own time."""
@@ -127,7 +128,7 @@ def stages(settings: Released, out: Path) -> Iterator[tuple[ReleasedRow, Pipelin
             name = f"{row.name}-{suites[0]}" if "{suite}" in row.checkpoint else row.name
             seconds = EPISODE_S[row.family] * sum(EPISODES.get(suite, 500) for suite in suites) * settings.seeds
             options = _options(settings, row, suites) | {"out": out / "runs" / name}
-            yield row, make_stage(name, "run", options, 60.0 if settings.rehearsal else seconds)
+            yield row, pipeline.stage(name, "run", options, 60.0 if settings.rehearsal else seconds)
 
 
 def _options(settings: Released, row: ReleasedRow, suites: tuple[str, ...]) -> dict[str, object]:
@@ -156,7 +157,7 @@ def run_released(settings: Released, out: Path, log: Callable[[str], None]) -> l
             continue
         log(f"{head}\n  {stage.line()}")
         try:
-            finish(stage, out)
+            pipeline.run_stage(stage, out)
         except TrainingError as error:
             failed.append(stage.name)
             log(f"  {error}")

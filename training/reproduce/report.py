@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
+from ...results.statistics.over_seeds import student
 from ..engine.config import TrainingError
 from ..evaluation import PROGRAM
 from .nora import BASELINE, Reproduction, dpo_name, run_folder, sft_name
@@ -106,17 +107,12 @@ def _mean(results: list[ComparisonResult]) -> str:
     for result in results:
         by_seed.setdefault(result.seed, []).append(100 * result.difference)
     seeds = [mean(differences) for differences in by_seed.values()]
-    interval = "" if len(seeds) < 2 else " ({:+.1f}, {:+.1f})".format(*student(seeds))
+    interval = ""
+    if len(seeds) > 1:
+        over = student(seeds)
+        interval = f" ({over.low:+.1f}, {over.high:+.1f})"
     spread = f"{min(seeds):+.1f} to {max(seeds):+.1f}"
     return f"| {results[0].comparison.question} | {mean(seeds):+.1f}{interval} | {spread} | {len(seeds)} |"
-
-
-def student(numbers: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """Confidence interval of the mean of two or more independent, roughly normal numbers (Student, Biometrika 6, 1908)."""
-    from scipy.stats import t
-
-    half = float(t.ppf((1 + level) / 2, len(numbers) - 1)) * stdev(numbers) / len(numbers) ** 0.5
-    return mean(numbers) - half, mean(numbers) + half
 
 
 def _results(out: Path, comparison: Comparison, seed: int, command: Callable[..., str]) -> Iterator[ComparisonResult]:

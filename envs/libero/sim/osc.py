@@ -92,6 +92,12 @@ class OscArm:
         self.goal_pos, self.goal_ori = data.site_xpos[self.site].copy(), data.site_xmat[self.site].reshape(3, 3).copy()
         self.stale = None
 
+    def resume(self, grip: float) -> None:
+        """Take the goal from the present state and the fingers' running command as given (-1 open, 1 closed)."""
+        posture = self.posture
+        self.start_from_state()
+        self.posture, self.grip = posture, [-grip, grip]
+
     def substep(self, action: np.ndarray, *, first: bool) -> None:
         """Advance the world by 2 ms under `action` [7]; goals are set at the first substep of a control step."""
         model, data = self.model, self.data

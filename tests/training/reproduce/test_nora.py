@@ -6,10 +6,11 @@ import pytest
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[train]'")
 from nora_bench.envs.errors import UnknownName
 from nora_bench.training.engine.config import TrainingError, build, parse_overrides, read_recipe
-from nora_bench.training.reproduce import nora as running
+from nora_bench.training.reproduce import pipeline as running
 from nora_bench.training.reproduce.compute_estimate import DEVICES, PEAK, UTILISATION, PaperStage, lines, stages as paper_stages
-from nora_bench.training.reproduce.nora import PipelineStage, Reproduction, is_done, nano_stages, run_all, write_recipes
-from nora_bench.training.reproduce.report import comparisons, conclude, student
+from nora_bench.training.reproduce.nora import Reproduction, nano_stages, write_recipes
+from nora_bench.training.reproduce.pipeline import PipelineStage, is_done, run_all
+from nora_bench.training.reproduce.report import comparisons, conclude
 from nora_bench.training.sft.stage import SftRecipe
 from nora_bench.training.world_model.stage import WorldModelRecipe
 
@@ -169,12 +170,6 @@ def test_results_are_listed_by_seed_and_in_the_mean(wanted, tmp_path):
     text = path.read_text()
     assert "| SFT -> DPO, gta | libero_object | 1 | 50.0 | 60.0 | +30.0 (-5.0, +40.0) | 0.03 |" in text
     assert "| SFT -> DPO, gta | +20.0 (-107.1, +147.1) | +10.0 to +30.0 | 2 |" in text
-
-
-def test_interval_over_seeds_is_students_t():
-    assert student([1.0, 2.0, 3.0]) == pytest.approx(
-        (2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5)
-    )  # tables: t(0.975, 2) = 4.3027
 
 
 # Recipes

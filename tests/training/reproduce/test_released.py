@@ -6,7 +6,7 @@ import pytest
 from nora_bench.envs.errors import InputError, UnknownName
 from nora_bench.harness.cli import app
 from nora_bench.training.engine.config import TrainingError, read_recipe
-from nora_bench.training.reproduce import released
+from nora_bench.training.reproduce import pipeline
 from nora_bench.training.reproduce.released import Released, markdown, replicated, run_released, selected, stages
 from typer.testing import CliRunner
 
@@ -58,7 +58,7 @@ def test_failed_run_does_not_stop_the_others(shipped, tmp_path, monkeypatch):
     def fail(stage, out):
         raise TrainingError("no such checkpoint")
 
-    monkeypatch.setattr(released, "finish", fail)
+    monkeypatch.setattr(pipeline, "run_stage", fail)
     assert run_released(shipped, tmp_path, lambda line: None) == [stage.name for _, stage in stages(shipped, tmp_path)]
 
 

@@ -1,0 +1,163 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[train]'")
+from nora_bench.envs.errors import UnknownName
+from nora_bench.training.engine.config import TrainingError, parse_overrides, read_recipe
+from nora_bench.training.preference.stage import DpoRecipe
+from nora_bench.training.reproduce import choices, pipeline
+from nora_bench.training.reproduce.choices import choose, progress, run_experiments, write_choice
+from nora_bench.training.reproduce.experiments import ArmComparison, Choice, Evaluation, Experiments, Finding
+from nora_bench.training.reproduce.findings_report import conclude_findings
+from nora_bench.training.reproduce.pipeline import PipelineStage, inputs, run_available
+from nora_bench.training.sft.stage import SftRecipe
+from nora_bench.training.world_model.stage import WorldModelRecipe
+
+MADE = {"updates": "400", "token-weight": "0.1", "dpo": "beta50-100"}
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    found = read_recipe("nano", "findings", Experiments)
+    found.validate()
+    return found
+
+
+def decided(out):
+    for name, option in MADE.items():
+        write_choice(out, name, option, {})
+
+
+def options(stage):
+    return dict(zip(stage.command, stage.command[1:], strict=False))
+
+
+def test_every_stage_comes_after_its_inputs(recipe, tmp_path):
+    stages = progress(recipe, tmp_path).stages
+    needed, place = inputs(stages), {stage.name: number for number, stage in enumerate(stages)}
+    assert len(place) == len(stages)
+    written = {other.folder("--out") for other in stages}
+    for stage in stages:
+        assert all(place[name] < place[stage.name] for name in needed[stage.name]), stage.name
+        for option in ("--policy", "--init-from", "--world-model", "--labels"):
+            if folder := stage.folder(option):
+                assert any(folder == other or other in folder.parents for other in written), (stage.name, option)
+
+
+def test_shipped_experiments_fit_two_cores_for_fourteen_hours(recipe, tmp_path):
+    assert sum(stage.seconds for stage in progress(recipe, tmp_path).stages) <= 14 * 2 * 3600
+
+
+def test_results_use_fresh_states_that_no_other_seed_and_no_choice_has(recipe, tmp_path):
+    decided(tmp_path)
+    seen = {}
+    for stage in progress(recipe, tmp_path).stages:
+        if stage.command[0] != "run":
+            assert not {"--held-out", "--init-states"} & {*stage.command}
+            continue
+        states, seed = options(stage)["--init-states"], stage.name.split("-seed")[1].split("-")[0]
+        if seed == "100" or "-at" in stage.name:
+            assert states in (recipe.validation_states, recipe.curve_states)
+            continue
+        low, _, high = states.removeprefix("fresh:").partition("-")
+        suites = tuple(word for word, before in zip(stage.command[1:], stage.command, strict=False) if before == "--suite")
+        for state in range(int(low), int(high or low) + 1):
+            assert seen.setdefault((suites, state), seed) == seed
+            assert state <= (30 if len(suites) > 1 else 99)
+
+
+def test_arms_of_a_seed_start_from_one_base_with_equal_updates(recipe, tmp_path):
+    decided(tmp_path)
+    arms = [stage for stage in progress(recipe, tmp_path).stages if stage.name in ("joint-seed3", "flow-seed3", "fast-seed3")]
+    assert len(arms) == 3
+    for stage in arms:
+        assert "loop.steps=400" in stage.command and "loop.seed=3" in stage.command
+        assert f"start.checkpoint={tmp_path}/policies/base-seed3/step-001500" in stage.command
+
+
+def test_trainings_have_valid_recipes(recipe, tmp_path):
+    kinds = {"sft": SftRecipe, "dpo": DpoRecipe, "world-model": WorldModelRecipe}
+    for stage in progress(recipe, tmp_path).stages:
+        if stage.command[0] == "train" and stage.command[1] in kinds and not stage.name.endswith(tuple("12345")):
+            pairs = zip(stage.command, stage.command[1:], strict=False)
+            given = parse_overrides([word for option, word in pairs if option == "--set"])
+            read_recipe("nano", stage.command[1], kinds[stage.command[1]], given).loop.validate()
+
+
+def test_choice_decides_later_stages_alone(recipe, tmp_path):
+    before = progress(recipe, tmp_path)
+    assert before.undecided == "updates" and set(before.deciding) == {"400", "800", "1200"}
+    assert all("seed100" in stage.name or stage.command[0] in ("collect", "data") for stage in before.runnable)
+    write_choice(tmp_path, "updates", "1200", {"1200": 0.5})
+    after = progress(recipe, tmp_path)
+    assert after.undecided == "token-weight" and [*before.runnable] == [*after.runnable][: len(before.runnable)]
+    assert any("loop.steps=1200" in s.command for s in after.stages if s.name == "flow-seed0")
+
+
+def test_choice_is_the_best_option_or_the_nearest_to_a_rate():
+    values = {"a": {"x": 1}, "b": {"x": 2}, "c": {"x": 3}}
+    rates = {"a": 0.3, "b": 0.6, "c": 0.6}
+    assert choose(Choice(values, "a", ("e",)), rates) == "b"
+    assert choose(Choice(values, "a", ("e",), nearest=0.4), rates) == "a"
+
+
+def test_invalid_experiments_are_rejected(recipe):
+    for change in ({"pilot": 0}, {"seeds": (0,)}, {"seeds": (0, 0)}):
+        with pytest.raises(TrainingError) as error:
+            replace(recipe, **change).validate()
+        assert error.value.option in change
+    with pytest.raises(TrainingError, match="block"):
+        replace(recipe, evaluations={**recipe.evaluations, "joint-flow": Evaluation("joint", fresh=9, block=8)}).validate()
+    with pytest.raises(UnknownName) as arm:
+        replace(recipe, findings={"F": Finding("x", (ArmComparison("x", "nothing", "control", primary=True),))}).validate()
+    assert arm.value.name == "nothing"
+    with pytest.raises(TrainingError, match="primary"):
+        replace(recipe, findings={"F": Finding("x", (ArmComparison("x", "joint-flow", "control"),))}).validate()
+    with pytest.raises(UnknownName) as variable:
+        replace(recipe, dpo={"dpo.beta": "$gamma"}).validate()
+    assert variable.value.name == "gamma"
+
+
+def test_all_stages_run_once_with_their_choices(recipe, tmp_path, monkeypatch):
+    ran = []
+
+    def run(stage, out):
+        ran.append(stage.name)
+        path = out / pipeline.DONE / f"{stage.name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"command": stage.command}))
+
+    monkeypatch.setattr(pipeline, "_run", run)
+    monkeypatch.setattr(choices, "_rate", lambda run: 0.5)
+    said = []
+    run_experiments(recipe, tmp_path, 1, said.append)
+    assert len(ran) == len(set(ran)) == len(progress(recipe, tmp_path).stages)
+    assert choices.read_choices(tmp_path) == {name: next(iter(c.values)) for name, c in recipe.choices.items()}
+    run_experiments(recipe, tmp_path, 1, said.append)
+    assert len(ran) == len(set(ran))
+
+
+def test_no_comparison_is_made_before_all_its_stages_are_done(recipe, tmp_path):
+    said = []
+    assert conclude_findings(recipe, tmp_path, said.append) == []
+    assert len(said) == len(recipe.findings) and all("stages to do" in line for line in said)
+
+
+def test_stage_that_another_process_runs_is_left_to_it(tmp_path, monkeypatch):
+    stages = [PipelineStage(name, ("list", "--out", f"{tmp_path}/{name}"), 1.0) for name in ("one", "two")]
+    lock = tmp_path / pipeline.DONE / "one.lock"
+    lock.parent.mkdir()
+    order = []
+
+    def run(stage, out):
+        order.append(stage.name)
+        (out / pipeline.DONE / f"{stage.name}.json").write_text(json.dumps({"command": stage.command}))
+
+    with lock.open("w") as file:
+        release = pipeline.hold(file, lock)
+        monkeypatch.setattr(pipeline, "_run", run)
+        monkeypatch.setattr(pipeline.time, "sleep", lambda seconds: (file.close(), release()))
+        run_available(stages, tmp_path, lambda line: None)
+    assert order == ["two", "one"]
