@@ -5,8 +5,8 @@
 Every controller (fidelity_episodes.py) runs on the same keys in both backends, from privileged state, without images. FOLDER
 keeps one line per finished episode, so a stopped run continues; a changed controller or backend runs again. The keys of a group
 are halved: settings of a backend may be chosen on `chosen` only and are reported on `reported`; `all` alternates. `--report`
-prints what the store has. About 15 CPU seconds per pair, nearly all of them inside the engines' steps. `--outcomes` measures
-successes only and ends an episode of pick coke can once its success is final.
+prints what the store has. About 15 CPU seconds per pair, nearly all of them inside the engines' steps. `--outcomes` ends an
+episode of pick coke can once its success is final, which then has no other measures.
 
 `--reference` is the original (`sapien2`, which needs its interpreter: nora-bench doctor --fix --simpler), `--backend` the backend
 in question.
@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("--groups", nargs="+", choices=list(GROUPS), default=list(GROUPS))
     controllers = sorted({controller for own in GROUPS.values() for controller in own})
     parser.add_argument("--controllers", nargs="+", choices=controllers, default=controllers)
-    parser.add_argument("--outcomes", action="store_true", help="no measures; end an episode once its success is final")
+    parser.add_argument("--outcomes", action="store_true", help="end an episode, without measures, once its success is final")
     parser.add_argument("--any-code", action="store_true", help="take stored episodes whatever code made them")
     parser.add_argument("--report", action="store_true", help="run nothing")
     options = parser.parse_args()

@@ -126,7 +126,7 @@ def push(scene: Any) -> Iterator[Any]:
 
 
 def run_episode(env: Any, controller: str, key: Key, *, outcomes: bool = False) -> dict[str, Any]:
-    """Outcome and measures of one episode; with `outcomes`, the outcome only, and no step after it is final."""
+    """Outcome and measures of one episode; `outcomes` ends it once its success is final, and then it has no measures."""
     from nora_bench.envs.base import EpisodeSpec, ObservationSpec
     from nora_bench.envs.protocols import get
     from nora_bench.policies.scripted.google_robot import motion
@@ -147,9 +147,7 @@ def run_episode(env: Any, controller: str, key: Key, *, outcomes: bool = False) 
         ever |= success
         views.append(env.observation().privileged)
         if outcomes and is_final(env.physics.rule):
-            break
-    if outcomes:
-        return {"success": success, "any": ever, "outcome_only": True}
+            return {"success": success, "any": ever, "outcome_only": True}
     return {"success": success, "any": ever, **measures(views)}
 
 
