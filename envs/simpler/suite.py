@@ -50,7 +50,8 @@ BACKEND_NOTES = {
 """Residual of a backend for the Google robot's tasks; measured there."""
 WIDOWX_BACKEND_NOTES = {
     "sapien3": "SAPIEN 3 is not the original's engine: replays of 32 recorded episodes of the WidowX end alike in all 20 "
-    "scripted ones and in 10 of 12 pushes and random motions; success rates were not compared in pairs "
+    "scripted ones and in 10 of 12 pushes and random motions; the scripted expert, which never fails, succeeded in 45 of 45 "
+    "pairs on both engines (difference 0 points [-7.8, 7.8]); no other controller was compared "
     "(docs/reference/widowx.md, Measured)"
 }
 """The same for the WidowX's."""

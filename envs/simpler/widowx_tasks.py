@@ -22,7 +22,7 @@ EPISODES = 24
 TABLE_ROBOT, SINK_ROBOT = "widowx", "widowx_sink_camera_setup"
 """Upstream's names of the robot in its two set-ups."""
 X_VLA_ROBOT = "widowx_sink_x_vla"
-"""The sink set-up of X-VLA's evaluation: the table's arm, another camera."""
+"""The sink set-up of X-VLA's evaluation: the table's arm, another camera. The x of its base is assumed: no source states it."""
 BASE = {TABLE_ROBOT: (0.147, 0.028, 0.870), SINK_ROBOT: (0.127, 0.060, 0.850), X_VLA_ROBOT: (0.147, 0.028, 0.870)}
 """Set-up -> position of the robot's root, which is turned by half a turn."""
 SINK = ("sink", (-0.16, 0.13, 0.88))

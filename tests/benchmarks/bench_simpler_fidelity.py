@@ -5,7 +5,8 @@
 Every controller (fidelity_episodes.py) runs on the same keys in both backends, from privileged state, without images. FOLDER
 keeps one line per finished episode, so a stopped run continues; a changed controller or backend runs again. The keys of a group
 are halved: settings of a backend may be chosen on `chosen` only and are reported on `reported`; `all` alternates. `--report`
-prints what the store has. About 15 CPU seconds per pair.
+prints what the store has. About 15 CPU seconds per pair, nearly all of them inside the engines' steps. `--outcomes` ends an
+episode of pick coke can once its success is final, which then has no other measures.
 
 `--reference` is the original (`sapien2`, which needs its interpreter: nora-bench doctor --fix --simpler), `--backend` the backend
 in question.
@@ -42,12 +43,14 @@ def code_of(backend: str) -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
 
 
-def read_rows(store: Path, backend: str, *, any_code: bool) -> dict[tuple[str, str, str], dict[str, Any]]:
+def read_rows(options: argparse.Namespace, backend: str) -> dict[tuple[str, str, str], dict[str, Any]]:
     """(group, controller, key) -> finished episode of a backend; the newest where there are several."""
-    path, code = store / f"{backend}.jsonl", code_of(backend)
+    path, code = options.store / f"{backend}.jsonl", code_of(backend)
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     rows = [json.loads(line) for line in lines if line.endswith("}")]
-    return {(row["group"], row["controller"], row["key"]): row for row in rows if any_code or row["code"] == code}
+    rows = [row for row in rows if options.any_code or row["code"] == code]
+    rows = [row for row in rows if options.outcomes or not row.get("outcome_only")]
+    return {(row["group"], row["controller"], row["key"]): row for row in rows}
 
 
 def wanted(options: argparse.Namespace) -> Iterator[tuple[str, str, Key]]:
@@ -70,7 +73,7 @@ def run_missing(options: argparse.Namespace) -> None:
 
     pack = resolve(options.assets)
     backends = tuple(dict.fromkeys((options.reference, options.backend)))
-    known = {backend: read_rows(options.store, backend, any_code=options.any_code) for backend in backends}
+    known = {backend: read_rows(options, backend) for backend in backends}
     code, envs = {backend: code_of(backend) for backend in backends}, {}
     cache = str(options.store / "cache")
     for group, controller, key in wanted(options):
@@ -81,7 +84,7 @@ def run_missing(options: argparse.Namespace) -> None:
                 envs[backend] = suites.get("simpler-vm").make_env(EnvOptions(pack.path, "none", cache, backend))
             began = cpu_seconds()
             row = {"group": group, "controller": controller, "key": key.name, "code": code[backend], "pack": pack.fingerprint}
-            row |= run_episode(envs[backend], controller, key)
+            row |= run_episode(envs[backend], controller, key, outcomes=options.outcomes)
             row["cpu_s"] = round(cpu_seconds() - began, 2)
             with (options.store / f"{backend}.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
@@ -108,7 +111,7 @@ def _after_name(pid: str) -> str:
 
 def report(options: argparse.Namespace) -> None:
     """Print paired differences, measures and cost of the stored pairs of the chosen half."""
-    a, b = (read_rows(options.store, name, any_code=options.any_code) for name in (options.reference, options.backend))
+    a, b = (read_rows(options, name) for name in (options.reference, options.backend))
     cells = [(group, controller, key.name) for group, controller, key in wanted(options)]
     pairs = [(cell, a[cell], b[cell]) for cell in cells if cell in a and cell in b]
     print(f"A {options.reference}, B {options.backend}; keys: {options.half}, {len(pairs)} pairs; points with 95 % intervals\n")
@@ -183,6 +186,7 @@ def main() -> None:
     parser.add_argument("--groups", nargs="+", choices=list(GROUPS), default=list(GROUPS))
     controllers = sorted({controller for own in GROUPS.values() for controller in own})
     parser.add_argument("--controllers", nargs="+", choices=controllers, default=controllers)
+    parser.add_argument("--outcomes", action="store_true", help="end an episode, without measures, once its success is final")
     parser.add_argument("--any-code", action="store_true", help="take stored episodes whatever code made them")
     parser.add_argument("--report", action="store_true", help="run nothing")
     options = parser.parse_args()

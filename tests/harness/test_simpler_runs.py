@@ -99,6 +99,21 @@ def test_episode_is_rendered_as_video(cli, home, play, played):
     assert (home / "video.mp4").stat().st_size > 1000
 
 
+def test_widowx_episodes_are_rendered_as_videos(cli, home, play):
+    pytest.importorskip("imageio_ffmpeg")
+    assert (
+        play("widowx", "--tasks", "carrot_on_plate,eggplant_in_basket", "--episodes", "1", suites=("simpler-widowx",)).code == 0
+    )
+    keys = [record.key for record in read_run(home / "widowx").records]
+    assert len(keys) == 2
+    for number, key in enumerate(keys):
+        path = home / f"widowx{number}.mp4"
+        shown = cli("replay", home / "widowx", key, "--video", path)
+        assert shown.code == 0
+        assert "bit-identical" in shown.out
+        assert path.stat().st_size > 1000
+
+
 def test_contact_sheet_shows_every_task(cli, home, play):
     image = pytest.importorskip("PIL.Image")
     assert (

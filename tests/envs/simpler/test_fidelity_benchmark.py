@@ -28,7 +28,15 @@ def bench():
 def options(tmp_path, bench):
     def make(**changed):
         groups, controllers = list(bench.GROUPS), sorted({name for own in bench.GROUPS.values() for name in own})
-        values = {"store": tmp_path, "reference": "sapien2", "backend": "sapien3", "keys": 4, "half": "all", "any_code": True}
+        values = {
+            "store": tmp_path,
+            "reference": "sapien2",
+            "backend": "sapien3",
+            "keys": 4,
+            "half": "all",
+            "any_code": True,
+            "outcomes": False,
+        }
         return argparse.Namespace(**{**values, "groups": groups, "controllers": controllers, "assets": "standin", **changed})
 
     return make
@@ -103,11 +111,32 @@ def test_report_gives_discordant_pairs_and_exact_mcnemar(bench, options, capsys)
 
 def test_finished_episodes_do_not_run_again(bench, options, monkeypatch, simpler_standin):
     ran = []
-    monkeypatch.setattr(bench, "run_episode", lambda env, controller, key: ran.append(key.name) or {"success": True})
+    monkeypatch.setattr(bench, "run_episode", lambda env, controller, key, outcomes: ran.append(key.name) or {"success": True})
     chosen = options(groups=["close drawer"], controllers=["plain"], keys=2, reference="sapien3", assets=str(simpler_standin))
     bench.run_missing(chosen)
     bench.run_missing(chosen)
     assert len(ran) == len(set(ran)) == 2
+
+
+def test_episode_of_an_outcome_alone_is_not_taken_as_a_measured_one(bench, options):
+    chosen = options(groups=["pick coke can"], controllers=["lift"])
+    row = {"group": "pick coke can", "controller": "lift", "key": "k", "code": "", "success": True, "outcome_only": True}
+    (chosen.store / "sapien3.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    assert bench.read_rows(chosen, "sapien3") == {}
+    assert list(bench.read_rows(options(outcomes=True), "sapien3")) == [("pick coke can", "lift", "k")]
+
+
+def test_success_is_final_only_for_a_can_lifted_long_enough(bench):
+    import fidelity_episodes
+    from nora_bench.envs.simpler.rules import SIGNIFICANT_STEPS, DrawerRule, PickRule
+
+    rule = PickRule.__new__(PickRule)
+    rule.grasped_ever = rule.consecutive_ever = False
+    rule.significant_steps = SIGNIFICANT_STEPS - 1
+    assert not fidelity_episodes.is_final(rule)
+    rule.significant_steps += 1
+    assert fidelity_episodes.is_final(rule)
+    assert not fidelity_episodes.is_final(DrawerRule("top", opens=True))
 
 
 @pytest.mark.slow
