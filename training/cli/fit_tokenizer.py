@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 
 from ..data.dataset import PadActions
 from .options import DataOption, DryRunOption, GripperOption, JsonOption, print_line
+
+if TYPE_CHECKING:
+    from ...policies.nora.action_stats import NormStats
 
 CHUNK_S = 5e-5
 """Rough seconds per chunk to read, fit and examine, on one core."""
@@ -74,13 +78,7 @@ def fit_tokenizer(
         return
     started = time.monotonic()
     measured = statistics(training)
-    stats = {suite: bounds_of(entry, bounds) for suite, entry in measured.items()}
-    if checkpoint is not None:
-        from ...policies.nora.action_stats import Statistics
-        from ...policies.nora.checkpoint import open_checkpoint
-
-        known = Statistics(open_checkpoint(checkpoint).norm_stats, None)
-        stats = {suite: known.of(suite) for suite in measured}
+    stats = _of_checkpoint(checkpoint, measured) if checkpoint else {s: bounds_of(entry, bounds) for s, entry in measured.items()}
     chunking = Chunking(chunk_size, pad_actions)
     fitted = FastTokenizer.fit(list(all_chunks(training, stats, chunking)), scale=scale, vocab_size=vocab_size)
     fitted.save(out)
@@ -96,3 +94,12 @@ def fit_tokenizer(
     )
     if as_json:
         print(json.dumps({"folder": str(out), "vocab_size": vocab_size, "examined_on": on, **report.to_json()}))
+
+
+def _of_checkpoint(checkpoint: str, suites: Iterable[str]) -> dict[str, NormStats]:
+    """The checkpoint's own statistics of each suite."""
+    from ...policies.nora.action_stats import Statistics
+    from ...policies.nora.checkpoint import open_checkpoint
+
+    known = Statistics(open_checkpoint(checkpoint).norm_stats, None)
+    return {suite: known.of(suite) for suite in suites}

@@ -251,11 +251,13 @@ def joined(parts: Sequence[Part]) -> Part:
         return {name: np.concatenate([getattr(part, kind)[name] for part in parts]) for name in names}
 
     return Part(
-        **{
-            name: np.concatenate([getattr(part, name) for part in parts])
-            for name in ("images", "candidates", "demonstrated", "action")
-        },
-        **{kind: stacked(kind) for kind in ("goal", "total", "pairs")},
+        images=np.concatenate([part.images for part in parts]),
+        candidates=np.concatenate([part.candidates for part in parts]),
+        demonstrated=np.concatenate([part.demonstrated for part in parts]),
+        action=np.concatenate([part.action for part in parts]),
+        goal=stacked("goal"),
+        total=stacked("total"),
+        pairs=stacked("pairs"),
         states=[state for part in parts for state in part.states],
     )
 

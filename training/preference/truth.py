@@ -50,6 +50,7 @@ class _NoNoise:
     """Stands in for a generator: the flow starts from zeros, as the nano policies' evaluations do."""
 
     def standard_normal(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Zeros of the shape."""
         return np.zeros(shape, dtype)
 
 

@@ -106,11 +106,11 @@ def compare_accuracy(
     comparison: ArmComparison, a: Mapping[int, AccuracySeed] | float, b: Mapping[int, AccuracySeed]
 ) -> ComparisonSummary:
     """B's accuracy minus A's, or minus a constant, per seed. Raises TrainingError for different seeds or no pairs."""
-    if not isinstance(a, float) and set(a) != set(b):
+    if not isinstance(a, (int, float)) and set(a) != set(b):
         raise TrainingError(f"{comparison.name}: the arms have different seeds, {sorted(a)} and {sorted(b)}")
     if empty := [seed for seed in b if not b[seed].pairs]:
         raise TrainingError(f"{comparison.name}: no pair with an order in seed {empty[0]}; measure more states")
-    base = {seed: a if isinstance(a, float) else a[seed].share for seed in b}
+    base = {seed: a if isinstance(a, (int, float)) else a[seed].share for seed in b}
     over = student([b[seed].share - base[seed] for seed in sorted(b)])
     return ComparisonSummary(comparison, over, None, round(mean(one.pairs for one in b.values())), None, 0, None)
 

@@ -68,8 +68,8 @@ class LiberoEnv(Env):
         self._closing = bool(action[6] > 0)
         if observe and self._spec.privileged:
             self._privileged = self._state_reader.read()
-        self._terms = self._scene.goal.values()
-        reached = all(self._terms)
+        terms = self._terms = self._scene.goal.values()
+        reached = all(terms)
         if self._asked_goal:
             self._first_goal.step(asked=self._asked_goal.holds(), original=reached)
         return reached

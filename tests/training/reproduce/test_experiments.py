@@ -129,7 +129,7 @@ def test_all_stages_run_once_with_their_choices(recipe, tmp_path, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"command": stage.command}))
 
-    monkeypatch.setattr(pipeline, "_run", run)
+    monkeypatch.setattr(pipeline, "run_stage", run)
     monkeypatch.setattr(choices, "_rate", lambda run: 0.5)
     said = []
     run_experiments(recipe, tmp_path, 1, said.append)
@@ -157,7 +157,7 @@ def test_stage_that_another_process_runs_is_left_to_it(tmp_path, monkeypatch):
 
     with lock.open("w") as file:
         release = pipeline.hold(file, lock)
-        monkeypatch.setattr(pipeline, "_run", run)
+        monkeypatch.setattr(pipeline, "run_stage", run)
         monkeypatch.setattr(pipeline.time, "sleep", lambda seconds: (file.close(), release()))
         run_available(stages, tmp_path, lambda line: None)
     assert order == ["two", "one"]
