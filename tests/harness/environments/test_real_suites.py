@@ -1,20 +1,11 @@
 """LIBERO and SimplerEnv as gymnasium environments: the states of a run, bit for bit."""
 
-import os
-
 import nora_bench
 import pytest
 from nora_bench.results.store.integrity import read_actions
 from nora_bench.results.store.reader import read_run
 
 pytest.importorskip("gymnasium", reason="pip install 'nora-bench[libero]'")
-
-
-@pytest.fixture
-def simpler_pack():
-    """`--assets` of SimplerEnv: the folder of NORA_BENCH_SIMPLER_ASSETS, else stand-ins."""
-    pytest.importorskip("sapien", reason="pip install 'nora-bench[simpler]'")
-    return os.environ.get("NORA_BENCH_SIMPLER_ASSETS") or "standin"
 
 
 @pytest.mark.libero
@@ -38,10 +29,11 @@ def test_libero_task_repeats_a_run_and_passes_gymnasiums_check(cli, tmp_path):
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize(("name", "joints"), [("simpler-widowx/task0", 8), ("simpler-vm/task2", 11)])
-def test_simpler_task_passes_gymnasiums_check(name, joints, simpler_pack):
+def test_simpler_task_passes_gymnasiums_check(name, joints):
+    pytest.importorskip("sapien", reason="pip install 'nora-bench[simpler]'")
     from gymnasium.utils.env_checker import check_env
 
-    env = nora_bench.make(name, assets=simpler_pack, cameras=(), max_steps=2)
+    env = nora_bench.make(name, assets="standin", cameras=(), max_steps=2)
     check_env(env, skip_render_check=True)
     observation, info = env.reset(seed=0)
     env.close()
