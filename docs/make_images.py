@@ -1,6 +1,7 @@
 """Make the images of README and documentation from real runs with stand-in assets. Not part of the site.
 
-    nora-bench run --suite libero --tasks 0 --episodes 1 --policy scripted --assets standin --workers 1 --out run1 > run.log 2>&1
+    nora-bench run --suite libero --tasks 0 --episodes 2 > run.log 2>&1
+    nora-bench run --suite libero --tasks 0 --episodes 1 --policy scripted --assets standin --workers 1 --out run1
     nora-bench replay run1 'libero_goal/task0/init0/seed0@libero/openvla' --video Goal.mp4   # and one of each suite
     python docs/make_images.py run.log Spatial.mp4 Object.mp4 Goal.mp4 Long.mp4 'Visual matching.mp4' 'Variant aggregation.mp4'
 
@@ -27,8 +28,7 @@ SIDE, TITLE = 180, 22
 def terminal(log: Path) -> None:
     """`run.svg`: the command and its output as a terminal shows them, 84 columns wide."""
     console = Console(record=True, width=84, file=io.StringIO(), force_terminal=True)
-    console.print(Text("$ nora-bench run --suite libero --tasks 0 --episodes 1 --policy scripted \\", style="bold"))
-    console.print(Text("    --assets standin --workers 1 --out run1", style="bold"))
+    console.print(Text("$ nora-bench run --suite libero --tasks 0 --episodes 2", style="bold"))
     for line in log.read_text(encoding="utf-8").rstrip().splitlines():
         console.print(Text(line, style="cyan" if "episodes" in line and line[:1].isdigit() else ""))
     console.save_svg(str(IMAGES / "run.svg"), title="nora-bench")
