@@ -23,15 +23,6 @@ from .pipeline import PipelineStage, is_done
 
 EPISODE_S: Mapping[str, float] = {"libero": 6.0, "simpler": 25.0}
 """Rough seconds of one core per episode, without the policy's own time."""
-EPISODES: Mapping[str, int] = {
-    "libero_spatial": 500,
-    "libero_object": 500,
-    "libero_goal": 500,
-    "libero_10": 500,
-    "simpler-vm": 756,
-    "simpler-va": 1533,
-}
-"""Episodes of each suite per seed."""
 STAND_INS: Mapping[str, str] = {"libero": "nora-1.5-nano", "simpler": "nora-1.5-untrained"}
 """Policy that a rehearsal evaluates in the place of each checkpoint."""
 WORDS: Mapping[str, str] = {
@@ -123,10 +114,13 @@ def _assignment(text: str) -> tuple[str, str]:
 
 def stages(settings: Released, out: Path) -> Iterator[tuple[ReleasedRow, PipelineStage]]:
     """A run for each row, or for each of its suites."""
+    from ...results import layouts
+
     for row in settings.rows:
         for suites in settings.groups(row):
             name = f"{row.name}-{suites[0]}" if "{suite}" in row.checkpoint else row.name
-            seconds = EPISODE_S[row.family] * sum(EPISODES.get(suite, 500) for suite in suites) * settings.seeds
+            episodes = sum(column.n for column in layouts.get(row.table).columns if column.suite in suites)
+            seconds = EPISODE_S[row.family] * episodes * settings.seeds
             options = _options(settings, row, suites) | {"out": out / "runs" / name}
             yield row, pipeline.stage(name, "run", options, 60.0 if settings.rehearsal else seconds)
 
