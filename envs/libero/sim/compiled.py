@@ -32,7 +32,7 @@ def compile_helpers() -> None:
 def _compile(lock: Path, call: Callable[[], object], *, wait: bool) -> bool:
     """Whether the function is compiled now."""
     try:
-        with file_lock(lock, _nothing if wait else _give_up):
+        with file_lock(lock) if wait else file_lock(lock, _give_up):
             call()
     except _InWork:
         return False
@@ -41,10 +41,6 @@ def _compile(lock: Path, call: Callable[[], object], *, wait: bool) -> bool:
 
 def _give_up() -> None:
     raise _InWork
-
-
-def _nothing() -> None:
-    pass
 
 
 def _calls() -> Iterator[tuple[str, Callable[[], object]]]:
