@@ -181,3 +181,62 @@ def film(path, greys):
     for grey in greys:
         writer.send(np.full((SIZE, SIZE, 3), grey, np.uint8).tobytes())
     writer.close()
+
+
+def rlds(folder, *, lengths=(8, 6), tasks=(MILK,), cameras=("image", "wrist_image"), name="milk", split="train", **more):
+    """An RLDS set of one file; its folder.
+
+    Args:
+        folder: where.
+        lengths: steps of the episodes.
+        tasks: instructions, one for each episode in turn.
+        cameras: names of images under `steps/observation`.
+        name: of the set.
+        split: its name.
+        more: `task_of`: (episode, step) -> number of the instruction; else of `actions`.
+    """
+    task_of = more.pop("task_of", lambda episode, step: episode % len(tasks))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "features.json").write_text("{}")
+    records = b""
+    for episode, steps in enumerate(lengths):
+        features = {
+            "steps/action": actions(steps, seed=episode, **more).astype("<f4").ravel(),
+            "steps/is_first": np.arange(steps) == 0,
+            "steps/language_instruction": [tasks[task_of(episode, step)].encode() for step in range(steps)],
+            "steps/observation/state": np.zeros(8 * steps, "<f4"),
+        }
+        for camera in cameras:
+            features[f"steps/observation/{camera}"] = [png(shade(episode, t, "wrist" in camera))["bytes"] for t in range(steps)]
+        records += tfrecord(example(features))
+    (folder / f"{name}-{split}.tfrecord-00000-of-00001").write_bytes(records)
+    return folder
+
+
+def tfrecord(message):
+    """A record of a TFRecord file, with checksums of zeros."""
+    return len(message).to_bytes(8, "little") + bytes(4) + message + bytes(4)
+
+
+def example(features):
+    """A `tf.train.Example`: names with lists of bytes, floats, or whole numbers."""
+
+    def entry(values):
+        if isinstance(values, list):
+            return part(1, b"".join(part(1, value) for value in values))
+        if values.dtype == np.float32:
+            return part(2, part(1, values.tobytes()))
+        return part(3, part(1, b"".join(varint(int(value)) for value in values)))
+
+    return part(1, b"".join(part(1, part(1, name.encode()) + part(2, entry(values))) for name, values in features.items()))
+
+
+def part(number, content):
+    """A field of a protocol buffer message that holds bytes."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def varint(value):
+    """A whole number in groups of seven bits."""
+    low = [value >> shift & 0x7F for shift in range(0, max(value.bit_length(), 1), 7)]
+    return bytes([*(byte | 0x80 for byte in low[:-1]), low[-1]])

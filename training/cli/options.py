@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from ..engine.trainer import ProgressCallback
 
 
-DataOption = Annotated[list[Path], typer.Option("--data", help="Folder of demonstrations, HDF5 or LeRobot; repeatable.")]
+DataOption = Annotated[list[Path], typer.Option("--data", help="Folder of demonstrations, HDF5, LeRobot or RLDS; repeatable.")]
 GripperOption = Annotated[
     Gripper | None,
     typer.Option("--gripper", help="Meaning of 1 in third-party data sets.", show_default="inferred from the values"),
 ]
 CameraOption = Annotated[
-    str | None, typer.Option("--camera", help="LeRobot sets: column of the main camera.", show_default="found by name")
+    str | None, typer.Option("--camera", help="LeRobot and RLDS sets: name of the main camera.", show_default="found by name")
 ]
 EpisodesOption = Annotated[int | None, typer.Option("--episodes", min=1, help="Demonstrations per task.", show_default="all")]
 FramesOption = Annotated[Path, typer.Option("--frames", help="Image cache of `nora-bench data render`.")]

@@ -22,7 +22,7 @@ def render(
     out: Annotated[Path, typer.Option("--out", help="Image cache, for all image settings.")] = Path("frames"),
     size: Annotated[int, typer.Option("--image-size", min=8, help="Side in pixels.")] = 112,
     every: Annotated[int, typer.Option("--frame-stride", min=1, help="Control steps from one image to the next.")] = 2,
-    camera: Annotated[str, typer.Option("--camera", help="primary, wrist, or a column of LeRobot sets.")] = "primary",
+    camera: Annotated[str, typer.Option("--camera", help="primary, wrist, or a name in the data set.")] = "primary",
     gripper: GripperOption = None,
     assets: AssetsOption = "standin",
     workers: WorkersOption = 1,

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -16,8 +18,15 @@ import numpy as np
 
 from ...envs.types import Array
 from ...policies.adapters import NormStats
+from ..engine.order import MixtureMember, mixture_of
 from .demonstrations import DataError, Demonstration
 from .scene_targets import SceneCamera, SceneTargets, camera_of, targets
+
+
+class EpisodeImages(Protocol):
+    """Images of an episode: an array, or a sequence that decodes them on access."""
+
+    def __getitem__(self, index: Any, /) -> Array: ...
 
 
 class ImageSource(Protocol):
@@ -27,7 +36,7 @@ class ImageSource(Protocol):
         """Steps that have an image."""
         ...
 
-    def get(self, demonstration: Demonstration) -> Array:
+    def get(self, demonstration: Demonstration) -> EpisodeImages:
         """[images, size, size, 3] uint8, one for each of those steps."""
         ...
 
@@ -87,6 +96,8 @@ class Dataset:
         *,
         clip: bool = True,
         scenes: bool = False,
+        weights: Mapping[str, float] | None = None,
+        threads: int = 1,
     ) -> None:
         """Cut and normalise all action chunks; images are read on access.
 
@@ -97,11 +108,14 @@ class Dataset:
             chunking: how episodes are cut.
             clip: see `normalise`.
             scenes: add the targets of the auxiliary losses; needs demonstrations with states and models.
+            weights: name of a set -> factor of its share in a mixture; see `mixture`. None: all examples count alike.
+            threads: threads that read the images of a batch.
         """
         self.chunking = chunking or Chunking()
         self.images = images
-        self._clip, self._stats, self._scenes = clip, stats, scenes
-        self._mapped: dict[int, Array] = {}
+        self._clip, self._stats, self._scenes, self._weights = clip, stats, scenes, weights
+        self._map = ThreadPoolExecutor(threads).map if threads > 1 else map
+        self._mapped: dict[int, EpisodeImages] = {}
         self._cameras: dict[str, SceneCamera] = {}
         self.episodes = [self._cut(demonstration) for demonstration in demonstrations]
         counts = [len(episode.starts) for episode in self.episodes]
@@ -126,7 +140,7 @@ class Dataset:
 
     def batch(self, indices: Sequence[int] | Array) -> Batch:
         """The examples at these indices, stacked."""
-        examples = [self[int(index)] for index in indices]
+        examples = [*self._map(self.__getitem__, map(int, indices))]
         return Batch(
             np.stack([example.image for example in examples]),
             [example.instruction for example in examples],
@@ -135,13 +149,21 @@ class Dataset:
             self._targets(indices, [example.step for example in examples]) if self._scenes else None,
         )
 
+    @cached_property
+    def mixture(self) -> Sequence[MixtureMember]:
+        """The data sets with their shares; empty without weights. Raises InputError."""
+        if not self._weights:
+            return ()
+        names = [episode.demonstration.data_set for episode in self.episodes]
+        return mixture_of(names, np.diff(self._first), self._weights)
+
     def _targets(self, indices: Sequence[int] | Array, steps: Sequence[int]) -> SceneTargets:
         episodes = [self.episodes[self.find(int(index))[0]].targets for index in indices]
         rows = [(t.places[step], t.kinds[step], t.facts[step]) for t, step in zip(episodes, steps, strict=True) if t]
         return SceneTargets(*(np.stack(column) for column in zip(*rows, strict=True)))
 
-    def _images_of(self, number: int) -> Array:
-        """An episode's images, looked up once; memory-mapped."""
+    def _images_of(self, number: int) -> EpisodeImages:
+        """An episode's images, looked up once; memory-mapped, or decoded on access."""
         if number not in self._mapped:
             self._mapped[number] = self.images.get(self.episodes[number].demonstration)
         return self._mapped[number]

@@ -8,6 +8,7 @@ LIBERO's own files follow it).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, 
 """Errors of h5py and numpy for malformed files."""
 OTHERS = (".hdf5", ".h5", ".tfrecord", ".zarr", ".npz", ".parquet")
 """Suffixes of files that may contain demonstrations but are not read, or not under such a name."""
-READ = f"demonstrations are *{SUFFIX} files in LIBERO's layout, or folders of LeRobot sets"
+READ = f"demonstrations are *{SUFFIX} files in LIBERO's layout, or folders of LeRobot or RLDS sets"
 
 
 class DataError(InputError):
@@ -42,9 +43,9 @@ class Source:
     """Location of a third-party demonstration."""
 
     place: Path
-    """HDF5 file, or folder of a LeRobot set."""
+    """HDF5 file, or folder of a LeRobot or RLDS set."""
     entry: str
-    """Group in the HDF5 file, or number of the LeRobot episode."""
+    """Group in the HDF5 file, number of the LeRobot episode, or file and first byte of the RLDS record."""
     rows: Array
     """[steps] int: row of each step."""
     steps: int
@@ -77,12 +78,40 @@ class Demonstration:
     """MuJoCo model, XML; empty if unknown, or if `facts` contain the fixture poses."""
     source: Source | None = None
     """None for demonstrations that nora-bench wrote."""
+    data_set: str = ""
+    """Name of the folder that it was read from, under which a mixture weighs it."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """JSON-able: `task_id`, `init_state`, `seed`, `protocol`, `expert`, `noise`, `assets`, `fixtures` (name -> x y z,
     qw qx qy qz), `columns` (joint -> first column of `states`; an object's free joint has seven: x y z, qw qx qy qz)."""
 
     def __len__(self) -> int:
         return len(self.actions)
+
+
+def stored_demonstration(key: str, suite: str, instruction: str, actions: Array, states: Array, source: Source) -> Demonstration:
+    """A stretch of a third-party episode with one instruction.
+
+    Args:
+        key: of the episode; a stretch that begins later adds its first row.
+        suite: suite of its statistics.
+        instruction: of all its steps.
+        actions: [steps, action size].
+        states: [steps, any] the robot's, as stored.
+        source: the stretch's rows.
+    """
+    part = f"/row{source.rows[0]}" if source.rows[0] else ""
+    return Demonstration(
+        key=key + part,
+        suite=suite,
+        task=re.sub(r"\W+", "_", instruction),
+        instruction=instruction,
+        actions=actions,
+        states=np.zeros((len(actions), 0)),
+        labels=actions,
+        pushed=np.zeros(len(actions), bool),
+        robot_states=states,
+        source=source,
+    )
 
 
 def import_h5py() -> Any:

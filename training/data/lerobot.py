@@ -20,7 +20,7 @@ import numpy as np
 
 from ...envs.safe_io import inside, parse_json, read_object
 from ...envs.types import Array
-from .demonstrations import DataError, Demonstration, Source, naming
+from .demonstrations import DataError, Demonstration, Source, naming, stored_demonstration
 
 PLACE = re.compile(r"\{(\w+)(?::([0-9]{1,3}d))?\}")
 """Placeholder in a path of `info`, with its format: `{episode_index:06d}`."""
@@ -121,7 +121,9 @@ class LeRobotSet:
         self._check(episode, rows)
         stretches = _runs(rows, "task_index")
         return [
-            self._demonstration(
+            stored_demonstration(
+                f"{self.suite}/episode{episode}",
+                self.suite,
                 tasks[task],
                 actions[first:last],
                 states[first:last],
@@ -129,21 +131,6 @@ class LeRobotSet:
             )
             for task, first, last in stretches
         ]
-
-    def _demonstration(self, instruction: str, actions: Array, states: Array, source: Source) -> Demonstration:
-        part = f"/row{source.rows[0]}" if source.rows[0] else ""
-        return Demonstration(
-            key=f"{self.suite}/episode{source.entry}{part}",
-            suite=self.suite,
-            task=re.sub(r"\W+", "_", instruction),
-            instruction=instruction,
-            actions=actions,
-            states=np.zeros((len(actions), 0)),
-            labels=actions,
-            pushed=np.zeros(len(actions), bool),
-            robot_states=states,
-            source=source,
-        )
 
     def _check(self, episode: int, rows: Any) -> None:
         """Compare rows with frame numbers, times and the metadata's length. Raises ValueError naming episode and numbers."""

@@ -1,4 +1,4 @@
-"""Reads demonstrations of all layouts (nora-bench's and LIBERO's HDF5 files, LeRobot sets), filters and splits them.
+"""Reads demonstrations of all layouts (nora-bench's and LIBERO's HDF5 files, LeRobot and RLDS sets), filters and splits them.
 
 LIBERO's human demonstrations pause; a policy that learns to pause may never resume. The rule for no-ops is that of OpenVLA's
 no-op-free LIBERO sets, on which the NORA family's checkpoints were fine-tuned as well.
@@ -20,7 +20,8 @@ from .conventions import Gripper, with_command
 from .demonstrations import LIBERO, DataError, Demonstration, is_task, read_files, suite_of, task_files
 from .images import ImageCache, ImageSpec, open_sim_images
 from .lerobot import LeRobotSet, is_lerobot, open_lerobot
-from .stored_images import Hdf5Images, LeRobotImages, seen_before
+from .rlds import RldsSet, find_rlds
+from .stored_images import Hdf5Images, LeRobotImages, RldsImages, seen_before
 
 CAMERAS = ("primary", "wrist")
 
@@ -30,8 +31,8 @@ class Data:
     """The demonstrations of several folders, with LIBERO's actions."""
 
     demonstrations: Sequence[Demonstration]
-    sets: Mapping[Path, LeRobotSet]
-    """Folder -> LeRobot set."""
+    sets: Mapping[Path, LeRobotSet | RldsSet]
+    """Folder -> LeRobot or RLDS set."""
     notes: tuple[str, ...]
     """Conventions inferred from third-party sets, for the plan."""
 
@@ -46,15 +47,17 @@ class Data:
             folder: image cache.
             spec: image settings.
             assets: asset pack for rendering, or several; see `open_sim_images`.
-            camera: column of LeRobot sets; None: that of the spec's camera.
+            camera: of LeRobot and RLDS sets, by name; None: that of the spec's camera.
 
         Raises:
             DataError: demonstrations without images, naming one. SuiteError, MissingRequirementError: rendering is impossible.
         """
         others = [d for d in self.demonstrations if not self._set_of(d)]
         if others and spec.camera not in CAMERAS:
-            raise InputError(f"--camera {spec.camera}: {' or '.join(CAMERAS)}, or a column of LeRobot sets", option="--camera")
-        stored = {place: LeRobotImages(folder, spec, found, camera) for place, found in self.sets.items()}
+            raise InputError(
+                f"--camera {spec.camera}: {' or '.join(CAMERAS)}, or one of a LeRobot or RLDS set", option="--camera"
+            )
+        stored = {place: _images(folder, spec, found, camera) for place, found in self.sets.items()}
         for demonstration in self.demonstrations:
             if place := self._set_of(demonstration):
                 stored[place].check(demonstration)
@@ -64,14 +67,16 @@ class Data:
         return AnyImages(folder, spec, stored, open_sim_images(folder, spec, assets) if any(map(can_render, others)) else None)
 
     def _set_of(self, demonstration: Demonstration) -> Path | None:
-        """Folder of its LeRobot set."""
+        """Folder of its LeRobot or RLDS set."""
         return demonstration.source.place if demonstration.source and demonstration.source.place in self.sets else None
 
 
 class AnyImages(ImageCache):
     """Images of demonstrations from several sources; see `Data.images`."""
 
-    def __init__(self, folder: Path, spec: ImageSpec, stored: Mapping[Path, LeRobotImages], rendered: ImageCache | None) -> None:
+    def __init__(
+        self, folder: Path, spec: ImageSpec, stored: Mapping[Path, LeRobotImages | RldsImages], rendered: ImageCache | None
+    ) -> None:
         super().__init__(rendered.folder if rendered else folder, spec)
         self._stored, self._rendered, self._recorded = stored, rendered, Hdf5Images(folder, spec)
 
@@ -91,6 +96,11 @@ class AnyImages(ImageCache):
         """Free GL resources."""
         if self._rendered:
             self._rendered.close()
+
+
+def _images(folder: Path, spec: ImageSpec, data: LeRobotSet | RldsSet, camera: str | None) -> LeRobotImages | RldsImages:
+    """Images of a set; `folder` is the cache."""
+    return LeRobotImages(folder, spec, data, camera) if isinstance(data, LeRobotSet) else RldsImages(folder, spec, data, camera)
 
 
 def can_render(demonstration: Demonstration) -> bool:
@@ -118,7 +128,7 @@ def read(folders: Sequence[Path], *, gripper: Gripper | None = None, model: bool
     """The demonstrations of several folders, or single HDF5 files, one after the other.
 
     Args:
-        folders: LeRobot sets; other folders are searched for HDF5 files.
+        folders: LeRobot and RLDS sets; other folders are searched for HDF5 files.
         gripper: meaning of an action's last number in third-party sets; None: inferred from its values.
         model: see `demonstrations.read_file`.
         most: maximum number per task.
@@ -127,12 +137,12 @@ def read(folders: Sequence[Path], *, gripper: Gripper | None = None, model: bool
         DataError: a folder without demonstrations; actions of another or an undetermined convention.
     """
     found: list[Demonstration] = []
-    sets: dict[Path, LeRobotSet] = {}
+    sets: dict[Path, LeRobotSet | RldsSet] = {}
     notes: list[str] = []
     for folder in folders:
-        if is_lerobot(folder):
-            sets[folder] = open_lerobot(folder, folder.name)
-            rows = named(list(sets[folder].demonstrations()), folder)
+        if opened := _open(folder):
+            sets[opened.folder] = opened
+            rows = named(list(opened.demonstrations()), folder)
         else:
             rows = list(read_files(task_files([folder]), model=model))
         if not rows:
@@ -141,9 +151,22 @@ def read(folders: Sequence[Path], *, gripper: Gripper | None = None, model: bool
         others, note = [d for d in rows if d.source], ""
         if others:
             others, note = with_command(others, folder, gripper)
-        found += _first([*own, *others], most)
+        found += [replace(d, data_set=data_set_of(folder)) for d in _first([*own, *others], most)]
         notes += [note] if note else []
     return Data(found, sets, tuple(notes))
+
+
+def _open(folder: Path) -> LeRobotSet | RldsSet | None:
+    """The LeRobot or RLDS set in that folder; None for other folders."""
+    if is_lerobot(folder):
+        return open_lerobot(folder, folder.name)
+    records = find_rlds(folder)
+    return RldsSet(records, data_set_of(folder)) if records else None
+
+
+def data_set_of(folder: Path) -> str:
+    """Name of a set of demonstrations: its folder's."""
+    return folder.resolve().name
 
 
 def named(demonstrations: Sequence[Demonstration], folder: Path) -> list[Demonstration]:

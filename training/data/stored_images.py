@@ -1,10 +1,13 @@
-"""Images stored with third-party demonstrations: in LeRobot sets, as images or videos, and in HDF5 files."""
+"""Images stored with third-party demonstrations: in LeRobot sets, as images or videos, in RLDS sets, and in HDF5 files."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import re
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +18,10 @@ from ...policies.images import model_image
 from .demonstrations import DataError, Demonstration, Source, naming, read_group
 from .images import ImageCache, ImageSpec
 from .lerobot import LeRobotSet
+from .rlds import RldsSet
 
-ALONE = ["-protocol_whitelist", "file,pipe", "-format_whitelist", "mov,mp4,matroska,webm,avi"]
+ALONE = {"protocol_whitelist": "file", "format_whitelist": "mov,mp4,matroska,webm,avi"}
 """ffmpeg: no formats that list other files or addresses."""
-AS_STORED = ["-fps_mode", "passthrough"]
-"""ffmpeg: every frame once; without it frames are dropped or doubled to keep a steady rate."""
 VIEWS = {"primary": "agentview_rgb", "wrist": "eye_in_hand_rgb"}
 """nora-bench's cameras -> names of their images in LIBERO's HDF5 files."""
 FINGERS = slice(8, 10)
@@ -33,10 +35,24 @@ class _StoredImages(ImageCache):
         source = source_of(demonstration)
         return (source.entry.encode(), np.ascontiguousarray(source.rows, np.int64).tobytes())
 
-    def finish(self, images: list[Array]) -> Array:
-        """[images, size, size, 3] uint8 at the steps of the spec."""
-        steps = {"jpeg": self.spec.jpeg, "filter": "lanczos3"}
-        return np.stack([model_image(image, self.spec.size, steps) for image in images[:: self.spec.frame_stride]])
+    @abstractmethod
+    def read(self, demonstration: Demonstration, rows: Array) -> list[Array]:
+        """The images [height, width, 3] uint8 of those rows of its source, which ascend. Raises DataError."""
+
+    def make(self, demonstration: Demonstration) -> Array:
+        """Read and resize the images of the spec's steps."""
+        return np.stack([*map(self.finish, self.read(demonstration, self._rows(demonstration)))])
+
+    def one(self, demonstration: Demonstration, index: int) -> Array:
+        """[size, size, 3] uint8: one of the images that `make` gives, without the others."""
+        return self.finish(self.read(demonstration, self._rows(demonstration)[index : index + 1])[0])
+
+    def finish(self, image: Array) -> Array:
+        """[size, size, 3] uint8, as in an evaluation."""
+        return model_image(image, self.spec.size, {"jpeg": self.spec.jpeg, "filter": "lanczos3"})
+
+    def _rows(self, demonstration: Demonstration) -> Array:
+        return source_of(demonstration).rows[:: self.spec.frame_stride]
 
 
 class LeRobotImages(_StoredImages):
@@ -67,40 +83,42 @@ class LeRobotImages(_StoredImages):
                     f"{self.data.fps:g} per second; the episode has {source.steps} rows"
                 )
 
-    def make(self, demonstration: Demonstration) -> Array:
-        """Read and resize the images."""
+    def read(self, demonstration: Demonstration, rows: Array) -> list[Array]:
         path, where = self._file(demonstration)
-        rows = source_of(demonstration).rows
         with naming(path, "not a valid part of a LeRobot data set", (Exception,)):
-            images = self._frames(path, where, demonstration) if self.is_video else self._images(path, demonstration)
-            return self.finish([images[row] for row in rows])
+            return self._frames(path, where, demonstration, rows) if self.is_video else self._images(path, demonstration, rows)
 
     def _file(self, demonstration: Demonstration) -> tuple[Path, dict[str, Any]]:
         where = self.data.where(int(source_of(demonstration).entry), self.column if self.is_video else "")
         return self.data.file("video_path" if self.is_video else "data_path", where), where
 
-    def _images(self, path: Path, demonstration: Demonstration) -> list[Array]:
+    def _images(self, path: Path, demonstration: Demonstration, rows: Array) -> list[Array]:
         import pyarrow.parquet as parquet
-        from PIL import Image
 
         episode = int(source_of(demonstration).entry)
-        cells = parquet.read_table(path, columns=[self.column], filters=[("episode_index", "==", episode)])[
-            self.column
-        ].to_pylist()
+        cells = parquet.read_table(path, columns=[self.column], filters=[("episode_index", "==", episode)])[self.column]
         self._same(len(cells), demonstration)
-        return [np.asarray(Image.open(io.BytesIO(cell["bytes"])).convert("RGB")) for cell in cells]
+        return [decoded(cell["bytes"]) for cell in cells.take(rows).to_pylist()]
 
-    def _frames(self, path: Path, where: dict[str, Any], demonstration: Demonstration) -> list[Array]:
-        import imageio_ffmpeg
+    def _frames(self, path: Path, where: dict[str, Any], demonstration: Demonstration, rows: Array) -> list[Array]:
+        import av
 
-        seek, most = [], []
-        if where["from_s"] is not None:  # one of several in a file; half a frame earlier, so that rounding never drops the first
-            seek = ["-ss", f"{max(0.0, where['from_s'] - 0.5 / self.data.fps):.6f}"]
-            most = ["-frames:v", str(source_of(demonstration).steps)]
-        reader = imageio_ffmpeg.read_frames(str(path), input_params=[*ALONE, *seek], output_params=[*AS_STORED, *most])
-        width, height = next(reader)["size"]
-        frames = [np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in reader]
-        self._same(len(frames), demonstration)
+        period, frames = 1.0 / self.data.fps, list[Array]()
+        begin, whole = where["from_s"] or 0.0, where["from_s"] is None
+        with av.open(str(path), options=ALONE) as container:
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1  # a thread per core costs more than a few small frames
+            if whole and stream.frames:
+                self._same(stream.frames, demonstration)
+            row, wanted = int(rows[0]), set(rows.tolist())
+            for frame in _frames_after(container, stream, begin + (row - 0.5) * period):
+                if row in wanted:
+                    frames.append(frame.to_ndarray(format="rgb24", interpolation="BICUBIC"))
+                row += 1
+                if row > rows[-1] and (stream.frames or not whole):
+                    break
+        if len(frames) < len(rows) or row > source_of(demonstration).steps:
+            self._same(row, demonstration)
         return frames
 
     def _same(self, count: int, demonstration: Demonstration) -> None:
@@ -108,6 +126,27 @@ class LeRobotImages(_StoredImages):
         source = source_of(demonstration)
         if count != source.steps:
             raise ValueError(f"it has {count} images of episode {source.entry}, which has {source.steps} rows")
+
+
+class RldsImages(_StoredImages):
+    """Images of an RLDS set, which are upright, as policies receive them."""
+
+    def __init__(self, folder: Path, spec: ImageSpec, data: RldsSet, camera: str | None = None) -> None:
+        """`camera` is a name under `steps/observation`; None: that of `spec.camera`. Raises DataError for an unknown camera."""
+        self.data, self.feature = data, data.camera(camera or spec.camera)
+        name = f"{data.suite}-{self.feature.rpartition('/')[2]}-{spec.name}-{_digest(data.folder)}"
+        super().__init__(folder / name, spec)
+
+    def check(self, demonstration: Demonstration) -> None:
+        """Nothing: images and actions are in one record, which has been read."""
+
+    def read(self, demonstration: Demonstration, rows: Array) -> list[Array]:
+        source = source_of(demonstration)
+        with naming(self.data.folder / source.entry, "a record without valid images", (Exception,)):
+            images = self.data.images(source.entry, self.feature)
+            if len(images) != source.steps:
+                raise ValueError(f"it has {len(images)} images of {source.steps} steps")
+            return [decoded(images[row]) for row in rows]
 
 
 class Hdf5Images(_StoredImages):
@@ -120,15 +159,63 @@ class Hdf5Images(_StoredImages):
     def identity(self, demonstration: Demonstration) -> tuple[bytes, ...]:
         return (_digest(source_of(demonstration).place).encode(), *super().identity(demonstration))
 
-    def make(self, demonstration: Demonstration) -> Array:
-        """Read and resize the images."""
+    def read(self, demonstration: Demonstration, rows: Array) -> list[Array]:
         source, name = source_of(demonstration), VIEWS[self.spec.camera]
         images = read_group(source.place, source.entry, f"obs/{name}")
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or len(images) <= source.rows.max(initial=-1):
             raise DataError(
                 f"{source.place}: {source.entry}/obs/{name} is {images.dtype} {list(images.shape)}, not images of every step"
             )
-        return self.finish([np.ascontiguousarray(images[row, ::-1, ::-1]) for row in source.rows])
+        return [np.ascontiguousarray(images[row, ::-1, ::-1]) for row in rows]
+
+
+class DecodedImages:
+    """Images decoded anew for every example, without a cache, for sets that are too large for one."""
+
+    def __init__(self, of: Callable[[Demonstration], ImageCache]) -> None:
+        """`of` gives the images of a demonstration, which must be stored with it."""
+        self._of = of
+
+    def steps(self, demonstration: Demonstration) -> range:
+        return self._of(demonstration).steps(demonstration)
+
+    def get(self, demonstration: Demonstration) -> ImagesOnAccess:
+        """The episode's images, each read when it is indexed. Raises DataError for images that would have to be rendered."""
+        images = self._of(demonstration)
+        if not isinstance(images, _StoredImages):
+            raise DataError(f"the images of {demonstration.key} must be rendered into the cache: --set data.image_cache=true")
+        return ImagesOnAccess(images, demonstration)
+
+
+@dataclass(frozen=True, slots=True)
+class ImagesOnAccess:
+    """Images of an episode that are decoded on access."""
+
+    images: _StoredImages
+    demonstration: Demonstration
+
+    def __len__(self) -> int:
+        return len(self.images.steps(self.demonstration))
+
+    def __getitem__(self, index: int) -> Array:
+        return self.images.one(self.demonstration, int(index))
+
+
+def decoded(image: bytes) -> Array:
+    """[height, width, 3] uint8 of an encoded image."""
+    from PIL import Image
+
+    return np.asarray(Image.open(io.BytesIO(image)).convert("RGB"))
+
+
+def _frames_after(container: Any, stream: Any, seconds: float) -> Iterator[Any]:
+    """The frames of a video from the first that is not before that time, s from its start."""
+    start = float((stream.start_time or 0) * stream.time_base)
+    if seconds > 0:
+        container.seek(int((start + seconds) / stream.time_base), stream=stream, backward=True)
+    for frame in container.decode(stream):
+        if frame.time is None or frame.time - start >= seconds:
+            yield frame
 
 
 def source_of(demonstration: Demonstration) -> Source:

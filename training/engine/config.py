@@ -287,14 +287,17 @@ def _override(values: dict[str, Any], overrides: Mapping[str, str], known: Mappi
 
 
 def _converted(name: str, text: str, kind: Any) -> Any:
-    """The value of an override in the field's type: `null`, `true`, numbers, and lists as `a,b`."""
+    """The value of an override in the field's type: `null`, `true`, numbers, lists as `a,b`, and tables as `a=1,b=2`."""
     import msgspec
 
     kinds = get_args(kind) if type(None) in get_args(kind) else (kind,)
     if type(None) in kinds and text.lower() in ("null", "none"):
         return None
     is_list = any(get_origin(one) in (tuple, list) for one in kinds)
-    items = [item.strip() for item in text.strip("[]()").split(",")] if is_list else text
+    items: Any = [item.strip() for item in text.strip("[]()").split(",")] if is_list else text
+    if any(get_origin(one) is dict for one in kinds):
+        pairs = [item.partition("=") for item in text.split(",") if item.strip()]
+        items = {key.strip(): value.strip() for key, _, value in pairs}
     if is_dataclass(kind):
         raise TrainingError(f"--set {name}: a section. Set one of its fields, such as --set {name}.{fields(kind)[0].name}=VALUE")
     _check_choices(items, kind, "--set", name)

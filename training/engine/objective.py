@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from ...envs.types import Array
-from .config import TrainConfig, TrainingError
+from .config import TrainConfig
+from .order import order_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,32 +71,12 @@ class Examples(Protocol):
         ...
 
 
-class ShuffledOrder:
-    """Order of the examples: a new permutation per epoch, determined by the seed."""
-
-    def __init__(self, length: int, seed: int) -> None:
-        if length < 1:
-            raise TrainingError("no examples to train on")
-        self.length, self.seed = length, seed
-        self._epoch, self._permutation = -1, np.empty(0, np.int64)
-
-    def indices(self, start: int, count: int) -> Array:
-        """[count] int64: indices of the run's examples `start`, `start + 1`, ..."""
-        return np.array([self._at(position) for position in range(start, start + count)], np.int64)
-
-    def _at(self, position: int) -> int:
-        epoch, within = divmod(position, self.length)
-        if epoch != self._epoch:
-            self._epoch, self._permutation = epoch, np.random.default_rng([self.seed, epoch]).permutation(self.length)
-        return int(self._permutation[within])
-
-
 class PrefetchLoader:
     """Batches in the run's order, prefetched by one in a thread."""
 
     def __init__(self, examples: Examples, settings: TrainConfig, rank: int, world_size: int) -> None:
         self.examples, self.settings, self.rank, self.world_size = examples, settings, rank, world_size
-        self.order = ShuffledOrder(len(examples), settings.seed)
+        self.order = order_of(examples, len(examples), settings.seed)
         self.waited = 0.0
         """Seconds spent waiting for data."""
         self._pool = ThreadPoolExecutor(1)

@@ -32,6 +32,7 @@ from ..data.demonstrations import DataError, Demonstration
 from ..data.images import ImageSpec
 from ..data.readers import read, smoothed, split, without_noops
 from ..data.scene_targets import require_scenes
+from ..data.stored_images import DecodedImages
 from ..engine.checkpoints import folder_of, steps
 from ..engine.config import TrainConfig, require_field
 from ..engine.devices import training_device
@@ -84,11 +85,23 @@ class DataSettings:
     """Gripper opening as -1 and 1 instead of 0 and 1."""
     clip: bool = True
     """Clip normalised actions to [-1, 1] (RLDS training); NORA-1.5's loader does not."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """Mixture: name of a data set's folder -> factor of its share; shares are proportional to examples times factor, 1 for sets
+    without an entry. Empty: all examples of all sets count alike."""
+    image_cache: bool = True
+    """Keep the images of all examples in the cache; false decodes stored images anew for each example and writes nothing."""
+    decode_threads: int = 1
+    """Threads that read the images of a batch."""
+    lower_case: bool = False
+    """Instructions in lower case, as NORA's RLDS training has them."""
 
     def validate(self) -> None:
         """Raise TrainingError for values that no run can have."""
         self._check("frame_stride", self.frame_stride >= 1, "be at least 1")
         self._check("validation", 0 <= self.validation < 1, "lie between 0 and 1 (exclusive)")
+        self._check("decode_threads", self.decode_threads >= 1, "be at least 1")
+        valid = all(0 <= weight < math.inf for weight in self.weights.values()) and any([1, *self.weights.values()])
+        self._check("weights", valid, "be numbers of at least 0")
         for name in ("label_smoothing_steps", "floor"):
             self._check(name, 0 <= getattr(self, name) < math.inf, "be a number of at least 0")
 
@@ -134,7 +147,7 @@ def main(
         out: folder of the run.
         assets: asset pack for rendering, or several; see `images.open_sim_images`.
         gripper: see `readers.read`.
-        camera: column of LeRobot sets; see `Data.images`.
+        camera: of LeRobot and RLDS sets; see `Data.images`.
         dry_run: write nothing and return before training.
         announce: called with the prepared run before training.
         report: called with the metrics every `log_every` updates.
@@ -145,6 +158,7 @@ def main(
         require_scenes(source.demonstrations)
     smooth = (smoothed(d, recipe.data.label_smoothing_steps) for d in source.demonstrations)
     kept = [d if recipe.data.keep_noops else without_noops(d) for d in smooth]
+    kept = [replace(d, instruction=d.instruction.lower()) if recipe.data.lower_case else d for d in kept]
     training, validation = split(kept, recipe.data.validation)
 
     # Model: weights, tokenizers, and the statistics that scale its actions.
@@ -153,10 +167,11 @@ def main(
 
     # Examples: image, instruction, normalised action chunk.
     spec = ImageSpec(size=config.image_size, frame_stride=recipe.data.frame_stride)
-    images = source.images(frames, spec, assets, camera)
+    cache = source.images(frames, spec, assets, camera)
+    images = cache if recipe.data.image_cache else DecodedImages(cache.of)
     chunking = Chunking(config.chunk or 1, recipe.data.pad_actions)
-    options = {"clip": recipe.data.clip, "scenes": recipe.auxiliary}
-    examples = Dataset(training, images, stats, chunking, **options)
+    options = {"clip": recipe.data.clip, "scenes": recipe.auxiliary, "threads": recipe.data.decode_threads}
+    examples = Dataset(training, images, stats, chunking, weights=recipe.data.weights, **options)
     held_out = Dataset(validation, images, stats, chunking, **options) if validation else None
 
     # Objective: batch -> loss.
@@ -214,9 +229,19 @@ class SftRun:
                 "updates",
                 f"{self.loop.steps} of {examples} examples on {devices} device{'s' * (devices > 1)}: {epochs:.1f} epochs",
             ),
+            *self._mixture(examples * self.loop.steps),
             ("folder", str(self.out)),
             *self.notes.items(),
         ]
+
+    def _mixture(self, examples: int) -> list[tuple[str, str]]:
+        """Line about the mixture, of a run with so many examples; none without weights."""
+        parts = [
+            f"{member.name}: {len(member.indices)} examples, {100 * member.share:.1f} %, "
+            f"{examples * member.share / len(member.indices):.1f} epochs"
+            for member in self.training.mixture
+        ]
+        return [("mixture", "; ".join(parts))] if parts else []
 
 
 def _initial_model(recipe: SftRecipe, demonstrations: Sequence[Demonstration]) -> tuple[InitialModel, Mapping[str, Any]]:
