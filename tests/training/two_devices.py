@@ -1,4 +1,4 @@
-"""Started on two processes by test_devices.py: a few updates of a tiny model under DDP or FSDP, on CPUs."""
+"""Started on several processes by test_devices.py: a few updates of a tiny model under DDP or FSDP, on CPUs."""
 
 import sys
 from pathlib import Path
@@ -42,7 +42,7 @@ class Rows:
 
 
 def settings(accumulation, steps=6):
-    """Updates of 8 examples in all, whatever the number of devices."""
+    """Batches of 4 per pass; passes of all devices and accumulation make an update."""
     rate = {"learning_rate": 1e-2, "schedule": "constant", "max_grad_norm": 1.0}
     return TrainConfig(
         steps=steps, batch_size=4, gradient_accumulation_steps=accumulation, ema=0.9, save_every=3, keep_last=9, **rate
@@ -60,9 +60,9 @@ def sharding():
     return accelerator
 
 
-def main(kind, out, steps):
+def main(kind, out, steps, accumulation):
     curve = Curve()
-    train(curve, Rows(), settings(1, int(steps)), Path(out), accelerator=sharding() if kind == "fsdp" else None)
+    train(curve, Rows(), settings(int(accumulation), int(steps)), Path(out), accelerator=sharding() if kind == "fsdp" else None)
     sharded = type(next(curve.parameters())).__name__ == "DTensor"
     assert sharded == (kind == "fsdp")
 

@@ -27,6 +27,7 @@ from . import checkpoints
 from .checkpoints import MetricsLogger, locked_folder
 from .config import TrainConfig, TrainingError, stored_config
 from .objective import Examples, Loss, Objective, PrefetchLoader, ThroughputMeter
+from .order import MixtureOrder
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -198,7 +199,7 @@ class _Run:
                 kept = {key: tensors[key] for key in trained}
                 checkpoints.write_tensors(kept, building / checkpoints.STATE / f"{name}.safetensors")
         checkpoints.write_tensors(moments, building / checkpoints.STATE / "optimizer.safetensors")
-        progress = {"step": self.step, "settings": asdict(self.settings), "examples": self.loader.order.length}
+        progress = {"step": self.step, **self._identity()}
         (building / checkpoints.STATE / "progress.json").write_text(json.dumps(progress, indent=1) + "\n", encoding="utf-8")
         checkpoints.finish(building, checkpoints.folder_of(self.out, self.step))
 
@@ -228,16 +229,26 @@ class _Run:
         if not (finished := checkpoints.steps(self.out)):
             return
         progress = json.loads((self._state(finished[-1]) / "progress.json").read_text(encoding="utf-8"))
-        now = {"settings": asdict(self.settings), "examples": self.loader.order.length}
-        now = json.loads(json.dumps(now))
+        now = json.loads(json.dumps(self._identity()))
         before = stored_config(progress["settings"])
         changed = [name for name in now["settings"] if now["settings"][name] != before.get(name)]
-        changed += ["examples"] if now["examples"] != progress["examples"] else []
+        if "passes" in progress and now["passes"] == progress["passes"] and before["gradient_accumulation"] == "correct":
+            changed = [name for name in changed if name != "gradient_accumulation_steps"]  # on another number of devices
+        elif now["passes"] != progress.get("passes", now["passes"]):
+            changed += ["number of passes per update (devices times loop.gradient_accumulation_steps)"]
+        changed += [name for name, none in (("examples", None), ("mixture", {})) if now[name] != progress.get(name, none)]
         if changed := [name for name in changed if name not in FREE]:
             raise TrainingError(
                 f"{self.out} contains a run with another {', '.join(changed)}. Give another --out, or the same settings",
                 option="--out",
             )
+
+    def _identity(self) -> dict[str, Any]:
+        """What a resumed run must have in common with its first session."""
+        order, examples = self.loader.order, len(self.loader.examples)
+        mixture = {member.name: member.share for member in order.members} if isinstance(order, MixtureOrder) else {}
+        passes = self.settings.gradient_accumulation_steps * self.devices.num_processes
+        return {"settings": asdict(self.settings), "examples": examples, "mixture": mixture, "passes": passes}
 
     def _resume(self) -> None:
         if not (finished := checkpoints.steps(self.out)):
