@@ -1,0 +1,126 @@
+"""Axis `distractors`: places of the objects that a task does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ....base import SceneCheckError
+from ..memory import mujoco
+from ..scene import GlobalGeneratorKept
+from .cameras import primary_view
+from .goal_places import bounds, geoms_below, goal_places
+from .objects import contacts, solid_bodies
+
+CLEARANCE = 0.1
+"""Distance (m) of an added object's origin from those of other objects and of fixtures."""
+GOAL_CLEARANCE = 0.14
+"""Distance (m) from everything that the goal names, and from the straight way between."""
+EDGE = 0.1
+"""How far (m) an added object may stand outside the rectangle around all things of the task."""
+FOOT = 0.05
+"""The ground is even within this distance (m) to all four sides of an added object."""
+GAP = 0.0005
+"""Height (m) above the ground at the start."""
+REACH = 0.05
+"""Height (m) above LIBERO's own height of the ground from which it is searched downwards."""
+LEVEL, THIN = 0.001, 1e-6
+"""Difference of height (m) of even ground, and step (m) below a surface that is only rendered."""
+TINY = 1e-12
+PLACES, ARRANGEMENTS = 200, 10
+"""Random places for each object, and attempts to place all of them."""
+DECIMALS = 9
+"""Decimals of a sampled place: see `starts`."""
+
+
+def distractors(
+    scene: Any, values: Mapping[str, Any], rng: np.random.Generator, row: np.ndarray, instruction: str
+) -> np.ndarray:
+    """Give each added object a place; everything else starts as in `row`, a state of the task's own model."""
+    ground, missing = Ground(scene, row), ""
+    for _ in range(ARRANGEMENTS):
+        wide = scene.widened(row)
+        missing = next((name for name in scene.added if not ground.place(wide, name, rng)), "")
+        if not missing:
+            return wide
+    raise SceneCheckError(f"{missing} has no free place: each that was tried is too near to the task's things, or hidden")
+
+
+class Ground:
+    """The free places of a task's table or floor in one initial state."""
+
+    def __init__(self, scene: Any, row: np.ndarray) -> None:
+        """Over a state of the task's own model."""
+        self.scene, self._start, self._scratch = scene, mujoco.MjData(scene.model), mujoco.MjData(scene.model)
+        self._standing = {name: _standing(scene, self._scratch, name) for name in scene.added}
+        self._usual = contacts(scene, self._start, wide := scene.widened(row))
+        self._goal, self._view, self._solid = goal_places(scene, wide), primary_view(scene.model), solid_bodies(scene)
+        bodies = [body for name, body in scene.inner.obj_body_id.items() if name not in scene.added]
+        self._things = self._start.xpos[bodies, :2].copy()
+        self._low, self._high = self._things.min(axis=0) - EDGE, self._things.max(axis=0) + EDGE
+
+    def place(self, wide: np.ndarray, name: str, rng: np.random.Generator) -> bool:
+        """Put an added object on the first free one of some random places, into `wide` [1 + nq + nv]; whether there is one."""
+        points = np.round(rng.uniform(self._low, self._high, (PLACES, 2)), DECIMALS)
+        columns, (quaternion, bottom) = self.scene.pose_columns(name), self._standing[name]
+        parked = wide[columns].copy()
+        for point in points[self._far_from_all(points, wide)]:
+            height = self._height(point)
+            if height is None:
+                continue
+            wide[columns] = (*point, height + GAP - bottom, *quaternion)
+            shown = self._view.shows(wide[columns][None, :3])[0]
+            if shown and contacts(self.scene, self._scratch, wide) <= self._usual:
+                return True
+        wide[columns] = parked
+        return False
+
+    def _far_from_all(self, points: np.ndarray, wide: np.ndarray) -> np.ndarray:
+        """[points] bool."""
+        others = [*self._things, *(wide[self.scene.pose_columns(name)][:2] for name in self.scene.added)]
+        clear = np.linalg.norm(points[:, None] - np.array(others), axis=2).min(axis=1) >= CLEARANCE
+        return clear & (_distances(points, self._goal).min(axis=1) >= GOAL_CLEARANCE)
+
+    def _height(self, point: np.ndarray) -> float | None:
+        """Height (m) of the even ground at a place [2]; None where it is uneven or not the table or floor."""
+        sides = np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)]) * FOOT
+        heights = [self._surface(point + side) for side in sides]
+        return float(heights[0]) if np.ptp(heights) < LEVEL else None  # not for NaN
+
+    def _surface(self, point: np.ndarray) -> float:
+        """Height (m) of the first surface below a point that something can stand on; NaN where it is not the ground's."""
+        model, geom, base = self.scene.model, np.zeros(1, np.int32), float(self.scene.inner.workspace_offset[2])
+        start, down = np.array([*point, base + REACH]), np.array([0.0, 0.0, -1.0])
+        while (depth := mujoco.mj_ray(model, self._start, start, down, None, 1, -1, geom)) >= 0:
+            start[2] -= depth
+            if model.geom_contype[geom[0]]:
+                is_ground = int(model.body_rootid[model.geom_bodyid[geom[0]]]) not in self._solid
+                return float(start[2]) if is_ground and start[2] > base - REACH else np.nan
+            start[2] -= THIN
+        return np.nan
+
+
+def _standing(scene: Any, data: Any, name: str) -> tuple[np.ndarray, float]:
+    """Quaternion (w x y z) in which LIBERO puts an object down, and the height (m) of its lowest point over its origin."""
+    from libero.libero.envs.regions import get_region_samplers
+
+    problem, thing = scene.inner.parsed_problem, scene.inner.objects_dict[name]
+    (kind,) = (kind for kind, names in problem["fixtures"].items() if scene.inner.workspace_name in names)
+    options = {"rotation": thing.rotation, "rotation_axis": thing.rotation_axis, "ensure_object_boundary_in_range": False}
+    sampler = get_region_samplers(problem["problem_name"], kind)(name, thing, [[0, 0]], [[0, 0]], **options)
+    with GlobalGeneratorKept():
+        _, quaternion, _ = sampler.sample()[name]
+    columns = scene.pose_columns(name)
+    data.qpos[columns.start - 1 : columns.stop - 1] = (0.0, 0.0, 0.0, *quaternion)
+    mujoco.mj_kinematics(scene.model, data)
+    geoms = geoms_below(scene.model, scene.inner.obj_body_id[name])
+    return quaternion, float(bounds(scene, data, geoms)[:, 2].min())
+
+
+def _distances(points: np.ndarray, lines: np.ndarray) -> np.ndarray:
+    """[points, lines] m between points [points, 2] and lines [lines, 2, 2] of finite length."""
+    start, way = lines[:, 0], lines[:, 1] - lines[:, 0]
+    share = ((points[:, None] - start) * way).sum(axis=2) / np.maximum((way**2).sum(axis=1), TINY)
+    return np.linalg.norm(points[:, None] - start - np.clip(share, 0.0, 1.0)[..., None] * way, axis=2)
