@@ -13,6 +13,7 @@ from ..scene import GlobalGeneratorKept
 from .cameras import primary_view
 from .goal_places import bounds, geoms_below, goal_places
 from .objects import contacts, solid_bodies
+from .starts import ROBOT
 
 CLEARANCE = 0.1
 """Distance (m) of an added object's origin from those of other objects and of fixtures."""
@@ -29,36 +30,62 @@ REACH = 0.05
 LEVEL, THIN = 0.001, 1e-6
 """Difference of height (m) of even ground, and step (m) below a surface that is only rendered."""
 TINY = 1e-12
-PLACES, ARRANGEMENTS = 200, 10
+SETTLING, MOVED = 250, 0.001
+"""Physics steps of settling, and how far (m) an added object may move in them, and another one from where it settles alone."""
+PLACES, ARRANGEMENTS = 200, 20
 """Random places for each object, and attempts to place all of them."""
 DECIMALS = 9
 """Decimals of a sampled place: see `starts`."""
 
 
-def distractors(
-    scene: Any, values: Mapping[str, Any], rng: np.random.Generator, row: np.ndarray, instruction: str
-) -> np.ndarray:
-    """Give each added object a place; everything else starts as in `row`, a state of the task's own model."""
-    ground, missing = Ground(scene, row), ""
+def distractors(scene: Any, values: Mapping[str, Any], rng: np.random.Generator, row: np.ndarray, instruction: str) -> np.ndarray:
+    """Give each added object a place at which nothing moves; everything else starts as in `row`, a state of the task's own model."""
+    alone, problem = settled(scene, scene.widened(row)), ""
+    ground = Ground(scene, row, alone)
     for _ in range(ARRANGEMENTS):
         wide = scene.widened(row)
         missing = next((name for name in scene.added if not ground.place(wide, name, rng)), "")
-        if not missing:
+        problem = f"{missing} has no free place" if missing else _disturbed(scene, wide, alone)
+        if not problem:
             return wide
-    raise SceneCheckError(f"{missing} has no free place: each that was tried is too near to the task's things, or hidden")
+    raise SceneCheckError(f"{problem}: each place that was tried is too near to the task's things, or out of the image")
+
+
+def settled(scene: Any, wide: np.ndarray) -> np.ndarray:
+    """[1 + nq + nv] a state after half a second in which the robot does not move."""
+    model, data = scene.model, mujoco.MjData(scene.model)
+    robot = [joint for joint in range(model.njnt) if model.body(model.jnt_bodyid[joint]).name.startswith(ROBOT)]
+    qpos, qvel = model.jnt_qposadr[robot], model.jnt_dofadr[robot]
+    data.qpos[:], data.qvel[:] = wide[1 : 1 + model.nq], wide[1 + model.nq :]
+    for _ in range(SETTLING):
+        mujoco.mj_step(model, data)
+        data.qpos[qpos], data.qvel[qvel] = wide[1 + qpos], 0.0
+    return np.concatenate([wide[:1], data.qpos, data.qvel])
+
+
+def _disturbed(scene: Any, wide: np.ndarray, alone: np.ndarray) -> str:
+    """What an arrangement moves, in words; empty for nothing. `alone`: the settled state without the added objects."""
+    after = settled(scene, wide)
+    for name in scene.inner.objects_dict:
+        columns = scene.pose_columns(name)
+        if np.linalg.norm((after - (wide if name in scene.added else alone))[columns][:3]) > MOVED:
+            return f"{name} does not stand still beside the added objects"
+    return ""
 
 
 class Ground:
     """The free places of a task's table or floor in one initial state."""
 
-    def __init__(self, scene: Any, row: np.ndarray) -> None:
-        """Over a state of the task's own model."""
+    def __init__(self, scene: Any, row: np.ndarray, alone: np.ndarray) -> None:
+        """Over a state of the task's own model, and over that in which its things settle, [1 + nq + nv] of the scene's model."""
         self.scene, self._start, self._scratch = scene, mujoco.MjData(scene.model), mujoco.MjData(scene.model)
         self._standing = {name: _standing(scene, self._scratch, name) for name in scene.added}
-        self._usual = contacts(scene, self._start, wide := scene.widened(row))
-        self._goal, self._view, self._solid = goal_places(scene, wide), primary_view(scene.model), solid_bodies(scene)
+        self._goal, self._view, self._solid = goal_places(scene, alone), primary_view(scene.model), solid_bodies(scene)
         bodies = [body for name, body in scene.inner.obj_body_id.items() if name not in scene.added]
-        self._things = self._start.xpos[bodies, :2].copy()
+        contacts(scene, self._start, alone)
+        settled_things = self._start.xpos[bodies, :2].copy()
+        self._usual = contacts(scene, self._start, scene.widened(row))
+        self._things = np.concatenate([self._start.xpos[bodies, :2], settled_things])
         self._low, self._high = self._things.min(axis=0) - EDGE, self._things.max(axis=0) + EDGE
 
     def place(self, wide: np.ndarray, name: str, rng: np.random.Generator) -> bool:
