@@ -64,7 +64,7 @@ def _typed(items: list[str]) -> dict[str, str]:
 
 
 def with_objects(text: str, objects: Iterable[tuple[str, str]]) -> str:
-    """A task file with further objects, (name, category), behind its own. Without a place in `:init`, LIBERO samples none for them."""
+    """A task file with further objects (name, category) behind its own, for which LIBERO samples no places."""
     listed = re.search(r"\(:objects[^()]*", text)
     assert listed  # every task has objects
     further = "".join(f"    {name} - {category}\n" for name, category in objects)

@@ -22,6 +22,7 @@ import numpy as np
 from ...base import SimulationError
 from ...errors import SuiteError
 from ..goal import Goal
+from .generator import GlobalGeneratorKept
 from .memory import mujoco, release_compiler
 from .osc import SUBSTEPS, OscArm
 from .problem import with_objects
@@ -219,13 +220,3 @@ def _task_file(path: str, added: Mapping[str, str]) -> Iterator[str]:
         file.write(with_objects(Path(path).read_text(encoding="utf-8"), added.items()))
         file.flush()
         yield file.name
-
-
-class GlobalGeneratorKept:
-    """LIBERO samples from numpy's global generator; callers outside must not be affected."""
-
-    def __enter__(self) -> None:
-        self.kept = np.random.get_state()
-
-    def __exit__(self, *_: object) -> None:
-        np.random.set_state(self.kept)

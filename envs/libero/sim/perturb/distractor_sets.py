@@ -55,7 +55,7 @@ def fitting_categories(suite: str, task_id: int) -> tuple[str, ...]:
     problem = read_problem(task_file(suite, task.name).read_text(encoding="utf-8"))
     words = set(re.findall(r"[a-z]+", task.instruction.lower()))
     in_goal = {part for term in problem.goal for part in term[1:]}
-    categories = {name: category for name, category in (problem.fixtures | problem.objects).items()}
+    categories = problem.fixtures | problem.objects
     named = {category for name, category in categories.items() if any(part.startswith(name) for part in in_goal)}
     named |= {category for group in LOOK_ALIKES for category in group if words & set(category.split("_"))}
     kept_out = named.union(*(group for group in LOOK_ALIKES if named & set(group)), categories.values())

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from ....base import SceneCheckError
+from ..generator import GlobalGeneratorKept
 from ..memory import mujoco
-from ..scene import GlobalGeneratorKept
 from .cameras import primary_view
 from .goal_places import bounds, geoms_below, goal_places
-from .objects import contacts, solid_bodies
-from .starts import ROBOT
+from .objects import ROBOT, contacts, solid_bodies
 
 CLEARANCE = 0.1
 """Distance (m) of an added object's origin from those of other objects and of fixtures."""
@@ -39,7 +38,7 @@ DECIMALS = 9
 
 
 def distractors(scene: Any, values: Mapping[str, Any], rng: np.random.Generator, row: np.ndarray, instruction: str) -> np.ndarray:
-    """Give each added object a place at which nothing moves; everything else starts as in `row`, a state of the task's own model."""
+    """Give each added object a place at which nothing moves; all others start as in `row`, a state of the task's own model."""
     alone, problem = settled(scene, scene.widened(row)), ""
     ground = Ground(scene, row, alone)
     for _ in range(ARRANGEMENTS):

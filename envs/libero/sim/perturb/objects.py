@@ -8,6 +8,8 @@ import numpy as np
 
 from ..memory import mujoco
 
+ROBOT = ("robot0_", "gripper0_", "mount0_")
+"""Prefixes of the robot's bodies."""
 CLEARANCE = 0.12
 """Distance (m) that the origins of two shifted objects keep, or their distance before where that is smaller."""
 EDGE = 0.03
