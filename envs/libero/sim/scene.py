@@ -46,7 +46,7 @@ FATAL = {
 """MuJoCo's warnings after which its numbers are meaningless."""
 
 PARKED = 10.0
-"""Height (m) of added objects without a place."""
+"""Height (m) of added objects without a place, and their distance to the side."""
 
 
 class LiberoScene:
@@ -107,11 +107,11 @@ class LiberoScene:
         return slice(start, start + 7)
 
     def widened(self, row: np.ndarray) -> np.ndarray:
-        """[state_size] a state of the task's own model as one of this model: the added objects high above everything."""
+        """[state_size] a state of the task's own model as one of this model: the added objects far from everything."""
         wide = np.zeros(self.state_size)
         wide[self.task_columns] = row
         for number, name in enumerate(self.added):
-            wide[self.pose_columns(name)] = (number, 0.0, PARKED, 1.0, 0.0, 0.0, 0.0)
+            wide[self.pose_columns(name)] = (PARKED + number, 0.0, PARKED, 1.0, 0.0, 0.0, 0.0)
         return wide
 
     def reset(self, seed: int) -> None:

@@ -11,7 +11,7 @@ from ....base import SceneCheckError
 from ..generator import GlobalGeneratorKept
 from ..memory import mujoco
 from .cameras import primary_view
-from .goal_places import bounds, geoms_below, goal_places
+from .goal_places import bounds, geoms_below, goal_places, is_solid
 from .objects import ROBOT, contacts, solid_bodies
 
 CLEARANCE = 0.1
@@ -47,7 +47,8 @@ def distractors(scene: Any, values: Mapping[str, Any], rng: np.random.Generator,
         problem = f"{missing} has no free place" if missing else _disturbed(scene, wide, alone)
         if not problem:
             return wide
-    raise SceneCheckError(f"{problem}: each place that was tried is too near to the task's things, or out of the image")
+    names = ", ".join(scene.added)
+    raise SceneCheckError(f"no room for the added objects ({names}): {problem}, in the last of {ARRANGEMENTS} arrangements")
 
 
 def settled(scene: Any, wide: np.ndarray) -> np.ndarray:
@@ -67,8 +68,8 @@ def _disturbed(scene: Any, wide: np.ndarray, alone: np.ndarray) -> str:
     after = settled(scene, wide)
     for name in scene.inner.objects_dict:
         columns = scene.pose_columns(name)
-        if np.linalg.norm((after - (wide if name in scene.added else alone))[columns][:3]) > MOVED:
-            return f"{name} does not stand still beside the added objects"
+        if not np.linalg.norm((after - (wide if name in scene.added else alone))[columns][:3]) <= MOVED:
+            return f"{name} moves, or does not settle where it does without them"
     return ""
 
 
@@ -121,7 +122,7 @@ class Ground:
         start, down = np.array([*point, base + REACH]), np.array([0.0, 0.0, -1.0])
         while (depth := mujoco.mj_ray(model, self._start, start, down, None, 1, -1, geom)) >= 0:
             start[2] -= depth
-            if model.geom_contype[geom[0]]:
+            if is_solid(model, geom[0]):
                 is_ground = int(model.body_rootid[model.geom_bodyid[geom[0]]]) not in self._solid
                 return float(start[2]) if is_ground and start[2] > base - REACH else np.nan
             start[2] -= THIN

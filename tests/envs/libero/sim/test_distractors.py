@@ -133,5 +133,5 @@ def test_object_that_would_move_another_is_not_placed(env, protocol, monkeypatch
     from nora_bench.envs.libero.sim.perturb import distractors
 
     monkeypatch.setattr(distractors, "MOVED", 0.0)
-    with pytest.raises(SceneCheckError, match="stand"):
+    with pytest.raises(SceneCheckError, match="settle"):
         env.reset(spec(), protocol, BLIND)
