@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from ....base import SceneCheckError
 from ..generator import GlobalGeneratorKept
 from ..memory import mujoco
 from .cameras import primary_view
-from .goal_places import bounds, geoms_below, goal_places, is_solid
+from .goal_places import bounds, geoms_below, goal_places
 from .objects import ROBOT, contacts, solid_bodies
 
 CLEARANCE = 0.1
@@ -25,10 +25,11 @@ FOOT = 0.05
 GAP = 0.0005
 """Height (m) above the ground at the start."""
 REACH = 0.05
-"""Height (m) above LIBERO's own height of the ground from which it is searched downwards."""
-LEVEL, THIN = 0.001, 1e-6
-"""Difference of height (m) of even ground, and step (m) below a surface that is only rendered."""
-TINY = 1e-12
+"""Distance (m) from LIBERO's own height of the ground within which it is searched."""
+LEVEL, TINY = 0.001, 1e-12
+"""Difference of height (m) of even ground; a number against division by zero."""
+SOLID = np.array([1, 0, 0, 0, 0, 0], np.uint8)
+"""Groups of geoms that things touch, except the floor. The others are rendered, and differ between asset packs."""
 SETTLING, MOVED = 250, 0.001
 """Physics steps of settling, and how far (m) an added object may move in them, and another one from where it settles alone."""
 PLACES, ARRANGEMENTS = 200, 20
@@ -92,17 +93,30 @@ class Ground:
         """Put an added object on the first free one of some random places, into `wide` [1 + nq + nv]; whether there is one."""
         points = np.round(rng.uniform(self._low, self._high, (PLACES, 2)), DECIMALS)
         columns, (quaternion, bottom) = self.scene.pose_columns(name), self._standing[name]
-        parked = wide[columns].copy()
+        parked, placed = wide[columns].copy(), self.scene.added[: self.scene.added.index(name) + 1]
         for point in points[self._far_from_all(points, wide)]:
             height = self._height(point)
             if height is None:
                 continue
             wide[columns] = (*point, height + GAP - bottom, *quaternion)
-            shown = self._view.shows(wide[columns][None, :3])[0]
-            if shown and contacts(self.scene, self._scratch, wide) <= self._usual:
+            inside = self._view.shows(wide[columns][None, :3])[0]
+            if inside and contacts(self.scene, self._scratch, wide) <= self._usual and self._in_sight(wide, placed):
                 return True
         wide[columns] = parked
         return False
+
+    def _in_sight(self, wide: np.ndarray, placed: Collection[str]) -> bool:
+        """Whether the camera sees the origins of the placed objects, and none of them hides that of another object."""
+        model, geom = self.scene.model, np.zeros(1, np.int32)
+        roots = {name: int(model.body_rootid[self.scene.inner.obj_body_id[name]]) for name in self.scene.inner.objects_dict}
+        added = {roots[name] for name in placed}
+        for name, root in roots.items():
+            way = wide[self.scene.pose_columns(name)][:3] - self._view.position
+            mujoco.mj_ray(model, self._scratch, self._view.position, way, SOLID, 1, -1, geom)
+            first = int(model.body_rootid[model.geom_bodyid[geom[0]]]) if geom[0] >= 0 else -1
+            if first != root and {first, root} & added:
+                return False
+        return True
 
     def _far_from_all(self, points: np.ndarray, wide: np.ndarray) -> np.ndarray:
         """[points] bool."""
@@ -114,19 +128,19 @@ class Ground:
         """Height (m) of the even ground at a place [2]; None where it is uneven or not the table or floor."""
         sides = np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)]) * FOOT
         heights = [self._surface(point + side) for side in sides]
-        return float(heights[0]) if np.ptp(heights) < LEVEL else None  # not for NaN
+        is_even = np.ptp(heights) < LEVEL  # not with NaN
+        is_usual = abs(heights[0] - float(self.scene.inner.workspace_offset[2])) < REACH
+        return heights[0] if is_even and is_usual else None
 
     def _surface(self, point: np.ndarray) -> float:
-        """Height (m) of the first surface below a point that something can stand on; NaN where it is not the ground's."""
+        """Height (m) of the first solid surface below a point; NaN where it is not the ground's."""
         model, geom, base = self.scene.model, np.zeros(1, np.int32), float(self.scene.inner.workspace_offset[2])
-        start, down = np.array([*point, base + REACH]), np.array([0.0, 0.0, -1.0])
-        while (depth := mujoco.mj_ray(model, self._start, start, down, None, 1, -1, geom)) >= 0:
-            start[2] -= depth
-            if is_solid(model, geom[0]):
-                is_ground = int(model.body_rootid[model.geom_bodyid[geom[0]]]) not in self._solid
-                return float(start[2]) if is_ground and start[2] > base - REACH else np.nan
-            start[2] -= THIN
-        return np.nan
+        start = np.array([*point, base + REACH])
+        depth = mujoco.mj_ray(model, self._start, start, np.array([0.0, 0.0, -1.0]), SOLID, 1, -1, geom)
+        if depth < 0:
+            return float(self._start.geom("floor").xpos[2])
+        is_ground = int(model.body_rootid[model.geom_bodyid[geom[0]]]) not in self._solid
+        return float(start[2] - depth) if is_ground else np.nan
 
 
 def _standing(scene: Any, data: Any, name: str) -> tuple[np.ndarray, float]:

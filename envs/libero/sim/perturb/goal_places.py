@@ -42,12 +42,8 @@ def geoms_below(model: Any, body: int) -> list[int]:
     for number in range(model.nbody):
         if int(model.body_parentid[number]) in below:
             below.add(number)
-    return [geom for geom in range(model.ngeom) if int(model.geom_bodyid[geom]) in below and is_solid(model, geom)]
-
-
-def is_solid(model: Any, geom: int) -> bool:
-    """Whether something can touch a geom; the others are only rendered."""
-    return bool(model.geom_contype[geom] or model.geom_conaffinity[geom])
+    solid = np.flatnonzero(model.geom_contype | model.geom_conaffinity)
+    return [geom for geom in solid.tolist() if int(model.geom_bodyid[geom]) in below]
 
 
 def _owner(scene: Any, name: str) -> str:

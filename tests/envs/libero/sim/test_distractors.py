@@ -103,6 +103,22 @@ def test_image_shows_them_and_the_robot_state_has_the_same_form(env, protocol):
     }
 
 
+def test_each_added_object_is_in_the_image(env, protocol):
+    """Each takes part of the image when it is taken away."""
+    import mujoco
+
+    env.reset(spec(perturbation="distractors3"), protocol, ObservationSpec(cameras=("primary",), image_size=96))
+    scene = env._scene
+    full = env._render("primary")
+    for name in scene.added:
+        height = scene.data.joint(f"{name}_joint0").qpos[2:3]
+        height += 50.0
+        mujoco.mj_forward(scene.model, scene.data)
+        assert (env._render("primary") != full).any(axis=-1).sum() > 10, name
+        height -= 50.0
+    mujoco.mj_forward(scene.model, scene.data)
+
+
 def test_goal_is_that_of_the_task_and_added_objects_are_bystanders(env, protocol):
     env.reset(spec(perturbation=""), protocol, BLIND)
     goal, own = env._scene.goal.text, env.roles().objects
