@@ -40,7 +40,7 @@ class LiberoSuite(Suite):
     action_spec: tuple[ActionDim, ...] = ACTION_SPEC
     proprio_spec: tuple[ProprioSpec, ...] = PROPRIO_SPEC
     control_hz: float = 20.0
-    perturbations: tuple[str, ...] = ("camera", "wrist", "light", "background", "appearance", "robot", "layout")
+    perturbations: tuple[str, ...] = ("camera", "wrist", "light", "background", "appearance", "robot", "layout", "distractors")
 
     @property
     def title(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  read only

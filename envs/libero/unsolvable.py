@@ -1,6 +1,6 @@
 """Perturbed episodes that the scripted expert could not solve and that are therefore not run: a table, made by
 
-    nora-bench run --policy scripted --suite libero --perturb robot,layout --out RUN
+    nora-bench run --policy scripted --suite libero --perturb robot,layout,distractors --out RUN
     python -m nora_bench.harness.planning.unsolvable RUN envs/libero/unsolvable_perturbations.json
 
 It names the episodes that were examined; all others are run. A table of another version of the levels counts as empty.

@@ -32,6 +32,8 @@ class Perturbation:
     """Whether the simulator's states change; others leave the states of replayed actions equal to the bit."""
     values: Mapping[str, Any] = field(default_factory=dict)
     """The level's numbers."""
+    rebuilds: bool = False
+    """Whether its episodes need a model of their own, one for each task."""
 
     @property
     def name(self) -> str:
@@ -50,6 +52,7 @@ class Axis:
     source: str
     """Origin of the numbers."""
     moves: bool = False
+    rebuilds: bool = False
     levels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Level -> its numbers."""
     pattern: str = ""
@@ -60,7 +63,7 @@ class Axis:
     def at(self, level: str) -> Perturbation | None:
         """The perturbation of a level; None where the axis has no such level."""
         if level in self.levels:
-            return Perturbation(self.name, level, self.kind, self.moves, self.levels[level])
+            return Perturbation(self.name, level, self.kind, self.moves, self.levels[level], self.rebuilds)
         match = re.fullmatch(self.pattern, level) if self.pattern else None
         return Perturbation(self.name, level, self.kind, self.moves, match.groupdict(default="")) if match else None
 

@@ -11,7 +11,6 @@ import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 import psutil
@@ -23,6 +22,7 @@ from ...policies.base import Policy
 from ..config import AUTO
 from .plan import EvalSetup, Plan
 from .provenance import duration, usable_cores
+from .schedule import model_of
 
 RESERVE_GIB = 2.0
 """Memory that `--workers auto` leaves to the main process and the rest of the machine."""
@@ -95,7 +95,7 @@ def estimate(plan: Plan, setup: EvalSetup, policy: Policy, workers: int, max_ste
     suites = [spec.suite for spec in plan.episodes]
     cost = setup.suites[0].cost
     images = sum(decisions) * len(policy.observation_spec.cameras)
-    builds = sum(1 for _ in groupby(plan.episodes, key=lambda spec: (spec.suite, spec.task_id, spec.variant)))
+    builds = len({model_of(spec) for spec in plan.episodes})
     return Estimate(
         episodes={suite.name: suites.count(suite.name) for suite in setup.suites},
         repeated=plan.repeated,

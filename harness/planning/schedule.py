@@ -12,9 +12,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...envs.base import EpisodeSpec
+from ...envs.perturbations import axes
 
 if TYPE_CHECKING:
     from ...results.comparisons.rounds import Round
+
+
+Model = tuple[str, int, str, str]
+
+
+def model_of(spec: EpisodeSpec) -> Model:
+    """Suite, task, variant, and the perturbation where it needs a model of its own: episodes with equal values share a model."""
+    rebuilt = spec.perturbation if spec.perturbation and axes.get(spec.perturbation).rebuilds else ""
+    return spec.suite, spec.task_id, spec.variant, rebuilt
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +39,9 @@ class Job:
     """Attempts in earlier sessions."""
 
     @property
-    def task(self) -> tuple[str, int, str]:
-        """Episodes with equal values share a task model."""
-        return self.spec.suite, self.spec.task_id, self.spec.variant
+    def task(self) -> Model:
+        """Jobs with equal values share a task model."""
+        return model_of(self.spec)
 
     @property
     def tries(self) -> int:
@@ -51,8 +61,8 @@ class Schedule:
     """The episodes of a run that are not running yet."""
 
     def __init__(self, specs: Iterable[EpisodeSpec]) -> None:
-        self._tasks: dict[tuple[str, int, str], deque[Job]] = {}
-        self._at: dict[int, tuple[str, int, str]] = {}
+        self._tasks: dict[Model, deque[Job]] = {}
+        self._at: dict[int, Model] = {}
         for spec in specs:
             job = Job(spec)
             self._tasks.setdefault(job.task, deque()).append(job)
@@ -74,7 +84,7 @@ class Schedule:
         """Return a job that was started and not finished; it becomes the first of its task."""
         self._tasks[job.task].appendleft(job)
 
-    def _choose(self, worker: int) -> tuple[str, int, str] | None:
+    def _choose(self, worker: int) -> Model | None:
         self._at.pop(worker, None)
         taken = Counter(self._at.values())
         left = [task for task, jobs in self._tasks.items() if jobs]
@@ -87,7 +97,7 @@ class RoundSchedule:
     def __init__(self, rounds: Iterable[Iterable[EpisodeSpec]]) -> None:
         self._rounds = [[Job(spec) for spec in episodes] for episodes in rounds]
         self._round = {job.spec.key: number for number, jobs in enumerate(self._rounds) for job in jobs}
-        self._at: dict[int, tuple[str, int, str]] = {}
+        self._at: dict[int, Model] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._rounds))

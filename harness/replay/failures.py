@@ -15,6 +15,7 @@ from ...envs.errors import InputError, MissingRequirementError
 from ...results.failures.classify import replayed_features, write_features
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
+from ..planning.schedule import model_of
 from .replay import ReplayResult, replaying
 
 IMAGES = 12
@@ -81,7 +82,7 @@ def write_sheet(
     number = {record.key: index for index, record in enumerate(chosen, 1)}
     folder.mkdir(parents=True, exist_ok=True)
     images: list[Array] = []
-    by_task = sorted(chosen, key=lambda record: (record.suite, record.task_id, record.variant))
+    by_task = sorted(chosen, key=lambda record: model_of(record.spec))
     for record, result in _replayed(run, by_task, assets, trusted, images):
         note(f"{record.key}{': ' + result if isinstance(result, str) else ''}")
         if images and not isinstance(result, str):

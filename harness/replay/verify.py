@@ -18,6 +18,7 @@ from ...envs.errors import InputError, SuiteError
 from ...results.store.integrity import faults
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
+from ..planning.schedule import model_of
 from .replay import ReplayResult, replaying
 
 
@@ -60,7 +61,7 @@ def sample_of(records: Sequence[EpisodeRecord], share: float, seed: int, left_ou
     size = max(1, math.ceil(share * len(scored)))
     scored = [record for record in scored if record.key not in left_out]
     chosen = random.Random(seed).sample(scored, min(len(scored), size))
-    return sorted(chosen, key=lambda record: (record.suite, record.task_id, record.variant, record.init_state, record.seed))
+    return sorted(chosen, key=lambda record: (*model_of(record.spec), record.init_state, record.seed))
 
 
 def verify(

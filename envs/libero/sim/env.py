@@ -20,6 +20,7 @@ from ..tasks import load_tasks
 from . import scene_checks
 from .compiled import compile_helpers
 from .install import import_libero, init_folder, task_file
+from .perturb.distractor_sets import added_categories
 
 ACTION_SIZE = 7
 """x y z (5 cm per unit), axis-angle (0.5 rad per unit), gripper (sign only: < 0 opens, > 0 closes); world axes."""
@@ -35,7 +36,7 @@ class LiberoEnv(Env):
         self.options = options
         import_libero(Path(options.assets), Path(options.cache), gl=options.gl)
         compile_helpers()
-        self._built: tuple[str, int] | None = None
+        self._built: tuple[str, int, tuple[str, ...]] | None = None
         self._scene: Any = None
         self._renderer: Any = None
         self._state_reader: Any = None
@@ -108,7 +109,8 @@ class LiberoEnv(Env):
         return self._scene
 
     def _build(self, spec: EpisodeSpec) -> None:
-        task = (spec.suite, spec.task_id)
+        name, added = _task_name(spec), added_categories(spec)
+        task = (spec.suite, spec.task_id, added)
         if self._built == task:
             return
         from ..init_states import load_init_states
@@ -118,9 +120,9 @@ class LiberoEnv(Env):
 
         self.close()
         self._built = self._scene = self._edits = None
-        name = _task_name(spec)
-        self._scene = LiberoScene(str(task_file(spec.suite, name)))
-        self._states = load_init_states(init_folder(spec.suite) / f"{name}.pruned_init", self._scene.state_size)
+        self._scene = LiberoScene(str(task_file(spec.suite, name)), added)
+        length = int(self._scene.task_columns.sum())
+        self._states = load_init_states(init_folder(spec.suite) / f"{name}.pruned_init", length)
         self._scene_check = scene_checks.scene_check_of(spec.suite, spec.task_id)
         self._state_reader = PrivilegedState(self._scene)
         self._moment_reader = MomentReader(self._scene)
@@ -133,7 +135,7 @@ class LiberoEnv(Env):
             return
         settle = np.array([0.0] * 6 + [-1.0])
         self._scene.reset(0)
-        self._scene.set_state(self._states[self._scene_check.state])
+        self._scene.set_state(self._scene.widened(self._states[self._scene_check.state]))
         before = scene_checks.object_poses(self._scene)
         try:
             for _ in range(10):
@@ -152,7 +154,7 @@ class LiberoEnv(Env):
             )
 
     def _initial_state(self, spec: EpisodeSpec) -> np.ndarray:
-        """[1 + nq + nv] float64: time, qpos, qvel."""
+        """[1 + nq + nv] float64: time, qpos, qvel of the task's own model."""
         if not spec.init_set:
             return self._states[spec.init_state]
         from .fresh_states import fresh_state

@@ -15,74 +15,16 @@ A task B can be done in the scene of a task A where
 from __future__ import annotations
 
 import json
-import re
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..tasks import load_tasks
 from .install import task_file
+from .problem import Problem, Term, read_problem
 
 SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
 TOGETHER = {"libero_10": ("libero_10", "libero_90"), "libero_90": ("libero_90", "libero_10")}
 """Suites whose tasks share scenes with those of another one."""
-
-Term = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A task file, in lower case."""
-
-    name: str
-    fixtures: dict[str, str]
-    """Name -> category."""
-    objects: dict[str, str]
-    regions: dict[str, Any]
-    """Name with its target's, as goals spell it -> definition."""
-    init: frozenset[Term]
-    goal: tuple[Term, ...]
-
-    def alike(self, name: str) -> int:
-        """Objects of the category of one."""
-        return list(self.objects.values()).count(self.objects[name])
-
-
-def read_problem(text: str) -> Problem:
-    """The parts of a BDDL file that decide what can be done in its scene."""
-    (tree,) = _parse(iter(re.findall(r"[()]|[^\s()]+", text.lower())))
-    parts = {part[0]: part[1:] for part in tree[1:]}
-    regions = {}
-    for name, *fields in parts[":regions"]:
-        definition = {field[0]: field[1:] for field in fields}
-        regions[f"{definition[':target'][0]}_{name}"] = definition
-    (goal,) = parts[":goal"]
-    init = frozenset(map(tuple, parts[":init"]))
-    return Problem(tree[1][1], _typed(parts[":fixtures"]), _typed(parts[":objects"]), regions, init, tuple(map(tuple, goal[1:])))
-
-
-def _parse(tokens: Iterator[str]) -> list[Any]:
-    found: list[Any] = []
-    for token in tokens:
-        if token == ")":
-            break
-        found.append(_parse(tokens) if token == "(" else token)
-    return found
-
-
-def _typed(items: list[str]) -> dict[str, str]:
-    """`a b - kind c - kind2` -> name: category."""
-    found, names = {}, []
-    rest = iter(items)
-    for item in rest:
-        if item == "-":
-            found |= dict.fromkeys(names, next(rest))
-            names = []
-        else:
-            names.append(item)
-    return found
 
 
 def goal_in(scene: Problem, other: Problem) -> tuple[Term, ...] | None:

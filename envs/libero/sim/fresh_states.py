@@ -25,14 +25,17 @@ REST = np.array([0.0] * 6 + [-1.0])
 
 
 def fresh_state(scene: Any, suite: str, task_id: int, number: int) -> np.ndarray:
-    """[1 + nq + nv] float64: a frozen state, read or sampled. Leaves the scene reset. Raises SuiteError if it differs."""
+    """A frozen state of the task's own model, read or sampled. Leaves the scene reset. Raises SuiteError if it differs.
+
+    [1 + nq + nv] float64, also where the scene has added objects.
+    """
     frozen = fresh_states_of(suite, task_id)
     assert frozen is not None  # checked with the index
     if frozen.source == "sampled":
         row = sampled_state(scene, suite, task_id, number, frozen.rows[number])
     else:
         name = load_tasks(suite)[task_id].name
-        row = unused_rows(init_folder(suite), name, scene.state_size)[frozen.rows[number]]
+        row = unused_rows(init_folder(suite), name, int(scene.task_columns.sum()))[frozen.rows[number]]
     frozen.require(f"{suite} task {task_id}", number, row)
     return row
 
@@ -53,7 +56,7 @@ def sampled_state(scene: Any, suite: str, task_id: int, number: int, attempt: in
     row = scene.state()
     row[0] = row[1 + scene.model.nq :] = 0.0
     row[1:][scene.arm.qpos] += ARM_NOISE * np.random.default_rng(noise).standard_normal(7)
-    return np.round(row, DECIMALS)
+    return np.round(row[scene.task_columns], DECIMALS)
 
 
 def problem(scene: Any, row: np.ndarray) -> str:

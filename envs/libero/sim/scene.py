@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import copy
 import gc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 from xml.etree import ElementTree
 
@@ -19,8 +22,10 @@ import numpy as np
 from ...base import SimulationError
 from ...errors import SuiteError
 from ..goal import Goal
+from .generator import GlobalGeneratorKept
 from .memory import mujoco, release_compiler
 from .osc import SUBSTEPS, OscArm
+from .problem import with_objects
 
 SAMPLE_SUBSTEP = 23
 """Index of the physics substep of a control step after which LIBERO's observation is taken: joint values are one
@@ -40,18 +45,22 @@ FATAL = {
 }
 """MuJoCo's warnings after which its numbers are meaningless."""
 
+PARKED = 10.0
+"""Height (m) of added objects without a place, and their distance to the side."""
+
 
 class LiberoScene:
     """A compiled task with its arm and goal, without rendering."""
 
-    def __init__(self, bddl_file: str) -> None:
-        """Build LIBERO's environment (seconds) without a renderer."""
+    def __init__(self, bddl_file: str, added: Sequence[str] = ()) -> None:
+        """Build LIBERO's environment (seconds) without a renderer. `added`: categories of one further object each."""
         from libero.libero.envs.env_wrapper import ControlEnv
 
         gc.collect()  # LIBERO's environments contain reference cycles; this frees hundreds of MB of the last one
-        with _GlobalGeneratorKept():
+        names = {f"{category}_1": category for category in added}
+        with GlobalGeneratorKept(), _task_file(bddl_file, names) as path:
             self.env = ControlEnv(
-                bddl_file_name=bddl_file,
+                bddl_file_name=path,
                 has_offscreen_renderer=False,
                 use_camera_obs=False,
                 hard_reset=False,
@@ -70,6 +79,10 @@ class LiberoScene:
         }
         self.seen_qpos = np.array(self.data.qpos)
         """Joint positions in LIBERO's latest observation, two substeps old."""
+        self.added = tuple(names)
+        """Objects that the task does not have."""
+        self.task_columns = self._task_columns()
+        """[state_size] bool: the numbers of a state that the task's own model has, too, in its order."""
         self.compiled = {body: _compiled_pose(self.inner.model, self.model.body(body).name) for body in self.fixtures.values()}
 
     @property
@@ -77,12 +90,36 @@ class LiberoScene:
         """Length of a flattened simulator state: time, qpos, qvel."""
         return 1 + self.model.nq + self.model.nv
 
+    def _task_columns(self) -> np.ndarray:
+        columns = np.ones(self.state_size, bool)
+        for name in self.added:
+            columns[self.pose_columns(name)] = False
+            speed = 1 + self.model.nq + int(self._joint(name).dofadr[0])
+            columns[speed : speed + 6] = False
+        return columns
+
+    def _joint(self, name: str) -> Any:
+        return self.model.joint(self.inner.objects_dict[name].joints[-1])
+
+    def pose_columns(self, name: str) -> slice:
+        """The numbers of a state that are an object's pose: x y z (m), qw qx qy qz."""
+        start = 1 + int(self._joint(name).qposadr[0])
+        return slice(start, start + 7)
+
+    def widened(self, row: np.ndarray) -> np.ndarray:
+        """[state_size] a state of the task's own model as one of this model: the added objects far from everything."""
+        wide = np.zeros(self.state_size)
+        wide[self.task_columns] = row
+        for number, name in enumerate(self.added):
+            wide[self.pose_columns(name)] = (PARKED + number, 0.0, PARKED, 1.0, 0.0, 0.0, 0.0)
+        return wide
+
     def reset(self, seed: int) -> None:
         """Sample and place everything with numpy's legacy seed, as `env.seed(seed)` and a hard `env.reset()` do in LIBERO."""
         # Placements inside fixtures use the fixture's pose before sampling: that of a freshly compiled model.
         for body, (position, rotation) in self.compiled.items():
             self.model.body_pos[body], self.model.body_quat[body] = position, rotation
-        with _GlobalGeneratorKept():
+        with GlobalGeneratorKept():
             np.random.seed(seed)
             self.env.reset()
         self.arm.reset(self.robot.controller)
@@ -173,11 +210,13 @@ def _compiled_pose(task_model: Any, body: str) -> tuple[np.ndarray, np.ndarray]:
     return position, np.array((element.get("quat") or "1 0 0 0").split(), float)
 
 
-class _GlobalGeneratorKept:
-    """LIBERO samples from numpy's global generator; callers outside must not be affected."""
-
-    def __enter__(self) -> None:
-        self.kept = np.random.get_state()
-
-    def __exit__(self, *_: object) -> None:
-        np.random.set_state(self.kept)
+@contextmanager
+def _task_file(path: str, added: Mapping[str, str]) -> Iterator[str]:
+    """The task's file, or a copy with the added objects (name -> category) that is deleted at the end."""
+    if not added:
+        yield path
+        return
+    with NamedTemporaryFile("w", suffix=".bddl", encoding="utf-8") as file:
+        file.write(with_objects(Path(path).read_text(encoding="utf-8"), added.items()))
+        file.flush()
+        yield file.name

@@ -78,9 +78,11 @@ def overlap_mm(scene: Any) -> float:
 
 
 def restless(scene: Any) -> list[str]:
-    """Objects still moving, and contacts too deep, after settling; one sentence each."""
+    """The task's objects still moving, and contacts too deep, after settling; one sentence each."""
     notes = []
     for name, thing in scene.inner.objects_dict.items():
+        if name in scene.added:
+            continue
         speed = float(np.linalg.norm(scene.data.joint(thing.joints[-1]).qvel[:3]))
         if speed > SPEED_LIMIT:
             notes.append(f"{name} still moves at {speed * 1e3:.0f} mm/s after settling")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from nora_bench.envs.base import EpisodeSpec
 from nora_bench.harness.planning.schedule import RoundSchedule, Schedule
 
@@ -14,6 +16,14 @@ def played(schedule, worker):
 def test_worker_keeps_its_task():
     schedule = Schedule(specs(0, 1))
     assert [played(schedule, 0) for _ in range(5)] == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0)]
+
+
+def test_worker_builds_the_model_of_a_perturbation_once():
+    names = ("", "camera1", "distractors1", "distractors2")
+    plan = [replace(spec, perturbation=name) for spec in specs(0, states=2) for name in names]
+    schedule = Schedule(plan)
+    order = [schedule.next(0).spec.perturbation for _ in plan]
+    assert order == ["", "camera1", "", "camera1", "distractors1", "distractors1", "distractors2", "distractors2"]
 
 
 def test_workers_start_on_different_tasks():

@@ -10,7 +10,7 @@ import numpy as np
 from ....base import EpisodeSpec
 from ....perturbations import axes
 from ...tasks import load_tasks
-from . import cameras, lights, starts, surfaces
+from . import cameras, distractors, lights, starts, surfaces
 from .edits import Edits
 
 Look = Callable[[Edits, Any, Mapping[str, Any], np.random.Generator], None]
@@ -22,7 +22,7 @@ LOOKS: Mapping[str, Look] = {
 """Axes that change images only, beside `camera` and `appearance`."""
 HOLDS_ARM = "robot"
 """Axis after which the controller starts from the arm's own pose: else it turns the hand back to the usual orientation."""
-STARTS: Mapping[str, starts.Start] = {"robot": starts.robot, "layout": starts.layout}
+STARTS: Mapping[str, starts.Start] = {"robot": starts.robot, "layout": starts.layout, "distractors": distractors.distractors}
 """Axes that change the initial state."""
 
 
@@ -40,7 +40,7 @@ def perturb(edits: Edits, scene: Any, spec: EpisodeSpec, row: np.ndarray) -> np.
         edits: take the changes of looks.
         scene: the task's `LiberoScene`, reset with the episode's seed.
         spec: the episode.
-        row: [1 + nq + nv] the initial state without the perturbation.
+        row: [1 + nq + nv] the initial state without the perturbation, of the task's own model.
 
     Raises SceneCheckError where the scene has no room for it.
     """

@@ -46,7 +46,7 @@ def camera(edits: Edits, scene: Any, values: Mapping[str, float], rng: np.random
     The first of several that shows all that the camera showed before: the origins of objects and fixtures.
     """
     model, number = scene.model, scene.model.camera(CAMERAS["primary"]).id
-    before = View(model.cam_pos[number].copy(), _matrix(model.cam_quat[number]), float(model.cam_fovy[number]))
+    before = primary_view(model)
     points = _origins(scene, row)
     points = points[before.shows(points)]
     views = [_moved(before, scene, values, rng) for _ in range(ATTEMPTS)]
@@ -55,6 +55,12 @@ def camera(edits: Edits, scene: Any, values: Mapping[str, float], rng: np.random
     edits.set(model.cam_pos, number, after.position)
     edits.set(model.cam_quat, number, _quaternion(after.frame))
     edits.set(model.cam_fovy, number, after.fovy)
+
+
+def primary_view(model: Any) -> View:
+    """The primary camera as it is now."""
+    number = model.camera(CAMERAS["primary"]).id
+    return View(model.cam_pos[number].copy(), _matrix(model.cam_quat[number]), float(model.cam_fovy[number]))
 
 
 def _moved(view: View, scene: Any, values: Mapping[str, float], rng: np.random.Generator) -> View:

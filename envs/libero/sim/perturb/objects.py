@@ -8,6 +8,8 @@ import numpy as np
 
 from ..memory import mujoco
 
+ROBOT = ("robot0_", "gripper0_", "mount0_")
+"""Prefixes of the robot's bodies."""
 CLEARANCE = 0.12
 """Distance (m) that the origins of two shifted objects keep, or their distance before where that is smaller."""
 EDGE = 0.03
@@ -20,6 +22,22 @@ ROUNDING = 1e-9
 """Difference (m) of two distances that does not count: objects that exchange places keep theirs."""
 TOUCHING = 1e-4
 """Depth (m) of contacts that count."""
+
+
+def solid_bodies(scene: Any) -> set[int]:
+    """Root bodies of objects, fixtures and robot: everything but the ground and the room."""
+    robot = scene.model.site_bodyid[scene.arm.site]
+    return {int(scene.model.body_rootid[body]) for body in (*scene.inner.obj_body_id.values(), robot)}
+
+
+def contacts(scene: Any, data: Any, row: np.ndarray) -> set[tuple[int, int]]:
+    """Pairs of root bodies that touch in a state [1 + nq + nv], without those of the ground; `data` is overwritten."""
+    model, solid = scene.model, solid_bodies(scene)
+    data.qpos[:] = row[1 : 1 + model.nq]
+    mujoco.mj_fwdPosition(model, data)
+    touching = data.contact.geom.reshape(-1, 2)[data.contact.dist < -TOUCHING]
+    roots = model.body_rootid[model.geom_bodyid[touching]]
+    return {(min(a, b), max(a, b)) for a, b in roots.tolist() if a in solid and b in solid and a != b}
 
 
 class Layout:
@@ -93,17 +111,7 @@ class Layout:
         return bool((np.sign(before) == np.sign(after))[np.abs(before) > ORDER].all())
 
     def _contacts(self) -> set[tuple[int, int]]:
-        """Pairs of bodies that touch, without those of the ground."""
-        model, data = self.scene.model, self._data
-        data.qpos[:] = self.row[1 : 1 + model.nq]
-        mujoco.mj_fwdPosition(model, data)
-        touching = data.contact.geom.reshape(-1, 2)[data.contact.dist < -TOUCHING]
-        roots = model.body_rootid[model.geom_bodyid[touching]]
-        movable = {int(model.body_rootid[self.scene.inner.obj_body_id[name]]) for name in self._things}
-        fixtures = {int(model.body_rootid[body]) for body in self.scene.fixtures.values()}
-        robot = int(model.body_rootid[model.site_bodyid[self.scene.arm.site]])
-        solid = movable | fixtures | {robot}
-        return {(min(a, b), max(a, b)) for a, b in roots.tolist() if a in solid and b in solid and a != b}
+        return contacts(self.scene, self._data, self.row)
 
     def _find_groups(self, ground: str, *, together: bool) -> list[tuple[str, ...]]:
         initial = self.scene.inner.parsed_problem["initial_state"]

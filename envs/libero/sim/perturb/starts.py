@@ -11,7 +11,7 @@ import numpy as np
 
 from ....base import SceneCheckError
 from ..memory import mujoco
-from .objects import Layout
+from .objects import ROBOT, Layout
 from .random import unit_vector
 
 Start = Callable[[Any, Mapping[str, Any], np.random.Generator, np.ndarray, str], np.ndarray]
@@ -25,8 +25,6 @@ DECIMALS = 9
 """Decimals of a sampled value: processors differ in the last bits of sines, and these must not."""
 LIMIT_MARGIN = 0.02
 """Distance (rad) that the arm's joints keep from their limits."""
-ROBOT = ("robot0_", "gripper0_", "mount0_")
-"""Prefixes of the robot's bodies."""
 
 
 def robot(scene: Any, values: Mapping[str, Any], rng: np.random.Generator, row: np.ndarray, instruction: str) -> np.ndarray:

@@ -9,14 +9,13 @@ import numpy as np
 
 from ...named_objects import named_by_appearance
 from .edits import Edits
+from .objects import ROBOT
 from .random import rotation, sign
 
 PATTERN_SIDE = 256
 """Side of a generated texture, px; it is repeated to a texture's own size without smoothing."""
 VISIBLE = 1
 """Geom group of what is rendered."""
-ROBOT = ("robot0_", "gripper0_", "mount0_")
-"""Prefixes of the robot's bodies."""
 
 
 def background(edits: Edits, scene: Any, values: Mapping[str, float], rng: np.random.Generator) -> None:
