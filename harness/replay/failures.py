@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ...envs.base import Array, EnvObservation, SimulationError
+from ...envs.base import Array, EnvObservation
 from ...envs.errors import InputError, MissingRequirementError
 from ...results.failures.classify import replayed_features, write_features
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
-from .replay import ReplayResult, replaying
+from .replay import ReplayError, ReplayResult, replaying
 
 IMAGES = 12
 """Images of a strip, evenly spaced over the episode, first and last step included."""
@@ -119,7 +119,9 @@ def _replayed(
             for record in own:
                 try:
                     yield record, again(record)
-                except (InputError, SimulationError) as error:
+                except ReplayError as error:
+                    yield record, error.cause
+                except InputError as error:
                     yield record, str(error)
 
 
