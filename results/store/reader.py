@@ -22,6 +22,9 @@ from .run_metadata import RunMetadata
 RUN_FILE = "run.json"
 EPISODES_FILE = "episodes.jsonl"
 
+MOST_NOTES = 1000
+"""Lines that are no records and are named one by one; further ones are counted."""
+
 DECODER = msgspec.json.Decoder(EpisodeRecord)
 """One line of `episodes.jsonl` -> its record, types checked."""
 
@@ -131,13 +134,15 @@ def read_episodes(folder: Path) -> Contents:
 
 
 def _parse(lines: Iterable[bytes], path: Path, contents: Contents) -> None:
-    offset = newer = 0
+    offset = newer = omitted = 0
     for number, line in enumerate(lines, start=1):
         ended = line.endswith(b"\n")
         try:
             record = DECODER.decode(visible(verify_checksum(line)))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ChecksumError) as error:
-            contents.notes.append(f"{path}: line {number} {_fault(line, error, ended)}")
+            omitted += 1
+            if omitted <= MOST_NOTES or not ended:
+                contents.notes.append(f"{path}: line {number} {_fault(line, error, ended)}")
             contents.torn_at = None if ended else offset
         else:
             newer = max(newer, record.version)
@@ -145,6 +150,8 @@ def _parse(lines: Iterable[bytes], path: Path, contents: Contents) -> None:
             if note := contents.add(record):
                 contents.notes.append(f"{path}: line {number} {note}")
         offset += len(line)
+    if omitted > MOST_NOTES:
+        contents.notes.append(f"{path}: {omitted} lines in all are not episode records")
     contents.notes += (f"{path}: {note}" for note in outcome_contradictions(contents.records.values()))
     if newer > VERSION:
         contents.notes.append(f"{path}: has records of format {newer}, newer than {VERSION}; unknown fields were omitted")
