@@ -82,8 +82,8 @@ def _print(verified: Verification) -> None:
         f"{verified.run}: {verified.records} episodes, {len(verified.faults)} faults; "
         f"{matching} of {verified.replayed} replays match"
     )
-    if not verified.replayed:
-        print("No episode was replayed, so the outcomes are not verified. To replay some, add --sample 0.05")
+    if verified.records and not verified.replayed:
+        print("No episode was replayed, so the outcomes are not verified.")
     elif verified.holds and verified.replayed < verified.records:
         print(f"With this sample at most {verified.unseen:.1%} of the episodes may differ (95 % confidence).")
     if verified.replayed:

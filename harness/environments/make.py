@@ -129,7 +129,9 @@ def parse_name(name: str) -> tuple[str, int, str]:
     """Suite, task and variant of an environment's name. Raises InputError."""
     parts = NAME.fullmatch(name) if isinstance(name, str) else None
     if parts is None:
-        raise InputError(f"an environment is named like libero_goal/task3, not {str(name)[:80]!r}; see `nora-bench list tasks`", value=name)
+        raise InputError(
+            f"an environment is named like libero_goal/task3, not {str(name)[:80]!r}; see `nora-bench list tasks`", value=name
+        )
     return parts["suite"], int(parts["task"]), parts["variant"] or ""
 
 
