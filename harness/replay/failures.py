@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -12,7 +12,9 @@ import numpy as np
 
 from ...envs.base import Array, EnvObservation
 from ...envs.errors import InputError, MissingRequirementError
+from ...envs.safe_io import atomic_write
 from ...results.failures.classify import replayed_features, write_features
+from ...results.report.examples import examples_due, strip_path
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
 from .replay import ReplayError, ReplayResult, replaying
@@ -82,13 +84,47 @@ def write_sheet(
     folder.mkdir(parents=True, exist_ok=True)
     images: list[Array] = []
     by_task = sorted(chosen, key=lambda record: (record.suite, record.task_id, record.variant))
+    shown: set[str] = set()
     for record, result in _replayed(run, by_task, assets, trusted, images):
-        note(f"{record.key}{': ' + result if isinstance(result, str) else ''}")
-        if images and not isinstance(result, str):
+        problem = result if isinstance(result, str) else _difference(result)
+        note(f"{record.key}{': ' + problem if problem else ''}")
+        if images and not problem:
             _save(strip(images), folder / f"{number[record.key]:03d}.png")
+            shown.add(record.key)
         images.clear()
-    _write_labels(folder, chosen)
-    return len(chosen)
+    _write_labels(folder, {number[record.key]: record for record in chosen if record.key in shown})
+    return len(shown)
+
+
+def write_examples(
+    run: StoredRun,
+    *,
+    assets: str = "",
+    trusted: Collection[str] = (),
+    note: Callable[[str], None] = lambda line: None,
+) -> int:
+    """Strips of images of one failure of each class without a video, into the run's `examples` folder; their number.
+
+    Args:
+        run, assets, trusted: as for `write_sheet`.
+        note: called with a line per episode.
+
+    Raises:
+        MissingRequirementError, SuiteError, InputError: the environment cannot be built or rendered here.
+    """
+    images: list[Array] = []
+    written = 0
+    for record, result in _replayed(run, examples_due(run), assets, trusted, images):
+        problem = result if isinstance(result, str) else _difference(result)
+        if images and not problem:
+            path = strip_path(run.folder, record.key)
+            path.parent.mkdir(exist_ok=True)
+            with atomic_write(path, suffix=path.suffix) as scratch:
+                _save(strip(images), scratch)
+            written += 1
+        images.clear()
+        note(f"example {record.key}{': ' + problem if problem else ''}")
+    return written
 
 
 def strip(images: Sequence[Array]) -> Array:
@@ -109,9 +145,12 @@ def _replayed(
 ) -> Iterator[tuple[EpisodeRecord, ReplayResult | str]]:
     """Each record with its replay, or why there is none. Images of the first camera go to `images`."""
 
+    turned = (run.metadata.protocol or {}).get("rotate_180")
+
     def keep(observation: EnvObservation) -> None:
         if images is not None and observation.images:
-            images.append(next(iter(observation.images.values()))[:, ::-1])  # the published rotation mirrors
+            image = next(iter(observation.images.values()))
+            images.append(image[:, ::-1] if turned else image)  # the published rotation mirrors
 
     for suite, own in groupby(records, key=lambda record: record.suite):
         seen = keep if images is not None else None
@@ -125,9 +164,13 @@ def _replayed(
                     yield record, str(error)
 
 
+def _difference(result: ReplayResult) -> str:
+    return "" if result.same else "; ".join(["the replay DIFFERS from the recorded trajectory", *result.differences])
+
+
 def _problem(result: ReplayResult) -> str:
-    if not result.same:
-        return "; ".join(["the replay DIFFERS from the recorded trajectory", *result.differences])
+    if difference := _difference(result):
+        return difference
     return "" if result.features else "the suite's environment has no features"
 
 
@@ -139,8 +182,8 @@ def _save(image: Array, path: Path) -> None:
     Image.fromarray(np.ascontiguousarray(image)).save(path)
 
 
-def _write_labels(folder: Path, chosen: Sequence[EpisodeRecord]) -> None:
+def _write_labels(folder: Path, shown: Mapping[int, EpisodeRecord]) -> None:
     with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(COLUMNS)
-        writer.writerows((f"{index:03d}.png", one.key, one.instruction, "") for index, one in enumerate(chosen, 1))
+        writer.writerows((f"{index:03d}.png", one.key, one.instruction, "") for index, one in shown.items())
