@@ -150,6 +150,7 @@ def replaying(
     `observation_spec`: contents of the observations; None for the images of all cameras. `observed_steps`: control steps of an
     episode that are observed, 0 the reset; None for all.
     """
+    _require_own(run)
     stage = _stage(run, trusted)
     suite = _suite(run, stage, suite_name)
     if stage.python != sys.executable:
@@ -218,10 +219,15 @@ def _suite(run: StoredRun, stage: EvalSetup, name: str) -> Suite:
     return stage.suite(name)
 
 
-def _find(run: StoredRun, key: str) -> EpisodeRecord:
-    record = find_episode(run, key)
+def _require_own(run: StoredRun) -> None:
+    """Raises InputError for a run of another tool."""
     if run.metadata.imported:
         raise InputError(f"{run.folder} was imported from {run.metadata.imported.get('tool')}: it has no actions to replay")
+
+
+def _find(run: StoredRun, key: str) -> EpisodeRecord:
+    record = find_episode(run, key)
+    _require_own(run)
     if not record.actions or not record.trajectory_sha256:
         raise InputError(f"episode {key} ended in an error and has no actions to replay: {record.error}")
     return record
