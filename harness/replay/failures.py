@@ -13,8 +13,8 @@ import numpy as np
 from ...envs.base import Array, EnvObservation
 from ...envs.errors import InputError, MissingRequirementError
 from ...envs.safe_io import atomic_write
-from ...results.failures.classify import replayed_features, write_features
-from ...results.report.examples import examples_due, strip_path
+from ...results.failures.classify import failure_classes, replayed_features, write_features
+from ...results.report.videos import strip_path, video_path
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
 from .replay import ReplayError, ReplayResult, replaying
@@ -114,7 +114,7 @@ def write_examples(
     """
     images: list[Array] = []
     written = 0
-    for record, result in _replayed(run, examples_due(run), assets, trusted, images):
+    for record, result in _replayed(run, _examples_due(run), assets, trusted, images):
         problem = result if isinstance(result, str) else _difference(result)
         if images and not problem:
             path = strip_path(run.folder, record.key)
@@ -125,6 +125,26 @@ def write_examples(
         images.clear()
         note(f"example {record.key}{': ' + problem if problem else ''}")
     return written
+
+
+def _examples_due(run: StoredRun) -> list[EpisodeRecord]:
+    """A failure of each class of which no episode has a video or a strip, from few tasks, in the order of the tasks."""
+    by_class: dict[str, list[EpisodeRecord]] = {}
+    classes = failure_classes(run)
+    for record in run.records:
+        if record.key in classes and not record.perturbation:
+            by_class.setdefault(classes[record.key], []).append(record)
+    due: list[EpisodeRecord] = []
+    for own in by_class.values():
+        replayable = [record for record in own if record.actions]
+        if replayable and not any(video_path(run.folder, one.key) or strip_path(run.folder, one.key).is_file() for one in own):
+            tasks = {_task(record) for record in due}
+            due.append(next((record for record in replayable if _task(record) in tasks), replayable[0]))
+    return sorted(due, key=_task)
+
+
+def _task(record: EpisodeRecord) -> tuple[str, int, str]:
+    return record.suite, record.task_id, record.variant
 
 
 def strip(images: Sequence[Array]) -> Array:

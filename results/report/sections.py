@@ -15,8 +15,7 @@ from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord
 from ..summary import PROVENANCE, outcome_name, remarks
 from .charts import html_table
-from .examples import strip_uri
-from .videos import stratified_sample, video_id
+from .videos import stratified_sample, strip_uri, video_id
 
 if TYPE_CHECKING:
     from ..comparisons.comparison import ColumnComparison, Comparison
