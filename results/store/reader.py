@@ -107,7 +107,10 @@ def read_metadata(folder: Path) -> RunMetadata:
         values = parse_json(visible(path.read_bytes()))
         metadata = RunMetadata.from_json(values) if isinstance(values, dict) else None
     except NotADirectoryError:
-        raise StoreError(f"{folder} is a file, not a run folder (with a {RUN_FILE}). Name the folder") from None
+        raise StoreError(
+            f"{folder} is a file, not a run folder (with a {RUN_FILE}). Name the folder; for a bundle, type: "
+            f"nora-bench import {folder}"
+        ) from None
     except FileNotFoundError:
         raise StoreError(f"{folder} is not a run (no {RUN_FILE} in it); `nora-bench run --out {folder}` starts one") from None
     except OSError as error:
