@@ -114,6 +114,10 @@ class Task:
         return self.init_states * max(1, len(self.variants))
 
 
+LARGEST_IMAGE = 8192
+"""Pixels of an image's side, at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class ObservationSpec:
     """The observation that a policy receives at each decision. Environments compute nothing else.
@@ -139,8 +143,8 @@ class ObservationSpec:
         if not isinstance(self.cameras, tuple | list) or not all(isinstance(camera, str) for camera in self.cameras):
             return f"cameras must be a tuple of names such as ('primary',), not {self.cameras!r}"
         size = self.image_size
-        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
-            return f"image_size must be a positive int (pixels) or None, not {size!r}"
+        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= LARGEST_IMAGE):
+            return f"image_size must be an int from 1 to {LARGEST_IMAGE} (pixels) or None, not {size!r}"
         for name in ("proprio", "privileged"):
             if not isinstance(getattr(self, name), bool):
                 return f"{name} must be True or False, not {getattr(self, name)!r}"

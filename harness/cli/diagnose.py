@@ -30,7 +30,7 @@ def diagnose(
     """
     from rich.console import Console
 
-    from ..config import arguments
+    from ..config import parse
     from ..conventions.diagnose import examine, prepare
     from ..conventions.diagnosis import NOTHING
     from ..conventions.episodes import run_episodes
@@ -39,7 +39,7 @@ def diagnose(
     from .output import emit
 
     console = Console(stderr=True)
-    given = arguments(policy_arg or [])
+    given = parse({"suite": [suite], "policy": policy, "policy_arg": policy_arg or None}).policy_arg
     request = Request(policy, given, suite, protocol, assets, workers, backend, confirm)
     report = examine(prepare(request), run_episodes, lambda label, total: counting(console, label, total))
     emit(as_json, report, _print)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,15 +28,18 @@ def import_(
     success; optional: suite, init_state, seed, variant, steps, seconds, error, cause. Episodes without a known initial state are
     compared unpaired.
     """
+    from ...envs.errors import InputError
     from ..imports.episodes import store_run
     from ..imports.formats import BUNDLE, READERS, format_of
     from .output import emit
 
     form = format_of(file)
     if form == BUNDLE:
+        if given := [name for name, value in {"policy": policy, "suite": suite, "protocol": protocol}.items() if value]:
+            raise InputError(f"{file} is a bundle, which has its own {given[0]}; omit --{given[0]}", option=f"--{given[0]}")
         emit(as_json, _unpack(file, out), _print)
         return
-    folder = out or Path("runs") / f"{policy}-imported"
+    folder = out or Path("runs") / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', policy).strip('.-')}-imported"
     emit(as_json, store_run(READERS[form](file), folder, policy=policy, suite=suite, protocol=protocol), _print)
 
 

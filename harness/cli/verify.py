@@ -51,6 +51,8 @@ def verify(
             verified = verification.verify(
                 run, chosen, assets=assets, trusted=trust or (), note=lambda record: advance(1), left_out=left_out
             )
+    if bundle.digest:
+        verified = _without_folder(verified, run.folder)
     if as_json:
         facts = {"digest": bundle.digest, "without_actions": len(left_out)} if bundle.digest else {}
         print(json.dumps({**verified.to_json(), **facts}))
@@ -60,6 +62,14 @@ def verify(
             print(f"Bundle: {len(left_out)} episodes without actions, digest {bundle.digest}")
     if not verified.holds:
         raise typer.Exit(1)
+
+
+def _without_folder(verified: Verification, folder: Path) -> Verification:
+    """The lines with names relative to the folder, which is temporary."""
+    from dataclasses import replace
+
+    lines = {name: tuple(line.replace(f"{folder}/", "") for line in getattr(verified, name)) for name in ("faults", "differing")}
+    return replace(verified, **lines)
 
 
 def _print(verified: Verification) -> None:
@@ -72,11 +82,13 @@ def _print(verified: Verification) -> None:
         f"{verified.run}: {verified.records} episodes, {len(verified.faults)} faults; "
         f"{matching} of {verified.replayed} replays match"
     )
-    if verified.holds and verified.replayed < verified.records:
+    if verified.records and not verified.replayed:
+        print("No episode was replayed, so the outcomes are not verified.")
+    elif verified.holds and verified.replayed < verified.records:
         print(f"With this sample at most {verified.unseen:.1%} of the episodes may differ (95 % confidence).")
     if verified.replayed:
         print("Replays verify that the actions lead to these results, not that the policy returns these actions.")
-    print("This run is valid." if verified.holds else "This run is NOT valid.")
+    print(("This run is valid." if verified.replayed else "The files are valid.") if verified.holds else "This run is NOT valid.")
 
 
 def _short(lines: tuple[str, ...]) -> list[str]:

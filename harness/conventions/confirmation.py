@@ -12,8 +12,9 @@ from ...envs.base import EnvObservation, EpisodeSpec
 from ...envs.types import Array
 from ...policies.base import ActionChunk, BasePolicy, Observation, Policy, PolicyContext
 from ...results.store.records import EpisodeRecord
+from ..execution.policy_host import LocalPolicyHost
 from .corrections import Act, Observe
-from .moments import RunEpisodes, Tick
+from .moments import RunEpisodes, Tick, policy_log
 
 if TYPE_CHECKING:
     from ..planning.resolve import ResolvedRun
@@ -46,16 +47,18 @@ class Corrected(BasePolicy):
 
     def __init__(self, policy: Policy, observe: Observe | None = None, act: Act | None = None) -> None:
         self._policy, self._observe, self._act = policy, observe, act
+        self._host = LocalPolicyHost(policy, policy_log())
         self.observation_spec = replace(policy.observation_spec, proprio=True, proprio_spec=())
         self.tags = policy.tags
         self.n_action_steps = policy.n_action_steps
 
     def setup(self, context: PolicyContext) -> None:
         """The policy was set up for the diagnosis, and loading a model twice would need its memory twice."""
+        self._host.context = context
 
     def act(self, observations: Sequence[Observation]) -> Sequence[ActionChunk]:
         given = [self._given(one) for one in observations]
-        chunks = self._policy.act(given)
+        chunks = self._host.decide(given)
         return [self._changed(chunk, one) for chunk, one in zip(chunks, observations, strict=True)]
 
     def end_episode(self, key: str) -> None:

@@ -7,14 +7,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from ...envs.errors import InputError
-from ...envs.paths import ensure_cache_home
 from ...policies.base import Policy, PolicyContext
+from ...policies.scripted.policy import EXPERTS
 from ..config import parse
 from ..execution.policy_host import LocalPolicyHost
 from ..planning.resolve import ResolvedRun, resolve_run
 from .confirmation import MOST, confirm, is_executable
 from .diagnosis import Diagnosis, Examination
-from .moments import Moment, RunEpisodes, Tick
+from .moments import Moment, RunEpisodes, Tick, policy_log
 from .querying import Queries
 from .recording import EXPERT, Recording, answered_moments, recorded_moments, spread
 from .report import Report, Request
@@ -56,6 +56,13 @@ def prepare(request: Request, policy: Policy | None = None) -> Prepared:
     if len(suites) != 1:
         names = ", ".join(suite.name for suite in suites)
         raise InputError(f"a diagnosis is of one suite, not of {names}; name one with --suite", option="--suite")
+    if suites[0].family not in EXPERTS:
+        raise InputError(
+            f"suite {suites[0].name} has no scripted expert, with which a diagnosis compares a policy; suites of LIBERO and "
+            f"SimplerEnv have one. See `nora-bench list suites`",
+            option="--suite",
+            value=request.suite,
+        )
     expert = resolve_run(parse({**common, "policy": EXPERT}))
     subject = Subject(request.policy, request.policy_arg, resolved.policy, suites[0], resolved.setup.protocol)
     recording = Recording(expert, resolved.policy.observation_spec, EPISODES, MOMENTS)
@@ -66,13 +73,13 @@ def examine(prepared: Prepared, run: RunEpisodes, bar: Bar) -> Report:
     """Diagnose. Raises InputError, MissingRequirementError, PolicyError, Interrupted."""
     if prepared.subject.policy.observation_spec.privileged:
         return _privileged(prepared, run, bar)
-    with bar("expert episodes", 2 * len(prepared.recording.specs())) as tick:
-        moments, _ = recorded_moments(prepared.recording, run, tick)
     subject = prepared.subject
-    host = LocalPolicyHost(subject.policy, ensure_cache_home() / "diagnose.log")
+    host = LocalPolicyHost(subject.policy, policy_log())
     context = PolicyContext(subject.protocol, (subject.suite.name,), len(subject.protocol.settle_action))
-    host.setup(context)
+    host.setup(context)  # first: a checkpoint that cannot be loaded costs no episodes
     try:
+        with bar("expert episodes", 2 * len(prepared.recording.specs())) as tick:
+            moments, _ = recorded_moments(prepared.recording, run, tick)
         examination = Examination(subject, moments)
         with bar("queries", examination.queries_due) as tick:
             diagnosis = examination.diagnose(Queries(host, subject.policy.observation_spec, tick))

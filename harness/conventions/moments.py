@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...envs.base import EnvObservation, EpisodeSpec
+from ...envs.paths import ensure_cache_home
 from ...envs.safe_io import atomic_write, parse_json, read_arrays
 from ...envs.types import Array
 from ...policies.base import Observation, Policy
@@ -23,6 +24,11 @@ Tick = Callable[[int], None]
 """Reports that so many more episodes or queries are done."""
 RunEpisodes = Callable[[Any, Policy, Sequence[EpisodeSpec], Callable[[Any], None]], None]
 """`episodes.run_episodes`: given a resolved run, runs other episodes with another policy and passes each record on."""
+
+
+def policy_log() -> Path:
+    """Where the traceback of a diagnosed policy's error is kept: folders of its episodes are temporary."""
+    return ensure_cache_home() / "diagnose.log"
 
 
 @dataclass(frozen=True, slots=True)

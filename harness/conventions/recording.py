@@ -21,8 +21,9 @@ from ...envs.paths import cache_errors, cache_home, write_problem
 from ...envs.types import Array
 from ...policies.base import ActionChunk, BasePolicy, Observation, Policy, PolicyContext
 from ...results.store.records import EpisodeRecord
+from ..execution.policy_host import LocalPolicyHost
 from ..planning.resolve import ResolvedRun
-from .moments import FILE_FORMAT, Moment, RunEpisodes, Tick, padded, read_moments, write_moments
+from .moments import FILE_FORMAT, Moment, RunEpisodes, Tick, padded, policy_log, read_moments, write_moments
 
 EXPERT = "scripted"
 FEWEST = 3
@@ -94,7 +95,8 @@ class _Expert(BasePolicy):
     stochastic = True
 
     def __init__(self, expert: Policy, companion: Policy | None = None) -> None:
-        self.expert, self.companion = expert, companion
+        self.expert = expert
+        self.companion = LocalPolicyHost(companion, policy_log()) if companion else None
         spec = expert.observation_spec
         self.observation_spec = _union(companion.observation_spec, spec) if companion else spec
         self.actions: dict[str, list[Array]] = {}
@@ -113,7 +115,7 @@ class _Expert(BasePolicy):
         action = np.array(self.expert.act([observation])[0].actions[:1], np.float64)
         self.actions[observation.key].append(action[0])
         if self.companion:
-            self.answers[observation.key].append(np.array(self.companion.act([observation])[0].actions, np.float64))
+            self.answers[observation.key].append(self.companion.decide([observation])[0].actions)
             self.observations[observation.key].append(observation)
         return ActionChunk(action)
 
@@ -147,7 +149,7 @@ def recorded_moments(recording: Recording, run: RunEpisodes, tick: Tick = lambda
     path = recording.cache_file()
     try:
         return read_moments(path), True
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         pass
     moments = _record(recording, run, tick)
     if not write_problem(path.parent):

@@ -117,7 +117,9 @@ def _named(title: str, found: Scored) -> Iterator[str]:
 
 def _confirmation(report: Report) -> Iterator[str]:
     tried = report.confirmation
-    if tried:
+    if tried and not tried.episodes:
+        yield from _wrapped(f"  not confirmed: the paired episodes ended in errors. Type: {_command(report, 'run')}")
+    elif tried:
         yield from _wrapped(
             f"  confirmed in paired episodes: {tried.successes_before} of {tried.episodes} succeeded as it is, "
             f"{tried.successes_after} of {tried.episodes} with the correction"
@@ -131,10 +133,14 @@ def _confirmation(report: Report) -> Iterator[str]:
         yield from _wrapped(f"  confirm it in episodes: {_command(report)} --confirm 20")
 
 
-def _command(report: Report) -> str:
+def _command(report: Report, verb: str = "diagnose") -> str:
     request = report.request
     args = [f"--policy-arg {shlex.quote(f'{name}={value}')}" for name, value in request.policy_arg.items()]
-    return " ".join(["nora-bench diagnose --policy", shlex.quote(request.policy), *args, "--suite", shlex.quote(request.suite)])
+    words = [f"nora-bench {verb} --policy", shlex.quote(request.policy), *args, "--suite", shlex.quote(request.suite)]
+    chosen = {"protocol": request.protocol, "backend": request.backend, "assets": request.assets}
+    return " ".join(
+        [*words, *(f"--{name} {shlex.quote(str(value))}" for name, value in chosen.items() if value not in (None, AUTO))]
+    )
 
 
 def _table(diagnosis: Diagnosis) -> Iterator[str]:

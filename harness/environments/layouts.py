@@ -11,7 +11,7 @@ from ...policies.remote.messages import libero_state
 from .suite_env import SuiteEnv
 
 IMAGE_NAMES = {"primary": "image", "wrist": "image2"}
-"""Camera -> name in lerobot's LIBERO data sets and checkpoints."""
+"""Camera -> name in lerobot's LIBERO data sets and checkpoints; other cameras keep theirs."""
 
 
 class LerobotEnv(SuiteEnv):
@@ -22,7 +22,7 @@ class LerobotEnv(SuiteEnv):
     """
 
     def _encode(self, observation: EnvObservation) -> dict[str, Any]:
-        pixels = {IMAGE_NAMES[camera]: np.array(image) for camera, image in observation.images.items()}
+        pixels = {IMAGE_NAMES.get(camera, camera): np.array(image) for camera, image in observation.images.items()}
         proprio = observation.proprio
         if not proprio:
             return {"pixels": pixels}

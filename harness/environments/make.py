@@ -19,8 +19,11 @@ from ..planning.run_settings import WorkerSetup
 from ..rendering.backend import find_driver
 from .sessions import LocalSession, WorkerSession
 
-NAME = re.compile(r"(?P<suite>.+?)/task(?P<task>\d+)(?:/(?P<variant>.+))?")
+NAME = re.compile(r"(?P<suite>.+?)/task(?P<task>[0-9]{1,9})(?:/(?P<variant>.+))?")
 """Name of an environment, the start of its episodes' keys."""
+MOST_ENVS = 10_000
+LONGEST_CHUNK = 10_000
+"""Steps of an action chunk, at most."""
 
 
 def make(
@@ -69,9 +72,12 @@ def make(
         raise MissingRequirementError("environments need gymnasium. Type: pip install 'gymnasium>=0.29,<2'") from None
     if layout not in LAYOUTS:
         raise InputError(f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}", option="layout", value=layout)
-    for option, value in (("chunk", chunk), ("max_steps", max_steps)):
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-            raise InputError(f"{option} must be a whole number from 1, or None, not {value!r}", option=option, value=value)
+    if render_mode not in (None, "rgb_array"):
+        raise InputError(f"render_mode must be 'rgb_array' or None, not {render_mode!r}", option="render_mode", value=render_mode)
+    for option, value, most in (("chunk", chunk, LONGEST_CHUNK), ("max_steps", max_steps, 2**31)):
+        if value is not None and not _is_count(value, most):
+            message = f"{option} must be a whole number from 1 to {most}, or None, not {value!r}"
+            raise InputError(message, option=option, value=value)
     reference, task_id, variant = parse_name(name)
     setup = _setup(reference, protocol, backend, python)
     suite = setup.suites[0]
@@ -83,9 +89,15 @@ def make(
     episodes = TaskEpisodes(suite, task, setup.protocol, variant, init_set, max_steps)
     if init_set not in ("", FRESH) or not episodes.scenes:
         raise InputError(f"{suite.name} task {task_id} has no initial states of the set {init_set!r}", option="init_set")
-    seen = ObservationSpec(suite.cameras if cameras is None else tuple(cameras), image_size, proprio)
+    if isinstance(cameras, list):
+        cameras = tuple(cameras)
+    seen = ObservationSpec(suite.cameras if cameras is None else cameras, image_size, proprio)
     session = _session(setup, seen, assets, worker=worker or setup.python != sys.executable)
-    return LAYOUTS[layout](session, episodes, chunk, render_mode)
+    try:
+        return LAYOUTS[layout](session, episodes, chunk, render_mode)
+    except BaseException:
+        session.close()
+        raise
 
 
 def make_vec(name: str, num_envs: int, *, asynchronous: bool = True, **options: Any) -> Any:
@@ -99,19 +111,27 @@ def make_vec(name: str, num_envs: int, *, asynchronous: bool = True, **options: 
     """
     import gymnasium
 
-    if num_envs < 1:
-        raise InputError(f"num_envs must be at least 1, not {num_envs}", option="num_envs", value=num_envs)
+    if not _is_count(num_envs, MOST_ENVS):
+        message = f"num_envs must be a whole number from 1 to {MOST_ENVS}, not {num_envs!r}"
+        raise InputError(message, option="num_envs", value=num_envs)
     builders = [partial(make, name, **options)] * num_envs
     if asynchronous:
         return gymnasium.vector.AsyncVectorEnv(builders, context="spawn")
     return gymnasium.vector.SyncVectorEnv(builders)
 
 
+def _is_count(value: Any, most: int) -> bool:
+    """Whether it is a whole number from 1."""
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+
+
 def parse_name(name: str) -> tuple[str, int, str]:
     """Suite, task and variant of an environment's name. Raises InputError."""
-    parts = NAME.fullmatch(name)
+    parts = NAME.fullmatch(name) if isinstance(name, str) else None
     if parts is None:
-        raise InputError(f"an environment is named like libero_goal/task3, not {name!r}; see `nora-bench list tasks`", value=name)
+        raise InputError(
+            f"an environment is named like libero_goal/task3, not {str(name)[:80]!r}; see `nora-bench list tasks`", value=name
+        )
     return parts["suite"], int(parts["task"]), parts["variant"] or ""
 
 

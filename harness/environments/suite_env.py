@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from ...envs.base import FRESH, Array, EnvObservation, EpisodeSpec, EvalProtocol, Suite, Task
-from ...envs.errors import InputError
+from ...envs.errors import InputError, PolicyError
 from ...policies.base import ActionChunk
 from ...policies.checks import check_chunk
 from ..replay.images import FPS, side_by_side
@@ -62,6 +62,8 @@ class TaskEpisodes:
 
     def named(self, options: Mapping[str, Any]) -> EpisodeSpec:
         """The episode of these options of `reset`; omitted ones are 0, or the first. Raises InputError for others."""
+        if not isinstance(options, Mapping):
+            raise InputError(f"options of reset must be a dictionary, not {options!r}", option="options", value=options)
         if unknown := options.keys() - set(OPTIONS):
             raise InputError(f"reset has no option {min(unknown)!r}; options: {', '.join(OPTIONS)}", option=min(unknown))
         first = self.scenes[0][0]
@@ -106,6 +108,7 @@ class SuiteEnv(gymnasium.Env[dict[str, Any], Array]):
         self.session, self.episodes, self.chunk, self.render_mode = session, episodes, chunk, render_mode
         self.task_id = episodes.task.id
         self.task = episodes.task.name
+        self._closed = False
         self._moment = self._start(episodes.numbered(0))
         self.action_space = self._action_space()
         self.observation_space = _space(self._encode(self._moment.observation))
@@ -143,12 +146,12 @@ class SuiteEnv(gymnasium.Env[dict[str, Any], Array]):
 
     def step(self, action: Array) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Execute an action or a chunk. Raises PolicyError for one of another shape or with NaN."""
+        self._require_open()
         if self._moment.outcome is not None:
             raise gymnasium.error.ResetNeeded(f"episode {self.episode.key} has ended: call reset")
-        actions = np.atleast_2d(np.asarray(action, dtype=np.float64))
-        check_chunk(ActionChunk(actions), self.session.action_size)
-        self._moment = self.session.execute(actions[: self.chunk or 1])
-        self._steps = min(self._steps + min(len(actions), self.chunk or 1), self.episodes.budget)
+        actions = self._actions(action)
+        self._moment = self.session.execute(actions)
+        self._steps = min(self._steps + len(actions), self.episodes.budget)
         outcome = self._moment.outcome
         terminated = outcome is not None and outcome.success and self.episodes.protocol.success != "last_step"
         reward = float(outcome is not None and outcome.success)
@@ -162,9 +165,29 @@ class SuiteEnv(gymnasium.Env[dict[str, Any], Array]):
 
     def close(self) -> None:
         """Release the simulator."""
+        self._closed = True
         self.session.close()
 
+    def _require_open(self) -> None:
+        if self._closed:
+            raise gymnasium.error.ClosedEnvironmentError("the environment is closed; make a new one with nora_bench.make")
+
+    def _actions(self, action: Array) -> Array:
+        """[steps, action size] float64. Raises PolicyError for anything else, and for more steps than a chunk has."""
+        try:
+            actions = np.asarray(action)
+        except ValueError as error:  # rows of different lengths
+            raise PolicyError(f"an action must be an array of numbers: {error}") from None
+        if actions.dtype.kind not in "fiub":
+            raise PolicyError(f"an action must be an array of real numbers, not of {actions.dtype}")
+        actions = np.atleast_2d(actions.astype(np.float64))
+        check_chunk(ActionChunk(actions), self.session.action_size)
+        if len(actions) > (most := self.chunk or 1):
+            raise PolicyError(f"{len(actions)} actions in one step, of at most {most}: make it with chunk={len(actions)}")
+        return actions
+
     def _start(self, spec: EpisodeSpec) -> Moment:
+        self._require_open()
         self.episode, self._steps = spec, 0
         return self.session.start(spec, self.episodes.budget)
 

@@ -100,7 +100,7 @@ class LocalPolicyHost:
         started = time.perf_counter()
         try:
             return call(*args)
-        except EpisodeStateLost:
+        except (EpisodeStateLost, PolicyFailedError):  # the second: of a policy that this one wraps
             raise
         except KeyboardInterrupt:
             self.interrupted = True

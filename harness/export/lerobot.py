@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from ...policies.remote.messages import libero_state
 from ...results.store.integrity import read_actions
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
-from ..replay.replay import replaying
+from ..replay.replay import ReplayError, ReplayResult, replaying
 
 FORMAT = "v3.0"
 DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
@@ -96,29 +97,53 @@ def write_lerobot(
         import pyarrow  # noqa: F401
     except ImportError:
         raise MissingRequirementError("LeRobot data sets need the extra [export]: pip install 'nora-bench[export]'") from None
-    writer, left_out = _Writer(out, fps), [f"{record.key}: {record.error}" for record in run.records if not record.actions]
+    writer, left_out = (
+        _Writer(out, fps),
+        [f"{record.key}: {record.error or 'it has no actions'}" for record in run.records if not record.actions],
+    )
     for line in left_out:
         note(f"omitted: {line}")
-    for suite in dict.fromkeys(record.suite for record in run.records):
-        views: list[EnvObservation] = []
-        with replaying(
-            run,
-            suite,
-            assets=assets,
-            on_observation=views.append,
-            observation_spec=ObservationSpec(proprio=True),
-            trusted=trusted,
-        ) as again:
-            for record in run.records:
-                if record.suite == suite and record.actions:
-                    views.clear()
-                    if again(record).same:
-                        writer.add(record, views, read_actions(run, record))
-                    else:
-                        left_out.append(f"{record.key}: the replay differs from the record")
-                        note(f"omitted: {left_out[-1]}")
-    writer.close()
+    try:
+        for suite in dict.fromkeys(record.suite for record in run.records):
+            views: list[EnvObservation] = []
+            with replaying(
+                run,
+                suite,
+                assets=assets,
+                on_observation=views.append,
+                observation_spec=ObservationSpec(proprio=True),
+                trusted=trusted,
+            ) as again:
+                for record in run.records:
+                    if record.suite == suite and record.actions:
+                        views.clear()
+                        if problem := _problem(run, record, again):
+                            left_out.append(f"{record.key}: {problem}")
+                            note(f"omitted: {left_out[-1]}")
+                        else:
+                            writer.add(record, views, read_actions(run, record))
+        if not writer.episodes:
+            raise InputError(f"no episode of {run.folder} could be written: {left_out[0] if left_out else 'it has none'}")
+        writer.close()
+    except BaseException:
+        shutil.rmtree(out, ignore_errors=True)  # a part of a data set, which a second attempt would find in its way
+        raise
     return ExportResult(len(writer.episodes), tuple(left_out))
+
+
+def _problem(run: StoredRun, record: EpisodeRecord, again: Callable[[EpisodeRecord], ReplayResult]) -> str:
+    """Replay an episode; why it cannot be a part of the data set, or an empty string."""
+    try:
+        if not again(record).same:
+            return "the replay differs from the record"
+        largest = np.abs(read_actions(run, record)).max()
+    except ReplayError as error:
+        return f"it cannot be replayed: {error.cause}"
+    except InputError as error:  # missing actions, an unknown perturbation
+        return str(error)
+    if largest > np.finfo(np.float32).max:
+        return f"its actions reach {largest:.3g}, more than float32 can hold"
+    return "" if abs(record.seed) < 2**63 else f"its seed {record.seed} has more than 64 bits"
 
 
 class _Writer:
@@ -207,8 +232,6 @@ class _Writer:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        if not self.episodes:
-            raise InputError("no episode could be written; the omitted ones are listed above with their reasons")
         (self.out / EPISODES).parent.mkdir(parents=True)
         pq.write_table(pa.Table.from_pylist(self.episodes), self.out / EPISODES)
         tasks = pd.DataFrame({"task_index": list(self._tasks.values())}, index=list(self._tasks))

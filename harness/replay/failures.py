@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import csv
 import random
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
-from ...envs.base import Array, EnvObservation, SimulationError
+from ...envs.base import Array, EnvObservation
 from ...envs.errors import InputError, MissingRequirementError
-from ...results.failures.classify import replayed_features, write_features
+from ...envs.safe_io import atomic_write
+from ...results.failures.classify import failure_classes, replayed_features, write_features
+from ...results.report.videos import strip_path, video_path
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
 from ..planning.schedule import model_of
-from .replay import ReplayResult, replaying
+from .replay import ReplayError, ReplayResult, replaying
 
 IMAGES = 12
 """Images of a strip, evenly spaced over the episode, first and last step included."""
@@ -83,13 +85,63 @@ def write_sheet(
     folder.mkdir(parents=True, exist_ok=True)
     images: list[Array] = []
     by_task = sorted(chosen, key=lambda record: model_of(record.spec))
+    shown: set[str] = set()
     for record, result in _replayed(run, by_task, assets, trusted, images):
-        note(f"{record.key}{': ' + result if isinstance(result, str) else ''}")
-        if images and not isinstance(result, str):
+        problem = result if isinstance(result, str) else _difference(result)
+        note(f"{record.key}{': ' + problem if problem else ''}")
+        if images and not problem:
             _save(strip(images), folder / f"{number[record.key]:03d}.png")
+            shown.add(record.key)
         images.clear()
-    _write_labels(folder, chosen)
-    return len(chosen)
+    _write_labels(folder, {number[record.key]: record for record in chosen if record.key in shown})
+    return len(shown)
+
+
+def write_examples(
+    run: StoredRun,
+    *,
+    assets: str = "",
+    trusted: Collection[str] = (),
+    note: Callable[[str], None] = lambda line: None,
+) -> int:
+    """Strips of images of one failure of each class without a video, into the run's `examples` folder; their number.
+
+    Args:
+        run, assets, trusted: as for `write_sheet`.
+        note: called with a line per episode.
+
+    Raises:
+        MissingRequirementError, SuiteError, InputError: the environment cannot be built or rendered here.
+    """
+    images: list[Array] = []
+    written = 0
+    for record, result in _replayed(run, _examples_due(run), assets, trusted, images):
+        problem = result if isinstance(result, str) else _difference(result)
+        if images and not problem:
+            path = strip_path(run.folder, record.key)
+            path.parent.mkdir(exist_ok=True)
+            with atomic_write(path, suffix=path.suffix) as scratch:
+                _save(strip(images), scratch)
+            written += 1
+        images.clear()
+        note(f"example {record.key}{': ' + problem if problem else ''}")
+    return written
+
+
+def _examples_due(run: StoredRun) -> list[EpisodeRecord]:
+    """A failure of each class of which no episode has a video or a strip, from few tasks, in the order of the tasks."""
+    by_class: dict[str, list[EpisodeRecord]] = {}
+    classes = failure_classes(run)
+    for record in run.records:
+        if record.key in classes and not record.perturbation:
+            by_class.setdefault(classes[record.key], []).append(record)
+    due: list[EpisodeRecord] = []
+    for own in by_class.values():
+        replayable = [record for record in own if record.actions]
+        if replayable and not any(video_path(run.folder, one.key) or strip_path(run.folder, one.key).is_file() for one in own):
+            tasks = {model_of(record.spec) for record in due}
+            due.append(next((record for record in replayable if model_of(record.spec) in tasks), replayable[0]))
+    return sorted(due, key=lambda record: model_of(record.spec))
 
 
 def strip(images: Sequence[Array]) -> Array:
@@ -110,9 +162,12 @@ def _replayed(
 ) -> Iterator[tuple[EpisodeRecord, ReplayResult | str]]:
     """Each record with its replay, or why there is none. Images of the first camera go to `images`."""
 
+    turned = (run.metadata.protocol or {}).get("rotate_180")
+
     def keep(observation: EnvObservation) -> None:
         if images is not None and observation.images:
-            images.append(next(iter(observation.images.values()))[:, ::-1])  # the published rotation mirrors
+            image = next(iter(observation.images.values()))
+            images.append(image[:, ::-1] if turned else image)  # the published rotation mirrors
 
     for suite, own in groupby(records, key=lambda record: record.suite):
         seen = keep if images is not None else None
@@ -120,13 +175,19 @@ def _replayed(
             for record in own:
                 try:
                     yield record, again(record)
-                except (InputError, SimulationError) as error:
+                except ReplayError as error:
+                    yield record, error.cause
+                except InputError as error:
                     yield record, str(error)
 
 
+def _difference(result: ReplayResult) -> str:
+    return "" if result.same else "; ".join(["the replay DIFFERS from the recorded trajectory", *result.differences])
+
+
 def _problem(result: ReplayResult) -> str:
-    if not result.same:
-        return "; ".join(["the replay DIFFERS from the recorded trajectory", *result.differences])
+    if difference := _difference(result):
+        return difference
     return "" if result.features else "the suite's environment has no features"
 
 
@@ -138,8 +199,8 @@ def _save(image: Array, path: Path) -> None:
     Image.fromarray(np.ascontiguousarray(image)).save(path)
 
 
-def _write_labels(folder: Path, chosen: Sequence[EpisodeRecord]) -> None:
+def _write_labels(folder: Path, shown: Mapping[int, EpisodeRecord]) -> None:
     with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(COLUMNS)
-        writer.writerows((f"{index:03d}.png", one.key, one.instruction, "") for index, one in enumerate(chosen, 1))
+        writer.writerows((f"{index:03d}.png", one.key, one.instruction, "") for index, one in shown.items())

@@ -24,7 +24,7 @@ from ...envs.base import (
     Reset,
     Suite,
 )
-from ...envs.errors import InputError, SuiteError
+from ...envs.errors import InputError, NoraBenchError, PolicyError, SuiteError
 from ...envs.paths import ensure_cache_home
 from ...envs.perturbations.images import defects_of
 from ...envs.suites import EnvWrapper, call_suite, resolve_assets
@@ -66,6 +66,21 @@ class ReplayResult:
     def to_json(self) -> dict[str, Any]:
         """JSON-able, with `same`."""
         return {**asdict(self), "same": self.same}
+
+
+class ReplayError(NoraBenchError):
+    """An episode whose replay failed: its environment raised an error, or rejects its actions.
+
+    Attributes:
+        key: the episode's.
+        cause: what was raised.
+    """
+
+    def __init__(self, run: StoredRun, key: str, cause: str) -> None:
+        super().__init__(
+            f"the replay of {key} failed: {cause}. For the traceback, type: nora-bench --debug replay {run.folder} '{key}'"
+        )
+        self.key, self.cause = key, cause
 
 
 class RenderEveryStep(EnvWrapper):
@@ -112,6 +127,7 @@ def replay(
     Raises:
         InputError: no such episode, or one without actions.
         SuiteError, MissingRequirementError: the environment cannot be built here.
+        ReplayError: the environment raised an error, or rejects the actions.
     """
     record = _find(run, key)
     with replaying(run, record.suite, assets=assets, on_observation=on_observation, trusted=trusted) as again:
@@ -134,8 +150,9 @@ def replaying(
     `observation_spec`: contents of the observations; None for the images of all cameras. `observed_steps`: control steps of an
     episode that are observed, 0 the reset; None for all.
     """
+    _require_own(run)
     stage = _stage(run, trusted)
-    suite = stage.suite(suite_name)
+    suite = _suite(run, stage, suite_name)
     if stage.python != sys.executable:
         raise InputError(f"episodes of backend {stage.backend} were run in another interpreter and cannot be replayed here")
     protocol = _protocol(run)
@@ -151,7 +168,15 @@ def replaying(
         def again(record: EpisodeRecord) -> ReplayResult:
             steps = observed_steps(record) if observed_steps else None
             observed_env = RenderEveryStep(env, on_observation, steps) if on_observation else env
-            done = run_actions(observed_env, record.spec, protocol, observation_spec, read_actions(run, record))
+            actions = read_actions(run, record)
+            try:
+                done = run_actions(observed_env, record.spec, protocol, observation_spec, actions)
+            except PolicyError as error:
+                raise ReplayError(run, record.key, str(error)) from None
+            except NoraBenchError:
+                raise
+            except Exception as error:  # code of a suite, which may be a plug-in
+                raise ReplayError(run, record.key, f"{type(error).__name__}: {error}") from error
             changed = (*_changed_versions(run, suite), *_changed_assets(record, pack))
             sha256 = done.trajectory_sha256
             hashes = record.trajectory_sha256, sha256
@@ -175,7 +200,11 @@ def run_actions(
 
 def _stage(run: StoredRun, trusted: Collection[str]) -> EvalSetup:
     """The suites and the protocol of a run; suites `module:attribute` are imported only where trusted."""
-    config = parse(recorded_config(run.metadata.config, run.folder))
+    recorded = recorded_config(run.metadata.config, run.folder)
+    try:
+        config = parse(recorded)
+    except InputError as error:
+        raise InputError(f"`config` in {run.folder / 'run.json'}: {error}", option=error.option, value=error.value) from None
     if foreign := [name for name in config.suite if ":" in name and name not in trusted]:
         raise InputError(
             f"run {run.name} uses suite {foreign[0]}, which is code that a replay imports. If you trust it, "
@@ -184,10 +213,21 @@ def _stage(run: StoredRun, trusted: Collection[str]) -> EvalSetup:
     return resolve_setup(config, run.metadata.backend or "")
 
 
-def _find(run: StoredRun, key: str) -> EpisodeRecord:
-    record = find_episode(run, key)
+def _suite(run: StoredRun, stage: EvalSetup, name: str) -> Suite:
+    if name not in (known := [suite.name for suite in stage.suites]):
+        raise InputError(f"{run.folder} has episodes of suite {name!r}, and its configuration names only {', '.join(known)}")
+    return stage.suite(name)
+
+
+def _require_own(run: StoredRun) -> None:
+    """Raises InputError for a run of another tool."""
     if run.metadata.imported:
         raise InputError(f"{run.folder} was imported from {run.metadata.imported.get('tool')}: it has no actions to replay")
+
+
+def _find(run: StoredRun, key: str) -> EpisodeRecord:
+    record = find_episode(run, key)
+    _require_own(run)
     if not record.actions or not record.trajectory_sha256:
         raise InputError(f"episode {key} ended in an error and has no actions to replay: {record.error}")
     return record

@@ -13,13 +13,12 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
-from ...envs.base import SimulationError
 from ...envs.errors import InputError, SuiteError
 from ...results.store.integrity import faults
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
 from ..planning.schedule import model_of
-from .replay import ReplayResult, replaying
+from .replay import ReplayError, ReplayResult, replaying
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,10 @@ def verify(
 def _differences(record: EpisodeRecord, replay_episode: Callable[[EpisodeRecord], ReplayResult]) -> Iterator[str]:
     try:
         result = replay_episode(record)
-    except (InputError, SimulationError, SuiteError) as error:
+    except ReplayError as error:
+        yield f"cannot be replayed: {error.cause}"
+        return
+    except (InputError, SuiteError) as error:
         yield f"cannot be replayed: {error}"
         return
     if not result.same:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...envs.base import Array, EnvObservation, SimulationError, Suite
+from ...envs.base import Array, EnvObservation, Suite
 from ...envs.errors import InputError, Interrupted, MissingRequirementError
 from ...envs.safe_io import atomic_write, delete_leftovers
 from ...results.comparisons.robustness import recorded_controls
@@ -22,7 +22,7 @@ from ...results.store.writer import safe_name
 from ...results.summary import find_episode
 from ..rendering.backend import find_driver
 from .images import FPS, side_by_side
-from .replay import replay
+from .replay import ReplayError, replay
 
 
 @dataclass(slots=True)
@@ -89,7 +89,9 @@ def _render(run: StoredRun, record: EpisodeRecord, path: Path) -> str:
         control = control_images(run, record.key, trusted=trusted)
         with open_video_writer(path, FPS, control=control) as on_observation:
             result = replay(run, record.key, on_observation=on_observation, trusted=trusted)
-    except (InputError, SimulationError) as error:
+    except ReplayError as error:
+        return error.cause
+    except InputError as error:
         return str(error)
     if result.same:
         return ""

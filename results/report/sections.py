@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from ..failures.classify import counted, failure_classes as classes_of
+from ..failures.classify import UNKNOWN, counted, failure_classes as classes_of
 from ..failures.rules import rule_set
 from ..store.reader import StoredRun
 from ..store.records import EpisodeRecord
 from ..summary import PROVENANCE, outcome_name, remarks
 from .charts import html_table
-from .videos import stratified_sample, video_id
+from .videos import stratified_sample, strip_uri, video_id
 
 if TYPE_CHECKING:
     from ..comparisons.comparison import ColumnComparison, Comparison
@@ -47,25 +48,52 @@ def _place(record: EpisodeRecord) -> str:
 
 
 def failure_classes(by_name: Mapping[str, StoredRun], videos: Mapping[str, str]) -> str:
-    """Failures by class, with one video of each class where there is one; empty without failures."""
-    meanings, rows, figures = rule_set().classes, [], []
+    """Failures by class, with a video or a strip of images of each class, or the command that renders it; empty without
+    failures."""
+    rows, figures, notes = [], [], []
     for name, run in by_name.items():
-        classes = classes_of(run)
+        classes, missing = classes_of(run), []
         for kind, count in counted(classes.values()).items():
             own = [record for record in run.records if classes.get(record.key) == kind]
-            seen = next((record for record in own if video_id(name, record) in videos), None)
-            example = (seen or own[0]).key
-            rows.append(
-                [escape(name), escape(kind.replace("_", " ")), str(count), escape(meanings.get(kind, "")), escape(example)]
-            )
-            if seen:
-                figure = _figure(name, seen, videos[video_id(name, seen)])
+            example, figure = _example(name, run, own, videos)
+            rows.append([*map(escape, (name, kind.replace("_", " "), str(count), _meaning(kind, run), example.key))])
+            if figure:
                 figures.append(f"<div><p>{escape(kind.replace('_', ' '))}</p>{figure}</div>")
+            else:
+                missing.append(kind.replace("_", " "))
+        if missing:
+            notes.append(f"<p>{escape(name)}: no images of {escape(', '.join(missing))}. {_how_to_render(run)}</p>")
     if not rows:
         return ""
     heads = ["Run", "Class", "Episodes", "Meaning", "Example"]
     shown = f'<div class="videos">{"".join(figures)}</div>' if figures else ""
-    return html_table(heads, rows, "text") + shown + f"<p>Rules version {rule_set().version} (docs/guide/failures.md).</p>"
+    version = f"<p>Rules version {rule_set().version} (docs/guide/failures.md).</p>"
+    return html_table(heads, rows, "text") + shown + "".join(notes) + version
+
+
+def _meaning(kind: str, run: StoredRun) -> str:
+    if kind == UNKNOWN and not run.metadata.imported:
+        return f"recorded without features; to add them, type: nora-bench failures {run.folder} --replay"
+    return rule_set().classes.get(kind, "")
+
+
+def _example(name: str, run: StoredRun, own: Sequence[EpisodeRecord], videos: Mapping[str, str]) -> tuple[EpisodeRecord, str]:
+    """The episode that stands for a class, and its figure: a video, a strip of images, or empty."""
+    for record in own:
+        if video_id(name, record) in videos:
+            return record, _figure(name, record, videos[video_id(name, record)])
+    for record in own:
+        if uri := strip_uri(run.folder, record.key):
+            caption = f'<figcaption class="{outcome_name(record)}">{escape(name)}: {escape(record.key)}</figcaption>'
+            return record, f'<figure class="strip"><img alt="twelve images of the episode" src="{uri}">{caption}</figure>'
+    return own[0], ""
+
+
+def _how_to_render(run: StoredRun) -> str:
+    if run.metadata.imported:
+        return "The run was imported and has no actions to render them from."
+    command = f"nora-bench report {shlex.quote(str(run.folder))} --examples"
+    return f"To render an episode of each by a replay, type: <code>{escape(command)}</code>"
 
 
 def comparison(found: Comparison) -> str:

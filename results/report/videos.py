@@ -1,4 +1,4 @@
-"""Videos of episodes from a run's `videos` folder, for embedding in a page."""
+"""Videos of episodes from a run's `videos` folder, and strips of images from `examples`, for embedding in a page."""
 
 from __future__ import annotations
 
@@ -42,6 +42,17 @@ def video_path(folder: Path, key: str) -> Path | None:
     """An episode's video: `videos/<safe name of the key>.mp4` (.webm, .gif) in its run's folder, or None."""
     paths = (folder / "videos" / f"{safe_name(key)}{kind}" for kind in KINDS)
     return next((path for path in paths if path.is_file()), None)
+
+
+def strip_path(folder: Path, key: str) -> Path:
+    """The file of an episode's strip, in its run's folder."""
+    return folder / "examples" / f"{safe_name(key)}.jpg"
+
+
+def strip_uri(folder: Path, key: str) -> str:
+    """An episode's strip as a data URI; empty where there is none."""
+    path = strip_path(folder, key)
+    return f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode()}" if path.is_file() else ""
 
 
 def stratified_sample(episodes: Iterable[tuple[str, EpisodeRecord]], count: int) -> list[tuple[str, EpisodeRecord]]:

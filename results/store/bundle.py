@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from ...envs.errors import StoreError
+from ...envs.errors import OUT_OF_RESOURCES, NoraBenchError, StoreError
 from ...envs.safe_io import LARGEST_JSON, atomic_write, is_name, npy_header, parse_json, zip_errors
 from ...envs.types import Array
 from .integrity import read_actions
@@ -44,6 +44,10 @@ PER_EPISODE = LEAST / 2000
 """Bytes per episode where there are more than 2,000."""
 LARGEST = 1 << 28
 """Bytes of all members, decompressed."""
+SHORTEST = 64
+"""Bytes per line of records, on average: a line of few bytes is no record, and millions of them compress to nothing."""
+LONGEST_NAME = 200
+"""Characters of a file's or a run's name."""
 HEADER, INDEX = "bundle.json", "actions.json"
 ARRAY = re.compile(r"actions-([1-9][0-9]{0,3})\.npy")
 PATH = re.compile(r"actions/([^/]+)")
@@ -79,8 +83,7 @@ def write_bundle(run: StoredRun, out: Path, *, all_actions: bool = False) -> Bun
 
     Raises StoreError for missing or mismatched actions, and for more than `LARGEST` bytes of records or of all actions.
     """
-    texts = {name: (run.folder / name).read_bytes() for name in (RUN_FILE, EPISODES_FILE) if (run.folder / name).exists()}
-    texts.setdefault(EPISODES_FILE, b"")
+    run, texts = _snapshot(run)
     digest = _digest(texts)
     limit = max(LEAST, int(PER_EPISODE * len(run.records)))
     chosen = _order(digest, (record for record in run.records if record.actions))
@@ -100,6 +103,21 @@ def write_bundle(run: StoredRun, out: Path, *, all_actions: bool = False) -> Bun
     with atomic_write(out) as scratch:
         scratch.write_bytes(content)
     return BundleResult(len(run.records), len(chosen), digest, len(content))
+
+
+def _snapshot(run: StoredRun) -> tuple[StoredRun, dict[str, bytes]]:
+    """The run and the contents of its files at one moment: a run in progress grows."""
+    for _ in range(10):
+        texts = _texts(run.folder)
+        run = read_run(run.folder)
+        if _texts(run.folder) == texts:
+            return run, texts
+    raise StoreError(f"{run.folder} is being written, and changes while it is read. Export it when the run has finished")
+
+
+def _texts(folder: Path) -> dict[str, bytes]:
+    texts = {name: (folder / name).read_bytes() for name in (RUN_FILE, EPISODES_FILE) if (folder / name).exists()}
+    return {EPISODES_FILE: b"", **texts}
 
 
 def _digest(texts: Mapping[str, bytes]) -> str:
@@ -162,9 +180,17 @@ def _planes(rows: Array) -> bytes:
 
 @contextmanager
 def open_bundle(path: Path) -> Iterator[Bundle]:
-    """The run in a bundle, unpacked into a temporary folder. Raises StoreError for anything but a valid bundle."""
+    """The run in a bundle, unpacked into a temporary folder. Raises StoreError for anything but a valid bundle.
+
+    Errors of the block name the bundle instead of the folder, which is gone by then.
+    """
     with tempfile.TemporaryDirectory(prefix="nora-bench-bundle-") as scratch:
-        yield unpack_bundle(path, Path(scratch))
+        bundle = unpack_bundle(path, Path(scratch))
+        try:
+            yield bundle
+        except NoraBenchError as error:
+            error.args = tuple(str(part).replace(str(bundle.run.folder), str(path)) for part in error.args)
+            raise
 
 
 def unpack_bundle(path: Path, folder: Path) -> Bundle:
@@ -173,24 +199,27 @@ def unpack_bundle(path: Path, folder: Path) -> Bundle:
         with zip_errors(), zipfile.ZipFile(path) as archive:
             return _unpack(archive, folder)
     except OSError as error:
+        if error.errno in OUT_OF_RESOURCES:  # of the folder's disk
+            raise
         raise StoreError(f"{path} cannot be read: {error.strerror or error}") from None
-    except StoreError:
-        raise
-    except (ValueError, MemoryError) as error:
-        raise StoreError(f"{path} is not a bundle of nora-bench: {error}. Type: nora-bench export RUN --format bundle") from None
+    except (StoreError, ValueError, MemoryError) as error:
+        cause = str(error).replace(f"{folder}/", "").partition(" Inspect it with")[0].rstrip(".") or "it needs too much memory"
+        raise StoreError(f"{path} is not a bundle of nora-bench: {cause}. Type: nora-bench export RUN --format bundle") from None
 
 
 def _unpack(archive: zipfile.ZipFile, parent: Path) -> Bundle:
     _check_members(archive)
     header = parse_json(_read(archive, HEADER))
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
+    if not isinstance(header, dict) or type(header.get("format")) is not int or header["format"] != FORMAT:
         raise ValueError(f"its format is not {FORMAT}")
     texts = {name: _read(archive, name) for name in (RUN_FILE, EPISODES_FILE)}
     digest = _digest(texts)
     if header.get("digest") != digest:
         raise ValueError("its records are not those that its digest names")
+    if texts[EPISODES_FILE].count(b"\n") * SHORTEST > len(texts[EPISODES_FILE]):
+        raise ValueError(f"{EPISODES_FILE} has lines that are too short for records")
     name = header.get("run")
-    folder = parent / (name if isinstance(name, str) and is_name(name) else "run")
+    folder = parent / (name if isinstance(name, str) and is_name(name) and len(name) <= LONGEST_NAME else "run")
     files = dict(_action_files(archive))
     folder.mkdir()
     (folder / "actions").mkdir()
@@ -198,7 +227,19 @@ def _unpack(archive: zipfile.ZipFile, parent: Path) -> Bundle:
         (folder / file).write_bytes(content)
     for file, rows in files.items():
         np.save(folder / "actions" / file, rows, allow_pickle=False)
-    return _bundle(read_run(folder), digest, {f"actions/{file}" for file in files})
+    run = read_run(folder)
+    run = replace(run, notes=(*(note.replace(f"{folder}/", "") for note in run.notes), *_contradictions(header, run, len(files))))
+    return _bundle(run, digest, {f"actions/{file}" for file in files})
+
+
+def _contradictions(header: Mapping[str, Any], run: StoredRun, files: int) -> Iterator[str]:
+    """What the header states and the members do not have, and records whose actions the digest does not cover."""
+    for name, count in (("episodes", len(run.records)), ("with_actions", files)):
+        if header.get(name) != count:
+            yield f"{HEADER} states {str(header.get(name))[:40]} {name}, the bundle has {count}"
+    for record in run.records:
+        if record.actions and not record.actions_sha256:
+            yield f"{record.key}: no SHA-256 of its actions, so the digest does not cover them"
 
 
 def _check_members(archive: zipfile.ZipFile) -> None:
@@ -249,7 +290,7 @@ def _entries(entries: Any) -> Iterator[tuple[str, int]]:
     for entry in entries:
         path, steps = entry if isinstance(entry, list) and len(entry) == 2 else (None, None)
         match = PATH.fullmatch(path) if isinstance(path, str) else None
-        if not match or not is_name(match[1]) or len(match[1]) > 200 or type(steps) is not int or steps < 1:
+        if not match or not is_name(match[1]) or len(match[1]) > LONGEST_NAME or type(steps) is not int or steps < 1:
             raise ValueError(f"{INDEX} has the entry {str(entry)[:100]}")
         yield match[1], steps
 

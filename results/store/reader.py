@@ -22,6 +22,9 @@ from .run_metadata import RunMetadata
 RUN_FILE = "run.json"
 EPISODES_FILE = "episodes.jsonl"
 
+MOST_NOTES = 1000
+"""Lines that are no records and are named one by one; further ones are counted."""
+
 DECODER = msgspec.json.Decoder(EpisodeRecord)
 """One line of `episodes.jsonl` -> its record, types checked."""
 
@@ -104,7 +107,10 @@ def read_metadata(folder: Path) -> RunMetadata:
         values = parse_json(visible(path.read_bytes()))
         metadata = RunMetadata.from_json(values) if isinstance(values, dict) else None
     except NotADirectoryError:
-        raise StoreError(f"{folder} is a file, not a run folder (with a {RUN_FILE}). Name the folder") from None
+        raise StoreError(
+            f"{folder} is a file, not a run folder (with a {RUN_FILE}). Name the folder; for a bundle, type: "
+            f"nora-bench import {folder}"
+        ) from None
     except FileNotFoundError:
         raise StoreError(f"{folder} is not a run (no {RUN_FILE} in it); `nora-bench run --out {folder}` starts one") from None
     except OSError as error:
@@ -131,13 +137,15 @@ def read_episodes(folder: Path) -> Contents:
 
 
 def _parse(lines: Iterable[bytes], path: Path, contents: Contents) -> None:
-    offset = newer = 0
+    offset = newer = omitted = 0
     for number, line in enumerate(lines, start=1):
         ended = line.endswith(b"\n")
         try:
             record = DECODER.decode(visible(verify_checksum(line)))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ChecksumError) as error:
-            contents.notes.append(f"{path}: line {number} {_fault(line, error, ended)}")
+            omitted += 1
+            if omitted <= MOST_NOTES or not ended:
+                contents.notes.append(f"{path}: line {number} {_fault(line, error, ended)}")
             contents.torn_at = None if ended else offset
         else:
             newer = max(newer, record.version)
@@ -145,6 +153,8 @@ def _parse(lines: Iterable[bytes], path: Path, contents: Contents) -> None:
             if note := contents.add(record):
                 contents.notes.append(f"{path}: line {number} {note}")
         offset += len(line)
+    if omitted > MOST_NOTES:
+        contents.notes.append(f"{path}: {omitted} lines in all are not episode records")
     contents.notes += (f"{path}: {note}" for note in outcome_contradictions(contents.records.values()))
     if newer > VERSION:
         contents.notes.append(f"{path}: has records of format {newer}, newer than {VERSION}; unknown fields were omitted")

@@ -98,6 +98,60 @@ def test_compare_names_the_classes_that_were_fixed(failed, bench, cli, monkeypat
     assert "never reached 3" in cli("compare", failed.folder, better.folder).out
 
 
+def page(cli, run, *options):
+    """The report of a run."""
+    path = run.folder.parent / "page.html"
+    ended = cli("report", run.folder, "--out", path, *options)
+    assert ended.code == 0, ended.err
+    return path.read_text()
+
+
+def test_report_without_videos_states_the_command_that_renders_examples(failed, cli):
+    assert f"nora-bench report {failed.folder} --examples" in page(cli, failed)
+
+
+def test_report_renders_one_example_of_each_class_and_keeps_it(failed, cli):
+    shown = page(cli, failed, "--examples")
+    assert shown.count("data:image/jpeg;base64,") == 1
+    assert "--examples" not in shown
+    (path,) = (failed.folder / "examples").iterdir()
+    before = path.stat().st_mtime_ns
+    assert page(cli, failed, "--examples").count("data:image/jpeg;base64,") == 1
+    assert path.stat().st_mtime_ns == before
+    assert page(cli, failed).count("data:image/jpeg;base64,") == 1
+
+
+def test_report_of_a_suite_that_is_not_trusted_renders_no_example(failed, cli, monkeypatch):
+    monkeypatch.setenv("NORA_BENCH_TRUST", "")
+    assert cli("report", failed.folder, "--examples", "--out", failed.folder.parent / "page.html").code == 2
+    assert not (failed.folder / "examples").exists()
+
+
+def change_trajectory(folder):
+    """Give the first record another trajectory."""
+    path = folder / "episodes.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[0] = {**lines[0], "trajectory_sha256": "0" * 64}
+    lines[0].pop("crc32")
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return lines[0]["key"]
+
+
+def test_example_of_another_trajectory_is_not_shown(failed, cli):
+    key = change_trajectory(failed.folder)
+    ended = cli("report", failed.folder, "--examples", "--out", failed.folder.parent / "page.html")
+    assert f"example {key}: the replay DIFFERS" in ended.out
+    assert "data:image/jpeg" not in (failed.folder.parent / "page.html").read_text()
+
+
+def test_sheet_omits_failures_whose_replay_differs(failed, cli, tmp_path):
+    key = change_trajectory(failed.folder)
+    assert cli("failures", failed.folder, "--sheet", tmp_path / "sheet").code == 0
+    rows = list(csv.DictReader((tmp_path / "sheet" / "labels.csv").open()))
+    assert key not in {row["key"] for row in rows}
+    assert {row["image"] for row in rows} == {path.name for path in (tmp_path / "sheet").glob("*.png")}
+
+
 def test_report_counts_classes_with_an_example(failed, cli, tmp_path):
     assert cli("report", failed.folder, "--out", tmp_path / "page.html").code == 0
     page = (tmp_path / "page.html").read_text()

@@ -13,7 +13,7 @@ OPTIONS = {
     "show": "FOLDER --key --cell --table --metric --json",
     "compare": "FOLDERS --real --no-worse-than --perturbation --flips --no-flips --anyway --json",
     "merge": "FOLDERS --out --json",
-    "report": "FOLDERS --out --videos --max-video-mb",
+    "report": "FOLDERS --out --videos --examples --trust --max-video-mb",
     "collect": "--suite --episodes --tasks --policy --noise-std --push-probability --init-states --held-out --seed --learner "
     "--learner-steps --workers --assets --out "
     "--dry-run --json",

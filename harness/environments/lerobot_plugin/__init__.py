@@ -97,7 +97,7 @@ def _task_names(given: str) -> list[str]:
     for part in filter(None, map(str.strip, given.split(","))):
         named = "/task" in part
         names += [part] if named else [f"{one}/task{task.id}" for one in suites.expand(part) for task in suites.get(one).tasks]
-    return names
+    return list(dict.fromkeys(names))
 
 
 if GYM_ID not in gymnasium.registry:

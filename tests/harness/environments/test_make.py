@@ -131,12 +131,62 @@ def test_reset_in_mid_episode_abandons_it_in_a_worker_too(make):
     assert again["proprio"]["position"] == first["proprio"]["position"]
 
 
-@pytest.mark.parametrize("action", [np.ones(2), np.array([np.nan]), np.ones((2, 2))])
+@pytest.mark.parametrize(
+    "action", [np.ones(2), np.array([np.nan]), np.ones((2, 2)), np.ones((2, 1)), "x", np.ones(1) * 1j, [[0.0], [0.0, 1.0]]]
+)
 def test_wrong_action_is_rejected(make, action):
     env = make()
     env.reset(seed=0)
     with pytest.raises(PolicyError):
         env.step(action)
+
+
+def test_chunk_of_more_steps_than_declared_is_rejected(make):
+    env = make(chunk=4)
+    env.reset(seed=0)
+    with pytest.raises(PolicyError, match="chunk=5"):
+        env.step(np.ones((5, 1)))
+
+
+@pytest.mark.parametrize("options", [[1], "init_state", 5])
+def test_options_that_are_no_dictionary_are_rejected(make, options):
+    with pytest.raises(InputError):
+        make().reset(options=options)
+
+
+@pytest.mark.parametrize("worker", [False, True])
+def test_closed_environment_states_that_it_is_closed(make, worker):
+    env = make(worker=worker)
+    env.close()
+    env.close()
+    for use in (lambda: env.step(np.ones(1)), env.reset):
+        with pytest.raises(gymnasium.error.ClosedEnvironmentError):
+            use()
+
+
+@pytest.mark.parametrize("count", [0, 1.5, "2", None])
+def test_number_of_environments_that_is_no_count_is_rejected(count):
+    with pytest.raises(InputError):
+        nora_bench.make_vec(NAME, count)
+
+
+def test_cameras_unknown_to_lerobot_keep_their_names(make, monkeypatch):
+    import fakes
+
+    monkeypatch.setattr(fakes.ToySuite, "cameras", ("primary", "side"), raising=False)
+    observation, _ = make(layout="lerobot").reset(seed=0)
+    assert list(observation["pixels"]) == ["image", "side"]
+
+
+def test_environment_that_fails_at_its_first_reset_ends_its_worker(make, trouble):
+    import psutil
+    from nora_bench.envs.base import SimulationError
+
+    before = set(psutil.Process().children(recursive=True))
+    with pytest.raises(SimulationError) as caught:
+        make(worker=True, assets=str(trouble({"kind": "raise", "phase": "reset"})))
+    assert caught.value is not None  # whose traceback keeps the session alive
+    assert not [child for child in psutil.Process().children(recursive=True) if child not in before]
 
 
 def test_variant_has_its_own_instruction(make):
@@ -159,6 +209,12 @@ def test_variant_has_its_own_instruction(make):
         (NAME, {"image_size": -1}),
         (NAME, {"protocol": "libero/openvla"}),
         (NAME, {"init_set": "frsh"}),
+        (NAME, {"chunk": 10**9}),
+        (NAME, {"image_size": 10**6}),
+        (NAME, {"cameras": "primary"}),
+        (NAME, {"render_mode": "human"}),
+        ("fakes:toy/task" + "9" * 5000, {}),
+        (3, {}),
     ],
 )
 def test_wrong_name_or_option_is_rejected(make, name, options):

@@ -37,3 +37,14 @@ def test_changed_action_in_a_bundle_is_a_fault(bundled, cli):
             archive.writestr(name, content)
     ended = cli("verify", path, "--sample", "0", "--json")
     assert (ended.code, len(json.loads(ended.out)["faults"])) == (1, 1)
+
+
+def test_sample_of_0_states_that_nothing_was_replayed(bundled, cli):
+    ended = cli("verify", bundled[0], "--sample", "0")
+    assert (ended.code, "No episode was replayed" in ended.out, "100.0%" in ended.out) == (0, True, False)
+
+
+@pytest.mark.parametrize("command", ["show", "report", "table"])
+def test_command_for_folders_names_the_import_of_a_bundle(bundled, cli, command):
+    ended = cli(command, bundled[0])
+    assert (ended.code, f"nora-bench import {bundled[0]}" in ended.err) == (2, True)

@@ -110,3 +110,24 @@ def test_lerobots_own_reader_reads_it(run, exported):
     assert np.array_equal(np.array(found["action"], np.float32).reshape(actions(run).shape), actions(run))
     assert set(found["tasks"]) == {"go home, number 0", "go home, number 2"}
     assert found["mean"] == pytest.approx(actions(run).astype(np.float64).mean(0), rel=1e-6)
+
+
+def test_episode_that_cannot_be_replayed_is_omitted_by_name(run, cli, tmp_path):
+    key, record = next(iter(run.records.items()))
+    (run.folder / record.actions).unlink()
+    ended = cli("export", run.folder, "--format", "lerobot", "--out", tmp_path / "data", "--json")
+    written = json.loads(ended.out)
+    assert (ended.code, written["episodes"], len(written["left_out"])) == (1, 3, 1)
+    assert key in written["left_out"][0]
+
+
+def test_seed_of_more_than_64_bits_is_omitted(bench, cli, tmp_path):
+    run = bench("--tasks", 0, "--episodes", 1, "--seeds", f"{2**62},", policy="zero")
+    path = run.folder / "episodes.jsonl"
+    line = json.loads(path.read_text())
+    changed = {**line, "seed": 2**80, "key": line["key"].replace(str(2**62), str(2**80))}
+    changed.pop("crc32")
+    path.write_text(json.dumps(changed) + "\n")
+    ended = cli("export", run.folder, "--format", "lerobot", "--out", tmp_path / "data")
+    assert (ended.code, "Traceback" in ended.err) == (2, False)
+    assert not (tmp_path / "data").exists()

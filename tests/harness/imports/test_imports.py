@@ -257,3 +257,31 @@ def test_bundle_is_unpacked_as_the_run_that_it_was(bench, cli, tmp_path):
         path for path in run.folder.rglob("*") if path.suffix in (".json", ".jsonl", ".npy") and "logs" not in path.parts
     ):
         assert (tmp_path / "again" / path.relative_to(run.folder)).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("option", ["--policy", "--suite", "--protocol"])
+def test_option_that_a_bundle_has_itself_is_rejected(bench, cli, tmp_path, option):
+    run = bench("--tasks", 0, "--episodes", 1)
+    assert cli("export", run.folder, "--format", "bundle", "--out", tmp_path / "b.zip").code == 0
+    ended = cli("import", tmp_path / "b.zip", option, "other", "--out", tmp_path / "copy")
+    assert (ended.code, option in ended.err, (tmp_path / "copy").exists()) == (2, True, False)
+
+
+ROWS = "task,success\n0,1\n1,0\n"
+
+
+def test_folder_of_a_policy_with_a_path_in_its_name_is_below_runs(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results.csv").write_text(ROWS)
+    for policy, name in (("../../nora", "nora-imported"), ("lab/nora", "lab-nora-imported")):
+        assert cli("import", "results.csv", "--policy", policy, "--suite", "libero_goal").code == 0
+        assert read_run(tmp_path / "runs" / name).records[0].policy == policy
+
+
+@pytest.mark.parametrize("command", [("failures", "--replay"), ("export", "--format", "lerobot", "--out", "data")])
+def test_command_that_replays_names_an_imported_run_as_the_cause(cli, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results.csv").write_text(ROWS)
+    assert cli("import", "results.csv", "--policy", "nora", "--suite", "other", "--out", "run").code == 0
+    ended = cli(command[0], "run", *command[1:])
+    assert (ended.code, "imported" in ended.err) == (2, True)

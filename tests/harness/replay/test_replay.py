@@ -180,3 +180,46 @@ def test_next_video_deletes_the_rest_of_one_whose_process_crashed(tmp_path):
     (tmp_path / f".a.gif.{crashed.pid}.1.gif").touch()
     write_video(tmp_path / "a.gif")
     assert list(tmp_path.iterdir()) == [tmp_path / "a.gif"]
+
+
+@pytest.fixture
+def breaking(bench, tmp_path):
+    """A function that runs two toy episodes and then makes the suite's environment misbehave at a step: `breaking("raise")`."""
+
+    def order(kind):
+        folder = tmp_path / "trouble"
+        folder.mkdir()
+        played = bench("--tasks", 0, "--episodes", 2, "--workers", 1, "--assets", folder, policy="fakes:Stagger")
+        orders = [{"kind": kind, "phase": "step", "scene": "toy/task0/init0/seed0"}]
+        (folder / "trouble.json").write_text(json.dumps(orders))
+        return played.folder, folder
+
+    return order
+
+
+@pytest.mark.parametrize("kind", ["raise", "nan", "scene_check"])
+def test_environment_that_fails_in_a_replay_is_reported_without_traceback(breaking, cli, kind):
+    folder, assets = breaking(kind)
+    ended = cli("replay", folder, "toy/task0/init0/seed0@toy/plain", "--assets", assets)
+    assert (ended.code, "Traceback" in ended.err) == (1, False)
+    assert "nora-bench --debug replay" in ended.err
+
+
+def test_environment_that_fails_in_one_replay_leaves_the_others_verified(breaking, cli):
+    folder, assets = breaking("raise")
+    verified = json.loads(cli("verify", folder, "--sample", 1, "--json", "--assets", assets).out)
+    assert (verified["replayed"], len(verified["differing"])) == (2, 1)
+
+
+def test_episode_of_a_suite_that_the_run_does_not_name_is_rejected(cli, run):
+    change_record(run, suite="nope", key="nope/task1/init2/seed0@toy/plain")
+    ended = cli("replay", run, "nope/task1/init2/seed0@toy/plain")
+    assert (ended.code, "Traceback" in ended.err) == (2, False)
+    assert cli("verify", run, "--sample", 1).code == 2
+
+
+def test_actions_of_another_size_are_reported_as_a_difference(cli, run):
+    np.save(run / record_of(run)["actions"], np.zeros((record_of(run)["steps"], 2)))
+    assert cli("replay", run, KEY).code == 1
+    verified = json.loads(cli("verify", run, "--sample", 1, "--json").out)
+    assert len(verified["differing"]) == 1

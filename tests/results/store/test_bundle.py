@@ -143,3 +143,73 @@ def test_file_that_is_no_bundle_is_rejected(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(StoreError), open_bundle(path):
         pass
+
+
+@pytest.mark.parametrize("line", [b"\n", b"{}\n"])
+def test_lines_that_are_too_short_for_records_are_rejected(folder, tmp_path, line):
+    """A file of a few kB could otherwise take gigabytes: a note for each of millions of lines."""
+    (folder / "episodes.jsonl").write_bytes(line * 200_000)
+    write_bundle(read_run(folder), tmp_path / "b.zip")
+    with pytest.raises(StoreError, match="too short"), open_bundle(tmp_path / "b.zip"):
+        pass
+
+
+def restated(path, **fields):
+    """The bundle with other fields of its header."""
+    with zipfile.ZipFile(path) as archive:
+        header = json.loads(archive.read("bundle.json"))
+    return changed(path, bundle__json=json.dumps({**header, **fields}))
+
+
+@pytest.mark.parametrize("fields", [{"episodes": 99}, {"with_actions": -1}, {"episodes": 10**400}, {"with_actions": None}])
+def test_header_that_states_other_counts_is_a_fault(folder, tmp_path, fields):
+    write_bundle(read_run(folder), tmp_path / "b.zip")
+    with open_bundle(restated(tmp_path / "b.zip", **fields)) as opened:
+        assert [next(iter(fields)) in note for note in opened.run.notes] == [True]
+
+
+@pytest.mark.parametrize("version", [True, 1.0, 2, "1", None])
+def test_another_format_is_rejected(folder, tmp_path, version):
+    write_bundle(read_run(folder), tmp_path / "b.zip")
+    with pytest.raises(StoreError, match="format"), open_bundle(restated(tmp_path / "b.zip", format=version)):
+        pass
+
+
+@pytest.mark.parametrize("name", ["../evil", "a" * 300, "..", "", 7])
+def test_name_that_is_no_file_name_is_replaced(folder, tmp_path, name):
+    write_bundle(read_run(folder), tmp_path / "b.zip")
+    with open_bundle(restated(tmp_path / "b.zip", run=name)) as opened:
+        assert opened.run.name == "run"
+
+
+def test_actions_that_the_digest_does_not_cover_are_a_fault(folder, tmp_path):
+    lines = [json.loads(line) for line in (folder / "episodes.jsonl").read_text().splitlines()]
+    lines[0] = {**lines[0], "actions_sha256": None}
+    lines[0].pop("crc32", None)
+    (folder / "episodes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_bundle(read_run(folder), tmp_path / "b.zip")
+    with open_bundle(tmp_path / "b.zip") as opened:
+        assert any("no SHA-256" in note for note in opened.run.notes)
+
+
+def test_errors_name_the_bundle_and_not_its_temporary_folder(folder, tmp_path):
+    (folder / "run.json").write_text("[]")
+    (folder / "episodes.jsonl").write_text("no record, and long enough that the average of all lines is that of records" + "\n")
+    path = tmp_path / "b.zip"
+    texts = {name: (folder / name).read_bytes() for name in ("run.json", "episodes.jsonl")}
+    header = {"format": 1, "digest": bundle._digest(texts)}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {**texts, "bundle.json": json.dumps(header), "actions.json": "{}"}.items():
+            archive.writestr(name, content)
+    with pytest.raises(StoreError, match=r"run\.json is not a JSON object") as caught, open_bundle(path):
+        pass
+    assert "nora-bench-bundle-" not in str(caught.value)
+
+
+def test_run_that_grows_while_it_is_read_gives_a_consistent_bundle(folder, tmp_path, record):
+    run = read_run(folder)
+    with (folder / "episodes.jsonl").open("a") as lines:
+        lines.write(json.dumps(record(init=200, success=None, error="late").to_json()) + "\n")
+    assert write_bundle(run, tmp_path / "b.zip").episodes == len(run.records) + 1
+    with open_bundle(tmp_path / "b.zip") as opened:
+        assert opened.run.notes == ()

@@ -41,3 +41,12 @@ def test_a_result_that_was_turned_does_not_count(tmp_path, record):
     run = read_run(tmp_path / "run")
     assert run.records == (record(init=1),)
     assert "line 1 is not an episode record and was omitted (it was altered after it was written" in run.notes[0]
+
+
+def test_many_lines_that_are_no_records_are_counted(write, record):
+    folder = write("run", [record(init=0)])
+    with (folder / "episodes.jsonl").open("a") as lines:
+        lines.write("no record\n" * 3000)
+    run = read_run(folder)
+    assert (len(run.records), len(run.notes)) == (1, 1001)
+    assert "3000 lines in all" in run.notes[-1]
