@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...envs.errors import StoreLocked
+from ...envs.errors import ExitCode, Interrupted, StoreLocked
+from ...envs.safe_io import atomic_write
+from ...harness.execution.signals import interrupt_on_stop
 from ...results.store.locking import hold
 from ..engine.config import TrainingError
 from ..evaluation import PROGRAM, option_words
@@ -55,9 +57,13 @@ def minutes(seconds: float) -> str:
 def is_done(out: Path, stage: PipelineStage) -> bool:
     """Whether a stage is finished. Raises TrainingError if a finished stage of that name has another command."""
     path = out / DONE / f"{stage.name}.json"
-    if not path.is_file():
+    try:
+        command = json.loads(path.read_bytes())["command"]
+    except FileNotFoundError:
         return False
-    if _essential(json.loads(path.read_text(encoding="utf-8"))["command"]) != _essential(stage.command):
+    except (ValueError, TypeError, KeyError):
+        raise TrainingError(f"{path} is damaged. Its stage resumes: rm {path}, and type the same command") from None
+    if _essential(command) != _essential(stage.command):
         raise TrainingError(
             f"{out} contains another reproduction: its stage {stage.name} differs. Give another --out", option="--out"
         )
@@ -131,24 +137,45 @@ def _run_unless_locked(stage: PipelineStage, out: Path, log: Callable[[str], Non
             if is_done(out, stage):
                 return False
             log(f"{head}; {stage.name}: about {minutes(stage.seconds)} on one core\n  {stage.line()}")
-            run_stage(stage, out)
+            run_stage(stage, out, file.fileno())
             return True
         finally:
             release()
 
 
-def run_stage(stage: PipelineStage, out: Path) -> None:
-    """Run a stage, resuming it, and record that it is done. Raises TrainingError."""
+def run_stage(stage: PipelineStage, out: Path, lock: int | None = None) -> None:
+    """Run a stage, resuming it, and record that it is done. Raises TrainingError, Interrupted.
+
+    Args:
+        stage: of the pipeline.
+        out: folder of the reproduction.
+        lock: file descriptor of its lock. The command holds it, too: after this process is killed, no other starts the stage.
+    """
     started = time.monotonic()
     resuming = ("--resume",) if stage.run_folder and (stage.run_folder / "run.json").is_file() else ()
-    ended = subprocess.run([*PROGRAM, *stage.command, *resuming], check=False).returncode
+    ended = _run_command([*PROGRAM, *stage.command, *resuming], () if lock is None else (lock,))
     accepted = (0, 1) if stage.run_folder else (0,)  # 1: some episodes ended in errors, which the run records
+    if ended == ExitCode.INTERRUPTED:
+        raise Interrupted(f"stopped in stage {stage.name}. The same command resumes")
     if ended not in accepted:
-        raise TrainingError(f"stage {stage.name} ended with code {ended}. The same command resumes it:\n  {stage.line()}")
+        how = f"ended with code {ended}" if ended >= 0 else f"was killed by signal {-ended}"  # 9: often for want of memory
+        raise TrainingError(f"stage {stage.name} {how}. The same command resumes it:\n  {stage.line()}")
     path = out / DONE / f"{stage.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     facts = {"command": stage.command, "seconds": round(time.monotonic() - started, 1)}
-    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    with atomic_write(path) as scratch:
+        scratch.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def _run_command(words: Sequence[str], kept: Sequence[int]) -> int:
+    """Exit code of a command; it is stopped with this process, and keeps the given file descriptors open."""
+    with interrupt_on_stop(), subprocess.Popen(words, pass_fds=kept) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.terminate()  # Ctrl-C reaches it from the terminal, SIGTERM and SIGHUP do not
+            process.wait()
+            return ExitCode.INTERRUPTED
 
 
 def stage(name: str, verb: str, options: Mapping[str, object], seconds: float) -> PipelineStage:
