@@ -8,6 +8,7 @@ from math import ceil
 from pathlib import Path
 
 from ...harness.config import init_states, parse
+from ..engine.config import folder_of
 from .experiments import Evaluation, Experiments, Training, Value
 from .pipeline import PipelineStage, stage
 
@@ -95,7 +96,7 @@ class StagePlan:
         if folder.name not in self.stages:
             self._train(folder, spec, steps, seed)
         every = ceil(steps / spec.checkpoints)
-        return _checkpoint(folder, min(every * (checkpoint or spec.checkpoints), steps))
+        return folder_of(folder, min(every * (checkpoint or spec.checkpoints), steps))
 
     def _train(self, folder: Path, spec: Training, steps: int, seed: int) -> None:
         data = tuple(self.collection(part, seed) for part in spec.data)
@@ -132,7 +133,7 @@ class StagePlan:
             "out": folder,
         }
         self.add(folder.name, "train dpo", options, STARTING_S + steps * 16 * PAIR_S)
-        return _checkpoint(folder, steps)
+        return folder_of(folder, steps)
 
     def _prefix(self, name: str) -> str:
         """Policies whose settings the choice at hand varies get a name of their own."""
@@ -163,7 +164,7 @@ class StagePlan:
         collections = [self.settings.collections[part] for part in spec.data]
         images = spec.episodes * sum(count_tasks(each.suites, each.tasks) for each in collections) * STEPS
         self.add(f"world-model-{name}", "train world-model", options, STARTING_S + 2 * images * IMAGE_S + spec.steps * WORLD_S)
-        return _checkpoint(folder, spec.steps)
+        return folder_of(folder, spec.steps)
 
     def _encoder(self, name: str, data: tuple[Path, ...]) -> Path:
         """File of the trained encoder of a world model."""
@@ -270,12 +271,6 @@ def plan_seeds(plan: StagePlan) -> None:
             if spec.curve and training:
                 for checkpoint in range(1, training.checkpoints):
                     plan.evaluation(name, seed, checkpoint)
-
-
-def _checkpoint(folder: Path, steps: int) -> Path:
-    from ..engine.checkpoints import folder_of
-
-    return folder_of(folder, steps)
 
 
 def _assignments(values: Mapping[str, Value]) -> tuple[str, ...]:

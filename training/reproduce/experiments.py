@@ -130,6 +130,8 @@ class Choice:
     """Their mean rate decides."""
     nearest: float | None = None
     """Rate to come close to; None: the best rate. Of equals the first option counts."""
+    within: float | None = None
+    """Largest distance from `nearest`: beyond it nothing more is run, and the recipe needs other options. None: any distance."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -8,7 +10,7 @@ from nora_bench.envs.errors import UnknownName
 from nora_bench.training.engine.config import TrainingError, parse_overrides, read_recipe
 from nora_bench.training.preference.stage import DpoRecipe
 from nora_bench.training.reproduce import choices, pipeline
-from nora_bench.training.reproduce.choices import choose, progress, run_experiments, write_choice
+from nora_bench.training.reproduce.choices import choice_line, choose, progress, run_experiments, write_choice
 from nora_bench.training.reproduce.experiments import ArmComparison, Choice, Evaluation, Experiments, Finding
 from nora_bench.training.reproduce.findings_report import conclude_findings
 from nora_bench.training.reproduce.pipeline import PipelineStage, inputs, run_available
@@ -123,7 +125,7 @@ def test_invalid_experiments_are_rejected(recipe):
 def test_all_stages_run_once_with_their_choices(recipe, tmp_path, monkeypatch):
     ran = []
 
-    def run(stage, out):
+    def run(stage, out, lock=None):
         ran.append(stage.name)
         path = out / pipeline.DONE / f"{stage.name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +136,7 @@ def test_all_stages_run_once_with_their_choices(recipe, tmp_path, monkeypatch):
     said = []
     run_experiments(recipe, tmp_path, 1, said.append)
     assert len(ran) == len(set(ran)) == len(progress(recipe, tmp_path).stages)
-    assert choices.read_choices(tmp_path) == {name: next(iter(c.values)) for name, c in recipe.choices.items()}
+    assert choices.read_choices(recipe, tmp_path) == {name: next(iter(c.values)) for name, c in recipe.choices.items()}
     run_experiments(recipe, tmp_path, 1, said.append)
     assert len(ran) == len(set(ran))
 
@@ -151,7 +153,7 @@ def test_stage_that_another_process_runs_is_left_to_it(tmp_path, monkeypatch):
     lock.parent.mkdir()
     order = []
 
-    def run(stage, out):
+    def run(stage, out, lock=None):
         order.append(stage.name)
         (out / pipeline.DONE / f"{stage.name}.json").write_text(json.dumps({"command": stage.command}))
 
@@ -161,3 +163,49 @@ def test_stage_that_another_process_runs_is_left_to_it(tmp_path, monkeypatch):
         monkeypatch.setattr(pipeline.time, "sleep", lambda seconds: (file.close(), release()))
         run_available(stages, tmp_path, lambda line: None)
     assert order == ["two", "one"]
+
+
+def test_choice_far_from_the_wanted_rate_stops_before_the_seeds(recipe, tmp_path, monkeypatch):
+    ran = []
+    monkeypatch.setattr(choices, "run_available", lambda stages, out, log: ran.extend(stage.name for stage in stages))
+    monkeypatch.setattr(choices, "_rate", lambda run: 0.2)
+    with pytest.raises(TrainingError) as error:
+        run_experiments(recipe, tmp_path, 1, lambda line: None)
+    assert (error.value.option, error.value.value) == ("choices.updates", "400")
+    assert all("seed100" in name for name in ran if "-seed" in name) and not (tmp_path / choices.CHOICES).exists()
+
+
+def test_equal_rates_are_named_as_equal():
+    assert "equal" in choice_line("dpo", "a", {"a": 0.0, "b": 0.0})
+    assert "equal" not in choice_line("dpo", "b", {"a": 0.0, "b": 0.1})
+    assert "equal" not in choice_line("dpo", "a", {"a": 0.0})
+
+
+def test_rates_equally_far_above_and_below_choose_the_first():
+    values = {"low": {"x": 1}, "high": {"x": 2}}
+    assert choose(Choice(values, "low", ("e",), nearest=0.55), {"low": 0.45, "high": 0.65}) == "low"
+    assert choose(Choice(values, "low", ("e",), nearest=0.55), {"high": 0.65, "low": 0.45}) == "high"
+
+
+@pytest.mark.parametrize("entry", [{"updates": {"option": "7"}}, {"batch": {"option": "400"}}, {"updates": {}}])
+def test_choices_of_another_recipe_are_rejected(recipe, tmp_path, entry):
+    (tmp_path / choices.CHOICES).write_text(json.dumps(entry))
+    with pytest.raises(TrainingError) as error:
+        progress(recipe, tmp_path)
+    assert error.value.option == "--out"
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"updates": 1}'])
+def test_damaged_choices_are_rejected(recipe, tmp_path, text):
+    (tmp_path / choices.CHOICES).write_text(text)
+    with pytest.raises(TrainingError, match="damaged"):
+        progress(recipe, tmp_path)
+
+
+def test_plan_needs_no_torch(tmp_path):
+    code = (
+        "import sys\nfrom nora_bench.harness.cli import main\n"
+        f"try: main(['reproduce', 'findings', '--dry-run', '--out', {str(tmp_path)!r}])\n"
+        "except SystemExit as ended: sys.exit(ended.code or 'torch' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from nora_bench.envs.errors import ExitCode, Interrupted, StoreLocked
@@ -45,8 +46,7 @@ def reproduction(tmp_path):
 def alive(process):
     """Whether a process runs; one that has ended and was not waited for does not."""
     try:
-        with open(f"/proc/{process}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
 
