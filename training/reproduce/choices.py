@@ -56,7 +56,7 @@ def run_experiments(settings: Experiments, out: Path, workers: int, log: Callabl
     """Run every stage that is not done, and make each choice as soon as its runs are. Raises TrainingError, Interrupted."""
     while True:
         now = progress(settings, out, workers)
-        run_available(now.runnable, out, log)
+        run_available(now.runnable, out, log, f" before choice {now.undecided}" if now.undecided else "")
         if now.undecided is None:
             return
         choice = settings.choices[now.undecided]

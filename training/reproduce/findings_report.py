@@ -37,7 +37,7 @@ difference with 80 % power (detectable) follow from the measured variation; both
 are omitted where none was measured."""
 ANSWERS = """n: episodes per seed. Malformed: answers that were no chunk. Weights: the first
 digits of each seed's SHA-256; `findings.json` has all."""
-FOLDER = "tables"
+FOLDER, PRIMARIES = "tables", "primaries.md"
 NONE = "-"
 """Cell of a number that does not exist."""
 
@@ -61,7 +61,7 @@ def conclude_findings(settings: Experiments, out: Path, log: Callable[[str], Non
         written.append(_write(out, f"{name.lower()}.md", markdown(name, finding, compared[name], arms, details, settings.note)))
         numbers[name] = as_json(finding, compared[name], arms)
     if len(compared) == len(settings.findings):
-        written.append(_write(out, "primaries.md", primary_table(settings, {name: one[0] for name, one in compared.items()})))
+        written.append(_write(out, PRIMARIES, primary_table(settings, {name: one[0] for name, one in compared.items()})))
     if numbers:
         written.append(_write(out, "findings.json", json.dumps({"note": settings.note, "findings": numbers}, indent=1) + "\n"))
     return written

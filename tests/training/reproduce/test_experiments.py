@@ -125,7 +125,7 @@ def test_invalid_experiments_are_rejected(recipe):
 def test_all_stages_run_once_with_their_choices(recipe, tmp_path, monkeypatch):
     ran = []
 
-    def run(stage, out, lock=None):
+    def run(stage, out, lock=None, output=None):
         ran.append(stage.name)
         path = out / pipeline.DONE / f"{stage.name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,7 @@ def test_stage_that_another_process_runs_is_left_to_it(tmp_path, monkeypatch):
     lock.parent.mkdir()
     order = []
 
-    def run(stage, out, lock=None):
+    def run(stage, out, lock=None, output=None):
         order.append(stage.name)
         (out / pipeline.DONE / f"{stage.name}.json").write_text(json.dumps({"command": stage.command}))
 
@@ -167,7 +167,7 @@ def test_stage_that_another_process_runs_is_left_to_it(tmp_path, monkeypatch):
 
 def test_choice_far_from_the_wanted_rate_stops_before_the_seeds(recipe, tmp_path, monkeypatch):
     ran = []
-    monkeypatch.setattr(choices, "run_available", lambda stages, out, log: ran.extend(stage.name for stage in stages))
+    monkeypatch.setattr(choices, "run_available", lambda stages, out, log, purpose: ran.extend(stage.name for stage in stages))
     monkeypatch.setattr(choices, "_rate", lambda run: 0.2)
     with pytest.raises(TrainingError) as error:
         run_experiments(recipe, tmp_path, 1, lambda line: None)

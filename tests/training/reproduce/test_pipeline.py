@@ -12,7 +12,7 @@ from nora_bench.envs.errors import ExitCode, Interrupted, StoreLocked
 from nora_bench.results.store.locking import hold
 from nora_bench.training.engine.config import TrainingError
 from nora_bench.training.reproduce import pipeline
-from nora_bench.training.reproduce.pipeline import DONE, PipelineStage, is_done, run_all, run_available
+from nora_bench.training.reproduce.pipeline import DONE, PipelineStage, is_done, output_file, run_all, run_available
 
 STAGE = PipelineStage("sleep", ("30",), 1.0)
 
@@ -89,6 +89,21 @@ def test_command_killed_by_a_signal_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline, "PROGRAM", ("sh", "-c", "kill -9 $$"))
     with pytest.raises(TrainingError, match="killed by signal 9"):
         run_available([STAGE], tmp_path, lambda line: None)
+
+
+def test_output_of_a_shared_stage_is_kept_in_a_file(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(pipeline, "PROGRAM", ("sh", "-c", "echo result; echo warning >&2"))
+    said = []
+    run_available([STAGE], tmp_path, said.append)
+    assert output_file(tmp_path, STAGE).read_text().splitlines() == ["$ nora-bench 30", "result", "warning"]
+    assert capfd.readouterr() == ("", "") and str(output_file(tmp_path, STAGE)) in said[0]
+
+
+def test_failure_shows_the_end_of_the_output(tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "PROGRAM", ("sh", "-c", "seq 100; exit 2"))
+    with pytest.raises(TrainingError) as error:
+        run_available([STAGE], tmp_path, lambda line: None)
+    assert "  100\n" in str(error.value) and "  80\n" not in str(error.value) and "nora-bench 30" in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"seconds": 1}'])
