@@ -7,15 +7,19 @@ import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[train]'")
 from nora_bench.envs.errors import UnknownName
+from nora_bench.harness.cli import app
 from nora_bench.training.engine.config import TrainingError, parse_overrides, read_recipe
 from nora_bench.training.preference.stage import DpoRecipe
 from nora_bench.training.reproduce import choices, pipeline
 from nora_bench.training.reproduce.choices import choice_line, choose, progress, run_experiments, write_choice
+from nora_bench.training.reproduce.experiment_stages import STARTING_S
 from nora_bench.training.reproduce.experiments import ArmComparison, Choice, Evaluation, Experiments, Finding
 from nora_bench.training.reproduce.findings_report import conclude_findings
 from nora_bench.training.reproduce.pipeline import PipelineStage, inputs, run_available
 from nora_bench.training.sft.stage import SftRecipe
 from nora_bench.training.world_model.stage import WorldModelRecipe
+from typer.core import TyperGroup
+from typer.main import get_command
 
 MADE = {"updates": "400", "token-weight": "0.1", "dpo": "beta50-100"}
 
@@ -209,3 +213,58 @@ def test_plan_needs_no_torch(tmp_path):
         "except SystemExit as ended: sys.exit(ended.code or 'torch' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def parsed(command):
+    """Options of a command of `nora-bench`, as its verb receives them. Raises UsageError for an unknown or missing one."""
+    group, words = get_command(app), [*command]
+    context = group.make_context("nora-bench", [words[0], "--help"], resilient_parsing=True)
+    while isinstance(group, TyperGroup):
+        name, group, words = group.resolve_command(context, words)
+    return group.make_context(name, words, parent=context).params
+
+
+@pytest.mark.parametrize("name", ["nano", "quick"])
+def test_commands_of_all_stages_have_valid_options(name, tmp_path):
+    settings = read_recipe(name, "findings", Experiments)
+    settings.validate()
+    for stage in progress(settings, tmp_path).stages:
+        if not stage.name.endswith(tuple("2345")):
+            assert parsed(stage.command), stage.name
+    with pytest.raises(Exception, match="No such option"):
+        parsed((*stage.command, "--nothing"))
+
+
+def test_quick_recipe_has_every_kind_of_stage(recipe, tmp_path):
+    def kinds(settings):
+        return {(stage.command[:2] if stage.command[0] in ("train", "data") else stage.command[0]) for stage in stages(settings)}
+
+    def stages(settings):
+        return progress(settings, tmp_path).stages
+
+    quick = read_recipe("quick", "findings", Experiments)
+    assert kinds(quick) == kinds(recipe) and len(stages(quick)) < 50
+    assert set(quick.findings) == set(recipe.findings)
+
+
+def test_dry_run_of_the_quick_recipe_writes_nothing(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = cli("reproduce", "findings", "--quick", "--dry-run")
+    assert ended.code == 0 and "-> findings" in ended.out and not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    "words", [("released",), ("paper", "--dry-run"), ("findings", "--recipe", "nano"), ("nano", "--recipe", "scratch")]
+)
+def test_quick_is_rejected_where_it_has_no_meaning(cli, words):
+    ended = cli("reproduce", *words, "--quick")
+    assert ended.code == 2 and "--quick" in ended.err
+
+
+def test_evaluation_of_some_tasks_passes_them_on_and_counts_them(recipe, tmp_path):
+    less = replace(recipe.evaluations["chunk1"], tasks="0-1")
+    settings = replace(recipe, evaluations={**recipe.evaluations, "chunk1": less})
+    name = "evaluate-chunk1-seed0"
+    cost = [next(s for s in progress(one, tmp_path).stages if s.name == name) for one in (recipe, settings)]
+    assert options(cost[1])["--tasks"] == "0-1" and "--tasks" not in cost[0].command
+    assert cost[1].seconds - STARTING_S == pytest.approx((cost[0].seconds - STARTING_S) / 5)
