@@ -92,8 +92,13 @@ def require_near(name: str, choice: Choice, option: str, rates: Mapping[str, flo
 
 def choice_line(name: str, option: str, rates: Mapping[str, float]) -> str:
     """What was chosen, by which success rates."""
-    equal = len(rates) > 1 and len(set(rates.values())) == 1
-    return f"choice {name}: option {option}, by success rates {_rates(rates)}" + ("; all are equal, the first counts" * equal)
+    equal = "; all are equal, the first counts" if all_equal(rates) else ""
+    return f"choice {name}: option {option}, by success rates {_rates(rates)}{equal}"
+
+
+def all_equal(rates: Mapping[str, float]) -> bool:
+    """Whether the rates of several options do not distinguish them."""
+    return len(rates) > 1 and len(set(rates.values())) == 1
 
 
 def _rates(rates: Mapping[str, float]) -> str:
@@ -131,7 +136,7 @@ def write_choice(out: Path, name: str, option: str, rates: Mapping[str, float]) 
     """Add a choice to the folder's file."""
     path = out / CHOICES
     stored = _stored(path)
-    stored[name] = {"option": option, "rates": dict(rates)}
+    stored[name] = {"option": option, "rates": dict(rates), "all_equal": all_equal(rates)}
     with atomic_write(path) as scratch:
         scratch.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
 

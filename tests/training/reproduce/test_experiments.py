@@ -7,8 +7,9 @@ import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[train]'")
 from nora_bench.envs.errors import UnknownName
-from nora_bench.harness.cli import app
-from nora_bench.training.engine.config import TrainingError, parse_overrides, read_recipe
+from nora_bench.envs.safe_io import parse_yaml
+from nora_bench.harness.cli import app, main
+from nora_bench.training.engine.config import TrainingError, parse_overrides, read_recipe, recipe_text
 from nora_bench.training.preference.stage import DpoRecipe
 from nora_bench.training.reproduce import choices, pipeline
 from nora_bench.training.reproduce.choices import choice_line, choose, progress, run_experiments, write_choice
@@ -179,10 +180,13 @@ def test_choice_far_from_the_wanted_rate_stops_before_the_seeds(recipe, tmp_path
     assert all("seed100" in name for name in ran if "-seed" in name) and not (tmp_path / choices.CHOICES).exists()
 
 
-def test_equal_rates_are_named_as_equal():
+def test_choice_by_equal_rates_says_so(tmp_path):
+    write_choice(tmp_path, "dpo", "a", {"a": 0.0, "b": 0.0})
+    write_choice(tmp_path, "updates", "b", {"a": 0.0, "b": 0.1})
+    stored = json.loads((tmp_path / choices.CHOICES).read_text())
+    assert (stored["dpo"]["all_equal"], stored["updates"]["all_equal"]) == (True, False)
     assert "equal" in choice_line("dpo", "a", {"a": 0.0, "b": 0.0})
-    assert "equal" not in choice_line("dpo", "b", {"a": 0.0, "b": 0.1})
-    assert "equal" not in choice_line("dpo", "a", {"a": 0.0})
+    assert "equal" not in choice_line("dpo", "b", {"a": 0.0, "b": 0.1}) + choice_line("dpo", "a", {"a": 0.0})
 
 
 def test_rates_equally_far_above_and_below_choose_the_first():
@@ -268,3 +272,36 @@ def test_evaluation_of_some_tasks_passes_them_on_and_counts_them(recipe, tmp_pat
     cost = [next(s for s in progress(one, tmp_path).stages if s.name == name) for one in (recipe, settings)]
     assert options(cost[1])["--tasks"] == "0-1" and "--tasks" not in cost[0].command
     assert cost[1].seconds - STARTING_S == pytest.approx((cost[0].seconds - STARTING_S) / 5)
+
+
+@pytest.fixture
+def small_recipe(tmp_path):
+    """The quick recipe's first finding alone, from random weights: eleven stages."""
+    values = parse_yaml(recipe_text("quick", "findings")[0])
+    joint = {name: value for name, value in values["trainings"]["joint"].items() if name not in ("init", "checkpoints")}
+    arms = {name: {**values["evaluations"][name], "curve": False} for name in ("joint-flow", "joint-fast")}
+    choice = {**values["choices"]["updates"], "values": {"2": {"updates": 2}}}
+    values["collections"] = {"object": {"suites": ["libero_object"], "tasks": "0", "episodes": 2}}
+    values |= {"trainings": {"joint": joint}, "evaluations": arms, "choices": {"updates": choice}, "dpo": {}}
+    values |= {"findings": {"F1": values["findings"]["F1"]}}
+    for name in ("world_models", "labels", "measurements", "preferences"):
+        del values[name]
+    path = tmp_path / "small.yaml"
+    path.write_text(json.dumps(values))
+    return path
+
+
+@pytest.mark.libero
+@pytest.mark.slow
+def test_small_findings_run_to_their_pages_and_resume(small_recipe, tmp_path, capfd):
+    out = tmp_path / "out"
+    for wanted in ("11 to do", "0 to do"):
+        with pytest.raises(SystemExit) as ended:
+            main(["reproduce", "findings", "--recipe", str(small_recipe), "--out", str(out)])
+        printed = capfd.readouterr().out
+        assert not ended.value.code and wanted in printed and "nothing was learned" in " ".join(printed.split())
+        assert all(len(line) <= 80 for line in printed.splitlines() if line.startswith("|"))
+    assert {path.name for path in (out / "tables").iterdir()} == {"f1.md", "primaries.md", "findings.json"}
+    arms = json.loads((out / "tables" / "findings.json").read_text())["findings"]["F1"]["arms"]
+    digests = {one["weights_sha256"] for arm in arms.values() for one in arm.values()}
+    assert len(digests) == 2 and all(len(digest) == 64 for digest in digests)
