@@ -51,7 +51,8 @@ def _measure_rewards(
     found = {name: {r: truth.accuracy(part, rolled, r) for r in part.total} for name, part in parts.items()}
     pairs = {name: {r: truth.accuracy(part, rolled, r, chosen=True) for r in part.total} for name, part in parts.items()}
     (out / ACCURACY).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    facts = {"spread": truth.spread(first), "pairs": pairs, "policy_sha256": sampler.digest}
+    paired = {name: truth.states_with_pair(part) for name, part in parts.items()}
+    facts = {"spread": truth.spread(first), "states": paired, "pairs": pairs, "policy_sha256": sampler.digest}
     (out / "facts.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     for name, rewards in found.items():
         for reward, counts in rewards.items():

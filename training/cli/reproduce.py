@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ..reproduce.pipeline import PipelineStage
 
 
+QUICK = ("nano", "findings")
+"""Pipelines with a tiny recipe."""
+
+
 def reproduce(
     what: Annotated[
         Literal["nano", "findings", "paper", "released"],
@@ -25,7 +29,10 @@ def reproduce(
             "paper: the full size, plan only. released: the papers' tables with their checkpoints."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder for everything; the same command resumes.")] = Path("reproduction"),
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for everything; the same command resumes.", show_default="reproduction, or findings"),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Minutes instead of hours: a smoke test that learns nothing.")] = False,
     recipe: Annotated[
         Path | None, typer.Option("--recipe", help="scratch: without the base model of `nano`; or a .yaml file.")
@@ -57,6 +64,11 @@ def reproduce(
     only = {"--row": row, "--checkpoint": checkpoint, "--seeds": seeds, "--until": until, "--rehearsal": rehearsal}
     if what != "released" and (given := [name for name, value in only.items() if value]):
         raise InputError(f"{given[0]} is an option of `reproduce released`. Type: nora-bench reproduce {what} --help")
+    if quick and what not in QUICK:
+        raise InputError(f"--quick is an option of `reproduce nano` and `reproduce findings`, not of {what}. Omit it")
+    if quick and recipe:
+        raise InputError("--quick and --recipe exclude each other: --quick is the recipe `quick`. Omit one of them")
+    out = out or Path("findings" if what == "findings" else "reproduction")
     if what == "released":
         changes = {"seeds": seeds, "until": until, "workers": workers, "rehearsal": rehearsal or None}
         _released(console, str(recipe or "released"), out, (row or [], checkpoint or []), changes, dry_run=dry_run)
@@ -142,7 +154,7 @@ def _findings(console: Console, recipe: str, out: Path, workers: int, *, dry_run
     from ..engine.config import read_recipe
     from ..reproduce.choices import left, progress, run_experiments
     from ..reproduce.experiments import Experiments
-    from ..reproduce.findings_report import conclude_findings
+    from ..reproduce.findings_report import PRIMARIES, conclude_findings
     from ..reproduce.pipeline import minutes
 
     settings = read_recipe(recipe, "findings", Experiments)
@@ -165,7 +177,11 @@ def _findings(console: Console, recipe: str, out: Path, workers: int, *, dry_run
             print_line(console, f"{state:>8}  {stage.name}\n          {stage.line()}")
         return
     run_experiments(settings, out, workers, lambda line: print_line(console, line))
-    for path in conclude_findings(settings, out, lambda line: print_line(console, line)):
+    written = conclude_findings(settings, out, lambda line: print_line(console, line))
+    for path in written:
+        if path.name == PRIMARIES:
+            print_line(console, path.read_text(encoding="utf-8"))
+    for path in written:
         print_line(console, f"written: {path}")
 
 

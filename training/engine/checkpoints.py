@@ -26,17 +26,12 @@ from torch import Tensor, nn
 from ...envs.errors import StoreLocked
 from ...envs.safe_io import atomic_write
 from ...results.store.locking import hold
-from .config import TrainingError
+from .config import TrainingError, folder_of
 
 DDP, FSDP = "module.", "_fsdp_wrapped_module."
 """Prefixes that they add to the names of parameters."""
 STATE = "training"
 BEST = "best.json"
-
-
-def folder_of(out: Path, step: int) -> Path:
-    """Folder of the checkpoint after `step` updates."""
-    return out / f"step-{step:06d}"
 
 
 def steps(out: Path) -> list[int]:

@@ -104,6 +104,11 @@ class TrainConfig:
         return 1.0
 
 
+def folder_of(out: Path, step: int) -> Path:
+    """Folder of a run's checkpoint after `step` updates."""
+    return out / f"step-{step:06d}"
+
+
 RENAMED: Mapping[str, str] = {
     "loop.rate": "loop.learning_rate",
     "loop.batch": "loop.batch_size",

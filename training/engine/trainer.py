@@ -25,7 +25,7 @@ from torch import Tensor
 
 from . import checkpoints
 from .checkpoints import MetricsLogger, locked_folder
-from .config import TrainConfig, TrainingError, stored_config
+from .config import TrainConfig, TrainingError, folder_of, stored_config
 from .objective import Examples, Loss, Objective, PrefetchLoader, ThroughputMeter
 from .order import MixtureOrder
 
@@ -81,7 +81,7 @@ def train(
             run.train(validation, evaluate, report)
         finally:
             run.close()
-    return checkpoints.folder_of(out, settings.steps)
+    return folder_of(out, settings.steps)
 
 
 def _accelerator(settings: TrainConfig) -> Accelerator:
@@ -201,7 +201,7 @@ class _Run:
         checkpoints.write_tensors(moments, building / checkpoints.STATE / "optimizer.safetensors")
         progress = {"step": self.step, **self._identity()}
         (building / checkpoints.STATE / "progress.json").write_text(json.dumps(progress, indent=1) + "\n", encoding="utf-8")
-        checkpoints.finish(building, checkpoints.folder_of(self.out, self.step))
+        checkpoints.finish(building, folder_of(self.out, self.step))
 
     def _validate(self, validation: Examples) -> dict[str, float]:
         """Mean metrics over all validation examples, on every device and with the same random numbers every time."""
@@ -218,7 +218,7 @@ class _Run:
 
     def _evaluate(self, evaluate: Evaluate) -> None:
         if self.logger:
-            numbers = dict(evaluate(checkpoints.folder_of(self.out, self.step)))
+            numbers = dict(evaluate(folder_of(self.out, self.step)))
             self.logger.write(self.step, numbers, "evaluation")
             if "score" in numbers:
                 checkpoints.record_best(self.out, self.step, numbers["score"])
@@ -263,7 +263,7 @@ class _Run:
         checkpoints.restore_moments(self.module, self.inner, checkpoints.read_tensors(state / "optimizer.safetensors"))
 
     def _state(self, step: int) -> Path:
-        return checkpoints.folder_of(self.out, step) / checkpoints.STATE
+        return folder_of(self.out, step) / checkpoints.STATE
 
 
 class EMA:

@@ -50,7 +50,7 @@ class BackboneOutput:
     last: Tensor
     """[B, P, H] as they enter the last layer: the last hidden state that an expert depends on."""
     logits: Tensor | None
-    """[B, P, vocabulary]; None where they were not requested."""
+    """[B, P, vocabulary], or [positions, vocabulary] of the requested ones; None where none were requested."""
 
 
 class Backbone(nn.Module):
@@ -79,14 +79,15 @@ class Backbone(nn.Module):
         """The model whose backbone this runs."""
         return self._held[0]
 
-    def forward(self, ids: Tensor, positions: Tensor, pixels: Tensor, *, logits: bool) -> BackboneOutput:
+    def forward(self, ids: Tensor, positions: Tensor, pixels: Tensor, *, logits: bool | Tensor) -> BackboneOutput:
         """Run the backbone.
 
         Args:
             ids: [B, P] token ids, padded on the right.
             positions: [3, B, P] rotary positions.
             pixels: [B, patches, values].
-            logits: whether to compute them; without them the last layer computes keys and values only.
+            logits: whether to compute them; a bool mask [B, P] requests some positions. Without logits the last layer computes
+                keys and values only.
         """
         image = self._encode_images(pixels)
         text: Any = self.model.vlm.model.language_model
@@ -99,9 +100,9 @@ class Backbone(nn.Module):
         for layer in earlier:
             hidden, k, v = self._run(_decode, layer, hidden, (cos, sin))
             cache.append((k, v))
-        if not logits:
+        if logits is False:
             return BackboneOutput([*cache, self._run(_keys_and_values, final, hidden, (cos, sin))], image, hidden, None)
-        last, k, v = self._run(_decode, final, hidden, (cos, sin))
+        last, k, v = self._run(_decode, final, hidden, (cos, sin), None if logits is True else logits)
         return BackboneOutput([*cache, (k, v)], image, hidden, self.model.vlm.lm_head(_norm(text.norm, last)))
 
     def _encode_images(self, pixels: Tensor) -> Tensor:
@@ -137,10 +138,10 @@ def _encode(block: Any, x: Tensor, rope: Rope, windows: int) -> Tensor:
     return vision_block(block, x, rope, attention, KERNELS)
 
 
-def _decode(layer: Any, x: Tensor, rope: Rope) -> tuple[Tensor, Tensor, Tensor]:
-    """One layer of the language model, and its keys and values."""
+def _decode(layer: Any, x: Tensor, rope: Rope, wanted: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """One layer of the language model, at the wanted positions, and its keys and values."""
     attention = partial(attend, causal=True, training=True)
-    return decoder_block(layer, x, rope, attention, KERNELS)
+    return decoder_block(layer, x, rope, attention, KERNELS, wanted)
 
 
 def _keys_and_values(layer: Any, x: Tensor, rope: Rope) -> tuple[Tensor, Tensor]:

@@ -185,6 +185,11 @@ def spread(part: Part) -> float:
     return float(np.mean(apart) / away) if away else 0.0
 
 
+def states_with_pair(part: Part) -> dict[str, tuple[int, int]]:
+    """Reward -> (states whose candidates it pairs, states)."""
+    return {reward: (int((pairs >= 0).all(axis=1).sum()), len(pairs)) for reward, pairs in part.pairs.items()}
+
+
 # Files
 
 OUTCOMES = "outcomes.jsonl"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 
+from ...harness.config import init_states, parse
+from ..engine.config import folder_of
 from .experiments import Evaluation, Experiments, Training, Value
 from .pipeline import PipelineStage, stage
 
@@ -16,7 +18,6 @@ training, update of a world model, labelled state, pair in an update of DPO, and
 STARTING_S, ENCODER_S = 12.0, 0.15
 STEPS = 130
 """Rough number of control steps of a demonstration."""
-CANDIDATES = 5
 Variables = Mapping[str, Value]
 
 
@@ -49,7 +50,7 @@ class StagePlan:
         folder = self.out / "demonstrations" / own
         if spec.learner:
             learner = self.policy(spec.learner, seed)
-        tasks = len(spec.suites) * (len(spec.tasks.split(",")) if spec.tasks else 10)
+        tasks = count_tasks(spec.suites, spec.tasks)
         options: dict[str, object] = {"suite": spec.suites, "tasks": spec.tasks, "episodes": spec.episodes}
         if spec.learner:
             options |= {"learner": learner, "learner-steps": spec.learner_steps, "seed": 1000 + seed}
@@ -95,7 +96,7 @@ class StagePlan:
         if folder.name not in self.stages:
             self._train(folder, spec, steps, seed)
         every = ceil(steps / spec.checkpoints)
-        return _checkpoint(folder, min(every * (checkpoint or spec.checkpoints), steps))
+        return folder_of(folder, min(every * (checkpoint or spec.checkpoints), steps))
 
     def _train(self, folder: Path, spec: Training, steps: int, seed: int) -> None:
         data = tuple(self.collection(part, seed) for part in spec.data)
@@ -132,7 +133,7 @@ class StagePlan:
             "out": folder,
         }
         self.add(folder.name, "train dpo", options, STARTING_S + steps * 16 * PAIR_S)
-        return _checkpoint(folder, steps)
+        return folder_of(folder, steps)
 
     def _prefix(self, name: str) -> str:
         """Policies whose settings the choice at hand varies get a name of their own."""
@@ -160,10 +161,10 @@ class StagePlan:
         options |= {"frames": self.frames, "latents": self.out / "latents", "out": folder}
         if spec.encoder_steps:
             options |= {"init-from": self._encoder(name, data)}
-        suites = {suite for part in spec.data for suite in self.settings.collections[part].suites}
-        images = spec.episodes * 10 * len(suites) * STEPS
+        collections = [self.settings.collections[part] for part in spec.data]
+        images = spec.episodes * sum(count_tasks(each.suites, each.tasks) for each in collections) * STEPS
         self.add(f"world-model-{name}", "train world-model", options, STARTING_S + 2 * images * IMAGE_S + spec.steps * WORLD_S)
-        return _checkpoint(folder, spec.steps)
+        return folder_of(folder, spec.steps)
 
     def _encoder(self, name: str, data: tuple[Path, ...]) -> Path:
         """File of the trained encoder of a world model."""
@@ -181,7 +182,7 @@ class StagePlan:
             "data": tuple(self.collection(part, seed) for part in spec.data),
             "world-model": self.world_model(spec.world_model),
             "reward": spec.rewards,
-            "candidates": CANDIDATES,
+            "candidates": self.settings.candidates,
             "states": spec.states,
             "after-takeover": spec.after_takeover,
             "frame-stride": self.settings.frame_stride,
@@ -206,7 +207,7 @@ class StagePlan:
             "states": spec.states,
             "out": folder,
         }
-        cost = STARTING_S + spec.states * CANDIDATES * ROLLOUT_S
+        cost = STARTING_S + spec.states * self.settings.candidates * ROLLOUT_S
         self.add(f"measurement-{folder.name}", "measure-rewards", options, cost)
         return folder
 
@@ -220,6 +221,7 @@ class StagePlan:
         states = self.states(spec, seed, curve=checkpoint is not None)
         run = {
             "suite": spec.suites,
+            "tasks": spec.tasks,
             "policy": self.policy(spec.policy, seed, checkpoint),
             "policy-arg": ("threads=1", *(f"{key}={value}" for key, value in spec.args.items())),
             "init-states": states,
@@ -228,8 +230,7 @@ class StagePlan:
             "max-steps": self.settings.max_steps,
             "out": folder,
         }
-        first, _, last = states.removeprefix("fresh:").partition("-")
-        episodes = 10 * len(spec.suites) * (int(last or first) - int(first) + 1)
+        episodes = count_tasks(spec.suites, spec.tasks) * len(init_states(states))
         self.add(f"evaluate-{own}", "run", run, STARTING_S + episodes * spec.episode_s)
         return folder
 
@@ -241,6 +242,11 @@ class StagePlan:
             return self.settings.validation_states
         first = self.settings.seeds.index(seed) * spec.block
         return f"fresh:{first}-{first + spec.fresh - 1}" if spec.fresh > 1 else f"fresh:{first}"
+
+
+def count_tasks(suites: Sequence[str], tasks: str | None) -> int:
+    """Number of tasks, for the cost; ten per suite where all are meant."""
+    return len(suites) * (len(parse({"suite": suites, "tasks": tasks}).tasks) or 10)
 
 
 def plan_choice(plan: StagePlan, name: str) -> dict[str, list[Path]]:
@@ -265,12 +271,6 @@ def plan_seeds(plan: StagePlan) -> None:
             if spec.curve and training:
                 for checkpoint in range(1, training.checkpoints):
                     plan.evaluation(name, seed, checkpoint)
-
-
-def _checkpoint(folder: Path, steps: int) -> Path:
-    from ..engine.checkpoints import folder_of
-
-    return folder_of(folder, steps)
 
 
 def _assignments(values: Mapping[str, Value]) -> tuple[str, ...]:

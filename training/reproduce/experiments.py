@@ -24,6 +24,7 @@ class Collection:
     episodes: int
     """Per task."""
     tasks: str | None = None
+    """Task ids like `0,3-5`; None: all."""
     learner: str | None = None
     """Training whose policy acts until the expert takes over."""
     learner_steps: str = "10-80"
@@ -105,6 +106,8 @@ class Evaluation:
     args: Mapping[str, Value] = field(default_factory=dict)
     """Options of the policy."""
     suites: tuple[str, ...] = ("libero_object",)
+    tasks: str | None = None
+    """Task ids like `0,3-5`; None: all."""
     fresh: int = 0
     """Fresh states per task; 0: the validation states."""
     block: int = 0
@@ -127,6 +130,8 @@ class Choice:
     """Their mean rate decides."""
     nearest: float | None = None
     """Rate to come close to; None: the best rate. Of equals the first option counts."""
+    within: float | None = None
+    """Largest distance from `nearest`: beyond it nothing more is run, and the recipe needs other options. None: any distance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +183,12 @@ class Experiments:
     frame_stride: int = 2
     label_smoothing_steps: float = 0.0
     vocabulary: int = 1024
+    candidates: int = 5
+    """Sampled chunks of a labelled state."""
     max_steps: int | None = None
+    """Of an evaluation's episode; None: the protocol's."""
+    note: str | None = None
+    """Sentence on top of every page of the results."""
 
     def validate(self) -> None:
         """Raise TrainingError or UnknownName for references to nothing and for states that two seeds would share."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from ...results.statistics.over_seeds import Design, SeedMean, hierarchical_interval, power, smallest_effect, student
 from ...results.store.reader import read_run
@@ -16,6 +17,8 @@ from .experiments import ArmComparison
 
 EFFECT = 0.08
 """Difference that the experiments were planned for."""
+ROUNDING = 1e-9
+"""Standard deviation below which numbers are equal."""
 State = tuple[str, int, str, int]
 """Suite, task, set and index of an initial state."""
 
@@ -40,9 +43,9 @@ class AccuracySeed:
     pairs: int
 
     @property
-    def share(self) -> float:
-        """Share of the pairs that the reward orders as the simulator does."""
-        return self.correct / self.pairs if self.pairs else 0.5
+    def share(self) -> float | None:
+        """Share of the pairs that the reward orders as the simulator does; None without pairs."""
+        return self.correct / self.pairs if self.pairs else None
 
 
 Arm = Mapping[int, ArmSeed] | Mapping[int, AccuracySeed]
@@ -54,8 +57,8 @@ class ComparisonSummary:
     """A comparison over training seeds; shares."""
 
     comparison: ArmComparison
-    over: SeedMean
-    """With errors counted against the difference's direction."""
+    over: SeedMean | None
+    """With errors counted against the difference's direction; None where a seed has no pair with an order."""
     hierarchical: tuple[float, float] | None
     states: int
     """Common states per seed, or pairs for an accuracy."""
@@ -65,18 +68,32 @@ class ComparisonSummary:
     corrected: float = 1.0
 
     @property
+    def problem(self) -> str | None:
+        """Why nothing can be tested, or None. Equal seeds give Student's t no variation: its interval would have no width."""
+        if self.over is None:
+            return "a seed has no pair of candidates with different outcomes"
+        return None if self.over.deviation > ROUNDING else "all seeds have the same difference, so its variation is unknown"
+
+    @property
+    def p(self) -> float:
+        """P-value; 1 where nothing can be tested."""
+        return 1.0 if self.over is None or self.problem else self.over.p
+
+    @property
     def power(self) -> float | None:
-        """Power at the planned effect, from the measured variation."""
-        return power(self.design, EFFECT) if self.design else None
+        """Power at the planned effect, from the measured variation; None where none was measured."""
+        return power(self.design, EFFECT) if self.design and self.design.discordance and not self.problem else None
 
     @property
     def detectable(self) -> float | None:
-        """Smallest effect with 80 % power, from the measured variation."""
-        return smallest_effect(self.design) if self.design else None
+        """Smallest effect with 80 % power, from the measured variation; None where none was measured."""
+        return smallest_effect(self.design) if self.design and self.design.discordance and not self.problem else None
 
     @property
     def verdict(self) -> str:
         """`holds`, `reversed` or `open`, of a primary comparison."""
+        if self.over is None or self.problem:
+            return "open"
         return "holds" if self.over.low > 0 else "reversed" if self.over.high < 0 else "open"
 
 
@@ -105,13 +122,12 @@ def compare_arms(comparison: ArmComparison, a: Mapping[int, ArmSeed], b: Mapping
 def compare_accuracy(
     comparison: ArmComparison, a: Mapping[int, AccuracySeed] | float, b: Mapping[int, AccuracySeed]
 ) -> ComparisonSummary:
-    """B's accuracy minus A's, or minus a constant, per seed. Raises TrainingError for different seeds or no pairs."""
+    """B's accuracy minus A's, or minus a constant, per seed; `over` is None if a seed has no pairs. Raises TrainingError."""
     if not isinstance(a, (int, float)) and set(a) != set(b):
         raise TrainingError(f"{comparison.name}: the arms have different seeds, {sorted(a)} and {sorted(b)}")
-    if empty := [seed for seed in b if not b[seed].pairs]:
-        raise TrainingError(f"{comparison.name}: no pair with an order in seed {empty[0]}; measure more states")
-    base = {seed: a if isinstance(a, (int, float)) else a[seed].share for seed in b}
-    over = student([b[seed].share - base[seed] for seed in sorted(b)])
+    base = {seed: a if isinstance(a, (int, float)) else a[seed].share for seed in sorted(b)}
+    differences = [share - of for seed, of in base.items() if (share := b[seed].share) is not None and of is not None]
+    over = student(differences) if len(differences) == len(b) else None
     return ComparisonSummary(comparison, over, None, round(mean(one.pairs for one in b.values())), None, 0, None)
 
 
@@ -198,10 +214,16 @@ def read_accuracy(folders: Mapping[int, Path], labels: str, reward: str, phase: 
     """Seed -> accuracy of one reward. `labels` is the name of a label set without its seed. Raises TrainingError."""
     found = {}
     for seed, folder in folders.items():
-        path = folder / ACCURACY
-        if not path.is_file():
-            raise TrainingError(f"{path} not found. Finish the same `nora-bench reproduce findings`")
-        values = json.loads(path.read_text(encoding="utf-8"))
-        correct, pairs = values[f"{labels}-seed{seed}"][reward].get(phase, (0, 0))
+        correct, pairs = read_json(folder / ACCURACY)[f"{labels}-seed{seed}"][reward].get(phase, (0, 0))
         found[seed] = AccuracySeed(correct, pairs)
     return found
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Content of a measurement's file. Raises TrainingError."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"{path}: {error}. Remove {path.parent} and its record in stages/, and type the same command"
+        ) from None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...envs.errors import UnknownName
-from ..engine.config import TrainingError, recipe_text, require_field
+from ..engine.config import TrainingError, folder_of, recipe_text, require_field
 from ..preference.rewards import REWARDS
 from .pipeline import PipelineStage, stage
 
@@ -87,13 +87,6 @@ def run_folder(out: Path, variant: str, seed: int) -> Path:
     return out / "runs" / f"{variant}-seed{seed}"
 
 
-def _checkpoint(part: Path, steps: int) -> Path:
-    """Last checkpoint of a trained part."""
-    from ..engine.checkpoints import folder_of
-
-    return folder_of(part, steps)
-
-
 def _tokenizer(out: Path, chunk: int) -> Path:
     """Folder of the FAST tokenizer for a chunk size."""
     return out / f"tokenizer-{chunk}"
@@ -161,7 +154,7 @@ def _supervised(settings: Reproduction, out: Path) -> Iterator[PipelineStage]:
             train = {"data": out / "demonstrations", "recipe": _recipe(out, chunk, seed), "out": out / name}
             yield stage(name, "train sft", {**train, "frames": out / "frames"}, STARTING_S + steps * SFT_S)
             for head in heads:
-                yield _evaluate(settings, out, sft_name(chunk, head), seed, _checkpoint(out / name, steps), head)
+                yield _evaluate(settings, out, sft_name(chunk, head), seed, folder_of(out / name, steps), head)
 
 
 def _world(settings: Reproduction, out: Path) -> Iterator[PipelineStage]:
@@ -173,12 +166,12 @@ def _world(settings: Reproduction, out: Path) -> Iterator[PipelineStage]:
 
 def _preferences(settings: Reproduction, out: Path) -> Iterator[PipelineStage]:
     for seed in settings.seeds:
-        policy = _checkpoint(out / f"sft-chunk{BASELINE}-seed{seed}", settings.sft["loop"]["steps"])
+        policy = folder_of(out / f"sft-chunk{BASELINE}-seed{seed}", settings.sft["loop"]["steps"])
         labels = out / f"labels-seed{seed}"
         label = {
             "policy": policy,
             "data": out / "demonstrations",
-            "world-model": _checkpoint(out / "world-model", settings.world_steps),
+            "world-model": folder_of(out / "world-model", settings.world_steps),
             "reward": settings.rewards,
             "states": settings.label_states,
             "episodes": settings.world_episodes,
@@ -198,7 +191,7 @@ def _preferred(settings: Reproduction, out: Path, reward: str, seed: int, policy
     train = {"init-from": policy, "labels": out / f"labels-seed{seed}", "reward": reward, "out": out / name}
     train |= {"steps": settings.dpo_steps, "learning-rate": settings.dpo_learning_rate, "seed": seed}
     yield stage(name, "train dpo", train, STARTING_S + settings.dpo_steps * 16 * PAIR_S)
-    yield _evaluate(settings, out, dpo_name(reward), seed, _checkpoint(out / name, settings.dpo_steps), "flow")
+    yield _evaluate(settings, out, dpo_name(reward), seed, folder_of(out / name, settings.dpo_steps), "flow")
 
 
 def _evaluate(settings: Reproduction, out: Path, variant: str, seed: int, policy: Path, head: str) -> PipelineStage:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-from ...envs.errors import StoreLocked
+from ...envs.errors import ExitCode, Interrupted, StoreLocked
+from ...envs.safe_io import atomic_write
+from ...harness.execution.signals import stop_signals
 from ...results.store.locking import hold
 from ..engine.config import TrainingError
 from ..evaluation import PROGRAM, option_words
@@ -55,9 +59,13 @@ def minutes(seconds: float) -> str:
 def is_done(out: Path, stage: PipelineStage) -> bool:
     """Whether a stage is finished. Raises TrainingError if a finished stage of that name has another command."""
     path = out / DONE / f"{stage.name}.json"
-    if not path.is_file():
+    try:
+        command = json.loads(path.read_bytes())["command"]
+    except FileNotFoundError:
         return False
-    if _essential(json.loads(path.read_text(encoding="utf-8"))["command"]) != _essential(stage.command):
+    except (ValueError, TypeError, KeyError):
+        raise TrainingError(f"{path} is damaged. Its stage resumes: rm {path}, and type the same command") from None
+    if _essential(command) != _essential(stage.command):
         raise TrainingError(
             f"{out} contains another reproduction: its stage {stage.name} differs. Give another --out", option="--out"
         )
@@ -84,17 +92,25 @@ def run_all(stages: Sequence[PipelineStage], out: Path, log: Callable[[str], Non
         run_stage(stage, out)
 
 
-WAIT_S = 10.0
-"""Between looks for a stage, while other processes run all that could start."""
+WAIT_S, POLL_S = 10.0, 0.2
+"""Seconds between looks for a stage, while other processes run all that could start, and for the end of a command."""
 
 
-def run_available(stages: Sequence[PipelineStage], out: Path, log: Callable[[str], None]) -> None:
-    """As `run_all`, beside other processes with the same stages: each runs those whose inputs exist and nobody else runs."""
+def run_available(stages: Sequence[PipelineStage], out: Path, log: Callable[[str], None], purpose: str = "") -> None:
+    """As `run_all`, beside other processes with the same stages: each runs those whose inputs exist and nobody else runs.
+
+    Args:
+        stages: in an order in which each finds its inputs.
+        out: folder of the reproduction; the output of a stage is written to a file there.
+        log: receives a line per stage.
+        purpose: words after "stages to do" in those lines.
+    """
     waiting, needed = False, inputs(stages)
     while left := [stage for stage in stages if not is_done(out, stage)]:
         missing = {stage.name for stage in left}
         ready = [stage for stage in left if not missing & needed[stage.name]]
-        if any(_run_unless_locked(stage, out, log, f"{len(left)} of {len(stages)} stages to do") for stage in ready):
+        head = f"{len(left)} of {len(stages)} stages to do{purpose}"
+        if any(_run_unless_locked(stage, out, log, head) for stage in ready):
             waiting = False
             continue
         if not waiting:
@@ -130,25 +146,72 @@ def _run_unless_locked(stage: PipelineStage, out: Path, log: Callable[[str], Non
         try:
             if is_done(out, stage):
                 return False
-            log(f"{head}; {stage.name}: about {minutes(stage.seconds)} on one core\n  {stage.line()}")
-            run_stage(stage, out)
+            log(f"{head}; {stage.name}, about {minutes(stage.seconds)} on one core: {output_file(out, stage)}")
+            run_stage(stage, out, file.fileno(), output_file(out, stage))
             return True
         finally:
             release()
 
 
-def run_stage(stage: PipelineStage, out: Path) -> None:
-    """Run a stage, resuming it, and record that it is done. Raises TrainingError."""
+def output_file(out: Path, stage: PipelineStage) -> Path:
+    """File with the output of a stage's command, of all attempts."""
+    return out / DONE / f"{stage.name}.log"
+
+
+def run_stage(stage: PipelineStage, out: Path, lock: int | None = None, output: Path | None = None) -> None:
+    """Run a stage, resuming it, and record that it is done. Raises TrainingError, Interrupted.
+
+    Args:
+        stage: of the pipeline.
+        out: folder of the reproduction.
+        lock: file descriptor of its lock. The command holds it, too: after this process is killed, no other starts the stage.
+        output: file that the command's output is appended to; None: the terminal.
+    """
     started = time.monotonic()
     resuming = ("--resume",) if stage.run_folder and (stage.run_folder / "run.json").is_file() else ()
-    ended = subprocess.run([*PROGRAM, *stage.command, *resuming], check=False).returncode
+    with _open_output(output, stage) as file:
+        ended = _run_command([*PROGRAM, *stage.command, *resuming], () if lock is None else (lock,), file)
     accepted = (0, 1) if stage.run_folder else (0,)  # 1: some episodes ended in errors, which the run records
+    if ended == ExitCode.INTERRUPTED:
+        raise Interrupted(f"stopped in stage {stage.name}. The same command resumes")
     if ended not in accepted:
-        raise TrainingError(f"stage {stage.name} ended with code {ended}. The same command resumes it:\n  {stage.line()}")
+        how = f"ended with code {ended}" if ended >= 0 else f"was killed by signal {-ended}"  # 9: often for want of memory
+        last = f"{_last_lines(output)}\n" if output else ""
+        raise TrainingError(f"{last}stage {stage.name} {how}. The same command resumes it:\n  {stage.line()}")
     path = out / DONE / f"{stage.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     facts = {"command": stage.command, "seconds": round(time.monotonic() - started, 1)}
-    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    with atomic_write(path) as scratch:
+        scratch.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _open_output(path: Path | None, stage: PipelineStage) -> Iterator[IO[str] | None]:
+    """The file, open to append, with the stage's command written to it; None for no path."""
+    if path is None:
+        yield None
+        return
+    with path.open("a", encoding="utf-8") as file:
+        print(f"$ {stage.line()}", file=file, flush=True)
+        yield file
+
+
+def _last_lines(path: Path, count: int = 10) -> str:
+    """The last lines of a file, with its name."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
+    return "\n".join((f"end of {path}:", *(f"  {line}" for line in lines)))
+
+
+def _run_command(words: Sequence[str], kept: Sequence[int], output: IO[str] | None) -> int:
+    """Exit code of a command; it is stopped with this process, and keeps the given file descriptors open."""
+    errors = None if output is None else subprocess.STDOUT
+    with stop_signals() as stopped, subprocess.Popen(words, pass_fds=kept, stdout=output, stderr=errors) as process:
+        while process.poll() is None and not stopped():
+            time.sleep(POLL_S)
+        if stopped():  # Ctrl-C reaches the command from the terminal, SIGTERM and SIGHUP do not
+            process.terminate()
+        ended = process.wait()
+    return ExitCode.INTERRUPTED if stopped() else ended
 
 
 def stage(name: str, verb: str, options: Mapping[str, object], seconds: float) -> PipelineStage:

@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...policies.fast import FastTokenizer
-from ...policies.nora.collate import Prompts, collate_prompts
+from ...policies.nora.collate import IGNORED, Prompts, collate_prompts
 from ...policies.nora.config import NoraConfig
-from ...policies.nora.model.reference import FLOW_WEIGHT, NoraModel, interpolate, token_loss
+from ...policies.nora.model.reference import FLOW_WEIGHT, NoraModel, interpolate
 from ...policies.nora.pixels import patches
 from ...policies.nora.prompt import Prompter
 from ..data.dataset import Batch
@@ -157,7 +157,8 @@ class SftObjective(Objective):
         pixels = patches(images, self.model.config.patch, self.model.config.merge)
         ids, pixels, positions = (torch.from_numpy(x).to(self.device) for x in (text.ids, pixels, text.positions))
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.settings.trained == "full"):
-            seen = self.backbone(ids, positions, pixels, logits=self.settings.token_weight > 0)
+            labels = torch.from_numpy(text.labels).to(self.device) if self.settings.token_weight else None
+            seen = self.backbone(ids, positions, pixels, logits=False if labels is None else before_labels(labels))
         parts = self._parts(seen, batch, text, generator)
         total = torch.stack([weight * value for weight, value in parts.values()]).sum()
         metrics = {name: value.detach() for name, (_, value) in parts.items()}
@@ -169,8 +170,9 @@ class SftObjective(Objective):
         """Name -> (weight, loss)."""
         parts: dict[str, tuple[float, Tensor]] = {}
         if seen.logits is not None:
-            labels = torch.from_numpy(text.labels).to(self.device)
-            parts["tokens"] = (self.settings.token_weight, token_loss(seen.logits, labels))
+            labels = torch.from_numpy(text.labels).to(self.device)[:, 1:]
+            tokens = F.cross_entropy(seen.logits.float(), labels[labels != IGNORED])
+            parts["tokens"] = (self.settings.token_weight, tokens)
         if self.model.config.expert and self.settings.flow_weight:
             parts["flow"] = (self.settings.flow_weight, self._flow(seen, batch, text, generator))
         if self.auxiliary and batch.targets is not None:
@@ -195,6 +197,11 @@ class SftObjective(Objective):
         """Write a policy: weights, configuration, tokenizers, statistics."""
         own = {name.removeprefix("model."): weight for name, weight in weights.items() if name.startswith("model.")}
         write_policy(self.start, own, folder, tokens=self.settings.token_weight > 0)
+
+
+def before_labels(labels_BP: Tensor) -> Tensor:
+    """[B, P] bool: True at positions whose next token is labelled. Most are not: image, instruction, padding."""
+    return F.pad(labels_BP[:, 1:] != IGNORED, (0, 1), value=False)
 
 
 def collate_text(

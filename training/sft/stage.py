@@ -33,8 +33,8 @@ from ..data.images import ImageSpec
 from ..data.readers import read, smoothed, split, without_noops
 from ..data.scene_targets import require_scenes
 from ..data.stored_images import DecodedImages
-from ..engine.checkpoints import folder_of, steps
-from ..engine.config import TrainConfig, require_field
+from ..engine.checkpoints import steps
+from ..engine.config import TrainConfig, folder_of, require_field
 from ..engine.devices import training_device
 from ..engine.trainer import ProgressCallback, train
 from ..evaluation import EvaluationSettings, Evaluator

@@ -107,11 +107,19 @@ def vision_block(block: Any, x: Tensor, rope: Rope, attend: Attend, kernels: Ker
     return x + swiglu(block.mlp, kernels.norm(block.norm2, x), kernels)
 
 
-def decoder_block(layer: Any, x: Tensor, rope: Rope, attend: Attend, kernels: Kernels = PLAIN) -> tuple[Tensor, Tensor, Tensor]:
-    """One layer of the language model or the expert: ([B, P, hidden], its keys, rotated, and values [B, h, P, d])."""
+def decoder_block(
+    layer: Any, x: Tensor, rope: Rope, attend: Attend, kernels: Kernels = PLAIN, wanted: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One layer of the language model or the expert: ([B, P, hidden], its keys, rotated, and values [B, h, P, d]).
+
+    With a bool mask [B, P] of wanted positions, the first is [positions, hidden].
+    """
     attention, normed = layer.self_attn, kernels.norm(layer.input_layernorm, x)
     projected = kernels.project(normed, attention.q_proj, attention.k_proj, attention.v_proj)
     q, k, v = (heads(part, attention.head_dim) for part in projected)
     q, k = kernels.rotate(q, *rope), kernels.rotate(k, *rope)
-    x = x + attention.o_proj(attend(q, k, v).transpose(1, 2).flatten(2))
+    attended = attend(q, k, v).transpose(1, 2).flatten(2)
+    if wanted is not None:
+        x, attended = x[wanted], attended[wanted]
+    x = x + attention.o_proj(attended)
     return x + swiglu(layer.mlp, kernels.norm(layer.post_attention_layernorm, x), kernels), k, v

@@ -55,6 +55,16 @@ def test_keys_and_values_match_the_reference_model(start, inputs):
     close(ours.logits[mask], theirs.logits[mask], start.model.config)
 
 
+def test_logits_of_some_positions_are_those_of_all(start, inputs):
+    ids, mask, positions, pixels, _ = inputs
+    wanted = mask & (torch.arange(ids.shape[1]) % 7 == 3)
+    backbone = Backbone(start.model)
+    with torch.no_grad():
+        some, whole = (backbone(ids, positions, pixels, logits=logits).logits for logits in (wanted, True))
+    assert len(some) == wanted.sum() > 2
+    torch.testing.assert_close(some, whole[wanted], atol=1e-6 * float(whole.abs().max()), rtol=0)
+
+
 def test_omitting_logits_changes_no_key(start, inputs):
     ids, _, positions, pixels, _ = inputs
     backbone = Backbone(start.model)

@@ -20,6 +20,7 @@ from nora_bench.training.preference.truth import (
     require_same_candidates,
     roll_out_missing,
     spread,
+    states_with_pair,
 )
 
 OUTCOME = RolledOut("d", 4, "carry", (True, False, True, False), (30, 90, 20, 90))
@@ -47,6 +48,12 @@ def test_accuracy_counts_pairs_with_an_order():
     assert accuracy(part(((1.0, 2.0, 0.0, 2.0),)), [OUTCOME], "gta")["all"] == (0, 5)
     assert accuracy(part(((0.0, 0.0, 0.0, 0.0),)), [OUTCOME], "gta")["all"] == (2, 5)  # equal rewards are half right
     assert accuracy(part(), [OUTCOME], "gta", chosen=True)["all"] == (1, 1)
+
+
+def test_states_with_a_pair_are_counted():
+    two = part(((0.0, 1.0), (0.0, 0.0)), ("d", "e"))
+    two.pairs["gta"][1] = -1
+    assert states_with_pair(two) == {"gta": (1, 2)}
 
 
 def test_phase_follows_the_gripper_commands():

@@ -1,19 +1,26 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[train]'")
 from nora_bench.envs.errors import UnknownName
-from nora_bench.training.engine.config import TrainingError, parse_overrides, read_recipe
+from nora_bench.envs.safe_io import parse_yaml
+from nora_bench.harness.cli import app, main
+from nora_bench.training.engine.config import TrainingError, parse_overrides, read_recipe, recipe_text
 from nora_bench.training.preference.stage import DpoRecipe
 from nora_bench.training.reproduce import choices, pipeline
-from nora_bench.training.reproduce.choices import choose, progress, run_experiments, write_choice
+from nora_bench.training.reproduce.choices import choice_line, choose, progress, run_experiments, write_choice
+from nora_bench.training.reproduce.experiment_stages import STARTING_S
 from nora_bench.training.reproduce.experiments import ArmComparison, Choice, Evaluation, Experiments, Finding
 from nora_bench.training.reproduce.findings_report import conclude_findings
 from nora_bench.training.reproduce.pipeline import PipelineStage, inputs, run_available
 from nora_bench.training.sft.stage import SftRecipe
 from nora_bench.training.world_model.stage import WorldModelRecipe
+from typer.core import TyperGroup
+from typer.main import get_command
 
 MADE = {"updates": "400", "token-weight": "0.1", "dpo": "beta50-100"}
 
@@ -123,7 +130,7 @@ def test_invalid_experiments_are_rejected(recipe):
 def test_all_stages_run_once_with_their_choices(recipe, tmp_path, monkeypatch):
     ran = []
 
-    def run(stage, out):
+    def run(stage, out, lock=None, output=None):
         ran.append(stage.name)
         path = out / pipeline.DONE / f"{stage.name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +141,7 @@ def test_all_stages_run_once_with_their_choices(recipe, tmp_path, monkeypatch):
     said = []
     run_experiments(recipe, tmp_path, 1, said.append)
     assert len(ran) == len(set(ran)) == len(progress(recipe, tmp_path).stages)
-    assert choices.read_choices(tmp_path) == {name: next(iter(c.values)) for name, c in recipe.choices.items()}
+    assert choices.read_choices(recipe, tmp_path) == {name: next(iter(c.values)) for name, c in recipe.choices.items()}
     run_experiments(recipe, tmp_path, 1, said.append)
     assert len(ran) == len(set(ran))
 
@@ -151,7 +158,7 @@ def test_stage_that_another_process_runs_is_left_to_it(tmp_path, monkeypatch):
     lock.parent.mkdir()
     order = []
 
-    def run(stage, out):
+    def run(stage, out, lock=None, output=None):
         order.append(stage.name)
         (out / pipeline.DONE / f"{stage.name}.json").write_text(json.dumps({"command": stage.command}))
 
@@ -161,3 +168,140 @@ def test_stage_that_another_process_runs_is_left_to_it(tmp_path, monkeypatch):
         monkeypatch.setattr(pipeline.time, "sleep", lambda seconds: (file.close(), release()))
         run_available(stages, tmp_path, lambda line: None)
     assert order == ["two", "one"]
+
+
+def test_choice_far_from_the_wanted_rate_stops_before_the_seeds(recipe, tmp_path, monkeypatch):
+    ran = []
+    monkeypatch.setattr(choices, "run_available", lambda stages, out, log, purpose: ran.extend(stage.name for stage in stages))
+    monkeypatch.setattr(choices, "_rate", lambda run: 0.2)
+    with pytest.raises(TrainingError) as error:
+        run_experiments(recipe, tmp_path, 1, lambda line: None)
+    assert (error.value.option, error.value.value) == ("choices.updates", "400")
+    assert all("seed100" in name for name in ran if "-seed" in name) and not (tmp_path / choices.CHOICES).exists()
+
+
+def test_choice_by_equal_rates_says_so(tmp_path):
+    write_choice(tmp_path, "dpo", "a", {"a": 0.0, "b": 0.0})
+    write_choice(tmp_path, "updates", "b", {"a": 0.0, "b": 0.1})
+    stored = json.loads((tmp_path / choices.CHOICES).read_text())
+    assert (stored["dpo"]["all_equal"], stored["updates"]["all_equal"]) == (True, False)
+    assert "equal" in choice_line("dpo", "a", {"a": 0.0, "b": 0.0})
+    assert "equal" not in choice_line("dpo", "b", {"a": 0.0, "b": 0.1}) + choice_line("dpo", "a", {"a": 0.0})
+
+
+def test_rates_equally_far_above_and_below_choose_the_first():
+    values = {"low": {"x": 1}, "high": {"x": 2}}
+    assert choose(Choice(values, "low", ("e",), nearest=0.55), {"low": 0.45, "high": 0.65}) == "low"
+    assert choose(Choice(values, "low", ("e",), nearest=0.55), {"high": 0.65, "low": 0.45}) == "high"
+
+
+@pytest.mark.parametrize("entry", [{"updates": {"option": "7"}}, {"batch": {"option": "400"}}, {"updates": {}}])
+def test_choices_of_another_recipe_are_rejected(recipe, tmp_path, entry):
+    (tmp_path / choices.CHOICES).write_text(json.dumps(entry))
+    with pytest.raises(TrainingError) as error:
+        progress(recipe, tmp_path)
+    assert error.value.option == "--out"
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"updates": 1}'])
+def test_damaged_choices_are_rejected(recipe, tmp_path, text):
+    (tmp_path / choices.CHOICES).write_text(text)
+    with pytest.raises(TrainingError, match="damaged"):
+        progress(recipe, tmp_path)
+
+
+def test_plan_needs_no_torch(tmp_path):
+    code = (
+        "import sys\nfrom nora_bench.harness.cli import main\n"
+        f"try: main(['reproduce', 'findings', '--dry-run', '--out', {str(tmp_path)!r}])\n"
+        "except SystemExit as ended: sys.exit(ended.code or 'torch' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def parsed(command):
+    """Options of a command of `nora-bench`, as its verb receives them. Raises UsageError for an unknown or missing one."""
+    group, words = get_command(app), [*command]
+    context = group.make_context("nora-bench", [words[0], "--help"], resilient_parsing=True)
+    while isinstance(group, TyperGroup):
+        name, group, words = group.resolve_command(context, words)
+    return group.make_context(name, words, parent=context).params
+
+
+@pytest.mark.parametrize("name", ["nano", "quick"])
+def test_commands_of_all_stages_have_valid_options(name, tmp_path):
+    settings = read_recipe(name, "findings", Experiments)
+    settings.validate()
+    for stage in progress(settings, tmp_path).stages:
+        if not stage.name.endswith(tuple("2345")):
+            assert parsed(stage.command), stage.name
+    with pytest.raises(Exception, match="No such option"):
+        parsed((*stage.command, "--nothing"))
+
+
+def test_quick_recipe_has_every_kind_of_stage(recipe, tmp_path):
+    def kinds(settings):
+        return {(stage.command[:2] if stage.command[0] in ("train", "data") else stage.command[0]) for stage in stages(settings)}
+
+    def stages(settings):
+        return progress(settings, tmp_path).stages
+
+    quick = read_recipe("quick", "findings", Experiments)
+    assert kinds(quick) == kinds(recipe) and len(stages(quick)) < 50
+    assert set(quick.findings) == set(recipe.findings)
+
+
+def test_dry_run_of_the_quick_recipe_writes_nothing(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = cli("reproduce", "findings", "--quick", "--dry-run")
+    assert ended.code == 0 and "-> findings" in ended.out and not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    "words", [("released",), ("paper", "--dry-run"), ("findings", "--recipe", "nano"), ("nano", "--recipe", "scratch")]
+)
+def test_quick_is_rejected_where_it_has_no_meaning(cli, words):
+    ended = cli("reproduce", *words, "--quick")
+    assert ended.code == 2 and "--quick" in ended.err
+
+
+def test_evaluation_of_some_tasks_passes_them_on_and_counts_them(recipe, tmp_path):
+    less = replace(recipe.evaluations["chunk1"], tasks="0-1")
+    settings = replace(recipe, evaluations={**recipe.evaluations, "chunk1": less})
+    name = "evaluate-chunk1-seed0"
+    cost = [next(s for s in progress(one, tmp_path).stages if s.name == name) for one in (recipe, settings)]
+    assert options(cost[1])["--tasks"] == "0-1" and "--tasks" not in cost[0].command
+    assert cost[1].seconds - STARTING_S == pytest.approx((cost[0].seconds - STARTING_S) / 5)
+
+
+@pytest.fixture
+def small_recipe(tmp_path):
+    """The quick recipe's first finding alone, from random weights: eleven stages."""
+    values = parse_yaml(recipe_text("quick", "findings")[0])
+    joint = {name: value for name, value in values["trainings"]["joint"].items() if name not in ("init", "checkpoints")}
+    arms = {name: {**values["evaluations"][name], "curve": False} for name in ("joint-flow", "joint-fast")}
+    choice = {**values["choices"]["updates"], "values": {"2": {"updates": 2}}}
+    values["collections"] = {"object": {"suites": ["libero_object"], "tasks": "0", "episodes": 2}}
+    values |= {"trainings": {"joint": joint}, "evaluations": arms, "choices": {"updates": choice}, "dpo": {}}
+    values |= {"findings": {"F1": values["findings"]["F1"]}}
+    for name in ("world_models", "labels", "measurements", "preferences"):
+        del values[name]
+    path = tmp_path / "small.yaml"
+    path.write_text(json.dumps(values))
+    return path
+
+
+@pytest.mark.libero
+@pytest.mark.slow
+def test_small_findings_run_to_their_pages_and_resume(small_recipe, tmp_path, capfd):
+    out = tmp_path / "out"
+    for wanted in ("11 to do", "0 to do"):
+        with pytest.raises(SystemExit) as ended:
+            main(["reproduce", "findings", "--recipe", str(small_recipe), "--out", str(out)])
+        printed = capfd.readouterr().out
+        assert not ended.value.code and wanted in printed and "nothing was learned" in " ".join(printed.split())
+        assert all(len(line) <= 80 for line in printed.splitlines() if line.startswith("|"))
+    assert {path.name for path in (out / "tables").iterdir()} == {"f1.md", "primaries.md", "findings.json"}
+    arms = json.loads((out / "tables" / "findings.json").read_text())["findings"]["F1"]["arms"]
+    digests = {one["weights_sha256"] for arm in arms.values() for one in arm.values()}
+    assert len(digests) == 2 and all(len(digest) == 64 for digest in digests)

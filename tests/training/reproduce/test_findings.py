@@ -4,9 +4,18 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[train]'")
+from nora_bench.results.statistics.over_seeds import student
 from nora_bench.training.engine.config import TrainingError
 from nora_bench.training.reproduce.experiments import ArmComparison, Finding
-from nora_bench.training.reproduce.findings import AccuracySeed, ArmSeed, compare_accuracy, compare_arms, rate, read_arm
+from nora_bench.training.reproduce.findings import (
+    AccuracySeed,
+    ArmSeed,
+    ComparisonSummary,
+    compare_accuracy,
+    compare_arms,
+    rate,
+    read_arm,
+)
 from nora_bench.training.reproduce.findings_report import markdown, summarise
 
 COMPARISON = ArmComparison("b - a", "a", "b", primary=True)
@@ -79,8 +88,29 @@ def test_accuracy_is_compared_with_chance_and_with_another():
     found = compare_accuracy(ArmComparison("x", 0.5, "b"), 0.5, good)
     assert found.over.mean == pytest.approx(0.125) and found.verdict == "holds" and found.power is None
     assert compare_accuracy(COMPARISON, good, good).over.p == 1.0
-    with pytest.raises(TrainingError, match="no pair"):
-        compare_accuracy(COMPARISON, 0.5, {0: AccuracySeed(0, 0), 1: AccuracySeed(1, 1)})
+    assert compare_accuracy(COMPARISON, good, good).verdict == "open"
+
+
+def test_reward_without_ordered_pairs_is_not_compared():
+    some, none = {0: AccuracySeed(1, 2), 1: AccuracySeed(3, 4)}, {0: AccuracySeed(0, 0), 1: AccuracySeed(1, 1)}
+    for a, b in ((0.5, none), (some, none), (none, some)):
+        found = compare_accuracy(COMPARISON, a, b)
+        assert (found.over, found.p, found.verdict) == (None, 1.0, "open") and found.problem
+
+
+@pytest.mark.parametrize("outcomes", [(0.0, 0.0), (1.0, 1.0), (0.0, 1.0)])
+def test_arms_without_variation_between_seeds_are_not_tested(outcomes):
+    one, other = ({seed: ArmSeed({("libero_object", 0, "", seed): value}) for seed in range(2)} for value in outcomes)
+    found = compare_arms(COMPARISON, one, other)
+    assert found.over.mean == outcomes[1] - outcomes[0]
+    assert (found.p, found.power, found.detectable, found.verdict) == (1.0, None, None, "open") and found.problem
+    page = markdown("F1", Finding("x", (COMPARISON,)), summarise(Finding("x", (COMPARISON,)), {"a": one, "b": other}), {})
+    assert "**open**" in page and "p = " not in page
+
+
+def test_rounding_is_no_variation():
+    over = student([0.1, 0.1 + 1e-16, 0.1])
+    assert over.deviation > 0 and ComparisonSummary(COMPARISON, over, None, 1, 0.5, 0, None).problem
 
 
 def test_secondary_comparisons_are_corrected_among_themselves():

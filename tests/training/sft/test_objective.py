@@ -10,6 +10,8 @@ import torch
 from nora_bench.envs.errors import InputError, PolicyError
 from nora_bench.policies.fast import FastTokenizer
 from nora_bench.policies.nora.checkpoint import open_checkpoint
+from nora_bench.policies.nora.model.reference import token_loss
+from nora_bench.policies.nora.pixels import patches
 from nora_bench.policies.nora.policy import NoraPolicy
 from nora_bench.training.data.dataset import Batch
 from nora_bench.training.data.scene_targets import SceneTargets
@@ -17,7 +19,7 @@ from nora_bench.training.engine.config import TrainConfig, read_recipe
 from nora_bench.training.engine.trainer import train
 from nora_bench.training.models.init import NanoSizes, from_checkpoint, init_nano, with_expert
 from nora_bench.training.sft.augmentation import augment
-from nora_bench.training.sft.objective import SftObjective, SftSettings
+from nora_bench.training.sft.objective import SftObjective, SftSettings, collate_text
 from nora_bench.training.sft.stage import SftRecipe
 
 SIZES = NanoSizes(vision_layers=1, vision_hidden=48, vision_mlp=64, hidden=64, mlp=64, layers=2, expert_hidden=64, expert_mlp=64)
@@ -136,6 +138,27 @@ def test_token_loss_alone_leaves_the_expert_unchanged(start, tmp_path):
     train(tokens_alone, Once(batch()), TrainConfig(steps=2, batch_size=4, learning_rate=1e-3), tmp_path)
     moved = {name for name, value in start.model.named_parameters() if not torch.equal(value, before[name])}
     assert moved and all(name.startswith("vlm.") for name in moved)
+
+
+def test_token_loss_and_its_gradients_are_those_of_all_positions(start):
+    """The objective computes logits at positions before labels alone."""
+    rows, objective = batch(), SftObjective(start, replace(SftSettings(), flow_weight=0.0))
+    named = [(name, parameter) for name, parameter in start.model.named_parameters() if parameter.requires_grad]
+
+    def gradients(loss):
+        found = torch.autograd.grad(loss, [parameter for _, parameter in named], allow_unused=True)
+        return {name: gradient for (name, _), gradient in zip(named, found, strict=True) if gradient is not None}
+
+    text, _ = collate_text(rows, start.prompter, start.fast, start.model.config)
+    pixels = patches(rows.images, start.model.config.patch, start.model.config.merge)
+    inputs = (torch.from_numpy(part) for part in (text.ids, text.positions, pixels))
+    whole = token_loss(objective.backbone(*inputs, logits=True).logits, torch.from_numpy(text.labels))
+    loss = objective(rows, draw()).total
+    assert loss.item() == pytest.approx(whole.item(), rel=1e-6)
+    expected, actual = gradients(whole), gradients(loss)
+    assert set(actual) == set(expected)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(actual[name], gradient, atol=1e-6 * float(gradient.abs().max()), rtol=1e-5)
 
 
 def test_flow_loss_reaches_the_vision_encoder(start):
