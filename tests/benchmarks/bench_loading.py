@@ -4,7 +4,7 @@
 
 Writes small data sets of 256 x 256 images, reads shuffled examples of each through `training.data.dataset` as training does, and
 prints examples per second of CPU time: with the image cache (after it is filled), and decoded for each example
-(`data.image_cache: false`). BLAS threads that wait would count as CPU time, hence one. Sixteen cores need at most a sixteenth of the wanted rate from each.
+(`data.image_cache: false`). BLAS threads that wait would count as CPU time, hence one.
 """
 
 from __future__ import annotations
