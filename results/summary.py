@@ -15,7 +15,7 @@ from .layouts import Column
 from .rates import rate_of
 from .store.lost_attempts import LostAttempt
 from .store.reader import StoredRun
-from .store.records import EpisodeRecord
+from .store.records import CAUSES, EpisodeRecord
 
 PROVENANCE = ("command", "versions", "commit", "hardware", "platform")
 """Fields of run.json on the provenance of its numbers."""
@@ -69,7 +69,7 @@ def counts(run: StoredRun) -> dict[str, int]:
 def caveats(counts: Mapping[str, int]) -> Iterator[str]:
     """Caveats that readers of a rate must know, one line each, from the result of `counts`."""
     if errors := counts["errors"]:
-        causes = {"due to the policy": counts["policy_errors"], "due to the machine": counts["machine_errors"]}
+        causes = {f"due to the {name}": counts[f"{cause}_errors"] for cause, name in CAUSES.items()}
         causes["of unknown cause"] = errors - sum(causes.values())
         yield f"{errors} ended in an error: {', '.join(f'{count} {cause}' for cause, count in causes.items() if count)}"
     if counts["conditions"] > 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -20,8 +21,8 @@ from ...results.store.records import EpisodeRecord
 from ..planning.schedule import model_of
 from .replay import ReplayError, ReplayResult, replaying
 
-IMAGES = 12
-"""Images of a strip, evenly spaced over the episode, first and last step included."""
+EXAMPLE_IMAGES, SHEET_IMAGES = 12, 24
+"""Images of an example and of a strip to label, evenly spaced over the episode, first and last step included."""
 PER_ROW = 6
 COLUMNS = ("image", "key", "instruction", "class")
 """Columns of a sheet's `labels.csv`; `class` is empty, for the labels."""
@@ -86,7 +87,7 @@ def write_sheet(
     images: list[Array] = []
     by_task = sorted(chosen, key=lambda record: model_of(record.spec))
     shown: set[str] = set()
-    for record, result in _replayed(run, by_task, assets, trusted, images):
+    for record, result in _replayed(run, by_task, assets, trusted, images, SHEET_IMAGES):
         problem = result if isinstance(result, str) else _difference(result)
         note(f"{record.key}{': ' + problem if problem else ''}")
         if images and not problem:
@@ -115,7 +116,7 @@ def write_examples(
     """
     images: list[Array] = []
     written = 0
-    for record, result in _replayed(run, _examples_due(run), assets, trusted, images):
+    for record, result in _replayed(run, _examples_due(run), assets, trusted, images, EXAMPLE_IMAGES):
         problem = result if isinstance(result, str) else _difference(result)
         if images and not problem:
             path = strip_path(run.folder, record.key)
@@ -152,15 +153,20 @@ def strip(images: Sequence[Array]) -> Array:
     return np.concatenate(rows, axis=0)
 
 
-def shown_steps(record: EpisodeRecord) -> frozenset[int]:
-    """Control steps of a strip's images; 0 is the reset."""
-    return frozenset(np.linspace(0, record.steps, IMAGES).round().astype(int).tolist())
+def shown_steps(record: EpisodeRecord, count: int) -> frozenset[int]:
+    """Control steps of that many images; 0 is the reset."""
+    return frozenset(np.linspace(0, record.steps, count).round().astype(int).tolist())
 
 
 def _replayed(
-    run: StoredRun, records: Sequence[EpisodeRecord], assets: str, trusted: Collection[str], images: list[Array] | None = None
+    run: StoredRun,
+    records: Sequence[EpisodeRecord],
+    assets: str,
+    trusted: Collection[str],
+    images: list[Array] | None = None,
+    count: int = 0,
 ) -> Iterator[tuple[EpisodeRecord, ReplayResult | str]]:
-    """Each record with its replay, or why there is none. Images of the first camera go to `images`."""
+    """Each record with its replay, or why there is none. `count` images of the first camera go to `images`."""
 
     turned = (run.metadata.protocol or {}).get("rotate_180")
 
@@ -170,8 +176,8 @@ def _replayed(
             images.append(image[:, ::-1] if turned else image)  # the published rotation mirrors
 
     for suite, own in groupby(records, key=lambda record: record.suite):
-        seen = keep if images is not None else None
-        with replaying(run, suite, assets=assets, on_observation=seen, trusted=trusted, observed_steps=shown_steps) as again:
+        seen, steps = keep if images is not None else None, partial(shown_steps, count=count)
+        with replaying(run, suite, assets=assets, on_observation=seen, trusted=trusted, observed_steps=steps) as again:
             for record in own:
                 try:
                     yield record, again(record)

@@ -20,6 +20,8 @@ VERSION = 1
 """Version of the record format; readers accept every older one."""
 UNKEYED = "unkeyed"
 """Start of the set of initial states (`init_set`) of imported episodes whose initial state is not known."""
+CAUSES = {"policy": "policy", "machine": "simulator or machine"}
+"""Cause of an error, as recorded -> its name for readers."""
 
 
 def now() -> str:

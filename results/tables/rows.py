@@ -19,7 +19,7 @@ from ..layouts import Column, Layout
 from ..rates import rate
 from ..statistics.intervals import Estimand
 from ..store.reader import StoredRun
-from ..store.records import UNKEYED, EpisodeRecord
+from ..store.records import CAUSES, UNKEYED, EpisodeRecord
 from ..trials import TABLES as TRIALS
 from .cells import rate_cell
 from .model import Cell, Row
@@ -122,7 +122,7 @@ def _caveats(group: Group, suites: Iterable[str]) -> Iterable[str]:
     """Notes on errors, restarts, losses by the policy, invalid action chunks and repetitions."""
     records = [record for suite in suites for record in group.suites.get(suite, ())]
     if errors := group.errors(suites):
-        listed = ", ".join(f"{count} due to the {name}" for name, count in errors.items())
+        listed = ", ".join(f"{count} due to the {CAUSES.get(name, name)}" for name, count in errors.items())
         total = sum(errors.values())
         yield f"{total} episodes ended in an error ({listed}): the cell shows both bounds, errors as failures and as successes"
     if lost := sum(record.success is not None and record.policy_losses > 0 for record in records):

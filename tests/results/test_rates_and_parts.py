@@ -89,7 +89,7 @@ def test_errors_are_reported_by_cause_and_restarts_by_number(lines, record):
     (line,) = lines(records)
     assert line.provenance["errors"] == {"policy": 1, "machine": 1}
     assert line.provenance["restarted"] == 1
-    assert "1 due to the machine, 1 due to the policy" in line.notes[0]
+    assert "1 due to the simulator or machine, 1 due to the policy" in line.notes[0]
     assert "1 episodes were started more than once" in line.notes[0]
 
 

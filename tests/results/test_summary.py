@@ -56,7 +56,10 @@ def test_errors_are_counted_by_their_cause(cli, run, record):
     names = ("errors", "policy_errors", "machine_errors", "restarted", "lost_by_policy", "policy_losses")
     assert [reported["counts"][name] for name in names] == [3, 1, 1, 3, 2, 5]
     assert [error["cause"] for error in reported["errors"]] == ["policy", "machine", ""]
-    assert "3 ended in an error: 1 due to the policy, 1 due to the machine, 1 of unknown cause" in cli("show", found.folder).out
+    assert (
+        "3 ended in an error: 1 due to the policy, 1 due to the simulator or machine, 1 of unknown cause"
+        in cli("show", found.folder).out
+    )
 
 
 def test_seconds_are_summed_by_phase(goal):

@@ -173,7 +173,7 @@ def _findings(console: Console, recipe: str, out: Path, workers: int, *, dry_run
         for verb, seconds in _by_verb(todo).items():
             print_line(console, f"{minutes(seconds):>8}  {verb}")
         for stage in now.stages:
-            state = minutes(stage.seconds) if stage in todo else "done"
+            state = minutes(stage.seconds) if stage in todo else "-"
             print_line(console, f"{state:>8}  {stage.name}\n          {stage.line()}")
         return
     run_experiments(settings, out, workers, lambda line: print_line(console, line))

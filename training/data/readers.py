@@ -40,7 +40,7 @@ class Data:
         """The notes, as a line of a plan."""
         return {"note": "; ".join(self.notes)} if self.notes else {}
 
-    def images(self, folder: Path, spec: ImageSpec, assets: str, camera: str | None = None) -> ImageCache:
+    def images(self, folder: Path, spec: ImageSpec, assets: str, camera: str | None = None) -> AnyImages:
         """Their images: rendered from the states where fixture poses are known, else those stored with them.
 
         Args:

@@ -177,6 +177,7 @@ class DecodedImages:
         self._of = of
 
     def steps(self, demonstration: Demonstration) -> range:
+        """Steps that have an image."""
         return self._of(demonstration).steps(demonstration)
 
     def get(self, demonstration: Demonstration) -> ImagesOnAccess:

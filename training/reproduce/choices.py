@@ -13,7 +13,7 @@ from ...envs.safe_io import atomic_write
 from ..engine.config import TrainingError
 from .experiment_stages import StagePlan, plan_choice, plan_seeds
 from .experiments import Choice, Experiments, Value
-from .pipeline import PipelineStage, is_done, run_available
+from .pipeline import PipelineStage, run_available, unfinished
 
 CHOICES = "choices.json"
 
@@ -108,7 +108,7 @@ def _rates(rates: Mapping[str, float]) -> str:
 def read_choices(settings: Experiments, out: Path) -> dict[str, str]:
     """Choice -> option, of the choices made in a folder. Raises TrainingError for a damaged file and another recipe's choices."""
     path = out / CHOICES
-    made = {name: entry.get("option") for name, entry in _stored(path).items()}
+    made = {name: str(entry.get("option")) for name, entry in _stored(path).items()}
     for name, option in made.items():
         if name not in settings.choices or option not in settings.choices[name].values:
             raise TrainingError(
@@ -148,5 +148,5 @@ def _rate(run: Path) -> float:
 
 
 def left(now: Progress, out: Path) -> list[PipelineStage]:
-    """Stages that are not done."""
-    return [found for found in now.stages if not is_done(out, found)]
+    """Stages that are still to do."""
+    return unfinished(now.stages, out)

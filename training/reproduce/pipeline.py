@@ -57,7 +57,7 @@ def minutes(seconds: float) -> str:
 
 
 def is_done(out: Path, stage: PipelineStage) -> bool:
-    """Whether a stage is finished. Raises TrainingError if a finished stage of that name has another command."""
+    """Whether a stage is finished and its output there. Raises TrainingError if a finished stage has another command."""
     path = out / DONE / f"{stage.name}.json"
     try:
         command = json.loads(path.read_bytes())["command"]
@@ -69,7 +69,8 @@ def is_done(out: Path, stage: PipelineStage) -> bool:
         raise TrainingError(
             f"{out} contains another reproduction: its stage {stage.name} differs. Give another --out", option="--out"
         )
-    return True
+    written = stage.folder("--out")
+    return written is None or written.exists()
 
 
 def _essential(command: Sequence[str]) -> list[str]:
@@ -97,7 +98,7 @@ WAIT_S, POLL_S = 10.0, 0.2
 
 
 def run_available(stages: Sequence[PipelineStage], out: Path, log: Callable[[str], None], purpose: str = "") -> None:
-    """As `run_all`, beside other processes with the same stages: each runs those whose inputs exist and nobody else runs.
+    """Run what results need, beside other processes with the same stages: each runs what can start and nobody else runs.
 
     Args:
         stages: in an order in which each finds its inputs.
@@ -106,7 +107,7 @@ def run_available(stages: Sequence[PipelineStage], out: Path, log: Callable[[str
         purpose: words after "stages to do" in those lines.
     """
     waiting, needed = False, inputs(stages)
-    while left := [stage for stage in stages if not is_done(out, stage)]:
+    while left := _wanted(stages, out, needed):
         missing = {stage.name for stage in left}
         ready = [stage for stage in left if not missing & needed[stage.name]]
         head = f"{len(left)} of {len(stages)} stages to do{purpose}"
@@ -117,6 +118,25 @@ def run_available(stages: Sequence[PipelineStage], out: Path, log: Callable[[str
             log("all stages that could start run in other processes; waiting")
         waiting = True
         time.sleep(WAIT_S)
+
+
+def unfinished(stages: Sequence[PipelineStage], out: Path) -> list[PipelineStage]:
+    """Stages that are not done and that a result needs. Results are the stages whose output no other stage reads.
+
+    Only results of earlier runs need to be in the folder: what they were made from is not made again.
+    """
+    return _wanted(stages, out, inputs(stages))
+
+
+def _wanted(stages: Sequence[PipelineStage], out: Path, needed: Mapping[str, set[str]]) -> list[PipelineStage]:
+    left = {stage.name: stage for stage in stages if not is_done(out, stage)}
+    read = {name for before in needed.values() for name in before}
+    wanted, pending = set[str](), [name for name in left if name not in read]
+    while pending:
+        name = pending.pop()
+        wanted.add(name)
+        pending += [before for before in needed[name] if before in left and before not in wanted]
+    return [stage for name, stage in left.items() if name in wanted]
 
 
 def inputs(stages: Sequence[PipelineStage]) -> dict[str, set[str]]:

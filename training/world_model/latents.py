@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ...envs.types import Array
 from ...policies.adapters import NormStats
-from ..data.dataset import ImageSource, normalise, openings
+from ..data.dataset import EpisodeImages, ImageSource, normalise, openings
 from ..data.demonstrations import DataError, Demonstration
 from ..data.images import ImageCache, keep_array
 from .model import WorldModel
@@ -48,7 +48,7 @@ class Latents:
         """[steps, K, E] float16 normalised latents."""
         path = self.path(demonstration)
         if not path.exists():
-            keep_array(path, self._encode(self.images.get(demonstration)))
+            keep_array(path, self._encode(self.images.get(demonstration), len(self.images.steps(demonstration))))
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def missing(self, demonstrations: Iterable[Demonstration]) -> list[Demonstration]:
@@ -60,11 +60,12 @@ class Latents:
         for demonstration in self.missing(demonstrations):
             report(len(self.get(demonstration)))
 
-    def _encode(self, images: Array) -> Array:
+    def _encode(self, images: EpisodeImages, count: int) -> Array:
         device = next(self.world.parameters()).device
         parts = []
-        for start in range(0, len(images), BATCH):
-            batch = frames(np.asarray(images[start : start + BATCH]), self.world.config.image_size).to(device)
+        for start in range(0, count, BATCH):
+            some = np.stack([images[index] for index in range(start, min(start + BATCH, count))])
+            batch = frames(some, self.world.config.image_size).to(device)
             parts.append(self.world.encode(batch[:, None])[:, 0].half().cpu().numpy())
         return np.concatenate(parts)
 

@@ -16,7 +16,7 @@ from nora_bench.training.reproduce.choices import choice_line, choose, progress,
 from nora_bench.training.reproduce.experiment_stages import STARTING_S
 from nora_bench.training.reproduce.experiments import ArmComparison, Choice, Evaluation, Experiments, Finding
 from nora_bench.training.reproduce.findings_report import conclude_findings
-from nora_bench.training.reproduce.pipeline import PipelineStage, inputs, run_available
+from nora_bench.training.reproduce.pipeline import PipelineStage, inputs, run_available, unfinished
 from nora_bench.training.sft.stage import SftRecipe
 from nora_bench.training.world_model.stage import WorldModelRecipe
 from typer.core import TyperGroup
@@ -160,6 +160,7 @@ def test_stage_that_another_process_runs_is_left_to_it(tmp_path, monkeypatch):
 
     def run(stage, out, lock=None, output=None):
         order.append(stage.name)
+        stage.folder("--out").mkdir()
         (out / pipeline.DONE / f"{stage.name}.json").write_text(json.dumps({"command": stage.command}))
 
     with lock.open("w") as file:
@@ -168,6 +169,32 @@ def test_stage_that_another_process_runs_is_left_to_it(tmp_path, monkeypatch):
         monkeypatch.setattr(pipeline.time, "sleep", lambda seconds: (file.close(), release()))
         run_available(stages, tmp_path, lambda line: None)
     assert order == ["two", "one"]
+
+
+def test_what_finished_results_were_made_from_is_not_made_again(tmp_path):
+    made, policy = f"{tmp_path}/data", f"{tmp_path}/policies"
+    stages = [
+        PipelineStage("data", ("collect", "--out", made), 1.0),
+        *(PipelineStage(f"train-{seed}", ("train", "sft", "--data", made, "--out", f"{policy}/{seed}"), 1.0) for seed in (0, 1)),
+        *(
+            PipelineStage(f"run-{seed}", ("run", "--policy", f"{policy}/{seed}", "--out", f"{tmp_path}/{seed}"), 1.0)
+            for seed in (0, 1)
+        ),
+    ]
+    (tmp_path / pipeline.DONE).mkdir()
+
+    def finish(*places):
+        for stage in (stages[place] for place in places):
+            (tmp_path / pipeline.DONE / f"{stage.name}.json").write_text(json.dumps({"command": stage.command}))
+            stage.folder("--out").mkdir(parents=True)
+        return [stage.name for stage in unfinished(stages, tmp_path)]
+
+    assert finish() == ["data", "train-0", "train-1", "run-0", "run-1"]
+    assert finish(3) == ["data", "train-1", "run-1"]
+    assert finish(2) == ["run-1"]
+    assert finish(4) == []
+    (tmp_path / "1").rmdir()
+    assert finish() == ["run-1"]
 
 
 def test_choice_far_from_the_wanted_rate_stops_before_the_seeds(recipe, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -65,8 +66,10 @@ def test_folder_of_another_reproduction_is_rejected(program, tmp_path):
 
 
 def test_number_of_workers_may_change_in_a_reproduction(program, tmp_path):
-    run_all([PipelineStage("one", ("collect", "--workers", "1", "--out", "x"), 1.0)], tmp_path, lambda line: None)
-    assert is_done(tmp_path, PipelineStage("one", ("collect", "--workers", "2", "--out", "x"), 1.0))
+    written = str(tmp_path / "x")
+    Path(written).mkdir()
+    run_all([PipelineStage("one", ("collect", "--workers", "1", "--out", written), 1.0)], tmp_path, lambda line: None)
+    assert is_done(tmp_path, PipelineStage("one", ("collect", "--workers", "2", "--out", written), 1.0))
     with pytest.raises(TrainingError, match="another reproduction"):
         is_done(tmp_path, PipelineStage("one", ("collect", "--workers", "1", "--out", "y"), 1.0))
 

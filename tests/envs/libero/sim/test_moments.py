@@ -135,6 +135,9 @@ def test_moments_and_features_equal_those_of_a_plain_reader(env, suite, task):
         plain.append(read_plainly(env.build(suite, task), env.roles(), closing=step >= 30))
     for one, other in zip(fast, plain, strict=True):
         for name, value, expected in zip(one._fields, one, other, strict=True):
-            assert np.array_equal(value, expected, equal_nan=name in ("targets", "part_distance")), name
+            if name == "part_distance":  # processors add three squares in different orders
+                np.testing.assert_allclose(value, expected, rtol=1e-12)
+            else:
+                assert np.array_equal(value, expected, equal_nan=name == "targets"), name
     assert any(moment.touched.any() for moment in fast)
     assert features(env.roles(), fast) == features(env.roles(), plain)
