@@ -76,6 +76,7 @@ def test_stopped_fetch_stops_pip_and_names_the_command(machine, stop):
     deadline = time.monotonic() + 120
     while not (children := fetching.children()) and time.monotonic() < deadline:
         time.sleep(0.05)
+    time.sleep(0.5)  # the child exists before `Popen` returns, which a signal must not interrupt
     process.send_signal(stop)
     message = process.communicate(timeout=120)[1].decode()
     assert process.returncode == ExitCode.INTERRUPTED
