@@ -30,13 +30,13 @@ Parser = Callable[[Any], Any]
 """Converts an option's text or a YAML value into a field's value. Raises ValueError with the expected form."""
 
 
-def integers(text: Any) -> tuple[int, ...]:
-    """`0,3-5` or a list -> (0, 3, 4, 5), in the order given, without repeats."""
+def integers(text: Any, example: str = "0,3-5") -> tuple[int, ...]:
+    """`0,3-5` or a list -> (0, 3, 4, 5), in the order given, without repeats. Errors show the example."""
     out: dict[int, None] = {}
     for part in _items(text):
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", str(part).strip())
         if not match:
-            raise ValueError("expected numbers and ranges, like 0,3-5")
+            raise ValueError(f"expected numbers and ranges, like {example}")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first or last - first > 100_000:
             raise ValueError(f"{part} is not a range")
@@ -53,7 +53,7 @@ def init_states(value: Any) -> tuple[int | str, ...]:
         fresh[0] and all(other or part.strip()[:1].isdigit() for part, other in zip(parts, fresh, strict=True))
     ):
         raise ValueError(f"expected published or fresh initial states, like 0-9 or {prefix}0-9; run one set after the other")
-    numbers = integers([part.removeprefix(prefix) for part in parts])
+    numbers = integers([part.removeprefix(prefix) for part in parts], f"0,3-5 or {prefix}0-9")
     if not numbers and isinstance(value, str):  # an empty list, as a run's `run.json` has it, means all
         _reject(f"initial states, like 0-9 or {prefix}0-9; all: omit it")
     return tuple(f"{prefix}{number}" for number in numbers) if any(fresh) else numbers

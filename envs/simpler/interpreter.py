@@ -37,14 +37,23 @@ def find_interpreter() -> Path | None:
     return path.absolute() if path.is_file() else None  # not resolved: a virtual environment is found by its own path
 
 
+def is_default() -> bool:
+    """Whether the suites use the backend by default: its interpreter exists, or the variable names one."""
+    return bool(os.environ.get(VARIABLE)) or find_interpreter() is not None
+
+
 def problem() -> str:
     """Why the backend cannot be used, with the command that helps; empty where its interpreter exists."""
     if find_interpreter():
         return ""
     named = os.environ.get(VARIABLE)
-    if named:
-        return f"{VARIABLE}={named}: file not found. Unset the variable and type: {FIX}"
-    return f"interpreter of SAPIEN 2.2.2 not found: {venv_folder()}. Type: {FIX}"
+    missing = f"{VARIABLE}={named}: file not found" if named else f"interpreter of SAPIEN 2.2.2 not found: {venv_folder()}"
+    return f"{missing}. Type: {remedy()}"
+
+
+def remedy() -> str:
+    """The command that helps where the interpreter does not work; nothing is installed in one that the variable names."""
+    return f"unset {VARIABLE} && {FIX}" if os.environ.get(VARIABLE) else FIX
 
 
 def base_interpreters() -> Iterator[Path]:

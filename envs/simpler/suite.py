@@ -83,8 +83,8 @@ class SimplerSuite(Suite):
 
     @property
     def backends(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]  read only
-        """SAPIEN 2.2.2, the original's engine, is the default where its interpreter is installed."""
-        return ("sapien3", "sapien2", "upstream") if interpreter.problem() else ("sapien2", "sapien3", "upstream")
+        """SAPIEN 2.2.2, the original's engine, is the default where its interpreter is installed or named."""
+        return ("sapien2", "sapien3", "upstream") if interpreter.is_default() else ("sapien3", "sapien2", "upstream")
 
     def backend_problem(self, backend: str) -> str:
         return interpreter.problem() if backend == "sapien2" else ""

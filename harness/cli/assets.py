@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -137,14 +138,17 @@ def _verify(what: str | None) -> None:
         folder = Path(what)
         simpler = _packs(FAMILIES[1]).has_pack_layout(folder)
         chosen = [(FAMILIES[1], folder) if simpler else (FAMILIES[0], _packs(FAMILIES[0]).assets_folder(folder))]
+        generated = set()
     else:
-        chosen = [(pack.family, Path(pack.path)) for pack in _all_packs(what) if pack.state != "not there"]
+        packs = [pack for pack in _all_packs(what) if pack.state != "not there"]
+        chosen = [(pack.family, Path(pack.path)) for pack in packs]
+        generated = {Path(pack.path) for pack in packs if pack.name == "standin"}
     problems = {path: _packs(family).verify(path) for family, path in chosen}
     families = {path: family for family, path in chosen}
     for path, wrong in problems.items():
         matches = "as in its manifest" if has_manifest(path) else "present (no manifest: contents unchecked)"
         print(f"{path}: " + (f"{len(wrong)} problems" if wrong else f"every file is {matches}"))
-        for line in [*wrong[:20], *_origin(families[path], path)]:
+        for line in [*wrong[:20], *([] if path in generated else _origin(families[path], path))]:
             print(f"  {line}")
         if wrong and path == _packs(families[path]).cache_folder() / "official" / "assets":
             print(f"  Type: {_command(families[path])}   (downloads the damaged files again)")
@@ -175,7 +179,7 @@ def _fetch(family: str, source: Source, revision: str) -> None:
         with cache_errors(home), interrupt_on_stop():
             folder = fetch(home, **({"source": source, "revision": revision} if family == FAMILIES[0] else {}))
     except KeyboardInterrupt:
-        raise Interrupted(f"stopped; what arrived is kept. Type: {_command(family)}   (to resume)") from None
+        raise Interrupted(f"stopped; what arrived is kept. Type: {_command(family, source, revision)}   (to resume)") from None
     print(f"official assets: {folder}")
     for line in _origin(family, folder):
         print(line)
@@ -199,8 +203,13 @@ def _check_options(family: str, source: Source, revision: str) -> None:
         )
 
 
-def _command(family: str) -> str:
-    return "nora-bench assets fetch" + ("" if family == FAMILIES[0] else f" {family}")
+def _command(family: str, source: Source = Source.auto, revision: str = "main") -> str:
+    given = [
+        "" if family == FAMILIES[0] else f" {family}",
+        "" if source is Source.auto else f" --from {source}",
+        "" if revision == "main" else f" --revision {shlex.quote(revision)}",
+    ]
+    return "nora-bench assets fetch" + "".join(given)
 
 
 def _contact_sheet(out: Path, packs: list[str], suite: str, image_size: int, axis: str | None) -> None:

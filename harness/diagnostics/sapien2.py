@@ -16,6 +16,7 @@ from .checks import CheckResult, Fix, Status, ok
 
 NAME = "sapien2"
 REASON = "SimplerEnv's suites run on SAPIEN 3 meanwhile, whose contacts differ from the original's"
+FAILS = "episodes of backend sapien2 fail"
 PROBE_SCRIPT = """
 import json, os
 from nora_bench.envs.simpler.sim.sapien2.server import make_engine, versions
@@ -29,10 +30,13 @@ os._exit(0)
 def examine_sapien2() -> CheckResult:
     """Whether backend sapien2 works, by running a physics step there."""
     named, python = os.environ.get(interpreter.VARIABLE), interpreter.find_interpreter()
+    others = Fix(manual=f"unset {interpreter.VARIABLE}")  # an interpreter of the user's, in which nothing is installed
+    if python is None and named:
+        observed = f"{interpreter.VARIABLE}={named}: file not found"
+        return CheckResult(NAME, Status.problem, observed, FAILS, others)
     if python is None:
-        where = f"{interpreter.VARIABLE}={named}" if named else interpreter.venv_folder()
-        fix = Fix(manual=f"unset {interpreter.VARIABLE}") if named else new_interpreter()
-        return CheckResult(NAME, Status.note, f"interpreter of SAPIEN 2.2.2 not found: {where}", REASON, fix)
+        observed = f"interpreter of SAPIEN 2.2.2 not found: {interpreter.venv_folder()}"
+        return CheckResult(NAME, Status.note, observed, REASON, new_interpreter())
     versions, problem = probe(python)
     wrong = [
         f"{name} {pin} ({versions.get(name) or 'missing'})"
@@ -42,7 +46,8 @@ def examine_sapien2() -> CheckResult:
     if not problem and not wrong:
         return ok(NAME, f"{python}: {', '.join(f'{name} {version}' for name, version in versions.items())}")
     observed = f"{python}: {problem}" if problem else f"{python}: other versions required: {', '.join(wrong)}"
-    return CheckResult(NAME, Status.problem, observed, "episodes of backend sapien2 fail", Fix(interpreter=install(python)))
+    fix = others if named else Fix(interpreter=install(python))
+    return CheckResult(NAME, Status.problem, observed, FAILS, fix)
 
 
 def probe(python: Path, *, timeout_s: float = 120.0) -> tuple[dict[str, str], str]:

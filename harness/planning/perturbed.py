@@ -58,7 +58,7 @@ def _require_axes(suite: Suite, perturbations: Iterable[Perturbation]) -> None:
             continue
         if perturbation.kind == "scene":
             known = f"its scenes have {', '.join(suite.perturbations)}" if suite.perturbations else "its scenes have none"
-            message = f"{suite.name} has no axis {perturbation.axis}; {known}. Images, language and latency fit every suite"
+            message = f"{suite.name} has no axis {perturbation.axis}; {known}. Every suite has: noise, language, latency"
         else:
             message = f"{suite.name} declares no control rate (control_hz), which a latency needs"
         raise InputError(message, option="--perturb", value=perturbation.name)

@@ -17,6 +17,7 @@ from ...envs import protocols, suites
 from ...envs.base import EpisodeSpec, EvalProtocol, Suite, Task
 from ...envs.errors import InputError, MissingRequirementError, SuiteError, UnknownName, nearest
 from ...envs.perturbations import language
+from ...results.coverage import ranges
 from ..config import RunConfig, split_state
 from .latency import require_delays
 from .perturbed import with_perturbations
@@ -175,8 +176,8 @@ def _chosen(names: Sequence[str], setup: EvalSetup) -> list[tuple[Suite, Task]]:
     for name in names:
         missing = [suite for suite in setup.suites if not any(_is(task, name) for task in suite.tasks)]
         if name.isdigit() and missing:
-            last = max(task.id for task in missing[0].tasks)
-            raise InputError(f"{missing[0].name} has no task {name}; its tasks are 0 to {last}")
+            known = ranges(task.id for task in missing[0].tasks)
+            raise InputError(f"{missing[0].name} has no task {name}; its tasks: {known}")
         if len(missing) == len(setup.suites):
             known = [task.name for _, task in every]
             raise InputError(f"no suite of this run has a task {name!r}{nearest(name, known)}; see `nora-bench list tasks`")

@@ -184,7 +184,7 @@ def _notes(layout: Layout, runs: Sequence[StoredRun], lines: Sequence[Row], esti
         if perturbed := sum(bool(record.perturbation) for record in run.records):
             yield f"Run {run.name} also has {perturbed} perturbed episodes; see `nora-bench table robust {run.folder}`."
         if others:
-            yield f"Run {run.name} also has {', '.join(others)}, not in this table; see `nora-bench show {run.folder}`."
+            yield f"Not in this table: {', '.join(others)} of run {run.name}; see `nora-bench show {run.folder}`."
 
 
 def _significance(runs: Sequence[StoredRun], *, anyway: bool) -> Iterable[str]:

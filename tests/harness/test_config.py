@@ -38,6 +38,12 @@ def test_policy_arguments_are_pairs_or_a_mapping():
     assert of(policy_arg={"a": 1, "b": True}).policy_arg == {"a": "1", "b": "true"}
 
 
+@pytest.mark.parametrize("value", ["fresh:a", "frehs:0"])
+def test_bad_initial_states_show_how_fresh_ones_are_written(value):
+    with pytest.raises(InputError, match="fresh:0-9"):
+        of(init_states=value)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

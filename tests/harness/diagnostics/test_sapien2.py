@@ -22,7 +22,8 @@ def home(monkeypatch, tmp_path):
 @pytest.fixture
 def probed(home, monkeypatch):
     """A machine with an interpreter: `probed(versions, problem)` examines it."""
-    monkeypatch.setenv(interpreter.VARIABLE, sys.executable)
+    (home / "bin").mkdir(parents=True)
+    (home / "bin" / "python").symlink_to(sys.executable)
 
     def examine(versions, problem=""):
         monkeypatch.setattr(sapien2, "probe", lambda python: (versions, problem))
@@ -53,11 +54,17 @@ def test_interpreter_that_runs_a_physics_step_passes(probed):
 
 
 @pytest.mark.parametrize(("package", "version"), [("sapien", "3.0.3"), ("numpy", "2.1.0"), ("ruckig", "")])
-def test_other_version_is_a_problem_with_its_fix(probed, package, version):
+def test_other_version_is_a_problem_with_its_fix(probed, home, package, version):
     result = probed({**RIGHT, package: version})
     assert result.status is Status.problem
     assert package in result.observed
-    assert result.fix.interpreter[0][0] == sys.executable
+    assert result.fix.interpreter[0][0] == str(home / "bin" / "python")
+
+
+def test_nothing_is_installed_in_an_interpreter_that_the_variable_names(probed, monkeypatch):
+    monkeypatch.setenv(interpreter.VARIABLE, sys.executable)
+    fix = probed({**RIGHT, "numpy": "2.1.0"}).fix
+    assert (fix.interpreter, fix.command) == ((), f"unset {interpreter.VARIABLE}")
 
 
 def test_interpreter_that_cannot_step_is_a_problem(probed):
@@ -67,7 +74,8 @@ def test_interpreter_that_cannot_step_is_a_problem(probed):
 
 def test_variable_that_names_no_file_is_to_be_unset(home, monkeypatch):
     monkeypatch.setenv(interpreter.VARIABLE, "/no/python")
-    assert sapien2.examine_sapien2().fix.command == f"unset {interpreter.VARIABLE}"
+    result = sapien2.examine_sapien2()
+    assert (result.status, result.fix.command) == (Status.problem, f"unset {interpreter.VARIABLE}")
 
 
 def test_program_without_sapien_2_is_reported(home):

@@ -165,6 +165,9 @@ def test_sapien_2_is_the_default_where_its_interpreter_exists(monkeypatch, tmp_p
     assert resolve_setup(parse({"suite": "simpler-vm"})).backend == "sapien3"
     monkeypatch.setenv("NORA_BENCH_SAPIEN2_PYTHON", sys.executable)
     assert resolve_setup(parse({"suite": "simpler-vm"})).backend == "sapien2"
+    monkeypatch.setenv("NORA_BENCH_SAPIEN2_PYTHON", "/misspelt/python")  # not SAPIEN 3 instead
+    with pytest.raises(MissingRequirementError, match="unset NORA_BENCH_SAPIEN2_PYTHON"):
+        resolve_setup(parse({"suite": "simpler-vm"}))
 
 
 def test_default_protocol_is_the_suites():
@@ -179,7 +182,8 @@ def test_default_protocol_is_the_suites():
         ({"protocol": "toy/plane"}, "unknown protocol"),
         ({"protocol": "libero/nora"}, "is for libero, not toy; one of: toy/plain"),
         ({"suite": ["fakes:toy", "libero_goal"]}, "one run each for libero and toy"),
-        ({"tasks": "3"}, "toy has no task 3; its tasks are 0 to 2"),
+        ({"tasks": "3"}, "toy has no task 3; its tasks: 0-2"),
+        ({"suite": "simpler-place", "tasks": "0"}, "simpler-vm-place has no task 0; its tasks: 4"),
         ({"tasks": "go_hone_1"}, "did you mean go_home_1"),
         ({"init_states": "8-10"}, "no initial state 10; they are 0 to 9"),
         ({"init_states": "fresh:4-5"}, "no fresh initial state 5; they are 0 to 4"),

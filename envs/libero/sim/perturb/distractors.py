@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ....base import SceneCheckError
 from ..generator import GlobalGeneratorKept
 from ..memory import mujoco
 from .cameras import primary_view
+from .edits import Edits
 from .goal_places import bounds, geoms_below, goal_places
 from .objects import ROBOT, contacts, solid_bodies
 
@@ -41,15 +43,28 @@ DECIMALS = 9
 def distractors(scene: Any, values: Mapping[str, Any], rng: np.random.Generator, row: np.ndarray, instruction: str) -> np.ndarray:
     """Give each added object a place at which nothing moves; all others start as in `row`, a state of the task's own model."""
     alone, problem = settled(scene, scene.widened(row)), ""
-    ground = Ground(scene, row, alone)
-    for _ in range(ARRANGEMENTS):
-        wide = scene.widened(row)
-        missing = next((name for name in scene.added if not ground.place(wide, name, rng)), "")
-        problem = f"{missing} has no free place" if missing else _disturbed(scene, wide, alone)
-        if not problem:
-            return wide
+    with _opaque(scene.model):
+        ground = Ground(scene, row, alone)
+        for _ in range(ARRANGEMENTS):
+            wide = scene.widened(row)
+            missing = next((name for name in scene.added if not ground.place(wide, name, rng)), "")
+            problem = f"{missing} has no free place" if missing else _disturbed(scene, wide, alone)
+            if not problem:
+                return wide
     names = ", ".join(scene.added)
     raise SceneCheckError(f"no room for the added objects ({names}): {problem}, in the last of {ARRANGEMENTS} arrangements")
+
+
+@contextmanager
+def _opaque(model: Any) -> Iterator[None]:
+    """Make all geoms opaque meanwhile: `mj_ray` misses transparent ones, as those that things touch are in the official pack."""
+    edits = Edits(model, None)
+    edits.set(model.geom_matid, slice(None), -1)
+    edits.set(model.geom_rgba, (slice(None), 3), 1.0)
+    try:
+        yield
+    finally:
+        edits.undo()
 
 
 def settled(scene: Any, wide: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any
 from ....base import SimulationError
 from ....bridge import bridge
 from ....errors import SuiteError
-from ...interpreter import FIX, VERSIONS, find_interpreter, problem
+from ...interpreter import VERSIONS, find_interpreter, problem, remedy
 from .server import HEADER
 
 SERVER = "nora_bench.envs.simpler.sim.sapien2.server"
@@ -77,9 +77,9 @@ class PhysicsProcess:
         try:
             versions = self._ask({"type": "hello"})["versions"]
         except SimulationError as error:
-            raise SuiteError(f"SAPIEN 2.2.2 cannot be started with {self._python}: {error}. Type: {FIX}") from None
+            raise SuiteError(f"SAPIEN 2.2.2 cannot be started with {self._python}: {error}. Type: {remedy()}") from None
         if versions != VERSIONS:
-            raise SuiteError(f"backend sapien2 needs {VERSIONS}; {self._python} has {versions}. Type: {FIX}")
+            raise SuiteError(f"backend sapien2 needs {VERSIONS}; {self._python} has {versions}. Type: {remedy()}")
 
     def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self._send(request)

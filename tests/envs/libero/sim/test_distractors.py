@@ -90,6 +90,20 @@ def test_places_differ_between_initial_states_and_are_the_same_after_other_episo
     assert np.linalg.norm((first - other)[0, columns][:2]) > 0.01
 
 
+def test_places_do_not_depend_on_the_looks_of_a_pack(env, protocol):
+    """In LIBERO's own pack the geoms that things touch are transparent, in stand-ins opaque."""
+    first = env.reset(spec(), protocol, BLIND).states
+    alpha = env._scene.model.geom_rgba[:, 3]
+    before = alpha.copy()
+    alpha[:] = 0.0
+    try:
+        again = env.reset(spec(), protocol, BLIND).states
+        assert (alpha == 0.0).all()
+    finally:
+        alpha[:] = before
+    assert (again == first).all()
+
+
 def test_image_shows_them_and_the_robot_state_has_the_same_form(env, protocol):
     sees = ObservationSpec(cameras=("primary",), image_size=64, proprio=True)
     seen = []
