@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,12 +58,12 @@ class Slurm:
         for job in self.jobs:
             job.kill()
 
-    def submit(self, script: Path, *words: object, options: Sequence[str] = (), variables: Mapping[str, str] | None = None) -> Job:
+    def submit(self, script: Path, *words: object, options: Sequence[str] = (), **variables: str) -> Job:
         """Start a job. `options` are those of `sbatch`, before the script; `words` follow the script."""
-        lines = [line.removeprefix("#SBATCH ").split() for line in script.read_text().splitlines() if line.startswith("#SBATCH ")]
-        given = parser(SUBMISSION, "--requeue").parse_args([*sum(lines, []), *options])
+        own = [word for line in re.findall(r"^#SBATCH (.*)", script.read_text(), re.MULTILINE) for word in line.split()]
+        given = parser(SUBMISSION, "--requeue").parse_args([*own, *options])
         number = free_port() - 20000  # the scripts choose their port by the job's number
-        job = Job(self.folder, number, ["bash", str(script), *map(str, words)], job_variables(given, number) | dict(variables or {}))
+        job = Job(self.folder, number, ["bash", str(script), *map(str, words)], {**job_variables(given, number), **variables})
         self.jobs.append(job)
         job.start()
         return job
@@ -95,9 +95,9 @@ def job_variables(given: argparse.Namespace, number: int) -> dict[str, str]:
     return {name: str(value) for name, value in variables.items()}
 
 
-def task_variables(rank: int, node: int, local: int) -> dict[str, int]:
+def task_variables(rank: int, node: int, local: int) -> dict[str, str]:
     """Environment of one task."""
-    return {"SLURM_PROCID": rank, "SLURM_NODEID": node, "SLURM_LOCALID": local}
+    return {"SLURM_PROCID": str(rank), "SLURM_NODEID": str(node), "SLURM_LOCALID": str(local)}
 
 
 @dataclass
@@ -126,13 +126,24 @@ class Job:
         self.kill()
         return code
 
-    def reach_time_limit(self, seconds: float = 60) -> None:
-        """Signal the script as `--signal=B:USR1` asks, end the job, and start it again if the script requeued it."""
-        self.script.send_signal(signal.SIGUSR1)
+    def wait_for(self, condition: Callable[[], object], seconds: float = 300) -> None:
+        """Wait while the script runs."""
         end = time.monotonic() + seconds
-        while not self.requeued.exists():
-            assert time.monotonic() < end, self.output.read_text()
-            time.sleep(0.05)
+        while not condition():
+            assert time.monotonic() < end and self.script.poll() is None, self.output.read_text()[-3000:]
+            time.sleep(0.1)
+
+    def succeeds(self) -> bool:
+        """Whether the script ends well; prints its output otherwise."""
+        if code := self.wait():
+            print(self.output.read_text()[-3000:])
+        return code == 0
+
+    def reach_time_limit(self) -> None:
+        """Signal the script as `--signal=B:USR1` asks, end the job, and start it again; the script must have requeued it."""
+        self.script.send_signal(signal.SIGUSR1)
+        self.script.wait(60)
+        assert self.requeued.exists(), self.output.read_text()[-3000:]
         self.kill()
         self.requeued.unlink()
         self.restarts += 1
@@ -152,10 +163,8 @@ def srun(words: Sequence[str]) -> int:
     given = parser(STEP).parse_args(words)
     per_node = int(os.environ["SLURM_NTASKS_PER_NODE"])
     nodes = given.nodes or int(os.environ["SLURM_JOB_NUM_NODES"])
-    running = [
-        subprocess.Popen(given.command, env={**os.environ, **{k: str(v) for k, v in task_variables(rank, *divmod(rank, per_node)).items()}})
-        for rank in range(given.ntasks or nodes * per_node)
-    ]
+    places = [task_variables(rank, *divmod(rank, per_node)) for rank in range(given.ntasks or nodes * per_node)]
+    running = [subprocess.Popen(given.command, env={**os.environ, **place}) for place in places]
     codes: list[int] = []
     while running:
         ended = [task for task in running if task.poll() is not None]

@@ -67,6 +67,8 @@ class RayExecutor:
         self._log = ledger.store.folder / "logs" / "cluster.log"
         self._log.parent.mkdir(exist_ok=True)
         self._log.touch()
+        if lack := self.policy_host.lack():
+            ledger.progress.note(lack)
         with ledger.session():
             try:
                 self._run(stop)
@@ -90,6 +92,8 @@ class RayExecutor:
     def _launch(self, slot: ActorSlot) -> None:
         """Start an environment in that slot; Ray places it."""
         self._ledger.progress.working(slot.number, "starting")
+        self.policy_host.release(slot.replica)
+        slot.replica = None
         slot.actor = self._env_actor.remote(self.worker_setup, self.pack, self._ledger.limits.timeout_s)
         slot.active = None
         self._pending[slot.actor.ready.remote()] = slot
@@ -172,10 +176,12 @@ class RayPolicyPool:
         self.busy_s = 0.0
         self.interrupted = False
         self._local = LocalPolicyHost(resolved.policy, log)  # looked up for its declarations; it is never queried
-        self._replicas = _start_replicas(resolved.config, resolved.workers)
+        self._gpus = _gpus_per_replica(resolved.config)
+        self._share = math.ceil(resolved.workers / resolved.config.policy_replicas)
+        self._replicas = _start_replicas(resolved.config, self._gpus, self._share)
         self._nodes: list[str] = []
         self._fingerprint: dict[str, Any] = {}
-        self._load: Counter[int] = Counter()
+        self._load: Counter[Any] = Counter()
 
     def setup(self, context: PolicyContext) -> None:
         """Set every replica up. Raises PolicyFailedError, and MissingRequirementError where they are not alike."""
@@ -192,11 +198,23 @@ class RayPolicyPool:
             raise MissingRequirementError("the replicas of the policy are not alike: their fingerprints differ from node to node")
         self.context = context
 
+    def lack(self) -> str:
+        """A line about resources that the cluster does not have yet, without which no episode can run; empty where none lack."""
+        count, present = len(self._replicas), connect().cluster_resources()
+        needed = {"CPU": count + 1, "GPU": count * self._gpus}
+        lacking = [f"{n:g} {name}s, it has {present.get(name, 0):g}" for name, n in needed.items() if n > present.get(name, 0)]
+        return f"waiting for the cluster: {count} replicas and an environment need {' and '.join(lacking)}" if lacking else ""
+
     def nearest(self, node: str) -> Any:
-        """The replica for one more environment on that node: one on the same node, else the least used."""
-        number = min(range(len(self._replicas)), key=lambda n: (self._nodes[n] != node, self._load[n]))
-        self._load[number] += 1
-        return self._replicas[number]
+        """A replica for one more environment on that node: one with less than its share, on the same node, the least used."""
+        places = zip(self._replicas, self._nodes, strict=True)
+        replica, _ = min(places, key=lambda p: (self._load[p[0]] >= self._share, p[1] != node, self._load[p[0]]))
+        self._load[replica] += 1
+        return replica
+
+    def release(self, replica: Any) -> None:
+        """An environment with that replica is gone."""
+        self._load[replica] -= 1
 
     def end_episode(self, key: str) -> None:
         for replica in self._replicas:
@@ -218,20 +236,27 @@ class RayPolicyPool:
         self._local.close()
 
 
-def _start_replicas(config: RunConfig, envs: int) -> list[Any]:
-    ray = connect()
-    count = config.policy_replicas
-    gpus = config.policy_gpus  # for `auto` an equal share of the cluster's, one at most
+def _gpus_per_replica(config: RunConfig) -> float:
+    """GPUs of each replica; for `auto` equal parts of the cluster's, each within one GPU."""
+    if config.policy_gpus != AUTO:
+        return float(config.policy_gpus)
+    gpus = connect().cluster_resources().get("GPU", 0)
+    return 1 / math.ceil(config.policy_replicas / gpus) if gpus else 0.0
+
+
+def _start_replicas(config: RunConfig, gpus: float, envs: int) -> list[Any]:
+    """Replicas with so many GPUs and environments each."""
     options: dict[str, Any] = {
         "num_cpus": 1,
-        "num_gpus": min(1.0, ray.cluster_resources().get("GPU", 0) / count) if gpus == AUTO else float(gpus),
+        "num_gpus": gpus,
         "max_restarts": -1,
         "max_task_retries": -1,
-        "max_concurrency": math.ceil(envs / count) + EXTRA_CALLS,
+        "max_concurrency": envs + EXTRA_CALLS,
         "runtime_env": {"env_vars": {"PYTHONPATH": import_path()}},
     }
-    remote = ray.remote(**options)(PolicyActor)
-    return [remote.remote(absolute_reference(config.policy), dict(config.policy_arg), MAX_BATCH) for _ in range(count)]
+    remote = connect().remote(**options)(PolicyActor)
+    args = absolute_reference(config.policy), dict(config.policy_arg), MAX_BATCH
+    return [remote.remote(*args) for _ in range(config.policy_replicas)]
 
 
 def _failed(ray: Any, ref: Any) -> bool:

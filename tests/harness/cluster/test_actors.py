@@ -1,6 +1,8 @@
 """The same run on a real Ray cluster of several nodes on this machine: same results, also when parts of it are lost."""
 
+import json
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -69,6 +71,37 @@ def test_cluster_run_equals_local_run(bench, cluster):
     assert "2 workers" in remote.out, "four CPUs less one for each replica"
     used = remote.run["utilisation"]["policy"]["replicas"]
     assert sum(one["observations"] for one in used) == sum(one.decisions for one in remote.records.values())
+
+
+def test_each_replica_has_a_gpu_and_environments_fill_nodes_without_first(bench, cluster, tmp_path, monkeypatch):
+    monkeypatch.setenv("NORA_BENCH_TRUST", "placed:toy")
+    kinds = {}
+    for gpus, cpus in ((2, 3), (2, 3), (0, 2), (0, 2)):
+        kinds[cluster.add_node(num_cpus=cpus, num_gpus=gpus).node_id] = gpus
+    note = tmp_path / "placed"
+    note.touch()
+    args = ("--assets", tmp_path, "--executor", "ray", "--episodes", 4)
+
+    def run(replicas, workers):
+        note.write_text("")
+        more = ("--policy-arg", f"file={note}", "--policy-replicas", replicas, "--workers", workers)
+        ended = bench(*args, *more, suite="placed:toy", policy="placed:Placed", out=f"{replicas}-{workers}")
+        assert ended.code == 0, ended.err
+        lines = [json.loads(line) for line in note.read_text().splitlines()]
+        replicas = [(node, *gpus) for kind, node, gpus in lines if kind == "replica"]
+        return replicas, Counter(node for kind, node, _ in lines if kind == "environment")
+
+    replicas, environments = run(4, 4)
+    assert len({*replicas}) == 4 and {kinds[node] for node, _ in replicas} == {2}
+    assert {node: kinds[node] for node in environments} == dict.fromkeys(environments, 0)
+    assert [*environments.values()] == [2, 2]
+
+    replicas, environments = run(4, 6)
+    assert len({*replicas}) == 4
+    assert sorted((kinds[node], count) for node, count in environments.items()) == [(0, 2), (0, 2), (2, 1), (2, 1)]
+
+    replicas, _ = run(5, 1)
+    assert sorted(Counter(replicas).values()) in ([1, 2, 2], [1, 1, 1, 2]), "at most two replicas per GPU"
 
 
 def test_episodes_of_a_killed_node_are_retried_on_another(bench, cluster, trouble, tmp_path):
