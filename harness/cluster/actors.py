@@ -139,6 +139,9 @@ class PolicyActor:
         self._lock = threading.Lock()
         threading.Thread(target=self._batcher.serve_forever, args=[lambda: False], daemon=True).start()
 
+    def ready(self) -> None:
+        """Returns once Ray has placed the replica."""
+
     def setup(self, context: PolicyContext) -> tuple[dict[str, Any], str]:
         """Set the policy up, once; its fingerprint, and the node's id."""
         import ray

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 TICK_S = 0.1
 """Seconds that the executor waits for an episode to end before it shows progress and checks for a stop."""
+NOTE_S = 60
+"""Seconds after which a run without any environment states what it waits for."""
 MAX_BATCH = 64
 """Most observations of one call of a replica's policy."""
 EXTRA_CALLS = 8
@@ -57,6 +59,7 @@ class RayExecutor:
         self.policy_host = policy_host
         self._pending: dict[Any, ActorSlot] = {}
         self._versions: dict[str, str] | None = None
+        self._note_at: float | None = time.monotonic() + NOTE_S
 
     def run(self, ledger: EpisodeLedger, stop: Callable[[], bool] = lambda: False) -> None:
         self._ledger = ledger
@@ -67,8 +70,6 @@ class RayExecutor:
         self._log = ledger.store.folder / "logs" / "cluster.log"
         self._log.parent.mkdir(exist_ok=True)
         self._log.touch()
-        if lack := self.policy_host.lack():
-            ledger.progress.note(lack)
         with ledger.session():
             try:
                 self._run(stop)
@@ -77,14 +78,23 @@ class RayExecutor:
                     self._ray.kill(slot.actor)
 
     def _run(self, stop: Callable[[], bool]) -> None:
+        while not self.policy_host.placed(TICK_S):  # environments would take the CPUs that replicas need
+            self._tick(stop)
         for number in range(self._ledger.workers):
             self._launch(ActorSlot(number))
         while self._unfinished() and not self._ledger.stopped_early:
-            if stop():
-                raise Interrupted("stopped")
             for ref in self._ray.wait(list(self._pending), num_returns=1, timeout=TICK_S)[0]:
                 self._on_result(ref, self._pending.pop(ref))
-            self._ledger.progress.tick()
+            self._tick(stop)
+
+    def _tick(self, stop: Callable[[], bool]) -> None:
+        """Check for a stop, show progress, and note once that no environment has started for long."""
+        if stop():
+            raise Interrupted("stopped")
+        self._ledger.progress.tick()
+        if self._versions is None and self._note_at is not None and time.monotonic() > self._note_at:
+            self._note_at = None
+            self._ledger.progress.note(f"no environment started in {NOTE_S} s: {self.policy_host.waiting()}")
 
     def _unfinished(self) -> bool:
         return bool(self._pending) and (self._ledger.has_due or any(slot.active for slot in self._pending.values()))
@@ -179,6 +189,7 @@ class RayPolicyPool:
         self._gpus = _gpus_per_replica(resolved.config)
         self._share = math.ceil(resolved.workers / resolved.config.policy_replicas)
         self._replicas = _start_replicas(resolved.config, self._gpus, self._share)
+        self._placed = [replica.ready.remote() for replica in self._replicas]
         self._nodes: list[str] = []
         self._fingerprint: dict[str, Any] = {}
         self._load: Counter[Any] = Counter()
@@ -198,12 +209,17 @@ class RayPolicyPool:
             raise MissingRequirementError("the replicas of the policy are not alike: their fingerprints differ from node to node")
         self.context = context
 
-    def lack(self) -> str:
-        """A line about resources that the cluster does not have yet, without which no episode can run; empty where none lack."""
-        count, present = len(self._replicas), connect().cluster_resources()
-        needed = {"CPU": count + 1, "GPU": count * self._gpus}
-        lacking = [f"{n:g} {name}s, it has {present.get(name, 0):g}" for name, n in needed.items() if n > present.get(name, 0)]
-        return f"waiting for the cluster: {count} replicas and an environment need {' and '.join(lacking)}" if lacking else ""
+    def placed(self, timeout_s: float) -> bool:
+        """Whether Ray has placed every replica, or given one up."""
+        return not connect().wait(self._placed, num_returns=len(self._placed), timeout=timeout_s)[1]
+
+    def waiting(self) -> str:
+        """What a run needs before its first episode, and what the cluster has."""
+        has = connect().cluster_resources()
+        return (
+            f"{len(self._replicas)} replicas need a CPU and {self._gpus:g} GPUs each, every environment a CPU; the cluster has "
+            f"{has.get('CPU', 0):g} CPUs and {has.get('GPU', 0):g} GPUs, and more when a node joins"
+        )
 
     def nearest(self, node: str) -> Any:
         """A replica for one more environment on that node: one with less than its share, on the same node, the least used."""

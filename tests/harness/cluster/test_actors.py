@@ -1,13 +1,12 @@
 """The same run on a real Ray cluster of several nodes on this machine: same results, also when parts of it are lost."""
 
-import json
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import nora_bench
 import pytest
+from placed import places
 
 ray = pytest.importorskip("ray", reason="pip install 'nora-bench[ray]'")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -75,33 +74,44 @@ def test_cluster_run_equals_local_run(bench, cluster):
 
 def test_each_replica_has_a_gpu_and_environments_fill_nodes_without_first(bench, cluster, tmp_path, monkeypatch):
     monkeypatch.setenv("NORA_BENCH_TRUST", "placed:toy")
-    kinds = {}
-    for gpus, cpus in ((2, 3), (2, 3), (0, 2), (0, 2)):
-        kinds[cluster.add_node(num_cpus=cpus, num_gpus=gpus).node_id] = gpus
-    note = tmp_path / "placed"
-    note.touch()
-    args = ("--assets", tmp_path, "--executor", "ray", "--episodes", 4)
+    gpus = {}
+    for cpus, count in ((3, 2), (3, 2), (2, 0), (2, 0)):
+        gpus[cluster.add_node(num_cpus=cpus, num_gpus=count).node_id] = count
 
-    def run(replicas, workers):
-        note.write_text("")
-        more = ("--policy-arg", f"file={note}", "--policy-replicas", replicas, "--workers", workers)
-        ended = bench(*args, *more, suite="placed:toy", policy="placed:Placed", out=f"{replicas}-{workers}")
+    def run(replicas, environments):
+        """(node, GPU) -> replicas; GPUs of each environment's node."""
+        assets = tmp_path / f"{replicas}-{environments}"
+        assets.mkdir()
+        note = assets / "placed"
+        args = ["--policy-replicas", replicas, "--workers", environments, "--episodes", 4, "--assets", assets]
+        args += ["--policy-arg", f"file={note}", "--policy-arg", f"environments={environments}"]
+        ended = bench(*args, "--executor", "ray", suite="placed:toy", policy="placed:Placed", out=assets / "run")
         assert ended.code == 0, ended.err
-        lines = [json.loads(line) for line in note.read_text().splitlines()]
-        replicas = [(node, *gpus) for kind, node, gpus in lines if kind == "replica"]
-        return replicas, Counter(node for kind, node, _ in lines if kind == "environment")
+        counts = places(note, "environment")
+        return places(note, "replica"), sorted((gpus[node], count) for (node,), count in counts.items())
 
     replicas, environments = run(4, 4)
-    assert len({*replicas}) == 4 and {kinds[node] for node, _ in replicas} == {2}
-    assert {node: kinds[node] for node in environments} == dict.fromkeys(environments, 0)
-    assert [*environments.values()] == [2, 2]
-
+    assert [*replicas.values()] == [1] * 4
+    assert environments == [(0, 2), (0, 2)]
     replicas, environments = run(4, 6)
-    assert len({*replicas}) == 4
-    assert sorted((kinds[node], count) for node, count in environments.items()) == [(0, 2), (0, 2), (2, 1), (2, 1)]
-
+    assert [*replicas.values()] == [1] * 4
+    assert environments == [(0, 2), (0, 2), (2, 1), (2, 1)]
     replicas, _ = run(5, 1)
-    assert sorted(Counter(replicas).values()) in ([1, 2, 2], [1, 1, 1, 2]), "at most two replicas per GPU"
+    assert max(replicas.values()) == 2
+
+
+def test_environments_leave_room_for_a_replica_that_waits_for_its_gpu(cluster, tmp_path, monkeypatch, capsys):
+    from nora_bench.harness.cluster import executor
+
+    monkeypatch.setattr(executor, "NOTE_S", 1)
+    cluster.add_node(num_cpus=2, num_gpus=1)
+    with ThreadPoolExecutor(1) as side:  # nodes can be added by the main thread only
+        options = {"executor": "ray", "workers": 3, "policy_replicas": 2, "policy_gpus": 1, "out": tmp_path / "ray"}
+        running = side.submit(nora_bench.evaluate, "fakes:Walk", suite="fakes:toy", episodes=2, progress=True, **options)
+        said = []
+        wait_for(lambda: said.append(capsys.readouterr().out) or "the cluster has 2 CPUs and 1 GPUs" in "".join(said))
+        cluster.add_node(num_cpus=1, num_gpus=1)
+        assert all(record.success for record in running.result(timeout=300).records)
 
 
 def test_episodes_of_a_killed_node_are_retried_on_another(bench, cluster, trouble, tmp_path):
