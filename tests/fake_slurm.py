@@ -25,7 +25,7 @@ import psutil
 
 SUBMISSION = {"--nodes": int, "--ntasks-per-node": int, "--cpus-per-task": int, "--gpus-per-node": int}
 SUBMISSION |= dict.fromkeys(("--time", "--open-mode", "--signal"), str)
-STEP = {"--nodes": int, "--ntasks": int, "--cpus-per-task": int, "--kill-on-bad-exit": int}
+STEP = {"--ntasks": int, "--ntasks-per-node": int, "--cpus-per-task": int, "--kill-on-bad-exit": int}
 
 
 def parser(options: Mapping[str, type], *flags: str) -> argparse.ArgumentParser:
@@ -116,7 +116,8 @@ class Job:
     def start(self) -> None:
         """Start the script, its output appended."""
         own = {"PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}", "FAKE_SLURM": str(self.requeued)}
-        environment = {**os.environ, **self.variables, **own, "SLURM_RESTART_COUNT": str(self.restarts)}
+        own |= {"SLURM_RESTART_COUNT": str(self.restarts)} if self.restarts else {}
+        environment = {**os.environ, **self.variables, **own}
         with self.output.open("a") as output:
             self.script = subprocess.Popen(self.command, env=environment, stdout=output, stderr=subprocess.STDOUT)
 
@@ -161,9 +162,9 @@ class Job:
 def srun(words: Sequence[str]) -> int:
     """Run the command as every task of a step; the first bad exit code, which ends the others."""
     given = parser(STEP).parse_args(words)
-    per_node = int(os.environ["SLURM_NTASKS_PER_NODE"])
-    nodes = given.nodes or int(os.environ["SLURM_JOB_NUM_NODES"])
-    places = [task_variables(rank, *divmod(rank, per_node)) for rank in range(given.ntasks or nodes * per_node)]
+    per_node = given.ntasks_per_node or int(os.environ["SLURM_NTASKS_PER_NODE"])
+    tasks = given.ntasks or int(os.environ["SLURM_NTASKS"])
+    places = [task_variables(rank, *divmod(rank, per_node)) for rank in range(tasks)]
     running = [subprocess.Popen(given.command, env={**os.environ, **place}) for place in places]
     codes: list[int] = []
     while running:

@@ -161,6 +161,10 @@ class PolicyActor:
         """The episode has ended, in whichever environment."""
         self._batcher.end_episodes(self._batcher.client_of(key), [key])
 
+    def busy_s(self) -> float:
+        """Seconds in which the policy computed."""
+        return self._policy_host.busy_s
+
     def metrics(self) -> dict[str, Any]:
         """Batch sizes and latencies of the model."""
         return self._batcher.meter.summary()

@@ -74,6 +74,7 @@ class RayExecutor:
             try:
                 self._run(stop)
             finally:
+                self.policy_host.measure()
                 for slot in self._pending.values():
                     self._ray.kill(slot.actor)
 
@@ -144,7 +145,6 @@ class RayExecutor:
         assert active is not None
         active.decisions, active.step = result.decisions, result.step
         active.statuses, active.policy_s = result.statuses, result.policy_s
-        self.policy_host.busy_s += result.policy_s
         self._ledger.peak_gib = max(self._ledger.peak_gib, result.peak_gib)
         if result.outcome:
             self._ledger.finish(active, result.outcome)
@@ -239,12 +239,22 @@ class RayPolicyPool:
     def fingerprint(self) -> dict[str, Any]:
         return self._fingerprint
 
+    def measure(self) -> None:
+        """Update the busy time, the mean of the replicas."""
+        self.busy_s = sum(self._ask("busy_s")) / len(self._replicas)
+
     def metrics(self) -> dict[str, Any]:
-        """Batch sizes and latencies of each replica; without replicas that do not answer within 5 s."""
+        """Batch sizes and latencies of each replica."""
+        return {"replicas": self._ask("metrics")}
+
+    def _ask(self, method: str) -> list[Any]:
+        """Answers of the replicas; without those of replicas that Ray has not placed or that do not answer within 5 s."""
+        if not self.placed(0):
+            return []
         ray = connect()
-        refs = [replica.metrics.remote() for replica in self._replicas]
+        refs = [getattr(replica, method).remote() for replica in self._replicas]
         ready, _ = ray.wait(refs, num_returns=len(refs), timeout=5)
-        return {"replicas": [ray.get(ref) for ref in ready if not _failed(ray, ref)]}
+        return [ray.get(ref) for ref in ready if not _failed(ray, ref)]
 
     def close(self) -> None:
         for replica in self._replicas:

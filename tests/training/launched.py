@@ -27,9 +27,9 @@ def hang(building, folder, finish=checkpoints.finish):
 
 if os.environ.get("ACCELERATE_USE_FSDP"):
     trainer._accelerator = sharded
-if os.environ.get("HANG") and os.environ["SLURM_RESTART_COUNT"] == "0":
+if os.environ.get("HANG") and "SLURM_RESTART_COUNT" not in os.environ:
     checkpoints.finish = hang
-place = {name: int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "SLURM_NODEID", "SLURM_RESTART_COUNT")}
+place = {name: int(os.environ.get(name, "0")) for name in ("RANK", "WORLD_SIZE", "SLURM_NODEID", "SLURM_RESTART_COUNT")}
 with Path(os.environ["PLACES"]).open("a") as file:
     file.write(json.dumps(place) + "\n")
 runpy.run_module("nora_bench.training.cli.launch", run_name="__main__")

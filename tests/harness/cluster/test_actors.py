@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import nora_bench
 import pytest
+from nora_bench.results.store.reader import read_run
 from placed import places
 
 ray = pytest.importorskip("ray", reason="pip install 'nora-bench[ray]'")
@@ -107,11 +108,15 @@ def test_environments_leave_room_for_a_replica_that_waits_for_its_gpu(cluster, t
     cluster.add_node(num_cpus=2, num_gpus=1)
     with ThreadPoolExecutor(1) as side:  # nodes can be added by the main thread only
         options = {"executor": "ray", "workers": 3, "policy_replicas": 2, "policy_gpus": 1, "out": tmp_path / "ray"}
-        running = side.submit(nora_bench.evaluate, "fakes:Walk", suite="fakes:toy", episodes=2, progress=True, **options)
+        running = side.submit(nora_bench.evaluate, "fakes:Slow", suite="fakes:toy", episodes=2, progress=True, **options)
         said = []
         wait_for(lambda: said.append(capsys.readouterr().out) or "the cluster has 2 CPUs and 1 GPUs" in "".join(said))
         cluster.add_node(num_cpus=1, num_gpus=1)
-        assert all(record.success for record in running.result(timeout=300).records)
+        run = running.result(timeout=300)
+    assert all(record.success for record in run.records)
+    utilisation = read_run(run.folder).metadata.utilisation
+    rounds = [replica["rounds"] for replica in utilisation["policy"]["replicas"]]
+    assert utilisation["policy_s"] == pytest.approx(0.05 * sum(rounds) / 2, rel=0.5), "busy, not waited for"
 
 
 def test_episodes_of_a_killed_node_are_retried_on_another(bench, cluster, trouble, tmp_path):
