@@ -34,6 +34,8 @@ TICK_S = 0.1
 """Seconds that the executor waits for an episode to end before it shows progress and checks for a stop."""
 NOTE_S = 60
 """Seconds after which a run without any environment states what it waits for."""
+GPU_PARTS = 10_000
+"""Parts of a GPU that Ray distinguishes."""
 MAX_BATCH = 64
 """Most observations of one call of a replica's policy."""
 EXTRA_CALLS = 8
@@ -103,8 +105,9 @@ class RayExecutor:
     def _launch(self, slot: ActorSlot) -> None:
         """Start an environment in that slot; Ray places it."""
         self._ledger.progress.working(slot.number, "starting")
-        self.policy_host.release(slot.replica)
-        slot.replica = None
+        if slot.replica is not None:
+            self.policy_host.release(slot.replica)
+            slot.replica = None
         slot.actor = self._env_actor.remote(self.worker_setup, self.pack, self._ledger.limits.timeout_s)
         slot.active = None
         self._pending[slot.actor.ready.remote()] = slot
@@ -267,7 +270,7 @@ def _gpus_per_replica(config: RunConfig) -> float:
     if config.policy_gpus != AUTO:
         return float(config.policy_gpus)
     gpus = connect().cluster_resources().get("GPU", 0)
-    return 1 / math.ceil(config.policy_replicas / gpus) if gpus else 0.0
+    return int(GPU_PARTS / math.ceil(config.policy_replicas / gpus)) / GPU_PARTS if gpus else 0.0
 
 
 def _start_replicas(config: RunConfig, gpus: float, envs: int) -> list[Any]:

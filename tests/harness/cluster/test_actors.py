@@ -1,6 +1,7 @@
 """The same run on a real Ray cluster of several nodes on this machine: same results, also when parts of it are lost."""
 
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -99,6 +100,16 @@ def test_each_replica_has_a_gpu_and_environments_fill_nodes_without_first(bench,
     assert environments == [(0, 2), (0, 2), (2, 1), (2, 1)]
     replicas, _ = run(5, 1)
     assert max(replicas.values()) == 2
+
+
+def test_environments_use_the_replica_of_their_node_up_to_its_share():
+    from nora_bench.harness.cluster.executor import RayPolicyPool
+
+    pool = object.__new__(RayPolicyPool)
+    pool._replicas, pool._nodes, pool._load, pool._share = ["one", "other"], ["node1", "node2"], Counter(), 2
+    assert [pool.nearest("node1") for _ in range(3)] == ["one", "one", "other"]
+    pool.release("one")
+    assert [pool.nearest("node3"), pool.nearest("node1")] == ["one", "other"]
 
 
 def test_environments_leave_room_for_a_replica_that_waits_for_its_gpu(cluster, tmp_path, monkeypatch, capsys):
