@@ -139,6 +139,9 @@ class PolicyActor:
         self._lock = threading.Lock()
         threading.Thread(target=self._batcher.serve_forever, args=[lambda: False], daemon=True).start()
 
+    def ready(self) -> None:
+        """Returns once Ray has placed the replica."""
+
     def setup(self, context: PolicyContext) -> tuple[dict[str, Any], str]:
         """Set the policy up, once; its fingerprint, and the node's id."""
         import ray
@@ -157,6 +160,10 @@ class PolicyActor:
     def end_episode(self, key: str) -> None:
         """The episode has ended, in whichever environment."""
         self._batcher.end_episodes(self._batcher.client_of(key), [key])
+
+    def busy_s(self) -> float:
+        """Seconds in which the policy computed."""
+        return self._policy_host.busy_s
 
     def metrics(self) -> dict[str, Any]:
         """Batch sizes and latencies of the model."""

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 TICK_S = 0.1
 """Seconds that the executor waits for an episode to end before it shows progress and checks for a stop."""
+NOTE_S = 60
+"""Seconds after which a run without any environment states what it waits for."""
+GPU_PARTS = 10_000
+"""Parts of a GPU that Ray distinguishes."""
 MAX_BATCH = 64
 """Most observations of one call of a replica's policy."""
 EXTRA_CALLS = 8
@@ -57,6 +61,7 @@ class RayExecutor:
         self.policy_host = policy_host
         self._pending: dict[Any, ActorSlot] = {}
         self._versions: dict[str, str] | None = None
+        self._note_at: float | None = time.monotonic() + NOTE_S
 
     def run(self, ledger: EpisodeLedger, stop: Callable[[], bool] = lambda: False) -> None:
         self._ledger = ledger
@@ -71,18 +76,28 @@ class RayExecutor:
             try:
                 self._run(stop)
             finally:
+                self.policy_host.measure()
                 for slot in self._pending.values():
                     self._ray.kill(slot.actor)
 
     def _run(self, stop: Callable[[], bool]) -> None:
+        while not self.policy_host.placed(TICK_S):  # environments would take the CPUs that replicas need
+            self._tick(stop)
         for number in range(self._ledger.workers):
             self._launch(ActorSlot(number))
         while self._unfinished() and not self._ledger.stopped_early:
-            if stop():
-                raise Interrupted("stopped")
             for ref in self._ray.wait(list(self._pending), num_returns=1, timeout=TICK_S)[0]:
                 self._on_result(ref, self._pending.pop(ref))
-            self._ledger.progress.tick()
+            self._tick(stop)
+
+    def _tick(self, stop: Callable[[], bool]) -> None:
+        """Check for a stop, show progress, and note once that no environment has started for long."""
+        if stop():
+            raise Interrupted("stopped")
+        self._ledger.progress.tick()
+        if self._versions is None and self._note_at is not None and time.monotonic() > self._note_at:
+            self._note_at = None
+            self._ledger.progress.note(f"no environment started in {NOTE_S} s: {self.policy_host.waiting()}")
 
     def _unfinished(self) -> bool:
         return bool(self._pending) and (self._ledger.has_due or any(slot.active for slot in self._pending.values()))
@@ -90,6 +105,9 @@ class RayExecutor:
     def _launch(self, slot: ActorSlot) -> None:
         """Start an environment in that slot; Ray places it."""
         self._ledger.progress.working(slot.number, "starting")
+        if slot.replica is not None:
+            self.policy_host.release(slot.replica)
+            slot.replica = None
         slot.actor = self._env_actor.remote(self.worker_setup, self.pack, self._ledger.limits.timeout_s)
         slot.active = None
         self._pending[slot.actor.ready.remote()] = slot
@@ -130,7 +148,6 @@ class RayExecutor:
         assert active is not None
         active.decisions, active.step = result.decisions, result.step
         active.statuses, active.policy_s = result.statuses, result.policy_s
-        self.policy_host.busy_s += result.policy_s
         self._ledger.peak_gib = max(self._ledger.peak_gib, result.peak_gib)
         if result.outcome:
             self._ledger.finish(active, result.outcome)
@@ -172,10 +189,13 @@ class RayPolicyPool:
         self.busy_s = 0.0
         self.interrupted = False
         self._local = LocalPolicyHost(resolved.policy, log)  # looked up for its declarations; it is never queried
-        self._replicas = _start_replicas(resolved.config, resolved.workers)
+        self._gpus = _gpus_per_replica(resolved.config)
+        self._share = math.ceil(resolved.workers / resolved.config.policy_replicas)
+        self._replicas = _start_replicas(resolved.config, self._gpus, self._share)
+        self._placed = [replica.ready.remote() for replica in self._replicas]
         self._nodes: list[str] = []
         self._fingerprint: dict[str, Any] = {}
-        self._load: Counter[int] = Counter()
+        self._load: Counter[Any] = Counter()
 
     def setup(self, context: PolicyContext) -> None:
         """Set every replica up. Raises PolicyFailedError, and MissingRequirementError where they are not alike."""
@@ -192,11 +212,28 @@ class RayPolicyPool:
             raise MissingRequirementError("the replicas of the policy are not alike: their fingerprints differ from node to node")
         self.context = context
 
+    def placed(self, timeout_s: float) -> bool:
+        """Whether Ray has placed every replica, or given one up."""
+        return not connect().wait(self._placed, num_returns=len(self._placed), timeout=timeout_s)[1]
+
+    def waiting(self) -> str:
+        """What a run needs before its first episode, and what the cluster has."""
+        has = connect().cluster_resources()
+        return (
+            f"{len(self._replicas)} replicas need a CPU and {self._gpus:g} GPUs each, every environment a CPU; the cluster has "
+            f"{has.get('CPU', 0):g} CPUs and {has.get('GPU', 0):g} GPUs, and more when a node joins"
+        )
+
     def nearest(self, node: str) -> Any:
-        """The replica for one more environment on that node: one on the same node, else the least used."""
-        number = min(range(len(self._replicas)), key=lambda n: (self._nodes[n] != node, self._load[n]))
-        self._load[number] += 1
-        return self._replicas[number]
+        """A replica for one more environment on that node: one with less than its share, on the same node, the least used."""
+        places = zip(self._replicas, self._nodes, strict=True)
+        replica, _ = min(places, key=lambda p: (self._load[p[0]] >= self._share, p[1] != node, self._load[p[0]]))
+        self._load[replica] += 1
+        return replica
+
+    def release(self, replica: Any) -> None:
+        """An environment with that replica is gone."""
+        self._load[replica] -= 1
 
     def end_episode(self, key: str) -> None:
         for replica in self._replicas:
@@ -205,12 +242,22 @@ class RayPolicyPool:
     def fingerprint(self) -> dict[str, Any]:
         return self._fingerprint
 
+    def measure(self) -> None:
+        """Update the busy time, the mean of the replicas."""
+        self.busy_s = sum(self._ask("busy_s")) / len(self._replicas)
+
     def metrics(self) -> dict[str, Any]:
-        """Batch sizes and latencies of each replica; without replicas that do not answer within 5 s."""
+        """Batch sizes and latencies of each replica."""
+        return {"replicas": self._ask("metrics")}
+
+    def _ask(self, method: str) -> list[Any]:
+        """Answers of the replicas; without those of replicas that Ray has not placed or that do not answer within 5 s."""
+        if not self.placed(0):
+            return []
         ray = connect()
-        refs = [replica.metrics.remote() for replica in self._replicas]
+        refs = [getattr(replica, method).remote() for replica in self._replicas]
         ready, _ = ray.wait(refs, num_returns=len(refs), timeout=5)
-        return {"replicas": [ray.get(ref) for ref in ready if not _failed(ray, ref)]}
+        return [ray.get(ref) for ref in ready if not _failed(ray, ref)]
 
     def close(self) -> None:
         for replica in self._replicas:
@@ -218,20 +265,27 @@ class RayPolicyPool:
         self._local.close()
 
 
-def _start_replicas(config: RunConfig, envs: int) -> list[Any]:
-    ray = connect()
-    count = config.policy_replicas
-    gpus = config.policy_gpus  # for `auto` an equal share of the cluster's, one at most
+def _gpus_per_replica(config: RunConfig) -> float:
+    """GPUs of each replica; for `auto` equal parts of the cluster's, each within one GPU."""
+    if config.policy_gpus != AUTO:
+        return float(config.policy_gpus)
+    gpus = connect().cluster_resources().get("GPU", 0)
+    return int(GPU_PARTS / math.ceil(config.policy_replicas / gpus)) / GPU_PARTS if gpus else 0.0
+
+
+def _start_replicas(config: RunConfig, gpus: float, envs: int) -> list[Any]:
+    """Replicas with so many GPUs and environments each."""
     options: dict[str, Any] = {
         "num_cpus": 1,
-        "num_gpus": min(1.0, ray.cluster_resources().get("GPU", 0) / count) if gpus == AUTO else float(gpus),
+        "num_gpus": gpus,
         "max_restarts": -1,
         "max_task_retries": -1,
-        "max_concurrency": math.ceil(envs / count) + EXTRA_CALLS,
+        "max_concurrency": envs + EXTRA_CALLS,
         "runtime_env": {"env_vars": {"PYTHONPATH": import_path()}},
     }
-    remote = ray.remote(**options)(PolicyActor)
-    return [remote.remote(absolute_reference(config.policy), dict(config.policy_arg), MAX_BATCH) for _ in range(count)]
+    remote = connect().remote(**options)(PolicyActor)
+    args = absolute_reference(config.policy), dict(config.policy_arg), MAX_BATCH
+    return [remote.remote(*args) for _ in range(config.policy_replicas)]
 
 
 def _failed(ray: Any, ref: Any) -> bool:

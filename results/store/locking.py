@@ -21,7 +21,7 @@ def hold(handle: IO[Any], path: Path) -> Callable[[], None]:
     """Lock an open file until it is closed or its process ends. Returns a function to call after closing it.
 
     On a file system without locks, a file beside it names the process (`<name>.writer`). A file left by a process that has ended
-    is ignored on the same machine; for other machines only the user can tell.
+    is ignored on the same machine, and on others if Slurm has requeued the job of that process; else only the user can tell.
 
     Raises:
         StoreLocked: another process holds it.
@@ -46,7 +46,7 @@ def _write_lock_file(sign: Path) -> Callable[[], None]:
     for _ in range(2):
         try:
             with sign.open("x", encoding="utf-8") as file:
-                json.dump([socket.gethostname(), os.getpid(), _start_time(os.getpid())], file)
+                json.dump([socket.gethostname(), os.getpid(), _start_time(os.getpid()), *_slurm_job()], file)
         except FileExistsError:
             _require_stale_lock(sign)
             sign.unlink(missing_ok=True)
@@ -56,11 +56,12 @@ def _write_lock_file(sign: Path) -> Callable[[], None]:
 
 
 def _require_stale_lock(sign: Path) -> None:
-    """Raises StoreLocked unless the process named in a lock file ran on this machine and has ended."""
+    """Raises StoreLocked unless the process named in a lock file has ended, on this machine or with its requeued job."""
     try:
-        host, pid, started = json.loads(sign.read_bytes())
+        host, pid, started, *job = json.loads(sign.read_bytes())
         now = _start_time(int(pid))
         ended = host == socket.gethostname() and (now is None or abs(now - started) > SAME_START_S)
+        ended = ended or (job[:1] == _slurm_job()[:1] != [] and job != _slurm_job())
         who = f"process {pid} on {host}"
     except FileNotFoundError:
         return
@@ -71,6 +72,12 @@ def _require_stale_lock(sign: Path) -> None:
             f"{sign.parent} is being written by {who} (its file system has no locks, {sign.name} names the writer); "
             f"wait for it, or choose another --out. If that process has ended: rm {sign}"
         )
+
+
+def _slurm_job() -> list[str]:
+    """Number and restarts of the Slurm job that this process belongs to; empty for none."""
+    job = os.environ.get("SLURM_JOB_ID")
+    return [job, os.environ.get("SLURM_RESTART_COUNT", "0")] if job else []
 
 
 def _start_time(pid: int) -> float | None:

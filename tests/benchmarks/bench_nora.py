@@ -3,6 +3,7 @@
     python tests/benchmarks/bench_nora.py                          # nano, on a CPU
     python tests/benchmarks/bench_nora.py --size full --rows 1 16 32   # released sizes, random weights, on a CUDA GPU
     python tests/benchmarks/bench_nora.py --size full --rows 1 --once --parts flow   # on a CPU: one decision of each
+    python tests/benchmarks/bench_nora.py --floor H200             # by the data sheet: what no implementation can exceed
 
 Straightforward is what was released: the eager `transformers` forward and eager expert steps, one question at a time;
 `generate()` for tokens. Rounds alternate between the sides, so that other programs on the machine hit both; medians are
@@ -202,6 +203,25 @@ def report(c: Case, what: str, rows_list: list[int], rounds: int, device: str, b
         print(line + floor(c, rows, 0 if what == "flow" else NEW_TOKENS, times[f"fast, {rows} rows"], cuda))
 
 
+def least_seconds(c: Case, rows: int, tokens: int, rates: tuple[float, float]) -> float:
+    """Seconds of one batch at the GPU's data sheet."""
+    moved, operations = work(c, rows, tokens)
+    return max(moved / rates[0], operations / rates[1])
+
+
+def print_floors(gpu: str, parts: list[str], rows_list: list[int]) -> None:
+    """What no implementation can exceed at full size, computed without a GPU and without weights."""
+    with torch.device("meta"):
+        model = NoraModel(Sizes("full", None).config(expert=True)).to(torch.bfloat16)
+    c = case(model, "meta")
+    for what in parts:
+        for rows in rows_list:
+            least = least_seconds(c, rows, 0 if what == "flow" else NEW_TOKENS, KNOWN[gpu])
+            print(
+                f"{what}, {rows:2} rows, {gpu}: at least {1000 * least:.2f} ms, at most {rows / least:.0f} decisions per second"
+            )
+
+
 def floor(c: Case, rows: int, tokens: int, took: float, cuda: bool) -> str:
     if not cuda:
         return ""
@@ -210,7 +230,7 @@ def floor(c: Case, rows: int, tokens: int, took: float, cuda: bool) -> str:
     rates = next((rates for name, rates in KNOWN.items() if name in torch.cuda.get_device_name()), None)
     if rates is None:
         return counted + " (no data sheet for this GPU)"
-    least = max(moved / rates[0], operations / rates[1])
+    least = least_seconds(c, rows, tokens, rates)
     return f"{counted}: floor {1000 * least:.2f} ms, {took / least:.2f} times that"
 
 
@@ -227,6 +247,7 @@ def agree(what: str, sides: dict[str, Callable[[], torch.Tensor]]) -> None:
 
 
 def main() -> None:
+    """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=["nano", "full"], default="nano")
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 4, 16])
@@ -236,7 +257,10 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=["flow", "tokens"], default=["flow", "tokens"])
     parser.add_argument("--once", action="store_true", help="one decision of each side, without warm-up")
     parser.add_argument("--depth", type=int, help="layers of the full size, fewer than the released ones")
+    parser.add_argument("--floor", choices=KNOWN, help="print the floor of that GPU at full size, without running anything")
     options = parser.parse_args()
+    if options.floor:
+        return print_floors(options.floor, options.parts, options.rows)
     torch.set_num_threads(options.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     device = device if options.size == "full" else "cpu"

@@ -26,13 +26,13 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def launch(kind, out, steps=6, *, processes=2, accumulation=1):
-    """Run the program on several processes with torch's own environment variables."""
+def launch(kind, *outs, steps=6, processes=2, accumulation=1):
+    """Run the program on several processes with torch's own environment variables; the last folder is that of all others."""
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(processes)}
     shared |= {"OMP_NUM_THREADS": "1", "LOCAL_WORLD_SIZE": str(processes), "ACCELERATE_USE_CPU": "true"}
     started = [
         subprocess.Popen(
-            [sys.executable, PROGRAM, kind, out, str(steps), str(accumulation)],
+            [sys.executable, PROGRAM, kind, outs[min(rank, len(outs) - 1)], str(steps), str(accumulation)],
             env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
             stderr=subprocess.PIPE,
             text=True,
@@ -61,7 +61,7 @@ def test_two_devices_equal_one_with_twice_the_accumulation(tmp_path, kind):
 def test_sharded_run_resumes_and_exports_full_weights(tmp_path):
     train(Curve(), Rows(), settings(2), tmp_path / "one")
     for steps in (3, 6):
-        launch("fsdp", tmp_path / "two", steps)
+        launch("fsdp", tmp_path / "two", steps=steps)
     for key, value in weights(tmp_path / "one", 6).items():
         torch.testing.assert_close(weights(tmp_path / "two", 6)[key], value, atol=1e-6, rtol=1e-5)
     exported = load_file(checkpoints.folder_of(tmp_path / "two", 6) / "model.safetensors")
@@ -72,7 +72,7 @@ def test_sharded_run_resumes_and_exports_full_weights(tmp_path):
 def test_sharded_run_resumes_on_another_number_of_processes(tmp_path, first, second):
     train(Curve(), Rows(), settings(4), tmp_path / "one")
     for processes, steps in ((first, 3), (second, 6)):
-        launch("fsdp", tmp_path / "several", steps, processes=processes, accumulation=4 // processes)
+        launch("fsdp", tmp_path / "several", steps=steps, processes=processes, accumulation=4 // processes)
     for name in ("weights", "average", "optimizer"):
         for key, value in weights(tmp_path / "one", 6, name).items():
             torch.testing.assert_close(weights(tmp_path / "several", 6, name)[key], value, atol=1e-6, rtol=1e-5)
@@ -84,3 +84,10 @@ def test_resume_with_another_number_of_examples_per_update_is_rejected(tmp_path)
         train(Curve(), Rows(), settings(4), tmp_path)
     with pytest.raises(AssertionError, match="passes per update"):
         launch("ddp", tmp_path, accumulation=2)
+
+
+def test_run_whose_folder_the_processes_do_not_share_is_not_resumed(tmp_path):
+    launch("ddp", tmp_path / "one", steps=3)
+    with pytest.raises(AssertionError, match="--out that all nodes share"):
+        launch("ddp", tmp_path / "one", tmp_path / "other")
+    assert checkpoints.steps(tmp_path / "one") == [3]

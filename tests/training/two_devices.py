@@ -49,20 +49,23 @@ def settings(accumulation, steps=6):
     )
 
 
-def sharding():
+def sharding(plugin):
     """An accelerator that shards on CPUs. Accelerate leaves sharding out there, without a word, and would replicate."""
-    from accelerate import Accelerator, FullyShardedDataParallelPlugin
+    from accelerate import Accelerator
     from accelerate.utils import DistributedType
 
-    plugin = FullyShardedDataParallelPlugin(fsdp_version=2, reshard_after_forward=True)
     accelerator = Accelerator(cpu=True, fsdp_plugin=plugin)
     accelerator.state.distributed_type, accelerator.state.fsdp_plugin = DistributedType.FSDP, plugin
     return accelerator
 
 
 def main(kind, out, steps, accumulation):
+    from accelerate import FullyShardedDataParallelPlugin
+
     curve = Curve()
-    train(curve, Rows(), settings(int(accumulation), int(steps)), Path(out), accelerator=sharding() if kind == "fsdp" else None)
+    plugin = FullyShardedDataParallelPlugin(fsdp_version=2, reshard_after_forward=True) if kind == "fsdp" else None
+    accelerator = sharding(plugin) if plugin else None
+    train(curve, Rows(), settings(int(accumulation), int(steps)), Path(out), accelerator=accelerator)
     sharded = type(next(curve.parameters())).__name__ == "DTensor"
     assert sharded == (kind == "fsdp")
 

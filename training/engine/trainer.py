@@ -102,11 +102,11 @@ class _Run:
     def __init__(self, objective: Objective, examples: Examples, settings: TrainConfig, out: Path, devices: Any) -> None:
         self.objective, self.settings, self.out, self.devices = objective, settings, out, devices
         self.loader = PrefetchLoader(examples, settings, devices.process_index, devices.num_processes)
+        self.step = _newest(out)
         self._check_same_run()
         self.module, self.optimizer = devices.prepare(objective, _optimizer(objective, settings))
         self.inner = getattr(self.optimizer, "optimizer", self.optimizer)
         self.ema = EMA(self.module, settings.ema) if settings.ema else None
-        self.step = 0
         self._resume()
         self.logger = MetricsLogger(out, self.step) if devices.is_main_process else None
 
@@ -226,9 +226,14 @@ class _Run:
         self.devices.wait_for_everyone()
 
     def _check_same_run(self) -> None:
-        if not (finished := checkpoints.steps(self.out)):
+        if not self.step:
             return
-        progress = json.loads((self._state(finished[-1]) / "progress.json").read_text(encoding="utf-8"))
+        path = self._state(self.step) / "progress.json"
+        if not path.is_file():
+            raise TrainingError(
+                f"{path} exists where the first process runs, not here. Give an --out that all nodes share", option="--out"
+            )
+        progress = json.loads(path.read_text(encoding="utf-8"))
         now = json.loads(json.dumps(self._identity()))
         before = stored_config(progress["settings"])
         changed = [name for name in now["settings"] if now["settings"][name] != before.get(name)]
@@ -251,9 +256,8 @@ class _Run:
         return {"settings": asdict(self.settings), "examples": examples, "mixture": mixture, "passes": passes}
 
     def _resume(self) -> None:
-        if not (finished := checkpoints.steps(self.out)):
+        if not self.step:
             return
-        self.step = finished[-1]
         state = self._state(self.step)
         average = state / "average.safetensors"
         if self.ema and average.is_file():
@@ -306,6 +310,13 @@ class EMA:
 
 FREE = ("steps", "schedule", "decay_fraction", "log_every", "save_every", "eval_every", "keep_last")
 """Settings that may differ in a resumed run: its length, the end of its schedule, reports and checkpoints."""
+
+
+def _newest(out: Path) -> int:
+    """Updates up to the newest checkpoint, 0 without one, as the first process sees it: nodes may see a new file late."""
+    from accelerate.utils import broadcast_object_list
+
+    return broadcast_object_list([max(checkpoints.steps(out), default=0)])[0]
 
 
 def _seed(seed: int, number: int) -> int:

@@ -1,11 +1,14 @@
 """The same run on a real Ray cluster of several nodes on this machine: same results, also when parts of it are lost."""
 
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import nora_bench
 import pytest
+from nora_bench.results.store.reader import read_run
+from placed import places
 
 ray = pytest.importorskip("ray", reason="pip install 'nora-bench[ray]'")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -69,6 +72,62 @@ def test_cluster_run_equals_local_run(bench, cluster):
     assert "2 workers" in remote.out, "four CPUs less one for each replica"
     used = remote.run["utilisation"]["policy"]["replicas"]
     assert sum(one["observations"] for one in used) == sum(one.decisions for one in remote.records.values())
+
+
+def test_each_replica_has_a_gpu_and_environments_fill_nodes_without_first(bench, cluster, tmp_path, monkeypatch):
+    monkeypatch.setenv("NORA_BENCH_TRUST", "placed:toy")
+    gpus = {}
+    for cpus, count in ((3, 2), (3, 2), (2, 0), (2, 0)):
+        gpus[cluster.add_node(num_cpus=cpus, num_gpus=count).node_id] = count
+
+    def run(replicas, environments):
+        """(node, GPU) -> replicas; GPUs of each environment's node."""
+        assets = tmp_path / f"{replicas}-{environments}"
+        assets.mkdir()
+        note = assets / "placed"
+        args = ["--policy-replicas", replicas, "--workers", environments, "--episodes", 4, "--assets", assets]
+        args += ["--policy-arg", f"file={note}", "--policy-arg", f"environments={environments}"]
+        ended = bench(*args, "--executor", "ray", suite="placed:toy", policy="placed:Placed", out=assets / "run")
+        assert ended.code == 0, ended.err
+        counts = places(note, "environment")
+        return places(note, "replica"), sorted((gpus[node], count) for (node,), count in counts.items())
+
+    replicas, environments = run(4, 4)
+    assert [*replicas.values()] == [1] * 4
+    assert environments == [(0, 2), (0, 2)]
+    replicas, environments = run(4, 6)
+    assert [*replicas.values()] == [1] * 4
+    assert environments == [(0, 2), (0, 2), (2, 1), (2, 1)]
+    replicas, _ = run(5, 1)
+    assert max(replicas.values()) == 2
+
+
+def test_environments_use_the_replica_of_their_node_up_to_its_share():
+    from nora_bench.harness.cluster.executor import RayPolicyPool
+
+    pool = object.__new__(RayPolicyPool)
+    pool._replicas, pool._nodes, pool._load, pool._share = ["one", "other"], ["node1", "node2"], Counter(), 2
+    assert [pool.nearest("node1") for _ in range(3)] == ["one", "one", "other"]
+    pool.release("one")
+    assert [pool.nearest("node3"), pool.nearest("node1")] == ["one", "other"]
+
+
+def test_environments_leave_room_for_a_replica_that_waits_for_its_gpu(cluster, tmp_path, monkeypatch, capsys):
+    from nora_bench.harness.cluster import executor
+
+    monkeypatch.setattr(executor, "NOTE_S", 1)
+    cluster.add_node(num_cpus=2, num_gpus=1)
+    with ThreadPoolExecutor(1) as side:  # nodes can be added by the main thread only
+        options = {"executor": "ray", "workers": 3, "policy_replicas": 2, "policy_gpus": 1, "out": tmp_path / "ray"}
+        running = side.submit(nora_bench.evaluate, "fakes:Slow", suite="fakes:toy", episodes=2, progress=True, **options)
+        said = []
+        wait_for(lambda: said.append(capsys.readouterr().out) or "the cluster has 2 CPUs and 1 GPUs" in "".join(said))
+        cluster.add_node(num_cpus=1, num_gpus=1)
+        run = running.result(timeout=300)
+    assert all(record.success for record in run.records)
+    utilisation = read_run(run.folder).metadata.utilisation
+    rounds = [replica["rounds"] for replica in utilisation["policy"]["replicas"]]
+    assert utilisation["policy_s"] == pytest.approx(0.05 * sum(rounds) / 2, rel=0.5), "busy, not waited for"
 
 
 def test_episodes_of_a_killed_node_are_retried_on_another(bench, cluster, trouble, tmp_path):

@@ -64,6 +64,19 @@ def test_a_mark_that_cannot_be_judged_here_is_left_to_the_user(lockless, tmp_pat
         Store.open(tmp_path / "run")
 
 
+def test_mark_of_a_requeued_slurm_job_counts_for_nothing_in_its_restart_alone(lockless, tmp_path, monkeypatch):
+    Store.create(tmp_path / "run", RunMetadata()).close()
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    mark = tmp_path / "run" / "episodes.jsonl.writer"
+    for others in (["7", "1"], ["8", "0"], []):
+        mark.write_text(json.dumps(["another-machine", 1, 1.0, *others]))
+        with pytest.raises(StoreLocked, match="rm "):
+            Store.open(tmp_path / "run")
+    mark.write_text(json.dumps(["another-machine", 1, 1.0, "7", "0"]))
+    Store.open(tmp_path / "run").close()
+
+
 def test_a_training_folder_is_claimed_without_locks(lockless, tmp_path):
     with locked_folder(tmp_path), pytest.raises(TrainingError, match=str(os.getpid())), locked_folder(tmp_path):
         pass
