@@ -27,7 +27,8 @@ def offers(run: Mapping[str, Any], records: Sequence[EpisodeRecord]) -> Iterator
     if not policy["needs"].get("cameras") or not protocol.startswith(FAMILIES):
         return
     for suite in run["suites"]:
-        outcomes = [record.success for record in records if record.suite == suite and record.success is not None]
+        plain = [record for record in records if record.suite == suite and not record.perturbation]
+        outcomes = [record.success for record in plain if record.success is not None]
         reason = below(sum(outcomes), len(outcomes), FLOORS.get((protocol, suite)))
         if reason:
             yield f"{suite}: {reason}. If a wrong convention may be the cause, type: {command(run, suite)}"

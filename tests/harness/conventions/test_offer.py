@@ -11,8 +11,8 @@ RUN = {
 }
 
 
-def records(*outcomes):
-    return [SimpleNamespace(suite="libero_goal", success=outcome) for outcome in outcomes]
+def records(*outcomes, perturbation=""):
+    return [SimpleNamespace(suite="libero_goal", success=outcome, perturbation=perturbation) for outcome in outcomes]
 
 
 def test_run_without_success_gets_the_command_to_type():
@@ -35,6 +35,10 @@ def test_without_a_floor_only_no_success_counts():
 
 def test_errors_do_not_count():
     assert not list(offers(RUN, records(False, False, None, None, None)))
+
+
+def test_perturbed_episodes_do_not_count():
+    assert not list(offers(RUN, [*records(*[False] * 9, perturbation="camera3"), *records(*[True] * 9)]))
 
 
 @pytest.mark.parametrize(
