@@ -17,7 +17,7 @@ from typing import Any, cast
 from msgspec import UNSET
 
 from ..envs.errors import InputError, StoreError
-from ..results.conditions import conditions, differences
+from ..results.conditions import BY_SUITE, conditions, differences
 from ..results.store import sessions
 from ..results.store.integrity import read_actions
 from ..results.store.reader import StoredRun, outcome_fields, same_states
@@ -191,7 +191,7 @@ def _metadata(named: Mapping[str, StoredRun], out: Path, found: MergeResult) -> 
         backend=first.backend,
         protocol=first.protocol,
         assets=first.assets,
-        policy=first.policy,
+        policy=_policy(runs),
         versions=_joined([run.versions or {} for run in runs]),
         gl=_joined([run.gl or {} for run in runs]),
         commit=_common([run.commit for run in runs]),
@@ -203,6 +203,18 @@ def _metadata(named: Mapping[str, StoredRun], out: Path, found: MergeResult) -> 
         sessions=every,
         merged=cast(list[SourceFields], sources),
     )
+
+
+def _policy(runs: Sequence[RunMetadata]) -> Any:
+    """The policy of the runs, with the settings by suite of all of them."""
+    found = [run.policy or {} for run in runs]
+    prints = [policy.get("fingerprint") or {} for policy in found]
+    joined = {
+        name: {suite: value for one in prints for suite, value in one[name].items()}
+        for name in BY_SUITE
+        if all(isinstance(one.get(name), Mapping) for one in prints)
+    }
+    return {**found[0], "fingerprint": {**prints[0], **joined}} if joined else runs[0].policy
 
 
 def _source(name: str, run: StoredRun) -> dict[str, Any]:

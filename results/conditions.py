@@ -27,6 +27,8 @@ REFUSED = ("protocol", "protocol_version", "protocol_numbers", "max_steps", "ass
 """Conditions whose values define the benchmark: differences forbid a verdict unless `--anyway` is given."""
 DESCRIPTIVE = ("source", "notes", "description", "name", "version")
 """Fields of a protocol that do not change results."""
+BY_SUITE = ("statistics", "statistics_from")
+"""Policy settings with an entry per suite; runs of different suites have no entry in common."""
 SAME_RESULTS = ("msgpack", "cpu", "rich", "typer", "pandas", "tabulate")
 """Entries of `versions` that cannot change an episode."""
 
@@ -305,6 +307,8 @@ def _policies(a: Conditions, b: Conditions) -> Iterable[ConditionDifference]:
         shared = {name for name in of_a if name in of_b}
         known = None if same else shared
         for one in _entries(label, of_a, of_b):
+            if one.name.rpartition(" ")[2] in BY_SUITE and not _disagreeing(one.a, one.b):
+                continue
             if known is None or one.name.removeprefix(f"{label} ") in known:
                 yield one
 

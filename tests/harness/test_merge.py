@@ -141,6 +141,16 @@ def test_policy_description_is_compared(cli, two, tmp_path, change, says):
     assert says in ended.err
 
 
+def test_settings_by_suite_are_joined(merged, two):
+    for run, suite in zip(two, ("libero_goal", "libero_object"), strict=True):
+        with Store.open(run.folder) as store:
+            policy = store.metadata.policy
+            fingerprint = {**policy["fingerprint"], "statistics": {suite: "q01"}}
+            store.update_metadata(policy={**policy, "fingerprint": fingerprint})
+    _, run = merged(*(read_run(run.folder) for run in two))
+    assert run.metadata.policy["fingerprint"]["statistics"] == {"libero_goal": "q01", "libero_object": "q01"}
+
+
 def test_other_differences_are_reported_and_kept(cli, merged, bench, monkeypatch):
     a = bench("--init-states", 0, "--workers", 1, out="a")
     found = provenance.versions
