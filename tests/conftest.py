@@ -24,6 +24,8 @@ LONGEST_FIRST = (
     "envs/simpler/parity/test_physics.py",
     "envs/libero/sim/test_env.py",
     "harness/cluster/test_actors.py",
+    "training/test_slurm.py",
+    "harness/cluster/test_slurm.py",
     "envs/libero/test_standin_physics.py",
     "training/data/test_images.py",
     "harness/replay/test_video.py",
