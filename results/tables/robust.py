@@ -66,7 +66,7 @@ def build(
     lines = [_row(one, "measured", absolute=absolute) for one in found]
     lines += _headed("Floor: a blind policy", [_row(one, "floor", absolute=absolute) for one in blind])
     lines += _headed("Floor: no instruction", [row for one in found if (row := _without_words(one))])
-    lines += _headed(OTHERS, list(_published(runs)))
+    lines += _headed(OTHERS, list(_published(runs, names)))
     layout = _layout(names or list(_plus_columns()), absolute=absolute, plus=any(TOTAL in _columns(line) for line in lines))
     kept = {column.name for column in layout.columns}
     shown = [replace(line, cells={key: cell for key, cell in line.cells.items() if key[0] in kept}) for line in lines]
@@ -202,10 +202,12 @@ def _plus_columns() -> Iterator[str]:
     yield from (column.name for column in _plus().columns if column.name != "total")
 
 
-def _published(runs: Sequence[StoredRun]) -> Iterator[Row]:
-    """The rows of LIBERO-Plus; none beside runs of other benchmarks."""
+def _published(runs: Sequence[StoredRun], names: Sequence[str]) -> Iterator[Row]:
+    """The rows of LIBERO-Plus; none beside runs of other benchmarks, and where it has no rate of any column."""
     suites = {record.suite for run in runs for record in run.records}
     if runs and not any(suite.startswith("libero") for suite in suites):
+        return
+    if names and not {*names} & {*_plus_columns()}:
         return
     layout = _plus()
     for model in published.models(layout):

@@ -66,12 +66,17 @@ def test_absolute_rates_on_request(mine):
     assert line.cells["latency", "success"].p is None
 
 
-def test_published_rates_share_no_row_and_no_cell_with_measured_ones(mine):
-    table = robust.build([mine])
+def test_published_rates_share_no_row_and_no_cell_with_measured_ones(run, libero):
+    plain = libero(**GOAL)
+    table = robust.build([run("mine", plain + perturbed(plain, "camera1"))])
     plus = rows(table, "published")
     assert next(line for line in plus if line.label == "NORA").cells["LIBERO-Plus", "success"].value == 39.0
     assert "another protocol" in plus[0].section
     assert all("LIBERO-Plus" not in {name for name, _ in line.cells} for line in rows(table, "measured"))
+
+
+def test_published_rates_are_absent_where_none_is_of_a_column(mine):
+    assert rows(robust.build([mine]), "published") == []
 
 
 def test_published_rates_stand_alone_without_runs():
