@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -23,6 +24,8 @@ ENDINGS: dict[Format, str] = {
     "vla-eval": "-vla-eval",
     "bundle": ".bundle.zip",
 }
+NON_EMPTY = ("lerobot", "eee", "hf", "vla-eval")
+"""Formats that cannot express a run without episodes."""
 HELP = (
     "Rows (jsonl, parquet), a data set of rollouts (lerobot), an eval log (inspect), Every Eval Ever (eee), results of a model "
     "on the Hub (hf), vla-eval's results (vla-eval), one verifiable file (bundle)."
@@ -63,6 +66,10 @@ def export(
     from .output import emit, say
 
     run = read_run(folder)
+    if not run.records and form in NON_EMPTY:
+        raise InputError(f"{folder} has no episodes, and --format {form} needs some. Type: nora-bench show {folder}")
+    if run.notes:
+        print(f"Run {run.name}: {len(run.notes)} faults in its files; see `nora-bench show {folder}`.", file=sys.stderr)
     target = out or _usual_name(run, form)
     if target.exists():
         raise InputError(f"{target} exists; choose another name with --out")

@@ -44,7 +44,7 @@ def write_parquet(run: StoredRun, out: Path) -> int:
     facts = json.dumps({**own, "conditions": conditions(run).to_json()})
     schema = _schema(pa, run).with_metadata({"nora_bench.run": facts})
     try:
-        with _whole(out), pq.ParquetWriter(out, schema, compression="zstd") as writer:
+        with out.open("xb") as file, _whole(out), pq.ParquetWriter(file, schema, compression="zstd") as writer:
             for rows in _batches(run):
                 writer.write_table(pa.Table.from_pylist(rows, schema))
     except OverflowError:

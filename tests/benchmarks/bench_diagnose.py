@@ -36,7 +36,7 @@ from nora_bench.harness.execution.policy_host import LocalPolicyHost
 from nora_bench.harness.serving.server import Address, greeting, listening, start
 from nora_bench.policies.adapters import unscaled
 from nora_bench.policies.base import ActionChunk, BasePolicy, Observation, PolicyContext
-from nora_bench.policies.nora.action_stats import norm_stats, published
+from nora_bench.policies.nora.action_stats import Statistics, norm_stats, published
 from nora_bench.policies.nora.nano_policy import BundledNano
 from nora_bench.policies.registry import load
 
@@ -53,6 +53,8 @@ class Fault:
     observe: Callable[[Observation], Observation] | None = None
     act: Callable[[Any, Observation], Any] | None = None
     cameras: tuple[str, ...] = ("primary",)
+    statistics: str = ""
+    """Statistics that the policy declares; without them it declares none."""
 
 
 def model_of(change: Callable[[str], str]) -> Callable[[Observation], Observation]:
@@ -129,6 +131,12 @@ FAULTS = (
     Fault("roll and yaw exchanged", ("rotation-order",), act=to.columns(R, lambda a: a[:, ::-1])),
     Fault("motion in the end effector's axes", ("motion-frame",), act=unframed),
     Fault("statistics of bridge_orig", ("statistics-bridge_orig",), act=with_statistics("bridge_orig")),
+    Fault(
+        "declared statistics of bridge_orig",
+        ("statistics-libero_object",),
+        act=with_statistics("bridge_orig"),
+        statistics="bridge_orig",
+    ),
     Fault("chunk of 20, trained 10", ("chunk-longer-than-10",), act=lambda a, o: np.concatenate([a, a])),
     Fault("chunk reversed", ("chunk-reversed",), act=lambda a, o: a[::-1]),
     Fault("first action dropped", ("chunk-first-dropped",), act=shifted(1)),
@@ -144,6 +152,8 @@ class Faulty(BasePolicy):
     def __init__(self, fault: Fault) -> None:
         self.model, self.fault = BundledNano(), fault
         self.observation_spec = ObservationSpec(cameras=fault.cameras, proprio=fault.act is unframed)
+        if fault.statistics:
+            self.statistics = Statistics(self.model.statistics.known, fault.statistics)
         self.queries = 0
 
     def setup(self, context: Any) -> None:

@@ -89,3 +89,18 @@ def test_half_of_a_run_is_no_export(run, cli, tmp_path, format):
     ended = cli("export", run.folder, "--format", format, "--out", tmp_path / "rows")
     assert ended.code == 2 and last.actions in ended.err
     assert not (tmp_path / "rows").exists()
+
+
+def test_omitted_lines_of_a_run_are_counted_on_stderr(run, cli, tmp_path):
+    with (run.folder / "episodes.jsonl").open("a") as handle:
+        handle.write('{"version": 1, "key"')
+    ended = cli("export", run.folder, "--format", "jsonl", "--out", tmp_path / "rows.jsonl")
+    assert (ended.code, "1 faults" in ended.err, "nora-bench show" in ended.err) == (0, True, True)
+
+
+@pytest.mark.parametrize("format", ["eee", "hf", "vla-eval", "lerobot"])
+def test_run_without_episodes_is_named(run, cli, tmp_path, format):
+    (run.folder / "episodes.jsonl").write_text("")
+    ended = cli("export", run.folder, "--format", format, "--dataset", "org/set", "--out", tmp_path / "out")
+    assert (ended.code, "has no episodes" in ended.err, "nora-bench show" in ended.err) == (2, True, True)
+    assert not (tmp_path / "out").exists()
