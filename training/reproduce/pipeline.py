@@ -203,6 +203,10 @@ def run_stage(stage: PipelineStage, out: Path, lock: int | None = None, output: 
     facts = {"command": stage.command, "seconds": round(time.monotonic() - started, 1)}
     with atomic_write(path) as scratch:
         scratch.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    if not is_done(out, stage):
+        raise TrainingError(
+            f"stage {stage.name} ended without its output {stage.folder('--out')}. Its command:\n  {stage.line()}"
+        )
 
 
 @contextmanager

@@ -135,6 +135,7 @@ def test_all_stages_run_once_with_their_choices(recipe, tmp_path, monkeypatch):
         path = out / pipeline.DONE / f"{stage.name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"command": stage.command}))
+        stage.folder("--out").mkdir(parents=True, exist_ok=True)
 
     monkeypatch.setattr(pipeline, "run_stage", run)
     monkeypatch.setattr(choices, "_rate", lambda run: 0.5)
