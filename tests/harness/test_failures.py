@@ -86,7 +86,7 @@ def test_sheet_has_a_strip_per_failure_and_no_class(failed, cli, tmp_path):
     assert [row["class"] for row in rows] == ["", ""]
     assert {row["key"] for row in rows} <= failed.records.keys()
     with image.open(tmp_path / "sheet" / "001.png") as strip:
-        assert strip.size == (6 * 8, 2 * 8)
+        assert strip.size == (6 * 8, 4 * 8)
     assert cli("failures", failed.folder, "--sheet", tmp_path / "sheet").code == 2
 
 
