@@ -163,7 +163,7 @@ def test_frames_are_encoded_once_per_encoder(world, tmp_path):
         latents = Latents(tmp_path, encoder, Counted())
         latents.encode_all([walk(0), walk(1)])
     assert Counted.asked == 4 and not latents.missing([walk(0)]) and latents.missing([walk(2)])
-    assert np.allclose(latents.get(walk(0))[3], latents._encode(ToyImages().get(walk(0))[3:4])[0], atol=2e-3)
+    assert np.allclose(latents.get(walk(0))[3], latents._encode(ToyImages().get(walk(0))[3:4], 1)[0], atol=2e-3)
 
 
 def test_windows_contain_consecutive_frames_and_their_actions(world, tmp_path):
