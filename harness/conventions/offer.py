@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -52,12 +51,9 @@ def below(successes: int, episodes: int, floor: tuple[int, int] | None) -> str:
 
 def command(run: Mapping[str, Any], suite: str) -> str:
     """The command that diagnoses the run's policy on a suite."""
+    from ..config import AUTO
+    from .report import Request
+
     policy, config = run["policy"], run.get("config") or {}
-    words = ["nora-bench", "diagnose", "--policy", str(policy["name"])]
-    for name, value in (policy.get("args") or {}).items():
-        words += ["--policy-arg", f"{name}={value}"]
-    words += ["--suite", suite]
-    for name in ("protocol", "assets", "backend"):
-        if config.get(name) not in (None, "auto"):
-            words += [f"--{name}", str(config[name])]
-    return shlex.join(words)
+    chosen = {"protocol": config.get("protocol"), "assets": config.get("assets") or AUTO, "backend": config.get("backend")}
+    return Request(str(policy["name"]), policy.get("args") or {}, suite, **chosen).command()

@@ -32,6 +32,17 @@ class Request:
     confirm: int = 4
     """Pairs of episodes with and without the best correction; 0 for none."""
 
+    def command(self, verb: str = "diagnose") -> str:
+        """A command of nora-bench with these options, as typed in a shell."""
+        words = ["nora-bench", verb, "--policy", self.policy]
+        for name, value in self.policy_arg.items():
+            words += ["--policy-arg", f"{name}={value}"]
+        words += ["--suite", self.suite]
+        for name, value in (("protocol", self.protocol), ("assets", self.assets), ("backend", self.backend)):
+            if value not in (None, AUTO):
+                words += [f"--{name}", str(value)]
+        return shlex.join(words)
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -118,7 +129,7 @@ def _named(title: str, found: Scored) -> Iterator[str]:
 def _confirmation(report: Report) -> Iterator[str]:
     tried = report.confirmation
     if tried and not tried.episodes:
-        yield from _wrapped(f"  not confirmed: the paired episodes ended in errors. Type: {_command(report, 'run')}")
+        yield from _wrapped(f"  not confirmed: the paired episodes ended in errors. Type: {report.request.command('run')}")
     elif tried:
         yield from _wrapped(
             f"  confirmed in paired episodes: {tried.successes_before} of {tried.episodes} succeeded as it is, "
@@ -130,17 +141,7 @@ def _confirmation(report: Report) -> Iterator[str]:
     elif report.note:
         yield from _wrapped(f"  {report.note}")
     else:
-        yield from _wrapped(f"  confirm it in episodes: {_command(report)} --confirm 20")
-
-
-def _command(report: Report, verb: str = "diagnose") -> str:
-    request = report.request
-    args = [f"--policy-arg {shlex.quote(f'{name}={value}')}" for name, value in request.policy_arg.items()]
-    words = [f"nora-bench {verb} --policy", shlex.quote(request.policy), *args, "--suite", shlex.quote(request.suite)]
-    chosen = {"protocol": request.protocol, "backend": request.backend, "assets": request.assets}
-    return " ".join(
-        [*words, *(f"--{name} {shlex.quote(str(value))}" for name, value in chosen.items() if value not in (None, AUTO))]
-    )
+        yield from _wrapped(f"  confirm it in episodes: {report.request.command()} --confirm 20")
 
 
 def _table(diagnosis: Diagnosis) -> Iterator[str]:

@@ -97,10 +97,8 @@ def write_lerobot(
         import pyarrow  # noqa: F401
     except ImportError:
         raise MissingRequirementError("LeRobot data sets need the extra [export]: pip install 'nora-bench[export]'") from None
-    writer, left_out = (
-        _Writer(out, fps),
-        [f"{record.key}: {record.error or 'it has no actions'}" for record in run.records if not record.actions],
-    )
+    writer = _Writer(out, fps)
+    left_out = [f"{record.key}: {record.error or 'it has no actions'}" for record in run.records if not record.actions]
     for line in left_out:
         note(f"omitted: {line}")
     try:

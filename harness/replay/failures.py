@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from ...results.report.videos import strip_path, video_path
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
 from ..planning.schedule import model_of
-from .replay import ReplayError, ReplayResult, replaying
+from .replay import ReplayError, ReplayResult, reason, replaying
 
 EXAMPLE_IMAGES, SHEET_IMAGES = 12, 24
 """Images of an example and of a strip to label, evenly spaced over the episode, first and last step included."""
@@ -84,16 +85,13 @@ def write_sheet(
     chosen = random.Random(seed).sample(failed, min(count, len(failed)))
     number = {record.key: index for index, record in enumerate(chosen, 1)}
     folder.mkdir(parents=True, exist_ok=True)
-    images: list[Array] = []
     by_task = sorted(chosen, key=lambda record: model_of(record.spec))
     shown: set[str] = set()
-    for record, result in _replayed(run, by_task, assets, trusted, images, SHEET_IMAGES):
-        problem = result if isinstance(result, str) else _difference(result)
+    for record, image, problem in _strips(run, by_task, assets, trusted, SHEET_IMAGES):
         note(f"{record.key}{': ' + problem if problem else ''}")
-        if images and not problem:
-            _save(strip(images), folder / f"{number[record.key]:03d}.png")
+        if image is not None:
+            _save(image, folder / f"{number[record.key]:03d}.png")
             shown.add(record.key)
-        images.clear()
     _write_labels(folder, {number[record.key]: record for record in chosen if record.key in shown})
     return len(shown)
 
@@ -114,17 +112,14 @@ def write_examples(
     Raises:
         MissingRequirementError, SuiteError, InputError: the environment cannot be built or rendered here.
     """
-    images: list[Array] = []
     written = 0
-    for record, result in _replayed(run, _examples_due(run), assets, trusted, images, EXAMPLE_IMAGES):
-        problem = result if isinstance(result, str) else _difference(result)
-        if images and not problem:
+    for record, image, problem in _strips(run, _examples_due(run), assets, trusted, EXAMPLE_IMAGES):
+        if image is not None:
             path = strip_path(run.folder, record.key)
             path.parent.mkdir(exist_ok=True)
             with atomic_write(path, suffix=path.suffix) as scratch:
-                _save(strip(images), scratch)
+                _save(image, scratch)
             written += 1
-        images.clear()
         note(f"example {record.key}{': ' + problem if problem else ''}")
     return written
 
@@ -158,33 +153,36 @@ def shown_steps(record: EpisodeRecord, count: int) -> frozenset[int]:
     return frozenset(np.linspace(0, record.steps, count).round().astype(int).tolist())
 
 
-def _replayed(
-    run: StoredRun,
-    records: Sequence[EpisodeRecord],
-    assets: str,
-    trusted: Collection[str],
-    images: list[Array] | None = None,
-    count: int = 0,
-) -> Iterator[tuple[EpisodeRecord, ReplayResult | str]]:
-    """Each record with its replay, or why there is none. `count` images of the first camera go to `images`."""
-
+def _strips(
+    run: StoredRun, records: Sequence[EpisodeRecord], assets: str, trusted: Collection[str], count: int
+) -> Iterator[tuple[EpisodeRecord, Array | None, str]]:
+    """Each record with a strip of `count` images of the first camera, and why it cannot be replayed; None for no images."""
+    images: list[Array] = []
     turned = (run.metadata.protocol or {}).get("rotate_180")
 
     def keep(observation: EnvObservation) -> None:
-        if images is not None and observation.images:
+        if observation.images:
             image = next(iter(observation.images.values()))
             images.append(image[:, ::-1] if turned else image)  # the published rotation mirrors
 
+    steps = partial(shown_steps, count=count)
+    for record, result in _replayed(run, records, assets, trusted, on_observation=keep, observed_steps=steps):
+        problem = result if isinstance(result, str) else _difference(result)
+        yield record, strip(images) if images and not problem else None, problem
+        images.clear()
+
+
+def _replayed(
+    run: StoredRun, records: Sequence[EpisodeRecord], assets: str, trusted: Collection[str], **observed: Any
+) -> Iterator[tuple[EpisodeRecord, ReplayResult | str]]:
+    """Each record with its replay, or why there is none; `observed` as for `replaying`."""
     for suite, own in groupby(records, key=lambda record: record.suite):
-        seen, steps = keep if images is not None else None, partial(shown_steps, count=count)
-        with replaying(run, suite, assets=assets, on_observation=seen, trusted=trusted, observed_steps=steps) as again:
+        with replaying(run, suite, assets=assets, trusted=trusted, **observed) as again:
             for record in own:
                 try:
                     yield record, again(record)
-                except ReplayError as error:
-                    yield record, error.cause
-                except InputError as error:
-                    yield record, str(error)
+                except (ReplayError, InputError) as error:
+                    yield record, reason(error)
 
 
 def _difference(result: ReplayResult) -> str:

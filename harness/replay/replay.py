@@ -83,6 +83,11 @@ class ReplayError(NoraBenchError):
         self.key, self.cause = key, cause
 
 
+def reason(error: NoraBenchError) -> str:
+    """Why an episode could not be replayed, for a line that names it already."""
+    return error.cause if isinstance(error, ReplayError) else str(error)
+
+
 class RenderEveryStep(EnvWrapper):
     """An environment that passes on its observation after every step, decision or not, with the episode's perturbation of images.
 

@@ -18,7 +18,7 @@ from ...results.store.integrity import faults
 from ...results.store.reader import StoredRun
 from ...results.store.records import EpisodeRecord
 from ..planning.schedule import model_of
-from .replay import ReplayError, ReplayResult, replaying
+from .replay import ReplayError, ReplayResult, reason, replaying
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +98,8 @@ def verify(
 def _differences(record: EpisodeRecord, replay_episode: Callable[[EpisodeRecord], ReplayResult]) -> Iterator[str]:
     try:
         result = replay_episode(record)
-    except ReplayError as error:
-        yield f"cannot be replayed: {error.cause}"
-        return
-    except (InputError, SuiteError) as error:
-        yield f"cannot be replayed: {error}"
+    except (ReplayError, InputError, SuiteError) as error:
+        yield f"cannot be replayed: {reason(error)}"
         return
     if not result.same:
         yield "; ".join(["the replay DIFFERS from the recorded trajectory", *result.differences])

@@ -22,7 +22,7 @@ from ...results.store.writer import safe_name
 from ...results.summary import find_episode
 from ..rendering.backend import find_driver
 from .images import FPS, side_by_side
-from .replay import ReplayError, replay
+from .replay import ReplayError, reason, replay
 
 
 @dataclass(slots=True)
@@ -89,10 +89,8 @@ def _render(run: StoredRun, record: EpisodeRecord, path: Path) -> str:
         control = control_images(run, record.key, trusted=trusted)
         with open_video_writer(path, FPS, control=control) as on_observation:
             result = replay(run, record.key, on_observation=on_observation, trusted=trusted)
-    except ReplayError as error:
-        return error.cause
-    except InputError as error:
-        return str(error)
+    except (ReplayError, InputError) as error:
+        return reason(error)
     if result.same:
         return ""
     path.unlink()

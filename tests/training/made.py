@@ -1,6 +1,9 @@
-"""Demonstrations made by hand, for tests that need no simulator."""
+"""Demonstrations and evaluations made by hand, for tests that need no simulator."""
+
+import json
 
 import numpy as np
+from nora_bench.results.store.records import EpisodeRecord
 from nora_bench.training.data.demonstrations import Demonstration
 
 
@@ -24,6 +27,20 @@ def made(number=0, steps=12, suite="libero_object", pushed=(), **changes):
         "facts": {"task_id": 0, "init_state": number, "fixtures": {}},
     }
     return Demonstration(**{**values, **changes})
+
+
+def evaluated(folder, outcomes, weights, **changes):
+    """A finished run of a policy on fresh states, in a new folder; `outcomes` are (suite, state, success)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    values = {"task": "t", "task_id": 0, "instruction": "do", "init_set": "fresh", "seed": 0, "protocol": "p", "policy": "nora"}
+    values |= {"steps": 1, "decisions": 1, "termination": "budget", "chunk_status": {"ok": 1}, **changes}
+    records = [
+        EpisodeRecord(key=f"{suite}/t/fresh{state}/seed0@p", suite=suite, init_state=state, success=success, **values)
+        for suite, state, success in outcomes
+    ]
+    policy = {"name": "nora", "fingerprint": {"weights_sha256": weights}}
+    (folder / "run.json").write_text(json.dumps({"version": 1, "policy": policy, "protocol": {"name": "p", "version": 1}}))
+    (folder / "episodes.jsonl").write_text("".join(json.dumps(record.to_json()) + "\n" for record in records))
 
 
 class Numbered:

@@ -152,15 +152,15 @@ def _released(
 
 def _findings(console: Console, recipe: str, out: Path, workers: int, *, dry_run: bool) -> None:
     from ..engine.config import read_recipe
-    from ..reproduce.choices import left, progress, run_experiments
+    from ..reproduce.choices import progress, run_experiments
     from ..reproduce.experiments import Experiments
     from ..reproduce.findings_report import PRIMARIES, conclude_findings
-    from ..reproduce.pipeline import minutes
+    from ..reproduce.pipeline import minutes, unfinished
 
     settings = read_recipe(recipe, "findings", Experiments)
     settings.validate()
     now = progress(settings, out, workers)
-    todo = left(now, out)
+    todo = unfinished(now.stages, out)
     cost = minutes(sum(stage.seconds for stage in todo))
     print_line(console, f"{len(now.stages)} stages, {len(todo)} to do, about {cost} on one core -> {out}")
     print_line(

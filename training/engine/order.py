@@ -5,6 +5,7 @@ It is a pure function of the seed and the position, so that a resumed run contin
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -59,7 +60,19 @@ class MixedExamples(Protocol):
         ...
 
 
-class ShuffledOrder:
+class Order(ABC):
+    """Which example stands at a position of the run."""
+
+    @abstractmethod
+    def at(self, position: int) -> int:
+        """Index of the example at a position of the run."""
+
+    def indices(self, start: int, count: int) -> Array:
+        """[count] int64: indices of the run's examples `start`, `start + 1`, ..."""
+        return np.array([self.at(position) for position in range(start, start + count)], np.int64)
+
+
+class ShuffledOrder(Order):
     """A new permutation of all examples per epoch, determined by the seed."""
 
     def __init__(self, length: int, *seed: int) -> None:
@@ -68,19 +81,14 @@ class ShuffledOrder:
         self.length, self.seed = length, seed
         self._epoch, self._permutation = -1, np.empty(0, np.int64)
 
-    def indices(self, start: int, count: int) -> Array:
-        """[count] int64: indices of the run's examples `start`, `start + 1`, ..."""
-        return np.array([self.at(position) for position in range(start, start + count)], np.int64)
-
     def at(self, position: int) -> int:
-        """Index of the example at a position of the run."""
         epoch, within = divmod(position, self.length)
         if epoch != self._epoch:
             self._epoch, self._permutation = epoch, np.random.default_rng([*self.seed, epoch]).permutation(self.length)
         return int(self._permutation[within])
 
 
-class MixtureOrder:
+class MixtureOrder(Order):
     """Examples of several sets in fixed shares; each set is shuffled anew in each of its own epochs.
 
     The run is cut into blocks. The number of a set's examples up to the end of a block is its share, rounded down (the largest
@@ -95,11 +103,7 @@ class MixtureOrder:
         self._orders = [ShuffledOrder(len(member.indices), seed, place) for place, member in enumerate(members, 1)]
         self._number, self._sets, self._ranks = -1, np.empty(0, np.int64), np.empty(0, np.int64)
 
-    def indices(self, start: int, count: int) -> Array:
-        """[count] int64: indices of the run's examples `start`, `start + 1`, ..."""
-        return np.array([self._at(position) for position in range(start, start + count)], np.int64)
-
-    def _at(self, position: int) -> int:
+    def at(self, position: int) -> int:
         number, within = divmod(position, self.block)
         if number != self._number:
             self._open(number)

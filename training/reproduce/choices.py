@@ -13,7 +13,7 @@ from ...envs.safe_io import atomic_write
 from ..engine.config import TrainingError
 from .experiment_stages import StagePlan, plan_choice, plan_seeds
 from .experiments import Choice, Experiments, Value
-from .pipeline import PipelineStage, run_available, unfinished
+from .pipeline import PipelineStage, run_available
 
 CHOICES = "choices.json"
 
@@ -145,8 +145,3 @@ def _rate(run: Path) -> float:
     from ..evaluation import summary
 
     return summary(run)["score"]
-
-
-def left(now: Progress, out: Path) -> list[PipelineStage]:
-    """Stages that are still to do."""
-    return unfinished(now.stages, out)

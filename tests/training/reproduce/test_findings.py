@@ -18,6 +18,8 @@ from nora_bench.training.reproduce.findings import (
 )
 from nora_bench.training.reproduce.findings_report import markdown, summarise
 
+from ..made import evaluated
+
 COMPARISON = ArmComparison("b - a", "a", "b", primary=True)
 
 
@@ -124,33 +126,8 @@ def test_secondary_comparisons_are_corrected_among_themselves():
 
 
 def test_run_is_read_with_its_malformed_answers_and_weights(tmp_path):
-    import json
-
-    from nora_bench.results.store.records import EpisodeRecord
-
-    records = [
-        EpisodeRecord(
-            key=f"libero_object/t/fresh{state}/seed0@p",
-            suite="libero_object",
-            task="t",
-            task_id=3,
-            instruction="do",
-            init_state=state,
-            init_set="fresh",
-            seed=0,
-            protocol="p",
-            policy="nora",
-            success=success,
-            steps=1,
-            decisions=4,
-            termination="budget",
-            chunk_status={"ok": 3, "malformed": 1},
-        )
-        for state, success in enumerate([True, False, None])
-    ]
-    policy = {"name": "nora", "fingerprint": {"weights_sha256": "abc"}}
-    (tmp_path / "run.json").write_text(json.dumps({"version": 1, "policy": policy, "protocol": {"name": "p", "version": 1}}))
-    (tmp_path / "episodes.jsonl").write_text("".join(json.dumps(record.to_json()) + "\n" for record in records))
+    outcomes = [("libero_object", state, success) for state, success in enumerate([True, False, None])]
+    evaluated(tmp_path, outcomes, "abc", task_id=3, decisions=4, chunk_status={"ok": 3, "malformed": 1})
     arm = read_arm({0: tmp_path})[0]
     assert arm.outcomes == {("libero_object", 3, "fresh", i): value for i, value in enumerate([1.0, 0.0, None])}
     assert (arm.malformed, arm.weights) == (0.25, "abc")

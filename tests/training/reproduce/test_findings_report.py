@@ -5,13 +5,14 @@ import json
 import pytest
 
 pytest.importorskip("torch", reason="no torch: pip install 'nora-bench[train]'")
-from nora_bench.results.store.records import EpisodeRecord
 from nora_bench.training.engine.config import TrainingError, read_recipe
 from nora_bench.training.reproduce.choices import progress, write_choice
 from nora_bench.training.reproduce.experiments import Experiments
 from nora_bench.training.reproduce.findings_report import conclude_findings
 from nora_bench.training.reproduce.markdown import markdown_table
 from nora_bench.training.reproduce.pipeline import DONE
+
+from ..made import evaluated
 
 PHASES = ("approach", "grasp", "carry", "release")
 
@@ -22,35 +23,11 @@ def recipe(name):
     return found
 
 
-def record(suite, state, success):
-    return EpisodeRecord(
-        key=f"{suite}/t/fresh{state}/seed0@p",
-        suite=suite,
-        task="t",
-        task_id=0,
-        instruction="do",
-        init_state=state,
-        init_set="fresh",
-        seed=0,
-        protocol="p",
-        policy="nora",
-        success=success,
-        steps=1,
-        decisions=1,
-        termination="budget",
-        chunk_status={"ok": 1},
-    )
-
-
 def write_run(stage, outcome):
     """A finished run with two states of one task per suite; `outcome(name, suite, state)` is its success."""
-    folder = stage.run_folder
-    folder.mkdir(parents=True)
     suites = [word for option, word in zip(stage.command, stage.command[1:], strict=False) if option == "--suite"]
-    records = [record(suite, state, outcome(stage.name, suite, state)) for suite in suites for state in range(2)]
-    policy = {"name": "nora", "fingerprint": {"weights_sha256": "0123456789abcdef" * 4}}
-    (folder / "run.json").write_text(json.dumps({"version": 1, "policy": policy, "protocol": {"name": "p", "version": 1}}))
-    (folder / "episodes.jsonl").write_text("".join(json.dumps(one.to_json()) + "\n" for one in records))
+    outcomes = [(suite, state, outcome(stage.name, suite, state)) for suite in suites for state in range(2)]
+    evaluated(stage.run_folder, outcomes, "0123456789abcdef" * 4)
 
 
 def write_measurement(settings, stage, counts):
